@@ -1,0 +1,51 @@
+"""Find, name and compare sounds by words.
+
+>>> from openclap import CLAP, Library
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from openclap.config import CLAPConfig
+from openclap.errors import OpenClapError
+from openclap.results import AddReport, Failure, Hit, Label, Match, Moment, Windows
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.library import Library
+
+__all__ = [
+    "CLAP",
+    "AddReport",
+    "CLAPConfig",
+    "Failure",
+    "Hit",
+    "Label",
+    "Library",
+    "Match",
+    "Moment",
+    "OpenClapError",
+    "Windows",
+    "__version__",
+]
+
+__version__ = version("openclap")
+
+
+def __getattr__(name: str) -> Any:
+    """CLAP and Library are imported when first asked for: `import openclap` stays light."""
+    if name == "CLAP":
+        from openclap.clap import CLAP
+
+        return CLAP
+    if name == "Library":
+        from openclap.library import Library
+
+        return Library
+    raise AttributeError(f"module 'openclap' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,241 @@
+"""What a model is, as frozen data: front end, towers, fusion, projection. Knows nothing of torch.
+
+A checkpoint stores this as `config.json`; everything that builds, loads or feeds a model reads it from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeAlias, get_args
+
+from openclap.errors import BadCheckpoint, UsageError
+
+__all__ = [
+    "FORMAT_NAME",
+    "FORMAT_VERSION",
+    "AudioConfig",
+    "CLAPConfig",
+    "FrontEnd",
+    "Fusion",
+    "HTSATConfig",
+    "PANNConfig",
+    "TextConfig",
+    "WordsConfig",
+]
+
+FORMAT_NAME = "openclap"
+FORMAT_VERSION = 1
+
+Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How a wave becomes a log-mel (reference: arXiv 2211.06687 §3, and the released feature extractors).
+
+    The released checkpoints differ in `mel_scale` and `mel_norm` alone: unfused ones use Slaney/Slaney,
+    fused ones HTK/None. The two banks are 15-28 dB apart, so they travel with the checkpoint.
+    """
+
+    sampling_rate: int = 48_000  # Hz
+    clip_seconds: float = 10.0
+    n_fft: int = 1024  # samples, also the length of the periodic Hann window
+    hop: int = 480  # samples
+    mel_bins: int = 64  # F
+    f_min: float = 50.0  # Hz
+    f_max: float = 14_000.0  # Hz
+    mel_scale: Literal["htk", "slaney"] = "htk"
+    mel_norm: Literal["slaney"] | None = None
+    dynamic_range: float | None = None  # dB; None: absolute dB, else dB below the clip's loudest bin, clamped
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples of one clip: 480_000 at 48 kHz."""
+        return round(self.clip_seconds * self.sampling_rate)
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames of one clip, T: 1001 at 48 kHz and hop 480 (centred: one more than clip_samples // hop)."""
+        return self.clip_samples // self.hop + 1
+
+
+@dataclass(frozen=True)
+class HTSATConfig:
+    """Hierarchical token-semantic audio transformer: a swin transformer over the folded mel."""
+
+    width: int = 96  # D of the first stage; doubles at each of the following ones
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    window: int = 8  # patches
+    patch: int = 4  # pixels
+    image: int = 256  # pixels; mel_bins * folds == image
+    mlp_ratio: float = 4.0
+    drop_path: float = 0.1
+    kind: Literal["htsat"] = "htsat"
+
+    @property
+    def output(self) -> int:
+        """Width of the tower's output: 768 for tiny."""
+        return self.width * 2 ** (len(self.depths) - 1)
+
+    @classmethod
+    def preset(cls, name: str) -> HTSATConfig:
+        """`tiny`, `base` or `large` of the paper."""
+        presets = {
+            "tiny": cls(),
+            "base": cls(width=128, depths=(2, 2, 12, 2)),
+            "large": cls(width=256, depths=(2, 2, 12, 2)),
+        }
+        if name not in presets:
+            raise UsageError(f"'{name}' is not an HTSAT size; choose one of {', '.join(presets)}")
+        return presets[name]
+
+
+@dataclass(frozen=True)
+class PANNConfig:
+    """Pretrained audio neural network (arXiv 1912.10211): convolution blocks, then pooling over time."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # channels of each block
+    convs: int = 2  # convolutions a block
+    kernel: int = 3
+    pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 2), (2, 2), (1, 1))  # (time, mel) a block
+    output: int = 2048
+    dropout: float = 0.2  # after each block
+    head_dropout: float = 0.5
+    kind: Literal["pann"] = "pann"
+
+    @classmethod
+    def preset(cls, name: str) -> PANNConfig:
+        """`14`, `10` or `6` of the paper."""
+        four = ((2, 2),) * 4
+        presets = {
+            "14": cls(),
+            "10": cls(widths=(64, 128, 256, 512, 1024), pools=((2, 2),) * 5, output=1024),
+            "6": cls(widths=(64, 128, 256, 512), convs=1, kernel=5, pools=four, output=512),
+        }
+        if name not in presets:
+            raise UsageError(f"'{name}' is not a PANN; choose one of {', '.join(presets)}")
+        return presets[name]
+
+
+AudioConfig: TypeAlias = HTSATConfig | PANNConfig
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """A transformer text tower. RoBERTa and BERT give the pooler's output, CLIP the end-of-text token."""
+
+    kind: Literal["roberta", "bert", "clip"] = "roberta"
+    vocabulary: int = 50_265
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    intermediate: int = 3072
+    positions: int = 514
+    token_types: int = 1
+    max_tokens: int = 77
+    begin_id: int = 0
+    end_id: int = 2
+    pad_id: int = 1
+    layer_norm_eps: float = 1e-5
+    activation: str = "gelu"
+    dropout: float = 0.1
+
+    @property
+    def output(self) -> int:
+        """Width of the tower's output."""
+        return self.width
+
+    @classmethod
+    def preset(cls, name: str) -> TextConfig:
+        """`roberta`, `bert` or `clip` as in the paper."""
+        presets = {
+            "roberta": cls(),
+            "bert": cls(
+                kind="bert", vocabulary=30_522, positions=512, token_types=2,
+                begin_id=101, end_id=102, pad_id=0, layer_norm_eps=1e-12,
+            ),
+            "clip": cls(
+                kind="clip", vocabulary=49_408, width=512, heads=8, intermediate=2048, positions=77, token_types=0,
+                begin_id=49_406, end_id=49_407, pad_id=0, activation="quick_gelu", dropout=0.0,
+            ),
+        }  # fmt: skip
+        if name not in presets:
+            raise UsageError(f"'{name}' is not a text tower; choose one of {', '.join(presets)}")
+        return presets[name]
+
+
+@dataclass(frozen=True)
+class WordsConfig:
+    """A text tower without attention: the weighted mean of learnt word vectors. Small enough to ship."""
+
+    vocabulary: int
+    width: int = 256
+    max_tokens: int = 77
+    pad_id: int = 0
+    kind: Literal["words"] = "words"
+
+    @property
+    def output(self) -> int:
+        """Width of the tower's output."""
+        return self.width
+
+
+@dataclass(frozen=True)
+class CLAPConfig:
+    """A whole model: two towers, fusion for recordings longer than a clip, projections to E."""
+
+    audio: AudioConfig = field(default_factory=HTSATConfig)
+    text: TextConfig | WordsConfig = field(default_factory=TextConfig)
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    fusion: Fusion | None = None
+    embedding: int = 512  # E
+    name: str = "unnamed"
+    licence: str = "unknown"
+
+    def __post_init__(self) -> None:
+        if self.fusion is not None and self.fusion not in get_args(Fusion):
+            raise UsageError(f"'{self.fusion}' is not a fusion; choose one of {', '.join(get_args(Fusion))}, or None")
+        if self.fusion is not None and self.audio.kind == "pann" and not self.fusion.endswith("_2d"):
+            raise UsageError(f"PANN takes the fusions daf_2d, aff_2d and iaff_2d, not {self.fusion}")
+        if isinstance(self.audio, HTSATConfig) and self.audio.image % self.front_end.mel_bins:
+            raise UsageError(f"HTSAT folds {self.front_end.mel_bins} mel bins into {self.audio.image} pixels: no whole number")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, with the format's name and version: the content of `config.json`."""
+        return {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CLAPConfig:
+        """Inverse of `to_dict`; an unknown format, version, kind or field is refused by name."""
+        if data.get("format") != FORMAT_NAME or data.get("format_version") != FORMAT_VERSION:
+            raise BadCheckpoint(
+                f"config of format {data.get('format')!r} version {data.get('format_version')!r}; "
+                f"this openclap reads {FORMAT_NAME!r} version {FORMAT_VERSION}: update openclap or convert the file"
+            )
+        rest = {k: v for k, v in data.items() if k not in ("format", "format_version")}
+        parts: dict[str, dict[str, type[Any]]] = {
+            "audio": {"htsat": HTSATConfig, "pann": PANNConfig},
+            "text": {"roberta": TextConfig, "bert": TextConfig, "clip": TextConfig, "words": WordsConfig},
+        }
+        for part, kinds in parts.items():
+            values = dict(rest.get(part) or {})
+            kind = values.get("kind")
+            if kind not in kinds:
+                raise BadCheckpoint(f"{part} tower of kind {kind!r}; this openclap knows {', '.join(kinds)}")
+            rest[part] = _build(kinds[kind], values)
+        rest["front_end"] = _build(FrontEnd, dict(rest.get("front_end") or {}))
+        config: CLAPConfig = _build(cls, rest)
+        return config
+
+
+def _build(cls: type[Any], values: dict[str, Any]) -> Any:
+    """A dataclass from JSON values: lists become tuples, unknown fields are refused."""
+    unknown = sorted(set(values) - {f.name for f in fields(cls)})
+    if unknown:
+        raise BadCheckpoint(f"{cls.__name__} has no field {', '.join(unknown)}: the checkpoint is newer than this openclap")
+    return cls(**{k: _tuples(v) for k, v in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

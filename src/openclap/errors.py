@@ -1,0 +1,144 @@
+"""What can go wrong, as one small tree. Every message says what was got, what is allowed, what to do.
+
+    OpenClapError                  exit code 1, HTTP 500
+    ├── SoundError                 one sound cannot be used                      exit 1, HTTP 422
+    │   ├── SoundNotFound          nothing at this path
+    │   ├── UnreadableSound        a directory, no permission, not audio, broken
+    │   ├── EmptySound             no samples
+    │   └── NotFiniteSound         NaN or infinite samples
+    ├── ModelError                 a model cannot be used                        exit 2, HTTP 503
+    │   ├── UnknownModel           no such name, folder or file
+    │   ├── ModelNotHere           a known model that is not on this machine and cannot be fetched
+    │   ├── BadCheckpoint          missing, left-over, mis-shaped or broken weights
+    │   └── UnsafeCheckpoint       a pickle that holds more than tensors
+    ├── LibraryError               a library cannot be used                      exit 2, HTTP 409
+    │   └── LibraryMismatch        made by another model or format version
+    ├── UsageError                 wrong options or values                       exit 2, HTTP 400
+    ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
+    └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
+
+    SoundWarning, ModelWarning     something is usable but not as it should be
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadCheckpoint",
+    "EmptySound",
+    "LibraryError",
+    "LibraryMismatch",
+    "MissingExtra",
+    "ModelError",
+    "ModelNotHere",
+    "ModelWarning",
+    "NotFiniteSound",
+    "OpenClapError",
+    "SoundError",
+    "SoundNotFound",
+    "SoundWarning",
+    "TrainingError",
+    "UnknownModel",
+    "UnreadableSound",
+    "UnsafeCheckpoint",
+    "UsageError",
+]
+
+
+class OpenClapError(Exception):
+    """Root of everything a user can cause; the command line prints it as one line."""
+
+    exit_code = 1
+    http_status = 500
+
+
+class SoundError(OpenClapError):
+    """One sound cannot be used; `name` says which, `cause` says why."""
+
+    http_status = 422
+
+    def __init__(self, name: str, cause: str) -> None:
+        super().__init__(f"{name}: {cause}")
+        self.name = name
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.name, self.cause)
+
+
+class SoundNotFound(SoundError):
+    """Nothing at this path."""
+
+
+class UnreadableSound(SoundError):
+    """A directory, a file without permission, not audio, or broken before its first sample."""
+
+
+class EmptySound(SoundError):
+    """A sound without samples."""
+
+
+class NotFiniteSound(SoundError):
+    """A sound with NaN or infinite samples."""
+
+
+class ModelError(OpenClapError):
+    """A model cannot be used."""
+
+    exit_code = 2
+    http_status = 503
+
+
+class UnknownModel(ModelError):
+    """No preset, folder or file of this name."""
+
+
+class ModelNotHere(ModelError):
+    """A model that is not on this machine and cannot be fetched now."""
+
+
+class BadCheckpoint(ModelError):
+    """Weights that are missing, left over, of a wrong shape, or broken."""
+
+
+class UnsafeCheckpoint(BadCheckpoint):
+    """A pickle that holds more than tensors and plain values; it is never executed."""
+
+
+class LibraryError(OpenClapError):
+    """A library cannot be used."""
+
+    exit_code = 2
+    http_status = 409
+
+
+class LibraryMismatch(LibraryError):
+    """A library made by another model or another format version."""
+
+
+class UsageError(OpenClapError, ValueError):
+    """Wrong options or values."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class TrainingError(OpenClapError):
+    """Data or configuration that cannot be trained on."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class MissingExtra(OpenClapError, ImportError):
+    """An optional dependency is not installed."""
+
+    exit_code = 2
+    http_status = 501
+
+
+class SoundWarning(UserWarning):
+    """A sound is usable, but not as it should be (cut short, for example)."""
+
+
+class ModelWarning(UserWarning):
+    """A model is usable, but something about it is suspicious."""

@@ -1,0 +1,103 @@
+"""What the public calls return: frozen dataclasses, each with one `to_dict` that is its JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["AddReport", "Failure", "Hit", "Label", "Match", "Moment", "Windows"]
+
+
+class _Result:
+    """`to_dict` for every dataclass below."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Spans of one recording with their embeddings.
+
+    Attributes
+    ----------
+    start, end : float64 (W,)
+        Seconds from the start of the recording.
+    embedding : float32 (W, E)
+        Unit rows.
+    """
+
+    start: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
+    embedding: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists."""
+        return {"start": self.start.tolist(), "end": self.end.tolist(), "embedding": self.embedding.tolist()}
+
+
+@dataclass(frozen=True)
+class Match(_Result):
+    """How well one text fits a sound: `score` is the cosine, in [-1, 1]."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Label(_Result):
+    """One label of a zero-shot classification.
+
+    `similarity` is the cosine in [-1, 1]; `score` is the softmax over the given labels of
+    exp(logit_scale) * cosine, in [0, 1].
+    """
+
+    label: str
+    score: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Hit(_Result):
+    """A window of a library that fits a query: seconds in the recording, and the cosine."""
+
+    path: str
+    start: float
+    end: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Moment(_Result):
+    """A span of a recording merged from overlapping windows that fit a query, and its best cosine."""
+
+    path: str
+    start: float
+    end: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Failure(_Result):
+    """A file that could not be used, and why."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True)
+class AddReport(_Result):
+    """What adding files to a library did, in files."""
+
+    added: int = 0
+    unchanged: int = 0
+    updated: int = 0
+    removed: int = 0
+    failed: list[Failure] = field(default_factory=list)

@@ -1,0 +1,75 @@
+"""Imports run down only, lazy and typing ones too, and what should stay light does."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import openclap
+
+ROOT = Path(openclap.__file__).parent
+FLOORS = {
+    "errors": 0,
+    "results": 0,
+    "config": 0,
+    "audio": 1,
+    "models": 2,
+    "checkpoints": 3,
+    "backends": 3,
+    "clap": 4,
+    "synth": 1,
+    "library": 5,
+    "train": 6,
+    "demo": 6,
+    "cli": 7,
+}
+MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
+
+
+def room(module: str) -> str:
+    """`openclap.audio.mel` → `audio`."""
+    return module.split(".")[1] if module.count(".") else module
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found |= {f"openclap.{a.name}" for a in node.names} if node.module == "openclap" else {node.module}
+    return {name for name in found if name.split(".")[0] == "openclap"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_down(path: Path) -> None:
+    here = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for name in imported(path):
+        there = room(name)
+        if there in ("openclap", "__version__"):
+            assert here == "cli", f"{path.name} imports the root"
+            continue
+        assert there in FLOORS, f"{there} has no floor: add it to this table and to docs/architecture.md"
+        assert there == here or FLOORS[there] < FLOORS[here], f"{here} (floor {FLOORS[here]}) imports {there} (floor {FLOORS[there]})"
+
+
+@pytest.mark.parametrize(
+    "statement", ["import openclap", "import openclap.cli.app", "import openclap.library", "import openclap.audio.clips", "import openclap.synth"]
+)
+def test_light_imports_stay_light(statement: str) -> None:
+    """`openclap --help` once took seconds in every CLAP because torch came with it."""
+    code = f"import sys; {statement}; print([m for m in ('torch', 'transformers', 'av', 'huggingface_hub') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_is_sorted_and_true() -> None:
+    assert openclap.__all__ == sorted(openclap.__all__, key=lambda n: (not n.isupper(), n))
+    for name in openclap.__all__:
+        assert getattr(openclap, name) is not None
