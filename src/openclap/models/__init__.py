@@ -1,0 +1,1 @@
+"""The towers, the fusion and the projections, in PyTorch."""

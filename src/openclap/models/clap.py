@@ -1,0 +1,55 @@
+"""CLAP: an audio tower and a text tower, each projected to the same unit sphere (arXiv 2211.06687 fig. 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openclap.config import CLAPConfig, HTSATConfig
+from openclap.models.htsat import HTSAT
+from openclap.models.pann import PANN
+from openclap.models.text import make_text
+
+__all__ = ["CLAPModel"]
+
+INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
+
+
+class CLAPModel(nn.Module):
+    """Two towers and their projections.
+
+    Parameters are named `audio.*`, `text.*`, `audio_projection.*`, `text_projection.*` and `logit_scale`, the
+    logarithm of what multiplies cosines in the loss.
+    """
+
+    def __init__(self, config: CLAPConfig) -> None:
+        super().__init__()
+        self.config = config
+        if isinstance(config.audio, HTSATConfig):
+            self.audio: HTSAT | PANN = HTSAT(config.audio, config.front_end, config.fusion)
+        else:
+            self.audio = PANN(config.audio, config.front_end, config.fusion)
+        self.text = make_text(config.text)
+        self.audio_projection = _projection(config.audio.output, config.embedding)
+        self.text_projection = _projection(config.text.output, config.embedding)
+        self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
+
+    def encode_audio(self, mel: Tensor, longer: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Log-mels (B, V, T, F) in dB, V 1 or 4, and which rows go through the fusion (B,) → (B, E) unit rows.
+
+        `augment` is applied after the batch norm; only training passes one.
+        """
+        return F.normalize(self.audio_projection(self.audio(mel, longer, augment)), dim=-1)
+
+    def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and mask (B, L) → (B, E) unit rows."""
+        return F.normalize(self.text_projection(self.text(ids, mask)), dim=-1)
+
+
+def _projection(width: int, embedding: int) -> nn.Sequential:
+    """Linear, ReLU, linear."""
+    return nn.Sequential(nn.Linear(width, embedding), nn.ReLU(), nn.Linear(embedding, embedding))

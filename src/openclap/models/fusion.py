@@ -1,0 +1,88 @@
+"""Attentional feature fusion of a global and a local view (arXiv 2211.06687 §3.3, after arXiv 2009.14082).
+
+All three take the global view x and the local view y of the same shape: (B, C, T) for the 1-D fusions on the mel,
+(B, C, H, W) for the 2-D ones on feature maps.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["AFF", "DAF", "IAFF", "make_fusion"]
+
+REDUCTION = 4  # r: channels are squeezed by this inside the attention
+
+
+class DAF(nn.Module):
+    """Direct addition: no weights."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x + y."""
+        return x + y
+
+
+class AFF(nn.Module):
+    """2·x·w + 2·y·(1 - w), w = sigmoid(local(x + y) + global(x + y))."""
+
+    def __init__(self, channels: int, dimensions: int) -> None:
+        super().__init__()
+        self.local_attention = _attention(channels, dimensions, pooled=False)
+        self.global_attention = _attention(channels, dimensions, pooled=True)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(B, C, …) twice → (B, C, …)."""
+        both = x + y
+        w = torch.sigmoid(self.local_attention(both) + self.global_attention(both))
+        return 2 * x * w + 2 * y * (1 - w)
+
+
+class IAFF(nn.Module):
+    """Two rounds of attention: the first one's mix decides the weights of the second.
+
+    The released weights were trained with `global_attention` in both rounds; `global_attention2` exists in
+    them and is never used. Both facts are kept, or the weights would not fit.
+    """
+
+    def __init__(self, channels: int, dimensions: int) -> None:
+        super().__init__()
+        self.local_attention = _attention(channels, dimensions, pooled=False)
+        self.global_attention = _attention(channels, dimensions, pooled=True)
+        self.local_attention2 = _attention(channels, dimensions, pooled=False)
+        self.global_attention2 = _attention(channels, dimensions, pooled=True)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(B, C, …) twice → (B, C, …)."""
+        both = x + y
+        w = torch.sigmoid(self.local_attention(both) + self.global_attention(both))
+        mix = x * w + y * (1 - w)
+        w = torch.sigmoid(self.local_attention2(mix) + self.global_attention(mix))
+        return x * w + y * (1 - w)
+
+
+def make_fusion(name: str, channels: int) -> nn.Module:
+    """`daf_1d` … `iaff_2d` for maps of `channels` channels."""
+    kind, dimensions = name.split("_")
+    if kind == "daf":
+        return DAF()
+    return {"aff": AFF, "iaff": IAFF}[kind](channels, int(dimensions[0]))
+
+
+def _attention(channels: int, dimensions: int, *, pooled: bool) -> nn.Sequential:
+    conv = nn.Conv1d if dimensions == 1 else nn.Conv2d
+    norm = nn.BatchNorm1d if dimensions == 1 else nn.BatchNorm2d
+    pool = nn.AdaptiveAvgPool1d(1) if dimensions == 1 else nn.AdaptiveAvgPool2d(1)
+    inner = channels // REDUCTION
+    layers = [conv(channels, inner, 1), norm(inner), nn.ReLU(), conv(inner, channels, 1), norm(channels)]
+    return nn.Sequential(pool, *layers) if pooled else nn.Sequential(*layers)
+
+
+def fuse_rows(fusion: nn.Module, x: Tensor, y: Tensor, longer: Tensor) -> Tensor:
+    """Fuse the rows of x that are `longer` with y, which holds those rows alone; the others stay as they are."""
+    rows = longer.nonzero().squeeze(1)
+    chosen = x[rows]
+    if len(rows) == 1 and fusion.training:  # BatchNorm over the pooled map needs more than one value
+        fused = fusion(torch.cat([chosen, chosen]), torch.cat([y, y]))[:1]
+    else:
+        fused = fusion(chosen, y)
+    return x.index_copy(0, rows, fused.to(x.dtype))

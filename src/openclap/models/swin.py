@@ -1,0 +1,121 @@
+"""Swin transformer blocks: attention within windows of an image, every second block with the windows shifted.
+
+Reference: arXiv 2103.14030 §3. Attention runs through scaled_dot_product_attention with the relative-position bias
+and the mask of the shifted windows as one additive term. Knows nothing of audio.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Merge", "SwinBlock"]
+
+NEVER = -100.0  # added to the scores of patches that are no neighbours in a shifted window
+
+
+class WindowAttention(nn.Module):
+    """Multi-head attention among the patches of one window, with a learnt bias for their relative position."""
+
+    position: Tensor
+    mask: Tensor | None
+
+    def __init__(self, width: int, heads: int, window: int, mask: Tensor | None) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.bias_table, std=0.02)
+        self.register_buffer("position", _relative_position(window), persistent=False)  # (L, L)
+        self.register_buffer("mask", mask, persistent=False)  # (windows, 1, L, L) or None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B * windows, L, D) → the same shape."""
+        rows, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (rows, H, L, D/H) each
+        bias = self.bias_table[self.position].permute(2, 0, 1)[None]  # (1, H, L, L)
+        if self.mask is not None:
+            windows = len(self.mask)
+            bias = (bias + self.mask).expand(rows // windows, windows, -1, -1, -1).flatten(0, 1)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        out: Tensor = self.out(x.transpose(1, 2).reshape(rows, tokens, width))
+        return out
+
+
+class SwinBlock(nn.Module):
+    """Window attention and MLP, each behind a layer norm and with a residual."""
+
+    def __init__(self, width: int, side: int, heads: int, window: int, *, shifted: bool, mlp_ratio: float, drop_path: float) -> None:
+        super().__init__()
+        self.window = min(window, side)
+        self.side = side
+        self.shift = window // 2 if shifted and side > window else 0
+        self.drop_path = drop_path
+        mask = _shift_mask(side, self.window, self.shift) if self.shift else None
+        hidden = int(width * mlp_ratio)
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = WindowAttention(width, heads, self.window, mask)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, side * side, D) → the same shape."""
+        x = x + self._dropped(self._attend(self.norm1(x)))
+        return x + self._dropped(self.mlp(self.norm2(x)))
+
+    def _attend(self, x: Tensor) -> Tensor:
+        batch, _, width = x.shape
+        n, w, s = self.side // self.window, self.window, self.shift
+        x = x.view(batch, self.side, self.side, width)
+        if s:
+            x = torch.roll(x, (-s, -s), (1, 2))
+        x = x.view(batch, n, w, n, w, width).transpose(2, 3).reshape(-1, w * w, width)  # (B * n * n, L, D)
+        x = self.attention(x).view(batch, n, n, w, w, width).transpose(2, 3).reshape(batch, self.side, self.side, width)
+        if s:
+            x = torch.roll(x, (s, s), (1, 2))
+        return x.reshape(batch, -1, width)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        """Stochastic depth: in training a whole branch is left out of some rows."""
+        if not self.training or self.drop_path == 0:
+            return x
+        keep = 1 - self.drop_path
+        return x * torch.empty(len(x), 1, 1, device=x.device, dtype=x.dtype).bernoulli_(keep) / keep
+
+
+class Merge(nn.Module):
+    """Four neighbouring patches become one of twice the width."""
+
+    def __init__(self, width: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.norm = nn.LayerNorm(4 * width)
+        self.reduce = nn.Linear(4 * width, 2 * width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, side * side, D) → (B, side * side / 4, 2 D)."""
+        batch, _, width = x.shape
+        x = x.view(batch, self.side // 2, 2, self.side // 2, 2, width)  # (B, rows, odd row, columns, odd column, D)
+        x = x.permute(0, 1, 3, 4, 2, 5).reshape(batch, -1, 4 * width)
+        merged: Tensor = self.reduce(self.norm(x))
+        return merged
+
+
+def _relative_position(window: int) -> Tensor:
+    """Row of the bias table for every pair of patches of a window → (L, L)."""
+    row, column = torch.arange(window * window) // window, torch.arange(window * window) % window
+    down = row[:, None] - row[None] + window - 1
+    right = column[:, None] - column[None] + window - 1
+    return down * (2 * window - 1) + right
+
+
+def _shift_mask(side: int, window: int, shift: int) -> Tensor:
+    """0 for patches that were neighbours before the image was rolled, NEVER for the others → (windows, 1, L, L)."""
+    band = torch.zeros(side, dtype=torch.long)
+    band[-window:-shift] = 1
+    band[-shift:] = 2
+    n = side // window
+    region = (3 * band[:, None] + band[None]).view(n, window, n, window).transpose(1, 2).reshape(n * n, -1)
+    return torch.where(region[:, None, :, None] == region[:, None, None, :], 0.0, NEVER)

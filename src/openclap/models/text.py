@@ -1,0 +1,78 @@
+"""Text towers: token ids → one vector. The transformers are Hugging Face's, kept as they are because they are exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openclap.config import TextConfig, WordsConfig
+
+__all__ = ["Words", "make_text"]
+
+
+def _transformer(config: TextConfig) -> Any:
+    import transformers
+
+    common: dict[str, Any] = {
+        "vocab_size": config.vocabulary,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.intermediate,
+        "max_position_embeddings": config.positions,
+        "layer_norm_eps": config.layer_norm_eps,
+        "hidden_act": config.activation,
+        "pad_token_id": config.pad_id,
+        "bos_token_id": config.begin_id,
+        "eos_token_id": config.end_id,
+        "attn_implementation": "sdpa",
+    }
+    dropouts = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
+    if config.kind == "roberta":
+        return transformers.RobertaModel(transformers.RobertaConfig(**common, **dropouts, type_vocab_size=config.token_types))
+    if config.kind == "bert":
+        return transformers.BertModel(transformers.BertConfig(**common, **dropouts, type_vocab_size=config.token_types))
+    return transformers.CLIPTextModel(transformers.CLIPTextConfig(**common, attention_dropout=config.dropout))
+
+
+class TextTransformer(nn.Module):
+    """One of the paper's text towers."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.tower = _transformer(config)
+        self.at_end = config.kind == "clip"
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Ids and mask (B, L) → (B, D): the pooler's output, or the end-of-text token (the largest id) for CLIP."""
+        if not self.at_end:
+            pooled: Tensor = self.tower(input_ids=ids, attention_mask=mask).pooler_output
+            return pooled
+        states: Tensor = self.tower(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, L, D)
+        return states[torch.arange(len(ids), device=ids.device), ids.argmax(1)]
+
+
+class Words(nn.Module):
+    """The weighted mean of word vectors; how much a word counts is learnt."""
+
+    def __init__(self, config: WordsConfig) -> None:
+        super().__init__()
+        self.table = nn.Embedding(config.vocabulary, config.width)
+        self.gate = nn.Embedding(config.vocabulary, 1)
+        nn.init.normal_(self.table.weight, std=config.width**-0.5)
+        nn.init.zeros_(self.gate.weight)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Ids and mask (B, L) → (B, D); a text without tokens gives zeros."""
+        weight = F.softplus(self.gate(ids)) * mask[..., None]  # (B, L, 1)
+        total = (self.table(ids) * weight).sum(1)
+        mean: Tensor = total / weight.sum(1).clamp(min=1e-6)
+        return mean
+
+
+def make_text(config: TextConfig | WordsConfig) -> nn.Module:
+    """The tower that a configuration describes."""
+    return Words(config) if isinstance(config, WordsConfig) else TextTransformer(config)

@@ -1,0 +1,93 @@
+"""Recordings as power mels → training views, varied as other microphones and rooms would.
+
+Everything here works on power (not dB), because powers of sounds that play at once add up. Every random number
+comes from the generator that is passed in. Knows nothing of captions, models or files.
+
+    power mel (T, F) ─ crop, stretch, pitch ─┬─ mix with another ─ equaliser ─ noise ─ dB ─ (V, T, F)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openclap.train.settings import Augment
+
+__all__ = ["crop", "equalise", "spec_augment", "tile", "to_decibel", "with_noise"]
+
+FLOOR = 1e-10  # of the front end: 10 * log10(FLOOR) = -100 dB
+
+
+def tile(power: Tensor, frames: int) -> Tensor:
+    """A recording (T, F) repeated until it has at least `frames` frames."""
+    return power.repeat(-(-frames // len(power)), 1) if len(power) < frames else power
+
+
+def crop(power: Tensor, frames: int, start: float, speed: float, shift: float) -> Tensor:
+    """`frames` frames from frame `start`, `speed` times as fast, moved up by `shift` mel bins → (frames, F).
+
+    Linear interpolation on both axes; reads past the end start over, as a repeated sound does.
+    """
+    at = start + speed * torch.arange(frames)
+    low = at.floor().long()
+    part = (at - low)[:, None].to(power.dtype)
+    power = power[low % len(power)] * (1 - part) + power[(low + 1) % len(power)] * part
+    if shift == 0:
+        return power
+    bins = power.shape[1]
+    source = (torch.arange(bins) - shift).clamp(0, bins - 1)
+    left = source.floor().long()
+    weight = (source - left).to(power.dtype)
+    return power[:, left] * (1 - weight) + power[:, (left + 1).clamp(max=bins - 1)] * weight
+
+
+def equalise(power: Tensor, spread: float, rng: np.random.Generator) -> Tensor:
+    """(B, V, T, F) through one smooth random frequency response a row; `spread` is its deviation in dB."""
+    bins = power.shape[-1]
+    knots = rng.normal(0.0, spread, (len(power), 6))
+    at = np.linspace(0, 5, bins)
+    curve = np.stack([np.interp(at, np.arange(6), row) for row in knots])  # (B, F) dB
+    return power * torch.from_numpy(10 ** (curve / 10)).to(power.dtype)[:, None, None, :]
+
+
+def with_noise(power: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
+    """(B, V, T, F) with steady noise of a random tilt added to some rows, at a random signal-to-noise ratio."""
+    rows, _, frames, bins = power.shape
+    chosen = rng.random(rows) < augment.noise_share
+    snr = rng.uniform(*augment.noise_snr_db, rows)
+    tilt = rng.uniform(-12, 12, (rows, 1)) * np.linspace(-1, 1, bins)  # dB over the mel axis
+    shape = 10 ** (tilt / 10)
+    loudness = power.mean((1, 2, 3)).numpy() * 10 ** (-snr / 10) * chosen
+    level = loudness[:, None] * shape / shape.mean(1, keepdims=True)  # (B, F)
+    grain = rng.gamma(3.0, 1 / 3.0, (rows, 1, frames, bins)).astype(np.float32)  # a mel bin of noise over time
+    return power + torch.from_numpy(level.astype(np.float32))[:, None, None, :] * torch.from_numpy(grain)
+
+
+def to_decibel(power: Tensor) -> Tensor:
+    """Power → dB with the front end's floor."""
+    return 10 * power.clamp(min=FLOOR).log10()
+
+
+def spec_augment(augment: Augment, rng: np.random.Generator) -> Callable[[Tensor], Tensor] | None:
+    """SpecAugment as the paper has it: stripes of time and of mel bins set to zero, after the batch norm."""
+    if not (augment.time_masks or augment.mel_masks):
+        return None
+
+    def masked(mel: Tensor) -> Tensor:  # (B, V, T, F)
+        keep = np.ones((len(mel), 1, mel.shape[2], mel.shape[3]), np.float32)
+        for row in keep:
+            _stripes(row[0], augment.time_masks, augment.time_mask_frames, rng)
+            _stripes(row[0].T, augment.mel_masks, augment.mel_mask_bins, rng)
+        return mel * torch.from_numpy(keep).to(mel.device)
+
+    return masked
+
+
+def _stripes(image: np.ndarray[tuple[int, ...], np.dtype[np.float32]], count: int, widest: int, rng: np.random.Generator) -> None:
+    for _ in range(count):
+        width = int(rng.integers(0, min(widest, len(image)) + 1))
+        begin = int(rng.integers(0, len(image) - width + 1))
+        image[begin : begin + width] = 0

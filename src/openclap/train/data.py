@@ -1,0 +1,154 @@
+"""Batches: examples → mels and captions, drawn anew at every epoch. Knows nothing of the model's towers.
+
+A recording is decoded once; its power mel stays in memory (13 KB a second of sound at 50 frames/s). What a
+batch holds is decided by (seed, epoch, step) alone, so a resumed run sees the batches of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from openclap.audio.load import load
+from openclap.audio.mel import log_mel
+from openclap.config import CLAPConfig, FrontEnd
+from openclap.errors import SoundError, TrainingError
+from openclap.train import augment as vary
+from openclap.train.manifest import Captions, Example
+from openclap.train.settings import Settings
+
+__all__ = ["Batch", "Batches", "power_mels"]
+
+LONGER_SHARE = 0.5  # of the recordings longer than a crop that are shown whole, through the fusion
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step trains on."""
+
+    mel: Tensor  # (B, V, T, F) in dB, V 1 or 4
+    longer: Tensor  # (B,) bool: rows that go through the fusion
+    texts: list[str]  # M >= B: one a clip, then other concepts
+    positives: Tensor  # (B, M) how much text m describes clip b
+
+
+def power_mels(paths: Sequence[Path], front_end: FrontEnd, *, progress: bool = False) -> dict[Path, Tensor]:
+    """The power mel (T, F) of every recording, decoded once.
+
+    Raises
+    ------
+    TrainingError
+        Lists every file that cannot be read.
+    """
+    absolute = replace(front_end, dynamic_range=None)
+    mels: dict[Path, Tensor] = {}
+    broken: list[str] = []
+    for path in track(sorted(set(paths)), "reading sounds", disable=not progress):
+        try:
+            wave = load(path, front_end.sampling_rate)
+        except SoundError as error:
+            broken.append(str(error))
+            continue
+        decibel = np.asarray(log_mel(wave, absolute))
+        mels[path] = torch.from_numpy(np.power(10, decibel / 10).astype(np.float32))
+    if broken:
+        raise TrainingError(f"{len(broken)} files cannot be read: {'; '.join(broken[:5])}; leave them out of metadata.csv")
+    return mels
+
+
+class Batches:
+    """An endless supply of batches; `epoch(n)` are those of epoch n."""
+
+    def __init__(self, examples: Sequence[Example], mels: dict[Path, Tensor], settings: Settings, config: CLAPConfig) -> None:
+        self.examples = list(examples)
+        self.captions = Captions(examples, settings)
+        self.settings = settings
+        self.fused = config.fusion is not None
+        self._mels = mels
+        front_end = config.front_end
+        self.frames = round(settings.crop_seconds * front_end.sampling_rate) // front_end.hop + 1
+        self._dynamic_range = front_end.dynamic_range
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; a last one that is not full is left out, other examples each time."""
+        return len(self.examples) // self.settings.batch_size
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from step `start`, in an order of its own."""
+        size = self.settings.batch_size
+        order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.examples))
+        for step in range(start, self.steps):
+            rng = np.random.default_rng((self.settings.seed, number, step + 1))
+            yield self._batch([self.examples[i] for i in order[step * size : (step + 1) * size]], rng)
+
+    def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
+        augment = self.settings.augment
+        shown = [self._views(example, rng) for example in chosen]
+        longer = torch.tensor([len(views) > 1 for views in shown])
+        if self.fused and not longer.any():  # the fusion's weights must get a gradient from every batch
+            longer[int(rng.integers(len(longer)))] = True
+        if longer.any():
+            shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
+        power = torch.stack(shown)  # (B, V, T, F)
+        texts, positives = self._texts(chosen, rng)
+        power, texts = self._mix(power, texts, positives, rng)
+        if augment.equaliser_db:
+            power = vary.equalise(power, augment.equaliser_db, rng)
+        if augment.noise_share:
+            power = vary.with_noise(power, augment, rng)
+        return Batch(self._level(vary.to_decibel(power)), longer, texts, positives)
+
+    def _views(self, example: Example, rng: np.random.Generator) -> Tensor:
+        """(1, T, F), or (4, T, F) for a long recording that is shown whole: global, front, middle, back."""
+        power = self._mels[example.path]
+        augment = self.settings.augment
+        speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
+        shift = float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
+        whole = rng.random() < LONGER_SHARE
+        spare = len(power) - self.frames
+        if not (self.fused and whole and spare > 0):
+            start = rng.uniform(0, spare) if spare > 0 else rng.uniform(0, len(power))
+            return vary.crop(power, self.frames, float(start), speed, shift)[None]
+        thirds = np.array_split(np.arange(spare + 1), 3)
+        starts = [float(rng.choice(third)) if len(third) else 0.0 for third in thirds]
+        overall = vary.crop(power, self.frames, 0.0, (len(power) - 1) / max(self.frames - 1, 1), shift)
+        return torch.stack([overall, *(vary.crop(power, self.frames, s, 1.0, shift) for s in starts)])
+
+    def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], Tensor]:
+        """One caption a clip and some of other concepts, with which of them describe which clip."""
+        concepts = [example.label for example in chosen]
+        others = sorted(set(self.captions.concepts) - set(concepts))
+        extra = min(self.settings.extra_texts, len(others))
+        concepts_of_texts = concepts + [str(c) for c in rng.choice(others, extra, replace=False)] if extra else concepts
+        texts = [self.captions.draw(concept, rng) for concept in concepts_of_texts]
+        same = np.array(concepts)[:, None] == np.array(concepts_of_texts)[None]
+        return texts, torch.from_numpy(same.astype(np.float32))
+
+    def _mix(self, power: Tensor, texts: list[str], positives: Tensor, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+        """Some rows play together with another row; their captions are joined. `positives` is updated in place."""
+        rows = len(power)
+        mixed = np.flatnonzero(rng.random(rows) < self.settings.augment.mix_share)
+        others = (mixed + rng.integers(1, rows, len(mixed))) % rows
+        gains = 10 ** (rng.uniform(*self.settings.augment.mix_gain_db, len(mixed)) / 10)
+        loudness = power.mean((1, 2, 3)).clamp(min=1e-12)
+        sounds, said, alone = power.clone(), list(texts), positives.clone()
+        for row, other, gain in zip(mixed, others, gains, strict=True):
+            sounds[row] = power[row] + float(gain) * (loudness[row] / loudness[other]) * power[other]
+            said[row] = f"{texts[row]} and {texts[other]}"
+            positives[row] = torch.maximum(alone[row], alone[other]) / 2  # captions of either part: half of it
+        positives[:, mixed] = 0  # a joined caption describes its own clip alone
+        positives[mixed, mixed] = 1
+        return sounds, said
+
+    def _level(self, decibel: Tensor) -> Tensor:
+        if self._dynamic_range is None:
+            return decibel
+        loudest = decibel.amax((1, 2, 3), keepdim=True)
+        return (decibel - loudest).clamp(min=-self._dynamic_range)

@@ -1,0 +1,39 @@
+"""The contrastive loss (arXiv 2211.06687 eq. 1-2). Knows nothing of data or optimisers."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["MAX_LOGIT_SCALE", "contrastive_loss"]
+
+MAX_LOGIT_SCALE = 100.0  # the paper clamps exp(logit_scale) to at most this
+
+
+def contrastive_loss(audio: Tensor, text: Tensor, logit_scale: Tensor, positives: Tensor | None = None) -> Tensor:
+    """Symmetric InfoNCE, (CE(audio → text) + CE(text → audio)) / 2.
+
+    Parameters
+    ----------
+    audio : (B, E), text : (M, E)
+        Unit rows.
+    logit_scale : ()
+        Logarithm of the scale; the scale is clamped to MAX_LOGIT_SCALE.
+    positives : (B, M), optional
+        How much text m describes clip b, ≥ 0. The identity when omitted: text b describes clip b alone. Each
+        direction's target is this matrix with its rows normalised to 1; a text that describes no clip of
+        the batch is a negative for every clip and no query of its own.
+    """
+    logits = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * audio @ text.T  # (B, M)
+    if positives is None:
+        target = torch.arange(len(logits), device=logits.device)
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    return (_soft_cross_entropy(logits, positives) + _soft_cross_entropy(logits.T, positives.T)) / 2
+
+
+def _soft_cross_entropy(logits: Tensor, weights: Tensor) -> Tensor:
+    total = weights.sum(1)
+    asked = total > 0
+    target = weights[asked] / total[asked, None]
+    return -(target * logits[asked].log_softmax(1)).sum(1).mean()

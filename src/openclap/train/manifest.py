@@ -1,0 +1,99 @@
+"""Which sounds, described how: sources → examples and their captions. Knows nothing of tensors."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+
+from openclap.errors import TrainingError
+from openclap.train.settings import Settings, Source
+
+__all__ = ["Captions", "Example", "read_examples", "read_phrases"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A recording, what people wrote about it, and the concept it is one of."""
+
+    path: Path
+    captions: tuple[str, ...]
+    label: str
+
+
+def read_examples(settings: Settings) -> list[Example]:
+    """The examples of every source, in a fixed order, repeated as their source says.
+
+    Raises
+    ------
+    TrainingError
+        No metadata.csv, a missing column, files that are named but not there, or nothing left to train on.
+    """
+    found: list[Example] = []
+    for source in settings.sources:
+        found += _read_source(settings.resolve(source.folder), source) * source.repeat
+    if len(found) < settings.batch_size:
+        raise TrainingError(f"{len(found)} examples are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size")
+    return found
+
+
+def _read_source(folder: Path, source: Source) -> list[Example]:
+    table = folder / "metadata.csv"
+    rows = _read_csv(table, ("file", "caption"))
+    captions: dict[str, list[str]] = {}
+    labels: dict[str, str] = {}
+    for row in rows:
+        name = Path(row["file"]).name
+        if not any(fnmatch(name, p) for p in source.include) or any(fnmatch(name, p) for p in source.exclude):
+            continue
+        captions.setdefault(row["file"], []).append(row["caption"])
+        labels.setdefault(row["file"], row.get("label") or row["caption"])
+    missing = [file for file in captions if not (folder / file).is_file()]
+    if missing:
+        raise TrainingError(f"{table}: {len(missing)} of {len(captions)} files are not there, the first is {missing[0]}")
+    return [Example(folder / file, tuple(texts), labels[file]) for file, texts in captions.items()]
+
+
+def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
+    """CSV files `label,phrase` → the phrases of each label."""
+    phrases: dict[str, list[str]] = {}
+    for path in paths:
+        for row in _read_csv(path, ("label", "phrase")):
+            phrases.setdefault(row["label"], []).append(row["phrase"])
+    return phrases
+
+
+def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: {error}; a CSV with the columns {', '.join(columns)} is expected") from error
+    lacking = [c for c in columns if c not in (reader.fieldnames or ())]
+    if lacking:
+        raise TrainingError(f"{path}: no column {', '.join(lacking)}; found {', '.join(reader.fieldnames or ())}")
+    return rows
+
+
+class Captions:
+    """Draws what is said about a concept: its captions, its phrases, sometimes in a template."""
+
+    def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
+        phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
+        self._of: dict[str, list[str]] = {label: list(texts) for label, texts in phrases.items()}
+        for example in examples:
+            known = self._of.setdefault(example.label, [])
+            known += [c for c in (*example.captions, example.label) if c not in known]
+        self.concepts: list[str] = sorted(self._of)
+        self._templates = settings.templates
+        self._share = settings.template_share
+
+    def draw(self, label: str, rng: np.random.Generator) -> str:
+        """One way to say `label`, drawn anew at every visit."""
+        text = str(rng.choice(self._of[label]))
+        return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text

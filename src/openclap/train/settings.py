@@ -1,0 +1,141 @@
+"""What a training run is, read from one YAML file and checked before the first step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig
+from openclap.errors import MissingExtra, OpenClapError, TrainingError
+
+__all__ = ["Augment", "Settings", "Source", "read_settings"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of sounds with a metadata.csv: file, caption[, label]; one row a caption."""
+
+    folder: str
+    include: tuple[str, ...] = ("*",)  # patterns on the file name
+    exclude: tuple[str, ...] = ()
+    repeat: int = 1  # visits an epoch
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is done to a clip in training, on its power mel. Each `*_share` is the share of clips it is done to."""
+
+    stretch: float = 0.0  # time is scaled by exp(±stretch)
+    pitch_bins: float = 0.0  # the mel axis is moved by up to ± this many bins
+    equaliser_db: float = 0.0  # standard deviation of a smooth random frequency response
+    noise_share: float = 0.0
+    noise_snr_db: tuple[float, float] = (0.0, 30.0)
+    mix_share: float = 0.0  # two sounds played at once, captions joined
+    mix_gain_db: tuple[float, float] = (-6.0, 6.0)
+    time_masks: int = 0  # SpecAugment, after the batch norm
+    time_mask_frames: int = 64
+    mel_masks: int = 0
+    mel_mask_bins: int = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run. Sizes are in clips and steps, rates per step; paths are relative to the YAML file."""
+
+    out: str
+    model: dict[str, Any]
+    sources: tuple[Source, ...]
+    tokenizer: str | None = None
+    init: str | None = None  # safetensors with some or all weights, in openclap's names
+    phrases: tuple[str, ...] = ()  # CSV files: label,phrase
+    templates: tuple[str, ...] = ("{}",)
+    template_share: float = 0.5  # of the captions that are put into a template
+    augment: Augment = field(default_factory=Augment)
+    epochs: int = 45
+    batch_size: int = 64
+    crop_seconds: float = 10.0
+    extra_texts: int = 0  # captions of other concepts added to each batch as negatives
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    warmup_share: float = 0.05  # of all steps; then cosine to zero
+    clip_gradient: float | None = None
+    average: float | None = None  # decay of the moving average of the weights that is saved
+    freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
+    seed: int = 0
+    threads: int | None = None
+    checkpoint_minutes: float = 2.0
+    folder: Path = field(default=Path(), compare=False)  # of the YAML file
+
+    def resolve(self, path: str) -> Path:
+        """A path of this file, relative to the file."""
+        return (self.folder / Path(path).expanduser()).resolve()
+
+    def config(self) -> CLAPConfig:
+        """The model's configuration, checked."""
+        try:
+            return CLAPConfig.from_dict({"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **self.model})
+        except (OpenClapError, TypeError) as error:
+            raise TrainingError(f"model in the training configuration: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the run: two runs with equal dictionaries give equal weights."""
+        return {k: v for k, v in asdict(self).items() if k not in ("folder", "out", "threads", "checkpoint_minutes")}
+
+
+def read_settings(path: Path, **changes: Any) -> Settings:
+    """Settings from a YAML file; `changes` replace its top-level values.
+
+    Raises
+    ------
+    TrainingError
+        A file that is missing or no YAML; an unknown, missing or ill-typed value.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtra("training reads YAML: install it with  pip install 'openclap[train]'") from None
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainingError(f"{path}: {error.strerror or error}; give a training configuration (YAML)") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise TrainingError(f"{path}: a mapping of names to values is expected, not {type(data).__name__}")
+    data.update(changes)
+    data["sources"] = tuple(_build(Source, s, f"{path}: sources") for s in data.get("sources") or ())
+    data["augment"] = _build(Augment, data.get("augment") or {}, f"{path}: augment")
+    settings: Settings = _build(Settings, {**data, "folder": path.resolve().parent}, str(path))
+    _check(settings, path)
+    return settings
+
+
+def _build(cls: type[Any], values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise TrainingError(f"{where}: names and values are expected, not {values!r}")
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise TrainingError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'} if cls is Settings else known))}")
+    try:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except TypeError as error:
+        raise TrainingError(f"{where}: {str(error).split('__init__() ')[-1]}") from error
+
+
+def _check(settings: Settings, path: Path) -> None:
+    rules = {
+        "sources": (bool(settings.sources), "name at least one folder"),
+        "epochs": (settings.epochs >= 1, "1 or more"),
+        "batch_size": (settings.batch_size >= 2, "2 or more: a contrastive loss needs another clip to tell apart"),
+        "crop_seconds": (settings.crop_seconds > 0, "more than 0"),
+        "learning_rate": (settings.learning_rate > 0, "more than 0"),
+        "warmup_share": (0 <= settings.warmup_share < 1, "from 0 to below 1"),
+        "average": (settings.average is None or 0 < settings.average < 1, "between 0 and 1, or left out"),
+        "templates": (all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates), "each with {} once"),
+    }
+    for name, (fine, rule) in rules.items():
+        if not fine:
+            raise TrainingError(f"{path}: {name} is {getattr(settings, name)!r}; it must be {rule}")
