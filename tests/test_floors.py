@@ -14,18 +14,18 @@ import openclap
 ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
-    "results": 0,
-    "config": 0,
-    "audio": 1,
-    "models": 2,
-    "checkpoints": 3,
-    "backends": 3,
-    "clap": 4,
-    "synth": 1,
-    "library": 5,
-    "train": 6,
-    "demo": 6,
-    "cli": 7,
+    "config": 1,
+    "results": 1,
+    "audio": 2,
+    "synth": 2,
+    "models": 3,
+    "checkpoints": 4,
+    "backends": 4,
+    "clap": 5,
+    "library": 6,
+    "train": 7,
+    "demo": 7,
+    "cli": 8,
 }
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 

@@ -22,9 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from openclap import backends, checkpoints
+from openclap import backends
 from openclap.audio.clips import Clip, clip_of, windows_of
 from openclap.audio.load import Sound, is_sound
+from openclap.checkpoints.huggingface import export_huggingface
+from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
+from openclap.checkpoints.native import save_pretrained
+from openclap.checkpoints.tokens import Tokenizer
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.errors import UsageError
 from openclap.results import Label, Match, Windows
@@ -56,7 +60,7 @@ class CLAP:
 
     def __init__(
         self,
-        checkpoint: checkpoints.Checkpoint,
+        checkpoint: Checkpoint,
         *,
         backend: str = "auto",
         device: str = "auto",
@@ -97,7 +101,7 @@ class CLAP:
         ------
         UnknownModel, ModelNotHere, BadCheckpoint, UnsafeCheckpoint
         """
-        checkpoint = checkpoints.load_checkpoint(name_or_path, strict=strict)
+        checkpoint = load_checkpoint(name_or_path, strict=strict)
         return cls(checkpoint, backend=backend, device=device, threads=threads)
 
     @classmethod
@@ -125,11 +129,11 @@ class CLAP:
             torch.manual_seed(seed)
             model = CLAPModel(config).eval()
         file = None if tokenizer is None else Path(tokenizer)
-        return cls(checkpoints.Checkpoint(config, model, file, f"random weights, seed {seed}"), device=device, threads=threads)
+        return cls(Checkpoint(config, model, file, f"random weights, seed {seed}"), device=device, threads=threads)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write safetensors, config.json and tokenizer.json; `from_pretrained(folder)` reloads them bit for bit."""
-        checkpoints.save_pretrained(self.config, self.model, self._checkpoint.tokenizer_file, folder)
+        save_pretrained(self.config, self.model, self._checkpoint.tokenizer_file, folder)
 
     def export_transformers(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder that `transformers.ClapModel` and its pipelines load, with the same embeddings.
@@ -139,7 +143,7 @@ class CLAP:
         UsageError
             For what transformers has no class for: only HTSAT with RoBERTa, unfused or aff_2d, can be exported.
         """
-        checkpoints.export_huggingface(self.config, self.model, self._checkpoint.tokenizer_file, folder)
+        export_huggingface(self.config, self.model, self._checkpoint.tokenizer_file, folder)
 
     # -- what it is ----------------------------------------------------------------------------------
 
@@ -154,7 +158,7 @@ class CLAP:
         return self._checkpoint.model
 
     @property
-    def checkpoint(self) -> checkpoints.Checkpoint:
+    def checkpoint(self) -> Checkpoint:
         """What was loaded: configuration, module, tokenizer file, source."""
         return self._checkpoint
 
@@ -175,9 +179,9 @@ class CLAP:
         return digest.hexdigest()
 
     @cached_property
-    def tokenizer(self) -> checkpoints.Tokenizer:
+    def tokenizer(self) -> Tokenizer:
         """Loaded when the first text is encoded: audio-only use never needs it."""
-        return checkpoints.tokenizer_of(self._checkpoint)
+        return tokenizer_of(self._checkpoint)
 
     def __repr__(self) -> str:
         return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.reason})"

@@ -23,7 +23,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from openclap.checkpoints import Checkpoint, save_pretrained, tokenizer_of
+from openclap.checkpoints.load import Checkpoint, tokenizer_of
+from openclap.checkpoints.native import save_pretrained
 from openclap.config import CLAPConfig
 from openclap.errors import TrainingError
 from openclap.models.clap import CLAPModel

@@ -1,0 +1,274 @@
+"""Folders saved by transformers' ClapModel: read, and written so that transformers loads them with the same embeddings.
+
+One table of names serves both directions. Reference: transformers/models/clap (5.23) for every name and default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from openclap.checkpoints.native import load_safetensors, read_json
+from openclap.config import CLAPConfig, FrontEnd, Fusion, HTSATConfig, TextConfig
+from openclap.errors import BadCheckpoint, UnsafeCheckpoint, UsageError
+from openclap.models.clap import CLAPModel
+
+__all__ = ["export_huggingface", "read_huggingface", "to_huggingface"]
+
+Weights = dict[str, Tensor]
+
+# (transformers, openclap): prefixes of names, first match wins. `attention.self.{query,key,value}` are one qkv here.
+NAMES = (
+    (r"audio_model\.audio_encoder\.batch_norm\.", "audio.batch_norm."),
+    (r"audio_model\.audio_encoder\.patch_embed\.proj\.", "audio.patches.project."),
+    (r"audio_model\.audio_encoder\.patch_embed\.norm\.", "audio.patches.norm."),
+    (r"audio_model\.audio_encoder\.patch_embed\.mel_conv2d\.", "audio.patches.local_project."),
+    (r"audio_model\.audio_encoder\.patch_embed\.fusion_model\.local_att\.", "audio.patches.fusion.local_attention."),
+    (r"audio_model\.audio_encoder\.patch_embed\.fusion_model\.global_att\.", "audio.patches.fusion.global_attention."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_before\.", r"audio.stages.\1.blocks.\2.norm1."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_after\.", r"audio.stages.\1.blocks.\2.norm2."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.self\.relative_position_bias_table", r"audio.stages.\1.blocks.\2.attention.bias_table"),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.output\.dense\.", r"audio.stages.\1.blocks.\2.attention.out."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.self\.", r"audio.stages.\1.blocks.\2.attention."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.intermediate\.dense\.", r"audio.stages.\1.blocks.\2.mlp.0."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.output\.dense\.", r"audio.stages.\1.blocks.\2.mlp.2."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.downsample\.reduction\.", r"audio.stages.\1.merge.reduce."),
+    (r"audio_model\.audio_encoder\.layers\.(\d+)\.downsample\.norm\.", r"audio.stages.\1.merge.norm."),
+    (r"audio_model\.audio_encoder\.norm\.", "audio.norm."),
+    (r"audio_projection\.linear1\.", "audio_projection.0."),
+    (r"audio_projection\.linear2\.", "audio_projection.2."),
+    (r"text_projection\.linear1\.", "text_projection.0."),
+    (r"text_projection\.linear2\.", "text_projection.2."),
+    (r"text_model\.", "text.tower."),
+    (r"logit_scale_a$", "logit_scale"),
+)  # fmt: skip
+RULES = [(re.compile("^" + theirs), ours) for theirs, ours in NAMES]
+DEAD = re.compile(r"logit_scale_t$|.*\.relative_position_index$|text_model\.embeddings\.(position_ids|token_type_ids)$")
+QKV = ("query", "key", "value")
+
+
+def read_huggingface(folder: Path, config: dict[str, Any]) -> tuple[CLAPConfig, Weights]:
+    """Configuration and weights in openclap's names of a folder that transformers saved.
+
+    Raises
+    ------
+    BadCheckpoint
+        No weights, an architecture that is not CLAP's, or a pickle that is cut short.
+    UnsafeCheckpoint
+        A .bin file that holds more than tensors.
+    """
+    if config.get("model_type") != "clap":
+        raise BadCheckpoint(f"{folder}: a {config.get('model_type', 'nameless')} model, not a CLAP; give a folder with a ClapModel")
+    return _config(folder, config), _rename(_weights(folder))
+
+
+def _config(folder: Path, config: dict[str, Any]) -> CLAPConfig:
+    from transformers import ClapConfig
+
+    full = ClapConfig.from_dict(config)
+    audio, text = full.audio_config, full.text_config
+    if full.projection_hidden_act != "relu":
+        raise BadCheckpoint(f"{folder}: projections with {full.projection_hidden_act}; openclap knows relu")
+    fusion: Fusion | None = (audio.fusion_type or "aff_2d") if audio.enable_fusion else None
+    patch = audio.patch_size if isinstance(audio.patch_size, int) else audio.patch_size[0]
+    return CLAPConfig(
+        audio=HTSATConfig(
+            width=audio.patch_embeds_hidden_size,
+            depths=tuple(audio.depths),
+            heads=tuple(audio.num_attention_heads),
+            window=audio.window_size,
+            patch=patch,
+            image=audio.spec_size,
+            mlp_ratio=audio.mlp_ratio,
+            drop_path=audio.drop_path_rate,
+        ),
+        text=TextConfig(
+            vocabulary=text.vocab_size,
+            width=text.hidden_size,
+            layers=text.num_hidden_layers,
+            heads=text.num_attention_heads,
+            intermediate=text.intermediate_size,
+            positions=text.max_position_embeddings,
+            token_types=text.type_vocab_size,
+            begin_id=text.bos_token_id,
+            end_id=text.eos_token_id,
+            pad_id=text.pad_token_id,
+            layer_norm_eps=text.layer_norm_eps,
+            activation=text.hidden_act,
+            dropout=text.hidden_dropout_prob,
+        ),
+        front_end=_front_end(folder, fused=fusion is not None),
+        fusion=fusion,
+        embedding=full.projection_dim,
+        name=_name(folder, config),
+        licence="Apache-2.0" if "laion" in _name(folder, config) else "unknown",
+    )
+
+
+def _name(folder: Path, config: Mapping[str, Any]) -> str:
+    """The Hub's id where the folder is in the Hub's cache (models--owner--name/snapshots/…), else its own name."""
+    for parent in folder.resolve().parents:
+        if parent.name.startswith("models--"):
+            return parent.name.removeprefix("models--").replace("--", "/")
+    return str(config.get("_name_or_path") or folder.resolve().name)
+
+
+def _front_end(folder: Path, *, fused: bool) -> FrontEnd:
+    """What ClapFeatureExtractor makes of the folder's preprocessor file; without one, what LAION trained with."""
+    slaney = {"mel_scale": "slaney", "mel_norm": "slaney"}
+    if (folder / "processor_config.json").is_file():
+        data = read_json(folder / "processor_config.json").get("feature_extractor", {})
+    elif (folder / "preprocessor_config.json").is_file():
+        data = read_json(folder / "preprocessor_config.json")
+    else:
+        return FrontEnd() if fused else FrontEnd(**slaney)  # type: ignore[arg-type]
+    bank = {} if data.get("truncation", "fusion") == "fusion" else slaney
+    return FrontEnd(
+        sampling_rate=data.get("sampling_rate", 48_000),
+        clip_seconds=float(data.get("max_length_s", 10)),
+        n_fft=data.get("fft_window_size", 1024),
+        hop=data.get("hop_length", 480),
+        mel_bins=data.get("feature_size", 64),
+        f_min=float(data.get("frequency_min", 0)),  # the extractor's own default
+        f_max=float(data.get("frequency_max", 14_000)),
+        **bank,  # type: ignore[arg-type]
+    )
+
+
+def _weights(folder: Path) -> Weights:
+    for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        if (folder / index).is_file():
+            parts = sorted(set(read_json(folder / index).get("weight_map", {}).values()))
+            return {k: v for part in parts for k, v in _one(folder / Path(part).name).items()}
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / file).is_file():
+            return _one(folder / file)
+    raise BadCheckpoint(f"{folder}: no model.safetensors and no pytorch_model.bin; copy or download the weights into it")
+
+
+def _one(file: Path) -> Weights:
+    if file.suffix == ".safetensors":
+        return load_safetensors(file)
+    from pickle import UnpicklingError
+
+    try:
+        state: Weights = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise UnsafeCheckpoint(f"{file}: it holds more than tensors, or is cut short, and was not opened; use the safetensors file") from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise BadCheckpoint(f"{file}: not a torch file, or cut short; download it again") from error
+    return state
+
+
+def _rename(weights: Weights) -> Weights:
+    """transformers' names → ours."""
+    ours: Weights = {}
+    for key, value in weights.items():
+        if DEAD.match(key):
+            continue
+        new = next((pattern.sub(name, key, count=1) for pattern, name in RULES if pattern.match(key)), key)
+        ours[new] = value
+    for key in [k for k in ours if ".attention.query." in k and k.startswith("audio.")]:
+        parts = [key.replace(".query.", f".{part}.") for part in QKV]
+        if all(part in ours for part in parts):
+            ours[key.replace(".query.", ".qkv.")] = torch.cat([ours.pop(part) for part in parts])
+    return ours
+
+
+def to_huggingface(weights: Mapping[str, Tensor]) -> Weights:
+    """Our names → transformers', without its derived buffers."""
+    theirs: Weights = {}
+    back = [(re.compile("^" + _pattern(ours)), _template(name)) for name, ours in NAMES]
+    for key, value in weights.items():
+        new = next((pattern.sub(name, key, count=1) for pattern, name in back if pattern.match(key)), key)
+        if ".attention.self.qkv." in new:
+            for part, chunk in zip(QKV, value.chunk(3), strict=True):
+                theirs[new.replace(".qkv.", f".{part}.")] = chunk.clone()
+        else:
+            theirs[new] = value
+    theirs["logit_scale_t"] = theirs["logit_scale_a"].clone()
+    return theirs
+
+
+def _pattern(ours: str) -> str:
+    return re.sub(r"\\\\(\d)", r"(\\d+)", re.escape(ours)) + ("$" if ours == "logit_scale" else "")
+
+
+def _template(theirs: str) -> str:
+    count = iter(range(1, 9))
+    return re.sub(r"\(\\d\+\)", lambda _: f"\\{next(count)}", theirs.removesuffix("$")).replace(r"\.", ".")
+
+
+def export_huggingface(config: CLAPConfig, model: CLAPModel, tokenizer: Path | None, folder: str | os.PathLike[str]) -> None:
+    """Write a folder for `transformers.ClapModel`, `ClapProcessor` and the zero-shot-audio-classification pipeline.
+
+    Raises
+    ------
+    UsageError
+        A combination that transformers has no class for, or no tokenizer.
+    """
+    audio, text, front = config.audio, config.text, config.front_end
+    if not (isinstance(audio, HTSATConfig) and isinstance(text, TextConfig) and text.kind == "roberta" and config.fusion in (None, "aff_2d")):
+        raise UsageError(f"{config.name} ({audio.kind} + {text.kind}, fusion {config.fusion}) has no class in transformers; HTSAT + RoBERTa, unfused or aff_2d, can be exported")  # fmt: skip
+    if (front.mel_scale == "htk") != (config.fusion is not None) or front.dynamic_range is not None:
+        raise UsageError(f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); this front end cannot be exported")
+    if tokenizer is None:
+        raise UsageError(f"{config.name} has no tokenizer.json; transformers needs one")
+    import transformers
+
+    fused = config.fusion is not None
+    theirs = transformers.ClapModel(_their_config(config, audio, text))
+    missing, unexpected = theirs.load_state_dict(to_huggingface(model.state_dict()), strict=False)
+    assert not unexpected, unexpected
+    assert all(DEAD.match(key) for key in missing), missing
+    target = Path(folder).expanduser()
+    theirs.save_pretrained(target)
+    extractor = transformers.ClapFeatureExtractor(
+        feature_size=front.mel_bins, sampling_rate=front.sampling_rate, hop_length=front.hop, max_length_s=round(front.clip_seconds),
+        fft_window_size=front.n_fft, frequency_min=front.f_min, frequency_max=front.f_max,
+        truncation="fusion" if fused else "rand_trunc", padding="repeatpad",
+    )  # fmt: skip
+    transformers.ClapProcessor(extractor, _their_tokenizer(tokenizer, text)).save_pretrained(target)
+
+
+def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> Any:
+    from transformers import ClapConfig
+
+    return ClapConfig(
+        projection_dim=config.embedding,
+        projection_hidden_act="relu",
+        audio_config={
+            "patch_embeds_hidden_size": audio.width, "hidden_size": audio.output, "depths": list(audio.depths),
+            "num_attention_heads": list(audio.heads), "num_hidden_layers": len(audio.depths), "window_size": audio.window,
+            "patch_size": audio.patch, "patch_stride": [audio.patch, audio.patch], "spec_size": audio.image,
+            "mlp_ratio": audio.mlp_ratio, "drop_path_rate": audio.drop_path, "num_mel_bins": config.front_end.mel_bins,
+            "enable_fusion": config.fusion is not None, "fusion_type": config.fusion, "projection_dim": config.embedding,
+        },
+        text_config={
+            "vocab_size": text.vocabulary, "hidden_size": text.width, "num_hidden_layers": text.layers,
+            "num_attention_heads": text.heads, "intermediate_size": text.intermediate,
+            "max_position_embeddings": text.positions, "type_vocab_size": text.token_types, "hidden_act": text.activation,
+            "layer_norm_eps": text.layer_norm_eps, "hidden_dropout_prob": text.dropout, "projection_dim": config.embedding,
+            "bos_token_id": text.begin_id, "eos_token_id": text.end_id, "pad_token_id": text.pad_id,
+        },
+    )  # fmt: skip
+
+
+def _their_tokenizer(file: Path, text: TextConfig) -> Any:
+    """The same tokenizer as transformers has it: there the file itself must add the begin and end tokens."""
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    fast = Tokenizer.from_file(str(file))
+    begin, end, pad = (str(fast.id_to_token(i)) for i in (text.begin_id, text.end_id, text.pad_id))
+    if fast.encode("a").ids[0] != text.begin_id:
+        pieces = {"special_tokens": [(begin, text.begin_id), (end, text.end_id)]}
+        fast.post_processor = processors.TemplateProcessing(single=f"{begin} $A {end}", **pieces)
+    names = {"bos_token": begin, "cls_token": begin, "eos_token": end, "sep_token": end, "pad_token": pad}
+    return PreTrainedTokenizerFast(tokenizer_object=fast, model_max_length=text.max_tokens, **names)

@@ -1,0 +1,113 @@
+"""A model's name → a file or folder on this machine, fetched from the Hub where it was asked for and is missing.
+
+Nothing is fetched for what is already here, and nothing at import.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from openclap.checkpoints.presets import PRESETS, Preset, find_preset
+from openclap.errors import ModelNotHere, UnknownModel
+
+__all__ = ["here", "locate", "packaged", "pull"]
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+SMALL = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")  # fmt: skip
+WEIGHTS = ("model.safetensors", "model*.safetensors*", "pytorch_model*.bin*")
+
+
+def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
+    """Where a model is.
+
+    Raises
+    ------
+    UnknownModel
+        Neither a preset, nor a path that exists, nor a Hub id.
+    ModelNotHere
+        A model that is not on this machine and cannot be fetched now (or may not: `fetch=False`).
+    """
+    name = os.fspath(name_or_path)
+    path = Path(name).expanduser()
+    preset = find_preset(name)
+    if preset is not None and preset.repo is None:
+        return packaged(name)
+    if path.exists():
+        return path
+    if preset is not None:
+        return _from_hub(str(preset.repo), preset.file, name, fetch=fetch)
+    if HUB_ID.fullmatch(name) and not name.startswith(".") and path.suffix not in (".pt", ".safetensors", ".bin"):
+        return _from_hub(name, None, name, fetch=fetch)
+    names = [p.name for p in PRESETS]
+    near = difflib.get_close_matches(name, names, 1, 0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UnknownModel(f"'{name}' is not a model; choose one of {', '.join(names[:4])}, … (openclap models), or give a folder or file that exists{hint}")
+
+
+def packaged(name: str) -> Path:
+    """The folder of a model that comes with openclap."""
+    return Path(str(files("openclap").joinpath("weights", name)))
+
+
+def here(preset: Preset) -> bool:
+    """Whether a preset can be loaded without a network."""
+    try:
+        locate(preset.name, fetch=False)
+    except ModelNotHere:
+        return False
+    return True
+
+
+def pull(name: str) -> Path:
+    """Fetch a model with its progress on stderr; what is here already is not fetched again."""
+    return locate(name)
+
+
+def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
+    found = _cached(repo, file)
+    if found is not None:
+        return found
+    if not fetch:
+        raise ModelNotHere(f"{name} is not on this machine; get it with  openclap pull {name}")
+    from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    advice = (
+        f"on a machine with a network run  openclap pull {name}  and copy {constants.HF_HUB_CACHE} here, "
+        "or download the files to a folder and give that folder"
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise ModelNotHere(f"{name} is not on this machine and HF_HUB_OFFLINE forbids to fetch it; {advice}")
+    try:
+        if file is not None:
+            return Path(hf_hub_download(repo, file))
+        present = set(HfApi().list_repo_files(repo))
+        weights = "model.safetensors" if "model.safetensors" in present else WEIGHTS[1] if any(f.endswith(".safetensors") for f in present) else WEIGHTS[2]
+        return Path(snapshot_download(repo, allow_patterns=[*SMALL, weights, f"{weights}.index.json"]))
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UnknownModel(f"'{name}' is no model on the Hub and no file here; check the spelling, or see  openclap models") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached; {advice}") from error
+    except Exception as error:
+        # the Hub client's HTTP library has its own tree of connection errors, which differs between versions
+        if type(error).__module__.split(".")[0] not in ("httpx", "httpcore", "httpx2", "httpcore2", "requests", "urllib3"):
+            raise
+        raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached; {advice}") from error
+
+
+def _cached(repo: str, file: str | None) -> Path | None:
+    """What the Hub's cache holds, by its files alone."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if file is not None:
+        found = try_to_load_from_cache(repo, file)
+        return Path(found) if isinstance(found, str) else None
+    config = try_to_load_from_cache(repo, "config.json")
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    return folder if any(any(folder.glob(pattern)) for pattern in WEIGHTS) else None

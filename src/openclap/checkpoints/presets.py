@@ -1,0 +1,55 @@
+"""The models one can name, in one table. Knows nothing of torch or the network.
+
+Scores are published ones: zero-shot accuracy on ESC-50 as printed in the checkpoints' own README or file name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model by name: `repo` is a Hub repository (None: packaged), `file` one file of it (None: the repository)."""
+
+    name: str
+    what: str
+    licence: str
+    megabytes: int  # to download
+    repo: str | None = None
+    file: str | None = None
+    esc50: float | None = None  # published zero-shot accuracy, percent
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+_LAION = "lukewys/laion_clap"
+
+PRESETS: tuple[Preset, ...] = (
+    Preset("mini", "small CNN + word vectors, fused; comes with openclap", "Apache-2.0", 0),
+    Preset("laion/clap-htsat-fused", "HTSAT-tiny + RoBERTa, fused; general sounds", "Apache-2.0", 615, "laion/clap-htsat-fused", esc50=90.5),
+    Preset("laion/clap-htsat-unfused", "HTSAT-tiny + RoBERTa; general sounds", "Apache-2.0", 615, "laion/clap-htsat-unfused", esc50=92.75),
+    Preset("laion/larger_clap_general", "HTSAT-base + RoBERTa; general sounds", "Apache-2.0", 776, "laion/larger_clap_general", esc50=89.98),
+    Preset("laion/larger_clap_music_and_speech", "HTSAT-base + RoBERTa; music and speech", "Apache-2.0", 776, "laion/larger_clap_music_and_speech", esc50=89.25),
+    Preset("laion/larger_clap_music", "HTSAT-base + RoBERTa; music", "Apache-2.0", 776, "laion/larger_clap_music", note="broken copy: use music_audioset_epoch_15_esc_90.14.pt"),
+    Preset("630k-best.pt", "HTSAT-tiny + RoBERTa; LAION-Audio-630K", "CC0-1.0", 1863, _LAION, "630k-best.pt"),
+    Preset("630k-audioset-best.pt", "the same + AudioSet", "CC0-1.0", 1863, _LAION, "630k-audioset-best.pt", 92.75),
+    Preset("630k-fusion-best.pt", "HTSAT-tiny + RoBERTa, fused; LAION-Audio-630K", "CC0-1.0", 1863, _LAION, "630k-fusion-best.pt"),
+    Preset("630k-audioset-fusion-best.pt", "the same + AudioSet", "CC0-1.0", 1863, _LAION, "630k-audioset-fusion-best.pt", 90.5),
+    Preset("music_audioset_epoch_15_esc_90.14.pt", "HTSAT-base + RoBERTa; music", "CC0-1.0", 2352, _LAION, "music_audioset_epoch_15_esc_90.14.pt", 90.14),
+    Preset("music_speech_epoch_15_esc_89.25.pt", "HTSAT-base + RoBERTa; music and speech", "CC0-1.0", 2352, _LAION, "music_speech_epoch_15_esc_89.25.pt", 89.25),
+    Preset("music_speech_audioset_epoch_15_esc_89.98.pt", "HTSAT-base + RoBERTa; music, speech, AudioSet", "CC0-1.0", 2352, _LAION, "music_speech_audioset_epoch_15_esc_89.98.pt", 89.98),
+)  # fmt: skip
+
+KNOWN_BAD = {"laion/larger_clap_music": "music_audioset_epoch_15_esc_90.14.pt"}  # broken copy → what to use instead
+
+
+def find_preset(name: str) -> Preset | None:
+    """The preset of this name."""
+    return next((preset for preset in PRESETS if preset.name == name), None)

@@ -1,0 +1,51 @@
+"""Texts → token ids, by a `tokenizer.json` and the `tokenizers` library alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.config import TextConfig, WordsConfig
+from openclap.errors import BadCheckpoint
+
+__all__ = ["Tokenizer"]
+
+Ids = npt.NDArray[np.int64]
+
+
+class Tokenizer:
+    """The tokenizer of a text tower: its begin and end tokens, its maximum, its padding.
+
+    Texts are cut after `max_tokens` (77) and padded to the longest text of the call, which changes no embedding.
+    """
+
+    def __init__(self, file: Path, config: TextConfig | WordsConfig) -> None:
+        from tokenizers import Tokenizer as FastTokenizer
+
+        try:
+            self._fast = FastTokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+            raise BadCheckpoint(f"{file}: not a tokenizer.json ({error}); copy it anew from the model's folder") from error
+        self._config = config
+        self._fast.no_padding()
+        self._fast.no_truncation()
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Texts → ids and mask, both int64 (B, L); mask is 1 on tokens and 0 on padding."""
+        rows = [self._row(encoding.ids) for encoding in self._fast.encode_batch(list(texts), add_special_tokens=False)]
+        longest = max(map(len, rows), default=0)
+        ids = np.full((len(rows), longest), self._config.pad_id, np.int64)
+        mask = np.zeros((len(rows), longest), np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        return ids, mask
+
+    def _row(self, ids: list[int]) -> list[int]:
+        config = self._config
+        if isinstance(config, WordsConfig):
+            return ids[: config.max_tokens] or [config.pad_id]
+        return [config.begin_id, *ids[: config.max_tokens - 2], config.end_id]
