@@ -1,1 +1,1 @@
-"""Sound in: any file or wave → mono samples → clips → log-mels. Needs numpy, soundfile, soxr and PyAV, never torch."""
+"""Sounds in, log-mels out: load → clips → mel. Knows nothing of models, torch or libraries of vectors."""

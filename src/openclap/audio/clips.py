@@ -1,146 +1,207 @@
-"""Recordings of any length → what a model takes: clips of 10 s, windows, the four views of the fusion.
+"""Recordings of any length → what a model takes: clips of log-mel. Knows nothing of models.
 
-    a recording of T > 10 s, fusion:              of T <= 10 s, repeatpad:
+    up to 10 s   repeatpad  [wave|wave|wave|000]                       one view,   longer = False
+    longer       fusion     global: all of it squeezed into a clip  ┐
+                            front ··[  ]········· each the middle   ├  four views, longer = True
+                            middle ········[  ]·· of its third of   │
+                            back ··············[  ]  the starts     ┘
+                 head       its first 10 s                             one view,   longer = False
+                 windows    0 ····· 10          a recording of 23 s: windows start at 0, 5, 10 and 13:
+                              5 ····· 15        the last one is moved back to end with the recording
+                                10 ····· 20
+                                   13 ····· 23
 
-    |··············· T ···············|           |·T·|·T·|·T·|0 0|
-     global: all of it, resized to 10 s            tiled floor(10 s / T) times, then zeros
-      ···|chunk|·····|chunk|·····|chunk|··
-      front       middle       back               each chunk from the middle of its third of the possible starts
-
-Nothing here is random, so the same recording always gives the same clips. Knows nothing of models.
+Nothing here is random: the same recording always gives the same clips.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import Sound, stream
-from openclap.audio.mel import level, log_mel, log_mel_blocks
+from openclap.audio.load import Sound, Wave, load, stream
+from openclap.audio.mel import level, log_mel, mel_blocks
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 
-__all__ = ["Clip", "WindowClip", "clip_of", "fusion_starts", "fusion_views", "repeatpad", "resize", "window_starts", "windows_of"]
+__all__ = ["Clip", "WindowClip", "clip_of", "fusion_views", "repeatpad", "window_starts", "windows_of"]
 
-Wave = npt.NDArray[np.float32]
+Mel = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """What a tower takes of one recording: (V, T, F) in dB, V = 4 views when it goes through the fusion, else 1."""
+    """What the audio tower takes for one recording.
 
-    mel: npt.NDArray[np.float32]
+    Attributes
+    ----------
+    mel : float32 (V, T, F)
+        dB. V = 1, or 4 = global, front, middle, back.
+    longer : bool
+        Whether the recording has more frames than a clip, so that the views differ.
+    """
+
+    mel: Mel
     longer: bool
 
 
 @dataclass(frozen=True, eq=False)
 class WindowClip:
-    """A span of a recording, in seconds, and its mel (1, T, F) in dB."""
+    """A span of a recording: `start` and `end` in seconds, `mel` float32 (1, T, F)."""
 
     start: float
     end: float
-    mel: npt.NDArray[np.float32]
+    mel: Mel
 
 
-def repeatpad(wave: Wave, samples: int) -> Wave:
-    """A wave of at most `samples` samples tiled as often as it fits, then zeros."""
-    tiled = np.tile(wave, samples // len(wave))
-    return np.pad(tiled, (0, samples - len(tiled)))
+def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"]) -> Clip:
+    """Make the clip of one recording.
 
+    Parameters
+    ----------
+    long
+        What to do with a recording longer than a clip: "fusion", the paper's four views, of which each local
+        one is the middle of its third; "head", its first `clip_seconds`.
 
-def clip_of(sound: Sound, front_end: FrontEnd, *, long: str) -> Clip:
-    """One recording → one clip. `long` is "fusion" or "head" (the first 10 s).
-
-    The recording is streamed; of one that goes through the fusion the mel is kept: 92 MB an hour at 100 frames/s.
+    Raises
+    ------
+    SoundError, UsageError
+        As `load`. "head" does not decode, so does not check, what comes after the head.
     """
-    size = front_end.clip_samples
+    if long not in ("fusion", "head"):
+        raise UsageError(f"long is {long!r}; choose fusion or head")
+    if long == "head":
+        wave = load(sound, front_end.sampling_rate, seconds=front_end.clip_seconds)
+        return Clip(_short_mel(wave[: front_end.clip_samples], front_end), longer=False)
     blocks = stream(sound, front_end.sampling_rate)
     begun: list[Wave] = []
     for block in blocks:
         begun.append(block)
-        if sum(map(len, begun)) > size:
-            break
-    head = np.concatenate(begun)
-    if len(head) <= size or long == "head":
-        blocks.close()  # type: ignore[attr-defined]
-        wave = repeatpad(head, size) if len(head) <= size else head[:size]
-        return Clip(level(log_mel(wave, front_end)[None], front_end), longer=False)
-    mel = np.concatenate(list(log_mel_blocks(chain([head], blocks), front_end)))
-    if len(mel) <= front_end.clip_frames:
-        return Clip(level(mel[None], front_end), longer=False)
-    return Clip(fusion_views(level(mel, front_end), front_end.clip_frames), longer=True)
+        if sum(map(len, begun)) > front_end.clip_samples:
+            return _long_clip(itertools.chain(begun, blocks), front_end)
+    return Clip(_short_mel(np.concatenate(begun), front_end), longer=False)
 
 
-def windows_of(sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0) -> Iterator[WindowClip]:
-    """The windows of a recording, streamed: memory does not grow with its length.
+def windows_of(
+    sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0
+) -> Iterator[WindowClip]:
+    """Spans of one recording, in order, in memory that does not grow with its length.
 
-    Starts are 0, hop, 2·hop …; the last window is moved back to end with the recording. A recording of `window`
-    seconds or less is one window.
+    Windows start at 0, hop, 2 hop … (rounded to samples); the last one is moved back to end with the
+    recording. A recording of a window or less is one span that ends where the recording does. What is shorter
+    than a clip is repeat-padded; levels (`front_end.dynamic_range`) are those of the window alone.
 
-    Raises
-    ------
-    UsageError
-        A window that is not above 0 and at most the model's clip, or a hop that is not above 0.
+    Parameters
+    ----------
+    window, hop
+        Seconds; a window is at most a clip, a hop is at least one sample.
     """
-    if not (math.isfinite(window) and 0 < window <= front_end.clip_seconds):
-        raise UsageError(f"window is {window} s; it must be above 0 and at most {front_end.clip_seconds:g} s")
-    if not (math.isfinite(hop) and hop > 0):
-        raise UsageError(f"hop is {hop} s; it must be above 0")
     rate = front_end.sampling_rate
-    for start, wave in _spans(stream(sound, rate), max(1, round(window * rate)), max(1, round(hop * rate))):
-        mel = log_mel(repeatpad(wave, front_end.clip_samples), front_end)[None]
-        yield WindowClip(start / rate, (start + len(wave)) / rate, level(mel, front_end))
+    size, step = _checked_spans(window, hop, front_end)
+
+    def spans() -> Iterator[WindowClip]:
+        for start, wave in _spans(stream(sound, rate), size, step):
+            yield WindowClip(start / rate, (start + len(wave)) / rate, _short_mel(wave, front_end))
+
+    return spans()
 
 
-def window_starts(samples: int, window: int, hop: int) -> list[int]:
-    """Where the windows of a recording of `samples` samples start."""
-    if samples <= window:
-        return [0]
-    starts = list(range(0, samples - window + 1, hop))
-    return starts if starts[-1] + window == samples else [*starts, samples - window]
+def repeatpad(wave: Wave, samples: int) -> Wave:
+    """(S,), S <= samples → (samples,): as many whole copies as fit, then zeros."""
+    assert 0 < len(wave) <= samples, (len(wave), samples)
+    copies = samples // len(wave)
+    padded = np.zeros(samples, np.float32)
+    padded[: copies * len(wave)] = np.tile(wave, copies)
+    return padded
 
 
-def _spans(blocks: Iterator[Wave], window: int, hop: int) -> Iterator[tuple[int, Wave]]:
-    """(start, samples) of each window of a streamed wave; holds one window and one block."""
-    buffer, offset, start = np.zeros(0, np.float32), 0, 0  # buffer[0] is sample `offset`; `start` is the next window's
+def fusion_views(mel: Mel, frames: int) -> Mel:
+    """(T, F) of a long recording, T > frames → (4, frames, F): global, front, middle, back.
+
+    Global is all of it, resized (bilinear, no antialias). The possible starts of local ones, 0 … T - frames,
+    are split in thirds, and each local view starts in the middle of its third (at 0 where a third is empty).
+    """
+    assert len(mel) > frames, (mel.shape, frames)
+    thirds = np.array_split(np.arange(len(mel) - frames + 1), 3)
+    starts = [int(third[len(third) // 2]) if len(third) else 0 for third in thirds]
+    return np.stack([_resized(mel, frames), *(mel[start : start + frames] for start in starts)])
+
+
+def window_starts(samples: int, window: int, hop: float) -> list[int]:
+    """First sample of every window of a recording of `samples`; `hop` may be a fraction of samples."""
+    last = max(samples - window, 0)
+    starts = list(itertools.takewhile(lambda start: start < last, _grid(hop)))
+    return [*starts, last]
+
+
+def _short_mel(wave: Wave, front_end: FrontEnd) -> Mel:
+    """Turn a wave of a clip or less into (1, T, F)."""
+    return level(log_mel(repeatpad(wave, front_end.clip_samples), front_end), front_end)[None]
+
+
+def _long_clip(blocks: Iterable[Wave], front_end: FrontEnd) -> Clip:
+    mel = level(_joined(mel_blocks(blocks, front_end)), front_end)
+    if len(mel) <= front_end.clip_frames:  # longer than a clip by less than a hop
+        return Clip(mel[None], longer=False)
+    return Clip(fusion_views(mel, front_end.clip_frames), longer=True)
+
+
+def _joined(pieces: Iterable[Mel]) -> Mel:
+    """Concatenate without ever holding everything twice: the mel of an hour is 92 MB."""
+    joined, end = np.empty((0, 0), np.float32), 0
+    for piece in pieces:
+        if end + len(piece) > len(joined):
+            joined.resize((max(end + len(piece), len(joined) * 5 // 4), piece.shape[1]), refcheck=False)
+        joined[end : end + len(piece)] = piece
+        end += len(piece)
+    return joined[:end]
+
+
+def _resized(mel: Mel, frames: int) -> Mel:
+    """(T, F) → (frames, F), bilinear over time as `torch.nn.functional.interpolate(align_corners=False)`."""
+    place = np.maximum((np.arange(frames) + 0.5) * (len(mel) / frames) - 0.5, 0.0)
+    below = place.astype(np.intp)
+    above = np.minimum(below + 1, len(mel) - 1)
+    share = (place - below).astype(np.float32)[:, None]
+    resized: Mel = mel[below] * (1 - share) + mel[above] * share
+    return resized
+
+
+def _spans(blocks: Iterable[Wave], window: int, hop: float) -> Iterator[tuple[int, Wave]]:
+    """(start, samples) of every window of a wave that comes in blocks, as `window_starts` would have them."""
+    held = np.zeros(0, np.float32)
+    origin, end = 0, 0  # of what is held, in samples of the recording
+    grid = _grid(hop)
+    start, given = next(grid), -1
     for block in blocks:
-        buffer = np.concatenate([buffer, block])
-        while offset + len(buffer) >= start + window:
-            yield start, buffer[start - offset : start - offset + window]
-            start += hop
-        kept = max(0, min(start, offset + len(buffer) - window) - offset)
-        buffer, offset = buffer[kept:], offset + kept
-    total = offset + len(buffer)
-    if start == 0:
-        yield 0, buffer
-    elif start - hop + window < total:
-        yield total - window, buffer[-window:]
+        held = np.concatenate([held, block])
+        end += len(block)
+        while start + window <= end:
+            yield start, held[start - origin : start - origin + window]
+            given, start = start, next(grid)
+        keep = max(origin, min(start, end - window))  # the last window may have to move back this far
+        held = held[keep - origin :]
+        origin = keep
+    last = max(end - window, 0)
+    if given < last:
+        yield last, held[last - origin :]
 
 
-def fusion_starts(frames: int, clip_frames: int) -> tuple[int, int, int]:
-    """First frames of the three local chunks: the middle of each third of the possible starts (0 where it is empty)."""
-    thirds = np.array_split(np.arange(frames - clip_frames + 1), 3)
-    front, middle, back = (int(third[len(third) // 2]) if len(third) else 0 for third in thirds)
-    return front, middle, back
+def _grid(hop: float) -> Iterator[int]:
+    """Multiples of hop, each rounded, so that fractions of samples do not add up."""
+    return (round(k * hop) for k in itertools.count())
 
 
-def fusion_views(mel: npt.NDArray[np.float32], clip_frames: int) -> npt.NDArray[np.float32]:
-    """The mel of a long recording (frames, F) → (4, T, F): global, front, middle, back."""
-    chunks = [mel[start : start + clip_frames] for start in fusion_starts(len(mel), clip_frames)]
-    return np.stack([resize(mel, clip_frames), *chunks])
-
-
-def resize(mel: npt.NDArray[np.float32], frames: int) -> npt.NDArray[np.float32]:
-    """Linear interpolation over time to `frames` frames, half-pixel centres, no antialias (as the reference does)."""
-    scale = np.float32(len(mel)) / np.float32(frames)
-    at = np.maximum((np.arange(frames, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5), 0)
-    low = np.minimum(at.astype(np.int64), len(mel) - 1)
-    part = (at - low.astype(np.float32))[:, None]
-    high = np.minimum(low + 1, len(mel) - 1)
-    rows: npt.NDArray[np.float32] = mel[low] * (1 - part) + mel[high] * part
-    return rows
+def _checked_spans(window: float, hop: float, front_end: FrontEnd) -> tuple[int, float]:
+    """Window in whole samples and hop in samples."""
+    rate, clip = front_end.sampling_rate, front_end.clip_seconds
+    if not (isinstance(window, (int, float)) and 1 <= window * rate <= clip * rate):
+        raise UsageError(f"window is {window!r} s; it must be above 0 and at most the model's {clip:g} s")
+    if not (isinstance(hop, (int, float)) and 1 <= hop * rate < float("inf")):
+        raise UsageError(f"hop is {hop!r} s; it must be a number above 0 (at least one sample)")
+    return max(1, round(window * rate)), hop * rate

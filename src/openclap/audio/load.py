@@ -1,176 +1,291 @@
-"""A sound as people have it → mono float32 blocks at one rate. Knows nothing of clips or mels.
+"""Any sound → mono float32 at the rate wanted, whole or in blocks. Knows nothing of clips, mels or models.
 
-    path, bytes, file ─ decode ─┐
-                                ├─ mono (mean of channels) ─ soxr HQ ─ blocks of float32 (S,)
-    (wave, rate), dict ─────────┘
+    path ─────────┐
+    bytes ────────┼─ open ─ decode ─┐
+    binary file ──┘                 ├─ mono ─ finite? ─ resample (soxr HQ) ─ float32 (S,)
+    (wave, rate), dict ─────────────┘
 
-`load` is `stream` put together, so a file gives the same samples whole and in blocks. A file that is cut short gives
-what could be decoded, with a SoundWarning that says how much; one that gives no sample at all is an error.
+Whole and in blocks give the same samples, whatever the size of the blocks. Nothing is ever fetched: a URL is
+a path with nothing at it.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import warnings
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeGuard
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from numbers import Real
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import soxr
 
-from openclap.audio.decode import BLOCK_SECONDS, Source, open_source
-from openclap.errors import EmptySound, NotFiniteSound, SoundWarning, UnreadableSound
+from openclap.audio import decode
+from openclap.audio.decode import Wave
+from openclap.audio.files import opened
+from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageError
 
-__all__ = ["Sound", "duration", "is_sound", "load", "sound_name", "stream"]
+__all__ = ["Sound", "Wave", "duration", "is_sound", "load", "sound_name", "stream"]
 
-Wave: TypeAlias = npt.NDArray[np.float32]
-Sound: TypeAlias = str | os.PathLike[str] | bytes | bytearray | BinaryIO | tuple[Any, float] | Mapping[str, Any]
+Sound: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | tuple[npt.ArrayLike, float]
+    | Mapping[str, Any]
+)
 
-MAX_RATE = 10_000_000  # Hz; more is a mistake in a header or an argument
-
-
-def is_sound(value: object) -> TypeGuard[Sound]:
-    """Whether `value` is one sound (and not a list of them)."""
-    if isinstance(value, str | os.PathLike | bytes | bytearray | Mapping) or hasattr(value, "read"):
-        return True
-    return isinstance(value, tuple) and len(value) == 2 and np.isscalar(value[1]) and not isinstance(value[1], str | bytes)
-
-
-def sound_name(sound: Sound) -> str:
-    """What messages call a sound."""
-    if isinstance(sound, str | os.PathLike):
-        return os.fspath(sound)
-    if isinstance(sound, bytes | bytearray):
-        return f"<{len(sound)} bytes>"
-    if isinstance(sound, tuple | Mapping):
-        return "<wave>"
-    return str(getattr(sound, "name", "<file object>"))
+QUALITY = "HQ"  # soxr; MQ is 0.012 dB off and hardly faster
+LOWEST_RATE, HIGHEST_RATE = 100.0, 10e6  # Hz; beyond these a header is broken, and memory in danger
+LOUDEST = 1e12  # full scale is 1; the power of still louder samples would overflow float32
+BLOCK_SECONDS = 30.0
+NAME_CHARACTERS = 300
 
 
-def load(sound: Sound, rate: int, *, seconds: float | None = None) -> Wave:
-    """The whole sound, or its first `seconds`, as mono float32 (S,) at `rate` Hz.
+def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
+    """One sound, whole or its beginning.
 
-    Raises
-    ------
-    SoundNotFound, UnreadableSound, EmptySound, NotFiniteSound
-    """
-    wanted = None if seconds is None else max(1, round(seconds * rate))
-    blocks: list[Wave] = []
-    have = 0
-    for block in stream(sound, rate):
-        blocks.append(block)
-        have += len(block)
-        if wanted is not None and have >= wanted:
-            break
-    return np.concatenate(blocks)[:wanted]
+    Parameters
+    ----------
+    sound
+        Path (`~` is expanded), bytes, binary file (read from its position, to which it is set back; never
+        closed), (wave, rate), or {"array": wave, "sampling_rate": rate}. A wave is (S,) or (S, channels);
+        integers are scaled by their full range.
+    rate
+        Wanted sampling rate, Hz.
+    seconds
+        Only this much of the beginning; no more than that is decoded.
 
-
-def stream(sound: Sound, rate: int, *, block_seconds: float = BLOCK_SECONDS) -> Iterator[Wave]:
-    """Mono float32 blocks at `rate` Hz; memory does not grow with the length of the sound.
+    Returns
+    -------
+    float32 (S,), the mean of the channels; at least one sample.
 
     Raises
     ------
     SoundNotFound, UnreadableSound, EmptySound, NotFiniteSound
-        On the first block, or on the block that shows the fault.
+        Naming the sound and the cause.
+    UsageError
+        For what is no sound: a wave of a wrong shape or type, a rate that is no positive number.
+
+    Warns
+    -----
+    SoundWarning
+        The sound is cut short or damaged; what could be decoded is given.
     """
+    if seconds is None:
+        return np.concatenate(list(stream(sound, rate)))
+    wanted = max(1, round(_positive(seconds, "seconds") * _rate(rate)))
+    parts: list[Wave] = []
+    with closing(stream(sound, rate, block_seconds=min(BLOCK_SECONDS, seconds + 0.1))) as parted:
+        for block in parted:
+            parts.append(block)
+            if sum(map(len, parts)) >= wanted:
+                break
+    return np.concatenate(parts)[:wanted]
+
+
+def stream(sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS) -> Generator[Wave, None, None]:
+    """`load` in blocks of about `block_seconds`, in memory that does not grow with the recording.
+
+    The blocks joined are exactly what `load` returns, and none is empty. Parameters, errors and warnings as
+    there; wrong use is refused at once, a fault of the sound when its block is reached.
+    """
+    rate = _rate(rate)
+    _positive(block_seconds, "block_seconds")
     name = sound_name(sound)
-    with _source(sound, name, block_seconds) as source:
-        yield from _resampled(source, rate, name)
+    pair = _pair(sound)
+    if pair is None:
+        source = _file_blocks(_coded(sound), name, block_seconds)
+    else:
+        source = _wave_blocks(*_checked(*pair), name, block_seconds)
+    return _resampled(source, rate, name)
 
 
 def duration(sound: Sound) -> float:
-    """Seconds of a sound, from its header where that can be trusted, else by decoding."""
+    """Seconds of a sound: as announced by its header where that is reliable, else by decoding it."""
+    pair = _pair(sound)
+    if pair is not None:
+        wave, own_rate = _checked(*pair)
+        return len(wave) / own_rate
     name = sound_name(sound)
-    with _source(sound, name, BLOCK_SECONDS) as source:
-        frames = source.frames
-        if frames is None:
-            frames = sum(len(block) for block in source.blocks())
-    if frames == 0:
-        raise EmptySound(name, "it holds no samples")
-    return frames / source.rate
+    with opened(_coded(sound), name) as file:
+        announced = decode.seconds(file, name)
+        if announced is not None:
+            return announced
+        return sum(len(wave) / own_rate for own_rate, wave in decode.blocks(file, name, BLOCK_SECONDS))
 
 
-def _source(sound: Sound, name: str, block_seconds: float) -> Source:
-    if isinstance(sound, tuple | Mapping):
-        wave, rate = _wave_and_rate(sound, name)
-        return Source(name, rate, len(wave), lambda: iter([wave]))
-    if not isinstance(sound, str | os.PathLike | bytes | bytearray) and not hasattr(sound, "read"):
-        raise UnreadableSound(name, f"{type(sound).__name__} is not a sound; pass a path, bytes, a binary file, (wave, rate) or a dict")
-    if isinstance(sound, str | os.PathLike):
-        return open_source(Path(sound).expanduser(), name, block_seconds)
-    return open_source(sound, name, block_seconds)
+def is_sound(thing: object) -> bool:
+    """Whether a value is one sound rather than a list of them; a (wave, rate) pair is one sound."""
+    if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)):
+        return True
+    return _pair(thing) is not None or callable(getattr(thing, "read", None))
 
 
-def _wave_and_rate(sound: tuple[Any, float] | Mapping[str, Any], name: str) -> tuple[Wave, float]:
-    """A wave given as numbers → float32 (S, channels) and its rate."""
-    if isinstance(sound, Mapping):
-        if "array" not in sound or "sampling_rate" not in sound:
-            raise UnreadableSound(name, f"a dict needs 'array' and 'sampling_rate', got {', '.join(map(str, sound)) or 'nothing'}")
-        wave, rate = sound["array"], sound["sampling_rate"]
+def sound_name(sound: object) -> str:
+    """How errors and warnings call a sound: its path, or what it is."""
+    pair = _pair(sound)
+    if isinstance(sound, (str, os.PathLike)):
+        name = os.fsdecode(sound)
+    elif isinstance(sound, (bytes, bytearray, memoryview)):
+        name = f"<{memoryview(sound).nbytes} bytes>"
+    elif pair is not None:
+        name = f"<wave of {_shape_of(pair[0])} at {pair[1]} Hz>"
     else:
-        if len(sound) != 2:
-            raise UnreadableSound(name, f"a pair (wave, rate) is expected, got {len(sound)} values")
-        wave, rate = sound
-    try:
-        rate = float(rate)
-        array = np.asarray(wave)
-    except (TypeError, ValueError):
-        raise UnreadableSound(name, "wave must be an array of numbers and rate a number in Hz") from None
-    if not math.isfinite(rate) or not 0 < rate <= MAX_RATE:
-        raise UnreadableSound(name, f"sampling rate {rate:g} Hz; it must be above 0 and at most {MAX_RATE} Hz")
-    if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
-        raise UnreadableSound(name, f"a wave is (S,) or (S, channels) numbers, got shape {array.shape} of {array.dtype}")
-    if array.ndim == 2 and array.shape[0] <= 8 < array.shape[1]:
-        raise UnreadableSound(name, f"shape {array.shape} looks like channels first; pass (S, channels), wave.T")
-    if array.size == 0:
-        raise EmptySound(name, "it holds no samples")
-    return _float(array).reshape(len(array), -1), rate
+        own = getattr(sound, "name", None)
+        name = own if isinstance(own, str) and own else f"<{type(sound).__name__}>"
+    if not name.isprintable():  # no Unicode, or line breaks: it must print, in one line
+        name = repr(name)[1:-1]
+    return name if len(name) <= NAME_CHARACTERS else name[:NAME_CHARACTERS] + "…"
 
 
-def _float(array: npt.NDArray[Any]) -> Wave:
-    """Integers by their full range, floats as they are."""
-    if array.dtype.kind == "i":
-        return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
-    if array.dtype.kind == "u":
-        half = (np.iinfo(array.dtype).max + 1) / 2
-        return ((array - half) / half).astype(np.float32)
-    return array.astype(np.float32)
+def _shape_of(wave: Any) -> str:
+    return f"shape {tuple(wave.shape)}" if hasattr(wave, "shape") else f"{len(wave)} samples"
 
 
-def _resampled(source: Source, rate: int, name: str) -> Iterator[Wave]:
-    if not math.isfinite(source.rate) or not 0 < source.rate <= MAX_RATE:
-        raise UnreadableSound(name, f"its header says {source.rate:g} Hz; it must be above 0 and at most {MAX_RATE} Hz")
-    resampler = None if source.rate == rate else soxr.ResampleStream(source.rate, rate, 1, dtype="float32", quality="HQ")
-    heard = given = 0
-    first = np.float32(0)
-    for block in source.blocks():
-        mono = _mono(block, heard, name)
-        first = mono[0] if heard == 0 and len(mono) else first
-        heard += len(mono)
-        mono = mono if resampler is None else resampler.resample_chunk(mono)
-        given += len(mono)
-        if len(mono):
-            yield mono
-    if heard == 0:
-        raise EmptySound(name, "it holds no samples")
-    if source.frames is not None and heard < source.frames:
-        told, got = source.frames / source.rate, heard / source.rate
-        warnings.warn(f"{name}: cut short, {got:.2f} of {told:.2f} s could be decoded", SoundWarning, stacklevel=2)
+# -- sources: (rate, mono block) ----------------------------------------------------------------------
+
+
+def _file_blocks(sound: Any, name: str, block_seconds: float) -> Generator[tuple[float, Wave], None, None]:
+    with opened(sound, name) as file:
+        for own_rate, wave in decode.blocks(file, name, block_seconds):
+            if not LOWEST_RATE <= own_rate <= HIGHEST_RATE:
+                raise UnreadableSound(name, f"its header claims {own_rate} Hz; {_RATES} are read")
+            yield own_rate, wave
+
+
+def _wave_blocks(
+    wave: npt.NDArray[Any], own_rate: float, name: str, block_seconds: float
+) -> Generator[tuple[float, Wave], None, None]:
+    if wave.size == 0:
+        raise EmptySound(name, "holds no samples")
+    size = max(1, round(block_seconds * own_rate))
+    for start in range(0, len(wave), size):
+        yield own_rate, decode.mono(wave[start : start + size])
+
+
+def _coded(sound: Any) -> Any:
+    """Pass what is a file or holds the bytes of one; refuse anything else."""
+    if isinstance(sound, Mapping):
+        keys = ", ".join(map(repr, sound)) or "nothing"
+        raise UsageError(f"a sound given as a dict needs 'array' and 'sampling_rate', this one has {keys}")
+    if is_sound(sound):
+        return sound
+    if hasattr(sound, "__array__"):
+        raise UsageError("a bare array has no sampling rate; pass (wave, rate)")
+    kind = type(sound).__name__
+    raise UsageError(f"{kind} is not a sound; pass a path, bytes, a binary file, (wave, rate) or a dict")
+
+
+def _resampled(
+    source: Generator[tuple[float, Wave], None, None], rate: float, name: str
+) -> Generator[Wave, None, None]:
+    """Blocks of any rate, which may even change on the way, → blocks at `rate`."""
+    own_rate: float | None = None
+    resampler: soxr.ResampleStream | None = None
+    first: Wave | None = None
+    given = 0
+    with closing(source):
+        for new_rate, wave in source:
+            _refuse_unusable(wave, name)
+            first = wave[:1] if first is None else first
+            if new_rate != own_rate:
+                for rest in _flushed(resampler):
+                    given += len(rest)
+                    yield rest
+                own_rate = new_rate
+                resampler = (
+                    None if own_rate == rate else soxr.ResampleStream(own_rate, rate, 1, quality=QUALITY)
+                )
+            block = wave if resampler is None else resampler.resample_chunk(wave)
+            if len(block):
+                given += len(block)
+                yield block
+    for rest in _flushed(resampler):
+        given += len(rest)
+        yield rest
+    if not given and first is not None:  # one sample at 192 kHz is a quarter of one at 48 kHz
+        yield first
+
+
+def _flushed(resampler: soxr.ResampleStream | None) -> Iterator[Wave]:
+    """Yield what a resampler still holds."""
     if resampler is not None:
         rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        if given + len(rest) == 0:  # fewer samples than the filter needs for one
-            rest = np.full(1, first, np.float32)
         if len(rest):
             yield rest
 
 
-def _mono(block: Wave, heard: int, name: str) -> Wave:
-    """(S, channels) → (S,), after a look for what is no number."""
-    mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
-    if not np.isfinite(mono.sum(dtype=np.float64)):
-        bad = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-        raise NotFiniteSound(name, f"sample {heard + bad} is NaN or infinite; repair or cut the recording")
-    return np.ascontiguousarray(mono, np.float32)
+# -- checks -------------------------------------------------------------------------------------------
+
+_RATES = f"{LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz"
+
+
+def _pair(sound: Any) -> tuple[Any, Any] | None:
+    """(wave, rate) of a pair or a dict; None for anything else, a pair of sounds included."""
+    if isinstance(sound, Mapping):
+        return (sound["array"], sound["sampling_rate"]) if {"array", "sampling_rate"} <= set(sound) else None
+    if not isinstance(sound, tuple) or len(sound) != 2:
+        return None
+    wave, rate = sound
+    numbers = isinstance(wave, list) and (not wave or isinstance(wave[0], (Real, list)))
+    scalar = getattr(rate, "ndim", 0) == 0 and not isinstance(rate, (list, tuple, Mapping))
+    return (wave, rate) if (numbers or hasattr(wave, "__array__")) and scalar else None
+
+
+def _checked(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
+    """Check type and shape of a wave, and its rate."""
+    rate = _rate(rate)
+    if hasattr(wave, "detach"):  # a torch tensor, perhaps with gradient, perhaps on another device
+        wave = wave.detach().cpu()
+    try:
+        samples = np.asarray(wave)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"a {type(wave).__name__} that is no array of samples ({error}); pass float32 (S,)"
+        ) from None
+    if samples.dtype.kind not in "fiu" and samples.size:
+        raise UsageError(
+            f"a wave of {samples.dtype}; samples are floats in [-1, 1] or integers of 8, 16 or 32 bits"
+        )
+    if samples.dtype.kind in "iu" and samples.dtype.itemsize > 4:
+        raise UsageError(
+            f"a wave of {samples.dtype} has no usual full scale; pass floats in [-1, 1] or int16"
+        )
+    if samples.ndim not in (1, 2):
+        raise UsageError(f"a wave of shape {samples.shape}; it must be (S,) or (S, channels)")
+    if samples.ndim == 2 and samples.shape[0] <= 8 < samples.shape[1]:
+        raise UsageError(
+            f"a wave of shape {samples.shape} looks like (channels, S); pass (S, channels): wave.T"
+        )
+    return samples, rate
+
+
+def _refuse_unusable(wave: Wave, name: str) -> None:
+    peak = max(float(wave.max()), -float(wave.min()))  # NaN if any sample is
+    if not math.isfinite(peak):
+        raise NotFiniteSound(name, "holds NaN or infinite samples; repair it, or replace them by zeros")
+    if peak > LOUDEST:
+        raise NotFiniteSound(
+            name, f"holds samples as large as {peak:.0e} where full scale is 1; scale it down"
+        )
+
+
+def _rate(value: Any) -> float:
+    rate = _positive(value, "sampling rate")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise UsageError(f"sampling rate {value} Hz is out of range; {_RATES} are possible")
+    return rate
+
+
+def _positive(value: Any, what: str) -> float:
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
+        raise UsageError(f"{what} is {value!r}; it must be a positive number")
+    return float(value)

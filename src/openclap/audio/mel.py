@@ -1,8 +1,8 @@
-"""Waves → log-mels, one function over the array API: numpy at inference, torch in training. No files, no models.
+"""Waves → log-mels, for numpy and torch alike. Knows nothing of files, clips or models.
 
-    wave (S,) ─ reflect ─ frames (T, N) ─ Hann ─ rfft ─ |·|² ─ mel bank ─ 10·log10 ─ (T, F) dB
+    wave (S,) ─ frames (T, n_fft) ─ × Hann ─ rfft ─ power ─ mel bank ─ 10 log10 ─ (T, F) in dB
 
-Reference: arXiv 2211.06687 §3.1 and the feature extractors released with the checkpoints.
+Source: the released feature extractors (reference: arXiv 2211.06687 §3), in float32.
 """
 
 from __future__ import annotations
@@ -11,138 +11,194 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import array_api_compat
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, is_torch_array
+from numpy.lib.stride_tricks import sliding_window_view
 
 from openclap.config import FrontEnd
 
-__all__ = ["MEL_FLOOR", "level", "log_mel", "log_mel_blocks", "mel_filters"]
-
-MEL_FLOOR = 1e-10  # power; 10 * log10(1e-10) = -100 dB
-FRAMES_AT_ONCE = 128  # 128 frames of 1024 samples: 0.5 MB, stays in the second-level cache
+__all__ = ["level", "log_mel", "mel_bank", "mel_blocks"]
 
 Array = TypeVar("Array")
+Wave = npt.NDArray[np.float32]
+
+FLOOR = 1e-10  # power, that is -100 dB
+FLOOR_DB = -100.0
+FRAMES_AT_ONCE = 64  # 256 KiB of windowed frames: they stay in the cache from window to mel
 
 
 def log_mel(wave: Array, front_end: FrontEnd) -> Array:
-    """Log-mel of a mono wave (S,) → (T, F) in dB, T = S // hop + 1. `dynamic_range` is not applied: see `level`."""
-    xp = array_namespace(wave)
-    if not is_torch_array(wave):
-        return _numpy_mel(np.asarray(wave, np.float32), front_end)  # type: ignore[return-value]
-    window, filters = (xp.asarray(a, device=wave.device) for a in _constants(front_end))  # type: ignore[attr-defined]
-    frames = _padded(wave, front_end.n_fft // 2, xp).unfold(-1, front_end.n_fft, front_end.hop)
-    spectrum = xp.fft.rfft(frames * window)
-    power = xp.real(spectrum) ** 2 + xp.imag(spectrum) ** 2
-    decibel: Array = 10 * xp.log10(xp.clip(power @ filters, MEL_FLOOR, None))
-    return decibel
+    """Log-mel of a wave, absolute dB.
 
+    Centred frames with reflect padding, periodic Hann window, power, mel bank, 10 log10(max(power, 1e-10)).
 
-def level(mel: Any, front_end: FrontEnd) -> Any:
-    """Apply `front_end.dynamic_range`: dB below the loudest bin of the last three axes (V, T, F), clamped."""
-    if front_end.dynamic_range is None:
-        return mel
-    xp = array_namespace(mel)
-    axes = tuple(range(-min(mel.ndim, 3), 0))
-    return xp.clip(mel - xp.max(mel, axis=axes, keepdims=True), -front_end.dynamic_range, None)
+    Parameters
+    ----------
+    wave
+        (..., S), numpy or torch (of any device, with gradient), at `front_end.sampling_rate`; S >= 1.
 
-
-def log_mel_blocks(blocks: Iterable[npt.NDArray[np.float32]], front_end: FrontEnd) -> Iterator[npt.NDArray[np.float32]]:
-    """The rows of `log_mel` of a wave that arrives in blocks: the same frames, the wave never whole in memory."""
-    half, hop, size = front_end.n_fft // 2, front_end.hop, front_end.n_fft
-    buffer = np.zeros(0, np.float32)  # samples from the first one that the next frame needs
-    last = np.zeros(0, np.float32)  # the end of the wave so far, for the reflection
-    started = False
-    for block in blocks:
-        buffer = np.concatenate([buffer, block])
-        last = np.concatenate([last, block])[-(half + 1) :]
-        if not started:
-            if len(buffer) <= half:
-                continue
-            buffer = np.concatenate([buffer[half:0:-1], buffer])
-            started = True
-        count = (len(buffer) - size) // hop + 1
-        if count > 0:
-            yield _rows(buffer, count, front_end)
-            buffer = buffer[count * hop :]
-    if not started:
-        if len(buffer):
-            yield _numpy_mel(buffer, front_end)
-        return
-    buffer = np.concatenate([buffer, last[-2::-1][:half]])
-    count = (len(buffer) - size) // hop + 1
-    if count > 0:
-        yield _rows(buffer, count, front_end)
-
-
-def _numpy_mel(wave: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
-    return _rows(_padded(wave, front_end.n_fft // 2, np), len(wave) // front_end.hop + 1, front_end)
-
-
-def _rows(padded: npt.NDArray[np.float32], count: int, front_end: FrontEnd) -> npt.NDArray[np.float32]:
-    """`count` frames from the start of `padded` → (count, F) dB, a few frames at a time."""
-    window, filters = _constants(front_end)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, front_end.n_fft)[:: front_end.hop][:count]
-    mel = np.empty((count, front_end.mel_bins), np.float32)
-    for at in range(0, count, FRAMES_AT_ONCE):
-        spectrum = np.fft.rfft(frames[at : at + FRAMES_AT_ONCE] * window)
-        power = spectrum.real**2
-        power += spectrum.imag**2
-        mel[at : at + FRAMES_AT_ONCE] = power @ filters
-    np.log10(np.maximum(mel, MEL_FLOOR, out=mel), out=mel)
-    mel *= 10
+    Returns
+    -------
+    float32 (..., T, F) of the same library and device, T = S // hop + 1.
+    """
+    xp: Any = array_api_compat.array_namespace(wave)
+    samples: Any = wave
+    assert samples.shape[-1] > 0, samples.shape
+    samples = xp.astype(samples, xp.float32, copy=False)
+    padded = xp.concat([*_reflections(samples, front_end.n_fft // 2, xp)], axis=-1)
+    mel: Array = _mel_of_padded(padded, front_end, xp)
     return mel
 
 
-def _padded(wave: Any, half: int, xp: Any) -> Any:
-    """`half` samples reflected at both ends; a wave shorter than that is reflected as often as needed."""
-    size = wave.shape[0]
-    if size > half:
-        return xp.concat([xp.flip(wave[1 : half + 1]), wave, xp.flip(wave[-half - 1 : -1])])
-    period = max(2 * (size - 1), 1)
-    at = np.abs(np.arange(-half, size + half)) % period
-    return wave[np.where(at < size, at, period - at).tolist()]
+def mel_blocks(blocks: Iterable[Wave], front_end: FrontEnd) -> Iterator[npt.NDArray[np.float32]]:
+    """Log-mel of a wave that comes in blocks → (t, F) pieces whose sum of t is T.
+
+    Joined they are exactly `log_mel` of the whole wave, which is never in memory.
+    """
+    pad, n_fft, hop = front_end.n_fft // 2, front_end.n_fft, front_end.hop
+    kept = np.zeros(0, np.float32)  # padded samples from the first frame that is still to be made
+    recent = kept  # the last samples, which the end reflects
+    begun = False
+    for block in blocks:
+        recent = np.concatenate([recent, block])
+        if not begun:
+            if len(recent) <= pad:
+                continue
+            begun = True
+            left, _, _ = _reflections(recent, pad, np)
+            kept = np.concatenate([left, recent])
+        else:
+            kept = np.concatenate([kept, block])
+        recent = recent[-pad - 1 :]
+        # Whole groups of frames only, so that every frame meets the same arithmetic as in one piece.
+        frames = (len(kept) - n_fft) // hop + 1 if len(kept) >= n_fft else 0
+        frames -= frames % FRAMES_AT_ONCE
+        if frames:
+            yield _mel_of_padded(kept[: (frames - 1) * hop + n_fft], front_end, np)
+            kept = kept[frames * hop :]
+    if not begun:
+        yield log_mel(recent, front_end)
+        return
+    _, _, right = _reflections(recent, pad, np)
+    kept = np.concatenate([kept, right])
+    if len(kept) >= n_fft:
+        yield _mel_of_padded(kept, front_end, np)
+
+
+def level(mel: Array, front_end: FrontEnd) -> Array:
+    """Give dB below the loudest bin, clamped to `-front_end.dynamic_range`; unchanged where that is None.
+
+    The loudest bin is that of the last two axes (T, F). Digital silence has none: it is
+    `-dynamic_range` throughout, where 0 dB throughout would be the loudest of noises.
+    """
+    if front_end.dynamic_range is None:
+        return mel
+    xp: Any = array_api_compat.array_namespace(mel)
+    values: Any = mel
+    lowest = xp.asarray(-front_end.dynamic_range, dtype=values.dtype, device=array_api_compat.device(values))
+    peak = xp.max(values, axis=(-2, -1), keepdims=True)
+    levelled: Array = xp.where(peak > FLOOR_DB + 1e-3, xp.maximum(values - peak, lowest), lowest)
+    return levelled
 
 
 @lru_cache(maxsize=16)
-def _constants(front_end: FrontEnd) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The periodic Hann window (N,) and the mel bank (N // 2 + 1, F), float32."""
-    n = np.arange(front_end.n_fft)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / front_end.n_fft)
-    return hann.astype(np.float32), mel_filters(front_end).astype(np.float32)
+def mel_bank(front_end: FrontEnd) -> npt.NDArray[np.float32]:
+    """Triangular filters, (n_fft // 2 + 1, F), computed in float64.
+
+    Corners lie evenly on the mel scale from `f_min` to `f_max`; triangles are straight in Hz. The HTK scale
+    is 2595 log10(1 + f / 700); Slaney's is linear below 1 kHz and logarithmic above. The norm "slaney" gives
+    every triangle an area of 1 Hz.
+    """
+    to_mel, to_hz = (_htk_mel, _htk_hz) if front_end.mel_scale == "htk" else (_slaney_mel, _slaney_hz)
+    low, high = to_mel(np.array([front_end.f_min, front_end.f_max]))
+    corners = to_hz(np.linspace(low, high, front_end.mel_bins + 2))  # Hz
+    bins = np.linspace(0, front_end.sampling_rate / 2, front_end.n_fft // 2 + 1)[:, None]  # Hz
+    widths = np.diff(corners)
+    rising = (bins - corners[:-2]) / widths[:-1]
+    falling = (corners[2:] - bins) / widths[1:]
+    bank = np.maximum(0.0, np.minimum(rising, falling))
+    if front_end.mel_norm == "slaney":
+        bank *= 2.0 / (corners[2:] - corners[:-2])
+    bank32 = bank.astype(np.float32)
+    bank32.setflags(write=False)
+    return bank32
+
+
+def _mel_of_padded(padded: Any, front_end: FrontEnd, xp: Any) -> Any:
+    """(..., S) with its padding → (..., T, F)."""
+    device = array_api_compat.device(padded)
+    window, bank, (low, high) = _constants(front_end)
+    window, bank = (xp.asarray(constant, device=device, copy=True) for constant in (window, bank))
+    floor = xp.asarray(FLOOR, dtype=xp.float32, device=device)
+    frames = _frames(padded, front_end)
+    total = frames.shape[-2]
+    step = FRAMES_AT_ONCE if array_api_compat.is_numpy_array(padded) else total
+    pieces = []
+    for start in range(0, total, step):
+        spectrum = xp.fft.rfft(frames[..., start : start + step, :] * window)[..., low:high]
+        pieces.append((xp.real(spectrum) ** 2 + xp.imag(spectrum) ** 2) @ bank)
+    power = pieces[0] if len(pieces) == 1 else xp.concat(pieces, axis=-2)
+    return 10.0 * xp.log10(xp.maximum(power, floor))
+
+
+def _frames(padded: Any, front_end: FrontEnd) -> Any:
+    """View the padded wave as (..., T, n_fft): the one thing the array API has no word for."""
+    if array_api_compat.is_torch_array(padded):
+        return padded.unfold(-1, front_end.n_fft, front_end.hop)
+    return sliding_window_view(padded, front_end.n_fft, axis=-1)[..., :: front_end.hop, :]
+
+
+def _reflections(wave: Any, pad: int, xp: Any) -> tuple[Any, Any, Any]:
+    """(left, wave, right): the wave mirrored about its first and last sample, as often as it takes."""
+    size = wave.shape[-1]
+    period = max(1, 2 * (size - 1))
+    outside = np.arange(1, pad + 1)
+    left = _folded(-outside, size, period)[::-1]
+    right = _folded(size - 1 + outside, size, period)
+    device = array_api_compat.device(wave)
+    return (
+        xp.take(wave, xp.asarray(left.copy(), device=device), axis=-1),
+        wave,
+        xp.take(wave, xp.asarray(right, device=device), axis=-1),
+    )
+
+
+def _folded(index: npt.NDArray[np.int_], size: int, period: int) -> npt.NDArray[np.int_]:
+    """Positions outside a wave → the ones inside that they mirror."""
+    inside = index % period
+    return np.minimum(inside, period - inside) if size > 1 else np.zeros_like(index)
 
 
 @lru_cache(maxsize=16)
-def mel_filters(front_end: FrontEnd) -> npt.NDArray[np.float64]:
-    """Triangles that overlap by half, evenly spaced on the mel scale → (n_fft // 2 + 1, F)."""
-    to_mel, to_hertz = (_slaney, _slaney_hertz) if front_end.mel_scale == "slaney" else (_htk, _htk_hertz)
-    low, high = to_mel(np.float64(front_end.f_min)), to_mel(np.float64(front_end.f_max))
-    corners = to_hertz(np.linspace(low, high, front_end.mel_bins + 2))  # (F + 2,) Hz
-    bins = np.linspace(0, front_end.sampling_rate / 2, front_end.n_fft // 2 + 1)[:, None]
-    rising = (bins - corners[:-2]) / (corners[1:-1] - corners[:-2])
-    falling = (corners[2:] - bins) / (corners[2:] - corners[1:-1])
-    bank: npt.NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling))
-    if front_end.mel_norm == "slaney":  # triangles of equal area
-        bank = bank * (2 / (corners[2:] - corners[:-2]))
-    return bank
+def _constants(front_end: FrontEnd) -> tuple[Wave, npt.NDArray[np.float32], tuple[int, int]]:
+    """Window, the rows of the bank that are not all zero, and which ones they are."""
+    turn = 2 * np.pi * np.arange(front_end.n_fft) / front_end.n_fft
+    window = (0.5 - 0.5 * np.cos(turn)).astype(np.float32)  # periodic Hann
+    bank = mel_bank(front_end)
+    used = np.flatnonzero(bank.any(axis=1))
+    low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+    return window, np.ascontiguousarray(bank[low:high]), (low, high)
 
 
-def _htk(hertz: Any) -> Any:
-    return 2595 * np.log10(1 + hertz / 700)
+def _htk_mel(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return 2595.0 * np.log10(1.0 + hz / 700.0)
 
 
-def _htk_hertz(mel: Any) -> Any:
-    return 700 * (10 ** (mel / 2595) - 1)
+def _htk_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
 
 
-SLANEY_KNEE_HERTZ, SLANEY_KNEE_MEL, SLANEY_STEP = 1000.0, 15.0, np.log(6.4) / 27.0
+_SLANEY_BREAK = 15.0  # mel, at 1000 Hz; 200 / 3 Hz a mel below
+_SLANEY_STEP = np.log(6.4) / 27.0  # above: 27 mels to 6400 Hz
 
 
-def _slaney(hertz: Any) -> Any:
-    above = SLANEY_KNEE_MEL + np.log(np.maximum(hertz, SLANEY_KNEE_HERTZ) / SLANEY_KNEE_HERTZ) / SLANEY_STEP
-    return np.where(hertz < SLANEY_KNEE_HERTZ, 3 * hertz / 200, above)
+def _slaney_mel(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    above = _SLANEY_BREAK + np.log(np.maximum(hz, 1e-9) / 1000.0) / _SLANEY_STEP
+    return np.where(hz < 1000.0, hz * 3.0 / 200.0, above)
 
 
-def _slaney_hertz(mel: Any) -> Any:
-    above = SLANEY_KNEE_HERTZ * np.exp(SLANEY_STEP * (np.maximum(mel, SLANEY_KNEE_MEL) - SLANEY_KNEE_MEL))
-    return np.where(mel < SLANEY_KNEE_MEL, 200 * mel / 3, above)
+def _slaney_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(
+        mel < _SLANEY_BREAK, mel * 200.0 / 3.0, 1000.0 * np.exp(_SLANEY_STEP * (mel - _SLANEY_BREAK))
+    )

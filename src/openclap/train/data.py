@@ -123,7 +123,7 @@ class Batches:
 
     def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], Tensor]:
         """One caption a clip and some of other concepts, with which of them describe which clip."""
-        concepts = [example.label for example in chosen]
+        concepts = [example.concept for example in chosen]
         others = sorted(set(self.captions.concepts) - set(concepts))
         extra = min(self.settings.extra_texts, len(others))
         concepts_of_texts = concepts + [str(c) for c in rng.choice(others, extra, replace=False)] if extra else concepts

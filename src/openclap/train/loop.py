@@ -97,7 +97,7 @@ class _Run:
         tokenizer = None if settings.tokenizer is None else settings.resolve(settings.tokenizer)
         self.checkpoint = Checkpoint(config, self.model, tokenizer, str(self.out))
         self.tokenizer = tokenizer_of(self.checkpoint)
-        self.augmented = settings.augment
+        self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on CPU
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not name.startswith(settings.freeze) if settings.freeze else True)
         self.optimiser = torch.optim.AdamW(_groups(self.model, settings), lr=settings.learning_rate, betas=settings.betas)
@@ -112,7 +112,7 @@ class _Run:
         """All remaining steps; returns the last epoch's mean loss."""
         total = batches.steps * self.settings.epochs
         began = saved = time.monotonic()
-        before = self.seconds
+        before, last = self.seconds, math.nan
         with _bar(total, progress, console) as bar:
             for epoch in range(self.epoch, self.settings.epochs):
                 for batch in batches.epoch(epoch, start=self.position):
@@ -125,8 +125,10 @@ class _Run:
                         self._keep()
                         saved = time.monotonic()
                 self.epoch, self.position = epoch + 1, 0
-                last, self.losses = self.losses, []
-        return float(np.mean(last)) if self.epoch and "last" in locals() else math.nan
+                last = float(np.mean(self.losses)) if self.losses else math.nan
+                self.losses = []
+                self._log(last)
+        return last
 
     def _step(self, batch: Batch, epoch: int, total: int) -> float:
         settings = self.settings
@@ -135,10 +137,11 @@ class _Run:
         rng = np.random.default_rng((settings.seed, epoch, self.position + 1, 1))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: the same after a resume
         self.model.train()
-        audio = self.model.encode_audio(batch.mel, batch.longer, augment=spec_augment(settings.augment, rng))
         ids, mask = self.tokenizer(batch.texts)
-        text = self.model.encode_text(torch.from_numpy(ids), torch.from_numpy(mask))
-        loss = contrastive_loss(audio, text, self.model.logit_scale, batch.positives)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            audio = self.model.encode_audio(batch.mel, batch.longer, augment=spec_augment(settings.augment, rng))
+            text = self.model.encode_text(torch.from_numpy(ids), torch.from_numpy(mask))
+        loss = contrastive_loss(audio.float(), text.float(), self.model.logit_scale, batch.positives)
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss is {loss.item()} at step {self.step}; lower learning_rate or set clip_gradient")
         self.optimiser.zero_grad(set_to_none=True)
@@ -148,6 +151,16 @@ class _Run:
         self.optimiser.step()
         self._average()
         return float(loss.detach())
+
+    def _log(self, loss: float) -> None:
+        """One line an epoch in log.csv."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        file = self.out / "log.csv"
+        if self.epoch == 1 or not file.exists():
+            file.write_text("epoch,step,loss,logit_scale,seconds\n", encoding="utf-8")
+        scale = float(self.model.logit_scale.detach().exp())
+        with file.open("a", encoding="utf-8") as log:
+            log.write(f"{self.epoch},{self.step},{loss:.4f},{scale:.2f},{self.seconds:.1f}\n")
 
     def _average(self) -> None:
         if self.average is None or self.settings.average is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,7 +22,7 @@ class Example:
 
     path: Path
     captions: tuple[str, ...]
-    label: str
+    concept: str  # clips of one concept describe each other, so they are no negatives of each other
 
 
 def read_examples(settings: Settings) -> list[Example]:
@@ -33,15 +33,16 @@ def read_examples(settings: Settings) -> list[Example]:
     TrainingError
         No metadata.csv, a missing column, files that are named but not there, or nothing left to train on.
     """
+    phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
     found: list[Example] = []
     for source in settings.sources:
-        found += _read_source(settings.resolve(source.folder), source) * source.repeat
+        found += _read_source(settings.resolve(source.folder), source, phrases) * source.repeat
     if len(found) < settings.batch_size:
         raise TrainingError(f"{len(found)} examples are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size")
     return found
 
 
-def _read_source(folder: Path, source: Source) -> list[Example]:
+def _read_source(folder: Path, source: Source, phrases: Mapping[str, list[str]]) -> list[Example]:
     table = folder / "metadata.csv"
     rows = _read_csv(table, ("file", "caption"))
     captions: dict[str, list[str]] = {}
@@ -55,7 +56,12 @@ def _read_source(folder: Path, source: Source) -> list[Example]:
     missing = [file for file in captions if not (folder / file).is_file()]
     if missing:
         raise TrainingError(f"{table}: {len(missing)} of {len(captions)} files are not there, the first is {missing[0]}")
-    return [Example(folder / file, tuple(texts), labels[file]) for file, texts in captions.items()]
+    return [Example(folder / file, tuple(texts), _concept(texts[0], labels[file], phrases)) for file, texts in captions.items()]
+
+
+def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:
+    """The finer of caption and label that phrases are written for; the caption where there are none."""
+    return caption if caption in phrases or label not in phrases else label
 
 
 def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
@@ -85,15 +91,15 @@ class Captions:
 
     def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
         phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
-        self._of: dict[str, list[str]] = {label: list(texts) for label, texts in phrases.items()}
+        self._of: dict[str, list[str]] = {concept: list(texts) for concept, texts in phrases.items()}
         for example in examples:
-            known = self._of.setdefault(example.label, [])
-            known += [c for c in (*example.captions, example.label) if c not in known]
+            known = self._of.setdefault(example.concept, [])
+            known += [c for c in example.captions if c not in known]
         self.concepts: list[str] = sorted(self._of)
         self._templates = settings.templates
         self._share = settings.template_share
 
-    def draw(self, label: str, rng: np.random.Generator) -> str:
-        """One way to say `label`, drawn anew at every visit."""
-        text = str(rng.choice(self._of[label]))
+    def draw(self, concept: str, rng: np.random.Generator) -> str:
+        """One way to say `concept`, drawn anew at every visit."""
+        text = str(rng.choice(self._of[concept]))
         return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text

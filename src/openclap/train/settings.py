@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
@@ -63,14 +64,18 @@ class Settings:
     clip_gradient: float | None = None
     average: float | None = None  # decay of the moving average of the weights that is saved
     freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the towers' arithmetic; weights stay float32
     seed: int = 0
     threads: int | None = None
     checkpoint_minutes: float = 2.0
     folder: Path = field(default=Path(), compare=False)  # of the YAML file
 
     def resolve(self, path: str) -> Path:
-        """A path of this file, relative to the file."""
-        return (self.folder / Path(path).expanduser()).resolve()
+        """A path of this file, relative to the file; $VARIABLES are filled in."""
+        expanded = os.path.expandvars(path)
+        if "$" in expanded:
+            raise TrainingError(f"{path}: the variable is not set; export it, or write the path")
+        return (self.folder / Path(expanded).expanduser()).resolve()
 
     def config(self) -> CLAPConfig:
         """The model's configuration, checked."""
@@ -133,6 +138,7 @@ def _check(settings: Settings, path: Path) -> None:
         "crop_seconds": (settings.crop_seconds > 0, "more than 0"),
         "learning_rate": (settings.learning_rate > 0, "more than 0"),
         "warmup_share": (0 <= settings.warmup_share < 1, "from 0 to below 1"),
+        "precision": (settings.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
         "average": (settings.average is None or 0 < settings.average < 1, "between 0 and 1, or left out"),
         "templates": (all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates), "each with {} once"),
     }
