@@ -80,7 +80,7 @@ def test_a_bin_file_loads_like_the_safetensors_file(tmp_path: Path) -> None:
     save_theirs(tmp_path / "a", fused=True, small=True)
     save_theirs(tmp_path / "b", fused=True, small=True, binary=True)
     a, b = (CLAP.from_pretrained(tmp_path / name) for name in "ab")
-    assert np.array_equal(a.encode_text(TEXTS), b.encode_text(TEXTS))
+    assert np.abs(a.encode_text(TEXTS) - b.encode_text(TEXTS)).max() < 1e-6
     assert a.fingerprint == b.fingerprint
 
 
@@ -114,7 +114,7 @@ def test_export_is_loaded_by_transformers_with_the_same_embeddings(fused: bool, 
     assert np.abs(out.audio_embeds.numpy() - ours.encode_audio((wave, 48_000))).max() < 1e-4
     assert np.abs(out.text_embeds.numpy() - ours.encode_text(TEXTS)).max() < 1e-5
     again = CLAP.from_pretrained(tmp_path / "out")
-    assert np.array_equal(again.encode_audio((wave, 48_000)), ours.encode_audio((wave, 48_000)))
+    assert np.abs(again.encode_audio((wave, 48_000)) - ours.encode_audio((wave, 48_000))).max() < 1e-6
 
 
 def test_export_runs_in_the_zero_shot_pipeline(tmp_path: Path) -> None:

@@ -1,0 +1,6 @@
+"""The searchable collection: windows of recordings with their embeddings, on disk."""
+
+from openclap.library.library import Library
+from openclap.library.moments import moments_in
+
+__all__ = ["Library", "moments_in"]

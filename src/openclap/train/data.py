@@ -25,7 +25,10 @@ from openclap.train.settings import Settings
 
 __all__ = ["Batch", "Batches", "power_mels"]
 
-LONGER_SHARE = 0.5  # of the recordings longer than a crop that are shown whole, through the fusion
+LONGER_SHARE = 0.5  # of the long recordings that are shown whole, through the fusion
+SILENCE = -99.9  # dB: nothing above the front end's floor
+TRIES, ENOUGH = 6, 0.4  # a crop should hold this share of the recording's mean power; so often another is drawn
+LONGER_CROPS = 2.0  # a recording is long from this many crops on
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Batch:
     longer: Tensor  # (B,) bool: rows that go through the fusion
     texts: list[str]  # M >= B: one a clip, then other concepts
     positives: Tensor  # (B, M) how much text m describes clip b
+    ignored: Tensor  # (B, M) bool: pairs that are neither right nor wrong
 
 
 def power_mels(paths: Sequence[Path], front_end: FrontEnd, *, progress: bool = False) -> dict[Path, Tensor]:
@@ -97,13 +101,13 @@ class Batches:
         if longer.any():
             shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
         power = torch.stack(shown)  # (B, V, T, F)
-        texts, positives = self._texts(chosen, rng)
-        power, texts = self._mix(power, texts, positives, rng)
+        texts, positives, ignored = self._texts(chosen, rng)
+        power, texts = self._mix(power, texts, positives, ignored, rng)
         if augment.equaliser_db:
             power = vary.equalise(power, augment.equaliser_db, rng)
         if augment.noise_share:
             power = vary.with_noise(power, augment, rng)
-        return Batch(self._level(vary.to_decibel(power)), longer, texts, positives)
+        return Batch(self._level(vary.to_decibel(power)), longer, texts, positives, ignored)
 
     def _views(self, example: Example, rng: np.random.Generator) -> Tensor:
         """(1, T, F), or (4, T, F) for a long recording that is shown whole: global, front, middle, back."""
@@ -113,42 +117,60 @@ class Batches:
         shift = float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
         whole = rng.random() < LONGER_SHARE
         spare = len(power) - self.frames
-        if not (self.fused and whole and spare > 0):
-            start = rng.uniform(0, spare) if spare > 0 else rng.uniform(0, len(power))
-            return vary.crop(power, self.frames, float(start), speed, shift)[None]
+        if not (self.fused and whole and len(power) > LONGER_CROPS * self.frames):
+            return vary.crop(power, self.frames, self._start(power, rng), speed, shift)[None]
         thirds = np.array_split(np.arange(spare + 1), 3)
         starts = [float(rng.choice(third)) if len(third) else 0.0 for third in thirds]
         overall = vary.crop(power, self.frames, 0.0, (len(power) - 1) / max(self.frames - 1, 1), shift)
         return torch.stack([overall, *(vary.crop(power, self.frames, s, 1.0, shift) for s in starts)])
 
-    def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], Tensor]:
-        """One caption a clip and some of other concepts, with which of them describe which clip."""
+    def _start(self, power: Tensor, rng: np.random.Generator) -> float:
+        """Where a crop begins: anywhere, but where something is heard.
+
+        Recordings are often padded with silence; a crop of nothing but silence, levelled, looks like the
+        loudest noise and taught an early mini that rain is a sneeze.
+        """
+        spare = len(power) - self.frames
+        if spare <= 0:
+            return float(rng.uniform(0, len(power)))
+        loudness = power.mean(1)
+        enough = ENOUGH * float(loudness.mean())
+        starts = rng.uniform(0, spare, TRIES)
+        heard = [float(loudness[int(s) : int(s) + self.frames].mean()) for s in starts]
+        return float(next((s for s, level in zip(starts, heard, strict=True) if level > enough), starts[int(np.argmax(heard))]))
+
+    def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], Tensor, Tensor]:
+        """One caption a clip and some of other concepts, which of them describe which clip, and which are ignored."""
         concepts = [example.concept for example in chosen]
         others = sorted(set(self.captions.concepts) - set(concepts))
         extra = min(self.settings.extra_texts, len(others))
         concepts_of_texts = concepts + [str(c) for c in rng.choice(others, extra, replace=False)] if extra else concepts
         texts = [self.captions.draw(concept, rng) for concept in concepts_of_texts]
         same = np.array(concepts)[:, None] == np.array(concepts_of_texts)[None]
-        return texts, torch.from_numpy(same.astype(np.float32))
+        related = np.array([[self.captions.related(a, b) for b in concepts_of_texts] for a in concepts])
+        return texts, torch.from_numpy(same.astype(np.float32)), torch.from_numpy(related)
 
-    def _mix(self, power: Tensor, texts: list[str], positives: Tensor, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
-        """Some rows play together with another row; their captions are joined. `positives` is updated in place."""
+    def _mix(self, power: Tensor, texts: list[str], positives: Tensor, ignored: Tensor, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+        """Some rows play together with another row; their captions are joined. Updates `positives` and `ignored`."""
         rows = len(power)
         mixed = np.flatnonzero(rng.random(rows) < self.settings.augment.mix_share)
         others = (mixed + rng.integers(1, rows, len(mixed))) % rows
         gains = 10 ** (rng.uniform(*self.settings.augment.mix_gain_db, len(mixed)) / 10)
         loudness = power.mean((1, 2, 3)).clamp(min=1e-12)
-        sounds, said, alone = power.clone(), list(texts), positives.clone()
+        sounds, said, alone, unclear = power.clone(), list(texts), positives.clone(), ignored.clone()
         for row, other, gain in zip(mixed, others, gains, strict=True):
             sounds[row] = power[row] + float(gain) * (loudness[row] / loudness[other]) * power[other]
             said[row] = f"{texts[row]} and {texts[other]}"
             positives[row] = torch.maximum(alone[row], alone[other]) / 2  # captions of either part: half of it
+            ignored[row] = unclear[row] | unclear[other]
         positives[:, mixed] = 0  # a joined caption describes its own clip alone
         positives[mixed, mixed] = 1
+        ignored &= positives == 0
         return sounds, said
 
     def _level(self, decibel: Tensor) -> Tensor:
         if self._dynamic_range is None:
             return decibel
         loudest = decibel.amax((1, 2, 3), keepdim=True)
-        return (decibel - loudest).clamp(min=-self._dynamic_range)
+        levelled = (decibel - loudest).clamp(min=-self._dynamic_range)
+        return torch.where(loudest > SILENCE, levelled, -self._dynamic_range)

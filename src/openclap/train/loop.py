@@ -141,7 +141,7 @@ class _Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
             audio = self.model.encode_audio(batch.mel, batch.longer, augment=spec_augment(settings.augment, rng))
             text = self.model.encode_text(torch.from_numpy(ids), torch.from_numpy(mask))
-        loss = contrastive_loss(audio.float(), text.float(), self.model.logit_scale, batch.positives)
+        loss = contrastive_loss(audio.float(), text.float(), self.model.logit_scale, batch.positives, batch.ignored)
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss is {loss.item()} at step {self.step}; lower learning_rate or set clip_gradient")
         self.optimiser.zero_grad(set_to_none=True)

@@ -9,9 +9,10 @@ from torch import Tensor
 __all__ = ["MAX_LOGIT_SCALE", "contrastive_loss"]
 
 MAX_LOGIT_SCALE = 100.0  # the paper clamps exp(logit_scale) to at most this
+NEVER = -1e4  # a logit without weight; finite, since 0 * -inf is no number
 
 
-def contrastive_loss(audio: Tensor, text: Tensor, logit_scale: Tensor, positives: Tensor | None = None) -> Tensor:
+def contrastive_loss(audio: Tensor, text: Tensor, logit_scale: Tensor, positives: Tensor | None = None, ignored: Tensor | None = None) -> Tensor:
     """Symmetric InfoNCE, (CE(audio → text) + CE(text → audio)) / 2.
 
     Parameters
@@ -24,8 +25,12 @@ def contrastive_loss(audio: Tensor, text: Tensor, logit_scale: Tensor, positives
         How much text m describes clip b, ≥ 0. The identity when omitted: text b describes clip b alone. Each
         direction's target is this matrix with its rows normalised to 1; a text that describes no clip of
         the batch is a negative for every clip and no query of its own.
+    ignored : bool (B, M), optional
+        Pairs that are neither right nor wrong ("rain" and "heavy rain"); they leave both softmaxes.
     """
     logits = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * audio @ text.T  # (B, M)
+    if ignored is not None:
+        logits = logits.masked_fill(ignored, NEVER)
     if positives is None:
         target = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

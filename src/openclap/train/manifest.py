@@ -96,6 +96,10 @@ class Captions:
             known = self._of.setdefault(example.concept, [])
             known += [c for c in example.captions if c not in known]
         self.concepts: list[str] = sorted(self._of)
+        self._families: dict[str, set[str]] = {}
+        if settings.families is not None:
+            for row in _read_csv(settings.resolve(settings.families), ("family", "concept")):
+                self._families.setdefault(row["concept"], set()).add(row["family"])
         self._templates = settings.templates
         self._share = settings.template_share
 
@@ -103,3 +107,7 @@ class Captions:
         """One way to say `concept`, drawn anew at every visit."""
         text = str(rng.choice(self._of[concept]))
         return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
+
+    def related(self, one: str, other: str) -> bool:
+        """Whether two concepts share a family without being the same."""
+        return one != other and bool(self._families.get(one, set()) & self._families.get(other, set()))

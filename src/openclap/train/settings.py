@@ -50,6 +50,7 @@ class Settings:
     tokenizer: str | None = None
     init: str | None = None  # safetensors with some or all weights, in openclap's names
     phrases: tuple[str, ...] = ()  # CSV files: label,phrase
+    families: str | None = None  # CSV file: family,concept; concepts of one family are no negatives of each other
     templates: tuple[str, ...] = ("{}",)
     template_share: float = 0.5  # of the captions that are put into a template
     augment: Augment = field(default_factory=Augment)

@@ -1,0 +1,67 @@
+"""`openclap`: the door to every verb, and the one place where errors become a line and an exit code.
+
+Exit codes: 0 all well, 1 some input failed, 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from openclap.cli import listen, models, search
+from openclap.cli.show import err, warn_in_one_line
+from openclap.errors import OpenClapError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="openclap",
+    help="Find, name and compare sounds by words.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for verbs in (listen, search, models):
+    for verb in verbs.VERBS:
+        app.command()(verb)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave")] = False,
+) -> None:
+    """Find, name and compare sounds by words."""
+    if version:
+        from openclap import __version__
+
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `openclap` command."""
+    warn_in_one_line()
+    try:
+        app()
+    except OpenClapError as error:
+        err.print(f"[red]error:[/red] {escape(' '.join(str(error).split()))}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted; what was finished is kept")
+        sys.exit(130)
+    except BrokenPipeError:  # `openclap … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

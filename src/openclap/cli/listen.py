@@ -1,0 +1,118 @@
+"""match, classify, embed: verbs about sounds given on the command line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.show import bar, emit, err, short, table
+from openclap.errors import SoundError, UsageError
+
+if TYPE_CHECKING:
+    from openclap.results import Label
+
+__all__ = ["VERBS"]
+
+
+def match(
+    sound: Annotated[str, typer.Argument(help="A sound file")],
+    texts: Annotated[list[str], typer.Argument(help="Descriptions to compare it with")],
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """How well each text fits a sound: cosines from -1 to 1."""
+    found = load_model(model, device, threads).match(sound, texts)
+    if as_json:
+        emit({"sound": sound, **row.to_dict()} for row in found)
+        return
+    rows = [(f"{m.score:+.3f}", bar((m.score + 1) / 2), escape(m.text)) for m in sorted(found, key=lambda m: -m.score)]
+    table(short(sound), ("cosine", "-1 … 1", "text"), rows, right=("cosine",))
+
+
+def classify(
+    sounds: Annotated[list[str], typer.Argument(help="Sound files")],
+    labels: Annotated[str | None, typer.Option("--labels", help='Labels, separated by commas: "dog bark, rain"')] = None,
+    labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
+    template: Annotated[str, typer.Option("--template", help="The prompt; {} is the label")] = "This is a sound of {}.",
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Show the best N labels only")] = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Which of the labels fits each sound best (zero-shot)."""
+    names = _labels(labels, labels_file)
+    clap = load_model(model, device, threads)
+    failed = 0
+    for sound in sounds:
+        try:
+            found = clap.classify(sound, names, template=template)[:top]
+        except SoundError as error:
+            failed += 1
+            err.print(f"[red]error:[/red] {escape(str(error))}")
+            continue
+        _show_labels(sound, found, as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_labels(sound: str, found: list[Label], *, as_json: bool) -> None:
+    if as_json:
+        emit([{"sound": sound, "labels": [label.to_dict() for label in found]}])
+        return
+    rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", escape(x.label)) for x in found]
+    table(short(sound), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
+
+
+def _labels(given: str | None, file: Path | None) -> list[str]:
+    if (given is None) == (file is None):
+        raise UsageError('give the labels with --labels "dog bark, rain" or with --labels-file FILE, one of the two')
+    if file is not None:
+        try:
+            names = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: cannot be read ({error}); give a UTF-8 text file with one label a line") from error
+    else:
+        names = re.split("[,，、\n]", given or "")
+    names = [name.strip() for name in names if name.strip()]
+    if not names:
+        raise UsageError('no label given; for example  --labels "dog bark, rain"')
+    return names
+
+
+def embed(
+    paths: Annotated[list[str], typer.Argument(help="Sound files and folders")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.npz or FILE.parquet")],
+    windows: Annotated[bool, typer.Option("--windows", help="A vector for every 10-s window, not one a file")] = False,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write the vectors of sounds to a file."""
+    from openclap.library.export import embed_to_file
+
+    clap = load_model(model, device, threads)
+    report = embed_to_file(clap, paths, output, windows=windows, progress=err.is_terminal)
+    if as_json:
+        emit([report])
+    else:
+        print(f"{report['embeddings']} vectors of {report['files']} sounds, {report['size']} numbers each, in {report['output']}")
+    _tell(report["failed"])
+
+
+def _tell(failed: list[dict[str, str]]) -> None:
+    for failure in failed:
+        err.print(f"[red]error:[/red] {escape(failure['path'])}: {escape(failure['error'])}")
+    if failed:
+        raise typer.Exit(1)
+
+
+VERBS = (match, classify, embed)

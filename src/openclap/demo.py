@@ -1,0 +1,97 @@
+"""`openclap demo`: a small library of synthesised sounds, indexed, searched, named and matched. No network."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from openclap.clap import CLAP
+from openclap.library import Library
+from openclap.synth import KINDS, make, write_library
+
+if TYPE_CHECKING:
+    from openclap.synth import SynthFile
+
+__all__ = ["QUERIES", "run"]
+
+# in words that are no file names, with the kinds that answer them
+QUERIES = (
+    ("a puppy yapping", {"dog bark"}),
+    ("somebody at the front door", {"doorbell", "door knock"}),
+    ("a heavy storm", {"thunder", "rain", "wind"}),
+    ("emergency services on their way", {"siren"}),
+    ("music on six strings", {"guitar"}),
+)
+LABELS = ("a rooster", "a baby crying", "a helicopter", "church bells", "a telephone ringing")
+TEXTS = ("waves at the beach", "the ocean", "a crackling fire", "a dog barking")
+
+
+def run(clap: CLAP, folder: Path, console: Console) -> None:
+    """Write sounds to FOLDER/sounds and a library to FOLDER/library, then show what openclap does with them."""
+    sounds, place = folder / "sounds", folder / "library"
+    shutil.rmtree(place, ignore_errors=True)
+    console.print(Panel.fit("[bold]openclap[/bold] finds, names and compares sounds by words"))
+    files = _timed(console, f"[bold]1[/bold]  synthesising {len(KINDS)} sounds", lambda: write_library(sounds, seed=7))
+    library = Library.open(place, model=clap)
+    began = time.perf_counter()
+    console.print(f"[bold]2[/bold]  indexing [cyan]{sounds}[/cyan]")
+    report = library.add(sounds, progress=True)
+    each = (time.perf_counter() - began) / max(report.added, 1)
+    console.print(f"   {report.added} sounds, {1000 * each:.0f} ms each")
+    console.print(f"[bold]3[/bold]  searching it with {len(QUERIES)} queries")
+    for query, right in QUERIES:
+        _search(library, query, right, files, console)
+    _classify(clap, sounds, files, console)
+    _match(clap, console)
+    console.print(f"\n[bold]Your own sounds:[/bold]\n  openclap search 'a creaky wooden door' FOLDER\n  openclap moments RECORDING 'a dog barking'\n  openclap classify FILE --labels 'speech, music, rain'\n\nThe sounds are in {sounds}: listen.")
+
+
+def _timed(console: Console, what: str, make_files: object) -> list[SynthFile]:
+    assert callable(make_files)
+    began = time.perf_counter()
+    console.print(what)
+    files: list[SynthFile] = make_files()
+    console.print(f"   {time.perf_counter() - began:.1f} s")
+    return files
+
+
+def _search(library: Library, query: str, right: set[str], files: list[SynthFile], console: Console) -> None:
+    kinds = {str(file.path.resolve()): file.kind for file in files}
+    began = time.perf_counter()
+    hits = library.search(query, 4)
+    took = 1000 * (time.perf_counter() - began)
+    view = Table(title=f"“{query}”  [dim]{took:.0f} ms[/dim]", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    for rank, hit in enumerate(hits, 1):
+        kind = kinds[str(Path(hit.path).resolve())]
+        sign = "[green]✓[/green]" if kind in right else " "
+        view.add_row(f"  {rank}", _bar(hit.score), f"{hit.score:+.2f}", sign, Path(hit.path).name)
+    console.print(view)
+
+
+def _classify(clap: CLAP, sounds: Path, files: list[SynthFile], console: Console) -> None:
+    chosen = next(file for file in files if file.kind == "rooster")
+    view = Table(title=f"[bold]4[/bold]  naming {chosen.path.name}", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    for label in clap.classify(chosen.path, LABELS):
+        view.add_row("  ", _bar(label.score), f"{100 * label.score:.0f} %", label.label)
+    console.print(view)
+
+
+def _match(clap: CLAP, console: Console) -> None:
+    import numpy as np
+
+    wave, _ = make("sea waves", np.random.default_rng(3), rate=44_100, seconds=12.0)
+    view = Table(title="[bold]5[/bold]  matching 12 s of sea waves with texts", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    for found in sorted(clap.match((wave, 44_100), TEXTS), key=lambda m: -m.score):
+        view.add_row("  ", _bar((found.score + 1) / 2), f"{found.score:+.2f}", found.text)
+    console.print(view)
+
+
+def _bar(value: float, width: int = 20) -> str:
+    filled = round(max(0.0, min(1.0, value)) * width)
+    return f"[green]{'█' * filled}[/green][dim]{'░' * (width - filled)}[/dim]"

@@ -1,0 +1,88 @@
+"""Vectors of many sounds → one .npz or .parquet file, written aside and renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from openclap.errors import MissingExtra, SoundError, UsageError
+from openclap.library.scan import find_sounds
+from openclap.results import Failure, Windows
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["embed_to_file"]
+
+
+def embed_to_file(clap: CLAP, paths: Iterable[str], output: Path, *, windows: bool = False, progress: bool = False) -> dict[str, Any]:
+    """Embed files and folders; bad files are left out and reported.
+
+    The file holds `path` (N,), `embedding` float32 (N, E) and, with `windows`, `start` and `end` in seconds (N,).
+
+    Returns
+    -------
+    A summary: files, embeddings, size (E), output, model, failed.
+    """
+    write = _writer(output)
+    files, _ = find_sounds(paths)
+    if not files:
+        raise UsageError("no sound files there; give files, or folders that hold some")
+    done: list[tuple[str, Windows]] = []
+    failed: list[Failure] = []
+    for path in track(files, "embedding", console=Console(stderr=True), disable=not progress):
+        try:
+            if windows:
+                done.append((str(path), clap.encode_windows(path)))
+            else:
+                done.append((str(path), Windows(np.zeros(1), np.zeros(1), clap.encode_audio(path))))
+        except SoundError as error:
+            failed.append(Failure(str(path), error.cause))
+    columns: dict[str, Any] = {"path": np.array([path for path, spans in done for _ in range(len(spans))], np.str_)}
+    if windows:
+        columns["start"] = np.concatenate([spans.start for _, spans in done] or [np.zeros(0)])
+        columns["end"] = np.concatenate([spans.end for _, spans in done] or [np.zeros(0)])
+    columns["embedding"] = np.concatenate([spans.embedding for _, spans in done] or [np.zeros((0, clap.config.embedding), np.float32)])
+    aside = output.with_name(output.name + ".part")
+    try:
+        write(aside, columns)
+        os.replace(aside, output)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another -o") from error
+    return {
+        "output": str(output), "files": len(done), "embeddings": len(columns["path"]), "size": clap.config.embedding,
+        "model": clap.name, "failed": [failure.to_dict() for failure in failed],
+    }  # fmt: skip
+
+
+def _writer(output: Path) -> Any:
+    if output.suffix == ".npz":
+        return _write_npz
+    if output.suffix == ".parquet":
+        try:
+            import pyarrow as _  # noqa: F401
+        except ImportError:
+            raise MissingExtra("a .parquet file needs pyarrow:  pip install pyarrow  (or write a .npz file)") from None
+        return _write_parquet
+    raise UsageError(f"-o {output}: the name must end in .npz or .parquet")
+
+
+def _write_npz(path: Path, columns: dict[str, Any]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **columns)
+
+
+def _write_parquet(path: Path, columns: dict[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows: Sequence[Any] = columns["embedding"]
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(rows)), columns["embedding"].shape[1])
+    plain = {name: pa.array(values) for name, values in columns.items() if name != "embedding"}
+    pq.write_table(pa.table({**plain, "embedding": vectors}), path)

@@ -1,0 +1,256 @@
+"""Class CLAP through its public door: same sound, same vector; what follows from cosines; errors in words."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from conftest import long_wave
+from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
+
+from openclap import CLAP, CLAPConfig
+from openclap.config import FrontEnd
+from openclap.errors import (
+    BadCheckpoint,
+    EmptySound,
+    ModelNotHere,
+    NotFiniteSound,
+    SoundNotFound,
+    UnknownModel,
+    UnreadableSound,
+    UsageError,
+)
+from openclap.models.clap import CLAPModel
+
+RATE = 16_000
+HTSAT_FUSIONS = (None, "daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map")
+
+
+@pytest.fixture(scope="module")
+def clap(tokenizer_file: Path) -> CLAP:
+    return small_clap(tokenizer_file)
+
+
+def test_alone_in_a_batch_and_in_another_order(clap: CLAP) -> None:
+    """LAION gave a file cosines of 0.30-0.99 with itself; transformers' short clips depended on their batch."""
+    waves = [(long_wave(seconds, RATE, seed), RATE) for seed, seconds in enumerate((3, 0.4, 10, 10.01, 23, 61))]
+    together = clap.encode_audio(waves)
+    alone = np.concatenate([clap.encode_audio(wave) for wave in waves])
+    backwards = clap.encode_audio(waves[::-1], batch_size=2)[::-1]
+    assert np.abs(together - alone).max() <= 1e-5
+    assert np.abs(together - backwards).max() <= 1e-5
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    assert np.abs(together[0] - together[4]).max() > 1e-3
+
+
+@pytest.mark.parametrize("long", ["fusion", "windows", "head"])
+def test_every_way_to_take_a_long_recording_is_deterministic(clap: CLAP, long: str) -> None:
+    wave = (long_wave(27, RATE), RATE)
+    first = clap.encode_audio([wave, wave], long=long)  # type: ignore[arg-type]
+    assert np.abs(first[0] - first[1]).max() < 1e-6
+    assert np.array_equal(clap.encode_audio(wave, long=long), clap.encode_audio(wave, long=long))  # type: ignore[arg-type]
+
+
+def test_windows_are_the_mean_of_encode_windows(clap: CLAP) -> None:
+    wave = (long_wave(23, RATE), RATE)
+    spans = clap.encode_windows(wave)
+    assert spans.start.tolist() == [0, 5, 10, 13]
+    assert spans.end.tolist() == [10, 15, 20, 23]
+    mean = spans.embedding.mean(0)
+    assert np.abs(clap.encode_audio(wave, long="windows")[0] - mean / np.linalg.norm(mean)).max() < 1e-5
+
+
+def test_short_recordings_are_the_same_whatever_long_says(clap: CLAP) -> None:
+    wave = (long_wave(6, RATE), RATE)
+    rows = np.concatenate([clap.encode_audio(wave, long=long) for long in ("auto", "fusion", "windows", "head")])  # type: ignore[arg-type]
+    assert np.abs(rows - rows[0]).max() < 1e-6
+
+
+def test_every_form_of_a_sound_gives_the_same_vector(clap: CLAP, tmp_path: Path) -> None:
+    path = tmp_path / "ein Klang 声音.wav"
+    wave = long_wave(2, RATE)
+    sf.write(path, wave, RATE, subtype="FLOAT")
+    data = path.read_bytes()
+    forms = [path, str(path), data, io.BytesIO(data), (wave, RATE), (wave[:, None].repeat(2, 1), RATE), {"array": wave, "sampling_rate": RATE}]
+    rows = clap.encode_audio(forms)  # type: ignore[arg-type]
+    assert rows.shape == (7, 24)
+    assert np.abs(rows - rows[0]).max() < 1e-6
+
+
+def test_empty_list_gives_no_rows(clap: CLAP) -> None:
+    assert clap.encode_audio([]).shape == (0, 24)
+    assert clap.encode_text([]).shape == (0, 24)
+
+
+def test_classify_is_a_softmax_of_scaled_cosines_best_first(clap: CLAP) -> None:
+    wave = (long_wave(3, RATE), RATE)
+    found = clap.classify(wave, ["dog", "rain", "siren"])
+    cosines = clap.similarity(clap.encode_audio(wave), clap.encode_text([f"This is a sound of {x}." for x in ("dog", "rain", "siren")]))[0]
+    weights = np.exp(clap.logit_scale * cosines.astype(np.float64))
+    expected = dict(zip(("dog", "rain", "siren"), zip(weights / weights.sum(), cosines, strict=True), strict=True))
+    assert [x.score for x in found] == sorted((x.score for x in found), reverse=True)
+    assert sum(x.score for x in found) == pytest.approx(1)
+    for label in found:
+        assert (label.score, label.similarity) == pytest.approx(expected[label.label], abs=1e-5)
+
+
+def test_repeated_labels_are_embedded_once(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peers' pipelines ran the text tower anew for every file."""
+    wave = (long_wave(1, RATE), RATE)
+    first = clap.classify(wave, ["cat", "violin"])
+    monkeypatch.setattr(clap.backend, "encode_text", lambda *_: pytest.fail("embedded again"))
+    assert clap.classify(wave, ["violin", "cat"]) == first
+
+
+def test_match_keeps_the_order_given(clap: CLAP) -> None:
+    wave = (long_wave(1, RATE), RATE)
+    found = clap.match(wave, ["rain", "dog", "rain"])
+    assert [m.text for m in found] == ["rain", "dog", "rain"]
+    assert found[0].score == pytest.approx(found[2].score, abs=1e-6)
+    assert all(-1 <= m.score <= 1 for m in found)
+
+
+def test_padding_of_texts_changes_nothing(clap: CLAP) -> None:
+    short = clap.encode_text("dog")
+    beside = clap.encode_text(["dog", "this is the sound of a dog barking heavy rain siren"])[:1]
+    assert np.abs(short - beside).max() < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly the same vector:openclap.errors.ModelWarning")  # untrained towers
+@pytest.mark.parametrize(("audio", "text"), list(itertools.product(("htsat", "pann"), ("roberta", "bert", "clip", "words"))))
+def test_any_combination_is_built_saved_and_reloaded_bit_for_bit(audio: str, text: str, tokenizer_file: Path, tmp_path: Path) -> None:
+    config = CLAPConfig(
+        audio=HTSAT_SMALL if audio == "htsat" else PANN_SMALL,
+        text=WORDS if text == "words" else text_config(text),
+        front_end=FrontEnd(mel_scale="slaney", mel_norm="slaney"),
+        embedding=16,
+        name=f"{audio}-{text}",
+    )
+    made = CLAP.from_config(config, tokenizer=tokenizer_file, seed=3)
+    made.save_pretrained(tmp_path)
+    again = CLAP.from_pretrained(tmp_path)
+    assert again.config == config
+    assert again.fingerprint == made.fingerprint
+    wave = (long_wave(2), 48_000)
+    # the weights are the same bits; where they lie in memory changes the last bit of a sum
+    assert np.abs(again.encode_audio(wave) - made.encode_audio(wave)).max() < 1e-6
+    assert np.abs(again.encode_text(["a dog", "rain"]) - made.encode_text(["a dog", "rain"])).max() < 1e-6
+
+
+@pytest.mark.parametrize(("audio", "fusion"), [*(("htsat", f) for f in HTSAT_FUSIONS), *(("pann", f) for f in (None, "daf_2d", "aff_2d", "iaff_2d"))])
+def test_a_row_does_not_depend_on_its_batch(audio: str, fusion: str | None) -> None:
+    """Views of short rows are copies, and only long rows go through the fusion."""
+    torch.manual_seed(0)
+    model = CLAPModel(small_config(audio=audio, fusion=fusion)).eval()
+    frames = model.config.front_end.clip_frames
+    mel = torch.randn(3, 4, frames, 64) * 10 - 30
+    mel[1] = mel[1, :1]
+    longer = torch.tensor([True, False, True]) if fusion else torch.zeros(3, dtype=torch.bool)
+    with torch.inference_mode():
+        together = model.encode_audio(mel, longer)
+        alone = torch.cat([model.encode_audio(mel[i : i + 1], longer[i : i + 1]) for i in range(3)])
+        short = model.encode_audio(mel[1:2, :1], longer[1:2])
+    assert (together - alone).abs().max() < 1e-6
+    assert (together[1] - short[0]).abs().max() < 1e-6
+
+
+def test_fusion_weights_get_a_gradient_even_from_a_batch_of_one() -> None:
+    model = CLAPModel(small_config(fusion="aff_2d", audio="htsat")).train()
+    mel = torch.randn(1, 4, model.config.front_end.clip_frames, 64)
+    model.encode_audio(mel, torch.tensor([True]))[0, 0].backward()
+    grads = [p.grad for name, p in model.named_parameters() if "fusion.local_attention" in name]
+    assert grads
+    assert all(g is not None and torch.isfinite(g).all() for g in grads)
+
+
+def test_errors_name_the_sound_and_the_cause(clap: CLAP, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("hello")
+    sf.write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.1]), 8000, subtype="FLOAT")
+    for name, kind in {"empty.wav": EmptySound, "text.wav": UnreadableSound, "nan.wav": NotFiniteSound, "no.wav": SoundNotFound}.items():
+        with pytest.raises(kind, match=name):
+            clap.encode_audio(tmp_path / name)
+
+
+def test_wrong_use_is_told_in_words(clap: CLAP, tokenizer_file: Path) -> None:
+    wave = (np.zeros(100, np.float32) + 0.1, RATE)
+    for call, words in (
+        (lambda: clap.encode_audio(np.zeros(9)), "no sampling rate"),  # type: ignore[arg-type]
+        (lambda: clap.encode_audio(wave, long="middle"), "choose auto, windows"),  # type: ignore[arg-type]
+        (lambda: clap.classify(wave, []), "no label"),
+        (lambda: clap.classify(wave, ["a"], template="sound"), "{} once"),
+        (lambda: clap.match(wave, []), "no text"),
+        (lambda: clap.encode_text([3]), "must be a string"),  # type: ignore[list-item]
+        (lambda: clap.encode_windows(wave, window=11), "at most"),
+        (lambda: clap.similarity(np.zeros((1, 3)), np.zeros((1, 4))), "3 and 4"),
+        (lambda: small_clap(tokenizer_file, fusion=None).encode_audio(wave, long="fusion"), "without fusion"),
+        (lambda: CLAP.from_config(small_config(), device="tpu"), "not a device"),
+        (lambda: CLAPConfig(audio=PANN_SMALL, fusion="aff_1d"), "PANN takes"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            call()
+
+
+def test_audio_works_without_a_tokenizer_and_text_says_what_is_missing() -> None:
+    clap = small_clap()
+    assert clap.encode_audio((long_wave(1, RATE), RATE)).shape == (1, 24)
+    with pytest.raises(ModelNotHere, match=r"tokenizer\.json"):
+        clap.encode_text("dog")
+
+
+def test_models_that_are_not_here(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match=r"'htsat-big' is not a model; choose one of mini, laion/clap-htsat-fused"):
+        CLAP.from_pretrained("htsat-big")
+    with pytest.raises(ModelNotHere, match="openclap pull laion/clap-htsat-fused"):
+        CLAP.from_pretrained("laion/clap-htsat-fused")
+    with pytest.raises(BadCheckpoint, match=r"no config\.json"):
+        CLAP.from_pretrained(tmp_path)
+
+
+def test_a_cut_weights_file_is_refused(tokenizer_file: Path, tmp_path: Path) -> None:
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(BadCheckpoint, match="cut short"):
+        CLAP.from_pretrained(tmp_path)
+
+
+def test_broken_weights_warn_and_strict_refuses(tokenizer_file: Path, tmp_path: Path) -> None:
+    clap = small_clap(tokenizer_file)
+    with torch.no_grad():
+        clap.model.audio_projection[0].bias[0] = float("nan")
+    clap.save_pretrained(tmp_path)
+    with pytest.warns(match="NaN"):
+        CLAP.from_pretrained(tmp_path)
+    with pytest.raises(BadCheckpoint, match="NaN"):
+        CLAP.from_pretrained(tmp_path, strict=True)
+
+
+def test_a_newer_format_is_refused_by_name() -> None:
+    with pytest.raises(BadCheckpoint, match="version 99"):
+        CLAPConfig.from_dict({**CLAPConfig().to_dict(), "format_version": 99})
+    with pytest.raises(BadCheckpoint, match="no field wings"):
+        CLAPConfig.from_dict({**CLAPConfig().to_dict(), "wings": 2})
+
+
+def test_nothing_of_a_local_model_touches_the_network(tokenizer_file: Path, tmp_path: Path) -> None:
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    code = f"""
+import socket
+def refuse(*a, **k): raise AssertionError("network")
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+from openclap import CLAP
+print(CLAP.from_pretrained({str(tmp_path)!r}).encode_text("a dog").shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "(1, 24)", done.stderr
+    assert socket.socket.connect is not None

@@ -1,0 +1,143 @@
+"""The command line as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from conftest import long_wave
+from models_for_tests import small_clap
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> Path:
+    place = tmp_path_factory.mktemp("cli")
+    small_clap(tokenizer_file).save_pretrained(place / "model")
+    sounds = place / "sounds"
+    sounds.mkdir()
+    for i in range(3):
+        sf.write(sounds / f"good {i}.wav", long_wave(1 + i, RATE, seed=i), RATE)
+    sf.write(place / "long.wav", long_wave(30, RATE), RATE)
+    (place / "empty.wav").touch()
+    (place / "text.wav").write_text("I am no sound")
+    sf.write(place / "nan.wav", np.array([0.1, np.nan]), RATE, subtype="FLOAT")
+    return place
+
+
+def run(place: Path, *args: str, model: bool = True) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(place), "OPENCLAP_LIBRARY": str(place / "library"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ":".join(sys.path)}
+    if model:
+        env["OPENCLAP_MODEL"] = str(place / "model")
+    return subprocess.run([sys.executable, "-m", "openclap.cli.app", *args], capture_output=True, text=True, env=env, cwd=place, check=False)
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["empty.wav", "text.wav", "nan.wav", "missing.wav"])
+def test_a_bad_file_is_one_line_on_stderr(place: Path, name: str) -> None:
+    done = run(place, "classify", name, "--labels", "dog, rain")
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_classify_goes_on_after_a_bad_file(place: Path) -> None:
+    done = run(place, "classify", "empty.wav", "sounds/good 0.wav", "--labels", "dog， rain", "--json")
+    assert done.returncode == 1
+    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert row["sound"] == "sounds/good 0.wav"
+    assert {label["label"] for label in row["labels"]} == {"dog", "rain"}
+    assert set(row["labels"][0]) == {"label", "score", "similarity"}
+
+
+def test_match_json(place: Path) -> None:
+    found = rows(run(place, "match", "sounds/good 1.wav", "a dog", "rain", "--json"))
+    assert [set(row) for row in found] == [{"sound", "text", "score"}] * 2
+    assert [row["text"] for row in found] == ["a dog", "rain"]
+
+
+def test_index_search_library(place: Path) -> None:
+    done = run(place, "index", "sounds", "text.wav", "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert (report["added"], [Path(f["path"]).name for f in report["failed"]]) == (3, ["text.wav"])
+    again = rows(run(place, "index", "sounds", "--json"))[-1]
+    assert again == {"added": 0, "unchanged": 3, "updated": 0, "removed": 0, "failed": []}
+    hits = rows(run(place, "search", "a dog", "-k", "2", "--json"))
+    assert [row["rank"] for row in hits] == [1, 2]
+    assert set(hits[0]) == {"rank", "path", "start", "end", "score"}
+    same = rows(run(place, "search", "--sound", "sounds/good 2.wav", "-k", "1", "--json"))
+    assert same[0]["path"].endswith("good 2.wav")
+    inside = rows(run(place, "search", "a dog", "long.wav", "--json"))
+    assert [Path(row["path"]).name for row in inside] == ["long.wav"]
+    stats = rows(run(place, "library", "--json"))[0]
+    assert (stats["files"], stats["model"]) == (4, "small")
+
+
+def test_moments_json(place: Path) -> None:
+    found = rows(run(place, "moments", "long.wav", "rain", "--json"))
+    assert found
+    assert all(row["path"] == "long.wav" and 0 <= row["start"] < row["end"] <= 30 for row in found)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_embed(place: Path, suffix: str) -> None:
+    summary = rows(run(place, "embed", "sounds", "long.wav", "-o", f"out{suffix}", "--windows", "--json"))[0]
+    assert (summary["files"], summary["embeddings"], summary["size"], summary["failed"]) == (4, 8, 24, [])
+    if suffix == ".npz":
+        data = np.load(place / "out.npz")
+        assert data["embedding"].shape == (8, 24)
+        assert np.allclose(np.linalg.norm(data["embedding"], axis=1), 1, atol=1e-5)
+        assert data["start"].tolist()[-5:] == [0, 5, 10, 15, 20]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("classify", "long.wav"), "--labels"),
+        (("search", "dog", "-k", "0"), "1 or more"),
+        (("search",), "say what to look for"),
+        (("match", "long.wav", "dog", "--model", "nonsense"), "not a model"),
+        (("embed", "long.wav", "-o", "x.csv"), ".npz or .parquet"),
+        (("index", "sounds", "--library", "long.wav"), "is a file"),
+        (("nonsense",), "nonsense"),
+        (("train", "missing.yaml"), "missing.yaml"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_why(place: Path, args: tuple[str, ...], words: str) -> None:
+    done = run(place, *args)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_table_is_for_people(place: Path) -> None:
+    done = run(place, "match", "sounds/good 1.wav", "a dog [red]")
+    assert done.returncode == 0
+    assert "a dog [red]" in done.stdout
+    assert "\x1b" not in done.stdout  # no colours where nobody sees them
+
+
+def test_help_version_models_and_doctor(place: Path) -> None:
+    assert "search" in run(place).stdout
+    assert run(place, "--version").stdout.strip()[0].isdigit()
+    names = [row["name"] for row in rows(run(place, "models", "--json"))]
+    assert names[:2] == ["mini", "laion/clap-htsat-fused"]
+    report = rows(run(place, "doctor", "--json"))[0]
+    assert report["findings"] == []
+    missing = run(place, "pull", "laion/clap-htsat-fused")
+    assert missing.returncode == 2
+    assert "openclap pull laion/clap-htsat-fused" in missing.stderr

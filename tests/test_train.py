@@ -1,0 +1,161 @@
+"""Training: it learns, it resumes bit for bit, it never repeats an epoch, it tells what is wrong before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+import yaml
+from models_for_tests import small_config
+
+from openclap import CLAP
+from openclap.errors import TrainingError
+from openclap.train import loop, train
+from openclap.train.data import Batches, power_mels
+from openclap.train.manifest import read_examples
+from openclap.train.settings import read_settings
+
+RATE = 16_000
+SOUNDS = ("dog", "cat", "siren")
+
+
+def sound(label: str, rng: np.random.Generator) -> np.ndarray:
+    """Clicks, a tone, or noise: what a small CNN, nearly blind to pitch, tells apart in seconds."""
+    t = np.arange(RATE * 2) / RATE
+    noise = rng.standard_normal(len(t))
+    tone = np.sin(2 * np.pi * rng.uniform(800, 1200) * t)
+    wave = {"dog": noise * np.exp(-40 * (t % 0.2)), "cat": 3 * tone, "siren": noise}[label]
+    return 0.1 * wave + 0.003 * noise
+
+
+@pytest.fixture
+def place(tmp_path: Path, tokenizer_file: Path) -> Path:
+    """Three kinds of sound, four takes each, and a configuration that tells them apart in seconds."""
+    lines = ["file,caption,label"]
+    rng = np.random.default_rng(0)
+    for label in SOUNDS:
+        for take in range(4):
+            sf.write(tmp_path / f"{take}-{label}.wav", sound(label, rng), RATE)
+            lines.append(f"{take}-{label}.wav,the sound of {label},{label}")
+    (tmp_path / "metadata.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "phrases.csv").write_text("label,phrase\n" + "".join(f"{x},{x}\n{x},a {x} sound\n" for x in (*SOUNDS, "rain")))
+    model = {k: v for k, v in small_config().to_dict().items() if not k.startswith("format")}
+    settings: dict[str, Any] = {
+        "out": "model", "model": model, "tokenizer": str(tokenizer_file), "phrases": ["phrases.csv"],
+        "sources": [{"folder": "."}], "epochs": 12, "batch_size": 6, "crop_seconds": 1.0, "extra_texts": 1,
+        "learning_rate": 0.01, "average": 0.8, "threads": 1,
+        "augment": {"mix_share": 0.2, "noise_share": 0.3, "equaliser_db": 1.0, "stretch": 0.1, "pitch_bins": 0.5, "time_masks": 1, "time_mask_frames": 4, "mel_masks": 1, "mel_mask_bins": 2},
+    }  # fmt: skip
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    return tmp_path
+
+
+def edit(place: Path, **changes: Any) -> Path:
+    data = yaml.safe_load((place / "run.yaml").read_text())
+    (place / "run.yaml").write_text(yaml.safe_dump({**data, **changes}))
+    return place / "run.yaml"
+
+
+def batches(place: Path) -> Batches:
+    settings = read_settings(place / "run.yaml")
+    examples = read_examples(settings)
+    config = settings.config()
+    return Batches(examples, power_mels([e.path for e in examples], config.front_end), settings, config)
+
+
+def test_it_learns_to_name_sounds(place: Path) -> None:
+    report = train(edit(place, epochs=40), progress=False)
+    assert report.steps == 80
+    clap = CLAP.from_pretrained(place / "model")
+    right = [clap.classify(p, list(SOUNDS))[0].label == p.stem.split("-")[1] for p in sorted(place.glob("*.wav"))]
+    assert np.mean(right) >= 0.9
+    assert not (place / "model" / loop.STATE_FILE).exists()
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(place, epochs=3, checkpoint_minutes=0.0)
+    train(place / "run.yaml", progress=False, out="whole")
+    step, count = loop._Run._step, iter(range(100))
+
+    def stops(run: Any, *args: Any) -> float:
+        if next(count) == 3:  # in the middle of the second epoch
+            raise KeyboardInterrupt
+        return step(run, *args)
+
+    monkeypatch.setattr(loop._Run, "_step", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(place / "run.yaml", progress=False, out="parted")
+    monkeypatch.setattr(loop._Run, "_step", step)
+    report = train(place / "run.yaml", progress=False, out="parted")
+    assert report.steps == 6
+    whole, parted = (CLAP.from_pretrained(place / name).model.state_dict() for name in ("whole", "parted"))
+    assert all(torch.equal(whole[key], parted[key]) for key in whole)
+
+
+def test_the_state_of_another_configuration_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(place, checkpoint_minutes=0.0)
+    step, count = loop._Run._step, iter(range(100))
+    monkeypatch.setattr(loop._Run, "_step", lambda run, *a: step(run, *a) if next(count) < 2 else (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(place / "run.yaml", progress=False)
+    with pytest.raises(TrainingError, match="another configuration"):
+        train(edit(place, learning_rate=0.5), progress=False)
+
+
+def test_every_epoch_is_shuffled_anew(place: Path) -> None:
+    """The reference loses its shuffle state in its workers: the same batches come back every epoch."""
+    supply = batches(place)
+    epochs = [[batch.texts for batch in supply.epoch(number)] for number in range(4)]
+    assert len({str(epoch) for epoch in epochs}) == 4
+    assert epochs[1] == [batch.texts for batch in supply.epoch(1)]
+    resumed = [batch.mel for batch in supply.epoch(1, start=1)]
+    assert torch.equal(resumed[0], list(supply.epoch(1))[1].mel)
+
+
+def test_a_batch_always_trains_the_fusion(place: Path) -> None:
+    for batch in batches(place).epoch(0):
+        assert batch.longer.any()
+        assert batch.mel.shape[1] == 4
+
+
+def test_captions_of_one_concept_are_no_negatives(place: Path) -> None:
+    for number in range(5):
+        for batch in batches(place).epoch(number):
+            assert torch.isfinite(batch.mel).all()
+            assert len(batch.texts) == batch.positives.shape[1] == 7
+            assert (batch.positives.diagonal() == 1).all()
+            for row, text in zip(batch.positives, batch.texts, strict=False):
+                for column, other in zip(row, batch.texts, strict=True):
+                    words = {w for w in SOUNDS if w in text}
+                    if len(words) == 1 and {w for w in SOUNDS if w in other} == words and " and " not in other:
+                        assert column > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"surprise": 1}, "unknown surprise"),
+        ({"sources": [{"folder": "nowhere"}]}, "metadata.csv"),
+        ({"sources": []}, "at least one folder"),
+        ({"batch_size": 99}, "12 examples are fewer than one batch of 99"),
+        ({"phrases": ["metadata.csv"]}, "no column phrase"),
+        ({"init": "nothing.safetensors"}, "is not there"),
+        ({"model": {"audio": {"kind": "ear"}}}, "kind 'ear'"),
+        ({"templates": ["no place"]}, "with {} once"),
+        ({"out": "$UNSET_VARIABLE/x"}, "not set"),
+    ],
+)
+def test_what_is_wrong_is_told_before_the_first_step(place: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words.replace("{", r"\{").replace("}", r"\}").replace("$", r"\$")):
+        train(edit(place, **changes), progress=False)
+
+
+def test_broken_sounds_are_listed(place: Path) -> None:
+    (place / "1-cat.wav").write_text("no sound")
+    with pytest.raises(TrainingError, match=r"1 files cannot be read: .*1-cat\.wav"):
+        train(place / "run.yaml", progress=False)
