@@ -33,7 +33,9 @@ def synthesised(folder: Path, count: int) -> list[Path]:
     files = []
     for i in range(count):
         t = np.arange(5 * 44_100) / 44_100
-        wave = 0.3 * np.sin(2 * np.pi * (200 + 40 * i) * t) * np.exp(-(t % 0.5) * 6) + 0.02 * rng.standard_normal(len(t))
+        wave = 0.3 * np.sin(2 * np.pi * (200 + 40 * i) * t) * np.exp(-(t % 0.5) * 6) + 0.02 * rng.standard_normal(
+            len(t)
+        )
         files.append(folder / f"clip_{i:02d}.ogg")
         sf.write(files[-1], wave.astype(np.float32), 44_100)
     return files
@@ -76,7 +78,10 @@ def main() -> None:
             files = synthesised(Path(aside), args.clips)
         htsat = CLAP.from_config(CLAPConfig(audio=HTSATConfig(), text=WordsConfig(vocabulary=8), fusion="aff_2d"))
         mini = CLAP.from_pretrained("mini")
-        ways: dict[str, Callable[[Path], object]] = {"mini": mini.encode_audio, "HTSAT-tiny": htsat.encode_audio}
+        ways: dict[str, Callable[[Path], object]] = {
+            "mini": mini.encode_audio,
+            "HTSAT-tiny": htsat.encode_audio,
+        }
         if not args.no_transformers:
             ways["transformers"] = transformers_path(htsat)
 

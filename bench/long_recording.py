@@ -61,16 +61,12 @@ def measure(way: str, path: Path) -> dict[str, float]:
 
 def again(options: list[str]) -> str:
     """Run this script in a process of its own; give back what it prints."""
-    return subprocess.run(
-        [sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    return subprocess.run([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def main() -> None:
     """Write the recording, then run every way in a process of its own."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--format", default="flac", choices=["flac", "wav", "ogg"])
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")

@@ -18,7 +18,13 @@ def text_config(kind: str) -> TextConfig:
     return TextConfig(**{**vars(TextConfig.preset(kind)), **small, **ids})
 
 
-def small_config(*, fusion: str | None = "aff_2d", audio: str = "pann", name: str = "small", dynamic_range: float | None = 80.0) -> CLAPConfig:
+def small_config(
+    *,
+    fusion: str | None = "aff_2d",
+    audio: str = "pann",
+    name: str = "small",
+    dynamic_range: float | None = 80.0,
+) -> CLAPConfig:
     front = FrontEnd(sampling_rate=16_000, n_fft=512, hop=320, f_max=7000.0, dynamic_range=dynamic_range)
     return CLAPConfig(
         audio=PANN_SMALL if audio == "pann" else HTSAT_SMALL,

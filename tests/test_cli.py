@@ -33,10 +33,23 @@ def place(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> Pat
 
 
 def run(place: Path, *args: str, model: bool = True) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(place), "OPENCLAP_LIBRARY": str(place / "library"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ":".join(sys.path)}
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(place),
+        "OPENCLAP_LIBRARY": str(place / "library"),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": ":".join(sys.path),
+    }
     if model:
         env["OPENCLAP_MODEL"] = str(place / "model")
-    return subprocess.run([sys.executable, "-m", "openclap.cli.app", *args], capture_output=True, text=True, env=env, cwd=place, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "openclap.cli.app", *args],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=place,
+        check=False,
+    )
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

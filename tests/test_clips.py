@@ -19,9 +19,7 @@ from openclap.config import FrontEnd
 from openclap.errors import EmptySound, NotFiniteSound, SoundNotFound, UsageError
 
 FUSED = FrontEnd()
-SMALL = FrontEnd(
-    sampling_rate=8_000, n_fft=256, hop=80, f_max=4_000.0, mel_bins=16
-)  # 1001 frames, six times faster
+SMALL = FrontEnd(sampling_rate=8_000, n_fft=256, hop=80, f_max=4_000.0, mel_bins=16)  # 1001 frames, six times faster
 Wave = npt.NDArray[np.float32]
 
 
@@ -172,9 +170,7 @@ def test_windows(seconds: float, starts: list[float], ends: list[float]) -> None
         np.testing.assert_array_equal(window.mel, log_mel(repeatpad(span, 80_000), SMALL)[None])
 
 
-@pytest.mark.parametrize(
-    ("window", "hop"), [(2.5, 0.7), (1.0, 3.0), (10.0, 10.0), (0.3, 1 / 3), (4.0, 4.0), (10, 5)]
-)
+@pytest.mark.parametrize(("window", "hop"), [(2.5, 0.7), (1.0, 3.0), (10.0, 10.0), (0.3, 1 / 3), (4.0, 4.0), (10, 5)])
 @pytest.mark.parametrize("seconds", [0.2, 4.0, 12.34, 31.0])
 def test_windows_of_other_sizes(seconds: float, window: float, hop: float) -> None:
     """Streamed in blocks or counted from the length: the same windows, without a gap up to the end."""

@@ -56,11 +56,20 @@ def test_imports_run_down(path: Path) -> None:
             assert here == "cli", f"{path.name} imports the root"
             continue
         assert there in FLOORS, f"{there} has no floor: add it to this table and to docs/architecture.md"
-        assert there == here or FLOORS[there] < FLOORS[here], f"{here} (floor {FLOORS[here]}) imports {there} (floor {FLOORS[there]})"
+        assert there == here or FLOORS[there] < FLOORS[here], (
+            f"{here} (floor {FLOORS[here]}) imports {there} (floor {FLOORS[there]})"
+        )
 
 
 @pytest.mark.parametrize(
-    "statement", ["import openclap", "import openclap.cli.app", "import openclap.library", "import openclap.audio.clips", "import openclap.synth"]
+    "statement",
+    [
+        "import openclap",
+        "import openclap.cli.app",
+        "import openclap.library",
+        "import openclap.audio.clips",
+        "import openclap.synth",
+    ],
 )
 def test_light_imports_stay_light(statement: str) -> None:
     """`openclap --help` once took seconds in every CLAP because torch came with it."""

@@ -22,7 +22,11 @@ TEXTS = ["a dog barking", "heavy rain", "this is the sound of a siren"]
 
 
 def save_theirs(folder: Path, *, fused: bool, small: bool = False, binary: bool = False) -> transformers.ClapModel:
-    audio = {"enable_fusion": fused, "fusion_type": "aff_2d" if fused else None, "drop_path_rate": 0.0}
+    audio: dict[str, object] = {
+        "enable_fusion": fused,
+        "fusion_type": "aff_2d" if fused else None,
+        "drop_path_rate": 0.0,
+    }
     text: dict[str, object] = {"pad_token_id": 1}
     if small:
         audio |= {"patch_embeds_hidden_size": 16, "hidden_size": 64, "depths": [1, 2, 1], "num_attention_heads": [2, 2, 4], "num_hidden_layers": 3}  # fmt: skip
@@ -44,10 +48,14 @@ def save_theirs(folder: Path, *, fused: bool, small: bool = False, binary: bool 
 
 
 def extractor(fused: bool) -> transformers.ClapFeatureExtractor:
-    return transformers.ClapFeatureExtractor(frequency_min=50, frequency_max=14_000, truncation="fusion" if fused else "rand_trunc")
+    return transformers.ClapFeatureExtractor(
+        frequency_min=50, frequency_max=14_000, truncation="fusion" if fused else "rand_trunc"
+    )
 
 
-def their_audio(model: transformers.ClapModel, waves: list[np.ndarray], fused: bool, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+def their_audio(
+    model: transformers.ClapModel, waves: list[np.ndarray], fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> np.ndarray:
     """transformers' embedding of each wave alone, its random crops replaced by the middle of each third."""
     monkeypatch.setattr(np.random, "choice", lambda choices: choices[len(choices) // 2])
     rows = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -113,7 +112,9 @@ def test_a_broken_library_is_told_not_overwritten(clap: CLAP, tmp_path: Path) ->
         Library.open(tmp_path / "lib", model=clap)
 
 
-def test_a_killed_run_leaves_a_whole_library_and_the_next_goes_on(clap: CLAP, tokenizer_file: Path, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_a_whole_library_and_the_next_goes_on(
+    clap: CLAP, tokenizer_file: Path, tmp_path: Path
+) -> None:
     sounds = fill(tmp_path / "sounds", 40)
     clap.save_pretrained(tmp_path / "model")
     code = f"""
@@ -144,7 +145,7 @@ def test_two_processes_do_not_write_at_once(clap: CLAP, tmp_path: Path) -> None:
 
 def test_a_link_to_the_folder_above_ends(clap: CLAP, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 1)
-    os.symlink(sounds, sounds / "again")
+    (sounds / "again").symlink_to(sounds)
     assert Library.open(tmp_path / "lib", model=clap).add(sounds).added == 1
 
 
@@ -152,7 +153,8 @@ def test_moments_merge_overlapping_good_windows() -> None:
     start = np.arange(0, 40, 5.0)
     score = np.array([0, 0.8, 0.9, 0, 0, 0, 0.7, 0], np.float32)
     found = merge("x", start, start + 10, score)
-    assert [(m.start, m.end, m.score) for m in found] == [(5, 20, pytest.approx(0.9)), (30, 40, pytest.approx(0.7))]
+    assert [(m.start, m.end) for m in found] == [(5.0, 20.0), (30.0, 40.0)]
+    assert [m.score for m in found] == pytest.approx([0.9, 0.7])
 
 
 def test_moments_of_a_library(clap: CLAP, tmp_path: Path) -> None:

@@ -30,9 +30,7 @@ from openclap.errors import (
 RATE = 44_100
 
 
-def tone(
-    seconds: float = 1.0, rate: int = RATE, hz: float = 440.0, channels: int = 1
-) -> npt.NDArray[np.float32]:
+def tone(seconds: float = 1.0, rate: int = RATE, hz: float = 440.0, channels: int = 1) -> npt.NDArray[np.float32]:
     t = np.arange(round(seconds * rate)) / rate
     wave = (0.5 * np.sin(2 * np.pi * hz * t)).astype(np.float32)
     return wave if channels == 1 else np.stack([wave * (c + 1) / channels for c in range(channels)], axis=1)
@@ -142,9 +140,7 @@ def test_flac_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
 def test_mp3_without_a_header_is_not_called_cut(tmp_path: Path) -> None:
     """libsndfile estimates the length of such a file, reads less, and the file looked cut."""
     data = written(tmp_path / "a.mp3", tone(3.0)).read_bytes()
-    start = data.index(
-        b"\xff\xfb", data.find(b"Info") if b"Info" in data[:2000] else max(data.find(b"Xing"), 0)
-    )
+    start = data.index(b"\xff\xfb", data.find(b"Info") if b"Info" in data[:2000] else max(data.find(b"Xing"), 0))
     assert len(load(data[start:], RATE)) == pytest.approx(3 * RATE, abs=4000)
 
 
@@ -322,9 +318,7 @@ def test_memory_of_a_block_is_bounded_whatever_the_header_claims() -> None:
 
 def test_threads_do_not_mix_sounds(tmp_path: Path) -> None:
     paths = [
-        written(tmp_path / f"{hz}.{e}", tone(1.0, hz=hz))
-        for hz in (300, 700, 1500)
-        for e in ("ogg", "mp3", "flac")
+        written(tmp_path / f"{hz}.{e}", tone(1.0, hz=hz)) for hz in (300, 700, 1500) for e in ("ogg", "mp3", "flac")
     ]
     with ThreadPoolExecutor(6) as pool:
         for path, wave in zip(paths * 6, pool.map(lambda p: load(p, 48_000), paths * 6), strict=True):
@@ -424,9 +418,7 @@ def test_no_audio_at_all(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "silent.mp4"), "w") as container:
         pictures = container.add_stream("mpeg4", rate=10)
         pictures.width = pictures.height = 64
-        container.mux(
-            pictures.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24"))
-        )
+        container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
         container.mux(pictures.encode())
     check(tmp_path / "silent.mp4", UnreadableSound, "without any audio")
 

@@ -50,4 +50,7 @@ def test_shared_captions_are_no_negatives() -> None:
 
 def test_scale_is_clamped() -> None:
     audio, text = unit(4, 5), unit(4, 6)
-    assert torch.isclose(contrastive_loss(audio, text, torch.tensor(9.0)), contrastive_loss(audio, text, torch.tensor(math.log(100.0))))
+    assert torch.isclose(
+        contrastive_loss(audio, text, torch.tensor(9.0)),
+        contrastive_loss(audio, text, torch.tensor(math.log(100.0))),
+    )

@@ -158,9 +158,7 @@ def test_level() -> None:
     assert level(mel, FUSED) is mel
     ranged = replace(FUSED, dynamic_range=60.0)
     np.testing.assert_array_equal(level(mel, ranged), [[0.0, -30.0], [-10.0, -60.0]])
-    np.testing.assert_array_equal(
-        level(mel[None] - 7, ranged)[0], level(mel, ranged)
-    )  # loudness does not matter
+    np.testing.assert_array_equal(level(mel[None] - 7, ranged)[0], level(mel, ranged))  # loudness does not matter
     several = level(np.stack([mel, mel - 10]), ranged)  # each clip by its own loudest bin
     np.testing.assert_array_equal(several[0], several[1])
 

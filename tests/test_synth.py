@@ -49,7 +49,8 @@ def test_a_siren_moves_and_a_smoke_alarm_does_not() -> None:
         wave = make(kind, np.random.default_rng(3), rate=RATE, seconds=4.0)[0]
         frames = wave[: len(wave) // 2048 * 2048].reshape(-1, 2048)
         loud = frames[np.abs(frames).max(1) > 0.2]
-        return np.fft.rfftfreq(2048, 1 / RATE)[np.abs(np.fft.rfft(loud * np.hanning(2048))).argmax(1)]
+        pitch: np.ndarray = np.fft.rfftfreq(2048, 1 / RATE)[np.abs(np.fft.rfft(loud * np.hanning(2048))).argmax(1)]
+        return pitch
 
     assert np.ptp(loudest("siren")) > 250
     assert np.median(np.abs(loudest("smoke alarm") - np.median(loudest("smoke alarm")))) < 20

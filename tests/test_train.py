@@ -42,7 +42,9 @@ def place(tmp_path: Path, tokenizer_file: Path) -> Path:
             sf.write(tmp_path / f"{take}-{label}.wav", sound(label, rng), RATE)
             lines.append(f"{take}-{label}.wav,the sound of {label},{label}")
     (tmp_path / "metadata.csv").write_text("\n".join(lines) + "\n")
-    (tmp_path / "phrases.csv").write_text("label,phrase\n" + "".join(f"{x},{x}\n{x},a {x} sound\n" for x in (*SOUNDS, "rain")))
+    (tmp_path / "phrases.csv").write_text(
+        "label,phrase\n" + "".join(f"{x},{x}\n{x},a {x} sound\n" for x in (*SOUNDS, "rain"))
+    )
     model = {k: v for k, v in small_config().to_dict().items() if not k.startswith("format")}
     settings: dict[str, Any] = {
         "out": "model", "model": model, "tokenizer": str(tokenizer_file), "phrases": ["phrases.csv"],
@@ -99,7 +101,11 @@ def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.Monk
 def test_the_state_of_another_configuration_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(place, checkpoint_minutes=0.0)
     step, count = loop._Run._step, iter(range(100))
-    monkeypatch.setattr(loop._Run, "_step", lambda run, *a: step(run, *a) if next(count) < 2 else (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        loop._Run,
+        "_step",
+        lambda run, *a: step(run, *a) if next(count) < 2 else (_ for _ in ()).throw(KeyboardInterrupt),
+    )
     with pytest.raises(KeyboardInterrupt):
         train(place / "run.yaml", progress=False)
     with pytest.raises(TrainingError, match="another configuration"):

@@ -52,7 +52,13 @@ def train_fold(fold: int) -> None:
             source["exclude"] = [f"{fold}-*"]
         if source["folder"].endswith("/effects"):
             source["exclude"] = out
-    train(HERE / "mini.yaml", out=str(WORK / f"fold{fold}"), sources=sources, seed=fold, progress=sys.stderr.isatty())
+    train(
+        HERE / "mini.yaml",
+        out=str(WORK / f"fold{fold}"),
+        sources=sources,
+        seed=fold,
+        progress=sys.stderr.isatty(),
+    )
 
 
 def judge(clap: CLAP, fold: int) -> dict[str, float]:
@@ -98,11 +104,19 @@ def breadth(clap: CLAP) -> dict[str, float]:
     order = np.argsort(-scores, axis=1)
     first = np.array(captions)[order]
     own = first == np.array(concepts)[:, None]
-    return {"concepts": len(concepts), "told apart (best hit)": int(own[:, 0].sum()), "told apart (5 best)": int(own[:, :5].any(1).sum())}
+    return {
+        "concepts": len(concepts),
+        "told apart (best hit)": int(own[:, 0].sum()),
+        "told apart (5 best)": int(own[:, :5].any(1).sum()),
+    }
 
 
 def report() -> None:
-    folds = {fold: judge(CLAP.from_pretrained(WORK / f"fold{fold}", threads=1), fold) for fold in FOLDS if (WORK / f"fold{fold}" / "config.json").exists()}
+    folds = {
+        fold: judge(CLAP.from_pretrained(WORK / f"fold{fold}", threads=1), fold)
+        for fold in FOLDS
+        if (WORK / f"fold{fold}" / "config.json").exists()
+    }
     table = Table(title="mini, each fold by a model that never heard it")
     table.add_column("")
     for fold in folds:
@@ -111,7 +125,11 @@ def report() -> None:
     summary = {}
     for name in next(iter(folds.values())):
         values = np.array([numbers[name] for numbers in folds.values()])
-        summary[name] = {"mean": round(float(values.mean()), 4), "spread": round(float(values.std()), 4), "folds": values.round(4).tolist()}
+        summary[name] = {
+            "mean": round(float(values.mean()), 4),
+            "spread": round(float(values.std()), 4),
+            "folds": values.round(4).tolist(),
+        }
         table.add_row(name, *(f"{v:.3f}" for v in values), f"{values.mean():.3f} ± {values.std():.3f}")
     Console().print(table)
     if (WORK / "model" / "config.json").exists():

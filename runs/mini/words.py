@@ -46,7 +46,9 @@ def vocabulary(pieces: dict[str, int], extra: Iterable[str], dictionary: Iterabl
     """Special tokens, the encoder's plain pieces in their order (roughly by frequency), then whole words."""
     kept = [p for p in sorted(pieces, key=lambda p: pieces[p]) if PLAIN.match(p)]
     known = set(kept)
-    more = [w for w in dict.fromkeys([*extra, *dictionary]) if w.isascii() and w.isalpha() and w.islower() and len(w) > 2]
+    more = [
+        w for w in dict.fromkeys([*extra, *dictionary]) if w.isascii() and w.isalpha() and w.islower() and len(w) > 2
+    ]
     more = [w for w in more if w not in known]
     return ["[PAD]", "[UNK]", *kept, *more][:size]
 
@@ -57,10 +59,13 @@ def vectors(words: list[str], width: int) -> np.ndarray:
     raw = model.encode([w.removeprefix("##") for w in words], batch_size=512, show_progress_bar=True)
     centred = raw - raw[2:].mean(0)
     _, spread, axes = np.linalg.svd(centred[2:], full_matrices=False)
-    print(f"{len(words)} words; {width} directions keep {(spread[:width] ** 2).sum() / (spread**2).sum():.1%} of the variance")
+    print(
+        f"{len(words)} words; {width} directions keep {(spread[:width] ** 2).sum() / (spread**2).sum():.1%} of the variance"
+    )
     rows = centred @ axes[:width].T
     rows[:2] = 0
-    return (rows / np.linalg.norm(rows[2:], axis=1).mean()).astype(np.float32)
+    scaled: np.ndarray = (rows / np.linalg.norm(rows[2:], axis=1).mean()).astype(np.float32)
+    return scaled
 
 
 def gates(words: list[str], pieces: dict[str, int]) -> np.ndarray:
@@ -81,7 +86,9 @@ def main() -> None:
     dictionary = [w for w in args.words.read_text(encoding="utf-8").split() if "'" not in w]
     words = vocabulary(pieces, sound_words(args.labels), dictionary, args.size)
 
-    tokenizer = Tokenizer(models.WordPiece({w: i for i, w in enumerate(words)}, unk_token="[UNK]", max_input_chars_per_word=60))
+    tokenizer = Tokenizer(
+        models.WordPiece({w: i for i, w in enumerate(words)}, unk_token="[UNK]", max_input_chars_per_word=60)
+    )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -262,7 +262,9 @@ class CLAP:
         """Cosines of every row of `a` (N, E) with every row of `b` (M, E) → float32 (N, M), in [-1, 1]."""
         left, right = (_unit(np.atleast_2d(np.asarray(x, np.float32))) for x in (a, b))
         if left.shape[1] != right.shape[1]:
-            raise UsageError(f"embeddings of {left.shape[1]} and {right.shape[1]} numbers cannot be compared; use one model for both")
+            raise UsageError(
+                f"embeddings of {left.shape[1]} and {right.shape[1]} numbers cannot be compared; use one model for both"
+            )
         cosines: Vectors = np.clip(left @ right.T, -1.0, 1.0)
         return cosines
 
@@ -312,10 +314,12 @@ class CLAP:
                 for span in windows_of(sound, self.front_end, window=seconds, hop=seconds / 2):
                     yield index, Clip(span.mel, longer=False)
             return
-        clip = partial(clip_of, front_end=self.front_end, long=how)
+        clip = partial(clip_of, front_end=self.front_end, long="head" if how == "head" else "fusion")
         yield from enumerate(_ahead(clip, sounds))
 
-    def _embed(self, clips: Iterable[tuple[int, Clip]], batch_size: int) -> Iterator[tuple[npt.NDArray[np.intp], Vectors]]:
+    def _embed(
+        self, clips: Iterable[tuple[int, Clip]], batch_size: int
+    ) -> Iterator[tuple[npt.NDArray[np.intp], Vectors]]:
         """Clips in batches of equal view count V → (index of each row, unit rows (B, E)), in order for equal V."""
         waiting: dict[int, list[tuple[int, Clip]]] = {}
         for item in clips:
@@ -351,12 +355,16 @@ def _listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:
     try:
         return list(sounds)  # type: ignore[arg-type]
     except TypeError:
-        raise UsageError(f"{type(sounds).__name__} is not a sound; pass a path, bytes, a binary file, (wave, rate) or a dict") from None
+        raise UsageError(
+            f"{type(sounds).__name__} is not a sound; pass a path, bytes, a binary file, (wave, rate) or a dict"
+        ) from None
 
 
 def _one(sound: Sound) -> Sound:
     if not is_sound(sound):
-        raise UsageError(f"one sound is expected, not {type(sound).__name__}; pass a path, bytes, a binary file, (wave, rate) or a dict")
+        raise UsageError(
+            f"one sound is expected, not {type(sound).__name__}; pass a path, bytes, a binary file, (wave, rate) or a dict"
+        )
     return sound
 
 

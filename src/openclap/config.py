@@ -26,6 +26,7 @@ __all__ = [
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
 
+Padding: TypeAlias = Literal["repeatpad", "repeat", "pad"]
 Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
 
 
@@ -46,6 +47,7 @@ class FrontEnd:
     f_max: float = 14_000.0  # Hz
     mel_scale: Literal["htk", "slaney"] = "htk"
     mel_norm: Literal["slaney"] | None = None
+    padding: Padding = "repeatpad"  # what fills a clip after a shorter sound: see audio/clips.py
     dynamic_range: float | None = None  # dB; None: absolute dB, else dB below the clip's loudest bin, clamped
 
     @property
@@ -76,7 +78,7 @@ class HTSATConfig:
     @property
     def output(self) -> int:
         """Width of the tower's output: 768 for tiny."""
-        return self.width * 2 ** (len(self.depths) - 1)
+        return self.width << (len(self.depths) - 1)
 
     @classmethod
     def preset(cls, name: str) -> HTSATConfig:
@@ -98,7 +100,14 @@ class PANNConfig:
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # channels of each block
     convs: int = 2  # convolutions a block
     kernel: int = 3
-    pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 2), (2, 2), (1, 1))  # (time, mel) a block
+    pools: tuple[tuple[int, int], ...] = (
+        (2, 2),
+        (2, 2),
+        (2, 2),
+        (2, 2),
+        (2, 2),
+        (1, 1),
+    )  # (time, mel) a block
     output: int = 2048
     dropout: float = 0.2  # after each block
     head_dropout: float = 0.5
@@ -199,7 +208,9 @@ class CLAPConfig:
         if self.fusion is not None and self.audio.kind == "pann" and not self.fusion.endswith("_2d"):
             raise UsageError(f"PANN takes the fusions daf_2d, aff_2d and iaff_2d, not {self.fusion}")
         if isinstance(self.audio, HTSATConfig) and self.audio.image % self.front_end.mel_bins:
-            raise UsageError(f"HTSAT folds {self.front_end.mel_bins} mel bins into {self.audio.image} pixels: no whole number")
+            raise UsageError(
+                f"HTSAT folds {self.front_end.mel_bins} mel bins into {self.audio.image} pixels: no whole number"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with the format's name and version: the content of `config.json`."""
@@ -233,7 +244,9 @@ def _build(cls: type[Any], values: dict[str, Any]) -> Any:
     """A dataclass from JSON values: lists become tuples, unknown fields are refused."""
     unknown = sorted(set(values) - {f.name for f in fields(cls)})
     if unknown:
-        raise BadCheckpoint(f"{cls.__name__} has no field {', '.join(unknown)}: the checkpoint is newer than this openclap")
+        raise BadCheckpoint(
+            f"{cls.__name__} has no field {', '.join(unknown)}: the checkpoint is newer than this openclap"
+        )
     return cls(**{k: _tuples(v) for k, v in values.items()})
 
 

@@ -49,7 +49,9 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
         _search(library, query, right, files, console)
     _classify(clap, sounds, files, console)
     _match(clap, console)
-    console.print(f"\n[bold]Your own sounds:[/bold]\n  openclap search 'a creaky wooden door' FOLDER\n  openclap moments RECORDING 'a dog barking'\n  openclap classify FILE --labels 'speech, music, rain'\n\nThe sounds are in {sounds}: listen.")
+    console.print(
+        f"\n[bold]Your own sounds:[/bold]\n  openclap search 'a creaky wooden door' FOLDER\n  openclap moments RECORDING 'a dog barking'\n  openclap classify FILE --labels 'speech, music, rain'\n\nThe sounds are in {sounds}: listen."
+    )
 
 
 def _timed(console: Console, what: str, make_files: object) -> list[SynthFile]:
@@ -66,7 +68,13 @@ def _search(library: Library, query: str, right: set[str], files: list[SynthFile
     began = time.perf_counter()
     hits = library.search(query, 4)
     took = 1000 * (time.perf_counter() - began)
-    view = Table(title=f"“{query}”  [dim]{took:.0f} ms[/dim]", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    view = Table(
+        title=f"“{query}”  [dim]{took:.0f} ms[/dim]",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
     for rank, hit in enumerate(hits, 1):
         kind = kinds[str(Path(hit.path).resolve())]
         sign = "[green]✓[/green]" if kind in right else " "
@@ -76,7 +84,13 @@ def _search(library: Library, query: str, right: set[str], files: list[SynthFile
 
 def _classify(clap: CLAP, sounds: Path, files: list[SynthFile], console: Console) -> None:
     chosen = next(file for file in files if file.kind == "rooster")
-    view = Table(title=f"[bold]4[/bold]  naming {chosen.path.name}", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    view = Table(
+        title=f"[bold]4[/bold]  naming {chosen.path.name}",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
     for label in clap.classify(chosen.path, LABELS):
         view.add_row("  ", _bar(label.score), f"{100 * label.score:.0f} %", label.label)
     console.print(view)
@@ -86,7 +100,13 @@ def _match(clap: CLAP, console: Console) -> None:
     import numpy as np
 
     wave, _ = make("sea waves", np.random.default_rng(3), rate=44_100, seconds=12.0)
-    view = Table(title="[bold]5[/bold]  matching 12 s of sea waves with texts", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    view = Table(
+        title="[bold]5[/bold]  matching 12 s of sea waves with texts",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
     for found in sorted(clap.match((wave, 44_100), TEXTS), key=lambda m: -m.score):
         view.add_row("  ", _bar((found.score + 1) / 2), f"{found.score:+.2f}", found.text)
     console.print(view)

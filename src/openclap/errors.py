@@ -1,23 +1,23 @@
 """What can go wrong, as one small tree. Every message says what was got, what is allowed, what to do.
 
-    OpenClapError                  exit code 1, HTTP 500
-    ├── SoundError                 one sound cannot be used                      exit 1, HTTP 422
-    │   ├── SoundNotFound          nothing at this path
-    │   ├── UnreadableSound        a directory, no permission, not audio, broken
-    │   ├── EmptySound             no samples
-    │   └── NotFiniteSound         NaN or infinite samples
-    ├── ModelError                 a model cannot be used                        exit 2, HTTP 503
-    │   ├── UnknownModel           no such name, folder or file
-    │   ├── ModelNotHere           a known model that is not on this machine and cannot be fetched
-    │   ├── BadCheckpoint          missing, left-over, mis-shaped or broken weights
-    │   └── UnsafeCheckpoint       a pickle that holds more than tensors
-    ├── LibraryError               a library cannot be used                      exit 2, HTTP 409
-    │   └── LibraryMismatch        made by another model or format version
-    ├── UsageError                 wrong options or values                       exit 2, HTTP 400
-    ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
-    └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
+OpenClapError                  exit code 1, HTTP 500
+├── SoundError                 one sound cannot be used                      exit 1, HTTP 422
+│   ├── SoundNotFound          nothing at this path
+│   ├── UnreadableSound        a directory, no permission, not audio, broken
+│   ├── EmptySound             no samples
+│   └── NotFiniteSound         NaN or infinite samples
+├── ModelError                 a model cannot be used                        exit 2, HTTP 503
+│   ├── UnknownModel           no such name, folder or file
+│   ├── ModelNotHere           a known model that is not on this machine and cannot be fetched
+│   ├── BadCheckpoint          missing, left-over, mis-shaped or broken weights
+│   └── UnsafeCheckpoint       a pickle that holds more than tensors
+├── LibraryError               a library cannot be used                      exit 2, HTTP 409
+│   └── LibraryMismatch        made by another model or format version
+├── UsageError                 wrong options or values                       exit 2, HTTP 400
+├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
+└── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
 
-    SoundWarning, ModelWarning     something is usable but not as it should be
+SoundWarning, ModelWarning     something is usable but not as it should be
 """
 
 from __future__ import annotations

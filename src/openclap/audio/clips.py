@@ -29,7 +29,7 @@ from openclap.audio.mel import level, log_mel, mel_blocks
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 
-__all__ = ["Clip", "WindowClip", "clip_of", "fusion_views", "repeatpad", "window_starts", "windows_of"]
+__all__ = ["Clip", "WindowClip", "clip_of", "fusion_views", "padded", "repeatpad", "window_starts", "windows_of"]
 
 Mel = npt.NDArray[np.float32]
 
@@ -87,9 +87,7 @@ def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"
     return Clip(_short_mel(np.concatenate(begun), front_end), longer=False)
 
 
-def windows_of(
-    sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0
-) -> Iterator[WindowClip]:
+def windows_of(sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0) -> Iterator[WindowClip]:
     """Spans of one recording, in order, in memory that does not grow with its length.
 
     Windows start at 0, hop, 2 hop … (rounded to samples); the last one is moved back to end with the
@@ -120,6 +118,20 @@ def repeatpad(wave: Wave, samples: int) -> Wave:
     return padded
 
 
+def padded(wave: Wave, front_end: FrontEnd) -> Wave:
+    """(S,), S <= clip_samples → (clip_samples,), as `front_end.padding` says.
+
+    "repeatpad" is `repeatpad`, what the released checkpoints were trained with: of a sound of 5.01 s it makes half a
+    clip of silence. "repeat" goes on with a part of a copy instead, "pad" makes no copies.
+    """
+    samples = front_end.clip_samples
+    if front_end.padding == "repeat":
+        return np.tile(wave, -(-samples // len(wave)))[:samples]
+    if front_end.padding == "pad":
+        return np.pad(wave, (0, samples - len(wave)))
+    return repeatpad(wave, samples)
+
+
 def fusion_views(mel: Mel, frames: int) -> Mel:
     """(T, F) of a long recording, T > frames → (4, frames, F): global, front, middle, back.
 
@@ -141,7 +153,7 @@ def window_starts(samples: int, window: int, hop: float) -> list[int]:
 
 def _short_mel(wave: Wave, front_end: FrontEnd) -> Mel:
     """Turn a wave of a clip or less into (1, T, F)."""
-    return level(log_mel(repeatpad(wave, front_end.clip_samples), front_end), front_end)[None]
+    return level(log_mel(padded(wave, front_end), front_end), front_end)[None]
 
 
 def _long_clip(blocks: Iterable[Wave], front_end: FrontEnd) -> Clip:

@@ -41,18 +41,14 @@ Wave = npt.NDArray[np.float32]
 
 HEAD_BYTES = 16  # enough to tell MP3, and Ogg
 OGG_TAIL_BYTES = 1 << 17  # two of Ogg's largest pages (65_307 bytes)
-BLOCK_VALUES = (
-    1 << 22
-)  # samples × channels decoded at once, 16 MiB, whatever rate and channels a header claims
+BLOCK_VALUES = 1 << 22  # samples × channels decoded at once, 16 MiB, whatever rate and channels a header claims
 UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for streams of unknown length is 2**63 - 1
 STREAMED_BYTES = 0x7FFF_F000  # writers to a pipe announce this or more, not knowing the size
 SLACK_SECONDS = 0.25  # containers announce durations to within a few coded frames
 MP3_FRAME = 1152  # samples
 
 # Sizes that libsndfile found to differ from what the header announced.
-_SIZES = re.compile(
-    r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
-)
+_SIZES = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 # Demuxers that read the duration from a header; the others estimate it from the bit rate.
 _ANNOUNCED = {"aiff", "ape", "asf", "au", "avi", "flac", "flv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}
 _ANNOUNCED |= {"mp3", "tak", "tta", "w64", "wav", "wv"}
@@ -184,13 +180,9 @@ def _ffmpeg(file: BinaryIO, name: str) -> av.container.InputContainer:
 def _audio_of(container: av.container.InputContainer, name: str) -> av.AudioStream:
     stream = container.streams.best("audio")
     if stream is None:
-        raise UnreadableSound(
-            name, f"{container.format.long_name or container.format.name} without any audio in it"
-        )
+        raise UnreadableSound(name, f"{container.format.long_name or container.format.name} without any audio in it")
     if stream.codec_context is None:
-        raise UnreadableSound(
-            name, "its audio is in a codec that this FFmpeg cannot decode; convert it to FLAC"
-        )
+        raise UnreadableSound(name, "its audio is in a codec that this FFmpeg cannot decode; convert it to FLAC")
     return stream
 
 
@@ -232,9 +224,7 @@ def _ffmpeg_blocks(file: BinaryIO, name: str, block_seconds: float) -> Iterator[
         by_chance = container.format.name == "mp3" and tally.samples <= MP3_FRAME
         if (tally.broken and not tally.samples) or (by_chance and (tally.broken or not _like_mp3(head))):
             # FFmpeg finds a single frame of MP3 in about a thousandth of all files that are no audio.
-            raise UnreadableSound(
-                name, "nothing in it could be decoded as audio; it may be broken or no audio at all"
-            )
+            raise UnreadableSound(name, "nothing in it could be decoded as audio; it may be broken or no audio at all")
     if waiting:
         yield rate, np.concatenate(waiting)
     short = announced is not None and tally.seconds < announced - SLACK_SECONDS

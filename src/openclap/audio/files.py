@@ -82,9 +82,7 @@ def _open_file(file: Any, name: str) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:
         raise UnreadableSound(name, f"cannot be read ({error})") from None
     if not isinstance(nothing, (bytes, bytearray)):
-        raise UsageError(
-            f"{name} gives {type(nothing).__name__} where bytes are needed; open it with mode 'rb'"
-        )
+        raise UsageError(f"{name} gives {type(nothing).__name__} where bytes are needed; open it with mode 'rb'")
     if seekable:
         try:
             yield cast("BinaryIO", _FromHere(file, start))

@@ -30,14 +30,7 @@ from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageEr
 __all__ = ["Sound", "Wave", "duration", "is_sound", "load", "sound_name", "stream"]
 
 Sound: TypeAlias = (
-    str
-    | os.PathLike[str]
-    | bytes
-    | bytearray
-    | memoryview
-    | BinaryIO
-    | tuple[npt.ArrayLike, float]
-    | Mapping[str, Any]
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | tuple[npt.ArrayLike, float] | Mapping[str, Any]
 )
 
 QUALITY = "HQ"  # soxr; MQ is 0.012 dB off and hardly faster
@@ -199,9 +192,7 @@ def _resampled(
                     given += len(rest)
                     yield rest
                 own_rate = new_rate
-                resampler = (
-                    None if own_rate == rate else soxr.ResampleStream(own_rate, rate, 1, quality=QUALITY)
-                )
+                resampler = None if own_rate == rate else soxr.ResampleStream(own_rate, rate, 1, quality=QUALITY)
             block = wave if resampler is None else resampler.resample_chunk(wave)
             if len(block):
                 given += len(block)
@@ -246,23 +237,15 @@ def _checked(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
     try:
         samples = np.asarray(wave)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"a {type(wave).__name__} that is no array of samples ({error}); pass float32 (S,)"
-        ) from None
+        raise UsageError(f"a {type(wave).__name__} that is no array of samples ({error}); pass float32 (S,)") from None
     if samples.dtype.kind not in "fiu" and samples.size:
-        raise UsageError(
-            f"a wave of {samples.dtype}; samples are floats in [-1, 1] or integers of 8, 16 or 32 bits"
-        )
+        raise UsageError(f"a wave of {samples.dtype}; samples are floats in [-1, 1] or integers of 8, 16 or 32 bits")
     if samples.dtype.kind in "iu" and samples.dtype.itemsize > 4:
-        raise UsageError(
-            f"a wave of {samples.dtype} has no usual full scale; pass floats in [-1, 1] or int16"
-        )
+        raise UsageError(f"a wave of {samples.dtype} has no usual full scale; pass floats in [-1, 1] or int16")
     if samples.ndim not in (1, 2):
         raise UsageError(f"a wave of shape {samples.shape}; it must be (S,) or (S, channels)")
     if samples.ndim == 2 and samples.shape[0] <= 8 < samples.shape[1]:
-        raise UsageError(
-            f"a wave of shape {samples.shape} looks like (channels, S); pass (S, channels): wave.T"
-        )
+        raise UsageError(f"a wave of shape {samples.shape} looks like (channels, S); pass (S, channels): wave.T")
     return samples, rate
 
 
@@ -271,9 +254,7 @@ def _refuse_unusable(wave: Wave, name: str) -> None:
     if not math.isfinite(peak):
         raise NotFiniteSound(name, "holds NaN or infinite samples; repair it, or replace them by zeros")
     if peak > LOUDEST:
-        raise NotFiniteSound(
-            name, f"holds samples as large as {peak:.0e} where full scale is 1; scale it down"
-        )
+        raise NotFiniteSound(name, f"holds samples as large as {peak:.0e} where full scale is 1; scale it down")
 
 
 def _rate(value: Any) -> float:

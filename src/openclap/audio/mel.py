@@ -199,6 +199,4 @@ def _slaney_mel(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _slaney_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(
-        mel < _SLANEY_BREAK, mel * 200.0 / 3.0, 1000.0 * np.exp(_SLANEY_STEP * (mel - _SLANEY_BREAK))
-    )
+    return np.where(mel < _SLANEY_BREAK, mel * 200.0 / 3.0, 1000.0 * np.exp(_SLANEY_STEP * (mel - _SLANEY_BREAK)))

@@ -47,7 +47,11 @@ def _pick(device: str) -> tuple[torch.device, str]:
     """A torch device and the reason for it, in one place."""
     cuda = torch.cuda.is_available()
     if device == "auto":
-        return (torch.device("cuda"), "torch on CUDA: a GPU is here") if cuda else (torch.device("cpu"), "torch on CPU: no GPU here")
+        return (
+            (torch.device("cuda"), "torch on CUDA: a GPU is here")
+            if cuda
+            else (torch.device("cpu"), "torch on CPU: no GPU here")
+        )
     try:
         chosen = torch.device(device)
     except RuntimeError:
@@ -55,5 +59,7 @@ def _pick(device: str) -> tuple[torch.device, str]:
     if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise UsageError(f"'{device}' is not a device; choose auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda" and (not cuda or (chosen.index or 0) >= torch.cuda.device_count()):
-        raise UsageError(f"device {device} was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; choose cpu or auto")
+        raise UsageError(
+            f"device {device} was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; choose cpu or auto"
+        )
     return chosen, f"torch on {device}: asked for"

@@ -14,7 +14,18 @@ from openclap.errors import ModelWarning
 
 __all__ = ["examine_installation"]
 
-PACKAGES = ("openclap", "torch", "transformers", "numpy", "soundfile", "soxr", "av", "tokenizers", "safetensors", "huggingface_hub")
+PACKAGES = (
+    "openclap",
+    "torch",
+    "transformers",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "av",
+    "tokenizers",
+    "safetensors",
+    "huggingface_hub",
+)
 
 
 def examine_installation(model: str) -> dict[str, Any]:

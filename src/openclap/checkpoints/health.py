@@ -14,7 +14,14 @@ from openclap.models.clap import CLAPModel
 
 __all__ = ["Finding", "examine_model"]
 
-UNRELATED = ("a dog barking", "heavy rain", "a violin solo", "an engine starting", "people laughing", "glass breaking")
+UNRELATED = (
+    "a dog barking",
+    "heavy rain",
+    "a violin solo",
+    "an engine starting",
+    "people laughing",
+    "glass breaking",
+)
 COLLAPSED = 0.99  # cosine; the broken copy of larger_clap_music has 0.9993 between unrelated texts
 
 
@@ -32,7 +39,11 @@ class Finding:
 
 def examine_model(model: CLAPModel, names: set[str], encode: Callable[[Sequence[str]], Tensor] | None) -> list[Finding]:
     """All that is wrong, the worst first; nothing for a sound model."""
-    broken = [key for key, value in model.state_dict().items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    broken = [
+        key
+        for key, value in model.state_dict().items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
     if broken:
         what = f"{len(broken)} weights hold NaN or infinite values ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
         return [Finding(what, "download it again or use another checkpoint")]

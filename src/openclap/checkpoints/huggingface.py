@@ -64,7 +64,9 @@ def read_huggingface(folder: Path, config: dict[str, Any]) -> tuple[CLAPConfig, 
         A .bin file that holds more than tensors.
     """
     if config.get("model_type") != "clap":
-        raise BadCheckpoint(f"{folder}: a {config.get('model_type', 'nameless')} model, not a CLAP; give a folder with a ClapModel")
+        raise BadCheckpoint(
+            f"{folder}: a {config.get('model_type', 'nameless')} model, not a CLAP; give a folder with a ClapModel"
+        )
     return _config(folder, config), _rename(_weights(folder))
 
 
@@ -137,6 +139,7 @@ def _front_end(folder: Path, *, fused: bool) -> FrontEnd:
         mel_bins=data.get("feature_size", 64),
         f_min=float(data.get("frequency_min", 0)),  # the extractor's own default
         f_max=float(data.get("frequency_max", 14_000)),
+        padding=data.get("padding", "repeatpad"),
         **bank,  # type: ignore[arg-type]
     )
 
@@ -149,7 +152,9 @@ def _weights(folder: Path) -> Weights:
     for file in ("model.safetensors", "pytorch_model.bin"):
         if (folder / file).is_file():
             return _one(folder / file)
-    raise BadCheckpoint(f"{folder}: no model.safetensors and no pytorch_model.bin; copy or download the weights into it")
+    raise BadCheckpoint(
+        f"{folder}: no model.safetensors and no pytorch_model.bin; copy or download the weights into it"
+    )
 
 
 def _one(file: Path) -> Weights:
@@ -160,14 +165,16 @@ def _one(file: Path) -> Weights:
     try:
         state: Weights = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        raise UnsafeCheckpoint(f"{file}: it holds more than tensors, or is cut short, and was not opened; use the safetensors file") from error
+        raise UnsafeCheckpoint(
+            f"{file}: it holds more than tensors, or is cut short, and was not opened; use the safetensors file"
+        ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise BadCheckpoint(f"{file}: not a torch file, or cut short; download it again") from error
     return state
 
 
 def _rename(weights: Weights) -> Weights:
-    """transformers' names → ours."""
+    """Transformers' names → ours."""
     ours: Weights = {}
     for key, value in weights.items():
         if DEAD.match(key):
@@ -205,7 +212,9 @@ def _template(theirs: str) -> str:
     return re.sub(r"\(\\d\+\)", lambda _: f"\\{next(count)}", theirs.removesuffix("$")).replace(r"\.", ".")
 
 
-def export_huggingface(config: CLAPConfig, model: CLAPModel, tokenizer: Path | None, folder: str | os.PathLike[str]) -> None:
+def export_huggingface(
+    config: CLAPConfig, model: CLAPModel, tokenizer: Path | None, folder: str | os.PathLike[str]
+) -> None:
     """Write a folder for `transformers.ClapModel`, `ClapProcessor` and the zero-shot-audio-classification pipeline.
 
     Raises
@@ -214,10 +223,17 @@ def export_huggingface(config: CLAPConfig, model: CLAPModel, tokenizer: Path | N
         A combination that transformers has no class for, or no tokenizer.
     """
     audio, text, front = config.audio, config.text, config.front_end
-    if not (isinstance(audio, HTSATConfig) and isinstance(text, TextConfig) and text.kind == "roberta" and config.fusion in (None, "aff_2d")):
+    if not (
+        isinstance(audio, HTSATConfig)
+        and isinstance(text, TextConfig)
+        and text.kind == "roberta"
+        and config.fusion in (None, "aff_2d")
+    ):
         raise UsageError(f"{config.name} ({audio.kind} + {text.kind}, fusion {config.fusion}) has no class in transformers; HTSAT + RoBERTa, unfused or aff_2d, can be exported")  # fmt: skip
     if (front.mel_scale == "htk") != (config.fusion is not None) or front.dynamic_range is not None:
-        raise UsageError(f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); this front end cannot be exported")
+        raise UsageError(
+            f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); this front end cannot be exported"
+        )
     if tokenizer is None:
         raise UsageError(f"{config.name} has no tokenizer.json; transformers needs one")
     import transformers
@@ -232,7 +248,7 @@ def export_huggingface(config: CLAPConfig, model: CLAPModel, tokenizer: Path | N
     extractor = transformers.ClapFeatureExtractor(
         feature_size=front.mel_bins, sampling_rate=front.sampling_rate, hop_length=front.hop, max_length_s=round(front.clip_seconds),
         fft_window_size=front.n_fft, frequency_min=front.f_min, frequency_max=front.f_max,
-        truncation="fusion" if fused else "rand_trunc", padding="repeatpad",
+        truncation="fusion" if fused else "rand_trunc", padding=front.padding,
     )  # fmt: skip
     transformers.ClapProcessor(extractor, _their_tokenizer(tokenizer, text)).save_pretrained(target)
 

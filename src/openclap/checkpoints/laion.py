@@ -1,26 +1,32 @@
-"""LAION's `.pt` files: open them safely, infer the architecture from shapes, rename the weights. Reference: LAION-AI/CLAP.
+"""LAION's `.pt` files: opened safely, the architecture inferred from shapes, the weights renamed.
 
-A released file holds {"epoch", "name", "state_dict", "optimizer"} and no configuration; what the model is shows in the
-names and shapes of its weights alone.
+Reference: LAION-AI/CLAP. A released file holds {"epoch", "name", "state_dict", "optimizer"} and no
+configuration: what the model is shows in the names and shapes of its weights alone. Knows nothing of
+tokenizers or the Hub.
 """
 
 from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openclap.config import AudioConfig, CLAPConfig, FrontEnd, Fusion, HTSATConfig, PANNConfig, TextConfig
-from openclap.errors import BadCheckpoint, UnsafeCheckpoint
+from openclap.errors import BadCheckpoint, UnsafeCheckpoint, UsageError
+from openclap.models.clap import CLAPModel
 
-__all__ = ["infer_config", "read_laion", "rename"]
+__all__ = ["check_fit", "infer_config", "read_laion", "rename"]
 
-Weights = dict[str, Tensor]
+Weights: TypeAlias = dict[str, Tensor]
+Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
 
 DEAD = re.compile(
     r"""logit_scale_t$                      # never trained: logit_scale_a serves both directions
@@ -28,144 +34,208 @@ DEAD = re.compile(
     | audio_branch\.(spectrogram_extractor|logmel_extractor)\.   # the front end, frozen
     | audio_branch\.(tscam_conv|head|fc_audioset)\.              # class outputs that CLAP never uses
     | .*\.(relative_position_index|attn_mask)$                   # derived from the architecture
+    | attn_mask$                            # the causal mask of the CLIP tower, likewise
     | text_branch\.embeddings\.(position_ids|token_type_ids)$
     """,
     re.VERBOSE,
 )
 
-RULES = [(re.compile(pattern), new) for pattern, new in (
+
+def _conv(match: re.Match[str]) -> str:
+    """`conv_block3.bn2.` → `blocks.2.convs.1.1.`: LAION counts from 1."""
+    return f"audio.blocks.{int(match[1]) - 1}.convs.{int(match[3]) - 1}.{'01'[match[2] == 'bn']}."
+
+
+_BLOCK = r"^audio_branch\.layers\.(\d+)\.blocks\.(\d+)\."
+_RESBLOCK = r"^text_branch\.resblocks\.(\d+)\."
+
+# (LAION, openclap); all that match are applied, in this order
+RULES: tuple[Rule, ...] = (
     (r"^logit_scale_a$", "logit_scale"),
     # HTSAT
     (r"^audio_branch\.patch_embed\.mel_conv2d\.", "audio.patches.local_project."),
     (r"^audio_branch\.patch_embed\.fusion_model\.", "audio.patches.fusion."),
     (r"^audio_branch\.patch_embed\.proj\.", "audio.patches.project."),
     (r"^audio_branch\.patch_embed\.norm\.", "audio.patches.norm."),
-    (r"^audio_branch\.layers\.(\d+)\.blocks\.(\d+)\.attn\.relative_position_bias_table", r"audio.stages.\1.blocks.\2.attention.bias_table"),
-    (r"^audio_branch\.layers\.(\d+)\.blocks\.(\d+)\.attn\.qkv\.", r"audio.stages.\1.blocks.\2.attention.qkv."),
-    (r"^audio_branch\.layers\.(\d+)\.blocks\.(\d+)\.attn\.proj\.", r"audio.stages.\1.blocks.\2.attention.out."),
-    (r"^audio_branch\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc1\.", r"audio.stages.\1.blocks.\2.mlp.0."),
-    (r"^audio_branch\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc2\.", r"audio.stages.\1.blocks.\2.mlp.2."),
+    (_BLOCK + r"attn\.relative_position_bias_table$", r"audio.stages.\1.blocks.\2.attention.bias_table"),
+    (_BLOCK + r"attn\.qkv\.", r"audio.stages.\1.blocks.\2.attention.qkv."),
+    (_BLOCK + r"attn\.proj\.", r"audio.stages.\1.blocks.\2.attention.out."),
+    (_BLOCK + r"mlp\.fc1\.", r"audio.stages.\1.blocks.\2.mlp.0."),
+    (_BLOCK + r"mlp\.fc2\.", r"audio.stages.\1.blocks.\2.mlp.2."),
+    (_BLOCK + r"norm([12])\.", r"audio.stages.\1.blocks.\2.norm\3."),
     (r"^audio_branch\.layers\.(\d+)\.downsample\.reduction\.", r"audio.stages.\1.merge.reduce."),
     (r"^audio_branch\.layers\.(\d+)\.downsample\.norm\.", r"audio.stages.\1.merge.norm."),
-    (r"^audio_branch\.layers\.", "audio.stages."),
+    (r"^audio_branch\.mel_conv1d\.", "audio.local_project."),
+    (r"^audio_branch\.norm\.", "audio.norm."),
     # PANN
-    (r"^audio_branch\.conv_block(\d+)\.conv(\d+)\.", lambda m: f"audio.blocks.{int(m[1]) - 1}.convs.{int(m[2]) - 1}.0."),
-    (r"^audio_branch\.conv_block(\d+)\.bn(\d+)\.", lambda m: f"audio.blocks.{int(m[1]) - 1}.convs.{int(m[2]) - 1}.1."),
+    (r"^audio_branch\.conv_block(\d+)\.(conv|bn)(\d+)\.", _conv),
     (r"^audio_branch\.mel_conv2d\.", "audio.local_project."),
     (r"^audio_branch\.fc1\.", "audio.hidden."),
     # both
     (r"^audio_branch\.bn0\.", "audio.batch_norm."),
-    (r"^audio_branch\.mel_conv1d\.", "audio.local_project."),
     (r"^audio_branch\.fusion_model\.", "audio.fusion."),
-    (r"^audio_branch\.norm\.", "audio.norm."),
-    # fusion blocks
-    (r"\.(local|global)_att(2?)\.", r".\1_attention\2."),
-    # CLIP's text transformer; q, k and v are one matrix there
-    (r"^(?:text_branch\.)?token_embedding\.", "text.tower.embeddings.token_embedding."),
-    (r"^(?:text_branch\.)?positional_embedding$", "text.tower.embeddings.position_embedding.weight"),
-    (r"^(?:text_branch\.)?ln_final\.", "text.tower.final_layer_norm."),
-    (r"^text_branch\.resblocks\.(\d+)\.attn\.out_proj\.", r"text.tower.encoder.layers.\1.self_attn.out_proj."),
-    (r"^text_branch\.resblocks\.(\d+)\.ln_([12])\.", r"text.tower.encoder.layers.\1.layer_norm\2."),
-    (r"^text_branch\.resblocks\.(\d+)\.mlp\.c_fc\.", r"text.tower.encoder.layers.\1.mlp.fc1."),
-    (r"^text_branch\.resblocks\.(\d+)\.mlp\.c_proj\.", r"text.tower.encoder.layers.\1.mlp.fc2."),
-    (r"^text_branch\.resblocks\.(\d+)\.attn\.in_proj_", r"text.tower.encoder.layers.\1.self_attn.qkv."),
+    (r"^(audio\..*)\.(local|global)_att(2?)\.", r"\1.\2_attention\3."),
+    # CLIP's text transformer, whose ends lie beside text_branch; `in_proj` is q, k and v in one (see rename)
+    (r"^token_embedding\.", "text.tower.embeddings.token_embedding."),
+    (r"^positional_embedding$", "text.tower.embeddings.position_embedding.weight"),
+    (r"^ln_final\.", "text.tower.final_layer_norm."),
+    (_RESBLOCK + r"attn\.in_proj_", r"text.tower.encoder.layers.\1.self_attn.in_proj."),
+    (_RESBLOCK + r"attn\.out_proj\.", r"text.tower.encoder.layers.\1.self_attn.out_proj."),
+    (_RESBLOCK + r"ln_([12])\.", r"text.tower.encoder.layers.\1.layer_norm\2."),
+    (_RESBLOCK + r"mlp\.c_fc\.", r"text.tower.encoder.layers.\1.mlp.fc1."),
+    (_RESBLOCK + r"mlp\.c_proj\.", r"text.tower.encoder.layers.\1.mlp.fc2."),
     # RoBERTa and BERT have transformers' own names
-    (r"^text_branch\.", "text.tower."),
-)]  # fmt: skip
+    (r"^text_branch\.(embeddings|encoder|pooler)\.", r"text.tower.\1."),
+)
+_COMPILED = [(re.compile(pattern), new) for pattern, new in RULES]
 
 
 def read_laion(path: Path) -> tuple[CLAPConfig, Weights]:
-    """A `.pt` file → its configuration and its weights in openclap's names.
+    """Read a `.pt` file → its configuration and all its weights, in openclap's names.
 
     Raises
     ------
     UnsafeCheckpoint
         The pickle holds more than tensors and plain values; nothing of it was executed.
     BadCheckpoint
-        No torch file, cut short, or weights that belong to no CLAP.
+        No torch file, cut short, or not the weights of a CLAP; missing and left-over ones are listed.
     """
-    state = _open(path)
-    state = state.get("state_dict", state)
-    weights = {key.removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
+    envelope = _open(path)
+    state = envelope.get("state_dict", envelope)
+    if not isinstance(state, Mapping):
+        raise BadCheckpoint(f"{path}: state_dict is a {type(state).__name__}; a dictionary of weights is expected")
+    weights = {str(key).removeprefix("module."): v for key, v in state.items() if isinstance(v, Tensor)}
     if not any(key.startswith("audio_branch.") for key in weights):
-        raise BadCheckpoint(f"{path}: no weights of a LAION CLAP in it (found {', '.join(list(weights)[:3]) or 'none'}); a .pt of LAION-AI/CLAP is expected")
-    return infer_config(weights, name=path.stem), rename(weights)
+        found = ", ".join(list(weights)[:3]) or "none"
+        raise BadCheckpoint(f"{path}: no weights of a LAION CLAP in it (found {found}); give a .pt of LAION-AI/CLAP")
+    config = replace(infer_config(weights, str(path)), name=path.stem, licence=_licence(path.stem))
+    ours = rename(weights)
+    check_fit(config, ours, str(path))
+    return config, ours
 
 
 def _open(path: Path) -> Mapping[str, object]:
     scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     allowed = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Float64DType]
+    broken = f"{path}: not a torch file, or cut short; download it again"
     try:
-        with torch.serialization.safe_globals(allowed):  # type: ignore[no-untyped-call]
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise BadCheckpoint(f"{path}: cannot be read ({error.strerror}); give a readable file") from error
+    zipped = head == b"PK\x03\x04"  # torch's format since 2020, which can be mapped into memory
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
+            warnings.simplefilter("ignore")  # it warns of pickle protocols that it then refuses
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
-            raise UnsafeCheckpoint(f"{path}: it holds more than tensors and plain values and was not opened; get the file from its publisher") from error
-        raise BadCheckpoint(f"{path}: not a torch file, or cut short; download it again") from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise BadCheckpoint(f"{path}: not a torch file, or cut short; download it again") from error
+        if not zipped and head[:1] != b"\x80":  # no pickle at all
+            raise BadCheckpoint(broken) from error
+        raise UnsafeCheckpoint(
+            f"{path}: its pickle asks for more than tensors and plain values and was not run; "
+            "get the file from its publisher"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AssertionError, OSError) as error:
+        raise BadCheckpoint(broken) from error
     if not isinstance(state, Mapping):
-        raise BadCheckpoint(f"{path}: a dictionary of weights is expected, not {type(state).__name__}")
+        raise BadCheckpoint(f"{path}: a dictionary of weights is expected, not a {type(state).__name__}")
     return state
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+def _licence(stem: str) -> str:
+    """Give the licence of the released files (huggingface `lukewys/laion_clap`), which they do not carry."""
+    return "CC0-1.0" if stem.startswith(("630k-", "music_")) else "unknown"
 
 
 def rename(weights: Mapping[str, Tensor]) -> Weights:
-    """LAION's names (without `module.`) → openclap's; dead weights are left out by name."""
+    """LAION's names (without `module.`) → openclap's; dead weights are left out by name.
+
+    Names that no rule knows stay as they are, so that a check against the model names them. Counters of
+    batches, which inference never reads, start at 0 where a file lacks them.
+    """
     ours: Weights = {}
     for key, value in weights.items():
         if DEAD.match(key):
             continue
         new = key
-        for pattern, name in RULES:
+        for pattern, name in _COMPILED:
             new = pattern.sub(name, new, count=1)
-        if ".self_attn.qkv." in new:
+        if ".self_attn.in_proj." in new:
             for part, chunk in zip("qkv", value.chunk(3), strict=True):
-                ours[new.replace("qkv.", f"{part}_proj.")] = chunk
+                ours[new.replace(".in_proj.", f".{part}_proj.")] = chunk
         else:
             ours[new] = value
+    for key in [key for key in ours if key.endswith(".running_var")]:
+        ours.setdefault(key.replace(".running_var", ".num_batches_tracked"), torch.tensor(0))
     return ours
 
 
-def infer_config(weights: Mapping[str, Tensor], *, name: str = "laion") -> CLAPConfig:
-    """What a LAION state dict (without `module.`) is a model of, from names and shapes."""
+def check_fit(config: CLAPConfig, weights: Mapping[str, Tensor], where: str) -> None:
+    """Compare names and shapes with those of the model, which is built without memory.
+
+    Raises
+    ------
+    BadCheckpoint
+        With the first ten weights that are missing, left over or of another shape, and how many there are.
+    """
+    with torch.device("meta"):
+        own = {key: value.shape for key, value in CLAPModel(config).state_dict().items()}
+    faults = {
+        "missing": [key for key in own if key not in weights],
+        "left over": [key for key in weights if key not in own],
+        "of another shape": [key for key, v in weights.items() if key in own and own[key] != v.shape],
+    }
+    if any(faults.values()):
+        told = "; ".join(
+            f"{len(keys)} {what}: {', '.join(keys[:10])}{', …' * (len(keys) > 10)}"
+            for what, keys in faults.items()
+            if keys
+        )
+        raise BadCheckpoint(f"{where}: not a complete CLAP that openclap knows ({told}); download the file again")
+
+
+def infer_config(weights: Mapping[str, Tensor], where: str = "this state dict") -> CLAPConfig:
+    """Tell what a LAION state dict (without `module.`) is a model of, from names and shapes.
+
+    Unfused models were trained on the Slaney mel bank, fused ones on the HTK bank.
+
+    Raises
+    ------
+    BadCheckpoint
+        A weight that tells the architecture is missing, or towers and fusion that openclap cannot combine.
+    """
     try:
         fusion = _fusion(weights)
-        audio = _pann(weights) if "audio_branch.conv_block1.conv1.weight" in weights else _htsat(weights)
-        bank = {"mel_scale": "slaney", "mel_norm": "slaney"} if fusion is None else {"mel_scale": "htk", "mel_norm": None}
+        slaney = FrontEnd(mel_scale="slaney", mel_norm="slaney")
         return CLAPConfig(
-            audio=audio,
+            audio=_pann(weights) if "audio_branch.conv_block1.conv1.weight" in weights else _htsat(weights),
             text=_text(weights),
-            front_end=FrontEnd(**bank),  # type: ignore[arg-type]
+            front_end=slaney if fusion is None else FrontEnd(mel_scale="htk", mel_norm=None),
             fusion=fusion,
             embedding=len(weights["audio_projection.2.weight"]),
-            name=name,
-            licence="CC0-1.0" if name.startswith(("630k", "music_")) else "unknown",
+            name="laion",
         )
     except KeyError as error:
-        raise BadCheckpoint(f"{name}: weight {error} is missing, so the architecture cannot be told; this is no complete CLAP") from error
+        raise BadCheckpoint(
+            f"{where}: weight {error} is missing, so the architecture cannot be told; give a complete CLAP "
+            "with HTSAT or PANN and RoBERTa, BERT or CLIP's text transformer"
+        ) from error
+    except UsageError as error:
+        raise BadCheckpoint(f"{where}: a model that openclap cannot build: {error}") from error
 
 
 def _fusion(weights: Mapping[str, Tensor]) -> Fusion | None:
-    names = set(weights)
-    if any("mel_conv1d" in n for n in names):
-        dimensions = "1d"
-    elif any("mel_conv2d" in n for n in names):
-        dimensions = "2d"
-    else:
-        patches = weights.get("audio_branch.patch_embed.proj.weight")
-        return "channel_map" if patches is not None and patches.shape[1] == 4 else None
-    kind = "iaff" if any("local_att2" in n for n in names) else "aff" if any("local_att." in n for n in names) else "daf"
-    fusion: Fusion = f"{kind}_{dimensions}"  # type: ignore[assignment]
+    names = " ".join(weights)
+    if "mel_conv1d." not in names and "mel_conv2d." not in names:
+        first = ("audio_branch.patch_embed.proj.weight", "audio_branch.conv_block1.conv1.weight")
+        return "channel_map" if any(weights[key].shape[1] == 4 for key in first if key in weights) else None
+    kind = "iaff" if ".local_att2." in names else "aff" if ".local_att." in names else "daf"
+    fusion: Fusion = f"{kind}_{'1d' if 'mel_conv1d.' in names else '2d'}"  # type: ignore[assignment]
     return fusion
 
 
 def _count(names: Iterable[str], pattern: str) -> int:
-    """One more than the largest number that `pattern` finds."""
+    """One more than the largest number that `pattern` finds at the start of a name."""
     found = re.compile(pattern)
     return 1 + max((int(m[1]) for m in map(found.match, names) if m), default=-1)
 
@@ -173,7 +243,7 @@ def _count(names: Iterable[str], pattern: str) -> int:
 def _htsat(weights: Mapping[str, Tensor]) -> AudioConfig:
     stages = _count(weights, r"audio_branch\.layers\.(\d+)\.")
     table = "audio_branch.layers.{}.blocks.0.attn.relative_position_bias_table"
-    positions = len(weights[table.format(0)])
+    positions = len(weights[table.format(0)])  # (2 * window - 1)²
     project = weights["audio_branch.patch_embed.proj.weight"]
     return HTSATConfig(
         width=len(project),
@@ -186,33 +256,38 @@ def _htsat(weights: Mapping[str, Tensor]) -> AudioConfig:
 
 def _pann(weights: Mapping[str, Tensor]) -> AudioConfig:
     blocks = _count(weights, r"audio_branch\.conv_block(\d+)\.") - 1
-    first = weights["audio_branch.conv_block1.conv1.weight"]
-    pools = tuple((2, 2) if i < 5 else (1, 1) for i in range(blocks))  # the sixth block of Cnn14 does not pool
+    first = "audio_branch.conv_block{}.conv1.weight"
     return PANNConfig(
-        widths=tuple(len(weights[f"audio_branch.conv_block{i + 1}.conv1.weight"]) for i in range(blocks)),
-        convs=2 if "audio_branch.conv_block1.conv2.weight" in weights else 1,
-        kernel=first.shape[-1],
-        pools=pools,
+        widths=tuple(len(weights[first.format(i + 1)]) for i in range(blocks)),
+        convs=_count(weights, r"audio_branch\.conv_block1\.conv(\d+)\.") - 1,
+        kernel=weights[first.format(1)].shape[-1],
+        pools=tuple((2, 2) if i < 5 else (1, 1) for i in range(blocks)),  # Cnn14's sixth does not pool
         output=len(weights["audio_branch.fc1.weight"]),
     )
 
 
 def _text(weights: Mapping[str, Tensor]) -> TextConfig:
-    if "token_embedding.weight" in weights:  # LAION keeps these three at the top, beside text_branch
+    if "token_embedding.weight" in weights:
         positions, width = weights["positional_embedding"].shape
-        return TextConfig(**{
-            **vars(TextConfig.preset("clip")),
-            "vocabulary": len(weights["token_embedding.weight"]), "width": width, "heads": width // 64,
-            "layers": _count(weights, r"text_branch\.resblocks\.(\d+)\."), "positions": positions,
-            "intermediate": len(weights["text_branch.resblocks.0.mlp.c_fc.weight"]), "activation": "gelu",
-        })  # fmt: skip
+        return replace(
+            TextConfig.preset("clip"),
+            vocabulary=len(weights["token_embedding.weight"]),
+            width=width,
+            heads=width // 64,
+            layers=_count(weights, r"text_branch\.resblocks\.(\d+)\."),
+            intermediate=len(weights["text_branch.resblocks.0.mlp.c_fc.weight"]),
+            positions=positions,
+            activation="gelu",  # LAION trains it from scratch, with torch's GELU and not OpenAI's quick one
+        )
     words = weights["text_branch.embeddings.word_embeddings.weight"]
     types = len(weights["text_branch.embeddings.token_type_embeddings.weight"])
-    preset = TextConfig.preset("roberta" if types == 1 else "bert")
-    return TextConfig(**{
-        **vars(preset),
-        "vocabulary": len(words), "width": words.shape[1], "heads": words.shape[1] // 64,
-        "layers": _count(weights, r"text_branch\.encoder\.layer\.(\d+)\."), "token_types": types,
-        "positions": len(weights["text_branch.embeddings.position_embeddings.weight"]),
-        "intermediate": len(weights["text_branch.encoder.layer.0.intermediate.dense.weight"]),
-    })  # fmt: skip
+    return replace(
+        TextConfig.preset("roberta" if types == 1 else "bert"),
+        vocabulary=len(words),
+        width=words.shape[1],
+        heads=words.shape[1] // 64,
+        layers=_count(weights, r"text_branch\.encoder\.layer\.(\d+)\."),
+        intermediate=len(weights["text_branch.encoder.layer.0.intermediate.dense.weight"]),
+        positions=len(weights["text_branch.embeddings.position_embeddings.weight"]),
+        token_types=types,
+    )

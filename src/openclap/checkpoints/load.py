@@ -1,9 +1,9 @@
 """One door for every checkpoint: name, Hub id, folder or file → model in eval mode, checked.
 
-    name ─ locate ─┬─ folder, config.json of openclap ──── native
-                   ├─ folder, config.json of transformers ─ huggingface
-                   ├─ .safetensors (config.json beside it) ─ either
-                   └─ .pt ────────────────────────────────── laion
+name ─ locate ─┬─ folder, config.json of openclap ──── native
+               ├─ folder, config.json of transformers ─ huggingface
+               ├─ .safetensors (config.json beside it) ─ either
+               └─ .pt ────────────────────────────────── laion
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ __all__ = ["Checkpoint", "examine", "load_checkpoint", "load_weights", "tokenize
 
 # where the tokenizer of a LAION .pt, which carries none, may already be
 TOKENIZERS = {
-    "roberta": ("laion/clap-htsat-unfused", "laion/clap-htsat-fused", "roberta-base", "FacebookAI/roberta-base"),
+    "roberta": (
+        "laion/clap-htsat-unfused",
+        "laion/clap-htsat-fused",
+        "roberta-base",
+        "FacebookAI/roberta-base",
+    ),
     "bert": ("bert-base-uncased", "google-bert/bert-base-uncased"),
     "clip": ("openai/clip-vit-base-patch32",),
 }
@@ -83,7 +88,9 @@ def _read(path: Path) -> tuple[CLAPConfig, Mapping[str, Tensor], Path]:
     folder = path if path.is_dir() else path.parent
     file = folder / "config.json"
     if not file.is_file():
-        raise BadCheckpoint(f"{folder}: no config.json, so the architecture cannot be told; give a folder saved by openclap or transformers, or a LAION .pt")
+        raise BadCheckpoint(
+            f"{folder}: no config.json, so the architecture cannot be told; give a folder saved by openclap or transformers, or a LAION .pt"
+        )
     data = native.read_json(file)
     if not native.is_native(data):
         return *huggingface.read_huggingface(folder, data), folder
@@ -100,15 +107,23 @@ def load_weights(model: CLAPModel, weights: Mapping[str, Tensor], where: str) ->
     """
     own = model.state_dict()
     given = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    counters = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}  # of no use to inference
+    counters = {
+        key: value for key, value in own.items() if key.endswith("num_batches_tracked")
+    }  # of no use to inference
     faults = {
         "missing": sorted(set(own) - set(given) - set(counters)),
         "left over": sorted(set(given) - set(own)),
         "of another shape": sorted(k for k in set(own) & set(given) if own[k].shape != given[k].shape),
     }
     if any(faults.values()):
-        told = "; ".join(f"{len(keys)} {what}: {', '.join(keys[:10])}{', …' if len(keys) > 10 else ''}" for what, keys in faults.items() if keys)
-        raise BadCheckpoint(f"{where}: the weights do not fit the architecture ({told}); the file is incomplete or of another model")
+        told = "; ".join(
+            f"{len(keys)} {what}: {', '.join(keys[:10])}{', …' if len(keys) > 10 else ''}"
+            for what, keys in faults.items()
+            if keys
+        )
+        raise BadCheckpoint(
+            f"{where}: the weights do not fit the architecture ({told}); the file is incomplete or of another model"
+        )
     model.load_state_dict({**counters, **given}, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)

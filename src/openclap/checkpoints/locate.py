@@ -45,7 +45,9 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
     names = [p.name for p in PRESETS]
     near = difflib.get_close_matches(name, names, 1, 0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise UnknownModel(f"'{name}' is not a model; choose one of {', '.join(names[:4])}, … (openclap models), or give a folder or file that exists{hint}")
+    raise UnknownModel(
+        f"'{name}' is not a model; choose one of {', '.join(names[:4])}, … (openclap models), or give a folder or file that exists{hint}"
+    )
 
 
 def packaged(name: str) -> Path:
@@ -86,15 +88,30 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
         if file is not None:
             return Path(hf_hub_download(repo, file))
         present = set(HfApi().list_repo_files(repo))
-        weights = "model.safetensors" if "model.safetensors" in present else WEIGHTS[1] if any(f.endswith(".safetensors") for f in present) else WEIGHTS[2]
+        weights = (
+            "model.safetensors"
+            if "model.safetensors" in present
+            else WEIGHTS[1]
+            if any(f.endswith(".safetensors") for f in present)
+            else WEIGHTS[2]
+        )
         return Path(snapshot_download(repo, allow_patterns=[*SMALL, weights, f"{weights}.index.json"]))
     except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UnknownModel(f"'{name}' is no model on the Hub and no file here; check the spelling, or see  openclap models") from error
+        raise UnknownModel(
+            f"'{name}' is no model on the Hub and no file here; check the spelling, or see  openclap models"
+        ) from error
     except (HfHubHTTPError, OSError) as error:
         raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached; {advice}") from error
     except Exception as error:
         # the Hub client's HTTP library has its own tree of connection errors, which differs between versions
-        if type(error).__module__.split(".")[0] not in ("httpx", "httpcore", "httpx2", "httpcore2", "requests", "urllib3"):
+        if type(error).__module__.split(".")[0] not in (
+            "httpx",
+            "httpcore",
+            "httpx2",
+            "httpcore2",
+            "requests",
+            "urllib3",
+        ):
             raise
         raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached; {advice}") from error
 

@@ -32,7 +32,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadCheckpoint(f"{path}: cannot be read as JSON ({error}); copy it anew from the model's folder") from error
+        raise BadCheckpoint(
+            f"{path}: cannot be read as JSON ({error}); copy it anew from the model's folder"
+        ) from error
     if not isinstance(data, dict):
         raise BadCheckpoint(f"{path}: a JSON object is expected, not {type(data).__name__}")
     return data
@@ -43,7 +45,9 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise BadCheckpoint(f"{path}: no safetensors file, or cut short ({error}); copy or download it again") from error
+        raise BadCheckpoint(
+            f"{path}: no safetensors file, or cut short ({error}); copy or download it again"
+        ) from error
 
 
 def is_native(config: Mapping[str, Any]) -> bool:
@@ -59,7 +63,14 @@ def read_native(config: dict[str, Any], weights: Path) -> tuple[CLAPConfig, dict
     return CLAPConfig.from_dict(config), state
 
 
-def save_pretrained(config: CLAPConfig, model: CLAPModel, tokenizer: Path | None, folder: str | os.PathLike[str], *, compact: bool = False) -> None:
+def save_pretrained(
+    config: CLAPConfig,
+    model: CLAPModel,
+    tokenizer: Path | None,
+    folder: str | os.PathLike[str],
+    *,
+    compact: bool = False,
+) -> None:
     """Write a checkpoint that `CLAP.from_pretrained(folder)` reloads bit for bit (but for a compact table)."""
     target = Path(folder).expanduser()
     if target.exists() and not target.is_dir():

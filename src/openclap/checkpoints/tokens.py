@@ -28,7 +28,9 @@ class Tokenizer:
         try:
             self._fast = FastTokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
-            raise BadCheckpoint(f"{file}: not a tokenizer.json ({error}); copy it anew from the model's folder") from error
+            raise BadCheckpoint(
+                f"{file}: not a tokenizer.json ({error}); copy it anew from the model's folder"
+            ) from error
         self._config = config
         self._fast.no_padding()
         self._fast.no_truncation()

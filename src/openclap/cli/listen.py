@@ -38,7 +38,9 @@ def match(
 
 def classify(
     sounds: Annotated[list[str], typer.Argument(help="Sound files")],
-    labels: Annotated[str | None, typer.Option("--labels", help='Labels, separated by commas: "dog bark, rain"')] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help='Labels, separated by commas: "dog bark, rain"')
+    ] = None,
     labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
     template: Annotated[str, typer.Option("--template", help="The prompt; {} is the label")] = "This is a sound of {}.",
     top: Annotated[int | None, typer.Option("--top", min=1, help="Show the best N labels only")] = None,
@@ -78,7 +80,9 @@ def _labels(given: str | None, file: Path | None) -> list[str]:
         try:
             names = file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: cannot be read ({error}); give a UTF-8 text file with one label a line") from error
+            raise UsageError(
+                f"{file}: cannot be read ({error}); give a UTF-8 text file with one label a line"
+            ) from error
     else:
         names = re.split("[,，、\n]", given or "")
     names = [name.strip() for name in names if name.strip()]
@@ -104,7 +108,9 @@ def embed(
     if as_json:
         emit([report])
     else:
-        print(f"{report['embeddings']} vectors of {report['files']} sounds, {report['size']} numbers each, in {report['output']}")
+        print(
+            f"{report['embeddings']} vectors of {report['files']} sounds, {report['size']} numbers each, in {report['output']}"
+        )
     _tell(report["failed"])
 
 

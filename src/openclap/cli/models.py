@@ -28,10 +28,18 @@ def models(as_json: Json = False) -> None:
          r["licence"], f"{r['esc50']:.1f} %" if r["esc50"] else "", escape(r["note"] or r["what"]))
         for r in rows
     ]  # fmt: skip
-    table("models", ("name", "here", "download", "licence", "ESC-50", "what"), cells, right=("download", "ESC-50"))
+    table(
+        "models",
+        ("name", "here", "download", "licence", "ESC-50", "what"),
+        cells,
+        right=("download", "ESC-50"),
+    )
 
 
-def pull(model: Annotated[str, typer.Argument(help="A name from `openclap models`, or a Hub id")], as_json: Json = False) -> None:
+def pull(
+    model: Annotated[str, typer.Argument(help="A name from `openclap models`, or a Hub id")],
+    as_json: Json = False,
+) -> None:
     """Download a model, check it, keep it for use without a network."""
     from openclap.checkpoints.load import load_checkpoint
     from openclap.checkpoints.locate import pull as fetch
@@ -52,7 +60,11 @@ def doctor(model: Model = "mini", as_json: Json = False) -> None:
     if as_json:
         emit([report])
     else:
-        table("openclap doctor", ("", "value"), [(name, escape(str(value))) for name, value in report["installation"].items()])
+        table(
+            "openclap doctor",
+            ("", "value"),
+            [(name, escape(str(value))) for name, value in report["installation"].items()],
+        )
         for finding in report["findings"]:
             err.print(f"[yellow]warning:[/yellow] {escape(finding['what'])}; {escape(finding['advice'])}")
         out.print("all is well" if not report["findings"] else f"{len(report['findings'])} findings")

@@ -16,11 +16,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "Json", "LibraryPath", "Model", "Threads", "default_library", "load_model"]
 
-Model = Annotated[str, typer.Option("--model", envvar="OPENCLAP_MODEL", help="mini, a Hub id, a folder, a .safetensors or a LAION .pt file")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        envvar="OPENCLAP_MODEL",
+        help="mini, a Hub id, a folder, a .safetensors or a LAION .pt file",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the model")]
-LibraryPath = Annotated[Path | None, typer.Option("--library", envvar="OPENCLAP_LIBRARY", help="Folder of the library [default: in your data folder]")]
+LibraryPath = Annotated[
+    Path | None,
+    typer.Option("--library", envvar="OPENCLAP_LIBRARY", help="Folder of the library [default: in your data folder]"),
+]
 
 HINT = "mini, the small model that comes with openclap, is at work; a larger one hears much better:  openclap pull laion/clap-htsat-fused  then  --model laion/clap-htsat-fused"
 

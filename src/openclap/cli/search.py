@@ -34,13 +34,17 @@ def index(
     if as_json:
         emit([report.to_dict()])
     else:
-        print(f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {report.removed} removed, {len(report.failed)} failed")
+        print(
+            f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {report.removed} removed, {len(report.failed)} failed"
+        )
     _tell(report.failed)
 
 
 def search(
     query: Annotated[str | None, typer.Argument(help="What to look for, in words (or use --sound)")] = None,
-    paths: Annotated[list[str] | None, typer.Argument(help="Look in these files and folders only, indexed first where new")] = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Look in these files and folders only, indexed first where new")
+    ] = None,
     sound: Annotated[Path | None, typer.Option("--sound", help="Look for what sounds like this file")] = None,
     k: Annotated[int, typer.Option("-k", help="How many results")] = 10,
     library: LibraryPath = None,
@@ -53,7 +57,7 @@ def search(
     from openclap.library import Library
 
     if sound is not None and query is not None:  # the first argument is then a path
-        query, paths = None, [query, *(paths or [])]
+        paths, query = [query, *(paths or [])], None
     if sound is None and query is None:
         raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
     if k < 1:
@@ -65,7 +69,10 @@ def search(
     if as_json:
         emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
     else:
-        rows = [(str(rank), f"{h.score:+.3f}", bar(h.score), short(h.path), span(h.start, h.end)) for rank, h in enumerate(hits, 1)]
+        rows = [
+            (str(rank), f"{h.score:+.3f}", bar(h.score), short(h.path), span(h.start, h.end))
+            for rank, h in enumerate(hits, 1)
+        ]
         table(escape(str(query or sound)), ("", "cosine", "", "sound", "where"), rows, right=("", "cosine"))
     _tell(failed)
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["embed_to_file"]
 
 
-def embed_to_file(clap: CLAP, paths: Iterable[str], output: Path, *, windows: bool = False, progress: bool = False) -> dict[str, Any]:
+def embed_to_file(
+    clap: CLAP, paths: Iterable[str], output: Path, *, windows: bool = False, progress: bool = False
+) -> dict[str, Any]:
     """Embed files and folders; bad files are left out and reported.
 
     The file holds `path` (N,), `embedding` float32 (N, E) and, with `windows`, `start` and `end` in seconds (N,).
@@ -48,7 +50,9 @@ def embed_to_file(clap: CLAP, paths: Iterable[str], output: Path, *, windows: bo
     if windows:
         columns["start"] = np.concatenate([spans.start for _, spans in done] or [np.zeros(0)])
         columns["end"] = np.concatenate([spans.end for _, spans in done] or [np.zeros(0)])
-    columns["embedding"] = np.concatenate([spans.embedding for _, spans in done] or [np.zeros((0, clap.config.embedding), np.float32)])
+    columns["embedding"] = np.concatenate(
+        [spans.embedding for _, spans in done] or [np.zeros((0, clap.config.embedding), np.float32)]
+    )
     aside = output.with_name(output.name + ".part")
     try:
         write(aside, columns)

@@ -1,8 +1,8 @@
 """A library: folders of sounds, indexed once, then searched by words or by a sound.
 
-    files ─ scan ─ encode_windows ─ store ─┐
-                                           ├─ cosine ─ best window a file ─ Hit
-    words or sound ─ vector ───────────────┘
+files ─ scan ─ encode_windows ─ store ─┐
+                                       ├─ cosine ─ best window a file ─ Hit
+words or sound ─ vector ───────────────┘
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class Library:
 
     # -- adding --------------------------------------------------------------------------------------
 
-    def add(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, progress: bool = False) -> AddReport:
+    def add(
+        self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, progress: bool = False
+    ) -> AddReport:
         """Add files and folders, or bring them up to date; what is unchanged (size and time) is not read again.
 
         Files that have left an added folder leave the library. A file that cannot be used is reported and tried
@@ -124,7 +126,9 @@ class Library:
 
     # -- searching -----------------------------------------------------------------------------------
 
-    def search(self, query: str | Sound, k: int = 10, *, within: Iterable[str | os.PathLike[str]] | None = None) -> list[Hit]:
+    def search(
+        self, query: str | Sound, k: int = 10, *, within: Iterable[str | os.PathLike[str]] | None = None
+    ) -> list[Hit]:
         """The best window of each file that fits a query, best first.
 
         Parameters
@@ -214,4 +218,9 @@ def _bar(files: Sequence[Path], show: bool, failed: list[Failure]) -> Iterable[P
         for done, file in enumerate(files):
             yield file
             rate = (done + 1) / max(time.monotonic() - began, 1e-6)
-            bar.update(task, completed=done + 1, rate=f"{rate:.0f} files/s", bad=f"{len(failed)} failed" if failed else "")
+            bar.update(
+                task,
+                completed=done + 1,
+                rate=f"{rate:.0f} files/s",
+                bad=f"{len(failed)} failed" if failed else "",
+            )

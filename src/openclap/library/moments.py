@@ -24,7 +24,15 @@ __all__ = ["checked_query", "merge", "moments_in"]
 Seconds = npt.NDArray[np.float64]
 
 
-def moments_in(clap: CLAP, sound: str | os.PathLike[str], query: str | Sound, k: int = 5, *, window: float = 4.0, hop: float = 2.0) -> list[Moment]:
+def moments_in(
+    clap: CLAP,
+    sound: str | os.PathLike[str],
+    query: str | Sound,
+    k: int = 5,
+    *,
+    window: float = 4.0,
+    hop: float = 2.0,
+) -> list[Moment]:
     """The moments of one recording that fit a query, best first; windows of 4 s every 2 s unless told otherwise."""
     if k < 1:
         raise UsageError(f"k is {k}; it must be 1 or more")
@@ -52,5 +60,7 @@ def checked_query(clap: CLAP, query: str | Sound) -> npt.NDArray[np.float32]:
     if isinstance(query, str):
         if not query.strip():
             raise UsageError("the query is empty; describe a sound in words")
-        return clap.encode_text([query])[0]
-    return clap.encode_audio(query)[0]
+        vector: npt.NDArray[np.float32] = clap.encode_text([query])[0]
+    else:
+        vector = clap.encode_audio(query)[0]
+    return vector

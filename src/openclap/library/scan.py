@@ -9,7 +9,38 @@ from pathlib import Path
 __all__ = ["EXTENSIONS", "find_sounds"]
 
 EXTENSIONS = frozenset(
-    "wav wave flac ogg oga opus mp3 m4a m4b aac aif aiff aifc caf w64 rf64 wma mp4 m4v mkv mov webm mka avi au snd amr ac3 wv ape".split()
+    [
+        "wav",
+        "wave",
+        "flac",
+        "ogg",
+        "oga",
+        "opus",
+        "mp3",
+        "m4a",
+        "m4b",
+        "aac",
+        "aif",
+        "aiff",
+        "aifc",
+        "caf",
+        "w64",
+        "rf64",
+        "wma",
+        "mp4",
+        "m4v",
+        "mkv",
+        "mov",
+        "webm",
+        "mka",
+        "avi",
+        "au",
+        "snd",
+        "amr",
+        "ac3",
+        "wv",
+        "ape",
+    ]
 )
 
 
@@ -41,5 +72,9 @@ def _below(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root, name) for name in names if not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS]
+        found += [
+            Path(root, name)
+            for name in names
+            if not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS
+        ]
     return sorted(found)

@@ -65,7 +65,7 @@ class NpzStore:
 
     def commit(self) -> None:
         """Make everything so far durable."""
-        paths, start, end, embedding = self.windows()
+        _, start, end, embedding = self.windows()
         manifest = {
             "format": "openclap-library",
             "format_version": FORMAT_VERSION,
@@ -82,7 +82,9 @@ class NpzStore:
             os.replace(aside, self.file)
         except OSError as error:
             aside.unlink(missing_ok=True)
-            raise LibraryError(f"{self.file} cannot be written ({error.strerror or error}); what was there before is unharmed") from error
+            raise LibraryError(
+                f"{self.file} cannot be written ({error.strerror or error}); what was there before is unharmed"
+            ) from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -93,12 +95,16 @@ class NpzStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("w")
         except OSError as error:
-            raise LibraryError(f"{self.folder} cannot be written to ({error.strerror or error}); choose another --library") from error
+            raise LibraryError(
+                f"{self.folder} cannot be written to ({error.strerror or error}); choose another --library"
+            ) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise LibraryError(f"{self.folder} is being indexed by another process; wait until it is done, or use another --library") from None
+                raise LibraryError(
+                    f"{self.folder} is being indexed by another process; wait until it is done, or use another --library"
+                ) from None
             if self.file.exists():
                 self._read()  # what that process may have added since we opened
             yield
@@ -109,7 +115,11 @@ class NpzStore:
         """Every window: path (N,), start and end in seconds (N,), embedding (N, E)."""
         if self._joined is None:
             parts = [self._parts[path] for path in self.files]
-            paths = np.repeat(np.array(list(self.files), dtype=np.str_), [len(p[0]) for p in parts]) if parts else np.array([], np.str_)
+            paths = (
+                np.repeat(np.array(list(self.files), dtype=np.str_), [len(p[0]) for p in parts])
+                if parts
+                else np.array([], np.str_)
+            )
             width = parts[0][2].shape[1] if parts else 0
             self._joined = (
                 paths,
@@ -125,14 +135,19 @@ class NpzStore:
                 manifest = json.loads(str(data["manifest"]))
                 start, end, embedding = data["start"], data["end"], data["embedding"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise LibraryError(f"{self.file} is not a library of openclap, or broken ({error}); remove it and index again") from error
+            raise LibraryError(
+                f"{self.file} is not a library of openclap, or broken ({error}); remove it and index again"
+            ) from error
         if manifest.get("format") != "openclap-library" or manifest.get("format_version") != FORMAT_VERSION:
             found = f"{manifest.get('format')} version {manifest.get('format_version')}"
-            raise LibraryMismatch(f"{self.file} is of format {found}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library")
+            raise LibraryMismatch(
+                f"{self.file} is of format {found}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
+            )
         self.maker = manifest["maker"]
         self.files = {entry["path"]: File(**entry) for entry in manifest["files"]}
         edges = np.cumsum([0, *manifest["windows_of_file"]])
         self._parts = {
-            path: (start[a:b], end[a:b], embedding[a:b]) for path, a, b in zip(self.files, edges[:-1], edges[1:], strict=True)
+            path: (start[a:b], end[a:b], embedding[a:b])
+            for path, a, b in zip(self.files, edges[:-1], edges[1:], strict=True)
         }
         self._joined = None

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.config import CLAPConfig, HTSATConfig
-from openclap.models.htsat import HTSAT
-from openclap.models.pann import PANN
+from openclap.models.htsat import HTSAT, make_htsat
+from openclap.models.pann import PANN, make_pann
 from openclap.models.text import make_text
 
 __all__ = ["CLAPModel"]
@@ -30,18 +30,29 @@ class CLAPModel(nn.Module):
         super().__init__()
         self.config = config
         if isinstance(config.audio, HTSATConfig):
-            self.audio: HTSAT | PANN = HTSAT(config.audio, config.front_end, config.fusion)
+            self.audio: HTSAT | PANN = make_htsat(config.audio, config.front_end, config.fusion)
         else:
-            self.audio = PANN(config.audio, config.front_end, config.fusion)
+            self.audio = make_pann(config.audio, config.front_end, config.fusion)
         self.text = make_text(config.text)
         self.audio_projection = _projection(config.audio.output, config.embedding)
         self.text_projection = _projection(config.text.output, config.embedding)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
 
     def encode_audio(self, mel: Tensor, longer: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Log-mels (B, V, T, F) in dB, V 1 or 4, and which rows go through the fusion (B,) → (B, E) unit rows.
+        """Log-mels → unit rows; each row's result is its own, whatever else is in the batch (eval mode).
 
-        `augment` is applied after the batch norm; only training passes one.
+        Parameters
+        ----------
+        mel
+            (B, V, T, F) in dB. V = 1: all short. V = 4: global, front, middle, back; short ones four times.
+        longer
+            (B,) bool: which rows go through the fusion. Unfused models see the first view alone.
+        augment
+            (B, V, T, F) → the same shape, applied after the batch norm; only training passes one.
+
+        Returns
+        -------
+        (B, E)
         """
         return F.normalize(self.audio_projection(self.audio(mel, longer, augment)), dim=-1)
 

@@ -1,7 +1,10 @@
 """Attentional feature fusion of a global and a local view (arXiv 2211.06687 §3.3, after arXiv 2009.14082).
 
-All three take the global view x and the local view y of the same shape: (B, C, T) for the 1-D fusions on the mel,
-(B, C, H, W) for the 2-D ones on feature maps.
+    views of a long recording (B, 4, …):   global ──────────────────────── x ─┐
+                                           front, middle, back ─ project ─ y ─┴─ fusion(x, y)
+
+x and y have the same shape: (B, C, T) for the 1-D fusions on the mel, (B, C, H, W) for the 2-D ones on
+feature maps. Knows nothing of the towers; each projects its local views in its own way.
 """
 
 from __future__ import annotations
@@ -9,8 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AFF", "DAF", "IAFF", "make_fusion"]
+__all__ = ["LOCAL", "VIEWS", "fuse_rows", "local_views", "make_fusion"]
 
+VIEWS = 4  # of a long recording: global, front, middle, back
+LOCAL = VIEWS - 1
 REDUCTION = 4  # r: channels are squeezed by this inside the attention
 
 
@@ -18,7 +23,7 @@ class DAF(nn.Module):
     """Direct addition: no weights."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x + y."""
+        """Add."""
         return x + y
 
 
@@ -40,8 +45,8 @@ class AFF(nn.Module):
 class IAFF(nn.Module):
     """Two rounds of attention: the first one's mix decides the weights of the second.
 
-    The released weights were trained with `global_attention` in both rounds; `global_attention2` exists in
-    them and is never used. Both facts are kept, or the weights would not fit.
+    The released code uses `global_attention` in both rounds; `global_attention2` is in its state dict and
+    never used. Both facts are kept, or trained weights would neither fit nor agree.
     """
 
     def __init__(self, channels: int, dimensions: int) -> None:
@@ -77,8 +82,16 @@ def _attention(channels: int, dimensions: int, *, pooled: bool) -> nn.Sequential
     return nn.Sequential(pool, *layers) if pooled else nn.Sequential(*layers)
 
 
+def local_views(views: Tensor, longer: Tensor) -> Tensor | None:
+    """Pick the local views of the rows that are `longer`: (B, 4, …) → (b, 3, …), or None where no row is."""
+    if not bool(longer.any()):
+        return None
+    assert views.shape[1] == VIEWS, f"rows marked longer need {VIEWS} views, not {views.shape[1]}"
+    return views[longer, 1:]
+
+
 def fuse_rows(fusion: nn.Module, x: Tensor, y: Tensor, longer: Tensor) -> Tensor:
-    """Fuse the rows of x that are `longer` with y, which holds those rows alone; the others stay as they are."""
+    """Fuse the rows of x that are `longer` with y, which holds those rows alone; the others stay."""
     rows = longer.nonzero().squeeze(1)
     chosen = x[rows]
     if len(rows) == 1 and fusion.training:  # BatchNorm over the pooled map needs more than one value

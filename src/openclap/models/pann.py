@@ -1,6 +1,9 @@
-"""PANN: convolution blocks over the log-mel, pooled over time (arXiv 1912.10211). Cnn14, Cnn10, Cnn6 and smaller.
+"""PANN: convolution blocks over the log-mel, pooled over time (arXiv 1912.10211): Cnn14, 10, 6 and smaller.
 
-    mel (B, V, T, F) ─ batch norm ─ block 1 (+ fusion) ─ blocks 2 … ─ mean over F ─ max + mean over T ─ linear ─ (B, D)
+    mel (B, V, T, F) ─ batch norm ─ block 1 (+ fusion) ─ blocks 2 … ─ mean over F
+                     ─ max + mean over T ─ linear ─ (B, D)
+
+Layers, dropouts and pooling are those of LAION's CLAP; its class and frame outputs are not computed.
 """
 
 from __future__ import annotations
@@ -11,67 +14,80 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.config import FrontEnd, PANNConfig
-from openclap.models.fusion import fuse_rows, make_fusion
+from openclap.models.fusion import LOCAL, VIEWS, fuse_rows, local_views, make_fusion
 
-__all__ = ["PANN"]
-
-LOCAL = 3  # local views of a long recording
+__all__ = ["PANN", "make_pann"]
 
 
 class PANN(nn.Module):
-    """A convolutional audio tower; takes mels of any number of frames."""
+    """A convolutional audio tower; takes mels of any number of frames that survives its pooling."""
 
-    def __init__(self, config: PANNConfig, front_end: FrontEnd, fusion: str | None) -> None:
+    def __init__(self, config: PANNConfig, front_end: FrontEnd) -> None:
         super().__init__()
         self.batch_norm = nn.BatchNorm2d(front_end.mel_bins)
-        widths = (1, *config.widths)
         self.blocks = nn.ModuleList(
-            _Block(widths[i], width, config, config.pools[i]) for i, width in enumerate(config.widths)
+            Block(inner, width, config, pool)
+            for inner, width, pool in zip((1, *config.widths[:-1]), config.widths, config.pools, strict=True)
         )
-        self.fused = fusion is not None
-        if fusion is not None:
-            time, mel = config.pools[0]
-            conv = nn.Conv2d(1, config.widths[0], 5, stride=(LOCAL * time, mel), padding=2)
-            self.local_project = nn.Sequential(conv, nn.BatchNorm2d(config.widths[0]), nn.ReLU())
-            self.fusion = make_fusion(fusion, config.widths[0])
         self.dropout = nn.Dropout(config.dropout)
         self.head_dropout = nn.Dropout(config.head_dropout)
         self.hidden = nn.Linear(config.widths[-1], config.output)
         self.apply(_initialise)
 
     def forward(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Mels (B, V, T, F) in dB, longer (B,) → (B, D)."""
+        """Mels (B, V, T, F) in dB, V 1 or 4, longer (B,) → (B, D)."""
+        assert mel.shape[1] in (1, VIEWS), mel.shape
         x = self.batch_norm(mel.transpose(1, 3)).transpose(1, 3)
-        if augment is not None:
-            x = augment(x)
-        x = self._first(x, longer)  # (B, C, T/2, F/2)
+        x = x if augment is None else augment(x)
+        x = self.dropout(self.first(x, longer))  # (B, C, T / 2, F / 2)
         for block in self.blocks[1:]:
-            x = block(self.dropout(x))
-        x = self.dropout(x).mean(3)  # (B, C, T')
+            x = self.dropout(block(x))
+        x = x.mean(3)  # (B, C, T')
         x = x.amax(2) + x.mean(2)  # (B, C)
-        return F.relu(self.hidden(self.head_dropout(x)))
+        x = F.relu(self.hidden(self.head_dropout(x)))  # (B, D)
+        dropped: Tensor = self.head_dropout(x)
+        return dropped
 
-    def _first(self, x: Tensor, longer: Tensor) -> Tensor:
-        """Block 1 over the global view; long recordings get their local views fused in after it."""
-        whole: Tensor = self.blocks[0](x[:, :1])
-        if not self.fused or not bool(longer.any()):
-            return whole
-        local = x[longer, 1:]  # (b, 3, T, F)
-        rows = len(local)
-        local = self.local_project(local.flatten(0, 1)[:, None]).unflatten(0, (rows, LOCAL))  # (b, 3, C, T/6, F/2)
-        local = local.transpose(1, 2).flatten(2, 3)[:, :, : whole.shape[2], : whole.shape[3]]
-        local = F.pad(local, (0, whole.shape[3] - local.shape[3], 0, whole.shape[2] - local.shape[2]))
-        return fuse_rows(self.fusion, whole, local, longer)
+    def first(self, x: Tensor, longer: Tensor) -> Tensor:
+        """Block 1 over the first view: (B, V, T, F) → (B, C, T / 2, F / 2)."""
+        maps: Tensor = self.blocks[0](x[:, :1])
+        return maps
 
 
-class _Block(nn.Module):
+class FusedPANN(PANN):
+    """With a 2-D fusion: local views, one after another, fused with what block 1 makes of the global one."""
+
+    def __init__(self, config: PANNConfig, front_end: FrontEnd, fusion: str) -> None:
+        super().__init__(config, front_end)
+        width, (time, mel) = config.widths[0], config.pools[0]
+        conv = nn.Conv2d(1, width, 5, stride=(LOCAL * time, mel), padding=2)
+        self.local_project = nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU())
+        self.fusion = make_fusion(fusion, width)
+
+    def first(self, x: Tensor, longer: Tensor) -> Tensor:
+        """(B, V, T, F) → (B, C, T / 2, F / 2)."""
+        maps = super().first(x, longer)
+        local = local_views(x, longer)  # (b, 3, T, F)
+        if local is None:
+            return maps
+        rows, (frames, bins) = len(local), maps.shape[2:]
+        local = self.local_project(local.flatten(0, 1)[:, None])  # (b * 3, C, T / 6, F / 2)
+        local = local.view(rows, LOCAL, *local.shape[1:]).transpose(1, 2).flatten(2, 3)  # (b, C, T / 2, F / 2)
+        # zeros at the end, or a cut: 1001 frames give 3 · 167 here and 500 there
+        local = F.pad(local, (0, bins - local.shape[3], 0, frames - local.shape[2]))
+        return fuse_rows(self.fusion, maps, local, longer)
+
+
+class Block(nn.Module):
     """Convolution, batch norm and ReLU, once or twice, then average pooling."""
 
     def __init__(self, inner: int, width: int, config: PANNConfig, pool: tuple[int, int]) -> None:
         super().__init__()
-        half = config.kernel // 2
         self.convs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width if i else inner, width, config.kernel, padding=half, bias=False), nn.BatchNorm2d(width))
+            nn.Sequential(
+                nn.Conv2d(width if i else inner, width, config.kernel, padding=config.kernel // 2, bias=False),
+                nn.BatchNorm2d(width),
+            )
             for i in range(config.convs)
         )
         self.pool = nn.AvgPool2d(pool)
@@ -84,8 +100,14 @@ class _Block(nn.Module):
         return pooled
 
 
+def make_pann(config: PANNConfig, front_end: FrontEnd, fusion: str | None) -> PANN:
+    """Build the tower, with its fusion where it has one."""
+    return PANN(config, front_end) if fusion is None else FusedPANN(config, front_end, fusion)
+
+
 def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+    """Xavier for the tower's own layers, as the paper's code has it; fusion layers keep torch's defaults."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -1,7 +1,7 @@
 """Swin transformer blocks: attention within windows of an image, every second block with the windows shifted.
 
-Reference: arXiv 2103.14030 §3. Attention runs through scaled_dot_product_attention with the relative-position bias
-and the mask of the shifted windows as one additive term. Knows nothing of audio.
+Reference: arXiv 2103.14030 §3. Attention runs through scaled_dot_product_attention, with the
+relative-position bias and the mask of the shifted windows as one additive term. Knows nothing of audio.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Merge", "SwinBlock"]
+__all__ = ["Merge", "SwinBlock", "initialise"]
 
 NEVER = -100.0  # added to the scores of patches that are no neighbours in a shifted window
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention among the patches of one window, with a learnt bias for their relative position."""
+    """Multi-head attention among the patches of a window, with a learnt bias for their relative position."""
 
     position: Tensor
     mask: Tensor | None
@@ -34,7 +34,8 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B * windows, L, D) → the same shape."""
         rows, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (rows, H, L, D/H) each
+        qkv = self.qkv(x).view(rows, tokens, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B * windows, H, L, D / H) each
         bias = self.bias_table[self.position].permute(2, 0, 1)[None]  # (1, H, L, L)
         if self.mask is not None:
             windows = len(self.mask)
@@ -47,10 +48,20 @@ class WindowAttention(nn.Module):
 class SwinBlock(nn.Module):
     """Window attention and MLP, each behind a layer norm and with a residual."""
 
-    def __init__(self, width: int, side: int, heads: int, window: int, *, shifted: bool, mlp_ratio: float, drop_path: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        side: int,
+        heads: int,
+        window: int,
+        *,
+        shifted: bool,
+        mlp_ratio: float,
+        drop_path: float,
+    ) -> None:
         super().__init__()
-        self.window = min(window, side)
         self.side = side
+        self.window = min(window, side)
         self.shift = window // 2 if shifted and side > window else 0
         self.drop_path = drop_path
         mask = _shift_mask(side, self.window, self.shift) if self.shift else None
@@ -67,14 +78,16 @@ class SwinBlock(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         batch, _, width = x.shape
-        n, w, s = self.side // self.window, self.window, self.shift
-        x = x.view(batch, self.side, self.side, width)
-        if s:
-            x = torch.roll(x, (-s, -s), (1, 2))
-        x = x.view(batch, n, w, n, w, width).transpose(2, 3).reshape(-1, w * w, width)  # (B * n * n, L, D)
-        x = self.attention(x).view(batch, n, n, w, w, width).transpose(2, 3).reshape(batch, self.side, self.side, width)
-        if s:
-            x = torch.roll(x, (s, s), (1, 2))
+        side, w, shift = self.side, self.window, self.shift
+        n = side // w  # windows a row
+        x = x.view(batch, side, side, width)
+        if shift:
+            x = torch.roll(x, (-shift, -shift), (1, 2))
+        x = x.view(batch, n, w, n, w, width).transpose(2, 3).reshape(-1, w * w, width)  # (B * windows, L, D)
+        x = self.attention(x).view(batch, n, n, w, w, width)
+        x = x.transpose(2, 3).reshape(batch, side, side, width)
+        if shift:
+            x = torch.roll(x, (shift, shift), (1, 2))
         return x.reshape(batch, -1, width)
 
     def _dropped(self, x: Tensor) -> Tensor:
@@ -97,10 +110,19 @@ class Merge(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, side * side, D) → (B, side * side / 4, 2 D)."""
         batch, _, width = x.shape
-        x = x.view(batch, self.side // 2, 2, self.side // 2, 2, width)  # (B, rows, odd row, columns, odd column, D)
-        x = x.permute(0, 1, 3, 4, 2, 5).reshape(batch, -1, 4 * width)
+        half = self.side // 2
+        x = x.view(batch, half, 2, half, 2, width)  # (B, rows, odd row, columns, odd column, D)
+        x = x.permute(0, 1, 3, 4, 2, 5).reshape(batch, -1, 4 * width)  # even-even, odd-even, even-odd, odd-odd
         merged: Tensor = self.reduce(self.norm(x))
         return merged
+
+
+def initialise(module: nn.Module) -> None:
+    """Start a linear layer as swin transformers do; the bias tables start themselves."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def _relative_position(window: int) -> Tensor:
@@ -112,7 +134,7 @@ def _relative_position(window: int) -> Tensor:
 
 
 def _shift_mask(side: int, window: int, shift: int) -> Tensor:
-    """0 for patches that were neighbours before the image was rolled, NEVER for the others → (windows, 1, L, L)."""
+    """Mask (windows, 1, L, L): 0 for patches that were neighbours before the roll, NEVER for the others."""
     band = torch.zeros(side, dtype=torch.long)
     band[-window:-shift] = 1
     band[-shift:] = 2

@@ -1,4 +1,7 @@
-"""Text towers: token ids → one vector. The transformers are Hugging Face's, kept as they are because they are exact."""
+"""Text towers: token ids → one vector. Knows nothing of texts or tokenizers.
+
+The transformers are Hugging Face's, used as they are: well kept, and exact with the released weights.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 
 from openclap.config import TextConfig, WordsConfig
 
-__all__ = ["Words", "make_text"]
+__all__ = ["TextTransformer", "Words", "make_text"]
 
 
 def _transformer(config: TextConfig) -> Any:
@@ -30,29 +33,40 @@ def _transformer(config: TextConfig) -> Any:
         "eos_token_id": config.end_id,
         "attn_implementation": "sdpa",
     }
-    dropouts = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
-    if config.kind == "roberta":
-        return transformers.RobertaModel(transformers.RobertaConfig(**common, **dropouts, type_vocab_size=config.token_types))
+    if config.kind == "clip":
+        clip = transformers.CLIPTextConfig(**common, attention_dropout=config.dropout)
+        return transformers.CLIPTextModel(clip)
+    common |= {
+        "type_vocab_size": config.token_types,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": config.dropout,
+    }
     if config.kind == "bert":
-        return transformers.BertModel(transformers.BertConfig(**common, **dropouts, type_vocab_size=config.token_types))
-    return transformers.CLIPTextModel(transformers.CLIPTextConfig(**common, attention_dropout=config.dropout))
+        return transformers.BertModel(transformers.BertConfig(**common))
+    return transformers.RobertaModel(transformers.RobertaConfig(**common))
 
 
 class TextTransformer(nn.Module):
-    """One of the paper's text towers."""
+    """RoBERTa or BERT: the pooler's output. CLIP: the state at the end-of-text token, the largest id."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.tower = _transformer(config)
-        self.at_end = config.kind == "clip"
+        self.read = _at_end if config.kind == "clip" else _pooled
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Ids and mask (B, L) → (B, D): the pooler's output, or the end-of-text token (the largest id) for CLIP."""
-        if not self.at_end:
-            pooled: Tensor = self.tower(input_ids=ids, attention_mask=mask).pooler_output
-            return pooled
-        states: Tensor = self.tower(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, L, D)
-        return states[torch.arange(len(ids), device=ids.device), ids.argmax(1)]
+        """Ids and mask (B, L) → (B, D)."""
+        return self.read(self.tower(input_ids=ids, attention_mask=mask), ids)
+
+
+def _pooled(output: Any, ids: Tensor) -> Tensor:
+    pooled: Tensor = output.pooler_output
+    return pooled
+
+
+def _at_end(output: Any, ids: Tensor) -> Tensor:
+    states: Tensor = output.last_hidden_state  # (B, L, D)
+    return states[torch.arange(len(ids), device=ids.device), ids.argmax(1)]
 
 
 class Words(nn.Module):
@@ -74,5 +88,5 @@ class Words(nn.Module):
 
 
 def make_text(config: TextConfig | WordsConfig) -> nn.Module:
-    """The tower that a configuration describes."""
+    """Build the tower that a configuration describes."""
     return Words(config) if isinstance(config, WordsConfig) else TextTransformer(config)

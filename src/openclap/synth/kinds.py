@@ -98,7 +98,9 @@ KINDS: dict[str, Kind] = {
 FORMATS = ("wav", "flac", "ogg")
 
 
-def make(kind: str, rng: np.random.Generator, *, rate: int = 48_000, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], str]:
+def make(
+    kind: str, rng: np.random.Generator, *, rate: int = 48_000, seconds: float | None = None
+) -> tuple[npt.NDArray[np.float32], str]:
     """One take of a kind → a mono wave float32 (S,), peak 0.3-0.9, and a caption.
 
     Raises

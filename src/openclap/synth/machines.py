@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from openclap.synth.shapes import Wave, band, decay, events, harmonics, noise, partials, room, sine, smooth, time
+from openclap.synth.shapes import (
+    Wave,
+    band,
+    decay,
+    events,
+    harmonics,
+    noise,
+    partials,
+    room,
+    sine,
+    smooth,
+    time,
+)
 
 Rng = np.random.Generator
 
@@ -19,15 +31,26 @@ def siren(s: float, rate: int, rng: Rng) -> Wave:
 def church_bell(s: float, rate: int, rng: Rng) -> Wave:
     """Struck bronze: hum, prime, tierce, quint, nominal and above."""
     prime = rng.uniform(180, 420)
-    ratios, weights, lengths = (0.5, 1, 1.2, 1.5, 2, 2.7, 4.1), (0.5, 1, 0.7, 0.4, 0.9, 0.4, 0.2), (3.5, 2.5, 2, 1.5, 1.2, 0.6, 0.3)
+    ratios, weights, lengths = (
+        (0.5, 1, 1.2, 1.5, 2, 2.7, 4.1),
+        (0.5, 1, 0.7, 0.4, 0.9, 0.4, 0.2),
+        (3.5, 2.5, 2, 1.5, 1.2, 0.6, 0.3),
+    )
     stroke = partials([prime * r for r in ratios], weights, lengths, 4, rate)
-    return room(events(s, rate, np.arange(0.05, s, rng.uniform(1.3, 2.5)), lambda _: stroke * rng.uniform(0.7, 1)), rate, rng, 1)
+    return room(
+        events(s, rate, np.arange(0.05, s, rng.uniform(1.3, 2.5)), lambda _: stroke * rng.uniform(0.7, 1)),
+        rate,
+        rng,
+        1,
+    )
 
 
 def doorbell(s: float, rate: int, rng: Rng) -> Wave:
     """Ding, then dong a third below."""
     high = rng.uniform(600, 850)
-    ding, dong = (partials([f, 2.76 * f, 5.4 * f], [1, 0.25, 0.1], [0.6, 0.3, 0.1], 1.6, rate) for f in (high, high / 1.26))
+    ding, dong = (
+        partials([f, 2.76 * f, 5.4 * f], [1, 0.25, 0.1], [0.6, 0.3, 0.1], 1.6, rate) for f in (high, high / 1.26)
+    )
     starts = np.concatenate([at + np.array([0, 0.5]) for at in np.arange(0.1, s, 2.4)])
     return room(events(s, rate, starts, lambda i: dong if i % 2 else ding), rate, rng, 0.4)
 
@@ -44,7 +67,7 @@ def telephone(s: float, rate: int, rng: Rng) -> Wave:
 def phone_dial(s: float, rate: int, rng: Rng) -> Wave:
     """Touch tones, one digit after the other."""
     low, high = (697, 770, 852, 941), (1209, 1336, 1477)
-    tone = lambda _: (sine(rng.choice(low), 0.15, rate) + sine(rng.choice(high), 0.15, rate)) * decay(0.15, 5, rate)  # noqa: E731
+    tone = lambda _: (sine(rng.choice(low), 0.15, rate) + sine(rng.choice(high), 0.15, rate)) * decay(0.15, 5, rate)
     return events(s, rate, np.arange(0.1, s, rng.uniform(0.22, 0.35)), tone)
 
 
@@ -65,18 +88,23 @@ def smoke_alarm(s: float, rate: int, rng: Rng) -> Wave:
 def car_horn(s: float, rate: int, rng: Rng) -> Wave:
     """Two brassy tones a third apart, in short presses."""
     base = rng.uniform(330, 440)
-    press = lambda length: (  # noqa: E731
-        harmonics(base, [1 / n**0.6 for n in range(1, 14)], length, rate) + harmonics(base * 1.25, [1 / n**0.6 for n in range(1, 12)], length, rate)
-    )
+
+    def press(_: int) -> Wave:
+        length = rng.uniform(0.2, 0.6)
+        low = harmonics(base, [1 / n**0.6 for n in range(1, 14)], length, rate)
+        return low + harmonics(base * 1.25, [1 / n**0.6 for n in range(1, 12)], length, rate)
+
     starts = np.cumsum(rng.uniform(0.5, 1.2, round(2 * s)))
-    return room(events(s, rate, starts - starts[0] + 0.05, lambda _: press(rng.uniform(0.2, 0.6))), rate, rng, 0.3)
+    return room(events(s, rate, starts - starts[0] + 0.05, press), rate, rng, 0.3)
 
 
 def _engine(firing: Wave, s: float, rate: int, rng: Rng, roughness: float) -> Wave:
     """Pulses at the firing rate (Hz over time) through an exhaust."""
     phase = np.cumsum(firing) / rate
     pulses = np.exp(-((phase % 1) * rng.uniform(4, 8))) * (1 + roughness * smooth(s, rate, rng, float(firing.mean())))
-    return band(pulses - pulses.mean(), 40, 1500, rate, 1) + 0.1 * roughness * band(noise(s, rate, rng, 3), 200, 4000, rate, 1)
+    return band(pulses - pulses.mean(), 40, 1500, rate, 1) + 0.1 * roughness * band(
+        noise(s, rate, rng, 3), 200, 4000, rate, 1
+    )
 
 
 def engine_idle(s: float, rate: int, rng: Rng) -> Wave:
@@ -101,7 +129,11 @@ def helicopter(s: float, rate: int, rng: Rng) -> Wave:
     t = time(s, rate)
     blade = np.exp(-12 * ((t * rng.uniform(10, 15)) % 1))
     thump = band(noise(s, rate, rng, 5), 30, 600, rate, 1) * blade
-    return thump + 0.25 * band(noise(s, rate, rng, 2), 300, 4000, rate, 1) * (0.3 + blade) + 0.03 * sine(rng.uniform(2000, 4000), s, rate)
+    return (
+        thump
+        + 0.25 * band(noise(s, rate, rng, 2), 300, 4000, rate, 1) * (0.3 + blade)
+        + 0.03 * sine(rng.uniform(2000, 4000), s, rate)
+    )
 
 
 def airplane(s: float, rate: int, rng: Rng) -> Wave:
@@ -109,7 +141,10 @@ def airplane(s: float, rate: int, rng: Rng) -> Wave:
     t = time(s, rate)
     near = np.exp(-(((t - s * rng.uniform(0.3, 0.7)) / (0.45 * s)) ** 2))
     pitch = rng.uniform(70, 110) * (1.06 - 0.12 * t / s)
-    return (harmonics(pitch, [1, 0.8, 0.7, 0.5, 0.4, 0.3, 0.2, 0.2], s, rate) + 0.4 * band(noise(s, rate, rng, 4), 80, 2500, rate, 1)) * near
+    return (
+        harmonics(pitch, [1, 0.8, 0.7, 0.5, 0.4, 0.3, 0.2, 0.2], s, rate)
+        + 0.4 * band(noise(s, rate, rng, 4), 80, 2500, rate, 1)
+    ) * near
 
 
 def jet(s: float, rate: int, rng: Rng) -> Wave:
@@ -124,7 +159,10 @@ def chainsaw(s: float, rate: int, rng: Rng) -> Wave:
     """A two-stroke engine that screams under load."""
     throttle = smooth(s, rate, rng, 1.0)
     motor = _engine(rng.uniform(90, 130) * (0.7 + 0.8 * throttle), s, rate, rng, 1.2)
-    return motor + 0.5 * band(motor * np.abs(motor), 800, 6000, rate, 1) + 0.15 * band(noise(s, rate, rng), 1500, 9000, rate, 1) * throttle * motor.std()
+    scream = band(motor * np.abs(motor), 800, 6000, rate, 1)
+    hiss = band(noise(s, rate, rng), 1500, 9000, rate, 1) * throttle * float(motor.std())
+    total: Wave = motor + 0.5 * scream + 0.15 * hiss
+    return total
 
 
 def drill(s: float, rate: int, rng: Rng) -> Wave:
@@ -136,20 +174,22 @@ def drill(s: float, rate: int, rng: Rng) -> Wave:
 
 def vacuum(s: float, rate: int, rng: Rng) -> Wave:
     """A vacuum cleaner: steady rush of air over a motor."""
-    return band(noise(s, rate, rng, 2), 200, 6000, rate, 1) + 0.4 * harmonics(rng.uniform(200, 320), [1, 0.7, 0.4, 0.3], s, rate)
+    return band(noise(s, rate, rng, 2), 200, 6000, rate, 1) + 0.4 * harmonics(
+        rng.uniform(200, 320), [1, 0.7, 0.4, 0.3], s, rate
+    )
 
 
 def train(s: float, rate: int, rng: Rng) -> Wave:
     """Wheels over rail joints: double knocks, and a rumble."""
     gap = rng.uniform(0.5, 0.9)
-    knock = lambda _: band(noise(0.15, rate, rng, 3), 80, 1500, rate, 1) * decay(0.15, 0.03, rate)  # noqa: E731
+    knock = lambda _: band(noise(0.15, rate, rng, 3), 80, 1500, rate, 1) * decay(0.15, 0.03, rate)
     starts = np.concatenate([at + np.array([0, 0.16]) for at in np.arange(0, s, gap)])
     return 1.5 * events(s, rate, starts, knock) + 0.35 * band(noise(s, rate, rng, 5), 30, 500, rate, 1)
 
 
 def gunshot(s: float, rate: int, rng: Rng) -> Wave:
     """A crack and its echo."""
-    shot = lambda _: noise(1, rate, rng, 2) * decay(1, rng.uniform(0.03, 0.09), rate, 0.0005)  # noqa: E731
+    shot = lambda _: noise(1, rate, rng, 2) * decay(1, rng.uniform(0.03, 0.09), rate, 0.0005)
     starts = np.cumsum(rng.uniform(0.5, 1.6, round(2 * s) + 1)) - 0.4
     return room(events(s, rate, starts, shot), rate, rng, 1.2, 0.25)
 
@@ -175,13 +215,18 @@ def laser(s: float, rate: int, rng: Rng) -> Wave:
 
 def robot_beeps(s: float, rate: int, rng: Rng) -> Wave:
     """A computer that talks in beeps."""
-    beep = lambda _: harmonics(float(rng.choice([440, 660, 880, 1320, 1760])), [1, 0, 0.3], 0.09, rate) * decay(0.09, 1, rate)  # noqa: E731
+    beep = lambda _: (
+        harmonics(float(rng.choice([440, 660, 880, 1320, 1760])), [1, 0, 0.3], 0.09, rate) * decay(0.09, 1, rate)
+    )
     return events(s, rate, np.arange(0.05, s, rng.uniform(0.1, 0.18)), beep)
 
 
 def coin(s: float, rate: int, rng: Rng) -> Wave:
     """Picking up a coin in an old game: two square notes."""
     base = rng.uniform(900, 1100)
-    note = lambda i: harmonics(base * (1.335 if i % 2 else 1), [1, 0, 0.33, 0, 0.2], (0.08, 0.5)[i % 2], rate) * decay((0.08, 0.5)[i % 2], 0.25, rate)  # noqa: E731
+    note = lambda i: (
+        harmonics(base * (1.335 if i % 2 else 1), [1, 0, 0.33, 0, 0.2], (0.08, 0.5)[i % 2], rate)
+        * decay((0.08, 0.5)[i % 2], 0.25, rate)
+    )
     starts = np.concatenate([at + np.array([0, 0.08]) for at in np.arange(0.05, s, rng.uniform(0.8, 1.4))])
     return events(s, rate, starts, note)

@@ -13,7 +13,9 @@ def rain(s: float, rate: int, rng: Rng) -> Wave:
     """A hiss of many drops, with single ones in front."""
     hiss = band(noise(s, rate, rng, 2), 800, 12_000, rate, 1.5) * (0.8 + 0.2 * smooth(s, rate, rng, 2))
     drops = np.sort(rng.uniform(0, s, rng.poisson(60 * s)))
-    return hiss + events(s, rate, drops, lambda _: rng.uniform(0.5, 3) * noise(0.02, rate, rng) * decay(0.02, 0.003, rate))
+    return hiss + events(
+        s, rate, drops, lambda _: rng.uniform(0.5, 3) * noise(0.02, rate, rng) * decay(0.02, 0.003, rate)
+    )
 
 
 def wind(s: float, rate: int, rng: Rng) -> Wave:
@@ -27,7 +29,10 @@ def sea_waves(s: float, rate: int, rng: Rng) -> Wave:
     """Noise that rises and breaks every few seconds."""
     t = time(s, rate)
     swell = (0.5 - 0.5 * np.cos(2 * np.pi * t / rng.uniform(3, 6) + rng.uniform(0, 6.28))) ** 2
-    return band(noise(s, rate, rng, 3), 80, 6000, rate, 1) * (0.15 + swell) + 0.4 * band(noise(s, rate, rng), 1500, 9000, rate, 1) * swell**2
+    return (
+        band(noise(s, rate, rng, 3), 80, 6000, rate, 1) * (0.15 + swell)
+        + 0.4 * band(noise(s, rate, rng), 1500, 9000, rate, 1) * swell**2
+    )
 
 
 def stream(s: float, rate: int, rng: Rng) -> Wave:
@@ -38,7 +43,9 @@ def stream(s: float, rate: int, rng: Rng) -> Wave:
         pitch = rng.uniform(400, 2000) * (1 + rng.uniform(0.2, 1.0) * time(length, rate) / length)
         return rng.uniform(0.2, 1) * sine(pitch, length, rate) * decay(length, length / 3, rate)
 
-    return events(s, rate, rng.uniform(0, s, rng.poisson(70 * s)), bubble) + 0.15 * band(noise(s, rate, rng, 3), 300, 5000, rate, 1)
+    return events(s, rate, rng.uniform(0, s, rng.poisson(70 * s)), bubble) + 0.15 * band(
+        noise(s, rate, rng, 3), 300, 5000, rate, 1
+    )
 
 
 def water_drops(s: float, rate: int, rng: Rng) -> Wave:
@@ -63,7 +70,12 @@ def thunder(s: float, rate: int, rng: Rng) -> Wave:
 def fire_crackling(s: float, rate: int, rng: Rng) -> Wave:
     """Sharp irregular cracks over a soft roar."""
     cracks = rng.uniform(0, s, rng.poisson(rng.uniform(12, 30) * s))
-    snap = events(s, rate, cracks, lambda _: rng.exponential(1.0) * noise(0.03, rate, rng) * decay(0.03, rng.uniform(0.001, 0.006), rate, 0.0003))
+    snap = events(
+        s,
+        rate,
+        cracks,
+        lambda _: rng.exponential(1.0) * noise(0.03, rate, rng) * decay(0.03, rng.uniform(0.001, 0.006), rate, 0.0003),
+    )
     return band(snap, 700, 12_000, rate, 1) + 0.12 * band(noise(s, rate, rng, 4), 60, 900, rate, 1)
 
 
@@ -74,19 +86,24 @@ def birds(s: float, rate: int, rng: Rng) -> Wave:
     def chirp(_: int) -> Wave:
         length = rng.uniform(0.05, 0.16)
         x = time(length, rate) / length
-        pitch = base * (1 + rng.uniform(-0.3, 0.4) * x + rng.uniform(0, 0.15) * np.sin(2 * np.pi * rng.uniform(1, 4) * x))
+        pitch = base * (
+            1 + rng.uniform(-0.3, 0.4) * x + rng.uniform(0, 0.15) * np.sin(2 * np.pi * rng.uniform(1, 4) * x)
+        )
         return sine(pitch, length, rate) * np.sin(np.pi * x) ** 0.7
 
-    starts = np.concatenate([at + np.arange(rng.integers(2, 7)) * rng.uniform(0.1, 0.22) for at in rng.uniform(0, s, round(1.2 * s) + 1)])
+    starts = np.concatenate(
+        [at + np.arange(rng.integers(2, 7)) * rng.uniform(0.1, 0.22) for at in rng.uniform(0, s, round(1.2 * s) + 1)]
+    )
     return room(events(s, rate, starts, chirp), rate, rng, 0.4, 0.15)
 
 
 def cricket(s: float, rate: int, rng: Rng) -> Wave:
     """A high tone in quick pulses, grouped to chirps."""
     t = time(s, rate)
-    pulses = np.maximum(np.sin(2 * np.pi * rng.uniform(25, 35) * t), 0) ** 2
-    groups = (np.sin(2 * np.pi * rng.uniform(1.5, 3) * t + rng.uniform(0, 6)) > -0.2).astype(float)
-    return sine(rng.uniform(3800, 5200), s, rate) * pulses * groups
+    pulses: Wave = np.maximum(np.sin(2 * np.pi * rng.uniform(25, 35) * t), 0) ** 2
+    groups: Wave = (np.sin(2 * np.pi * rng.uniform(1.5, 3) * t + rng.uniform(0, 6)) > -0.2).astype(float)
+    chirps: Wave = sine(rng.uniform(3800, 5200), s, rate) * pulses * groups
+    return chirps
 
 
 def frog(s: float, rate: int, rng: Rng) -> Wave:
@@ -97,7 +114,11 @@ def frog(s: float, rate: int, rng: Rng) -> Wave:
         length = rng.uniform(0.2, 0.35)
         x = time(length, rate) / length
         buzz = harmonics(base * (1 + 0.4 * x), [1 / n**0.5 for n in range(1, 25)], length, rate)
-        return band(buzz, 500, 1800, rate, 2) * np.sin(np.pi * x) * (0.4 + 0.6 * (np.sin(2 * np.pi * 35 * time(length, rate)) > 0))
+        return (
+            band(buzz, 500, 1800, rate, 2)
+            * np.sin(np.pi * x)
+            * (0.4 + 0.6 * (np.sin(2 * np.pi * 35 * time(length, rate)) > 0))
+        )
 
     return events(s, rate, np.arange(rng.uniform(0, 0.4), s, rng.uniform(0.45, 0.8)), croak)
 
@@ -109,13 +130,17 @@ def owl(s: float, rate: int, rng: Rng) -> Wave:
     def hoot(i: int) -> Wave:
         length = 0.55 if i % 4 == 3 else 0.22
         x = time(length, rate) / length
-        return harmonics(base * (1 + 0.06 * np.sin(np.pi * x)), [1, 0.15, 0.05], length, rate) * np.sin(np.pi * x) ** 0.6
+        return (
+            harmonics(base * (1 + 0.06 * np.sin(np.pi * x)), [1, 0.15, 0.05], length, rate) * np.sin(np.pi * x) ** 0.6
+        )
 
     starts = np.concatenate([at + np.array([0, 0.4, 0.75, 1.1]) for at in np.arange(rng.uniform(0, 0.5), s, 2.6)])
     return room(events(s, rate, starts, hoot), rate, rng, 0.9, 0.25)
 
 
-def _voice(pitch: Wave, formants: list[tuple[float, float]], seconds: float, rate: int, rng: Rng, breath: float) -> Wave:
+def _voice(
+    pitch: Wave, formants: list[tuple[float, float]], seconds: float, rate: int, rng: Rng, breath: float
+) -> Wave:
     """A buzzing source through formants (Hz, weight)."""
     source = harmonics(pitch, [1 / n**0.8 for n in range(1, 40)], seconds, rate) + breath * noise(seconds, rate, rng)
     shaped: Wave = np.sum([w * band(source, f * 0.82, f * 1.2, rate, 3) for f, w in formants], axis=0)
@@ -130,7 +155,10 @@ def dog_bark(s: float, rate: int, rng: Rng) -> Wave:
         length = rng.uniform(0.16, 0.26)
         x = time(length, rate) / length
         pitch = base * (0.8 + 0.9 * np.sin(np.pi * np.minimum(x * 1.4, 1)) - 0.3 * x)
-        return _voice(pitch, [(base * 2.2, 1), (base * 4, 0.7), (2600, 0.3)], length, rate, rng, 0.5) * np.sin(np.pi * x) ** 0.5
+        return (
+            _voice(pitch, [(base * 2.2, 1), (base * 4, 0.7), (2600, 0.3)], length, rate, rng, 0.5)
+            * np.sin(np.pi * x) ** 0.5
+        )
 
     starts = np.cumsum(rng.choice([0.32, 0.38, 0.9], round(3 * s) + 1))
     return room(events(s, rate, starts - starts[0] + 0.05, bark), rate, rng, 0.25, 0.2)
@@ -146,7 +174,9 @@ def cat_meow(s: float, rate: int, rng: Rng) -> Wave:
         pitch = base * (0.9 + 0.45 * np.sin(np.pi * x) - 0.15 * x)
         closed = _voice(pitch, [(base * 1.1, 1)], length, rate, rng, 0.05)
         opened = _voice(pitch, [(1300, 1), (2900, 0.6)], length, rate, rng, 0.1)
-        return (closed * (1 - np.sin(np.pi * x)) + opened * np.sin(np.pi * x)) * np.sin(np.pi * x) ** 0.4
+        open_ = np.sin(np.pi * x)
+        call: Wave = (closed * (1 - open_) + opened * open_) * open_**0.4
+        return call
 
     return events(s, rate, np.arange(rng.uniform(0.05, 0.4), s, rng.uniform(1.3, 2)), meow)
 

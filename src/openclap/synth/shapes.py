@@ -10,7 +10,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Wave", "band", "decay", "events", "harmonics", "noise", "partials", "room", "sine", "smooth", "time"]
+__all__ = [
+    "Wave",
+    "band",
+    "decay",
+    "events",
+    "harmonics",
+    "noise",
+    "partials",
+    "room",
+    "sine",
+    "smooth",
+    "time",
+]
 
 Wave = npt.NDArray[np.float64]
 
@@ -23,7 +35,8 @@ def time(seconds: float, rate: int) -> Wave:
 def sine(frequency: Wave | float, seconds: float, rate: int, phase: float = 0.0) -> Wave:
     """A sine whose frequency (Hz) may change over time."""
     steady = np.broadcast_to(np.asarray(frequency, np.float64), (round(seconds * rate),))
-    return np.sin(2 * np.pi * np.cumsum(steady) / rate + phase)
+    wave: Wave = np.sin(2 * np.pi * np.cumsum(steady) / rate + phase)
+    return wave
 
 
 def harmonics(frequency: Wave | float, weights: Sequence[float], seconds: float, rate: int) -> Wave:
@@ -35,10 +48,20 @@ def harmonics(frequency: Wave | float, weights: Sequence[float], seconds: float,
     return total
 
 
-def partials(frequencies: Sequence[float], weights: Sequence[float], lengths: Sequence[float], seconds: float, rate: int) -> Wave:
+def partials(
+    frequencies: Sequence[float] | Wave,
+    weights: Sequence[float] | Wave,
+    lengths: Sequence[float] | Wave,
+    seconds: float,
+    rate: int,
+) -> Wave:
     """Struck metal or wood: sines that die away each in its own time (seconds to 37 %)."""
     t = time(seconds, rate)
-    return np.sum([w * np.sin(2 * np.pi * f * t) * np.exp(-t / d) for f, w, d in zip(frequencies, weights, lengths, strict=True)], axis=0)
+    total: Wave = np.sum(
+        [w * np.sin(2 * np.pi * f * t) * np.exp(-t / d) for f, w, d in zip(frequencies, weights, lengths, strict=True)],
+        axis=0,
+    )
+    return total
 
 
 def decay(seconds: float, length: float, rate: int, attack: float = 0.002) -> Wave:
@@ -54,7 +77,8 @@ def noise(seconds: float, rate: int, rng: np.random.Generator, slope: float = 0.
     spectrum = np.fft.rfft(rng.standard_normal(size))
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / rate), 20.0)
     wave = np.fft.irfft(spectrum * (hertz / 1000) ** (-slope / 6.02), size)
-    return wave / (wave.std() + 1e-12)
+    normal: Wave = wave / (wave.std() + 1e-12)
+    return normal
 
 
 def band(wave: Wave, low: float, high: float, rate: int, sharpness: float = 4.0) -> Wave:
@@ -84,7 +108,10 @@ def events(seconds: float, rate: int, times: Sequence[float] | Wave, sound: Call
 
 def room(wave: Wave, rate: int, rng: np.random.Generator, length: float = 0.3, share: float = 0.2) -> Wave:
     """A little reverberation: convolution with decaying noise."""
-    tail = rng.standard_normal(max(2, round(length * rate))) * np.exp(-6 * np.linspace(0, 1, max(2, round(length * rate))))
+    tail = rng.standard_normal(max(2, round(length * rate))) * np.exp(
+        -6 * np.linspace(0, 1, max(2, round(length * rate)))
+    )
     size = len(wave) + len(tail) - 1
     wet = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(tail, size), size)[: len(wave)]
-    return wave + share * wet * (wave.std() / (wet.std() + 1e-12))
+    mixed: Wave = wave + share * wet * (wave.std() / (wet.std() + 1e-12))
+    return mixed

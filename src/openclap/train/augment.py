@@ -86,7 +86,12 @@ def spec_augment(augment: Augment, rng: np.random.Generator) -> Callable[[Tensor
     return masked
 
 
-def _stripes(image: np.ndarray[tuple[int, ...], np.dtype[np.float32]], count: int, widest: int, rng: np.random.Generator) -> None:
+def _stripes(
+    image: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    count: int,
+    widest: int,
+    rng: np.random.Generator,
+) -> None:
     for _ in range(count):
         width = int(rng.integers(0, min(widest, len(image)) + 1))
         begin = int(rng.integers(0, len(image) - width + 1))

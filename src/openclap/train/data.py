@@ -27,7 +27,10 @@ __all__ = ["Batch", "Batches", "power_mels"]
 
 LONGER_SHARE = 0.5  # of the long recordings that are shown whole, through the fusion
 SILENCE = -99.9  # dB: nothing above the front end's floor
-TRIES, ENOUGH = 6, 0.4  # a crop should hold this share of the recording's mean power; so often another is drawn
+TRIES, ENOUGH = (
+    6,
+    0.4,
+)  # a crop should hold this share of the recording's mean power; so often another is drawn
 LONGER_CROPS = 2.0  # a recording is long from this many crops on
 
 
@@ -62,14 +65,18 @@ def power_mels(paths: Sequence[Path], front_end: FrontEnd, *, progress: bool = F
         decibel = np.asarray(log_mel(wave, absolute))
         mels[path] = torch.from_numpy(np.power(10, decibel / 10).astype(np.float32))
     if broken:
-        raise TrainingError(f"{len(broken)} files cannot be read: {'; '.join(broken[:5])}; leave them out of metadata.csv")
+        raise TrainingError(
+            f"{len(broken)} files cannot be read: {'; '.join(broken[:5])}; leave them out of metadata.csv"
+        )
     return mels
 
 
 class Batches:
     """An endless supply of batches; `epoch(n)` are those of epoch n."""
 
-    def __init__(self, examples: Sequence[Example], mels: dict[Path, Tensor], settings: Settings, config: CLAPConfig) -> None:
+    def __init__(
+        self, examples: Sequence[Example], mels: dict[Path, Tensor], settings: Settings, config: CLAPConfig
+    ) -> None:
         self.examples = list(examples)
         self.captions = Captions(examples, settings)
         self.settings = settings
@@ -137,7 +144,12 @@ class Batches:
         enough = ENOUGH * float(loudness.mean())
         starts = rng.uniform(0, spare, TRIES)
         heard = [float(loudness[int(s) : int(s) + self.frames].mean()) for s in starts]
-        return float(next((s for s, level in zip(starts, heard, strict=True) if level > enough), starts[int(np.argmax(heard))]))
+        return float(
+            next(
+                (s for s, level in zip(starts, heard, strict=True) if level > enough),
+                starts[int(np.argmax(heard))],
+            )
+        )
 
     def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], Tensor, Tensor]:
         """One caption a clip and some of other concepts, which of them describe which clip, and which are ignored."""
@@ -150,7 +162,9 @@ class Batches:
         related = np.array([[self.captions.related(a, b) for b in concepts_of_texts] for a in concepts])
         return texts, torch.from_numpy(same.astype(np.float32)), torch.from_numpy(related)
 
-    def _mix(self, power: Tensor, texts: list[str], positives: Tensor, ignored: Tensor, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+    def _mix(
+        self, power: Tensor, texts: list[str], positives: Tensor, ignored: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, list[str]]:
         """Some rows play together with another row; their captions are joined. Updates `positives` and `ignored`."""
         rows = len(power)
         mixed = np.flatnonzero(rng.random(rows) < self.settings.augment.mix_share)

@@ -1,8 +1,8 @@
 """The training loop: batches → weights, with a checkpoint from which a stopped run goes on bit for bit.
 
-    settings ─ examples ─ mels ─ Batches ─┐
-                                          ├─ loss ─ AdamW, warm-up + cosine ─ moving average ─ save_pretrained
-    CLAPConfig ─ CLAPModel ───────────────┘
+settings ─ examples ─ mels ─ Batches ─┐
+                                      ├─ loss ─ AdamW, warm-up + cosine ─ moving average ─ save_pretrained
+CLAPConfig ─ CLAPModel ───────────────┘
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class _Run:
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on CPU
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not name.startswith(settings.freeze) if settings.freeze else True)
-        self.optimiser = torch.optim.AdamW(_groups(self.model, settings), lr=settings.learning_rate, betas=settings.betas)
+        self.optimiser = torch.optim.AdamW(
+            _groups(self.model, settings), lr=settings.learning_rate, betas=settings.betas
+        )
         self.average = None if settings.average is None else {k: v.clone() for k, v in self.model.state_dict().items()}
         self.epoch = self.position = self.step = 0
         self.seconds = 0.0
@@ -120,7 +122,11 @@ class _Run:
                     self.position += 1
                     self.step += 1
                     self.seconds = before + time.monotonic() - began
-                    bar.update(self.step, float(np.mean(self.losses[-50:])), self.step * self.settings.batch_size / self.seconds)
+                    bar.update(
+                        self.step,
+                        float(np.mean(self.losses[-50:])),
+                        self.step * self.settings.batch_size / self.seconds,
+                    )
                     if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
                         self._keep()
                         saved = time.monotonic()
@@ -143,7 +149,9 @@ class _Run:
             text = self.model.encode_text(torch.from_numpy(ids), torch.from_numpy(mask))
         loss = contrastive_loss(audio.float(), text.float(), self.model.logit_scale, batch.positives, batch.ignored)
         if not torch.isfinite(loss):
-            raise TrainingError(f"the loss is {loss.item()} at step {self.step}; lower learning_rate or set clip_gradient")
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.step}; lower learning_rate or set clip_gradient"
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.clip_gradient:
@@ -207,7 +215,9 @@ class _Run:
             return
         state = torch.load(file, weights_only=True)
         if state["run"] != self._identity():
-            raise TrainingError(f"{file} is the state of another configuration; remove it, or choose another folder with out")
+            raise TrainingError(
+                f"{file} is the state of another configuration; remove it, or choose another folder with out"
+            )
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = state["average"]
@@ -232,7 +242,9 @@ def _initialise(model: CLAPModel, settings: Settings) -> None:
     own = model.state_dict()
     wrong = [k for k, v in weights.items() if k not in own or own[k].shape != v.shape]
     if wrong:
-        raise TrainingError(f"init: {path} holds {len(wrong)} weights that do not fit the model, the first is {wrong[0]}")
+        raise TrainingError(
+            f"init: {path} holds {len(wrong)} weights that do not fit the model, the first is {wrong[0]}"
+        )
     model.load_state_dict(weights, strict=False)
 
 

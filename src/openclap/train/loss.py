@@ -12,7 +12,13 @@ MAX_LOGIT_SCALE = 100.0  # the paper clamps exp(logit_scale) to at most this
 NEVER = -1e4  # a logit without weight; finite, since 0 * -inf is no number
 
 
-def contrastive_loss(audio: Tensor, text: Tensor, logit_scale: Tensor, positives: Tensor | None = None, ignored: Tensor | None = None) -> Tensor:
+def contrastive_loss(
+    audio: Tensor,
+    text: Tensor,
+    logit_scale: Tensor,
+    positives: Tensor | None = None,
+    ignored: Tensor | None = None,
+) -> Tensor:
     """Symmetric InfoNCE, (CE(audio → text) + CE(text → audio)) / 2.
 
     Parameters

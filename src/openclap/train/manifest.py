@@ -38,7 +38,9 @@ def read_examples(settings: Settings) -> list[Example]:
     for source in settings.sources:
         found += _read_source(settings.resolve(source.folder), source, phrases) * source.repeat
     if len(found) < settings.batch_size:
-        raise TrainingError(f"{len(found)} examples are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size")
+        raise TrainingError(
+            f"{len(found)} examples are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+        )
     return found
 
 
@@ -55,8 +57,13 @@ def _read_source(folder: Path, source: Source, phrases: Mapping[str, list[str]])
         labels.setdefault(row["file"], row.get("label") or row["caption"])
     missing = [file for file in captions if not (folder / file).is_file()]
     if missing:
-        raise TrainingError(f"{table}: {len(missing)} of {len(captions)} files are not there, the first is {missing[0]}")
-    return [Example(folder / file, tuple(texts), _concept(texts[0], labels[file], phrases)) for file, texts in captions.items()]
+        raise TrainingError(
+            f"{table}: {len(missing)} of {len(captions)} files are not there, the first is {missing[0]}"
+        )
+    return [
+        Example(folder / file, tuple(texts), _concept(texts[0], labels[file], phrases))
+        for file, texts in captions.items()
+    ]
 
 
 def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:

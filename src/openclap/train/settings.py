@@ -124,7 +124,9 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     known = {f.name for f in fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise TrainingError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'} if cls is Settings else known))}")
+        raise TrainingError(
+            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'} if cls is Settings else known))}"
+        )
     try:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except TypeError as error:
@@ -135,13 +137,19 @@ def _check(settings: Settings, path: Path) -> None:
     rules = {
         "sources": (bool(settings.sources), "name at least one folder"),
         "epochs": (settings.epochs >= 1, "1 or more"),
-        "batch_size": (settings.batch_size >= 2, "2 or more: a contrastive loss needs another clip to tell apart"),
+        "batch_size": (
+            settings.batch_size >= 2,
+            "2 or more: a contrastive loss needs another clip to tell apart",
+        ),
         "crop_seconds": (settings.crop_seconds > 0, "more than 0"),
         "learning_rate": (settings.learning_rate > 0, "more than 0"),
         "warmup_share": (0 <= settings.warmup_share < 1, "from 0 to below 1"),
         "precision": (settings.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
         "average": (settings.average is None or 0 < settings.average < 1, "between 0 and 1, or left out"),
-        "templates": (all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates), "each with {} once"),
+        "templates": (
+            all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates),
+            "each with {} once",
+        ),
     }
     for name, (fine, rule) in rules.items():
         if not fine:

@@ -1,0 +1,28 @@
+"""A trained mini → the folder that ships, with its word table as int8 rows.
+
+usage: python runs/mini/package.py MODEL_FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import openclap
+from openclap.checkpoints.load import load_checkpoint
+from openclap.checkpoints.native import save_pretrained
+
+LIMIT = 16_000_000  # bytes of all files together
+
+
+def main() -> None:
+    target = Path(openclap.__file__).parent / "weights" / "mini"
+    checkpoint = load_checkpoint(sys.argv[1], strict=True)
+    save_pretrained(checkpoint.config, checkpoint.model, checkpoint.tokenizer_file, target, compact=True)
+    size = sum(file.stat().st_size for file in target.iterdir())
+    assert size <= LIMIT, size
+    print(f"{target}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
