@@ -23,10 +23,10 @@ __all__ = ["QUERIES", "run"]
 # in words that are no file names, with the kinds that answer them
 QUERIES = (
     ("a puppy yapping", {"dog bark"}),
-    ("somebody at the front door", {"doorbell", "door knock"}),
+    ("someone knocks at the door", {"door knock", "doorbell"}),
     ("a heavy storm", {"thunder", "rain", "wind"}),
-    ("emergency services on their way", {"siren"}),
-    ("music on six strings", {"guitar"}),
+    ("an ambulance in a hurry", {"siren"}),
+    ("strumming strings", {"guitar"}),
 )
 LABELS = ("a rooster", "a baby crying", "a helicopter", "church bells", "a telephone ringing")
 TEXTS = ("waves at the beach", "the ocean", "a crackling fire", "a dog barking")

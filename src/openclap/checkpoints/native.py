@@ -84,6 +84,7 @@ def save_pretrained(
         state[TABLE], state[SCALE] = (state[TABLE] / scale[:, None]).round().to(torch.int8), scale
     aside = target / "model.safetensors.part"
     save_file(state, aside, metadata={"format": "openclap"})
+    aside.chmod(0o644)  # safetensors makes it private; a packaged model must be readable by everyone
     os.replace(aside, target / "model.safetensors")
     if tokenizer is not None and tokenizer.resolve() != (target / "tokenizer.json").resolve():
         shutil.copyfile(tokenizer, target / "tokenizer.json.part")
