@@ -314,6 +314,9 @@ class CLAP:
                 for span in windows_of(sound, self.front_end, window=seconds, hop=seconds / 2):
                     yield index, Clip(span.mel, longer=False)
             return
+        if len(sounds) == 1:  # nothing to overlap with: threads would only cost
+            yield 0, clip_of(sounds[0], self.front_end, long="head" if how == "head" else "fusion")
+            return
         clip = partial(clip_of, front_end=self.front_end, long="head" if how == "head" else "fusion")
         yield from enumerate(_ahead(clip, sounds))
 

@@ -110,7 +110,8 @@ class PANNConfig:
     )  # (time, mel) a block
     output: int = 2048
     dropout: float = 0.2  # after each block
-    head_dropout: float = 0.5
+    head_dropout: float = 0.5  # before the last layer
+    output_dropout: float = 0.5  # after it
     kind: Literal["pann"] = "pann"
 
     @classmethod

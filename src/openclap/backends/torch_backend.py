@@ -17,7 +17,7 @@ class TorchBackend:
 
     def __init__(self, model: CLAPModel, *, device: str = "auto", threads: int | None = None) -> None:
         self.device, self.reason = _pick(device)
-        self.model = model.to(self.device).eval()
+        self.model = model.to(self.device).eval().for_inference()
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # three times as fast for CNNs
         if threads is not None:
             torch.set_num_threads(threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -37,6 +38,14 @@ class CLAPModel(nn.Module):
         self.audio_projection = _projection(config.audio.output, config.embedding)
         self.text_projection = _projection(config.text.output, config.embedding)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
+
+    def for_inference(self) -> CLAPModel:
+        """Make the same model with a faster audio tower where there is one; all other weights are shared."""
+        if not isinstance(self.audio, PANN):
+            return self
+        fast = copy.copy(self)
+        fast._modules = {**self._modules, "audio": self.audio.folded()}
+        return fast
 
     def encode_audio(self, mel: Tensor, longer: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Log-mels → unit rows; each row's result is its own, whatever else is in the batch (eval mode).

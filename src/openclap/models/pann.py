@@ -8,10 +8,12 @@ Layers, dropouts and pooling are those of LAION's CLAP; its class and frame outp
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
 
 from openclap.config import FrontEnd, PANNConfig
 from openclap.models.fusion import LOCAL, VIEWS, fuse_rows, local_views, make_fusion
@@ -32,6 +34,7 @@ class PANN(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.head_dropout = nn.Dropout(config.head_dropout)
         self.hidden = nn.Linear(config.widths[-1], config.output)
+        self.output_dropout = nn.Dropout(config.output_dropout)
         self.apply(_initialise)
 
     def forward(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -45,8 +48,16 @@ class PANN(nn.Module):
         x = x.mean(3)  # (B, C, T')
         x = x.amax(2) + x.mean(2)  # (B, C)
         x = F.relu(self.hidden(self.head_dropout(x)))  # (B, D)
-        dropped: Tensor = self.head_dropout(x)
+        dropped: Tensor = self.output_dropout(x)
         return dropped
+
+    def folded(self) -> PANN:
+        """Copy the tower for inference, with the batch norms of its blocks folded into their convolutions."""
+        tower = copy.deepcopy(self).eval()
+        for block in tower.blocks:
+            assert isinstance(block, Block)
+            block.convs = nn.ModuleList(fuse_conv_bn_eval(conv[0], conv[1]) for conv in block.convs)  # type: ignore[index]
+        return tower
 
     def first(self, x: Tensor, longer: Tensor) -> Tensor:
         """Block 1 over the first view: (B, V, T, F) → (B, C, T / 2, F / 2)."""
