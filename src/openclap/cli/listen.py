@@ -10,8 +10,9 @@ import typer
 from rich.markup import escape
 
 from openclap.cli.options import Device, Json, Model, Threads, load_model
-from openclap.cli.show import bar, emit, err, short, table
+from openclap.cli.show import bar, emit, err, exit_told, short, table
 from openclap.errors import SoundError, UsageError
+from openclap.results import Failure
 
 if TYPE_CHECKING:
     from openclap.results import Label
@@ -111,14 +112,7 @@ def embed(
         print(
             f"{report['embeddings']} vectors of {report['files']} sounds, {report['size']} numbers each, in {report['output']}"
         )
-    _tell(report["failed"])
-
-
-def _tell(failed: list[dict[str, str]]) -> None:
-    for failure in failed:
-        err.print(f"[red]error:[/red] {escape(failure['path'])}: {escape(failure['error'])}")
-    if failed:
-        raise typer.Exit(1)
+    exit_told([Failure(**failure) for failure in report["failed"]])
 
 
 VERBS = (match, classify, embed)

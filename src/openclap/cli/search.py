@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, default_library, load_model
-from openclap.cli.show import bar, emit, err, short, span, table
+from openclap.cli.show import bar, emit, err, exit_told, short, span, table
 from openclap.errors import UsageError
-
-if TYPE_CHECKING:
-    from openclap.results import Failure
 
 __all__ = ["VERBS"]
 
@@ -37,7 +34,7 @@ def index(
         print(
             f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {report.removed} removed, {len(report.failed)} failed"
         )
-    _tell(report.failed)
+    exit_told(report.failed)
 
 
 def search(
@@ -74,7 +71,7 @@ def search(
             for rank, h in enumerate(hits, 1)
         ]
         table(escape(str(query or sound)), ("", "cosine", "", "sound", "where"), rows, right=("", "cosine"))
-    _tell(failed)
+    exit_told(failed)
 
 
 def moments(
@@ -109,13 +106,6 @@ def library(library: LibraryPath = None, as_json: Json = False) -> None:
     else:
         names = ("path", "files", "windows", "seconds", "bytes", "model", "fingerprint")
         table("library", ("", "value"), [(name, escape(str(stats[name]))) for name in names])
-
-
-def _tell(failed: list[Failure]) -> None:
-    for failure in failed:
-        err.print(f"[red]error:[/red] {escape(failure.path)}: {escape(failure.error)}")
-    if failed:
-        raise typer.Exit(1)
 
 
 VERBS = (index, search, moments, library)

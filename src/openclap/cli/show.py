@@ -8,13 +8,17 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["bar", "emit", "err", "out", "short", "span", "table", "warn_in_one_line"]
+if TYPE_CHECKING:
+    from openclap.results import Failure
+
+__all__ = ["bar", "emit", "err", "exit_told", "out", "short", "span", "table", "warn_in_one_line"]
 
 out = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -24,6 +28,14 @@ def emit(rows: Iterable[dict[str, Any]]) -> None:
     """One JSON object a line."""
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+def exit_told(failed: Sequence[Failure]) -> None:
+    """Name what failed on stderr, a line each, and exit 1; nothing where nothing failed."""
+    for failure in failed:
+        err.print(f"[red]error:[/red] {escape(failure.path)}: {escape(failure.error)}")
+    if failed:
+        raise typer.Exit(1)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
