@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,20 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no test may reach a network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _refused(*_: object, **__: object) -> None:
+    raise AssertionError("a test reached for the network")
+
+
+socket.getaddrinfo = _refused  # type: ignore[assignment]  # the environment alone would only ask for it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is remembered from other runs, nor left behind in the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
 
 WORDS = [
     "a",

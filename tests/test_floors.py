@@ -18,14 +18,18 @@ FLOORS = {
     "results": 1,
     "audio": 2,
     "synth": 2,
+    "pipeline": 3,
+    "prompts": 1,
+    "checkpoints": 3,
     "models": 3,
-    "checkpoints": 4,
     "backends": 4,
     "clap": 5,
     "library": 6,
+    "doctor": 7,
     "train": 7,
     "demo": 7,
     "cli": 8,
+    "__main__": 9,
 }
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 

@@ -22,7 +22,12 @@ import torch
 from torch import Tensor
 
 from openclap.audio.mel import log_mel
-from openclap.checkpoints.laion import check_fit, infer_config, read_laion, rename
+from openclap.backends import why_no_graph
+from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
+from openclap.checkpoints.laion import infer_config, read_laion, rename
+from openclap.checkpoints.load import load_checkpoint
+from openclap.checkpoints.pickles import of_tensors
+from openclap.checkpoints.shapes import check_fit
 from openclap.config import CLAPConfig, PANNConfig, TextConfig, WordsConfig
 from openclap.errors import BadCheckpoint, UnsafeCheckpoint
 from openclap.models.clap import CLAPModel
@@ -114,13 +119,13 @@ def loaded(combination: str, side: str) -> CLAPModel:
     other: dict[str, Any] = {"text": WordsConfig(vocabulary=2, width=8)}
     if side == "text":
         other = {"audio": PANNConfig(widths=(4,), pools=((2, 2),), output=8), "fusion": None}
-    model = CLAPModel(replace(config_of(combination), **other)).eval()
+    config = replace(config_of(combination), **other)
     own = (f"{side}.", f"{side}_projection.")
-    rest = {key: value for key, value in model.state_dict().items() if not key.startswith(own)}
-    given = rename(state(combination, side))
-    assert all(key.startswith(own) for key in given)
-    model.load_state_dict({**rest, **given}, assign=True)
-    return model
+    rest = {key: value for key, value in CLAPModel(config).arrays().items() if not key.startswith(own)}
+    given = {name: entry.read() for name, entry in rename(of_tensors(state(combination, side))).items()}
+    given = {name: value for name, value in given.items() if not name.endswith("num_batches_tracked")}
+    assert all(name.startswith(own) for name in given)
+    return CLAPModel.from_arrays(config, {**rest, **given})
 
 
 @pytest.mark.parametrize("combination", SHAPES)
@@ -136,7 +141,7 @@ def test_whole_model_is_inferred_and_named(combination: str) -> None:
     assert config.audio == type(config.audio).preset(encoder.split("-")[1])
     assert config.embedding == 512
     meta = {name: torch.empty(shape, device="meta") for name, shape in SHAPES[combination].items()}
-    check_fit(config, rename(meta), combination)
+    check_fit(config, {name: entry.shape for name, entry in rename(of_tensors(meta)).items()}, combination)
 
 
 @pytest.mark.parametrize("combination", SHAPES)
@@ -153,6 +158,9 @@ def test_audio(combination: str) -> None:
     # Fed waves, the float order of two float32 spectra differs, by up to 0.24 dB in near-silent bins.
     assert np.abs(got - expected).max() < (1e-4 if model.config.fusion is None else 1e-5)
     assert np.abs(expected[0] - expected[1]).max() > 1e-2  # the rows differ, so a constant would fail
+    if why_no_graph(model.config) is None:
+        graph = OpenVINOBackend(model.config, model.arrays(), threads=None, reason="test")
+        assert np.abs(graph.encode_audio(mel.numpy(), longer.numpy()) - got).max() < 5e-6
 
 
 @pytest.mark.parametrize("encoder", TEXT)
@@ -168,6 +176,11 @@ def test_text(encoder: str) -> None:
         short = model.encode_text(ids[:, :longest], mask[:, :longest]).numpy()
     expected = NUMBERS[f"text/{encoder}/embedding"]
     assert np.abs(got - expected).max() < 1e-5
+    if why_no_graph(model.config) is None:
+        graph = OpenVINOBackend(model.config, model.arrays(), threads=None, reason="test")
+        assert np.abs(graph.encode_text(ids.numpy(), mask.numpy()) - expected).max() < 1e-5  # numpy: few texts
+        many = np.tile(ids.numpy(), (FEW_TEXTS, 1)), np.tile(mask.numpy(), (FEW_TEXTS, 1))
+        assert np.abs(graph.encode_text(*many)[: len(ids)] - expected).max() < 1e-5  # a graph: many
     assert np.abs(short - expected).max() < 1e-5  # padding to the longest text alone changes nothing
     assert np.abs(expected[0] - expected[1]).max() > 1e-2
 
@@ -206,15 +219,15 @@ def small_state() -> dict[str, Tensor]:
 def test_released_envelope(wrapped: bool, prefix: str, old_format: bool, tmp_path: Path) -> None:
     theirs = {f"{prefix}{key}": value for key, value in small_state().items()}
     best = {"loss": np.float64(0.5)}  # the released files hold such numpy numbers
-    file = tmp_path / "630k-small.pt"
+    file = tmp_path / "630k-best.pt"
     whole = {"epoch": 3, "name": "x", "state_dict": theirs, "optimizer": {"state": {}}, "best": best}
     torch.save(whole if wrapped else theirs, file, _use_new_zipfile_serialization=not old_format)
     config, weights = read_laion(file)
-    assert (config.name, config.licence, config.embedding) == ("630k-small", "CC0-1.0", 20)
+    assert (config.name, config.licence, config.embedding) == ("630k-best", "CC0-1.0", 20)
     assert isinstance(config.audio, PANNConfig)
     assert (config.audio.widths, config.audio.output) == ((8, 16), 24)
-    model = CLAPModel(config)
-    model.load_state_dict(weights)
+    model = CLAPModel.from_arrays(config, load_checkpoint(file).weights)
+    assert set(weights) == set(load_checkpoint(file).weights)
     assert torch.equal(model.state_dict()["audio.hidden.weight"], small_state()["audio_branch.fc1.weight"])
     assert model.logit_scale.item() == pytest.approx(math.log(1 / 0.07))
 
@@ -226,12 +239,12 @@ def test_missing_and_left_over_weights_are_named(tmp_path: Path) -> None:
     theirs["audio_branch.surprise"] = torch.zeros(1)
     torch.save({"state_dict": theirs}, tmp_path / "x.pt")
     with pytest.raises(BadCheckpoint, match=r"1 missing: audio.blocks.1.convs.1.1.weight; 1 left over: .*surprise"):
-        read_laion(tmp_path / "x.pt")
+        load_checkpoint(tmp_path / "x.pt")
     for key in [key for key in theirs if ".encoder." in key and "intermediate" not in key]:
         del theirs[key]
     torch.save({"state_dict": theirs}, tmp_path / "x.pt")
     with pytest.raises(BadCheckpoint, match=r"15 missing: (text\.[^,]*, ){0,9}[^;]*…; 1 left over"):
-        read_laion(tmp_path / "x.pt")
+        load_checkpoint(tmp_path / "x.pt")
     del theirs["text_branch.embeddings.word_embeddings.weight"]
     torch.save(theirs, tmp_path / "x.pt")
     with pytest.raises(BadCheckpoint, match=r"x\.pt: weight 'text_branch.*word_embeddings\.weight' is missing"):

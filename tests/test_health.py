@@ -5,27 +5,30 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
+from models_for_tests import small_clap
 from test_huggingface import save_theirs
 
 from openclap import CLAP
-from openclap.checkpoints import locate
-from openclap.checkpoints.health import examine_model
+from openclap.checkpoints import health, locate
+from openclap.checkpoints.health import examine
+from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD, PRESETS, find_preset
+from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig, FrontEnd, PANNConfig, WordsConfig
 from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning, UnknownModel
 from openclap.models.clap import CLAPModel
 
 
-def tiny_model() -> CLAPModel:
+def tiny_model() -> Checkpoint:
     config = CLAPConfig(
         audio=PANNConfig(widths=(4,), pools=((2, 2),), output=8),
         text=WordsConfig(vocabulary=8, width=8),
         front_end=FrontEnd(),
         embedding=8,
     )
-    return CLAPModel(config).eval()
+    return Checkpoint(config, Weights(of_arrays(CLAPModel(config).arrays())), None, "tiny")
 
 
 @pytest.fixture
@@ -71,20 +74,17 @@ def test_a_known_bad_copy_is_named_with_what_to_use_instead(hub: Path) -> None:
 
 def test_texts_that_collapse_to_one_vector_are_found() -> None:
     """The broken copy of larger_clap_music has a cosine of 0.9993 between unrelated texts."""
-    model = tiny_model()
-    one = torch.nn.functional.normalize(
-        torch.ones(6, 8) + 0.01 * torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=1
-    )
-    (finding,) = examine_model(model, set(), lambda _: one)
+    one = 1 + 0.01 * np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
+    one /= np.linalg.norm(one, axis=1, keepdims=True)
+    (finding,) = examine(tiny_model(), lambda _: one).findings
     assert "nearly the same vector" in finding.what
-    assert examine_model(model, set(), lambda _: torch.eye(6, 8)) == []
+    assert examine(tiny_model(), lambda _: np.eye(6, 8, dtype=np.float32)).findings == ()
 
 
 def test_weights_that_are_no_numbers_are_named() -> None:
     model = tiny_model()
-    with torch.no_grad():
-        model.get_parameter("audio_projection.2.weight")[0, 0] = float("inf")
-    (finding,) = examine_model(model, set(), None)
+    model.weights["audio_projection.2.weight"][0, 0] = float("inf")
+    (finding,) = examine(model, None).findings
     assert "audio_projection.2.weight" in finding.what
 
 
@@ -101,3 +101,24 @@ def test_what_is_not_here_says_how_to_get_it(hub: Path) -> None:
         CLAP.from_pretrained("630k-audioset-fusion-best.pt")
     with pytest.raises(UnknownModel, match="did you mean laion/clap-htsat-fused"):
         CLAP.from_pretrained("clap-htsat-fused")
+
+
+def test_what_was_found_in_a_file_is_remembered_until_it_changes(
+    tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading 615 MB at each start to hash them would cost more than the search."""
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    first = CLAP.from_pretrained(tmp_path).fingerprint
+    monkeypatch.setattr(health, "_read_all", lambda _: pytest.fail("read again"))
+    assert CLAP.from_pretrained(tmp_path).fingerprint == first
+    monkeypatch.undo()
+    small_clap(tokenizer_file, seed=1).save_pretrained(tmp_path)
+    assert CLAP.from_pretrained(tmp_path).fingerprint != first
+
+
+def test_a_broken_tokenizer_leaves_the_audio_usable(tokenizer_file: Path, tmp_path: Path) -> None:
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.warns(ModelWarning, match=r"cannot embed texts.*not a tokenizer\.json"):
+        clap = CLAP.from_pretrained(tmp_path)
+    assert clap.encode_audio((np.ones(800, np.float32), 16_000)).shape == (1, 24)

@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from openclap import CLAP, demo
-from openclap.checkpoints.load import examine
 from openclap.checkpoints.locate import packaged
 from openclap.synth import KINDS, make
 
@@ -39,7 +38,7 @@ def test_all_its_files_are_small() -> None:
 def test_it_is_fused_healthy_and_complete(mini: CLAP) -> None:
     assert mini.config.fusion == "aff_2d"
     assert mini.config.name == "mini"
-    assert examine(mini.checkpoint) == []
+    assert mini.examine(fresh=True) == ()
 
 
 def test_it_names_new_takes_of_synthesised_sounds(mini: CLAP, takes: dict[str, np.ndarray]) -> None:

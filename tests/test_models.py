@@ -29,7 +29,7 @@ from openclap.models.pann import make_pann
 from openclap.models.swin import SwinBlock, WindowAttention, _shift_mask
 from openclap.models.text import Words, make_text
 
-FRONT = FrontEnd(mel_bins=16)
+FRONT = FrontEnd(mel_bins=16, clip_seconds=2.5)
 HTSAT_SMALL = HTSATConfig(width=16, depths=(2, 2), heads=(2, 4), window=4, image=64)
 PANN_SMALL = PANNConfig(widths=(8, 16), pools=((2, 2), (2, 2)), output=24)
 PANN_ONE = PANNConfig(widths=(8, 16, 32), convs=1, kernel=5, pools=((2, 2), (2, 2), (1, 1)), output=20)

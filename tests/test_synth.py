@@ -62,11 +62,9 @@ def test_unknown_kind() -> None:
 
 
 def test_library_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from openclap.synth import kinds
 
     few = {name: KINDS[name] for name in ("rain", "siren", "coin")}
-    monkeypatch.setattr(kinds, "KINDS", few)
-    files = write_library(tmp_path, takes=2, rate=RATE)
+    files = write_library(tmp_path, takes=2, rate=RATE, kinds=few)
     assert {f.path.suffix for f in files} == {".wav", ".flac", ".ogg"}
     assert all(sf.info(f.path).samplerate == RATE for f in files)
     lines = (tmp_path / "metadata.csv").read_text().splitlines()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import openclap
+from openclap import CLAP
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
 
@@ -17,8 +18,9 @@ LIMIT = 16_000_000  # bytes of all files together
 
 def main() -> None:
     target = Path(openclap.__file__).parent / "weights" / "mini"
-    checkpoint = load_checkpoint(sys.argv[1], strict=True)
-    save_pretrained(checkpoint.config, checkpoint.model, checkpoint.tokenizer_file, target, compact=True)
+    CLAP.from_pretrained(sys.argv[1], strict=True)
+    checkpoint = load_checkpoint(sys.argv[1])
+    save_pretrained(checkpoint.config, checkpoint.weights, checkpoint.tokenizer_file, target, compact=True)
     size = sum(file.stat().st_size for file in target.iterdir())
     assert size <= LIMIT, size
     print(f"{target}: {size / 1e6:.1f} MB")

@@ -3,8 +3,8 @@
 usage: python runs/mini/recipe.py all     all recordings → OPENCLAP_MINI/model
        python runs/mini/recipe.py FOLD    without that fold and without one take of each effect → OPENCLAP_MINI/foldN
 
-Two runs of mini.yaml, the second from the weights of the first with half the learning rate. Needs the variables of
-runs/mini.sh.
+Three runs of mini.yaml, each from the weights of the one before: the second with half the learning rate, the third with
+stronger variation, silence, and recordings of any length through the fusion. Needs the variables of runs/mini.sh.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile as sf
 import yaml
 
 from openclap.train import train
@@ -23,7 +25,16 @@ from openclap.train import train
 HERE = Path(__file__).parent
 DATA = Path(os.environ["OPENCLAP_DATA"])
 WORK = Path(os.environ["OPENCLAP_MINI"])
-SECOND = {"epochs": 80, "learning_rate": 0.001}
+SILENCE = ("silence", "no sound at all", "nothing to hear", "dead air")
+SECOND: dict[str, Any] = {"epochs": 80, "learning_rate": 0.001}
+THIRD: dict[str, Any] = {
+    "epochs": 200,
+    "learning_rate": 0.002,
+    "augment": {"stretch": 0.35, "pitch_bins": 4.0, "equaliser_db": 5.0, "noise_share": 0.35, "mix_share": 0.2},
+    "longer_share": 0.15,
+    "longer_from": 1.05,
+    "lengthen": 6.0,
+}
 
 
 def rows(folder: str) -> list[dict[str, str]]:
@@ -39,24 +50,45 @@ def held_takes(fold: int) -> list[dict[str, str]]:
     return [found[(fold - 1) % len(found)] for found in takes.values() if len(found) > 1]
 
 
-def kept_out(fold: int) -> list[dict[str, Any]]:
-    """The sources of mini.yaml without what this fold's model is judged on."""
-    sources: list[dict[str, Any]] = yaml.safe_load((HERE / "mini.yaml").read_text(encoding="utf-8"))["sources"]
-    for source in sources:
+def sources(fold: int | None) -> list[dict[str, Any]]:
+    """Those of mini.yaml; of a fold's model, without what it is judged on."""
+    found: list[dict[str, Any]] = yaml.safe_load((HERE / "mini.yaml").read_text(encoding="utf-8"))["sources"]
+    if fold is None:
+        return found
+    for source in found:
         if source["folder"].endswith("/esc10"):
             source["exclude"] = [f"{fold}-*"]
         if source["folder"].endswith("/effects"):
             source["exclude"] = [Path(row["file"]).name for row in held_takes(fold)]
-    return sources
+    return found
+
+
+def silence() -> dict[str, Any]:
+    """A folder with ten seconds of nothing: levelled, it is unlike any sound, and must not pass for one."""
+    folder = WORK / "silence"
+    folder.mkdir(parents=True, exist_ok=True)
+    sf.write(folder / "silence.wav", np.zeros(320_000), 32_000)
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerows([("file", "caption"), *(("silence.wav", words) for words in SILENCE)])
+    return {"folder": str(folder), "repeat": 6}
 
 
 def main(what: str) -> None:
-    changes: dict[str, Any] = {} if what == "all" else {"sources": kept_out(int(what)), "seed": int(what)}
-    name = "model" if what == "all" else f"fold{what}"
+    fold = None if what == "all" else int(what)
+    name = "model" if fold is None else f"fold{fold}"
+    seed = fold or 0
     show = sys.stderr.isatty()
-    first = train(HERE / "mini.yaml", out=str(WORK / "first" / name), progress=show, **changes)
-    weights = str(Path(first.out) / "model.safetensors")
-    train(HERE / "mini.yaml", out=str(WORK / name), progress=show, **{**changes, **SECOND, "init": weights})
+    weights = None
+    third = {**THIRD, "sources": [*sources(fold), silence()]}
+    runs: tuple[dict[str, Any], ...] = ({}, SECOND, third)
+    for number, changes in enumerate(runs):
+        out = WORK / ("first", "second", "")[number] / name
+        start: dict[str, Any] = {} if weights is None else {"init": str(weights)}
+        if not (out / "config.json").exists():
+            settings = {"sources": sources(fold), "seed": seed + 10 * number, **changes, **start}
+            train(HERE / "mini.yaml", out=str(out), progress=show, **settings)
+        weights = out / "model.safetensors"
 
 
 if __name__ == "__main__":

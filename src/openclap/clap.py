@@ -9,43 +9,43 @@ Knows nothing of libraries, servers or the command line.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap import backends
-from openclap.audio.clips import Clip, clip_of, windows_of
+from openclap.audio.clips import Clip, WindowClip, clip_of, windows_of
 from openclap.audio.load import Sound, is_sound
+from openclap.checkpoints.health import Finding, Health, examine
 from openclap.checkpoints.huggingface import export_huggingface
 from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
+from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig, FrontEnd
-from openclap.errors import UsageError
+from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
+from openclap.pipeline import embed_each, progress_of
+from openclap.prompts import Prompts
 from openclap.results import Label, Match, Windows
 
 if TYPE_CHECKING:
+    from openclap.backends import Backend
     from openclap.models.clap import CLAPModel
 
 __all__ = ["CLAP", "DEFAULT_TEMPLATE", "Long"]
 
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
 Vectors: TypeAlias = npt.NDArray[np.float32]
-T = TypeVar("T")
-R = TypeVar("R")
 
 DEFAULT_TEMPLATE = "This is a sound of {}."  # the paper's zero-shot prompt
 CACHED_TEXTS = 4096  # prompts whose vectors are kept: 8 MB at E = 512
-DECODERS = 2  # sounds decoded ahead while the model computes; more gains nothing on two cores
 
 
 class CLAP:
@@ -58,20 +58,15 @@ class CLAP:
     'siren'
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        backend: str = "auto",
-        device: str = "auto",
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, backend: Backend, *, model: CLAPModel | None = None) -> None:
         self._checkpoint = checkpoint
+        self._model = model  # the torch module, where one was built
+        self._prompts = Prompts(CACHED_TEXTS)
         self.config: CLAPConfig = checkpoint.config
         self.source: str = checkpoint.source
-        self.backend = backends.choose(checkpoint.model, backend=backend, device=device, threads=threads)
-        self.logit_scale = float(checkpoint.model.logit_scale.detach().exp())  # multiplies cosines before a softmax
-        self._prompts: OrderedDict[str, Vectors] = OrderedDict()
+        self.backend = backend
+        self._loaded = backend.state()
+        self._examined: tuple[object, Health] | None = None
 
     # -- making ------------------------------------------------------------------------------------
 
@@ -99,10 +94,16 @@ class CLAP:
 
         Raises
         ------
-        UnknownModel, ModelNotHere, BadCheckpoint, UnsafeCheckpoint
+        UnknownModel, ModelNotHere, BadCheckpoint, UnsafeCheckpoint, MissingExtra
         """
-        checkpoint = load_checkpoint(name_or_path, strict=strict)
-        return cls(checkpoint, backend=backend, device=device, threads=threads)
+        checkpoint = load_checkpoint(name_or_path)
+        clap = cls(checkpoint, backends.choose(checkpoint, backend=backend, device=device, threads=threads))
+        for finding in clap.examine(requested=os.fspath(name_or_path)):
+            message = f"{os.fspath(name_or_path)}: {finding.what}; {finding.advice}"
+            if strict:
+                raise BadCheckpoint(message)
+            warnings.warn(message, ModelWarning, stacklevel=2)
+        return clap
 
     @classmethod
     def from_config(
@@ -114,13 +115,15 @@ class CLAP:
         device: str = "auto",
         threads: int | None = None,
     ) -> CLAP:
-        """Any combination of towers with random weights, for training from scratch.
+        """Any combination of towers with random weights, for training from scratch; it runs on torch.
 
         `tokenizer` is a `tokenizer.json`; without one the model embeds audio only. The same `seed`
-        gives the same weights.
+        gives the same weights. What encodes is always `clap.model` as it is now.
         """
+        backends.need_torch("a model with random weights is made by torch")
         import torch
 
+        from openclap.backends.torch_backend import TorchBackend
         from openclap.models.clap import CLAPModel
 
         if not isinstance(config, CLAPConfig):
@@ -129,11 +132,12 @@ class CLAP:
             torch.manual_seed(seed)
             model = CLAPModel(config).eval()
         file = None if tokenizer is None else Path(tokenizer)
-        return cls(Checkpoint(config, model, file, f"random weights, seed {seed}"), device=device, threads=threads)
+        checkpoint = Checkpoint(config, Weights(of_arrays(model.arrays())), file, f"random weights, seed {seed}")
+        return cls(checkpoint, TorchBackend(model, device=device, threads=threads), model=model)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write safetensors, config.json and tokenizer.json; `from_pretrained(folder)` reloads them bit for bit."""
-        save_pretrained(self.config, self.model, self._checkpoint.tokenizer_file, folder)
+        save_pretrained(self.config, self._weights(), self._checkpoint.tokenizer_file, folder)
 
     def export_transformers(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder that `transformers.ClapModel` and its pipelines load, with the same embeddings.
@@ -142,8 +146,10 @@ class CLAP:
         ------
         UsageError
             For what transformers has no class for: only HTSAT with RoBERTa, unfused or aff_2d, can be exported.
+        MissingExtra
+            transformers is not installed.
         """
-        export_huggingface(self.config, self.model, self._checkpoint.tokenizer_file, folder)
+        export_huggingface(self.config, self._weights(), self._checkpoint.tokenizer_file, folder)
 
     # -- what it is ----------------------------------------------------------------------------------
 
@@ -154,12 +160,21 @@ class CLAP:
 
     @property
     def model(self) -> CLAPModel:
-        """The torch module, in eval mode."""
-        return self._checkpoint.model
+        """The torch module, in eval mode: what runs on the torch backend, else built from the checkpoint when first asked for."""
+        if self._model is None:
+            backends.need_torch("`model` is a torch module")
+            from openclap.backends.torch_backend import TorchBackend
+            from openclap.models.clap import CLAPModel
+
+            if isinstance(self.backend, TorchBackend):
+                self._model = self.backend.model
+            else:
+                self._model = CLAPModel.from_arrays(self.config, self._checkpoint.weights)
+        return self._model
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """What was loaded: configuration, module, tokenizer file, source."""
+        """What was loaded: configuration, weights, tokenizer file, source."""
         return self._checkpoint
 
     @property
@@ -167,16 +182,24 @@ class CLAP:
         """How waves become log-mels for this model."""
         return self.config.front_end
 
-    @cached_property
+    @property
+    def logit_scale(self) -> float:
+        """What multiplies cosines before a softmax."""
+        if self._model is not None:
+            return float(self._model.logit_scale.detach().exp())
+        return float(np.exp(self._checkpoint.weights["logit_scale"]))
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that tell two models apart: a hash of architecture, front end and weights."""
-        digest = hashlib.blake2b(digest_size=8)
-        facts = {k: v for k, v in self.config.to_dict().items() if k not in ("name", "licence")}
-        digest.update(json.dumps(facts, sort_keys=True).encode())
-        for key, tensor in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
-        return digest.hexdigest()
+        return self._health().fingerprint
+
+    def examine(self, *, requested: str = "", fresh: bool = False) -> tuple[Finding, ...]:
+        """What is wrong with this checkpoint: broken weights, texts that collapse to one vector, copies known to be bad.
+
+        What was found before in the very same files is remembered, unless `fresh`.
+        """
+        return self._health(requested=requested, fresh=fresh).findings
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -217,14 +240,35 @@ class CLAP:
         SoundError
             Its message names the sound and the cause.
         """
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}; it must be 1 or more")
+        _check_batch_size(batch_size)
         many = _listed(sounds)
-        how = self._how(long)
-        total = np.zeros((len(many), self.config.embedding), np.float32)
-        for owners, rows in self._embed(_bar(self._clips(many, how), progress, len(many)), batch_size):
-            np.add.at(total, owners, rows)
-        return _unit(total)
+        rows = np.zeros((len(many), self.config.embedding), np.float32)
+        clips_of = partial(self._clips_of, how=self._how(long))
+        for sound in progress_of(embed_each(many, clips_of, self._forward, batch_size), progress, len(many)):
+            if sound.error is not None:
+                raise sound.error
+            rows[sound.index] = np.sum(sound.rows, axis=0)
+        return _unit(rows)
+
+    def encode_each(
+        self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = 8
+    ) -> Iterator[Windows | SoundError]:
+        """Embed many sounds one after another, in order; a sound that cannot be used gives its error and stops nothing.
+
+        With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0 s.
+        """
+        _check_batch_size(batch_size)
+        if window is None:
+            clips = partial(self._clips_of, how=self._how("auto"))
+        else:
+            clips = partial(windows_of, front_end=self.front_end, window=window, hop=hop)  # type: ignore[assignment]
+        for sound in embed_each(sounds, clips, self._forward, batch_size):
+            if sound.error is not None:
+                yield sound.error
+            elif window is None:
+                yield Windows(np.zeros(1), np.zeros(1), _unit(np.sum(sound.rows, axis=0)[None]))
+            else:
+                yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
 
     def encode_windows(self, sound: Sound, *, window: float = 10.0, hop: float = 5.0, batch_size: int = 8) -> Windows:
         """Embed spans of one recording, which is streamed: memory does not grow with its length.
@@ -236,27 +280,19 @@ class CLAP:
                 10 ····· 20
                    13 ····· 23
         """
-        start: list[float] = []
-        end: list[float] = []
-
-        def clips() -> Iterator[tuple[int, Clip]]:
-            for index, span in enumerate(windows_of(sound, self.front_end, window=window, hop=hop)):
-                start.append(span.start)
-                end.append(span.end)
-                yield index, Clip(span.mel, longer=False)
-
-        rows = [batch for _, batch in self._embed(clips(), batch_size)]
-        return Windows(np.array(start), np.array(end), np.concatenate(rows))
+        (found,) = self.encode_each([_one(sound)], window=window, hop=hop, batch_size=batch_size)
+        if isinstance(found, SoundError):
+            raise found
+        return found
 
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
         """Embed texts → float32 (M, E), unit rows. A text is cut after the tower's maximum (77 tokens)."""
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}; it must be 1 or more")
+        _check_batch_size(batch_size)
         many = _texts(texts)
         if not many:
             return np.zeros((0, self.config.embedding), np.float32)
         batches = (many[i : i + batch_size] for i in range(0, len(many), batch_size))
-        return np.concatenate([self.backend.encode_text(*self.tokenizer(batch)) for batch in batches])
+        return self._checked(np.concatenate([self.backend.encode_text(*self.tokenizer(batch)) for batch in batches]))
 
     # -- comparing -----------------------------------------------------------------------------------
 
@@ -275,7 +311,7 @@ class CLAP:
         many = _texts(texts)
         if not many:
             raise UsageError("no text to match with; give at least one")
-        scores = self.similarity(self.encode_audio(_one(sound)), self._prompt_vectors(many))[0]
+        scores = self.similarity(self.encode_audio(_one(sound)), self.encode_text(many))[0]
         return [Match(text, float(score)) for text, score in zip(many, scores, strict=True)]
 
     def classify(self, sound: Sound, labels: Sequence[str], *, template: str = DEFAULT_TEMPLATE) -> list[Label]:
@@ -290,7 +326,8 @@ class CLAP:
             raise UsageError("no label to choose from; give at least one")
         if template.count("{}") != 1:
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
-        prompts = self._prompt_vectors([template.replace("{}", label) for label in many])
+        filled = [template.replace("{}", label) for label in many]
+        prompts = self._prompts.vectors(filled, self.encode_text, self.backend.state())
         cosines = self.similarity(self.encode_audio(_one(sound)), prompts)[0].astype(np.float64)
         weights = np.exp(self.logit_scale * (cosines - cosines.max()))
         scores = weights / weights.sum()
@@ -308,47 +345,40 @@ class CLAP:
             raise UsageError(f"{self.name} was trained without fusion; choose long='windows' or 'head'")
         return long
 
-    def _clips(self, sounds: Sequence[Sound], how: str) -> Iterator[tuple[int, Clip]]:
-        """The clips of every sound with the sound's index: one each, or one a window."""
+    def _clips_of(self, sound: Sound, how: str) -> Iterator[Clip | WindowClip]:
+        """What the model takes for one sound: a clip, or one a window."""
         if how == "windows":
-            for index, sound in enumerate(sounds):
-                seconds = self.front_end.clip_seconds
-                for span in windows_of(sound, self.front_end, window=seconds, hop=seconds / 2):
-                    yield index, Clip(span.mel, longer=False)
-            return
-        if len(sounds) == 1:  # nothing to overlap with: threads would only cost
-            yield 0, clip_of(sounds[0], self.front_end, long="head" if how == "head" else "fusion")
-            return
-        clip = partial(clip_of, front_end=self.front_end, long="head" if how == "head" else "fusion")
-        yield from enumerate(_ahead(clip, sounds))
+            seconds = self.front_end.clip_seconds
+            return windows_of(sound, self.front_end, window=seconds, hop=seconds / 2)
+        return iter([clip_of(sound, self.front_end, long="head" if how == "head" else "fusion")])
 
-    def _embed(
-        self, clips: Iterable[tuple[int, Clip]], batch_size: int
-    ) -> Iterator[tuple[npt.NDArray[np.intp], Vectors]]:
-        """Clips in batches of equal view count V → (index of each row, unit rows (B, E)), in order for equal V."""
-        waiting: dict[int, list[tuple[int, Clip]]] = {}
-        for item in clips:
-            batch = waiting.setdefault(len(item[1].mel), [])
-            batch.append(item)
-            if len(batch) == batch_size:
-                yield self._forward(waiting.pop(len(item[1].mel)))
-        for batch in waiting.values():
-            yield self._forward(batch)
+    def _forward(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> Vectors:
+        """A batch of mels (B, V, T, F) → unit rows (B, E)."""
+        return self._checked(self.backend.encode_audio(mel, longer))
 
-    def _forward(self, batch: list[tuple[int, Clip]]) -> tuple[npt.NDArray[np.intp], Vectors]:
-        mel = np.stack([clip.mel for _, clip in batch])  # (B, V, T, F)
-        longer = np.array([clip.longer for _, clip in batch])
-        return np.array([index for index, _ in batch]), self.backend.encode_audio(mel, longer)
+    def _checked(self, rows: Vectors) -> Vectors:
+        """Refuse what no search must ever hold."""
+        if not np.isfinite(rows).all():
+            raise BadCheckpoint(
+                f"{self.name} from {self.source} gives NaN: its weights are broken; download it again, or see  openclap doctor"
+            )
+        return rows
 
-    def _prompt_vectors(self, prompts: Sequence[str]) -> Vectors:
-        """Vectors of prompts, each embedded once: repeated labels cost nothing."""
-        missing = [text for text in dict.fromkeys(prompts) if text not in self._prompts]
-        known = {text: self._prompts[text] for text in prompts if text in self._prompts}
-        known.update(zip(missing, self.encode_text(missing), strict=True))
-        self._prompts.update(known)
-        while len(self._prompts) > CACHED_TEXTS:
-            self._prompts.popitem(last=False)
-        return np.stack([known[text] for text in prompts])
+    def _weights(self) -> Weights:
+        """Those of the torch module where there is one, which may have been trained, else the checkpoint's."""
+        if self._model is None:
+            return self._checkpoint.weights
+        return Weights(of_arrays(self._model.arrays()))
+
+    def _health(self, *, requested: str = "", fresh: bool = False) -> Health:
+        state = self.backend.state()
+        if self._examined is None or self._examined[0] != state or requested or fresh:
+            checkpoint = self._checkpoint
+            if state != self._loaded:  # trained since: what is remembered of the files does not hold
+                checkpoint = replace(checkpoint, weights=self._weights(), folder=None)
+            encode = None if checkpoint.tokenizer_file is None else self.encode_text
+            self._examined = state, examine(checkpoint, encode, requested=requested, fresh=fresh)
+        return self._examined[1]
 
 
 def _listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:
@@ -363,6 +393,11 @@ def _listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:
         raise UsageError(
             f"{type(sounds).__name__} is not a sound; pass a path, bytes, a binary file, (wave, rate) or a dict"
         ) from None
+
+
+def _check_batch_size(size: int) -> None:
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise UsageError(f"batch_size is {size!r}; it must be a whole number, 1 or more")
 
 
 def _one(sound: Sound) -> Sound:
@@ -386,35 +421,3 @@ def _unit(rows: Vectors) -> Vectors:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Vectors = rows / np.maximum(lengths, np.float32(1e-12))
     return unit
-
-
-def _ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`map` in order with a few items computed ahead in threads, so that decoding overlaps with the model."""
-    with ThreadPoolExecutor(DECODERS, thread_name_prefix="openclap-decode") as pool:
-        pending: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > 2 * DECODERS:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def _bar(items: Iterator[tuple[int, T]], show: bool, total: int) -> Iterator[tuple[int, T]]:
-    """A progress bar on stderr that counts finished sounds."""
-    if not show:
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("embedding", total=total)
-        for index, item in items:
-            bar.update(task, completed=index)
-            yield index, item
-        bar.update(task, completed=total)

@@ -5,8 +5,9 @@ A checkpoint stores this as `config.json`; everything that builds, loads or feed
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeAlias, get_args
+import types
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from openclap.errors import BadCheckpoint, UsageError
 
@@ -21,6 +22,7 @@ __all__ = [
     "PANNConfig",
     "TextConfig",
     "WordsConfig",
+    "typed",
 ]
 
 FORMAT_NAME = "openclap"
@@ -208,9 +210,17 @@ class CLAPConfig:
             raise UsageError(f"'{self.fusion}' is not a fusion; choose one of {', '.join(get_args(Fusion))}, or None")
         if self.fusion is not None and self.audio.kind == "pann" and not self.fusion.endswith("_2d"):
             raise UsageError(f"PANN takes the fusions daf_2d, aff_2d and iaff_2d, not {self.fusion}")
-        if isinstance(self.audio, HTSATConfig) and self.audio.image % self.front_end.mel_bins:
+        _check_front_end(self.front_end)
+        if isinstance(self.audio, HTSATConfig):
+            _check_htsat(self.audio, self.front_end)
+        else:
+            _check_pann(self.audio)
+        _check_positive(
+            "the model", embedding=self.embedding, vocabulary=self.text.vocabulary, text_width=self.text.width
+        )
+        if isinstance(self.text, TextConfig) and self.text.width % self.text.heads:
             raise UsageError(
-                f"HTSAT folds {self.front_end.mel_bins} mel bins into {self.audio.image} pixels: no whole number"
+                f"a text tower of width {self.text.width} cannot have {self.text.heads} heads: no whole number"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -220,9 +230,10 @@ class CLAPConfig:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CLAPConfig:
         """Inverse of `to_dict`; an unknown format, version, kind or field is refused by name."""
-        if data.get("format") != FORMAT_NAME or data.get("format_version") != FORMAT_VERSION:
+        data = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **data}
+        if data["format"] != FORMAT_NAME or data["format_version"] != FORMAT_VERSION:
             raise BadCheckpoint(
-                f"config of format {data.get('format')!r} version {data.get('format_version')!r}; "
+                f"config of format {data['format']!r} version {data['format_version']!r}; "
                 f"this openclap reads {FORMAT_NAME!r} version {FORMAT_VERSION}: update openclap or convert the file"
             )
         rest = {k: v for k, v in data.items() if k not in ("format", "format_version")}
@@ -231,12 +242,12 @@ class CLAPConfig:
             "text": {"roberta": TextConfig, "bert": TextConfig, "clip": TextConfig, "words": WordsConfig},
         }
         for part, kinds in parts.items():
-            values = dict(rest.get(part) or {})
+            values = _mapping(rest.get(part), part)
             kind = values.get("kind")
             if kind not in kinds:
                 raise BadCheckpoint(f"{part} tower of kind {kind!r}; this openclap knows {', '.join(kinds)}")
             rest[part] = _build(kinds[kind], values)
-        rest["front_end"] = _build(FrontEnd, dict(rest.get("front_end") or {}))
+        rest["front_end"] = _build(FrontEnd, _mapping(rest.get("front_end"), "front_end"))
         config: CLAPConfig = _build(cls, rest)
         return config
 
@@ -248,8 +259,104 @@ def _build(cls: type[Any], values: dict[str, Any]) -> Any:
         raise BadCheckpoint(
             f"{cls.__name__} has no field {', '.join(unknown)}: the checkpoint is newer than this openclap"
         )
-    return cls(**{k: _tuples(v) for k, v in values.items()})
+    try:
+        return cls(**typed(cls, values))
+    except UsageError as error:
+        raise BadCheckpoint(f"a model that cannot be: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise BadCheckpoint(
+            f"{cls.__name__}: {str(error).split('__init__() ')[-1]}; the config.json is damaged"
+        ) from error
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+def _mapping(value: Any, name: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise BadCheckpoint(f"{name} is {value!r} in config.json; names and values are expected")
+    return dict(value or {})
+
+
+def typed(cls: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Values of JSON or YAML as the fields of a dataclass want them: lists as tuples, whole numbers as int.
+
+    YAML reads 1e-4 as a string, and one value where several may stand is a tuple of one.
+
+    Raises
+    ------
+    ValueError
+        Names the field, the value and what it must be.
+    """
+    kinds = get_type_hints(cls)
+    return {name: _as(value, kinds[name], name) for name, value in values.items()}
+
+
+def _as(value: Any, kind: Any, name: str) -> Any:
+    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    if (value is None and type(None) in options) or is_dataclass(value):
+        return value
+    wanted = next(option for option in options if option is not type(None))
+    if get_origin(wanted) is Literal:
+        if value not in get_args(wanted):
+            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(str, get_args(wanted)))}")
+        return value
+    if get_origin(wanted) is tuple:
+        many = value if isinstance(value, list | tuple) else [value]
+        return tuple(_as(item, get_args(wanted)[0], name) for item in many)
+    if wanted is Any or is_dataclass(wanted):
+        return value
+    if wanted in (int, float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if number == number and (wanted is float or number == int(number)):  # noqa: PLR0124 -- NaN is the one unlike itself
+            return wanted(number)
+    plain = get_origin(wanted) or wanted
+    if isinstance(value, plain) and plain not in (int, float):
+        return value
+    raise ValueError(f"{name} is {value!r}; it must be a {PLAIN.get(plain, plain.__name__)}")
+
+
+PLAIN = {int: "whole number", float: "number", str: "text", dict: "table of names and values"}
+
+
+def _check_positive(where: str, **numbers: float) -> None:
+    for name, value in numbers.items():
+        if not value > 0:
+            raise UsageError(f"{name} of {where} is {value!r}; it must be above 0")
+
+
+def _check_front_end(front: FrontEnd) -> None:
+    numbers = ("sampling_rate", "clip_seconds", "n_fft", "hop", "mel_bins", "f_max")
+    _check_positive("the front end", **{name: getattr(front, name) for name in numbers})
+    if not 0 <= front.f_min < front.f_max <= front.sampling_rate / 2:
+        raise UsageError(
+            f"the mel bank goes from {front.f_min:g} to {front.f_max:g} Hz at a rate of {front.sampling_rate} Hz; "
+            "0 <= f_min < f_max <= half the rate must hold"
+        )
+
+
+def _check_htsat(audio: HTSATConfig, front: FrontEnd) -> None:
+    _check_positive("HTSAT", width=audio.width, window=audio.window, patch=audio.patch, image=audio.image)
+    if audio.image % front.mel_bins:
+        raise UsageError(f"HTSAT folds {front.mel_bins} mel bins into {audio.image} pixels: no whole number")
+    most = audio.image // front.mel_bins * audio.image
+    if front.clip_frames > most:
+        raise UsageError(f"a clip has {front.clip_frames} frames, the image of HTSAT holds {most}; raise hop or image")
+    if len(audio.heads) != len(audio.depths) or not audio.depths:
+        raise UsageError(
+            f"HTSAT has {len(audio.depths)} stages and {len(audio.heads)} numbers of heads; give one a stage"
+        )
+    for stage, heads in enumerate(audio.heads):
+        width, side = audio.width << stage, (audio.image // audio.patch) >> stage
+        if heads < 1 or width % heads or side < 1 or side % min(audio.window, side):
+            raise UsageError(
+                f"stage {stage + 1} of HTSAT: width {width} by {heads} heads, {side} patches by windows of {audio.window}; both must divide"
+            )
+
+
+def _check_pann(audio: PANNConfig) -> None:
+    _check_positive(
+        "PANN", convs=audio.convs, kernel=audio.kernel, output=audio.output, width=min(audio.widths, default=0)
+    )
+    if len(audio.pools) != len(audio.widths):
+        raise UsageError(f"PANN has {len(audio.widths)} blocks and {len(audio.pools)} poolings; give one a block")

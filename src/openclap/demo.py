@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from openclap.clap import CLAP
+from openclap.errors import UsageError
 from openclap.library import Library
 from openclap.synth import KINDS, make, write_library
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from openclap.synth import SynthFile
 
 __all__ = ["QUERIES", "run"]
+
+MARK = ".openclap-demo"
 
 # in words that are no file names, with the kinds that answer them
 QUERIES = (
@@ -34,8 +36,10 @@ TEXTS = ("waves at the beach", "the ocean", "a crackling fire", "a dog barking")
 
 def run(clap: CLAP, folder: Path, console: Console) -> None:
     """Write sounds to FOLDER/sounds and a library to FOLDER/library, then show what openclap does with them."""
+    _refuse_foreign(folder)
     sounds, place = folder / "sounds", folder / "library"
-    shutil.rmtree(place, ignore_errors=True)
+    for file in (place / "library.npz", place / "lock"):  # of an earlier demo, perhaps by another model
+        file.unlink(missing_ok=True)
     console.print(Panel.fit("[bold]openclap[/bold] finds, names and compares sounds by words"))
     files = _timed(console, f"[bold]1[/bold]  synthesising {len(KINDS)} sounds", lambda: write_library(sounds, seed=7))
     library = Library.open(place, model=clap)
@@ -52,6 +56,18 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
     console.print(
         f"\n[bold]Your own sounds:[/bold]\n  openclap search 'a creaky wooden door' FOLDER\n  openclap moments RECORDING 'a dog barking'\n  openclap classify FILE --labels 'speech, music, rain'\n\nThe sounds are in {sounds}: listen."
     )
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """The demo writes over what it made before, and over nothing else."""
+    mark = folder / MARK
+    if folder.exists() and not mark.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} holds something else; give an empty or a new folder:  openclap demo FOLDER")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text("made by `openclap demo`, which may write over what is beside this file\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written to ({error.strerror}); give another folder") from error
 
 
 def _timed(console: Console, what: str, make_files: object) -> list[SynthFile]:
@@ -76,7 +92,7 @@ def _search(library: Library, query: str, right: set[str], files: list[SynthFile
         padding=(0, 2, 0, 0),
     )
     for rank, hit in enumerate(hits, 1):
-        kind = kinds[str(Path(hit.path).resolve())]
+        kind = kinds.get(str(Path(hit.path).resolve()), "")
         sign = "[green]✓[/green]" if kind in right else " "
         view.add_row(f"  {rank}", _bar(hit.score), f"{hit.score:+.2f}", sign, Path(hit.path).name)
     console.print(view)

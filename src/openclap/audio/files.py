@@ -42,7 +42,7 @@ def opened(sound: Any, name: str) -> Iterator[BinaryIO]:
         if isinstance(sound, (bytes, bytearray, memoryview)):
             yield _begun(io.BytesIO(sound), name)
         elif isinstance(sound, (str, os.PathLike)):
-            with _open_path(os.path.expanduser(os.fsdecode(sound)), name) as file:  # noqa: PTH111 -- "~" of no user stays
+            with _open_path(os.path.expanduser(os.fsdecode(sound)), name) as file:
                 yield _begun(file, name)
         else:
             with _open_file(sound, name) as file:

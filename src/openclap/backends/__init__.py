@@ -1,24 +1,30 @@
 """Where the towers run: log-mels → unit vectors, token ids → unit vectors. Knows nothing of files or text.
 
-A backend is chosen once, in `choose`, which also says why. To add one, write a class with the two calls of
+A backend is chosen once, in `choose`, which also says why. To add one, write a class with the three calls of
 `Backend` and name it there; the same test suite runs over every backend.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+import ctypes
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.errors import UsageError
+from openclap.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from openclap.models.clap import CLAPModel
+    from openclap.checkpoints.load import Checkpoint
+    from openclap.config import CLAPConfig
 
-__all__ = ["Backend", "BackendName", "choose"]
+__all__ = ["Backend", "BackendName", "choose", "need_torch", "why_no_graph"]
 
 BackendName = Literal["auto", "torch", "openvino"]
+MOST_THREADS = 1024
+INSTALL = {"torch": "pip install 'openclap[torch]'", "openvino": "pip install openvino"}
 
 
 class Backend(Protocol):
@@ -34,23 +40,93 @@ class Backend(Protocol):
         """Token ids and their mask (B, L) → (B, E) unit rows."""
         ...
 
+    def state(self) -> object:
+        """Something that stays equal as long as no weight changes."""
+        ...
 
-def choose(model: CLAPModel, *, backend: str = "auto", device: str = "auto", threads: int | None = None) -> Backend:
-    """The backend that runs `model`.
+
+def choose(
+    checkpoint: Checkpoint, *, backend: str = "auto", device: str = "auto", threads: int | None = None
+) -> Backend:
+    """The backend that runs a checkpoint.
 
     Parameters
     ----------
-    backend : "auto" | "torch"
-        "openvino" is reserved for the CPU engine of a later version and refused until then.
+    backend : "auto" | "torch" | "openvino"
+        "auto": torch where CUDA is, else OpenVINO, else (towers that have no graph, or no OpenVINO) torch.
     device : "auto" | "cpu" | "cuda" | "cuda:N"
-        "auto" takes CUDA where it is available.
+        "auto" takes CUDA where it and torch are here.
     threads : int, optional
-        CPU threads of the towers; the process's own choice when omitted.
+        CPU threads of the towers; all cores when omitted.
+
+    Raises
+    ------
+    UsageError
+        A backend or device that does not exist or cannot run this model.
+    MissingExtra
+        What would run it is not installed; the message holds the install line.
     """
-    if backend not in ("auto", "torch"):
-        raise UsageError(f"'{backend}' is not a backend of this version; choose auto or torch")
+    if backend not in get_args(BackendName):
+        raise UsageError(f"'{backend}' is not a backend; choose {', '.join(get_args(BackendName))}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; it must be 1 or more")
+    if threads is not None and threads > MOST_THREADS:
+        raise UsageError(f"threads is {threads}; at most {MOST_THREADS} make sense")
+    why_not = why_no_graph(checkpoint.config)
+    if backend == "openvino":
+        if why_not:
+            raise UsageError(f"openvino cannot run {checkpoint.config.name}: {why_not}; choose backend torch")
+        if device not in ("auto", "cpu"):
+            raise UsageError(f"openvino runs on the CPU, not on {device}; choose backend torch")
+        return _openvino(checkpoint, threads, "openvino on CPU: asked for")
+    on_cpu = device == "cpu" or (device == "auto" and not (_here("torch") and _cuda()))
+    if backend == "auto" and on_cpu and not why_not and _here("openvino"):
+        return _openvino(checkpoint, threads, "openvino on CPU: the fastest here")
+    if why_not or backend == "torch" or not on_cpu:
+        need_torch(f"{checkpoint.config.name}: {why_not or 'what was asked for'}; only torch runs it")
+    need_torch(f"{checkpoint.config.name}: neither openvino nor torch is installed to run it")
     from openclap.backends.torch_backend import TorchBackend
+    from openclap.models.clap import CLAPModel
 
-    return TorchBackend(model, device=device, threads=threads)
+    return TorchBackend(CLAPModel.from_arrays(checkpoint.config, checkpoint.weights), device=device, threads=threads)
+
+
+def need_torch(why: str) -> None:
+    """Raise MissingExtra with `why` and the install line where torch is not installed."""
+    if not _here("torch"):
+        raise MissingExtra(f"{why}; install it with  {INSTALL['torch']}")
+
+
+def why_no_graph(config: CLAPConfig) -> str | None:
+    """Why only torch runs this model; None where OpenVINO does too."""
+    if config.text.kind in ("bert", "clip"):
+        return f"its {config.text.kind} text tower has no graph"
+    if config.fusion is not None and config.fusion.endswith("_1d"):
+        return f"its {config.fusion} fusion has no graph"
+    return None
+
+
+def _openvino(checkpoint: Checkpoint, threads: int | None, reason: str) -> Backend:
+    if not _here("openvino"):
+        raise MissingExtra(f"openvino is not installed:  {INSTALL['openvino']}")
+    from openclap.backends.openvino_backend import OpenVINOBackend
+
+    return OpenVINOBackend(checkpoint.config, checkpoint.weights, threads=threads, reason=reason)
+
+
+def _here(package: str) -> bool:
+    """Whether a package is installed, without importing it."""
+    try:
+        return package in sys.modules or importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+def _cuda() -> bool:
+    """Whether the NVIDIA driver sees a GPU; importing torch to learn it would take seconds."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except OSError:
+        return False

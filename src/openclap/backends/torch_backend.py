@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,26 +16,48 @@ __all__ = ["TorchBackend"]
 
 
 class TorchBackend:
-    """A `CLAPModel` in eval mode, in float32, on one device."""
+    """A `CLAPModel` in eval mode, in float32, on one device.
+
+    What runs is always the model as it is now: weights that were trained or replaced since the last call are noticed.
+    """
 
     def __init__(self, model: CLAPModel, *, device: str = "auto", threads: int | None = None) -> None:
         self.device, self.reason = _pick(device)
-        self.model = model.to(self.device).eval().for_inference()
+        self.model = model.to(self.device).eval()
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # three times as fast for CNNs
-        if threads is not None:
-            torch.set_num_threads(threads)
+        self._threads = threads
+        self._fast: CLAPModel | None = None
+        self._made_from: object = None
 
-    @torch.inference_mode()
+    def state(self) -> object:
+        """Equal as long as no weight has changed."""
+        return tuple((id(t), t._version) for t in (*self.model.parameters(), *self.model.buffers()))
+
     def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
-        rows: torch.Tensor = self.model.encode_audio(self._tensor(mel), self._tensor(longer))
-        return _array(rows)
+        with self._running() as model:
+            return _array(model.encode_audio(self._tensor(mel), self._tensor(longer)))
 
-    @torch.inference_mode()
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Token ids and mask (B, L) → (B, E) unit rows."""
-        rows: torch.Tensor = self.model.encode_text(self._tensor(ids), self._tensor(mask))
-        return _array(rows)
+        with self._running() as model:
+            return _array(model.encode_text(self._tensor(ids), self._tensor(mask)))
+
+    @contextmanager
+    def _running(self) -> Iterator[CLAPModel]:
+        """The model made ready for inference, with this backend's threads and without gradients."""
+        state = self.state()
+        if self._fast is None or state != self._made_from:
+            self._fast, self._made_from = self.model.eval().for_inference(), state
+        before = torch.get_num_threads()
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        try:
+            with torch.inference_mode():
+                yield self._fast
+        finally:
+            if self._threads is not None:
+                torch.set_num_threads(before)
 
     def _tensor(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

@@ -1,19 +1,31 @@
-"""Is this checkpoint sound? What a broken copy shows before anybody searches with it."""
+"""Is this checkpoint sound? What a broken copy shows before anybody searches with it, and what tells two models apart.
+
+Both need every weight read, which takes a second for a large model, so what was found is remembered in the user's
+cache folder for as long as the files stay as they are.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
+from platformdirs import user_cache_path
 
+from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD
-from openclap.models.clap import CLAPModel
+from openclap.config import CLAPConfig, HTSATConfig, WordsConfig
+from openclap.errors import ModelError
 
-__all__ = ["Finding", "examine_model"]
+__all__ = ["Finding", "Health", "examine"]
 
+VERSION = 1  # of what is remembered
 UNRELATED = (
     "a dog barking",
     "heavy rain",
@@ -22,7 +34,21 @@ UNRELATED = (
     "people laughing",
     "glass breaking",
 )
+FRONT_END = (
+    "sampling_rate",
+    "clip_seconds",
+    "n_fft",
+    "hop",
+    "f_min",
+    "f_max",
+    "mel_scale",
+    "mel_norm",
+    "padding",
+    "dynamic_range",
+)
 COLLAPSED = 0.99  # cosine; the broken copy of larger_clap_music has 0.9993 between unrelated texts
+
+Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -37,24 +63,128 @@ class Finding:
         return asdict(self)
 
 
-def examine_model(model: CLAPModel, names: set[str], encode: Callable[[Sequence[str]], Tensor] | None) -> list[Finding]:
-    """All that is wrong, the worst first; nothing for a sound model."""
-    broken = [
-        key
-        for key, value in model.state_dict().items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+@dataclass(frozen=True)
+class Health:
+    """`fingerprint`: 16 hex digits that tell two models apart; `findings`: all that is wrong, the worst first."""
+
+    fingerprint: str
+    findings: tuple[Finding, ...]
+
+
+def examine(checkpoint: Checkpoint, encode: Encode | None, *, requested: str = "", fresh: bool = False) -> Health:
+    """Read every weight, or recall what was found when these files were read before.
+
+    Parameters
+    ----------
+    encode
+        Texts → unit rows; None for a model without a tokenizer.
+    requested
+        The name that the user gave, to compare with copies known to be broken.
+    fresh
+        Look again, whatever is remembered.
+    """
+    place = _place(checkpoint)
+    health = None if fresh else _recall(place)
+    if health is None:
+        fingerprint, broken = _read_all(checkpoint)
+        health = Health(fingerprint, tuple(_weights_or_texts(broken, encode)))
+        _remember(place, health)
+    known = [
+        Finding("this copy is known to be broken", f"use {KNOWN_BAD[name]} instead")
+        for name in sorted({requested, checkpoint.config.name} & set(KNOWN_BAD))
     ]
+    return Health(health.fingerprint, (*known, *health.findings))
+
+
+def _read_all(checkpoint: Checkpoint) -> tuple[str, list[str]]:
+    """The fingerprint, and the weights that hold NaN or infinite values; each is read once."""
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(json.dumps(_facts(checkpoint.config), sort_keys=True).encode())
+    broken = []
+    for name in sorted(checkpoint.weights):
+        array = np.ascontiguousarray(checkpoint.weights[name])
+        digest.update(name.encode())
+        digest.update(array.data)
+        if not np.isfinite(array).all():
+            broken.append(name)
+    return digest.hexdigest(), broken
+
+
+def _facts(config: CLAPConfig) -> dict[str, Any]:
+    """What of a configuration changes an embedding, and does not show in the names and shapes of the weights.
+
+    A new field of the configuration must not change the fingerprint of an old model: add it here only where it
+    differs from its default.
+    """
+    front, audio, text = config.front_end, config.audio, config.text
+    facts: dict[str, Any] = {name: getattr(front, name) for name in FRONT_END}
+    facts |= {"fusion": config.fusion, "audio": audio.kind, "text": text.kind}
+    if isinstance(audio, HTSATConfig):
+        facts |= {"window": audio.window, "heads": audio.heads, "image": audio.image}
+    else:
+        facts["pools"] = audio.pools
+    if not isinstance(text, WordsConfig):
+        facts |= {
+            "text_heads": text.heads,
+            "ids": [text.begin_id, text.end_id, text.pad_id],
+            "eps": text.layer_norm_eps,
+            "activation": text.activation,
+        }
+    return facts
+
+
+def _weights_or_texts(broken: list[str], encode: Encode | None) -> list[Finding]:
     if broken:
         what = f"{len(broken)} weights hold NaN or infinite values ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
         return [Finding(what, "download it again or use another checkpoint")]
-    findings = [
-        Finding("this copy is known to be broken", f"use {KNOWN_BAD[name]} instead")
-        for name in sorted(names & set(KNOWN_BAD))
-    ]
-    if encode is not None and not findings:
+    if encode is None:
+        return []
+    try:
         vectors = encode(UNRELATED)
-        cosines = (vectors @ vectors.T)[~torch.eye(len(UNRELATED), dtype=torch.bool)]
-        if float(cosines.min()) > COLLAPSED:
-            what = f"unrelated texts get nearly the same vector (cosine {float(cosines.min()):.4f})"
-            findings.append(Finding(what, "its text tower is broken or untrained: use another copy of the model"))
-    return findings
+    except ModelError as error:  # sounds alone can still be embedded
+        return [Finding(f"it cannot embed texts: {error}", "sounds can be embedded all the same")]
+    cosines = (vectors @ vectors.T)[~np.eye(len(UNRELATED), dtype=bool)]
+    if float(cosines.min()) <= COLLAPSED:
+        return []
+    what = f"unrelated texts get nearly the same vector (cosine {float(cosines.min()):.4f})"
+    return [Finding(what, "its text tower is broken or untrained: use another copy of the model")]
+
+
+def _place(checkpoint: Checkpoint) -> Path | None:
+    """Where the health of these very files is remembered; None for a model that is not on disk."""
+    if checkpoint.folder is None:
+        return None
+    files = [Path(checkpoint.source)] if Path(checkpoint.source).is_file() else _files(checkpoint.folder)
+    try:
+        facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    except OSError:
+        return None
+    key = hashlib.blake2b(repr((VERSION, str(checkpoint.tokenizer_file), facts)).encode(), digest_size=16).hexdigest()
+    return user_cache_path("openclap") / "health" / f"{key}.json"
+
+
+def _files(folder: Path) -> list[Path]:
+    endings = (".json", ".safetensors", ".bin", ".txt")
+    return sorted(file for file in folder.iterdir() if file.suffix in endings)
+
+
+def _recall(place: Path | None) -> Health | None:
+    if place is None:
+        return None
+    try:
+        data = json.loads(place.read_text(encoding="utf-8"))
+        return Health(str(data["fingerprint"]), tuple(Finding(**finding) for finding in data["findings"]))
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not ours: look again
+        return None
+
+
+def _remember(place: Path | None, health: Health) -> None:
+    if place is None:
+        return
+    aside = place.with_suffix(f".{os.getpid()}.part")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(asdict(health)), encoding="utf-8")
+        os.replace(aside, place)
+    except OSError:
+        pass  # a read-only home: it is read again next time

@@ -11,17 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from openclap.checkpoints.native import load_safetensors, read_json
+from openclap.checkpoints.native import read_json
+from openclap.checkpoints.pickles import import_torch, of_tensors
+from openclap.checkpoints.shapes import COUNTER
+from openclap.checkpoints.tokens import read_fast
+from openclap.checkpoints.weights import Entry, Weights, joined, part, read_safetensors
 from openclap.config import CLAPConfig, FrontEnd, Fusion, HTSATConfig, TextConfig
-from openclap.errors import BadCheckpoint, UnsafeCheckpoint, UsageError
-from openclap.models.clap import CLAPModel
+from openclap.errors import BadCheckpoint, MissingExtra, UnsafeCheckpoint, UsageError
 
 __all__ = ["export_huggingface", "read_huggingface", "to_huggingface"]
-
-Weights = dict[str, Tensor]
 
 # (transformers, openclap): prefixes of names, first match wins. `attention.self.{query,key,value}` are one qkv here.
 NAMES = (
@@ -53,8 +51,10 @@ DEAD = re.compile(r"logit_scale_t$|.*\.relative_position_index$|text_model\.embe
 QKV = ("query", "key", "value")
 
 
-def read_huggingface(folder: Path, config: dict[str, Any]) -> tuple[CLAPConfig, Weights]:
-    """Configuration and weights in openclap's names of a folder that transformers saved.
+def read_huggingface(
+    folder: Path, config: dict[str, Any], file: Path | None = None
+) -> tuple[CLAPConfig, dict[str, Entry]]:
+    """Configuration and weights in openclap's names of a folder that transformers saved; `file` is the one to take of several.
 
     Raises
     ------
@@ -67,47 +67,56 @@ def read_huggingface(folder: Path, config: dict[str, Any]) -> tuple[CLAPConfig, 
         raise BadCheckpoint(
             f"{folder}: a {config.get('model_type', 'nameless')} model, not a CLAP; give a folder with a ClapModel"
         )
-    return _config(folder, config), _rename(_weights(folder))
+    return _config(folder, config), _rename(_weights(folder) if file is None else _one(file))
+
+
+# what transformers' ClapConfig means by what a config.json leaves out (a test compares them)
+AUDIO = {"patch_embeds_hidden_size": 96, "depths": [2, 2, 6, 2], "num_attention_heads": [4, 8, 16, 32], "window_size": 8,
+         "patch_size": 4, "spec_size": 256, "mlp_ratio": 4.0, "drop_path_rate": 0.0, "enable_fusion": False, "fusion_type": None}  # fmt: skip
+TEXT = {"vocab_size": 50_265, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+        "max_position_embeddings": 514, "type_vocab_size": 1, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
+        "layer_norm_eps": 1e-12, "hidden_act": "gelu", "hidden_dropout_prob": 0.1}  # fmt: skip
+WHOLE = {"projection_hidden_act": "relu", "projection_dim": 512}
 
 
 def _config(folder: Path, config: dict[str, Any]) -> CLAPConfig:
-    from transformers import ClapConfig
-
-    full = ClapConfig.from_dict(config)
-    audio, text = full.audio_config, full.text_config
-    if full.projection_hidden_act != "relu":
-        raise BadCheckpoint(f"{folder}: projections with {full.projection_hidden_act}; openclap knows relu")
-    fusion: Fusion | None = (audio.fusion_type or "aff_2d") if audio.enable_fusion else None
-    patch = audio.patch_size if isinstance(audio.patch_size, int) else audio.patch_size[0]
+    audio, text, full = (
+        {**defaults, **{key: value for key, value in (given or {}).items() if key in defaults}}
+        for defaults, given in ((AUDIO, config.get("audio_config")), (TEXT, config.get("text_config")), (WHOLE, config))
+    )
+    if full["projection_hidden_act"] != "relu":
+        raise BadCheckpoint(f"{folder}: projections with {full['projection_hidden_act']}; openclap knows relu")
+    fusion: Fusion | None = (audio["fusion_type"] or "aff_2d") if audio["enable_fusion"] else None
+    patch = audio["patch_size"] if isinstance(audio["patch_size"], int) else audio["patch_size"][0]
     return CLAPConfig(
         audio=HTSATConfig(
-            width=audio.patch_embeds_hidden_size,
-            depths=tuple(audio.depths),
-            heads=tuple(audio.num_attention_heads),
-            window=audio.window_size,
+            width=audio["patch_embeds_hidden_size"],
+            depths=tuple(audio["depths"]),
+            heads=tuple(audio["num_attention_heads"]),
+            window=audio["window_size"],
             patch=patch,
-            image=audio.spec_size,
-            mlp_ratio=audio.mlp_ratio,
-            drop_path=audio.drop_path_rate,
+            image=audio["spec_size"],
+            mlp_ratio=audio["mlp_ratio"],
+            drop_path=audio["drop_path_rate"],
         ),
         text=TextConfig(
-            vocabulary=text.vocab_size,
-            width=text.hidden_size,
-            layers=text.num_hidden_layers,
-            heads=text.num_attention_heads,
-            intermediate=text.intermediate_size,
-            positions=text.max_position_embeddings,
-            token_types=text.type_vocab_size,
-            begin_id=text.bos_token_id,
-            end_id=text.eos_token_id,
-            pad_id=text.pad_token_id,
-            layer_norm_eps=text.layer_norm_eps,
-            activation=text.hidden_act,
-            dropout=text.hidden_dropout_prob,
+            vocabulary=text["vocab_size"],
+            width=text["hidden_size"],
+            layers=text["num_hidden_layers"],
+            heads=text["num_attention_heads"],
+            intermediate=text["intermediate_size"],
+            positions=text["max_position_embeddings"],
+            token_types=text["type_vocab_size"],
+            begin_id=text["bos_token_id"],
+            end_id=text["eos_token_id"],
+            pad_id=text["pad_token_id"],
+            layer_norm_eps=text["layer_norm_eps"],
+            activation=text["hidden_act"],
+            dropout=text["hidden_dropout_prob"],
         ),
         front_end=_front_end(folder, fused=fusion is not None),
         fusion=fusion,
-        embedding=full.projection_dim,
+        embedding=full["projection_dim"],
         name=_name(folder, config),
         licence="Apache-2.0" if "laion" in _name(folder, config) else "unknown",
     )
@@ -144,11 +153,11 @@ def _front_end(folder: Path, *, fused: bool) -> FrontEnd:
     )
 
 
-def _weights(folder: Path) -> Weights:
+def _weights(folder: Path) -> dict[str, Entry]:
     for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
         if (folder / index).is_file():
             parts = sorted(set(read_json(folder / index).get("weight_map", {}).values()))
-            return {k: v for part in parts for k, v in _one(folder / Path(part).name).items()}
+            return {k: v for name in parts for k, v in _one(folder / Path(name).name).items()}
     for file in ("model.safetensors", "pytorch_model.bin"):
         if (folder / file).is_file():
             return _one(folder / file)
@@ -157,49 +166,52 @@ def _weights(folder: Path) -> Weights:
     )
 
 
-def _one(file: Path) -> Weights:
+def _one(file: Path) -> dict[str, Entry]:
     if file.suffix == ".safetensors":
-        return load_safetensors(file)
+        return read_safetensors(file)
     from pickle import UnpicklingError
 
+    torch = import_torch(file)
     try:
-        state: Weights = torch.load(file, map_location="cpu", weights_only=True)
+        state: Mapping[str, object] = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise UnsafeCheckpoint(
             f"{file}: it holds more than tensors, or is cut short, and was not opened; use the safetensors file"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise BadCheckpoint(f"{file}: not a torch file, or cut short; download it again") from error
-    return state
+    if not isinstance(state, Mapping):
+        raise BadCheckpoint(f"{file}: a dictionary of weights is expected, not a {type(state).__name__}")
+    return of_tensors(state)
 
 
-def _rename(weights: Weights) -> Weights:
+def _rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
     """Transformers' names → ours."""
-    ours: Weights = {}
-    for key, value in weights.items():
+    ours: dict[str, Entry] = {}
+    for key, entry in weights.items():
         if DEAD.match(key):
             continue
         new = next((pattern.sub(name, key, count=1) for pattern, name in RULES if pattern.match(key)), key)
-        ours[new] = value
+        ours[new] = entry
     for key in [k for k in ours if ".attention.query." in k and k.startswith("audio.")]:
-        parts = [key.replace(".query.", f".{part}.") for part in QKV]
-        if all(part in ours for part in parts):
-            ours[key.replace(".query.", ".qkv.")] = torch.cat([ours.pop(part) for part in parts])
+        parts = [key.replace(".query.", f".{which}.") for which in QKV]
+        if all(name in ours for name in parts):
+            ours[key.replace(".query.", ".qkv.")] = joined([ours.pop(name) for name in parts])
     return ours
 
 
-def to_huggingface(weights: Mapping[str, Tensor]) -> Weights:
+def to_huggingface(weights: Mapping[str, Entry]) -> dict[str, Entry]:
     """Our names → transformers', without its derived buffers."""
-    theirs: Weights = {}
+    theirs: dict[str, Entry] = {}
     back = [(re.compile("^" + _pattern(ours)), _template(name)) for name, ours in NAMES]
-    for key, value in weights.items():
+    for key, entry in weights.items():
         new = next((pattern.sub(name, key, count=1) for pattern, name in back if pattern.match(key)), key)
         if ".attention.self.qkv." in new:
-            for part, chunk in zip(QKV, value.chunk(3), strict=True):
-                theirs[new.replace(".qkv.", f".{part}.")] = chunk.clone()
+            for index, which in enumerate(QKV):
+                theirs[new.replace(".qkv.", f".{which}.")] = part(entry, index, 3)
         else:
-            theirs[new] = value
-    theirs["logit_scale_t"] = theirs["logit_scale_a"].clone()
+            theirs[new] = entry
+    theirs["logit_scale_t"] = theirs["logit_scale_a"]
     return theirs
 
 
@@ -213,7 +225,7 @@ def _template(theirs: str) -> str:
 
 
 def export_huggingface(
-    config: CLAPConfig, model: CLAPModel, tokenizer: Path | None, folder: str | os.PathLike[str]
+    config: CLAPConfig, weights: Weights, tokenizer: Path | None, folder: str | os.PathLike[str]
 ) -> None:
     """Write a folder for `transformers.ClapModel`, `ClapProcessor` and the zero-shot-audio-classification pipeline.
 
@@ -230,20 +242,27 @@ def export_huggingface(
         and config.fusion in (None, "aff_2d")
     ):
         raise UsageError(f"{config.name} ({audio.kind} + {text.kind}, fusion {config.fusion}) has no class in transformers; HTSAT + RoBERTa, unfused or aff_2d, can be exported")  # fmt: skip
-    if (front.mel_scale == "htk") != (config.fusion is not None) or front.dynamic_range is not None:
+    bank = ("slaney", "slaney") if config.fusion is None else ("htk", None)
+    whole = front.clip_seconds == round(front.clip_seconds)
+    if (front.mel_scale, front.mel_norm) != bank or front.dynamic_range is not None or not whole:
         raise UsageError(
-            f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); this front end cannot be exported"
+            f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); and counts clips in whole seconds; this front end cannot be exported"
         )
     if tokenizer is None:
         raise UsageError(f"{config.name} has no tokenizer.json; transformers needs one")
-    import transformers
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        raise MissingExtra("an export for transformers needs it and torch:  pip install 'openclap[torch]'") from None
 
     fused = config.fusion is not None
     theirs = transformers.ClapModel(_their_config(config, audio, text))
-    missing, unexpected = theirs.load_state_dict(to_huggingface(model.state_dict()), strict=False)
+    state = {key: torch.from_numpy(entry.read().copy()) for key, entry in to_huggingface(weights.entries).items()}
+    missing, unexpected = theirs.load_state_dict(state, strict=False)
     assert not unexpected, unexpected
-    assert all(DEAD.match(key) for key in missing), missing
-    target = Path(folder).expanduser()
+    assert all(DEAD.match(key) or key.endswith(COUNTER) for key in missing), missing
+    target = Path(os.path.expanduser(folder))
     theirs.save_pretrained(target)
     extractor = transformers.ClapFeatureExtractor(
         feature_size=front.mel_bins, sampling_rate=front.sampling_rate, hop_length=front.hop, max_length_s=round(front.clip_seconds),
@@ -278,10 +297,10 @@ def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> A
 
 def _their_tokenizer(file: Path, text: TextConfig) -> Any:
     """The same tokenizer as transformers has it: there the file itself must add the begin and end tokens."""
-    from tokenizers import Tokenizer, processors
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    fast = Tokenizer.from_file(str(file))
+    fast = read_fast(file)
     begin, end, pad = (str(fast.id_to_token(i)) for i in (text.begin_id, text.end_id, text.pad_id))
     if fast.encode("a").ids[0] != text.begin_id:
         pieces = {"special_tokens": [(begin, text.begin_id), (end, text.end_id)]}

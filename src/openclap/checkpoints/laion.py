@@ -13,19 +13,18 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from openclap.checkpoints.pickles import import_torch, of_tensors
+from openclap.checkpoints.presets import find_preset
+from openclap.checkpoints.weights import Entry, part
 from openclap.config import AudioConfig, CLAPConfig, FrontEnd, Fusion, HTSATConfig, PANNConfig, TextConfig
 from openclap.errors import BadCheckpoint, UnsafeCheckpoint, UsageError
-from openclap.models.clap import CLAPModel
 
-__all__ = ["check_fit", "infer_config", "read_laion", "rename"]
+__all__ = ["infer_config", "read_laion", "rename"]
 
-Weights: TypeAlias = dict[str, Tensor]
 Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
 
 DEAD = re.compile(
@@ -39,6 +38,18 @@ DEAD = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+PREFIX = re.compile(r"^((module|_orig_mod)\.)+")  # of DistributedDataParallel and torch.compile
+
+
+class Shaped(Protocol):
+    """Anything with a shape: all that tells the architecture."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its axes."""
+        ...
 
 
 def _conv(match: re.Match[str]) -> str:
@@ -90,31 +101,32 @@ RULES: tuple[Rule, ...] = (
 _COMPILED = [(re.compile(pattern), new) for pattern, new in RULES]
 
 
-def read_laion(path: Path) -> tuple[CLAPConfig, Weights]:
-    """Read a `.pt` file → its configuration and all its weights, in openclap's names.
+def read_laion(path: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
+    """Read a `.pt` file → its configuration and all its weights, in openclap's names. Needs torch.
 
     Raises
     ------
     UnsafeCheckpoint
         The pickle holds more than tensors and plain values; nothing of it was executed.
     BadCheckpoint
-        No torch file, cut short, or not the weights of a CLAP; missing and left-over ones are listed.
+        No torch file, cut short, or not the weights of a CLAP.
+    MissingExtra
+        torch is not installed.
     """
     envelope = _open(path)
     state = envelope.get("state_dict", envelope)
     if not isinstance(state, Mapping):
         raise BadCheckpoint(f"{path}: state_dict is a {type(state).__name__}; a dictionary of weights is expected")
-    weights = {str(key).removeprefix("module."): v for key, v in state.items() if isinstance(v, Tensor)}
+    weights = of_tensors({PREFIX.sub("", str(key)): value for key, value in state.items()})
     if not any(key.startswith("audio_branch.") for key in weights):
         found = ", ".join(list(weights)[:3]) or "none"
         raise BadCheckpoint(f"{path}: no weights of a LAION CLAP in it (found {found}); give a .pt of LAION-AI/CLAP")
     config = replace(infer_config(weights, str(path)), name=path.stem, licence=_licence(path.stem))
-    ours = rename(weights)
-    check_fit(config, ours, str(path))
-    return config, ours
+    return config, rename(weights)
 
 
 def _open(path: Path) -> Mapping[str, object]:
+    torch = import_torch(path)
     scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     allowed = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Float64DType]
     broken = f"{path}: not a torch file, or cut short; download it again"
@@ -144,57 +156,31 @@ def _open(path: Path) -> Mapping[str, object]:
 
 def _licence(stem: str) -> str:
     """Give the licence of the released files (huggingface `lukewys/laion_clap`), which they do not carry."""
-    return "CC0-1.0" if stem.startswith(("630k-", "music_")) else "unknown"
+    preset = find_preset(f"{stem}.pt")
+    return preset.licence if preset is not None else "unknown"
 
 
-def rename(weights: Mapping[str, Tensor]) -> Weights:
+def rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
     """LAION's names (without `module.`) → openclap's; dead weights are left out by name.
 
-    Names that no rule knows stay as they are, so that a check against the model names them. Counters of
-    batches, which inference never reads, start at 0 where a file lacks them.
+    Names that no rule knows stay as they are, so that a check against the model names them.
     """
-    ours: Weights = {}
-    for key, value in weights.items():
+    ours: dict[str, Entry] = {}
+    for key, entry in weights.items():
         if DEAD.match(key):
             continue
         new = key
         for pattern, name in _COMPILED:
             new = pattern.sub(name, new, count=1)
         if ".self_attn.in_proj." in new:
-            for part, chunk in zip("qkv", value.chunk(3), strict=True):
-                ours[new.replace(".in_proj.", f".{part}_proj.")] = chunk
+            for index, which in enumerate("qkv"):
+                ours[new.replace(".in_proj.", f".{which}_proj.")] = part(entry, index, 3)
         else:
-            ours[new] = value
-    for key in [key for key in ours if key.endswith(".running_var")]:
-        ours.setdefault(key.replace(".running_var", ".num_batches_tracked"), torch.tensor(0))
+            ours[new] = entry
     return ours
 
 
-def check_fit(config: CLAPConfig, weights: Mapping[str, Tensor], where: str) -> None:
-    """Compare names and shapes with those of the model, which is built without memory.
-
-    Raises
-    ------
-    BadCheckpoint
-        With the first ten weights that are missing, left over or of another shape, and how many there are.
-    """
-    with torch.device("meta"):
-        own = {key: value.shape for key, value in CLAPModel(config).state_dict().items()}
-    faults = {
-        "missing": [key for key in own if key not in weights],
-        "left over": [key for key in weights if key not in own],
-        "of another shape": [key for key, v in weights.items() if key in own and own[key] != v.shape],
-    }
-    if any(faults.values()):
-        told = "; ".join(
-            f"{len(keys)} {what}: {', '.join(keys[:10])}{', …' * (len(keys) > 10)}"
-            for what, keys in faults.items()
-            if keys
-        )
-        raise BadCheckpoint(f"{where}: not a complete CLAP that openclap knows ({told}); download the file again")
-
-
-def infer_config(weights: Mapping[str, Tensor], where: str = "this state dict") -> CLAPConfig:
+def infer_config(weights: Mapping[str, Shaped], where: str = "this state dict") -> CLAPConfig:
     """Tell what a LAION state dict (without `module.`) is a model of, from names and shapes.
 
     Unfused models were trained on the Slaney mel bank, fused ones on the HTK bank.
@@ -212,7 +198,7 @@ def infer_config(weights: Mapping[str, Tensor], where: str = "this state dict") 
             text=_text(weights),
             front_end=slaney if fusion is None else FrontEnd(mel_scale="htk", mel_norm=None),
             fusion=fusion,
-            embedding=len(weights["audio_projection.2.weight"]),
+            embedding=weights["audio_projection.2.weight"].shape[0],
             name="laion",
         )
     except KeyError as error:
@@ -224,7 +210,7 @@ def infer_config(weights: Mapping[str, Tensor], where: str = "this state dict") 
         raise BadCheckpoint(f"{where}: a model that openclap cannot build: {error}") from error
 
 
-def _fusion(weights: Mapping[str, Tensor]) -> Fusion | None:
+def _fusion(weights: Mapping[str, Shaped]) -> Fusion | None:
     names = " ".join(weights)
     if "mel_conv1d." not in names and "mel_conv2d." not in names:
         first = ("audio_branch.patch_embed.proj.weight", "audio_branch.conv_block1.conv1.weight")
@@ -240,13 +226,13 @@ def _count(names: Iterable[str], pattern: str) -> int:
     return 1 + max((int(m[1]) for m in map(found.match, names) if m), default=-1)
 
 
-def _htsat(weights: Mapping[str, Tensor]) -> AudioConfig:
+def _htsat(weights: Mapping[str, Shaped]) -> AudioConfig:
     stages = _count(weights, r"audio_branch\.layers\.(\d+)\.")
     table = "audio_branch.layers.{}.blocks.0.attn.relative_position_bias_table"
-    positions = len(weights[table.format(0)])  # (2 * window - 1)²
+    positions = weights[table.format(0)].shape[0]  # (2 * window - 1)²
     project = weights["audio_branch.patch_embed.proj.weight"]
     return HTSATConfig(
-        width=len(project),
+        width=project.shape[0],
         depths=tuple(_count(weights, rf"audio_branch\.layers\.{i}\.blocks\.(\d+)\.") for i in range(stages)),
         heads=tuple(weights[table.format(i)].shape[1] for i in range(stages)),
         window=(round(positions**0.5) + 1) // 2,
@@ -254,40 +240,40 @@ def _htsat(weights: Mapping[str, Tensor]) -> AudioConfig:
     )
 
 
-def _pann(weights: Mapping[str, Tensor]) -> AudioConfig:
+def _pann(weights: Mapping[str, Shaped]) -> AudioConfig:
     blocks = _count(weights, r"audio_branch\.conv_block(\d+)\.") - 1
     first = "audio_branch.conv_block{}.conv1.weight"
     return PANNConfig(
-        widths=tuple(len(weights[first.format(i + 1)]) for i in range(blocks)),
+        widths=tuple(weights[first.format(i + 1)].shape[0] for i in range(blocks)),
         convs=_count(weights, r"audio_branch\.conv_block1\.conv(\d+)\.") - 1,
         kernel=weights[first.format(1)].shape[-1],
         pools=tuple((2, 2) if i < 5 else (1, 1) for i in range(blocks)),  # Cnn14's sixth does not pool
-        output=len(weights["audio_branch.fc1.weight"]),
+        output=weights["audio_branch.fc1.weight"].shape[0],
     )
 
 
-def _text(weights: Mapping[str, Tensor]) -> TextConfig:
+def _text(weights: Mapping[str, Shaped]) -> TextConfig:
     if "token_embedding.weight" in weights:
         positions, width = weights["positional_embedding"].shape
         return replace(
             TextConfig.preset("clip"),
-            vocabulary=len(weights["token_embedding.weight"]),
+            vocabulary=weights["token_embedding.weight"].shape[0],
             width=width,
             heads=width // 64,
             layers=_count(weights, r"text_branch\.resblocks\.(\d+)\."),
-            intermediate=len(weights["text_branch.resblocks.0.mlp.c_fc.weight"]),
+            intermediate=weights["text_branch.resblocks.0.mlp.c_fc.weight"].shape[0],
             positions=positions,
             activation="gelu",  # LAION trains it from scratch, with torch's GELU and not OpenAI's quick one
         )
     words = weights["text_branch.embeddings.word_embeddings.weight"]
-    types = len(weights["text_branch.embeddings.token_type_embeddings.weight"])
+    types = weights["text_branch.embeddings.token_type_embeddings.weight"].shape[0]
     return replace(
         TextConfig.preset("roberta" if types == 1 else "bert"),
-        vocabulary=len(words),
+        vocabulary=words.shape[0],
         width=words.shape[1],
         heads=words.shape[1] // 64,
         layers=_count(weights, r"text_branch\.encoder\.layer\.(\d+)\."),
-        intermediate=len(weights["text_branch.encoder.layer.0.intermediate.dense.weight"]),
-        positions=len(weights["text_branch.embeddings.position_embeddings.weight"]),
+        intermediate=weights["text_branch.encoder.layer.0.intermediate.dense.weight"].shape[0],
+        positions=weights["text_branch.embeddings.position_embeddings.weight"].shape[0],
         token_types=types,
     )

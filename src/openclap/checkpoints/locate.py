@@ -11,6 +11,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from openclap.checkpoints.native import read_json
 from openclap.checkpoints.presets import PRESETS, Preset, find_preset
 from openclap.errors import ModelNotHere, UnknownModel
 
@@ -18,6 +19,7 @@ __all__ = ["here", "locate", "packaged", "pull"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SMALL = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")  # fmt: skip
+TOKENIZER_OF_LAION = "laion/clap-htsat-unfused"  # RoBERTa's, as all released files have it
 WEIGHTS = ("model.safetensors", "model*.safetensors*", "pytorch_model*.bin*")
 
 
@@ -32,7 +34,9 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
         A model that is not on this machine and cannot be fetched now (or may not: `fetch=False`).
     """
     name = os.fspath(name_or_path)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
+    if not name:
+        raise UnknownModel("the model's name is empty; give one of  openclap models, a folder or a file")
     preset = find_preset(name)
     if preset is not None and preset.repo is None:
         return packaged(name)
@@ -65,8 +69,15 @@ def here(preset: Preset) -> bool:
 
 
 def pull(name: str) -> Path:
-    """Fetch a model with its progress on stderr; what is here already is not fetched again."""
-    return locate(name)
+    """Fetch a model with its progress on stderr, and for a LAION .pt the tokenizer it carries none of.
+
+    What is here already is not fetched again.
+    """
+    path = locate(name)
+    preset = find_preset(name)
+    if preset is not None and preset.file is not None:
+        _from_hub(TOKENIZER_OF_LAION, "tokenizer.json", name, fetch=True)
+    return path
 
 
 def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
@@ -127,4 +138,8 @@ def _cached(repo: str, file: str | None) -> Path | None:
     if not isinstance(config, str):
         return None
     folder = Path(config).parent
+    indices = [*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")]
+    if indices:  # a download that was stopped between two shards is not here
+        parts = set(read_json(indices[0]).get("weight_map", {}).values())
+        return folder if parts and all((folder / part).is_file() for part in parts) else None
     return folder if any(any(folder.glob(pattern)) for pattern in WEIGHTS) else None

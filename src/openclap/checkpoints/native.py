@@ -13,16 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+import numpy as np
 
+from openclap.checkpoints.tokens import read_fast
+from openclap.checkpoints.weights import Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, UsageError
-from openclap.models.clap import CLAPModel
 
-__all__ = ["is_native", "load_safetensors", "read_json", "read_native", "save_pretrained"]
+__all__ = ["is_native", "read_json", "read_native", "save_pretrained"]
 
 TABLE, SCALE = "text.table.weight", "text.table.scale"
 
@@ -40,54 +38,69 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def load_safetensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name, or BadCheckpoint."""
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BadCheckpoint(
-            f"{path}: no safetensors file, or cut short ({error}); copy or download it again"
-        ) from error
-
-
 def is_native(config: Mapping[str, Any]) -> bool:
     """Whether a config.json is openclap's."""
     return config.get("format") == "openclap"
 
 
-def read_native(config: dict[str, Any], weights: Path) -> tuple[CLAPConfig, dict[str, Tensor]]:
-    """Configuration and float32 weights of a folder in openclap's format."""
-    state = load_safetensors(weights)
-    if SCALE in state:
-        state[TABLE] = state[TABLE].float() * state.pop(SCALE)[:, None]
-    return CLAPConfig.from_dict(config), state
+def read_native(config: dict[str, Any], weights: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
+    """Configuration and weights of a folder in openclap's format."""
+    entries = read_safetensors(weights)
+    if SCALE in entries:
+        entries[TABLE] = _widened(entries[TABLE], entries.pop(SCALE).read())
+    return CLAPConfig.from_dict(config), entries
+
+
+def _widened(table: Entry, scale: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Entry:
+    """Rows of int8 with a scale each, as float32."""
+    assert table.rows is not None
+    whole, some = table.read, table.rows
+    return Entry(
+        table.shape,
+        lambda: whole().astype(np.float32) * scale[:, None],
+        lambda index: some(index).astype(np.float32) * scale[index][..., None],
+    )
 
 
 def save_pretrained(
     config: CLAPConfig,
-    model: CLAPModel,
+    weights: Weights,
     tokenizer: Path | None,
     folder: str | os.PathLike[str],
     *,
     compact: bool = False,
 ) -> None:
     """Write a checkpoint that `CLAP.from_pretrained(folder)` reloads bit for bit (but for a compact table)."""
-    target = Path(folder).expanduser()
+    target = Path(os.path.expanduser(folder))
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file; give a folder to save the model in")
-    target.mkdir(parents=True, exist_ok=True)
-    state = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        _write(config, weights, tokenizer, target, compact=compact)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written to ({error.strerror or error}); choose another folder") from error
+
+
+def _write(config: CLAPConfig, weights: Weights, tokenizer: Path | None, target: Path, *, compact: bool) -> None:
+    from safetensors.numpy import save_file
+
+    state = {name: np.asarray(weights[name], order="C") for name in weights}
     if compact:
         if TABLE not in state:
             raise UsageError("compact is for models with a words tower; this one has none")
-        scale = (state[TABLE].abs().amax(1) / 127).clamp(min=1e-12)
-        state[TABLE], state[SCALE] = (state[TABLE] / scale[:, None]).round().to(torch.int8), scale
+        scale = np.maximum(np.abs(state[TABLE]).max(1) / 127, 1e-12).astype(np.float32)
+        state[TABLE], state[SCALE] = (state[TABLE] / scale[:, None]).round().astype(np.int8), scale
     aside = target / "model.safetensors.part"
     save_file(state, aside, metadata={"format": "openclap"})
     aside.chmod(0o644)  # safetensors makes it private; a packaged model must be readable by everyone
     os.replace(aside, target / "model.safetensors")
-    if tokenizer is not None and tokenizer.resolve() != (target / "tokenizer.json").resolve():
-        shutil.copyfile(tokenizer, target / "tokenizer.json.part")
+    if tokenizer is None:
+        (target / "tokenizer.json").unlink(missing_ok=True)  # another model's would give wrong vectors
+    elif tokenizer.resolve() != (target / "tokenizer.json").resolve():
+        if tokenizer.name == "vocab.json":
+            read_fast(tokenizer).save(str(target / "tokenizer.json.part"))
+        else:
+            shutil.copyfile(tokenizer, target / "tokenizer.json.part")
         os.replace(target / "tokenizer.json.part", target / "tokenizer.json")
     aside = target / "config.json.part"
     aside.write_text(json.dumps(config.to_dict(), indent=1) + "\n", encoding="utf-8")

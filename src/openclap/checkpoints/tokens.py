@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,10 @@ import numpy.typing as npt
 from openclap.config import TextConfig, WordsConfig
 from openclap.errors import BadCheckpoint
 
-__all__ = ["Tokenizer"]
+__all__ = ["Tokenizer", "read_fast"]
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as FastTokenizer
 
 Ids = npt.NDArray[np.int64]
 
@@ -23,15 +27,13 @@ class Tokenizer:
     """
 
     def __init__(self, file: Path, config: TextConfig | WordsConfig) -> None:
-        from tokenizers import Tokenizer as FastTokenizer
-
-        try:
-            self._fast = FastTokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
-            raise BadCheckpoint(
-                f"{file}: not a tokenizer.json ({error}); copy it anew from the model's folder"
-            ) from error
+        self._fast = read_fast(file)
         self._config = config
+        size = self._fast.get_vocab_size()
+        if size > config.vocabulary:
+            raise BadCheckpoint(
+                f"{file} has {size} tokens, the model has vectors for {config.vocabulary}: it is another model's; give the one that belongs to it"
+            )
         self._fast.no_padding()
         self._fast.no_truncation()
 
@@ -51,3 +53,16 @@ class Tokenizer:
         if isinstance(config, WordsConfig):
             return ids[: config.max_tokens] or [config.pad_id]
         return [config.begin_id, *ids[: config.max_tokens - 2], config.end_id]
+
+
+def read_fast(file: Path) -> FastTokenizer:
+    """The tokenizer of a tokenizer.json, or of RoBERTa's vocab.json with the merges.txt beside it."""
+    from tokenizers import ByteLevelBPETokenizer
+    from tokenizers import Tokenizer as FastTokenizer
+
+    try:
+        if file.name == "vocab.json":
+            return FastTokenizer.from_str(ByteLevelBPETokenizer(str(file), str(file.with_name("merges.txt"))).to_str())
+        return FastTokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+        raise BadCheckpoint(f"{file}: not a tokenizer.json ({error}); copy it anew from the model's folder") from error

@@ -6,17 +6,19 @@ Exit codes: 0 all well, 1 some input failed, 2 wrong use, 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from openclap.cli import listen, models, search
-from openclap.cli.show import err, warn_in_one_line
+from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
 from openclap.errors import OpenClapError
 
 __all__ = ["app", "main"]
+
+INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
 app = typer.Typer(
     name="openclap",
@@ -49,18 +51,29 @@ def start(
 
 def main() -> None:
     """Entry point of the `openclap` command."""
+    use_any_terminal()
     warn_in_one_line()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # keep what is finished, as for Ctrl-C
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """One verb; its errors as one line and an exit code."""
     try:
         app()
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            err.print("interrupted; what was finished is kept")
+        raise
     except OpenClapError as error:
-        err.print(f"[red]error:[/red] {escape(' '.join(str(error).split()))}")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("interrupted; what was finished is kept")
-        sys.exit(130)
+        tell(error)
+        return error.exit_code
     except BrokenPipeError:  # `openclap … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        tell(f"{error.filename}: {error.strerror}" if error.filename else error)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

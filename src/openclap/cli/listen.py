@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from openclap.cli.options import Device, Json, Model, Threads, load_model
-from openclap.cli.show import bar, emit, err, exit_told, short, table
+from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
 from openclap.errors import SoundError, UsageError
 from openclap.results import Failure
 
@@ -29,12 +28,14 @@ def match(
     threads: Threads = None,
 ) -> None:
     """How well each text fits a sound: cosines from -1 to 1."""
+    if not all(text.strip() for text in texts):
+        raise UsageError("a text is empty; describe a sound in words")
     found = load_model(model, device, threads).match(sound, texts)
     if as_json:
         emit({"sound": sound, **row.to_dict()} for row in found)
         return
-    rows = [(f"{m.score:+.3f}", bar((m.score + 1) / 2), escape(m.text)) for m in sorted(found, key=lambda m: -m.score)]
-    table(short(sound), ("cosine", "-1 … 1", "text"), rows, right=("cosine",))
+    rows = [(f"{m.score:+.3f}", bar((m.score + 1) / 2), plain(m.text)) for m in sorted(found, key=lambda m: -m.score)]
+    table(plain(short(sound)), ("cosine", "-1 … 1", "text"), rows, right=("cosine",))
 
 
 def classify(
@@ -59,7 +60,7 @@ def classify(
             found = clap.classify(sound, names, template=template)[:top]
         except SoundError as error:
             failed += 1
-            err.print(f"[red]error:[/red] {escape(str(error))}")
+            tell(error)
             continue
         _show_labels(sound, found, as_json=as_json)
     if failed:
@@ -70,8 +71,8 @@ def _show_labels(sound: str, found: list[Label], *, as_json: bool) -> None:
     if as_json:
         emit([{"sound": sound, "labels": [label.to_dict() for label in found]}])
         return
-    rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", escape(x.label)) for x in found]
-    table(short(sound), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
+    rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", plain(x.label)) for x in found]
+    table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
 
 
 def _labels(given: str | None, file: Path | None) -> list[str]:
@@ -79,14 +80,16 @@ def _labels(given: str | None, file: Path | None) -> list[str]:
         raise UsageError('give the labels with --labels "dog bark, rain" or with --labels-file FILE, one of the two')
     if file is not None:
         try:
-            names = file.read_text(encoding="utf-8").splitlines()
+            names = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
                 f"{file}: cannot be read ({error}); give a UTF-8 text file with one label a line"
             ) from error
     else:
         names = re.split("[,，、\n]", given or "")
-    names = [name.strip() for name in names if name.strip()]
+    names = list(
+        dict.fromkeys(name.strip() for name in names if name.strip())
+    )  # a label given twice would halve its score
     if not names:
         raise UsageError('no label given; for example  --labels "dog bark, rain"')
     return names

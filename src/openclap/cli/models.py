@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from openclap.cli.options import Device, Json, Model, Threads, load_model
-from openclap.cli.show import emit, err, out, table
+from openclap.cli.show import emit, err, out, plain, table
 
 __all__ = ["VERBS"]
 
@@ -24,8 +23,8 @@ def models(as_json: Json = False) -> None:
         emit(rows)
         return
     cells = [
-        (escape(r["name"]), "✓" if r["here"] else "", f"{r['megabytes']} MB" if r["megabytes"] else "packaged",
-         r["licence"], f"{r['esc50']:.1f} %" if r["esc50"] else "", escape(r["note"] or r["what"]))
+        (plain(r["name"]), "✓" if r["here"] else "", f"{r['megabytes']} MB" if r["megabytes"] else "packaged",
+         r["licence"], f"{r['esc50']:.1f} %" if r["esc50"] else "", plain(r["note"] or r["what"]))
         for r in rows
     ]  # fmt: skip
     table(
@@ -41,20 +40,20 @@ def pull(
     as_json: Json = False,
 ) -> None:
     """Download a model, check it, keep it for use without a network."""
-    from openclap.checkpoints.load import load_checkpoint
     from openclap.checkpoints.locate import pull as fetch
+    from openclap.clap import CLAP
 
     path = fetch(model)
-    checkpoint = load_checkpoint(model)
+    clap = CLAP.from_pretrained(model, strict=True)
     if as_json:
-        emit([{"name": model, "path": str(path), "embedding": checkpoint.config.embedding}])
+        emit([{"name": model, "path": str(path), "embedding": clap.config.embedding}])
     else:
-        out.print(f"{escape(model)} is here and sound: {escape(str(path))}")
+        out.print(plain(f"{model} is here and sound: {path}"))
 
 
 def doctor(model: Model = "mini", as_json: Json = False) -> None:
     """Is this model and this installation sound."""
-    from openclap.checkpoints.doctor import examine_installation
+    from openclap.doctor import examine_installation
 
     report = examine_installation(model)
     if as_json:
@@ -63,10 +62,10 @@ def doctor(model: Model = "mini", as_json: Json = False) -> None:
         table(
             "openclap doctor",
             ("", "value"),
-            [(name, escape(str(value))) for name, value in report["installation"].items()],
+            [(name, plain(value)) for name, value in report["installation"].items()],
         )
         for finding in report["findings"]:
-            err.print(f"[yellow]warning:[/yellow] {escape(finding['what'])}; {escape(finding['advice'])}")
+            err.print("[yellow]warning:[/yellow]", plain(f"{finding['what']}; {finding['advice']}"))
         out.print("all is well" if not report["findings"] else f"{len(report['findings'])} findings")
     if report["findings"]:
         raise typer.Exit(1)
@@ -84,7 +83,7 @@ def train(
     if as_json:
         emit([report.to_dict()])
     else:
-        out.print(f"{report.steps} steps in {report.seconds:.0f} s, loss {report.loss:.3f}: {escape(report.out)}")
+        out.print(plain(f"{report.steps} steps in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}"))
 
 
 def demo(

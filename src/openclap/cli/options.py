@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on st
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the model")]
 LibraryPath = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--library", envvar="OPENCLAP_LIBRARY", help="Folder of the library [default: in your data folder]"),
 ]
 

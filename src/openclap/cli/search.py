@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, default_library, load_model
-from openclap.cli.show import bar, emit, err, exit_told, short, span, table
+from openclap.cli.show import bar, emit, err, exit_told, plain, short, span, table, tell_failed
 from openclap.errors import UsageError
 
 __all__ = ["VERBS"]
@@ -62,16 +61,18 @@ def search(
     clap = load_model(model, device, threads)
     collection = Library.open(library or default_library(), model=clap)
     failed = collection.add(paths, progress=err.is_terminal).failed if paths else []
+    tell_failed(failed)
     hits = collection.search(sound if sound is not None else str(query), k, within=paths or None)
     if as_json:
         emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
     else:
         rows = [
-            (str(rank), f"{h.score:+.3f}", bar(h.score), short(h.path), span(h.start, h.end))
+            (str(rank), f"{h.score:+.3f}", bar(h.score), plain(short(h.path)), span(h.start, h.end))
             for rank, h in enumerate(hits, 1)
         ]
-        table(escape(str(query or sound)), ("", "cosine", "", "sound", "where"), rows, right=("", "cosine"))
-    exit_told(failed)
+        table(plain(query or sound), ("", "cosine", "", "sound", "where"), rows, right=("", "cosine"))
+    if failed:
+        raise typer.Exit(1)
 
 
 def moments(
@@ -93,7 +94,7 @@ def moments(
         emit(moment.to_dict() for moment in found)
     else:
         rows = [(span(m.start, m.end), f"{m.score:+.3f}", bar(m.score)) for m in found]
-        table(f"{escape(query)} in {short(sound)}", ("when", "cosine", ""), rows, right=("cosine",))
+        table(plain(f"{query} in {short(sound)}"), ("when", "cosine", ""), rows, right=("cosine",))
 
 
 def library(library: LibraryPath = None, as_json: Json = False) -> None:
@@ -105,7 +106,7 @@ def library(library: LibraryPath = None, as_json: Json = False) -> None:
         emit([stats])
     else:
         names = ("path", "files", "windows", "seconds", "bytes", "model", "fingerprint")
-        table("library", ("", "value"), [(name, escape(str(stats[name]))) for name in names])
+        table("library", ("", "value"), [(name, plain(stats[name])) for name in names])
 
 
 VERBS = (index, search, moments, library)

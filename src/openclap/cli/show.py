@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -12,34 +13,69 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from openclap.results import Failure
 
-__all__ = ["bar", "emit", "err", "exit_told", "out", "short", "span", "table", "warn_in_one_line"]
+__all__ = [
+    "bar",
+    "emit",
+    "err",
+    "exit_told",
+    "out",
+    "plain",
+    "short",
+    "span",
+    "table",
+    "tell",
+    "tell_failed",
+    "use_any_terminal",
+    "warn_in_one_line",
+]
 
-out = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+# a file name is no emoji; what is piped is not folded
+out = Console(
+    soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False, width=None if sys.stdout.isatty() else 10_000
+)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def emit(rows: Iterable[dict[str, Any]]) -> None:
     """One JSON object a line."""
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False), flush=True)
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+        try:
+            line.encode("utf-8")
+        except UnicodeEncodeError:  # a file name that is no UTF-8 is escaped, so that the line stays JSON
+            line = json.dumps(row, allow_nan=False)
+        print(line, flush=True)
+
+
+def tell(message: object) -> None:
+    """An error as one line on stderr, with nothing in it taken for markup."""
+    err.print("[red]error:[/red]", Text(" ".join(str(message).split())))
+
+
+def tell_failed(failed: Sequence[Failure]) -> None:
+    """Name what failed on stderr, a line each."""
+    for failure in failed:
+        tell(f"{failure.path}: {failure.error}")
 
 
 def exit_told(failed: Sequence[Failure]) -> None:
-    """Name what failed on stderr, a line each, and exit 1; nothing where nothing failed."""
-    for failure in failed:
-        err.print(f"[red]error:[/red] {escape(failure.path)}: {escape(failure.error)}")
+    """Name what failed, and exit 1; nothing where nothing failed."""
+    tell_failed(failed)
     if failed:
         raise typer.Exit(1)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table; cells may hold markup, so user text must be escaped (see `short`)."""
+Cell = str | Text
+
+
+def table(title: Cell, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = ()) -> None:
+    """A table; strings may hold markup, so what a user wrote must come as `plain` text."""
     view = Table(
         title=title,
         title_justify="left",
@@ -62,12 +98,16 @@ def bar(value: float, width: int = 16) -> str:
     return f"[green]{'█' * filled}[/green][dim]{'░' * (width - filled)}[/dim]"
 
 
+def plain(text: object) -> Text:
+    """Text that is printed as it is, on one line."""
+    return Text(" ".join(str(text).split()))
+
+
 def short(path: str) -> str:
-    """A path as the user would write it here, safe to print in a table."""
+    """A path as the user would write it here."""
     relative = os.path.relpath(path) if not path.startswith("<") else path
     home = str(Path.home())
-    best = min((relative, path.replace(home, "~", 1) if path.startswith(home + os.sep) else path), key=len)
-    return escape(best)
+    return min((relative, path.replace(home, "~", 1) if path.startswith(home + os.sep) else path), key=len)
 
 
 def span(start: float, end: float) -> str:
@@ -86,7 +126,14 @@ def warn_in_one_line() -> None:
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         if category.__module__.startswith("openclap"):
-            err.print(f"[yellow]warning:[/yellow] {escape(str(message))}")
+            err.print("[yellow]warning:[/yellow]", plain(message))
 
     warnings.showwarning = show
     warnings.simplefilter("default")
+
+
+def use_any_terminal() -> None:
+    """Signs that a terminal or a file name's encoding does not have are escaped, not a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

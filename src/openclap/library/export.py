@@ -33,19 +33,32 @@ def embed_to_file(
     A summary: files, embeddings, size (E), output, model, failed.
     """
     write = _writer(output)
-    files, _ = find_sounds(paths)
-    if not files:
+    if not output.parent.is_dir() or output.is_dir():
+        raise UsageError(
+            f"-o {output}: {'it is a folder' if output.is_dir() else 'its folder does not exist'}; choose another -o"
+        )
+    found = find_sounds(paths)
+    if not found.files:
         raise UsageError("no sound files there; give files, or folders that hold some")
     done: list[tuple[str, Windows]] = []
-    failed: list[Failure] = []
-    for path in track(files, "embedding", console=Console(stderr=True), disable=not progress):
-        try:
-            if windows:
-                done.append((str(path), clap.encode_windows(path)))
+    failed = list(found.closed)
+    stopped = False
+    embedded = clap.encode_each(found.files, window=10.0 if windows else None)
+    try:
+        rows = track(embedded, "embedding", total=len(found.files), console=Console(stderr=True), disable=not progress)
+        for path, result in zip(found.files, rows, strict=True):
+            if isinstance(result, SoundError):
+                failed.append(Failure(str(path), result.cause))
             else:
-                done.append((str(path), Windows(np.zeros(1), np.zeros(1), clap.encode_audio(path))))
-        except SoundError as error:
-            failed.append(Failure(str(path), error.cause))
+                done.append((str(path), result))
+    except KeyboardInterrupt:  # what is finished is written
+        stopped = True
+    if not done:
+        if stopped:
+            raise KeyboardInterrupt
+        raise UsageError(
+            f"none of the {len(found.files)} sounds could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
+        )
     columns: dict[str, Any] = {"path": np.array([path for path, spans in done for _ in range(len(spans))], np.str_)}
     if windows:
         columns["start"] = np.concatenate([spans.start for _, spans in done] or [np.zeros(0)])
@@ -58,7 +71,10 @@ def embed_to_file(
         write(aside, columns)
         os.replace(aside, output)
     except OSError as error:
+        aside.unlink(missing_ok=True)
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another -o") from error
+    if stopped:
+        raise KeyboardInterrupt
     return {
         "output": str(output), "files": len(done), "embeddings": len(columns["path"]), "size": clap.config.embedding,
         "model": clap.name, "failed": [failure.to_dict() for failure in failed],
@@ -66,9 +82,9 @@ def embed_to_file(
 
 
 def _writer(output: Path) -> Any:
-    if output.suffix == ".npz":
+    if output.suffix.lower() == ".npz":
         return _write_npz
-    if output.suffix == ".parquet":
+    if output.suffix.lower() == ".parquet":
         try:
             import pyarrow as _  # noqa: F401
         except ImportError:
@@ -88,5 +104,9 @@ def _write_parquet(path: Path, columns: dict[str, Any]) -> None:
 
     rows: Sequence[Any] = columns["embedding"]
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(rows)), columns["embedding"].shape[1])
-    plain = {name: pa.array(values) for name, values in columns.items() if name != "embedding"}
+    plain = {
+        name: pa.array([str(v).encode("utf-8", "replace").decode() for v in values] if name == "path" else values)
+        for name, values in columns.items()
+        if name != "embedding"
+    }
     pq.write_table(pa.table({**plain, "embedding": vectors}), path)

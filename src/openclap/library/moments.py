@@ -34,8 +34,8 @@ def moments_in(
     hop: float = 2.0,
 ) -> list[Moment]:
     """The moments of one recording that fit a query, best first; windows of 4 s every 2 s unless told otherwise."""
-    if k < 1:
-        raise UsageError(f"k is {k}; it must be 1 or more")
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
     vector = checked_query(clap, query)
     spans = clap.encode_windows(sound, window=window, hop=hop)
     found = merge(os.fspath(sound), spans.start, spans.end, spans.embedding @ vector)
@@ -62,5 +62,8 @@ def checked_query(clap: CLAP, query: str | Sound) -> npt.NDArray[np.float32]:
             raise UsageError("the query is empty; describe a sound in words")
         vector: npt.NDArray[np.float32] = clap.encode_text([query])[0]
     else:
-        vector = clap.encode_audio(query)[0]
+        rows = clap.encode_audio(query, long="windows")  # as the library hears its sounds
+        if len(rows) != 1:
+            raise UsageError(f"the query holds {len(rows)} sounds; give one")
+        vector = rows[0]
     return vector

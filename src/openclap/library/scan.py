@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["EXTENSIONS", "find_sounds"]
+from openclap.errors import UsageError
+from openclap.results import Failure
+
+__all__ = ["EXTENSIONS", "Found", "find_sounds"]
 
 EXTENSIONS = frozenset(
     [
@@ -44,28 +48,49 @@ EXTENSIONS = frozenset(
 )
 
 
-def find_sounds(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Path], list[Path]]:
+@dataclass(frozen=True)
+class Found:
+    """What there is to index: `files`, and what could not be looked into."""
+
+    files: list[Path]
+    folders: list[Path]  # that were looked through
+    closed: list[Failure]  # folders without permission, and the like
+
+
+def find_sounds(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """Files to index, and the folders that were looked through.
 
     Folders are searched recursively for known extensions; hidden files and folders are left out, links are followed
     once. A file that is named itself is always taken, whatever its name. Everything is absolute and sorted.
+
+    Raises
+    ------
+    UsageError
+        An empty path, which would be the current folder.
     """
     files: dict[Path, None] = {}
     folders: list[Path] = []
+    closed: list[Failure] = []
     for given in paths:
-        path = Path(os.path.abspath(Path(given).expanduser()))  # the name the user knows: links are not resolved
+        if not os.fspath(given):
+            raise UsageError("a path is empty; give files or folders ('.' is the current folder)")
+        path = Path(os.path.abspath(Path(os.path.expanduser(given))))  # the name the user knows: links are not resolved
         if path.is_dir():
             folders.append(path)
-            files.update(dict.fromkeys(_below(path)))
+            files.update(dict.fromkeys(_below(path, closed)))
         else:
             files[path] = None
-    return list(files), folders
+    return Found(list(files), folders, closed)
 
 
-def _below(folder: Path) -> list[Path]:
+def _below(folder: Path, closed: list[Failure]) -> list[Path]:
     found: list[Path] = []
     seen: set[str] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+
+    def note(error: OSError) -> None:
+        closed.append(Failure(str(error.filename), f"cannot be looked into ({error.strerror})"))
+
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=note):
         real = os.path.realpath(root)
         if real in seen:  # a link to a folder above itself
             folders.clear()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from openclap.config import CLAPConfig, HTSATConfig
 from openclap.models.htsat import HTSAT, make_htsat
@@ -38,6 +42,23 @@ class CLAPModel(nn.Module):
         self.audio_projection = _projection(config.audio.output, config.embedding)
         self.text_projection = _projection(config.text.output, config.embedding)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
+
+    @classmethod
+    def from_arrays(cls, config: CLAPConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> CLAPModel:
+        """Build the model of all these weights, in eval mode. Arrays that can be written to are shared, not copied."""
+        with _NoInitialisation():
+            model = cls(config)
+        counters = {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}
+        given = {name: _tensor(array) for name, array in arrays.items()}
+        model.load_state_dict({**counters, **given}, assign=True)
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        return model.eval()
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All weights by name, as numpy sees them; counters of batches, which inference never reads, left out."""
+        state = self.state_dict().items()
+        return {k: v.detach().cpu().numpy() for k, v in state if not k.endswith("num_batches_tracked")}
 
     def for_inference(self) -> CLAPModel:
         """Make the same model with a faster audio tower where there is one; all other weights are shared."""
@@ -73,3 +94,18 @@ class CLAPModel(nn.Module):
 def _projection(width: int, embedding: int) -> nn.Sequential:
     """Linear, ReLU, linear."""
     return nn.Sequential(nn.Linear(width, embedding), nn.ReLU(), nn.Linear(embedding, embedding))
+
+
+def _tensor(array: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements=["C", "A", "W"]))
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Leave out random initialisation: the weights are about to be replaced (seconds, for a RoBERTa)."""
+
+    RANDOM = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self.RANDOM:
+            return args[0]
+        return func(*args, **(kwargs or {}))

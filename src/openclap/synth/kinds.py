@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,11 +118,13 @@ def make(
     return wave.astype(np.float32), str(rng.choice(KINDS[kind].captions))
 
 
-def write_library(folder: Path, *, takes: int = 1, seed: int = 0, rate: int = 44_100) -> list[SynthFile]:
-    """Takes of every kind as WAV, FLAC and OGG files with a metadata.csv (file, caption, label) beside them."""
+def write_library(
+    folder: Path, *, takes: int = 1, seed: int = 0, rate: int = 44_100, kinds: Iterable[str] = KINDS
+) -> list[SynthFile]:
+    """Takes of every kind, or of some, as WAV, FLAC and OGG files with a metadata.csv (file, caption, label) beside them."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[SynthFile] = []
-    for number, kind in enumerate(KINDS):
+    for number, kind in ((list(KINDS).index(kind), kind) for kind in kinds):
         for take in range(takes):
             wave, caption = make(kind, np.random.default_rng((seed, number, take)), rate=rate)
             path = folder / f"{kind.replace(' ', '_')}_{take + 1:02d}.{FORMATS[(number + take) % len(FORMATS)]}"

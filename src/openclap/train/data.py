@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -25,13 +26,11 @@ from openclap.train.settings import Settings
 
 __all__ = ["Batch", "Batches", "power_mels"]
 
-LONGER_SHARE = 0.5  # of the long recordings that are shown whole, through the fusion
 SILENCE = -99.9  # dB: nothing above the front end's floor
 TRIES, ENOUGH = (
     6,
     0.4,
 )  # a crop should hold this share of the recording's mean power; so often another is drawn
-LONGER_CROPS = 2.0  # a recording is long from this many crops on
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def power_mels(paths: Sequence[Path], front_end: FrontEnd, *, progress: bool = F
     absolute = replace(front_end, dynamic_range=None)
     mels: dict[Path, Tensor] = {}
     broken: list[str] = []
-    for path in track(sorted(set(paths)), "reading sounds", disable=not progress):
+    for path in track(sorted(set(paths)), "reading sounds", console=Console(stderr=True), disable=not progress):
         try:
             wave = load(path, front_end.sampling_rate)
         except SoundError as error:
@@ -122,14 +121,25 @@ class Batches:
         augment = self.settings.augment
         speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
         shift = float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
-        whole = rng.random() < LONGER_SHARE
+        whole = self.fused and rng.random() < self.settings.longer_share
+        if whole and self.settings.lengthen is not None:
+            power = self._lengthened(power, rng)
         spare = len(power) - self.frames
-        if not (self.fused and whole and len(power) > LONGER_CROPS * self.frames):
+        if not (whole and len(power) > self.settings.longer_from * self.frames):
             return vary.crop(power, self.frames, self._start(power, rng), speed, shift)[None]
         thirds = np.array_split(np.arange(spare + 1), 3)
         starts = [float(rng.choice(third)) if len(third) else 0.0 for third in thirds]
         overall = vary.crop(power, self.frames, 0.0, (len(power) - 1) / max(self.frames - 1, 1), shift)
         return torch.stack([overall, *(vary.crop(power, self.frames, s, 1.0, shift) for s in starts)])
+
+    def _lengthened(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+        """Repeat a recording to a random number of crops, from a random frame on; long ones stay."""
+        settings = self.settings
+        assert settings.lengthen is not None
+        frames = round(float(rng.uniform(settings.longer_from, settings.lengthen)) * self.frames) + 1
+        if len(power) >= frames:
+            return power
+        return vary.tile(power.roll(-int(rng.integers(len(power))), 0), frames)[:frames]
 
     def _start(self, power: Tensor, rng: np.random.Generator) -> float:
         """Where a crop begins: anywhere, but where something is heard.

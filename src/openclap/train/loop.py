@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +22,18 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
 
 from openclap.checkpoints.load import Checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
+from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
 from openclap.errors import TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
 from openclap.train.data import Batch, Batches, power_mels
 from openclap.train.loss import contrastive_loss
-from openclap.train.manifest import read_examples
+from openclap.train.manifest import Example, read_examples
 from openclap.train.settings import Settings, read_settings
 
 __all__ = ["Report", "train"]
@@ -73,7 +75,11 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     settings = read_settings(Path(path), **changes)
     examples = read_examples(settings)
     config = settings.config()
-    run = _Run(settings, config)
+    run = _Run(settings, config, examples)
+    if resume and (run.out / "training.json").exists() and not (run.out / STATE_FILE).exists():
+        raise TrainingError(
+            f"{run.out} holds a finished model; start anew with --restart, or choose another folder with out"
+        )
     console = Console(stderr=True)
     run.resume(wanted=resume, console=console)
     mels = power_mels([e.path for e in examples], config.front_end, progress=progress)
@@ -87,19 +93,22 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
 class _Run:
     """Model, optimiser, average and position of one run."""
 
-    def __init__(self, settings: Settings, config: CLAPConfig) -> None:
+    def __init__(self, settings: Settings, config: CLAPConfig, examples: Sequence[Example]) -> None:
         self.settings = settings
+        self._examples = [(example.path.name, example.captions, example.concept) for example in examples]
         self.out = settings.resolve(settings.out)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.model = CLAPModel(config)
         _initialise(self.model, settings)
         tokenizer = None if settings.tokenizer is None else settings.resolve(settings.tokenizer)
-        self.checkpoint = Checkpoint(config, self.model, tokenizer, str(self.out))
+        self.checkpoint = Checkpoint(config, Weights({}), tokenizer, str(self.out))
         self.tokenizer = tokenizer_of(self.checkpoint)
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on CPU
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(not name.startswith(settings.freeze) if settings.freeze else True)
+            parameter.requires_grad_(
+                not name.startswith(settings.freeze or ("\0",)) and name.startswith(settings.train_only or ("",))
+            )
         self.optimiser = torch.optim.AdamW(
             _groups(self.model, settings), lr=settings.learning_rate, betas=settings.betas
         )
@@ -142,7 +151,7 @@ class _Run:
             group["lr"] = settings.learning_rate * _schedule(self.step, total, settings.warmup_share)
         rng = np.random.default_rng((settings.seed, epoch, self.position + 1, 1))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: the same after a resume
-        self.model.train()
+        _train(self.model)
         ids, mask = self.tokenizer(batch.texts)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
             audio = self.model.encode_audio(batch.mel, batch.longer, augment=spec_augment(settings.augment, rng))
@@ -188,7 +197,8 @@ class _Run:
         if self.average is not None:
             self.model.load_state_dict(self.average)
         self.model.eval()
-        save_pretrained(self.checkpoint.config, self.model, self.checkpoint.tokenizer_file, self.out)
+        weights = Weights(of_arrays(self.model.arrays()))
+        save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
         (self.out / "training.json").write_text(json.dumps(self.settings.to_dict(), indent=1), encoding="utf-8")
         (self.out / STATE_FILE).unlink(missing_ok=True)
 
@@ -213,7 +223,10 @@ class _Run:
         file = self.out / STATE_FILE
         if not wanted or not file.exists():
             return
-        state = torch.load(file, weights_only=True)
+        try:
+            state = torch.load(file, weights_only=True)
+        except Exception as error:  # a cut pickle or zip raises a dozen kinds
+            raise TrainingError(f"{file} is broken ({error}); start anew with --restart") from error
         if state["run"] != self._identity():
             raise TrainingError(
                 f"{file} is the state of another configuration; remove it, or choose another folder with out"
@@ -226,7 +239,8 @@ class _Run:
         console.print(f"going on at epoch {self.epoch + 1}, step {self.step}")
 
     def _identity(self) -> str:
-        return hashlib.sha256(json.dumps(self.settings.to_dict(), sort_keys=True).encode()).hexdigest()
+        facts = [self.settings.to_dict(), self._examples]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _initialise(model: CLAPModel, settings: Settings) -> None:
@@ -246,6 +260,21 @@ def _initialise(model: CLAPModel, settings: Settings) -> None:
             f"init: {path} holds {len(wrong)} weights that do not fit the model, the first is {wrong[0]}"
         )
     model.load_state_dict(weights, strict=False)
+
+
+def _train(module: nn.Module) -> bool:
+    """Training mode for what trains: frozen batch norms keep their statistics, and nothing frozen is dropped out.
+
+    Returns whether all of the module trains; a module without weights, like a dropout, does what the one around it does.
+    """
+    own = [p.requires_grad for p in module.parameters(recurse=False)]
+    parts = [_train(child) for child in module.children() if any(True for _ in child.parameters())]
+    whole = all(own) and all(parts)
+    module.training = any(own) or (whole and bool(parts))
+    for child in module.children():
+        if not any(True for _ in child.parameters()):
+            child.train(whole)
+    return whole
 
 
 def _groups(model: CLAPModel, settings: Settings) -> list[dict[str, Any]]:

@@ -82,14 +82,19 @@ def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
+            columns_found = list(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"{path}: {error}; a CSV with the columns {', '.join(columns)} is expected") from error
-    lacking = [c for c in columns if c not in (reader.fieldnames or ())]
+    lacking = [c for c in columns if c not in columns_found]
     if lacking:
-        raise TrainingError(f"{path}: no column {', '.join(lacking)}; found {', '.join(reader.fieldnames or ())}")
+        raise TrainingError(f"{path}: no column {', '.join(lacking)}; found {', '.join(columns_found) or 'none'}")
+    for number, row in enumerate(rows, 2):
+        empty = [c for c in columns if not (row[c] or "").strip()]
+        if empty:
+            raise TrainingError(f"{path}: line {number} has no {', '.join(empty)}; fill it in, or remove the line")
     return rows
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig
+from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
 
 __all__ = ["Augment", "Settings", "Source", "read_settings"]
@@ -65,6 +65,10 @@ class Settings:
     clip_gradient: float | None = None
     average: float | None = None  # decay of the moving average of the weights that is saved
     freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
+    train_only: tuple[str, ...] = ()  # prefixes of the only parameters that change; all that are not frozen when empty
+    longer_share: float = 0.5  # of the recordings longer than `longer_from` crops: shown whole, through the fusion
+    longer_from: float = 2.0
+    lengthen: float | None = None  # shorter recordings are repeated to up to this many crops, so that they are long too
     precision: Literal["float32", "bfloat16"] = "float32"  # of the towers' arithmetic; weights stay float32
     seed: int = 0
     threads: int | None = None
@@ -76,7 +80,7 @@ class Settings:
         expanded = os.path.expandvars(path)
         if "$" in expanded:
             raise TrainingError(f"{path}: the variable is not set; export it, or write the path")
-        return (self.folder / Path(expanded).expanduser()).resolve()
+        return (self.folder / Path(os.path.expanduser(expanded))).resolve()
 
     def config(self) -> CLAPConfig:
         """The model's configuration, checked."""
@@ -111,7 +115,12 @@ def read_settings(path: Path, **changes: Any) -> Settings:
     if not isinstance(data, dict):
         raise TrainingError(f"{path}: a mapping of names to values is expected, not {type(data).__name__}")
     data.update(changes)
-    data["sources"] = tuple(_build(Source, s, f"{path}: sources") for s in data.get("sources") or ())
+    if not all(isinstance(key, str) for key in data):
+        raise TrainingError(f"{path}: every name must be a word")
+    sources = data.get("sources") or ()
+    if not isinstance(sources, list | tuple):
+        raise TrainingError(f"{path}: sources is {sources!r}; it must be a list of folders")
+    data["sources"] = tuple(_build(Source, s, f"{path}: sources") for s in sources)
     data["augment"] = _build(Augment, data.get("augment") or {}, f"{path}: augment")
     settings: Settings = _build(Settings, {**data, "folder": path.resolve().parent}, str(path))
     _check(settings, path)
@@ -128,7 +137,9 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
             f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'} if cls is Settings else known))}"
         )
     try:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return cls(**typed(cls, values))
+    except ValueError as error:
+        raise TrainingError(f"{where}: {error}") from error
     except TypeError as error:
         raise TrainingError(f"{where}: {str(error).split('__init__() ')[-1]}") from error
 
@@ -145,6 +156,16 @@ def _check(settings: Settings, path: Path) -> None:
         "learning_rate": (settings.learning_rate > 0, "more than 0"),
         "warmup_share": (0 <= settings.warmup_share < 1, "from 0 to below 1"),
         "precision": (settings.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
+        "longer_share": (0 <= settings.longer_share <= 1, "from 0 to 1"),
+        "longer_from": (settings.longer_from >= 1, "1 or more crops"),
+        "lengthen": (
+            settings.lengthen is None or settings.lengthen > settings.longer_from,
+            "more than longer_from, or left out",
+        ),
+        "augment": (
+            all(0 <= getattr(settings.augment, name) <= 1 for name in ("noise_share", "mix_share")),
+            "with shares from 0 to 1",
+        ),
         "average": (settings.average is None or 0 < settings.average < 1, "between 0 and 1, or left out"),
         "templates": (
             all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates),

@@ -9,46 +9,41 @@ import time
 import warnings
 from typing import Any
 
-from openclap.checkpoints.load import examine, load_checkpoint
+from openclap.checkpoints.weights import parameters
+from openclap.clap import CLAP
 from openclap.errors import ModelWarning
 
 __all__ = ["examine_installation"]
 
-PACKAGES = (
-    "openclap",
-    "torch",
-    "transformers",
-    "numpy",
-    "soundfile",
-    "soxr",
-    "av",
-    "tokenizers",
-    "safetensors",
-    "huggingface_hub",
-)
+PACKAGES = ("openclap", "numpy", "openvino", "torch", "transformers", "soundfile", "soxr", "av", "tokenizers", "safetensors", "huggingface_hub")  # fmt: skip
 
 
 def examine_installation(model: str) -> dict[str, Any]:
     """Versions and devices, how long the model takes to load, and what the health check finds."""
-    import torch
-
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModelWarning)  # told below
-        checkpoint = load_checkpoint(model)
+        clap = CLAP.from_pretrained(model)
     seconds = time.perf_counter() - began
-    config = checkpoint.config
+    config = clap.config
     installation = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-        "cuda": f"{torch.cuda.device_count()} devices" if torch.cuda.is_available() else "none",
+        **{name: _version(name) for name in PACKAGES},
         "model": config.name,
-        "from": checkpoint.source,
+        "from": clap.source,
         "towers": f"{config.audio.kind} + {config.text.kind}, fusion {config.fusion}, E = {config.embedding}",
-        "parameters": f"{sum(p.numel() for p in checkpoint.model.parameters()) / 1e6:.1f} M",
-        "tokenizer": str(checkpoint.tokenizer_file or "none: sounds only"),
+        "parameters": f"{parameters(clap.checkpoint.weights) / 1e6:.1f} M",
+        "runs on": clap.backend.reason,
+        "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
         "loaded in": f"{seconds:.2f} s",
     }
-    findings = [finding.to_dict() for finding in examine(checkpoint, requested=model)]
+    findings = [finding.to_dict() for finding in clap.examine(requested=model, fresh=True)]
     return {"installation": installation, "findings": findings}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

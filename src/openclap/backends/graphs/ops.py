@@ -1,0 +1,106 @@
+"""What every graph is made of: products, norms and gathers over the named arrays of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.backends.graphs.engine import opset, ov
+
+__all__ = ["Graph", "Node"]
+
+Node: TypeAlias = Any  # openvino.Node or one of its outputs
+Array: TypeAlias = npt.NDArray[Any]
+
+BATCH_NORM_EPS = 1e-5
+LAYER_NORM_EPS = 1e-5
+
+
+class Graph:
+    """Operators by the names of the weights they use. Large weights are shared with the mapped file, not copied."""
+
+    def __init__(self, weights: Mapping[str, Array]) -> None:
+        self.weights = weights
+
+    # -- constants -----------------------------------------------------------------------------------
+
+    def constant(self, name: str) -> Node:
+        """A weight as it lies in the checkpoint."""
+        return ov.op.Constant(np.require(self.weights[name], np.float32, ["C", "A", "W"]), shared_memory=True)
+
+    @staticmethod
+    def number(value: float | Array) -> Node:
+        """A small float32 constant."""
+        return opset.constant(np.asarray(value, np.float32))
+
+    @staticmethod
+    def index(values: Sequence[int] | Array) -> Node:
+        """An int64 constant: a shape, axes, or indices."""
+        return opset.constant(np.asarray(values, np.int64))
+
+    # -- layers --------------------------------------------------------------------------------------
+
+    def linear(self, x: Node, name: str) -> Node:
+        """(…, D) → (…, D'); without a bias where the checkpoint has none."""
+        product = opset.matmul(x, self.constant(f"{name}.weight"), False, True)
+        return product + self.constant(f"{name}.bias") if f"{name}.bias" in self.weights else product
+
+    def product(self, x: Node, weight: Array, bias: Array) -> Node:
+        """(…, D) @ (D', D).T + (D',) with arrays made while the graph is built."""
+        return opset.matmul(x, self.number(weight), False, True) + self.number(bias)
+
+    def layer_norm(self, x: Node, name: str, eps: float = LAYER_NORM_EPS) -> Node:
+        """Over the last axis."""
+        normal = opset.mvn(x, self.index([-1]), True, eps, "inside_sqrt")
+        return normal * self.constant(f"{name}.weight") + self.constant(f"{name}.bias")
+
+    def batch_norm(self, name: str) -> tuple[Array, Array]:
+        """(scale, shift), each (C,): what a batch norm does to its channels at inference."""
+        w = self.weights
+        scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + np.float32(BATCH_NORM_EPS))
+        return scale, w[f"{name}.bias"] - w[f"{name}.running_mean"] * scale
+
+    def folded(self, conv: str, norm: str) -> tuple[Array, Array]:
+        """Weight (C', …) and bias (C',) of a convolution with its batch norm folded in."""
+        scale, shift = self.batch_norm(norm)
+        weight = self.weights[f"{conv}.weight"]
+        bias = self.weights[f"{conv}.bias"] if f"{conv}.bias" in self.weights else np.float32(0)
+        return weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)), bias * scale + shift
+
+    # -- shapes --------------------------------------------------------------------------------------
+
+    @staticmethod
+    def size(x: Node, axis: int) -> int:
+        """The length of an axis that is known."""
+        length: int = x.output(0).get_partial_shape()[axis].get_length()
+        return length
+
+    def reshape(self, x: Node, *shape: int) -> Node:
+        """-1 is what is left over; 0 keeps an axis."""
+        return opset.reshape(x, self.index(shape), True)
+
+    def transpose(self, x: Node, *axes: int) -> Node:
+        """Axes in a new order."""
+        return opset.transpose(x, self.index(axes))
+
+    def take(self, x: Node, index: Array) -> Node:
+        """Places of axis 1 in a new order."""
+        return opset.gather(x, opset.constant(index.astype(np.int32)), opset.constant(np.int64(1)))
+
+    def part(self, x: Node, begin: int, end: int, axis: int = 1) -> Node:
+        """A slice of one axis."""
+        return opset.slice(x, self.index([begin]), self.index([end]), self.index([1]), self.index([axis]))
+
+    def mean(self, x: Node, *axes: int, keep: bool = False) -> Node:
+        """Over some axes."""
+        return opset.reduce_mean(x, self.index(axes), keep)
+
+    # -- ends ----------------------------------------------------------------------------------------
+
+    def projected(self, x: Node, name: str) -> Node:
+        """(B, D) → (B, E) unit rows: linear, ReLU, linear, length 1."""
+        y = self.linear(opset.relu(self.linear(x, f"{name}.0")), f"{name}.2")
+        return opset.normalize_l2(y, self.index([-1]), 1e-24, "max")

@@ -1,0 +1,43 @@
+"""RoBERTa as a graph over embedded tokens: see `transformers.RobertaModel`. The word table stays outside, mapped."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openclap.backends.graphs.engine import opset, ov
+from openclap.backends.graphs.ops import Graph, Node
+from openclap.config import CLAPConfig, TextConfig
+
+__all__ = ["roberta"]
+
+
+def roberta(g: Graph, config: CLAPConfig) -> object:
+    """Sums of word, position and type vectors (B, L, D), mask (B, L) float 0 or 1 → (B, E)."""
+    text = config.text
+    assert isinstance(text, TextConfig)
+    eps = text.layer_norm_eps
+    vectors = opset.parameter([-1, -1, text.width], np.float32, "vectors")
+    mask = opset.parameter([-1, -1], np.float32, "mask")
+    bias = opset.unsqueeze((mask - g.number(1)) * g.number(1e9), g.index([1, 2]))
+    x = g.layer_norm(vectors, "text.tower.embeddings.LayerNorm", eps)
+    for layer in range(text.layers):
+        name = f"text.tower.encoder.layer.{layer}"
+        attended = g.linear(_attention(g, x, f"{name}.attention.self", text, bias), f"{name}.attention.output.dense")
+        x = g.layer_norm(x + attended, f"{name}.attention.output.LayerNorm", eps)
+        hidden = opset.gelu(g.linear(x, f"{name}.intermediate.dense"), "erf")
+        x = g.layer_norm(x + g.linear(hidden, f"{name}.output.dense"), f"{name}.output.LayerNorm", eps)
+    first = opset.gather(x, opset.constant(np.int64(0)), opset.constant(np.int64(1)))
+    pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense"))
+    return ov.Model([g.projected(pooled, "text_projection")], [vectors, mask], "text")
+
+
+def _attention(g: Graph, x: Node, name: str, text: TextConfig, bias: Node) -> Node:
+    size = text.width // text.heads
+
+    def heads(which: str) -> Node:
+        y = g.reshape(g.linear(x, f"{name}.{which}"), 0, 0, text.heads, size)
+        return g.transpose(y, 0, 2, 1, 3)  # (B, H, L, D / H)
+
+    scores = opset.matmul(heads("query") * g.number(size**-0.5), heads("key"), False, True) + bias
+    mixed = opset.matmul(opset.softmax(scores, -1), heads("value"), False, False)
+    return g.reshape(g.transpose(mixed, 0, 2, 1, 3), 0, 0, text.width)

@@ -1,0 +1,110 @@
+"""The text towers in numpy, straight from the mapped checkpoint: nothing to import, nothing to compile.
+
+For one query this is faster than any engine that must first be loaded: a RoBERTa answers in about 0.12 s on one core,
+most of which is reading its weights. `openclap.models.text` is the same in torch; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.checkpoints.weights import Weights
+from openclap.config import CLAPConfig, TextConfig, WordsConfig
+
+__all__ = ["encode", "vectors_of"]
+
+Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+TOP = "text.tower."
+ALIGNED = 8  # rows: matrix products of other heights are slower
+NEVER = np.float32(-1e9)
+
+
+def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    """Token ids and mask (B, L) → (B, E) unit rows."""
+    text = config.text
+    x = _words(weights, ids, mask) if isinstance(text, WordsConfig) else _roberta(text, weights, ids, mask)
+    x = _linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2")
+    unit: Vectors = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.float32(1e-12))
+    return unit
+
+
+def vectors_of(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
+    """Sums of word, position and type vectors (B, L, D): what a RoBERTa sees of its tokens."""
+    known = ids != text.pad_id
+    position = np.cumsum(known, 1) * known + text.pad_id  # padding has the position of the pad token
+    table = f"{TOP}embeddings."
+    kind = weights.rows(f"{table}token_type_embeddings.weight", np.zeros(1, np.int64))
+    words = weights.rows(f"{table}word_embeddings.weight", ids)
+    return words + kind + weights.rows(f"{table}position_embeddings.weight", position)
+
+
+def _words(weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    """The weighted mean of word vectors (B, D)."""
+    gate = weights.rows("text.gate.weight", ids)
+    weight = np.logaddexp(gate, np.float32(0)) * mask[..., None].astype(np.float32)  # softplus
+    total = (weights.rows("text.table.weight", ids) * weight).sum(1)
+    mean: Vectors = total / np.maximum(weight.sum(1), np.float32(1e-6))
+    return mean
+
+
+def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    """The pooler's output (B, D)."""
+    eps = text.layer_norm_eps
+    bias = np.where(mask > 0, np.float32(0), NEVER)[:, None, None]
+    x = _layer_norm(weights, vectors_of(text, weights, ids), f"{TOP}embeddings.LayerNorm", eps)
+    for layer in range(text.layers):
+        name = f"{TOP}encoder.layer.{layer}"
+        attended = _attention(text, weights, x, f"{name}.attention.self", bias)
+        attended = _linear(weights, attended, f"{name}.attention.output.dense")
+        x = _layer_norm(weights, x + attended, f"{name}.attention.output.LayerNorm", eps)
+        hidden = _gelu(_linear(weights, x, f"{name}.intermediate.dense"))
+        hidden = _linear(weights, hidden, f"{name}.output.dense")
+        x = _layer_norm(weights, x + hidden, f"{name}.output.LayerNorm", eps)
+    pooled: Vectors = np.tanh(_linear(weights, x[:, 0], f"{TOP}pooler.dense"))
+    return pooled
+
+
+def _attention(text: TextConfig, weights: Weights, x: Vectors, name: str, bias: npt.NDArray[Any]) -> Vectors:
+    batch, length, width = x.shape
+
+    def heads(which: str) -> Vectors:
+        y = _linear(weights, x, f"{name}.{which}").reshape(batch, length, text.heads, -1)
+        return y.transpose(0, 2, 1, 3)  # (B, H, L, D / H)
+
+    scores = heads("query") @ heads("key").swapaxes(-1, -2) * np.float32((width // text.heads) ** -0.5) + bias
+    scores = np.exp(scores - scores.max(-1, keepdims=True))
+    scores /= scores.sum(-1, keepdims=True)
+    mixed: Vectors = (scores @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, width)
+    return mixed
+
+
+def _linear(weights: Weights, x: Vectors, name: str) -> Vectors:
+    """(…, D) → (…, D'). The weight, which is read once, is the left factor, and rows are padded to a multiple of 8."""
+    rows = x.reshape(-1, x.shape[-1])
+    padded = np.pad(rows, ((0, -len(rows) % ALIGNED), (0, 0)))
+    product = (weights[f"{name}.weight"] @ padded.T).T[: len(rows)] + weights[f"{name}.bias"]
+    shaped: Vectors = product.reshape(*x.shape[:-1], -1)
+    return shaped
+
+
+def _layer_norm(weights: Weights, x: Vectors, name: str, eps: float) -> Vectors:
+    x = x - x.mean(-1, keepdims=True)
+    x = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(eps))
+    normal: Vectors = x * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    return normal
+
+
+def _gelu(x: Vectors) -> Vectors:
+    return x * (1 + _erf(x * np.float32(0.5**0.5))) * np.float32(0.5)
+
+
+def _erf(x: Vectors) -> Vectors:
+    """Abramowitz and Stegun 7.1.26: off by 1.5e-7 at most."""
+    t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
+    series = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
+    signed: Vectors = np.copysign(1 - series * np.exp(-x * x), x).astype(np.float32)
+    return signed

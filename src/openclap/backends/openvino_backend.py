@@ -1,0 +1,97 @@
+"""The towers in OpenVINO on the CPU, without torch: the default, and the fastest exact one.
+
+Each tower is built when it is first needed. A few texts go through numpy, which needs no engine at all; where many
+come, the text graph is built and pays for itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.backends import numpy_text
+from openclap.checkpoints.weights import Array, Weights, of_arrays
+from openclap.config import CLAPConfig, HTSATConfig, TextConfig, WordsConfig
+
+__all__ = ["OpenVINOBackend"]
+
+Vectors = npt.NDArray[np.float32]
+FEW_TEXTS = 12  # up to here numpy answers before the graph would be compiled (measured)
+
+
+class OpenVINOBackend:
+    """Graphs over the mapped weights of a checkpoint, in float32."""
+
+    def __init__(
+        self, config: CLAPConfig, weights: Weights | Mapping[str, Array], *, threads: int | None, reason: str
+    ) -> None:
+        self.reason = reason
+        self._config = config
+        self.weights = weights if isinstance(weights, Weights) else Weights(of_arrays(weights))
+        self._threads = threads
+        self._audio: Any = None
+        self._text: Any = None
+        self._texts = 0  # embedded so far
+        self._lock = threading.Lock()
+
+    def state(self) -> object:
+        """A mapped checkpoint does not change."""
+        return None
+
+    def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> Vectors:
+        """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
+        inputs = [mel[:, :1]] if self._config.fusion is None else [_four(mel), longer]
+        with self._lock:
+            if self._audio is None:
+                self._audio = self._compile(self._audio_graph())
+            return self._run(self._audio, [np.ascontiguousarray(x) for x in inputs])
+
+    def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
+        """Token ids and mask (B, L) → (B, E) unit rows."""
+        text = self._config.text
+        if isinstance(text, WordsConfig):
+            return numpy_text.encode(self._config, self.weights, ids, mask)
+        with self._lock:
+            self._texts += len(ids)
+            if self._text is None and self._texts <= FEW_TEXTS:
+                return numpy_text.encode(self._config, self.weights, ids, mask)
+            if self._text is None:
+                self._text = self._compile(self._text_graph())
+            return self._run(self._text, [numpy_text.vectors_of(text, self.weights, ids), mask.astype(np.float32)])
+
+    def _audio_graph(self) -> Any:
+        from openclap.backends.graphs.htsat import htsat
+        from openclap.backends.graphs.ops import Graph
+        from openclap.backends.graphs.pann import pann
+
+        build = htsat if isinstance(self._config.audio, HTSATConfig) else pann
+        return build(Graph(self.weights), self._config)
+
+    def _text_graph(self) -> Any:
+        from openclap.backends.graphs.ops import Graph
+        from openclap.backends.graphs.roberta import roberta
+
+        assert isinstance(self._config.text, TextConfig)
+        return roberta(Graph(self.weights), self._config)
+
+    def _compile(self, model: Any) -> Any:
+        from openclap.backends.graphs.engine import ov
+
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
+        if self._threads is not None:
+            options["INFERENCE_NUM_THREADS"] = str(self._threads)
+        return ov.Core().compile_model(model, "CPU", options).create_infer_request()
+
+    @staticmethod
+    def _run(request: Any, inputs: list[npt.NDArray[Any]]) -> Vectors:
+        rows: Vectors = np.array(request.infer(inputs)[0], np.float32)
+        return rows
+
+
+def _four(mel: Vectors) -> Vectors:
+    """A single view stands for all four, of which a short clip's fusion uses the first alone."""
+    return np.broadcast_to(mel, (len(mel), 4, *mel.shape[2:])) if mel.shape[1] == 1 else mel

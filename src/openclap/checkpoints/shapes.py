@@ -1,0 +1,176 @@
+"""Which weights a model has: the names and shapes that a configuration asks for, and what of a file does not fit.
+
+The same names as the torch modules' state dicts (a test holds the two equal for every combination of towers), told
+without torch: a broken file is named before anything is built. Counters of batches are left out: inference never
+reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from openclap.config import CLAPConfig, Fusion, HTSATConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.errors import BadCheckpoint
+
+__all__ = ["COUNTER", "check_fit", "shapes_of"]
+
+Shapes = dict[str, tuple[int, ...]]
+
+COUNTER = ".num_batches_tracked"
+REDUCTION = 4  # of the channels, in the attention of the fusions
+VIEWS, LOCAL = 4, 3
+
+
+def shapes_of(config: CLAPConfig) -> Shapes:
+    """Every weight of a model → its shape."""
+    audio, text, size = config.audio, config.text, config.embedding
+    bins = config.front_end.mel_bins
+    return {
+        "logit_scale": (),
+        **_batch_norm("audio.batch_norm", bins),
+        **(_htsat(audio, config.fusion, bins) if isinstance(audio, HTSATConfig) else _pann(audio, config.fusion)),
+        **(_words(text) if isinstance(text, WordsConfig) else _clip(text) if text.kind == "clip" else _bert(text)),
+        **_linear("audio_projection.0", audio.output, size),
+        **_linear("audio_projection.2", size, size),
+        **_linear("text_projection.0", text.output, size),
+        **_linear("text_projection.2", size, size),
+    }
+
+
+def check_fit(config: CLAPConfig, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Compare what a file holds with what the configuration asks for.
+
+    Raises
+    ------
+    BadCheckpoint
+        With the first ten weights that are missing, left over or of another shape, and how many there are.
+    """
+    wanted = shapes_of(config)
+    given = {name: tuple(shape) for name, shape in shapes.items() if not name.endswith(COUNTER)}
+    faults = {
+        "missing": sorted(set(wanted) - set(given)),
+        "left over": sorted(set(given) - set(wanted)),
+        "of another shape": sorted(name for name in set(wanted) & set(given) if wanted[name] != given[name]),
+    }
+    if any(faults.values()):
+        told = "; ".join(
+            f"{len(names)} {what}: {', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
+            for what, names in faults.items()
+            if names
+        )
+        raise BadCheckpoint(
+            f"{where}: the weights do not fit the architecture ({told}); the file is incomplete or of another model: download it again"
+        )
+
+
+def _linear(name: str, width: int, out: int) -> Shapes:
+    return {f"{name}.weight": (out, width), f"{name}.bias": (out,)}
+
+
+def _conv(name: str, out: int, *kernel: int) -> Shapes:
+    return {f"{name}.weight": (out, *kernel), f"{name}.bias": (out,)}
+
+
+def _norm(name: str, width: int) -> Shapes:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _batch_norm(name: str, width: int) -> Shapes:
+    return {**_norm(name, width), f"{name}.running_mean": (width,), f"{name}.running_var": (width,)}
+
+
+def _fusion(name: str, fusion: Fusion, channels: int) -> Shapes:
+    """The attentions of an AFF or iAFF; a DAF has no weights."""
+    kind, dimensions = fusion.split("_")
+    ones = (1,) * int(dimensions[0])
+    inner = channels // REDUCTION
+    shapes: Shapes = {}
+    for which in {"daf": (), "aff": ("",), "iaff": ("", "2")}[kind]:
+        for reach, first in (("local", 0), ("global", 1)):  # a global one begins with its pooling
+            at = f"{name}.{reach}_attention{which}."
+            shapes |= _conv(f"{at}{first}", inner, channels, *ones) | _batch_norm(f"{at}{first + 1}", inner)
+            shapes |= _conv(f"{at}{first + 3}", channels, inner, *ones) | _batch_norm(f"{at}{first + 4}", channels)
+    return shapes
+
+
+def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
+    patch, width = config.patch, config.width
+    shapes = _conv("audio.patches.project", width, VIEWS if fusion == "channel_map" else 1, patch, patch)
+    shapes |= _norm("audio.patches.norm", width) | _norm("audio.norm", config.output)
+    if fusion is not None and fusion.endswith("_1d"):
+        shapes |= _conv("audio.local_project.0", bins, bins, 5) | _batch_norm("audio.local_project.1", bins)
+        shapes |= _fusion("audio.fusion", fusion, bins)
+    if fusion is not None and fusion.endswith("_2d"):
+        shapes |= _conv("audio.patches.local_project", width, 1, patch, LOCAL * patch)
+        shapes |= _fusion("audio.patches.fusion", fusion, width)
+    for stage, depth in enumerate(config.depths):
+        size, side = width << stage, (config.image // patch) >> stage
+        for block in range(depth):
+            at = f"audio.stages.{stage}.blocks.{block}."
+            shapes |= _norm(f"{at}norm1", size) | _norm(f"{at}norm2", size)
+            shapes |= _linear(f"{at}attention.qkv", size, 3 * size) | _linear(f"{at}attention.out", size, size)
+            shapes[f"{at}attention.bias_table"] = ((2 * min(config.window, side) - 1) ** 2, config.heads[stage])
+            hidden = int(size * config.mlp_ratio)
+            shapes |= _linear(f"{at}mlp.0", size, hidden) | _linear(f"{at}mlp.2", hidden, size)
+        if stage + 1 < len(config.depths):
+            shapes |= _norm(f"audio.stages.{stage}.merge.norm", 4 * size)
+            shapes[f"audio.stages.{stage}.merge.reduce.weight"] = (2 * size, 4 * size)
+    return shapes
+
+
+def _pann(config: PANNConfig, fusion: Fusion | None) -> Shapes:
+    shapes = _linear("audio.hidden", config.widths[-1], config.output)
+    for i, (inner, width) in enumerate(zip((1, *config.widths[:-1]), config.widths, strict=True)):
+        for j in range(config.convs):
+            shapes[f"audio.blocks.{i}.convs.{j}.0.weight"] = (
+                width,
+                width if j else inner,
+                config.kernel,
+                config.kernel,
+            )
+            shapes |= _batch_norm(f"audio.blocks.{i}.convs.{j}.1", width)
+    if fusion is not None:
+        width = config.widths[0]
+        shapes |= _conv("audio.local_project.0", width, 1, 5, 5) | _batch_norm("audio.local_project.1", width)
+        shapes |= _fusion("audio.fusion", fusion, width)
+    return shapes
+
+
+def _words(config: WordsConfig) -> Shapes:
+    return {"text.table.weight": (config.vocabulary, config.width), "text.gate.weight": (config.vocabulary, 1)}
+
+
+def _bert(config: TextConfig) -> Shapes:
+    """RoBERTa and BERT."""
+    width, top = config.width, "text.tower."
+    shapes: Shapes = {
+        f"{top}embeddings.word_embeddings.weight": (config.vocabulary, width),
+        f"{top}embeddings.position_embeddings.weight": (config.positions, width),
+        f"{top}embeddings.token_type_embeddings.weight": (config.token_types, width),
+    }
+    shapes |= _norm(f"{top}embeddings.LayerNorm", width) | _linear(f"{top}pooler.dense", width, width)
+    for layer in range(config.layers):
+        at = f"{top}encoder.layer.{layer}."
+        for which in ("query", "key", "value"):
+            shapes |= _linear(f"{at}attention.self.{which}", width, width)
+        shapes |= _linear(f"{at}attention.output.dense", width, width) | _norm(f"{at}attention.output.LayerNorm", width)
+        shapes |= _linear(f"{at}intermediate.dense", width, config.intermediate)
+        shapes |= _linear(f"{at}output.dense", config.intermediate, width) | _norm(f"{at}output.LayerNorm", width)
+    return shapes
+
+
+def _clip(config: TextConfig) -> Shapes:
+    width, top = config.width, "text.tower."
+    shapes: Shapes = {
+        f"{top}embeddings.token_embedding.weight": (config.vocabulary, width),
+        f"{top}embeddings.position_embedding.weight": (config.positions, width),
+    }
+    shapes |= _norm(f"{top}final_layer_norm", width)
+    for layer in range(config.layers):
+        at = f"{top}encoder.layers.{layer}."
+        for which in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            shapes |= _linear(f"{at}self_attn.{which}", width, width)
+        shapes |= _norm(f"{at}layer_norm1", width) | _norm(f"{at}layer_norm2", width)
+        shapes |= _linear(f"{at}mlp.fc1", width, config.intermediate)
+        shapes |= _linear(f"{at}mlp.fc2", config.intermediate, width)
+    return shapes

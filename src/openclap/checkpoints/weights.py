@@ -1,0 +1,146 @@
+"""The arrays of a checkpoint by name, read from the mapped file when asked for. Knows nothing of towers or torch.
+
+A 615 MB file costs the memory of what is used of it: a text query never reads the audio tower, and a row of a word
+table is one row read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.errors import BadCheckpoint
+
+__all__ = ["Array", "Entry", "Weights", "as_float32", "joined", "of_arrays", "parameters", "part", "read_safetensors"]
+
+Array: TypeAlias = npt.NDArray[Any]
+Rows: TypeAlias = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.float32]]
+
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One array that is not read yet; `rows` reads some rows of it alone, where that is cheaper."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], Array]
+    rows: Rows | None = None
+
+
+class Weights(Mapping[str, Array]):
+    """Names → arrays; floating ones as float32. Reading one twice reads it twice: nothing is kept."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self.entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.entries[name].read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array, without reading it."""
+        return self.entries[name].shape
+
+    def rows(self, name: str, index: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """Rows of a table (V, D) at `index` (…) → float32 (…, D)."""
+        entry = self.entries[name]
+        if entry.rows is not None:
+            return entry.rows(index)
+        table: npt.NDArray[np.float32] = entry.read()[index]
+        return table
+
+
+def as_float32(array: Array) -> Array:
+    """float16 and float64 as float32; everything else as it is."""
+    return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float32 else array
+
+
+def of_arrays(arrays: Mapping[str, Array]) -> dict[str, Entry]:
+    """Entries of arrays that are in memory."""
+    return {name: _of(array, bfloat16=False) for name, array in arrays.items()}
+
+
+def read_safetensors(path: Path) -> dict[str, Entry]:
+    """Entries of a .safetensors file, which stays mapped as long as one of its arrays lives.
+
+    The map is copy-on-write: what is done to an array never reaches the file. The file must not be overwritten in
+    place meanwhile; replace it by a rename.
+
+    Raises
+    ------
+    BadCheckpoint
+        Not a safetensors file, or cut short.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):  # the library checks every offset and shape of the header
+            pass
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header: dict[str, Any] = json.loads(file.read(length))
+        raw = np.memmap(path, np.uint8, mode="c")
+    except (SafetensorError, OSError, ValueError, struct.error) as error:
+        raise BadCheckpoint(
+            f"{path}: no safetensors file, or cut short ({error}); copy or download it again"
+        ) from error
+    header.pop("__metadata__", None)
+    unknown = sorted({str(facts["dtype"]) for facts in header.values()} - set(DTYPES))
+    if unknown:
+        raise BadCheckpoint(f"{path}: weights of type {', '.join(unknown)}; save them as float32, float16 or bfloat16")
+    entries = {}
+    for name, facts in header.items():
+        begin, end = (8 + length + offset for offset in facts["data_offsets"])
+        array = np.asarray(raw[begin:end]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
+        entries[name] = _of(array, bfloat16=facts["dtype"] == "BF16")
+    return entries
+
+
+def _of(array: Array, *, bfloat16: bool) -> Entry:
+    convert = _from_bfloat16 if bfloat16 else as_float32
+    return Entry(array.shape, lambda: convert(_aligned(array)), lambda index: convert(array[index]))
+
+
+def _from_bfloat16(array: Array) -> Array:
+    """Its bits are the upper half of a float32's."""
+    widened: Array = (array.astype(np.uint32) << 16).view(np.float32)
+    return widened
+
+
+def _aligned(array: Array) -> Array:
+    return array if array.flags.aligned else array.copy()
+
+
+def joined(entries: list[Entry]) -> Entry:
+    """Several arrays as one, along the first axis."""
+    shape = (sum(entry.shape[0] for entry in entries), *entries[0].shape[1:])
+    return Entry(shape, lambda: np.concatenate([entry.read() for entry in entries]))
+
+
+def part(entry: Entry, index: int, parts: int) -> Entry:
+    """One of several equal parts of an array, along the first axis."""
+    size = entry.shape[0] // parts
+    return Entry((size, *entry.shape[1:]), lambda: entry.read()[index * size : (index + 1) * size])
+
+
+def parameters(weights: Weights) -> int:
+    """How many numbers a model has, without counters and running statistics."""
+    running = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(math.prod(weights.shape(name)) for name in weights if not name.endswith(running))

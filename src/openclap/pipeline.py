@@ -1,0 +1,151 @@
+"""Sounds → vectors as a pipeline: the next sounds are decoded in threads while the model computes.
+
+Batches are filled across sounds, and each sound's rows are put together again in the order given.
+
+    sounds ─ ahead (threads: decode, resample, mel) ─ clips ─ batches of equal view count ─ model ─ rows of each sound
+
+Memory is bounded: a worker keeps at most `SPANS` windows of one recording, what comes after is read as the model asks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.clips import Clip, WindowClip
+from openclap.audio.load import Sound
+from openclap.errors import SoundError
+
+__all__ = ["Embedded", "embed_each", "progress_of"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+Vectors = npt.NDArray[np.float32]
+Span = Clip | WindowClip
+Forward = Callable[[npt.NDArray[np.float32], npt.NDArray[np.bool_]], Vectors]
+
+WORKERS = max(1, min(4, os.cpu_count() or 1))  # sounds in work at once
+WAITING = 2  # finished sounds a worker that may wait for the model
+SPANS = 32  # windows of a recording that are made ahead: 8 MB at 1001 frames
+
+
+@dataclass
+class Embedded:
+    """One sound: where its rows lie (seconds, W), its rows (W, E), or why there are none."""
+
+    index: int
+    start: list[float] = field(default_factory=list)
+    end: list[float] = field(default_factory=list)
+    rows: list[Vectors] = field(default_factory=list)
+    error: SoundError | None = None
+    whole: bool = False  # all of it has been read
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is missing any more."""
+        return self.error is not None or (self.whole and len(self.rows) == len(self.start))
+
+
+def embed_each(
+    sounds: Sequence[Sound], clips_of: Callable[[Sound], Iterator[Span]], forward: Forward, batch_size: int
+) -> Iterator[Embedded]:
+    """Every sound with its rows or its error, in the order given."""
+    waiting: dict[int, list[tuple[Embedded, Span]]] = {}  # by view count
+    jobs: deque[Embedded] = deque()
+
+    def run(views: int) -> None:
+        batch = waiting.pop(views)
+        longer = np.array([isinstance(clip, Clip) and clip.longer for _, clip in batch])
+        for (job, _), row in zip(batch, forward(np.stack([clip.mel for _, clip in batch]), longer), strict=True):
+            job.rows.append(row)
+
+    for index, begun in enumerate(_ahead(lambda sound: _begin(clips_of, sound), sounds)):
+        job = Embedded(index)
+        jobs.append(job)
+        try:
+            for clip in begun:
+                job.start.append(clip.start if isinstance(clip, WindowClip) else 0.0)
+                job.end.append(clip.end if isinstance(clip, WindowClip) else 0.0)
+                views = len(clip.mel)
+                waiting.setdefault(views, []).append((job, clip))
+                if len(waiting[views]) == batch_size:
+                    run(views)
+            job.whole = True
+        except SoundError as error:
+            job.error = error
+        while jobs and jobs[0].finished:
+            yield jobs.popleft()
+    for views in list(waiting):
+        run(views)
+    yield from jobs
+
+
+def _begin(clips_of: Callable[[Sound], Iterator[Span]], sound: Sound) -> Iterator[Span]:
+    """The clips of a sound, the first ones made; an error is raised when it is their turn."""
+    clips = clips_of(sound)
+    made: list[Span] = []
+    try:
+        made += itertools.islice(clips, SPANS)
+    except SoundError as error:
+        return _then_raise(made, error)
+    return itertools.chain(made, clips) if len(made) == SPANS else iter(made)
+
+
+def _then_raise(made: list[Span], error: SoundError) -> Iterator[Span]:
+    yield from made
+    raise error
+
+
+def _ahead(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """`map` in order, a few items ahead in threads.
+
+    One item gains nothing from a thread. An open file has one position, which two threads must not share: those are
+    worked on by the caller's thread.
+    """
+    if len(items) == 1:
+        yield function(items[0])
+        return
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="openclap-ahead") as pool:
+        pending: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                pending.append(_done(function, item) if hasattr(item, "read") else pool.submit(function, item))
+                if len(pending) > WAITING * WORKERS:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _done(function: Callable[[T], R], item: T) -> Future[R]:
+    future: Future[R] = Future()
+    try:
+        future.set_result(function(item))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def progress_of(items: Iterable[Embedded], show: bool, total: int) -> Iterator[Embedded]:
+    """A progress bar on stderr that counts finished sounds."""
+    if not show:
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("embedding", total=total)
+        for item in items:
+            bar.update(task, completed=item.index + 1)
+            yield item

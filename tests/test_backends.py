@@ -1,0 +1,178 @@
+"""Every tower gives the same vectors on every backend, from the same checkpoint."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_tokenizer
+from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
+
+from openclap import CLAP, CLAPConfig, backends
+from openclap.backends import numpy_text
+from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
+from openclap.backends.torch_backend import TorchBackend
+from openclap.checkpoints.shapes import COUNTER, shapes_of
+from openclap.config import FrontEnd, HTSATConfig, PANNConfig
+from openclap.errors import MissingExtra, UsageError
+from openclap.models.clap import CLAPModel
+
+FRONT = FrontEnd(sampling_rate=16_000, n_fft=512, hop=320, f_max=7000.0)  # 501 frames: the image stretches them to 1024
+AUDIO: dict[str, HTSATConfig | PANNConfig] = {
+    "htsat": HTSAT_SMALL,
+    "htsat of another size": HTSATConfig(width=12, depths=(2, 2), heads=(2, 3), window=4, image=128, mlp_ratio=2.0),
+    "pann": PANN_SMALL,
+    "pann of two convolutions": replace(PANN_SMALL, convs=2, kernel=5, pools=((2, 2), (3, 2), (1, 1))),
+}
+
+
+def random_model(config: CLAPConfig, seed: int = 0) -> CLAPModel:
+    """A model whose batch norms have statistics, as trained ones do."""
+    torch.manual_seed(seed)
+    model = CLAPModel(config).eval()
+    for name, value in model.named_buffers():
+        if name.endswith("running_mean"):
+            value.uniform_(-30, -20) if name == "audio.batch_norm.running_mean" else value.normal_(0, 0.1)
+        if name.endswith("running_var"):
+            value.uniform_(50, 400) if name == "audio.batch_norm.running_var" else value.uniform_(0.5, 2)
+    return model
+
+
+@pytest.mark.parametrize("fusion", [None, "daf_2d", "aff_2d", "iaff_2d", "channel_map"])
+@pytest.mark.parametrize("audio", AUDIO)
+def test_audio_towers_agree(audio: str, fusion: str | None) -> None:
+    if fusion == "channel_map" and AUDIO[audio].kind == "pann":
+        pytest.skip("PANN has no such fusion")
+    front = replace(FRONT, mel_bins=32) if audio == "htsat of another size" else FRONT
+    config = CLAPConfig(audio=AUDIO[audio], text=WORDS, front_end=front, fusion=fusion, embedding=24)  # type: ignore[arg-type]
+    model = random_model(config)
+    rng = np.random.default_rng(1)
+    mel = rng.normal(-25, 15, (3, 1 if fusion is None else 4, front.clip_frames, front.mel_bins)).astype(np.float32)
+    longer = np.array([False, fusion is not None, False])
+    mel[~longer] = mel[~longer][:, :1]  # what a short clip's other views hold must not matter
+    graph = OpenVINOBackend(config, model.arrays(), threads=1, reason="test")
+    module = TorchBackend(model, threads=1)
+    assert np.abs(graph.encode_audio(mel, longer) - module.encode_audio(mel, longer)).max() < 2e-6
+    alone = np.concatenate([graph.encode_audio(mel[i : i + 1], longer[i : i + 1]) for i in range(3)])
+    assert np.abs(graph.encode_audio(mel, longer) - alone).max() < 2e-6
+    short = mel[:1, :1]
+    assert np.abs(graph.encode_audio(short, longer[:1]) - alone[:1]).max() < 2e-6
+
+
+@pytest.mark.parametrize("kind", ["roberta", "words"])
+def test_text_towers_agree(kind: str) -> None:
+    text = WORDS if kind == "words" else replace(text_config(kind), pad_id=1)
+    config = CLAPConfig(audio=PANN_SMALL, text=text, front_end=FRONT, embedding=24)
+    model = random_model(config)
+    weights = model.arrays()
+    rng = np.random.default_rng(2)
+    ids = rng.integers(3, 60, (5, 9))
+    mask = (np.arange(9) < np.array([[9], [1], [4], [9], [7]])).astype(np.int64)
+    ids = np.where(mask > 0, ids, text.pad_id)
+    expected = TorchBackend(model, threads=1).encode_text(ids, mask)
+    backend = OpenVINOBackend(config, weights, threads=1, reason="test")
+    assert np.abs(numpy_text.encode(config, backend.weights, ids, mask) - expected).max() < 2e-6
+    assert np.abs(backend.encode_text(ids, mask) - expected).max() < 2e-6  # few: numpy
+    many = np.tile(ids, (FEW_TEXTS, 1)), np.tile(mask, (FEW_TEXTS, 1))
+    assert np.abs(backend.encode_text(*many) - np.tile(expected, (FEW_TEXTS, 1))).max() < 2e-6  # many: a graph
+
+
+@pytest.mark.parametrize("text", ["words", "roberta", "bert", "clip"])
+@pytest.mark.parametrize("fusion", [None, "daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"])
+@pytest.mark.parametrize("audio", ["htsat", "pann of two convolutions"])
+def test_weights_are_those_of_the_modules(audio: str, fusion: str | None, text: str) -> None:
+    """The table that checks a file without torch names exactly what the torch modules hold."""
+    if AUDIO[audio].kind == "pann" and fusion is not None and not fusion.endswith("_2d"):
+        pytest.skip("PANN has no such fusion")
+    tower = WORDS if text == "words" else text_config(text)
+    config = CLAPConfig(audio=AUDIO[audio], text=tower, front_end=FRONT, fusion=fusion, embedding=24)  # type: ignore[arg-type]
+    with torch.device("meta"):
+        own = CLAPModel(config).state_dict()
+    assert shapes_of(config) == {k: tuple(v.shape) for k, v in own.items() if not k.endswith(COUNTER)}
+
+
+def test_a_whole_model_agrees_between_backends(tokenizer_file: Path, tmp_path: Path) -> None:
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    a, b = (CLAP.from_pretrained(tmp_path, backend=name) for name in ("openvino", "torch"))
+    assert a.fingerprint == b.fingerprint
+    waves = [(np.random.default_rng(i).standard_normal(16_000 * s).astype(np.float32), 16_000) for i, s in enumerate((2, 10, 31))]  # fmt: skip
+    assert np.abs(a.encode_audio(waves) - b.encode_audio(waves)).max() < 2e-6
+    assert np.abs(a.encode_text(["a dog", "rain"]) - b.encode_text(["a dog", "rain"])).max() < 2e-6
+    assert a.logit_scale == pytest.approx(b.logit_scale)
+
+
+# -- choosing ----------------------------------------------------------------------------------------
+
+
+def checkpoint(tmp_path: Path, tokenizer: Path, **options: object) -> CLAP:
+    small_clap(tokenizer, **options).save_pretrained(tmp_path)
+    return CLAP.from_pretrained(tmp_path)
+
+
+def test_cpu_runs_openvino_and_says_why(tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_cuda", lambda: False)
+    clap = checkpoint(tmp_path, tokenizer_file)
+    assert isinstance(clap.backend, OpenVINOBackend)
+    assert "openvino on CPU" in clap.backend.reason
+
+
+@pytest.mark.parametrize(("missing", "line"), [("openvino", "pip install openvino"), ("torch", r"openclap\[torch\]")])
+def test_what_is_missing_is_named_with_its_install_line(
+    missing: str, line: str, tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    here = backends._here
+    monkeypatch.setattr(backends, "_here", lambda package: package != missing and here(package))
+    with pytest.raises(MissingExtra, match=line):
+        CLAP.from_pretrained(tmp_path, backend=missing)
+    assert CLAP.from_pretrained(tmp_path, device="cpu").encode_text("dog").shape == (1, 24)  # the other one runs it
+
+
+def test_towers_without_a_graph_run_on_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(small_config(audio="htsat"), fusion="aff_1d")
+    CLAP.from_config(config).save_pretrained(tmp_path)
+    assert isinstance(CLAP.from_pretrained(tmp_path).backend, TorchBackend)
+    with pytest.raises(UsageError, match=r"aff_1d fusion has no graph; choose backend torch"):
+        CLAP.from_pretrained(tmp_path, backend="openvino")
+    monkeypatch.setattr(backends, "_here", lambda package: package != "torch")
+    with pytest.raises(MissingExtra, match=r"aff_1d fusion has no graph.*openclap\[torch\]"):
+        CLAP.from_pretrained(tmp_path)
+
+
+def test_openvino_is_of_the_cpu(tokenizer_file: Path, tmp_path: Path) -> None:
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match="openvino runs on the CPU, not on cuda"):
+        CLAP.from_pretrained(tmp_path, backend="openvino", device="cuda")
+    with pytest.raises(UsageError, match="'onnx' is not a backend; choose auto, torch, openvino"):
+        CLAP.from_pretrained(tmp_path, backend="onnx")
+
+
+def test_search_needs_no_torch(tmp_path: Path) -> None:
+    """The whole main job in a process where torch and transformers cannot be imported."""
+    write_tokenizer(tmp_path / "tokenizer.json")
+    code = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hidden())
+from pathlib import Path
+from openclap import CLAP, Library
+from openclap.synth import write_library
+folder = Path(sys.argv[1])
+write_library(folder / "sounds", seed=3, kinds=("dog bark", "rain", "siren"))
+clap = CLAP.from_pretrained("mini")
+library = Library.open(folder / "library", model=clap)
+assert library.add(folder / "sounds").added == 3
+assert library.search("a puppy yapping", 1)[0].path.find("dog") >= 0
+assert clap.classify(library.search("rain", 1)[0].path, ["rain", "a siren"])[0].label == "rain"
+assert library.moments("siren", 1)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
