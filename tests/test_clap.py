@@ -7,15 +7,16 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from conftest import long_wave
+from conftest import long_wave, write_tokenizer
 from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
 
-from openclap import CLAP, CLAPConfig
+from openclap import CLAP, CLAPConfig, Windows
 from openclap.config import FrontEnd
 from openclap.errors import (
     BadCheckpoint,
@@ -275,3 +276,97 @@ print(CLAP.from_pretrained({str(tmp_path)!r}).encode_text("a dog").shape)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "(1, 24)", done.stderr
+
+
+def test_the_same_open_file_may_come_twice(clap: CLAP, tmp_path: Path) -> None:
+    """It has one position, which decoding threads once fought over."""
+    sf.write(tmp_path / "x.wav", long_wave(2, RATE), RATE)
+    expected = clap.encode_audio(tmp_path / "x.wav")
+    with (tmp_path / "x.wav").open("rb") as file:
+        got = clap.encode_audio([file] * 6 + [tmp_path / "x.wav"] * 2)
+    assert np.abs(got - expected).max() < 1e-6
+
+
+def test_what_encodes_is_the_model_as_it_is_now(tokenizer_file: Path, tmp_path: Path) -> None:
+    """Batch norms are folded for speed; a copy made once would go on as it was."""
+    clap = small_clap(tokenizer_file)
+    wave = (long_wave(3, RATE), RATE)
+    before, scale, name = clap.encode_audio(wave), clap.logit_scale, clap.fingerprint
+    labels = ["dog", "rain"]
+    clap.classify(wave, labels)
+    with torch.no_grad():
+        for parameter in clap.model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    after = clap.encode_audio(wave)
+    assert np.abs(after - before).max() > 1e-3
+    assert clap.logit_scale != scale
+    assert clap.fingerprint != name
+    clap.save_pretrained(tmp_path)
+    again = CLAP.from_pretrained(tmp_path)
+    assert again.fingerprint == clap.fingerprint
+    assert np.abs(again.encode_audio(wave) - after).max() < 1e-5
+    for mine, theirs in zip(clap.classify(wave, labels), again.classify(wave, labels), strict=True):
+        assert mine.similarity == pytest.approx(theirs.similarity, abs=1e-5)
+
+
+def test_nan_never_leaves_a_broken_model(tokenizer_file: Path) -> None:
+    clap = small_clap(tokenizer_file)
+    with torch.no_grad():
+        clap.model.audio_projection[2].weight[0, 0] = float("nan")
+    with pytest.raises(BadCheckpoint, match="gives NaN: its weights are broken"):
+        clap.encode_audio((long_wave(1, RATE), RATE))
+
+
+def test_bad_sounds_among_many_keep_their_place(clap: CLAP, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    sounds: list[Any] = [
+        (long_wave(12, RATE), RATE),
+        tmp_path / "empty.wav",
+        (long_wave(80, RATE, 2), RATE),
+        tmp_path / "no.wav",
+    ]
+    found = list(clap.encode_each(sounds, window=4, hop=1, batch_size=7))
+    assert [type(x).__name__ for x in found] == ["Windows", "EmptySound", "Windows", "SoundNotFound"]
+    for sound, windows in ((sounds[0], found[0]), (sounds[2], found[2])):
+        alone = clap.encode_windows(sound, window=4, hop=1)
+        assert not isinstance(windows, Exception)
+        assert np.array_equal(windows.start, alone.start)
+        assert np.abs(windows.embedding - alone.embedding).max() < 1e-6
+    whole = list(clap.encode_each(sounds))
+    assert [type(x).__name__ for x in whole] == ["Windows", "EmptySound", "Windows", "SoundNotFound"]
+    assert isinstance(whole[2], Windows)
+    assert np.abs(whole[2].embedding - clap.encode_audio(sounds[2])).max() < 1e-6
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    file = write_tokenizer(tmp_path / "tokenizer.json", tuple(f"<{i}>" for i in range(60)))
+    with pytest.raises(BadCheckpoint, match="another model's"):
+        small_clap(file).encode_text("dog")
+
+
+def test_saving_over_another_model_leaves_no_tokenizer_of_it(tokenizer_file: Path, tmp_path: Path) -> None:
+    small_clap(tokenizer_file).save_pretrained(tmp_path)
+    small_clap().save_pretrained(tmp_path)
+    with pytest.raises(ModelNotHere, match="without a tokenizer"):
+        CLAP.from_pretrained(tmp_path).encode_text("dog")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"front_end": {"hop": 100}}, "frames, the image of HTSAT holds 1024"),
+        ({"front_end": {"mel_scale": "foo"}}, "mel_scale is 'foo'; it must be one of htk, slaney"),
+        ({"front_end": {"padding": "wrap"}}, "it must be one of repeatpad, repeat, pad"),
+        ({"front_end": {"f_max": 1e9}}, "half the rate must hold"),
+        ({"front_end": {"hop": "x"}}, "hop is 'x'; it must be a whole number"),
+        ({"front_end": [1]}, "names and values are expected"),
+        ({"audio": {"kind": "htsat", "heads": [4, 8]}}, "4 stages and 2 numbers of heads"),
+        ({"audio": {"kind": "htsat", "width": -1}}, "width of HTSAT is -1"),
+        ({"audio": {"kind": "pann", "pools": [[2, 2]]}}, "6 blocks and 1 poolings"),
+        ({"text": {"kind": "words"}}, "vocabulary"),
+        ({"embedding": 0}, "embedding of the model is 0"),
+    ],
+)
+def test_a_damaged_config_is_named(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(BadCheckpoint, match=words):
+        CLAPConfig.from_dict({**CLAPConfig().to_dict(), **changes})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +156,80 @@ def test_help_version_models_and_doctor(place: Path) -> None:
     missing = run(place, "pull", "laion/clap-htsat-fused")
     assert missing.returncode == 2
     assert "openclap pull laion/clap-htsat-fused" in missing.stderr
+
+
+def test_the_demo_writes_over_nothing_of_others(place: Path) -> None:
+    mine = place / "project" / "library"
+    mine.mkdir(parents=True)
+    (mine / "song.wav").write_text("precious")
+    done = run(place, "demo", "project", model=False)
+    assert done.returncode == 2
+    assert "holds something else" in done.stderr
+    assert (mine / "song.wav").read_text() == "precious"
+
+
+def test_a_name_that_is_no_utf8_stays_json(place: Path) -> None:
+    folder = place / "odd names"
+    folder.mkdir()
+    name = os.fsencode(folder) + b"/bad\xff:dog:.wav"
+    with open(name, "wb") as file:  # noqa: PTH123
+        sf.write(file, long_wave(1, RATE), RATE, format="WAV")
+    done = run(place, "search", "dog", str(folder), "--json", "--library", "odd")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["path"].endswith(":dog:.wav")
+    table = run(place, "search", "dog", str(folder), "--library", "odd")
+    assert table.returncode == 0, table.stderr
+    assert ":dog:.wav" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("match", "~nosuchuser/x.wav", "dog"), "no such file"),
+        (("index", ""), "a path is empty"),
+        (("match", "long.wav", ""), "a text is empty"),
+        (("search", "dog", "sounds", "--threads", "99999999"), "at most 1024"),
+        (("search", "dog", "--library", "s3://bucket/x"), "folders only"),
+        (("embed", "sounds", "-o", "nowhere/x.npz"), "folder does not exist"),
+        (("embed", "empty.wav", "-o", "x.npz"), "was not written"),
+        (("search", "dog", "no-such.wav", "--library", "fresh"), "no such file"),
+    ],
+)
+def test_wrong_use_is_one_line(place: Path, args: tuple[str, ...], words: str) -> None:
+    done = run(place, *args)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert words in done.stderr
+    assert not done.stdout
+
+
+def test_labels_from_a_spreadsheet(place: Path) -> None:
+    """Excel and Notepad begin a file with a byte order mark; a label given twice is one label."""
+    (place / "labels.txt").write_bytes("\ufeffdog\nrain\ndog\n".encode())
+    done = run(place, "classify", "long.wav", "--labels-file", "labels.txt", "--json")
+    assert {row["label"] for row in json.loads(done.stdout)["labels"]} == {"dog", "rain"}
+    assert len(json.loads(done.stdout)["labels"]) == 2
+
+
+def test_a_stopped_index_keeps_what_it_has_and_says_so(place: Path) -> None:
+    sounds = place / "many"
+    sounds.mkdir()
+    for i in range(60):
+        sf.write(sounds / f"{i}.wav", long_wave(10, RATE, seed=i), RATE)
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(place),
+        "OPENCLAP_MODEL": str(place / "model"),
+        "PYTHONPATH": ":".join(sys.path),
+    }
+    slow = "import time, openclap.clap as c; e = c.CLAP._forward; c.CLAP._forward = lambda *a: (time.sleep(0.4), print('batch', flush=True), e(*a))[2]; from openclap.cli.app import main; main()"
+    done = subprocess.Popen([sys.executable, "-c", slow, "index", "many", "--library", "stopped"], cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert done.stdout is not None
+    for _ in range(2):
+        done.stdout.readline()
+    done.send_signal(signal.SIGTERM)
+    _, told = done.communicate(timeout=60)
+    assert done.returncode == 130
+    assert "interrupted; what was finished is kept" in told
+    stats = json.loads(run(place, "library", "--library", "stopped", "--json").stdout)
+    assert 0 < stats["files"] < 60

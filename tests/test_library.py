@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from models_for_tests import small_clap
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.library.moments import merge
+from openclap.library.store import NpzStore
 
 RATE = 16_000
 
@@ -166,3 +168,104 @@ def test_moments_of_a_library(clap: CLAP, tmp_path: Path) -> None:
     assert found
     assert [m.score for m in found] == sorted((m.score for m in found), reverse=True)
     assert all(0 <= m.start < m.end <= 40 for m in found)
+
+
+def test_two_models_opened_on_an_empty_library_cannot_both_fill_it(tokenizer_file: Path, tmp_path: Path) -> None:
+    one, other = (small_clap(tokenizer_file, name=name, seed=seed) for seed, name in enumerate(("one", "other")))
+    sounds = fill(tmp_path / "sounds", 2)
+    first, second = (Library.open(tmp_path / "lib", model=model) for model in (one, other))
+    first.add(sounds / "sound 0 声.wav")
+    with pytest.raises(LibraryMismatch, match=r"made by one .*, not by other"):
+        second.add(sounds / "sound 1 声.wav")
+    assert Library.open(tmp_path / "lib").stats()["files"] == 1
+
+
+def test_only_what_is_gone_from_the_disk_leaves(clap: CLAP, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 2)
+    odd = sounds / "take.raw1"
+    sf.write(odd, long_wave(1, RATE), RATE, format="WAV")
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add([sounds, odd])
+    assert library.add(sounds).removed == 0  # though the folder's scan does not find such a name
+    odd.unlink()
+    assert library.add(odd).removed == 1
+    for file in sounds.iterdir():
+        file.unlink()
+    sounds.rmdir()
+    report = library.add(sounds)
+    assert (report.removed, report.failed) == (2, [])
+    assert library.stats()["files"] == 0
+
+
+def test_a_folder_that_cannot_be_looked_into_keeps_its_entries(
+    clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = fill(tmp_path / "sounds", 1)
+    inner = fill(sounds / "inner", 1)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds)
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path) == str(inner):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    report = library.add(sounds)
+    assert report.removed == 0
+    assert [(Path(f.path).name, "cannot be looked into" in f.error) for f in report.failed] == [("inner", True)]
+
+
+def test_nothing_new_needs_neither_lock_nor_disk(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two searches with the same folders at once, and libraries that are read-only, must work."""
+    sounds = fill(tmp_path / "sounds", 2)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds)
+    monkeypatch.setattr(NpzStore, "writing", lambda self: pytest.fail("locked"))
+    monkeypatch.setattr(NpzStore, "commit", lambda self: pytest.fail("written"))
+    assert library.add(sounds).unchanged == 2
+
+
+def test_what_another_process_committed_is_seen(clap: CLAP, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 2)
+    here, there = (Library.open(tmp_path / "lib", model=clap) for _ in range(2))
+    there.add(sounds)
+    assert len(here.search("rain", 5)) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "npy", "rows"])
+def test_a_damaged_library_is_named(clap: CLAP, tmp_path: Path, damage: str) -> None:
+    Library.open(tmp_path, model=clap).add(fill(tmp_path / "sounds", 2))
+    file = tmp_path / "library.npz"
+    content = bytearray(file.read_bytes())
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 255
+        file.write_bytes(content)
+    elif damage == "npy":
+        with file.open("wb") as out:
+            np.save(out, np.zeros(3))
+    else:
+        with np.load(file) as data:
+            parts = dict(data)
+        np.savez(file, **{**parts, "embedding": parts["embedding"][:1]})
+    with pytest.raises(LibraryError, match=r"library\.npz is .*broken|do not fit"):
+        Library.open(tmp_path, model=clap)
+
+
+def test_a_sound_as_query_is_heard_as_the_library_hears_it(clap: CLAP, tmp_path: Path) -> None:
+    """Rows are windows; a fused embedding of a long query would not be comparable with them."""
+    wave = long_wave(10, RATE, seed=4)
+    sf.write(tmp_path / "x.wav", np.tile(wave, 3), RATE)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(tmp_path / "x.wav")
+    (hit,) = library.search((np.tile(wave, 3), RATE), 1)
+    assert hit.score > 0.95
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, None, "3", True])
+def test_k_is_a_whole_number(clap: CLAP, tmp_path: Path, k: object) -> None:
+    with pytest.raises(UsageError, match="whole number, 1 or more"):
+        Library.open(tmp_path, model=clap).search("rain", k)  # type: ignore[arg-type]

@@ -90,9 +90,9 @@ def embed_each(
 
 def _begin(clips_of: Callable[[Sound], Iterator[Span]], sound: Sound) -> Iterator[Span]:
     """The clips of a sound, the first ones made; an error is raised when it is their turn."""
-    clips = clips_of(sound)
     made: list[Span] = []
     try:
+        clips = clips_of(sound)
         made += itertools.islice(clips, SPANS)
     except SoundError as error:
         return _then_raise(made, error)
