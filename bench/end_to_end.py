@@ -1,125 +1,227 @@
-"""File → embedding, end to end, side by side: transformers, our HTSAT-tiny (same weights), mini.
+"""File → embedding, end to end, side by side: openclap on OpenVINO and on torch, transformers with the same weights, mini.
 
 usage: python bench/end_to_end.py [FOLDER] [--clips 24] [--threads 1] [--rounds 3]
 
-Without a folder it synthesises its own 5-s recordings. The three are interleaved clip by clip in one run, so
-the machine's mood falls on all alike; read the ratios, not the milliseconds. The last line is JSON.
+FOLDER is searched for recordings; without one it synthesises its own of 5 s. A full-size fused HTSAT-tiny + RoBERTa with
+random weights is saved by transformers and loaded by all. The ways are interleaved file by file in one run, so the machine's
+mood falls on all alike: read the ratios, not the milliseconds. Peak memory is that of a process of its own for each way.
+The floor is the arithmetic of the graph at the rate this machine reaches in a large matrix product. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import os
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile as sf
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from openclap import CLAP, CLAPConfig
+from openclap import CLAP
 from openclap.audio.clips import clip_of
-from openclap.config import HTSATConfig, WordsConfig
+from openclap.audio.load import load
+from openclap.clap import Precision
+from openclap.library.scan import find_sounds
+
+WAYS = ("mini", "mini int8", "openclap", "openclap int8", "openclap torch", "transformers")
+GFLOP = 11.82  # of HTSAT-tiny for one clip, products and convolutions
+Embed = Callable[[Path], np.ndarray]
 
 
 def synthesised(folder: Path, count: int) -> list[Path]:
     rng = np.random.default_rng(0)
+    t = np.arange(5 * 44_100) / 44_100
     files = []
     for i in range(count):
-        t = np.arange(5 * 44_100) / 44_100
-        wave = 0.3 * np.sin(2 * np.pi * (200 + 40 * i) * t) * np.exp(-(t % 0.5) * 6) + 0.02 * rng.standard_normal(
-            len(t)
-        )
+        wave = 0.3 * np.sin(2 * np.pi * (200 + 40 * i) * t) * np.exp(-(t % 0.5) * 6)
         files.append(folder / f"clip_{i:02d}.ogg")
-        sf.write(files[-1], wave.astype(np.float32), 44_100)
+        sf.write(files[-1], (wave + 0.02 * rng.standard_normal(len(t))).astype(np.float32), 44_100)
     return files
 
 
-def transformers_path(htsat: CLAP) -> Callable[[Path], np.ndarray]:
-    """What peers do: soundfile + resample by hand, ClapFeatureExtractor, ClapAudioModelWithProjection."""
-    import soxr
-    from transformers import ClapAudioConfig, ClapAudioModelWithProjection, ClapFeatureExtractor
+def save_weights(folder: Path) -> None:
+    """A full-size fused model with random weights, as transformers saves it."""
+    import torch
+    import transformers
 
-    config = ClapAudioConfig(enable_fusion=True, fusion_type="aff_2d")
-    model = ClapAudioModelWithProjection(config).eval()
-    extractor = ClapFeatureExtractor(truncation="fusion", frequency_min=50, frequency_max=14_000)
+    torch.manual_seed(0)
+    audio = {"enable_fusion": True, "fusion_type": "aff_2d", "drop_path_rate": 0.0}
+    model = transformers.ClapModel(transformers.ClapConfig(audio_config=audio)).eval()
+    for name, value in model.state_dict().items():
+        if name.endswith("batch_norm.running_var"):
+            value.uniform_(50, 400)
+        if name.endswith("batch_norm.running_mean"):
+            value.uniform_(-40, -20)
+    model.save_pretrained(folder)
+    transformers.ClapFeatureExtractor(truncation="fusion", frequency_min=50, frequency_max=14_000).save_pretrained(
+        folder
+    )
+
+
+def way_of(name: str, weights: Path, threads: int) -> Embed:
+    """A function file → embedding."""
+    if name == "transformers":
+        return with_transformers(weights, threads)
+    model = "mini" if name.startswith("mini") else weights
+    precision: Precision = "int8" if name.endswith("int8") else "float32"
+    clap = CLAP.from_pretrained(
+        model, backend="torch" if "torch" in name else "openvino", threads=threads, precision=precision
+    )
+    return lambda path: clap.encode_audio(path)[0]
+
+
+def with_transformers(weights: Path, threads: int) -> Embed:
+    """What peers do: soundfile and soxr by hand, ClapFeatureExtractor, ClapModel."""
+    import soxr
+    import torch
+    from transformers import ClapFeatureExtractor, ClapModel
+
+    torch.set_num_threads(threads)
+    model = ClapModel.from_pretrained(weights).eval()
+    extractor = ClapFeatureExtractor.from_pretrained(weights)
 
     def embed(path: Path) -> np.ndarray:
         wave, rate = sf.read(path, dtype="float32", always_2d=True)
         wave = soxr.resample(wave.mean(1), rate, 48_000, quality="HQ")
         inputs = extractor(wave, sampling_rate=48_000, return_tensors="pt")
+        inputs["is_longer"] = torch.tensor([[len(wave) > 480_000]])  # it marks a lone short clip as longer
         with torch.inference_mode():
-            return np.asarray(model(**inputs).audio_embeds)
+            row = model.get_audio_features(**inputs).pooler_output[0].numpy()
+        unit: np.ndarray = row / np.linalg.norm(row)
+        return unit
 
     return embed
 
 
+def peak_of(name: str, weights: Path, files: list[Path], threads: int) -> float:
+    """MB at the peak of a process that embeds the files in this way and does nothing else."""
+    command = [sys.executable, __file__, "--only", name, "--weights", str(weights), "--threads", str(threads)]
+    done = subprocess.run([*command, "--files", *map(str, files)], stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def only(name: str, weights: Path, files: list[Path], threads: int) -> None:
+    import resource
+
+    embed = way_of(name, weights, threads)
+    for file in files:
+        embed(file)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 * (1 if sys.platform != "darwin" else 1 / 1024))
+
+
+def product_rate() -> float:
+    """GFLOP/s of float32 matrix products of 1024 x 1024 on the threads that numpy uses."""
+    a = np.random.default_rng(0).standard_normal((1024, 1024)).astype(np.float32)
+    times = []
+    for _ in range(40):
+        start = time.perf_counter()
+        _ = a @ a
+        times.append(time.perf_counter() - start)
+    return 2 * 1024**3 / float(np.median(times)) / 1e9
+
+
+def stages(clap: CLAP, files: list[Path]) -> dict[str, list[float]]:
+    """Seconds of decoding with resampling, of mel, and of the model, for each file."""
+    rate = clap.front_end.sampling_rate
+    times: dict[str, list[float]] = {"decode, resample": [], "mel": [], "model": []}
+    for file in files:
+        t0 = time.perf_counter()
+        wave = load(file, rate)
+        t1 = time.perf_counter()
+        clip = clip_of((wave, rate), clap.front_end, long="fusion")
+        t2 = time.perf_counter()
+        clap.backend.encode_audio(clip.mel[None], np.array([clip.longer]))
+        t3 = time.perf_counter()
+        for name, seconds in zip(times, (t1 - t0, t2 - t1, t3 - t2), strict=True):
+            times[name].append(seconds)
+    return times
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--clips", type=int, default=24)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-transformers", action="store_true")
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--files", type=Path, nargs="*", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore")
+    if args.only:
+        only(args.only, args.weights, args.files, args.threads)
+        return
     with tempfile.TemporaryDirectory() as aside:
-        if args.folder:
-            files = sorted(args.folder.rglob("*.ogg"))
-            files = files[:: max(1, len(files) // args.clips)][: args.clips]
-        else:
-            files = synthesised(Path(aside), args.clips)
-        htsat = CLAP.from_config(CLAPConfig(audio=HTSATConfig(), text=WordsConfig(vocabulary=8), fusion="aff_2d"))
-        mini = CLAP.from_pretrained("mini")
-        ways: dict[str, Callable[[Path], object]] = {
-            "mini": mini.encode_audio,
-            "HTSAT-tiny": htsat.encode_audio,
-        }
-        if not args.no_transformers:
-            ways["transformers"] = transformers_path(htsat)
+        weights = Path(aside, "weights")
+        save_weights(weights)
+        files = find_sounds([args.folder]).files if args.folder else synthesised(Path(aside), args.clips)
+        if not files:
+            sys.exit(f"{args.folder} holds no recordings")
+        files = files[:: max(1, len(files) // args.clips)][: args.clips]
+        memory = {name: peak_of(name, weights, files[:8], args.threads) for name in args.ways}
+        report(args, weights, files, memory)
 
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        stages: dict[str, list[float]] = {"mini: mel + network": [], "mini: network": []}
-        for way in ways.values():
-            way(files[0])
-        for _ in range(args.rounds):
-            for file in files:
-                for name, way in ways.items():
-                    start = time.perf_counter()
-                    way(file)
-                    times[name].append(time.perf_counter() - start)
-                wave, rate = sf.read(file, dtype="float32", always_2d=True)
-                from openclap.audio.load import load
 
-                sound = (load((wave, rate), mini.front_end.sampling_rate), mini.front_end.sampling_rate)
+def report(args: argparse.Namespace, weights: Path, files: list[Path], memory: dict[str, float]) -> None:
+    ways = {name: way_of(name, weights, args.threads) for name in args.ways}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way(files[0])
+    for round_ in range(args.rounds):
+        for file in files:
+            for name, way in ways.items():
                 start = time.perf_counter()
-                clip = clip_of(sound, mini.front_end, long="fusion")
-                middle = time.perf_counter()
-                mini.backend.encode_audio(clip.mel[None], np.array([clip.longer]))
-                end = time.perf_counter()
-                stages["mini: mel + network"].append(end - start)
-                stages["mini: network"].append(end - middle)
-
-    ratios = {
-        name: [t / m for t, m in zip(times[name], times["mini"], strict=True)] for name in times if name != "mini"
-    }
-    table = Table(title=f"file → embedding, {len(files)} files × {args.rounds}, {args.threads} thread(s)")
-    for column in ("what", "median ms", "10-90 %", "÷ mini (median)"):
+                row = way(file)
+                times[name].append(time.perf_counter() - start)
+                if round_ == 0:
+                    rows[name].append(row)
+    base = "transformers" if "transformers" in ways else next(iter(ways))
+    table = Table(title=f"file → embedding, {len(files)} files × {args.rounds} rounds, {args.threads} thread(s)")
+    for column in ("what", "median ms", "10-90 %", f"{base} ÷ it", "10-90 %", "peak MB", "max |d|"):
         table.add_column(column, justify="left" if column == "what" else "right")
-    for name, values in {**times, **stages}.items():
+    summary: dict[str, Any] = {}
+    for name, values in times.items():
         ms = np.array(values) * 1e3
-        ratio = f"{statistics.median(ratios[name]):.1f}" if name in ratios else ""
-        table.add_row(name, f"{np.median(ms):.1f}", f"{np.quantile(ms, 0.1):.1f}-{np.quantile(ms, 0.9):.1f}", ratio)
-    Console().print(table)
-    summary = {name: round(float(np.median(v)) * 1e3, 2) for name, v in {**times, **stages}.items()}
-    print(json.dumps({"ms": summary, "ratio_to_mini": {n: round(statistics.median(r), 2) for n, r in ratios.items()}}))
+        ratio = np.array(times[base]) / np.array(values)
+        reference = "mini" if name.startswith("mini") else base
+        apart = (
+            float(np.abs(np.stack(rows[name]) - np.stack(rows[reference])).max()) if reference in rows else float("nan")
+        )
+        spread = "-".join(f"{q:.2f}" for q in np.quantile(ratio, (0.1, 0.9)))
+        table.add_row(
+            name, f"{np.median(ms):.1f}", f"{np.quantile(ms, 0.1):.1f}-{np.quantile(ms, 0.9):.1f}", f"{np.median(ratio):.2f}",
+            spread, f"{memory[name]:.0f}", f"{apart:.1e}",
+        )  # fmt: skip
+        summary[name] = {"ms": round(float(np.median(ms)), 2), "ratio": round(float(np.median(ratio)), 2), "peak_mb": round(memory[name]), "max_difference": apart}  # fmt: skip
+    console = Console(width=120)
+    console.print(table)
+    rate = product_rate()
+    floors = Table(
+        title=f"stages; a large float32 product runs at {rate:.0f} GFLOP/s here (OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')})"
+    )
+    for column in ("what", "decode, resample ms", "mel ms", "model ms", "arithmetic alone ms"):
+        floors.add_column(column, justify="left" if column == "what" else "right")
+    for name, model in (("mini", "mini"), ("openclap", weights)):
+        clap = CLAP.from_pretrained(model, threads=args.threads, backend="openvino")
+        stages(clap, files[:2])
+        found = {k: float(np.median(v)) * 1e3 for k, v in stages(clap, files).items()}
+        floor = f"{GFLOP / rate * 1e3:.0f}" if name == "openclap" else ""
+        floors.add_row(name, *(f"{v:.1f}" for v in found.values()), floor)
+        summary[f"{name} stages"] = {k: round(v, 2) for k, v in found.items()}
+    console.print(floors)
+    print(json.dumps({"threads": args.threads, "gflops": round(rate, 1), **summary}))
 
 
 if __name__ == "__main__":

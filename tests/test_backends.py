@@ -14,13 +14,15 @@ from conftest import write_tokenizer
 from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
 
 from openclap import CLAP, CLAPConfig, backends
-from openclap.backends import numpy_text
+from openclap.backends import int8, numpy_text
+from openclap.backends.graphs.engine import opset
 from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
 from openclap.backends.torch_backend import TorchBackend
 from openclap.checkpoints.shapes import COUNTER, shapes_of
 from openclap.config import FrontEnd, HTSATConfig, PANNConfig
-from openclap.errors import MissingExtra, UsageError
+from openclap.errors import MissingExtra, ModelError, UsageError
 from openclap.models.clap import CLAPModel
+from openclap.synth import KINDS, make
 
 FRONT = FrontEnd(sampling_rate=16_000, n_fft=512, hop=320, f_max=7000.0)  # 501 frames: the image stretches them to 1024
 AUDIO: dict[str, HTSATConfig | PANNConfig] = {
@@ -176,3 +178,55 @@ assert library.moments("siren", 1)
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# -- int8 --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exact() -> CLAP:
+    return CLAP.from_pretrained("mini", backend="openvino", threads=1)
+
+
+def test_int8_is_near_and_kept(exact: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    rough = CLAP.from_pretrained("mini", backend="openvino", threads=1, precision="int8")
+    assert "int8" in rough.backend.reason
+    sounds = [(make(kind, np.random.default_rng(77), rate=32_000, seconds=6.0)[0], 32_000) for kind in list(KINDS)[:12]]
+    cosine = (exact.encode_audio(sounds) * rough.encode_audio(sounds)).sum(1)
+    assert cosine.mean() > 0.98
+    assert cosine.max() < 1 - 1e-6  # it really is another graph
+    monkeypatch.setattr(int8, "_quantise", lambda *_: pytest.fail("built again"))
+    again = CLAP.from_pretrained("mini", backend="openvino", threads=1, precision="int8")
+    assert np.abs(again.encode_audio(sounds) - rough.encode_audio(sounds)).max() < 1e-6
+
+
+def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broken scale among many: the self-check must see it."""
+    nncf = int8._nncf()
+    quantize = nncf.quantize
+
+    def broken(model: object, *args: object, **options: object) -> object:
+        made = quantize(model, *args, **options)
+        ranges = [op for op in made.get_ops() if op.get_type_name() == "FakeQuantize"]
+        last = ranges[len(ranges) // 2].input(4)  # the upper end of its output
+        end = last.get_source_output().get_node().data
+        last.replace_source_output(opset.constant(end * 8).output(0))
+        return made
+
+    monkeypatch.setattr(nncf, "quantize", broken)
+    sounds = [(make(kind, np.random.default_rng(5), rate=32_000, seconds=4.0)[0], 32_000) for kind in list(KINDS)[:24]]
+    with pytest.raises(ModelError, match=r"int8 was refused: its cosine with float32"):
+        CLAP.from_pretrained("mini", backend="openvino", precision="int8", calibration=sounds)
+
+
+def test_int8_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="int8 runs on openvino alone"):
+        CLAP.from_pretrained("mini", backend="torch", precision="int8")
+    with pytest.raises(UsageError, match="choose float32 or int8"):
+        CLAP.from_pretrained("mini", precision="int4")  # type: ignore[arg-type]
+    sounds = [(np.random.default_rng(i).standard_normal(9000).astype(np.float32), 16_000) for i in range(13)]
+    with pytest.raises(UsageError, match="too few to calibrate"):
+        CLAP.from_pretrained("mini", precision="int8", calibration=sounds[:3])
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(MissingExtra, match=r"openclap\[int8\]"):
+        CLAP.from_pretrained("mini", precision="int8", calibration=sounds)

@@ -312,7 +312,7 @@ def test_what_encodes_is_the_model_as_it_is_now(tokenizer_file: Path, tmp_path: 
 def test_nan_never_leaves_a_broken_model(tokenizer_file: Path) -> None:
     clap = small_clap(tokenizer_file)
     with torch.no_grad():
-        clap.model.audio_projection[2].weight[0, 0] = float("nan")
+        clap.model.get_parameter("audio_projection.2.weight")[0, 0] = float("nan")
     with pytest.raises(BadCheckpoint, match="gives NaN: its weights are broken"):
         clap.encode_audio((long_wave(1, RATE), RATE))
 

@@ -7,7 +7,7 @@ come, the text graph is built and pays for itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,11 +44,35 @@ class OpenVINOBackend:
 
     def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> Vectors:
         """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
-        inputs = [mel[:, :1]] if self._config.fusion is None else [_four(mel), longer]
+        inputs = self._inputs(mel, longer)
         with self._lock:
             if self._audio is None:
                 self._audio = self._compile(self._audio_graph())
-            return self._run(self._audio, [np.ascontiguousarray(x) for x in inputs])
+            return self._run(self._audio, inputs)
+
+    def use_int8(self, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:
+        """Run the audio tower in int8 from now on; `clips` are mels (1, V, T, F) and their `longer` (1,) to calibrate with.
+
+        Raises
+        ------
+        MissingExtra, ModelError
+            See `openclap.backends.int8.quantised`.
+        """
+        from openclap.backends.int8 import Clips, quantised
+
+        def run(model: object, many: Clips) -> Vectors:
+            request = self._compile(model)
+            return np.concatenate([self._run(request, inputs) for inputs in many])
+
+        graph = quantised(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
+        with self._lock:
+            self._audio = self._compile(graph)
+            self.reason += ", audio in int8"
+
+    def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
+        """What the audio graph takes."""
+        inputs = [mel[:, :1]] if self._config.fusion is None else [_four(mel), longer]
+        return [np.ascontiguousarray(x) for x in inputs]
 
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
         """Token ids and mask (B, L) → (B, E) unit rows."""

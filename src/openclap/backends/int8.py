@@ -1,0 +1,106 @@
+"""The audio graph in int8: two to four times as fast, a little different, and only after it has proved itself.
+
+Ranges are calibrated on clips that the caller gives. What was built is compared with float32 on clips that were not
+used to calibrate it, and refused where it has drifted. Kept on disk by checkpoint, calibration, engine and processor,
+because what int8 rounds and saturates depends on all four. Text towers stay float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+from platformdirs import user_cache_path
+
+from openclap.errors import MissingExtra, ModelError, UsageError
+
+__all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "quantised"]
+
+Clips: TypeAlias = Sequence[list[npt.NDArray[Any]]]  # the inputs of the audio graph, one clip each
+
+MEAN_COSINE, WORST_COSINE = 0.99, 0.95  # with float32, over the clips of the self-check
+CHECK_EVERY = 3  # one clip of so many is kept for the self-check
+FEWEST = 12  # clips
+
+
+def quantised(build: Callable[[], Any], clips: Callable[[], Clips], key: str, run: Callable[[Any, Clips], Any]) -> Any:
+    """The int8 form of a graph, from disk where it was built before.
+
+    Parameters
+    ----------
+    build
+        Makes the float32 graph.
+    clips
+        Makes the clips to calibrate and check with; only called when there is something to build.
+    key
+        Tells checkpoints and calibrations apart.
+    run
+        Compiles a graph and gives its rows (N, E) for some clips, on one stream.
+
+    Raises
+    ------
+    MissingExtra
+        It must be built, and nncf is not installed.
+    ModelError
+        It was built, and is too different from float32.
+    """
+    from openclap.backends.graphs.engine import ov
+
+    core = ov.Core()
+    facts = (key, ov.get_version(), core.get_property("CPU", "FULL_DEVICE_NAME"), MEAN_COSINE, WORST_COSINE)
+    name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+    place = user_cache_path("openclap") / "int8" / name
+    if (place / "audio.xml").is_file():
+        return core.read_model(place / "audio.xml")
+    model = build()
+    made = _quantise(model, clips(), run)
+    _keep(ov, made, place)
+    return made
+
+
+def _quantise(model: Any, clips: Clips, run: Callable[[Any, Clips], Any]) -> Any:
+    if len(clips) < FEWEST:
+        raise UsageError(f"{len(clips)} sounds are too few to calibrate int8 with; give {FEWEST} or more")
+    held = clips[::CHECK_EVERY]
+    shown = [clip for i, clip in enumerate(clips) if i % CHECK_EVERY]
+    expected = run(model, held)
+    nncf = _nncf()
+    with contextlib.redirect_stdout(sys.stderr):  # results alone go to stdout
+        made = nncf.quantize(model, nncf.Dataset(shown), subset_size=len(shown))
+    cosine = (expected * run(made, held)).sum(1)
+    if not (cosine.mean() >= MEAN_COSINE and cosine.min() >= WORST_COSINE):
+        raise ModelError(
+            f"int8 was refused: its cosine with float32 over {len(held)} sounds is {cosine.mean():.4f} on average and {cosine.min():.4f} at worst "
+            f"(at least {MEAN_COSINE} and {WORST_COSINE} are asked for); use float32, or calibrate with more sounds of your kind"
+        )
+    return made
+
+
+def _nncf() -> Any:
+    try:
+        logging.getLogger("nncf").setLevel(logging.ERROR)
+        import nncf
+    except ImportError:
+        raise MissingExtra("int8 is built by nncf; install it with  pip install 'openclap[int8]'") from None
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+def _keep(ov: Any, model: Any, place: Path) -> None:
+    """In a folder of its own, which appears whole or not at all."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=place.parent))
+        ov.save_model(model, aside / "audio.xml", compress_to_fp16=False)
+        aside.rename(place)
+    except OSError:  # a read-only home, or another process was first: it is in memory all the same
+        with contextlib.suppress(OSError, UnboundLocalError):
+            shutil.rmtree(aside)
