@@ -171,18 +171,23 @@ def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Arra
     """Tokens in window order (B, N, D) → (B * windows, L, D)."""
     size = window * window
     width = g.weights[f"{name}.out.bias"].shape[0]
-    qkv = g.reshape(g.linear(x, f"{name}.qkv"), -1, size, 3, heads, width // heads)
-    qkv = g.transpose(qkv, 2, 0, 3, 1, 4)  # (3, B * windows, H, L, D / H)
-    q, k, v = (opset.squeeze(part, g.index([0])) for part in opset.split(qkv, opset.constant(np.int64(0)), 3).outputs())
-    scores = opset.matmul(q * g.number((width // heads) ** -0.5), k, False, True)
-    bias = g.weights[f"{name}.bias_table"][_relative(window)].transpose(2, 0, 1)[None]  # (1, H, L, L)
+    weight, bias = (g.weights[f"{name}.qkv.{which}"].reshape(3, width, -1) for which in ("weight", "bias"))
+    scale = np.float32((width // heads) ** -0.5)  # of the scores, taken into the queries
+
+    def heads_of(which: int, factor: np.float32 = np.float32(1)) -> Node:
+        y = g.product(x, weight[which] * factor, bias[which, :, 0] * factor)
+        return g.transpose(g.reshape(y, -1, size, heads, width // heads), 0, 2, 1, 3)  # (B * windows, H, L, D / H)
+
+    # three products are 5 % faster than one whose result must be taken apart
+    scores = opset.matmul(heads_of(0, scale), heads_of(1), False, True)
+    position = g.weights[f"{name}.bias_table"][_relative(window)].transpose(2, 0, 1)[None]  # (1, H, L, L)
     if mask is None:
-        scores = scores + g.number(np.ascontiguousarray(bias))
+        scores = scores + g.number(np.ascontiguousarray(position))
     else:
         windows = len(mask)
-        scores = g.reshape(scores, -1, windows, heads, size, size) + g.number(bias + mask)
+        scores = g.reshape(scores, -1, windows, heads, size, size) + g.number(position + mask)
         scores = g.reshape(scores, -1, heads, size, size)
-    x = opset.matmul(opset.softmax(scores, -1), v, False, False)
+    x = opset.matmul(opset.softmax(scores, -1), heads_of(2), False, False)
     return g.linear(g.reshape(g.transpose(x, 0, 2, 1, 3), 0, 0, width), f"{name}.out")
 
 
