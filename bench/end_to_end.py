@@ -105,9 +105,13 @@ def with_transformers(weights: Path, threads: int) -> Embed:
 
 def peak_of(name: str, weights: Path, files: list[Path], threads: int) -> float:
     """MB at the peak of a process that embeds the files in this way and does nothing else."""
-    command = [sys.executable, __file__, "--only", name, "--weights", str(weights), "--threads", str(threads)]
-    done = subprocess.run([*command, "--files", *map(str, files)], stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    options = ["--only", name, "--weights", str(weights), "--threads", str(threads)]
+    return float(again(*options, "--files", *map(str, files)).split()[-1])
+
+
+def again(*options: str) -> str:
+    """Run this script in a process of its own; give back what it prints."""
+    return subprocess.run([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def only(name: str, weights: Path, files: list[Path], threads: int) -> None:
@@ -155,16 +159,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
     parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--save", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--files", type=Path, nargs="*", help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
+    if args.save:
+        save_weights(args.weights)
+        return
     if args.only:
         only(args.only, args.weights, args.files, args.threads)
         return
     with tempfile.TemporaryDirectory() as aside:
         weights = Path(aside, "weights")
-        save_weights(weights)
+        again(
+            "--save", "--weights", str(weights)
+        )  # a process starts with the peak of its parent, which must stay small
         files = find_sounds([args.folder]).files if args.folder else synthesised(Path(aside), args.clips)
         if not files:
             sys.exit(f"{args.folder} holds no recordings")

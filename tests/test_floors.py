@@ -25,6 +25,7 @@ FLOORS = {
     "backends": 4,
     "clap": 5,
     "library": 6,
+    "bench": 7,
     "doctor": 7,
     "train": 7,
     "demo": 7,

@@ -1,4 +1,4 @@
-"""models, pull, doctor, train, demo: verbs about models and this installation."""
+"""models, pull, doctor, bench, train, demo: verbs about models and this installation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.options import Device, Json, Model, Precision, Threads, load_model
 from openclap.cli.show import emit, err, out, plain, table
 
 __all__ = ["VERBS"]
@@ -71,6 +71,40 @@ def doctor(model: Model = "mini", as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def bench(
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Sounds to measure with; synthesised ones when omitted")
+    ] = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    precision: Precision = "float32",
+) -> None:
+    """How fast a model is on this machine: every stage, and all of them as a pipeline."""
+    from openclap.bench import measure
+
+    report = measure(load_model(model, device, threads, precision), paths or [])
+    if as_json:
+        emit([report])
+        return
+    rows = [(row["stage"], f"{row['ms']:.2f}", _speed(row["times_real_time"])) for row in report["stages"]]
+    line = report["pipeline"]
+    rows.append(
+        (f"all, {line['sounds']} sounds in one call", f"{line['ms_each']:.2f}", _speed(line["times_real_time"]))
+    )
+    table(
+        plain(f"{report['model']}, {report['runs_on']}"), ("stage", "ms", "real time"), rows, right=("ms", "real time")
+    )
+    print(
+        f"{line['audio_hours_per_hour']:,.0f} hours of audio an hour; {report['peak_mb'] or '?'} MB of memory at the peak"
+    )
+
+
+def _speed(times: float | None) -> str:
+    return "" if times is None else f"{times:,.0f} ×"
+
+
 def train(
     config: Annotated[Path, typer.Argument(help="A training configuration (YAML)")],
     resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")] = True,
@@ -98,4 +132,4 @@ def demo(
     run(load_model(model, device, threads), folder, out)
 
 
-VERBS = (models, pull, doctor, train, demo)
+VERBS = (models, pull, doctor, bench, train, demo)

@@ -14,7 +14,7 @@ from openclap.cli.show import err
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["Device", "Json", "LibraryPath", "Model", "Threads", "default_library", "load_model"]
+__all__ = ["Device", "Json", "LibraryPath", "Model", "Precision", "Threads", "default_library", "load_model"]
 
 Model = Annotated[
     str,
@@ -27,6 +27,7 @@ Model = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the model")]
+Precision = Annotated[str, typer.Option("--precision", help="float32, or int8: faster, a little different")]
 LibraryPath = Annotated[
     str | None,
     typer.Option("--library", envvar="OPENCLAP_LIBRARY", help="Folder of the library [default: in your data folder]"),
@@ -40,11 +41,11 @@ def default_library() -> Path:
     return user_data_path("openclap") / "library"
 
 
-def load_model(name: str, device: str = "auto", threads: int | None = None) -> CLAP:
+def load_model(name: str, device: str = "auto", threads: int | None = None, precision: str = "float32") -> CLAP:
     """The model of a verb; says once a machine that there are larger ones than mini."""
     from openclap.clap import CLAP
 
-    clap = CLAP.from_pretrained(name, device=device, threads=threads)
+    clap = CLAP.from_pretrained(name, device=device, threads=threads, precision=precision)  # type: ignore[arg-type]
     if name == "mini":
         _hint_once()
     return clap

@@ -172,10 +172,10 @@ def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Arra
     size = window * window
     width = g.weights[f"{name}.out.bias"].shape[0]
     weight, bias = (g.weights[f"{name}.qkv.{which}"].reshape(3, width, -1) for which in ("weight", "bias"))
-    scale = np.float32((width // heads) ** -0.5)  # of the scores, taken into the queries
+    scale = (width // heads) ** -0.5  # of the scores, taken into the queries
 
-    def heads_of(which: int, factor: np.float32 = np.float32(1)) -> Node:
-        y = g.product(x, weight[which] * factor, bias[which, :, 0] * factor)
+    def heads_of(which: int, factor: float = 1.0) -> Node:
+        y = g.product(x, weight[which] * np.float32(factor), bias[which, :, 0] * np.float32(factor))
         return g.transpose(g.reshape(y, -1, size, heads, width // heads), 0, 2, 1, 3)  # (B * windows, H, L, D / H)
 
     # three products are 5 % faster than one whose result must be taken apart

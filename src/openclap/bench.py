@@ -1,0 +1,122 @@
+"""How fast openclap is on this machine: each stage of embedding and searching, with the user's sounds or synthesised ones."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.clips import clip_of
+from openclap.audio.load import Sound, load
+from openclap.clap import CLAP, synthesised
+from openclap.errors import SoundError, UsageError
+from openclap.library.scan import find_sounds
+
+__all__ = ["measure"]
+
+MOST_SOUNDS = 48
+SEARCHED = 100_000  # vectors
+TEXTS = ("a dog barking", "heavy rain on a roof", "someone plays the violin", "an engine that does not start")
+
+
+def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
+    """Medians of every stage.
+
+    Returns
+    -------
+    `stages`: a list of {stage, ms, times_real_time}, one sound at a time; `pipeline`: {sounds, seconds,
+    times_real_time, audio_hours_per_hour}, all of them in one call; `peak_mb`, the process's memory so far; `model`,
+    `runs_on`.
+
+    Raises
+    ------
+    UsageError
+        None of the files given can be used.
+    """
+    sounds = _sounds(list(paths))
+    rate = clap.front_end.sampling_rate
+    waves = [load(sound, rate) for sound in sounds]
+    seconds = [len(wave) / rate for wave in waves]
+    clips = [clip_of((wave, rate), clap.front_end, long="head") for wave in waves]
+    mels = [clip.mel[None] for clip in clips]
+    short = np.array([False])
+    clap.backend.encode_audio(mels[0], short)  # what is built at the first call
+    clap.encode_text(TEXTS[:1])
+    vectors = np.random.default_rng(0).standard_normal((SEARCHED, clap.config.embedding)).astype(np.float32)
+    query = vectors[0].copy()
+    clip_seconds = [min(s, clap.front_end.clip_seconds) for s in seconds]
+    heard = partial(clip_of, front_end=clap.front_end, long="head")
+    stages = [
+        _stage("decode and resample", [partial(load, sound, rate) for sound in sounds], seconds),
+        _stage("mel", [partial(heard, (wave, rate)) for wave in waves], clip_seconds),
+        _stage("model", [partial(clap.backend.encode_audio, mel, short) for mel in mels], clip_seconds),
+        _stage("text", [partial(clap.encode_text, text) for text in TEXTS * 3]),
+        _stage(f"search of {SEARCHED:,} vectors", [partial(_nearest, vectors, query)] * 5),
+    ]
+    began = time.perf_counter()
+    clap.encode_audio(sounds, long="head")
+    took = time.perf_counter() - began
+    return {
+        "model": clap.name,
+        "runs_on": clap.backend.reason,
+        "stages": stages,
+        "pipeline": {
+            "sounds": len(sounds),
+            "seconds": round(sum(seconds), 1),
+            "ms_each": round(1000 * took / len(sounds), 2),
+            "times_real_time": round(sum(seconds) / took, 1),
+            "audio_hours_per_hour": round(sum(seconds) / took, 1),
+        },
+        "peak_mb": _peak(),
+    }
+
+
+def _nearest(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """The ten best, as a library finds them."""
+    score = vectors @ query
+    best = np.argpartition(-score, 10)[:10]
+    return best[np.argsort(-score[best])]
+
+
+def _sounds(paths: list[str]) -> list[Sound]:
+    if not paths:
+        return list(synthesised())
+    good: list[Sound] = []
+    for file in find_sounds(paths).files:
+        try:
+            load(file, 8000, seconds=0.1)
+        except SoundError:
+            continue
+        good.append(Path(file))
+        if len(good) == MOST_SOUNDS:
+            break
+    if not good:
+        raise UsageError("none of these files can be used; give sounds, or nothing to measure with synthesised ones")
+    return good
+
+
+def _stage(name: str, calls: Sequence[Callable[[], object]], seconds: list[float] | None = None) -> dict[str, Any]:
+    """Median over the calls; how many times faster than real time where the calls take sounds."""
+    times = []
+    for call in calls:
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    speed = None if seconds is None else round(sum(seconds) / sum(times), 1)
+    return {"stage": name, "ms": round(1000 * float(np.median(times)), 2), "times_real_time": speed}
+
+
+def _peak() -> float | None:
+    """MB at the peak of this process; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 0)
