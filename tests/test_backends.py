@@ -210,7 +210,7 @@ def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatc
         ranges = [op for op in made.get_ops() if op.get_type_name() == "FakeQuantize"]
         last = ranges[len(ranges) // 2].input(4)  # the upper end of its output
         end = last.get_source_output().get_node().data
-        last.replace_source_output(opset.constant(end * 8).output(0))
+        last.replace_source_output(opset.constant(end * 1000).output(0))
         return made
 
     monkeypatch.setattr(nncf, "quantize", broken)

@@ -36,7 +36,7 @@ def test_all_its_files_are_small() -> None:
 
 
 def test_it_is_fused_healthy_and_complete(mini: CLAP) -> None:
-    assert mini.config.fusion == "aff_2d"
+    assert mini.config.fusion == "iaff_2d"
     assert mini.config.name == "mini"
     assert mini.examine(fresh=True) == ()
 

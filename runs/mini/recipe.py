@@ -3,7 +3,7 @@
 usage: python runs/mini/recipe.py all     all recordings → OPENCLAP_MINI/model
        python runs/mini/recipe.py FOLD    without that fold and without one take of each effect → OPENCLAP_MINI/foldN
 
-Three runs of mini.yaml, each from the weights of the one before: the second with half the learning rate, the third with
+Four runs of mini.yaml, each from the weights of the one before: the second with half the learning rate, the others with
 stronger variation, silence, and recordings of any length through the fusion. Needs the variables of runs/mini.sh.
 """
 
@@ -81,9 +81,9 @@ def main(what: str) -> None:
     show = sys.stderr.isatty()
     weights = None
     third = {**THIRD, "sources": [*sources(fold), silence()]}
-    runs: tuple[dict[str, Any], ...] = ({}, SECOND, third)
+    runs: tuple[dict[str, Any], ...] = ({}, SECOND, third, {**third, "epochs": 160})
     for number, changes in enumerate(runs):
-        out = WORK / ("first", "second", "")[number] / name
+        out = WORK / ("first", "second", "third", "")[number] / name
         start: dict[str, Any] = {} if weights is None else {"init": str(weights)}
         if not (out / "config.json").exists():
             settings = {"sources": sources(fold), "seed": seed + 10 * number, **changes, **start}

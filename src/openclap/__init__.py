@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from openclap.config import CLAPConfig
@@ -15,6 +14,8 @@ from openclap.results import AddReport, Failure, Hit, Label, Match, Moment, Wind
 if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.library import Library
+
+    __version__: str
 
 __all__ = [
     "CLAP",
@@ -31,11 +32,9 @@ __all__ = [
     "__version__",
 ]
 
-__version__ = version("openclap")
-
 
 def __getattr__(name: str) -> Any:
-    """CLAP and Library are imported when first asked for: `import openclap` stays light."""
+    """CLAP, Library and the version are looked up when first asked for: `import openclap` stays light."""
     if name == "CLAP":
         from openclap.clap import CLAP
 
@@ -44,6 +43,10 @@ def __getattr__(name: str) -> Any:
         from openclap.library import Library
 
         return Library
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("openclap")
     raise AttributeError(f"module 'openclap' has no attribute {name!r}")
 
 
