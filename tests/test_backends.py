@@ -208,7 +208,7 @@ def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatc
     def broken(model: object, *args: object, **options: object) -> object:
         made = quantize(model, *args, **options)
         ranges = [op for op in made.get_ops() if op.get_type_name() == "FakeQuantize"]
-        last = ranges[len(ranges) // 2].input(4)  # the upper end of its output
+        last = ranges[-2].input(4)  # the upper end of its output, near the end, where every sound passes
         end = last.get_source_output().get_node().data
         last.replace_source_output(opset.constant(end * 1000).output(0))
         return made
