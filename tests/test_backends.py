@@ -207,10 +207,9 @@ def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatc
 
     def broken(model: object, *args: object, **options: object) -> object:
         made = quantize(model, *args, **options)
-        ranges = [op for op in made.get_ops() if op.get_type_name() == "FakeQuantize"]
-        last = ranges[-2].input(4)  # the upper end of its output, near the end, where every sound passes
-        end = last.get_source_output().get_node().data
-        last.replace_source_output(opset.constant(end * 1000).output(0))
+        ranges = [op for op in made.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
+        low, high = ranges[-1].input(3), ranges[-1].input(4)  # of its output; with both equal, the scale is zero
+        low.replace_source_output(opset.constant(high.get_source_output().get_node().data).output(0))
         return made
 
     monkeypatch.setattr(nncf, "quantize", broken)
