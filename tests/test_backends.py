@@ -108,6 +108,35 @@ def test_a_whole_model_agrees_between_backends(tokenizer_file: Path, tmp_path: P
     assert a.logit_scale == pytest.approx(b.logit_scale)
 
 
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+@pytest.mark.parametrize("dynamic_range", [None, 80.0])
+def test_mels_made_on_the_device_agree(
+    name: str, dynamic_range: float | None, tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU does, on the CPU: waves go to the backend, which makes the mels; long ones come as views."""
+    small_clap(tokenizer_file, dynamic_range=dynamic_range).save_pretrained(tmp_path)
+    clap = CLAP.from_pretrained(tmp_path, backend=name)
+    sounds = [(np.random.default_rng(i).standard_normal(16_000 * s).astype(np.float32), 16_000) for i, s in enumerate((2, 10, 31, 4))]  # fmt: skip
+    expected, windows = clap.encode_audio(sounds), clap.encode_windows(sounds[2])
+    monkeypatch.setattr(clap.backend, "takes_waves", True)
+    monkeypatch.setattr(clap.backend, "batch", 3)
+    assert np.abs(clap.encode_audio(sounds, batch_size=1) - expected).max() < 1e-5
+    assert np.abs(clap.encode_windows(sounds[2]).embedding - windows.embedding).max() < 1e-5
+
+
+def test_half_precision_is_torchs_and_near(tokenizer_file: Path, tmp_path: Path) -> None:
+    small_clap(tokenizer_file, audio="htsat").save_pretrained(tmp_path)
+    exact = CLAP.from_pretrained(tmp_path, backend="torch")
+    half = CLAP.from_pretrained(tmp_path, precision="bfloat16", device="cpu")
+    assert "bfloat16" in half.backend.reason
+    sound = (np.random.default_rng(1).standard_normal(48_000).astype(np.float32), 16_000)
+    one, other = exact.encode_audio(sound), half.encode_audio(sound)
+    assert one[0] @ other[0] > 0.999
+    assert np.abs(one - other).max() > 1e-6
+    with pytest.raises(UsageError, match="bfloat16 is for torch"):
+        CLAP.from_pretrained(tmp_path, backend="openvino", precision="bfloat16")
+
+
 # -- choosing ----------------------------------------------------------------------------------------
 
 
@@ -221,7 +250,7 @@ def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatc
 def test_int8_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="int8 runs on openvino alone"):
         CLAP.from_pretrained("mini", backend="torch", precision="int8")
-    with pytest.raises(UsageError, match="choose float32 or int8"):
+    with pytest.raises(UsageError, match="choose float32, int8, bfloat16, float16"):
         CLAP.from_pretrained("mini", precision="int4")  # type: ignore[arg-type]
     sounds = [(np.random.default_rng(i).standard_normal(9000).astype(np.float32), 16_000) for i in range(13)]
     with pytest.raises(UsageError, match="too few to calibrate"):

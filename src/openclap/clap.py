@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CLAP", "DEFAULT_TEMPLATE", "Long", "Precision"]
 
-Precision: TypeAlias = Literal["float32", "int8"]
+Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
@@ -96,8 +96,9 @@ class CLAP:
         strict
             Refuse a checkpoint whose health check finds a fault, instead of warning.
         precision
-            "float32", or "int8": the audio tower quantised, on OpenVINO alone. It is built once (seconds to minutes,
-            needs nncf), compared with float32 on sounds it was not calibrated with, and refused where it has drifted.
+            "float32"; "int8", on OpenVINO alone: the audio tower quantised, which is built once (seconds to minutes, needs
+            nncf), compared with float32 on sounds it was not calibrated with, and refused where it has drifted;
+            "bfloat16" or "float16", on torch alone: autocast, for CUDA.
         calibration
             A few dozen sounds of your kind to quantise with; synthesised ones when omitted.
 
@@ -105,15 +106,17 @@ class CLAP:
         ------
         UnknownModel, ModelNotHere, BadCheckpoint, UnsafeCheckpoint, MissingExtra
         """
+        if precision not in get_args(Precision):
+            raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
         checkpoint = load_checkpoint(name_or_path)
-        clap = cls(checkpoint, backends.choose(checkpoint, backend=backend, device=device, threads=threads))
+        half = precision if precision in ("bfloat16", "float16") else None
+        chosen = backends.choose(checkpoint, backend=backend, device=device, threads=threads, half=half)
+        clap = cls(checkpoint, chosen)
         for finding in clap.examine(requested=os.fspath(name_or_path)):
             message = f"{os.fspath(name_or_path)}: {finding.what}; {finding.advice}"
             if strict:
                 raise BadCheckpoint(message)
             warnings.warn(message, ModelWarning, stacklevel=2)
-        if precision not in get_args(Precision):
-            raise UsageError(f"precision is {precision!r}; choose float32 or int8")
         if precision == "int8":
             clap._use_int8(calibration)
         return clap
@@ -253,11 +256,11 @@ class CLAP:
         SoundError
             Its message names the sound and the cause.
         """
-        _check_batch_size(batch_size)
+        size = self._batch(batch_size)
         many = _listed(sounds)
         rows = np.zeros((len(many), self.config.embedding), np.float32)
         clips_of = partial(self._clips_of, how=self._how(long))
-        for sound in progress_of(embed_each(many, clips_of, self._forward, batch_size), progress, len(many)):
+        for sound in progress_of(embed_each(many, clips_of, self._forward, size), progress, len(many)):
             if sound.error is not None:
                 raise sound.error
             rows[sound.index] = np.sum(sound.rows, axis=0)
@@ -270,12 +273,14 @@ class CLAP:
 
         With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0 s.
         """
-        _check_batch_size(batch_size)
+        size = self._batch(batch_size)
         if window is None:
             clips = partial(self._clips_of, how=self._how("auto"))
         else:
-            clips = partial(windows_of, front_end=self.front_end, window=window, hop=hop)  # type: ignore[assignment]
-        for sound in embed_each(sounds, clips, self._forward, batch_size):
+            clips = partial(
+                windows_of, front_end=self.front_end, window=window, hop=hop, as_waves=self.backend.takes_waves
+            )  # type: ignore[assignment]
+        for sound in embed_each(sounds, clips, self._forward, size):
             if sound.error is not None:
                 yield sound.error
             elif window is None:
@@ -362,12 +367,20 @@ class CLAP:
         """What the model takes for one sound: a clip, or one a window."""
         if how == "windows":
             seconds = self.front_end.clip_seconds
-            return windows_of(sound, self.front_end, window=seconds, hop=seconds / 2)
-        return iter([clip_of(sound, self.front_end, long="head" if how == "head" else "fusion")])
+            return windows_of(sound, self.front_end, window=seconds, hop=seconds / 2, as_waves=self.backend.takes_waves)
+        what: Literal["head", "fusion"] = "head" if how == "head" else "fusion"
+        return iter([clip_of(sound, self.front_end, long=what, as_waves=self.backend.takes_waves)])
 
     def _forward(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> Vectors:
-        """A batch of mels (B, V, T, F) → unit rows (B, E)."""
+        """A batch of mels (B, V, T, F), or of waves (B, 1, S) where the device makes the mels → unit rows (B, E)."""
+        if mel.ndim == 3:
+            return self._checked(self.backend.encode_waves(mel[:, 0], self.front_end))
         return self._checked(self.backend.encode_audio(mel, longer))
+
+    def _batch(self, asked: int) -> int:
+        """What is asked for, or more where the device has room for it: a row is the same in any batch."""
+        _check_batch_size(asked)
+        return max(asked, self.backend.batch)
 
     def _checked(self, rows: Vectors) -> Vectors:
         """Refuse what no search must ever hold."""

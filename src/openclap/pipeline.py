@@ -2,7 +2,7 @@
 
 Batches are filled across sounds, and each sound's rows are put together again in the order given.
 
-    sounds ─ ahead (threads: decode, resample, mel) ─ clips ─ batches of equal view count ─ model ─ rows of each sound
+    sounds ─ ahead (threads: decode, resample, mel) ─ clips ─ batches of equal shape ─ model ─ rows of each sound
 
 Memory is bounded: a worker keeps at most `SPANS` windows of one recording, what comes after is read as the model asks.
 """
@@ -58,11 +58,11 @@ def embed_each(
     sounds: Sequence[Sound], clips_of: Callable[[Sound], Iterator[Span]], forward: Forward, batch_size: int
 ) -> Iterator[Embedded]:
     """Every sound with its rows or its error, in the order given."""
-    waiting: dict[int, list[tuple[Embedded, Span]]] = {}  # by view count
+    waiting: dict[tuple[int, ...], list[tuple[Embedded, Span]]] = {}  # by shape
     jobs: deque[Embedded] = deque()
 
-    def run(views: int) -> None:
-        batch = waiting.pop(views)
+    def run(shape: tuple[int, ...]) -> None:
+        batch = waiting.pop(shape)
         longer = np.array([isinstance(clip, Clip) and clip.longer for _, clip in batch])
         for (job, _), row in zip(batch, forward(np.stack([clip.mel for _, clip in batch]), longer), strict=True):
             job.rows.append(row)
@@ -74,17 +74,17 @@ def embed_each(
             for clip in begun:
                 job.start.append(clip.start if isinstance(clip, WindowClip) else 0.0)
                 job.end.append(clip.end if isinstance(clip, WindowClip) else 0.0)
-                views = len(clip.mel)
-                waiting.setdefault(views, []).append((job, clip))
-                if len(waiting[views]) == batch_size:
-                    run(views)
+                shape = clip.mel.shape
+                waiting.setdefault(shape, []).append((job, clip))
+                if len(waiting[shape]) == batch_size:
+                    run(shape)
             job.whole = True
         except SoundError as error:
             job.error = error
         while jobs and jobs[0].finished:
             yield jobs.popleft()
-    for views in list(waiting):
-        run(views)
+    for shape in list(waiting):
+        run(shape)
     yield from jobs
 
 

@@ -59,7 +59,7 @@ class WindowClip:
     mel: Mel
 
 
-def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"]) -> Clip:
+def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"], as_waves: bool = False) -> Clip:
     """Make the clip of one recording.
 
     Parameters
@@ -67,6 +67,8 @@ def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"
     long
         What to do with a recording longer than a clip: "fusion", the paper's four views, of which each local
         one is the middle of its third; "head", its first `clip_seconds`.
+    as_waves
+        Leave the mel of a short recording to the model's device: `mel` is then its padded wave (1, S).
 
     Raises
     ------
@@ -77,17 +79,19 @@ def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"
         raise UsageError(f"long is {long!r}; choose fusion or head")
     if long == "head":
         wave = load(sound, front_end.sampling_rate, seconds=front_end.clip_seconds)
-        return Clip(_short_mel(wave[: front_end.clip_samples], front_end), longer=False)
+        return Clip(_short(wave[: front_end.clip_samples], front_end, as_waves), longer=False)
     blocks = stream(sound, front_end.sampling_rate)
     begun: list[Wave] = []
     for block in blocks:
         begun.append(block)
         if sum(map(len, begun)) > front_end.clip_samples:
             return _long_clip(itertools.chain(begun, blocks), front_end)
-    return Clip(_short_mel(np.concatenate(begun), front_end), longer=False)
+    return Clip(_short(np.concatenate(begun), front_end, as_waves), longer=False)
 
 
-def windows_of(sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0) -> Iterator[WindowClip]:
+def windows_of(
+    sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0, as_waves: bool = False
+) -> Iterator[WindowClip]:
     """Spans of one recording, in order, in memory that does not grow with its length.
 
     Windows start at 0, hop, 2 hop … (rounded to samples); the last one is moved back to end with the
@@ -98,13 +102,15 @@ def windows_of(sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: 
     ----------
     window, hop
         Seconds; a window is at most a clip, a hop is at least one sample.
+    as_waves
+        As in `clip_of`.
     """
     rate = front_end.sampling_rate
     size, step = _checked_spans(window, hop, front_end)
 
     def spans() -> Iterator[WindowClip]:
         for start, wave in _spans(stream(sound, rate), size, step):
-            yield WindowClip(start / rate, (start + len(wave)) / rate, _short_mel(wave, front_end))
+            yield WindowClip(start / rate, (start + len(wave)) / rate, _short(wave, front_end, as_waves))
 
     return spans()
 
@@ -151,9 +157,10 @@ def window_starts(samples: int, window: int, hop: float) -> list[int]:
     return [*starts, last]
 
 
-def _short_mel(wave: Wave, front_end: FrontEnd) -> Mel:
-    """Turn a wave of a clip or less into (1, T, F)."""
-    return level(log_mel(padded(wave, front_end), front_end), front_end)[None]
+def _short(wave: Wave, front_end: FrontEnd, as_waves: bool) -> Mel:
+    """Turn a wave of a clip or less into (1, T, F), or (1, S) as it is but padded."""
+    filled = padded(wave, front_end)
+    return filled[None] if as_waves else level(log_mel(filled, front_end), front_end)[None]
 
 
 def _long_clip(blocks: Iterable[Wave], front_end: FrontEnd) -> Clip:

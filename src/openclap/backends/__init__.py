@@ -18,7 +18,7 @@ from openclap.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from openclap.checkpoints.load import Checkpoint
-    from openclap.config import CLAPConfig
+    from openclap.config import CLAPConfig, FrontEnd
 
 __all__ = ["Backend", "BackendName", "choose", "need_torch", "why_no_graph"]
 
@@ -31,6 +31,12 @@ class Backend(Protocol):
     """What class CLAP needs of whatever computes the towers."""
 
     reason: str  # why this backend and device, for people
+    takes_waves: bool  # mels of short clips are made on its device, by `encode_waves`
+    batch: int  # clips at once that use the device well; 1 where a batch gains nothing
+
+    def encode_waves(self, waves: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
+        """Padded waves (B, S) of a clip each → (B, E) unit rows."""
+        ...
 
     def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """Mels (B, V, T, F) in dB with V 1 or 4, and which rows are longer than a clip (B,) → (B, E) unit rows."""
@@ -46,7 +52,12 @@ class Backend(Protocol):
 
 
 def choose(
-    checkpoint: Checkpoint, *, backend: str = "auto", device: str = "auto", threads: int | None = None
+    checkpoint: Checkpoint,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    half: str | None = None,
 ) -> Backend:
     """The backend that runs a checkpoint.
 
@@ -58,6 +69,8 @@ def choose(
         "auto" takes CUDA where it and torch are here.
     threads : int, optional
         CPU threads of the towers; all cores when omitted.
+    half : "bfloat16" | "float16", optional
+        Autocast of the torch backend.
 
     Raises
     ------
@@ -72,7 +85,7 @@ def choose(
         raise UsageError(f"threads is {threads}; it must be 1 or more")
     if threads is not None and threads > MOST_THREADS:
         raise UsageError(f"threads is {threads}; at most {MOST_THREADS} make sense")
-    why_not = why_no_graph(checkpoint.config)
+    why_not = f"{half} is for torch" if half else why_no_graph(checkpoint.config)
     if backend == "openvino":
         if why_not:
             raise UsageError(f"openvino cannot run {checkpoint.config.name}: {why_not}; choose backend torch")
@@ -88,7 +101,9 @@ def choose(
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
-    return TorchBackend(CLAPModel.from_arrays(checkpoint.config, checkpoint.weights), device=device, threads=threads)
+    return TorchBackend(
+        CLAPModel.from_arrays(checkpoint.config, checkpoint.weights), device=device, threads=threads, half=half
+    )
 
 
 def need_torch(why: str) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio.mel import level, log_mel
 from openclap.backends import numpy_text
 from openclap.checkpoints.weights import Array, Weights, of_arrays
-from openclap.config import CLAPConfig, HTSATConfig, TextConfig, WordsConfig
+from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig, WordsConfig
 
 __all__ = ["OpenVINOBackend"]
 
@@ -25,6 +26,9 @@ FEW_TEXTS = 12  # up to here numpy answers before the graph would be compiled (m
 
 class OpenVINOBackend:
     """Graphs over the mapped weights of a checkpoint, in float32."""
+
+    takes_waves = False
+    batch = 1
 
     def __init__(
         self, config: CLAPConfig, weights: Weights | Mapping[str, Array], *, threads: int | None, reason: str
@@ -49,6 +53,11 @@ class OpenVINOBackend:
             if self._audio is None:
                 self._audio = self._compile(self._audio_graph())
             return self._run(self._audio, inputs)
+
+    def encode_waves(self, waves: Vectors, front_end: FrontEnd) -> Vectors:
+        """Padded waves (B, S) → (B, E) unit rows."""
+        mel = level(log_mel(waves, front_end), front_end)[:, None]
+        return self.encode_audio(mel, np.zeros(len(mel), np.bool_))
 
     def use_int8(self, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:
         """Run the audio tower in int8 from now on; `clips` are mels (1, V, T, F) and their `longer` (1,) to calibrate with.
