@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import write_tokenizer
 from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
+from platformdirs import user_cache_path
 
 from openclap import CLAP, CLAPConfig, backends
 from openclap.backends import int8, numpy_text
@@ -135,6 +136,22 @@ def test_half_precision_is_torchs_and_near(tokenizer_file: Path, tmp_path: Path)
     assert np.abs(one - other).max() > 1e-6
     with pytest.raises(UsageError, match="bfloat16 is for torch"):
         CLAP.from_pretrained(tmp_path, backend="openvino", precision="bfloat16")
+
+
+def test_a_compiled_graph_is_kept_and_never_taken_for_another(tokenizer_file: Path, tmp_path: Path) -> None:
+    sound = (np.random.default_rng(1).standard_normal(48_000).astype(np.float32), 16_000)
+    kept = user_cache_path("openclap") / "compiled"
+    rows = []
+    for seed in (11, 12, 11):  # the third starts from what the first has kept
+        folder = tmp_path / f"{seed}"
+        small_clap(tokenizer_file, seed=seed).save_pretrained(folder)
+        clap = CLAP.from_pretrained(folder, backend="openvino")
+        rows.append(clap.encode_audio(sound))
+        exact = CLAP.from_pretrained(folder, backend="torch").encode_audio(sound)
+        assert np.abs(rows[-1] - exact).max() < 2e-6
+        assert list((kept / clap.fingerprint).iterdir())
+    assert np.array_equal(rows[0], rows[2])
+    assert np.abs(rows[0] - rows[1]).max() > 1e-3
 
 
 # -- choosing ----------------------------------------------------------------------------------------

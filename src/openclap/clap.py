@@ -117,6 +117,7 @@ class CLAP:
             if strict:
                 raise BadCheckpoint(message)
             warnings.warn(message, ModelWarning, stacklevel=2)
+        chosen.known_as(clap.fingerprint)
         if precision == "int8":
             clap._use_int8(calibration)
         return clap

@@ -1,6 +1,6 @@
 """Where the towers run: log-mels → unit vectors, token ids → unit vectors. Knows nothing of files or text.
 
-A backend is chosen once, in `choose`, which also says why. To add one, write a class with the three calls of
+A backend is chosen once, in `choose`, which also says why. To add one, write a class with the members of
 `Backend` and name it there; the same test suite runs over every backend.
 """
 
@@ -44,6 +44,10 @@ class Backend(Protocol):
 
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Token ids and their mask (B, L) → (B, E) unit rows."""
+        ...
+
+    def known_as(self, fingerprint: str) -> None:
+        """Learn what tells this checkpoint from all others: what is kept on disk may be kept under this name."""
         ...
 
     def state(self) -> object:

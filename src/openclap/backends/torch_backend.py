@@ -37,6 +37,9 @@ class TorchBackend:
         self._fast: CLAPModel | None = None
         self._made_from: object = None
 
+    def known_as(self, fingerprint: str) -> None:
+        """Nothing is kept on disk."""
+
     def state(self) -> object:
         """Equal as long as no weight has changed."""
         return tuple((id(t), t._version) for t in (*self.model.parameters(), *self.model.buffers()))
