@@ -21,6 +21,7 @@ check: $(VENV)/.dev  ## style, types
 
 bench: $(VENV)/.dev  ## speed and memory as ratios; DATA=folder takes your own recordings
 	$(BIN)/python bench/end_to_end.py $(DATA)
+	$(BIN)/python bench/cold_start.py
 	$(BIN)/python bench/long_recording.py
 
 format: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""Memory and speed over a recording of hours: windows, fusion and head, each in a process of its own.
+"""Memory and speed over a recording of hours: the front end alone, and windows embedded by mini.
 
 usage: python bench/long_recording.py [--hours 3] [--format flac] [--folder FOLDER]
 
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 RATE = 44_100
-WAYS = ("windows", "fusion", "head")
+WAYS = ("windows", "fusion", "head", "embedded by mini")
 
 
 def written(path: Path, hours: float) -> Path:
@@ -40,10 +40,12 @@ def measure(way: str, path: Path) -> dict[str, float]:
     """Measure the peak memory in MiB, how much of it beyond the imports, seconds, and count what came out."""
     import resource
 
+    from openclap import CLAP
     from openclap.audio.clips import clip_of, windows_of
     from openclap.config import FrontEnd
 
     front_end = FrontEnd()
+    mini = CLAP.from_pretrained("mini") if way == "embedded by mini" else None
     clip_of((np.zeros(RATE, np.float32), RATE), front_end, long="head")  # imports and constants
 
     def peak() -> float:
@@ -51,7 +53,9 @@ def measure(way: str, path: Path) -> dict[str, float]:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
     before, start = peak(), time.perf_counter()
-    if way == "windows":
+    if mini is not None:
+        made = len(mini.encode_windows(path))
+    elif way == "windows":
         made = sum(len(window.mel) for window in windows_of(path, front_end))
     else:
         made = len(clip_of(path, front_end, long="fusion" if way == "fusion" else "head").mel)
