@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from openclap.checkpoints import health, locate
 from openclap.checkpoints.health import examine
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD, PRESETS, find_preset
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, joined, of_arrays, part, read_safetensors
 from openclap.config import CLAPConfig, FrontEnd, PANNConfig, WordsConfig
 from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning, UnknownModel
 from openclap.models.clap import CLAPModel
@@ -122,3 +123,36 @@ def test_a_broken_tokenizer_leaves_the_audio_usable(tokenizer_file: Path, tmp_pa
     with pytest.warns(ModelWarning, match=r"cannot embed texts.*not a tokenizer\.json"):
         clap = CLAP.from_pretrained(tmp_path)
     assert clap.encode_audio((np.ones(800, np.float32), 16_000)).shape == (1, 24)
+
+
+def test_weights_for_one_look_are_the_mapped_ones(tmp_path: Path) -> None:
+    """Going through all weights of a mapped file once left 600 MB resident."""
+    import struct
+
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((5, 6)).astype(np.float32)
+    parts: dict[str, tuple[str, np.ndarray]] = {
+        "a": ("F32", a),
+        "half": ("F16", a.astype(np.float16)),
+        "brain": ("BF16", (a.view(np.uint32) >> 16).astype(np.uint16)),
+        "count": ("I64", np.array(7)),
+    }
+    header, blob = {}, b""
+    for name, (kind, array) in parts.items():
+        header[name] = {
+            "dtype": kind,
+            "shape": list(array.shape),
+            "data_offsets": [len(blob), len(blob) + array.nbytes],
+        }
+        blob += array.tobytes()
+    text = json.dumps(header).encode()
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + blob)
+    entries = read_safetensors(tmp_path / "w.safetensors")
+    entries["both"] = joined([entries["a"], entries["half"]])
+    entries["third"] = part(entries["both"], 1, 5)
+    weights = Weights(entries)
+    for name in weights:
+        assert weights.passing(name).dtype == weights[name].dtype
+        assert np.array_equal(weights.passing(name), weights[name]), name
+    assert weights["third"].shape == (2, 6)
+    assert entries["both"].once is not None

@@ -102,7 +102,7 @@ def _read_all(checkpoint: Checkpoint) -> tuple[str, list[str]]:
     digest.update(json.dumps(_facts(checkpoint.config), sort_keys=True).encode())
     broken = []
     for name in sorted(checkpoint.weights):
-        array = np.ascontiguousarray(checkpoint.weights[name])
+        array = np.ascontiguousarray(checkpoint.weights.passing(name))
         digest.update(name.encode())
         digest.update(array.data)
         if not np.isfinite(array).all():

@@ -10,7 +10,8 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,11 +30,19 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
 
 @dataclass(frozen=True)
 class Entry:
-    """One array that is not read yet; `rows` reads some rows of it alone, where that is cheaper."""
+    """One array that is not read yet.
+
+    `rows` reads some rows of it alone, where that is cheaper; `once` reads it past the map, which then does not grow by it.
+    """
 
     shape: tuple[int, ...]
     read: Callable[[], Array]
     rows: Rows | None = None
+    once: Callable[[], Array] | None = None
+
+    def passing(self) -> Array:
+        """The array for one look, after which nothing of it stays in memory."""
+        return self.read() if self.once is None else self.once()
 
 
 class Weights(Mapping[str, Array]):
@@ -57,6 +66,10 @@ class Weights(Mapping[str, Array]):
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an array, without reading it."""
         return self.entries[name].shape
+
+    def passing(self, name: str) -> Array:
+        """An array for one look: to go through all weights takes the memory of the largest."""
+        return self.entries[name].passing()
 
     def rows(self, name: str, index: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
         """Rows of a table (V, D) at `index` (…) → float32 (…, D)."""
@@ -109,8 +122,14 @@ def read_safetensors(path: Path) -> dict[str, Entry]:
     for name, facts in header.items():
         begin, end = (8 + length + offset for offset in facts["data_offsets"])
         array = np.asarray(raw[begin:end]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
-        entries[name] = _of(array, bfloat16=facts["dtype"] == "BF16")
+        mapped = _of(array, bfloat16=facts["dtype"] == "BF16")
+        entries[name] = replace(mapped, once=partial(_read_apart, path, begin, array, facts["dtype"] == "BF16"))
     return entries
+
+
+def _read_apart(path: Path, offset: int, like: Array, bfloat16: bool) -> Array:
+    array = np.fromfile(path, like.dtype, like.size, offset=offset).reshape(like.shape)
+    return _from_bfloat16(array) if bfloat16 else as_float32(array)
 
 
 def _of(array: Array, *, bfloat16: bool) -> Entry:
@@ -131,13 +150,18 @@ def _aligned(array: Array) -> Array:
 def joined(entries: list[Entry]) -> Entry:
     """Several arrays as one, along the first axis."""
     shape = (sum(entry.shape[0] for entry in entries), *entries[0].shape[1:])
-    return Entry(shape, lambda: np.concatenate([entry.read() for entry in entries]))
+    return Entry(
+        shape,
+        lambda: np.concatenate([entry.read() for entry in entries]),
+        once=lambda: np.concatenate([entry.passing() for entry in entries]),
+    )
 
 
 def part(entry: Entry, index: int, parts: int) -> Entry:
     """One of several equal parts of an array, along the first axis."""
     size = entry.shape[0] // parts
-    return Entry((size, *entry.shape[1:]), lambda: entry.read()[index * size : (index + 1) * size])
+    mine = slice(index * size, (index + 1) * size)
+    return Entry((size, *entry.shape[1:]), lambda: entry.read()[mine], once=lambda: entry.passing()[mine])
 
 
 def parameters(weights: Weights) -> int:
