@@ -17,6 +17,7 @@ FLOORS = {
     "config": 1,
     "results": 1,
     "audio": 2,
+    "store": 2,
     "synth": 2,
     "pipeline": 3,
     "prompts": 1,

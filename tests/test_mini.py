@@ -78,4 +78,4 @@ def test_the_demo_runs_and_finds(mini: CLAP, tmp_path: Path) -> None:
     text = page.getvalue()
     assert text.count("✓") >= 3
     assert "\x1b" not in text
-    assert (tmp_path / "library" / "library.npz").exists()
+    assert (tmp_path / "library" / "library.sqlite").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,8 +39,7 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
     """Write sounds to FOLDER/sounds and a library to FOLDER/library, then show what openclap does with them."""
     _refuse_foreign(folder)
     sounds, place = folder / "sounds", folder / "library"
-    for file in (place / "library.npz", place / "lock"):  # of an earlier demo, perhaps by another model
-        file.unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)  # of an earlier demo, perhaps by another model
     console.print(Panel.fit("[bold]openclap[/bold] finds, names and compares sounds by words"))
     files = _timed(console, f"[bold]1[/bold]  synthesising {len(KINDS)} sounds", lambda: write_library(sounds, seed=7))
     library = Library.open(place, model=clap)

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import UsageError
+from openclap.library.query import Query, vector_of
 from openclap.results import Moment
 
 if TYPE_CHECKING:
-    from openclap.audio.load import Sound
     from openclap.clap import CLAP
 
-__all__ = ["checked_query", "merge", "moments_in"]
+__all__ = ["merge", "moments_in"]
 
 Seconds = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ Seconds = npt.NDArray[np.float64]
 def moments_in(
     clap: CLAP,
     sound: str | os.PathLike[str],
-    query: str | Sound,
+    query: Query,
     k: int = 5,
     *,
     window: float = 4.0,
@@ -36,7 +36,7 @@ def moments_in(
     """The moments of one recording that fit a query, best first; windows of 4 s every 2 s unless told otherwise."""
     if not isinstance(k, int | np.integer) or k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
-    vector = checked_query(clap, query)
+    vector = vector_of(clap, query)
     spans = clap.encode_windows(sound, window=window, hop=hop)
     found = merge(os.fspath(sound), spans.start, spans.end, spans.embedding @ vector)
     return sorted(found, key=lambda m: (-m.score, m.start))[:k]
@@ -53,17 +53,3 @@ def merge(path: str, start: Seconds, end: Seconds, score: npt.NDArray[np.float32
         else:
             moments.append(Moment(path, float(start[i]), float(end[i]), float(score[i])))
     return moments
-
-
-def checked_query(clap: CLAP, query: str | Sound) -> npt.NDArray[np.float32]:
-    """A query's vector (E,): a string is words, anything else a sound."""
-    if isinstance(query, str):
-        if not query.strip():
-            raise UsageError("the query is empty; describe a sound in words")
-        vector: npt.NDArray[np.float32] = clap.encode_text([query])[0]
-    else:
-        rows = clap.encode_audio(query, long="windows")  # as the library hears its sounds
-        if len(rows) != 1:
-            raise UsageError(f"the query holds {len(rows)} sounds; give one")
-        vector = rows[0]
-    return vector

@@ -1,0 +1,277 @@
+"""Files and folders → rows of a store: only what is new is embedded. Knows nothing of searching.
+
+    paths ─ scan ─┬─ size and time as before ──────────────────────────── unchanged
+                  └─ content hash ─┬─ known at this path ──────────────── unchanged: the time is noted
+                                   ├─ known at a path that is gone ────── the file has moved: its rows move
+                                   ├─ known elsewhere ─────────────────── a copy: its rows are copied
+                                   └─ new ─ decode, embed ─────────────── rows, committed as they come
+
+What is committed survives whatever happens next; a stopped run is continued by the next. Several processes may index into
+one library at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from openclap.audio.files import opened
+from openclap.errors import SoundError
+from openclap.library.scan import find_sounds
+from openclap.results import AddReport, Failure, Windows
+from openclap.store import File, Recording, Store, Where
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["HOP", "WINDOW", "absolute", "add", "content_hash", "is_gone"]
+
+WINDOW, HOP = 10.0, 5.0  # seconds
+COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
+COMMIT_FILES = 256  # or this many files
+AT_ONCE = 512  # files that are hashed and looked up together
+HASHERS = 4
+HASH_BYTES = 16
+
+T = TypeVar("T")
+Advance = Callable[[int], None]
+
+
+def add(
+    store: Store,
+    clap: CLAP,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    claim: Callable[[], None],
+    tags: Sequence[str] = (),
+    progress: bool = False,
+) -> AddReport:
+    """Bring what the store knows of these files and folders up to date. See `Library.add`.
+
+    `claim` makes the store the model's before anything is written, or refuses.
+    """
+    found = find_sounds(paths)
+    known = store.known(map(str, found.files))
+    fresh: list[tuple[Path, os.stat_result | None]] = []
+    run = _Run(store, clap, known, failed=list(found.closed))
+    for path in found.files:
+        now, old = _stat(path), known.get(str(path))
+        if old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns):
+            run.unchanged += 1
+        elif old is None or not is_gone(path):
+            fresh.append((path, now))
+    gone = _gone(store, paths) if paths else []
+    vanished = {p for p in map(absolute, paths) if any(g.startswith(p + os.sep) for g in gone)}  # a folder that left
+    fresh = [(path, now) for path, now in fresh if str(path) not in vanished]
+    if fresh or gone:
+        claim()
+    if fresh:
+        with _progress(len(fresh), progress, run.failed) as advance:
+            run.take(fresh, advance)
+    left = [path for path in gone if path not in run.moved]
+    run.removed = store.delete(left) if left else 0
+    if tags:
+        store.tag([str(path) for path in found.files], tags)
+    if fresh or left:
+        store.tidy()
+    return run.report()
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """32 hex digits of what is in a file.
+
+    Raises
+    ------
+    SoundError
+        For what cannot be read, and for what is no file.
+    """
+    with opened(os.fspath(path), str(path)) as file:
+        digest = hashlib.blake2b(digest_size=HASH_BYTES)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_gone(path: Path) -> bool:
+    """Whether nothing is there; what cannot be looked at may still be."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+@dataclass
+class _Run:
+    """One call of `add`: what has been counted so far, and what waits to be committed."""
+
+    store: Store
+    clap: CLAP
+    known: dict[str, File]
+    failed: list[Failure]
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    moved: set[str] = field(default_factory=set)  # paths that files have left
+    _waiting: list[Recording] = field(default_factory=list)
+    _committed: float = field(default_factory=time.monotonic)
+
+    def take(self, fresh: Sequence[tuple[Path, os.stat_result | None]], advance: Advance) -> None:
+        """Every file that is not as it was."""
+        try:
+            with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-hash") as pool:
+                for some in _parts(fresh):
+                    self._take(some, list(pool.map(_hash_or_error, (path for path, _ in some))), advance)
+        finally:  # Ctrl-C: what is embedded is kept
+            self._commit()
+
+    def report(self) -> AddReport:
+        return AddReport(self.added, self.unchanged, self.updated, self.removed, self.failed)
+
+    def _take(
+        self, some: Sequence[tuple[Path, os.stat_result | None]], hashes: Sequence[str | SoundError], advance: Advance
+    ) -> None:
+        by_hash = self.store.with_hash({h for h in hashes if isinstance(h, str)})
+        new: list[File] = []
+        copies: list[File] = []
+        started: set[str] = set()
+        for (path, now), found in zip(some, hashes, strict=True):
+            if isinstance(found, SoundError):
+                self.failed.append(Failure(str(path), found.cause))
+                advance(1)
+                continue
+            size, mtime = (now.st_size, now.st_mtime_ns) if now is not None else (0, 0)
+            file = File(str(path), size, mtime, found, 0.0)
+            if self._recognised(file, by_hash.get(found, [])):
+                advance(1)
+            elif found in started:
+                copies.append(file)
+            else:
+                started.add(found)
+                new.append(file)
+        self._embed(new, advance)
+        self._commit()
+        for file in copies:  # of what was embedded a moment ago, or failed
+            if not self._recognised(file, self.store.with_hash([file.hash]).get(file.hash, [])):
+                self._embed([file], advance)
+            else:
+                advance(1)
+
+    def _recognised(self, file: File, same: Sequence[File]) -> bool:
+        """Whether the content is known already; if so, the store is told where it is now."""
+        here = next((other for other in same if other.path == file.path), None)
+        if here is not None:
+            self.store.touch([replace(here, size=file.size, mtime_ns=file.mtime_ns)])
+            self.unchanged += 1
+            return True
+        left = next((o for o in same if o.path not in self.moved and is_gone(Path(o.path))), None)
+        if left is not None:
+            self.store.move([(left.path, replace(file, seconds=left.seconds))])
+            self.moved.add(left.path)
+            self.updated += 1
+            return True
+        for other in same:
+            recording = self.store.recording(other.path)
+            if recording is not None and recording.file.hash == file.hash:
+                self._count(file)
+                self._put(replace(recording, file=replace(file, seconds=recording.file.seconds)))
+                return True
+        return False
+
+    def _embed(self, files: Sequence[File], advance: Advance) -> None:
+        for file, windows in zip(
+            files, self.clap.encode_each([file.path for file in files], window=WINDOW, hop=HOP), strict=True
+        ):
+            if isinstance(windows, Windows):
+                self._count(file)
+                self._put(
+                    Recording(
+                        replace(file, seconds=float(windows.end[-1])), windows.start, windows.end, windows.embedding
+                    )
+                )
+            else:
+                self.failed.append(Failure(file.path, windows.cause))
+            advance(1)
+
+    def _count(self, file: File) -> None:
+        if file.path in self.known:
+            self.updated += 1
+        else:
+            self.added += 1
+
+    def _put(self, recording: Recording) -> None:
+        self._waiting.append(recording)
+        if len(self._waiting) >= COMMIT_FILES or time.monotonic() - self._committed > COMMIT_SECONDS:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._waiting:
+            self.store.put(self._waiting)
+            self._waiting = []
+        self._committed = time.monotonic()
+
+
+def _hash_or_error(path: Path) -> str | SoundError:
+    try:
+        return content_hash(path)
+    except SoundError as error:
+        return error
+
+
+def _gone(store: Store, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Files of the store that lay at or below these paths and are there no more."""
+    where = Where(within=tuple(absolute(path) for path in paths))
+    return [file.path for file in store.files(where) if is_gone(Path(file.path))]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):  # the loader says in words what is wrong
+        return None
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """As the library knows it: links are not resolved."""
+    return os.path.abspath(Path(os.path.expanduser(path)))
+
+
+def _parts(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
+
+
+@contextmanager
+def _progress(total: int, show: bool, failed: list[Failure]) -> Iterator[Advance]:
+    """Progress on stderr: done, rate, time left, failures."""
+    if not show:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("[red]{task.fields[bad]}"))  # fmt: skip
+    began, done = time.monotonic(), 0
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total, rate="", bad="")
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            rate = done / max(time.monotonic() - began, 1e-6)
+            bad = f"{len(failed)} failed" if failed else ""
+            bar.update(task, completed=done, rate=f"{rate:.0f} files/s", bad=bad)
+
+        yield advance

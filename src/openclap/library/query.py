@@ -1,0 +1,76 @@
+"""What a user looks for → one unit vector. Knows nothing of stores.
+
+"rain + wind -thunder"   words that should all be heard, and what should not be
+a sound                  what sounds like it
+[words, sound, …]        both
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.load import Sound, is_sound
+from openclap.errors import UsageError
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["Query", "parse", "vector_of"]
+
+Query: TypeAlias = str | Sound | Sequence[str | Sound]
+Vector: TypeAlias = npt.NDArray[np.float32]
+
+NOT = re.compile(r"""(?:^|\s)-(?:"([^"]+)"|(\S+))""")
+AND = re.compile(r"\s\+\s")
+
+
+def parse(words: str) -> tuple[list[str], list[str]]:
+    """What should be heard, and what should not: `rain + wind -thunder`, `rain -"heavy traffic"`.
+
+    A minus counts at the start of a word, a plus between spaces: "lo-fi" and "8-bit" are words.
+    """
+    without = [(quoted or plain).strip() for quoted, plain in NOT.findall(words)]
+    wanted = [" ".join(part.split()) for part in AND.split(NOT.sub(" ", words))]
+    return [part for part in wanted if part], [part for part in without if part]
+
+
+def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
+    """A query's unit vector (E,).
+
+    Raises
+    ------
+    UsageError
+        Nothing to look for: an empty query, or one that only says what should not be heard.
+    """
+    wanted: list[Vector] = []
+    unwanted = list(without)
+    parts: Any = query if _is_several(query) else [query]
+    for part in parts:
+        if isinstance(part, str):
+            words, more = parse(part)
+            unwanted += more
+            wanted += list(clap.encode_text(words))
+        else:
+            rows = clap.encode_audio(part, long="windows")  # as the library hears its sounds
+            if len(rows) != 1:
+                raise UsageError(f"a part of the query holds {len(rows)} sounds; give one")
+            wanted.append(rows[0])
+    if not wanted:
+        raise UsageError("the query is empty; describe a sound in words")
+    vector = np.sum(wanted, axis=0)
+    return _unit(vector)
+
+
+def _is_several(query: Any) -> bool:
+    """Whether a query is a list of words and sounds; a (wave, rate) pair is one sound."""
+    return not isinstance(query, str) and not is_sound(query) and isinstance(query, Sequence)
+
+
+def _unit(vector: Vector) -> Vector:
+    unit: Vector = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
+    return unit

@@ -1,0 +1,152 @@
+"""What a store holds and what it must be able to do. Knows nothing of audio, text or models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["File", "Recording", "Row", "Store", "Vectors", "Where"]
+
+Vectors = npt.NDArray[np.float32]
+Seconds = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the library, as it was when it was embedded.
+
+    Attributes
+    ----------
+    path : str
+        Absolute.
+    size : int
+        Bytes.
+    mtime_ns : int
+    hash : str
+        Of its content; two files with one hash sound the same.
+    seconds : float
+        Length.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    hash: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A file with its windows: `start` and `end` in seconds (W,), unit rows `embedding` float32 (W, E)."""
+
+    file: File
+    start: Seconds
+    end: Seconds
+    embedding: Vectors
+
+
+@dataclass(frozen=True)
+class Row:
+    """A window of a library and its cosine with a query."""
+
+    path: str
+    start: float
+    end: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which files a search may find; what is None or empty allows all.
+
+    Attributes
+    ----------
+    within : tuple of str
+        Absolute paths of files, and of folders the files must lie in.
+    glob : str
+        A pattern of the whole path: `*` is anything, `?` one character, `[…]` one of these.
+    shortest, longest : float
+        Seconds.
+    after, before : float
+        When the file was last changed: seconds since 1970.
+    tags : tuple of str
+        All of them must be on the file.
+    """
+
+    within: tuple[str, ...] | None = None
+    glob: str | None = None
+    shortest: float | None = None
+    longest: float | None = None
+    after: float | None = None
+    before: float | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Store(Protocol):
+    """Files, their windows and the windows' unit vectors, on disk. `tests/test_stores.py` runs over every one.
+
+    Each writing call is one transaction: when it has returned, its work survives whatever happens to the process.
+    """
+
+    place: str  # how the store is called in errors
+
+    def maker(self) -> dict[str, Any]:
+        """What made the vectors; empty in a new store."""
+
+    def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
+        """Become the maker where there is none yet → the maker there is now."""
+
+    def put(self, recordings: Sequence[Recording]) -> None:
+        """Add files with their windows, or replace them."""
+
+    def touch(self, files: Sequence[File]) -> None:
+        """Note new sizes and times of files whose content is what it was."""
+
+    def move(self, moves: Sequence[tuple[str, File]]) -> None:
+        """Give files another path (old path, file as it is now), windows and tags with them."""
+
+    def delete(self, paths: Iterable[str]) -> int:
+        """Forget files → how many there were."""
+
+    def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
+        """Put tags on files."""
+
+    def known(self, paths: Iterable[str]) -> dict[str, File]:
+        """Those of the files that are in the store."""
+
+    def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
+        """The files of each content."""
+
+    def files(self, where: Where | None = None) -> Iterator[File]:
+        """Every file, by path."""
+
+    def recording(self, path: str) -> Recording | None:
+        """One file with its windows."""
+
+    def scan(self, where: Where | None = None) -> Iterator[Recording]:
+        """Every file with its windows, by path, in bounded memory."""
+
+    def nearest(self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True) -> list[Row]:
+        """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file.
+
+        Ties are ordered by path and start. What was put a moment ago, by any process, is found.
+        """
+
+    def sample(self, count: int) -> Vectors:
+        """Rows from all over the store, the same ones as long as it does not change: (at most count, E)."""
+
+    def tidy(self) -> None:
+        """Bring the caches up to date, so that the next search need not."""
+
+    def check(self) -> list[str]:
+        """What is wrong with what is on disk, in words; nothing if nothing is."""
+
+    def stats(self) -> dict[str, Any]:
+        """files, windows, seconds, bytes on disk."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""

@@ -1,0 +1,560 @@
+"""The store on this machine: one SQLite file is the truth, an array beside it makes searching fast.
+
+    library.sqlite    files, tags, windows with their vectors (little-endian float32); any SQLite tool opens it
+    cache/            `vectors.VectorCache`; can be deleted at any time
+
+Every write is a transaction that is on the disk when the call returns; several processes may write in turn. Row numbers are
+never used twice, so a reader knows what is new by one comparison. Knows nothing of audio, text or models.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.errors import LibraryError, LibraryMismatch
+from openclap.store.records import File, Recording, Row, Vectors, Where
+from openclap.store.vectors import Block, VectorCache
+
+__all__ = ["FORMAT_VERSION", "SqliteStore"]
+
+FORMAT_VERSION = 2  # 1 was a single .npz file
+APPLICATION_ID = 0x6F63_6C70  # "oclp", so that `file` and others know whose it is
+WAIT_SECONDS = 120  # for another process to finish writing
+PAGE_BYTES = 16_384  # seven vectors of 512 numbers to a page
+AT_ONCE = 500  # values in one statement
+ROWS_AT_ONCE = 4096
+NEWER_MOST = 20_000  # rows that a search holds in memory, or
+NEWER_SHARE = 0.05  # this share of them, before they are written to the cache
+NEWER_LEAST = 2_000
+DEAD_SHARE = 0.2  # of the cached rows may be of deleted files
+ROUNDED = 6  # digits of a cosine that count: float sums differ in the seventh
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    hash TEXT NOT NULL, seconds REAL NOT NULL);
+CREATE INDEX files_by_hash ON files (hash);
+CREATE TABLE tags (
+    file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (file, name)) WITHOUT ROWID;
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    start_seconds REAL NOT NULL, end_seconds REAL NOT NULL, embedding BLOB NOT NULL);
+CREATE INDEX windows_by_file ON windows (file);
+CREATE TABLE counts (files INTEGER NOT NULL, windows INTEGER NOT NULL, seconds REAL NOT NULL);
+INSERT INTO counts VALUES (0, 0, 0.0);
+CREATE TRIGGER file_added AFTER INSERT ON files BEGIN UPDATE counts SET files = files + 1, seconds = seconds + new.seconds; END;
+CREATE TRIGGER file_removed AFTER DELETE ON files BEGIN UPDATE counts SET files = files - 1, seconds = seconds - old.seconds; END;
+CREATE TRIGGER file_changed AFTER UPDATE OF seconds ON files BEGIN UPDATE counts SET seconds = seconds + new.seconds - old.seconds; END;
+CREATE TRIGGER window_added AFTER INSERT ON windows BEGIN UPDATE counts SET windows = windows + 1; END;
+CREATE TRIGGER window_removed AFTER DELETE ON windows BEGIN UPDATE counts SET windows = windows - 1; END;
+"""
+
+T = TypeVar("T")
+FILE = "path, size, mtime_ns, hash, seconds"
+
+
+class SqliteStore:
+    """A library in a folder. The folder and the file are made by the first write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "library.sqlite"
+        self.place = str(folder)
+        self._of_thread = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._cache: VectorCache | None = None
+        self._caching = threading.Lock()
+        if (folder / "library.npz").exists() and not self.file.exists():
+            raise LibraryMismatch(
+                f"{folder / 'library.npz'} is of format version 1; this openclap reads version {FORMAT_VERSION}: index again into another --library"
+            )
+
+    # -- who made it ---------------------------------------------------------------------------------
+
+    def maker(self) -> dict[str, Any]:
+        """What made the vectors; empty in a new store."""
+        with self._reading() as db:
+            return {} if db is None else _maker(db)
+
+    def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
+        """Become the maker where there is none yet → the maker there is now."""
+        with self._writing() as db:
+            if not _maker(db):
+                db.execute("INSERT INTO meta VALUES ('maker', ?)", [json.dumps(maker)])
+            return _maker(db)
+
+    # -- writing -------------------------------------------------------------------------------------
+
+    def put(self, recordings: Sequence[Recording]) -> None:
+        """Add files with their windows, or replace them."""
+        with self._writing() as db:
+            for recording in recordings:
+                file = recording.file
+                (number,) = db.execute(
+                    f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
+                    " mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds RETURNING id",
+                    _row(file),
+                ).fetchone()
+                db.execute("DELETE FROM windows WHERE file = ?", [number])
+                db.executemany(
+                    "INSERT INTO windows (file, start_seconds, end_seconds, embedding) VALUES (?, ?, ?, ?)",
+                    [
+                        (number, float(start), float(end), vector.astype("<f4").tobytes())
+                        for start, end, vector in zip(recording.start, recording.end, recording.embedding, strict=True)
+                    ],
+                )
+
+    def touch(self, files: Sequence[File]) -> None:
+        """Note new sizes and times of files whose content is what it was."""
+        with self._writing() as db:
+            db.executemany(
+                "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ? AND hash = ?",
+                [(file.size, file.mtime_ns, _key(file.path), file.hash) for file in files],
+            )
+
+    def move(self, moves: Sequence[tuple[str, File]]) -> None:
+        """Give files another path, windows and tags with them; what was known at the new path is replaced."""
+        with self._writing() as db:
+            for old, file in moves:
+                db.execute("DELETE FROM files WHERE path = ?", [_key(file.path)])
+                db.execute(
+                    "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE path = ?",
+                    [_key(file.path), file.size, file.mtime_ns, _key(old)],
+                )
+
+    def delete(self, paths: Iterable[str]) -> int:
+        """Forget files → how many there were."""
+        with self._writing() as db:
+            return sum(db.execute("DELETE FROM files WHERE path = ?", [_key(path)]).rowcount for path in paths)
+
+    def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
+        """Put tags on files."""
+        with self._writing() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
+                [(tag, _key(path)) for path in paths for tag in tags],
+            )
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def known(self, paths: Iterable[str]) -> dict[str, File]:
+        """Those of the files that are in the store."""
+        return {file.path: file for file in self._selected("path", map(_key, paths))}
+
+    def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
+        """The files of each content."""
+        found: dict[str, list[File]] = {}
+        for file in self._selected("hash", hashes):
+            found.setdefault(file.hash, []).append(file)
+        return found
+
+    def files(self, where: Where | None = None) -> Iterator[File]:
+        """Every file, by path."""
+        with self._reading() as db:
+            if db is None:
+                return
+            if where is None:
+                yield from map(_file, db.execute(f"SELECT {FILE} FROM files ORDER BY path"))
+                return
+            numbers = sorted(_allowed(db, where))
+            found = [
+                _file(row) for some in _parts(numbers) for row in db.execute(f"SELECT {FILE} FROM files WHERE id IN ({_marks(some)})", some)
+            ]  # fmt: skip
+        yield from sorted(found, key=lambda file: os.fsencode(file.path))
+
+    def recording(self, path: str) -> Recording | None:
+        """One file with its windows."""
+        with self._reading() as db:
+            row = db and db.execute(f"SELECT {FILE}, id FROM files WHERE path = ?", [_key(path)]).fetchone()
+            return _recording(db, row) if db and row else None
+
+    def scan(self, where: Where | None = None) -> Iterator[Recording]:
+        """Every file with its windows, by path, in bounded memory."""
+        for file in self.files(where):
+            recording = self.recording(file.path)
+            if recording is not None:
+                yield recording
+
+    def stats(self) -> dict[str, Any]:
+        """files, windows, seconds, bytes on disk, the cache included."""
+        with self._reading() as db:
+            files, windows, seconds = db.execute("SELECT * FROM counts").fetchone() if db else (0, 0, 0.0)
+        used = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()) if db else 0
+        return {"files": files, "windows": windows, "seconds": round(seconds, 3), "bytes": used}
+
+    # -- searching -----------------------------------------------------------------------------------
+
+    def nearest(self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True) -> list[Row]:
+        """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file."""
+        with self._reading() as db:
+            cache = db and self._fresh(db)
+            if not db or not cache:
+                return []
+            allowed = None if where is None else _mask(db, where)
+            wanted, effort = 2 * k + 10, 1.0
+            while True:  # rows of deleted files, and further windows of a file, are not hits
+                near = cache.nearest(query, wanted, allowed, effort)
+                rows = _looked_up(db, near.ids, near.scores)
+                hits = _best(rows, k, per_file)
+                if len(hits) == k or near.everything:
+                    return hits
+                wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
+
+    def sample(self, count: int) -> Vectors:
+        """Rows from all over the store: (at most count, E)."""
+        with self._reading() as db:
+            cache = db and self._fresh(db)
+            return cache.sample(count) if cache else np.zeros((0, 0), np.float32)
+
+    def tidy(self) -> None:
+        """Write new rows to the cache, so that the next process need not read them one by one."""
+        with self._reading() as db:
+            cache = db and self._fresh(db)
+            if not db or not cache:
+                return
+            windows = db.execute("SELECT windows FROM counts").fetchone()[0]
+            if cache.newer or cache.rows - windows > DEAD_SHARE * cache.rows:
+                self._rebuild(db, cache)
+
+    def check(self) -> list[str]:
+        """What is wrong with what is on disk, in words."""
+        with self._reading() as db:
+            if db is None:
+                return []
+            wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+            wrong += [f"a row of {row[0]} has no file" for row in db.execute("PRAGMA foreign_key_check")]
+            width = _width(db)
+            bad = db.execute("SELECT count(*) FROM windows WHERE length(embedding) <> ?", [4 * width]).fetchone()[0]
+            without = db.execute("SELECT count(*) FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)").fetchone()[0]  # fmt: skip
+            counted = db.execute("SELECT files, windows FROM counts").fetchone()
+            real = db.execute("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM windows)").fetchone()
+            wrong += [f"{bad} windows have vectors of another size than {width}"] if bad else []
+            wrong += [f"{without} files have no windows"] if without else []
+            wrong += [f"the counts say {counted} files and windows, there are {real}"] if counted != real else []
+            return wrong + _wrong_cache(db, self._cache_of(db))
+
+    def close(self) -> None:
+        """Let go of connections and mapped arrays."""
+        for db in self._open:
+            db.close()
+        self._open, self._cache, self._of_thread = [], None, threading.local()
+
+    # -- the cache -----------------------------------------------------------------------------------
+
+    def _cache_of(self, db: sqlite3.Connection) -> VectorCache | None:
+        width = _width(db)
+        if not width:
+            return None
+        identity = _meta(db, "identity")
+        if self._cache is None or (self._cache.identity, self._cache.width) != (identity, width):
+            self._cache = VectorCache(self.folder / "cache", identity, width)
+            self._cache.load()
+        return self._cache
+
+    def _fresh(self, db: sqlite3.Connection) -> VectorCache | None:
+        """The vectors with every row there is now; None where there is none."""
+        with self._caching:
+            cache = self._cache_of(db)
+            if cache is None:
+                return None
+            last = db.execute("SELECT coalesce(max(id), 0) FROM windows").fetchone()[0]
+            if last <= cache.last:
+                return cache
+            waiting = db.execute("SELECT count(*) FROM windows WHERE id > ?", [cache.last]).fetchone()[0]
+            most = max(NEWER_LEAST, min(NEWER_MOST, int(NEWER_SHARE * cache.rows)))
+            if cache.newer + waiting > most and self._rebuild(db, cache):
+                return cache
+            for block in _blocks(db, cache.last):
+                cache.extend(block)
+            return cache
+
+    def _rebuild(self, db: sqlite3.Connection, cache: VectorCache) -> bool:
+        """Write every row to the cache → False where another process does so already, or nothing can be written."""
+        from filelock import FileLock, Timeout
+
+        try:
+            cache.folder.mkdir(exist_ok=True)
+            with FileLock(cache.folder / "lock", timeout=0):
+                rows = db.execute("SELECT count(*) FROM windows").fetchone()[0]
+                cache.build(_blocks(db, 0), rows)
+        except (Timeout, OSError):
+            return False
+        return True
+
+    # -- connections ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection with everything as it is at this moment; None where there is no library yet."""
+        with self._told("read"):
+            db = self._connection()
+            if db is None or db.in_transaction:
+                yield db
+                return
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.rollback()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it, or nothing."""
+        with self._told("written to"):
+            db = self._connection(make=True)
+            assert db is not None
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.commit()
+            except BaseException:
+                if db.in_transaction:
+                    db.rollback()
+                raise
+
+    def _connection(self, *, make: bool = False) -> sqlite3.Connection | None:
+        """The one of this thread."""
+        db: sqlite3.Connection | None = getattr(self._of_thread, "db", None)
+        if db is not None:
+            return db
+        if not self.file.exists():
+            if not make:
+                return None
+            self.folder.mkdir(parents=True, exist_ok=True)
+        db = self._connected()
+        self._of_thread.db = db
+        self._open.append(db)
+        return db
+
+    def _connected(self) -> sqlite3.Connection:
+        writable = os.access(self.file if self.file.exists() else self.folder, os.W_OK) and os.access(
+            self.folder, os.W_OK
+        )
+        alone = not writable and not self.file.with_name(self.file.name + "-wal").exists()
+        mode = "rwc" if writable else "ro&immutable=1" if alone else "ro"
+        db = sqlite3.connect(
+            f"{self.file.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None,
+            check_same_thread=False,
+        )  # fmt: skip
+        try:
+            db.execute("PRAGMA foreign_keys = ON")
+            version, application = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
+            if writable and not version and not application:
+                _create(db)
+            elif (version, application) != (FORMAT_VERSION, APPLICATION_ID):
+                raise LibraryMismatch(
+                    f"{self.file} is of format version {version}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
+                )
+            if writable:
+                db.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Errors of SQLite and of the disk, in words."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            advice = "what was there before is unharmed; make room, give yourself permission, or use another --library"
+            if "locked" in str(error):
+                advice = f"another process has been writing for {WAIT_SECONDS} s; wait until it is done"
+            raise LibraryError(f"{self.file} cannot be {what} ({error}); {advice}") from error
+        except sqlite3.DatabaseError as error:
+            raise LibraryError(
+                f"{self.file} is no library of openclap, or broken ({error}); try  openclap library repair, or move it away and index again"
+            ) from error
+        except OSError as error:
+            raise LibraryError(
+                f"{self.folder} cannot be {what} ({error.strerror or error}); choose another --library"
+            ) from error
+
+    def _selected(self, column: str, values: Iterable[Any]) -> Iterator[File]:
+        with self._reading() as db:
+            for some in _parts(values) if db else ():
+                assert db is not None
+                yield from map(_file, db.execute(f"SELECT {FILE} FROM files WHERE {column} IN ({_marks(some)})", some))
+
+
+# -- rows --------------------------------------------------------------------------------------------
+
+
+def _create(db: sqlite3.Connection) -> None:
+    """A new library; of two processes that come at once, one makes it."""
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if not db.execute("PRAGMA user_version").fetchone()[0]:
+            for statement in _statements(SCHEMA):
+                db.execute(statement)
+            db.execute("INSERT INTO meta VALUES ('identity', ?)", [uuid.uuid4().hex])
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One after another; `executescript` would end the transaction."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _meta(db: sqlite3.Connection, name: str) -> str:
+    row = db.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
+    return row[0] if row else ""
+
+
+def _maker(db: sqlite3.Connection) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_meta(db, "maker") or "{}")
+    return found
+
+
+def _width(db: sqlite3.Connection) -> int:
+    """E, or 0 where there is no window."""
+    row = db.execute("SELECT length(embedding) / 4 FROM windows LIMIT 1").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _key(path: str) -> str | bytes:
+    """A path as SQLite holds it: text, or bytes where the file's name is no Unicode."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def _row(file: File) -> tuple[Any, ...]:
+    return _key(file.path), file.size, file.mtime_ns, file.hash, file.seconds
+
+
+def _file(row: tuple[Any, ...]) -> File:
+    return File(os.fsdecode(row[0]), *row[1:5])
+
+
+def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
+    windows = db.execute(
+        "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[5]]
+    ).fetchall()
+    vectors = np.frombuffer(b"".join(blob for _, _, blob in windows), "<f4").reshape(len(windows), -1)
+    start, end = (np.array([window[i] for window in windows], np.float64) for i in (0, 1))
+    return Recording(_file(row), start, end, vectors.astype(np.float32))
+
+
+def _blocks(db: sqlite3.Connection, after: int) -> Iterator[Block]:
+    """Every row above a number, in order."""
+    rows = db.execute("SELECT id, file, embedding FROM windows WHERE id > ? ORDER BY id", [after])
+    while some := rows.fetchmany(ROWS_AT_ONCE):
+        vectors = np.frombuffer(b"".join(blob for _, _, blob in some), "<f4").reshape(len(some), -1)
+        ids, files = (np.array([row[i] for row in some], np.int64) for i in (0, 1))
+        yield ids, files, vectors.astype(np.float32, copy=False)
+
+
+def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors) -> list[Row]:
+    """Rows that still are in the library, best first; ties by path and start."""
+    score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
+    found = [
+        Row(os.fsdecode(path), start, end, min(1.0, max(-1.0, score_of[number])))
+        for some in _parts(score_of)
+        for number, path, start, end in db.execute(
+            f"SELECT windows.id, path, start_seconds, end_seconds FROM windows JOIN files ON file = files.id WHERE windows.id IN ({_marks(some)})",
+            some,
+        )
+    ]
+    return sorted(found, key=lambda row: (-round(row.score, ROUNDED), row.path, row.start))
+
+
+def _best(rows: Iterable[Row], k: int, per_file: bool) -> list[Row]:
+    if not per_file:
+        return list(islice(rows, k))
+    best: dict[str, Row] = {}
+    for row in rows:
+        best.setdefault(row.path, row)
+        if len(best) == k:
+            break
+    return list(best.values())
+
+
+def _mask(db: sqlite3.Connection, where: Where) -> npt.NDArray[np.bool_]:
+    """Which file numbers a filter allows."""
+    highest = db.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
+    mask = np.zeros(highest + 1, np.bool_)
+    mask[list(_allowed(db, where))] = True
+    return mask
+
+
+def _allowed(db: sqlite3.Connection, where: Where) -> set[int]:
+    """The numbers of the files that a filter allows."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    for value, condition in (
+        (where.glob, "CAST(path AS TEXT) GLOB ?"),
+        (where.shortest, "seconds >= ?"),
+        (where.longest, "seconds <= ?"),
+        (None if where.after is None else where.after * 1e9, "mtime_ns >= ?"),
+        (None if where.before is None else where.before * 1e9, "mtime_ns < ?"),
+        *((tag, "EXISTS (SELECT 1 FROM tags WHERE file = id AND name = ?)") for tag in where.tags),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if where.within is None:
+        query = " AND ".join(conditions) or "1"
+        return {number for (number,) in db.execute(f"SELECT id FROM files WHERE {query}", values)}
+    found: set[int] = set()
+    for path in where.within:
+        folder = path.rstrip(os.sep) + os.sep
+        beyond = folder[:-1] + chr(ord(os.sep) + 1)
+        lies = "(path = ? OR (path > ? AND path < ?) OR (path > ? AND path < ?))"  # text, and names that are no text
+        query = " AND ".join([*conditions, lies])
+        inside = [_key(path), _key(folder), _key(beyond), os.fsencode(folder), os.fsencode(beyond)]
+        found |= {number for (number,) in db.execute(f"SELECT id FROM files WHERE {query}", [*values, *inside])}
+    return found
+
+
+def _wrong_cache(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]:
+    """Whether cached vectors are those of the database."""
+    if cache is None or not cache.rows:
+        return []
+    return cache.differs(lambda ids: _vectors(db, ids))
+
+
+def _vectors(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]:
+    return {
+        number: np.frombuffer(blob, "<f4")
+        for some in _parts(ids)
+        for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({_marks(some)})", some)
+    }
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _parts(values: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(values)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some

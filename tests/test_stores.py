@@ -1,0 +1,389 @@
+"""One suite over every store, held against brute force: what is put is found, and survives."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openclap.errors import LibraryError, LibraryMismatch
+from openclap.store import File, Recording, Row, Store, Where, open_store
+from openclap.store import sqlite as sqlite_store
+from openclap.store import vectors as vector_cache
+from openclap.store.vectors import VectorCache
+
+E = 16
+MAKER = {"model": "small", "fingerprint": "0123456789abcdef", "embedding": E}
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    normed: np.ndarray = (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+    return normed
+
+
+def recording(path: str, windows: int = 3, seed: int = 0, **facts: object) -> Recording:
+    rng = np.random.default_rng((seed, len(path), *path.encode("utf-8", "surrogateescape")))
+    start = np.arange(windows) * 5.0
+    known = {"size": 100, "mtime_ns": 10**18, "hash": f"{path!a}-{seed}", "seconds": windows * 5.0 + 5, **facts}
+    return Recording(File(path, **known), start, start + 10, unit(rng.standard_normal((windows, E))))  # type: ignore[arg-type]
+
+
+def query(seed: int = 1) -> np.ndarray:
+    return unit(np.random.default_rng(seed).standard_normal(E))
+
+
+def brute(recordings: list[Recording], q: np.ndarray, k: int, *, per_file: bool = True) -> list[Row]:
+    rows = [
+        Row(r.file.path, float(s), float(e), float(v @ q))
+        for r in recordings
+        for s, e, v in zip(r.start, r.end, r.embedding, strict=True)
+    ]
+    rows.sort(key=lambda row: (-round(row.score, 6), row.path, row.start))
+    if per_file:
+        best: dict[str, Row] = {}
+        for row in rows:
+            best.setdefault(row.path, row)
+        rows = list(best.values())
+    return rows[:k]
+
+
+def same(found: list[Row], expected: list[Row]) -> None:
+    assert [(r.path, r.start, r.end) for r in found] == [(r.path, r.start, r.end) for r in expected]
+    assert np.allclose([r.score for r in found], [r.score for r in expected], atol=1e-6)
+
+
+Opened = Callable[[], Store]
+
+
+@pytest.fixture(params=["sqlite"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    """Open the same library again and again, as other processes would."""
+    stores: list[Store] = []
+
+    def again() -> Store:
+        stores.append(open_store(tmp_path / "lib"))
+        return stores[-1]
+
+    yield again
+    for store in stores:
+        store.close()
+
+
+def test_a_new_store_is_empty_and_makes_nothing(opened: Opened, tmp_path: Path) -> None:
+    store = opened()
+    assert store.maker() == {}
+    assert store.nearest(query(), 3) == []
+    assert list(store.files()) == []
+    assert store.known(["/a"]) == {}
+    assert store.recording("/a") is None
+    assert store.sample(3).shape[0] == 0
+    assert store.stats() == {"files": 0, "windows": 0, "seconds": 0, "bytes": 0}
+    assert store.check() == []
+    store.tidy()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_maker_stays(opened: Opened) -> None:
+    assert opened().claim(MAKER) == MAKER
+    assert opened().claim({**MAKER, "model": "other"}) == MAKER
+    assert opened().maker() == MAKER
+
+
+@pytest.mark.parametrize("per_file", [True, False])
+def test_nearest_is_brute_force(opened: Opened, per_file: bool) -> None:
+    store = opened()
+    many = [recording(f"/sounds/{i:03}.wav", 1 + i % 7) for i in range(60)]
+    store.put(many[:30])
+    for seed in range(3):
+        same(store.nearest(query(seed), 7, per_file=per_file), brute(many[:30], query(seed), 7, per_file=per_file))
+    store.put(many[30:])
+    for seed in range(3):
+        same(store.nearest(query(seed), 7, per_file=per_file), brute(many, query(seed), 7, per_file=per_file))
+    same(opened().nearest(query(), 1000, per_file=per_file), brute(many, query(), 1000, per_file=per_file))
+
+
+def test_put_replaces_and_delete_forgets(opened: Opened) -> None:
+    store = opened()
+    first, second = recording("/a.wav", 2), recording("/b.wav", 3)
+    store.put([first, second])
+    store.nearest(query(), 1)
+    changed = recording("/a.wav", 4, seed=7)
+    store.put([changed])
+    same(store.nearest(query(), 9, per_file=False), brute([changed, second], query(), 9, per_file=False))
+    assert store.stats()["windows"] == 7
+    assert store.delete(["/b.wav", "/never.wav"]) == 1
+    same(store.nearest(query(), 9, per_file=False), brute([changed], query(), 9, per_file=False))
+    assert store.stats() | {"bytes": 0} == {"files": 1, "windows": 4, "seconds": 25.0, "bytes": 0}
+    assert store.delete(["/a.wav"]) == 1
+    assert store.nearest(query(), 9) == []
+    store.put([second])
+    same(store.nearest(query(), 9), brute([second], query(), 9))
+
+
+def test_another_process_sees_what_was_put_a_moment_ago(opened: Opened) -> None:
+    here, there = opened(), opened()
+    one, two = recording("/1.wav"), recording("/2.wav")
+    here.put([one])
+    same(there.nearest(query(), 5), brute([one], query(), 5))
+    here.put([two])
+    here.tidy()
+    same(there.nearest(query(), 5), brute([one, two], query(), 5))
+    there.delete(["/1.wav"])
+    there.tidy()
+    same(here.nearest(query(), 5), brute([two], query(), 5))
+
+
+def test_what_is_known(opened: Opened) -> None:
+    store = opened()
+    odd = "/na\udcffme.wav"  # no UTF-8 on disk
+    many = [recording(p) for p in ("/b.wav", "/a 声.wav", odd)]
+    store.put(many)
+    assert store.known(["/b.wav", odd, "/no"]) == {r.file.path: r.file for r in many if r.file.path != "/a 声.wav"}
+    assert [f.path for f in store.files()] == ["/a 声.wav", "/b.wav", odd]
+    assert store.with_hash([many[0].file.hash, "no"]) == {many[0].file.hash: [many[0].file]}
+    found = store.recording(odd)
+    assert found is not None
+    assert found.file == many[2].file
+    assert np.array_equal(found.embedding, many[2].embedding)
+    assert np.array_equal(found.start, many[2].start)
+    assert [r.file.path for r in store.scan()] == ["/a 声.wav", "/b.wav", odd]
+    assert store.nearest(many[2].embedding[0], 1)[0].path == odd
+
+
+def test_touch_and_move(opened: Opened) -> None:
+    store = opened()
+    one = recording("/a.wav")
+    store.put([one, recording("/new.wav", 1)])
+    store.tag(["/a.wav"], ["good"])
+    touched = replace(one.file, mtime_ns=5, size=6)
+    store.touch([touched, replace(one.file, path="/no.wav")])
+    assert store.known(["/a.wav", "/no.wav"]) == {"/a.wav": touched}
+    moved = replace(touched, path="/new.wav")
+    store.move([("/a.wav", moved)])
+    assert list(store.files()) == [moved]
+    assert list(store.files(Where(tags=("good",)))) == [moved]
+    same(store.nearest(query(), 5), brute([replace(one, file=moved)], query(), 5))
+    assert store.stats()["windows"] == 3
+
+
+def test_filters(opened: Opened) -> None:
+    store = opened()
+    many = [
+        recording(f"/{folder}/{i}.{end}", 1 + i, mtime_ns=i * 10**9)
+        for folder in ("a", "a b", "ab", "na\udcff")
+        for i in range(3)
+        for end in ("wav", "mp3")
+    ]
+    store.put(many)
+    store.tag(["/a/1.wav", "/ab/2.mp3"], ["x", "y"])
+    store.tag(["/a/1.mp3"], ["x"])
+
+    def check(where: Where, wanted: Callable[[Recording], bool]) -> None:
+        expected = [r for r in many if wanted(r)]
+        assert expected
+        same(store.nearest(query(), 50, where=where, per_file=False), brute(expected, query(), 50, per_file=False))
+        assert {f.path for f in store.files(where)} == {r.file.path for r in expected}
+        assert {r.file.path for r in store.scan(where)} == {r.file.path for r in expected}
+
+    check(Where(within=("/a",)), lambda r: r.file.path.startswith("/a/"))
+    check(Where(within=("/ab/", "/a/1.wav")), lambda r: r.file.path.startswith("/ab/") or r.file.path == "/a/1.wav")
+    check(Where(within=("/na\udcff",)), lambda r: "na" in r.file.path)
+    check(Where(glob="*/[01].wav"), lambda r: r.file.path[-5:] in ("0.wav", "1.wav"))
+    check(Where(shortest=15, longest=15), lambda r: r.file.seconds == 15)
+    check(Where(after=1, before=2), lambda r: r.file.mtime_ns == 10**9)
+    check(Where(tags=("x",)), lambda r: r.file.path in ("/a/1.wav", "/ab/2.mp3", "/a/1.mp3"))
+    check(Where(tags=("x", "y"), within=("/a",)), lambda r: r.file.path == "/a/1.wav")
+    assert store.nearest(query(), 5, where=Where(within=())) == []
+    assert store.nearest(query(), 5, where=Where(glob="nothing")) == []
+
+
+def test_ties_are_by_path_and_start(opened: Opened) -> None:
+    store = opened()
+    row = query(3)[None]
+    many = [replace(recording(f"/{i}.wav", 1), embedding=row) for i in (5, 3, 9, 1, 7)]
+    for one in many:
+        store.put([one])
+    assert [r.path for r in store.nearest(query(3), 3)] == ["/1.wav", "/3.wav", "/5.wav"]
+
+
+def test_sample_is_of_all_and_repeats(opened: Opened) -> None:
+    store = opened()
+    many = [recording(f"/{i}.wav", 2) for i in range(10)]
+    store.put(many)
+    rows = np.concatenate([r.embedding for r in many])
+    sample = store.sample(7)
+    assert sample.shape == (7, E)
+    assert np.array_equal(sample, store.sample(7))
+    assert all((rows == s).all(1).any() for s in sample)
+    assert np.array_equal(np.sort(store.sample(99), 0), np.sort(rows, 0))
+
+
+def test_threads_share_a_store(opened: Opened) -> None:
+    store = opened()
+    many = [recording(f"/{i}.wav") for i in range(20)]
+    store.put(many[:10])
+    wrong: list[object] = []
+
+    def work(i: int) -> None:
+        try:
+            store.put([many[10 + i]])
+            same(store.nearest(many[10 + i].embedding[0], 1), [Row(f"/{10 + i}.wav", 0.0, 10.0, 1.0)])
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    same(store.nearest(query(), 20), brute(many, query(), 20))
+
+
+# -- SQLite's own ------------------------------------------------------------------------------------
+
+
+def test_a_filled_store_is_sound(opened: Opened) -> None:
+    store = opened()
+    store.put([recording(f"/{i}.wav") for i in range(5)])
+    store.tidy()
+    assert store.check() == []
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put([recording(f"/{i}.wav") for i in range(300)])
+    store.tidy()
+    cached = next(tmp_path.glob("cache/*/vectors.npy"))
+    content = bytearray(cached.read_bytes())
+    content[-4] ^= 255
+    cached.write_bytes(content)
+    assert store.check() == ["1 of 900 cached vectors differ"]
+    store.close()
+    file = tmp_path / "library.sqlite"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 20_000] = b"\xff" * 20_000
+    file.write_bytes(content)
+    broken = open_store(tmp_path)
+    with pytest.raises(LibraryError, match="broken"):  # SQLite may name it itself, or list it
+        raise LibraryError(f"broken {broken.check()}")
+    broken.close()
+    file.write_bytes(b"no database at all, but long enough to have a header " * 400)
+    with pytest.raises(LibraryError, match="no library of openclap"):
+        open_store(tmp_path).stats()
+
+
+def test_a_cut_or_foreign_cache_is_made_again(tmp_path: Path) -> None:
+    many = [recording(f"/{i}.wav") for i in range(50)]
+    store = open_store(tmp_path)
+    store.put(many)
+    store.tidy()
+    for name in ("vectors.npy", "ids.npy", "manifest.json"):
+        damaged = next(tmp_path.glob(f"cache/*/{name}"))
+        damaged.write_bytes(damaged.read_bytes()[:-40])
+        same(open_store(tmp_path).nearest(query(), 5), brute(many, query(), 5))
+        (fresh := open_store(tmp_path)).tidy()
+        fresh.close()
+    store.close()
+
+
+def test_another_format_is_refused_by_number(tmp_path: Path) -> None:
+    open_store(tmp_path).put([recording("/a.wav")])
+    with sqlite3.connect(tmp_path / "library.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(LibraryMismatch, match="version 99"):
+        open_store(tmp_path).stats()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "library.npz").touch()
+    with pytest.raises(LibraryMismatch, match="version 1;"):
+        open_store(tmp_path / "old")
+
+
+def test_a_library_nobody_may_write_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [recording(f"/{i}.wav") for i in range(5)]
+    store = open_store(tmp_path)
+    store.put(many)
+    store.close()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    closed = open_store(tmp_path)
+    same(closed.nearest(query(), 5), brute(many, query(), 5))
+    with pytest.raises(LibraryError, match=r"cannot be written to .*readonly"):
+        closed.delete(["/1.wav"])
+
+
+def test_a_failed_write_leaves_nothing_half_done(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    many = [recording(f"/{i}.wav") for i in range(3)]
+    store.put(many)
+    bad = replace(recording("/bad.wav"), start=np.zeros(1))
+    with pytest.raises(ValueError, match="zip"):
+        store.put([recording("/0.wav", 9, seed=5), bad])
+    same(store.nearest(query(), 50, per_file=False), brute(many, query(), 50, per_file=False))
+
+
+# -- the cache ---------------------------------------------------------------------------------------
+
+
+def clustered(rows: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return unit(rng.standard_normal((40, E))[rng.integers(0, 40, rows)] + 0.4 * rng.standard_normal((rows, E)))
+
+
+def test_partitions_find_what_looking_at_all_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_cache, "PARTITION_FROM", 1000)
+    monkeypatch.setattr(vector_cache, "PROBED_LEAST", 500)
+    monkeypatch.setattr(vector_cache, "PROBED_SHARE", 0.1)
+    monkeypatch.setattr(vector_cache, "GATHERED_MOST", 300)
+    rows = clustered(5000)
+    ids, files = np.arange(1, 5001) * 3, np.arange(5000) // 5
+    cache = VectorCache(tmp_path, "me", E)
+    cache.build(((ids[i : i + 700], files[i : i + 700], rows[i : i + 700]) for i in range(0, 5000, 700)), 5000)
+    assert sorted(p.name for p in tmp_path.glob("*/*.npy")) == [
+        "centroids.npy", "edges.npy", "files.npy", "ids.npy", "vectors.npy",
+    ]  # fmt: skip
+    more = clustered(100, seed=1)
+    cache.extend((np.arange(20_000, 20_100), np.full(100, 1500), more))
+    everything, of = np.concatenate([rows, more]), np.concatenate([ids, np.arange(20_000, 20_100)])
+    recall = []
+    for q in clustered(50, seed=2):
+        true = set(of[np.argsort(-(everything @ q))[:10]])
+        near = cache.nearest(q, 10)
+        found = near.ids[np.argsort(-near.scores)[:10]]
+        recall.append(len(true & set(found)) / 10)
+        score = dict(zip(of, everything @ q, strict=True))
+        assert np.allclose([score[i] for i in near.ids], near.scores, atol=1e-6)
+    assert np.mean(recall) > 0.97
+    assert cache.nearest(query(), 6000, effort=100).everything
+    some = np.zeros(2000, bool)
+    some[[3, 1500]] = True  # few rows: each is looked at
+    near = cache.nearest(query(), 200, some)
+    assert near.everything
+    assert set(near.ids) == {*(ids[15:20]), *range(20_000, 20_100)}
+    half = np.arange(2000) % 2 == 0
+    near = cache.nearest(query(), 10, half, effort=100)
+    of_file = dict(zip(ids, files, strict=True)) | dict.fromkeys(range(20_000, 20_100), 1500)
+    assert all(of_file[i] % 2 == 0 for i in near.ids)
+
+
+def test_many_new_rows_are_written_to_the_cache_by_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_store, "NEWER_LEAST", 10)
+    store = open_store(tmp_path)
+    many = [recording(f"/{i}.wav") for i in range(20)]
+    store.put(many)
+    same(store.nearest(query(), 5), brute(many, query(), 5))
+    assert list(tmp_path.glob("cache/current"))
+    more = [recording(f"/more{i}.wav", 1) for i in range(3)]
+    store.put(more)
+    same(store.nearest(query(), 5), brute(many + more, query(), 5))
+    store.delete([r.file.path for r in many[:15]])
+    store.tidy()
+    assert len(list(tmp_path.glob("cache/*/vectors.npy"))) == 1
+    assert len(np.load(next(tmp_path.glob("cache/*/ids.npy")))) == 18
+    same(open_store(tmp_path).nearest(query(), 50), brute(many[15:] + more, query(), 50))
