@@ -13,7 +13,7 @@ export OPENCLAP_DATA=$(realpath "$1") OPENCLAP_MINI=$(realpath -m "$2") OMP_NUM_
 words=${3:-/usr/share/dict/american-english-small}
 mkdir -p "$OPENCLAP_MINI"
 
-[ -f "$OPENCLAP_MINI/words/words.safetensors" ] || python "$here/mini/words.py" "$OPENCLAP_MINI/words" --words "$words" --labels "$here"/mini/labels/*.txt
+[ -f "$OPENCLAP_MINI/words/words.safetensors" ] || python "$here/mini/words.py" "$OPENCLAP_MINI/words" --words "$words" --labels "$here"/../src/openclap/labels/*.txt
 [ -f "$OPENCLAP_MINI/synth/metadata.csv" ] || python -c "
 from pathlib import Path
 from openclap.synth import write_library

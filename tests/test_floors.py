@@ -15,6 +15,7 @@ ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
     "config": 1,
+    "labels": 1,
     "results": 1,
     "audio": 2,
     "store": 2,

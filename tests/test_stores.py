@@ -40,7 +40,7 @@ def query(seed: int = 1) -> np.ndarray:
 
 def brute(recordings: list[Recording], q: np.ndarray, k: int, *, per_file: bool = True) -> list[Row]:
     rows = [
-        Row(r.file.path, float(s), float(e), float(v @ q))
+        Row(r.file.path, float(s), float(e), float(v @ q), v)
         for r in recordings
         for s, e, v in zip(r.start, r.end, r.embedding, strict=True)
     ]
@@ -56,6 +56,7 @@ def brute(recordings: list[Recording], q: np.ndarray, k: int, *, per_file: bool 
 def same(found: list[Row], expected: list[Row]) -> None:
     assert [(r.path, r.start, r.end) for r in found] == [(r.path, r.start, r.end) for r in expected]
     assert np.allclose([r.score for r in found], [r.score for r in expected], atol=1e-6)
+    assert all(np.array_equal(a.embedding, b.embedding) for a, b in zip(found, expected, strict=True))
 
 
 Opened = Callable[[], Store]
@@ -233,7 +234,10 @@ def test_threads_share_a_store(opened: Opened) -> None:
     def work(i: int) -> None:
         try:
             store.put([many[10 + i]])
-            same(store.nearest(many[10 + i].embedding[0], 1), [Row(f"/{10 + i}.wav", 0.0, 10.0, 1.0)])
+            same(
+                store.nearest(many[10 + i].embedding[0], 1),
+                [Row(f"/{10 + i}.wav", 0.0, 10.0, 1.0, many[10 + i].embedding[0])],
+            )
         except BaseException as error:
             wrong.append(error)
 
@@ -258,13 +262,13 @@ def test_a_filled_store_is_sound(opened: Opened) -> None:
 
 def test_damage_is_told(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    store.put([recording(f"/{i}.wav") for i in range(300)])
+    store.put([recording(f"/{i}.wav", 60) for i in range(100)])
     store.tidy()
     cached = next(tmp_path.glob("cache/*/vectors.npy"))
     content = bytearray(cached.read_bytes())
     content[-4] ^= 255
     cached.write_bytes(content)
-    assert store.check() == ["1 of 900 cached vectors differ"]
+    assert store.check() == ["1 of 6000 cached vectors differ"]
     store.close()
     file = tmp_path / "library.sqlite"
     content = bytearray(file.read_bytes())
@@ -274,9 +278,46 @@ def test_damage_is_told(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="broken"):  # SQLite may name it itself, or list it
         raise LibraryError(f"broken {broken.check()}")
     broken.close()
+    broken = open_store(tmp_path)
+    (told,) = broken.repair()
+    assert "files copied out of a broken database" in told
+    assert broken.check() == []
+    kept = broken.stats()["files"]
+    assert 50 < kept < 100
+    assert len(broken.nearest(query(), 400)) == kept
+    assert (tmp_path / "library.sqlite.broken").exists()
+    broken.close()
     file.write_bytes(b"no database at all, but long enough to have a header " * 400)
     with pytest.raises(LibraryError, match="no library of openclap"):
         open_store(tmp_path).stats()
+    with pytest.raises(LibraryError, match="move it away"):
+        open_store(tmp_path).repair()
+
+
+def test_repair_of_a_cache_and_of_rows(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    many = [recording(f"/{i}.wav") for i in range(9)]
+    store.put(many)
+    store.tidy()
+    assert store.repair() == []
+    cached = next(tmp_path.glob("cache/*/vectors.npy"))
+    content = bytearray(cached.read_bytes())
+    content[-4] ^= 255
+    cached.write_bytes(content)
+    assert store.repair() == ["vector cache made again"]
+    with sqlite3.connect(tmp_path / "library.sqlite") as db:
+        db.execute("DELETE FROM windows WHERE file = 1")
+        db.execute("UPDATE windows SET embedding = x'00' WHERE id = 6")
+        db.execute("DELETE FROM files WHERE id = 3")
+        db.execute("UPDATE counts SET files = 99")
+    db.close()
+    assert len(store.check()) == 5
+    done = " ".join(store.repair())
+    assert "2 files without sound vectors" in done
+    assert "3 rows of no file" in done
+    assert "counts set from (99" in done
+    assert store.check() == []
+    same(store.nearest(query(), 50, per_file=False), brute(many[3:], query(), 50, per_file=False))
 
 
 def test_a_cut_or_foreign_cache_is_made_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AddReport", "Failure", "Hit", "Label", "Match", "Moment", "Windows"]
+__all__ = ["AddReport", "Failure", "Hit", "Label", "Match", "Moment", "Verification", "Windows"]
 
 
 class _Result:
@@ -66,12 +66,17 @@ class Label(_Result):
 
 @dataclass(frozen=True)
 class Hit(_Result):
-    """A window of a library that fits a query: seconds in the recording, and the cosine."""
+    """A window of a library that fits a query: seconds in the recording, and the cosine.
+
+    `confidence`, in [0, 1], tells how likely it is that the window holds what was asked for; below
+    `openclap.library.UNLIKELY` it most likely does not.
+    """
 
     path: str
     start: float
     end: float
     score: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,3 +106,17 @@ class AddReport(_Result):
     updated: int = 0
     removed: int = 0
     failed: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Verification(_Result):
+    """How a library compares with itself (`damaged`, in words) and with the disk (paths that are `missing`, or `changed`)."""
+
+    damaged: list[str]
+    missing: list[str]
+    changed: list[str]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.damaged or self.missing or self.changed)

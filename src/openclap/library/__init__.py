@@ -1,6 +1,7 @@
 """The searchable collection: windows of recordings with their embeddings, on disk."""
 
+from openclap.library.confidence import UNLIKELY
 from openclap.library.library import Library
 from openclap.library.moments import moments_in
 
-__all__ = ["Library", "moments_in"]
+__all__ = ["UNLIKELY", "Library", "moments_in"]

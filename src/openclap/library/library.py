@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
-from openclap.library import indexing
+from openclap.library import indexing, keep
+from openclap.library.confidence import Background, background_of
 from openclap.library.indexing import HOP, WINDOW, absolute
 from openclap.library.moments import merge
-from openclap.library.query import Query, vector_of
-from openclap.results import AddReport, Hit, Moment
+from openclap.library.query import Query, has_words, vector_of
+from openclap.results import AddReport, Hit, Moment, Verification
 from openclap.store import Where, open_store
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Library:
     def __init__(self, store: Store, model: CLAP | None) -> None:
         self._store = store
         self._model = model
+        self._usual: Background | None = None
 
     @classmethod
     def open(cls, path_or_uri: str | os.PathLike[str], model: CLAP | None = None) -> Library:
@@ -81,7 +84,10 @@ class Library:
         def claim() -> None:
             self._refuse_another(self._store.claim(_maker(clap)), clap)
 
-        return indexing.add(self._store, clap, many, claim=claim, tags=tags, progress=progress)
+        report = indexing.add(self._store, clap, many, claim=claim, tags=tags, progress=progress)
+        if report.added or report.updated:
+            self._background()  # takes seconds for a large model: now, not at the first search
+        return report
 
     # -- searching -----------------------------------------------------------------------------------
 
@@ -128,7 +134,11 @@ class Library:
         unwanted = [without] if isinstance(without, str) else list(without)
         vector = self._vector(query, unwanted, k)
         rows = self._store.nearest(vector, k, where=where, per_file=per == "file")
-        return [Hit(row.path, row.start, row.end, row.score) for row in rows]
+        words, usual = has_words(query), self._background()
+        return [
+            Hit(row.path, row.start, row.end, row.score, usual.confidence(vector, row.embedding, words=words))
+            for row in rows
+        ]
 
     def moments(self, query: Query, k: int = 10) -> list[Moment]:
         """Spans of recordings that fit a query, overlapping good windows merged, best first."""
@@ -146,6 +156,28 @@ class Library:
         maker = self._store.maker() or {"model": None, "fingerprint": None}
         return {"path": self._store.place, **self._store.stats(), **maker}
 
+    # -- keeping -------------------------------------------------------------------------------------
+
+    def verify(self, *, hashes: bool = True) -> Verification:
+        """Compare the library with itself and with the disk: every file's content, or its size and time alone."""
+        return keep.verify(self._store, hashes=hashes)
+
+    def repair(self) -> list[str]:
+        """Mend what `verify` calls damaged → what was done, in words. Missing and changed files are for `add`."""
+        return self._store.repair()
+
+    def export(self, output: str | os.PathLike[str]) -> dict[str, Any]:
+        """Write every window with its vector to one Parquet file → {"output", "files", "windows"}."""
+        return keep.export_parquet(self._store, Path(output))
+
+    def import_(self, source: str | os.PathLike[str]) -> dict[str, Any]:
+        """Add what another library of the same model has exported → {"files", "windows"}."""
+        return keep.import_parquet(self._store, Path(source))
+
+    def close(self) -> None:
+        """Let go of the library's files; it can be opened again."""
+        self._store.close()
+
     # -- inside --------------------------------------------------------------------------------------
 
     def _vector(self, query: Query, without: Sequence[str], k: int) -> Any:
@@ -158,6 +190,11 @@ class Library:
         if not maker or not self._store.stats()["windows"]:
             raise LibraryError(f"{self._store.place} holds no sounds yet; fill it with  openclap index FOLDER")
         return vector_of(clap, query, without)
+
+    def _background(self) -> Background:
+        if self._usual is None:
+            self._usual = background_of(self._need_model())
+        return self._usual
 
     def _refuse_another(self, maker: dict[str, Any], model: CLAP) -> None:
         if maker and maker["fingerprint"] != model.fingerprint:

@@ -20,11 +20,12 @@ from openclap.errors import UsageError
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["Query", "parse", "vector_of"]
+__all__ = ["Query", "has_words", "parse", "vector_of"]
 
 Query: TypeAlias = str | Sound | Sequence[str | Sound]
 Vector: TypeAlias = npt.NDArray[np.float32]
 
+PUSH = 0.5  # how far unwanted words push away: "A + B -B" finds A alone in 0.92 of the first eight, 0.43 with none (LOG.md)
 NOT = re.compile(r"""(?:^|\s)-(?:"([^"]+)"|(\S+))""")
 AND = re.compile(r"\s\+\s")
 
@@ -62,8 +63,15 @@ def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
             wanted.append(rows[0])
     if not wanted:
         raise UsageError("the query is empty; describe a sound in words")
-    vector = np.sum(wanted, axis=0)
-    return _unit(vector)
+    vector = _unit(np.sum(wanted, axis=0))
+    if unwanted:
+        vector = _unit(vector - PUSH * _unit(np.sum(clap.encode_text(unwanted), axis=0)))
+    return vector
+
+
+def has_words(query: Query) -> bool:
+    """Whether some of what is looked for is said in words."""
+    return isinstance(query, str) or (_is_several(query) and any(isinstance(part, str) for part in query))  # type: ignore[union-attr]
 
 
 def _is_several(query: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +30,8 @@ class File:
         Of its content; two files with one hash sound the same.
     seconds : float
         Length.
+    tags : tuple of str
+        Sorted; `put` neither sets nor clears them, `tag` adds some.
     """
 
     path: str
@@ -37,6 +39,7 @@ class File:
     mtime_ns: int
     hash: str
     seconds: float
+    tags: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +54,13 @@ class Recording:
 
 @dataclass(frozen=True)
 class Row:
-    """A window of a library and its cosine with a query."""
+    """A window of a library, its cosine with a query, and its vector (E,)."""
 
     path: str
     start: float
     end: float
     score: float
+    embedding: Vectors = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,9 @@ class Store(Protocol):
 
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words; nothing if nothing is."""
+
+    def repair(self) -> list[str]:
+        """Mend what `check` finds → what was done, in words."""
 
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk."""

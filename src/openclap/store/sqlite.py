@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import threading
 import uuid
@@ -64,6 +65,7 @@ CREATE TRIGGER window_removed AFTER DELETE ON windows BEGIN UPDATE counts SET wi
 
 T = TypeVar("T")
 FILE = "path, size, mtime_ns, hash, seconds"
+TAGGED = f"{FILE}, (SELECT json_group_array(name) FROM (SELECT name FROM tags WHERE file = files.id ORDER BY name))"
 
 
 class SqliteStore:
@@ -167,18 +169,18 @@ class SqliteStore:
             if db is None:
                 return
             if where is None:
-                yield from map(_file, db.execute(f"SELECT {FILE} FROM files ORDER BY path"))
+                yield from map(_file, db.execute(f"SELECT {TAGGED} FROM files ORDER BY path"))
                 return
             numbers = sorted(_allowed(db, where))
             found = [
-                _file(row) for some in _parts(numbers) for row in db.execute(f"SELECT {FILE} FROM files WHERE id IN ({_marks(some)})", some)
+                _file(row) for some in _parts(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({_marks(some)})", some)
             ]  # fmt: skip
         yield from sorted(found, key=lambda file: os.fsencode(file.path))
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
         with self._reading() as db:
-            row = db and db.execute(f"SELECT {FILE}, id FROM files WHERE path = ?", [_key(path)]).fetchone()
+            row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [_key(path)]).fetchone()
             return _recording(db, row) if db and row else None
 
     def scan(self, where: Where | None = None) -> Iterator[Recording]:
@@ -245,6 +247,75 @@ class SqliteStore:
             wrong += [f"{without} files have no windows"] if without else []
             wrong += [f"the counts say {counted} files and windows, there are {real}"] if counted != real else []
             return wrong + _wrong_cache(db, self._cache_of(db))
+
+    def repair(self) -> list[str]:
+        """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
+        try:
+            with self._reading() as db:
+                broken = db is not None and db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"
+        except LibraryError as error:
+            if not isinstance(error.__cause__, sqlite3.DatabaseError):
+                raise
+            broken = True
+        done = [self._salvage()] if broken else []
+        with self._writing() as db:
+            width = _width(db)
+            bad = [number for (number,) in db.execute("SELECT DISTINCT file FROM windows WHERE length(embedding) <> ?", [4 * width])]  # fmt: skip
+            bad += [number for (number,) in db.execute("SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)")]  # fmt: skip
+            db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in set(bad)])
+            lost = db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
+            lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
+            before = db.execute("SELECT files, windows FROM counts").fetchone()
+            db.execute("UPDATE counts SET files = (SELECT count(*) FROM files), windows = (SELECT count(*) FROM windows), seconds = (SELECT coalesce(sum(seconds), 0) FROM files)")  # fmt: skip
+            after = db.execute("SELECT files, windows FROM counts").fetchone()
+        done += [f"{len(set(bad))} files without sound vectors removed: index them again"] if bad else []
+        done += [f"{lost} rows of no file removed"] if lost else []
+        done += [f"counts set from {before} to {after} files and windows"] if before != after else []
+        with self._reading() as db:
+            cache = db and self._cache_of(db)
+            if db and cache and _wrong_cache(db, cache):
+                done.append("vector cache made again")
+                self._rebuild(db, cache)
+        return done
+
+    def _salvage(self) -> str:
+        """Copy every file that can still be read into a new database; the broken one is kept beside it."""
+        self.close()
+        aside = SqliteStore(self.folder / "salvage")
+        source = sqlite3.connect(f"{self.file.absolute().as_uri()}?mode=ro", uri=True)
+        kept = lost = 0
+        try:
+            maker = _maker(source)
+            if maker:
+                aside.claim(maker)
+            highest = source.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
+            waiting: list[Recording] = []
+            for number in range(1, highest + 1):
+                try:
+                    row = source.execute(f"SELECT {TAGGED}, id FROM files WHERE id = ?", [number]).fetchone()
+                    if row is not None:
+                        waiting.append(_recording(source, row))
+                        kept += 1
+                except (sqlite3.DatabaseError, ValueError):
+                    lost += 1
+                if len(waiting) == AT_ONCE or number == highest:
+                    aside.put(waiting)
+                    for recording in waiting:
+                        aside.tag([recording.file.path], recording.file.tags)
+                    waiting = []
+        except sqlite3.DatabaseError as error:
+            raise LibraryError(f"nothing can be read of {self.file} ({error}); move it away and index again") from error
+        finally:
+            source.close()
+            aside.close()
+        kept_as = self.file.with_name("library.sqlite.broken")
+        os.replace(self.file, kept_as)
+        for ending in ("-wal", "-shm"):
+            self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
+        os.replace(aside.file, self.file)
+        shutil.rmtree(aside.folder)
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        return f"{kept} files copied out of a broken database, {lost} lost: index again; the broken one is {kept_as}"
 
     def close(self) -> None:
         """Let go of connections and mapped arrays."""
@@ -388,7 +459,9 @@ class SqliteStore:
         with self._reading() as db:
             for some in _parts(values) if db else ():
                 assert db is not None
-                yield from map(_file, db.execute(f"SELECT {FILE} FROM files WHERE {column} IN ({_marks(some)})", some))
+                yield from map(
+                    _file, db.execute(f"SELECT {TAGGED} FROM files WHERE {column} IN ({_marks(some)})", some)
+                )
 
 
 # -- rows --------------------------------------------------------------------------------------------
@@ -452,12 +525,13 @@ def _row(file: File) -> tuple[Any, ...]:
 
 
 def _file(row: tuple[Any, ...]) -> File:
-    return File(os.fsdecode(row[0]), *row[1:5])
+    path, size, mtime_ns, content, seconds, tags = row[:6]
+    return File(os.fsdecode(path), size, mtime_ns, content, seconds, tuple(json.loads(tags)))
 
 
 def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
     windows = db.execute(
-        "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[5]]
+        "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[6]]
     ).fetchall()
     vectors = np.frombuffer(b"".join(blob for _, _, blob in windows), "<f4").reshape(len(windows), -1)
     start, end = (np.array([window[i] for window in windows], np.float64) for i in (0, 1))
@@ -477,10 +551,16 @@ def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vecto
     """Rows that still are in the library, best first; ties by path and start."""
     score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     found = [
-        Row(os.fsdecode(path), start, end, min(1.0, max(-1.0, score_of[number])))
+        Row(
+            os.fsdecode(path),
+            start,
+            end,
+            min(1.0, max(-1.0, score_of[number])),
+            np.frombuffer(vector, "<f4").astype(np.float32),
+        )
         for some in _parts(score_of)
-        for number, path, start, end in db.execute(
-            f"SELECT windows.id, path, start_seconds, end_seconds FROM windows JOIN files ON file = files.id WHERE windows.id IN ({_marks(some)})",
+        for number, path, start, end, vector in db.execute(
+            f"SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id WHERE windows.id IN ({_marks(some)})",
             some,
         )
     ]
@@ -544,7 +624,7 @@ def _wrong_cache(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]
 
 def _vectors(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]:
     return {
-        number: np.frombuffer(blob, "<f4")
+        number: np.frombuffer(blob[: len(blob) // 4 * 4], "<f4")  # one of a wrong size differs, and is told
         for some in _parts(ids)
         for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({_marks(some)})", some)
     }

@@ -1,0 +1,88 @@
+"""How likely it is that a window holds what was asked for: the cosine, seen against what else there is.
+
+A cosine means little by itself: it depends on the model, on the words, on how much a window resembles everything. Two fixed
+banks tell what is usual:
+
+    texts   132 names of everyday sounds (every fourth AudioSet label): what else could this window be called?
+    sounds  56 synthesised sounds, one of each kind: how near are these words to any sound at all?
+
+The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve, fitted by
+`runs/mini/confidence.py` on recordings that the model had never heard. For a query by sound, both distances are from sounds.
+Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from platformdirs import user_cache_path
+
+from openclap.clap import synthesised
+from openclap.labels import labels
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["UNLIKELY", "Background", "background_of"]
+
+Vectors = npt.NDArray[np.float32]
+
+VERSION = 1  # of the banks
+WORDS = (-10.7, 0.96, 2.25)  # logit = a + b · deviations from the sounds + c · deviations from the texts
+SOUNDS = (-11.6, 1.45, 1.45)  # a + b · from the query's own cosines with the sounds + c · from the window's
+UNLIKELY = 0.3  # below, "nothing here sounds like that"
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What is usual for a model: `texts` (B, E) and `sounds` (N, E), unit rows."""
+
+    texts: Vectors
+    sounds: Vectors
+
+    def features(self, query: Vectors, window: Vectors, *, words: bool) -> tuple[float, float]:
+        """The cosine of two unit vectors (E,), in standard deviations from two means."""
+        cosine = float(query @ window)
+        return _deviations(cosine, self.sounds @ query), _deviations(
+            cosine, (self.texts if words else self.sounds) @ window
+        )
+
+    def confidence(self, query: Vectors, window: Vectors, *, words: bool) -> float:
+        """In [0, 1]: how likely a window (E,) holds what was asked for, in words or by a sound (E,)."""
+        a, b, c = WORDS if words else SOUNDS
+        one, other = self.features(query, window, words=words)
+        return float(1 / (1 + np.exp(-np.clip(a + b * one + c * other, -30, 30))))
+
+
+def background_of(clap: CLAP) -> Background:
+    """The banks as a model hears them; made once, and kept in the user's cache by the model's fingerprint."""
+    place = user_cache_path("openclap") / "background" / f"{clap.fingerprint}-{VERSION}.npz"
+    try:
+        with np.load(place, allow_pickle=False) as kept:
+            found = Background(kept["texts"], kept["sounds"])
+        if found.texts.shape[1] == found.sounds.shape[1] == clap.config.embedding:
+            return found
+    except (OSError, ValueError, KeyError, EOFError):  # not there yet, or damaged
+        pass
+    made = Background(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesised(), long="windows"))
+    _keep(place, made)
+    return made
+
+
+def _keep(place: Path, made: Background) -> None:
+    aside = place.with_name(f"{place.stem}-{os.getpid()}.part")
+    with contextlib.suppress(OSError):  # a read-only home: made anew each time
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            np.savez(file, texts=made.texts, sounds=made.sounds)
+        os.replace(aside, place)
+
+
+def _deviations(cosine: float, usual: Vectors) -> float:
+    return (cosine - float(usual.mean())) / max(float(usual.std()), 1e-6)

@@ -1,0 +1,168 @@
+"""Keeping a library well: is it whole, mend it, take it elsewhere. Knows nothing of models.
+
+A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding) and, as metadata,
+what made it; it imports into a library of the same model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
+from openclap.library.indexing import content_hash, is_gone
+from openclap.results import Verification
+from openclap.store import File, Recording, Store
+
+__all__ = ["export_parquet", "import_parquet", "verify"]
+
+FORMAT = "openclap-library"
+VERSION = 1
+ROWS_AT_ONCE = 4096
+FILES_AT_ONCE = 256
+
+
+def verify(store: Store, *, hashes: bool = True) -> Verification:
+    """Compare a library with itself and with the disk; nothing is changed.
+
+    With `hashes` every file is read and its content compared, else its size and time alone.
+    """
+    missing, changed = [], []
+    for file in store.files():
+        path = Path(file.path)
+        if is_gone(path):
+            missing.append(file.path)
+            continue
+        try:
+            stat = path.stat()
+            same = (stat.st_size, stat.st_mtime_ns) == (file.size, file.mtime_ns)
+            if not (content_hash(path) == file.hash if hashes else same):
+                changed.append(file.path)
+        except (OSError, SoundError):
+            changed.append(file.path)
+    return Verification(store.check(), missing, changed)
+
+
+def export_parquet(store: Store, output: Path) -> dict[str, Any]:
+    """Write everything to one file, aside and renamed → {"output", "files", "windows"}."""
+    pa, pq = _pyarrow()
+    maker = store.maker()
+    if not maker:
+        raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
+    if output.suffix.lower() != ".parquet":
+        raise UsageError(f"{output}: the name must end in .parquet")
+    about = json.dumps({"format": FORMAT, "version": VERSION, "maker": maker})
+    schema = pa.schema(
+        [
+            ("path", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("hash", pa.string()), ("seconds", pa.float64()),
+            ("tags", pa.list_(pa.string())), ("start", pa.float64()), ("end", pa.float64()),
+            ("embedding", pa.list_(pa.float32(), maker["embedding"])),
+        ],
+        metadata={"openclap": about},
+    )  # fmt: skip
+    files = windows = 0
+    aside = output.with_name(output.name + ".part")
+    try:
+        with pq.ParquetWriter(aside, schema) as writer:
+            for recording in store.scan():
+                count = len(recording.start)
+                file = recording.file
+                facts = (os.fsencode(file.path), file.size, file.mtime_ns, file.hash, file.seconds, list(file.tags))
+                vectors = pa.FixedSizeListArray.from_arrays(
+                    pa.array(recording.embedding.ravel()), recording.embedding.shape[1]
+                )
+                columns = [pa.array([fact] * count, kind) for fact, kind in zip(facts, schema.types, strict=False)]
+                writer.write_table(
+                    pa.Table.from_arrays(
+                        [*columns, pa.array(recording.start), pa.array(recording.end), vectors], schema=schema
+                    )
+                )
+                files, windows = files + 1, windows + count
+        os.replace(aside, output)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another file") from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return {"output": str(output), "files": files, "windows": windows}
+
+
+def import_parquet(store: Store, source: Path) -> dict[str, Any]:
+    """Add what another library has exported → {"files", "windows"}; files known already are replaced.
+
+    Raises
+    ------
+    LibraryMismatch
+        It was made by another model than this library.
+    LibraryError
+        It is no export of a library.
+    """
+    pa, pq = _pyarrow()
+    try:
+        file = pq.ParquetFile(source)
+        about = json.loads((file.schema_arrow.metadata or {})[b"openclap"])
+        maker = about["maker"]
+        if (about["format"], about["version"]) != (FORMAT, VERSION):
+            raise LibraryMismatch(
+                f"{source} is of format version {about['version']}; this openclap reads {VERSION}: update openclap"
+            )
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise LibraryError(f"{source} is no library that openclap has exported ({error}); give another file") from error
+    mine = store.claim(maker)
+    if mine["fingerprint"] != maker["fingerprint"]:
+        raise LibraryMismatch(
+            f"{source} was made by {maker['model']} ({maker['fingerprint']}), {store.place} by {mine['model']} ({mine['fingerprint']}); import it into another --library"
+        )
+    files = windows = 0
+    waiting: list[Recording] = []
+    for recording in _recordings(file):
+        waiting.append(recording)
+        files, windows = files + 1, windows + len(recording.start)
+        if len(waiting) == FILES_AT_ONCE:
+            _put(store, waiting)
+            waiting = []
+    _put(store, waiting)
+    store.tidy()
+    return {"files": files, "windows": windows}
+
+
+def _put(store: Store, recordings: list[Recording]) -> None:
+    store.put(recordings)
+    for recording in recordings:
+        if recording.file.tags:
+            store.tag([recording.file.path], recording.file.tags)
+
+
+def _recordings(file: Any) -> Iterator[Recording]:
+    """Rows of one file follow each other."""
+    rows = (row for batch in file.iter_batches(ROWS_AT_ONCE) for row in batch.to_pylist())
+    for path, group in groupby(rows, key=lambda row: row["path"]):
+        some = list(group)
+        first = some[0]
+        yield Recording(
+            File(
+                os.fsdecode(path),
+                first["size"],
+                first["mtime_ns"],
+                first["hash"],
+                first["seconds"],
+                tuple(first["tags"]),
+            ),
+            np.array([row["start"] for row in some], np.float64),
+            np.array([row["end"] for row in some], np.float64),
+            np.array([row["embedding"] for row in some], np.float32),
+        )
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtra("Parquet needs pyarrow:  pip install pyarrow") from None
+    return pa, pq
