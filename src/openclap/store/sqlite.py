@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -237,7 +238,8 @@ class SqliteStore:
             if db is None:
                 return []
             wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
-            wrong += [f"a row of {row[0]} has no file" for row in db.execute("PRAGMA foreign_key_check")]
+            orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
+            wrong += [f"{count} rows of {table} have no file" for table, count in orphans.items()]
             width = _width(db)
             bad = db.execute("SELECT count(*) FROM windows WHERE length(embedding) <> ?", [4 * width]).fetchone()[0]
             without = db.execute("SELECT count(*) FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)").fetchone()[0]  # fmt: skip
