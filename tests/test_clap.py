@@ -6,6 +6,7 @@ import io
 import itertools
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from conftest import long_wave, write_tokenizer
 from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
 
 from openclap import CLAP, CLAPConfig, Windows
+from openclap.audio import decode
 from openclap.config import FrontEnd
 from openclap.errors import (
     BadCheckpoint,
@@ -370,3 +372,43 @@ def test_saving_over_another_model_leaves_no_tokenizer_of_it(tokenizer_file: Pat
 def test_a_damaged_config_is_named(changes: dict[str, object], words: str) -> None:
     with pytest.raises(BadCheckpoint, match=words):
         CLAPConfig.from_dict({**CLAPConfig().to_dict(), **changes})
+
+
+def test_sounds_are_listed_alike_everywhere(tokenizer_file: Path) -> None:
+    """A generator and a lone path were once a TypeError, or a sound for each of its letters."""
+    clap = small_clap(tokenizer_file)
+    sounds = [(long_wave(1, 16_000, seed=i), 16_000) for i in range(3)]
+    assert len(list(clap.encode_each(sound for sound in sounds))) == 3  # type: ignore[arg-type]
+    (missing,) = clap.encode_each("/no/such.wav")
+    assert isinstance(missing, SoundNotFound)
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"), [(["\ud800"], "no Unicode"), (None, "not NoneType"), ([b"x"], "not bytes")]
+)
+def test_texts_that_are_none(texts: object, words: str, tokenizer_file: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        small_clap(tokenizer_file).encode_text(texts)  # type: ignore[arg-type]
+
+
+def test_leaving_does_not_wait_for_what_is_decoded_ahead(tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C once waited for two hours of sound to be decoded."""
+    clap = small_clap(tokenizer_file)
+    blocks = 0
+    mono = decode.mono
+
+    def counting(block: np.ndarray) -> np.ndarray:
+        nonlocal blocks
+        blocks += 1
+        time.sleep(0.01)
+        return mono(block)
+
+    monkeypatch.setattr(decode, "mono", counting)
+    hours = (np.zeros(16_000 * 3600 * 4, np.int8).astype(np.float32), 16_000)  # 480 blocks each
+    each = clap.encode_each([(long_wave(1, 16_000), 16_000), hours, hours, hours], window=10.0, batch_size=1)
+    next(each)
+    each.close()  # type: ignore[attr-defined]
+    seen = blocks
+    time.sleep(0.2)
+    assert blocks <= seen + 2
+    assert seen < 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from models_for_tests import small_clap
 
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
+from openclap.library import UNLIKELY
 from openclap.library.moments import merge
+from openclap.library.query import parse
 from openclap.store.sqlite import SqliteStore
 
 RATE = 16_000
@@ -233,3 +236,250 @@ def test_a_sound_as_query_is_heard_as_the_library_hears_it(clap: CLAP, tmp_path:
 def test_k_is_a_whole_number(clap: CLAP, tmp_path: Path, k: object) -> None:
     with pytest.raises(UsageError, match="whole number, 1 or more"):
         Library.open(tmp_path, model=clap).search("rain", k)  # type: ignore[arg-type]
+
+
+# -- recognising -------------------------------------------------------------------------------------
+
+
+class Counted:
+    """A CLAP that counts what it is asked to embed."""
+
+    def __init__(self, clap: CLAP) -> None:
+        self._clap = clap
+        self.sounds: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._clap, name)
+
+    def encode_each(self, sounds: list[str], **options: object) -> object:
+        self.sounds += [Path(sound).name for sound in sounds]
+        return self._clap.encode_each(sounds, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def counted(clap: CLAP) -> Counted:
+    return Counted(clap)
+
+
+def test_moved_copied_and_touched_files_are_not_embedded_again(counted: Counted, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 4)
+    library = Library.open(tmp_path / "lib", model=counted)  # type: ignore[arg-type]
+    library.add(sounds, tags=["first"])
+    assert len(counted.sounds) == 4
+    counted.sounds.clear()
+    (tmp_path / "elsewhere").mkdir()
+    (sounds / "sound 0 声.wav").rename(sounds / "renamed.wav")
+    (sounds / "sound 1 声.wav").rename(tmp_path / "elsewhere" / "moved.wav")
+    shutil.copy(sounds / "sound 2 声.wav", sounds / "copy.wav")
+    os.utime(sounds / "sound 3 声.wav", (1, 1))
+    before = {hit.path: hit.score for hit in library.search("a dog", 9)}
+    report = library.add([sounds, tmp_path / "elsewhere"])
+    assert counted.sounds == []
+    assert (report.added, report.updated, report.unchanged, report.removed) == (1, 2, 2, 0)
+    after = {Path(hit.path).name: hit.score for hit in library.search("a dog", 9)}
+    assert set(after) == {"renamed.wav", "moved.wav", "copy.wav", "sound 2 声.wav", "sound 3 声.wav"}
+    assert after["renamed.wav"] == pytest.approx(before[str(sounds / "sound 0 声.wav")])
+    assert after["copy.wav"] == pytest.approx(after["sound 2 声.wav"], abs=1e-6)
+    assert len(library.search("a dog", 9, tags=["first"])) == 4  # tags move with a file, and are not copied
+    assert library.add(sounds).unchanged == 4
+
+
+def test_copies_in_one_run_are_embedded_once(counted: Counted, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 1)
+    for i in range(5):
+        shutil.copy(sounds / "sound 0 声.wav", sounds / f"copy {i}.wav")
+    (sounds / "bad.wav").write_text("no sound")
+    shutil.copy(sounds / "bad.wav", sounds / "bad too.wav")
+    report = Library.open(tmp_path / "lib", model=counted).add(sounds)  # type: ignore[arg-type]
+    assert report.added == 6
+    assert {Path(f.path).name for f in report.failed} == {"bad.wav", "bad too.wav"}
+    assert sum("bad" not in name for name in counted.sounds) == 1
+
+
+def test_a_file_changed_in_place_is_embedded_again(counted: Counted, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 1)
+    library = Library.open(tmp_path / "lib", model=counted)  # type: ignore[arg-type]
+    library.add(sounds)
+    sf.write(sounds / "sound 0 声.wav", long_wave(2, RATE, seed=99), RATE)
+    assert library.add(sounds).updated == 1
+    assert len(counted.sounds) == 2
+
+
+# -- finding -----------------------------------------------------------------------------------------
+
+
+def test_filters_and_windows(clap: CLAP, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 3)
+    sf.write(sounds / "long.flac", long_wave(31, RATE, seed=5), RATE)
+    os.utime(sounds / "long.flac", (1000, 1000))
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds / "long.flac", tags=["a b"])
+    library.add(sounds)
+
+    def names(**options: object) -> list[str]:
+        return sorted({Path(hit.path).name for hit in library.search("a dog", 50, **options)})  # type: ignore[arg-type]
+
+    assert len(library.search("a dog", 50, per="window")) == 3 + 6
+    assert names(glob="*.flac") == names(glob="sounds/l*") == names(shortest=30) == names(before=2000) == ["long.flac"]
+    assert names(tags=["a b"]) == ["long.flac"]
+    assert names(longest=1.5) == ["sound 0 声.wav"]
+    assert names(after=2000) == [f"sound {i} 声.wav" for i in range(3)]
+    assert names(tags=["none"]) == []
+    with pytest.raises(UsageError, match="per is 'clip'"):
+        library.search("a dog", per="clip")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a tag is"):
+        library.add(sounds, tags=[""])
+
+
+def test_words_to_push_away(clap: CLAP, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 5)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds)
+    rain, dog = clap.encode_text(["rain", "a dog"])
+    vector = rain - 0.5 * dog
+    expected = clap.similarity(vector / np.linalg.norm(vector), clap.encode_audio(sorted(sounds.iterdir())))[0]
+    for query, without in (('rain -"a dog"', ()), ("rain", "a dog"), ("rain", ["a dog"])):
+        hits = library.search(query, 5, without=without)
+        assert np.allclose([h.score for h in hits], np.sort(expected)[::-1], atol=1e-5)
+    both = rain + dog
+    expected = clap.similarity(both / np.linalg.norm(both), clap.encode_audio(sorted(sounds.iterdir())))[0]
+    for parts in ("rain + a dog", ["rain", "a dog"]):
+        assert np.allclose([h.score for h in library.search(parts, 5)], np.sort(expected)[::-1], atol=1e-5)
+    with pytest.raises(UsageError, match="query is empty"):
+        library.search("-dog")
+
+
+def test_words_and_a_sound_together(clap: CLAP, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 3)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds)
+    path = sounds / "sound 1 声.wav"
+    vector = clap.encode_text("rain")[0] + clap.encode_audio(path, long="windows")[0]
+    hit = library.search(["rain", path], 3)[0]
+    assert hit.score == pytest.approx(
+        float(clap.similarity(vector, clap.encode_audio(sorted(sounds.iterdir()))).max()), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "unwanted"),
+    [
+        ("rain", ["rain"], []),
+        ("rain -thunder", ["rain"], ["thunder"]),
+        ('-wind rain  in the night -"heavy traffic"', ["rain in the night"], ["wind", "heavy traffic"]),
+        ("rain + wind", ["rain", "wind"], []),
+        ("lo-fi 8-bit rock+roll", ["lo-fi 8-bit rock+roll"], []),
+        (" - ", ["-"], []),
+        ("", [], []),
+    ],
+)
+def test_a_query_in_words(words: str, wanted: list[str], unwanted: list[str]) -> None:
+    assert parse(words) == (wanted, unwanted)
+
+
+# -- keeping -----------------------------------------------------------------------------------------
+
+
+def test_verify_names_what_is_wrong(clap: CLAP, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 3)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds)
+    assert library.verify().whole
+    changed, missing = sounds / "sound 0 声.wav", sounds / "sound 1 声.wav"
+    content, stat = changed.read_bytes(), changed.stat()
+    changed.write_bytes(content[:-2] + b"xx")
+    os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    missing.unlink()
+    found = library.verify()
+    assert (found.changed, found.missing, found.damaged) == ([str(changed)], [str(missing)], [])
+    assert library.verify(hashes=False).changed == []  # the same size and time
+    assert library.repair() == []
+
+
+def test_export_and_import(clap: CLAP, tokenizer_file: Path, tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(fill(tmp_path / "sounds", 3), tags=["x", "y"])
+    done = library.export(tmp_path / "all.parquet")
+    assert (done["files"], done["windows"]) == (3, 3)
+    other = Library.open(tmp_path / "other", model=clap)
+    assert other.import_(tmp_path / "all.parquet") == {"files": 3, "windows": 3}
+    assert other.search("a dog", 5, tags=["y"]) == library.search("a dog", 5)
+    assert other.add(tmp_path / "sounds").unchanged == 3
+    third = Library.open(tmp_path / "third", model=small_clap(tokenizer_file, name="third", seed=3))
+    third.add(fill(tmp_path / "more", 1))
+    with pytest.raises(LibraryMismatch, match="made by first"):
+        third.import_(tmp_path / "all.parquet")
+    (tmp_path / "bad.parquet").write_bytes(b"nothing")
+    with pytest.raises(LibraryError, match="no library that openclap has exported"):
+        other.import_(tmp_path / "bad.parquet")
+    with pytest.raises(UsageError, match=r"must end in \.parquet"):
+        library.export(tmp_path / "all.csv")
+
+
+def test_reembed_with_another_model(clap: CLAP, tokenizer_file: Path, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 4)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds, tags=["kept"])
+    library.close()
+    other = small_clap(tokenizer_file, name="other", seed=9)
+    (sounds / "sound 3 声.wav").unlink()
+    report = Library.reembed(tmp_path / "lib", other)
+    assert (report.updated, report.removed, report.failed) == (3, 1, [])
+    again = Library.open(tmp_path / "lib", model=other)
+    assert again.stats()["model"] == "other"
+    assert len(again.search("a dog", 9, tags=["kept"])) == 3
+    assert Library.reembed(tmp_path / "lib", other).unchanged == 3
+    assert not (tmp_path / "lib" / "reembedding").exists()
+    again.close()
+    shutil.rmtree(sounds)
+    with pytest.raises(LibraryError, match="is a disk missing"):
+        Library.reembed(tmp_path / "lib", clap)
+    assert Library.open(tmp_path / "lib", model=other).stats()["files"] == 3
+
+
+def test_watch_follows_a_folder(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sounds = fill(tmp_path / "sounds", 2)
+    for path in sounds.iterdir():
+        os.utime(path, (1, 1))
+    looks = 0
+
+    def sleep(_: float) -> None:  # what happens between two looks
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            (sounds / "bad.wav").write_text("no sound")
+            os.utime(sounds / "bad.wav", (1, 1))
+            sf.write(sounds / "new.wav", long_wave(2, RATE, seed=77), RATE)  # perhaps still being written
+        if looks == 4:
+            os.utime(sounds / "new.wav", (1, 1))
+        if looks == 6:
+            (sounds / "new.wav").unlink()
+        assert looks < 9
+
+    monkeypatch.setattr("openclap.library.library.time.sleep", sleep)
+    reports = Library.open(tmp_path / "lib", model=clap).watch(sounds)
+    told = [next(reports) for _ in range(4)]
+    assert [(r.added, r.removed, len(r.failed)) for r in told] == [(2, 0, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0)]
+    assert looks == 6
+
+
+def test_confidence_tells_what_is_there(tmp_path: Path) -> None:
+    """With mini, on synthesised sounds of other seeds than those it was taught."""
+    from openclap.synth import write_library
+
+    mini = CLAP.from_pretrained("mini")
+    kinds = ("dog bark", "rain", "siren", "rooster", "piano")
+    write_library(tmp_path / "sounds", seed=31, kinds=kinds)
+    library = Library.open(tmp_path / "lib", model=mini)
+    library.add(tmp_path / "sounds")
+    there = [
+        library.search(query, 1)[0].confidence or 0 for query in ("a barking dog", "rainfall", "a siren", "a piano")
+    ]
+    absent = [
+        library.search(q, 1)[0].confidence or 0 for q in ("a helicopter", "someone snoring", "a zipper", "applause")
+    ]
+    assert min(there) > UNLIKELY
+    assert max(absent) < min(there)
+    assert sum(value < UNLIKELY for value in absent) >= 3
+    sound = library.search("a piano", 1)[0].path
+    assert (library.search(Path(sound), 1)[0].confidence or 0) > 0.9

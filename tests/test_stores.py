@@ -315,7 +315,7 @@ def test_repair_of_a_cache_and_of_rows(tmp_path: Path) -> None:
     done = " ".join(store.repair())
     assert "2 files without sound vectors" in done
     assert "3 rows of no file" in done
-    assert "counts set from (99" in done
+    assert "counts set from (97" in done
     assert store.check() == []
     same(store.nearest(query(), 50, per_file=False), brute(many[3:], query(), 50, per_file=False))
 

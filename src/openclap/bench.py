@@ -41,7 +41,8 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
     """
     sounds = _sounds(list(paths))
     rate = clap.front_end.sampling_rate
-    waves = [load(sound, rate) for sound in sounds]
+    most = clap.front_end.clip_seconds
+    waves = [load(sound, rate, seconds=most) for sound in sounds]  # what a clip holds, of recordings of any length
     seconds = [len(wave) / rate for wave in waves]
     clips = [clip_of((wave, rate), clap.front_end, long="head") for wave in waves]
     mels = [clip.mel[None] for clip in clips]
@@ -50,12 +51,11 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
     clap.encode_text(TEXTS[:1])
     vectors = np.random.default_rng(0).standard_normal((SEARCHED, clap.config.embedding)).astype(np.float32)
     query = vectors[0].copy()
-    clip_seconds = [min(s, clap.front_end.clip_seconds) for s in seconds]
     heard = partial(clip_of, front_end=clap.front_end, long="head")
     stages = [
-        _stage("decode and resample", [partial(load, sound, rate) for sound in sounds], seconds),
-        _stage("mel", [partial(heard, (wave, rate)) for wave in waves], clip_seconds),
-        _stage("model", [partial(clap.backend.encode_audio, mel, short) for mel in mels], clip_seconds),
+        _stage("decode and resample", [partial(load, sound, rate, seconds=most) for sound in sounds], seconds),
+        _stage("mel", [partial(heard, (wave, rate)) for wave in waves], seconds),
+        _stage("model", [partial(clap.backend.encode_audio, mel, short) for mel in mels], seconds),
         _stage("text", [partial(clap.encode_text, text) for text in TEXTS * 3]),
         _stage(f"search of {SEARCHED:,} vectors", [partial(_nearest, vectors, query)] * 5),
     ]

@@ -38,6 +38,7 @@ from openclap.results import Label, Match, Windows
 
 if TYPE_CHECKING:
     from openclap.backends import Backend
+    from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
 __all__ = ["CLAP", "DEFAULT_TEMPLATE", "Long", "Precision"]
@@ -47,6 +48,7 @@ Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
 DEFAULT_TEMPLATE = "This is a sound of {}."  # the paper's zero-shot prompt
+BATCH = 8  # clips, unless told otherwise
 CACHED_TEXTS = 4096  # prompts whose vectors are kept: 8 MB at E = 512
 
 
@@ -66,7 +68,10 @@ class CLAP:
         self._prompts = Prompts(CACHED_TEXTS)
         self.config: CLAPConfig = checkpoint.config
         self.source: str = checkpoint.source
-        self.backend = backend
+        self._backend = backend
+        self._own: TorchBackend | None = None  # of `model`, where it is not what encodes
+        self._unchanged: object = None
+        self._asked: dict[str, Any] | None = None  # of from_pretrained
         self._loaded = backend.state()
         self._examined: tuple[object, Health] | None = None
 
@@ -82,7 +87,7 @@ class CLAP:
         threads: int | None = None,
         strict: bool = False,
         precision: Precision = "float32",
-        calibration: Sequence[Sound] | None = None,
+        calibration: Sound | Sequence[Sound] | None = None,
     ) -> CLAP:
         """Load a model.
 
@@ -100,7 +105,7 @@ class CLAP:
             nncf), compared with float32 on sounds it was not calibrated with, and refused where it has drifted;
             "bfloat16" or "float16", on torch alone: autocast, for CUDA.
         calibration
-            A few dozen sounds of your kind to quantise with; synthesised ones when omitted.
+            A few dozen sounds of your kind to quantise with, beside synthesised ones of every kind.
 
         Raises
         ------
@@ -112,6 +117,11 @@ class CLAP:
         half = precision if precision in ("bfloat16", "float16") else None
         chosen = backends.choose(checkpoint, backend=backend, device=device, threads=threads, half=half)
         clap = cls(checkpoint, chosen)
+        if calibration is None:
+            name = os.path.abspath(name_or_path) if Path(name_or_path).exists() else os.fspath(name_or_path)
+            clap._asked = {
+                "name_or_path": name, "backend": backend, "device": device, "threads": threads, "precision": precision
+            }  # fmt: skip
         for finding in clap.examine(requested=os.fspath(name_or_path)):
             message = f"{os.fspath(name_or_path)}: {finding.what}; {finding.advice}"
             if strict:
@@ -185,9 +195,21 @@ class CLAP:
 
             if isinstance(self.backend, TorchBackend):
                 self._model = self.backend.model
-            else:
-                self._model = CLAPModel.from_arrays(self.config, self._checkpoint.weights)
+            else:  # OpenVINO goes on as long as nothing of the module is changed
+                self._model = CLAPModel.from_arrays(self.config, self._checkpoint.weights).eval()
+                self._own = TorchBackend(
+                    self._model, device="cpu", threads=self._asked["threads"] if self._asked else None
+                )
+                self._unchanged = self._own.state()
         return self._model
+
+    @property
+    def backend(self) -> Backend:
+        """What encodes: as loaded, or `model` itself once a weight of it has been changed."""
+        if self._own is not None and self._own.state() != self._unchanged:
+            self._backend, self._own = self._own, None
+            self._backend.reason = "torch on CPU: a weight of `model` was changed"
+        return self._backend
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -223,6 +245,14 @@ class CLAP:
         """Loaded when the first text is encoded: audio-only use never needs it."""
         return tokenizer_of(self._checkpoint)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A process that is sent a model loads it anew, as `from_pretrained` was asked to here."""
+        if self._asked is None or self.backend.state() != self._loaded:
+            raise UsageError(
+                f"{self.name} is not on disk as it is now, so it cannot be pickled; save_pretrained it first"
+            )
+        return _loaded_again, (self._asked,)
+
     def __repr__(self) -> str:
         return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.reason})"
 
@@ -233,7 +263,7 @@ class CLAP:
         sounds: Sound | Sequence[Sound],
         *,
         long: Long = "auto",
-        batch_size: int = 8,
+        batch_size: int = BATCH,
         progress: bool = False,
     ) -> Vectors:
         """Embed sounds.
@@ -268,20 +298,20 @@ class CLAP:
         return _unit(rows)
 
     def encode_each(
-        self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = 8
+        self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
     ) -> Iterator[Windows | SoundError]:
         """Embed many sounds one after another, in order; a sound that cannot be used gives its error and stops nothing.
 
         With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0 s.
         """
-        size = self._batch(batch_size)
+        size, many = self._batch(batch_size), _listed(sounds)
         if window is None:
             clips = partial(self._clips_of, how=self._how("auto"))
         else:
             clips = partial(
                 windows_of, front_end=self.front_end, window=window, hop=hop, as_waves=self.backend.takes_waves
             )  # type: ignore[assignment]
-        for sound in embed_each(sounds, clips, self._forward, size):
+        for sound in embed_each(many, clips, self._forward, size):
             if sound.error is not None:
                 yield sound.error
             elif window is None:
@@ -289,7 +319,9 @@ class CLAP:
             else:
                 yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
 
-    def encode_windows(self, sound: Sound, *, window: float = 10.0, hop: float = 5.0, batch_size: int = 8) -> Windows:
+    def encode_windows(
+        self, sound: Sound, *, window: float = 10.0, hop: float = 5.0, batch_size: int = BATCH
+    ) -> Windows:
         """Embed spans of one recording, which is streamed: memory does not grow with its length.
 
         ::
@@ -379,13 +411,15 @@ class CLAP:
         return self._checked(self.backend.encode_audio(mel, longer))
 
     def _batch(self, asked: int) -> int:
-        """What is asked for, or more where the device has room for it: a row is the same in any batch."""
+        """What is asked for; where that is no less than the default, as many as the device has room for."""
         _check_batch_size(asked)
-        return max(asked, self.backend.batch)
+        return max(asked, self.backend.batch) if asked >= BATCH else asked
 
     def _checked(self, rows: Vectors) -> Vectors:
         """Refuse what no search must ever hold."""
         if not np.isfinite(rows).all():
+            if "float16" in self.backend.reason.split():
+                raise BadCheckpoint(f"{self.name} gives NaN in float16, whose numbers end at 65504; use bfloat16")
             raise BadCheckpoint(
                 f"{self.name} from {self.source} gives NaN: its weights are broken; download it again, or see  openclap doctor"
             )
@@ -397,21 +431,19 @@ class CLAP:
             return self._checkpoint.weights
         return Weights(of_arrays(self._model.arrays()))
 
-    def _use_int8(self, calibration: Sequence[Sound] | None) -> None:
+    def _use_int8(self, calibration: Sound | Sequence[Sound] | None) -> None:
         use = getattr(self.backend, "use_int8", None)
         if use is None:
-            raise UsageError(f"int8 runs on openvino alone, not on this backend ({self.backend.reason})")
-        key = f"{self.fingerprint} synthesised"
-        if calibration is not None:
-            vectors = self.encode_audio(calibration)  # what was calibrated with is told apart by what it sounds like
-            key = f"{self.fingerprint} {hashlib.blake2b(vectors.round(3).tobytes(), digest_size=8).hexdigest()}"
+            raise UsageError(
+                f"int8 runs on openvino alone, not on this backend ({self.backend.reason}); choose backend openvino"
+            )
+        given = [] if calibration is None else _listed(calibration)
+        vectors = self.encode_audio(given)  # what was calibrated with is told apart by what it sounds like
+        key = f"{self.fingerprint} {hashlib.blake2b(vectors.round(3).tobytes(), digest_size=8).hexdigest()}"
 
         def clips() -> list[tuple[Vectors, npt.NDArray[np.bool_]]]:
-            sounds = synthesised() if calibration is None else calibration
-            made = [
-                clip_of(sound, self.front_end, long="head" if self.config.fusion is None else "fusion")
-                for sound in sounds
-            ]
+            long: Literal["head", "fusion"] = "head" if self.config.fusion is None else "fusion"
+            made = [clip_of(sound, self.front_end, long=long) for sound in (*given, *synthesised())]
             return [(clip.mel[None], np.array([clip.longer])) for clip in made]
 
         use(key, clips)
@@ -425,6 +457,10 @@ class CLAP:
             encode = None if checkpoint.tokenizer_file is None else self.encode_text
             self._examined = state, examine(checkpoint, encode, requested=requested, fresh=fresh)
         return self._examined[1]
+
+
+def _loaded_again(asked: dict[str, Any]) -> CLAP:
+    return CLAP.from_pretrained(**asked)
 
 
 def synthesised() -> list[tuple[npt.NDArray[np.float32], int]]:
@@ -453,7 +489,7 @@ def _listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:
 
 
 def _check_batch_size(size: int) -> None:
-    if not isinstance(size, int | np.integer) or size < 1:
+    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
         raise UsageError(f"batch_size is {size!r}; it must be a whole number, 1 or more")
 
 
@@ -466,10 +502,17 @@ def _one(sound: Sound) -> Sound:
 
 
 def _texts(texts: str | Sequence[str]) -> list[str]:
-    many = [texts] if isinstance(texts, str) else list(texts)
+    try:
+        many = [texts] if isinstance(texts, str) else list(texts)
+    except TypeError:
+        raise UsageError(f"texts are a string or a list of them, not {type(texts).__name__}") from None
     for text in many:
         if not isinstance(text, str):
             raise UsageError(f"a text must be a string, not {type(text).__name__}")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UsageError(f"a text holds what is no Unicode: {text!a}; replace those characters") from None
     return many
 
 

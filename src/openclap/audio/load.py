@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from contextvars import ContextVar
 from numbers import Real
 from typing import Any, BinaryIO, TypeAlias
 
@@ -27,7 +29,7 @@ from openclap.audio.decode import Wave
 from openclap.audio.files import opened
 from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageError
 
-__all__ = ["Sound", "Wave", "duration", "is_sound", "load", "sound_name", "stream"]
+__all__ = ["Interrupted", "Sound", "Wave", "duration", "is_sound", "load", "sound_name", "stopping", "stream"]
 
 Sound: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | tuple[npt.ArrayLike, float] | Mapping[str, Any]
@@ -38,6 +40,12 @@ LOWEST_RATE, HIGHEST_RATE = 100.0, 10e6  # Hz; beyond these a header is broken, 
 LOUDEST = 1e12  # full scale is 1; the power of still louder samples would overflow float32
 BLOCK_SECONDS = 30.0
 NAME_CHARACTERS = 300
+
+stopping: ContextVar[threading.Event | None] = ContextVar("stopping", default=None)  # set: nobody waits for this sound
+
+
+class Interrupted(Exception):
+    """Whoever asked for a sound has gone; only threads that decode ahead ever see this."""
 
 
 def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
@@ -185,6 +193,9 @@ def _resampled(
     given = 0
     with closing(source):
         for new_rate, wave in source:
+            gone = stopping.get()
+            if gone is not None and gone.is_set():
+                raise Interrupted
             _refuse_unusable(wave, name)
             first = wave[:1] if first is None else first
             if new_rate != own_rate:

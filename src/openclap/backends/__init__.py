@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import re
 import sys
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
@@ -24,6 +25,7 @@ __all__ = ["Backend", "BackendName", "choose", "need_torch", "why_no_graph"]
 
 BackendName = Literal["auto", "torch", "openvino"]
 MOST_THREADS = 1024
+DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 INSTALL = {"torch": "pip install 'openclap[torch]'", "openvino": "pip install openvino"}
 
 
@@ -72,7 +74,7 @@ def choose(
     device : "auto" | "cpu" | "cuda" | "cuda:N"
         "auto" takes CUDA where it and torch are here.
     threads : int, optional
-        CPU threads of the towers; all cores when omitted.
+        CPU threads of the towers; all cores when omitted. A few texts go through numpy, which has threads of its own.
     half : "bfloat16" | "float16", optional
         Autocast of the torch backend.
 
@@ -85,10 +87,12 @@ def choose(
     """
     if backend not in get_args(BackendName):
         raise UsageError(f"'{backend}' is not a backend; choose {', '.join(get_args(BackendName))}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is {threads}; it must be 1 or more")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise UsageError(f"threads is {threads!r}; it must be a whole number, 1 or more")
     if threads is not None and threads > MOST_THREADS:
         raise UsageError(f"threads is {threads}; at most {MOST_THREADS} make sense")
+    if not isinstance(device, str) or not DEVICES.fullmatch(device):
+        raise UsageError(f"{device!r} is not a device; choose auto, cpu, cuda or cuda:N")
     why_not = f"{half} is for torch" if half else why_no_graph(checkpoint.config)
     if backend == "openvino":
         if why_not:
@@ -100,7 +104,9 @@ def choose(
     if backend == "auto" and on_cpu and not why_not and _here("openvino"):
         return _openvino(checkpoint, threads, "openvino on CPU: the fastest here")
     if why_not or backend == "torch" or not on_cpu:
-        need_torch(f"{checkpoint.config.name}: {why_not or 'what was asked for'}; only torch runs it")
+        need_torch(
+            f"{checkpoint.config.name}: {why_not or ('device ' + device if not on_cpu else 'backend torch was asked for')}; only torch runs it"
+        )
     need_torch(f"{checkpoint.config.name}: neither openvino nor torch is installed to run it")
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
@@ -120,6 +126,8 @@ def why_no_graph(config: CLAPConfig) -> str | None:
     """Why only torch runs this model; None where OpenVINO does too."""
     if config.text.kind in ("bert", "clip"):
         return f"its {config.text.kind} text tower has no graph"
+    if config.text.kind == "roberta" and config.text.activation != "gelu":
+        return f"its text tower's {config.text.activation} has no graph"
     if config.fusion is not None and config.fusion.endswith("_1d"):
         return f"its {config.fusion} fusion has no graph"
     return None

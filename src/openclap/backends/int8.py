@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,6 +19,8 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
+from openclap.backends import kept
+from openclap.backends.graphs import revision
 from openclap.errors import MissingExtra, ModelError, UsageError
 
 __all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "quantised"]
@@ -27,12 +28,15 @@ __all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "quantised"]
 Clips: TypeAlias = Sequence[list[npt.NDArray[Any]]]  # the inputs of the audio graph, one clip each
 
 MEAN_COSINE, WORST_COSINE = 0.99, 0.95  # with float32, over the clips of the self-check
+VERSION = 2  # of how it is built
 CHECK_EVERY = 3  # one clip of so many is kept for the self-check
 FEWEST = 12  # clips
 
 
-def quantised(build: Callable[[], Any], clips: Callable[[], Clips], key: str, run: Callable[[Any, Clips], Any]) -> Any:
-    """The int8 form of a graph, from disk where it was built before.
+def quantised(
+    build: Callable[[], Any], clips: Callable[[], Clips], key: str, run: Callable[[Any, Clips], Any]
+) -> tuple[Any, str]:
+    """The int8 form of a graph, from disk where it was built before, and a name that tells it from all others.
 
     Parameters
     ----------
@@ -55,22 +59,24 @@ def quantised(build: Callable[[], Any], clips: Callable[[], Clips], key: str, ru
     from openclap.backends.graphs.engine import ov
 
     core = ov.Core()
-    facts = (key, ov.get_version(), core.get_property("CPU", "FULL_DEVICE_NAME"), MEAN_COSINE, WORST_COSINE)
+    device = core.get_property("CPU", "FULL_DEVICE_NAME")
+    facts = (key, VERSION, revision(), ov.get_version(), device, MEAN_COSINE, WORST_COSINE)
     name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
-    place = user_cache_path("openclap") / "int8" / name
-    if (place / "audio.xml").is_file():
-        return core.read_model(place / "audio.xml")
-    model = build()
-    made = _quantise(model, clips(), run)
-    _keep(ov, made, place)
-    return made
+    place = user_cache_path("openclap") / "int8" / f"{name}.graph"
+    content = kept.kept(place)
+    if content is not None:
+        return _unpacked(core, content), name
+    made = _quantise(build(), clips(), run)
+    kept.keep(place, _packed(ov, made))
+    return made, name
 
 
 def _quantise(model: Any, clips: Clips, run: Callable[[Any, Clips], Any]) -> Any:
-    if len(clips) < FEWEST:
-        raise UsageError(f"{len(clips)} sounds are too few to calibrate int8 with; give {FEWEST} or more")
-    held = clips[::CHECK_EVERY]
-    shown = [clip for i, clip in enumerate(clips) if i % CHECK_EVERY]
+    different = list({b"".join(part.tobytes() for part in clip): clip for clip in clips}.values())
+    if len(different) < FEWEST:
+        raise UsageError(f"{len(different)} different sounds are too few to calibrate int8 with; give {FEWEST} or more")
+    held = different[::CHECK_EVERY]
+    shown = [clip for i, clip in enumerate(different) if i % CHECK_EVERY]
     expected = run(model, held)
     nncf = _nncf()
     with contextlib.redirect_stdout(sys.stderr):  # results alone go to stdout
@@ -94,13 +100,14 @@ def _nncf() -> Any:
     return nncf
 
 
-def _keep(ov: Any, model: Any, place: Path) -> None:
-    """In a folder of its own, which appears whole or not at all."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=place.parent))
-        ov.save_model(model, aside / "audio.xml", compress_to_fp16=False)
-        aside.rename(place)
-    except OSError:  # a read-only home, or another process was first: it is in memory all the same
-        with contextlib.suppress(OSError, UnboundLocalError):
-            shutil.rmtree(aside)
+def _packed(ov: Any, model: Any) -> bytes:
+    """The length of the description, the description, the weights."""
+    with tempfile.TemporaryDirectory() as aside:
+        ov.save_model(model, Path(aside, "audio.xml"), compress_to_fp16=False)
+        text, weights = Path(aside, "audio.xml").read_bytes(), Path(aside, "audio.bin").read_bytes()
+    return len(text).to_bytes(8, "little") + text + weights
+
+
+def _unpacked(core: Any, content: bytes) -> Any:
+    length = int.from_bytes(content[:8], "little")
+    return core.read_model(content[8 : 8 + length], content[8 + length :])

@@ -6,9 +6,11 @@ come, the text graph is built and pays for itself.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from openclap.audio.mel import level, log_mel
-from openclap.backends import numpy_text
+from openclap.backends import kept, numpy_text
+from openclap.backends.graphs import revision
 from openclap.checkpoints.weights import Array, Weights, of_arrays
 from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig, WordsConfig
 
@@ -43,18 +46,11 @@ class OpenVINOBackend:
         self._text: Any = None
         self._texts = 0  # embedded so far
         self._lock = threading.Lock()
-        self._kept: Path | None = (
-            None  # where compiled audio graphs are; OpenVINO names them by graph, version and processor
-        )
+        self._name: str | None = None  # what compiled audio graphs are kept under
 
     def known_as(self, fingerprint: str) -> None:
         """Keep the compiled audio graph under this name: the next start is a quarter faster, for 125 MB of HTSAT-tiny."""
-        folder = user_cache_path("openclap") / "compiled" / fingerprint
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:  # a read-only home: compiled anew each time
-            return
-        self._kept = folder
+        self._name = fingerprint
 
     def state(self) -> object:
         """A mapped checkpoint does not change."""
@@ -65,7 +61,7 @@ class OpenVINOBackend:
         inputs = self._inputs(mel, longer)
         with self._lock:
             if self._audio is None:
-                self._audio = self._compile(self._audio_graph(), keep=True)
+                self._audio = self._compile(self._audio_graph, keep="audio")
             return self._run(self._audio, inputs)
 
     def encode_waves(self, waves: Vectors, front_end: FrontEnd) -> Vectors:
@@ -84,12 +80,12 @@ class OpenVINOBackend:
         from openclap.backends.int8 import Clips, quantised
 
         def run(model: object, many: Clips) -> Vectors:
-            request = self._compile(model)
+            request = self._compile(lambda: model)
             return np.concatenate([self._run(request, inputs) for inputs in many])
 
-        graph = quantised(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
+        graph, name = quantised(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
         with self._lock:
-            self._audio = self._compile(graph, keep=True)
+            self._audio = self._compile(lambda: graph, keep=name)
             self.reason += ", audio in int8"
 
     def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
@@ -107,7 +103,7 @@ class OpenVINOBackend:
             if self._text is None and self._texts <= FEW_TEXTS:
                 return numpy_text.encode(self._config, self.weights, ids, mask)
             if self._text is None:
-                self._text = self._compile(self._text_graph())
+                self._text = self._compile(self._text_graph)
             return self._run(self._text, [numpy_text.vectors_of(text, self.weights, ids), mask.astype(np.float32)])
 
     def _audio_graph(self) -> Any:
@@ -125,15 +121,32 @@ class OpenVINOBackend:
         assert isinstance(self._config.text, TextConfig)
         return roberta(Graph(self.weights), self._config)
 
-    def _compile(self, model: Any, *, keep: bool = False) -> Any:
+    def _compile(self, build: Callable[[], Any], *, keep: str | None = None) -> Any:
+        """A request of a compiled graph; with `keep`, from disk where one of this name, engine and processor is there."""
         from openclap.backends.graphs.engine import ov
 
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
         if self._threads is not None:
             options["INFERENCE_NUM_THREADS"] = str(self._threads)
-        if keep and self._kept is not None:
-            options["CACHE_DIR"] = str(self._kept)
-        return ov.Core().compile_model(model, "CPU", options).create_infer_request()
+        core = ov.Core()
+        if keep is None or self._name is None:
+            return core.compile_model(build(), "CPU", options).create_infer_request()
+        facts = (
+            revision(),
+            keep,
+            ov.get_version(),
+            core.get_property("CPU", "FULL_DEVICE_NAME"),
+            sorted(options.items()),
+        )
+        name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+        place = user_cache_path("openclap") / "compiled" / self._name / f"{name}.blob"
+        content = kept.kept(place)
+        if content is not None:
+            with contextlib.suppress(RuntimeError):  # one that this engine does not take after all
+                return core.import_model(io.BytesIO(content), "CPU", options).create_infer_request()
+        compiled = core.compile_model(build(), "CPU", options)
+        kept.keep(place, compiled.export_model().getbuffer())
+        return compiled.create_infer_request()
 
     @staticmethod
     def _run(request: Any, inputs: list[npt.NDArray[Any]]) -> Vectors:

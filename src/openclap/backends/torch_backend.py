@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -47,7 +47,7 @@ class TorchBackend:
     def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
         with self._running() as model:
-            return _array(model.encode_audio(self._tensor(mel), self._tensor(longer)))
+            return _in_halves(lambda m, f: _array(model.encode_audio(self._tensor(m), self._tensor(f))), mel, longer)
 
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Token ids and mask (B, L) → (B, E) unit rows."""
@@ -56,10 +56,14 @@ class TorchBackend:
 
     def encode_waves(self, waves: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
         """Padded waves (B, S) → (B, E) unit rows; the mels are made on the device, in float32."""
-        with torch.inference_mode():
-            mel = level(log_mel(self._tensor(waves), front_end), front_end)[:, None]
-        with self._running() as model:
-            return _array(model.encode_audio(mel, torch.zeros(len(mel), dtype=torch.bool, device=self.device)))
+
+        def encode(some: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            with torch.inference_mode():
+                mel = level(log_mel(self._tensor(some), front_end), front_end)[:, None]
+            with self._running() as model:
+                return _array(model.encode_audio(mel, torch.zeros(len(mel), dtype=torch.bool, device=self.device)))
+
+        return _in_halves(encode, waves)
 
     @contextmanager
     def _running(self) -> Iterator[CLAPModel]:
@@ -79,7 +83,7 @@ class TorchBackend:
 
     def _tensor(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
-        if self.device.type == "cuda":  # from pinned memory the copy overlaps with what the GPU computes
+        if self.device.type == "cuda":  # the host does not wait for the copy
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
@@ -94,6 +98,21 @@ def _batch_of(device: torch.device) -> int:
         return 1
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, min(LARGEST_BATCH, free // 4 // CLIP_BYTES))
+
+
+def _in_halves(
+    encode: Callable[..., npt.NDArray[np.float32]], *batch: npt.NDArray[np.generic]
+) -> npt.NDArray[np.float32]:
+    """All at once, or in halves where the GPU's memory does not hold that much."""
+    try:
+        return encode(*batch)
+    except torch.cuda.OutOfMemoryError:
+        size = len(batch[0])
+        if size == 1:
+            raise
+    torch.cuda.empty_cache()
+    parts = ([part[: size // 2] for part in batch], [part[size // 2 :] for part in batch])
+    return np.concatenate([_in_halves(encode, *part) for part in parts])
 
 
 def _array(rows: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -156,11 +156,17 @@ def _place(checkpoint: Checkpoint) -> Path | None:
         return None
     files = [Path(checkpoint.source)] if Path(checkpoint.source).is_file() else _files(checkpoint.folder)
     try:
-        facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        facts = [_signature(file) for file in files]
     except OSError:
         return None
     key = hashlib.blake2b(repr((VERSION, str(checkpoint.tokenizer_file), facts)).encode(), digest_size=16).hexdigest()
     return user_cache_path("openclap") / "health" / f"{key}.json"
+
+
+def _signature(file: Path) -> tuple[object, ...]:
+    """What changes whenever a file is written or replaced, also by tools that set its time back."""
+    stat = file.stat()
+    return str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def _files(folder: Path) -> list[Path]:

@@ -6,14 +6,16 @@ banks tell what is usual:
     texts   132 names of everyday sounds (every fourth AudioSet label): what else could this window be called?
     sounds  56 synthesised sounds, one of each kind: how near are these words to any sound at all?
 
-The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve, fitted by
-`runs/mini/confidence.py` on recordings that the model had never heard. For a query by sound, both distances are from sounds.
+The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve. For a query by sound it is how
+far the cosine lies on the way from what is usual for these two, among the sounds, to 1. Both curves are fitted by
+`runs/mini/confidence.py` on recordings that the model had never heard.
 Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0).
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +36,8 @@ __all__ = ["UNLIKELY", "Background", "background_of"]
 Vectors = npt.NDArray[np.float32]
 
 VERSION = 1  # of the banks
-WORDS = (-10.7, 0.96, 2.25)  # logit = a + b · deviations from the sounds + c · deviations from the texts
-SOUNDS = (-11.6, 1.45, 1.45)  # a + b · from the query's own cosines with the sounds + c · from the window's
+WORDS = (-10.6, 0.97, 2.21)  # logit = a + b · deviations from the sounds + c · deviations from the texts
+SOUNDS = (-16.4, 20.0)  # logit = a + b · share of the way
 UNLIKELY = 0.3  # below, "nothing here sounds like that"
 
 
@@ -46,18 +48,21 @@ class Background:
     texts: Vectors
     sounds: Vectors
 
-    def features(self, query: Vectors, window: Vectors, *, words: bool) -> tuple[float, float]:
-        """The cosine of two unit vectors (E,), in standard deviations from two means."""
+    def features(self, query: Vectors, window: Vectors, *, words: bool) -> tuple[float, ...]:
+        """What the confidence follows from: the cosine of two unit vectors (E,), seen against the banks."""
         cosine = float(query @ window)
-        return _deviations(cosine, self.sounds @ query), _deviations(
-            cosine, (self.texts if words else self.sounds) @ window
-        )
+        if words:
+            return _deviations(cosine, self.sounds @ query), _deviations(cosine, self.texts @ window)
+        usual = float((self.sounds @ query).mean() + (self.sounds @ window).mean()) / 2
+        return ((cosine - usual) / max(1 - usual, 1e-6),)
 
     def confidence(self, query: Vectors, window: Vectors, *, words: bool) -> float:
         """In [0, 1]: how likely a window (E,) holds what was asked for, in words or by a sound (E,)."""
-        a, b, c = WORDS if words else SOUNDS
-        one, other = self.features(query, window, words=words)
-        return float(1 / (1 + np.exp(-np.clip(a + b * one + c * other, -30, 30))))
+        start, *slopes = WORDS if words else SOUNDS
+        logit = start + sum(
+            slope * feature for slope, feature in zip(slopes, self.features(query, window, words=words), strict=True)
+        )
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
 
 def background_of(clap: CLAP) -> Background:

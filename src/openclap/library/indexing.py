@@ -53,10 +53,11 @@ def add(
     claim: Callable[[], None],
     tags: Sequence[str] = (),
     progress: bool = False,
+    skip: Callable[[Path, os.stat_result], bool] = lambda *_: False,
 ) -> AddReport:
     """Bring what the store knows of these files and folders up to date. See `Library.add`.
 
-    `claim` makes the store the model's before anything is written, or refuses.
+    `claim` makes the store the model's before anything is written, or refuses; what `skip` says is left for another time.
     """
     found = find_sounds(paths)
     known = store.known(map(str, found.files))
@@ -66,7 +67,7 @@ def add(
         now, old = _stat(path), known.get(str(path))
         if old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns):
             run.unchanged += 1
-        elif old is None or not is_gone(path):
+        elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))
     gone = _gone(store, paths) if paths else []
     vanished = {p for p in map(absolute, paths) if any(g.startswith(p + os.sep) for g in gone)}  # a folder that left

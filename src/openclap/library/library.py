@@ -7,9 +7,13 @@ words, sounds ─ query ────┘
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Library"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+SETTLED = 2.0  # seconds since a file was written to, after which a watched folder's file is taken for finished
 
 
 class Library:
@@ -81,13 +88,69 @@ class Library:
             if not isinstance(tag, str) or not tag.strip():
                 raise UsageError(f"a tag is {tag!r}; give words")
 
-        def claim() -> None:
-            self._refuse_another(self._store.claim(_maker(clap)), clap)
-
+        claim = partial(self._claim, clap)
         report = indexing.add(self._store, clap, many, claim=claim, tags=tags, progress=progress)
         if report.added or report.updated:
             self._background()  # takes seconds for a large model: now, not at the first search
         return report
+
+    def watch(self, paths: Paths, *, every: float = 5.0, tags: Sequence[str] = ()) -> Iterator[AddReport]:
+        """Keep files and folders up to date for ever: a report at once, and whenever something has changed.
+
+        Looks again every `every` seconds. A file that was written to in the last two seconds is left until the next look;
+        one that cannot be used is reported once, until it changes.
+        """
+        many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        clap = self._need_model()
+        bad: dict[str, tuple[int, int]] = {}
+
+        def skip(path: Path, now: os.stat_result) -> bool:
+            return time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
+
+        first = True
+        while True:
+            report = indexing.add(self._store, clap, many, claim=partial(self._claim, clap), tags=tags, skip=skip)
+            for failure in report.failed:
+                with contextlib.suppress(OSError):
+                    stat = Path(failure.path).stat()
+                    bad[failure.path] = stat.st_size, stat.st_mtime_ns
+            if first or report.added or report.updated or report.removed or report.failed:
+                yield report
+            first = False
+            time.sleep(every)
+
+    @classmethod
+    def reembed(cls, path_or_uri: str | os.PathLike[str], model: CLAP, *, progress: bool = False) -> AddReport:
+        """Embed every file of a library anew with another model, in place.
+
+        The new vectors are made beside the old ones, which stay in use until all is done; a stopped run is continued by
+        the next. Tags are kept; files that are gone or cannot be used any more leave.
+
+        Raises
+        ------
+        LibraryError
+            None of its files can be used, so nothing was replaced.
+        """
+        store = open_store(path_or_uri)
+        maker = store.maker()
+        if not maker:
+            raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
+        if maker["fingerprint"] == model.fingerprint:
+            return AddReport(unchanged=store.stats()["files"])
+        files = list(store.files())
+        here = [file for file in files if not indexing.is_gone(Path(file.path))]
+        aside = store.aside(_maker(model))
+        report = cls(aside, model).add([file.path for file in here], progress=progress)
+        if not aside.stats()["files"]:
+            raise LibraryError(
+                f"none of the {len(files)} files of {store.place} can be used now (is a disk missing?); nothing was replaced"
+            )
+        for tags, group in groupby(sorted(here, key=lambda file: file.tags), key=lambda file: file.tags):
+            if tags:
+                aside.tag([file.path for file in group], tags)
+        store.become(aside)
+        done = store.stats()["files"]
+        return AddReport(updated=done, removed=len(files) - done, failed=report.failed)
 
     # -- searching -----------------------------------------------------------------------------------
 
@@ -196,11 +259,15 @@ class Library:
             self._usual = background_of(self._need_model())
         return self._usual
 
+    def _claim(self, clap: CLAP) -> None:
+        """Become the library of this model, or refuse."""
+        self._refuse_another(self._store.claim(_maker(clap)), clap)
+
     def _refuse_another(self, maker: dict[str, Any], model: CLAP) -> None:
         if maker and maker["fingerprint"] != model.fingerprint:
             raise LibraryMismatch(
                 f"{self._store.place} was made by {maker['model']} ({maker['fingerprint']}), not by {model.name} from {model.source} ({model.fingerprint}); "
-                "give the model that made it with --model, or index into another --library"
+                "give the model that made it with --model, embed it anew with  openclap index --reembed, or use another --library"
             )
 
     def _need_model(self) -> CLAP:

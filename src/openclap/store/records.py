@@ -155,5 +155,11 @@ class Store(Protocol):
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk."""
 
+    def aside(self, maker: dict[str, Any]) -> Store:
+        """A store of another maker beside this one; what an earlier one of the same maker holds is still there."""
+
+    def become(self, aside: Store) -> None:
+        """Hold what the one beside holds, which is then gone; in one step."""
+
     def close(self) -> None:
         """Let go of files and connections."""

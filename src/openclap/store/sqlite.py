@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store.records import File, Recording, Row, Vectors, Where
+from openclap.store.records import File, Recording, Row, Store, Vectors, Where
 from openclap.store.vectors import Block, VectorCache
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
@@ -311,13 +311,33 @@ class SqliteStore:
             source.close()
             aside.close()
         kept_as = self.file.with_name("library.sqlite.broken")
-        os.replace(self.file, kept_as)
-        for ending in ("-wal", "-shm"):
-            self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
-        os.replace(aside.file, self.file)
-        shutil.rmtree(aside.folder)
-        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        shutil.copy2(self.file, kept_as)
+        self.become(aside)
         return f"{kept} files copied out of a broken database, {lost} lost: index again; the broken one is {kept_as}"
+
+    def aside(self, maker: dict[str, Any]) -> SqliteStore:
+        """A store of another maker in a folder of this one."""
+        other = SqliteStore(self.folder / "reembedding")
+        if other.maker() not in ({}, maker):
+            other.close()
+            shutil.rmtree(other.folder)
+        return other
+
+    def become(self, aside: Store) -> None:
+        """Hold what the one beside holds, which is then gone: its file is renamed over this one's."""
+        assert isinstance(aside, SqliteStore)
+        with aside._told("written to"):
+            db = aside._connection()
+            assert db is not None
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        aside.close()
+        self.close()
+        with self._told("written to"):
+            for ending in ("-wal", "-shm"):  # of what is replaced
+                self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
+            os.replace(aside.file, self.file)
+            shutil.rmtree(aside.folder)
+            shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
     def close(self) -> None:
         """Let go of connections and mapped arrays."""

@@ -1,0 +1,44 @@
+"""What took long to make, kept on disk: whole or not at all, and never damaged.
+
+A file holds the SHA-256 of its content and the content. What does not fit its digest (a crash of the machine, a bad disk) is not
+given out, so it is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["keep", "kept"]
+
+DIGEST_BYTES = 32
+
+
+def kept(place: Path) -> bytes | None:
+    """The content of a file, or None where there is none that is whole."""
+    try:
+        with place.open("rb") as file:
+            digest = file.read(DIGEST_BYTES)
+            content = file.read()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def keep(place: Path, content: bytes | memoryview) -> None:
+    """Write a file aside and rename it; where nothing can be written, nothing happens."""
+    aside = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=place.parent, prefix=place.stem, suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+        os.replace(aside, place)
+    except OSError:
+        if aside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)  # noqa: PTH108 -- a string from mkstemp
