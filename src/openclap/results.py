@@ -8,7 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AddReport", "Failure", "Hit", "Label", "Match", "Moment", "Verification", "Windows"]
+__all__ = [
+    "AddReport",
+    "Copy",
+    "Duplicates",
+    "Failure",
+    "Group",
+    "Hit",
+    "Label",
+    "Match",
+    "Moment",
+    "Verification",
+    "Windows",
+]
 
 
 class _Result:
@@ -120,3 +132,27 @@ class Verification(_Result):
     def whole(self) -> bool:
         """Whether nothing is wrong."""
         return not (self.damaged or self.missing or self.changed)
+
+
+@dataclass(frozen=True)
+class Copy(_Result):
+    """A file of a group: it begins `offset` seconds after the group's first; `similarity` (1 for equal files) in [-1, 1]."""
+
+    path: str
+    offset: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Group(_Result):
+    """Files that hold the same recording."""
+
+    files: list[Copy]
+
+
+@dataclass(frozen=True)
+class Duplicates(_Result):
+    """Groups of near-identical recordings, and the files that could not be compared."""
+
+    groups: list[Group]
+    failed: list[Failure]

@@ -122,6 +122,28 @@ def similar(
         raise typer.Exit(1)
 
 
+def duplicates(
+    paths: Annotated[list[str] | None, typer.Argument(help="Look at these files and folders only")] = None,
+    library: LibraryPath = None,
+    as_json: Json = False,
+) -> None:
+    """Which files of the library hold the same recording, whatever their format, gain and start."""
+    from openclap.library import Library
+
+    place = Library.open(library or default_library())
+    found = place.duplicates(within=paths or None, progress=err.is_terminal)
+    if as_json:
+        emit(group.to_dict() for group in found.groups)
+    else:
+        rows = [
+            (str(number) if i == 0 else "", f"{copy.offset:+.2f} s", f"{copy.similarity:.2f}", plain(short(copy.path)))
+            for number, group in enumerate(found.groups, 1)
+            for i, copy in enumerate(group.files)
+        ]
+        table(plain(f"{len(found.groups)} groups"), ("", "begins", "alike", "file"), rows, right=("begins", "alike"))
+    exit_told(found.failed)
+
+
 def moments(
     sound: Annotated[str, typer.Argument(help="A recording")],
     query: Annotated[str, typer.Argument(help="What to look for in it, in words")],
@@ -258,4 +280,4 @@ def _moment(text: str | None, option: str) -> float | None:
         raise UsageError(f"{option} is {text!r}; give a date or a time: 2026-05-31, 2026-05-31T12:00") from None
 
 
-VERBS = (index, search, similar, moments, library)
+VERBS = (index, search, similar, duplicates, moments, library)

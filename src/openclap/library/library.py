@@ -22,10 +22,11 @@ import numpy as np
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.library import indexing, keep
 from openclap.library.confidence import Background, background_of
+from openclap.library.duplicates import find_duplicates
 from openclap.library.indexing import HOP, WINDOW, absolute
 from openclap.library.moments import merge
 from openclap.library.query import Query, has_words, vector_of
-from openclap.results import AddReport, Hit, Moment, Verification
+from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
 from openclap.store import Where, open_store
 
 if TYPE_CHECKING:
@@ -213,6 +214,14 @@ class Library:
                 score = np.clip(recording.embedding @ vector, -1.0, 1.0)
                 found += merge(row.path, recording.start, recording.end, score)
         return sorted(found, key=lambda m: (-m.score, m.path, m.start))[:k]
+
+    def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
+        """Files that hold the same recording, whatever their format, gain and start; needs the files, not only their vectors.
+
+        Only the first ten minutes of each are compared. `within`, files and folders to look at alone.
+        """
+        where = _where(within, None, None, None, None, None, ())
+        return find_duplicates(self._store, where, progress=progress)
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it."""

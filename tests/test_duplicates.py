@@ -1,0 +1,83 @@
+"""The same recording in other clothes, and others that only sound alike."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from models_for_tests import small_clap
+
+from openclap import Library
+from openclap.audio.fingerprint import LAG, fingerprint, keys_of, overlap
+
+RATE = 16_000
+
+
+def recording(seed: int, seconds: float = 4.0) -> np.ndarray:
+    """Bursts of filtered noise: something that moves, never the same twice."""
+    rng = np.random.default_rng(seed)
+    wave = np.zeros(round(seconds * RATE), np.float32)
+    for _ in range(round(4 * seconds)):
+        start, length = rng.integers(0, len(wave) - 3000), int(rng.integers(1000, 3000))
+        tone = np.sin(2 * np.pi * rng.uniform(200, 3000) * np.arange(length) / RATE)
+        wave[start : start + length] += (np.hanning(length) * (tone + 0.3 * rng.standard_normal(length))).astype(
+            np.float32
+        )
+    return (0.3 * wave + 0.003 * rng.standard_normal(len(wave))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "offset"),
+    [
+        (lambda w: w, 0.0),
+        (lambda w: 0.1 * w, 0.0),
+        (lambda w: np.concatenate([np.zeros(round(0.7 * RATE), np.float32), w]), -0.7),
+        (lambda w: w[round(1.01 * RATE) :], 1.01),
+        (lambda w: np.convolve(w, [0.6, 0.4], "same").astype(np.float32), 0.0),
+    ],
+    ids=["itself", "softer", "later", "cut", "duller"],
+)
+def test_the_same_recording_is_recognised(change, offset: float) -> None:  # type: ignore[no-untyped-def]
+    wave = recording(1)
+    lies = overlap(fingerprint((wave, RATE)), fingerprint((change(wave), RATE)))
+    assert lies.correlation > 0.75
+    assert lies.offset == pytest.approx(offset, abs=0.02)
+    assert len(np.intersect1d(keys_of(fingerprint((wave, RATE))), keys_of(fingerprint((change(wave), RATE))))) > 3
+
+
+def test_other_recordings_are_others() -> None:
+    prints = [fingerprint((recording(seed), RATE)) for seed in range(8)]
+    assert max(overlap(prints[i], prints[j]).correlation for i in range(8) for j in range(i)) < 0.5
+
+
+@pytest.mark.parametrize("samples", [1, 50, 128 * LAG, 2000])
+def test_short_and_silent_sounds_have_nothing_to_compare(samples: int) -> None:
+    silent = fingerprint((np.zeros(samples, np.float32), RATE))
+    assert overlap(silent, silent).correlation == 0
+    assert len(keys_of(silent)) == 0
+
+
+def test_groups_of_a_library(tokenizer_file: Path, tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    one, two = recording(1), recording(2)
+    sf.write(sounds / "a.wav", one, RATE)
+    sf.write(sounds / "b.flac", 0.5 * one, RATE)
+    sf.write(sounds / "c.ogg", one[RATE // 2 :], RATE)
+    shutil.copy(sounds / "a.wav", sounds / "d.wav")
+    sf.write(sounds / "e.wav", two, RATE)
+    sf.write(sounds / "f.wav", recording(3), RATE)
+    sf.write(sounds / "gone.wav", recording(4), RATE)
+    library = Library.open(tmp_path / "lib", model=small_clap(tokenizer_file))
+    library.add(sounds)
+    (sounds / "gone.wav").unlink()
+    found = library.duplicates()
+    (group,) = found.groups
+    assert [Path(copy.path).name for copy in group.files] == ["a.wav", "b.flac", "c.ogg", "d.wav"]
+    assert [copy.offset for copy in group.files] == pytest.approx([0, 0, 0.5, 0], abs=0.03)
+    assert group.files[3].similarity == 1.0
+    assert [Path(failure.path).name for failure in found.failed] == ["gone.wav"]
+    assert library.duplicates(within=[sounds / "e.wav", sounds / "f.wav"]).groups == []
