@@ -53,7 +53,9 @@ def fingerprint(sound: Sound) -> Fingerprint:
     SoundError
         As `load`.
     """
-    wave = np.pad(load(sound, FRONT.sampling_rate, seconds=LONGEST), FRONT.n_fft)  # so that a sudden start is one in any copy
+    wave = np.pad(
+        load(sound, FRONT.sampling_rate, seconds=LONGEST), FRONT.n_fft
+    )  # so that a sudden start is one in any copy
     mel = log_mel(wave, FRONT)
     steps = np.diff(np.maximum(mel, mel.max() - RANGE_DB), axis=1)
     change = steps[LAG:] - steps[:-LAG]

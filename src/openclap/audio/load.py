@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from contextvars import ContextVar
 from numbers import Real
@@ -29,7 +29,7 @@ from openclap.audio.decode import Wave
 from openclap.audio.files import opened
 from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageError
 
-__all__ = ["Interrupted", "Sound", "Wave", "duration", "is_sound", "load", "sound_name", "stopping", "stream"]
+__all__ = ["Interrupted", "Sound", "Wave", "cut", "duration", "is_sound", "load", "sound_name", "stopping", "stream"]
 
 Sound: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | tuple[npt.ArrayLike, float] | Mapping[str, Any]
@@ -105,6 +105,27 @@ def stream(sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS) -
     else:
         source = _wave_blocks(*_checked(*pair), name, block_seconds)
     return _resampled(source, rate, name)
+
+
+def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]]) -> list[Wave]:
+    """Parts of one sound, from start to end in seconds, read in one pass; what lies beyond its end is missing.
+
+    Parameters, errors and warnings as `load`; memory is that of the parts.
+    """
+    wanted = [(round(max(0.0, start) * rate), round(end * rate)) for start, end in spans]
+    last = max((end for _, end in wanted), default=0)
+    parts: list[list[Wave]] = [[] for _ in wanted]
+    here = 0
+    with closing(stream(sound, rate)) as blocks:
+        for block in blocks:
+            for (start, end), part in zip(wanted, parts, strict=True):
+                piece = block[max(0, start - here) : max(0, end - here)]
+                if len(piece):
+                    part.append(piece.copy())
+            here += len(block)
+            if here >= last:
+                break
+    return [np.concatenate(part) if part else np.zeros(0, np.float32) for part in parts]
 
 
 def duration(sound: Sound) -> float:

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from openclap.errors import LibraryError, LibraryMismatch, UsageError
+from openclap.errors import LibraryError, LibraryMismatch, SoundError, UsageError
 from openclap.library import indexing, keep
 from openclap.library.confidence import Background, background_of
 from openclap.library.duplicates import find_duplicates
 from openclap.library.indexing import HOP, WINDOW, absolute
-from openclap.library.moments import merge
+from openclap.library.moments import best_of, joined, merge, refined
 from openclap.library.query import Query, has_words, vector_of
 from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
 from openclap.store import Where, open_store
@@ -38,6 +38,7 @@ __all__ = ["Library"]
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
+LOOKED_INTO = 4  # windows for each moment wanted
 SETTLED = 2.0  # seconds since a file was written to, after which a watched folder's file is taken for finished
 
 
@@ -204,16 +205,31 @@ class Library:
             for row in rows
         ]
 
-    def moments(self, query: Query, k: int = 10) -> list[Moment]:
-        """Spans of recordings that fit a query, overlapping good windows merged, best first."""
+    def moments(self, query: Query, k: int = 10, *, fine: bool = True) -> list[Moment]:
+        """Spans of recordings that fit a query, overlapping good windows merged, best first.
+
+        With `fine`, the files of the best windows are looked into with windows of 1 s every quarter of a second, which finds
+        short sounds and exact edges; without, and where a file is not there, the edges are those of the library's windows.
+        """
         vector = self._vector(query, (), k)
         found: list[Moment] = []
-        for row in self._store.nearest(vector, k, per_file=True):  # a moment is no better than its file's best window
-            recording = self._store.recording(row.path)
-            if recording is not None:
-                score = np.clip(recording.embedding @ vector, -1.0, 1.0)
-                found += merge(row.path, recording.start, recording.end, score)
-        return sorted(found, key=lambda m: (-m.score, m.path, m.start))[:k]
+        if not fine:
+            for row in self._store.nearest(vector, k, per_file=True):  # no moment is better than its file's best window
+                recording = self._store.recording(row.path)
+                if recording is not None:
+                    score = np.clip(recording.embedding @ vector, -1.0, 1.0)
+                    found += merge(row.path, recording.start, recording.end, score)
+            return best_of(found, k)
+        rows = self._store.nearest(vector, max(20, LOOKED_INTO * k), per_file=False)
+        for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
+            some = list(group)
+            start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
+            spans = joined(path, start, end, score)
+            try:
+                found += refined(self._need_model(), path, vector, spans)
+            except SoundError:  # the file has gone
+                found += spans
+        return best_of(found, k)
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
         """Files that hold the same recording, whatever their format, gain and start; needs the files, not only their vectors.
