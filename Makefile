@@ -23,6 +23,8 @@ bench: $(VENV)/.dev  ## speed and memory as ratios; DATA=folder takes your own r
 	$(BIN)/python bench/end_to_end.py $(DATA)
 	$(BIN)/python bench/cold_start.py
 	$(BIN)/python bench/long_recording.py
+	$(BIN)/python bench/search.py --rows 10000 100000 --engines openclap numpy
+	$(BIN)/python bench/crash.py --rounds 3
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

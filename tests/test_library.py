@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shutil
 import subprocess
@@ -17,9 +19,10 @@ from models_for_tests import small_clap
 
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
-from openclap.library import UNLIKELY
+from openclap.library import UNLIKELY, moments_in, write_moments
 from openclap.library.moments import merge
 from openclap.library.query import parse
+from openclap.results import Moment
 from openclap.store.sqlite import SqliteStore
 
 RATE = 16_000
@@ -483,3 +486,69 @@ def test_confidence_tells_what_is_there(tmp_path: Path) -> None:
     assert sum(value < UNLIKELY for value in absent) >= 3
     sound = library.search("a piano", 1)[0].path
     assert (library.search(Path(sound), 1)[0].confidence or 0) > 0.9
+
+
+def test_moments_as_files(tmp_path: Path) -> None:
+    one = [Moment("/a, b.wav", 5.25, 7.0, 0.8), Moment("/a, b.wav", 1.0, 2.5, 0.5)]
+    for name in ("x.csv", "x.json", "x.txt", "x.m3u"):
+        write_moments(one, tmp_path / name, "a\tdog")
+    with (tmp_path / "x.csv").open(encoding="utf-8") as file:
+        assert next(iter(csv.DictReader(file))) == {"path": "/a, b.wav", "start": "5.25", "end": "7.0", "score": "0.8", "query": "a\tdog"}  # fmt: skip
+    assert json.loads((tmp_path / "x.json").read_text())["moments"][1]["start"] == 1.0
+    assert (tmp_path / "x.txt").read_text() == "1.000000\t2.500000\ta dog 0.50\n5.250000\t7.000000\ta dog 0.80\n"
+    playlist = (tmp_path / "x.m3u").read_text().splitlines()
+    assert playlist[0] == "#EXTM3U"
+    assert playlist[1:5] == [
+        "#EXTINF:2,a dog 0.80",
+        "#EXTVLCOPT:start-time=5.250",
+        "#EXTVLCOPT:stop-time=7.000",
+        "/a, b.wav",
+    ]
+    with pytest.raises(UsageError, match="must end in"):
+        write_moments(one, tmp_path / "x.pdf", "dog")
+    with pytest.raises(UsageError, match="of several"):
+        write_moments([*one, Moment("/c.wav", 0, 1, 0.1)], tmp_path / "x.txt", "dog")
+
+
+def test_moments_end_where_the_sound_does(tmp_path: Path) -> None:
+    """With mini: a siren of three seconds in a minute of faint noise."""
+    from openclap.synth import make
+
+    rng = np.random.default_rng(4)
+    wave = (0.001 * rng.standard_normal(60 * 32_000)).astype(np.float32)
+    siren, _ = make("siren", rng, rate=32_000, seconds=3.0)
+    wave[20 * 32_000 : 20 * 32_000 + len(siren)] += 0.3 * siren
+    sf.write(tmp_path / "street.flac", wave, 32_000)
+    mini = CLAP.from_pretrained("mini")
+    best = moments_in(mini, tmp_path / "street.flac", "a siren", 1)[0]
+    assert best.start == pytest.approx(20, abs=1.0)
+    assert best.end == pytest.approx(20 + len(siren) / 32_000, abs=1.0)
+    library = Library.open(tmp_path / "lib", model=mini)
+    library.add(tmp_path / "street.flac")
+    found = library.moments("a siren", 1)[0]
+    assert (found.start, found.end) == pytest.approx((best.start, best.end), abs=1.0)
+    coarse = library.moments("a siren", 1, fine=False)[0]
+    assert coarse.end - coarse.start >= 10
+    (tmp_path / "street.flac").unlink()
+    assert library.moments("a siren", 1)[0].start <= 20  # the file has gone: the edges of the windows
+
+
+def test_a_full_disk_loses_nothing(clap: CLAP, tmp_path: Path) -> None:
+    sounds = fill(tmp_path / "sounds", 6)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds / "sound 0 声.wav")
+    store = library._store
+    assert isinstance(store, SqliteStore)
+    db = store._connection()
+    assert db is not None
+    full = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {full}")
+    sf.write(sounds / "long.wav", long_wave(2400, 4000, seed=8), 4000)  # hundreds of windows
+    with pytest.raises(LibraryError, match=r"cannot be written to .*full"):
+        library.add(sounds)
+    assert store.check() == []
+    assert len(library.search("a dog", 9)) >= 1
+    db.execute("PRAGMA max_page_count = 1000000")
+    report = library.add(sounds)
+    assert report.added + report.unchanged == 7
+    assert library.stats()["files"] == 7

@@ -14,7 +14,7 @@ from openclap.errors import UsageError
 
 if TYPE_CHECKING:
     from openclap.library import Library
-    from openclap.results import AddReport, Hit
+    from openclap.results import AddReport, Hit, Moment
 
 __all__ = ["VERBS"]
 
@@ -74,6 +74,10 @@ def search(
     without: Annotated[list[str] | None, typer.Option("--not", help="What should not be heard")] = None,
     k: Count = 10,
     windows: Annotated[bool, typer.Option("--windows", help="Every window by itself, not one hit a file")] = False,
+    exact: Annotated[bool, typer.Option("--moments", help="Exact spans: the files are looked into once more")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="With --moments: a .csv, .json or .m3u file")
+    ] = None,
     glob: Annotated[str | None, typer.Option("--path", help='A pattern for the path: "*/rain/*"')] = None,
     shortest: Annotated[float | None, typer.Option("--min-seconds", help="Length of the file")] = None,
     longest: Annotated[float | None, typer.Option("--max-seconds", help="Length of the file")] = None,
@@ -89,16 +93,27 @@ def search(
     """Find sounds by words, by a sound, or by both."""
     if sound is not None and query is not None and Path(query).expanduser().exists():  # a path, then
         paths, query = [query, *(paths or [])], None
+    filtered = (
+        any(x is not None for x in (glob, shortest, longest, after, before)) or without or tag or paths or windows
+    )
+    if exact and filtered:
+        raise UsageError("--moments looks through the whole library; leave paths, filters and --windows out")
+    if output is not None and not exact:
+        raise UsageError("-o writes moments; add --moments")
     if sound is None and query is None:
         raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
     since, until = _moment(after, "--after"), _moment(before, "--before")
     collection, failed = _opened(library, model, device, threads, k, paths)
     wanted = [part for part in (query, sound) if part is not None]
+    title = " + ".join(short(str(part)) if part is sound else str(part) for part in wanted)
+    if exact:
+        _show_moments(collection.moments(wanted if len(wanted) > 1 else wanted[0], k), title, output, as_json)
+        return
     hits = collection.search(
         wanted if len(wanted) > 1 else wanted[0], k, without=without or (), per="window" if windows else "file",
         within=paths or None, glob=glob, shortest=shortest, longest=longest, after=since, before=until, tags=tag or (),
     )  # fmt: skip
-    _show_hits(hits, " + ".join(short(str(part)) if part is sound else str(part) for part in wanted), as_json)
+    _show_hits(hits, title, as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -150,15 +165,20 @@ def moments(
     k: Annotated[int, typer.Option("-k", help="How many moments")] = 5,
     window: Annotated[float, typer.Option("--window", help="Seconds heard at once, at the first look")] = 2.0,
     hop: Annotated[float, typer.Option("--hop", help="Seconds between windows, at the first look")] = 1.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write them too: .csv, .json, .txt (Audacity labels), .m3u")
+    ] = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Where in a long recording something is heard."""
-    from openclap.library import moments_in
+    from openclap.library import moments_in, write_moments
 
     found = moments_in(load_model(model, device, threads), sound, query, k, window=window, hop=hop)
+    if output is not None:
+        write_moments(found, output, query)
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
@@ -234,6 +254,18 @@ def _show_hits(hits: list[Hit], title: str, as_json: bool) -> None:
     ]
     columns = ("", "cosine", "confidence", "", "sound", "where")
     table(plain(title), columns, rows, right=("", "cosine", "confidence"))
+
+
+def _show_moments(found: list[Moment], title: str, output: Path | None, as_json: bool) -> None:
+    from openclap.library import write_moments
+
+    if output is not None:
+        write_moments(found, output, title)
+    if as_json:
+        emit(moment.to_dict() for moment in found)
+    else:
+        rows = [(span(m.start, m.end), f"{m.score:+.3f}", bar(m.score), plain(short(m.path))) for m in found]
+        table(plain(title), ("when", "cosine", "", "sound"), rows, right=("cosine",))
 
 
 def _verify(place: Library, quick: bool, as_json: bool) -> None:

@@ -3,5 +3,6 @@
 from openclap.library.confidence import UNLIKELY
 from openclap.library.library import Library
 from openclap.library.moments import moments_in
+from openclap.library.spans import write_moments
 
-__all__ = ["UNLIKELY", "Library", "moments_in"]
+__all__ = ["UNLIKELY", "Library", "moments_in", "write_moments"]

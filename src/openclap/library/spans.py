@@ -1,0 +1,71 @@
+"""Moments → files that other programs open. Knows nothing of how they were found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from openclap.errors import UsageError
+from openclap.results import Moment
+
+__all__ = ["FORMATS", "write_moments"]
+
+
+def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
+    """Write spans by the ending of the name: .csv, .json, .txt (Audacity labels), .m3u (a playlist that starts at each).
+
+    Raises
+    ------
+    UsageError
+        Another ending, Audacity labels of several recordings, or a file that cannot be written.
+    """
+    make = FORMATS.get(output.suffix.lower())
+    if make is None:
+        raise UsageError(f"-o {output}: the name must end in {', '.join(FORMATS)} (.txt is for Audacity's labels)")
+    text = make(moments, label)
+    aside = output.with_name(output.name + ".part")
+    try:
+        aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        os.replace(aside, output)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another -o") from error
+
+
+def _csv(moments: Sequence[Moment], label: str) -> str:
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(("path", "start", "end", "score", "query"))
+    rows.writerows((m.path, m.start, m.end, round(m.score, 6), label) for m in moments)
+    return out.getvalue()
+
+
+def _json(moments: Sequence[Moment], label: str) -> str:
+    return json.dumps({"query": label, "moments": [moment.to_dict() for moment in moments]}, indent=1) + "\n"
+
+
+def _audacity(moments: Sequence[Moment], label: str) -> str:
+    """Start, end and label between tabs, in order of time."""
+    if len({moment.path for moment in moments}) > 1:
+        raise UsageError(
+            "Audacity's labels belong to one recording, and these moments are of several; choose .csv or .m3u"
+        )
+    plain = " ".join(label.split())
+    return "".join(
+        f"{m.start:.6f}\t{m.end:.6f}\t{plain} {m.score:.2f}\n" for m in sorted(moments, key=lambda m: m.start)
+    )
+
+
+def _m3u(moments: Sequence[Moment], label: str) -> str:
+    """Extended M3U, with the start and stop times that VLC reads."""
+    plain = " ".join(label.split())
+    lines = ["#EXTM3U"]
+    for m in moments:
+        lines += [f"#EXTINF:{max(1, round(m.end - m.start))},{plain} {m.score:.2f}", f"#EXTVLCOPT:start-time={m.start:.3f}", f"#EXTVLCOPT:stop-time={m.end:.3f}", m.path]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+FORMATS = {".csv": _csv, ".json": _json, ".txt": _audacity, ".m3u": _m3u}
