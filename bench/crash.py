@@ -53,7 +53,7 @@ def known(library: Path) -> set[str]:
 
 def start(library: Path, sounds: Path, indexers: int) -> list[subprocess.Popen[bytes]]:
     folders = [sounds / f"part {i}" for i in range(2)] if indexers == 2 else [sounds]
-    return [subprocess.Popen([sys.executable, "-c", CODE, str(library), str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for folder in folders]  # fmt: skip
+    return [subprocess.Popen([sys.executable, "-c", CODE, str(library), str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for folder in folders]  # fmt: skip
 
 
 def one_round(library: Path, sounds: Path, files: int, kills: int, indexers: int, rng: np.random.Generator) -> dict[str, int]:  # fmt: skip
@@ -76,7 +76,7 @@ def one_round(library: Path, sounds: Path, files: int, kills: int, indexers: int
         found["damaged"] += len(store.check())
         store.close()
     for process in start(library, sounds, indexers):
-        process.communicate()
+        process.wait()
         found["unfinished"] += process.returncode != 0
     store = open_store(library)
     found["damaged"] += len(store.check())
