@@ -60,7 +60,7 @@ def one_round(library: Path, sounds: Path, files: int, kills: int, indexers: int
     found = {"kills": 0, "lost": 0, "damaged": 0, "repeated": 0, "unfinished": 0}
     for _ in range(kills):
         running = start(library, sounds, indexers)
-        deadline = time.monotonic() + 0.6 + rng.exponential(0.6)
+        deadline = time.monotonic() + 0.4 + rng.exponential(0.5)
         acknowledged: set[str] = set()
         while time.monotonic() < deadline and any(process.poll() is None for process in running):
             if library.exists():

@@ -184,8 +184,10 @@ def test_only_what_is_gone_from_the_disk_leaves(clap: CLAP, tmp_path: Path) -> N
     for file in sounds.iterdir():
         file.unlink()
     sounds.rmdir()
-    report = library.add(sounds)
-    assert (report.removed, report.failed) == (2, [])
+    report = library.add(sounds)  # as where a disk is missing
+    assert (report.removed, [f.path for f in report.failed]) == (0, [str(sounds)])
+    assert library.stats()["files"] == 2
+    assert library.add(tmp_path).removed == 2
     assert library.stats()["files"] == 0
 
 
@@ -552,3 +554,65 @@ def test_a_full_disk_loses_nothing(clap: CLAP, tmp_path: Path) -> None:
     report = library.add(sounds)
     assert report.added + report.unchanged == 7
     assert library.stats()["files"] == 7
+
+
+def test_renamed_in_a_row_and_swapped(counted: Counted, tmp_path: Path) -> None:
+    """Tags once ended on the wrong recordings, and one file was embedded again."""
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for i in range(5):
+        sf.write(sounds / f"{i}.wav", long_wave(1, RATE, seed=i), RATE)
+    library = Library.open(tmp_path / "lib", model=counted)  # type: ignore[arg-type]
+    for i in range(5):
+        library.add(sounds / f"{i}.wav", tags=[f"t{i}"])
+    counted.sounds.clear()
+    for i in reversed(range(5)):
+        (sounds / f"{i}.wav").rename(sounds / f"{i + 1}.wav")
+    (sounds / "1.wav").rename(sounds / "x")
+    (sounds / "2.wav").rename(sounds / "1.wav")
+    (sounds / "x").rename(sounds / "2.wav")
+    report = library.add(sounds)
+    assert counted.sounds == []
+    assert (report.added, report.removed, report.failed) == (0, 0, [])
+    named = {tag: [Path(h.path).name for h in library.search("a dog", 9, tags=[f"t{tag}"])] for tag in range(5)}
+    assert named == {0: ["2.wav"], 1: ["1.wav"], 2: ["3.wav"], 3: ["4.wav"], 4: ["5.wav"]}
+    assert library.verify().whole
+
+
+def test_a_file_that_came_back_stays(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sounds = fill(tmp_path / "sounds", 2)
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(sounds)
+    away = sounds / "sound 0 声.wav"
+    content = away.read_bytes()
+    away.unlink()
+    sf.write(sounds / "new.wav", long_wave(1, RATE, seed=50), RATE)
+    encode_each = clap.encode_each
+
+    def meanwhile(*args: object, **options: object) -> object:
+        away.write_bytes(content)
+        return encode_each(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(clap, "encode_each", meanwhile)
+    report = library.add(sounds)
+    assert (report.added, report.removed) == (1, 0)
+    assert library.stats()["files"] == 3
+
+
+def test_a_mistyped_library_is_not_whole(clap: CLAP, tmp_path: Path) -> None:
+    for action in ("verify", "repair"):
+        with pytest.raises(LibraryError, match="holds no sounds"):
+            getattr(Library.open(tmp_path / "typo"), action)()
+    assert not (tmp_path / "typo").exists()
+    (tmp_path / "empty").mkdir()
+    Library.open(tmp_path / "lib", model=clap).add(tmp_path / "empty", tags=["x"])
+    assert not (tmp_path / "lib").exists()
+
+
+def test_names_that_are_no_text_are_refused(clap: CLAP, tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "lib", model=clap)
+    library.add(fill(tmp_path / "sounds", 1))
+    with pytest.raises(UsageError, match="a tag is"):
+        library.add(tmp_path / "sounds", tags=["\udcff"])
+    with pytest.raises(UsageError, match="no Unicode"):
+        library.search("a dog", glob="*\udcff*")

@@ -250,6 +250,17 @@ def test_threads_share_a_store(opened: Opened) -> None:
     same(store.nearest(query(), 20), brute(many, query(), 20))
 
 
+def test_moves_are_all_at_once_and_told(opened: Opened) -> None:
+    store = opened()
+    a, b = recording("/a.wav"), recording("/b.wav")
+    store.put([a, b])
+    swap = [("/a.wav", replace(a.file, path="/b.wav")), ("/b.wav", replace(b.file, path="/a.wav"))]
+    assert store.move(swap) == ["/b.wav", "/a.wav"]
+    assert store.known(["/a.wav"])["/a.wav"].hash == b.file.hash
+    assert store.move(swap) == []  # another process was first: nothing is replaced
+    assert store.stats()["windows"] == 6
+
+
 # -- SQLite's own ------------------------------------------------------------------------------------
 
 
@@ -390,7 +401,7 @@ def test_partitions_find_what_looking_at_all_finds(tmp_path: Path, monkeypatch: 
         "centroids.npy", "edges.npy", "files.npy", "ids.npy", "vectors.npy",
     ]  # fmt: skip
     more = clustered(100, seed=1)
-    cache.extend((np.arange(20_000, 20_100), np.full(100, 1500), more))
+    cache.extend(iter([(np.arange(20_000, 20_100), np.full(100, 1500), more)]))
     everything, of = np.concatenate([rows, more]), np.concatenate([ids, np.arange(20_000, 20_100)])
     recall = []
     for q in clustered(50, seed=2):
@@ -428,3 +439,67 @@ def test_many_new_rows_are_written_to_the_cache_by_a_search(tmp_path: Path, monk
     assert len(list(tmp_path.glob("cache/*/vectors.npy"))) == 1
     assert len(np.load(next(tmp_path.glob("cache/*/ids.npy")))) == 18
     same(open_store(tmp_path).nearest(query(), 50), brute(many[15:] + more, query(), 50))
+
+
+def test_a_library_that_was_deleted_or_forked_is_not_written_into(tmp_path: Path) -> None:
+    """Writes once returned and went nowhere."""
+    import shutil
+
+    store = open_store(tmp_path / "lib")
+    store.put([recording("/1.wav")])
+    shutil.rmtree(tmp_path / "lib")
+    assert store.stats()["files"] == 0
+    other = open_store(tmp_path / "other")
+    other.put([recording("/1.wav")])
+    shutil.rmtree(tmp_path / "other")
+    with pytest.raises(LibraryError, match="deleted or moved while it was in use"):
+        other.put([recording("/2.wav")])
+
+
+def test_a_thousand_threads_leave_no_connection(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put([recording("/1.wav")])
+    for _ in range(50):
+        thread = threading.Thread(target=lambda: store.nearest(query(), 1))
+        thread.start()
+        thread.join()
+    assert len(store._open) <= 2  # type: ignore[attr-defined]
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "library.sqlite") as db:
+        db.execute("CREATE TABLE mine (x)")
+    db.close()
+    uses: list[Callable[[Store], object]] = [lambda s: s.stats(), lambda s: s.put([recording("/a.wav")])]
+    for use in uses:
+        with pytest.raises(LibraryMismatch, match="another program"):
+            use(open_store(tmp_path))
+    with sqlite3.connect(tmp_path / "library.sqlite") as db:
+        assert [name for (name,) in db.execute("SELECT name FROM sqlite_master")] == ["mine"]
+    db.close()
+
+
+def test_two_makers_cannot_mix(tmp_path: Path) -> None:
+    """A process that goes on after another has re-embedded the library once wrote vectors of the old model."""
+    old = open_store(tmp_path)
+    old.claim(MAKER)
+    old.put([recording("/1.wav")])
+    new = open_store(tmp_path)
+    with new.alone():
+        with pytest.raises(LibraryError, match="being re-embedded by another"), old.alone():
+            pass
+        aside = new.aside({**MAKER, "fingerprint": "f" * 16})
+        aside.claim({**MAKER, "fingerprint": "f" * 16})
+        aside.put([recording("/1.wav", seed=5)])
+        new.become(aside)
+    with pytest.raises(LibraryMismatch, match="taken over by another model"):
+        old.put([recording("/2.wav")])
+
+
+@pytest.mark.parametrize("name", ["ids.npy", "vectors.npy", "manifest.json"])
+def test_an_empty_file_of_the_cache_is_made_again(name: str, tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put([recording("/1.wav")])
+    store.tidy()
+    next(tmp_path.glob(f"cache/*/{name}")).write_bytes(b"")
+    same(open_store(tmp_path).nearest(query(), 5), brute([recording("/1.wav")], query(), 5))

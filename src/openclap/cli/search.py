@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -51,9 +52,11 @@ def index(
     show = err.is_terminal
     if reembed:
         done = Library.reembed(place, clap, progress=show)
+        _show_report(done, as_json, report)
         if not paths:
-            _tell_report(done, as_json, report)
+            exit_told(done.failed)
             return
+        tell_failed(done.failed)
     collection = Library.open(place, model=clap)
     if watch:
         for done in collection.watch(paths or [], every=every, tags=tag or ()):
@@ -130,7 +133,7 @@ def similar(
 ) -> None:
     """What in the library sounds like a file, the file itself left out."""
     collection, failed = _opened(library, model, device, threads, k, paths)
-    own = str(sound.expanduser().absolute())
+    own = os.path.abspath(sound.expanduser())
     hits = [hit for hit in collection.search(sound, k + 1, within=paths or None) if hit.path != own][:k]
     _show_hits(hits, f"like {short(str(sound))}", as_json)
     if failed:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ def background_of(clap: CLAP) -> Background:
             found = Background(kept["texts"], kept["sounds"])
         if found.texts.shape[1] == found.sounds.shape[1] == clap.config.embedding:
             return found
-    except (OSError, ValueError, KeyError, EOFError):  # not there yet, or damaged
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there yet, or damaged
         pass
     made = Background(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesised(), long="windows"))
     _keep(place, made)

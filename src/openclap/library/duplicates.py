@@ -8,7 +8,7 @@ Only the first ten minutes of a recording are compared.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ __all__ = ["find_duplicates"]
 
 THE_SAME = 0.75  # correlation; hard and soft strokes of one drum reach 0.79, else different recordings stay below 0.68
 COMMON = 50  # files that share a key, above which it tells nothing
+KEYS = 2  # that two recordings share, by chance hardly ever; one is enough where one of them has
+SHORT = 125  # frames, two seconds, or less
 ALIKE = 0.9  # cosine of two windows, from which files are compared in any case
 NEIGHBOURS = 5
 WORKERS = 2
@@ -57,7 +59,7 @@ def find_duplicates(store: Store, where: Where | None = None, *, progress: bool 
             failed.append(Failure(files[i].path, found.cause))
         else:
             prints[i] = found
-    pairs = _sharing_keys(prints) | _sounding_alike(store, files, prints)
+    pairs = _sharing_keys(prints) | _sounding_alike(store, files, prints, where)
     for a, b in sorted(pairs):
         lies = overlap(prints[a], prints[b])
         if lies.correlation >= THE_SAME:
@@ -87,10 +89,13 @@ def _sharing_keys(prints: dict[int, Fingerprint]) -> set[tuple[int, int]]:
     for i, print_ in prints.items():
         for key in keys_of(print_).tolist():
             holders[key].append(i)
-    return {pair for some in holders.values() if 1 < len(some) <= COMMON for pair in combinations(some, 2)}
+    shared = Counter(pair for some in holders.values() if 1 < len(some) <= COMMON for pair in combinations(some, 2))
+    return {pair for pair, count in shared.items() if count >= KEYS or min(len(prints[i]) for i in pair) < SHORT}
 
 
-def _sounding_alike(store: Store, files: Sequence[File], prints: dict[int, Fingerprint]) -> set[tuple[int, int]]:
+def _sounding_alike(
+    store: Store, files: Sequence[File], prints: dict[int, Fingerprint], where: Where | None
+) -> set[tuple[int, int]]:
     """Pairs whose first windows are near for the model, which keys may miss in very short or noisy sounds."""
     number = {files[i].path: i for i in prints}
     pairs = set()
@@ -98,7 +103,7 @@ def _sounding_alike(store: Store, files: Sequence[File], prints: dict[int, Finge
         recording = store.recording(path)
         if recording is None:
             continue
-        for row in store.nearest(recording.embedding[0], NEIGHBOURS + 1):
+        for row in store.nearest(recording.embedding[0], NEIGHBOURS + 1, where=where):
             other = number.get(row.path)
             if other is not None and other != i and row.score >= ALIKE:
                 pairs.add((min(i, other), max(i, other)))

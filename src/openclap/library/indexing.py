@@ -70,17 +70,22 @@ def add(
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))
     gone = _gone(store, paths) if paths else []
-    vanished = {p for p in map(absolute, paths) if any(g.startswith(p + os.sep) for g in gone)}  # a folder that left
-    fresh = [(path, now) for path, now in fresh if str(path) not in vanished]
+    for root in map(absolute, paths):  # a disk that is not there must not empty the library
+        kept = [path for path in gone if path.startswith(root + os.sep)] if is_gone(Path(root)) else []
+        if kept:
+            gone = [path for path in gone if path not in set(kept)]
+            fresh = [(path, now) for path, now in fresh if str(path) != root]
+            what = f"is not there (a disk that is missing?); its {len(kept)} files stay in the library: index the folder above to drop them"
+            run.failed.append(Failure(root, what))
     if fresh or gone:
         claim()
     if fresh:
         with _progress(len(fresh), progress, run.failed) as advance:
             run.take(fresh, advance)
-    left = [path for path in gone if path not in run.moved]
+    left = [path for path in gone if path not in run.moved and is_gone(Path(path))]  # it may have come back meanwhile
     run.removed = store.delete(left) if left else 0
-    if tags:
-        store.tag([str(path) for path in found.files], tags)
+    untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
+    store.tag(untagged, tags)
     if fresh or left:
         store.tidy()
     return run.report()
@@ -144,22 +149,25 @@ class _Run:
         self, some: Sequence[tuple[Path, os.stat_result | None]], hashes: Sequence[str | SoundError], advance: Advance
     ) -> None:
         by_hash = self.store.with_hash({h for h in hashes if isinstance(h, str)})
-        new: list[File] = []
-        copies: list[File] = []
-        started: set[str] = set()
+        files: list[File] = []
         for (path, now), found in zip(some, hashes, strict=True):
             if isinstance(found, SoundError):
                 self.failed.append(Failure(str(path), found.cause))
                 advance(1)
-                continue
-            size, mtime = (now.st_size, now.st_mtime_ns) if now is not None else (0, 0)
-            file = File(str(path), size, mtime, found, 0.0)
-            if self._recognised(file, by_hash.get(found, [])):
+            else:
+                size, mtime = (now.st_size, now.st_mtime_ns) if now is not None else (0, 0)
+                files.append(File(str(path), size, mtime, found, 0.0))
+        arrived = self._move(files, by_hash)
+        new: list[File] = []
+        copies: list[File] = []
+        started: set[str] = set()
+        for file in files:
+            if file.path in arrived or self._recognised(file, by_hash.get(file.hash, [])):
                 advance(1)
-            elif found in started:
+            elif file.hash in started:
                 copies.append(file)
             else:
-                started.add(found)
+                started.add(file.hash)
                 new.append(file)
         self._embed(new, advance)
         self._commit()
@@ -169,18 +177,29 @@ class _Run:
             else:
                 advance(1)
 
+    def _move(self, files: Sequence[File], by_hash: dict[str, list[File]]) -> set[str]:
+        """Tell the store of content that has left its path, for nothing or for other content → where it is now."""
+        now = {file.path: file.hash for file in files}
+        moves: list[tuple[str, File]] = []
+        for file in files:
+            same = by_hash.get(file.hash, [])
+            if any(other.path == file.path for other in same):
+                continue
+            for other in same:
+                left = now.get(other.path, other.hash) != other.hash or is_gone(Path(other.path))
+                if left and other.path not in self.moved:
+                    self.moved.add(other.path)
+                    moves.append((other.path, replace(file, seconds=other.seconds)))
+                    break
+        arrived = set(self.store.move(moves)) if moves else set()
+        self.updated += len(arrived)
+        return arrived
+
     def _recognised(self, file: File, same: Sequence[File]) -> bool:
-        """Whether the content is known already; if so, the store is told where it is now."""
-        here = next((other for other in same if other.path == file.path), None)
-        if here is not None:
-            self.store.touch([replace(here, size=file.size, mtime_ns=file.mtime_ns)])
+        """Whether the content is known already, here or elsewhere; if so, the store is told."""
+        if any(other.path == file.path for other in same):
+            self.store.touch([file])
             self.unchanged += 1
-            return True
-        left = next((o for o in same if o.path not in self.moved and is_gone(Path(o.path))), None)
-        if left is not None:
-            self.store.move([(left.path, replace(file, seconds=left.seconds))])
-            self.moved.add(left.path)
-            self.updated += 1
             return True
         for other in same:
             recording = self.store.recording(other.path)

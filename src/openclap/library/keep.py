@@ -70,6 +70,7 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
     aside = output.with_name(output.name + ".part")
     try:
         with pq.ParquetWriter(aside, schema) as writer:
+            waiting: list[Any] = []
             for recording in store.scan():
                 count = len(recording.start)
                 file = recording.file
@@ -78,12 +79,15 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
                     pa.array(recording.embedding.ravel()), recording.embedding.shape[1]
                 )
                 columns = [pa.array([fact] * count, kind) for fact, kind in zip(facts, schema.types, strict=False)]
-                writer.write_table(
-                    pa.Table.from_arrays(
-                        [*columns, pa.array(recording.start), pa.array(recording.end), vectors], schema=schema
-                    )
-                )
+                waiting.append(
+                    pa.Table.from_arrays([*columns, pa.array(recording.start), pa.array(recording.end), vectors], schema=schema)
+                )  # fmt: skip
                 files, windows = files + 1, windows + count
+                if sum(map(len, waiting)) >= ROWS_AT_ONCE:
+                    writer.write_table(pa.concat_tables(waiting))
+                    waiting = []
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting))
         os.replace(aside, output)
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another file") from error
@@ -120,7 +124,7 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
         )
     files = windows = 0
     waiting: list[Recording] = []
-    for recording in _recordings(file):
+    for recording in _recordings(file, source):
         waiting.append(recording)
         files, windows = files + 1, windows + len(recording.start)
         if len(waiting) == FILES_AT_ONCE:
@@ -138,25 +142,24 @@ def _put(store: Store, recordings: list[Recording]) -> None:
             store.tag([recording.file.path], recording.file.tags)
 
 
-def _recordings(file: Any) -> Iterator[Recording]:
+def _recordings(file: Any, source: Path) -> Iterator[Recording]:
     """Rows of one file follow each other."""
     rows = (row for batch in file.iter_batches(ROWS_AT_ONCE) for row in batch.to_pylist())
-    for path, group in groupby(rows, key=lambda row: row["path"]):
-        some = list(group)
-        first = some[0]
-        yield Recording(
-            File(
-                os.fsdecode(path),
-                first["size"],
-                first["mtime_ns"],
-                first["hash"],
-                first["seconds"],
-                tuple(first["tags"]),
-            ),
-            np.array([row["start"] for row in some], np.float64),
-            np.array([row["end"] for row in some], np.float64),
-            np.array([row["embedding"] for row in some], np.float32),
-        )
+    try:
+        for path, group in groupby(rows, key=lambda row: row["path"]):
+            some = list(group)
+            first = some[0]
+            size, mtime_ns, content, seconds = (first[name] for name in ("size", "mtime_ns", "hash", "seconds"))
+            yield Recording(
+                File(os.fsdecode(path), size, mtime_ns, content, seconds, tuple(first["tags"])),
+                np.array([row["start"] for row in some], np.float64),
+                np.array([row["end"] for row in some], np.float64),
+                np.array([row["embedding"] for row in some], np.float32),
+            )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise LibraryError(
+            f"{source} is damaged ({error}); what was before that is imported, export it again"
+        ) from error
 
 
 def _pyarrow() -> Any:

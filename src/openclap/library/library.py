@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -26,7 +26,7 @@ from openclap.library.duplicates import find_duplicates
 from openclap.library.indexing import HOP, WINDOW, absolute
 from openclap.library.moments import best_of, joined, merge, refined
 from openclap.library.query import Query, has_words, vector_of
-from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
+from openclap.results import AddReport, Duplicates, Failure, Hit, Moment, Verification
 from openclap.store import Where, open_store
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Library:
         clap = self._need_model()
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         for tag in tags:
-            if not isinstance(tag, str) or not tag.strip():
+            if not isinstance(tag, str) or not tag.strip() or not _is_text(tag):
                 raise UsageError(f"a tag is {tag!r}; give words")
 
         claim = partial(self._claim, clap)
@@ -105,9 +105,10 @@ class Library:
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         clap = self._need_model()
         bad: dict[str, tuple[int, int]] = {}
+        told: set[tuple[str, str]] = set()
 
         def skip(path: Path, now: os.stat_result) -> bool:
-            return time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
+            return 0 <= time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
 
         first = True
         while True:
@@ -116,6 +117,9 @@ class Library:
                 with contextlib.suppress(OSError):
                     stat = Path(failure.path).stat()
                     bad[failure.path] = stat.st_size, stat.st_mtime_ns
+            failed = [failure for failure in report.failed if (failure.path, failure.error) not in told]
+            told |= {(failure.path, failure.error) for failure in failed}
+            report = replace(report, failed=failed)
             if first or report.added or report.updated or report.removed or report.failed:
                 yield report
             first = False
@@ -139,20 +143,28 @@ class Library:
             raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
         if maker["fingerprint"] == model.fingerprint:
             return AddReport(unchanged=store.stats()["files"])
-        files = list(store.files())
-        here = [file for file in files if not indexing.is_gone(Path(file.path))]
-        aside = store.aside(_maker(model))
-        report = cls(aside, model).add([file.path for file in here], progress=progress)
-        if not aside.stats()["files"]:
-            raise LibraryError(
-                f"none of the {len(files)} files of {store.place} can be used now (is a disk missing?); nothing was replaced"
-            )
-        for tags, group in groupby(sorted(here, key=lambda file: file.tags), key=lambda file: file.tags):
-            if tags:
+        with store.alone():
+            aside = store.aside(_maker(model))
+            second = cls(aside, model)
+            failed: dict[str, Failure] = {}
+            done: set[str] = set()
+            while True:  # what other processes add meanwhile is embedded too
+                files = {file.path: file for file in store.files()}
+                more = [path for path in files if path not in done and not indexing.is_gone(Path(path))]
+                if not more:
+                    break
+                report = second.add(more, progress=progress)
+                failed |= {failure.path: failure for failure in report.failed}
+                done |= set(more)
+            if not aside.stats()["files"]:
+                raise LibraryError(
+                    f"none of the {len(files)} files of {store.place} can be used now (is a disk missing?); nothing was replaced"
+                )
+            for tags, group in groupby(sorted(files.values(), key=lambda file: file.tags), key=lambda file: file.tags):
                 aside.tag([file.path for file in group], tags)
-        store.become(aside)
-        done = store.stats()["files"]
-        return AddReport(updated=done, removed=len(files) - done, failed=report.failed)
+            store.become(aside)
+        kept = store.stats()["files"]
+        return AddReport(updated=kept, removed=len(files) - kept, failed=list(failed.values()))
 
     # -- searching -----------------------------------------------------------------------------------
 
@@ -248,10 +260,12 @@ class Library:
 
     def verify(self, *, hashes: bool = True) -> Verification:
         """Compare the library with itself and with the disk: every file's content, or its size and time alone."""
+        self._need_sounds()
         return keep.verify(self._store, hashes=hashes)
 
     def repair(self) -> list[str]:
         """Mend what `verify` calls damaged → what was done, in words. Missing and changed files are for `add`."""
+        self._need_sounds()
         return self._store.repair()
 
     def export(self, output: str | os.PathLike[str]) -> dict[str, Any]:
@@ -275,9 +289,20 @@ class Library:
         clap = self._need_model()
         maker = self._store.maker()
         self._refuse_another(maker, clap)
-        if not maker or not self._store.stats()["windows"]:
+        if not maker or next(self._store.files(), None) is None:
             raise LibraryError(f"{self._store.place} holds no sounds yet; fill it with  openclap index FOLDER")
         return vector_of(clap, query, without)
+
+    def _need_sounds(self) -> None:
+        """A mistyped path is no library that is whole."""
+        try:
+            nothing = not self._store.maker()
+        except LibraryMismatch:
+            raise
+        except LibraryError:  # broken: that is what repair is for
+            return
+        if nothing:
+            raise LibraryError(f"{self._store.place} holds no sounds; give another --library")
 
     def _background(self) -> Background:
         if self._usual is None:
@@ -313,6 +338,14 @@ def _maker(clap: CLAP) -> dict[str, Any]:
     }
 
 
+def _is_text(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _where(
     within: Paths | None,
     glob: str | None,
@@ -326,5 +359,7 @@ def _where(
     some = [within] if isinstance(within, str | os.PathLike) else within
     inside = None if some is None else tuple(absolute(path) for path in some)
     pattern = glob if glob is None or glob.startswith(("/", "*")) else f"*/{glob}"
+    if not all(map(_is_text, (*tags, glob or ""))):
+        raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
     where = Where(inside, pattern, shortest, longest, after, before, tuple(tags))
     return None if where == Where() else where

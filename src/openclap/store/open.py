@@ -19,7 +19,7 @@ def open_store(place: str | os.PathLike[str]) -> Store:
         raise UsageError("the path of the library is empty; give a folder")
     if "://" in name:
         raise UsageError(f"{name}: this version keeps libraries in folders only; give a path")
-    folder = Path(os.path.expanduser(name))
+    folder = Path(os.path.abspath(os.path.expanduser(name)))
     if folder.exists() and not folder.is_dir():
         raise LibraryError(f"{folder} is a file; a library is a folder")
     return SqliteStore(folder)

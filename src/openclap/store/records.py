@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -110,8 +111,8 @@ class Store(Protocol):
     def touch(self, files: Sequence[File]) -> None:
         """Note new sizes and times of files whose content is what it was."""
 
-    def move(self, moves: Sequence[tuple[str, File]]) -> None:
-        """Give files another path (old path, file as it is now), windows and tags with them."""
+    def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
+        """Give files another path (old path, file as it is now), windows and tags with them → the paths of those moved."""
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
@@ -154,6 +155,9 @@ class Store(Protocol):
 
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk."""
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Nobody else makes one aside meanwhile; another who tries is refused."""
 
     def aside(self, maker: dict[str, Any]) -> Store:
         """A store of another maker beside this one; what an earlier one of the same maker holds is still there."""

@@ -9,12 +9,14 @@ never used twice, so a reader knows what is new by one comparison. Knows nothing
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sqlite3
 import threading
 import uuid
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,7 +79,8 @@ class SqliteStore:
         self.file = folder / "library.sqlite"
         self.place = str(folder)
         self._of_thread = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: weakref.WeakSet[_Held] = weakref.WeakSet()  # one for each thread, closed with it
+        self._claimed: dict[str, Any] = {}
         self._cache: VectorCache | None = None
         self._caching = threading.Lock()
         if (folder / "library.npz").exists() and not self.file.exists():
@@ -97,7 +100,9 @@ class SqliteStore:
         with self._writing() as db:
             if not _maker(db):
                 db.execute("INSERT INTO meta VALUES ('maker', ?)", [json.dumps(maker)])
-            return _maker(db)
+            found = _maker(db)
+        self._claimed = found
+        return found
 
     # -- writing -------------------------------------------------------------------------------------
 
@@ -128,15 +133,25 @@ class SqliteStore:
                 [(file.size, file.mtime_ns, _key(file.path), file.hash) for file in files],
             )
 
-    def move(self, moves: Sequence[tuple[str, File]]) -> None:
-        """Give files another path, windows and tags with them; what was known at the new path is replaced."""
+    def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
+        """Give files another path, windows and tags with them, all at once; what was known at a new path is replaced.
+
+        Returns the new paths of those that were moved: one whose content is not at its old path any more is not.
+        """
+        done: list[tuple[int, File]] = []
         with self._writing() as db:
             for old, file in moves:
+                row = db.execute("SELECT id FROM files WHERE path = ? AND hash = ?", [_key(old), file.hash]).fetchone()
+                if row is not None:
+                    db.execute("UPDATE files SET path = ? WHERE id = ?", [f"\0moving {row[0]}", row[0]])
+                    done.append((row[0], file))
+            for number, file in done:
                 db.execute("DELETE FROM files WHERE path = ?", [_key(file.path)])
                 db.execute(
-                    "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE path = ?",
-                    [_key(file.path), file.size, file.mtime_ns, _key(old)],
+                    "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
+                    [_key(file.path), file.size, file.mtime_ns, number],
                 )
+        return [file.path for _, file in done]
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
@@ -145,6 +160,9 @@ class SqliteStore:
 
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
+        paths = list(paths)
+        if not paths or not tags:
+            return
         with self._writing() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
@@ -165,18 +183,23 @@ class SqliteStore:
         return found
 
     def files(self, where: Where | None = None) -> Iterator[File]:
-        """Every file, by path."""
-        with self._reading() as db:
-            if db is None:
+        """Every file, by path; read in pages, so that a slow reader holds nobody up."""
+        if where is not None:
+            with self._reading() as db:
+                numbers = sorted(_allowed(db, where)) if db else []
+                found = [
+                    _file(row) for some in _parts(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({_marks(some)})", some)  # type: ignore[union-attr]
+                ]  # fmt: skip
+            yield from sorted(found, key=lambda file: os.fsencode(file.path))
+            return
+        last: Any = ""
+        while True:
+            with self._reading() as db:
+                rows = db.execute(f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]).fetchall() if db else []  # fmt: skip
+            if not rows:
                 return
-            if where is None:
-                yield from map(_file, db.execute(f"SELECT {TAGGED} FROM files ORDER BY path"))
-                return
-            numbers = sorted(_allowed(db, where))
-            found = [
-                _file(row) for some in _parts(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({_marks(some)})", some)
-            ]  # fmt: skip
-        yield from sorted(found, key=lambda file: os.fsencode(file.path))
+            yield from map(_file, rows)
+            last = rows[-1][0]
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
@@ -195,7 +218,7 @@ class SqliteStore:
         """files, windows, seconds, bytes on disk, the cache included."""
         with self._reading() as db:
             files, windows, seconds = db.execute("SELECT * FROM counts").fetchone() if db else (0, 0, 0.0)
-        used = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()) if db else 0
+        used = sum(map(_size, self.folder.rglob("*"))) if db else 0
         return {"files": files, "windows": windows, "seconds": round(seconds, 3), "bytes": used}
 
     # -- searching -----------------------------------------------------------------------------------
@@ -315,6 +338,24 @@ class SqliteStore:
         self.become(aside)
         return f"{kept} files copied out of a broken database, {lost} lost: index again; the broken one is {kept_as}"
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else re-embeds meanwhile."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / "reembedding.lock", timeout=0)
+        with self._told("written to"):
+            try:
+                lock.acquire()
+            except Timeout:
+                raise LibraryError(
+                    f"{self.folder} is being re-embedded by another process; wait until it is done"
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def aside(self, maker: dict[str, Any]) -> SqliteStore:
         """A store of another maker in a folder of this one."""
         other = SqliteStore(self.folder / "reembedding")
@@ -331,8 +372,13 @@ class SqliteStore:
             assert db is not None
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         aside.close()
-        self.close()
         with self._told("written to"):
+            db = self._connection()
+            if db is not None:
+                with contextlib.suppress(sqlite3.DatabaseError):  # a broken one that is being replaced
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.close()
+            self._claimed = {}
             for ending in ("-wal", "-shm"):  # of what is replaced
                 self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
             os.replace(aside.file, self.file)
@@ -341,9 +387,9 @@ class SqliteStore:
 
     def close(self) -> None:
         """Let go of connections and mapped arrays."""
-        for db in self._open:
-            db.close()
-        self._open, self._cache, self._of_thread = [], None, threading.local()
+        for held in list(self._open):
+            held.close()
+        self._cache, self._of_thread = None, threading.local()
 
     # -- the cache -----------------------------------------------------------------------------------
 
@@ -370,17 +416,20 @@ class SqliteStore:
             most = max(NEWER_LEAST, min(NEWER_MOST, int(NEWER_SHARE * cache.rows)))
             if cache.newer + waiting > most and self._rebuild(db, cache):
                 return cache
-            for block in _blocks(db, cache.last):
-                cache.extend(block)
+            cache.extend(_blocks(db, cache.last))
             return cache
 
     def _rebuild(self, db: sqlite3.Connection, cache: VectorCache) -> bool:
-        """Write every row to the cache → False where another process does so already, or nothing can be written."""
+        """Write every row to the cache, or take what another process has just written → False where nothing can be written."""
         from filelock import FileLock, Timeout
 
+        last = db.execute("SELECT coalesce(max(id), 0) FROM windows").fetchone()[0]
         try:
             cache.folder.mkdir(exist_ok=True)
-            with FileLock(cache.folder / "lock", timeout=0):
+            with FileLock(cache.folder / "lock", timeout=WAIT_SECONDS):
+                before = cache.last
+                if cache.load() and cache.last >= last > before:
+                    return True
                 rows = db.execute("SELECT count(*) FROM windows").fetchone()[0]
                 cache.build(_blocks(db, 0), rows)
         except (Timeout, OSError):
@@ -411,6 +460,8 @@ class SqliteStore:
             assert db is not None
             db.execute("BEGIN IMMEDIATE")
             try:
+                if self._claimed and _maker(db) != self._claimed:
+                    raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; open it again")
                 yield db
                 db.commit()
             except BaseException:
@@ -419,44 +470,27 @@ class SqliteStore:
                 raise
 
     def _connection(self, *, make: bool = False) -> sqlite3.Connection | None:
-        """The one of this thread."""
-        db: sqlite3.Connection | None = getattr(self._of_thread, "db", None)
-        if db is not None:
-            return db
+        """The one of this thread, to the file that is there now."""
+        held: _Held | None = getattr(self._of_thread, "held", None)
+        if held is not None:
+            if held.fits(self.file):
+                return held.db
+            if held.process == os.getpid():  # a forked process must not close what its parent uses
+                held.close()
+            self._of_thread.held, self._cache = None, None
+            if make and not self.file.exists():
+                raise LibraryError(f"{self.folder} was deleted or moved while it was in use; open it again")
         if not self.file.exists():
             if not make:
                 return None
             self.folder.mkdir(parents=True, exist_ok=True)
-        db = self._connected()
-        self._of_thread.db = db
-        self._open.append(db)
-        return db
-
-    def _connected(self) -> sqlite3.Connection:
-        writable = os.access(self.file if self.file.exists() else self.folder, os.W_OK) and os.access(
-            self.folder, os.W_OK
-        )
-        alone = not writable and not self.file.with_name(self.file.name + "-wal").exists()
-        mode = "rwc" if writable else "ro&immutable=1" if alone else "ro"
-        db = sqlite3.connect(
-            f"{self.file.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None,
-            check_same_thread=False,
-        )  # fmt: skip
         try:
-            db.execute("PRAGMA foreign_keys = ON")
-            version, application = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
-            if writable and not version and not application:
-                _create(db)
-            elif (version, application) != (FORMAT_VERSION, APPLICATION_ID):
-                raise LibraryMismatch(
-                    f"{self.file} is of format version {version}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
-                )
-            if writable:
-                db.execute("PRAGMA synchronous = FULL")
-        except BaseException:
-            db.close()
-            raise
-        return db
+            held = _Held(self.file, make=make)
+        except _NothingYet:
+            return None
+        self._of_thread.held = held
+        self._open.add(held)
+        return held.db
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -484,6 +518,71 @@ class SqliteStore:
                 yield from map(
                     _file, db.execute(f"SELECT {TAGGED} FROM files WHERE {column} IN ({_marks(some)})", some)
                 )
+
+
+class _NothingYet(Exception):
+    """Another process is just about to make the library, or was killed when it did."""
+
+
+class _Held:
+    """A connection, and what tells whether it still is one to the library."""
+
+    def __init__(self, file: Path, *, make: bool) -> None:
+        self.process = os.getpid()
+        exists = file.exists()
+        self.writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
+        # a folder that may not be written to has no room for the files that readers share, so nobody may be writing
+        self.immutable = not self.writable and not file.with_name(file.name + "-wal").exists()
+        mode = (
+            "rwc" if self.writable and make else "rw" if self.writable else "ro&immutable=1" if self.immutable else "ro"
+        )
+        self.db = sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        )  # fmt: skip
+        try:
+            self._prepare(file, make)
+        except BaseException:
+            self.db.close()
+            raise
+        self._seen = self._signature(file)
+
+    def _prepare(self, file: Path, make: bool) -> None:
+        self.db.execute("PRAGMA foreign_keys = ON")
+        version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
+        foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if make and self.writable and not foreign:
+            _create(self.db)
+        elif foreign and application != APPLICATION_ID:
+            raise LibraryMismatch(f"{file} is a database of another program; use another --library")
+        elif version != FORMAT_VERSION and foreign:
+            raise LibraryMismatch(
+                f"{file} is of format version {version}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
+            )
+        elif not foreign:
+            raise _NothingYet
+        if self.writable:
+            self.db.execute("PRAGMA synchronous = FULL")
+
+    def fits(self, file: Path) -> bool:
+        """Whether this process opened it, and it is still the file of that name."""
+        return self.process == os.getpid() and self._signature(file) == self._seen
+
+    def _signature(self, file: Path) -> tuple[Any, ...] | None:
+        try:
+            stat = file.stat()
+        except OSError:
+            return None
+        if not self.immutable:
+            return stat.st_dev, stat.st_ino
+        return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, file.with_name(file.name + "-wal").exists()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.db.close()
+
+    def __del__(self) -> None:
+        if self.process == os.getpid() and hasattr(self, "db"):
+            self.db.close()
 
 
 # -- rows --------------------------------------------------------------------------------------------
@@ -515,6 +614,13 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # another process has just replaced it
+        return 0
 
 
 def _meta(db: sqlite3.Connection, name: str) -> str:
@@ -555,7 +661,7 @@ def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
     windows = db.execute(
         "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[6]]
     ).fetchall()
-    vectors = np.frombuffer(b"".join(blob for _, _, blob in windows), "<f4").reshape(len(windows), -1)
+    vectors = _matrix([blob for _, _, blob in windows])
     start, end = (np.array([window[i] for window in windows], np.float64) for i in (0, 1))
     return Recording(_file(row), start, end, vectors.astype(np.float32))
 
@@ -564,9 +670,16 @@ def _blocks(db: sqlite3.Connection, after: int) -> Iterator[Block]:
     """Every row above a number, in order."""
     rows = db.execute("SELECT id, file, embedding FROM windows WHERE id > ? ORDER BY id", [after])
     while some := rows.fetchmany(ROWS_AT_ONCE):
-        vectors = np.frombuffer(b"".join(blob for _, _, blob in some), "<f4").reshape(len(some), -1)
+        vectors = _matrix([blob for _, _, blob in some])
         ids, files = (np.array([row[i] for row in some], np.int64) for i in (0, 1))
         yield ids, files, vectors.astype(np.float32, copy=False)
+
+
+def _matrix(blobs: Sequence[bytes]) -> Vectors:
+    """Vectors of one size → (n, E)."""
+    if len({len(blob) for blob in blobs}) != 1 or len(blobs[0]) % 4:
+        raise sqlite3.DatabaseError("vectors are missing, or of different sizes")
+    return np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
 
 
 def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors) -> list[Row]:

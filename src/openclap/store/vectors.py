@@ -90,7 +90,7 @@ class VectorCache:
                 return False
             if arrays["vectors"].shape != (rows, self.width) or arrays["vectors"].dtype != np.float32:
                 return False
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
             return False
         self._base = _Generation(
             np.array(arrays["ids"]),
@@ -124,6 +124,8 @@ class VectorCache:
                 "rows": rows, "last": last, "arrays": arrays,
             }  # fmt: skip
             (aside / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+            for file in aside.iterdir():
+                _to_disk(file)
             name = f"{last}-{rows}-{os.getpid()}"
             shutil.rmtree(self.folder / name, ignore_errors=True)
             os.replace(aside, self.folder / name)
@@ -181,18 +183,13 @@ class VectorCache:
         """How many of them are not on disk yet."""
         return len(self._new.ids)
 
-    def extend(self, block: Block) -> None:
+    def extend(self, blocks: Iterator[Block]) -> None:
         """Hold rows newer than the generation."""
-        ids, files, vectors = block
         new = self._new
-        self._new = _Generation(
-            np.concatenate([new.ids, ids]),
-            np.concatenate([new.files, files]),
-            np.concatenate([new.vectors, vectors]),
-            None,
-            None,
-        )
-        self.last = int(ids[-1])
+        ids, files, vectors = zip((new.ids, new.files, new.vectors), *blocks, strict=True)
+        self._new = _Generation(np.concatenate(ids), np.concatenate(files), np.concatenate(vectors), None, None)
+        if len(self._new.ids):
+            self.last = int(self._new.ids[-1])
 
     def nearest(
         self, query: Vectors, count: int, allowed: npt.NDArray[np.bool_] | None = None, effort: float = 1.0
@@ -340,7 +337,16 @@ def _new_array(path: Path, shape: tuple[int, int]) -> Vectors:
         np.save(path, np.zeros(shape, np.float32))
         return np.zeros(shape, np.float32)
     array: Vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # on a full disk a mapped page that has no room kills the process
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     return array
+
+
+def _to_disk(path: Path) -> None:
+    """A power cut must not leave a file of the right size and no content."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _give_back(array: Any) -> None:
