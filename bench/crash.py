@@ -60,11 +60,15 @@ def one_round(library: Path, sounds: Path, files: int, kills: int, indexers: int
     found = {"kills": 0, "lost": 0, "damaged": 0, "repeated": 0, "unfinished": 0}
     for _ in range(kills):
         running = start(library, sounds, indexers)
-        deadline = time.monotonic() + 0.4 + rng.exponential(0.5)
+        patience = rng.exponential(0.3)  # seconds after start-up, or after the first commit of this run
+        begun, before = time.monotonic(), len(known(library)) if library.exists() else 0
         acknowledged: set[str] = set()
-        while time.monotonic() < deadline and any(process.poll() is None for process in running):
-            if library.exists():
-                acknowledged = known(library)
+        seen = 0.0
+        while any(process.poll() is None for process in running):
+            acknowledged = known(library) if library.exists() else set()
+            seen = seen or (time.monotonic() if len(acknowledged) > before else 0.0)
+            if (seen and time.monotonic() > seen + patience) or time.monotonic() > begun + 1 + 4 * patience:
+                break
             time.sleep(0.01)
         found["kills"] += sum(process.poll() is None for process in running)
         for process in running:
@@ -92,7 +96,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--indexers", type=int, choices=(1, 2), default=2)
-    parser.add_argument("--files", type=int, default=300)
+    parser.add_argument("--files", type=int, default=1000)
     args = parser.parse_args()
     total: dict[str, int] = {}
     rng = np.random.default_rng(0)

@@ -16,9 +16,9 @@ def test_kills_at_random_moments(indexers: int, tmp_path: Path, monkeypatch: pyt
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     import crash
 
-    crash.write_sounds(tmp_path / "sounds", 120)
+    crash.write_sounds(tmp_path / "sounds", 600)
     found = crash.one_round(
-        tmp_path / "library", tmp_path / "sounds", 120, 3, indexers, np.random.default_rng(indexers)
+        tmp_path / "library", tmp_path / "sounds", 600, 3, indexers, np.random.default_rng(indexers)
     )
     assert found.pop("kills") > 0
     assert found == {"lost": 0, "damaged": 0, "repeated": 0, "unfinished": 0}
