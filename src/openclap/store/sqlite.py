@@ -15,60 +15,47 @@ import os
 import shutil
 import sqlite3
 import threading
-import uuid
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import LibraryError, LibraryMismatch
+from openclap.store.connection import FORMAT_VERSION, WAIT_SECONDS, Held, NothingYet
+from openclap.store.filters import allowed_by, mask_of
 from openclap.store.records import File, Recording, Row, Store, Vectors, Where
-from openclap.store.vectors import Block, VectorCache
+from openclap.store.rows import (
+    AT_ONCE,
+    FILE,
+    ROWS_AT_ONCE,
+    TAGGED,
+    blocks_after,
+    file_of,
+    key_of,
+    maker_of,
+    marks,
+    meta_of,
+    parts,
+    recording_of,
+    row_of,
+    vectors_of,
+    width_of,
+)
+from openclap.store.vectors import VectorCache
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
-FORMAT_VERSION = 2  # 1 was a single .npz file
-APPLICATION_ID = 0x6F63_6C70  # "oclp", so that `file` and others know whose it is
-WAIT_SECONDS = 120  # for another process to finish writing
-PAGE_BYTES = 16_384  # seven vectors of 512 numbers to a page
-AT_ONCE = 500  # values in one statement
-ROWS_AT_ONCE = 4096
 NEWER_MOST = 20_000  # rows that a search holds in memory, or
 NEWER_SHARE = 0.05  # this share of them, before they are written to the cache
 NEWER_LEAST = 2_000
 DEAD_SHARE = 0.2  # of the cached rows may be of deleted files
 ROUNDED = 6  # digits of a cosine that count: float sums differ in the seventh
-
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE files (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, path NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    hash TEXT NOT NULL, seconds REAL NOT NULL);
-CREATE INDEX files_by_hash ON files (hash);
-CREATE TABLE tags (
-    file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (file, name)) WITHOUT ROWID;
-CREATE TABLE windows (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
-    start_seconds REAL NOT NULL, end_seconds REAL NOT NULL, embedding BLOB NOT NULL);
-CREATE INDEX windows_by_file ON windows (file);
-CREATE TABLE counts (files INTEGER NOT NULL, windows INTEGER NOT NULL, seconds REAL NOT NULL);
-INSERT INTO counts VALUES (0, 0, 0.0);
-CREATE TRIGGER file_added AFTER INSERT ON files BEGIN UPDATE counts SET files = files + 1, seconds = seconds + new.seconds; END;
-CREATE TRIGGER file_removed AFTER DELETE ON files BEGIN UPDATE counts SET files = files - 1, seconds = seconds - old.seconds; END;
-CREATE TRIGGER file_changed AFTER UPDATE OF seconds ON files BEGIN UPDATE counts SET seconds = seconds + new.seconds - old.seconds; END;
-CREATE TRIGGER window_added AFTER INSERT ON windows BEGIN UPDATE counts SET windows = windows + 1; END;
-CREATE TRIGGER window_removed AFTER DELETE ON windows BEGIN UPDATE counts SET windows = windows - 1; END;
-"""
-
-T = TypeVar("T")
-FILE = "path, size, mtime_ns, hash, seconds"
-TAGGED = f"{FILE}, (SELECT json_group_array(name) FROM (SELECT name FROM tags WHERE file = files.id ORDER BY name))"
 
 
 class SqliteStore:
@@ -79,7 +66,7 @@ class SqliteStore:
         self.file = folder / "library.sqlite"
         self.place = str(folder)
         self._of_thread = threading.local()
-        self._open: weakref.WeakSet[_Held] = weakref.WeakSet()  # one for each thread, closed with it
+        self._open: weakref.WeakSet[Held] = weakref.WeakSet()  # one for each thread, closed with it
         self._claimed: dict[str, Any] = {}
         self._cache: VectorCache | None = None
         self._caching = threading.Lock()
@@ -93,14 +80,14 @@ class SqliteStore:
     def maker(self) -> dict[str, Any]:
         """What made the vectors; empty in a new store."""
         with self._reading() as db:
-            return {} if db is None else _maker(db)
+            return {} if db is None else maker_of(db)
 
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
         """Become the maker where there is none yet → the maker there is now."""
         with self._writing() as db:
-            if not _maker(db):
+            if not maker_of(db):
                 db.execute("INSERT INTO meta VALUES ('maker', ?)", [json.dumps(maker)])
-            found = _maker(db)
+            found = maker_of(db)
         self._claimed = found
         return found
 
@@ -114,7 +101,7 @@ class SqliteStore:
                 (number,) = db.execute(
                     f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
                     " mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds RETURNING id",
-                    _row(file),
+                    row_of(file),
                 ).fetchone()
                 db.execute("DELETE FROM windows WHERE file = ?", [number])
                 db.executemany(
@@ -130,7 +117,7 @@ class SqliteStore:
         with self._writing() as db:
             db.executemany(
                 "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ? AND hash = ?",
-                [(file.size, file.mtime_ns, _key(file.path), file.hash) for file in files],
+                [(file.size, file.mtime_ns, key_of(file.path), file.hash) for file in files],
             )
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
@@ -141,22 +128,24 @@ class SqliteStore:
         done: list[tuple[int, File]] = []
         with self._writing() as db:
             for old, file in moves:
-                row = db.execute("SELECT id FROM files WHERE path = ? AND hash = ?", [_key(old), file.hash]).fetchone()
+                row = db.execute(
+                    "SELECT id FROM files WHERE path = ? AND hash = ?", [key_of(old), file.hash]
+                ).fetchone()
                 if row is not None:
                     db.execute("UPDATE files SET path = ? WHERE id = ?", [f"\0moving {row[0]}", row[0]])
                     done.append((row[0], file))
             for number, file in done:
-                db.execute("DELETE FROM files WHERE path = ?", [_key(file.path)])
+                db.execute("DELETE FROM files WHERE path = ?", [key_of(file.path)])
                 db.execute(
                     "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
-                    [_key(file.path), file.size, file.mtime_ns, number],
+                    [key_of(file.path), file.size, file.mtime_ns, number],
                 )
         return [file.path for _, file in done]
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
         with self._writing() as db:
-            return sum(db.execute("DELETE FROM files WHERE path = ?", [_key(path)]).rowcount for path in paths)
+            return sum(db.execute("DELETE FROM files WHERE path = ?", [key_of(path)]).rowcount for path in paths)
 
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
@@ -166,14 +155,14 @@ class SqliteStore:
         with self._writing() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
-                [(tag, _key(path)) for path in paths for tag in tags],
+                [(tag, key_of(path)) for path in paths for tag in tags],
             )
 
     # -- reading -------------------------------------------------------------------------------------
 
     def known(self, paths: Iterable[str]) -> dict[str, File]:
         """Those of the files that are in the store."""
-        return {file.path: file for file in self._selected("path", map(_key, paths))}
+        return {file.path: file for file in self._selected("path", map(key_of, paths))}
 
     def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
         """The files of each content."""
@@ -186,9 +175,9 @@ class SqliteStore:
         """Every file, by path; read in pages, so that a slow reader holds nobody up."""
         if where is not None:
             with self._reading() as db:
-                numbers = sorted(_allowed(db, where)) if db else []
+                numbers = sorted(allowed_by(db, where)) if db else []
                 found = [
-                    _file(row) for some in _parts(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({_marks(some)})", some)  # type: ignore[union-attr]
+                    file_of(row) for some in parts(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({marks(some)})", some)  # type: ignore[union-attr]
                 ]  # fmt: skip
             yield from sorted(found, key=lambda file: os.fsencode(file.path))
             return
@@ -198,14 +187,14 @@ class SqliteStore:
                 rows = db.execute(f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]).fetchall() if db else []  # fmt: skip
             if not rows:
                 return
-            yield from map(_file, rows)
+            yield from map(file_of, rows)
             last = rows[-1][0]
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
         with self._reading() as db:
-            row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [_key(path)]).fetchone()
-            return _recording(db, row) if db and row else None
+            row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [key_of(path)]).fetchone()
+            return recording_of(db, row) if db and row else None
 
     def scan(self, where: Where | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
@@ -229,7 +218,7 @@ class SqliteStore:
             cache = db and self._fresh(db)
             if not db or not cache:
                 return []
-            allowed = None if where is None else _mask(db, where)
+            allowed = None if where is None else mask_of(db, where)
             wanted, effort = 2 * k + 10, 1.0
             while True:  # rows of deleted files, and further windows of a file, are not hits
                 near = cache.nearest(query, wanted, allowed, effort)
@@ -263,7 +252,7 @@ class SqliteStore:
             wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
             orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
             wrong += [f"{count} rows of {table} have no file" for table, count in orphans.items()]
-            width = _width(db)
+            width = width_of(db)
             bad = db.execute("SELECT count(*) FROM windows WHERE length(embedding) <> ?", [4 * width]).fetchone()[0]
             without = db.execute("SELECT count(*) FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)").fetchone()[0]  # fmt: skip
             counted = db.execute("SELECT files, windows FROM counts").fetchone()
@@ -284,7 +273,7 @@ class SqliteStore:
             broken = True
         done = [self._salvage()] if broken else []
         with self._writing() as db:
-            width = _width(db)
+            width = width_of(db)
             bad = [number for (number,) in db.execute("SELECT DISTINCT file FROM windows WHERE length(embedding) <> ?", [4 * width])]  # fmt: skip
             bad += [number for (number,) in db.execute("SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)")]  # fmt: skip
             db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in set(bad)])
@@ -310,7 +299,7 @@ class SqliteStore:
         source = sqlite3.connect(f"{self.file.absolute().as_uri()}?mode=ro", uri=True)
         kept = lost = 0
         try:
-            maker = _maker(source)
+            maker = maker_of(source)
             if maker:
                 aside.claim(maker)
             highest = source.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
@@ -319,7 +308,7 @@ class SqliteStore:
                 try:
                     row = source.execute(f"SELECT {TAGGED}, id FROM files WHERE id = ?", [number]).fetchone()
                     if row is not None:
-                        waiting.append(_recording(source, row))
+                        waiting.append(recording_of(source, row))
                         kept += 1
                 except (sqlite3.DatabaseError, ValueError):
                     lost += 1
@@ -394,10 +383,10 @@ class SqliteStore:
     # -- the cache -----------------------------------------------------------------------------------
 
     def _cache_of(self, db: sqlite3.Connection) -> VectorCache | None:
-        width = _width(db)
+        width = width_of(db)
         if not width:
             return None
-        identity = _meta(db, "identity")
+        identity = meta_of(db, "identity")
         if self._cache is None or (self._cache.identity, self._cache.width) != (identity, width):
             self._cache = VectorCache(self.folder / "cache", identity, width)
             self._cache.load()
@@ -416,7 +405,7 @@ class SqliteStore:
             most = max(NEWER_LEAST, min(NEWER_MOST, int(NEWER_SHARE * cache.rows)))
             if cache.newer + waiting > most and self._rebuild(db, cache):
                 return cache
-            cache.extend(_blocks(db, cache.last))
+            cache.extend(blocks_after(db, cache.last))
             return cache
 
     def _rebuild(self, db: sqlite3.Connection, cache: VectorCache) -> bool:
@@ -431,7 +420,7 @@ class SqliteStore:
                 if cache.load() and cache.last >= last > before:
                     return True
                 rows = db.execute("SELECT count(*) FROM windows").fetchone()[0]
-                cache.build(_blocks(db, 0), rows)
+                cache.build(blocks_after(db, 0), rows)
         except (Timeout, OSError):
             return False
         return True
@@ -460,7 +449,7 @@ class SqliteStore:
             assert db is not None
             db.execute("BEGIN IMMEDIATE")
             try:
-                if self._claimed and _maker(db) != self._claimed:
+                if self._claimed and maker_of(db) != self._claimed:
                     raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; open it again")
                 yield db
                 db.commit()
@@ -471,7 +460,7 @@ class SqliteStore:
 
     def _connection(self, *, make: bool = False) -> sqlite3.Connection | None:
         """The one of this thread, to the file that is there now."""
-        held: _Held | None = getattr(self._of_thread, "held", None)
+        held: Held | None = getattr(self._of_thread, "held", None)
         if held is not None:
             if held.fits(self.file):
                 return held.db
@@ -485,8 +474,8 @@ class SqliteStore:
                 return None
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            held = _Held(self.file, make=make)
-        except _NothingYet:
+            held = Held(self.file, make=make)
+        except NothingYet:
             return None
         self._of_thread.held = held
         self._open.add(held)
@@ -513,107 +502,14 @@ class SqliteStore:
 
     def _selected(self, column: str, values: Iterable[Any]) -> Iterator[File]:
         with self._reading() as db:
-            for some in _parts(values) if db else ():
+            for some in parts(values) if db else ():
                 assert db is not None
                 yield from map(
-                    _file, db.execute(f"SELECT {TAGGED} FROM files WHERE {column} IN ({_marks(some)})", some)
+                    file_of, db.execute(f"SELECT {TAGGED} FROM files WHERE {column} IN ({marks(some)})", some)
                 )
 
 
-class _NothingYet(Exception):
-    """Another process is just about to make the library, or was killed when it did."""
-
-
-class _Held:
-    """A connection, and what tells whether it still is one to the library."""
-
-    def __init__(self, file: Path, *, make: bool) -> None:
-        self.process = os.getpid()
-        exists = file.exists()
-        self.writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
-        # a folder that may not be written to has no room for the files that readers share, so nobody may be writing
-        self.immutable = not self.writable and not file.with_name(file.name + "-wal").exists()
-        mode = (
-            "rwc" if self.writable and make else "rw" if self.writable else "ro&immutable=1" if self.immutable else "ro"
-        )
-        self.db = sqlite3.connect(
-            f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
-        )  # fmt: skip
-        try:
-            self._prepare(file, make)
-        except BaseException:
-            self.db.close()
-            raise
-        self._seen = self._signature(file)
-
-    def _prepare(self, file: Path, make: bool) -> None:
-        self.db.execute("PRAGMA foreign_keys = ON")
-        version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
-        foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if make and self.writable and not foreign:
-            _create(self.db)
-        elif foreign and application != APPLICATION_ID:
-            raise LibraryMismatch(f"{file} is a database of another program; use another --library")
-        elif version != FORMAT_VERSION and foreign:
-            raise LibraryMismatch(
-                f"{file} is of format version {version}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
-            )
-        elif not foreign:
-            raise _NothingYet
-        if self.writable:
-            self.db.execute("PRAGMA synchronous = FULL")
-
-    def fits(self, file: Path) -> bool:
-        """Whether this process opened it, and it is still the file of that name."""
-        return self.process == os.getpid() and self._signature(file) == self._seen
-
-    def _signature(self, file: Path) -> tuple[Any, ...] | None:
-        try:
-            stat = file.stat()
-        except OSError:
-            return None
-        if not self.immutable:
-            return stat.st_dev, stat.st_ino
-        return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, file.with_name(file.name + "-wal").exists()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self.db.close()
-
-    def __del__(self) -> None:
-        if self.process == os.getpid() and hasattr(self, "db"):
-            self.db.close()
-
-
 # -- rows --------------------------------------------------------------------------------------------
-
-
-def _create(db: sqlite3.Connection) -> None:
-    """A new library; of two processes that come at once, one makes it."""
-    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if not db.execute("PRAGMA user_version").fetchone()[0]:
-            for statement in _statements(SCHEMA):
-                db.execute(statement)
-            db.execute("INSERT INTO meta VALUES ('identity', ?)", [uuid.uuid4().hex])
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-        db.commit()
-    except BaseException:
-        db.rollback()
-        raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    """One after another; `executescript` would end the transaction."""
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _size(path: Path) -> int:
@@ -621,65 +517,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except OSError:  # another process has just replaced it
         return 0
-
-
-def _meta(db: sqlite3.Connection, name: str) -> str:
-    row = db.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
-    return row[0] if row else ""
-
-
-def _maker(db: sqlite3.Connection) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_meta(db, "maker") or "{}")
-    return found
-
-
-def _width(db: sqlite3.Connection) -> int:
-    """E, or 0 where there is no window."""
-    row = db.execute("SELECT length(embedding) / 4 FROM windows LIMIT 1").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _key(path: str) -> str | bytes:
-    """A path as SQLite holds it: text, or bytes where the file's name is no Unicode."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
-
-
-def _row(file: File) -> tuple[Any, ...]:
-    return _key(file.path), file.size, file.mtime_ns, file.hash, file.seconds
-
-
-def _file(row: tuple[Any, ...]) -> File:
-    path, size, mtime_ns, content, seconds, tags = row[:6]
-    return File(os.fsdecode(path), size, mtime_ns, content, seconds, tuple(json.loads(tags)))
-
-
-def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
-    windows = db.execute(
-        "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[6]]
-    ).fetchall()
-    vectors = _matrix([blob for _, _, blob in windows])
-    start, end = (np.array([window[i] for window in windows], np.float64) for i in (0, 1))
-    return Recording(_file(row), start, end, vectors.astype(np.float32))
-
-
-def _blocks(db: sqlite3.Connection, after: int) -> Iterator[Block]:
-    """Every row above a number, in order."""
-    rows = db.execute("SELECT id, file, embedding FROM windows WHERE id > ? ORDER BY id", [after])
-    while some := rows.fetchmany(ROWS_AT_ONCE):
-        vectors = _matrix([blob for _, _, blob in some])
-        ids, files = (np.array([row[i] for row in some], np.int64) for i in (0, 1))
-        yield ids, files, vectors.astype(np.float32, copy=False)
-
-
-def _matrix(blobs: Sequence[bytes]) -> Vectors:
-    """Vectors of one size → (n, E)."""
-    if len({len(blob) for blob in blobs}) != 1 or len(blobs[0]) % 4:
-        raise sqlite3.DatabaseError("vectors are missing, or of different sizes")
-    return np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
 
 
 def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors) -> list[Row]:
@@ -693,9 +530,9 @@ def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vecto
             min(1.0, max(-1.0, score_of[number])),
             np.frombuffer(vector, "<f4").astype(np.float32),
         )
-        for some in _parts(score_of)
+        for some in parts(score_of)
         for number, path, start, end, vector in db.execute(
-            f"SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id WHERE windows.id IN ({_marks(some)})",
+            f"SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id WHERE windows.id IN ({marks(some)})",
             some,
         )
     ]
@@ -713,63 +550,8 @@ def _best(rows: Iterable[Row], k: int, per_file: bool) -> list[Row]:
     return list(best.values())
 
 
-def _mask(db: sqlite3.Connection, where: Where) -> npt.NDArray[np.bool_]:
-    """Which file numbers a filter allows."""
-    highest = db.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
-    mask = np.zeros(highest + 1, np.bool_)
-    mask[list(_allowed(db, where))] = True
-    return mask
-
-
-def _allowed(db: sqlite3.Connection, where: Where) -> set[int]:
-    """The numbers of the files that a filter allows."""
-    conditions: list[str] = []
-    values: list[Any] = []
-    for value, condition in (
-        (where.glob, "CAST(path AS TEXT) GLOB ?"),
-        (where.shortest, "seconds >= ?"),
-        (where.longest, "seconds <= ?"),
-        (None if where.after is None else where.after * 1e9, "mtime_ns >= ?"),
-        (None if where.before is None else where.before * 1e9, "mtime_ns < ?"),
-        *((tag, "EXISTS (SELECT 1 FROM tags WHERE file = id AND name = ?)") for tag in where.tags),
-    ):
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
-    if where.within is None:
-        query = " AND ".join(conditions) or "1"
-        return {number for (number,) in db.execute(f"SELECT id FROM files WHERE {query}", values)}
-    found: set[int] = set()
-    for path in where.within:
-        folder = path.rstrip(os.sep) + os.sep
-        beyond = folder[:-1] + chr(ord(os.sep) + 1)
-        lies = "(path = ? OR (path > ? AND path < ?) OR (path > ? AND path < ?))"  # text, and names that are no text
-        query = " AND ".join([*conditions, lies])
-        inside = [_key(path), _key(folder), _key(beyond), os.fsencode(folder), os.fsencode(beyond)]
-        found |= {number for (number,) in db.execute(f"SELECT id FROM files WHERE {query}", [*values, *inside])}
-    return found
-
-
 def _wrong_cache(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]:
     """Whether cached vectors are those of the database."""
     if cache is None or not cache.rows:
         return []
-    return cache.differs(lambda ids: _vectors(db, ids))
-
-
-def _vectors(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]:
-    return {
-        number: np.frombuffer(blob[: len(blob) // 4 * 4], "<f4")  # one of a wrong size differs, and is told
-        for some in _parts(ids)
-        for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({_marks(some)})", some)
-    }
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _parts(values: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(values)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some
+    return cache.differs(lambda ids: vectors_of(db, ids))

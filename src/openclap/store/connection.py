@@ -1,0 +1,133 @@
+"""A connection of one thread to the library's SQLite file: made, recognised, given up. Knows the tables, not what is in them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from openclap.errors import LibraryMismatch
+
+__all__ = ["FORMAT_VERSION", "WAIT_SECONDS", "Held", "NothingYet"]
+
+FORMAT_VERSION = 2  # 1 was a single .npz file
+APPLICATION_ID = 0x6F63_6C70  # "oclp", so that `file` and others know whose it is
+WAIT_SECONDS = 120  # for another process to finish writing
+PAGE_BYTES = 16_384  # seven vectors of 512 numbers to a page
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    hash TEXT NOT NULL, seconds REAL NOT NULL);
+CREATE INDEX files_by_hash ON files (hash);
+CREATE TABLE tags (
+    file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (file, name)) WITHOUT ROWID;
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    start_seconds REAL NOT NULL, end_seconds REAL NOT NULL, embedding BLOB NOT NULL);
+CREATE INDEX windows_by_file ON windows (file);
+CREATE TABLE counts (files INTEGER NOT NULL, windows INTEGER NOT NULL, seconds REAL NOT NULL);
+INSERT INTO counts VALUES (0, 0, 0.0);
+CREATE TRIGGER file_added AFTER INSERT ON files BEGIN UPDATE counts SET files = files + 1, seconds = seconds + new.seconds; END;
+CREATE TRIGGER file_removed AFTER DELETE ON files BEGIN UPDATE counts SET files = files - 1, seconds = seconds - old.seconds; END;
+CREATE TRIGGER file_changed AFTER UPDATE OF seconds ON files BEGIN UPDATE counts SET seconds = seconds + new.seconds - old.seconds; END;
+CREATE TRIGGER window_added AFTER INSERT ON windows BEGIN UPDATE counts SET windows = windows + 1; END;
+CREATE TRIGGER window_removed AFTER DELETE ON windows BEGIN UPDATE counts SET windows = windows - 1; END;
+"""
+
+
+class NothingYet(Exception):
+    """Another process is just about to make the library, or was killed when it did."""
+
+
+class Held:
+    """A connection, and what tells whether it still is one to the library."""
+
+    def __init__(self, file: Path, *, make: bool) -> None:
+        self.process = os.getpid()
+        exists = file.exists()
+        self.writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
+        # a folder that may not be written to has no room for the files that readers share, so nobody may be writing
+        self.immutable = not self.writable and not file.with_name(file.name + "-wal").exists()
+        mode = (
+            "rwc" if self.writable and make else "rw" if self.writable else "ro&immutable=1" if self.immutable else "ro"
+        )
+        self.db = sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        )  # fmt: skip
+        try:
+            self._prepare(file, make)
+        except BaseException:
+            self.db.close()
+            raise
+        self._seen = self._signature(file)
+
+    def _prepare(self, file: Path, make: bool) -> None:
+        self.db.execute("PRAGMA foreign_keys = ON")
+        version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
+        foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if make and self.writable and not foreign:
+            _create(self.db)
+        elif foreign and application != APPLICATION_ID:
+            raise LibraryMismatch(f"{file} is a database of another program; use another --library")
+        elif version != FORMAT_VERSION and foreign:
+            raise LibraryMismatch(
+                f"{file} is of format version {version}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
+            )
+        elif not foreign:
+            raise NothingYet
+        if self.writable:
+            self.db.execute("PRAGMA synchronous = FULL")
+
+    def fits(self, file: Path) -> bool:
+        """Whether this process opened it, and it is still the file of that name."""
+        return self.process == os.getpid() and self._signature(file) == self._seen
+
+    def _signature(self, file: Path) -> tuple[Any, ...] | None:
+        try:
+            stat = file.stat()
+        except OSError:
+            return None
+        if not self.immutable:
+            return stat.st_dev, stat.st_ino
+        return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, file.with_name(file.name + "-wal").exists()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.db.close()
+
+    def __del__(self) -> None:
+        if self.process == os.getpid() and hasattr(self, "db"):
+            self.db.close()
+
+
+def _create(db: sqlite3.Connection) -> None:
+    """A new library; of two processes that come at once, one makes it."""
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if not db.execute("PRAGMA user_version").fetchone()[0]:
+            for statement in _statements(SCHEMA):
+                db.execute(statement)
+            db.execute("INSERT INTO meta VALUES ('identity', ?)", [uuid.uuid4().hex])
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One after another; `executescript` would end the transaction."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
