@@ -23,7 +23,7 @@ from openclap.library import UNLIKELY, moments_in, write_moments
 from openclap.library.moments import merge
 from openclap.library.query import parse
 from openclap.results import Moment
-from openclap.store.sqlite import SqliteStore
+from openclap.store.sqlite.store import SqliteStore
 
 RATE = 16_000
 

@@ -14,9 +14,9 @@ import pytest
 
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store import File, Recording, Row, Store, Where, open_store
-from openclap.store import sqlite as sqlite_store
-from openclap.store import vectors as vector_cache
-from openclap.store.vectors import VectorCache
+from openclap.store.sqlite import store as sqlite_store
+from openclap.store.sqlite import vectors as vector_cache
+from openclap.store.sqlite.vectors import VectorCache
 
 E = 16
 MAKER = {"model": "small", "fingerprint": "0123456789abcdef", "embedding": E}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openclap.errors import LibraryError, UsageError
 from openclap.store.records import Store
-from openclap.store.sqlite import SqliteStore
+from openclap.store.sqlite.store import SqliteStore
 
 __all__ = ["open_store"]
 

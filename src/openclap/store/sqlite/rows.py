@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from openclap.store.records import File, Recording, Vectors
-from openclap.store.vectors import Block
+from openclap.store.sqlite.vectors import Block
 
 __all__ = [
     "FILE",

@@ -16,10 +16,8 @@ import shutil
 import sqlite3
 import threading
 import weakref
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store.connection import FORMAT_VERSION, WAIT_SECONDS, Held, NothingYet
-from openclap.store.filters import allowed_by, mask_of
+from openclap.store.ranking import best, ordered
 from openclap.store.records import File, Recording, Row, Store, Vectors, Where
-from openclap.store.rows import (
-    AT_ONCE,
+from openclap.store.sqlite import mending
+from openclap.store.sqlite.connection import FORMAT_VERSION, WAIT_SECONDS, Held, NothingYet
+from openclap.store.sqlite.filters import allowed_by, mask_of
+from openclap.store.sqlite.rows import (
     FILE,
     ROWS_AT_ONCE,
     TAGGED,
@@ -44,10 +43,9 @@ from openclap.store.rows import (
     parts,
     recording_of,
     row_of,
-    vectors_of,
     width_of,
 )
-from openclap.store.vectors import VectorCache
+from openclap.store.sqlite.vectors import VectorCache
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
@@ -55,7 +53,6 @@ NEWER_MOST = 20_000  # rows that a search holds in memory, or
 NEWER_SHARE = 0.05  # this share of them, before they are written to the cache
 NEWER_LEAST = 2_000
 DEAD_SHARE = 0.2  # of the cached rows may be of deleted files
-ROUNDED = 6  # digits of a cosine that count: float sums differ in the seventh
 
 
 class SqliteStore:
@@ -223,7 +220,7 @@ class SqliteStore:
             while True:  # rows of deleted files, and further windows of a file, are not hits
                 near = cache.nearest(query, wanted, allowed, effort)
                 rows = _looked_up(db, near.ids, near.scores)
-                hits = _best(rows, k, per_file)
+                hits = best(rows, k, per_file)
                 if len(hits) == k or near.everything:
                     return hits
                 wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
@@ -247,20 +244,7 @@ class SqliteStore:
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words."""
         with self._reading() as db:
-            if db is None:
-                return []
-            wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
-            orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
-            wrong += [f"{count} rows of {table} have no file" for table, count in orphans.items()]
-            width = width_of(db)
-            bad = db.execute("SELECT count(*) FROM windows WHERE length(embedding) <> ?", [4 * width]).fetchone()[0]
-            without = db.execute("SELECT count(*) FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)").fetchone()[0]  # fmt: skip
-            counted = db.execute("SELECT files, windows FROM counts").fetchone()
-            real = db.execute("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM windows)").fetchone()
-            wrong += [f"{bad} windows have vectors of another size than {width}"] if bad else []
-            wrong += [f"{without} files have no windows"] if without else []
-            wrong += [f"the counts say {counted} files and windows, there are {real}"] if counted != real else []
-            return wrong + _wrong_cache(db, self._cache_of(db))
+            return [] if db is None else mending.faults(db) + mending.wrong_cache(db, self._cache_of(db))
 
     def repair(self) -> list[str]:
         """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
@@ -273,21 +257,10 @@ class SqliteStore:
             broken = True
         done = [self._salvage()] if broken else []
         with self._writing() as db:
-            width = width_of(db)
-            bad = [number for (number,) in db.execute("SELECT DISTINCT file FROM windows WHERE length(embedding) <> ?", [4 * width])]  # fmt: skip
-            bad += [number for (number,) in db.execute("SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)")]  # fmt: skip
-            db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in set(bad)])
-            lost = db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
-            lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
-            before = db.execute("SELECT files, windows FROM counts").fetchone()
-            db.execute("UPDATE counts SET files = (SELECT count(*) FROM files), windows = (SELECT count(*) FROM windows), seconds = (SELECT coalesce(sum(seconds), 0) FROM files)")  # fmt: skip
-            after = db.execute("SELECT files, windows FROM counts").fetchone()
-        done += [f"{len(set(bad))} files without sound vectors removed: index them again"] if bad else []
-        done += [f"{lost} rows of no file removed"] if lost else []
-        done += [f"counts set from {before} to {after} files and windows"] if before != after else []
+            done += mending.mend(db)
         with self._reading() as db:
             cache = db and self._cache_of(db)
-            if db and cache and _wrong_cache(db, cache):
+            if db and cache and mending.wrong_cache(db, cache):
                 done.append("vector cache made again")
                 self._rebuild(db, cache)
         return done
@@ -296,31 +269,9 @@ class SqliteStore:
         """Copy every file that can still be read into a new database; the broken one is kept beside it."""
         self.close()
         aside = SqliteStore(self.folder / "salvage")
-        source = sqlite3.connect(f"{self.file.absolute().as_uri()}?mode=ro", uri=True)
-        kept = lost = 0
         try:
-            maker = maker_of(source)
-            if maker:
-                aside.claim(maker)
-            highest = source.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
-            waiting: list[Recording] = []
-            for number in range(1, highest + 1):
-                try:
-                    row = source.execute(f"SELECT {TAGGED}, id FROM files WHERE id = ?", [number]).fetchone()
-                    if row is not None:
-                        waiting.append(recording_of(source, row))
-                        kept += 1
-                except (sqlite3.DatabaseError, ValueError):
-                    lost += 1
-                if len(waiting) == AT_ONCE or number == highest:
-                    aside.put(waiting)
-                    for recording in waiting:
-                        aside.tag([recording.file.path], recording.file.tags)
-                    waiting = []
-        except sqlite3.DatabaseError as error:
-            raise LibraryError(f"nothing can be read of {self.file} ({error}); move it away and index again") from error
+            kept, lost = mending.salvage(self.file, aside)
         finally:
-            source.close()
             aside.close()
         kept_as = self.file.with_name("library.sqlite.broken")
         shutil.copy2(self.file, kept_as)
@@ -536,22 +487,4 @@ def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vecto
             some,
         )
     ]
-    return sorted(found, key=lambda row: (-round(row.score, ROUNDED), row.path, row.start))
-
-
-def _best(rows: Iterable[Row], k: int, per_file: bool) -> list[Row]:
-    if not per_file:
-        return list(islice(rows, k))
-    best: dict[str, Row] = {}
-    for row in rows:
-        best.setdefault(row.path, row)
-        if len(best) == k:
-            break
-    return list(best.values())
-
-
-def _wrong_cache(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]:
-    """Whether cached vectors are those of the database."""
-    if cache is None or not cache.rows:
-        return []
-    return cache.differs(lambda ids: vectors_of(db, ids))
+    return ordered(found)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.store.records import Where
-from openclap.store.rows import key_of
+from openclap.store.sqlite.rows import key_of
 
 __all__ = ["allowed_by", "mask_of"]
 

@@ -1,0 +1,1 @@
+"""The store on this machine: one SQLite file is the truth, an array beside it makes searching fast."""
