@@ -28,6 +28,13 @@ from openclap.store.sqlite.store import SqliteStore
 RATE = 16_000
 
 
+@pytest.fixture(params=["lib", "lib.lance"], ids=["sqlite", "lance"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where a library of each store is made."""
+    found: Path = tmp_path / request.param
+    return found
+
+
 @pytest.fixture(scope="module")
 def clap(tokenizer_file: Path) -> CLAP:
     return small_clap(tokenizer_file, name="first")
@@ -40,33 +47,33 @@ def fill(folder: Path, count: int = 4) -> Path:
     return folder
 
 
-def test_good_and_bad_files(clap: CLAP, tmp_path: Path) -> None:
+def test_good_and_bad_files(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds")
     (sounds / "empty.wav").touch()
     (sounds / "text.wav").write_text("no sound")
     (sounds / ".hidden.wav").write_text("no sound")
     (sounds / "notes.txt").write_text("not looked at")
-    report = Library.open(tmp_path / "lib", model=clap).add(sounds)
+    report = Library.open(place, model=clap).add(sounds)
     assert (report.added, report.unchanged, report.updated, report.removed) == (4, 0, 0, 0)
     assert {Path(f.path).name for f in report.failed} == {"empty.wav", "text.wav"}
     assert all(f.error for f in report.failed)
 
 
-def test_a_second_run_reads_only_what_changed(clap: CLAP, tmp_path: Path) -> None:
+def test_a_second_run_reads_only_what_changed(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds")
-    Library.open(tmp_path / "lib", model=clap).add(sounds)
+    Library.open(place, model=clap).add(sounds)
     sf.write(sounds / "sound 0 声.wav", long_wave(3, RATE, seed=9), RATE)
     (sounds / "sound 1 声.wav").unlink()
     sf.write(sounds / "new.flac", long_wave(2, RATE, seed=8), RATE)
-    report = Library.open(tmp_path / "lib", model=clap).add([sounds])
+    report = Library.open(place, model=clap).add([sounds])
     assert (report.added, report.unchanged, report.updated, report.removed) == (1, 2, 1, 1)
-    assert Library.open(tmp_path / "lib").stats()["files"] == 4
+    assert Library.open(place).stats()["files"] == 4
 
 
-def test_search_finds_the_sound_itself_first(clap: CLAP, tmp_path: Path) -> None:
+def test_search_finds_the_sound_itself_first(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 5)
     sf.write(sounds / "long.wav", long_wave(31, RATE, seed=5), RATE)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     for path in sounds.iterdir():
         hits = library.search(path, 3)
@@ -77,9 +84,9 @@ def test_search_finds_the_sound_itself_first(clap: CLAP, tmp_path: Path) -> None
     assert library.search(sounds / "sound 2 声.wav", 1)[0].path == str(sounds / "sound 2 声.wav")
 
 
-def test_search_equals_brute_force(clap: CLAP, tmp_path: Path) -> None:
+def test_search_equals_brute_force(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 5)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     files = sorted(sounds.iterdir())
     expected = clap.similarity(clap.encode_text("a dog"), clap.encode_audio(files))[0]
@@ -90,15 +97,15 @@ def test_search_equals_brute_force(clap: CLAP, tmp_path: Path) -> None:
     assert [h.path for h in inside] == [str(files[1])]
 
 
-def test_another_model_is_refused_by_name(clap: CLAP, tokenizer_file: Path, tmp_path: Path) -> None:
-    Library.open(tmp_path / "lib", model=clap).add(fill(tmp_path / "sounds", 1))
+def test_another_model_is_refused_by_name(clap: CLAP, tokenizer_file: Path, place: Path, tmp_path: Path) -> None:
+    Library.open(place, model=clap).add(fill(tmp_path / "sounds", 1))
     other = small_clap(tokenizer_file, name="second", seed=1)
     with pytest.raises(LibraryMismatch, match=r"made by first .* not by second"):
-        Library.open(tmp_path / "lib", model=other)
+        Library.open(place, model=other)
 
 
-def test_wrong_use(clap: CLAP, tmp_path: Path) -> None:
-    library = Library.open(tmp_path / "lib", model=clap)
+def test_wrong_use(clap: CLAP, place: Path, tmp_path: Path) -> None:
+    library = Library.open(place, model=clap)
     with pytest.raises(LibraryError, match="openclap index"):
         library.search("dog")
     library.add(fill(tmp_path / "sounds", 1))
@@ -107,9 +114,9 @@ def test_wrong_use(clap: CLAP, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="empty"):
         library.search("  ")
     with pytest.raises(UsageError, match="without a model"):
-        Library.open(tmp_path / "lib").search("dog")
-    with pytest.raises(UsageError, match="folders only"):
-        Library.open("s3://bucket/lib", model=clap)
+        Library.open(place).search("dog")
+    with pytest.raises(UsageError, match="begins with s3://"):
+        Library.open("http://bucket/lib", model=clap)
 
 
 def test_a_killed_run_leaves_a_whole_library_and_the_next_goes_on(
@@ -137,10 +144,10 @@ Library.open({str(tmp_path / "lib")!r}, model=CLAP.from_pretrained({str(tmp_path
     assert report.added + report.unchanged == 40
 
 
-def test_a_link_to_the_folder_above_ends(clap: CLAP, tmp_path: Path) -> None:
+def test_a_link_to_the_folder_above_ends(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 1)
     (sounds / "again").symlink_to(sounds)
-    assert Library.open(tmp_path / "lib", model=clap).add(sounds).added == 1
+    assert Library.open(place, model=clap).add(sounds).added == 1
 
 
 def test_moments_merge_overlapping_good_windows() -> None:
@@ -151,10 +158,10 @@ def test_moments_merge_overlapping_good_windows() -> None:
     assert [m.score for m in found] == pytest.approx([0.9, 0.7])
 
 
-def test_moments_of_a_library(clap: CLAP, tmp_path: Path) -> None:
+def test_moments_of_a_library(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 2)
     sf.write(sounds / "long.wav", long_wave(40, RATE, seed=5), RATE)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     found = library.moments("a dog", 5)
     assert found
@@ -162,21 +169,23 @@ def test_moments_of_a_library(clap: CLAP, tmp_path: Path) -> None:
     assert all(0 <= m.start < m.end <= 40 for m in found)
 
 
-def test_two_models_opened_on_an_empty_library_cannot_both_fill_it(tokenizer_file: Path, tmp_path: Path) -> None:
+def test_two_models_opened_on_an_empty_library_cannot_both_fill_it(
+    tokenizer_file: Path, place: Path, tmp_path: Path
+) -> None:
     one, other = (small_clap(tokenizer_file, name=name, seed=seed) for seed, name in enumerate(("one", "other")))
     sounds = fill(tmp_path / "sounds", 2)
-    first, second = (Library.open(tmp_path / "lib", model=model) for model in (one, other))
+    first, second = (Library.open(place, model=model) for model in (one, other))
     first.add(sounds / "sound 0 声.wav")
     with pytest.raises(LibraryMismatch, match=r"made by one .*, not by other"):
         second.add(sounds / "sound 1 声.wav")
-    assert Library.open(tmp_path / "lib").stats()["files"] == 1
+    assert Library.open(place).stats()["files"] == 1
 
 
-def test_only_what_is_gone_from_the_disk_leaves(clap: CLAP, tmp_path: Path) -> None:
+def test_only_what_is_gone_from_the_disk_leaves(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 2)
     odd = sounds / "take.raw1"
     sf.write(odd, long_wave(1, RATE), RATE, format="WAV")
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add([sounds, odd])
     assert library.add(sounds).removed == 0  # though the folder's scan does not find such a name
     odd.unlink()
@@ -192,11 +201,11 @@ def test_only_what_is_gone_from_the_disk_leaves(clap: CLAP, tmp_path: Path) -> N
 
 
 def test_a_folder_that_cannot_be_looked_into_keeps_its_entries(
-    clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clap: CLAP, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sounds = fill(tmp_path / "sounds", 1)
     inner = fill(sounds / "inner", 1)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     scandir = os.scandir
 
@@ -220,18 +229,18 @@ def test_nothing_new_needs_neither_lock_nor_disk(clap: CLAP, tmp_path: Path, mon
     assert library.add(sounds).unchanged == 2
 
 
-def test_what_another_process_committed_is_seen(clap: CLAP, tmp_path: Path) -> None:
+def test_what_another_process_committed_is_seen(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 2)
-    here, there = (Library.open(tmp_path / "lib", model=clap) for _ in range(2))
+    here, there = (Library.open(place, model=clap) for _ in range(2))
     there.add(sounds)
     assert len(here.search("rain", 5)) == 2
 
 
-def test_a_sound_as_query_is_heard_as_the_library_hears_it(clap: CLAP, tmp_path: Path) -> None:
+def test_a_sound_as_query_is_heard_as_the_library_hears_it(clap: CLAP, place: Path, tmp_path: Path) -> None:
     """Rows are windows; a fused embedding of a long query would not be comparable with them."""
     wave = long_wave(10, RATE, seed=4)
     sf.write(tmp_path / "x.wav", np.tile(wave, 3), RATE)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(tmp_path / "x.wav")
     (hit,) = library.search((np.tile(wave, 3), RATE), 1)
     assert hit.score > 0.95
@@ -266,9 +275,9 @@ def counted(clap: CLAP) -> Counted:
     return Counted(clap)
 
 
-def test_moved_copied_and_touched_files_are_not_embedded_again(counted: Counted, tmp_path: Path) -> None:
+def test_moved_copied_and_touched_files_are_not_embedded_again(counted: Counted, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 4)
-    library = Library.open(tmp_path / "lib", model=counted)  # type: ignore[arg-type]
+    library = Library.open(place, model=counted)  # type: ignore[arg-type]
     library.add(sounds, tags=["first"])
     assert len(counted.sounds) == 4
     counted.sounds.clear()
@@ -289,21 +298,21 @@ def test_moved_copied_and_touched_files_are_not_embedded_again(counted: Counted,
     assert library.add(sounds).unchanged == 4
 
 
-def test_copies_in_one_run_are_embedded_once(counted: Counted, tmp_path: Path) -> None:
+def test_copies_in_one_run_are_embedded_once(counted: Counted, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 1)
     for i in range(5):
         shutil.copy(sounds / "sound 0 声.wav", sounds / f"copy {i}.wav")
     (sounds / "bad.wav").write_text("no sound")
     shutil.copy(sounds / "bad.wav", sounds / "bad too.wav")
-    report = Library.open(tmp_path / "lib", model=counted).add(sounds)  # type: ignore[arg-type]
+    report = Library.open(place, model=counted).add(sounds)  # type: ignore[arg-type]
     assert report.added == 6
     assert {Path(f.path).name for f in report.failed} == {"bad.wav", "bad too.wav"}
     assert sum("bad" not in name for name in counted.sounds) == 1
 
 
-def test_a_file_changed_in_place_is_embedded_again(counted: Counted, tmp_path: Path) -> None:
+def test_a_file_changed_in_place_is_embedded_again(counted: Counted, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 1)
-    library = Library.open(tmp_path / "lib", model=counted)  # type: ignore[arg-type]
+    library = Library.open(place, model=counted)  # type: ignore[arg-type]
     library.add(sounds)
     sf.write(sounds / "sound 0 声.wav", long_wave(2, RATE, seed=99), RATE)
     assert library.add(sounds).updated == 1
@@ -313,11 +322,11 @@ def test_a_file_changed_in_place_is_embedded_again(counted: Counted, tmp_path: P
 # -- finding -----------------------------------------------------------------------------------------
 
 
-def test_filters_and_windows(clap: CLAP, tmp_path: Path) -> None:
+def test_filters_and_windows(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 3)
     sf.write(sounds / "long.flac", long_wave(31, RATE, seed=5), RATE)
     os.utime(sounds / "long.flac", (1000, 1000))
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds / "long.flac", tags=["a b"])
     library.add(sounds)
 
@@ -336,9 +345,9 @@ def test_filters_and_windows(clap: CLAP, tmp_path: Path) -> None:
         library.add(sounds, tags=[""])
 
 
-def test_words_to_push_away(clap: CLAP, tmp_path: Path) -> None:
+def test_words_to_push_away(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 5)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     rain, dog = clap.encode_text(["rain", "a dog"])
     vector = rain - 0.5 * dog
@@ -354,9 +363,9 @@ def test_words_to_push_away(clap: CLAP, tmp_path: Path) -> None:
         library.search("-dog")
 
 
-def test_words_and_a_sound_together(clap: CLAP, tmp_path: Path) -> None:
+def test_words_and_a_sound_together(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 3)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     path = sounds / "sound 1 声.wav"
     vector = clap.encode_text("rain")[0] + clap.encode_audio(path, long="windows")[0]
@@ -385,9 +394,9 @@ def test_a_query_in_words(words: str, wanted: list[str], unwanted: list[str]) ->
 # -- keeping -----------------------------------------------------------------------------------------
 
 
-def test_verify_names_what_is_wrong(clap: CLAP, tmp_path: Path) -> None:
+def test_verify_names_what_is_wrong(clap: CLAP, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 3)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     assert library.verify().whole
     changed, missing = sounds / "sound 0 声.wav", sounds / "sound 1 声.wav"
@@ -401,8 +410,8 @@ def test_verify_names_what_is_wrong(clap: CLAP, tmp_path: Path) -> None:
     assert library.repair() == []
 
 
-def test_export_and_import(clap: CLAP, tokenizer_file: Path, tmp_path: Path) -> None:
-    library = Library.open(tmp_path / "lib", model=clap)
+def test_export_and_import(clap: CLAP, tokenizer_file: Path, place: Path, tmp_path: Path) -> None:
+    library = Library.open(place, model=clap)
     library.add(fill(tmp_path / "sounds", 3), tags=["x", "y"])
     done = library.export(tmp_path / "all.parquet")
     assert (done["files"], done["windows"]) == (3, 3)
@@ -421,28 +430,28 @@ def test_export_and_import(clap: CLAP, tokenizer_file: Path, tmp_path: Path) -> 
         library.export(tmp_path / "all.csv")
 
 
-def test_reembed_with_another_model(clap: CLAP, tokenizer_file: Path, tmp_path: Path) -> None:
+def test_reembed_with_another_model(clap: CLAP, tokenizer_file: Path, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 4)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds, tags=["kept"])
     library.close()
     other = small_clap(tokenizer_file, name="other", seed=9)
     (sounds / "sound 3 声.wav").unlink()
-    report = Library.reembed(tmp_path / "lib", other)
+    report = Library.reembed(place, other)
     assert (report.updated, report.removed, report.failed) == (3, 1, [])
-    again = Library.open(tmp_path / "lib", model=other)
+    again = Library.open(place, model=other)
     assert again.stats()["model"] == "other"
     assert len(again.search("a dog", 9, tags=["kept"])) == 3
-    assert Library.reembed(tmp_path / "lib", other).unchanged == 3
-    assert not (tmp_path / "lib" / "reembedding").exists()
+    assert Library.reembed(place, other).unchanged == 3
+    assert not (place / "reembedding").exists()
     again.close()
     shutil.rmtree(sounds)
     with pytest.raises(LibraryError, match="is a disk missing"):
-        Library.reembed(tmp_path / "lib", clap)
-    assert Library.open(tmp_path / "lib", model=other).stats()["files"] == 3
+        Library.reembed(place, clap)
+    assert Library.open(place, model=other).stats()["files"] == 3
 
 
-def test_watch_follows_a_folder(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_follows_a_folder(clap: CLAP, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sounds = fill(tmp_path / "sounds", 2)
     for path in sounds.iterdir():
         os.utime(path, (1, 1))
@@ -462,20 +471,20 @@ def test_watch_follows_a_folder(clap: CLAP, tmp_path: Path, monkeypatch: pytest.
         assert looks < 9
 
     monkeypatch.setattr("openclap.library.library.time.sleep", sleep)
-    reports = Library.open(tmp_path / "lib", model=clap).watch(sounds)
+    reports = Library.open(place, model=clap).watch(sounds)
     told = [next(reports) for _ in range(4)]
     assert [(r.added, r.removed, len(r.failed)) for r in told] == [(2, 0, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0)]
     assert looks == 6
 
 
-def test_confidence_tells_what_is_there(tmp_path: Path) -> None:
+def test_confidence_tells_what_is_there(place: Path, tmp_path: Path) -> None:
     """With mini, on synthesised sounds of other seeds than those it was taught."""
     from openclap.synth import write_library
 
     mini = CLAP.from_pretrained("mini")
     kinds = ("dog bark", "rain", "siren", "rooster", "piano")
     write_library(tmp_path / "sounds", seed=31, kinds=kinds)
-    library = Library.open(tmp_path / "lib", model=mini)
+    library = Library.open(place, model=mini)
     library.add(tmp_path / "sounds")
     there = [
         library.search(query, 1)[0].confidence or 0 for query in ("a barking dog", "rainfall", "a siren", "a piano")
@@ -512,7 +521,7 @@ def test_moments_as_files(tmp_path: Path) -> None:
         write_moments([*one, Moment("/c.wav", 0, 1, 0.1)], tmp_path / "x.txt", "dog")
 
 
-def test_moments_end_where_the_sound_does(tmp_path: Path) -> None:
+def test_moments_end_where_the_sound_does(place: Path, tmp_path: Path) -> None:
     """With mini: a siren of three seconds in a minute of faint noise."""
     from openclap.synth import make
 
@@ -525,7 +534,7 @@ def test_moments_end_where_the_sound_does(tmp_path: Path) -> None:
     best = moments_in(mini, tmp_path / "street.flac", "a siren", 1)[0]
     assert best.start == pytest.approx(20, abs=1.0)
     assert best.end == pytest.approx(20 + len(siren) / 32_000, abs=1.0)
-    library = Library.open(tmp_path / "lib", model=mini)
+    library = Library.open(place, model=mini)
     library.add(tmp_path / "street.flac")
     found = library.moments("a siren", 1)[0]
     assert (found.start, found.end) == pytest.approx((best.start, best.end), abs=1.0)
@@ -556,13 +565,13 @@ def test_a_full_disk_loses_nothing(clap: CLAP, tmp_path: Path) -> None:
     assert library.stats()["files"] == 7
 
 
-def test_renamed_in_a_row_and_swapped(counted: Counted, tmp_path: Path) -> None:
+def test_renamed_in_a_row_and_swapped(counted: Counted, place: Path, tmp_path: Path) -> None:
     """Tags once ended on the wrong recordings, and one file was embedded again."""
     sounds = tmp_path / "sounds"
     sounds.mkdir()
     for i in range(5):
         sf.write(sounds / f"{i}.wav", long_wave(1, RATE, seed=i), RATE)
-    library = Library.open(tmp_path / "lib", model=counted)  # type: ignore[arg-type]
+    library = Library.open(place, model=counted)  # type: ignore[arg-type]
     for i in range(5):
         library.add(sounds / f"{i}.wav", tags=[f"t{i}"])
     counted.sounds.clear()
@@ -579,9 +588,9 @@ def test_renamed_in_a_row_and_swapped(counted: Counted, tmp_path: Path) -> None:
     assert library.verify().whole
 
 
-def test_a_file_that_came_back_stays(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_came_back_stays(clap: CLAP, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sounds = fill(tmp_path / "sounds", 2)
-    library = Library.open(tmp_path / "lib", model=clap)
+    library = Library.open(place, model=clap)
     library.add(sounds)
     away = sounds / "sound 0 声.wav"
     content = away.read_bytes()
@@ -599,18 +608,18 @@ def test_a_file_that_came_back_stays(clap: CLAP, tmp_path: Path, monkeypatch: py
     assert library.stats()["files"] == 3
 
 
-def test_a_mistyped_library_is_not_whole(clap: CLAP, tmp_path: Path) -> None:
+def test_a_mistyped_library_is_not_whole(clap: CLAP, place: Path, tmp_path: Path) -> None:
     for action in ("verify", "repair"):
         with pytest.raises(LibraryError, match="holds no sounds"):
             getattr(Library.open(tmp_path / "typo"), action)()
     assert not (tmp_path / "typo").exists()
     (tmp_path / "empty").mkdir()
-    Library.open(tmp_path / "lib", model=clap).add(tmp_path / "empty", tags=["x"])
-    assert not (tmp_path / "lib").exists()
+    Library.open(place, model=clap).add(tmp_path / "empty", tags=["x"])
+    assert not (place).exists()
 
 
-def test_names_that_are_no_text_are_refused(clap: CLAP, tmp_path: Path) -> None:
-    library = Library.open(tmp_path / "lib", model=clap)
+def test_names_that_are_no_text_are_refused(clap: CLAP, place: Path, tmp_path: Path) -> None:
+    library = Library.open(place, model=clap)
     library.add(fill(tmp_path / "sounds", 1))
     with pytest.raises(UsageError, match="a tag is"):
         library.add(tmp_path / "sounds", tags=["\udcff"])

@@ -62,13 +62,13 @@ def same(found: list[Row], expected: list[Row]) -> None:
 Opened = Callable[[], Store]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["lib", "lib.lance"], ids=["sqlite", "lance"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     """Open the same library again and again, as other processes would."""
     stores: list[Store] = []
 
     def again() -> Store:
-        stores.append(open_store(tmp_path / "lib"))
+        stores.append(open_store(tmp_path / request.param))
         return stores[-1]
 
     yield again

@@ -1,4 +1,4 @@
-"""Where a library keeps its files, windows and vectors: SQLite on this machine."""
+"""Where a library keeps its files, windows and vectors: SQLite on this machine, LanceDB past it."""
 
 from openclap.store.open import open_store
 from openclap.store.records import File, Recording, Row, Store, Where

@@ -6,20 +6,30 @@ import os
 from pathlib import Path
 
 from openclap.errors import LibraryError, UsageError
+from openclap.store.lance.store import LanceStore
 from openclap.store.records import Store
 from openclap.store.sqlite.store import SqliteStore
 
 __all__ = ["open_store"]
 
+REMOTE = ("s3://", "gs://", "az://")
+
 
 def open_store(place: str | os.PathLike[str]) -> Store:
-    """A folder → SQLite. Nothing is made before the first write."""
+    """A folder → SQLite; a folder whose name ends in .lance, or an address on object storage → LanceDB.
+
+    Nothing is made before the first write.
+    """
     name = os.fspath(place)
     if not name:
         raise UsageError("the path of the library is empty; give a folder")
     if "://" in name:
-        raise UsageError(f"{name}: this version keeps libraries in folders only; give a path")
+        if not name.startswith(REMOTE):
+            raise UsageError(
+                f"{name} is no place for a library; give a folder, or an address that begins with {', '.join(REMOTE)}"
+            )
+        return LanceStore(name.rstrip("/"))
     folder = Path(os.path.abspath(os.path.expanduser(name)))
     if folder.exists() and not folder.is_dir():
         raise LibraryError(f"{folder} is a file; a library is a folder")
-    return SqliteStore(folder)
+    return LanceStore(str(folder)) if folder.suffix == ".lance" else SqliteStore(folder)

@@ -1,0 +1,259 @@
+"""What LanceDB's store does that SQLite's does not: object storage, an index, several machines. The rest is in test_stores.py."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_stores import MAKER, E, brute, clustered, query, recording, same
+
+from openclap.errors import LibraryError, LibraryMismatch, UsageError
+from openclap.store import Recording, Where, open_store
+from openclap.store.lance import store as lance_store
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """The address of a bucket of an S3 server on loopback, which the environment names."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_environment(f"http://{host}:{port}").items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="sounds")
+        yield "s3://sounds"
+    server.stop()
+
+
+def s3_environment(endpoint: str) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "knows", "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint,
+    }  # fmt: skip
+
+
+def test_object_storage(bucket: str) -> None:
+    place = f"{bucket}/all.lance"
+    store = open_store(place)
+    assert store.maker() == {}
+    assert store.stats()["files"] == 0
+    assert store.claim(MAKER) == MAKER
+    many = [recording(f"/{i} 声.wav") for i in range(20)]
+    store.put(many)
+    store.tag(["/3 声.wav"], ["good"])
+    there = open_store(place + "/")
+    same(there.nearest(query(), 5), brute(many, query(), 5))
+    store.delete(["/5 声.wav"])
+    left = [r for r in many if r.file.path != "/5 声.wav"]
+    same(there.nearest(query(), 50, per_file=False), brute(left, query(), 50, per_file=False))
+    same(there.nearest(query(), 5, where=Where(tags=("good",))), brute(many[3:4], query(), 5))
+    found = there.stats()
+    assert (found["files"], found["windows"]) == (19, 57)
+    assert found["bytes"] > 57 * E * 4
+    with store.alone():
+        aside = store.aside({**MAKER, "fingerprint": "f" * 16})
+        aside.claim({**MAKER, "fingerprint": "f" * 16})
+        aside.put(many[:2])
+        store.become(aside)
+    assert there.maker()["fingerprint"] == "f" * 16
+    assert [f.path for f in there.files()] == ["/0 声.wav", "/1 声.wav"]
+    with pytest.raises(LibraryError, match="no such bucket"):
+        open_store("s3://nowhere/all.lance").put(many)
+
+
+def test_a_storage_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3_environment("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(LibraryError, match="not reachable"):
+        open_store("s3://sounds/all.lance").stats()
+    with pytest.raises(UsageError, match="begins with s3://"):
+        open_store("ftp://sounds/all.lance")
+
+
+def test_an_index_and_what_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance_store, "INDEX_FROM", 3000)
+    monkeypatch.setattr(lance_store, "PATHS_FROM", 3000)
+    rows, start = clustered(4000), np.array([0.0, 5.0, 10.0, 15.0])
+    many = [Recording(recording(f"/{i:04}.wav").file, start, start + 10, rows[4 * i : 4 * i + 4]) for i in range(1000)]
+    store = open_store(tmp_path / "x.lance")
+    store.put(many[:900])
+    store.tidy()
+    table = store._windows()  # type: ignore[attr-defined]
+    assert {column for index in table.list_indices() for column in index.columns} == {
+        "embedding",
+        "path",
+        "hash",
+        "key",
+    }
+    store.put(many[900:])
+    found, wanted = [], []
+    for q in clustered(20, seed=2):
+        found += [(row.path, row.start) for row in store.nearest(q, 10, per_file=False)]
+        wanted += [(row.path, row.start) for row in brute(many, q, 10, per_file=False)]
+    assert len(set(found) & set(wanted)) / len(set(wanted)) > 0.97
+    new = many[950].embedding[0]
+    assert store.nearest(new, 1)[0].path == "/0950.wav"  # put after the index was made
+    same(
+        store.nearest(new, 3, where=Where(within=("/0950.wav",)), per_file=False),
+        brute(many[950:951], new, 3, per_file=False),
+    )
+    store.delete(["/0950.wav"])
+    assert store.nearest(new, 1)[0].path != "/0950.wav"
+    store.tidy()
+    assert len(store.nearest(new, 2000)) == 999
+    assert store.check() == []
+
+
+def test_filters_fit_what_sqlites_fit(tmp_path: Path) -> None:
+    names = [
+        "a",
+        "b.wav",
+        "[x].wav",
+        "a^b",
+        "back\\slash",
+        "new\nline",
+        "声.wav",
+        "na\udcffme",
+        "it's",
+        "A",
+        "-",
+        "a]b",
+        "&&",
+        "~",
+    ]
+    many = [recording(f"/{name}", 1) for name in names]
+    here, there = open_store(tmp_path / "lib"), open_store(tmp_path / "lib.lance")
+    for store in (here, there):
+        store.put(many)
+    globs = ["*", "/?", "/[ab]*", "/[^ab]*", "/[[]*", "/*]*", "/[a-c]", "/[A-]", "*\\*", "/*声*", "/na?me", "/it's", "/[&~]*", "/[^]]*",
+             "/[]a]*", "/[", "/[a", "/a^b", "*\n*", "", "/a.b", "/b.wav", "/[\\]*", "/[^^]*"]  # fmt: skip
+    for glob in globs:
+        where = Where(glob=glob)
+        assert {f.path for f in there.files(where)} == {f.path for f in here.files(where)}, glob
+    for where in (Where(shortest=float("inf")), Where(after=float("-inf")), Where(before=1e30), Where(after=1e9 + 0.5)):
+        assert {f.path for f in there.files(where)} == {f.path for f in here.files(where)}, where
+
+
+def _put_again_and_again(place: str, seed: int, told: Any) -> None:
+    store = open_store(place)
+    store.claim(MAKER)
+    for i in range(30):
+        store.put([recording(f"/{i}.wav", seed=seed)])
+        told.put((seed, i))
+
+
+def test_processes_that_write_the_same_files(tmp_path: Path) -> None:
+    """Without declared keys each wrote its own rows, and every file was there three times."""
+    context = multiprocessing.get_context("spawn")
+    told: Any = context.Queue()
+    workers = [
+        context.Process(target=_put_again_and_again, args=(str(tmp_path / "x.lance"), i, told)) for i in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    store = open_store(tmp_path / "x.lance")
+    assert (store.stats()["files"], store.stats()["windows"]) == (30, 90)
+    for found in store.scan():
+        assert any(np.array_equal(found.embedding, recording(found.file.path, seed=i).embedding) for i in range(3))
+    assert store.check() == []
+
+
+def test_a_killed_writer_leaves_what_it_has_said(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    told: Any = context.SimpleQueue()
+    worker = context.Process(target=_put_again_and_again, args=(str(tmp_path / "x.lance"), 0, told))
+    worker.start()
+    said = [told.get() for _ in range(7)]
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    store = open_store(tmp_path / "x.lance")
+    assert {f"/{i}.wav" for _, i in said} <= {f.path for f in store.files()}
+    assert store.check() == []
+    store.put([recording("/more.wav")])
+    store.tidy()
+    assert store.nearest(recording("/more.wav").embedding[0], 1)[0].path == "/more.wav"
+
+
+def test_damage_is_told_and_mended(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "x.lance")
+    many = [recording(f"/{i}.wav", 3) for i in range(40)]
+    for start in range(0, 40, 10):
+        store.put(many[start : start + 10])
+        time.sleep(0.01)  # their order is that of their times
+    store.close()
+    pieces = sorted(tmp_path.glob("x.lance/windows-*.lance/data/*.lance"), key=lambda path: path.stat().st_mtime_ns)
+    pieces[1].write_bytes(pieces[1].read_bytes()[:500])
+    broken = open_store(tmp_path / "x.lance")
+    assert broken.check() == ["some windows cannot be read"]
+    (done,) = broken.repair()
+    assert "90 of 120 windows copied out of a broken table" in done
+    assert broken.check() == []
+    left = many[:10] + many[20:]
+    same(broken.nearest(query(), 99, per_file=False), brute(left, query(), 99, per_file=False))
+    bad = recording("/0.wav")
+    broken.put([Recording(bad.file, bad.start, bad.end, bad.embedding * 2)])
+    assert broken.check() == ["1 files have missing windows, or vectors that are none"]
+    assert broken.repair() == ["1 files without sound vectors removed: index them again"]
+    assert (broken.check(), broken.repair()) == ([], [])
+
+
+def test_other_formats_and_other_things(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "x.lance")
+    store.put([recording("/a.wav")])
+    store._table("about").update("key = 'library'", {"format": 99})  # type: ignore[attr-defined]
+    with pytest.raises(LibraryMismatch, match="version 99"):
+        open_store(tmp_path / "x.lance").stats()
+    (tmp_path / "mine.lance").mkdir()
+    (tmp_path / "mine.lance" / "letter.txt").touch()
+    with pytest.raises(LibraryMismatch, match="something else"):
+        open_store(tmp_path / "mine.lance").put([recording("/a.wav")])
+    assert [p.name for p in (tmp_path / "mine.lance").iterdir()] == ["letter.txt"]
+
+
+def test_two_makers_cannot_mix(tmp_path: Path) -> None:
+    old = open_store(tmp_path / "x.lance")
+    old.claim(MAKER)
+    old.put([recording("/1.wav")])
+    new = open_store(tmp_path / "x.lance")
+    with new.alone():
+        with pytest.raises(LibraryError, match="being re-embedded by another"), old.alone():
+            pass
+        aside = new.aside({**MAKER, "fingerprint": "f" * 16})
+        aside.claim({**MAKER, "fingerprint": "f" * 16})
+        aside.put([recording("/1.wav", seed=5)])
+        new.become(aside)
+    for write in (
+        lambda: old.put([recording("/2.wav")]),
+        lambda: old.tag(["/1.wav"], ["x"]),
+        lambda: old.delete(["/1.wav"]),
+    ):
+        with pytest.raises(LibraryMismatch, match="taken over by another model"):
+            write()
+    same(open_store(tmp_path / "x.lance").nearest(query(), 5), brute([recording("/1.wav", seed=5)], query(), 5))
+    assert len(list(tmp_path.glob("x.lance/windows-*"))) == 1
+
+
+def test_a_library_that_was_deleted_is_not_written_into(tmp_path: Path) -> None:
+    import shutil
+
+    store = open_store(tmp_path / "x.lance")
+    store.claim(MAKER)
+    store.put([recording("/1.wav")])
+    shutil.rmtree(tmp_path / "x.lance")
+    assert store.stats()["files"] == 0
+    with pytest.raises(LibraryError, match="deleted or moved while it was in use"):
+        store.put([recording("/2.wav")])
