@@ -1,6 +1,6 @@
 """kill -9 while indexing: does the library stay whole, is anything acknowledged ever lost, does the next run go on.
 
-usage: python bench/crash.py [--rounds 20] [--kills 3] [--indexers 2] [--files 300]
+usage: python bench/crash.py [--rounds 20] [--kills 3] [--indexers 2] [--files 300] [--lance]
 
 Each round indexes a folder of synthesised sounds into a new library with some processes at once, kills all of them at random moments,
 looks, and starts again; the last run is left to finish. What another process saw committed before a kill is acknowledged. The last line is JSON.
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--indexers", type=int, choices=(1, 2), default=2)
     parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--lance", action="store_true", help="libraries in LanceDB instead of SQLite")
     args = parser.parse_args()
     total: dict[str, int] = {}
     rng = np.random.default_rng(0)
@@ -104,7 +105,14 @@ def main() -> None:
         sounds = Path(aside, "sounds")
         write_sounds(sounds, args.files)
         for number in track(range(args.rounds), "rounds", console=Console(stderr=True)):
-            found = one_round(Path(aside, f"library {number}"), sounds, args.files, args.kills, args.indexers, rng)
+            found = one_round(
+                Path(aside, f"library {number}{'.lance' * args.lance}"),
+                sounds,
+                args.files,
+                args.kills,
+                args.indexers,
+                rng,
+            )
             total = {name: total.get(name, 0) + value for name, value in found.items()}
     table = Table(*total, title=f"{args.rounds} rounds, {args.indexers} indexers at once, {args.files} files")
     table.add_row(*map(str, total.values()))

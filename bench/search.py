@@ -1,6 +1,6 @@
 """Search in a library of many windows: ingest, caches, cold and warm queries, recall, memory, disk; beside raw engines.
 
-usage: python bench/search.py [--rows 10000 100000 1000000] [--width 512] [--engines openclap numpy usearch faiss lancedb]
+usage: python bench/search.py [--rows 10000 100000 1000000] [--width 512] [--engines openclap openclap_lance numpy usearch faiss lancedb]
 
 Vectors are realistic: clusters of clusters, as sounds have, a few windows a file; queries lie apart from them as texts do
 (the modality gap). Every engine has a process of its own, one after another, over the same arrays. The last line is JSON.
@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-ENGINES = ("openclap", "numpy", "usearch", "faiss", "lancedb")
+ENGINES = ("openclap", "openclap_lance", "numpy", "usearch", "faiss", "lancedb")
 QUERIES = 200
 K = 10
 A_FILE = 4  # windows
@@ -76,10 +76,12 @@ def timed(search: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[lis
 # -- engines: each gives {"search": query → row numbers, and what it measured} ------------------------
 
 
-def with_openclap(vectors: np.ndarray, place: Path) -> tuple[Callable[[np.ndarray], list[int]], dict[str, Any]]:
+def with_openclap(
+    vectors: np.ndarray, place: Path, name: str = "library"
+) -> tuple[Callable[[np.ndarray], list[int]], dict[str, Any]]:
     from openclap.store import File, Recording, Row, open_store
 
-    store = open_store(place / "library")
+    store = open_store(place / name)
     start = time.perf_counter()
     store.claim({"model": "bench", "fingerprint": "0" * 16})
     batch: list[Recording] = []
@@ -101,13 +103,18 @@ def with_openclap(vectors: np.ndarray, place: Path) -> tuple[Callable[[np.ndarra
     def number_of(row: Row) -> int:
         return int(row.path[8:16]) * A_FILE + round(row.start / 5)
 
-    store = open_store(place / "library")
+    store = open_store(place / name)
     new = queries_of(vectors[: QUERIES * 2], 5)[0]
     before = time.perf_counter()
     store.nearest(new, K, per_file=False)
     cold = time.perf_counter() - before
     found = {"ingest_s": ingest, "build_s": build, "cold_ms": cold * 1e3}
     return lambda query: [number_of(row) for row in store.nearest(query, K, per_file=False)], found
+
+
+def with_openclap_lance(vectors: np.ndarray, place: Path) -> tuple[Callable[[np.ndarray], list[int]], dict[str, Any]]:
+    """The store past one machine, in a folder here."""
+    return with_openclap(vectors, place, "library.lance")
 
 
 def with_numpy(vectors: np.ndarray, place: Path) -> tuple[Callable[[np.ndarray], list[int]], dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,28 @@ def long_wave(seconds: float, rate: int = 48_000, seed: int = 0) -> np.ndarray:
     sweep = np.sin(2 * np.pi * (200 + 90 * t) * t) * 0.3
     wave: np.ndarray = (sweep + rng.standard_normal(len(t)) * 0.05 * (1 + np.sin(t))).astype(np.float32)
     return wave
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The address of a bucket of an S3 server on loopback, which the environment names."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_environment(f"http://{host}:{port}").items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="sounds")
+        yield "s3://sounds"
+    server.stop()
+
+
+def s3_environment(endpoint: str) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "knows", "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint,
+    }  # fmt: skip

@@ -6,41 +6,17 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import s3_environment
 from test_stores import MAKER, E, brute, clustered, query, recording, same
 
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.store import Recording, Where, open_store
 from openclap.store.lance import store as lance_store
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """The address of a bucket of an S3 server on loopback, which the environment names."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in s3_environment(f"http://{host}:{port}").items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="sounds")
-        yield "s3://sounds"
-    server.stop()
-
-
-def s3_environment(endpoint: str) -> dict[str, str]:
-    return {
-        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "knows", "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint,
-    }  # fmt: skip
 
 
 def test_object_storage(bucket: str) -> None:

@@ -245,13 +245,23 @@ class CLAP:
         """Loaded when the first text is encoded: audio-only use never needs it."""
         return tokenizer_of(self._checkpoint)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A process that is sent a model loads it anew, as `from_pretrained` was asked to here."""
+    def recipe(self) -> dict[str, Any]:
+        """The arguments of `from_pretrained` that load it again, on this machine or on one that has the same files.
+
+        Raises
+        ------
+        UsageError
+            It is not on disk as it is now.
+        """
         if self._asked is None or self.backend.state() != self._loaded:
             raise UsageError(
-                f"{self.name} is not on disk as it is now, so it cannot be pickled; save_pretrained it first"
+                f"{self.name} is not on disk as it is now, so no other process can load it; save_pretrained it first"
             )
-        return _loaded_again, (self._asked,)
+        return dict(self._asked)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A process that is sent a model loads it anew, as `from_pretrained` was asked to here."""
+        return _loaded_again, (self.recipe(),)
 
     def __repr__(self) -> str:
         return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.reason})"

@@ -33,6 +33,10 @@ def index(
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and keep the library up to date")] = False,
     every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between looks, with --watch")] = 5.0,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="local, or ray: the workers of a Ray cluster, into a library in LanceDB"),
+    ] = "local",
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the report, with every failure, as JSON")
     ] = None,
@@ -47,6 +51,8 @@ def index(
 
     if not paths and not reembed:
         raise UsageError("say what to index:  openclap index FOLDER")
+    if engine != "local" and (reembed or watch):
+        raise UsageError("--engine ray indexes once; for another model, index into another --library")
     clap = load_model(model, device, threads)
     place = library or default_library()
     show = err.is_terminal
@@ -63,7 +69,7 @@ def index(
             _show_report(done, as_json, report)
             tell_failed(done.failed)
         return
-    _tell_report(collection.add(paths or [], tags=tag or (), progress=show), as_json, report)
+    _tell_report(collection.add(paths or [], tags=tag or (), progress=show, engine=engine), as_json, report)
 
 
 def search(

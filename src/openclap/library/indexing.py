@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,17 +32,19 @@ from openclap.store import File, Recording, Store, Where
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["HOP", "WINDOW", "absolute", "add", "content_hash", "is_gone"]
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "absolute", "add", "add_shard", "content_hash", "is_gone"]
 
 WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
 COMMIT_FILES = 256  # or this many files
+COMMIT_WINDOWS = 50_000  # that wait in memory, 100 MB, whatever else is wanted
 AT_ONCE = 512  # files that are hashed and looked up together
 HASHERS = 4
 HASH_BYTES = 16
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
+Spread = Callable[[Sequence[str], Collection[str]], Iterator[tuple[int, AddReport]]]  # new files, known ones → parts
 
 
 def add(
@@ -54,10 +56,12 @@ def add(
     tags: Sequence[str] = (),
     progress: bool = False,
     skip: Callable[[Path, os.stat_result], bool] = lambda *_: False,
+    spread: Spread | None = None,
 ) -> AddReport:
     """Bring what the store knows of these files and folders up to date. See `Library.add`.
 
-    `claim` makes the store the model's before anything is written, or refuses; what `skip` says is left for another time.
+    `claim` makes the store the model's before anything is written, or refuses; what `skip` says is left for another time;
+    `spread` has the new files embedded elsewhere.
     """
     found = find_sounds(paths)
     known = store.known(map(str, found.files))
@@ -81,13 +85,34 @@ def add(
         claim()
     if fresh:
         with _progress(len(fresh), progress, run.failed) as advance:
-            run.take(fresh, advance)
+            if spread is None:
+                run.take(fresh, advance)
+            else:
+                run.join(spread([str(path) for path, _ in fresh], known), advance)
     left = [path for path in gone if path not in run.moved and is_gone(Path(path))]  # it may have come back meanwhile
     run.removed = store.delete(left) if left else 0
     untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
     store.tag(untagged, tags)
     if fresh or left:
         store.tidy()
+    return run.report()
+
+
+def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[str]) -> AddReport:
+    """What `add` does with its new files, for some of them, in one commit; done twice, it is as if it was done once.
+
+    `known` are those the store knew when the run began: what it knows now was written by a worker that died before it could say so.
+    """
+    now = store.known(paths)
+    run = _Run(store, clap, known, failed=[], often=False)
+    fresh: list[tuple[Path, os.stat_result | None]] = []
+    for path in map(Path, paths):
+        stat, file = _stat(path), now.get(str(path))
+        if file is not None and stat is not None and (file.size, file.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            run._count(file)
+        else:
+            fresh.append((path, stat))
+    run.take(fresh, lambda _: None)
     return run.report()
 
 
@@ -123,13 +148,15 @@ class _Run:
 
     store: Store
     clap: CLAP
-    known: dict[str, File]
+    known: Collection[str]
     failed: list[Failure]
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     removed: int = 0
     moved: set[str] = field(default_factory=set)  # paths that files have left
+    often: bool = True  # commit every second
+    _windows: int = 0  # that wait
     _waiting: list[Recording] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
 
@@ -141,6 +168,13 @@ class _Run:
                     self._take(some, list(pool.map(_hash_or_error, (path for path, _ in some))), advance)
         finally:  # Ctrl-C: what is embedded is kept
             self._commit()
+
+    def join(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
+        """What others did with some of the files."""
+        for count, part in parts:
+            self.added, self.updated, self.unchanged = self.added + part.added, self.updated + part.updated, self.unchanged + part.unchanged  # fmt: skip
+            self.failed += part.failed
+            advance(count)
 
     def report(self) -> AddReport:
         return AddReport(self.added, self.unchanged, self.updated, self.removed, self.failed)
@@ -232,13 +266,15 @@ class _Run:
 
     def _put(self, recording: Recording) -> None:
         self._waiting.append(recording)
-        if len(self._waiting) >= COMMIT_FILES or time.monotonic() - self._committed > COMMIT_SECONDS:
+        self._windows += len(recording.start)
+        late = len(self._waiting) >= COMMIT_FILES or time.monotonic() - self._committed > COMMIT_SECONDS
+        if (self.often and late) or self._windows >= COMMIT_WINDOWS:
             self._commit()
 
     def _commit(self) -> None:
         if self._waiting:
             self.store.put(self._waiting)
-            self._waiting = []
+            self._waiting, self._windows = [], 0
         self._committed = time.monotonic()
 
 

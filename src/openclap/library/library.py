@@ -71,7 +71,14 @@ class Library:
 
     # -- adding --------------------------------------------------------------------------------------
 
-    def add(self, paths: Paths, *, tags: Sequence[str] = (), progress: bool = False) -> AddReport:
+    def add(
+        self,
+        paths: Paths,
+        *,
+        tags: Sequence[str] = (),
+        progress: bool = False,
+        engine: Literal["local", "ray"] = "local",
+    ) -> AddReport:
         """Add files and folders, or bring them up to date.
 
         What has its size and time is not read again; what has moved, or is a copy, is recognised by its content and not
@@ -83,7 +90,12 @@ class Library:
         ----------
         tags
             Words to put on all these files, to search by.
+        engine
+            "local", this process; "ray", the workers of a Ray cluster, that of the environment's RAY_ADDRESS or one on this
+            machine, for a library in LanceDB. The paths must mean the same on all its machines.
         """
+        if engine not in ("local", "ray"):
+            raise UsageError(f"engine is {engine!r}; choose local or ray")
         clap = self._need_model()
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         for tag in tags:
@@ -91,7 +103,9 @@ class Library:
                 raise UsageError(f"a tag is {tag!r}; give words")
 
         claim = partial(self._claim, clap)
-        report = indexing.add(self._store, clap, many, claim=claim, tags=tags, progress=progress)
+        report = indexing.add(
+            self._store, clap, many, claim=claim, tags=tags, progress=progress, spread=self._spread(clap, engine)
+        )
         if report.added or report.updated:
             self._background()  # takes seconds for a large model: now, not at the first search
         return report
@@ -308,6 +322,20 @@ class Library:
         if self._usual is None:
             self._usual = background_of(self._need_model())
         return self._usual
+
+    def _spread(self, clap: CLAP, engine: str) -> indexing.Spread | None:
+        """Who embeds new files; None, this process."""
+        if engine == "local":
+            return None
+        place = self._store.place
+        if not self._store.shared:
+            raise UsageError(
+                f"{place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as --library sounds.lance or s3://BUCKET/sounds.lance"
+            )
+        clap.recipe()
+        from openclap.library.cluster import spread_with_ray
+
+        return partial(spread_with_ray, place, clap)
 
     def _claim(self, clap: CLAP) -> None:
         """Become the library of this model, or refuse."""

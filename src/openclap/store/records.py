@@ -97,7 +97,8 @@ class Store(Protocol):
     Each writing call is one transaction: when it has returned, its work survives whatever happens to the process.
     """
 
-    place: str  # how the store is called in errors
+    place: str  # what `open_store` opens, and how it is called in errors
+    shared: bool  # whether other machines may write to it
 
     def maker(self) -> dict[str, Any]:
         """What made the vectors; empty in a new store."""

@@ -75,6 +75,8 @@ NOTHING_THERE = re.compile("was not found|not found in|does not exist")
 class LanceStore:
     """A library in LanceDB. Nothing is made before the first write."""
 
+    shared = True
+
     def __init__(self, uri: str, slot: str = LIBRARY) -> None:
         self.uri = uri
         self.place = uri

@@ -58,6 +58,8 @@ DEAD_SHARE = 0.2  # of the cached rows may be of deleted files
 class SqliteStore:
     """A library in a folder. The folder and the file are made by the first write."""
 
+    shared = False
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / "library.sqlite"

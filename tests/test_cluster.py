@@ -1,0 +1,125 @@
+"""Indexing by a Ray cluster into object storage, all on loopback: several nodes, and a worker that is killed in mid-run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import soundfile as sf
+from conftest import long_wave
+
+from openclap import CLAP, Library
+from openclap.errors import UsageError
+from openclap.library import indexing
+from openclap.library.cluster import spread_with_ray
+from openclap.store import Recording, open_store
+
+RATE = 16_000
+FILES = 60
+
+
+@pytest.fixture
+def nodes(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a cluster of three nodes, two of which work."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    from ray.cluster_utils import Cluster
+
+    small = {
+        "object_store_memory": 80 << 20,
+        "node_ip_address": "127.0.0.2",
+    }  # Ray takes 127.0.0.1 for the address of the network
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
+    for _ in range(2):
+        cluster.add_node(num_cpus=1, **small)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def workers() -> list[int]:
+    """The processes that hold a model."""
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if "MapWorker" in " ".join(p.info["cmdline"] or [])]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for i in range(FILES):
+        sf.write(sounds / f"{i:03}.wav", long_wave(1 + i % 13, RATE, seed=i), RATE)
+    (sounds / "broken.wav").write_text("no sound")
+    os.fsencode(sounds / "na\udcffme.wav")
+    sf.write(os.fsencode(sounds / "na\udcffme.wav"), long_wave(2, RATE, seed=99), RATE)
+    mini = CLAP.from_pretrained("mini", threads=1)
+    place = f"{bucket}/cluster.lance"
+    library = Library.open(place, model=mini)
+    killed: list[int] = []
+
+    def spread(paths, known):  # type: ignore[no-untyped-def]
+        for part in spread_with_ray(place, mini, paths, known):
+            if not killed:
+                killed.extend(workers())
+                os.kill(killed[0], signal.SIGKILL)
+            yield part
+
+    report = indexing.add(
+        library._store, mini, [sounds], claim=lambda: library._claim(mini), tags=["all"], spread=spread
+    )
+    assert len(killed) == 2
+    assert (report.added, report.updated, report.unchanged, report.removed) == (FILES + 1, 0, 0, 0)
+    assert [Path(failure.path).name for failure in report.failed] == ["broken.wav"]
+    store = library._store
+    assert store.check() == []
+    alone = Library.open(tmp_path / "alone", model=mini)
+    alone.add(sounds)
+    here = {recording.file.path: recording for recording in alone._store.scan()}
+    there = {recording.file.path: recording for recording in open_store(place).scan()}
+    assert here.keys() == there.keys()
+    for path, recording in here.items():
+        assert recording.file == there[path].file
+        assert np.array_equal(recording.start, there[path].start)
+        assert np.allclose(recording.embedding, there[path].embedding, atol=1e-5)
+        assert there[path].file.tags == ("all",)
+    (sounds / "000.wav").rename(sounds / "moved.wav")
+    (sounds / "001.wav").unlink()
+    again = library.add(sounds, engine="ray")
+    assert (again.added, again.updated, again.unchanged, again.removed) == (0, 1, FILES - 1, 1)
+
+
+def test_what_a_worker_committed_before_it_died_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini = CLAP.from_pretrained("mini", threads=1)
+    paths = [str(tmp_path / f"{i}.wav") for i in range(4)]
+    for i, path in enumerate(paths):
+        sf.write(path, long_wave(1, RATE, seed=i), RATE)
+    store = open_store(tmp_path / "x.lance")
+    store.claim({"fingerprint": mini.fingerprint})
+    commits: list[int] = []
+    put = store.put
+
+    def counted(recordings: Sequence[Recording]) -> None:
+        commits.append(len(recordings))
+        put(recordings)
+
+    monkeypatch.setattr(store, "put", counted)
+    first = indexing.add_shard(store, mini, paths, {paths[0]})
+    assert (first.added, first.updated, commits) == (3, 1, [4])
+    assert indexing.add_shard(store, mini, paths, {paths[0]}) == first  # so the report is right whoever returns it
+    assert commits == [4]
+
+
+def test_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mini = CLAP.from_pretrained("mini", threads=1)
+    sf.write(tmp_path / "1.wav", long_wave(1, RATE, seed=1), RATE)
+    with pytest.raises(UsageError, match="a library on this machine"):
+        Library.open(tmp_path / "lib", model=mini).add(tmp_path, engine="ray")
+    with pytest.raises(UsageError, match="choose local or ray"):
+        Library.open(tmp_path / "lib", model=mini).add(tmp_path, engine="spark")  # type: ignore[arg-type]
