@@ -19,9 +19,10 @@ from openclap.audio.load import Sound, load
 from openclap.audio.mel import log_mel
 from openclap.config import FrontEnd
 
-__all__ = ["LONGEST", "Fingerprint", "Overlap", "fingerprint", "keys_of", "overlap"]
+__all__ = ["BANDS", "LONGEST", "Fingerprint", "Overlap", "fingerprint", "keys_of", "overlap"]
 
 FRONT = FrontEnd(sampling_rate=8000, n_fft=1024, hop=128, mel_bins=32, f_min=200.0, f_max=3400.0)
+BANDS = FRONT.mel_bins - 1  # differences of neighbours
 FRAMES_A_SECOND = FRONT.sampling_rate / FRONT.hop
 LONGEST = 600.0  # seconds of a recording that are looked at
 LAG = 4  # frames: 64 ms

@@ -8,14 +8,18 @@ Only the first ten minutes of a recording are compared.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
 
-from openclap.audio.fingerprint import Fingerprint, fingerprint, keys_of, overlap
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.fingerprint import BANDS, Fingerprint, fingerprint, keys_of, overlap
 from openclap.errors import SoundError
 from openclap.results import Copy, Duplicates, Failure, Group
 
@@ -31,6 +35,8 @@ SHORT = 125  # frames, two seconds, or less
 ALIKE = 0.9  # cosine of two windows, from which files are compared in any case
 NEIGHBOURS = 5
 WORKERS = 2
+SCORES_AT_ONCE = 16_000_000  # 64 MB
+NUMBER_BITS = 32  # of the number of a file, beside a key
 
 
 @dataclass(frozen=True)
@@ -52,18 +58,17 @@ def find_duplicates(store: Store, where: Where | None = None, *, progress: bool 
         if file.hash in first_of:
             links.append(_Link(first_of[file.hash], i, 0.0, 1.0))
         first_of.setdefault(file.hash, i)
-    prints: dict[int, Fingerprint] = {}
     failed: list[Failure] = []
-    for i, found in _fingerprints(files, list(first_of.values()), progress):
-        if isinstance(found, SoundError):
-            failed.append(Failure(files[i].path, found.cause))
-        else:
-            prints[i] = found
-    pairs = _sharing_keys(prints) | _sounding_alike(store, files, prints, where)
-    for a, b in sorted(pairs):
-        lies = overlap(prints[a], prints[b])
-        if lies.correlation >= THE_SAME:
-            links.append(_Link(a, b, lies.offset, lies.correlation))
+    with _Prints() as prints:
+        for i, found in _fingerprints(files, list(first_of.values()), progress):
+            if isinstance(found, SoundError):
+                failed.append(Failure(files[i].path, found.cause))
+            else:
+                prints.add(i, found)
+        for a, b in sorted(prints.sharing_keys() | _sounding_alike(store, files, prints.length, where)):
+            lies = overlap(prints[a], prints[b])
+            if lies.correlation >= THE_SAME:
+                links.append(_Link(a, b, lies.offset, lies.correlation))
     return Duplicates([_group(files, members, links) for members in _connected(links)], failed)
 
 
@@ -84,29 +89,68 @@ def _fingerprints(
         yield from track(made, "listening", len(chosen), console=Console(stderr=True), disable=not progress)
 
 
-def _sharing_keys(prints: dict[int, Fingerprint]) -> set[tuple[int, int]]:
-    holders: dict[int, list[int]] = defaultdict(list)
-    for i, print_ in prints.items():
-        for key in keys_of(print_).tolist():
-            holders[key].append(i)
-    shared = Counter(pair for some in holders.values() if 1 < len(some) <= COMMON for pair in combinations(some, 2))
-    return {pair for pair, count in shared.items() if count >= KEYS or min(len(prints[i]) for i in pair) < SHORT}
+class _Prints:
+    """Fingerprints by number of the file: 2 kB a second, so they lie in a file; their keys are in memory, half a kB a second."""
+
+    def __init__(self) -> None:
+        self.length: dict[int, int] = {}
+        self._start: dict[int, int] = {}
+        self._keys: list[npt.NDArray[np.int64]] = []  # key, and number of the file
+
+    def __enter__(self) -> _Prints:
+        self._file = tempfile.TemporaryFile()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, i: int, print_: Fingerprint) -> None:
+        self._start[i], self.length[i] = self._file.seek(0, os.SEEK_END), len(print_)
+        self._file.write(print_.tobytes())
+        self._keys.append((keys_of(print_).astype(np.int64) << NUMBER_BITS) | i)
+
+    def __getitem__(self, i: int) -> Fingerprint:
+        self._file.seek(self._start[i])
+        print_: Fingerprint = np.frombuffer(self._file.read(self.length[i] * BANDS), np.int8).reshape(-1, BANDS)
+        return print_
+
+    def sharing_keys(self) -> set[tuple[int, int]]:
+        """Pairs that have enough keys in common."""
+        held = np.sort(np.concatenate([np.zeros(0, np.int64), *self._keys]))
+        numbers = held & ((1 << NUMBER_BITS) - 1)
+        edges = np.flatnonzero(np.diff(held >> NUMBER_BITS, prepend=-1, append=-1))
+        sizes = np.diff(edges)
+        pairs = [np.zeros(0, np.int64)]
+        for size in np.unique(sizes[(sizes > 1) & (sizes <= COMMON)]).tolist():  # all keys with as many holders at once
+            holders = numbers[edges[:-1][sizes == size][:, None] + np.arange(size)]
+            first, second = np.triu_indices(size, 1)
+            pairs.append(((holders[:, first] << NUMBER_BITS) | holders[:, second]).ravel())
+        pair, count = np.unique(np.concatenate(pairs), return_counts=True)
+        found = zip(
+            (pair >> NUMBER_BITS).tolist(), (pair & ((1 << NUMBER_BITS) - 1)).tolist(), count.tolist(), strict=True
+        )
+        return {(a, b) for a, b, shared in found if shared >= KEYS or min(self.length[a], self.length[b]) < SHORT}
 
 
 def _sounding_alike(
-    store: Store, files: Sequence[File], prints: dict[int, Fingerprint], where: Where | None
+    store: Store, files: Sequence[File], chosen: Collection[int], where: Where | None
 ) -> set[tuple[int, int]]:
     """Pairs whose first windows are near for the model, which keys may miss in very short or noisy sounds."""
-    number = {files[i].path: i for i in prints}
+    number = {files[i].path: i for i in chosen}
+    firsts = [(number[r.file.path], r.embedding[0]) for r in store.scan(where) if r.file.path in number]
+    if not firsts:
+        return set()
+    numbers, vectors = [i for i, _ in firsts], np.array([vector for _, vector in firsts])
     pairs = set()
-    for path, i in number.items():
-        recording = store.recording(path)
-        if recording is None:
-            continue
-        for row in store.nearest(recording.embedding[0], NEIGHBOURS + 1, where=where):
-            other = number.get(row.path)
-            if other is not None and other != i and row.score >= ALIKE:
-                pairs.add((min(i, other), max(i, other)))
+    rows = max(1, SCORES_AT_ONCE // len(vectors))
+    for start in range(0, len(vectors), rows):
+        scores = vectors[start : start + rows] @ vectors.T
+        scores[np.arange(len(scores)), start + np.arange(len(scores))] = -1.0  # itself
+        for i, row in enumerate(scores):
+            near = np.flatnonzero(row >= ALIKE)
+            for j in near[np.argsort(-row[near], kind="stable")[:NEIGHBOURS]].tolist():
+                a, b = numbers[start + i], numbers[j]
+                pairs.add((min(a, b), max(a, b)))
     return pairs
 
 
