@@ -9,6 +9,7 @@ is taken away. At the end every file must be in the library once, with its windo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -48,7 +49,12 @@ def write_sounds(folder: Path, count: int) -> int:
 
 def workers() -> list[psutil.Process]:
     """The processes that hold a model."""
-    return [p for p in psutil.process_iter(["cmdline"]) if "MapWorker" in " ".join(p.info["cmdline"] or [])]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "MapWorker" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def start(sounds: Path, place: str) -> subprocess.Popen[bytes]:
@@ -135,7 +141,7 @@ def main() -> None:
         found["windows"],
         0,
     )
-    sys.exit(not whole)
+    sys.exit(not (whole and killed == args.kills and report["added"] >= 0))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,11 @@ def main() -> None:
     table.add_row(*map(str, total.values()))
     Console().print(table)
     print(json.dumps(total))
-    sys.exit(any(total[name] for name in ("lost", "damaged", "unfinished", "repeated")))
+    sys.exit(
+        total["full"] < args.rounds
+        or total["in words"] < total["full"]
+        or any(total[name] for name in ("lost", "damaged", "unfinished", "repeated"))
+    )
 
 
 if __name__ == "__main__":

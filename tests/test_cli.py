@@ -189,7 +189,7 @@ def test_a_name_that_is_no_utf8_stays_json(place: Path) -> None:
         (("index", ""), "a path is empty"),
         (("match", "long.wav", ""), "a text is empty"),
         (("search", "dog", "sounds", "--threads", "99999999"), "at most 1024"),
-        (("search", "dog", "--library", "http://bucket/x"), "begins with s3://"),
+        (("search", "dog", "--library", "http://bucket/x"), "is no place for a library"),
         (("index", "sounds", "--engine", "ray"), "give one in LanceDB"),
         (("index", "sounds", "--engine", "spark"), "is not one of"),
         (("embed", "sounds", "-o", "nowhere/x.npz"), "folder does not exist"),

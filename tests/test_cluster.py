@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,8 @@ from conftest import long_wave
 from openclap import CLAP, Library
 from openclap.errors import UsageError
 from openclap.library import indexing
-from openclap.library.cluster import spread_with_ray
+from openclap.library.cluster import _until_done, spread_with_ray
+from openclap.results import AddReport
 from openclap.store import Recording, open_store
 
 RATE = 16_000
@@ -45,7 +47,12 @@ def nodes(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def workers() -> list[int]:
     """The processes that hold a model."""
-    return [p.pid for p in psutil.process_iter(["cmdline"]) if "MapWorker" in " ".join(p.info["cmdline"] or [])]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "MapWorker" in " ".join(process.cmdline()):
+                found.append(process.pid)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -55,7 +62,6 @@ def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path)
     for i in range(FILES):
         sf.write(sounds / f"{i:03}.wav", long_wave(1 + i % 13, RATE, seed=i), RATE)
     (sounds / "broken.wav").write_text("no sound")
-    os.fsencode(sounds / "na\udcffme.wav")
     sf.write(os.fsencode(sounds / "na\udcffme.wav"), long_wave(2, RATE, seed=99), RATE)
     mini = CLAP.from_pretrained("mini", threads=1)
     place = f"{bucket}/cluster.lance"
@@ -63,7 +69,7 @@ def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path)
     killed: list[int] = []
 
     def spread(paths, known):  # type: ignore[no-untyped-def]
-        for part in spread_with_ray(place, mini, paths, known):
+        for part in spread_with_ray(place, mini, library._store.maker(), paths, known):
             if not killed:
                 killed.extend(workers())
                 os.kill(killed[0], signal.SIGKILL)
@@ -116,6 +122,22 @@ def test_what_a_worker_committed_before_it_died_is_not_done_again(
     assert commits == [4]
 
 
+def test_a_file_that_kills_its_workers_is_told() -> None:
+    tries: list[list[str]] = []
+
+    def run(shards: Sequence[list[str]]) -> Iterator[tuple[int, AddReport]]:
+        for i, shard in enumerate(shards):
+            tries.append(list(shard))
+            if "deadly" not in shard:
+                yield i, AddReport(added=len(shard))
+
+    done = list(_until_done([["a", "b"], ["c", "deadly", "d"], ["e"]], run))
+    assert sum(count for count, _ in done) == 6
+    assert sum(report.added for _, report in done) == 5
+    assert [failure.path for _, report in done for failure in report.failed] == ["deadly"]
+    assert tries == [["a", "b"], ["c", "deadly", "d"], ["e"], ["c"], ["deadly"], ["d"]]
+
+
 def test_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mini = CLAP.from_pretrained("mini", threads=1)
     sf.write(tmp_path / "1.wav", long_wave(1, RATE, seed=1), RATE)
@@ -123,3 +145,7 @@ def test_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Library.open(tmp_path / "lib", model=mini).add(tmp_path, engine="ray")
     with pytest.raises(UsageError, match="choose local or ray"):
         Library.open(tmp_path / "lib", model=mini).add(tmp_path, engine="spark")  # type: ignore[arg-type]
+    for address in ("127.0.0.1:9", "nonsense"):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(UsageError, match="there is no cluster"):
+            Library.open(tmp_path / "x.lance", model=mini).add(tmp_path, engine="ray")

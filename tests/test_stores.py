@@ -14,6 +14,7 @@ import pytest
 
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store import File, Recording, Row, Store, Where, open_store
+from openclap.store.lance import store as lance_store
 from openclap.store.sqlite import store as sqlite_store
 from openclap.store.sqlite import vectors as vector_cache
 from openclap.store.sqlite.vectors import VectorCache
@@ -259,6 +260,45 @@ def test_moves_are_all_at_once_and_told(opened: Opened) -> None:
     assert store.known(["/a.wav"])["/a.wav"].hash == b.file.hash
     assert store.move(swap) == []  # another process was first: nothing is replaced
     assert store.stats()["windows"] == 6
+
+
+def test_ties_beyond_the_last_are_by_path_too(opened: Opened) -> None:
+    store = opened()
+    row = query(3)[None]
+    many = [
+        Recording(r.file, r.start, r.end, np.repeat(row, len(r.start), 0))
+        for r in (recording(f"/{i:03}.wav", 1 + i % 5) for i in range(60))
+    ]
+    store.put(many[::-1])
+    for per_file in (True, False):
+        same(store.nearest(query(3), 4, per_file=per_file), brute(many, query(3), 4, per_file=per_file))
+    assert len(store.nearest(query(3), 2**70)) == 60
+
+
+def test_vectors_of_another_width_are_refused(opened: Opened) -> None:
+    store = opened()
+    store.put([recording("/a.wav")])
+    wide = recording("/b.wav")
+    with pytest.raises(LibraryError, match="vectors of 32 numbers do not fit a library of vectors of 16"):
+        store.put([replace(wide, embedding=np.repeat(wide.embedding, 2, 1))])
+    same(store.nearest(query(), 5), brute([recording("/a.wav")], query(), 5))
+
+
+def test_a_scan_does_not_mix_two_models(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_store, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(lance_store, "FILES_AT_ONCE", 2)
+    store = opened()
+    store.claim(MAKER)
+    store.put([recording(f"/{i}.wav") for i in range(9)])
+    reading = opened().scan()
+    next(reading)
+    new = {**MAKER, "fingerprint": "f" * 16}
+    aside = store.aside(new)
+    aside.claim(new)
+    aside.put([recording(f"/{i}.wav", seed=5) for i in range(9)])
+    store.become(aside)
+    with pytest.raises(LibraryMismatch, match="taken over by another model"):
+        list(reading)
 
 
 # -- SQLite's own ------------------------------------------------------------------------------------

@@ -30,7 +30,11 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threa
 Precision = Annotated[str, typer.Option("--precision", help="float32, or int8: faster, a little different")]
 LibraryPath = Annotated[
     str | None,
-    typer.Option("--library", envvar="OPENCLAP_LIBRARY", help="Folder of the library [default: in your data folder]"),
+    typer.Option(
+        "--library",
+        envvar="OPENCLAP_LIBRARY",
+        help="Folder of the library, or s3://BUCKET/NAME.lance [default: in your data folder]",
+    ),
 ]
 
 HINT = "mini, the small model that comes with openclap, is at work; a larger one hears much better:  openclap pull laion/clap-htsat-fused  then  --model laion/clap-htsat-fused"

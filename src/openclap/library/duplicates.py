@@ -50,7 +50,10 @@ class _Link:
 
 
 def find_duplicates(store: Store, where: Where | None = None, *, progress: bool = False) -> Duplicates:
-    """Groups of files that hold the same recording, each by path; files that cannot be read any more are told."""
+    """Groups of files that hold the same recording, each by path; files that cannot be read any more are told.
+
+    Every file's first window is compared with every other's: for some hundred thousand files, not for millions.
+    """
     files = list(store.files(where))
     first_of: dict[str, int] = {}  # one of each content is looked at
     links: list[_Link] = []
@@ -137,7 +140,7 @@ def _sounding_alike(
 ) -> set[tuple[int, int]]:
     """Pairs whose first windows are near for the model, which keys may miss in very short or noisy sounds."""
     number = {files[i].path: i for i in chosen}
-    firsts = [(number[r.file.path], r.embedding[0]) for r in store.scan(where) if r.file.path in number]
+    firsts = [(number[r.file.path], r.embedding[0].copy()) for r in store.scan(where) if r.file.path in number]
     if not firsts:
         return set()
     numbers, vectors = [i for i, _ in firsts], np.array([vector for _, vector in firsts])

@@ -38,6 +38,7 @@ WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
 COMMIT_FILES = 256  # or this many files
 COMMIT_WINDOWS = 50_000  # that wait in memory, 100 MB, whatever else is wanted
+TIDY_SHARDS = 256  # of others, after which the store is tidied: each is a commit
 AT_ONCE = 512  # files that are hashed and looked up together
 HASHERS = 4
 HASH_BYTES = 16
@@ -99,7 +100,7 @@ def add(
 
 
 def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[str]) -> AddReport:
-    """What `add` does with its new files, for some of them, in one commit; done twice, it is as if it was done once.
+    """What `add` does with its new files, for some of them: new vectors in one commit; done twice, it is as if it was done once.
 
     `known` are those the store knew when the run began: what it knows now was written by a worker that died before it could say so.
     """
@@ -156,6 +157,7 @@ class _Run:
     removed: int = 0
     moved: set[str] = field(default_factory=set)  # paths that files have left
     often: bool = True  # commit every second
+    _touched: list[File] = field(default_factory=list)
     _windows: int = 0  # that wait
     _waiting: list[Recording] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
@@ -171,7 +173,9 @@ class _Run:
 
     def join(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
         """What others did with some of the files."""
-        for count, part in parts:
+        for number, (count, part) in enumerate(parts, 1):
+            if number % TIDY_SHARDS == 0:
+                self.store.tidy()
             self.added, self.updated, self.unchanged = self.added + part.added, self.updated + part.updated, self.unchanged + part.unchanged  # fmt: skip
             self.failed += part.failed
             advance(count)
@@ -205,8 +209,9 @@ class _Run:
                 new.append(file)
         self._embed(new, advance)
         self._commit()
+        by_hash = self.store.with_hash({file.hash for file in copies}) if copies else {}
         for file in copies:  # of what was embedded a moment ago, or failed
-            if not self._recognised(file, self.store.with_hash([file.hash]).get(file.hash, [])):
+            if not self._recognised(file, by_hash.get(file.hash, [])):
                 self._embed([file], advance)
             else:
                 advance(1)
@@ -232,7 +237,7 @@ class _Run:
     def _recognised(self, file: File, same: Sequence[File]) -> bool:
         """Whether the content is known already, here or elsewhere; if so, the store is told."""
         if any(other.path == file.path for other in same):
-            self.store.touch([file])
+            self._touched.append(file)
             self.unchanged += 1
             return True
         for other in same:
@@ -275,6 +280,9 @@ class _Run:
         if self._waiting:
             self.store.put(self._waiting)
             self._waiting, self._windows = [], 0
+        if self._touched:
+            self.store.touch(self._touched)
+            self._touched = []
         self._committed = time.monotonic()
 
 

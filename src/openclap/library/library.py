@@ -52,10 +52,13 @@ class Library:
 
     @classmethod
     def open(cls, path_or_uri: str | os.PathLike[str], model: CLAP | None = None) -> Library:
-        """Open a library, which is a folder made when the first sound is added.
+        """Open a library, which is made when the first sound is added.
 
         Parameters
         ----------
+        path_or_uri
+            A folder: one SQLite file and its cache. A folder whose name ends in .lance, or an address on object storage as
+            s3://BUCKET/sounds.lance: LanceDB, which many machines may use at once.
         model
             The CLAP that embeds sounds and queries; without one a library can only tell what it holds.
 
@@ -332,10 +335,10 @@ class Library:
             raise UsageError(
                 f"{place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as --library sounds.lance or s3://BUCKET/sounds.lance"
             )
-        clap.recipe()
+        clap.recipe()  # refused before anything is written
         from openclap.library.cluster import spread_with_ray
 
-        return partial(spread_with_ray, place, clap)
+        return lambda paths, known: spread_with_ray(place, clap, self._store.maker(), paths, known)
 
     def _claim(self, clap: CLAP) -> None:
         """Become the library of this model, or refuse."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from openclap.errors import LibraryError, UsageError
@@ -12,7 +13,7 @@ from openclap.store.sqlite.store import SqliteStore
 
 __all__ = ["open_store"]
 
-REMOTE = ("s3://", "gs://", "az://")
+ADDRESS = re.compile(r"(s3|gs|az)://[^/\s#?%]+/+[^/#?%\x00-\x1f][^#?%\x00-\x1f]*")
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:
@@ -24,9 +25,9 @@ def open_store(place: str | os.PathLike[str]) -> Store:
     if not name:
         raise UsageError("the path of the library is empty; give a folder")
     if "://" in name:
-        if not name.startswith(REMOTE):
+        if not ADDRESS.fullmatch(name):
             raise UsageError(
-                f"{name} is no place for a library; give a folder, or an address that begins with {', '.join(REMOTE)}"
+                f"{name} is no place for a library; give a folder, or an address as s3://BUCKET/sounds.lance (or gs://, az://), without # ? %"
             )
         return LanceStore(name.rstrip("/"))
     folder = Path(os.path.abspath(os.path.expanduser(name)))

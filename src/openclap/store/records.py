@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["File", "Recording", "Row", "Store", "Vectors", "Where"]
+from openclap.errors import LibraryError
+
+__all__ = ["File", "Recording", "Row", "Store", "Vectors", "Where", "wrong_width"]
 
 Vectors = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
@@ -168,3 +170,8 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def wrong_width(got: int, has: int) -> LibraryError:
+    """What to say of vectors that do not fit."""
+    return LibraryError(f"vectors of {got} numbers do not fit a library of vectors of {has}; use another --library")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -28,7 +28,7 @@ __all__ = [
     "file_of",
     "quoted",
     "recordings_of",
-    "row_of",
+    "rows_of",
     "table_of",
     "text_of",
     "update_of",
@@ -40,6 +40,7 @@ FACTS = ["path", "size", "mtime_ns", "hash", "seconds", "tags"]
 WINDOW = ["path", "start", "end", "embedding"]
 FIRST = "number = 0"
 LARGEST = 2**62
+PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # so that two writers of one key are told apart
 
 UNDECODED = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are no UTF-8, as Python spells them
 
@@ -82,7 +83,7 @@ def windows_schema(width: int) -> Any:
 def _key_field() -> Any:
     import pyarrow as pa
 
-    return pa.field("key", pa.string(), nullable=False)
+    return pa.field("key", pa.string(), nullable=False, metadata={PRIMARY_KEY: "1"})
 
 
 def table_of(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]]) -> Any:
@@ -90,9 +91,7 @@ def table_of(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]])
     import pyarrow as pa
 
     counts = [len(recording.embedding) for recording in recordings]
-    for recording, count in zip(recordings, counts, strict=True):
-        if not len(recording.start) == len(recording.end) == count:
-            raise ValueError(f"{recording.file.path}: {len(recording.start)} starts, {count} vectors")
+    assert all(len(r.start) == len(r.end) == count for r, count in zip(recordings, counts, strict=True))
     files = [recording.file for recording in recordings]
     repeated = np.repeat(np.arange(len(files)), counts)
     numbers = np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
@@ -120,11 +119,11 @@ def update_of(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> Any
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def about_of(row: dict[str, Any]) -> Any:
-    """An Arrow table of one row of `about_schema`."""
+def about_of(rows: list[dict[str, Any]]) -> Any:
+    """An Arrow table of `about_schema`."""
     import pyarrow as pa
 
-    return pa.Table.from_pylist([row], schema=about_schema())
+    return pa.Table.from_pylist(rows, schema=about_schema())
 
 
 def file_of(row: dict[str, Any]) -> File:
@@ -152,8 +151,8 @@ def vectors_of(table: Any) -> Vectors:
     return rows
 
 
-def row_of(query: Vectors, table: Any) -> list[Row]:
-    """Windows with their cosine to a unit vector, counted here: an index knows it only roughly."""
+def rows_of(query: Vectors, table: Any) -> list[Row]:
+    """Windows with their cosine to a unit vector, as every store counts it."""
     vectors = vectors_of(table)
     scores = np.clip(vectors @ query, -1.0, 1.0).tolist()
     places = table.select(["path", "start", "end"]).to_pylist()
@@ -176,8 +175,8 @@ def among(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({', '.join(map(quoted, values))})"
 
 
-def condition_of(where: Where | None) -> str | None:
-    """What a filter allows, in the words of the tables."""
+def condition_of(where: Where | None, files: Collection[str] = ()) -> str | None:
+    """What a filter allows, in the words of the tables; `files` are texts of further paths that lie within."""
     if where is None:
         return None
     conditions = [
@@ -193,8 +192,16 @@ def condition_of(where: Where | None) -> str | None:
         if value is not None
     ]
     if where.within is not None:
-        conditions.append("(" + (" OR ".join(map(_lies_in, where.within)) or "false") + ")")
+        conditions.append(_any([*map(_lies_in, where.within), *([among("path", sorted(files))] if files else [])]))
     return " AND ".join(conditions) or None
+
+
+def _any(conditions: Sequence[str]) -> str:
+    """One of them, as a tree: a long chain is too deep for the parser."""
+    if len(conditions) <= 1:
+        return f"({conditions[0]})" if conditions else "false"
+    middle = len(conditions) // 2
+    return f"({_any(conditions[:middle])} OR {_any(conditions[middle:])})"
 
 
 def _lies_in(path: str) -> str:
@@ -227,10 +234,28 @@ def _pattern(glob: str) -> str:
             end = glob.find("]", i + negated + 1)
             if end < 0:
                 return "[^\\s\\S]"  # an open bracket fits nothing, as in SQLite
-            inside = glob[i + negated : end].replace("\\", "\\\\")
-            inside = re.sub(r"([\[\]&~^])", r"\\\1", inside)
-            pattern += f"[{'^' * negated}{inside}]"
+            pattern += _class_of(glob[i + negated : end], negated)
             i = end + 1
         else:
             pattern += {"*": "[\\s\\S]*", "?": "(?:\0..|[\\s\\S])"}.get(sign) or re.escape(text_of(sign))
     return f"^{pattern}$"
+
+
+def _class_of(signs: str, negated: bool) -> str:
+    """A class of a regular expression: of `a-z` all between, and of `z-a` none."""
+    inside, i = "", 0
+    while i < len(signs):
+        if signs[i + 1 : i + 2] == "-" and i + 2 < len(signs):
+            first, last = signs[i], signs[i + 2]
+            inside += f"{_escaped(first)}-{_escaped(last)}" if first <= last else ""
+            i += 3
+        else:
+            inside += _escaped(signs[i])
+            i += 1
+    if not inside:
+        return "[\\s\\S]" if negated else "[^\\s\\S]"
+    return f"[{'^' * negated}{inside}]"
+
+
+def _escaped(sign: str) -> str:
+    return "\\" + sign if sign in "\\[]&~^-" else sign

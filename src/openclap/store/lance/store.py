@@ -1,75 +1,59 @@
-"""The store past one machine: LanceDB tables, in a folder whose name ends in .lance, or on S3, Google's or Azure's storage.
+"""The store past one machine: LanceDB, in a folder whose name ends in .lance, or on S3, Google's or Azure's storage.
 
-    about      which model made the library, and which table holds its windows: becoming another library is one row changed
-    windows-…  a row a window (`rows`)
-
-Every write is one commit of LanceDB, which is there for every reader when the call returns, whichever machine it runs on; keys
-are declared, so that of two processes that write the same file one waits for the other. Past INDEX_FROM rows `tidy` builds an
-approximate index; what was written since is looked at row by row. Knows nothing of audio, text or models.
+Every write is one commit, which is there for every reader when the call returns, whichever machine it runs on. Keys are declared,
+so of two processes that write the same file one waits for the other, and the last one's vectors stay. In a folder one process
+writes at a time. On object storage, where nothing can be locked, two that change one file at one moment can lose each other's tags,
+or leave windows of both, which `check` finds. Past INDEX_FROM rows `tidy` builds an approximate index; what was written since is looked at row by row. Knows nothing of audio, text or models.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import re
-import threading
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from openclap.errors import LibraryError, LibraryMismatch, MissingExtra
+from openclap.errors import LibraryError, LibraryMismatch
+from openclap.store.disk import alone_in, bytes_in
 from openclap.store.lance.rows import (
     FACTS,
     FIRST,
     WINDOW,
-    about_of,
-    about_schema,
     among,
     condition_of,
     file_of,
     recordings_of,
-    row_of,
+    rows_of,
     table_of,
     text_of,
     update_of,
     vectors_of,
     windows_schema,
 )
+from openclap.store.lance.tables import About, Tables, is_outage, new_name
 from openclap.store.ranking import best, ordered, rounded
-from openclap.store.records import File, Recording, Row, Store, Vectors, Where
+from openclap.store.records import File, Recording, Row, Store, Vectors, Where, wrong_width
 
 __all__ = ["LanceStore"]
 
-FORMAT_VERSION = 1
 LIBRARY, ASIDE = "library", "reembedding"
 INDEX_FROM = 100_000  # rows: below, looking at every row takes 0.15 s
+INDEX_AGAIN = 4  # times as many rows as it was made for
 PATHS_FROM = 10_000  # rows from which paths are worth an index
-PARTITIONS_PROBED = 40  # with √n partitions: recall@10 of 0.99 and more (bench/search.py)
-REFINED = 3  # times as many rows looked at exactly as are asked for
-UNTIDY = 20  # pieces of a table that are worth joining
-KEPT = timedelta(hours=1)  # old versions, for those who are reading them
+PARTITIONS_PROBED = 40  # of √n: recall@10 of 0.99 and more at a million rows (bench/search.py)
+REFINED = 3  # times as many rows compared by their whole vectors as are asked for
+UNTIDY_PIECES, UNTIDY_ROWS = 20, 20_000  # small pieces, or rows that no index knows, which are worth tidying
+KEPT = timedelta(days=1)  # old versions, for those who are reading them
 PATHS_AT_ONCE = 2_000  # in one condition
-FILES_AT_ONCE = 256
+FILES_AT_ONCE, SECONDS_AT_ONCE = 256, 100_000.0  # whose windows are in memory together
 ROWS_AT_ONCE = 4_096
+LOOKED_AT_MOST = 20_000  # rows of one question
 UNIT = 1e-3  # from the length 1 that a vector may be
-REASONS = [  # what is in the long messages of the storage → what to do about it
-    ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or give another --library"),
-    ("[Nn]o space left|StorageFull", "the disk is full; what was there before is unharmed, make room"),
-    ("[Pp]ermission denied|[Rr]ead-only", "it is not yours to change; give yourself permission, or another --library"),
-    ("AWS credentials", "it wants credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-    ("AccessDenied|Forbidden|InvalidAccessKey|SignatureDoesNotMatch", "the storage refuses the credentials it was given"),
-    ("HttpError|Connect|dns error|error sending request", "the storage is not reachable; is AWS_ENDPOINT_URL right?"),
-]  # fmt: skip
-NOTHING_THERE = re.compile("was not found|not found in|does not exist")
 
 
 class LanceStore:
@@ -78,29 +62,22 @@ class LanceStore:
     shared = True
 
     def __init__(self, uri: str, slot: str = LIBRARY) -> None:
-        self.uri = uri
         self.place = uri
-        self.folder = None if "://" in uri else Path(uri)
+        self._tables = Tables(uri)
         self._slot = slot
         self._claimed: dict[str, Any] = {}
-        self._db: Any = None
-        self._tables: dict[str, Any] = {}
-        self._opening = threading.RLock()
 
     # -- who made it ---------------------------------------------------------------------------------
 
     def maker(self) -> dict[str, Any]:
         """What made the vectors; empty in a new store."""
-        with self._told("read"):
-            return self._about()[0]
+        with self._tables.told("read"):
+            return self._tables.about(self._slot).maker
 
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
         """Become the maker where there is none yet → the maker there is now."""
-        with self._told("written to"):
-            about = self._make_about(maker)
-            if not self._about()[0]:
-                about.update(f"key = '{self._slot}' AND maker = '{{}}'", {"maker": json.dumps(maker)})
-            self._claimed = self._about()[0]
+        with self._tables.told("written to"):
+            self._claimed = self._tables.introduce(self._slot, maker).maker
         return self._claimed
 
     # -- writing -------------------------------------------------------------------------------------
@@ -110,21 +87,21 @@ class LanceStore:
         last = {recording.file.path: recording for recording in recordings}
         if not last:
             return
-        with self._told("written to"):
-            table = self._writable(next(iter(last.values())).embedding.shape[1])
-            known = self.known(last)
-            rows = table_of(list(last.values()), {path: file.tags for path, file in known.items()})
-            self._merge(table, rows, instead_of=known)
+        with self._tables.told("written to"), self._tables.locked():
+            width = next(iter(last.values())).embedding.shape[1]
+            table = self._writable(width)
+            if width != table.schema.field("embedding").type.list_size:
+                raise wrong_width(width, table.schema.field("embedding").type.list_size)
+            known = {text_of(path): file for path, file in self.known(last).items()}
+            rows = table_of(list(last.values()), {file.path: file.tags for file in known.values()})
+            self._merge(table, rows, self._with_surplus(known, last))
 
     def touch(self, files: Sequence[File]) -> None:
         """Note new sizes and times of files whose content is what it was."""
         new = {text_of(file.path): file for file in files}
-        with self._told("written to"):
-            rows = [
-                row
-                for row in self._rows_of(new, ["key", "path", "hash"])
-                if row["hash"] == new[row["path"]].hash
-            ]  # fmt: skip
+        with self._tables.told("written to"), self._tables.locked():
+            found = self._found("path", new, ["key", "path", "hash"])
+            rows = [row for row in found if row["hash"] == new[row["path"]].hash]
             if rows:
                 facts = {name: [getattr(new[row["path"]], name) for row in rows] for name in ("size", "mtime_ns")}
                 self._update([row["key"] for row in rows], **facts)
@@ -134,7 +111,7 @@ class LanceStore:
 
         Returns the new paths of those that were moved: one whose content is not at its old path any more is not.
         """
-        with self._told("written to"):
+        with self._tables.told("written to"), self._tables.locked():
             at = {recording.file.path: recording for recording in self._recordings([old for old, _ in moves])}
             moved: dict[str, Recording] = {}
             left: list[str] = []
@@ -149,114 +126,123 @@ class LanceStore:
             if moved:
                 rows = table_of(list(moved.values()), tags)
                 self._merge(
-                    self._writable(rows.schema.field("embedding").type.list_size), rows, instead_of=[*left, *moved]
+                    self._writable(vectors_of(rows).shape[1]), rows, [text_of(path) for path in (*left, *moved)]
                 )
         return list(moved)
 
     def delete(self, paths: Iterable[str]) -> int:
-        """Forget files → how many there were."""
+        """Forget files → how many there were. Of very many, some thousands a commit."""
         gone = 0
-        with self._told("written to"):
+        with self._tables.told("written to"), self._tables.locked():
             for some in _parts(dict.fromkeys(map(text_of, paths)), PATHS_AT_ONCE):
                 table = self._windows()
                 count = table.count_rows(f"{FIRST} AND {among('path', some)}") if table is not None else 0
                 if count:
-                    self._refuse_taken()
-                    table.delete(among("path", some))
+                    self._writable(0).delete(among("path", some))
                 gone += count
         return gone
 
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
-        with self._told("written to"):
-            rows = [
-                row
-                for row in self._rows_of(map(text_of, paths), ["key", "path", "tags"])
-                if not set(tags) <= set(row["tags"] or ())
-            ]
+        paths = list(paths)
+        if not paths or not tags:
+            return
+        with self._tables.told("written to"), self._tables.locked():
+            found = self._found("path", map(text_of, paths), ["key", "tags"])
+            rows = [row for row in found if not set(tags) <= set(row["tags"] or ())]
             if rows:
-                all_tags = [sorted({*(row["tags"] or ()), *tags}) for row in rows]
-                self._update([row["key"] for row in rows], tags=all_tags)
+                self._update([row["key"] for row in rows], tags=[sorted({*(row["tags"] or ()), *tags}) for row in rows])
 
     # -- reading -------------------------------------------------------------------------------------
 
     def known(self, paths: Iterable[str]) -> dict[str, File]:
         """Those of the files that are in the store."""
-        with self._told("read"):
-            rows = self._rows_of(map(text_of, paths), FACTS, FIRST)
+        with self._tables.told("read"):
+            rows = self._found("path", map(text_of, paths), FACTS, FIRST)
             return {file.path: file for file in map(file_of, rows)}
 
     def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
         """The files of each content."""
-        with self._told("read"):
-            files = [file_of(row) for row in self._rows_of(hashes, FACTS, FIRST, column="hash")]
+        with self._tables.told("read"):
+            files = [file_of(row) for row in self._found("hash", hashes, FACTS, FIRST)]
         files.sort(key=lambda file: (file.hash, os.fsencode(file.path)))
         return {content: list(group) for content, group in groupby(files, key=lambda file: file.hash)}
 
     def files(self, where: Where | None = None) -> Iterator[File]:
         """Every file, by path, as the library is when the first is asked for."""
-        with self._told("read"):
+        with self._tables.told("read"):
             table = self._windows()
             if table is None:
                 return
-            wanted = " AND ".join(filter(None, [FIRST, condition_of(where)]))
+            wanted = " AND ".join(filter(None, [FIRST, self._condition(where)]))
             found = table.search().where(wanted).select(FACTS).order_by([_by("path")]).limit(None).to_batches()
             for batch in found:
                 yield from map(file_of, batch.to_pylist())
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
-        with self._told("read"):
+        with self._tables.told("read"):
             return next(self._recordings([path]), None)
 
     def scan(self, where: Where | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
-        for some in _parts(self.files(where), FILES_AT_ONCE):
-            with self._told("read"):
+        maker = self.maker()
+        for some in _shares(self.files(where)):
+            with self._tables.told("read"):
+                if self._tables.about(self._slot).maker != maker:
+                    raise LibraryMismatch(f"{self.place} was taken over by another model meanwhile; start again")
                 yield from self._recordings([file.path for file in some])
 
     def stats(self) -> dict[str, Any]:
-        """files, windows, seconds, bytes on disk (on object storage, of the vectors and what belongs to them)."""
-        with self._told("read"):
+        """files, windows, seconds, bytes on disk (on object storage, of the windows' table as it is now)."""
+        with self._tables.told("read"):
             table = self._windows()
             if table is None:
                 return {"files": 0, "windows": 0, "seconds": 0.0, "bytes": 0}
             lengths = table.search().where(FIRST).select(["seconds"]).limit(None).to_batches()
             counted = [(len(batch), float(np.sum(batch["seconds"].to_numpy()))) for batch in lengths]
             files, seconds = (sum(column) for column in zip(*counted, strict=True)) if counted else (0, 0.0)
-            if self.folder is not None:
-                used = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-            else:
-                used = table.stats()["total_bytes"]
+            folder = self._tables.folder
+            used = bytes_in(folder) if folder is not None else table.stats()["total_bytes"]
             return {"files": files, "windows": table.count_rows(), "seconds": round(seconds, 3), "bytes": used}
 
     # -- searching -----------------------------------------------------------------------------------
 
     def nearest(self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True) -> list[Row]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file."""
-        condition = condition_of(where)
-        wanted = 2 * k + 10
-        with self._told("read"):
+        found: list[Row] = []  # of files that have had their say
+        with self._tables.told("read"):
             table = self._windows()
-            while table is not None:  # further windows of a file, and what only ties with the last, are no hits
-                search = (
-                    table.search(query, vector_column_name="embedding")
-                    .distance_type("cosine")
-                    .select([*WINDOW, "_distance"])
-                )
-                if condition is not None:
-                    search = search.where(condition, prefilter=True)
-                search = search.minimum_nprobes(PARTITIONS_PROBED).maximum_nprobes(0).refine_factor(REFINED)
-                rows = ordered(row_of(query, search.limit(wanted).to_arrow()))
-                hits = best(rows, k, per_file)
+            condition = self._condition(where)
+            k = min(k, table.count_rows()) if table is not None else 0
+            wanted = 2 * k + 10
+            while k:  # further windows of a file, and what only ties with the last, are no hits
+                heard = {row.path for row in found}
+                unheard = f"NOT ({among('path', map(text_of, heard))})" if heard else None
+                rows = self._asked(table, query, wanted, " AND ".join(filter(None, [condition, unheard])))
+                hits = best(ordered([*found, *rows]), k, per_file)
                 if len(rows) < wanted or (len(hits) == k and rounded(rows[-1].score) < rounded(hits[-1].score)):
                     return hits
-                wanted *= 4
+                if wanted < LOOKED_AT_MOST:
+                    wanted = min(4 * wanted, LOOKED_AT_MOST)
+                elif len(hits) == k:  # thousands that tie
+                    return hits
+                else:  # a few files have thousands of windows that are nearer than any of another
+                    found += best(rows, k, per_file)
         return []
+
+    def _asked(self, table: Any, query: Vectors, count: int, condition: str) -> list[Row]:
+        """The nearest rows, in order. `_distance` is asked for since LanceDB warns when it is not."""
+        search = (
+            table.search(query, vector_column_name="embedding").distance_type("cosine").select([*WINDOW, "_distance"])
+        )
+        search = search.where(condition, prefilter=True) if condition else search
+        search = search.minimum_nprobes(PARTITIONS_PROBED).maximum_nprobes(0).refine_factor(REFINED)
+        return ordered(rows_of(query, search.limit(count).to_arrow()))
 
     def sample(self, count: int) -> Vectors:
         """Rows from all over the store: (at most count, E)."""
-        with self._told("read"):
+        with self._tables.told("read"):
             table = self._windows()
             rows = table.count_rows() if table is not None else 0
             if not rows:
@@ -266,40 +252,55 @@ class LanceStore:
             return vectors_of(found.sort_by("key"))
 
     def tidy(self) -> None:
-        """Join small pieces, drop old versions, bring the index up to date: later searches are faster, none needs it."""
-        with self._told("written to"), self._others_first():
+        """Join small pieces, drop old versions, bring indexes up to date: later searches are faster, none needs it."""
+        with self._tables.told("written to"), _unless_disturbed():
             table = self._windows()
             rows = table.count_rows() if table is not None else 0
             if not rows:
                 return
-            from lancedb.index import BTree, IvfSq
+            indexed = {column: index.name for index in table.list_indices() for column in index.columns}
+            if rows >= INDEX_FROM:
+                self._index_vectors(table, rows, indexed.get("embedding"))
+            for column in ("path", "hash", "key"):
+                if rows >= PATHS_FROM and column not in indexed:
+                    from lancedb.index import BTree
 
-            indexed = {column for index in table.list_indices() for column in index.columns}
-            if rows >= INDEX_FROM and "embedding" not in indexed:
-                table.create_index("embedding", config=IvfSq("cosine", num_partitions=round(rows**0.5)))
-            if rows >= PATHS_FROM and "path" not in indexed:
-                for column in ("path", "hash", "key"):
                     table.create_index(column, config=BTree())
-            if table.stats()["fragment_stats"]["num_fragments"] >= UNTIDY or indexed:
+            unknown = max((table.index_stats(name).num_unindexed_rows for name in indexed.values()), default=0)
+            pieces = table.stats()["fragment_stats"]["num_small_fragments"]
+            if pieces >= UNTIDY_PIECES or unknown >= UNTIDY_ROWS:
                 table.optimize(cleanup_older_than=KEPT)
+
+    def _index_vectors(self, table: Any, rows: int, name: str | None) -> None:
+        """An index for as many rows, named by their number, where there is none or one for far fewer."""
+        from lancedb.index import IvfSq
+
+        made_for = int(name.rpartition("-")[2]) if name is not None else 0
+        if rows >= INDEX_AGAIN * made_for:
+            config = IvfSq("cosine", num_partitions=round(rows**0.5))
+            table.create_index("embedding", config=config, name=f"embedding-{rows}")
+            if name is not None:
+                table.drop_index(name)
 
     # -- keeping -------------------------------------------------------------------------------------
 
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words."""
-        with self._told("read"):
+        with self._tables.told("read"):
             table = self._windows()
             if table is None:
                 return []
             if not _readable(table):
                 return ["some windows cannot be read"]
             bad = len(_bad_files(table))
-            return [f"{bad} files have missing windows, or vectors that are none"] if bad else []
+            return (
+                [f"{bad} files have missing windows, windows of two contents, or vectors that are none"] if bad else []
+            )
 
     def repair(self) -> list[str]:
         """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
         done: list[str] = []
-        with self._told("written to"):
+        with self._tables.told("written to"):
             table = self._windows()
             if table is None:
                 return done
@@ -315,175 +316,87 @@ class LanceStore:
 
     def _salvage(self, broken: Any) -> str:
         """Copy the rows that can be read to a new table, and use that; the broken one stays beside it."""
-        name, count = _new_name(), broken.count_rows()
-        table = self._make_windows(name, broken.schema.field("embedding").type.list_size)
+        name, count = new_name(), broken.count_rows()
+        table = self._tables.make(name, windows_schema(broken.schema.field("embedding").type.list_size))
         for start in range(0, count, ROWS_AT_ONCE):
             for rows in _rows_at(broken, start, min(count, start + ROWS_AT_ONCE)):
                 self._merge(table, rows.cast(table.schema))
-        self._table("about").update(f"key = '{self._slot}'", {"windows": name})
-        return f"{table.count_rows()} of {count} windows copied out of a broken table: index again; the broken one is {broken.name} in {self.uri}"
+        self._tables.say(self._slot, About(self._tables.about(self._slot).maker, name))
+        return f"{table.count_rows()} of {count} windows copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile.
 
         On object storage two may: those of one model do each other's work again, one of another model stops the first.
         """
-        if self.folder is None:
-            yield
-            return
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.folder / "reembedding.lock", timeout=0)
-        with self._told("written to"):
-            try:
-                lock.acquire()
-            except Timeout:
-                raise LibraryError(
-                    f"{self.place} is being re-embedded by another process; wait until it is done"
-                ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        folder = self._tables.folder
+        return nullcontext() if folder is None else alone_in(folder, self.place)
 
     def aside(self, maker: dict[str, Any]) -> LanceStore:
         """A store of another maker in a table beside this one's."""
-        other = LanceStore(self.uri, ASIDE)
+        other = LanceStore(self.place, ASIDE)
         if other.maker() not in ({}, maker):
-            other._vanish()
+            with self._tables.told("written to"):
+                self._tables.forget(ASIDE)
         return other
 
     def become(self, aside: Store) -> None:
         """Hold what the one beside holds, which is then gone: one row says which table is the library's."""
         assert isinstance(aside, LanceStore)
-        with self._told("written to"):
-            maker, name = aside._about()
-            old = self._about()[1]
-            self._table("about").update(f"key = '{self._slot}'", {"maker": json.dumps(maker), "windows": name})
-            self._table("about").delete(f"key = '{aside._slot}'")
-            self._drop(old)
+        with self._tables.told("written to"):
+            new, old = self._tables.about(aside._slot), self._tables.about(self._slot)
+            if not new.windows:
+                raise LibraryError(
+                    f"what was to replace {self.place} is gone: another process was faster; nothing was changed"
+                )
+            self._tables.say(self._slot, new, instead_of=[aside._slot])
+            self._tables.drop(old.windows)
         self._claimed = {}
-
-    def _vanish(self) -> None:
-        """Forget everything."""
-        with self._told("written to"):
-            name = self._about()[1]
-            self._table("about").delete(f"key = '{self._slot}'")
-            self._drop(name)
 
     def close(self) -> None:
         """Let go of the tables."""
-        with self._opening:
-            self._db, self._tables = None, {}
+        self._tables.close()
 
-    # -- tables --------------------------------------------------------------------------------------
-
-    def _connect(self) -> Any:
-        with self._opening:
-            if self._db is None:
-                lancedb = import_lancedb()
-                if self.folder is not None and self.folder.exists() and not (self.folder / "about.lance").exists() and any(self.folder.iterdir()):  # fmt: skip
-                    raise LibraryMismatch(f"{self.folder} holds something else than a library; use another --library")
-                self._db = lancedb.connect(self.uri, read_consistency_interval=timedelta(0))
-            return self._db
-
-    def _table(self, name: str) -> Any:
-        """A table as it is now, or None."""
-        with self._opening:
-            if self.folder is not None and not (self.folder / f"{name}.lance").exists():
-                self._tables.pop(name, None)
-                return None
-            if name not in self._tables:
-                try:
-                    self._tables[name] = self._connect().open_table(name)
-                except (ValueError, FileNotFoundError) as error:
-                    if NOTHING_THERE.search(str(error)):
-                        return None
-                    raise
-            return self._tables[name]
-
-    def _about(self) -> tuple[dict[str, Any], str]:
-        """Who made the library, and the name of its table; ({}, "") where there is none."""
-        table = self._table("about")
-        rows = table.search().where(f"key = '{self._slot}'").limit(None).to_list() if table is not None else []
-        if not rows:
-            return {}, ""
-        if rows[0]["format"] != FORMAT_VERSION:
-            raise LibraryMismatch(
-                f"{self.place} is of format version {rows[0]['format']}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
-            )
-        return json.loads(rows[0]["maker"]), rows[0]["windows"]
+    # -- inside --------------------------------------------------------------------------------------
 
     def _windows(self) -> Any:
         """The table of windows, or None where there is none yet."""
-        name = self._about()[1]
-        return self._table(name) if name else None
-
-    def _make_about(self, maker: dict[str, Any]) -> Any:
-        """The table with a row of this store, made where it is missing."""
-        if self._claimed and not self._about()[1]:
-            raise LibraryError(f"{self.place} was deleted or moved while it was in use; open it again")
-        table = self._table("about")
-        if table is None:
-            table = self._create("about", about_schema())
-        if not self._about()[1]:
-            row = {"key": self._slot, "format": FORMAT_VERSION, "maker": json.dumps(maker), "windows": _new_name()}
-            table.merge_insert("key").when_not_matched_insert_all().execute(about_of(row))
-        return table
+        name = self._tables.about(self._slot).windows
+        return self._tables.get(name) if name else None
 
     def _writable(self, width: int) -> Any:
         """The table of windows, made where it is missing."""
-        self._make_about({})
-        self._refuse_taken()
-        name = self._about()[1]
-        table = self._table(name)
-        return self._make_windows(name, width) if table is None else table
-
-    def _make_windows(self, name: str, width: int) -> Any:
-        return self._create(name, windows_schema(width))
-
-    def _create(self, name: str, schema: Any) -> Any:
-        """A table with a declared key; of two processes that come at once, one makes it."""
-        with self._opening:
-            db = self._connect()
-            table = db.create_table(name, schema=schema, exist_ok=True)
-            if not any(b"primary-key" in key for key in table.schema.field("key").metadata or ()):
-                with contextlib.suppress(RuntimeError, ValueError):  # another process was first
-                    table.set_unenforced_primary_key("key")
-                table = db.open_table(name)
-            self._tables[name] = table
-            return table
-
-    def _drop(self, name: str) -> None:
-        with contextlib.suppress(ValueError, RuntimeError, OSError):  # it is nobody's any more
-            self._connect().drop_table(name)
-        self._tables.pop(name, None)
-
-    def _refuse_taken(self) -> None:
-        if self._claimed and self._about()[0] != self._claimed:
+        about = self._tables.about(self._slot)
+        if self._claimed and not about.windows:
+            raise LibraryError(f"{self.place} was deleted or moved while it was in use; open it again")
+        if self._claimed and about.maker != self._claimed:
             raise LibraryMismatch(f"{self.place} was taken over by another model meanwhile; open it again")
+        name = about.windows or self._tables.introduce(self._slot, {}).windows
+        table = self._tables.get(name)
+        return self._tables.make(name, windows_schema(width)) if table is None else table
 
-    # -- rows ----------------------------------------------------------------------------------------
-
-    def _merge(self, table: Any, rows: Any, instead_of: Iterable[str] = ()) -> None:
-        """Write rows in one commit; further rows of these paths leave with it."""
+    def _merge(self, table: Any, rows: Any, instead_of: Sequence[str] = ()) -> None:
+        """Write rows in one commit, with which further rows of these texts of paths leave, at the cost of a look at every path."""
         merge = table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
-        paths = list(map(text_of, instead_of))
-        if paths:
-            merge = merge.when_not_matched_by_source_delete(among("path", paths))
+        if instead_of:
+            merge = merge.when_not_matched_by_source_delete(among("path", instead_of))
         merge.execute(rows)
 
     def _update(self, keys: Sequence[str], **columns: Sequence[Any]) -> None:
         """Set columns of the rows of these keys in one commit."""
-        self._refuse_taken()
-        table = self._windows()
+        table = self._writable(0)
         table.merge_insert("key").when_matched_update_all().execute(update_of(table.schema, keys, **columns))
 
-    def _rows_of(
-        self, values: Iterable[str], columns: list[str], also: str | None = None, column: str = "path"
+    def _with_surplus(self, known: Iterable[str], new: dict[str, Recording]) -> list[str]:
+        """Texts of the paths that have more windows than they are about to have."""
+        counts = {text_of(path): len(recording.start) for path, recording in new.items()}
+        rows = self._found("path", known, ["path", "number"], "number > 0")
+        return sorted({row["path"] for row in rows if row["number"] >= counts[row["path"]]})
+
+    def _found(
+        self, column: str, values: Iterable[str], columns: list[str], also: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Rows whose path, or other column, is one of these texts."""
+        """Rows whose column is one of these texts."""
         table = self._windows()
         for some in _parts(dict.fromkeys(values), PATHS_AT_ONCE) if table is not None else ():
             wanted = " AND ".join(filter(None, [also, among(column, some)]))
@@ -496,39 +409,26 @@ class LanceStore:
             found = table.search().where(among("path", map(text_of, some))).select(columns).limit(None).to_arrow()
             yield from recordings_of(found)
 
-    @contextmanager
-    def _others_first(self) -> Iterator[None]:
-        """What another process has just done need not be done here."""
-        try:
-            yield
-        except RuntimeError as error:
-            if "conflict" not in str(error).lower():
-                raise
-
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Errors of LanceDB and of the storage, in words."""
-        try:
-            yield
-        except (RuntimeError, ValueError, OSError) as error:
-            if isinstance(error, LibraryError):
-                raise
-            told = re.sub(r"\s+", " ", str(error))
-            short = next((words for found, words in REASONS if re.search(found, told)), told[:200])
-            raise LibraryError(f"{self.place} cannot be {what}: {short}") from error
+    def _condition(self, where: Where | None) -> str | None:
+        """What a filter allows, in the words of the tables; of thousands of paths, only those that hold something are named."""
+        if where is None or where.within is None or len(where.within) <= FILES_AT_ONCE:
+            return condition_of(where)
+        files = {row["path"] for row in self._found("path", map(text_of, where.within), ["path"], FIRST)}
+        folders = {text_of(path).rstrip(os.sep) for path in where.within} - files
+        table = self._windows()
+        if len(folders) > FILES_AT_ONCE and table is not None:
+            for batch in table.search().where(FIRST).select(["path"]).limit(None).to_batches():
+                files |= {path for path in batch["path"].to_pylist() if not folders.isdisjoint(_above(path))}
+            folders = set()
+        within = tuple(path for path in where.within if text_of(path).rstrip(os.sep) in folders)
+        return condition_of(replace(where, within=within), files=files)
 
 
-def import_lancedb() -> Any:
-    """LanceDB, or how to get it."""
-    try:
-        import lancedb
-    except ImportError:
-        raise MissingExtra("a library in LanceDB needs an extra:  pip install 'openclap[scale]'") from None
-    return lancedb
-
-
-def _new_name() -> str:
-    return f"windows-{uuid.uuid4().hex[:12]}"
+def _above(path: str) -> Iterator[str]:
+    """The folders it lies in."""
+    while path:
+        path = path.rpartition(os.sep)[0]
+        yield path
 
 
 def _by(column: str) -> Any:
@@ -537,29 +437,43 @@ def _by(column: str) -> Any:
     return ColumnOrdering(column_name=column, ascending=True)
 
 
+@contextmanager
+def _unless_disturbed() -> Iterator[None]:
+    """Give up where somebody writes at the same time: there will be another occasion."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "conflict" not in str(error).lower():
+            raise
+
+
 def _readable(table: Any) -> bool:
     """Whether every row can be read."""
     try:
         for _ in table.search().limit(None).to_batches():
             pass
-    except (RuntimeError, ValueError, OSError):
+    except (RuntimeError, ValueError, OSError) as error:
+        if is_outage(error):
+            raise
         return False
     return True
 
 
 def _bad_files(table: Any) -> list[str]:
-    """The texts of the paths whose windows are not 0, 1, 2 …, each with a unit vector."""
+    """The texts of the paths whose windows are not 0, 1, 2 …, all of one content, each with a unit vector."""
     bad: dict[str, None] = {}
-    last, expected = "", 0
-    order = [_by("path"), _by("number")]
-    for batch in table.search().select(["path", "number", "embedding"]).order_by(order).limit(None).to_batches():
-        sound = np.abs(np.linalg.norm(vectors_of(batch), axis=1) - 1) < UNIT
-        rows = zip(batch["path"].to_pylist(), batch["number"].to_pylist(), sound.tolist(), strict=True)
-        for path, number, fine in rows:
-            expected = expected + 1 if path == last else 0
-            last = path
-            if number != expected or not fine:
+    for batch in table.search().select(["path", "embedding"]).limit(None).to_batches():
+        wrong = ~(np.abs(np.linalg.norm(vectors_of(batch), axis=1) - 1) < UNIT)
+        bad |= dict.fromkeys(batch["path"].filter(wrong).to_pylist() if wrong.any() else ())
+    order, last, expected = [_by("path"), _by("number")], ("", ""), 0
+    for batch in table.search().select(["path", "number", "hash"]).order_by(order).limit(None).to_batches():
+        for path, number, content in zip(
+            *(batch[name].to_pylist() for name in ("path", "number", "hash")), strict=True
+        ):
+            expected = expected + 1 if path == last[0] else 0
+            if number != expected or (expected and content != last[1]):
                 bad[path] = None
+            last = path, content
     return list(bad)
 
 
@@ -567,7 +481,9 @@ def _rows_at(table: Any, start: int, end: int) -> Iterator[Any]:
     """Those rows between two places that can be read."""
     try:
         yield table.take_offsets(list(range(start, end))).to_arrow()
-    except (RuntimeError, ValueError, OSError):
+    except (RuntimeError, ValueError, OSError) as error:
+        if is_outage(error):
+            raise
         middle = (start + end) // 2
         if middle > start:
             yield from _rows_at(table, start, middle)
@@ -577,4 +493,16 @@ def _rows_at(table: Any, start: int, end: int) -> Iterator[Any]:
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
+        yield some
+
+
+def _shares(files: Iterable[File]) -> Iterator[list[File]]:
+    """Files whose windows fit in memory together."""
+    some: list[File] = []
+    for file in files:
+        some.append(file)
+        if len(some) == FILES_AT_ONCE or sum(f.seconds for f in some) > SECONDS_AT_ONCE:
+            yield some
+            some = []
+    if some:
         yield some

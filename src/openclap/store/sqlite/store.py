@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store.ranking import best, ordered
-from openclap.store.records import File, Recording, Row, Store, Vectors, Where
+from openclap.store.disk import alone_in, bytes_in
+from openclap.store.ranking import best, ordered, rounded
+from openclap.store.records import File, Recording, Row, Store, Vectors, Where, wrong_width
 from openclap.store.sqlite import mending
 from openclap.store.sqlite.connection import FORMAT_VERSION, WAIT_SECONDS, Held, NothingYet
 from openclap.store.sqlite.filters import allowed_by, mask_of
@@ -52,6 +53,7 @@ __all__ = ["FORMAT_VERSION", "SqliteStore"]
 NEWER_MOST = 20_000  # rows that a search holds in memory, or
 NEWER_SHARE = 0.05  # this share of them, before they are written to the cache
 NEWER_LEAST = 2_000
+TIED_MOST = 20_000  # rows that are looked up, so that ties are by path
 DEAD_SHARE = 0.2  # of the cached rows may be of deleted files
 
 
@@ -95,8 +97,12 @@ class SqliteStore:
     def put(self, recordings: Sequence[Recording]) -> None:
         """Add files with their windows, or replace them."""
         with self._writing() as db:
+            width = width_of(db)
             for recording in recordings:
-                file = recording.file
+                file, has = recording.file, recording.embedding.shape[1]
+                width = width or has
+                if has != width:
+                    raise wrong_width(has, width)
                 (number,) = db.execute(
                     f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
                     " mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds RETURNING id",
@@ -139,7 +145,7 @@ class SqliteStore:
                     "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
                     [key_of(file.path), file.size, file.mtime_ns, number],
                 )
-        return [file.path for _, file in done]
+        return list(dict.fromkeys(file.path for _, file in done))
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
@@ -197,7 +203,10 @@ class SqliteStore:
 
     def scan(self, where: Where | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
-        for file in self.files(where):
+        maker = self.maker()
+        for i, file in enumerate(self.files(where)):
+            if i % ROWS_AT_ONCE == 0 and self.maker() != maker:
+                raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; start again")
             recording = self.recording(file.path)
             if recording is not None:
                 yield recording
@@ -206,7 +215,7 @@ class SqliteStore:
         """files, windows, seconds, bytes on disk, the cache included."""
         with self._reading() as db:
             files, windows, seconds = db.execute("SELECT * FROM counts").fetchone() if db else (0, 0, 0.0)
-        used = sum(map(_size, self.folder.rglob("*"))) if db else 0
+        used = bytes_in(self.folder) if db else 0
         return {"files": files, "windows": windows, "seconds": round(seconds, 3), "bytes": used}
 
     # -- searching -----------------------------------------------------------------------------------
@@ -223,7 +232,8 @@ class SqliteStore:
                 near = cache.nearest(query, wanted, allowed, effort)
                 rows = _looked_up(db, near.ids, near.scores)
                 hits = best(rows, k, per_file)
-                if len(hits) == k or near.everything:
+                enough = len(hits) == k and (rounded(rows[-1].score) < rounded(hits[-1].score) or wanted > TIED_MOST)
+                if enough or near.everything:
                     return hits
                 wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
 
@@ -280,23 +290,9 @@ class SqliteStore:
         self.become(aside)
         return f"{kept} files copied out of a broken database, {lost} lost: index again; the broken one is {kept_as}"
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.folder / "reembedding.lock", timeout=0)
-        with self._told("written to"):
-            try:
-                lock.acquire()
-            except Timeout:
-                raise LibraryError(
-                    f"{self.folder} is being re-embedded by another process; wait until it is done"
-                ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        return alone_in(self.folder, self.place)
 
     def aside(self, maker: dict[str, Any]) -> SqliteStore:
         """A store of another maker in a folder of this one."""
@@ -463,13 +459,6 @@ class SqliteStore:
 
 
 # -- rows --------------------------------------------------------------------------------------------
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:  # another process has just replaced it
-        return 0
 
 
 def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors) -> list[Row]:

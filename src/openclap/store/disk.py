@@ -1,0 +1,49 @@
+"""What both stores ask of a folder: its size, and to be alone in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from openclap.errors import LibraryError
+
+__all__ = ["alone_in", "bytes_in"]
+
+
+@contextmanager
+def alone_in(folder: Path, place: str) -> Iterator[None]:
+    """Re-embed a library in a folder, or be refused because another process does.
+
+    Raises
+    ------
+    LibraryError
+        Another one does, or the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "reembedding.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LibraryError(f"{place} is being re-embedded by another process; wait until it is done") from None
+    except OSError as error:
+        raise LibraryError(
+            f"{place} cannot be written to ({error.strerror or error}); choose another --library"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def bytes_in(folder: Path) -> int:
+    """Of every file in it and below."""
+    return sum(map(_size, folder.rglob("*")))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # another process has just replaced it
+        return 0

@@ -1,0 +1,198 @@
+"""LanceDB's tables of one place: opened, made, dropped, and their errors in words. Knows what `about` says, not what windows hold.
+
+about      a row for the library, and one for what is made beside it: who made it, and which table holds its windows
+windows-…  one of them is the library's
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, OpenClapError
+from openclap.store.lance.rows import about_of, about_schema, among, quoted
+
+__all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
+
+FORMAT_VERSION = 1
+WAIT_SECONDS = 120  # for another process to finish writing
+REASONS = [  # what is in the long messages of the storage → what to do about it
+    ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or give another --library"),
+    ("[Nn]o space left|StorageFull", "the disk is full; what was there before is unharmed, make room"),
+    ("[Pp]ermission denied|[Rr]ead-only", "it is not yours to change; give yourself permission, or another --library"),
+    ("AWS credentials|CredentialsNotLoaded", "it wants credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ("AccessDenied|Forbidden|InvalidAccessKey|SignatureDoesNotMatch", "the storage refuses the credentials it was given"),
+    ("RelativeUrlWithoutBase|InvalidUri|builder error", "AWS_ENDPOINT_URL is no address"),
+    ("HttpError|Connect|dns error|error sending request|timed out", "the storage is not reachable; is AWS_ENDPOINT_URL right?"),
+]  # fmt: skip
+PLACE_IN_CODE = re.compile(r",? /\S*cargo\S*")
+NOTHING_THERE = re.compile("was not found|not found in|does not exist")
+
+
+@dataclass(frozen=True)
+class About:
+    """Who made a library, and the name of its table of windows; empty where there is none."""
+
+    maker: dict[str, Any]
+    windows: str
+
+
+class Tables:
+    """The tables of a folder or of an address on object storage. Nothing is made before the first write."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.folder = None if "://" in uri else Path(uri)
+        self._db: Any = None
+        self._open: dict[str, Any] = {}
+        self._opening = threading.RLock()
+
+    def close(self) -> None:
+        """Let go of them."""
+        with self._opening:
+            self._db, self._open = None, {}
+
+    def get(self, name: str) -> Any:
+        """A table, which is always read as it is now, or None."""
+        with self._opening:
+            if self.folder is not None and not (self.folder / f"{name}.lance").exists():
+                self._open.pop(name, None)
+                return None
+            if name not in self._open:
+                try:
+                    self._open[name] = self._connected().open_table(name)
+                except (ValueError, FileNotFoundError) as error:
+                    if NOTHING_THERE.search(str(error)):
+                        return None
+                    raise
+            return self._open[name]
+
+    def make(self, name: str, schema: Any) -> Any:
+        """A table; of two processes that come at once, one makes it."""
+        with self._opening:
+            self._open[name] = self._connected().create_table(name, schema=schema, exist_ok=True)
+            return self._open[name]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process changes a folder at a time; on object storage nobody can be kept out."""
+        if self.folder is None or not self.folder.exists():  # the first ones have nothing to lose
+            yield
+            return
+        from filelock import FileLock, Timeout
+
+        self._connected()
+        try:
+            with FileLock(self.folder / "writing.lock", timeout=WAIT_SECONDS):
+                yield
+        except Timeout:
+            raise LibraryError(
+                f"{self.uri}: another process has been writing for {WAIT_SECONDS} s; wait until it is done"
+            ) from None
+
+    def drop(self, name: str) -> None:
+        """Forget a table that nobody has a use for any more."""
+        table = self.get("about")
+        if table is not None and table.count_rows(f"windows = {quoted(name)}"):
+            return
+        with contextlib.suppress(ValueError, RuntimeError, OSError), self._opening:
+            self._connected().drop_table(name)
+        self._open.pop(name, None)
+
+    # -- about ---------------------------------------------------------------------------------------
+
+    def about(self, slot: str) -> About:
+        """What the row of a slot says."""
+        table = self.get("about")
+        rows = table.search().where(f"key = {quoted(slot)}").limit(None).to_list() if table is not None else []
+        if not rows:
+            return About({}, "")
+        if rows[0]["format"] != FORMAT_VERSION:
+            raise LibraryMismatch(
+                f"{self.uri} is of format version {rows[0]['format']}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
+            )
+        return About(json.loads(rows[0]["maker"]), rows[0]["windows"])
+
+    def introduce(self, slot: str, maker: dict[str, Any]) -> About:
+        """Write the row of a slot where there is none, or its maker where it has none → what it says now."""
+        found = self.about(slot)
+        if not found.windows:
+            table = self.make("about", about_schema())
+            new = about_of([_row(slot, About(maker, new_name()))])
+            table.merge_insert("key").when_not_matched_insert_all().execute(new)
+            found = self.about(slot)
+        if maker and not found.maker:
+            nobody = f"key = {quoted(slot)} AND maker = '{{}}'"
+            self.get("about").update(nobody, {"maker": json.dumps(maker)})
+            found = self.about(slot)
+        return found
+
+    def say(self, slot: str, about: About, *, instead_of: Sequence[str] = ()) -> None:
+        """Change the row of a slot, and drop those of others, in one commit."""
+        merge = self.get("about").merge_insert("key").when_matched_update_all()
+        if instead_of:
+            merge = merge.when_not_matched_by_source_delete(among("key", instead_of))
+        merge.execute(about_of([_row(slot, about)]))
+
+    def forget(self, slot: str) -> None:
+        """Drop a row, and its table."""
+        name = self.about(slot).windows
+        if name:
+            self.get("about").delete(f"key = {quoted(slot)}")
+            self.drop(name)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _connected(self) -> Any:
+        with self._opening:
+            if self._db is None:
+                try:
+                    import lancedb
+                except ImportError:
+                    raise MissingExtra("a library in LanceDB needs an extra:  pip install 'openclap[scale]'") from None
+                folder = self.folder
+                if (
+                    folder is not None
+                    and folder.exists()
+                    and not (folder / "about.lance").exists()
+                    and any(folder.iterdir())
+                ):
+                    raise LibraryMismatch(f"{folder} holds something else than a library; use another --library")
+                self._db = lancedb.connect(self.uri, read_consistency_interval=timedelta(0))
+            return self._db
+
+    @contextmanager
+    def told(self, what: str) -> Iterator[None]:
+        """Errors of LanceDB and of the storage, in words."""
+        try:
+            yield
+        except Exception as error:
+            ours = isinstance(error, RuntimeError | ValueError | OSError) or "Rust" in type(error).__name__
+            if isinstance(error, OpenClapError) or not ours:
+                raise
+            told = re.sub(r"\s+", " ", PLACE_IN_CODE.sub("", str(error)))
+            short = next((words for found, words in REASONS if re.search(found, told)), told[:200])
+            raise LibraryError(f"{self.uri} cannot be {what}: {short}") from error
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the storage could not be asked, which says nothing about what it holds."""
+    return any(re.search(found, str(error)) for found, _ in REASONS)
+
+
+def new_name() -> str:
+    """Of a table of windows."""
+    return f"windows-{uuid.uuid4().hex[:12]}"
+
+
+def _row(slot: str, about: About) -> dict[str, Any]:
+    return {"key": slot, "format": FORMAT_VERSION, "maker": json.dumps(about.maker), "windows": about.windows}
