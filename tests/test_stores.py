@@ -506,6 +506,27 @@ def test_a_thousand_threads_leave_no_connection(tmp_path: Path) -> None:
     assert len(store._open) <= 2  # type: ignore[attr-defined]
 
 
+def test_a_reader_beside_the_first_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It once looked for our mark before the writer's commit, and for tables after it: a foreign database, it said."""
+    sqlite3.connect(tmp_path / "library.sqlite").close()
+    (tmp_path / "library.sqlite").touch()
+    real = sqlite3.connect
+
+    class Slow(sqlite3.Connection):
+        asked = 0
+
+        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
+            if sql.startswith(("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")):
+                type(self).asked += 1
+                if type(self).asked == 2:  # between two questions the library is made
+                    monkeypatch.setattr(sqlite3, "connect", real)
+                    open_store(tmp_path).put([recording("/a.wav")])
+            return super().execute(sql, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Slow, **k))
+    assert open_store(tmp_path).stats()["files"] in (0, 1)
+
+
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "library.sqlite") as db:
         db.execute("CREATE TABLE mine (x)")

@@ -68,8 +68,9 @@ class Held:
 
     def _prepare(self, file: Path, make: bool) -> None:
         self.db.execute("PRAGMA foreign_keys = ON")
-        version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
+        # the tables first: one who makes the library now commits them with the numbers, which would still be 0 if they were read before
         foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
         if make and self.writable and not foreign:
             _create(self.db)
         elif foreign and application != APPLICATION_ID:
