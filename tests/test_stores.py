@@ -515,7 +515,7 @@ def test_a_reader_beside_the_first_writer(tmp_path: Path, monkeypatch: pytest.Mo
     class Slow(sqlite3.Connection):
         asked = 0
 
-        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
+        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:
             if sql.startswith(("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")):
                 type(self).asked += 1
                 if type(self).asked == 2:  # between two questions the library is made
