@@ -6,8 +6,12 @@ batch holds is decided by (seed, epoch, step) alone, so a resumed run sees the b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +23,13 @@ from torch import Tensor
 from openclap.audio.load import load
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd
-from openclap.errors import SoundError, TrainingError
+from openclap.errors import SoundError, SoundWarning, TrainingError
 from openclap.train import augment as vary
 from openclap.train.manifest import Captions, Example
+from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
 
-__all__ = ["Batch", "Batches", "power_mels"]
+__all__ = ["Batch", "Batches", "Meaning", "positives_of", "power_mels"]
 
 SILENCE = -99.9  # dB: nothing above the front end's floor
 TRIES, ENOUGH = (
@@ -40,17 +45,65 @@ class Batch:
     mel: Tensor  # (B, V, T, F) in dB, V 1 or 4
     longer: Tensor  # (B,) bool: rows that go through the fusion
     texts: list[str]  # M >= B: one a clip, then other concepts
-    positives: Tensor  # (B, M) how much text m describes clip b
-    ignored: Tensor  # (B, M) bool: pairs that are neither right nor wrong
+    meaning: Meaning
+
+    @property
+    def positives(self) -> Tensor:
+        """(B, M): how much text m describes clip b."""
+        return positives_of(self.meaning)[0]
+
+    @property
+    def ignored(self) -> Tensor:
+        """Bool (B, M): pairs that are neither right nor wrong."""
+        return positives_of(self.meaning)[1]
 
 
-def power_mels(paths: Sequence[Path], front_end: FrontEnd, *, progress: bool = False) -> dict[Path, Tensor]:
-    """The power mel (T, F) of every recording, decoded once.
+@dataclass(frozen=True)
+class Meaning:
+    """What clips and texts are about, as numbers of concepts and of families, so that ranks can tell each other."""
+
+    heard: Tensor  # (B, 2) concepts of a clip: the second is that of what plays with it, or -1
+    said: Tensor  # (M,) the concept of a text
+    joined: Tensor  # (M,) bool: it tells of both that play together, and describes its own clip alone
+    heard_families: Tensor  # (B, 2, K), -1 where there is none
+    said_families: Tensor  # (M, K)
+
+
+def positives_of(meaning: Meaning, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
+    """How much each text describes each clip (B, M), and bool (B, M) of pairs that are neither right nor wrong; of all ranks' together."""
+    ranks = ranks or Ranks()
+    clips, texts = len(meaning.heard), len(meaning.said)
+    own = torch.full((texts,), -1)
+    own[:clips] = torch.arange(clips)
+    counts = ranks.gather(torch.tensor([clips]))
+    own = torch.where(own >= 0, own + int(counts[: ranks.rank].sum()), own)
+    heard, said, joined, own = (ranks.gather(x) for x in (meaning.heard, meaning.said, meaning.joined.long(), own))
+    heard_families, said_families = ranks.gather(meaning.heard_families), ranks.gather(meaning.said_families)
+    match = (heard[:, :, None] == said[None, None]).any(1).float()  # (B, M)
+    positives = match / (heard >= 0).sum(1, keepdim=True) * (joined == 0)
+    its = own[None] == torch.arange(len(heard))[:, None]
+    positives = torch.where(its, 1.0, positives)
+    shared = (heard_families[:, :, None, :, None] == said_families[None, None, :, None]) & (said_families >= 0)[
+        None, None, :, None
+    ]
+    kin = shared.any(-1).any(-1) & (heard[:, :, None] != said[None, None])  # (B, 2, M)
+    return positives, kin.any(1) & (positives == 0)
+
+
+def power_mels(
+    paths: Sequence[Path], front_end: FrontEnd, *, most_broken: float = 0.0, progress: bool = False
+) -> dict[Path, Tensor]:
+    """The power mel (T, F) of every recording that can be read, decoded once.
+
+    Parameters
+    ----------
+    most_broken
+        The share of them that may be left out, with a warning that names them.
 
     Raises
     ------
     TrainingError
-        Lists every file that cannot be read.
+        More than that cannot be read; some are named.
     """
     absolute = replace(front_end, dynamic_range=None)
     mels: dict[Path, Tensor] = {}
@@ -63,10 +116,12 @@ def power_mels(paths: Sequence[Path], front_end: FrontEnd, *, progress: bool = F
             continue
         decibel = np.asarray(log_mel(wave, absolute))
         mels[path] = torch.from_numpy(np.power(10, decibel / 10).astype(np.float32))
-    if broken:
+    if len(broken) > most_broken * len(set(paths)):
         raise TrainingError(
-            f"{len(broken)} files cannot be read: {'; '.join(broken[:5])}; leave them out of metadata.csv"
+            f"{len(broken)} of {len(set(paths))} files cannot be read: {'; '.join(broken[:5])}; leave them out of metadata.csv, or raise most_broken"
         )
+    if broken:
+        warnings.warn(f"{len(broken)} files are left out: {'; '.join(broken)}", SoundWarning, stacklevel=2)
     return mels
 
 
@@ -74,12 +129,18 @@ class Batches:
     """An endless supply of batches; `epoch(n)` are those of epoch n."""
 
     def __init__(
-        self, examples: Sequence[Example], mels: dict[Path, Tensor], settings: Settings, config: CLAPConfig
+        self,
+        examples: Sequence[Example],
+        mels: Mapping[Path, Tensor],
+        settings: Settings,
+        config: CLAPConfig,
+        ranks: Ranks | None = None,
     ) -> None:
         self.examples = list(examples)
         self.captions = Captions(examples, settings)
         self.settings = settings
         self.fused = config.fusion is not None
+        self._rank, self._world = (ranks.rank, ranks.world) if ranks is not None else (0, 1)
         self._mels = mels
         front_end = config.front_end
         self.frames = round(settings.crop_seconds * front_end.sampling_rate) // front_end.hop + 1
@@ -91,12 +152,31 @@ class Batches:
         return len(self.examples) // self.settings.batch_size
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from step `start`, in an order of its own."""
-        size = self.settings.batch_size
+        """The batches of one epoch from step `start`, in an order of its own: of each, the part of this rank.
+
+        Some are made ahead, by threads.
+        """
+        size = self.settings.batch_size // self._world
         order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.examples))
-        for step in range(start, self.steps):
-            rng = np.random.default_rng((self.settings.seed, number, step + 1))
-            yield self._batch([self.examples[i] for i in order[step * size : (step + 1) * size]], rng)
+        first = self._rank * size
+
+        def batch(step: int) -> Batch:
+            place = step * self.settings.batch_size + first
+            rng = np.random.default_rng((self.settings.seed, number, step + 1, *([self._rank] if self._rank else [])))
+            return self._batch([self.examples[i] for i in order[place : place + size]], rng)
+
+        with ThreadPoolExecutor(self.settings.workers, "openclap-batches") as pool:
+            ahead: deque[Future[Batch]] = deque()
+            steps = iter(range(start, self.steps))
+            try:
+                ahead.extend(pool.submit(batch, step) for step in islice(steps, self.settings.workers + 1))
+                while ahead:
+                    made = ahead.popleft().result()
+                    ahead.extend(pool.submit(batch, step) for step in islice(steps, 1))
+                    yield made
+            finally:
+                for waiting in ahead:
+                    waiting.cancel()
 
     def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
         augment = self.settings.augment
@@ -107,13 +187,13 @@ class Batches:
         if longer.any():
             shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
         power = torch.stack(shown)  # (B, V, T, F)
-        texts, positives, ignored = self._texts(chosen, rng)
-        power, texts = self._mix(power, texts, positives, ignored, rng)
+        concepts, texts = self._texts(chosen, rng)
+        power, texts, partner = self._mix(power, texts, rng)
         if augment.equaliser_db:
             power = vary.equalise(power, augment.equaliser_db, rng)
         if augment.noise_share:
             power = vary.with_noise(power, augment, rng)
-        return Batch(self._level(vary.to_decibel(power)), longer, texts, positives, ignored)
+        return Batch(self._level(vary.to_decibel(power)), longer, texts, self._meaning(concepts, partner))
 
     def _views(self, example: Example, rng: np.random.Generator) -> Tensor:
         """(1, T, F), or (4, T, F) for a long recording that is shown whole: global, front, middle, back."""
@@ -161,36 +241,41 @@ class Batches:
             )
         )
 
-    def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], Tensor, Tensor]:
-        """One caption a clip and some of other concepts, which of them describe which clip, and which are ignored."""
+    def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+        """One caption a clip and some of other concepts: the concepts, and the captions."""
         concepts = [example.concept for example in chosen]
         others = sorted(set(self.captions.concepts) - set(concepts))
         extra = min(self.settings.extra_texts, len(others))
-        concepts_of_texts = concepts + [str(c) for c in rng.choice(others, extra, replace=False)] if extra else concepts
-        texts = [self.captions.draw(concept, rng) for concept in concepts_of_texts]
-        same = np.array(concepts)[:, None] == np.array(concepts_of_texts)[None]
-        related = np.array([[self.captions.related(a, b) for b in concepts_of_texts] for a in concepts])
-        return texts, torch.from_numpy(same.astype(np.float32)), torch.from_numpy(related)
+        concepts += [str(c) for c in rng.choice(others, extra, replace=False)] if extra else []
+        return concepts, [self.captions.draw(concept, rng) for concept in concepts]
 
     def _mix(
-        self, power: Tensor, texts: list[str], positives: Tensor, ignored: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, list[str]]:
-        """Some rows play together with another row; their captions are joined. Updates `positives` and `ignored`."""
+        self, power: Tensor, texts: list[str], rng: np.random.Generator
+    ) -> tuple[Tensor, list[str], dict[int, int]]:
+        """Some rows play together with another row; their captions are joined. Which row plays with which is told too."""
         rows = len(power)
         mixed = np.flatnonzero(rng.random(rows) < self.settings.augment.mix_share)
         others = (mixed + rng.integers(1, rows, len(mixed))) % rows
         gains = 10 ** (rng.uniform(*self.settings.augment.mix_gain_db, len(mixed)) / 10)
         loudness = power.mean((1, 2, 3)).clamp(min=1e-12)
-        sounds, said, alone, unclear = power.clone(), list(texts), positives.clone(), ignored.clone()
+        sounds, said = power.clone(), list(texts)
         for row, other, gain in zip(mixed, others, gains, strict=True):
             sounds[row] = power[row] + float(gain) * (loudness[row] / loudness[other]) * power[other]
             said[row] = f"{texts[row]} and {texts[other]}"
-            positives[row] = torch.maximum(alone[row], alone[other]) / 2  # captions of either part: half of it
-            ignored[row] = unclear[row] | unclear[other]
-        positives[:, mixed] = 0  # a joined caption describes its own clip alone
-        positives[mixed, mixed] = 1
-        ignored &= positives == 0
-        return sounds, said
+        return sounds, said, dict(zip(mixed.tolist(), others.tolist(), strict=True))
+
+    def _meaning(self, concepts: list[str], partner: dict[int, int]) -> Meaning:
+        clips = self.settings.batch_size // self._world
+        said = torch.tensor([self.captions.number_of(concept) for concept in concepts])
+        heard = torch.full((clips, 2), -1)
+        heard[:, 0] = said[:clips]
+        for row, other in partner.items():
+            heard[row, 1] = said[other] if said[other] != said[row] else -1
+        joined = torch.zeros(len(said), dtype=torch.bool)
+        joined[list(partner)] = True
+        families = self.captions.families
+        none = torch.full((families.shape[1],), -1)
+        return Meaning(heard, said, joined, torch.where((heard >= 0)[..., None], families[heard], none), families[said])
 
     def _level(self, decibel: Tensor) -> Tensor:
         if self._dynamic_range is None:

@@ -30,15 +30,16 @@ from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
 from openclap.errors import TrainingError
 from openclap.models.clap import CLAPModel
-from openclap.train.augment import spec_augment
 from openclap.train.data import Batch, Batches, power_mels
-from openclap.train.loss import contrastive_loss
 from openclap.train.manifest import Example, read_examples
+from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Settings, read_settings
+from openclap.train.step import Step, half_of
 
 __all__ = ["Report", "train"]
 
 STATE_FILE = "training_state.pt"
+SIGMOID_BIAS = -10.0  # SigLIP's: nearly all pairs are wrong
 
 
 @dataclass(frozen=True)
@@ -74,33 +75,50 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     """
     settings = read_settings(Path(path), **changes)
     examples = read_examples(settings)
+    device = _device(settings)
+    with joined(device) as ranks:
+        return _train_as(ranks, device, settings, examples, resume=resume, progress=progress and ranks.first)
+
+
+def _train_as(
+    ranks: Ranks, device: torch.device, settings: Settings, examples: list[Example], *, resume: bool, progress: bool
+) -> Report:
+    if settings.batch_size % ranks.world:
+        raise TrainingError(
+            f"batch_size is {settings.batch_size}; it must be a multiple of the {ranks.world} processes"
+        )
     config = settings.config()
-    run = _Run(settings, config, examples)
+    run = _Run(settings, config, examples, ranks, device)
     if resume and (run.out / "training.json").exists() and not (run.out / STATE_FILE).exists():
         raise TrainingError(
             f"{run.out} holds a finished model; start anew with --restart, or choose another folder with out"
         )
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
-    mels = power_mels([e.path for e in examples], config.front_end, progress=progress)
-    batches = Batches(examples, mels, settings, config)
+    mels = power_mels([e.path for e in examples], config.front_end, most_broken=settings.most_broken, progress=progress)
+    batches = Batches([e for e in examples if e.path in mels], mels, settings, config, ranks)
     with _threads(settings.threads):
         loss = run.go(batches, progress=progress, console=console)
-    run.save()
+    if ranks.first:
+        run.save()
+    ranks.wait()
     return Report(str(run.out), settings.epochs, run.step, loss, run.seconds)
 
 
 class _Run:
     """Model, optimiser, average and position of one run."""
 
-    def __init__(self, settings: Settings, config: CLAPConfig, examples: Sequence[Example]) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Settings, config: CLAPConfig, examples: Sequence[Example], ranks: Ranks, device: torch.device
+    ) -> None:
+        self.settings, self.ranks = settings, ranks
         self._examples = [(example.path.name, example.captions, example.concept) for example in examples]
         self.out = settings.resolve(settings.out)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.model = CLAPModel(config)
         _initialise(self.model, settings)
+        self.model.to(device)
         tokenizer = None if settings.tokenizer is None else settings.resolve(settings.tokenizer)
         self.checkpoint = Checkpoint(config, Weights({}), tokenizer, str(self.out))
         self.tokenizer = tokenizer_of(self.checkpoint)
@@ -109,8 +127,21 @@ class _Run:
             parameter.requires_grad_(
                 not name.startswith(settings.freeze or ("\0",)) and name.startswith(settings.train_only or ("",))
             )
-        self.optimiser = torch.optim.AdamW(
-            _groups(self.model, settings), lr=settings.learning_rate, betas=settings.betas
+        self.bias = nn.Parameter(torch.tensor(SIGMOID_BIAS, device=device)) if settings.loss == "sigmoid" else None
+        groups = _groups(self.model, settings)
+        groups += [{"params": [self.bias], "weight_decay": 0.0}] if self.bias is not None else []
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas)
+        if ranks.world > 1 and settings.pieces is None:  # pieces of two ranks need not have the same layers
+            share_norms(self.model)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+        self.how = Step(
+            self._tokens,
+            settings.augment,
+            ranks,
+            half_of(settings.precision),
+            settings.pieces,
+            self.bias,
+            self.scaler.scale,
         )
         self.average = None if settings.average is None else {k: v.clone() for k, v in self.model.state_dict().items()}
         self.epoch = self.position = self.step = 0
@@ -149,28 +180,32 @@ class _Run:
         settings = self.settings
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * _schedule(self.step, total, settings.warmup_share)
-        rng = np.random.default_rng((settings.seed, epoch, self.position + 1, 1))
-        torch.manual_seed(int(rng.integers(2**62)))  # dropout: the same after a resume
+        rng = np.random.default_rng((settings.seed, epoch, self.position + 1, 1 + self.ranks.rank))
         _train(self.model)
-        ids, mask = self.tokenizer(batch.texts)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            audio = self.model.encode_audio(batch.mel, batch.longer, augment=spec_augment(settings.augment, rng))
-            text = self.model.encode_text(torch.from_numpy(ids), torch.from_numpy(mask))
-        loss = contrastive_loss(audio.float(), text.float(), self.model.logit_scale, batch.positives, batch.ignored)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {self.step}; lower learning_rate or set clip_gradient"
-            )
+        if settings.freeze_norms:
+            _rest_norms(self.model)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.how.gradients(self.model, batch, int(rng.integers(2**62)))
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss is {loss} at step {self.step}; lower learning_rate or set clip_gradient")
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.ranks.average(parameters)
+        self.scaler.unscale_(self.optimiser)
         if settings.clip_gradient:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_gradient)
-        self.optimiser.step()
+            torch.nn.utils.clip_grad_norm_(parameters, settings.clip_gradient)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self._average()
-        return float(loss.detach())
+        return loss
+
+    def _tokens(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        ids, mask = self.tokenizer(texts)
+        return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def _log(self, loss: float) -> None:
         """One line an epoch in log.csv."""
+        if not self.ranks.first:
+            return
         self.out.mkdir(parents=True, exist_ok=True)
         file = self.out / "log.csv"
         if self.epoch == 1 or not file.exists():
@@ -203,19 +238,32 @@ class _Run:
         (self.out / STATE_FILE).unlink(missing_ok=True)
 
     def _keep(self) -> None:
-        """The state of the run, written aside and renamed."""
+        """The state of the run, written aside and renamed: by the first of the ranks, which are all the same."""
+        if not self.ranks.first:
+            return
         self.out.mkdir(parents=True, exist_ok=True)
         state = {
             "run": self._identity(),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "average": self.average,
+            "bias": None if self.bias is None else self.bias.detach(),
+            "scaler": self.scaler.state_dict(),
             "position": [self.epoch, self.position, self.step],
             "seconds": self.seconds,
             "losses": self.losses,
         }
         aside = self.out / f"{STATE_FILE}.part"
-        torch.save(state, aside)
+        try:
+            with aside.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
+            aside.unlink(missing_ok=True)
+            raise TrainingError(
+                f"{aside} cannot be written ({error}); make room and run it again: it goes on from the last state that was kept"
+            ) from error
         os.replace(aside, self.out / STATE_FILE)
 
     def resume(self, *, wanted: bool, console: Console) -> None:
@@ -224,7 +272,7 @@ class _Run:
         if not wanted or not file.exists():
             return
         try:
-            state = torch.load(file, weights_only=True)
+            state = torch.load(file, weights_only=True, map_location=self.model.logit_scale.device)
         except Exception as error:  # a cut pickle or zip raises a dozen kinds
             raise TrainingError(f"{file} is broken ({error}); start anew with --restart") from error
         if state["run"] != self._identity():
@@ -234,6 +282,9 @@ class _Run:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = state["average"]
+        self.scaler.load_state_dict(state["scaler"])
+        if self.bias is not None:
+            self.bias.data.copy_(state["bias"])
         self.epoch, self.position, self.step = state["position"]
         self.seconds, self.losses = state["seconds"], state["losses"]
         console.print(f"going on at epoch {self.epoch + 1}, step {self.step}")
@@ -241,6 +292,29 @@ class _Run:
     def _identity(self) -> str:
         facts = [self.settings.to_dict(), self._examples]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _device(settings: Settings) -> torch.device:
+    """Where this process trains: with several on one machine, each on a GPU of its own."""
+    cuda = torch.cuda.is_available()
+    name = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise TrainingError(f"device is {settings.device!r}; choose auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not cuda):
+        raise TrainingError(f"device is {settings.device!r}, which is not on this machine; choose auto or cpu")
+    if settings.precision == "float16" and device.type == "cpu":
+        raise TrainingError("precision is float16, which needs a GPU; choose bfloat16 or float32")
+    return device
+
+
+def _rest_norms(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.eval()
 
 
 def _initialise(model: CLAPModel, settings: Settings) -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MAX_LOGIT_SCALE", "contrastive_loss"]
+__all__ = ["MAX_LOGIT_SCALE", "contrastive_loss", "sigmoid_loss"]
 
 MAX_LOGIT_SCALE = 100.0  # the paper clamps exp(logit_scale) to at most this
 NEVER = -1e4  # a logit without weight; finite, since 0 * -inf is no number
@@ -41,6 +41,34 @@ def contrastive_loss(
         target = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
     return (_soft_cross_entropy(logits, positives) + _soft_cross_entropy(logits.T, positives.T)) / 2
+
+
+def sigmoid_loss(
+    audio: Tensor,
+    text: Tensor,
+    logit_scale: Tensor,
+    bias: Tensor,
+    positives: Tensor | None = None,
+    ignored: Tensor | None = None,
+) -> Tensor:
+    """SigLIP's loss (arXiv 2303.15343): every pair is right or wrong by itself; the sum over pairs, a clip.
+
+    Parameters
+    ----------
+    audio : (B, E), text : (M, E)
+        Unit rows.
+    logit_scale, bias : ()
+        Logarithm of the scale, clamped as in `contrastive_loss`; what is added to every logit, at first about -10.
+    positives : (B, M), optional
+        How right a pair is, from 0 to 1. The identity when omitted.
+    ignored : bool (B, M), optional
+        Pairs that are neither.
+    """
+    logits = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * audio @ text.T + bias
+    if positives is None:
+        positives = torch.eye(*logits.shape, device=logits.device)
+    each = F.binary_cross_entropy_with_logits(logits, positives.clamp(max=1), reduction="none")
+    return (each if ignored is None else each.masked_fill(ignored, 0.0)).sum() / len(logits)
 
 
 def _soft_cross_entropy(logits: Tensor, weights: Tensor) -> Tensor:

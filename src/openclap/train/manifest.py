@@ -6,9 +6,12 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from openclap.errors import TrainingError
 from openclap.train.settings import Settings, Source
@@ -108,6 +111,7 @@ class Captions:
             known = self._of.setdefault(example.concept, [])
             known += [c for c in example.captions if c not in known]
         self.concepts: list[str] = sorted(self._of)
+        self._numbers = {concept: number for number, concept in enumerate(self.concepts)}
         self._families: dict[str, set[str]] = {}
         if settings.families is not None:
             for row in _read_csv(settings.resolve(settings.families), ("family", "concept")):
@@ -120,6 +124,21 @@ class Captions:
         text = str(rng.choice(self._of[concept]))
         return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
 
+    def number_of(self, concept: str) -> int:
+        """Its number, the same in every process."""
+        return self._numbers[concept]
+
     def related(self, one: str, other: str) -> bool:
         """Whether two concepts share a family without being the same."""
         return one != other and bool(self._families.get(one, set()) & self._families.get(other, set()))
+
+    @cached_property
+    def families(self) -> Tensor:
+        """The numbers of each concept's families, -1 where it has fewer than another: (concepts, K)."""
+        names = sorted(set().union(*self._families.values())) if self._families else []
+        most = max(map(len, self._families.values()), default=1)
+        table = torch.full((len(self.concepts), most), -1)
+        for concept, own in self._families.items():
+            if concept in self._numbers:
+                table[self._numbers[concept], : len(own)] = torch.tensor(sorted(names.index(name) for name in own))
+        return table

@@ -69,7 +69,13 @@ class Settings:
     longer_share: float = 0.5  # of the recordings longer than `longer_from` crops: shown whole, through the fusion
     longer_from: float = 2.0
     lengthen: float | None = None  # shorter recordings are repeated to up to this many crops, so that they are long too
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the towers' arithmetic; weights stay float32
+    freeze_norms: bool = False  # batch norms keep the statistics they have
+    loss: Literal["infonce", "sigmoid"] = "infonce"  # the paper's, or SigLIP's
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the towers' arithmetic; weights stay float32
+    pieces: int | None = None  # clips a rank computes at a time (gradient cache); None: all of its part of the batch
+    device: str = "auto"
+    workers: int = 1  # threads that make batches ahead
+    most_broken: float = 0.0  # share of the recordings that may be unreadable: they are named and left out
     seed: int = 0
     threads: int | None = None
     checkpoint_minutes: float = 2.0
@@ -91,7 +97,11 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the run: two runs with equal dictionaries give equal weights."""
-        return {k: v for k, v in asdict(self).items() if k not in ("folder", "out", "threads", "checkpoint_minutes")}
+        return {
+            k: v
+            for k, v in asdict(self).items()
+            if k not in ("folder", "out", "threads", "checkpoint_minutes", "workers", "device")
+        }
 
 
 def read_settings(path: Path, **changes: Any) -> Settings:
@@ -155,7 +165,11 @@ def _check(settings: Settings, path: Path) -> None:
         "crop_seconds": (settings.crop_seconds > 0, "more than 0"),
         "learning_rate": (settings.learning_rate > 0, "more than 0"),
         "warmup_share": (0 <= settings.warmup_share < 1, "from 0 to below 1"),
-        "precision": (settings.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
+        "precision": (settings.precision in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16"),
+        "loss": (settings.loss in ("infonce", "sigmoid"), "infonce or sigmoid"),
+        "pieces": (settings.pieces is None or settings.pieces >= 1, "1 clip or more, or left out"),
+        "workers": (settings.workers >= 1, "1 or more"),
+        "most_broken": (0 <= settings.most_broken < 1, "from 0 to below 1"),
         "longer_share": (0 <= settings.longer_share <= 1, "from 0 to 1"),
         "longer_from": (settings.longer_from >= 1, "1 or more crops"),
         "lengthen": (

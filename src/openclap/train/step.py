@@ -1,0 +1,134 @@
+"""One batch → the gradient of its contrastive loss: direct, or piece by piece for batches that do not fit in memory.
+
+    direct   clips, texts ─ towers ─ embeddings ─ gathered from all ranks ─ loss ─ back through everything
+    cached   pieces ─ towers, nothing kept ─ embeddings ─ loss ─ gradients of embeddings ─ pieces again ─ back through each
+
+The second way (GradCache, arXiv 2101.06983) computes the towers twice and gives the gradient of the first, with memory for one piece.
+Batch norms see a piece at a time then; with `freeze_norms` they do not matter. Knows nothing of files, epochs or optimisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from openclap.models.clap import CLAPModel
+from openclap.train.augment import spec_augment
+from openclap.train.data import Batch, positives_of
+from openclap.train.loss import contrastive_loss, sigmoid_loss
+from openclap.train.ranks import Ranks
+from openclap.train.settings import Augment
+
+__all__ = ["Step", "half_of"]
+
+Tokens = tuple[Tensor, Tensor]  # ids and mask (M, L)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How gradients are computed, the same for every batch.
+
+    Attributes
+    ----------
+    tokenize : callable
+        Texts → ids and mask.
+    half : torch.dtype, optional
+        Of the towers' arithmetic, by autocast.
+    pieces : int, optional
+        Clips at a time; None, all at once.
+    bias : nn.Parameter, optional
+        Of the sigmoid loss; None, InfoNCE.
+    """
+
+    tokenize: Callable[[list[str]], Tokens]
+    augment: Augment
+    ranks: Ranks = field(default_factory=Ranks)
+    half: torch.dtype | None = None
+    pieces: int | None = None
+    bias: nn.Parameter | None = None
+    scale_loss: Callable[[Tensor], Tensor] = lambda loss: loss
+
+    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
+        """Add the gradient of a batch to those of the parameters, averaged over ranks later → its loss.
+
+        Parameters
+        ----------
+        seed
+            Decides dropout and SpecAugment: the same seed, the same gradient.
+        """
+        device = model.logit_scale.device
+        ids, mask = (part.to(device) for part in self.tokenize(batch.texts))
+        mel, longer = batch.mel.to(device), batch.longer.to(device)
+        if self.pieces is None:
+            torch.manual_seed(seed)
+            audio = self._audio(model, mel, longer, seed)
+            text = self._text(model, ids, mask)
+            loss = self._loss(model, audio, text, batch)
+            self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
+            return float(loss.detach())
+        audio_pieces = list(zip(torch.split(mel, self.pieces), torch.split(longer, self.pieces), strict=True))
+        text_pieces = list(zip(torch.split(ids, self.pieces), torch.split(mask, self.pieces), strict=True))
+        with torch.no_grad(), _norms_at_rest(model):
+            audio = torch.cat([self._piece(model, i, seed, a) for i, a in enumerate(audio_pieces)])
+            text = torch.cat([self._piece(model, -1 - i, seed, t) for i, t in enumerate(text_pieces)])
+        audio.requires_grad_()
+        text.requires_grad_()
+        loss = self._loss(model, audio, text, batch)
+        self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
+        assert audio.grad is not None
+        assert text.grad is not None
+        for i, (piece, gradient) in enumerate(zip(audio_pieces, torch.split(audio.grad, self.pieces), strict=True)):
+            self._piece(model, i, seed, piece).backward(gradient)  # type: ignore[no-untyped-call]
+        for i, (piece, gradient) in enumerate(zip(text_pieces, torch.split(text.grad, self.pieces), strict=True)):
+            self._piece(model, -1 - i, seed, piece).backward(gradient)  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _piece(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
+        """The embeddings of some clips (number ≥ 0) or texts, the same ones each time it is asked for."""
+        own = int(np.random.default_rng((seed, number % 2**32)).integers(2**62))
+        torch.manual_seed(own)
+        return self._audio(model, *piece, own) if number >= 0 else self._text(model, *piece)
+
+    def _audio(self, model: CLAPModel, mel: Tensor, longer: Tensor, seed: int) -> Tensor:
+        rng = np.random.default_rng((seed, 1))
+        with torch.autocast(mel.device.type, self.half, enabled=self.half is not None):
+            return model.encode_audio(mel, longer, augment=spec_augment(self.augment, rng)).float()
+
+    def _text(self, model: CLAPModel, ids: Tensor, mask: Tensor) -> Tensor:
+        with torch.autocast(ids.device.type, self.half, enabled=self.half is not None):
+            return model.encode_text(ids, mask).float()
+
+    def _loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
+        """Of all ranks' clips and texts."""
+        positives, ignored = positives_of(batch.meaning, self.ranks)
+        positives, ignored = positives.to(audio.device), ignored.to(audio.device)
+        audio, text = self.ranks.gather(audio), self.ranks.gather(text)
+        if self.bias is not None:
+            return sigmoid_loss(audio, text, model.logit_scale, self.bias, positives, ignored)
+        return contrastive_loss(audio, text, model.logit_scale, positives, ignored)
+
+
+def half_of(precision: str) -> torch.dtype | None:
+    """What autocast computes in."""
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+
+
+@contextmanager
+def _norms_at_rest(model: nn.Module) -> Iterator[None]:
+    """Running statistics stay as they are: the same rows come again."""
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.training]
+    before = [(m.momentum, None if m.num_batches_tracked is None else m.num_batches_tracked.clone()) for m in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, (momentum, seen) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            if seen is not None and norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.copy_(seen)
