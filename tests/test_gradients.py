@@ -128,7 +128,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
     for i, (audio, fusion, options) in enumerate(CASES):
-        whole = gradients(audio, fusion, Ranks(), **{**options, "pieces": None})
+        whole = gradients(audio, fusion, Ranks(), **{**options, "pieces": None})  # type: ignore[arg-type]
         largest = max(float(np.abs(value).max()) for name, value in whole.items() if "running" not in name)
         assert largest > 1e-2
         for rank in range(2):

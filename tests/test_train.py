@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +18,7 @@ import yaml
 from models_for_tests import small_config
 
 from openclap import CLAP
-from openclap.errors import TrainingError
+from openclap.errors import SoundWarning, TrainingError
 from openclap.train import loop, train
 from openclap.train.data import Batches, power_mels
 from openclap.train.manifest import read_examples
@@ -98,6 +103,93 @@ def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.Monk
     assert all(torch.equal(whole[key], parted[key]) for key in whole)
 
 
+TRAINER = """
+import sys, time
+from openclap.train import loop, train
+step = loop._Run._step
+def slow(run, *args):
+    loss = step(run, *args)
+    print(run.step, flush=True)
+    time.sleep(0.05)
+    return loss
+loop._Run._step = slow
+train(sys.argv[1], progress=False, out=sys.argv[2])
+"""
+
+
+def test_a_killed_run_goes_on_bit_for_bit(place: Path) -> None:
+    """kill -9 in the middle of an epoch, twice."""
+    edit(place, epochs=6, checkpoint_minutes=0.0)
+    train(place / "run.yaml", progress=False, out="whole")
+    for wanted in (3, 5):
+        command = [sys.executable, "-c", TRAINER, str(place / "run.yaml"), "parted"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if int(line) >= wanted:
+                    process.kill()
+        assert process.returncode == -signal.SIGKILL
+    report = train(place / "run.yaml", progress=False, out="parted")
+    assert report.steps == 12
+    whole, parted = (CLAP.from_pretrained(place / name).model.state_dict() for name in ("whole", "parted"))
+    assert all(torch.equal(whole[key], parted[key]) for key in whole)
+
+
+def test_two_processes_train_one_model(place: Path) -> None:
+    edit(place, epochs=2, device="cpu")
+    code = "import sys; from openclap.train import train; train(sys.argv[1], progress=False)"
+    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(place / "run.yaml")], env={**base, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(2)
+    ]  # fmt: skip
+    assert [worker.wait() for worker in workers] == [0, 0]
+    assert len((place / "model" / "log.csv").read_text().splitlines()) == 3
+    assert CLAP.from_pretrained(place / "model").encode_text("dog").shape == (1, 24)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss": "sigmoid"}, {"pieces": 2}, {"freeze_norms": True}, {"precision": "bfloat16"}]
+)
+def test_other_ways_to_compute(place: Path, changes: dict[str, Any]) -> None:
+    report = train(edit(place, epochs=8, seed=1, **changes), progress=False)
+    log = [line.split(",") for line in (place / "model" / "log.csv").read_text().splitlines()[1:]]
+    assert float(log[-1][2]) < float(log[0][2])
+    assert report.loss == pytest.approx(float(log[-1][2]), abs=1e-3)
+
+
+def test_a_few_broken_sounds_are_left_out(place: Path) -> None:
+    (place / "1-cat.wav").write_text("no sound")
+    with pytest.warns(SoundWarning, match=r"1 files are left out: .*1-cat\.wav"):
+        train(edit(place, epochs=1, most_broken=0.1), progress=False)
+
+
+def test_a_full_disk_keeps_the_last_state(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(place, epochs=3, checkpoint_minutes=0.0)
+    train(place / "run.yaml", progress=False, out="whole")
+    save, count = torch.save, iter(range(100))
+
+    def full(state: Any, file: Any) -> None:
+        if next(count) == 2:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        train(place / "run.yaml", progress=False, out="parted")
+    assert not list((place / "parted").glob("*.part"))
+    train(place / "run.yaml", progress=False, out="parted")
+    whole, parted = (CLAP.from_pretrained(place / name).model.state_dict() for name in ("whole", "parted"))
+    assert all(torch.equal(whole[key], parted[key]) for key in whole)
+
+
 def test_the_state_of_another_configuration_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(place, checkpoint_minutes=0.0)
     step, count = loop._Run._step, iter(range(100))
@@ -145,6 +237,11 @@ def test_captions_of_one_concept_are_no_negatives(place: Path) -> None:
     ("changes", "words"),
     [
         ({"epochs": 0}, "epochs is 0"),
+        ({"loss": "triplet"}, "loss"),
+        ({"pieces": 0}, "pieces is 0"),
+        ({"device": "tpu"}, "device is 'tpu'"),
+        ({"device": "mps"}, "not on this machine"),
+        ({"precision": "float16", "device": "cpu"}, "needs a GPU"),
         ({"surprise": 1}, "unknown surprise"),
         ({"sources": [{"folder": "nowhere"}]}, "metadata.csv"),
         ({"sources": []}, "at least one folder"),

@@ -34,7 +34,7 @@ from openclap.train.data import Batch, Batches, power_mels
 from openclap.train.manifest import Example, read_examples
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Settings, read_settings
-from openclap.train.step import Step, half_of
+from openclap.train.step import Step, half_of, optimiser_of
 
 __all__ = ["Report", "train"]
 
@@ -130,7 +130,7 @@ class _Run:
         self.bias = nn.Parameter(torch.tensor(SIGMOID_BIAS, device=device)) if settings.loss == "sigmoid" else None
         groups = _groups(self.model, settings)
         groups += [{"params": [self.bias], "weight_decay": 0.0}] if self.bias is not None else []
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas)
+        self.optimiser = optimiser_of(groups, settings.learning_rate, settings.betas)
         if ranks.world > 1 and settings.pieces is None:  # pieces of two ranks need not have the same layers
             share_norms(self.model)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
