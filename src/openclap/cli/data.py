@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from platformdirs import user_cache_path
 
-from openclap.cli.options import Json
+from openclap.cli.options import Device, Json
 from openclap.cli.show import bar, emit, err, exit_told, out, plain, table, tell
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Split = Annotated[str | None, typer.Option("--split", help="Only this split")]
 def check(
     source: Source,
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="A file with all labels there may be, one a line")
+        Path | None, typer.Option("--labels", help="All labels there may be: a file, one a line, or esc50, audioset, …")
     ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Find the same recording in other formats, cut or shifted")
@@ -69,13 +69,15 @@ def pack(
     ] = 0.0,
     split: Split = None,
     as_json: Json = False,
+    device: Device = "auto",
 ) -> None:
     """Pack a data set as 48 kHz mono FLAC in WebDataset tars; run it again to go on after a stop."""
     from openclap.data import KeywordToCaption
     from openclap.data.pack import pack as run
 
     manifest = _open(source, split)
-    writer = KeywordToCaption(k2c, cache=user_cache_path("openclap") / "captions.sqlite") if k2c is not None else None
+    cache = user_cache_path("openclap") / "captions.sqlite"
+    writer = KeywordToCaption(k2c, cache=cache, device=device) if k2c is not None else None
     report = run(
         manifest,
         output.expanduser(),
@@ -109,7 +111,10 @@ def _show(report: CheckReport, deep: bool) -> None:
         ("hours", f"{report.hours:.2f}"),
         ("rates", ", ".join(f"{rate} Hz: {n}" for rate, n in report.rates.items())),
         ("captions", f"{report.captions}; {len(report.without_captions)} items have neither captions nor labels"),
-        ("labels", f"{report.labels}, {len(report.unknown_labels)} of them unknown"),
+        (
+            "labels",
+            str(report.labels) + (f", {len(report.unknown_labels)} of them unknown" if report.unknown_labels else ""),
+        ),
         ("broken", f"{len(report.broken)}; {len(report.damaged)} damaged"),
         ("copies", f"{len(report.duplicates)} groups" + (f"; {len(report.near_duplicates)} near" if deep else "")),
         (

@@ -26,6 +26,8 @@ from openclap.audio.load import Sound, stream
 from openclap.audio.prints import THE_SAME, Prints, connected
 from openclap.data.items import Item, Manifest, ahead
 from openclap.errors import DataError, NotFiniteSound, SoundError, SoundWarning
+from openclap.labels import LISTS
+from openclap.labels import labels as packaged
 from openclap.results import Failure
 
 __all__ = ["EDGES", "Bin", "CaptionLeak", "CheckReport", "Lengths", "Member", "check", "read_labels"]
@@ -302,13 +304,15 @@ def _lengths(seconds: Sequence[float]) -> Lengths | None:
 
 
 def read_labels(path: Path) -> list[str]:
-    """Labels, one a line; empty lines are left out.
+    """Labels, one a line; empty lines are left out. The name of a packaged list (`audioset`, `esc50`, …) stands for it.
 
     Raises
     ------
     DataError
         No such file, no text, or nothing in it.
     """
+    if str(path) in LISTS and not path.exists():
+        return packaged(str(path))
     try:
         lines = path.expanduser().read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

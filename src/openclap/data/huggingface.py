@@ -30,19 +30,17 @@ class Cell:
     column: str
 
     def read(self) -> Sound:
-        """Its coded bytes, its path, or its array with the rate.
+        """Its coded bytes, or its path.
 
         Raises
         ------
         UnreadableSound
-            The row holds none of these.
+            The row holds neither.
         """
         value = self.dataset[self.row][self.column]
         if isinstance(value, dict):
             if value.get("bytes") is not None:
                 return bytes(value["bytes"])
-            if {"array", "sampling_rate"} <= set(value):
-                return value
             if value.get("path"):
                 return Path(value["path"])
         raise UnreadableSound(f"row {self.row}", f"the column {self.column} holds no sound here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -16,7 +17,7 @@ from openclap.audio.load import Sound
 from openclap.errors import DataError, UsageError
 from openclap.results import Failure
 
-__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "texts_of"]
+__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "seconds_of", "texts_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -165,6 +166,15 @@ def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     parts = [part for t in texts if isinstance(t, str) for part in (t.split(separator) if separator else [t])]
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def seconds_of(value: Any) -> float | None:
+    """A length as a source claims it: a positive number, or the text of one; else None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:

@@ -22,6 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from openclap.data.captions import debiaser, template
 from openclap.errors import DataError, ModelWarning, UsageError
 
@@ -57,7 +59,7 @@ class KeywordToCaption:
     batch
         Lists of tags at once, which is also what a kill may lose.
     device
-        A torch device.
+        A torch device, or auto: a GPU where there is one.
     words
         Rewrites each sentence: by default without gender, `debiaser()`.
 
@@ -81,7 +83,7 @@ class KeywordToCaption:
         cache: Path | None = None,
         writing: Writing | None = None,
         batch: int = 32,
-        device: str = "cpu",
+        device: str = "auto",
         words: Callable[[str], str] | None = None,
     ) -> None:
         if batch < 1:
@@ -153,9 +155,9 @@ class KeywordToCaption:
                 self._loaded = _load(self.model, self._device)
             except ImportError:
                 self.why_not = "torch and transformers are not installed:  pip install 'openclap[train]'"
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
+            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                self.why_not = f"it is not here ({first}):  hf download {self.model}"
+                self.why_not = f"it cannot be loaded ({first}); if it is not here:  hf download {self.model}"
             if self.why_not is not None:
                 text = f"{self.model} does not write captions, {self.why_not}; tags become `{template(['…'])}`"
                 warnings.warn(ModelWarning(text), stacklevel=2)
@@ -173,8 +175,8 @@ class KeywordToCaption:
         )
         with torch.inference_mode():
             written = model.generate(
-                input_ids=read["input_ids"].to(self._device),
-                attention_mask=read["attention_mask"].to(self._device),
+                input_ids=read["input_ids"].to(model.device),
+                attention_mask=read["attention_mask"].to(model.device),
                 do_sample=False,
                 num_beams=self.writing.beams,
                 max_new_tokens=self.writing.tokens,
@@ -188,7 +190,11 @@ class KeywordToCaption:
 
 
 def _load(model: str, device: str) -> tuple[Any, Any]:
+    import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
 
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
     return tokenizer, AutoModelForSeq2SeqLM.from_pretrained(model, local_files_only=True).to(device).eval()

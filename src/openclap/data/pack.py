@@ -25,10 +25,11 @@ import numpy as np
 import soundfile as sf
 from filelock import FileLock, Timeout
 
-from openclap.audio.load import stream
+from openclap.audio.load import Sound, stream
 from openclap.data.captions import template
 from openclap.data.items import Item, Manifest, ahead
 from openclap.data.keyword_to_caption import KeywordToCaption
+from openclap.data.tars import Member
 from openclap.errors import DataError, SoundError, UsageError
 from openclap.results import Failure
 
@@ -182,6 +183,8 @@ class _Packing:
 
     def _shard(self, name: str, items: Sequence[Item], start: int) -> None:
         """Make a tar, unless it is there already, made of the same."""
+        if any(self._folder.absolute() in tar.absolute().parents for tar in _tars(items)):
+            raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
         said = self._captions(items)
         of = _digest(items, said, start, self._min)
         path = self._folder / name
@@ -260,6 +263,11 @@ def _shards(manifest: Manifest, size: int) -> Iterator[tuple[str, list[Item], in
         yield full(prefix)
 
 
+def _tars(items: Sequence[Item]) -> set[Path]:
+    """Which tars items lie in."""
+    return {item.sound.tar for item in items if isinstance(item.sound, Member)}
+
+
 def _as_folder(split: str) -> str:
     """Refuse a split that is no name of a folder: it came from the data."""
     if (
@@ -302,10 +310,24 @@ def _flac(item: Item) -> tuple[bytes, float]:
     samples = 0
     coded = io.BytesIO()
     with sf.SoundFile(coded, "w", RATE, 1, format="FLAC", subtype="PCM_16") as file:
-        for wave in stream(item.read(), RATE):
+        for wave in stream(_named(item), RATE):
             file.write(np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
             samples += len(wave)
     return coded.getvalue(), samples / RATE
+
+
+def _named(item: Item) -> Sound:
+    """The sound; bytes as a file with the item's name, for errors and warnings."""
+    sound = item.read()
+    if not isinstance(sound, bytes):
+        return sound
+    file = _Named(sound)
+    file.name = item.key
+    return file
+
+
+class _Named(io.BytesIO):
+    name = ""
 
 
 def _write_tar(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openclap.data.items import Item, Manifest, Table, texts_of
+from openclap.data.items import Item, Manifest, Table, seconds_of, texts_of
 from openclap.errors import DataError, MissingExtra
 
 __all__ = ["COLUMNS", "SUFFIXES", "open_table"]
@@ -85,32 +84,27 @@ class _Draft:
     def add(self, cells: Mapping[str, Any]) -> None:
         self.captions.update(dict.fromkeys(texts_of(cells.get("caption"))))
         self.labels.update(dict.fromkeys(texts_of(cells.get("label"), separator=";")))
-        self.seconds = _positive(cells.get("seconds")) if self.seconds is None else self.seconds
+        self.seconds = seconds_of(cells.get("seconds")) if self.seconds is None else self.seconds
 
     def item(self, folder: Path, name: str, split: str | None) -> Item:
         return Item(name, folder / name, tuple(self.captions), tuple(self.labels), split, self.seconds)
 
 
-def _positive(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and number > 0 else None
-
-
 def _csv_rows(path: Path) -> Iterator[Row]:
+    line = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             _need_file(path, list(reader.fieldnames or ()))
             width = len(reader.fieldnames or ())
             for row in reader:
+                line = reader.line_num
                 place = f"{path}: line {reader.line_num}"
                 many = None in row
                 yield place, f"more cells than the {width} columns; put texts with commas in quotes" if many else row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {_why(error)}; a CSV in UTF-8 with a column `file` is expected") from None
+        where = f"after line {line}, " if line else ""
+        raise DataError(f"{path}: {where}{_why(error)}; a CSV in UTF-8 with a column `file` is expected") from None
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:

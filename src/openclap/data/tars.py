@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openclap.data.items import Item, Manifest, texts_of
+from openclap.data.items import Item, Manifest, seconds_of, texts_of
 from openclap.errors import DataError, SoundNotFound, UnreadableSound
 
 __all__ = ["SOUNDS", "Member", "Tars", "expand", "find_tars"]
@@ -134,14 +134,13 @@ class Tars(Manifest):
             said = self._said(sample.get("json"), f"{tar}:{key}.json")
             if said is None:
                 continue
-            seconds = said.get("seconds")
             yield Item(
                 f"{prefix}/{key}",
                 sound,
                 texts_of([*_texts(said, "text"), *_texts(said, "text_augment_t5"), *_texts(said, "text_augment_all")]),
                 texts_of(said.get("tag")),
                 split,
-                float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None,
+                seconds_of(said.get("seconds")),
             )
 
     def _members(self, tar: Path) -> Iterator[Member]:
@@ -154,14 +153,14 @@ class Tars(Manifest):
                         continue
                     if not info.isreg() or info.issparse():
                         self._fail(f"{tar}:{info.name}", "is a link or no plain file; pack the file itself")
-                    elif info.offset_data + info.size > size:
+                    elif not 0 <= info.size <= size - info.offset_data:
                         self._fail(f"{tar}:{info.name}", "the tar is cut short within it")
                         return
                     else:
                         yield Member(tar, info.name, info.offset_data, info.size)
         except FileNotFoundError:
             self._fail(str(tar), "no such file; check the path")
-        except tarfile.TarError as error:
+        except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # the others: of absurd sizes
             self._fail(str(tar), f"is no plain tar, or broken ({error}); compressed ones must be unpacked with gunzip")
         except OSError as error:
             self._fail(str(tar), f"cannot be read ({error.strerror})")
@@ -198,7 +197,11 @@ def find_tars(folder: Path) -> list[tuple[Path, str | None]]:
     Tars right in `folder` are of no split, unless its own name is one: train, test, ….
     """
     found = sorted(folder.rglob("*.tar"), key=lambda p: (_natural(str(p.parent)), _natural(p.name)))
-    return [(tar, split_of(tar) if tar.parent == folder else tar.parent.name) for tar in found if tar.is_file()]
+    return [
+        (tar, split_of(tar) if tar.parent == folder else tar.parent.name)
+        for tar in found
+        if tar.is_file() and not tar.name.startswith(".")
+    ]
 
 
 def split_of(tar: Path) -> str | None:
