@@ -306,9 +306,9 @@ def test_bad_rows_are_named(tmp_path: Path) -> None:
     assert [item.key for item in manifest] == ["b.wav"]
     assert [f.path.rpartition(": ")[2] for f in manifest.failed] == ["line 2", "line 3"]
     path = tmp_path / "t.jsonl"
-    path.write_text('{"file": "a.wav"}\n{oops\n[1]\n{"file": 3}\n\n')
+    path.write_text('{"file": "a.wav", "caption": "x\\ud800"}\n{oops\n[1]\n{"file": 3}\n\n')
     manifest = open_manifest(path)
-    assert [item.key for item in manifest] == ["a.wav"]
+    assert [(item.key, item.captions) for item in manifest] == [("a.wav", ("x?",))]
     assert len(manifest.failed) == 3
 
 

@@ -165,7 +165,8 @@ def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
     """
     texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     parts = [part for t in texts if isinstance(t, str) for part in (t.split(separator) if separator else [t])]
-    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    whole = (part.encode("utf-8", "replace").decode() for part in parts)  # half a surrogate pair, from JSON, is no text
+    return tuple(dict.fromkeys(part.strip() for part in whole if part.strip()))
 
 
 def seconds_of(value: Any) -> float | None:
