@@ -26,6 +26,7 @@ FLOORS = {
     "models": 3,
     "backends": 4,
     "clap": 5,
+    "data": 6,
     "library": 6,
     "bench": 7,
     "doctor": 7,
@@ -73,6 +74,7 @@ def test_imports_run_down(path: Path) -> None:
     [
         "import openclap",
         "import openclap.cli.app",
+        "import openclap.data",
         "import openclap.library",
         "import openclap.audio.clips",
         "import openclap.synth",

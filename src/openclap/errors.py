@@ -13,6 +13,7 @@ OpenClapError                  exit code 1, HTTP 500
 │   └── UnsafeCheckpoint       a pickle that holds more than tensors
 ├── LibraryError               a library cannot be used                      exit 2, HTTP 409
 │   └── LibraryMismatch        made by another model or format version
+├── DataError                  a data set cannot be read or written          exit 2, HTTP 400
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 __all__ = [
     "BadCheckpoint",
+    "DataError",
     "EmptySound",
     "LibraryError",
     "LibraryMismatch",
@@ -113,6 +115,13 @@ class LibraryError(OpenClapError):
 
 class LibraryMismatch(LibraryError):
     """A library made by another model or another format version."""
+
+
+class DataError(OpenClapError):
+    """A data set that cannot be read, or not written where it should be."""
+
+    exit_code = 2
+    http_status = 400
 
 
 class UsageError(OpenClapError, ValueError):

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli import listen, models, search
+from openclap.cli import data, listen, models, search
 from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
 from openclap.errors import OpenClapError
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 for verbs in (listen, search, models):
     for verb in verbs.VERBS:
         app.command()(verb)
+app.add_typer(data.app)
 
 
 @app.callback(invoke_without_command=True)

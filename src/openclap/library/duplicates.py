@@ -8,8 +8,6 @@ Only the first ten minutes of a recording are compared.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from openclap.audio.fingerprint import BANDS, Fingerprint, fingerprint, keys_of, overlap
+from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
+from openclap.audio.prints import THE_SAME, Prints, connected
 from openclap.errors import SoundError
 from openclap.results import Copy, Duplicates, Failure, Group
 
@@ -28,15 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["find_duplicates"]
 
-THE_SAME = 0.75  # correlation; the same recording has 0.84 and more, strokes of two drums that sound alike at most that (LOG.md)
-COMMON = 50  # files that share a key, above which it tells nothing
-KEYS = 2  # that two recordings share, by chance hardly ever; one is enough where one of them has
-SHORT = 125  # frames, two seconds, or less
 ALIKE = 0.9  # cosine of two windows, from which files are compared in any case
 NEIGHBOURS = 5
 WORKERS = 2
 SCORES_AT_ONCE = 16_000_000  # 64 MB
-NUMBER_BITS = 32  # of the number of a file, beside a key
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ def find_duplicates(store: Store, where: Where | None = None, *, progress: bool 
             links.append(_Link(first_of[file.hash], i, 0.0, 1.0))
         first_of.setdefault(file.hash, i)
     failed: list[Failure] = []
-    with _Prints() as prints:
+    with Prints() as prints:
         for i, found in _fingerprints(files, list(first_of.values()), progress):
             if isinstance(found, SoundError):
                 failed.append(Failure(files[i].path, found.cause))
@@ -72,7 +65,7 @@ def find_duplicates(store: Store, where: Where | None = None, *, progress: bool 
             lies = overlap(prints[a], prints[b])
             if lies.correlation >= THE_SAME:
                 links.append(_Link(a, b, lies.offset, lies.correlation))
-    return Duplicates([_group(files, members, links) for members in _connected(links)], failed)
+    return Duplicates([_group(files, members, links) for members in connected((x.a, x.b) for x in links)], failed)
 
 
 def _fingerprints(
@@ -90,49 +83,6 @@ def _fingerprints(
     with ThreadPoolExecutor(WORKERS, "openclap-fingerprint") as pool:
         made = zip(chosen, pool.map(one, chosen), strict=True)
         yield from track(made, "listening", len(chosen), console=Console(stderr=True), disable=not progress)
-
-
-class _Prints:
-    """Fingerprints by number of the file: 2 kB a second, so they lie in a file; their keys are in memory, half a kB a second."""
-
-    def __init__(self) -> None:
-        self.length: dict[int, int] = {}
-        self._start: dict[int, int] = {}
-        self._keys: list[npt.NDArray[np.int64]] = []  # key, and number of the file
-
-    def __enter__(self) -> _Prints:
-        self._file = tempfile.TemporaryFile()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, i: int, print_: Fingerprint) -> None:
-        self._start[i], self.length[i] = self._file.seek(0, os.SEEK_END), len(print_)
-        self._file.write(print_.tobytes())
-        self._keys.append((keys_of(print_).astype(np.int64) << NUMBER_BITS) | i)
-
-    def __getitem__(self, i: int) -> Fingerprint:
-        self._file.seek(self._start[i])
-        print_: Fingerprint = np.frombuffer(self._file.read(self.length[i] * BANDS), np.int8).reshape(-1, BANDS)
-        return print_
-
-    def sharing_keys(self) -> set[tuple[int, int]]:
-        """Pairs that have enough keys in common."""
-        held = np.sort(np.concatenate([np.zeros(0, np.int64), *self._keys]))
-        numbers = held & ((1 << NUMBER_BITS) - 1)
-        edges = np.flatnonzero(np.diff(held >> NUMBER_BITS, prepend=-1, append=-1))
-        sizes = np.diff(edges)
-        pairs = [np.zeros(0, np.int64)]
-        for size in np.unique(sizes[(sizes > 1) & (sizes <= COMMON)]).tolist():  # all keys with as many holders at once
-            holders = numbers[edges[:-1][sizes == size][:, None] + np.arange(size)]
-            first, second = np.triu_indices(size, 1)
-            pairs.append(((holders[:, first] << NUMBER_BITS) | holders[:, second]).ravel())
-        pair, count = np.unique(np.concatenate(pairs), return_counts=True)
-        found = zip(
-            (pair >> NUMBER_BITS).tolist(), (pair & ((1 << NUMBER_BITS) - 1)).tolist(), count.tolist(), strict=True
-        )
-        return {(a, b) for a, b, shared in found if shared >= KEYS or min(self.length[a], self.length[b]) < SHORT}
 
 
 def _sounding_alike(
@@ -155,25 +105,6 @@ def _sounding_alike(
                 a, b = numbers[start + i], numbers[j]
                 pairs.add((min(a, b), max(a, b)))
     return pairs
-
-
-def _connected(links: Iterable[_Link]) -> list[list[int]]:
-    """Files that are linked, directly or through others; each group sorted."""
-    parent: dict[int, int] = {}
-
-    def root(i: int) -> int:
-        while parent.setdefault(i, i) != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for link in links:
-        a, b = root(link.a), root(link.b)
-        parent[max(a, b)] = min(a, b)
-    groups: dict[int, list[int]] = defaultdict(list)
-    for i in sorted(parent):
-        groups[root(i)].append(i)
-    return [groups[i] for i in sorted(groups)]
 
 
 def _group(files: Sequence[File], members: Sequence[int], links: Iterable[_Link]) -> Group:

@@ -1,0 +1,145 @@
+"""data check, data pack: verbs about data sets to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from platformdirs import user_cache_path
+
+from openclap.cli.options import Device, Json
+from openclap.cli.show import bar, emit, err, exit_told, out, plain, table, tell
+
+if TYPE_CHECKING:
+    from openclap.data import CheckReport, Manifest
+
+__all__ = ["app"]
+
+SHOWN = 10  # of each kind of finding, on a terminal; the JSON has all
+
+app = typer.Typer(name="data", help="Data sets to train on: what is in them, and packing them.", no_args_is_help=True)
+
+Source = Annotated[
+    list[str],
+    typer.Argument(
+        help="A folder with metadata.csv; a .csv, .jsonl or .parquet; tars, or a folder of them; a saved data set"
+    ),
+]
+Split = Annotated[str | None, typer.Option("--split", help="Only this split")]
+
+
+@app.command()
+def check(
+    source: Source,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="All labels there may be: a file, one a line, or esc50, audioset, …")
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Find the same recording in other formats, cut or shifted")
+    ] = False,
+    split: Split = None,
+    as_json: Json = False,
+) -> None:
+    """Counts, lengths, broken sounds, missing captions, unknown labels, copies, leaks; exit 1 if something is wrong."""
+    from openclap.data.check import check as look
+    from openclap.data.check import read_labels
+
+    known = read_labels(labels) if labels is not None else None
+    report = look(_open(source, split), labels=known, deep=deep, progress=err.is_terminal)
+    if as_json:
+        emit([report.to_dict()])
+    else:
+        _show(report, deep)
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pack(
+    source: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the tars")],
+    k2c: Annotated[
+        str | None,
+        typer.Option("--k2c", help="A T5 that writes captions from the labels: a folder, or a Hub id that is here"),
+    ] = None,
+    shard_size: Annotated[int, typer.Option("--shard-size", min=1, help="Sounds a tar")] = 1000,
+    min_seconds: Annotated[
+        float, typer.Option("--min-seconds", min=0.0, help="Leave out shorter sounds; the paper: 2")
+    ] = 0.0,
+    split: Split = None,
+    as_json: Json = False,
+    device: Device = "auto",
+) -> None:
+    """Pack a data set as 48 kHz mono FLAC in WebDataset tars; run it again to go on after a stop."""
+    from openclap.data import KeywordToCaption
+    from openclap.data.pack import pack as run
+
+    manifest = _open(source, split)
+    cache = user_cache_path("openclap") / "captions.sqlite"
+    writer = KeywordToCaption(k2c, cache=cache, device=device) if k2c is not None else None
+    report = run(
+        manifest,
+        output.expanduser(),
+        shard_size=shard_size,
+        min_seconds=min_seconds,
+        k2c=writer,
+        progress=err.is_terminal,
+    )
+    if as_json:
+        emit([report.to_dict()])
+    else:
+        out.print(
+            plain(
+                f"{report.sounds} sounds, {report.hours:.2f} h, in {report.shards} tars, {report.made} of them made now; "
+                f"{report.short} too short, {len(report.failed)} broken: {report.folder}"
+            )
+        )
+    exit_told(report.failed)
+
+
+def _open(source: list[str], split: str | None) -> Manifest:
+    from openclap.data import open_manifest
+
+    return open_manifest(source[0] if len(source) == 1 else source, split=split)
+
+
+def _show(report: CheckReport, deep: bool) -> None:
+    splits = ", ".join(f"{name} {n}" for name, n in report.splits.items())
+    rows = [
+        ("items", f"{report.items} ({splits})"),
+        ("hours", f"{report.hours:.2f}"),
+        ("rates", ", ".join(f"{rate} Hz: {n}" for rate, n in report.rates.items())),
+        ("captions", f"{report.captions}; {len(report.without_captions)} items have neither captions nor labels"),
+        (
+            "labels",
+            str(report.labels) + (f", {len(report.unknown_labels)} of them unknown" if report.unknown_labels else ""),
+        ),
+        ("broken", f"{len(report.broken)}; {len(report.damaged)} damaged"),
+        ("copies", f"{len(report.duplicates)} groups" + (f"; {len(report.near_duplicates)} near" if deep else "")),
+        (
+            "leaks",
+            f"{len(report.sound_leaks)} sounds and {len(report.caption_leaks)} sets of captions in several splits",
+        ),
+    ]
+    table(plain(report.source), ("", "value"), [(name, plain(value)) for name, value in rows])
+    if report.lengths is not None:
+        lengths = report.lengths
+        most = max(b.count for b in lengths.histogram)
+        title = f"seconds: {lengths.min:.2f} to {lengths.max:.2f}, half below {lengths.median:.2f}"
+        bins = [(f"{b.start:g}-{b.end:g}" if b.end else f"{b.start:g}-", b.count) for b in lengths.histogram]
+        table(title, ("length", "sounds", ""), [(name, str(n), bar(n / most)) for name, n in bins], right=("sounds",))
+    for what, groups in (("copies", report.duplicates), ("near", report.near_duplicates), ("leak", report.sound_leaks)):
+        _some(what, [" = ".join(f"{m.key} ({m.split})" if m.split else m.key for m in g) for g in groups])
+    _some("captions in several splits", [f"{'; '.join(leak.captions)} {leak.splits}" for leak in report.caption_leaks])
+    _some("unknown label", [f"{label}: {n}" for label, n in report.unknown_labels.items()])
+    _some("no captions", report.without_captions)
+    for failure in [*report.broken, *report.damaged]:
+        tell(f"{failure.path}: {failure.error}")
+
+
+def _some(what: str, findings: list[str]) -> None:
+    for finding in findings[:SHOWN]:
+        out.print(plain(f"{what}: {finding}"))
+    if len(findings) > SHOWN:
+        out.print(plain(f"{what}: {len(findings) - SHOWN} more, all in --json"))

@@ -1,0 +1,202 @@
+"""One sound of a data set with what is said about it, and a sequence of these. Knows nothing of formats."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from openclap.audio.load import Sound
+from openclap.errors import DataError, UsageError
+from openclap.results import Failure
+
+__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "seconds_of", "texts_of"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+WORKERS = max(1, min(4, os.cpu_count() or 1))
+WAITING = 2  # finished results a worker that may wait
+
+
+class Lazy(Protocol):
+    """A sound that is somewhere inside something else, and read when asked for."""
+
+    def read(self) -> Sound:
+        """What `openclap.audio.load` takes: a path, bytes, or a dict of array and sampling_rate."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sound and what is said about it.
+
+    Attributes
+    ----------
+    key
+        Its name in messages, unique within a split of its manifest.
+    sound
+        A path, coded bytes, or something whose `read()` gives either.
+    captions
+        What people or models wrote about it, each once, in the order of the source; may be none.
+    labels
+        Its tags or classes, each once; may be none.
+    split
+        "train", "test", …, or None where the source knows of none.
+    seconds
+        Its length as the source claims it; None where it claims nothing.
+    """
+
+    key: str
+    sound: Path | bytes | Lazy
+    captions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    split: str | None = None
+    seconds: float | None = None
+
+    def read(self) -> Sound:
+        """The sound as `openclap.audio.load` takes it: nothing is decoded yet.
+
+        Raises
+        ------
+        SoundError
+            It is not there any more, or the file around it is cut short.
+        """
+        return self.sound if isinstance(self.sound, (Path, bytes)) else self.sound.read()
+
+
+class Manifest(ABC):
+    """Items in a fixed order, to be gone through any number of times.
+
+    Attributes
+    ----------
+    name
+        How messages call the source.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._failed: dict[str, Failure] = {}
+
+    @property
+    def failed(self) -> list[Failure]:
+        """What could not become an item, and why, as far as the source has been read."""
+        return list(self._failed.values())
+
+    @property
+    @abstractmethod
+    def count(self) -> int | None:
+        """How many items there are; None where only reading all of it would tell."""
+
+    def items(self, shard: int = 0, of: int = 1) -> Iterator[Item]:
+        """The items of one of `of` equal parts; the parts together hold every item exactly once.
+
+        Parameters
+        ----------
+        shard, of
+            Which part of how many, 0 ≤ shard < of: worker and number of workers, or rank and world size.
+
+        Raises
+        ------
+        UsageError
+            There is no such part.
+        """
+        if not 0 <= shard < of:
+            raise UsageError(f"there is no part {shard} of {of}; parts are counted from 0 to {of - 1}")
+        return self._items(shard, of)
+
+    @abstractmethod
+    def _items(self, shard: int, of: int) -> Iterator[Item]: ...
+
+    def _fail(self, name: str, error: str) -> None:
+        self._failed.setdefault(name, Failure(name, error))
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.items()
+
+    def __len__(self) -> int:
+        """How many items there are.
+
+        Raises
+        ------
+        TypeError
+            Only reading all of it would tell (`count` is None).
+        """
+        if self.count is None:
+            raise TypeError(f"{self.name}: its number of items is not known before it has been read")
+        return self.count
+
+
+class Table(Manifest):
+    """A manifest whose items are all known from the start."""
+
+    def __init__(self, name: str, items: Sequence[Item], *, split: str | None = None) -> None:
+        super().__init__(name)
+        if split is not None:
+            splits = sorted({item.split or "none" for item in items})
+            items = [item for item in items if item.split == split]
+            if not items:
+                raise DataError(f"{name}: no item is of the split {split!r}; there are: {', '.join(splits) or 'none'}")
+        self._all = items
+
+    @property
+    def count(self) -> int:
+        """How many items there are."""
+        return len(self._all)
+
+    def _items(self, shard: int, of: int) -> Iterator[Item]:
+        return iter(self._all[shard::of])
+
+
+def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
+    """A text, a list of texts or nothing → texts without spaces around them, none empty, each once.
+
+    Parameters
+    ----------
+    value
+        What stands in a cell; what is no text is left out.
+    separator
+        Cuts a text into several: ";" for labels.
+    """
+    texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
+    parts = [part for t in texts if isinstance(t, str) for part in (t.split(separator) if separator else [t])]
+    whole = (part.encode("utf-8", "replace").decode() for part in parts)  # half a surrogate pair, from JSON, is no text
+    return tuple(dict.fromkeys(part.strip() for part in whole if part.strip()))
+
+
+def seconds_of(value: Any) -> float | None:
+    """A length as a source claims it: a positive number, or the text of one; else None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+    """`map` in order, a few things ahead in threads; memory is that of a few results."""
+    with ThreadPoolExecutor(WORKERS, "openclap-data") as pool:
+        pending: deque[Future[R]] = deque()
+        gone = threading.Event()
+
+        def one(thing: T) -> R:
+            if gone.is_set():
+                raise InterruptedError
+            return function(thing)
+
+        try:
+            for thing in things:
+                pending.append(pool.submit(one, thing))
+                if len(pending) > WAITING * WORKERS:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:  # also on Ctrl-C: nothing is begun any more
+            gone.set()
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,258 @@
+"""Tags → a sentence, by any T5 (section 3.2 of arXiv 2211.06687). Knows nothing of sounds.
+
+    tags ─ in the cache? ─ yes ──────────────────────────┐
+             └ no ─ "dog rain" ─ model ─ sentence ─ kept ─┴─ degenerate? ─ no ─ without gender ─ caption
+                      └ not here ─────────────────────────────── yes ─┴─ template: The sound of dog, and rain
+
+What the model wrote is kept as it wrote it, a transaction a batch: a killed run goes on where it was, and another table of
+words needs no new sentences. Nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from openclap.data.captions import debiaser, template
+from openclap.errors import DataError, ModelWarning, UsageError
+
+__all__ = ["MODEL", "KeywordToCaption", "Writing", "degenerate"]
+
+MODEL = "mrm8488/t5-base-finetuned-common_gen"  # public, words → a sentence; not run by us: 0.9 GB
+FORMAT, VERSION = 0x6F636B63, 1  # "ockc" in the header of the SQLite file, and its layout
+STARTS, REPEATS = 4, 3  # a sentence has that many letters, and no word more often than that in a row
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How sentences are written; what was written otherwise is not taken from the cache."""
+
+    prompt: str = "{}"  # what the model reads, with the tags in place of {}
+    separator: str = " "  # between tags
+    lower: bool = True
+    beams: int = 4  # 1: greedy
+    tokens: int = 40  # of a sentence at most
+
+
+class KeywordToCaption:
+    """A writer of sentences from tags, the same for the same tags.
+
+    Parameters
+    ----------
+    model
+        A folder, or an id that is in Hugging Face's cache (`hf download …`) of a sequence-to-sequence model for transformers.
+    cache
+        A SQLite file that keeps every sentence by model, tags and writing; without one nothing is kept.
+    writing
+        How sentences are written.
+    batch
+        Lists of tags at once, which is also what a kill may lose.
+    device
+        A torch device, or auto: a GPU where there is one.
+    words
+        Rewrites each sentence: by default without gender, `debiaser()`.
+
+    Attributes
+    ----------
+    calls
+        Batches the model has run.
+    why_not
+        Why the model is not used; None while it is, or has not been needed.
+
+    Raises
+    ------
+    DataError
+        The cache is another file, or of another version.
+    """
+
+    def __init__(
+        self,
+        model: str = MODEL,
+        *,
+        cache: Path | None = None,
+        writing: Writing | None = None,
+        batch: int = 32,
+        device: str = "auto",
+        words: Callable[[str], str] | None = None,
+    ) -> None:
+        if batch < 1:
+            raise UsageError(f"batch is {batch}; it must be at least 1")
+        self.model = str(Path(model).expanduser().resolve()) if Path(model).expanduser().is_dir() else model
+        self.writing = writing or Writing()
+        self.calls = 0
+        self.why_not: str | None = None
+        self._batch, self._device, self._words = batch, device, words or debiaser()
+        self._loaded: tuple[Any, Any] | None = None
+        self._path = ":memory:" if cache is None else str(cache)
+        self._kept = _opened(self._path)
+
+    def __call__(self, tags: Sequence[Sequence[str]]) -> list[str]:
+        """One sentence for every list of tags; the template where the model is not here or wrote nothing of use.
+
+        Parameters
+        ----------
+        tags
+            Lists of at least one tag each; their order matters.
+
+        Warns
+        -----
+        ModelWarning
+            Once, when the model cannot be used: every new sentence is then the template, which is not kept.
+        """
+        if not all(tags):
+            raise UsageError(f"list {[bool(t) for t in tags].index(False)} has no tags; give at least one each")
+        keys = [self._key(one) for one in tags]
+        known = self._known(keys)
+        new = {key: one for key, one in zip(keys, tags, strict=True) if key not in known}
+        for sentences in self._written(new):
+            known.update(sentences)
+        return [self._caption(one, known.get(key)) for key, one in zip(keys, tags, strict=True)]
+
+    def _caption(self, tags: Sequence[str], sentence: str | None) -> str:
+        return self._words(template(tags) if sentence is None or degenerate(sentence) else " ".join(sentence.split()))
+
+    def _key(self, tags: Sequence[str]) -> bytes:
+        said = json.dumps([self.model, list(tags), asdict(self.writing)], ensure_ascii=False, sort_keys=True)
+        return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+    def _known(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        known: dict[bytes, str] = {}
+        with _told(self._path):
+            for key in dict.fromkeys(keys):
+                row = self._kept.execute("SELECT sentence FROM sentences WHERE key = ?", (key,)).fetchone()
+                if row is not None:
+                    known[key] = row[0]
+        return known
+
+    def _written(self, new: dict[bytes, Sequence[str]]) -> Iterator[dict[bytes, str]]:
+        """What the model writes, a batch at a time, each kept before it is given."""
+        todo = sorted(
+            new.items(), key=lambda pair: (sum(map(len, pair[1])), pair[0])
+        )  # of like lengths: little padding
+        for start in range(0, len(todo), self._batch):
+            if not self._ready():
+                return
+            part = todo[start : start + self._batch]
+            sentences = dict(zip([k for k, _ in part], self._generate([t for _, t in part]), strict=True))
+            with _told(self._path), self._kept:
+                self._kept.executemany("INSERT OR REPLACE INTO sentences VALUES (?, ?)", sentences.items())
+            yield sentences
+
+    def _ready(self) -> bool:
+        if self._loaded is None and self.why_not is None:
+            try:
+                self._loaded = _load(self.model, self._device)
+            except ImportError:
+                self.why_not = "torch and transformers are not installed:  pip install 'openclap[train]'"
+            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+                first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                self.why_not = f"it cannot be loaded ({first}); if it is not here:  hf download {self.model}"
+            if self.why_not is not None:
+                text = f"{self.model} does not write captions, {self.why_not}; tags become `{template(['…'])}`"
+                warnings.warn(ModelWarning(text), stacklevel=2)
+        return self._loaded is not None
+
+    def _generate(self, tags: Sequence[Sequence[str]]) -> list[str]:
+        """Run the model once."""
+        import torch
+
+        assert self._loaded is not None
+        tokenizer, model = self._loaded
+        texts = [self.writing.prompt.replace("{}", self.writing.separator.join(one)) for one in tags]
+        read = tokenizer(
+            [t.lower() if self.writing.lower else t for t in texts], return_tensors="pt", padding=True, truncation=True
+        )
+        with torch.inference_mode():
+            written = model.generate(
+                input_ids=read["input_ids"].to(model.device),
+                attention_mask=read["attention_mask"].to(model.device),
+                do_sample=False,
+                num_beams=self.writing.beams,
+                max_new_tokens=self.writing.tokens,
+            )
+        self.calls += 1
+        return list(tokenizer.batch_decode(written, skip_special_tokens=True))
+
+    def close(self) -> None:
+        """Close the cache."""
+        self._kept.close()
+
+
+def _load(model: str, device: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    return tokenizer, AutoModelForSeq2SeqLM.from_pretrained(model, local_files_only=True).to(device).eval()
+
+
+def degenerate(sentence: str) -> bool:
+    """Whether a sentence is none: empty, one word, left-over markers, a word again and again."""
+    words = re.findall(r"\w+", sentence.lower())
+    if (
+        len(words) < 2
+        or sum(map(str.isalpha, "".join(words))) < STARTS
+        or "<extra_id" in sentence
+        or "<unk>" in sentence
+    ):
+        return True
+    run = longest = 1
+    for one, other in pairwise(words):
+        run = run + 1 if one == other else 1
+        longest = max(longest, run)
+    return longest > REPEATS or (len(words) >= 6 and len(set(words)) * 3 <= len(words))
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    """The cache, made where there is none."""
+    with _told(path):
+        if path != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=60)
+        try:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                (form,) = connection.execute("PRAGMA application_id").fetchone()
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if (form, version) != (FORMAT, VERSION) and tables:
+                    raise DataError(
+                        f"{path}: is no cache of captions of version {VERSION} (format {form:#x}, version {version}); "
+                        "choose another file"
+                    )
+                connection.execute(f"PRAGMA application_id = {FORMAT}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS sentences (key BLOB PRIMARY KEY, sentence TEXT NOT NULL)"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Faults of the cache, as one sentence."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DataError(
+            f"{path}: the cache of captions cannot be used ({error}); choose another file, or make room"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: the cache of captions cannot be made ({error.strerror})") from None

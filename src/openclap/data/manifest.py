@@ -1,0 +1,93 @@
+"""Any source of described sounds → a manifest. Knows where each kind of source is read, and nothing more.
+
+folder with metadata.csv / .jsonl / .parquet ─┐
+.csv .jsonl .parquet ─────────────────────────┼─ tables ──────┐
+.tar, list, {0000..0012}.tar, folder of tars ─── tars ────────┼─ Manifest of Items
+save_to_disk folder, Dataset, DatasetDict ────── huggingface ─┘
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from openclap.data.huggingface import HuggingFace, is_dataset, is_saved, open_saved
+from openclap.data.items import Manifest
+from openclap.data.tables import SUFFIXES, open_table
+from openclap.data.tars import Tars, expand, find_tars, split_of
+from openclap.errors import DataError
+
+__all__ = ["open_manifest"]
+
+ALLOWED = (
+    "a source is a folder with a metadata.csv, a .csv, .jsonl or .parquet file, WebDataset tars (one, several, "
+    "a pattern {0000..0012}.tar, a folder of them), or a data set saved by save_to_disk"
+)
+
+
+def open_manifest(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Any, *, split: str | None = None
+) -> Manifest:
+    """Items of any source, in a fixed order.
+
+    Parameters
+    ----------
+    source
+        A folder with metadata.csv (or .jsonl, .parquet); such a table; WebDataset tars in LAION's layout: a .tar, a list,
+        a brace pattern, a folder with tars in it or below; a folder made by `save_to_disk`; a `datasets.Dataset` or
+        `DatasetDict`. `~` is expanded. Nothing is fetched.
+    split
+        Only this split. Tables have a column for it; tars lie in a folder of its name.
+
+    Raises
+    ------
+    DataError
+        Nothing there, nothing that is known, no such split.
+    MissingExtra
+        Parquet without pyarrow, or a saved data set without `datasets`.
+    """
+    if is_dataset(source):
+        return HuggingFace(f"<{type(source).__name__}>", source, split=split)
+    if isinstance(source, (list, tuple)):
+        return _tars([path for one in source for path in expand(_path(one))], f"{len(source)} tars", split)
+    text = _path(source)
+    path = Path(text)
+    if path.is_dir():
+        return _folder(path, split)
+    if path.suffix in SUFFIXES:
+        return open_table(path, split=split)
+    paths = [text] if path.exists() else expand(text)
+    if all(p.endswith(".tar") for p in paths):
+        return _tars(paths, text, split)
+    raise DataError(f"{text}: {'is of no known kind' if path.exists() else 'nothing is there'}; {ALLOWED}")
+
+
+def _path(source: Any) -> str:
+    if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):
+        raise DataError(f"{source!r} ({type(source).__name__}) is no source; {ALLOWED}")
+    return os.path.expanduser(os.fsdecode(source))
+
+
+def _folder(folder: Path, split: str | None) -> Manifest:
+    for suffix in SUFFIXES:
+        table = folder / f"metadata{suffix}"
+        if table.is_file():
+            return open_table(table, split=split)
+    if is_saved(folder):
+        return HuggingFace(str(folder), open_saved(folder), split=split)
+    tars = find_tars(folder)
+    if tars:
+        return Tars(str(folder), tars, split=split)
+    raise DataError(f"{folder}: neither a metadata.csv nor tars nor a saved data set are in it; {ALLOWED}")
+
+
+def _tars(paths: Sequence[str], name: str, split: str | None) -> Manifest:
+    other = [p for p in paths if not p.endswith(".tar")]
+    if other or not paths:
+        raise DataError(f"{other[0] if other else 'an empty list'} is no .tar; several sources at once must be tars")
+    missing = [p for p in paths if not Path(p).is_file()]
+    if missing:
+        raise DataError(f"{missing[0]}: no such tar ({len(missing)} of {len(paths)} are not there); check the path")
+    return Tars(name, [(Path(p), split_of(Path(p))) for p in dict.fromkeys(paths)], split=split)

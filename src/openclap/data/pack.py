@@ -1,0 +1,399 @@
+"""Any data set → 48 kHz mono FLAC in WebDataset tars, in LAION's layout. Knows nothing of how sources are read.
+
+    items of a split ─ thousands ─ 000000.tar ─ 000001.tar …     each: decode ─ 48 kHz mono ─ FLAC 16 bit
+                                    └ written aside, synced, renamed;  then sizes.json;  pack.json last
+
+Which items a tar holds is decided by their order alone: a broken sound makes its tar shorter and moves nothing. `pack.json`
+remembers what went into each tar, so that a finished one is not made again while that is unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+from filelock import FileLock, Timeout
+
+from openclap.audio.load import Sound, stream
+from openclap.data.captions import template
+from openclap.data.items import Item, Manifest, ahead
+from openclap.data.keyword_to_caption import KeywordToCaption
+from openclap.data.tars import Member
+from openclap.errors import DataError, SoundError, UsageError
+from openclap.results import Failure
+
+__all__ = ["RATE", "PackReport", "pack"]
+
+RATE = 48_000  # Hz
+FULL_SCALE = 32768  # of 16 bits, so that sounds of 16 bits at 48 kHz keep every bit
+FORMAT, VERSION = "openclap pack", 1
+PART = ".part"
+TAR = re.compile(r"(?:[^/.][^/]*/)?\d{6,}\.tar")
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What `pack` did.
+
+    Attributes
+    ----------
+    shards, made
+        Tars of this data set, and those made by this call; the others were finished before.
+    sounds, hours
+        In all tars.
+    short
+        Sounds left out because they are shorter than asked for.
+    failed
+        Sounds left out because they cannot be read, and what could not become an item.
+    """
+
+    folder: str
+    shards: int = 0
+    made: int = 0
+    sounds: int = 0
+    hours: float = 0.0
+    short: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`."""
+        return asdict(self)
+
+
+@dataclass
+class _Shard:
+    """What `pack.json` knows of one tar."""
+
+    of: str  # a digest of what goes into it, and how
+    bytes: int = 0
+    sounds: int = 0
+    seconds: float = 0.0
+    short: int = 0
+    failed: list[list[str]] = field(default_factory=list)  # key, cause
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """One sound as FLAC, or why there is none."""
+
+    item: Item
+    flac: bytes = b""
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def pack(
+    manifest: Manifest,
+    folder: Path,
+    *,
+    shard_size: int = 1000,
+    min_seconds: float = 0.0,
+    k2c: KeywordToCaption | None = None,
+    progress: bool = False,
+) -> PackReport:
+    """Write a data set as tars that this package, LAION's CLAP and WebDataset read; go on where a stopped call was.
+
+    Parameters
+    ----------
+    manifest
+        What `open_manifest` gives.
+    folder
+        Where to; items of a split go into a folder of its name there. Made where it is not.
+    shard_size
+        Items a tar.
+    min_seconds
+        Shorter sounds are left out; the paper leaves out those under 2 s.
+    k2c
+        Writes `text_augment_t5` from the labels.
+    progress
+        A bar on stderr.
+
+    Returns
+    -------
+    The report. The same input gives the same bytes on one machine. Items without captions get the template of their labels.
+
+    Raises
+    ------
+    UsageError
+        A size or length that is none.
+    DataError
+        The folder holds other tars, is packed by another process or by another version, or the disk is full: finished
+        tars are kept, and a later call goes on.
+    """
+    if shard_size < 1 or not min_seconds >= 0:
+        raise UsageError(f"shard_size {shard_size}, min_seconds {min_seconds}: at least 1 item a tar, 0 s or more")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            return _Packing(folder, shard_size, min_seconds, k2c).run(manifest, progress)
+    except Timeout:
+        raise DataError(f"{folder}: another process packs into it; wait for it, or choose another folder") from None
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be written ({error.strerror or error}); finished tars are kept: make room, and run it again"
+        ) from None
+
+
+class _Packing:
+    """One call of `pack`."""
+
+    def __init__(self, folder: Path, shard_size: int, min_seconds: float, k2c: KeywordToCaption | None) -> None:
+        self._folder, self._size, self._min, self._k2c = folder, shard_size, min_seconds, k2c
+        self._before = _read_record(folder)
+        self._now: dict[str, _Shard] = {}
+        self._made = 0
+        for left in folder.rglob(f"*{PART}"):  # of a killed call
+            left.unlink()
+
+    def run(self, manifest: Manifest, progress: bool) -> PackReport:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), disable=not progress) as bar:
+            task = bar.add_task("packing", total=manifest.count)
+            for name, items, start in _shards(manifest, self._size):
+                self._shard(name, items, start)
+                bar.advance(task, len(items))
+        packed = {Path(name).parent for name in self._now}
+        kept = {name: shard for name, shard in self._before.items() if Path(name).parent not in packed}  # other splits
+        for name in self._before.keys() - kept.keys() - self._now.keys():  # of a longer data set before
+            (self._folder / name).unlink(missing_ok=True)
+        self._remember({**kept, **self._now})
+        done = self._now.values()
+        return PackReport(
+            str(self._folder),
+            shards=len(self._now),
+            made=self._made,
+            sounds=sum(s.sounds for s in done),
+            hours=sum(s.seconds for s in done) / 3600,
+            short=sum(s.short for s in done),
+            failed=[*manifest.failed, *(Failure(key, cause) for s in done for key, cause in s.failed)],
+        )
+
+    def _shard(self, name: str, items: Sequence[Item], start: int) -> None:
+        """Make a tar, unless it is there already, made of the same."""
+        if any(self._folder.absolute() in tar.absolute().parents for tar in _tars(items)):
+            raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
+        said = self._captions(items)
+        of = _digest(items, said, start, self._min)
+        path = self._folder / name
+        known = self._before.get(name)
+        if known is not None and known.of == of and path.is_file() and path.stat().st_size == known.bytes:
+            self._now[name] = known
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shard = _Shard(of)
+        part = path.with_name(path.name + PART)
+        try:
+            with part.open("wb") as file:
+                _write_tar(file, ahead(self._packed, items), said, start, shard, self._min)
+                file.flush()
+                os.fsync(file.fileno())
+            shard.bytes = part.stat().st_size
+            os.replace(part, path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        self._now[name] = shard
+        self._made += 1
+        self._remember({**self._before, **self._now})
+
+    def _packed(self, item: Item) -> _Packed:
+        try:
+            return _Packed(item, *_flac(item))
+        except SoundError as error:
+            return _Packed(item, error=error.cause)
+
+    def _captions(self, items: Sequence[Item]) -> list[dict[str, Any]]:
+        """The caption part of every .json."""
+        tagged = [i for i, item in enumerate(items) if item.labels]
+        sentences: dict[int, str] = {}
+        if self._k2c is not None:
+            sentences = dict(zip(tagged, self._k2c([items[i].labels for i in tagged]), strict=True))
+        said = []
+        for i, item in enumerate(items):
+            text = list(item.captions) or ([template(item.labels)] if item.labels else [])
+            sentence = sentences.get(i)
+            every = list(dict.fromkeys([*text, *([sentence] if sentence else [])]))
+            said.append(
+                {"text": text, "tag": list(item.labels), "text_augment_t5": sentence, "text_augment_all": every}
+            )
+        return said
+
+    def _remember(self, shards: dict[str, _Shard]) -> None:
+        """sizes.json beside the tars, then pack.json."""
+        sizes: dict[Path, dict[str, int]] = {}
+        for name in sorted(shards):
+            path = self._folder / name
+            sizes.setdefault(path.parent, {})[path.name] = shards[name].sounds
+        for parent, counts in sizes.items():
+            _replace(parent / "sizes.json", counts)
+        record = {"format": FORMAT, "version": VERSION, "shards": {n: asdict(shards[n]) for n in sorted(shards)}}
+        _replace(self._folder / "pack.json", record)
+
+
+def _shards(manifest: Manifest, size: int) -> Iterator[tuple[str, list[Item], int]]:
+    """Name, items and number of the first one, split by split, in the order of the manifest."""
+    waiting: dict[str, list[Item]] = {}
+    given: dict[str, int] = {}
+
+    def full(prefix: str) -> tuple[str, list[Item], int]:
+        items, start = waiting.pop(prefix), given.get(prefix, 0)
+        given[prefix] = start + len(items)
+        return f"{prefix}{start // size:06d}.tar", items, start
+
+    for item in manifest:
+        prefix = f"{_as_folder(item.split)}/" if item.split else ""
+        waiting.setdefault(prefix, []).append(item)
+        if len(waiting[prefix]) == size:
+            yield full(prefix)
+    for prefix in list(waiting):
+        yield full(prefix)
+
+
+def _tars(items: Sequence[Item]) -> set[Path]:
+    """Which tars items lie in."""
+    return {item.sound.tar for item in items if isinstance(item.sound, Member)}
+
+
+def _as_folder(split: str) -> str:
+    """Refuse a split that is no name of a folder: it came from the data."""
+    if (
+        split in (".", "..")
+        or split.startswith(".")
+        or any(c in split for c in '/\\:\0*?"<>|')
+        or not split.isprintable()
+    ):
+        raise DataError(f"the split {split!r} cannot be the name of a folder; rename it: train, valid, test")
+    return split
+
+
+def _digest(items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
+    """Of all that decides the bytes of a tar, with size and time of the files its sounds come from."""
+    digest = hashlib.blake2b(json.dumps([VERSION, start, min_seconds]).encode(), digest_size=16)
+    for item, texts in zip(items, said, strict=True):
+        digest.update(json.dumps([item.key, item.split, texts, _state(item)]).encode())
+    return digest.hexdigest()
+
+
+def _state(item: Item) -> list[Any]:
+    sound = item.sound
+    if isinstance(sound, bytes):
+        return [hashlib.blake2b(sound, digest_size=16).hexdigest()]
+    path = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        found = None
+    place = [
+        getattr(sound, "offset", None),
+        getattr(sound, "row", None),
+        getattr(getattr(sound, "dataset", None), "_fingerprint", None),
+    ]
+    return [*place, found.st_size, found.st_mtime_ns] if found is not None else place
+
+
+def _flac(item: Item) -> tuple[bytes, float]:
+    """FLAC of 16 bits at 48 kHz, and seconds; memory is that of the coded sound."""
+    samples = 0
+    coded = io.BytesIO()
+    with sf.SoundFile(coded, "w", RATE, 1, format="FLAC", subtype="PCM_16") as file:
+        for wave in stream(_named(item), RATE):
+            file.write(np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
+            samples += len(wave)
+    return coded.getvalue(), samples / RATE
+
+
+def _named(item: Item) -> Sound:
+    """The sound; bytes as a file with the item's name, for errors and warnings."""
+    sound = item.read()
+    if not isinstance(sound, bytes):
+        return sound
+    file = _Named(sound)
+    file.name = item.key
+    return file
+
+
+class _Named(io.BytesIO):
+    name = ""
+
+
+def _write_tar(
+    file: io.BufferedWriter,
+    packed: Iterator[_Packed],
+    said: Sequence[dict[str, Any]],
+    start: int,
+    shard: _Shard,
+    min_seconds: float,
+) -> None:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for i, (one, texts) in enumerate(zip(packed, said, strict=True)):
+            if one.error is not None:
+                shard.failed.append([one.item.key, one.error])
+            elif one.seconds < min_seconds:
+                shard.short += 1
+            else:
+                about = {**texts, "seconds": round(one.seconds, 3), "key": one.item.key}
+                _add(tar, f"{start + i:08d}.flac", one.flac)
+                _add(tar, f"{start + i:08d}.json", json.dumps(about, ensure_ascii=True).encode())
+                shard.sounds += 1
+                shard.seconds += one.seconds
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)  # no time, no owner: the same input gives the same bytes
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _read_record(folder: Path) -> dict[str, _Shard]:
+    """What an earlier call has finished here.
+
+    Raises
+    ------
+    DataError
+        Another version's record, a broken one, or tars that are not ours.
+    """
+    path = folder / "pack.json"
+    if not path.exists():
+        other = next(folder.rglob("*.tar"), None)
+        if other is not None:
+            raise DataError(f"{other} was not packed here by openclap; choose an empty folder")
+        return {}
+    try:
+        record = json.loads(path.read_bytes())
+        if (record["format"], record["version"]) != (FORMAT, VERSION):
+            raise DataError(
+                f"{path}: is {record['format']} {record['version']}, this is {FORMAT} {VERSION}; choose another folder"
+            )
+        shards = {str(name): _Shard(**shard) for name, shard in record["shards"].items()}
+        foreign = [name for name in shards if not TAR.fullmatch(name)]
+        if foreign:
+            raise ValueError(f"{foreign[0]} is no tar of ours")
+        return shards
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: is broken ({error}); delete it and the tars beside it, or choose another folder"
+        ) from None
+
+
+def _replace(path: Path, value: Any) -> None:
+    """JSON, written aside and renamed."""
+    part = path.with_name(path.name + PART)
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
