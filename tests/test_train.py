@@ -20,7 +20,7 @@ from models_for_tests import small_config
 from openclap import CLAP
 from openclap.errors import SoundWarning, TrainingError
 from openclap.train import loop, train
-from openclap.train.data import Batches, power_mels
+from openclap.train.data import Batches, Mels
 from openclap.train.manifest import read_examples
 from openclap.train.settings import read_settings
 
@@ -71,7 +71,7 @@ def batches(place: Path) -> Batches:
     settings = read_settings(place / "run.yaml")
     examples = read_examples(settings)
     config = settings.config()
-    return Batches(examples, power_mels([e.path for e in examples], config.front_end), settings, config)
+    return Batches(examples, Mels(examples, config.front_end), settings, config)
 
 
 def test_it_learns_to_name_sounds(place: Path) -> None:
@@ -260,5 +260,5 @@ def test_what_is_wrong_is_told_before_the_first_step(place: Path, changes: dict[
 
 def test_broken_sounds_are_listed(place: Path) -> None:
     (place / "1-cat.wav").write_text("no sound")
-    with pytest.raises(TrainingError, match=r"1 of 12 files cannot be read: .*1-cat\.wav"):
+    with pytest.raises(TrainingError, match=r"1 of 12 sounds cannot be read: .*1-cat\.wav"):
         train(place / "run.yaml", progress=False)

@@ -1,18 +1,18 @@
 """Batches: examples → mels and captions, drawn anew at every epoch. Knows nothing of the model's towers.
 
-A recording is decoded once; its power mel stays in memory (13 KB a second of sound at 50 frames/s). What a
+A recording is decoded once where its power mel fits in memory (13 KB a second of sound at 50 frames/s). What a
 batch holds is decided by (seed, epoch, step) alone, so a resumed run sees the batches of an uninterrupted one.
 """
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from openclap.train.manifest import Captions, Example
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
 
-__all__ = ["Batch", "Batches", "Meaning", "positives_of", "power_mels"]
+__all__ = ["Batch", "Batches", "Meaning", "Mels", "positives_of"]
 
 SILENCE = -99.9  # dB: nothing above the front end's floor
 TRIES, ENOUGH = (
@@ -90,39 +90,69 @@ def positives_of(meaning: Meaning, ranks: Ranks | None = None) -> tuple[Tensor, 
     return positives, kin.any(1) & (positives == 0)
 
 
-def power_mels(
-    paths: Sequence[Path], front_end: FrontEnd, *, most_broken: float = 0.0, progress: bool = False
-) -> dict[Path, Tensor]:
-    """The power mel (T, F) of every recording that can be read, decoded once.
+class Mels:
+    """The power mel (T, F) of every recording: as many as fit in memory are decoded once, others at every visit.
 
     Parameters
     ----------
     most_broken
-        The share of them that may be left out, with a warning that names them.
-
-    Raises
-    ------
-    TrainingError
-        More than that cannot be read; some are named.
+        The share of them that may be unreadable, with a warning that names them.
+    memory : int
+        Bytes.
     """
-    absolute = replace(front_end, dynamic_range=None)
-    mels: dict[Path, Tensor] = {}
-    broken: list[str] = []
-    for path in track(sorted(set(paths)), "reading sounds", console=Console(stderr=True), disable=not progress):
+
+    def __init__(
+        self, examples: Sequence[Example], front_end: FrontEnd, *, most_broken: float = 0.0, memory: int = 4 << 30
+    ) -> None:
+        self._items = {example.key: example.item for example in examples}
+        self._front_end = replace(front_end, dynamic_range=None)
+        self._room = memory
+        self._kept: dict[str, Tensor] = {}
+        self._most_broken = most_broken
+        self._lock = threading.Lock()
+        self.broken: dict[str, str] = {}
+
+    def decode(self, *, progress: bool = False) -> None:
+        """Fill the memory.
+
+        Raises
+        ------
+        TrainingError
+            More than may be cannot be read; some are named.
+        """
+        for key in track(sorted(self._items), "reading sounds", console=Console(stderr=True), disable=not progress):
+            self.get(key)
+            if self._room <= 0:
+                break
+        if self.broken:
+            told = "; ".join(self.broken.values())
+            warnings.warn(f"{len(self.broken)} files are left out: {told}", SoundWarning, stacklevel=2)
+
+    def get(self, key: str) -> Tensor | None:
+        """The mel of a recording, or None for one that cannot be read."""
+        if key in self._kept or key in self.broken:
+            return self._kept.get(key)
         try:
-            wave = load(path, front_end.sampling_rate)
+            wave = load(self._items[key].read(), self._front_end.sampling_rate)
         except SoundError as error:
-            broken.append(str(error))
-            continue
-        decibel = np.asarray(log_mel(wave, absolute))
-        mels[path] = torch.from_numpy(np.power(10, decibel / 10).astype(np.float32))
-    if len(broken) > most_broken * len(set(paths)):
-        raise TrainingError(
-            f"{len(broken)} of {len(set(paths))} files cannot be read: {'; '.join(broken[:5])}; leave them out of metadata.csv, or raise most_broken"
-        )
-    if broken:
-        warnings.warn(f"{len(broken)} files are left out: {'; '.join(broken)}", SoundWarning, stacklevel=2)
-    return mels
+            with self._lock:
+                self.broken[key] = str(error)
+            self._count()
+            return None
+        power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))
+        with self._lock:
+            if self._room > 0 and key not in self._kept:
+                self._kept[key] = power
+                self._room -= power.numel() * 4
+        return power
+
+    def _count(self) -> None:
+        if len(self.broken) > self._most_broken * len(self._items):
+            with self._lock:
+                told = "; ".join(list(self.broken.values())[:5])
+            raise TrainingError(
+                f"{len(self.broken)} of {len(self._items)} sounds cannot be read: {told}; leave them out, or raise most_broken"
+            )
 
 
 class Batches:
@@ -131,7 +161,7 @@ class Batches:
     def __init__(
         self,
         examples: Sequence[Example],
-        mels: Mapping[Path, Tensor],
+        mels: Mels,
         settings: Settings,
         config: CLAPConfig,
         ranks: Ranks | None = None,
@@ -163,7 +193,7 @@ class Batches:
         def batch(step: int) -> Batch:
             place = step * self.settings.batch_size + first
             rng = np.random.default_rng((self.settings.seed, number, step + 1, *([self._rank] if self._rank else [])))
-            return self._batch([self.examples[i] for i in order[place : place + size]], rng)
+            return self._batch([self._readable(int(i)) for i in order[place : place + size]], rng)
 
         with ThreadPoolExecutor(self.settings.workers, "openclap-batches") as pool:
             ahead: deque[Future[Batch]] = deque()
@@ -177,6 +207,12 @@ class Batches:
             finally:
                 for waiting in ahead:
                     waiting.cancel()
+
+    def _readable(self, number: int) -> Example:
+        """An example, or the next one that can be read."""
+        while self._mels.get(self.examples[number].key) is None:
+            number = (number + 1) % len(self.examples)
+        return self.examples[number]
 
     def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
         augment = self.settings.augment
@@ -197,7 +233,8 @@ class Batches:
 
     def _views(self, example: Example, rng: np.random.Generator) -> Tensor:
         """(1, T, F), or (4, T, F) for a long recording that is shown whole: global, front, middle, back."""
-        power = self._mels[example.path]
+        power = self._mels.get(example.key)
+        assert power is not None
         augment = self.settings.augment
         speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
         shift = float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))

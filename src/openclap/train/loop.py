@@ -12,6 +12,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,13 +25,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
-from openclap.checkpoints.load import Checkpoint, tokenizer_of
+from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
-from openclap.errors import TrainingError
+from openclap.errors import ModelWarning, OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Batches, power_mels
+from openclap.train.data import Batch, Batches, Mels
 from openclap.train.manifest import Example, read_examples
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Settings, read_settings
@@ -95,8 +96,9 @@ def _train_as(
         )
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
-    mels = power_mels([e.path for e in examples], config.front_end, most_broken=settings.most_broken, progress=progress)
-    batches = Batches([e for e in examples if e.path in mels], mels, settings, config, ranks)
+    mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
+    mels.decode(progress=progress)
+    batches = Batches([e for e in examples if e.key not in mels.broken], mels, settings, config, ranks)
     with _threads(settings.threads):
         loss = run.go(batches, progress=progress, console=console)
     if ranks.first:
@@ -112,7 +114,7 @@ class _Run:
         self, settings: Settings, config: CLAPConfig, examples: Sequence[Example], ranks: Ranks, device: torch.device
     ) -> None:
         self.settings, self.ranks = settings, ranks
-        self._examples = [(example.path.name, example.captions, example.concept) for example in examples]
+        self._examples = [(example.item.key, example.captions, example.concept) for example in examples]
         self.out = settings.resolve(settings.out)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -318,22 +320,48 @@ def _rest_norms(model: nn.Module) -> None:
 
 
 def _initialise(model: CLAPModel, settings: Settings) -> None:
-    """Start from the weights of `init`; what it does not hold keeps its random start."""
+    """Start from the weights of `init`; what it does not hold keeps its random start.
+
+    `init` is a .safetensors file in openclap's names, which must fit, or any model that `CLAP.from_pretrained` takes, whose
+    towers and projections are used as far as they fit.
+    """
     if settings.init is None:
         return
-    from safetensors.torch import load_file
-
     path = settings.resolve(settings.init)
-    if not path.is_file():
-        raise TrainingError(f"init: {path} is not there; give a .safetensors file with weights in openclap's names")
-    weights = {k: v.float() for k, v in load_file(path).items()}
+    if path.suffix == ".safetensors" and not (path.parent / "config.json").exists():
+        if not path.is_file():
+            raise TrainingError(f"init: {path} is not there; give a .safetensors file with weights in openclap's names")
+        from safetensors.torch import load_file
+
+        weights = {k: v.float() for k, v in load_file(path).items()}
+    else:
+        weights = _weights_of(path if path.exists() else settings.init)
     own = model.state_dict()
     wrong = [k for k, v in weights.items() if k not in own or own[k].shape != v.shape]
-    if wrong:
+    towers = {k.partition(".")[0] for k in wrong}
+    if path.suffix == ".safetensors" and wrong:
         raise TrainingError(
             f"init: {path} holds {len(wrong)} weights that do not fit the model, the first is {wrong[0]}"
         )
-    model.load_state_dict(weights, strict=False)
+    fitting = {k: v for k, v in weights.items() if k.partition(".")[0] not in towers}
+    if not fitting:
+        raise TrainingError(f"init: nothing of {settings.init} fits the model; give the same towers in both")
+    if towers:
+        warnings.warn(
+            f"init: of {settings.init} {', '.join(sorted(towers))} do not fit and start at random",
+            ModelWarning,
+            stacklevel=2,
+        )
+    model.load_state_dict(fitting, strict=False)
+
+
+def _weights_of(name: str | Path) -> dict[str, torch.Tensor]:
+    try:
+        checkpoint = load_checkpoint(name)
+    except OpenClapError as error:
+        raise TrainingError(f"init: {error}") from error
+    weights = checkpoint.weights
+    return {key: torch.from_numpy(np.array(weights[key])).float() for key in weights}
 
 
 def _train(module: nn.Module) -> bool:

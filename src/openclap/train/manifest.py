@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -13,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openclap.errors import TrainingError
+from openclap.data import Item, open_manifest
+from openclap.data.captions import captions_of
+from openclap.errors import DataError, SoundWarning, TrainingError
 from openclap.train.settings import Settings, Source
 
 __all__ = ["Captions", "Example", "read_examples", "read_phrases"]
@@ -23,7 +26,8 @@ __all__ = ["Captions", "Example", "read_examples", "read_phrases"]
 class Example:
     """A recording, what people wrote about it, and the concept it is one of."""
 
-    path: Path
+    key: str  # unique in a run
+    item: Item
     captions: tuple[str, ...]
     concept: str  # clips of one concept describe each other, so they are no negatives of each other
 
@@ -34,12 +38,25 @@ def read_examples(settings: Settings) -> list[Example]:
     Raises
     ------
     TrainingError
-        No metadata.csv, a missing column, files that are named but not there, or nothing left to train on.
+        A source that cannot be read, items that nothing is said about, or nothing left to train on.
     """
     phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
     found: list[Example] = []
+    silent: list[str] = []
     for source in settings.sources:
-        found += _read_source(settings.resolve(source.folder), source, phrases) * source.repeat
+        some = _read_source(str(settings.resolve(source.folder)), source, phrases)
+        silent += [example.key for example in some if not example.captions]
+        found += [example for example in some if example.captions] * source.repeat
+    if len(silent) > settings.most_broken * (len(found) + len(silent)):
+        raise TrainingError(
+            f"{len(silent)} sounds have neither caption nor label, the first is {silent[0]}; describe them, or raise most_broken"
+        )
+    if silent:
+        warnings.warn(
+            f"{len(silent)} sounds without caption or label are left out: {', '.join(silent)}",
+            SoundWarning,
+            stacklevel=2,
+        )
     if len(found) < settings.batch_size:
         raise TrainingError(
             f"{len(found)} examples are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
@@ -47,26 +64,21 @@ def read_examples(settings: Settings) -> list[Example]:
     return found
 
 
-def _read_source(folder: Path, source: Source, phrases: Mapping[str, list[str]]) -> list[Example]:
-    table = folder / "metadata.csv"
-    rows = _read_csv(table, ("file", "caption"))
-    captions: dict[str, list[str]] = {}
-    labels: dict[str, str] = {}
-    for row in rows:
-        name = Path(row["file"]).name
-        if not any(fnmatch(name, p) for p in source.include) or any(fnmatch(name, p) for p in source.exclude):
+def _read_source(name: str, source: Source, phrases: Mapping[str, list[str]]) -> list[Example]:
+    try:
+        items = list(open_manifest(name, split=source.split))
+    except DataError as error:
+        raise TrainingError(f"sources: {error}") from error
+    examples = []
+    for item in items:
+        file = Path(item.key).name
+        if not any(fnmatch(file, p) for p in source.include) or any(fnmatch(file, p) for p in source.exclude):
             continue
-        captions.setdefault(row["file"], []).append(row["caption"])
-        labels.setdefault(row["file"], row.get("label") or row["caption"])
-    missing = [file for file in captions if not (folder / file).is_file()]
-    if missing:
-        raise TrainingError(
-            f"{table}: {len(missing)} of {len(captions)} files are not there, the first is {missing[0]}"
-        )
-    return [
-        Example(folder / file, tuple(texts), _concept(texts[0], labels[file], phrases))
-        for file, texts in captions.items()
-    ]
+        captions = captions_of(item)
+        label = item.labels[0] if len(item.labels) == 1 else captions[0] if captions else ""
+        concept = _concept(captions[0], label, phrases) if captions else ""
+        examples.append(Example(f"{name}:{item.split or ''}:{item.key}", item, captions, concept))
+    return examples
 
 
 def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:

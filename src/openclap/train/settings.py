@@ -15,9 +15,10 @@ __all__ = ["Augment", "Settings", "Source", "read_settings"]
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of sounds with a metadata.csv: file, caption[, label]; one row a caption."""
+    """Described sounds, as `openclap.data.open_manifest` takes them: a folder with a metadata.csv, a table, tars, a data set."""
 
     folder: str
+    split: str | None = None
     include: tuple[str, ...] = ("*",)  # patterns on the file name
     exclude: tuple[str, ...] = ()
     repeat: int = 1  # visits an epoch
@@ -75,7 +76,10 @@ class Settings:
     pieces: int | None = None  # clips a rank computes at a time (gradient cache); None: all of its part of the batch
     device: str = "auto"
     workers: int = 1  # threads that make batches ahead
-    most_broken: float = 0.0  # share of the recordings that may be unreadable: they are named and left out
+    most_broken: float = (
+        0.0  # share of the recordings that may be unreadable or undescribed: they are named and left out
+    )
+    memory_gb: float = 4.0  # for decoded recordings; what does not fit is decoded at every visit
     seed: int = 0
     threads: int | None = None
     checkpoint_minutes: float = 2.0
@@ -168,6 +172,7 @@ def _check(settings: Settings, path: Path) -> None:
         "precision": (settings.precision in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16"),
         "loss": (settings.loss in ("infonce", "sigmoid"), "infonce or sigmoid"),
         "pieces": (settings.pieces is None or settings.pieces >= 1, "1 clip or more, or left out"),
+        "memory_gb": (settings.memory_gb >= 0, "0 or more"),
         "workers": (settings.workers >= 1, "1 or more"),
         "most_broken": (0 <= settings.most_broken < 1, "from 0 to below 1"),
         "longer_share": (0 <= settings.longer_share <= 1, "from 0 to 1"),
