@@ -29,6 +29,7 @@ FLOORS = {
     "library": 6,
     "bench": 7,
     "doctor": 7,
+    "eval": 7,
     "train": 7,
     "demo": 7,
     "cli": 8,
@@ -75,6 +76,7 @@ def test_imports_run_down(path: Path) -> None:
         "import openclap.cli.app",
         "import openclap.library",
         "import openclap.audio.clips",
+        "import openclap.eval.probe, openclap.eval.protocols, openclap.eval.retrieval, openclap.eval.zeroshot",
         "import openclap.synth",
     ],
 )

@@ -13,6 +13,8 @@ OpenClapError                  exit code 1, HTTP 500
 │   └── UnsafeCheckpoint       a pickle that holds more than tensors
 ├── LibraryError               a library cannot be used                      exit 2, HTTP 409
 │   └── LibraryMismatch        made by another model or format version
+├── HeadError                  a classification head cannot be used          exit 2, HTTP 409
+│   └── HeadMismatch           trained on the embeddings of another model
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
@@ -25,6 +27,8 @@ from __future__ import annotations
 __all__ = [
     "BadCheckpoint",
     "EmptySound",
+    "HeadError",
+    "HeadMismatch",
     "LibraryError",
     "LibraryMismatch",
     "MissingExtra",
@@ -113,6 +117,17 @@ class LibraryError(OpenClapError):
 
 class LibraryMismatch(LibraryError):
     """A library made by another model or another format version."""
+
+
+class HeadError(OpenClapError):
+    """A classification head that is none, is broken, or of another format version."""
+
+    exit_code = 2
+    http_status = 409
+
+
+class HeadMismatch(HeadError):
+    """A head that was trained on the embeddings of another model."""
 
 
 class UsageError(OpenClapError, ValueError):
