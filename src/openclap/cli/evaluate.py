@@ -183,7 +183,7 @@ def _show(found: Report) -> None:
         for name, x in found.metrics.items()
     ]
     title = f"{found.task}, {found.protocol or short(found.dataset)}: {found.examples} sounds, {found.model}"
-    columns = ("", "value", "95 % interval", "published" if found.published else "")
+    columns = ("metric", "value", "95 % interval", "published" if found.published else "")
     table(plain(title), columns, rows, right=columns[1:])
     if found.classes:
         shown = sorted(found.classes, key=lambda c: (c.score is None, c.score))[:CLASSES_SHOWN]

@@ -88,7 +88,7 @@ def write_card(report: Report, path: Path) -> None:
 
 def card_section(report: Report) -> str:
     """The numbers as a Markdown table, with what a reader must know to repeat and to judge them."""
-    done = ", ".join(f"{name} {value}" for name, value in report.settings.items() if value not in (None, [], ""))
+    done = ", ".join(f"{name} {_listed(value)}" for name, value in report.settings.items() if value is not None)
     lines = [
         f"### {report.task}: {report.protocol or report.dataset}",
         "",
@@ -103,6 +103,10 @@ def card_section(report: Report) -> str:
         extra = f" {'' if told is None else _cell(name, told)} |" if report.published else ""
         lines.append(f"| {name.replace('_', ' ')} | {_cell(name, estimate.value)} | {low} |{extra}")
     return "\n".join([*lines, *([""] if report.notes else []), *(f"- {note}" for note in report.notes)])
+
+
+def _listed(value: Any) -> str:
+    return " · ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _cell(name: str, value: float | None) -> str:
@@ -127,7 +131,7 @@ def write_text(path: Path, text: str) -> None:
     """
     aside = path.with_name(path.name + ".part")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")  # of odd file names
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
