@@ -397,8 +397,9 @@ def test_a_linear_probe_is_as_good_as_scikit_learns() -> None:
     assert report.settings["judged by"] == "5 folds, drawn"
 
 
-def test_a_probe_is_judged_on_what_it_has_not_seen() -> None:
+def test_a_probe_is_judged_on_what_it_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels drawn at random: a probe that sees its test examples would know them by heart."""
+    monkeypatch.setattr(probing, "STEPS", 150)
     clap, data = clusters(200, 2, 3.0, seed=1)
     drawn = np.random.default_rng(5).permutation(200)
     examples = [Example(Path(f"{drawn[i]}"), labels=e.labels) for i, e in enumerate(data.examples)]
