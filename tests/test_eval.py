@@ -31,7 +31,7 @@ from openclap.errors import (
 from openclap.eval import probe as probing
 from openclap.eval.examples import Dataset, Example, embed, read_folder
 from openclap.eval.head import Head, classify_with_head, load_head
-from openclap.eval.judging import judge, write_confusion
+from openclap.eval.judging import check_confusion, judge, write_confusion
 from openclap.eval.metrics import (
     Estimate,
     accuracy,
@@ -46,7 +46,7 @@ from openclap.eval.metrics import (
 )
 from openclap.eval.mteb_adapter import MTEBModel
 from openclap.eval.probe import fit_layers, probe
-from openclap.eval.protocols import PROTOCOLS, Task, _Names, read_dataset
+from openclap.eval.protocols import PROTOCOLS, Task, _Names, compared, read_dataset
 from openclap.eval.report import Report, write_card, write_report
 from openclap.eval.retrieval import retrieval
 from openclap.eval.zeroshot import class_vectors, zeroshot
@@ -627,7 +627,7 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def test_every_protocol_from_its_authors_layout_to_a_metric(
     laid: Callable[[str], Path], clap: CLAP, name: str, task: Task
 ) -> None:
-    data, published = read_dataset(laid(name), task, name)
+    data = read_dataset(laid(name), task, name)
     assert [e.path for e in data.examples if not e.path.is_file()] == []
     first, last = data.examples[0], data.examples[-1]
     assert (len(data.examples), first.labels, first.fold, first.split, last.labels, last.fold, last.split) == EXAMPLES[
@@ -643,14 +643,16 @@ def test_every_protocol_from_its_authors_layout_to_a_metric(
     else:
         report = probe(clap, data, draws=2)[0]
     assert report.failed == []
-    assert set(published) <= set(report.metrics)
+    report = compared(report, name)
+    assert report.protocol == name
+    assert set(report.published) <= set(report.metrics)
     assert all(0 <= x.value <= 1 for metric, x in report.metrics.items() if not metric.endswith("_rank"))
 
 
 def test_a_clip_that_vanished_is_counted(tmp_path: Path, clap: CLAP) -> None:
     lay_audiocaps(tmp_path)
     (tmp_path / "103.wav").unlink()
-    report = retrieval(clap, read_dataset(tmp_path, "retrieval", "audiocaps")[0], draws=2)
+    report = retrieval(clap, read_dataset(tmp_path, "retrieval", "audiocaps"), draws=2)
     assert report.examples == 2
     assert [Path(f.path).name for f in report.failed] == ["ghi_5.wav"]
 
@@ -805,7 +807,7 @@ def test_tables_are_for_people(laid: Callable[[str], Path], cli: Any) -> None:
         (("eval", "zeroshot", "{gtzan}", "--protocol", "esc50"), "meta/esc50.csv and audio"),
         (("eval", "zeroshot", "{esc50}", "--protocol", "esc50", "--template", "dog"), "must hold"),
         (("eval", "zeroshot", "{esc50}", "--protocol", "esc50", "--report", "/nowhere/r.json"), "does not exist"),
-        (("eval", "zeroshot", "{esc50}", "--protocol", "esc50", "--confusion", "c.gif"), ".png or .csv"),
+        (("eval", "zeroshot", "{esc50}", "--protocol", "esc50", "--confusion", "c.gif"), ".csv or .png"),
         (("eval", "zeroshot", "{fsd50k}", "--protocol", "fsd50k", "--confusion", "c.png"), "multi-label"),
         (("eval", "probe", "{esc50}", "--protocol", "esc50", "--shots", "0"), "--shots"),
         (("eval", "probe", "{esc50}", "--protocol", "esc50", "--save", "h.pt"), ".safetensors"),
@@ -821,6 +823,18 @@ def test_wrong_use_is_a_sentence(laid: Callable[[str], Path], cli: Any, args: tu
     assert (code, out) == (2, "")
     assert words in " ".join(err.split())
     assert "Traceback" not in err
+
+
+def test_a_model_that_has_heard_the_clips_says_so() -> None:
+    assert "trained on clips of esc50" in compared(a_report(model="mini"), "esc50").notes[0]
+    assert compared(a_report(), "esc50").notes == compared(a_report(model="mini"), "gtzan").notes == []
+
+
+def test_a_missing_extra_is_told_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openclap.eval.judging.find_spec", lambda _: None)
+    check_confusion(Path("c.csv"), multi_label=False)
+    with pytest.raises(MissingExtra, match="matplotlib"):
+        check_confusion(Path("c.png"), multi_label=False)
 
 
 def test_errors_of_heads_have_their_place() -> None:

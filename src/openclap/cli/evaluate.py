@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,14 +47,14 @@ def retrieval(
     threads: Threads = None,
 ) -> None:
     """Find sounds by their captions, and captions by their sounds: R@1/5/10, ranks, mAP@10."""
-    from openclap.eval.protocols import read_dataset
+    from openclap.eval.protocols import compared, read_dataset
     from openclap.eval.retrieval import retrieval as run
 
-    data, published = read_dataset(folder, "retrieval", protocol)
+    data = read_dataset(folder, "retrieval", protocol)
     _check_places(report, card)
     clap = load_model(model, device, threads)
     found = run(clap, data, definition=definition, draws=draws, seed=seed, progress=err.is_terminal)
-    _tell(replace(found, protocol=protocol, published=published), report, card, as_json)
+    _tell(compared(found, protocol), report, card, as_json)
 
 
 def zeroshot(
@@ -77,15 +76,15 @@ def zeroshot(
 ) -> None:
     """Name sounds by the words of their labels: accuracy, or mAP where a sound has several."""
     from openclap.clap import DEFAULT_TEMPLATE
-    from openclap.eval.protocols import read_dataset
+    from openclap.eval.protocols import compared, read_dataset
     from openclap.eval.zeroshot import zeroshot as run
 
-    data, published = read_dataset(folder, "zeroshot", protocol)
+    data = read_dataset(folder, "zeroshot", protocol)
     _check_places(report, card, confusion, data)
     clap = load_model(model, device, threads)
     prompts = templates or [DEFAULT_TEMPLATE]
     found, judged = run(clap, data, templates=prompts, draws=draws, seed=seed, progress=err.is_terminal)
-    _tell(replace(found, protocol=protocol, published=published), report, card, as_json, judged, confusion)
+    _tell(compared(found, protocol), report, card, as_json, judged, confusion)
 
 
 def probe(
@@ -109,9 +108,9 @@ def probe(
 ) -> None:
     """Train a small classifier on frozen embeddings, and judge it on sounds it has not seen."""
     from openclap.eval.probe import probe as run
-    from openclap.eval.protocols import read_dataset
+    from openclap.eval.protocols import compared, read_dataset
 
-    data, published = read_dataset(folder, "probe", protocol)
+    data = read_dataset(folder, "probe", protocol)
     _check_places(report, card, confusion, data)
     if save is not None and (save.suffix != ".safetensors" or not save.parent.is_dir()):
         raise UsageError(f"--save {save}: give a name that ends in .safetensors, in a folder that exists")
@@ -121,7 +120,7 @@ def probe(
     )
     if save is not None:
         head.save(save)
-    _tell(replace(found, protocol=protocol, published=published), report, card, as_json, judged, confusion)
+    _tell(compared(found, protocol), report, card, as_json, judged, confusion)
 
 
 def protocols(as_json: Json = False) -> None:
@@ -146,10 +145,10 @@ def _check_places(
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             why = "it is a folder" if path.is_dir() else "its folder does not exist"
             raise UsageError(f"{option} {path}: {why}; choose another place")
-    if confusion is not None and confusion.suffix.lower() not in (".png", ".csv"):
-        raise UsageError(f"--confusion {confusion}: the name must end in .png or .csv")
-    if confusion is not None and data is not None and data.multi_label:
-        raise UsageError(f"{data.name} is multi-label, which has no confusion matrix; leave --confusion out")
+    if confusion is not None and data is not None:
+        from openclap.eval.judging import check_confusion
+
+        check_confusion(confusion, multi_label=data.multi_label)
 
 
 def _tell(
@@ -183,7 +182,7 @@ def _show(found: Report) -> None:
         for name, x in found.metrics.items()
     ]
     title = f"{found.task}, {found.protocol or short(found.dataset)}: {found.examples} sounds, {found.model}"
-    columns = ("metric", "value", "95 % interval", "published" if found.published else "")
+    columns = ("metric", "value", "95 % interval", "paper" if found.published else "")
     table(plain(title), columns, rows, right=columns[1:])
     if found.classes:
         shown = sorted(found.classes, key=lambda c: (c.score is None, c.score))[:CLASSES_SHOWN]

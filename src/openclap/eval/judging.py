@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from openclap.eval.metrics import (
 )
 from openclap.eval.report import ClassScore, write_text
 
-__all__ = ["Judged", "judge", "write_confusion"]
+__all__ = ["Judged", "check_confusion", "judge", "write_confusion"]
 
 TOP = 5
 
@@ -115,6 +116,16 @@ def _judge_many(points: Floats, truth: npt.NDArray[np.bool_], labels: tuple[str,
     return Judged(labels, bootstrap(numbers, len(truth), draws=draws, rng=seed), each, {})
 
 
+def check_confusion(path: Path, *, multi_label: bool) -> None:
+    """Refuse before the work what `write_confusion` would refuse after it: the same errors."""
+    if multi_label:
+        raise UsageError("a multi-label task has no confusion matrix; the scores of its classes are in the report")
+    if path.suffix.lower() not in (".csv", ".png"):
+        raise UsageError(f"{path}: a confusion matrix is written as .csv or .png")
+    if path.suffix.lower() == ".png" and find_spec("matplotlib") is None:
+        raise MissingExtra("a picture needs matplotlib:  pip install 'openclap[eval]'  (or write a .csv)")
+
+
 def write_confusion(judged: Judged, path: Path) -> None:
     """The confusion matrix as a .csv table or a .png picture, truth by row.
 
@@ -125,26 +136,22 @@ def write_confusion(judged: Judged, path: Path) -> None:
     MissingExtra
         matplotlib is not installed, for a picture.
     """
-    if judged.confusion is None:
-        raise UsageError("a multi-label task has no confusion matrix; the scores of its classes are in the report")
+    check_confusion(path, multi_label=judged.confusion is None)
+    assert judged.confusion is not None
     if path.suffix.lower() == ".csv":
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["truth", *judged.labels])
         table.writerows([label, *row] for label, row in zip(judged.labels, judged.confusion.tolist(), strict=True))
         write_text(path, text.getvalue())
-    elif path.suffix.lower() == ".png":
-        _draw(judged.confusion, judged.labels, path)
     else:
-        raise UsageError(f"{path}: a confusion matrix is written as .csv or .png")
+        _draw(judged.confusion, judged.labels, path)
 
 
 def _draw(confusion: Ints, labels: tuple[str, ...], path: Path) -> None:
     """Shares of each row, as a picture."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("a picture needs matplotlib:  pip install 'openclap[eval]'  (or write a .csv)") from None
+    from matplotlib.figure import Figure
+
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     size = 3 + 0.2 * len(labels)  # inches
     figure = Figure(figsize=(size + 1, size), layout="constrained")

@@ -94,7 +94,7 @@ class MTEBModel:
         if "text" in batch:
             parts.append(self.clap.encode_text(list(batch["text"]), batch_size=size))
         if "audio" in batch:
-            sounds = [{"array": a["array"], "sampling_rate": a["sampling_rate"]} for a in batch["audio"]]
+            sounds = [(np.asarray(a["array"], np.float32), a["sampling_rate"]) for a in batch["audio"]]
             parts.append(self.clap.encode_audio(sounds, batch_size=size))
         if not parts:
             raise UsageError(f"a batch of {', '.join(map(str, batch)) or 'nothing'}; text or audio is expected")

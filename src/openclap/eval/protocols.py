@@ -8,16 +8,17 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from openclap.errors import UsageError
 from openclap.eval.examples import Dataset, Example, read_csv, read_folder
+from openclap.eval.report import Report
 from openclap.labels import labels
 from openclap.library.scan import EXTENSIONS
 
-__all__ = ["PROTOCOLS", "Protocol", "Task", "read_dataset"]
+__all__ = ["PROTOCOLS", "Protocol", "Task", "compared", "read_dataset"]
 
 Task: TypeAlias = Literal["retrieval", "zeroshot", "probe"]
 
@@ -43,6 +44,7 @@ class Protocol:
     layout: str
     read: Callable[[Path], Dataset] = field(repr=False)
     published: dict[str, dict[str, float]] = field(default_factory=dict)  # arXiv 2211.06687, keyword-to-caption
+    heard_by: tuple[str, ...] = ()  # models that were trained on clips of it
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
@@ -51,8 +53,8 @@ class Protocol:
         return facts
 
 
-def read_dataset(folder: Path, task: Task, protocol: str | None = None) -> tuple[Dataset, dict[str, float]]:
-    """The examples in a folder, by a protocol or by its own `metadata.csv`, and what is published for the task.
+def read_dataset(folder: Path, task: Task, protocol: str | None = None) -> Dataset:
+    """The examples in a folder, by a protocol or by its own `metadata.csv`.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def read_dataset(folder: Path, task: Task, protocol: str | None = None) -> tuple
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; give the one that the data was unpacked into")
     if protocol is None:
-        return read_folder(folder), {}
+        return read_folder(folder)
     known = {p.name: p for p in PROTOCOLS}
     if protocol not in known:
         raise UsageError(f"{protocol!r} is no protocol; choose {', '.join(known)}, or give the folder a metadata.csv")
@@ -70,9 +72,19 @@ def read_dataset(folder: Path, task: Task, protocol: str | None = None) -> tuple
     if task not in chosen.tasks:
         raise UsageError(f"{protocol} is for {' and '.join(chosen.tasks)}, not for {task}")
     try:
-        return chosen.read(folder), chosen.published.get(task, {})
+        return chosen.read(folder)
     except UsageError as error:
         raise UsageError(f"{error}; {protocol} is expected as {chosen.layout}, from {chosen.source}") from None
+
+
+def compared(report: Report, protocol: str | None) -> Report:
+    """A report with what is published for its protocol and task, and a warning where the model was trained on the clips."""
+    known = next((p for p in PROTOCOLS if p.name == protocol), None)
+    if known is None:
+        return report
+    warning = [f"{report.model} was trained on clips of {known.name}, so this is no score on sounds it has not heard"]
+    notes = report.notes + (warning if report.model in known.heard_by else [])
+    return replace(report, protocol=known.name, published=known.published.get(report.task, {}), notes=notes)
 
 
 # -- reading -----------------------------------------------------------------------------------------
@@ -241,7 +253,7 @@ def _found(sounds: dict[str, Path], stems: Sequence[str], folder: Path) -> Path:
 PROTOCOLS = (
     Protocol(
         "esc50", ("zeroshot", "probe"), "https://github.com/karolpiczak/ESC-50",
-        "meta/esc50.csv and audio/*.wav", _read_esc50, {"zeroshot": {"accuracy": 0.910}},
+        "meta/esc50.csv and audio/*.wav", _read_esc50, {"zeroshot": {"accuracy": 0.910}}, ("mini",),
     ),
     Protocol(
         "urbansound8k", ("zeroshot", "probe"), "https://zenodo.org/records/1203745",

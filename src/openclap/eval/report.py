@@ -94,7 +94,7 @@ def card_section(report: Report) -> str:
         "",
         f"{report.model} (`{report.fingerprint}`), {report.examples} sounds, {len(report.failed)} failed; {done}",
         "",
-        "| metric | value | 95 % interval |" + (" published |" if report.published else ""),
+        "| metric | value | 95 % interval |" + (" arXiv 2211.06687 |" if report.published else ""),
         "|---|---:|---:|" + ("---:|" if report.published else ""),
     ]
     for name, estimate in report.metrics.items():
