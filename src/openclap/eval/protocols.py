@@ -42,6 +42,7 @@ class Protocol:
     tasks: tuple[Task, ...]
     source: str
     layout: str
+    judged: int  # sounds a score is about, where none is missing
     read: Callable[[Path], Dataset] = field(repr=False)
     published: dict[str, dict[str, float]] = field(default_factory=dict)  # arXiv 2211.06687, keyword-to-caption
     heard_by: tuple[str, ...] = ()  # models that were trained on clips of it
@@ -78,12 +79,20 @@ def read_dataset(folder: Path, task: Task, protocol: str | None = None) -> Datas
 
 
 def compared(report: Report, protocol: str | None) -> Report:
-    """A report with what is published for its protocol and task, and a warning where the model was trained on the clips."""
+    """A report with what is published for its protocol and task; notes say where the two cannot be compared.
+
+    That is where sounds are missing, and where the model was trained on the benchmark's clips.
+    """
     known = next((p for p in PROTOCOLS if p.name == protocol), None)
     if known is None:
         return report
-    warning = [f"{report.model} was trained on clips of {known.name}, so this is no score on sounds it has not heard"]
-    notes = report.notes + (warning if report.model in known.heard_by else [])
+    notes = list(report.notes)
+    if report.examples < known.judged:
+        notes.append(f"{report.examples} of the {known.judged} sounds of {known.name} were judged")
+    if report.model in known.heard_by:
+        notes.append(
+            f"{report.model} was trained on clips of {known.name}, so this is no score on sounds it has not heard"
+        )
     return replace(report, protocol=known.name, published=known.published.get(report.task, {}), notes=notes)
 
 
@@ -253,34 +262,34 @@ def _found(sounds: dict[str, Path], stems: Sequence[str], folder: Path) -> Path:
 PROTOCOLS = (
     Protocol(
         "esc50", ("zeroshot", "probe"), "https://github.com/karolpiczak/ESC-50",
-        "meta/esc50.csv and audio/*.wav", _read_esc50, {"zeroshot": {"accuracy": 0.910}}, ("mini",),
+        "meta/esc50.csv and audio/*.wav", 2000, _read_esc50, {"zeroshot": {"accuracy": 0.910}}, ("mini",),
     ),
     Protocol(
         "urbansound8k", ("zeroshot", "probe"), "https://zenodo.org/records/1203745",
-        "metadata/UrbanSound8K.csv and audio/fold1 … fold10", _read_urbansound8k, {"zeroshot": {"accuracy": 0.770}},
+        "metadata/UrbanSound8K.csv and audio/fold1 … fold10", 8732, _read_urbansound8k, {"zeroshot": {"accuracy": 0.770}},
     ),
     Protocol(
         "audiocaps", ("retrieval",), "https://github.com/cdjkim/audiocaps",
         "test.csv or dataset/test.csv, and the clips anywhere beside it as <youtube id>_<start>.wav or the like",
-        _read_audiocaps, {"retrieval": _recalls((36.1, 71.8, 83.9), (46.8, 82.9, 90.7))},
+        975, _read_audiocaps, {"retrieval": _recalls((36.1, 71.8, 83.9), (46.8, 82.9, 90.7))},
     ),
     Protocol(
         "clotho", ("retrieval",), "https://zenodo.org/records/4783391",
         "clotho_captions_evaluation.csv and evaluation/*.wav",
-        _read_clotho, {"retrieval": _recalls((16.1, 38.3, 51.1), (22.7, 48.5, 60.8))},
+        1045, _read_clotho, {"retrieval": _recalls((16.1, 38.3, 51.1), (22.7, 48.5, 60.8))},
     ),
     Protocol(
         "vggsound", ("zeroshot", "probe"), "https://www.robots.ox.ac.uk/~vgg/data/vggsound",
         "vggsound.csv, and the clips anywhere beside it as <youtube id>_<start, six digits>.wav or the like",
-        _read_vggsound, {"zeroshot": {"accuracy": 0.462}},
+        15446, _read_vggsound, {"zeroshot": {"accuracy": 0.462}},
     ),
     Protocol(
         "fsd50k", ("zeroshot", "probe"), "https://zenodo.org/records/4060432",
-        "FSD50K.ground_truth/{dev,eval}.csv, FSD50K.dev_audio/*.wav and FSD50K.eval_audio/*.wav", _read_fsd50k,
+        "FSD50K.ground_truth/{dev,eval}.csv, FSD50K.dev_audio/*.wav and FSD50K.eval_audio/*.wav", 10231, _read_fsd50k,
     ),
     Protocol(
         "gtzan", ("zeroshot", "probe"), "G. Tzanetakis and P. Cook, 2002; https://www.tensorflow.org/datasets/catalog/gtzan",
-        "genres/blues/blues.00000.au … (or genres_original/… .wav)", _read_gtzan,
+        "genres/blues/blues.00000.au … (or genres_original/… .wav)", 1000, _read_gtzan,
     ),
 )  # fmt: skip
 """The supervised results of the paper fine-tune the audio tower, so they are not what a probe on frozen embeddings is held to."""
