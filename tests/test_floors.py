@@ -30,6 +30,7 @@ FLOORS = {
     "library": 6,
     "bench": 7,
     "doctor": 7,
+    "eval": 7,
     "train": 7,
     "demo": 7,
     "cli": 8,
@@ -77,6 +78,7 @@ def test_imports_run_down(path: Path) -> None:
         "import openclap.data",
         "import openclap.library",
         "import openclap.audio.clips",
+        "import openclap.eval.probe, openclap.eval.protocols, openclap.eval.retrieval, openclap.eval.zeroshot",
         "import openclap.synth",
     ],
 )

@@ -14,6 +14,8 @@ OpenClapError                  exit code 1, HTTP 500
 ├── LibraryError               a library cannot be used                      exit 2, HTTP 409
 │   └── LibraryMismatch        made by another model or format version
 ├── DataError                  a data set cannot be read or written          exit 2, HTTP 400
+├── HeadError                  a classification head cannot be used          exit 2, HTTP 409
+│   └── HeadMismatch           trained on the embeddings of another model
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
@@ -27,6 +29,8 @@ __all__ = [
     "BadCheckpoint",
     "DataError",
     "EmptySound",
+    "HeadError",
+    "HeadMismatch",
     "LibraryError",
     "LibraryMismatch",
     "MissingExtra",
@@ -122,6 +126,17 @@ class DataError(OpenClapError):
 
     exit_code = 2
     http_status = 400
+
+
+class HeadError(OpenClapError):
+    """A classification head that is none, is broken, or of another format version."""
+
+    exit_code = 2
+    http_status = 409
+
+
+class HeadMismatch(HeadError):
+    """A head that was trained on the embeddings of another model."""
 
 
 class UsageError(OpenClapError, ValueError):

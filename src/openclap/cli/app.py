@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli import data, listen, models, search
+from openclap.cli import data, evaluate, listen, models, search
 from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
 from openclap.errors import OpenClapError
 
@@ -32,6 +32,10 @@ for verbs in (listen, search, models):
     for verb in verbs.VERBS:
         app.command()(verb)
 app.add_typer(data.app)
+judging = typer.Typer(help="How well a model hears: benchmarks, or a folder of your own.", no_args_is_help=True)
+for verb in evaluate.VERBS:
+    judging.command()(verb)
+app.add_typer(judging, name="eval")
 
 
 @app.callback(invoke_without_command=True)

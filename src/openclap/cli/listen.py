@@ -14,6 +14,7 @@ from openclap.errors import SoundError, UsageError
 from openclap.results import Failure
 
 if TYPE_CHECKING:
+    from openclap.clap import CLAP
     from openclap.results import Label
 
 __all__ = ["VERBS"]
@@ -46,12 +47,20 @@ def classify(
     labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
     template: Annotated[str, typer.Option("--template", help="The prompt; {} is the label")] = "This is a sound of {}.",
     top: Annotated[int | None, typer.Option("--top", min=1, help="Show the best N labels only")] = None,
+    head: Annotated[
+        Path | None, typer.Option("--head", help="A classifier made by  openclap eval probe --save, instead of labels")
+    ] = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Which of the labels fits each sound best (zero-shot)."""
+    """Which of the labels fits each sound best: zero-shot, or by a trained head."""
+    if head is not None:
+        if labels is not None or labels_file is not None:
+            raise UsageError("a head has its own labels; leave --labels and --labels-file out, or --head")
+        _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
+        return
     names = _labels(labels, labels_file)
     clap = load_model(model, device, threads)
     failed = 0
@@ -63,6 +72,28 @@ def classify(
             tell(error)
             continue
         _show_labels(sound, found, as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CLAP, *, as_json: bool) -> None:
+    from openclap.eval.head import classify_with_head, load_head
+
+    head = load_head(file)
+    head.check(clap)
+    failed = 0
+    for sound in sounds:
+        try:
+            found = classify_with_head(clap, sound, head)[:top]
+        except SoundError as error:
+            failed += 1
+            tell(error)
+            continue
+        if as_json:
+            emit([{"sound": sound, "labels": [guess.to_dict() for guess in found]}])
+        else:
+            rows = [(f"{100 * x.probability:.1f} %", bar(x.probability), plain(x.label)) for x in found]
+            table(plain(short(sound)), ("probability", "", "label"), rows, right=("probability",))
     if failed:
         raise typer.Exit(1)
 

@@ -1,0 +1,208 @@
+"""eval retrieval, eval zeroshot, eval probe, eval protocols: how well a model hears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.show import emit, err, exit_told, out, plain, short, table
+from openclap.errors import UsageError
+
+if TYPE_CHECKING:
+    from openclap.eval.examples import Dataset
+    from openclap.eval.judging import Judged
+    from openclap.eval.metrics import Estimate
+    from openclap.eval.report import Report
+
+__all__ = ["VERBS"]
+
+CLASSES_SHOWN = 60  # the JSON has all
+
+Folder = Annotated[Path, typer.Argument(help="A benchmark as its authors distribute it, or a folder with metadata.csv")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Which benchmark; see  openclap eval protocols")]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report, with every failure, as JSON")]
+CardFile = Annotated[Path | None, typer.Option("--card", help="Put a section into this Markdown file, or renew it")]
+Confusion = Annotated[Path | None, typer.Option("--confusion", help="Write the confusion matrix: a .png or .csv file")]
+Draws = Annotated[int, typer.Option("--draws", min=0, help="Resamples for the 95 % intervals; 0 for none")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the resamples, drawn folds and training")]
+
+
+def retrieval(
+    folder: Folder,
+    protocol: ProtocolName = None,
+    definition: Annotated[
+        Literal["standard", "laion"],
+        typer.Option("--map", help="mAP@10 divided by min(captions, 10), or by the number of captions"),
+    ] = "standard",
+    report: ReportFile = None,
+    card: CardFile = None,
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Find sounds by their captions, and captions by their sounds: R@1/5/10, ranks, mAP@10."""
+    from openclap.eval.protocols import compared, read_dataset
+    from openclap.eval.retrieval import retrieval as run
+
+    data = read_dataset(folder, "retrieval", protocol)
+    _check_places(report, card)
+    clap = load_model(model, device, threads)
+    found = run(clap, data, definition=definition, draws=draws, seed=seed, progress=err.is_terminal)
+    _tell(compared(found, protocol), report, card, as_json)
+
+
+def zeroshot(
+    folder: Folder,
+    protocol: ProtocolName = None,
+    templates: Annotated[
+        list[str] | None,
+        typer.Option("--template", help="A prompt, {} is the label; several are an ensemble [default: the paper's]"),
+    ] = None,
+    confusion: Confusion = None,
+    report: ReportFile = None,
+    card: CardFile = None,
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Name sounds by the words of their labels: accuracy, or mAP where a sound has several."""
+    from openclap.clap import DEFAULT_TEMPLATE
+    from openclap.eval.protocols import compared, read_dataset
+    from openclap.eval.zeroshot import zeroshot as run
+
+    data = read_dataset(folder, "zeroshot", protocol)
+    _check_places(report, card, confusion, data)
+    clap = load_model(model, device, threads)
+    prompts = templates or [DEFAULT_TEMPLATE]
+    found, judged = run(clap, data, templates=prompts, draws=draws, seed=seed, progress=err.is_terminal)
+    _tell(compared(found, protocol), report, card, as_json, judged, confusion)
+
+
+def probe(
+    folder: Folder,
+    protocol: ProtocolName = None,
+    kind: Annotated[Literal["linear", "mlp"], typer.Option("--kind", help="One layer, or a hidden one too")] = "linear",
+    shots: Annotated[int | None, typer.Option("--shots", min=1, help="Learn from N examples a label")] = None,
+    few_draws: Annotated[int, typer.Option("--few-draws", min=1, help="How often they are drawn, with --shots")] = 5,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write the head: FILE.safetensors, for  openclap classify --head")
+    ] = None,
+    confusion: Confusion = None,
+    report: ReportFile = None,
+    card: CardFile = None,
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train a small classifier on frozen embeddings, and judge it on sounds it has not seen."""
+    from openclap.eval.probe import probe as run
+    from openclap.eval.protocols import compared, read_dataset
+
+    data = read_dataset(folder, "probe", protocol)
+    _check_places(report, card, confusion, data)
+    if save is not None and (save.suffix != ".safetensors" or not save.parent.is_dir()):
+        raise UsageError(f"--save {save}: give a name that ends in .safetensors, in a folder that exists")
+    clap = load_model(model, device, threads)
+    found, judged, head = run(
+        clap, data, kind=kind, shots=shots, few_draws=few_draws, draws=draws, seed=seed, progress=err.is_terminal
+    )
+    if save is not None:
+        head.save(save)
+    _tell(compared(found, protocol), report, card, as_json, judged, confusion)
+
+
+def protocols(as_json: Json = False) -> None:
+    """The benchmarks that can be named with --protocol: tasks, where to get them, what their folder looks like."""
+    from openclap.eval.protocols import PROTOCOLS
+
+    if as_json:
+        emit(protocol.to_dict() for protocol in PROTOCOLS)
+        return
+    rows = [(p.name, ", ".join(p.tasks), plain(p.layout), plain(p.source)) for p in PROTOCOLS]
+    table("protocols", ("name", "for", "expected", "source"), rows)
+
+
+# -- inside ------------------------------------------------------------------------------------------
+
+
+def _check_places(
+    report: Path | None, card: Path | None, confusion: Path | None = None, data: Dataset | None = None
+) -> None:
+    """Wrong places are told before hours of work, not after."""
+    for option, path in (("--report", report), ("--card", card), ("--confusion", confusion)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            why = "it is a folder" if path.is_dir() else "its folder does not exist"
+            raise UsageError(f"{option} {path}: {why}; choose another place")
+    if confusion is not None and data is not None:
+        from openclap.eval.judging import check_confusion
+
+        check_confusion(confusion, multi_label=data.multi_label)
+
+
+def _tell(
+    found: Report,
+    report: Path | None,
+    card: Path | None,
+    as_json: bool,
+    judged: Judged | None = None,
+    confusion: Path | None = None,
+) -> None:
+    """Show a report, write what was asked for, name what failed."""
+    from openclap.eval.judging import write_confusion
+    from openclap.eval.report import write_card, write_report
+
+    if as_json:
+        emit([found.to_dict()])
+    else:
+        _show(found)
+    if report is not None:
+        write_report(found, report)
+    if card is not None:
+        write_card(found, card)
+    if confusion is not None and judged is not None:
+        write_confusion(judged, confusion)
+    exit_told(found.failed)
+
+
+def _show(found: Report) -> None:
+    rows = [
+        (name.replace("_", " "), _number(name, x.value), _interval(name, x), _number(name, found.published.get(name)))
+        for name, x in found.metrics.items()
+    ]
+    title = f"{found.task}, {found.protocol or short(found.dataset)}: {found.examples} sounds, {found.model}"
+    columns = ("metric", "value", "95 % interval", "paper" if found.published else "")
+    table(plain(title), columns, rows, right=columns[1:])
+    if found.classes:
+        shown = sorted(found.classes, key=lambda c: (c.score is None, c.score))[:CLASSES_SHOWN]
+        cells = [(plain(c.label), str(c.examples), _number("", c.score), plain(c.taken_for or "")) for c in shown]
+        out.print()
+        table("labels, the worst first", ("", "sounds", "score", "taken for"), cells, right=("sounds", "score"))
+        if len(found.classes) > len(shown):
+            out.print(f"and {len(found.classes) - len(shown)} more; --json or --report has all")
+    for note in found.notes:
+        err.print(plain(note))
+
+
+def _interval(name: str, estimate: Estimate) -> str:
+    return "" if estimate.low is None else f"{_number(name, estimate.low)} – {_number(name, estimate.high)}"
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if name.endswith("_rank") else f"{100 * value:.1f} %"
+
+
+VERBS = (retrieval, zeroshot, probe, protocols)

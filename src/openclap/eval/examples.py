@@ -1,0 +1,182 @@
+"""Which sounds, described or labelled how; and their embeddings. Knows nothing of metrics.
+
+A folder of one's own is described by a `metadata.csv` in it:
+
+    file,label,caption,split,fold          file: inside the folder; label and caption: one of the two or both
+    a/1.wav,dog,a dog barks twice,,1       several rows a file are several captions
+    a/2.wav,dog;rain,,,2                   a ";" between labels makes the whole folder multi-label
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from openclap.errors import SoundError, UsageError
+from openclap.results import Failure
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["Dataset", "Embedded", "Example", "embed", "labelled", "read_csv", "read_folder"]
+
+TEST = ("test", "eval", "evaluation")  # what a split to be judged on is called
+TRAIN = ("train", "dev", "development", "training")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sound with its captions and labels; `fold` of a cross-validation, `split` train or test, "" where there is none."""
+
+    path: Path
+    captions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    fold: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples, and the labels among which one chooses."""
+
+    name: str
+    examples: list[Example]
+    labels: tuple[str, ...] = ()
+    multi_label: bool = False
+
+    @property
+    def judged(self) -> list[Example]:
+        """The examples a zero-shot or retrieval score is about: the test split where there is one."""
+        return [e for e in self.examples if e.split == "test"] or self.examples
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """What could be used of some examples, with unit rows (N, E), and what could not."""
+
+    examples: list[Example]
+    vectors: npt.NDArray[np.float32]
+    failed: list[Failure]
+
+    def truth(self, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which of C labels each example has → (N, C)."""
+        place = {label: i for i, label in enumerate(labels)}
+        table = np.zeros((len(self.examples), len(labels)), np.bool_)
+        for i, example in enumerate(self.examples):
+            table[i, [place[label] for label in example.labels]] = True
+        return table
+
+
+def embed(clap: CLAP, examples: Sequence[Example], *, progress: bool = False, batch_size: int = 8) -> Embedded:
+    """Embed the sounds of examples in order, with a bar on stderr; a bad file is left out, named and counted.
+
+    Raises
+    ------
+    UsageError
+        Where not one sound could be used.
+    """
+    kept: list[Example] = []
+    rows: list[npt.NDArray[np.float32]] = []
+    failed: list[Failure] = []
+    embedded = clap.encode_each([example.path for example in examples], batch_size=batch_size)
+    console = Console(stderr=True)
+    bar = track(embedded, "embedding", total=len(examples), console=console, disable=not progress)
+    for example, result in zip(examples, bar, strict=True):
+        if isinstance(result, SoundError):
+            failed.append(Failure(str(example.path), result.cause))
+        else:
+            kept.append(example)
+            rows.append(result.embedding[0])
+    if not kept:
+        first = f"; the first: {failed[0].path}: {failed[0].error}" if failed else ""
+        raise UsageError(f"none of the {len(examples)} sounds could be used{first}")
+    return Embedded(kept, np.stack(rows), failed)
+
+
+def read_folder(folder: Path) -> Dataset:
+    """A folder with a `metadata.csv`: columns file, caption and/or label, optionally split and fold.
+
+    Rows of one file are put together: each caption and label once. The labels are those that occur, in sorted order.
+    Rows of a validation split are left out.
+
+    Raises
+    ------
+    UsageError
+        No such table, a missing column, or rows of one file that disagree on its split or fold.
+    """
+    table = folder / "metadata.csv"
+    rows = read_csv(table, ("file",))
+    if "caption" not in rows[0] and "label" not in rows[0]:
+        raise UsageError(f"{table}: a column caption or label is needed; it has {', '.join(rows[0])}")
+    multi = any(";" in (row.get("label") or "") for row in rows)
+    found: dict[str, Example] = {}
+    for row in rows:
+        labels = tuple(part.strip() for part in (row.get("label") or "").split(";") if part.strip())
+        caption = (row.get("caption") or "").strip()
+        new = Example(folder / row["file"], (caption,) if caption else (), labels, row.get("fold") or "", _split(row))
+        old = found.setdefault(row["file"], new)
+        if (old.fold, old.split) != (new.fold, new.split):
+            raise UsageError(f"{table}: the rows of {row['file']} disagree on its split or fold; give it one")
+        found[row["file"]] = replace(
+            old, captions=_once(old.captions + new.captions), labels=_once(old.labels + new.labels)
+        )
+    examples = [example for example in found.values() if example.split in ("", "train", "test")]
+    if any(len(example.labels) > 1 for example in examples) and not multi:
+        name = next(example.path.name for example in examples if len(example.labels) > 1)
+        raise UsageError(f"{table}: {name} has several labels; put them in one row, separated by ';'")
+    labels = tuple(sorted({label for example in examples for label in example.labels}))
+    return Dataset(folder.resolve().name, examples, labels, multi)
+
+
+def _split(row: dict[str, str]) -> str:
+    split = (row.get("split") or "").strip().lower()
+    return "test" if split in TEST else "train" if split in TRAIN else split
+
+
+def _once(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, by column.
+
+    Raises
+    ------
+    UsageError
+        Not there, not UTF-8, empty, or without one of the columns.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"{path}: cannot be read ({why}); a CSV file with columns {', '.join(columns)} … is expected"
+        ) from error
+    missing = [column for column in columns if column not in (reader.fieldnames or ())]
+    if missing:
+        raise UsageError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ()) or 'none'}"
+        )
+    short = next((i for i, row in enumerate(rows, 2) if not row[columns[0]]), None)
+    if not rows or short is not None:
+        raise UsageError(f"{path}: {'no row' if not rows else f'line {short} has no {columns[0]}'}")
+    return rows
+
+
+def labelled(data: Dataset, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """The examples that have a label, and a note on those that have none; a data set without labels is refused."""
+    chosen = [example for example in examples if example.labels]
+    if not chosen:
+        raise UsageError(f"{data.name} has no labels, so there is nothing to name; choose retrieval")
+    without = len(examples) - len(chosen)
+    return chosen, [f"{without} sounds without a label were left out"] if without else []

@@ -1,0 +1,185 @@
+"""A small classifier on top of frozen embeddings, as one .safetensors file. numpy alone; knows nothing of training.
+
+    embedding (E,) ─ [linear ─ ReLU] ─ linear ─ softmax (one label) or sigmoid (any number of labels)
+
+The file names its format and version, the labels, E, and the model (name and fingerprint) whose embeddings it was
+trained on: those of another model mean something else, so it is refused for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.errors import HeadError, HeadMismatch, UsageError
+
+if TYPE_CHECKING:
+    from openclap.audio.load import Sound
+    from openclap.clap import CLAP
+
+__all__ = ["FORMAT", "VERSION", "Guess", "Head", "classify_with_head", "load_head"]
+
+FORMAT, VERSION = "openclap-head", "1"
+Floats = npt.NDArray[np.float32]
+
+
+class Guess(NamedTuple):
+    """A label and its probability, in [0, 1]: over all labels together, or of each by itself for a multi-label head."""
+
+    label: str
+    probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`."""
+        return self._asdict()
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Layers of (weight (outputs, inputs), bias (outputs,)), ReLU between them, and what they are for."""
+
+    layers: tuple[tuple[Floats, Floats], ...]
+    labels: tuple[str, ...]
+    multi_label: bool
+    model: str
+    fingerprint: str
+
+    @property
+    def size(self) -> int:
+        """E: how many numbers an embedding has."""
+        return int(self.layers[0][0].shape[1])
+
+    def logits(self, embeddings: npt.ArrayLike) -> Floats:
+        """Embeddings (N, E) → (N, C), before softmax or sigmoid.
+
+        Raises
+        ------
+        HeadMismatch
+            Embeddings of another size.
+        """
+        x = np.asarray(embeddings, np.float32)
+        if x.ndim != 2 or x.shape[1] != self.size:
+            raise HeadMismatch(f"this head takes embeddings of {self.size} numbers (N, {self.size}), not {x.shape}")
+        for weight, bias in self.layers[:-1]:
+            x = np.maximum(x @ weight.T + bias, 0)  # (N, H)
+        weight, bias = self.layers[-1]
+        found: Floats = x @ weight.T + bias
+        return found
+
+    def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Embeddings (N, E) → (N, C), rows that sum to 1 (one label) or each in [0, 1] by itself (multi-label)."""
+        logits = self.logits(embeddings).astype(np.float64)
+        if self.multi_label:
+            sigmoid: npt.NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * logits))  # no overflow
+            return sigmoid
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        softmax: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+        return softmax
+
+    def classify(self, embedding: npt.ArrayLike) -> list[Guess]:
+        """One embedding (E,) → its labels with probabilities, best first."""
+        row = self.probabilities(np.asarray(embedding, np.float32)[None])[0]
+        return [Guess(self.labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")]
+
+    def check(self, clap: CLAP) -> None:
+        """Refuse a model whose embeddings it was not trained on.
+
+        Raises
+        ------
+        HeadMismatch
+            It names both models.
+        """
+        if clap.fingerprint != self.fingerprint:
+            raise HeadMismatch(
+                f"this head was trained on {self.model} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
+                f"use --model with that one, or train a head for this one:  openclap eval probe FOLDER --save FILE"
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .safetensors file, aside and renamed.
+
+        Raises
+        ------
+        UsageError
+            The place cannot be written to.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+
+        target = Path(path)
+        facts = {
+            "format": FORMAT, "version": VERSION, "labels": json.dumps(self.labels), "embedding": str(self.size),
+            "task": "multi-label" if self.multi_label else "single-label", "model": self.model,
+            "fingerprint": self.fingerprint,
+        }  # fmt: skip
+        arrays = {}
+        for i, (weight, bias) in enumerate(self.layers):
+            arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"] = np.ascontiguousarray(weight), bias
+        aside = target.with_name(target.name + ".part")
+        try:
+            save_file(arrays, aside, metadata=facts)
+            aside.chmod(0o644)
+            os.replace(aside, target)
+        except (OSError, SafetensorError) as error:
+            aside.unlink(missing_ok=True)
+            raise UsageError(f"{target} cannot be written ({error}); choose another place") from error
+
+
+def load_head(path: str | os.PathLike[str]) -> Head:
+    """Read a head that `Head.save` or `openclap eval probe --save` has written.
+
+    Raises
+    ------
+    HeadError
+        Nothing there, no head, of another version, or broken.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dictionary
+    except (SafetensorError, OSError) as error:
+        raise HeadError(
+            f"{os.fspath(path)}: cannot be read as a head ({error}); give what --save has written"
+        ) from error
+    if facts.get("format") != FORMAT:
+        raise HeadError(
+            f"{os.fspath(path)}: is no classification head; make one:  openclap eval probe FOLDER --save FILE"
+        )
+    if facts.get("version") != VERSION:
+        raise HeadError(
+            f"{os.fspath(path)}: is a head of version {facts.get('version')}, this openclap reads {VERSION}; update it"
+        )
+    try:
+        labels = tuple(json.loads(facts["labels"]))
+        layers = tuple((arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"]) for i in range(len(arrays) // 2))
+        head = Head(layers, labels, facts["task"] == "multi-label", facts["model"], facts["fingerprint"])
+        fits = head.logits(np.zeros((1, int(facts["embedding"])), np.float32)).shape == (1, len(labels))
+    except (KeyError, ValueError, IndexError, HeadMismatch) as error:
+        raise HeadError(f"{os.fspath(path)}: is broken ({error}); train it again") from error
+    if not fits:
+        raise HeadError(
+            f"{os.fspath(path)}: is broken (its layers and its {len(labels)} labels differ); train it again"
+        )
+    return head
+
+
+def classify_with_head(clap: CLAP, sound: Sound, head: Head) -> list[Guess]:
+    """What a head hears in one sound: labels with probabilities, best first.
+
+    Raises
+    ------
+    HeadMismatch
+        The head belongs to another model.
+    SoundError
+        The sound cannot be used.
+    """
+    head.check(clap)
+    return head.classify(clap.encode_audio(sound)[0])

@@ -1,0 +1,116 @@
+"""openclap models in mteb's audio benchmarks (https://github.com/embeddings-benchmark/mteb, 2.x), which is not installed with openclap.
+
+    import mteb
+    from openclap.eval.mteb_adapter import MTEBModel
+
+    mteb.evaluate(MTEBModel("laion/clap-htsat-fused"), mteb.get_tasks(modalities=["audio"]))
+
+Sounds are resampled and cut here, as everywhere in openclap: torchaudio is not needed, and nothing is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["MTEBModel"]
+
+Vectors = npt.NDArray[np.float32]
+
+
+class MTEBModel:
+    """What mteb 2.x calls an encoder (`mteb.models.EncoderProtocol`), for texts, sounds, and sounds with texts."""
+
+    def __init__(
+        self, model_name: str | CLAP = "mini", revision: str | None = None, *, device: str | None = None, **options: Any
+    ) -> None:
+        """`model_name` is a CLAP, or what `CLAP.from_pretrained` takes, with its options; `revision` is what results are filed under."""
+        from openclap.clap import CLAP
+
+        if isinstance(model_name, CLAP):
+            self.clap = model_name
+        else:
+            self.clap = CLAP.from_pretrained(model_name, device=device or "auto", **options)
+        self._revision = revision or self.clap.fingerprint
+
+    @cached_property
+    def mteb_model_meta(self) -> Any:
+        """A `mteb.ModelMeta`: name, fingerprint as revision, sizes, licence left open.
+
+        Raises
+        ------
+        MissingExtra
+            mteb is not installed.
+        """
+        try:
+            from mteb.models import ModelMeta
+        except ImportError:
+            raise MissingExtra("this needs mteb 2.x:  pip install mteb") from None
+        name = self.clap.name
+        return ModelMeta(
+            loader=MTEBModel, name=name if "/" in name else f"openclap/{name}", revision=self._revision,
+            release_date=None, languages=["eng-Latn"], n_parameters=None, memory_usage_mb=None, max_tokens=None,
+            embed_dim=self.clap.config.embedding, license=None, open_weights=True, public_training_code=None,
+            public_training_data=None, framework=["OpenVINO" if "openvino" in self.clap.backend.reason.lower() else "PyTorch"], similarity_fn_name="cosine", use_instructions=False,
+            training_datasets=None, modalities=["audio", "text"],
+        )  # fmt: skip
+
+    def encode(
+        self,
+        inputs: Iterable[Mapping[str, Any]],
+        *,
+        task_metadata: Any = None,
+        hf_split: str = "",
+        hf_subset: str = "",
+        prompt_type: Any = None,
+        **options: Any,
+    ) -> Vectors:
+        """Batches with "text" (list of strings), "audio" (list of {"array", "sampling_rate"}) or both → float32 (N, E).
+
+        Where both are given, the vectors are added and brought to unit length. `batch_size` among the options is heeded.
+
+        Raises
+        ------
+        UsageError
+            A batch with neither, or nothing at all.
+        """
+        size = int(options.get("batch_size") or 8)
+        rows = [self._batch(batch, size) for batch in inputs]
+        if not rows:
+            raise UsageError("there is nothing to encode")
+        return np.concatenate(rows)
+
+    def _batch(self, batch: Mapping[str, Any], size: int) -> Vectors:
+        parts = []
+        if "text" in batch:
+            parts.append(self.clap.encode_text(list(batch["text"]), batch_size=size))
+        if "audio" in batch:
+            sounds = [(np.asarray(a["array"], np.float32), a["sampling_rate"]) for a in batch["audio"]]
+            parts.append(self.clap.encode_audio(sounds, batch_size=size))
+        if not parts:
+            raise UsageError(f"a batch of {', '.join(map(str, batch)) or 'nothing'}; text or audio is expected")
+        return parts[0] if len(parts) == 1 else _unit(parts[0] + parts[1])
+
+    def similarity(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
+        """Cosines of every row (N, E) with every row (M, E) → (N, M)."""
+        return self.clap.similarity(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
+        """Cosines of rows with the rows beside them, (N, E) both → (N,)."""
+        left, right = (_unit(np.atleast_2d(np.asarray(x, np.float32))) for x in (embeddings1, embeddings2))
+        cosines: Vectors = np.clip((left * right).sum(axis=1), -1.0, 1.0)
+        return cosines
+
+
+def _unit(rows: Vectors) -> Vectors:
+    unit: Vectors = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+    return unit

@@ -1,0 +1,295 @@
+"""The field's benchmarks as their authors distribute them: where a protocol finds its sounds, labels, captions, folds.
+
+Nothing is fetched: a protocol names its source, and reads the folder that one has unpacked it into.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from openclap.errors import UsageError
+from openclap.eval.examples import Dataset, Example, read_csv, read_folder
+from openclap.eval.report import Report
+from openclap.labels import labels
+from openclap.library.scan import EXTENSIONS
+
+__all__ = ["PROTOCOLS", "Protocol", "Task", "compared", "read_dataset"]
+
+Task: TypeAlias = Literal["retrieval", "zeroshot", "probe"]
+
+T2A, A2T = "text_to_audio", "audio_to_text"
+
+
+def _recalls(text_to_audio: Sequence[float], audio_to_text: Sequence[float]) -> dict[str, float]:
+    """Published R@1/5/10 in percent, both ways, under the names of `metrics.summary`."""
+    return {
+        f"{way} R@{k}": value / 100
+        for way, values in ((T2A, text_to_audio), (A2T, audio_to_text))
+        for k, value in zip((1, 5, 10), values, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One benchmark: its tasks, where it is from, how its folder looks, and what the paper reports by task."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    source: str
+    layout: str
+    judged: int  # sounds a score is about, where none is missing
+    read: Callable[[Path], Dataset] = field(repr=False)
+    published: dict[str, dict[str, float]] = field(default_factory=dict)  # arXiv 2211.06687, keyword-to-caption
+    heard_by: tuple[str, ...] = ()  # models that were trained on clips of it
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`."""
+        facts = asdict(self)
+        del facts["read"]
+        return facts
+
+
+def read_dataset(folder: Path, task: Task, protocol: str | None = None) -> Dataset:
+    """The examples in a folder, by a protocol or by its own `metadata.csv`.
+
+    Raises
+    ------
+    UsageError
+        No such folder or protocol, a protocol of another task, or a folder laid out in another way.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; give the one that the data was unpacked into")
+    if protocol is None:
+        return read_folder(folder)
+    known = {p.name: p for p in PROTOCOLS}
+    if protocol not in known:
+        raise UsageError(f"{protocol!r} is no protocol; choose {', '.join(known)}, or give the folder a metadata.csv")
+    chosen = known[protocol]
+    if task not in chosen.tasks:
+        raise UsageError(f"{protocol} is for {' and '.join(chosen.tasks)}, not for {task}")
+    try:
+        return chosen.read(folder)
+    except UsageError as error:
+        raise UsageError(f"{error}; {protocol} is expected as {chosen.layout}, from {chosen.source}") from None
+
+
+def compared(report: Report, protocol: str | None) -> Report:
+    """A report with what is published for its protocol and task; notes say where the two cannot be compared.
+
+    That is where sounds are missing, and where the model was trained on the benchmark's clips.
+    """
+    known = next((p for p in PROTOCOLS if p.name == protocol), None)
+    if known is None:
+        return report
+    notes = list(report.notes)
+    if report.examples < known.judged:
+        notes.append(f"{report.examples} of the {known.judged} sounds of {known.name} were judged")
+    if report.model in known.heard_by:
+        notes.append(
+            f"{report.model} was trained on clips of {known.name}, so this is no score on sounds it has not heard"
+        )
+    return replace(report, protocol=known.name, published=known.published.get(report.task, {}), notes=notes)
+
+
+# -- reading -----------------------------------------------------------------------------------------
+
+
+def _read_esc50(folder: Path) -> Dataset:
+    rows = read_csv(folder / "meta/esc50.csv", ("filename", "fold", "category"))
+    names = _Names(labels("esc50"))
+    examples = [
+        Example(folder / "audio" / row["filename"], labels=(names(row["category"]),), fold=row["fold"]) for row in rows
+    ]
+    return Dataset("ESC-50", examples, names.labels)
+
+
+def _read_urbansound8k(folder: Path) -> Dataset:
+    rows = read_csv(folder / "metadata/UrbanSound8K.csv", ("slice_file_name", "fold", "class"))
+    names = _Names(labels("urbansound8k"))
+    examples = [
+        Example(
+            folder / "audio" / f"fold{row['fold']}" / row["slice_file_name"],
+            labels=(names(row["class"]),),
+            fold=row["fold"],
+        )
+        for row in rows
+    ]
+    return Dataset("UrbanSound8K", examples, names.labels)
+
+
+def _read_audiocaps(folder: Path) -> Dataset:
+    """Rows of one clip are its captions. Who downloads the clips names them: by id and start, id, or number."""
+    table = _first(folder, ("test.csv", "dataset/test.csv", "csv/test.csv"))
+    sounds = _by_stem(folder)
+    captions: dict[tuple[str, str], list[str]] = {}
+    numbers: dict[tuple[str, str], list[str]] = {}
+    for row in read_csv(table, ("youtube_id", "start_time", "caption")):
+        clip = row["youtube_id"], row["start_time"]
+        captions.setdefault(clip, []).append(row["caption"])
+        numbers.setdefault(clip, []).append(row.get("audiocap_id") or "")
+    examples = [
+        Example(_found(sounds, _youtube_stems(*clip, numbers[clip]), folder), captions=tuple(texts))
+        for clip, texts in captions.items()
+    ]
+    return Dataset("AudioCaps", examples)
+
+
+def _read_clotho(folder: Path) -> Dataset:
+    columns = [f"caption_{i}" for i in range(1, 6)]
+    rows = read_csv(folder / "clotho_captions_evaluation.csv", ("file_name", *columns))
+    places = (
+        "evaluation",
+        "clotho_audio_evaluation/evaluation",
+        "clotho_audio_evaluation",
+        "clotho_audio_files/evaluation",
+    )
+    place = _first(folder, places)
+    examples = [Example(place / row["file_name"], captions=tuple(row[c] for c in columns)) for row in rows]
+    return Dataset("Clotho", examples)
+
+
+def _read_vggsound(folder: Path) -> Dataset:
+    """The table has no header: YouTube id, start in seconds, label, split."""
+    table = _first(folder, ("vggsound.csv", "data/vggsound.csv"))
+    names = _Names(labels("vggsound"))
+    sounds = _by_stem(folder)
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{table}: cannot be read ({error})") from error
+    if not rows or any(len(row) != 4 for row in rows):
+        raise UsageError(f"{table}: every line needs four columns")
+    examples = [
+        Example(_found(sounds, _youtube_stems(identity, start), folder), labels=(names(label),), split=split)
+        for identity, start, label, split in rows
+    ]
+    return Dataset("VGGSound", examples, names.labels)
+
+
+def _read_fsd50k(folder: Path) -> Dataset:
+    names = _Names(labels("fsd50k"))
+    examples = [
+        Example(
+            folder / f"FSD50K.{part}_audio" / f"{row['fname']}.wav",
+            labels=tuple(names(label) for label in row["labels"].split(",")),
+            split=split,
+        )
+        for part, split in (("dev", "train"), ("eval", "test"))
+        for row in read_csv(folder / f"FSD50K.ground_truth/{part}.csv", ("fname", "labels"))
+    ]
+    return Dataset("FSD50K", examples, names.labels, multi_label=True)
+
+
+def _read_gtzan(folder: Path) -> Dataset:
+    """A folder a genre. No folds were published; a probe draws its own."""
+    place = _first(folder, ("genres", "genres_original", "Data/genres_original", "blues/.."))
+    genres = tuple(labels("gtzan"))
+    examples = [
+        Example(path, labels=(genre,))
+        for genre in genres
+        for path in sorted((place / genre).glob("*"))
+        if path.suffix.lower() in (".wav", ".au")
+    ]
+    if not examples:
+        raise UsageError(f"{place}: holds no folder of a genre with .wav or .au files")
+    return Dataset("GTZAN", examples, genres)
+
+
+# -- finding -----------------------------------------------------------------------------------------
+
+
+class _Names:
+    """A benchmark's spelling of a label → ours: case, underscores, commas and "and" do not count.
+
+    FSD50K writes "Livestock_and_farm_animals" where AudioSet, and our list, has "Livestock, farm animals".
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.labels = tuple(names)
+        self._known = {self._key(name): name for name in names}
+        assert len(self._known) == len(names), "two labels have one key"
+
+    def __call__(self, name: str) -> str:
+        try:
+            return self._known[self._key(name)]
+        except KeyError:
+            raise UsageError(f"{name!r} is no label of this data set") from None
+
+    @staticmethod
+    def _key(name: str) -> tuple[str, ...]:
+        return tuple(word for word in re.split(r"[\s_,]+", name.lower()) if word not in ("and", ""))
+
+
+def _first(folder: Path, places: Iterable[str]) -> Path:
+    tried = [folder / place for place in places]
+    for place in tried:
+        if place.exists():
+            return place.resolve() if place.name == ".." else place
+    raise UsageError(f"{tried[0]}: not there")
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Every sound file under a folder by its name without ending."""
+    return {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix[1:].lower() in EXTENSIONS}
+
+
+def _youtube_stems(identity: str, start: str, numbers: Sequence[str] = ()) -> list[str]:
+    """What those who download clips of videos call them; the first is the form of the authors' scripts.
+
+    "abc_30", "abc_000030", "abc_30000_40000" (milliseconds), "Yabc" and "abc", with ten seconds from 30 on.
+    """
+    try:
+        seconds = int(float(start))
+    except ValueError:
+        raise UsageError(f"the start of {identity} is {start!r}, which is no number of seconds") from None
+    milliseconds = f"{identity}_{1000 * seconds}_{1000 * (seconds + 10)}"
+    padded = f"{identity}_{seconds:06d}"
+    ends = f"{identity}_{seconds}_{seconds + 10}"
+    return [f"{identity}_{seconds}", padded, milliseconds, ends, f"Y{identity}", identity, *filter(None, numbers)]
+
+
+def _found(sounds: dict[str, Path], stems: Sequence[str], folder: Path) -> Path:
+    """The first that is there; else a path that is not, so that the clip is counted and named as missing."""
+    return next((sounds[stem] for stem in stems if stem in sounds), folder / f"{stems[0]}.wav")
+
+
+PROTOCOLS = (
+    Protocol(
+        "esc50", ("zeroshot", "probe"), "https://github.com/karolpiczak/ESC-50",
+        "meta/esc50.csv and audio/*.wav", 2000, _read_esc50, {"zeroshot": {"accuracy": 0.910}}, ("mini",),
+    ),
+    Protocol(
+        "urbansound8k", ("zeroshot", "probe"), "https://zenodo.org/records/1203745",
+        "metadata/UrbanSound8K.csv and audio/fold1 … fold10", 8732, _read_urbansound8k, {"zeroshot": {"accuracy": 0.770}},
+    ),
+    Protocol(
+        "audiocaps", ("retrieval",), "https://github.com/cdjkim/audiocaps",
+        "test.csv or dataset/test.csv, and the clips anywhere beside it as <youtube id>_<start>.wav or the like",
+        975, _read_audiocaps, {"retrieval": _recalls((36.1, 71.8, 83.9), (46.8, 82.9, 90.7))},
+    ),
+    Protocol(
+        "clotho", ("retrieval",), "https://zenodo.org/records/4783391",
+        "clotho_captions_evaluation.csv and evaluation/*.wav",
+        1045, _read_clotho, {"retrieval": _recalls((16.1, 38.3, 51.1), (22.7, 48.5, 60.8))},
+    ),
+    Protocol(
+        "vggsound", ("zeroshot", "probe"), "https://www.robots.ox.ac.uk/~vgg/data/vggsound",
+        "vggsound.csv, and the clips anywhere beside it as <youtube id>_<start, six digits>.wav or the like",
+        15446, _read_vggsound, {"zeroshot": {"accuracy": 0.462}},
+    ),
+    Protocol(
+        "fsd50k", ("zeroshot", "probe"), "https://zenodo.org/records/4060432",
+        "FSD50K.ground_truth/{dev,eval}.csv, FSD50K.dev_audio/*.wav and FSD50K.eval_audio/*.wav", 10231, _read_fsd50k,
+    ),
+    Protocol(
+        "gtzan", ("zeroshot", "probe"), "G. Tzanetakis and P. Cook, 2002; https://www.tensorflow.org/datasets/catalog/gtzan",
+        "genres/blues/blues.00000.au … (or genres_original/… .wav)", 1000, _read_gtzan,
+    ),
+)  # fmt: skip
+"""The supervised results of the paper fine-tune the audio tower, so they are not what a probe on frozen embeddings is held to."""

@@ -1,0 +1,57 @@
+"""Finding the sound of a caption, and the caption of a sound, among all of a data set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from openclap.errors import UsageError
+from openclap.eval.examples import Dataset, embed
+from openclap.eval.metrics import Definition, ranks_of, summary
+from openclap.eval.report import Report, report_of
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["retrieval"]
+
+
+def retrieval(
+    clap: CLAP,
+    data: Dataset,
+    *,
+    definition: Definition = "standard",
+    draws: int = 1000,
+    seed: int = 0,
+    progress: bool = False,
+    batch_size: int = 8,
+) -> Report:
+    """R@1/5/10, mean and median rank and mAP@10 in both directions: see `metrics.retrieval_metrics`.
+
+    Every caption of every usable sound of the test split (of all, where there is none) takes part. Intervals are of
+    `draws` resamples of the clips, each with all its captions; the gallery stays as it is.
+
+    Raises
+    ------
+    UsageError
+        No captions, or not one usable sound.
+    """
+    described = [example for example in data.judged if example.captions]
+    if not described:
+        raise UsageError(f"{data.name} has no captions, so there is nothing to retrieve by; choose zeroshot or probe")
+    used = embed(clap, described, progress=progress, batch_size=batch_size)
+    captions = [caption for example in used.examples for caption in example.captions]
+    clip_of = np.repeat(np.arange(len(used.examples)), [len(example.captions) for example in used.examples])
+    ranks = ranks_of(clap.similarity(used.vectors, clap.encode_text(captions)), clip_of)
+    shared = len(captions) - len(set(captions))
+    notes = []
+    if shared:
+        notes.append(f"{shared} captions are said of several sounds, of which only one counts as found")
+    if len(described) < len(data.judged):
+        notes.append(f"{len(data.judged) - len(described)} sounds without a caption were left out")
+    return report_of(
+        clap, "retrieval", data.name, examples=len(used.examples),
+        settings={"captions": len(captions), "definition": definition, "draws": draws, "seed": seed},
+        metrics=summary(ranks, definition=definition, draws=draws, rng=seed), notes=notes, failed=used.failed,
+    )  # fmt: skip
