@@ -33,6 +33,7 @@ from openclap.errors import ModelWarning, OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.data import Batch, Batches, Mels
 from openclap.train.manifest import Example, read_examples
+from openclap.train.memory import keep_freed_memory
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Settings, read_settings
 from openclap.train.step import Step, half_of, optimiser_of
@@ -89,6 +90,8 @@ def _train_as(
             f"batch_size is {settings.batch_size}; it must be a multiple of the {ranks.world} processes"
         )
     config = settings.config()
+    if device.type == "cpu":
+        keep_freed_memory()
     run = _Run(settings, config, examples, ranks, device)
     if resume and (run.out / "training.json").exists() and not (run.out / STATE_FILE).exists():
         raise TrainingError(
