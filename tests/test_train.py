@@ -18,7 +18,7 @@ import yaml
 from models_for_tests import small_config
 
 from openclap import CLAP
-from openclap.errors import SoundWarning, TrainingError
+from openclap.errors import ModelWarning, SoundWarning, TrainingError
 from openclap.train import loop, train
 from openclap.train.data import Batches, Mels
 from openclap.train.manifest import read_examples
@@ -262,3 +262,42 @@ def test_broken_sounds_are_listed(place: Path) -> None:
     (place / "1-cat.wav").write_text("no sound")
     with pytest.raises(TrainingError, match=r"1 of 12 sounds cannot be read: .*1-cat\.wav"):
         train(place / "run.yaml", progress=False)
+
+
+def test_tars_and_splits_and_undescribed_sounds(place: Path) -> None:
+    """Any source of the data room is one of training, too."""
+    from openclap.data import open_manifest
+    from openclap.data.pack import pack
+
+    pack(open_manifest(place), place / "tars")
+    settings = read_settings(edit(place, sources=[{"folder": "tars"}]))
+    packed = read_examples(settings)
+    assert {example.captions[0] for example in packed} == {f"the sound of {label}" for label in SOUNDS}
+    lines = (place / "metadata.csv").read_text().splitlines()
+    rows = [f"{line},{'test' if line.startswith('3-') else 'train'}" for line in lines[1:]]
+    (place / "metadata.csv").write_text("\n".join([lines[0] + ",split", *rows, "0-dog.wav,,,other"]) + "\n")
+    train_only = read_examples(read_settings(edit(place, sources=[{"folder": ".", "split": "train"}])))
+    assert len(train_only) == 9
+    with pytest.raises(TrainingError, match="no item is of the split 'nothing'"):
+        read_examples(read_settings(edit(place, sources=[{"folder": ".", "split": "nothing"}])))
+
+
+def test_start_from_a_checkpoint(place: Path) -> None:
+    first = train(edit(place, epochs=2), progress=False)
+    model = yaml.safe_load((place / "run.yaml").read_text())["model"]
+    again = train(edit(place, epochs=1, init=first.out, learning_rate=1e-9), progress=False, out="again")
+    old, new = (CLAP.from_pretrained(out).encode_text(["a dog"]) for out in (first.out, again.out))
+    assert np.allclose(old, new, atol=1e-4)
+    other = {**model, "embedding": 12}
+    with pytest.warns(ModelWarning, match="audio_projection, text_projection do not fit"):
+        train(edit(place, model=other), progress=False, out="smaller")
+    with pytest.raises(TrainingError, match="init: "):
+        train(edit(place, init="no/such model"), progress=False, out="none")
+
+
+def test_what_does_not_fit_in_memory_is_decoded_again(place: Path) -> None:
+    edit(place, epochs=2)
+    train(place / "run.yaml", progress=False, out="kept")
+    train(place / "run.yaml", progress=False, out="again", memory_gb=0.0)
+    kept, again = (CLAP.from_pretrained(place / name).model.state_dict() for name in ("kept", "again"))
+    assert all(torch.equal(kept[key], again[key]) for key in kept)

@@ -68,20 +68,24 @@ class Meaning:
     heard_families: Tensor  # (B, 2, K), -1 where there is none
     said_families: Tensor  # (M, K)
 
+    def to(self, device: torch.device) -> Meaning:
+        """The same, where ranks can tell it each other: NCCL knows no other memory than the GPU's."""
+        return Meaning(*(part.to(device) for part in vars(self).values()))
+
 
 def positives_of(meaning: Meaning, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
     """How much each text describes each clip (B, M), and bool (B, M) of pairs that are neither right nor wrong; of all ranks' together."""
     ranks = ranks or Ranks()
-    clips, texts = len(meaning.heard), len(meaning.said)
-    own = torch.full((texts,), -1)
-    own[:clips] = torch.arange(clips)
-    counts = ranks.gather(torch.tensor([clips]))
+    clips, texts, device = len(meaning.heard), len(meaning.said), meaning.heard.device
+    own = torch.full((texts,), -1, device=device)
+    own[:clips] = torch.arange(clips, device=device)
+    counts = ranks.gather(torch.tensor([clips], device=device))
     own = torch.where(own >= 0, own + int(counts[: ranks.rank].sum()), own)
     heard, said, joined, own = (ranks.gather(x) for x in (meaning.heard, meaning.said, meaning.joined.long(), own))
     heard_families, said_families = ranks.gather(meaning.heard_families), ranks.gather(meaning.said_families)
     match = (heard[:, :, None] == said[None, None]).any(1).float()  # (B, M)
     positives = match / (heard >= 0).sum(1, keepdim=True) * (joined == 0)
-    its = own[None] == torch.arange(len(heard))[:, None]
+    its = own[None] == torch.arange(len(heard), device=device)[:, None]
     positives = torch.where(its, 1.0, positives)
     shared = (heard_families[:, :, None, :, None] == said_families[None, None, :, None]) & (said_families >= 0)[
         None, None, :, None

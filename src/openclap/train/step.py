@@ -106,8 +106,7 @@ class Step:
 
     def _loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
         """Of all ranks' clips and texts."""
-        positives, ignored = positives_of(batch.meaning, self.ranks)
-        positives, ignored = positives.to(audio.device), ignored.to(audio.device)
+        positives, ignored = positives_of(batch.meaning.to(audio.device), self.ranks)
         audio, text = self.ranks.gather(audio), self.ranks.gather(text)
         if self.bias is not None:
             return sigmoid_loss(audio, text, model.logit_scale, self.bias, positives, ignored)
