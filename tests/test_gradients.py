@@ -125,7 +125,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join()
+        worker.join(timeout=200)
     assert [worker.exitcode for worker in workers] == [0, 0]
     for i, (audio, fusion, options) in enumerate(CASES):
         whole = gradients(audio, fusion, Ranks(), **{**options, "pieces": None})  # type: ignore[arg-type]

@@ -143,7 +143,7 @@ def test_two_processes_train_one_model(place: Path) -> None:
         subprocess.Popen([sys.executable, "-c", code, str(place / "run.yaml")], env={**base, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(2)
     ]  # fmt: skip
-    assert [worker.wait() for worker in workers] == [0, 0]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
     assert len((place / "model" / "log.csv").read_text().splitlines()) == 3
     assert CLAP.from_pretrained(place / "model").encode_text("dog").shape == (1, 24)
 
@@ -238,6 +238,13 @@ def test_captions_of_one_concept_are_no_negatives(place: Path) -> None:
     [
         ({"epochs": 0}, "epochs is 0"),
         ({"loss": "triplet"}, "loss"),
+        ({"clip_gradient": -1.0}, "clip_gradient is -1.0"),
+        ({"threads": 0}, "threads is 0"),
+        ({"betas": [0.9]}, "betas"),
+        ({"augment": {"noise_snr_db": [20.0]}}, "two numbers"),
+        ({"freeze": ["txt."]}, "no weight begins with 'txt.'"),
+        ({"train_only": ["txt."]}, "no weight begins with 'txt.'"),
+        ({"freeze": ["audio", "text", "logit_scale"]}, "nothing to train"),
         ({"pieces": 0}, "pieces is 0"),
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"device": "mps"}, "not on this machine"),
@@ -301,3 +308,49 @@ def test_what_does_not_fit_in_memory_is_decoded_again(place: Path) -> None:
     train(place / "run.yaml", progress=False, out="again", memory_gb=0.0)
     kept, again = (CLAP.from_pretrained(place / name).model.state_dict() for name in ("kept", "again"))
     assert all(torch.equal(kept[key], again[key]) for key in kept)
+
+
+def test_too_few_readable_sounds_are_no_run(place: Path) -> None:
+    (place / "1-cat.wav").write_text("no sound")
+    with pytest.warns(SoundWarning), pytest.raises(TrainingError, match="fewer than one batch of 12"):
+        train(edit(place, batch_size=12, most_broken=0.1), progress=False)
+    assert not (place / "model").exists()
+
+
+def test_sounds_broken_for_one_process_are_left_out_by_all(place: Path) -> None:
+    """Each once had its own number of steps, and waited for the other for ever."""
+    edit(place, epochs=1, batch_size=4, most_broken=0.1, device="cpu", augment={})
+    code = (
+        "import sys, os, warnings; warnings.simplefilter('ignore')\n"
+        "from openclap.train import data, train\n"
+        "from openclap.errors import UnreadableSound\n"
+        "load = data.load\n"
+        "def broken(sound, *a, **k):\n"
+        "    if os.environ['RANK'] == '1' and '1-cat' in str(sound): raise UnreadableSound(str(sound), 'broken')\n"
+        "    return load(sound, *a, **k)\n"
+        "data.load = broken\n"
+        "train(sys.argv[1], progress=False)\n"
+    )
+    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(place / "run.yaml")], env={**base, "RANK": str(rank)}) for rank in range(2)
+    ]  # fmt: skip
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert (place / "model" / "log.csv").read_text().splitlines()[1].startswith("1,2,")
+
+
+def test_a_bin_that_stands_still_has_a_gradient(tmp_path: Path) -> None:
+    import torch.distributed as dist
+
+    from openclap.train.ranks import share_norms
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        norm = torch.nn.BatchNorm2d(2)
+        plain = torch.nn.BatchNorm2d(2)
+        share_norms(norm)
+        x = torch.cat([torch.full((12, 1, 50, 4), -79.9), torch.randn(12, 1, 50, 4)], 1)
+        assert torch.allclose(norm(x), plain(x), atol=1e-3)
+        assert torch.isfinite(norm(x)).all()
+    finally:
+        dist.destroy_process_group()

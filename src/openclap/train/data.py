@@ -102,7 +102,7 @@ class Mels:
     most_broken
         The share of them that may be unreadable, with a warning that names them.
     memory : int
-        Bytes.
+        Bytes, of this process.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class Mels:
         self._kept: dict[str, Tensor] = {}
         self._most_broken = most_broken
         self._lock = threading.Lock()
+        self._decoded = False
         self.broken: dict[str, str] = {}
 
     def decode(self, *, progress: bool = False) -> None:
@@ -128,6 +129,7 @@ class Mels:
             self.get(key)
             if self._room <= 0:
                 break
+        self._decoded = True
         if self.broken:
             told = "; ".join(self.broken.values())
             warnings.warn(f"{len(self.broken)} files are left out: {told}", SoundWarning, stacklevel=2)
@@ -141,6 +143,8 @@ class Mels:
         except SoundError as error:
             with self._lock:
                 self.broken[key] = str(error)
+            if self._decoded:
+                warnings.warn(f"a sound is left out: {error}", SoundWarning, stacklevel=2)
             self._count()
             return None
         power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))
@@ -295,7 +299,8 @@ class Batches:
     ) -> tuple[Tensor, list[str], dict[int, int]]:
         """Some rows play together with another row; their captions are joined. Which row plays with which is told too."""
         rows = len(power)
-        mixed = np.flatnonzero(rng.random(rows) < self.settings.augment.mix_share)
+        share = self.settings.augment.mix_share if rows > 1 else 0.0
+        mixed = np.flatnonzero(rng.random(rows) < share)
         others = (mixed + rng.integers(1, rows, len(mixed))) % rows
         gains = 10 ** (rng.uniform(*self.settings.augment.mix_gain_db, len(mixed)) / 10)
         loudness = power.mean((1, 2, 3)).clamp(min=1e-12)

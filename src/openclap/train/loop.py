@@ -99,9 +99,25 @@ def _train_as(
         )
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
+    if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
+        raise TrainingError(f"only some processes see {run.out / STATE_FILE}; put out on a disk that all of them share")
     mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
-    mels.decode(progress=progress)
-    batches = Batches([e for e in examples if e.key not in mels.broken], mels, settings, config, ranks)
+    trouble: str | None = None
+    try:
+        mels.decode(progress=progress)
+    except TrainingError as error:
+        trouble = str(error)
+    told = [
+        found for found in ranks.all_of(trouble) if found is not None
+    ]  # all stop, or none: who waits alone waits long
+    if told:
+        raise TrainingError(told[0])
+    broken = set().union(*ranks.all_of(set(mels.broken)))
+    batches = Batches([e for e in examples if e.key not in broken], mels, settings, config, ranks)
+    if not batches.steps:
+        raise TrainingError(
+            f"{len(batches.examples)} sounds that can be read are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+        )
     with _threads(settings.threads):
         loss = run.go(batches, progress=progress, console=console)
     if ranks.first:
@@ -118,6 +134,11 @@ class _Run:
     ) -> None:
         self.settings, self.ranks = settings, ranks
         self._examples = [(example.item.key, example.captions, example.concept) for example in examples]
+        self._files = [
+            _digest(settings.resolve(path))
+            for path in (*settings.phrases, settings.families, settings.tokenizer)
+            if path
+        ]
         self.out = settings.resolve(settings.out)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -128,6 +149,7 @@ class _Run:
         self.checkpoint = Checkpoint(config, Weights({}), tokenizer, str(self.out))
         self.tokenizer = tokenizer_of(self.checkpoint)
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on CPU
+        _check_prefixes(self.model, settings)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(
                 not name.startswith(settings.freeze or ("\0",)) and name.startswith(settings.train_only or ("",))
@@ -213,8 +235,12 @@ class _Run:
             return
         self.out.mkdir(parents=True, exist_ok=True)
         file = self.out / "log.csv"
-        if self.epoch == 1 or not file.exists():
-            file.write_text("epoch,step,loss,logit_scale,seconds\n", encoding="utf-8")
+        before = file.read_text(encoding="utf-8").splitlines() if file.exists() and self.epoch > 1 else []
+        kept = [
+            line for line in before[1:] if int(line.partition(",")[0]) < self.epoch
+        ]  # of epochs that were not kept: again
+        if self.epoch == 1 or len(kept) != len(before) - 1:
+            file.write_text("\n".join(["epoch,step,loss,logit_scale,seconds", *kept]) + "\n", encoding="utf-8")
         scale = float(self.model.logit_scale.detach().exp())
         with file.open("a", encoding="utf-8") as log:
             log.write(f"{self.epoch},{self.step},{loss:.4f},{scale:.2f},{self.seconds:.1f}\n")
@@ -295,8 +321,27 @@ class _Run:
         console.print(f"going on at epoch {self.epoch + 1}, step {self.step}")
 
     def _identity(self) -> str:
-        facts = [self.settings.to_dict(), self._examples]
+        facts = [self.settings.to_dict(), self._examples, self.ranks.world, self._files]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    """Of what is in a file that decides a run."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def _check_prefixes(model: CLAPModel, settings: Settings) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for setting in ("freeze", "train_only"):
+        for prefix in getattr(settings, setting):
+            if not any(name.startswith(prefix) for name in names):
+                first = sorted({name.partition(".")[0] for name in names})
+                raise TrainingError(f"{setting}: no weight begins with {prefix!r}; they begin with {', '.join(first)}")
+    if all(
+        name.startswith(settings.freeze or ("\0",)) or not name.startswith(settings.train_only or ("",))
+        for name in names
+    ):
+        raise TrainingError("freeze and train_only leave nothing to train; leave something out")
 
 
 def _device(settings: Settings) -> torch.device:
@@ -336,7 +381,10 @@ def _initialise(model: CLAPModel, settings: Settings) -> None:
             raise TrainingError(f"init: {path} is not there; give a .safetensors file with weights in openclap's names")
         from safetensors.torch import load_file
 
-        weights = {k: v.float() for k, v in load_file(path).items()}
+        try:
+            weights = {k: v.float() for k, v in load_file(path).items()}
+        except Exception as error:  # a cut or foreign file
+            raise TrainingError(f"init: {path} cannot be read ({error}); give a .safetensors file") from error
     else:
         weights = _weights_of(path if path.exists() else settings.init)
     own = model.state_dict()

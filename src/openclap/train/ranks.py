@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 __all__ = ["Ranks", "joined", "share_norms"]
 
+T = TypeVar("T")
 BUCKET = 25_000_000  # numbers that are averaged in one call
 PATIENCE = timedelta(minutes=30)
 
@@ -58,6 +59,14 @@ class Ranks:
             flat /= self.world
             for g, part in zip(some, torch.split(flat, [g.numel() for g in some]), strict=True):
                 g.copy_(part.view_as(g))
+
+    def all_of(self, value: T) -> list[T]:
+        """What every rank has, in order of the ranks."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
 
     def wait(self) -> None:
         """Until every rank is here."""
@@ -101,13 +110,13 @@ class _SharedNorm:
             normed: Tensor = type(norm).forward(norm, x)
             return normed
         axes = [0, *range(2, x.ndim)]
-        wide = x.double() if x.device.type == "cpu" else x.float()
+        wide = x.double()  # a bin that stands still has no variance left in single precision
         count = x.new_full((1,), x.numel() / x.shape[1], dtype=wide.dtype)
         sums = torch.cat([wide.sum(axes), (wide * wide).sum(axes), count])
         total: Tensor = _Summed.apply(sums)  # type: ignore[no-untyped-call]
         number = total[-1]
         mean = total[: x.shape[1]] / number
-        variance = total[x.shape[1] : -1] / number - mean * mean
+        variance = (total[x.shape[1] : -1] / number - mean * mean).clamp(min=0)
         with torch.no_grad():
             norm.num_batches_tracked += 1
             momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)

@@ -79,7 +79,7 @@ class Settings:
     most_broken: float = (
         0.0  # share of the recordings that may be unreadable or undescribed: they are named and left out
     )
-    memory_gb: float = 4.0  # for decoded recordings; what does not fit is decoded at every visit
+    memory_gb: float = 4.0  # for decoded recordings, of each process; what does not fit is decoded at every visit
     seed: int = 0
     threads: int | None = None
     checkpoint_minutes: float = 2.0
@@ -100,7 +100,7 @@ class Settings:
             raise TrainingError(f"model in the training configuration: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """What decides the run: two runs with equal dictionaries give equal weights."""
+        """What decides the run: two with equal dictionaries, files, number of processes, device and threads give equal weights."""
         return {
             k: v
             for k, v in asdict(self).items()
@@ -172,6 +172,16 @@ def _check(settings: Settings, path: Path) -> None:
         "precision": (settings.precision in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16"),
         "loss": (settings.loss in ("infonce", "sigmoid"), "infonce or sigmoid"),
         "pieces": (settings.pieces is None or settings.pieces >= 1, "1 clip or more, or left out"),
+        "clip_gradient": (settings.clip_gradient is None or settings.clip_gradient > 0, "more than 0, or left out"),
+        "weight_decay": (settings.weight_decay >= 0, "0 or more"),
+        "template_share": (0 <= settings.template_share <= 1, "from 0 to 1"),
+        "extra_texts": (settings.extra_texts >= 0, "0 or more"),
+        "seed": (settings.seed >= 0, "0 or more"),
+        "threads": (settings.threads is None or settings.threads >= 1, "1 or more, or left out"),
+        "betas": (
+            len(settings.betas) == 2 and all(0 <= b < 1 for b in settings.betas),
+            "two numbers from 0 to below 1",
+        ),
         "memory_gb": (settings.memory_gb >= 0, "0 or more"),
         "workers": (settings.workers >= 1, "1 or more"),
         "most_broken": (0 <= settings.most_broken < 1, "from 0 to below 1"),
@@ -185,6 +195,11 @@ def _check(settings: Settings, path: Path) -> None:
             all(0 <= getattr(settings.augment, name) <= 1 for name in ("noise_share", "mix_share")),
             "with shares from 0 to 1",
         ),
+        "augment.noise_snr_db, mix_gain_db": (
+            all(len(r) == 2 and r[0] <= r[1] for r in (settings.augment.noise_snr_db, settings.augment.mix_gain_db)),
+            "two numbers each, the lower one first",
+        ),
+        "sources.repeat": (all(source.repeat >= 1 for source in settings.sources), "1 or more"),
         "average": (settings.average is None or 0 < settings.average < 1, "between 0 and 1, or left out"),
         "templates": (
             all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates),
@@ -193,4 +208,5 @@ def _check(settings: Settings, path: Path) -> None:
     }
     for name, (fine, rule) in rules.items():
         if not fine:
-            raise TrainingError(f"{path}: {name} is {getattr(settings, name)!r}; it must be {rule}")
+            value = getattr(settings, name, None)
+            raise TrainingError(f"{path}: {name}{'' if value is None else f' is {value!r}'}; it must be {rule}")

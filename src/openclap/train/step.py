@@ -84,9 +84,9 @@ class Step:
         assert audio.grad is not None
         assert text.grad is not None
         for i, (piece, gradient) in enumerate(zip(audio_pieces, torch.split(audio.grad, self.pieces), strict=True)):
-            self._piece(model, i, seed, piece).backward(gradient)  # type: ignore[no-untyped-call]
+            _back(self._piece(model, i, seed, piece), gradient)
         for i, (piece, gradient) in enumerate(zip(text_pieces, torch.split(text.grad, self.pieces), strict=True)):
-            self._piece(model, -1 - i, seed, piece).backward(gradient)  # type: ignore[no-untyped-call]
+            _back(self._piece(model, -1 - i, seed, piece), gradient)
         return float(loss.detach())
 
     def _piece(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
@@ -123,6 +123,12 @@ def optimiser_of(
 def half_of(precision: str) -> torch.dtype | None:
     """What autocast computes in."""
     return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+
+
+def _back(embedding: Tensor, gradient: Tensor) -> None:
+    """Back through a tower, where any of it trains."""
+    if embedding.requires_grad:
+        embedding.backward(gradient)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
