@@ -259,6 +259,7 @@ def _found(sounds: dict[str, Path], stems: Sequence[str], folder: Path) -> Path:
     return next((sounds[stem] for stem in stems if stem in sounds), folder / f"{stems[0]}.wav")
 
 
+# How many sounds are judged is what the data sets' descriptions say, as remembered; no download was at hand to count.
 PROTOCOLS = (
     Protocol(
         "esc50", ("zeroshot", "probe"), "https://github.com/karolpiczak/ESC-50",
