@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
 
-__all__ = ["Augment", "Settings", "Source", "read_settings"]
+__all__ = ["Augment", "Lora", "Settings", "Source", "read_settings"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,26 @@ class Augment:
 
 
 @dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters (arXiv 2106.09685) beside the linear layers of some parts; these stay as they are, the rest trains."""
+
+    rank: int = 16
+    alpha: float | None = None  # twice the rank when left out
+    dropout: float = 0.0
+    parts: tuple[str, ...] = ("audio.", "text.")  # prefixes of names
+
+
+@dataclass(frozen=True)
 class Settings:
     """One run. Sizes are in clips and steps, rates per step; paths are relative to the YAML file."""
 
     out: str
-    model: dict[str, Any]
     sources: tuple[Source, ...]
-    tokenizer: str | None = None
-    init: str | None = None  # safetensors with some or all weights, in openclap's names
+    model: dict[str, Any] = field(default_factory=dict)  # a config.json; left out, that of `init`
+    tokenizer: str | None = None  # a tokenizer.json; left out, that of `init` or `init_text`
+    init: str | None = None  # any checkpoint, or safetensors with some or all weights, in openclap's names
+    init_text: str | None = None  # a transformer for the text tower: a Hub id such as roberta-base, or a folder
+    lora: Lora | None = None
     phrases: tuple[str, ...] = ()  # CSV files: label,phrase
     families: str | None = None  # CSV file: family,concept; concepts of one family are no negatives of each other
     templates: tuple[str, ...] = ("{}",)
@@ -83,6 +96,9 @@ class Settings:
     seed: int = 0
     threads: int | None = None
     checkpoint_minutes: float = 2.0
+    shard: bool = False  # weights and optimiser state are spread over the processes (FSDP) instead of copied to each
+    trackers: tuple[str, ...] = ("tensorboard",)  # accelerate's: tensorboard, wandb, mlflow, …
+    track_steps: int = 10  # between two points of a curve
     folder: Path = field(default=Path(), compare=False)  # of the YAML file
 
     def resolve(self, path: str) -> Path:
@@ -92,19 +108,42 @@ class Settings:
             raise TrainingError(f"{path}: the variable is not set; export it, or write the path")
         return (self.folder / Path(os.path.expanduser(expanded))).resolve()
 
+    @property
+    def init_is_bare(self) -> bool:
+        """Whether `init` is a file of weights alone."""
+        path = self.resolve(self.init or "")
+        return path.suffix == ".safetensors" and not (path.parent / "config.json").exists()
+
+    def initial(self) -> str:
+        """The checkpoint `init` names: a path of this machine, or a name."""
+        assert self.init is not None
+        path = self.resolve(self.init)
+        return str(path) if path.exists() else self.init
+
     def config(self) -> CLAPConfig:
         """The model's configuration, checked."""
+        if not self.model:
+            return self._config_of_init()
         try:
             return CLAPConfig.from_dict({"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **self.model})
         except (OpenClapError, TypeError) as error:
             raise TrainingError(f"model in the training configuration: {error}") from error
+
+    def _config_of_init(self) -> CLAPConfig:
+        if self.init is None or self.init_is_bare:
+            raise TrainingError("model is left out; describe it, or name a checkpoint with init")
+        try:
+            return load_checkpoint(self.initial()).config
+        except OpenClapError as error:
+            raise TrainingError(f"init: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the run: two with equal dictionaries, files, number of processes, device and threads give equal weights."""
         return {
             k: v
             for k, v in asdict(self).items()
-            if k not in ("folder", "out", "threads", "checkpoint_minutes", "workers", "device")
+            if k
+            not in ("folder", "out", "threads", "checkpoint_minutes", "workers", "device", "trackers", "track_steps")
         }
 
 
@@ -136,6 +175,8 @@ def read_settings(path: Path, **changes: Any) -> Settings:
         raise TrainingError(f"{path}: sources is {sources!r}; it must be a list of folders")
     data["sources"] = tuple(_build(Source, s, f"{path}: sources") for s in sources)
     data["augment"] = _build(Augment, data.get("augment") or {}, f"{path}: augment")
+    if data.get("lora") is not None:
+        data["lora"] = _build(Lora, data["lora"], f"{path}: lora")
     settings: Settings = _build(Settings, {**data, "folder": path.resolve().parent}, str(path))
     _check(settings, path)
     return settings
@@ -200,6 +241,16 @@ def _check(settings: Settings, path: Path) -> None:
             "two numbers each, the lower one first",
         ),
         "sources.repeat": (all(source.repeat >= 1 for source in settings.sources), "1 or more"),
+        "shard": (
+            not (settings.shard and settings.precision == "float16"),
+            "false with precision float16; bfloat16 shards",
+        ),
+        "track_steps": (settings.track_steps >= 1, "1 or more"),
+        "lora": (
+            settings.lora is None
+            or (settings.lora.rank >= 1 and 0 <= settings.lora.dropout < 1 and bool(settings.lora.parts)),
+            "with a rank of 1 or more, a dropout from 0 to below 1, and parts",
+        ),
         "average": (settings.average is None or 0 < settings.average < 1, "between 0 and 1, or left out"),
         "templates": (
             all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates),

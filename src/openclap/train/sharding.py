@@ -1,0 +1,74 @@
+"""Weights, gradients and optimiser state spread over ranks (FSDP, torch's fully_shard): each holds its part of every tower.
+
+What stays whole on every rank are the logit scale and the sigmoid's bias, two numbers. Everything here is done by all ranks at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from openclap.models.clap import CLAPModel
+
+__all__ = ["clip_gradients", "is_sharded", "like", "shard", "whole"]
+
+
+def shard(model: CLAPModel, world: int) -> None:
+    """Spread towers and projections over the ranks; parts that are called on their own are gathered on their own."""
+    mesh = init_device_mesh(model.logit_scale.device.type, (world,))
+    for tower in (model.audio, model.text):
+        for block in _blocks(tower):
+            fully_shard(block, mesh=mesh)
+    for part in (model.audio, model.text, model.audio_projection, model.text_projection):
+        fully_shard(part, mesh=mesh)
+
+
+def _blocks(tower: nn.Module) -> list[nn.Module]:
+    """The members of the tower's lists: layers of a transformer, stages of an HTSAT, blocks of a PANN."""
+    lists = [m for name, m in tower.named_modules() if isinstance(m, nn.ModuleList)]
+    outer = [m for m in lists if not any(m is not other and m in set(other.modules()) for other in lists)]
+    return [block for found in outer for block in found]
+
+
+def is_sharded(parameter: Tensor) -> bool:
+    """Whether a rank holds a part of it."""
+    return isinstance(parameter, DTensor)
+
+
+def whole(tree: Any) -> Any:
+    """Dictionaries and lists with every tensor whole, on the CPU."""
+    if isinstance(tree, DTensor):
+        return tree.full_tensor().cpu()
+    if isinstance(tree, dict):
+        return {key: whole(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [whole(value) for value in tree]
+    return tree
+
+
+def like(value: Any, owner: Tensor) -> Any:
+    """A whole tensor spread as its owner is; others, such as counts of steps, as they are."""
+    if isinstance(owner, DTensor) and isinstance(value, Tensor) and value.shape == owner.shape:
+        return distribute_tensor(value.to(owner.device), owner.device_mesh, owner.placements, src_data_rank=None)
+    return value
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> None:
+    """Scale all gradients so that their norm, over all ranks, is at most `limit`."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    parts = [g.to_local() for g in gradients if isinstance(g, DTensor)]
+    squares = (
+        torch.stack([g.double().square().sum() for g in parts]).sum() if parts else torch.zeros((), dtype=torch.double)
+    )
+    dist.all_reduce(squares)
+    squares += sum(g.double().square().sum() for g in gradients if not isinstance(g, DTensor))
+    factor = float(torch.clamp(limit / (squares.sqrt() + 1e-6), max=1.0))
+    for gradient in gradients:
+        gradient.mul_(factor)

@@ -1,0 +1,78 @@
+"""The state of a stopped run on disk: written aside and renamed, read back only by the run that it is of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openclap.errors import TrainingError
+
+__all__ = ["STATE_FILE", "digest", "identity_of", "keep", "take_up"]
+
+STATE_FILE = "training_state.pt"
+FORMAT = 1
+
+
+def identity_of(*facts: Any) -> str:
+    """What decides a run, as one digest; two with the same digest give the same weights."""
+    return hashlib.sha256(json.dumps([FORMAT, *facts], sort_keys=True).encode()).hexdigest()
+
+
+def digest(files: Iterable[Path]) -> list[str]:
+    """Of what is in files that decide a run."""
+    return [hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "" for file in files]
+
+
+def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
+    """Write the state of a run, whole or not at all.
+
+    Raises
+    ------
+    TrainingError
+        A full disk; the state that was kept before is still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f"{STATE_FILE}.part"
+    try:
+        with aside.open("wb") as file:
+            torch.save({"format": FORMAT, "run": identity, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
+        aside.unlink(missing_ok=True)
+        raise TrainingError(
+            f"{aside} cannot be written ({error}); make room and run it again: it goes on from the last state that was kept"
+        ) from error
+    os.replace(aside, folder / STATE_FILE)
+
+
+def take_up(folder: Path, identity: str, device: torch.device) -> dict[str, Any] | None:
+    """The state that a stopped run left, or None.
+
+    Raises
+    ------
+    TrainingError
+        It is broken, or of another run.
+    """
+    file = folder / STATE_FILE
+    if not file.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(file, weights_only=True, map_location=device)
+    except Exception as error:  # a cut pickle or zip raises a dozen kinds
+        raise TrainingError(f"{file} is broken ({error}); start anew with --restart") from error
+    if state.get("format") != FORMAT:
+        raise TrainingError(
+            f"{file} was written by another version of openclap (format {state.get('format')}, this one reads {FORMAT}); finish it there, or start anew with --restart"
+        )
+    if state["run"] != identity:
+        raise TrainingError(
+            f"{file} is the state of another configuration; remove it, or choose another folder with out"
+        )
+    return state
