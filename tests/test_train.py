@@ -23,6 +23,7 @@ from openclap.train import loop, train
 from openclap.train.data import Batches, Mels
 from openclap.train.manifest import read_examples
 from openclap.train.settings import read_settings
+from openclap.train.state import STATE_FILE
 
 RATE = 16_000
 SOUNDS = ("dog", "cat", "siren")
@@ -80,7 +81,7 @@ def test_it_learns_to_name_sounds(place: Path) -> None:
     clap = CLAP.from_pretrained(place / "model")
     right = [clap.classify(p, list(SOUNDS))[0].label == p.stem.split("-")[1] for p in sorted(place.glob("*.wav"))]
     assert np.mean(right) >= 0.9
-    assert not (place / "model" / loop.STATE_FILE).exists()
+    assert not (place / "model" / STATE_FILE).exists()
 
 
 def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

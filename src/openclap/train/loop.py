@@ -1,47 +1,81 @@
 """The training loop: batches → weights, with a checkpoint from which a stopped run goes on bit for bit.
 
-settings ─ examples ─ mels ─ Batches ─┐
-                                      ├─ loss ─ AdamW, warm-up + cosine ─ moving average ─ save_pretrained
-CLAPConfig ─ CLAPModel ───────────────┘
+task ─ examples ─ mels ─ batches ─┐
+                                  ├─ gradients ─ AdamW, warm-up + cosine ─ moving average ─ save_pretrained
+start ─ CLAPModel ────────────────┘
+
+What is taught is the task's: contrastive.py, and others beside it. Knows nothing of captions or losses.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from openclap.checkpoints.load import Checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
+from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
 from openclap.errors import TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.data import Batch, Batches, Mels
-from openclap.train.manifest import Example, read_examples
+from openclap.train.manifest import Example
 from openclap.train.memory import keep_freed_memory
 from openclap.train.monitor import EpochLog, Trackers, progress_bar
 from openclap.train.ranks import Ranks, joined, share_norms
-from openclap.train.settings import Settings, read_settings
+from openclap.train.settings import Settings
 from openclap.train.sharding import clip_gradients, is_sharded, like, shard, whole
 from openclap.train.start import Start, device_of, rest_norms, train_mode
 from openclap.train.state import STATE_FILE, digest, identity_of, keep, take_up
-from openclap.train.step import Step, half_of, optimiser_of
+from openclap.train.step import optimiser_of
 
-__all__ = ["Report", "train"]
+__all__ = ["Around", "Report", "Task", "run"]
 
-SIGMOID_BIAS = -10.0  # SigLIP's: nearly all pairs are wrong
+
+@dataclass(frozen=True)
+class Around:
+    """What a task is told of the run it is in."""
+
+    config: CLAPConfig
+    model: CLAPModel
+    ranks: Ranks
+    device: torch.device
+    scale_loss: Callable[[Tensor], Tensor]  # before it goes backward
+    tokenizer: Callable[[], Tokenizer]  # ModelNotHere where the model has none
+
+
+class Task(Protocol):
+    """What a run teaches: its examples and batches, and the gradient of one batch. Order of calls: as below, then `gradients` again and again."""
+
+    settings: Settings
+    own: nn.Module  # parameters that train beside the model's; kept with the run's state
+
+    def examples(self) -> list[Example]:
+        """What there is to learn from, or TrainingError."""
+
+    def begin(self, around: Around) -> None:
+        """The model is there."""
+
+    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+        """Those of the examples that can be read."""
+
+    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
+        """Add the gradient of this rank's part, times the number of ranks, to those of the parameters → the loss."""
+
+    def save(self, out: Path) -> None:
+        """What belongs to the model but is not in its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +93,11 @@ class Report:
         return dict(vars(self))
 
 
-def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any) -> Report:
-    """Train what a YAML file describes and write it as a checkpoint that `CLAP.from_pretrained` loads.
+def run(task: Task, *, resume: bool = True, progress: bool = True) -> Report:
+    """Do what a task's settings say and write the model as a checkpoint that `CLAP.from_pretrained` loads.
 
     Parameters
     ----------
-    path
-        The configuration; `changes` replace its top-level values.
     resume
         Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted
         run. A folder that holds another configuration's state is refused.
@@ -75,16 +107,16 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     TrainingError
         Before the first step, when data or configuration is wrong.
     """
-    settings = read_settings(Path(path), **changes)
-    examples = read_examples(settings)
-    device = device_of(settings)
+    examples = task.examples()
+    device = device_of(task.settings)
     with joined(device) as ranks:
-        return _train_as(ranks, device, settings, examples, resume=resume, progress=progress and ranks.first)
+        return _run_as(ranks, device, task, examples, resume=resume, progress=progress and ranks.first)
 
 
-def _train_as(
-    ranks: Ranks, device: torch.device, settings: Settings, examples: list[Example], *, resume: bool, progress: bool
+def _run_as(
+    ranks: Ranks, device: torch.device, task: Task, examples: list[Example], *, resume: bool, progress: bool
 ) -> Report:
+    settings = task.settings
     if settings.batch_size % ranks.world:
         raise TrainingError(
             f"batch_size is {settings.batch_size}; it must be a multiple of the {ranks.world} processes"
@@ -92,7 +124,7 @@ def _train_as(
     config = settings.config()
     if device.type == "cpu":
         keep_freed_memory()
-    run = _Run(settings, config, examples, ranks, device)
+    run = _Run(task, config, examples, ranks, device)
     if resume and (run.out / "training.json").exists() and not (run.out / STATE_FILE).exists():
         raise TrainingError(
             f"{run.out} holds a finished model; start anew with --restart, or choose another folder with out"
@@ -113,7 +145,7 @@ def _train_as(
     if told:
         raise TrainingError(told[0])
     broken = set().union(*ranks.all_of(set(mels.broken)))
-    batches = Batches([e for e in examples if e.key not in broken], mels, settings, config, ranks)
+    batches = task.batches([e for e in examples if e.key not in broken], mels)
     if not batches.steps:
         raise TrainingError(
             f"{len(batches.examples)} sounds that can be read are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
@@ -129,35 +161,28 @@ class _Run:
     """Model, optimiser, average and position of one run."""
 
     def __init__(
-        self, settings: Settings, config: CLAPConfig, examples: Sequence[Example], ranks: Ranks, device: torch.device
+        self, task: Task, config: CLAPConfig, examples: Sequence[Example], ranks: Ranks, device: torch.device
     ) -> None:
+        settings = task.settings
+        self.task = task
         self.settings, self.ranks, self.device = settings, ranks, device
         self.sharded = settings.shard and ranks.world > 1
         self.out = settings.resolve(settings.out)
         self._start = Start(settings, config, device)
         self.model = self._start.model
         self.checkpoint = Checkpoint(config, Weights({}), self._start.tokenizer_file, str(self.out))
-        self.tokenizer = tokenizer_of(self.checkpoint)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+        task.own.to(device)
+        task.begin(Around(config, self.model, ranks, device, self.scaler.scale, lambda: tokenizer_of(self.checkpoint)))
         self._identity = self._told_apart(examples)
         if self.sharded:
             shard(self.model, ranks.world)
-        self.bias = nn.Parameter(torch.tensor(SIGMOID_BIAS, device=device)) if settings.loss == "sigmoid" else None
-        groups = _groups(self.model, settings)
-        groups += [{"params": [self.bias], "weight_decay": 0.0}] if self.bias is not None else []
+        own = list(task.own.parameters())
+        groups = _groups(self.model, settings) + ([{"params": own, "weight_decay": 0.0}] if own else [])
         self.optimiser = optimiser_of(groups, settings.learning_rate, settings.betas)
         self._trained: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         if ranks.world > 1 and settings.pieces is None:  # pieces of two ranks need not have the same layers
             share_norms(self.model)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
-        self.how = Step(
-            self._tokens,
-            settings.augment,
-            ranks,
-            half_of(settings.precision),
-            settings.pieces,
-            self.bias,
-            self.scaler.scale,
-        )
         self.average = None if settings.average is None else {k: v.clone() for k, v in self.model.state_dict().items()}
         self.epoch = self.position = self.step = 0
         self.seconds = 0.0
@@ -218,7 +243,7 @@ class _Run:
         if settings.freeze_norms:
             rest_norms(self.model)
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.how.gradients(self.model, batch, int(rng.integers(2**62)))
+        loss = self.task.gradients(self.model, batch, int(rng.integers(2**62)))
         if not math.isfinite(loss):
             raise TrainingError(f"the loss is {loss} at step {self.step}; lower learning_rate or set clip_gradient")
         self.ranks.average(p for p in self._trained if not is_sharded(p))
@@ -231,10 +256,6 @@ class _Run:
         self.scaler.update()
         self._average()
         return loss
-
-    def _tokens(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        ids, mask = self.tokenizer(texts)
-        return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def _average(self) -> None:
         if self.average is None or self.settings.average is None:
@@ -258,6 +279,7 @@ class _Run:
         start.model.load_state_dict(state)
         weights = Weights(of_arrays(start.plain().eval().arrays()))
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
+        self.task.save(self.out)
         (self.out / "training.json").write_text(json.dumps(self.settings.to_dict(), indent=1), encoding="utf-8")
         (self.out / STATE_FILE).unlink(missing_ok=True)
 
@@ -267,7 +289,7 @@ class _Run:
             "model": self._whole(self.model.state_dict()),
             "optimiser": self._whole(self.optimiser.state_dict()),
             "average": self._whole(self.average),
-            "bias": None if self.bias is None else self.bias.detach(),
+            "own": self.task.own.state_dict(),
             "scaler": self.scaler.state_dict(),
             "position": [self.epoch, self.position, self.step],
             "seconds": self.seconds,
@@ -282,7 +304,7 @@ class _Run:
         said = [(example.item.key, example.captions, example.concept) for example in examples]
         named = (*settings.phrases, settings.families, settings.tokenizer)
         files = digest(settings.resolve(path) for path in named if path)
-        return identity_of(settings.to_dict(), said, self.ranks.world, files)
+        return identity_of(type(self.task).__name__, settings.to_dict(), said, self.ranks.world, files)
 
     def _whole(self, tree: Any) -> Any:
         return whole(tree) if self.sharded else tree
@@ -298,8 +320,7 @@ class _Run:
         if self.average is not None:
             self.average = {k: like(v, own[k]) for k, v in state["average"].items()}
         self.scaler.load_state_dict(state["scaler"])
-        if self.bias is not None:
-            self.bias.data.copy_(state["bias"])
+        self.task.own.load_state_dict(state["own"])
         self.epoch, self.position, self.step = state["position"]
         self.seconds, self.losses = state["seconds"], state["losses"]
         console.print(f"going on at epoch {self.epoch + 1}, step {self.step}")
