@@ -182,6 +182,7 @@ class Batches:
         self._mels = mels
         front_end = config.front_end
         self.frames = round(settings.crop_seconds * front_end.sampling_rate) // front_end.hop + 1
+        self._frames_per_second = front_end.sampling_rate / front_end.hop
         self._dynamic_range = front_end.dynamic_range
 
     @property
@@ -233,10 +234,14 @@ class Batches:
         power = torch.stack(shown)  # (B, V, T, F)
         concepts, texts = self._texts(chosen, rng)
         power, texts, partner = self._mix(power, texts, rng)
+        if augment.room_share:
+            power = vary.in_a_room(power, augment, self._frames_per_second, rng)
         if augment.equaliser_db:
             power = vary.equalise(power, augment.equaliser_db, rng)
         if augment.noise_share:
             power = vary.with_noise(power, augment, rng)
+        if augment.gain_db:
+            power = vary.louder(power, augment.gain_db, rng)
         return Batch(self._level(vary.to_decibel(power)), longer, texts, self._meaning(concepts, partner))
 
     def _views(self, example: Example, rng: np.random.Generator) -> Tensor:
