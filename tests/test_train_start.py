@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from models_for_tests import small_config, text_config
-from test_train import edit, free_port, place  # noqa: F401  (a fixture)
+from test_train import edit, free_port, place, stopped  # noqa: F401  (a fixture)
 
 from openclap import CLAP
 from openclap.errors import MissingExtra, TrainingError
@@ -65,21 +65,9 @@ def test_adapters_train_and_are_worked_into_the_weights(place: Path, first: Path
 
 
 def test_adapters_go_on_bit_for_bit(place: Path, first: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    from openclap.train import loop
-
     edit(place, init="model", epochs=3, checkpoint_minutes=0.0, lora={"rank": 2, "dropout": 0.3}, tokenizer=None)
     train(place / "run.yaml", progress=False, out="whole")
-    step, count = loop._Run._step, iter(range(100))
-
-    def stops(run: Any, *args: Any) -> float:
-        if next(count) == 3:
-            raise KeyboardInterrupt
-        return step(run, *args)
-
-    monkeypatch.setattr(loop._Run, "_step", stops)
-    with pytest.raises(KeyboardInterrupt):
-        train(place / "run.yaml", progress=False, out="parted")
-    monkeypatch.setattr(loop._Run, "_step", step)
+    stopped(place, "parted", monkeypatch)
     train(place / "run.yaml", progress=False, out="parted")
     whole, parted = state_of(place / "whole"), state_of(place / "parted")
     assert all(torch.equal(whole[key], parted[key]) for key in whole)
