@@ -119,9 +119,10 @@ class Captions:
     def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
         phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
         self._of: dict[str, list[str]] = {concept: list(texts) for concept, texts in phrases.items()}
+        self._own: dict[str, list[str]] = {}
         for example in examples:
-            known = self._of.setdefault(example.concept, [])
-            known += [c for c in example.captions if c not in known]
+            for texts in (self._of.setdefault(example.concept, []), self._own.setdefault(example.concept, [])):
+                texts += [c for c in example.captions if c not in texts]
         self.concepts: list[str] = sorted(self._of)
         self._numbers = {concept: number for number, concept in enumerate(self.concepts)}
         self._families: dict[str, set[str]] = {}
@@ -130,10 +131,12 @@ class Captions:
                 self._families.setdefault(row["concept"], set()).add(row["family"])
         self._templates = settings.templates
         self._share = settings.template_share
+        self._own_share = settings.own_share
 
     def draw(self, concept: str, rng: np.random.Generator) -> str:
         """One way to say `concept`, drawn anew at every visit."""
-        text = str(rng.choice(self._of[concept]))
+        own = self._own.get(concept) if self._own_share and rng.random() < self._own_share else None
+        text = str(rng.choice(own or self._of[concept]))
         return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
 
     def number_of(self, concept: str) -> int:

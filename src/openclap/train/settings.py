@@ -69,6 +69,9 @@ class Settings:
     lora: Lora | None = None
     phrases: tuple[str, ...] = ()  # CSV files: label,phrase
     families: str | None = None  # CSV file: family,concept; concepts of one family are no negatives of each other
+    own_share: float = (
+        0.0  # of the visits that say what came with the sounds; at the others one of these or of `phrases`
+    )
     templates: tuple[str, ...] = ("{}",)
     template_share: float = 0.5  # of the captions that are put into a template
     augment: Augment = field(default_factory=Augment)
@@ -224,6 +227,7 @@ def _check(settings: Settings, path: Path) -> None:
         "clip_gradient": (settings.clip_gradient is None or settings.clip_gradient > 0, "more than 0, or left out"),
         "weight_decay": (settings.weight_decay >= 0, "0 or more"),
         "template_share": (0 <= settings.template_share <= 1, "from 0 to 1"),
+        "own_share": (0 <= settings.own_share <= 1, "from 0 to 1"),
         "extra_texts": (settings.extra_texts >= 0, "0 or more"),
         "seed": (settings.seed >= 0, "0 or more"),
         "threads": (settings.threads is None or settings.threads >= 1, "1 or more, or left out"),
