@@ -36,15 +36,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::openclap.errors.ModelWarning") 
 
 FRONT = FrontEnd(sampling_rate=16_000, clip_seconds=2.0, n_fft=512, hop=320, f_max=7000.0)
 CONVS = PANNConfig(widths=(32, 32, 48), convs=2, pools=((2, 2),) * 3, output=48, dropout=0.0)
+HTSAT = replace(HTSAT_SMALL, image=128, window=4)
 TEXTS = ["a dog barking", "heavy rain", "the siren of an engine", "people laughing", "glass"]
 MODELS = {
     "pann": (CONVS, WORDS, None),
     "pann, aff, one convolution": (replace(CONVS, convs=1), WORDS, "aff_2d"),
     "pann, iaff": (CONVS, WORDS, "iaff_2d"),
-    "htsat + roberta": (HTSAT_SMALL, text_config("roberta"), None),
-    "htsat, aff + bert": (HTSAT_SMALL, text_config("bert"), "aff_2d"),
-    "htsat, daf 1d + clip": (HTSAT_SMALL, text_config("clip"), "daf_1d"),
-    "htsat, channel map + roberta": (HTSAT_SMALL, text_config("roberta"), "channel_map"),
+    "htsat + roberta": (HTSAT, text_config("roberta"), None),
+    "htsat, aff + bert": (HTSAT, text_config("bert"), "aff_2d"),
+    "htsat, daf 1d + clip": (HTSAT, text_config("clip"), "daf_1d"),
+    "htsat, channel map + roberta": (HTSAT, text_config("roberta"), "channel_map"),
 }
 
 
@@ -67,9 +68,9 @@ def random_model(config: CLAPConfig) -> CLAPModel:
     torch.manual_seed(0)
     model = CLAPModel(config).eval()
     with torch.no_grad():
-        for name, value in model.named_parameters():
+        for name, weight in model.named_parameters():
             if name.endswith(".bias"):
-                value.normal_(0, 0.1)
+                weight.normal_(0, 0.1)
         for name, value in model.named_buffers():
             if name.endswith("running_mean"):
                 value.uniform_(-30, -20) if name == "audio.batch_norm.running_mean" else value.normal_(0, 0.1)
@@ -92,9 +93,7 @@ def embedded(folder: Path, backend: str = "torch") -> np.ndarray:
 
 @pytest.mark.parametrize("importance", ["taylor", "norm"])
 @pytest.mark.parametrize("name", MODELS)
-def test_cutting_what_is_zero_changes_nothing(
-    name: str, importance: Any, tmp_path: Path, tokenizer_file: Path
-) -> None:
+def test_cutting_what_is_zero_changes_nothing(name: str, importance: Any, tmp_path: Path, tokenizer_file: Path) -> None:
     """Units at random places give zeros; they are the ones that go, with their rows, columns and everything beside."""
     config = config_of(name)
     arrays = {key: value.copy() for key, value in random_model(config).arrays().items()}
@@ -124,10 +123,10 @@ def test_a_pruned_model_is_the_same_on_every_backend(name: str, tmp_path: Path, 
     assert (by_torch * by_openvino).sum(1).min() >= 0.99999
     few = CLAP.from_pretrained(tmp_path / "pruned", backend="openvino").encode_text(TEXTS)
     assert (few * by_torch[3:8]).sum(1).min() >= 0.99999
-    prune(tmp_path / "pruned", tmp_path / "twice", device="cpu")
-    again = CLAP.from_pretrained(tmp_path / "twice")
-    assert again.name == "small-pruned"
-    if config.audio.kind == "htsat":
+    if name == "htsat + roberta":
+        prune(tmp_path / "pruned", tmp_path / "twice", device="cpu")
+        again = CLAP.from_pretrained(tmp_path / "twice")
+        assert again.name == "small-pruned"
         assert (again.config.audio.heads, again.config.audio.head_widths) == ((1, 1, 1), (4, 8, 8))  # type: ignore[union-attr]
 
 
@@ -149,7 +148,9 @@ def test_a_unit_is_worth_what_the_embeddings_lose_without_it() -> None:
     config = config_of("htsat + roberta")
     model = random_model(config)
     (of,) = [u for u in units_of(config, smaller(config, Keep())) if u.reader == "audio.stages.1.blocks.0.mlp.2"]
-    takes = [make(kind, np.random.default_rng(i), rate=16_000, seconds=1.0)[0] for i, kind in enumerate(list(KINDS)[:16])]
+    takes = [
+        make(kind, np.random.default_rng(i), rate=16_000, seconds=1.0)[0] for i, kind in enumerate(list(KINDS)[:8])
+    ]
     clips, _ = sounds.clips_of([(take, 16_000) for take in takes], FRONT, fused=False)
     batches = sounds.clip_batches(clips, torch.device("cpu"))
     seen = watch(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))[of.reader]
@@ -181,7 +182,7 @@ def test_those_that_stay_do_the_work_of_those_that_go() -> None:
     clips, _ = sounds.clips_of(list(sounds._takes(1)), FRONT, fused=False)
     batches = sounds.clip_batches(clips, torch.device("cpu"))
     seen = watch(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))
-    small = replace(config, audio=replace(HTSAT_SMALL, mlp_rows=(of.kept, *(HTSAT_SMALL.hidden(s) for s in (1, 2)))))
+    small = replace(config, audio=replace(HTSAT, mlp_rows=(of.kept, *(HTSAT.hidden(s) for s in (1, 2)))))
     kept = {of.reader: np.arange(0, of.count, 2)}
 
     def distance(arrays: dict[str, Any]) -> float:
@@ -220,7 +221,17 @@ def test_the_command_line(tmp_path: Path, tokenizer_file: Path, labelled: Path) 
     """Accuracies are those of `openclap eval zeroshot` on the sounds that were not calibrated with; a bad file is named."""
     config = config_of("pann, iaff")
     whole = saved(config, random_model(config).arrays(), tokenizer_file, tmp_path / "whole")
-    asked = ["prune", str(whole), "-o", str(tmp_path / "new" / "out"), "--keep-channels", "0.5", "--data", str(labelled), "--json"]
+    asked = [
+        "prune",
+        str(whole),
+        "-o",
+        str(tmp_path / "new" / "out"),
+        "--keep-channels",
+        "0.5",
+        "--data",
+        str(labelled),
+        "--json",
+    ]
     done = CliRunner().invoke(app, asked)
     told = json.loads(done.stdout)
     assert done.exit_code == 1  # one sound cannot be used
@@ -291,7 +302,7 @@ def test_the_words_of_mini_stay_small_and_as_they_are(tmp_path: Path) -> None:
 def test_only_rows_can_be_exported_to_transformers(tmp_path: Path, tokenizer_file: Path) -> None:
     config = replace(
         config_of("htsat + roberta"),
-        front_end=FrontEnd(mel_scale="slaney", mel_norm="slaney"), text=replace(text_config("roberta"), layers=1),
+        audio=HTSAT_SMALL, front_end=FrontEnd(mel_scale="slaney", mel_norm="slaney"), text=replace(text_config("roberta"), layers=1),
     )  # fmt: skip
     whole = saved(config, random_model(config).arrays(), tokenizer_file, tmp_path / "whole")
     prune(whole, tmp_path / "rows", keep=Keep(heads=1.0), device="cpu")
@@ -311,7 +322,7 @@ def test_only_rows_can_be_exported_to_transformers(tmp_path: Path, tokenizer_fil
     [{"head_width": 5}, {"head_width": 8, "heads": 3}, {"heads": 3}, {"head_width": 0}],
 )
 def test_towers_that_cannot_be(wrong: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="heads|head_width"):
+    with pytest.raises(UsageError, match=r"heads|head_width"):
         CLAPConfig(text=TextConfig(**{**vars(text_config("roberta")), **wrong}))
     with pytest.raises(UsageError, match="for each of 3 stages"):
         CLAPConfig(audio=replace(HTSAT_SMALL, mlp_rows=(8, 8)))

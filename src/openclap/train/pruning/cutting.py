@@ -18,7 +18,6 @@ from openclap.train.pruning.units import Index, Units
 
 __all__ = ["cut"]
 
-ENOUGH = 2  # positions for each number that stays; of fewer only the mean is told
 RIDGE = 1e-2  # of the mean variance of the units that stay
 
 
@@ -54,10 +53,7 @@ def _shrink_reader(arrays: dict[str, Array], of: Units, stay: Index, seen: Seen 
 
 def _said(seen: Seen, left: Index, gone: Index) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """What those that stay say of those that go: matrix (gone, left) and constant (gone,)."""
-    mean = seen.mean()
-    if seen.count < ENOUGH * len(left):
-        return np.zeros((len(gone), len(left))), mean[gone]
-    covariance = seen.covariance()
+    mean, covariance = seen.mean(), seen.covariance()
     own: npt.NDArray[np.float64] = covariance[np.ix_(left, left)]
     own[np.diag_indices(len(own))] += max(RIDGE * float(np.diag(own).mean()), 1e-12)
     matrix = np.linalg.solve(own, covariance[np.ix_(left, gone)]).T
