@@ -20,7 +20,7 @@ from openclap.checkpoints.weights import Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, UsageError
 
-__all__ = ["is_native", "read_json", "read_native", "save_pretrained"]
+__all__ = ["is_compact", "is_native", "read_json", "read_native", "save_pretrained"]
 
 TABLE, SCALE = "text.table.weight", "text.table.scale"
 
@@ -41,6 +41,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def is_native(config: Mapping[str, Any]) -> bool:
     """Whether a config.json is openclap's."""
     return config.get("format") == "openclap"
+
+
+def is_compact(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder or a .safetensors file holds its table of words as int8."""
+    file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
+    return file.suffix == ".safetensors" and file.is_file() and SCALE in read_safetensors(file)
 
 
 def read_native(config: dict[str, Any], weights: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
