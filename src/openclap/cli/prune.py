@@ -20,7 +20,7 @@ SHARE = "above 0, up to 1 [default: as --keep]"
 
 def prune(
     model: Annotated[str, typer.Argument(help="mini, a Hub id, a folder, a .safetensors or a LAION .pt file")],
-    target: Annotated[Path, typer.Option("--out", "-o", help="The folder of the pruned checkpoint")],
+    target: Annotated[Path, typer.Option("-o", "--output", help="The folder of the pruned checkpoint")],
     keep: Annotated[float, typer.Option("--keep", help="Share of heads, MLP rows and channels that stays")] = 0.5,
     keep_heads: Annotated[float | None, typer.Option("--keep-heads", help=f"Of attention heads, {SHARE}")] = None,
     keep_mlp: Annotated[float | None, typer.Option("--keep-mlp", help=f"Of MLP rows, {SHARE}")] = None,

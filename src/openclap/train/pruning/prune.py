@@ -28,13 +28,14 @@ from openclap.config import CLAPConfig, PANNConfig, WordsConfig
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
-from openclap.train.loop import STATE_FILE, train
+from openclap.train.contrastive import train
 from openclap.train.pruning.cutting import cut
 from openclap.train.pruning.importance import Batch, Seen, chosen, watch
 from openclap.train.pruning.norms import match_norms
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
+from openclap.train.state import STATE_FILE
 
 __all__ = ["prune"]
 
