@@ -184,7 +184,7 @@ class Supervised:
 
     def save(self, out: Path) -> None:
         """The head, bound to the model that was just written, and what both are worth."""
-        clap = CLAP.from_pretrained(out, threads=self.settings.threads)
+        clap = CLAP.from_pretrained(out, device=self.settings.device, threads=self.settings.threads)
         layers = tuple((_array(layer.weight), _array(layer.bias)) for layer in self._layers())
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
         assert self._start is not None
