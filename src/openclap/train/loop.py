@@ -124,11 +124,12 @@ def _run_as(
     config = settings.config()
     if device.type == "cpu":
         keep_freed_memory()
-    run = _Run(task, config, examples, ranks, device)
-    if resume and (run.out / "training.json").exists() and not (run.out / STATE_FILE).exists():
+    out = settings.resolve(settings.out)
+    if resume and (out / "training.json").exists() and not (out / STATE_FILE).exists():
         raise TrainingError(
-            f"{run.out} holds a finished model; start anew with --restart, or choose another folder with out"
+            f"{out} holds a finished model; start anew with --restart, or choose another folder with out"
         )
+    run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
     if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
