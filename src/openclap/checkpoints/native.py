@@ -77,14 +77,17 @@ def save_pretrained(
     compact: bool = False,
 ) -> None:
     """Write a checkpoint that `CLAP.from_pretrained(folder)` reloads bit for bit (but for a compact table)."""
+    from safetensors import SafetensorError
+
     target = Path(os.path.expanduser(folder))
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file; give a folder to save the model in")
     try:
         target.mkdir(parents=True, exist_ok=True)
         _write(config, weights, tokenizer, target, compact=compact)
-    except OSError as error:
-        raise UsageError(f"{target} cannot be written to ({error.strerror or error}); choose another folder") from error
+    except (OSError, SafetensorError) as error:  # safetensors wraps what a full disk says
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{target} cannot be written to ({why}); choose another folder") from error
 
 
 def _write(config: CLAPConfig, weights: Weights, tokenizer: Path | None, target: Path, *, compact: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
 
-__all__ = ["Augment", "Lora", "Settings", "Source", "read_settings"]
+__all__ = ["Augment", "Lora", "Settings", "Source", "Supervision", "read_settings", "read_yaml", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,22 @@ class Lora:
     alpha: float | None = None  # twice the rank when left out
     dropout: float = 0.0
     parts: tuple[str, ...] = ("audio.", "text.")  # prefixes of names
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What `openclap finetune` learns beside the weights of the model: which labels, in which head, judged on what."""
+
+    multi_label: bool | None = None  # several labels a sound, each by itself; left out, as the labels say
+    head: Literal["linear", "mlp"] = "linear"
+    start: Literal["probe", "zeroshot", "random"] = "probe"  # of the head: a probe on the frozen model (LP-FT), prompts
+    head_rate: float = 10.0  # the head's learning rate, as a multiple of the model's
+    test_split: str | None = None  # who is judged and not learnt from: the first of these four that is given
+    test_folds: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()  # patterns on the file name
+    test_share: float | None = None  # of every label, drawn by `seed`; 0: nobody is judged
+    templates: tuple[str, ...] = ("This is a sound of {}.",)  # prompts of labels
+    draws: int = 1000  # resamples for the intervals
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,7 @@ class Settings:
     shard: bool = False  # weights and optimiser state are spread over the processes (FSDP) instead of copied to each
     trackers: tuple[str, ...] = ("tensorboard",)  # accelerate's: tensorboard, wandb, mlflow, …
     track_steps: int = 10  # between two points of a curve
+    supervised: Supervision | None = None  # of `openclap finetune` alone
     folder: Path = field(default=Path(), compare=False)  # of the YAML file
 
     def resolve(self, path: str) -> Path:
@@ -162,6 +180,11 @@ def read_settings(path: Path, **changes: Any) -> Settings:
     TrainingError
         A file that is missing or no YAML; an unknown, missing or ill-typed value.
     """
+    return settings_of({**read_yaml(path), **changes}, path.resolve().parent, str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping of names to values, from a YAML file."""
     try:
         import yaml
     except ImportError:
@@ -174,18 +197,30 @@ def read_settings(path: Path, **changes: Any) -> Settings:
         raise TrainingError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise TrainingError(f"{path}: a mapping of names to values is expected, not {type(data).__name__}")
-    data.update(changes)
     if not all(isinstance(key, str) for key in data):
         raise TrainingError(f"{path}: every name must be a word")
+    return data
+
+
+def settings_of(values: Mapping[str, Any], folder: Path, where: str) -> Settings:
+    """Settings from plain values, as a YAML file in `folder` would hold them; `where` begins the messages of errors.
+
+    Raises
+    ------
+    TrainingError
+        An unknown, missing or ill-typed value.
+    """
+    data = dict(values)
     sources = data.get("sources") or ()
     if not isinstance(sources, list | tuple):
-        raise TrainingError(f"{path}: sources is {sources!r}; it must be a list of folders")
-    data["sources"] = tuple(_build(Source, s, f"{path}: sources") for s in sources)
-    data["augment"] = _build(Augment, data.get("augment") or {}, f"{path}: augment")
-    if data.get("lora") is not None:
-        data["lora"] = _build(Lora, data["lora"], f"{path}: lora")
-    settings: Settings = _build(Settings, {**data, "folder": path.resolve().parent}, str(path))
-    _check(settings, path)
+        raise TrainingError(f"{where}: sources is {sources!r}; it must be a list of folders")
+    data["sources"] = tuple(_build(Source, s, f"{where}: sources") for s in sources)
+    data["augment"] = _build(Augment, data.get("augment") or {}, f"{where}: augment")
+    for name, kind in (("lora", Lora), ("supervised", Supervision)):
+        if data.get(name) is not None:
+            data[name] = _build(kind, data[name], f"{where}: {name}")
+    settings: Settings = _build(Settings, {**data, "folder": folder.resolve()}, where)
+    _check(settings, where)
     return settings
 
 
@@ -210,7 +245,8 @@ def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
     return augment.noise_snr_db, augment.mix_gain_db, augment.room_db, augment.room_seconds
 
 
-def _check(settings: Settings, path: Path) -> None:
+def _check(settings: Settings, where: str) -> None:
+    taught = settings.supervised or Supervision()
     rules = {
         "sources": (bool(settings.sources), "name at least one folder"),
         "epochs": (settings.epochs >= 1, "1 or more"),
@@ -269,8 +305,11 @@ def _check(settings: Settings, path: Path) -> None:
             all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates),
             "each with {} once",
         ),
+        "supervised.head_rate": (taught.head_rate > 0, "more than 0"),
+        "supervised.test_share": (taught.test_share is None or 0 <= taught.test_share < 1, "from 0 to below 1"),
+        "supervised.draws": (taught.draws >= 0, "0 or more"),
     }
     for name, (fine, rule) in rules.items():
         if not fine:
             value = getattr(settings, name, None)
-            raise TrainingError(f"{path}: {name}{'' if value is None else f' is {value!r}'}; it must be {rule}")
+            raise TrainingError(f"{where}: {name}{'' if value is None else f' is {value!r}'}; it must be {rule}")
