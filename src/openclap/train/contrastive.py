@@ -1,0 +1,79 @@
+"""Contrastive training, the paper's: clips and texts that belong together get like vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from openclap.models.clap import CLAPModel
+from openclap.train.data import Batch, Batches, Mels
+from openclap.train.loop import Around, Report, run
+from openclap.train.manifest import Example, read_examples
+from openclap.train.settings import Settings, read_settings
+from openclap.train.step import Step, half_of
+
+__all__ = ["Contrastive", "train"]
+
+SIGMOID_BIAS = -10.0  # SigLIP's: nearly all pairs are wrong
+
+
+def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any) -> Report:
+    """Train what a YAML file describes and write it as a checkpoint that `CLAP.from_pretrained` loads.
+
+    Parameters
+    ----------
+    path
+        The configuration; `changes` replace its top-level values.
+    resume
+        Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted
+        run. A folder that holds another configuration's state is refused.
+
+    Raises
+    ------
+    TrainingError
+        Before the first step, when data or configuration is wrong.
+    """
+    return run(Contrastive(read_settings(Path(path), **changes)), resume=resume, progress=progress)
+
+
+class Contrastive:
+    """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.own = nn.Module()
+        if settings.loss == "sigmoid":
+            self.own.bias = nn.Parameter(torch.tensor(SIGMOID_BIAS))
+
+    def examples(self) -> list[Example]:
+        """Described sounds."""
+        return read_examples(self.settings)
+
+    def begin(self, around: Around) -> None:
+        """How gradients are computed from here on."""
+        settings, tokenizer = self.settings, around.tokenizer()
+
+        def tokens(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+            ids, mask = tokenizer(texts)
+            return torch.from_numpy(ids), torch.from_numpy(mask)
+
+        self._around = around
+        bias = getattr(self.own, "bias", None)
+        half = half_of(settings.precision)
+        self._step = Step(tokens, settings.augment, around.ranks, half, settings.pieces, bias, around.scale_loss)
+
+    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+        """Clips with a caption each, and more captions."""
+        return Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
+
+    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
+        """See `openclap.train.step.Step.gradients`."""
+        return self._step.gradients(model, batch, seed)
+
+    def save(self, out: Path) -> None:
+        """Nothing more than the model."""
