@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
@@ -147,8 +148,17 @@ class Settings:
         }
 
 
-def read_settings(path: Path, **changes: Any) -> Settings:
+Kind = TypeVar("Kind", bound=Settings)
+OTHERS = {"teacher": "openclap distill", "distill": "openclap distill"}  # names that only another verb knows
+
+
+def read_settings(path: Path, kind: type[Kind] = Settings, /, **changes: Any) -> Kind:  # type: ignore[assignment]
     """Settings from a YAML file; `changes` replace its top-level values.
+
+    Parameters
+    ----------
+    kind
+        Settings, or a subclass: a task's own names beside these.
 
     Raises
     ------
@@ -174,12 +184,26 @@ def read_settings(path: Path, **changes: Any) -> Settings:
     if not isinstance(sources, list | tuple):
         raise TrainingError(f"{path}: sources is {sources!r}; it must be a list of folders")
     data["sources"] = tuple(_build(Source, s, f"{path}: sources") for s in sources)
-    data["augment"] = _build(Augment, data.get("augment") or {}, f"{path}: augment")
-    if data.get("lora") is not None:
-        data["lora"] = _build(Lora, data["lora"], f"{path}: lora")
-    settings: Settings = _build(Settings, {**data, "folder": path.resolve().parent}, str(path))
+    for name, part in _parts(kind).items():
+        if data.get(name) is not None or name == "augment":
+            data[name] = _build(part, data.get(name) or {}, f"{path}: {name}")
+    other = next((name for name in OTHERS if name in data and name not in {f.name for f in fields(kind)}), None)
+    if other is not None:
+        raise TrainingError(f"{path}: {other} is for  {OTHERS[other]}; run that, or leave it out")
+    settings: Kind = _build(kind, {**data, "folder": path.resolve().parent}, str(path))
     _check(settings, path)
     return settings
+
+
+def _parts(kind: type[Settings]) -> dict[str, type[Any]]:
+    """The settings that are mappings of names of their own, such as `augment`."""
+    found: dict[str, type[Any]] = {}
+    for name, hint in get_type_hints(kind).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        part = next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
+        if part is not None:
+            found[name] = part
+    return found
 
 
 def _build(cls: type[Any], values: Any, where: str) -> Any:
@@ -189,7 +213,7 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     unknown = sorted(set(values) - known)
     if unknown:
         raise TrainingError(
-            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'} if cls is Settings else known))}"
+            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder', 'told'}))}"
         )
     try:
         return cls(**typed(cls, values))
