@@ -37,7 +37,7 @@ from openclap.train.state import digest
 from openclap.train.step import Step, Tokens, half_of
 from openclap.train.teacher import Teacher, left_out
 
-__all__ = ["Distill", "DistillReport", "DistillSettings", "Distillation", "distill"]
+__all__ = ["Distill", "DistillReport", "DistillSettings", "Distillation", "LessonStep", "distill", "held_out"]
 
 TEXT = ("text.", "text_projection.")
 MEASURED_TEXTS = 1000
@@ -184,7 +184,7 @@ class Distillation:
         self._around = around
         half = half_of(settings.precision)
         parts = parts if learns_text else replace(parts, text=0.0)
-        self._step = _LessonStep(
+        self._step = LessonStep(
             tokens, settings.augment, around.ranks, half, settings.pieces, None, around.scale_loss, parts
         )
 
@@ -220,7 +220,7 @@ class Distillation:
 
 
 @dataclass(frozen=True)
-class _LessonStep(Step):
+class LessonStep(Step):
     """The gradient of a batch whose rows the teacher has heard."""
 
     parts: Distill = field(default_factory=Distill)
