@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -14,18 +15,22 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+import torch.distributed as dist
 import yaml
 from models_for_tests import small_clap, small_config
+from test_gradients import batch_of, model_of, tokenize
 from test_train import SOUNDS, free_port
 from test_train import sound as kind_of_sound
 from typer.testing import CliRunner
 
-from openclap import CLAP
+from openclap import CLAP, CLAPConfig
 from openclap.cli.app import app
 from openclap.errors import SoundWarning, TrainingError
 from openclap.train import agreement, distill, loop, train
-from openclap.train.distillation import Distillation, DistillSettings
-from openclap.train.settings import read_settings
+from openclap.train.distillation import Distill, Distillation, DistillSettings, LessonStep
+from openclap.train.lessons import Lesson
+from openclap.train.ranks import Ranks, joined
+from openclap.train.settings import Augment, read_settings
 
 RATE = 16_000
 AUDIO = {
@@ -234,8 +239,6 @@ def test_a_fused_student_is_taught_the_whole(place: Path, tokenizer_file: Path) 
     assert CLAP.from_pretrained(place / "student").config.fusion == "aff_2d"
     task = Distillation(read_settings(place / "run.yaml", DistillSettings))
     key = next(e.key for e in task.examples() if any(e.item.key in k for k in heard))
-    from openclap.train.ranks import Ranks
-
     task.teacher.listen(task.examples(), Ranks(), whole=True, progress=False)
     item = {e.key: e.item for e in task.examples()}[key]
     assert np.allclose(task.teacher.of(key).whole, task.teacher.clap.encode_audio(item.read())[0], atol=1e-5)
@@ -260,6 +263,50 @@ def test_two_processes_teach_one_student(place: Path) -> None:
     assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
     assert len((place / "student" / "log.csv").read_text().splitlines()) == 3
     assert json.loads((place / "student" / "distill.json").read_text())["recordings"] == 6
+
+
+def lesson_gradients(ranks: Ranks, rows: slice, pieces: int | None = None) -> dict[str, np.ndarray]:
+    """Of some rows of one batch, averaged over ranks, by all parts of the loss."""
+    model = model_of("pann", "aff_2d")
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
+            module.eval()
+    batch = batch_of(model.config, rows if ranks.world > 1 else None)
+    rng = np.random.default_rng(7)
+    heard, said = (
+        torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(8, 24))).float(), dim=1) for _ in range(2)
+    )
+    lesson = Lesson(**vars(batch), heard=heard[rows][: len(batch.mel)], said=said[[int(t) for t in batch.texts]])
+    parts = Distill(audio=1.0, text=0.5, relations=0.3, contrast=0.2)
+    loss = LessonStep(tokenize, Augment(), ranks, None, pieces, parts=parts).gradients(model, lesson, 5)
+    ranks.average(model.parameters())
+    found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
+    return {**found, "loss": np.array(loss)}
+
+
+def _rank(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    with joined(torch.device("cpu")) as ranks:
+        found = lesson_gradients(ranks, slice(0, 3) if rank == 0 else slice(3, 6))
+        np.savez(Path(folder, f"{rank}.npz"), **found)  # type: ignore[arg-type]
+    dist.destroy_process_group()
+
+
+def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_rank, args=(rank, str(tmp_path))) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=100)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    whole = lesson_gradients(Ranks(), slice(0, 6))
+    pieces = lesson_gradients(Ranks(), slice(0, 6), pieces=4)
+    assert "logit_scale" not in whole
+    assert {name.partition(".")[0] for name in whole} > {"audio", "text", "audio_projection", "text_projection"}
+    for found in (pieces, *(np.load(tmp_path / f"{rank}.npz") for rank in range(2))):
+        for name, value in whole.items():
+            assert np.allclose(found[name], value, rtol=0, atol=1e-5), name
 
 
 def test_described_sounds_give_texts(place: Path) -> None:
@@ -306,3 +353,18 @@ def test_the_verb(place: Path) -> None:
     found = CliRunner().invoke(app, ["distill", str(place / "run.yaml"), "--json"])
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout.splitlines()[-1])["agreement"]["recordings"] == 6
+
+
+def test_the_recipes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the document, and the one for laion/clap-htsat-fused: teachers that are not here are not asked."""
+    root = Path(__file__).parent.parent
+    (tmp_path / "run.yaml").write_text(
+        (root / "docs" / "distillation.md").read_text().split("```")[1].removeprefix("yaml")
+    )
+    monkeypatch.setenv("OPENCLAP_DATA", str(tmp_path))
+    for file in (tmp_path / "run.yaml", root / "runs" / "distill.yaml"):
+        settings = read_settings(file, DistillSettings)
+        given = {k: v for k, v in CLAPConfig(fusion="aff_2d").to_dict().items() if k != "audio"}
+        filled = CLAPConfig.from_dict({**given, **settings.model})
+        assert filled.embedding == 512
+        assert settings.teacher == "laion/clap-htsat-fused"

@@ -1,4 +1,4 @@
-"""The gradient of a batch is one thing: from one process or two, direct or piece by piece, whole or in the loss of SigLIP."""
+"""The gradient of a batch is one thing: from one process or two, direct or piece by piece, with weights copied or spread, in either loss."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from openclap.train.data import Batch, Meaning, positives_of
 from openclap.train.loss import sigmoid_loss
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Augment
+from openclap.train.sharding import clip_gradients, is_sharded, shard, whole
 from openclap.train.step import Step
 
 CLIPS, TEXTS, FRAMES = 6, 8, 51
+CLIPPED = 0.25  # the norm that gradients are clipped to where weights are spread over ranks
 VOCABULARY = 30
 
 
@@ -78,8 +80,11 @@ def gradients(
     sigmoid: bool,
     norms: str,
     rows: slice | None = None,
+    spread: bool = False,
 ) -> dict[str, np.ndarray]:
     model = model_of(audio, fusion)
+    if spread:
+        shard(model, ranks.world)
     if norms == "frozen":
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -90,8 +95,11 @@ def gradients(
     step = Step(tokenize, Augment(), ranks, None, pieces, bias)
     loss = step.gradients(model, batch_of(model.config, rows), seed=5)
     parameters = [*model.parameters(), *([bias] if bias is not None else [])]
-    ranks.average(parameters)
-    found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
+    ranks.average(p for p in parameters if not is_sharded(p))
+    assert any(is_sharded(p) for p in parameters) == spread
+    if spread:
+        clip_gradients(parameters, CLIPPED)
+    found = {name: whole(p.grad).numpy() for name, p in model.named_parameters() if p.grad is not None}
     if bias is not None and bias.grad is not None:
         found["bias"] = bias.grad.numpy()
     running = {name: value.numpy() for name, value in model.named_buffers() if "running" in name}
@@ -109,12 +117,13 @@ def _rank(rank: int, world: int, file: str, folder: str, cases: list[tuple[Any, 
     dist.destroy_process_group()
 
 
-CASES = [
+CASES: list[tuple[str, str | None, dict[str, Any]]] = [
     (audio, fusion, {"pieces": pieces, "sigmoid": sigmoid, "norms": norms})
     for audio, fusion in (("pann", "aff_2d"), ("htsat", "iaff_2d"), ("htsat", None))
     for pieces, norms in ((None, "shared"), (None, "frozen"), (2, "frozen"))
     for sigmoid in (False, True)
 ]
+CASES += [(audio, fusion, {**options, "spread": True}) for audio, fusion, options in CASES if not options["sigmoid"]]
 
 
 def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
@@ -128,24 +137,29 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
         worker.join(timeout=200)
     assert [worker.exitcode for worker in workers] == [0, 0]
     for i, (audio, fusion, options) in enumerate(CASES):
-        whole = gradients(audio, fusion, Ranks(), **{**options, "pieces": None})  # type: ignore[arg-type]
-        largest = max(float(np.abs(value).max()) for name, value in whole.items() if "running" not in name)
-        assert largest > 1e-2
+        spread = options.get("spread", False)
+        expected = gradients(audio, fusion, Ranks(), **{**options, "pieces": None, "spread": False})
+        names = [name for name in expected if "running" not in name and name != "loss"]
+        assert max(float(np.abs(expected[name]).max()) for name in names) > 1e-2
+        norm = float(np.sqrt(sum((expected[name] ** 2).sum() for name in names)))
+        assert norm > CLIPPED
+        if spread:
+            expected |= {name: expected[name] * CLIPPED / norm for name in names}
         for rank in range(2):
             part = np.load(tmp_path / f"{i}-{rank}.npz")
-            assert set(part.files) == set(whole)
-            for name, value in whole.items():
+            assert set(part.files) == set(expected)
+            for name, value in expected.items():
                 assert np.allclose(part[name], value, rtol=0, atol=1e-6), (CASES[i], rank, name)
 
 
 @pytest.mark.parametrize("audio", ["pann", "htsat"])
 def test_pieces_give_the_gradient_of_the_whole(audio: str) -> None:
     options: dict[str, Any] = {"sigmoid": False, "norms": "frozen"}
-    whole = gradients(audio, "aff_2d", Ranks(), pieces=None, **options)
+    direct = gradients(audio, "aff_2d", Ranks(), pieces=None, **options)
     for pieces in (1, 2, 4, 6):
         part = gradients(audio, "aff_2d", Ranks(), pieces=pieces, **options)
-        assert part.keys() == whole.keys()
-        assert all(np.allclose(part[name], whole[name], rtol=0, atol=1e-9) for name in whole)
+        assert part.keys() == direct.keys()
+        assert all(np.allclose(part[name], direct[name], rtol=0, atol=1e-9) for name in direct)
 
 
 def test_pieces_draw_the_same_dropout_twice_and_leave_norms_counted_once() -> None:

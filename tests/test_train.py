@@ -84,20 +84,25 @@ def test_it_learns_to_name_sounds(place: Path) -> None:
     assert not (place / "model" / STATE_FILE).exists()
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    edit(place, epochs=3, checkpoint_minutes=0.0)
-    train(place / "run.yaml", progress=False, out="whole")
+def stopped(place: Path, out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is interrupted at its fourth step, in the middle of the second epoch."""
     step, count = loop._Run._step, iter(range(100))
 
     def stops(run: Any, *args: Any) -> float:
-        if next(count) == 3:  # in the middle of the second epoch
+        if next(count) == 3:
             raise KeyboardInterrupt
         return step(run, *args)
 
-    monkeypatch.setattr(loop._Run, "_step", stops)
-    with pytest.raises(KeyboardInterrupt):
-        train(place / "run.yaml", progress=False, out="parted")
-    monkeypatch.setattr(loop._Run, "_step", step)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            train(place / "run.yaml", progress=False, out=out)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(place, epochs=3, checkpoint_minutes=0.0)
+    train(place / "run.yaml", progress=False, out="whole")
+    stopped(place, "parted", monkeypatch)
     report = train(place / "run.yaml", progress=False, out="parted")
     assert report.steps == 6
     whole, parted = (CLAP.from_pretrained(place / name).model.state_dict() for name in ("whole", "parted"))

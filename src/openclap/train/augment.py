@@ -3,7 +3,7 @@
 Everything here works on power (not dB), because powers of sounds that play at once add up. Every random number
 comes from the generator that is passed in. Knows nothing of captions, models or files.
 
-    power mel (T, F) ─ crop, stretch, pitch ─┬─ mix with another ─ equaliser ─ noise ─ dB ─ (V, T, F)
+    power mel (T, F) ─ crop, stretch, pitch ─┬─ mix with another ─ room ─ equaliser ─ noise ─ gain ─ dB ─ (V, T, F)
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from openclap.train.settings import Augment
 
-__all__ = ["crop", "equalise", "spec_augment", "tile", "to_decibel", "with_noise"]
+__all__ = ["crop", "equalise", "in_a_room", "louder", "spec_augment", "tile", "to_decibel", "with_noise"]
 
 FLOOR = 1e-10  # of the front end: 10 * log10(FLOOR) = -100 dB
 
@@ -51,6 +52,33 @@ def equalise(power: Tensor, spread: float, rng: np.random.Generator) -> Tensor:
     at = np.linspace(0, 5, bins)
     curve = np.stack([np.interp(at, np.arange(6), row) for row in knots])  # (B, F) dB
     return power * torch.from_numpy(10 ** (curve / 10)).to(power.dtype)[:, None, None, :]
+
+
+def in_a_room(power: Tensor, augment: Augment, frames_per_second: float, rng: np.random.Generator) -> Tensor:
+    """(B, V, T, F) with the tail of a room behind some rows: power that decays by 60 dB within a random time.
+
+    The tail's whole power is that of the direct sound times a random factor; frames, not samples, are smeared.
+    """
+    rows, views, frames, bins = power.shape
+    chosen = rng.random(rows) < augment.room_share
+    shortest, longest = augment.room_seconds
+    seconds = shortest * (longest / shortest) ** rng.random(rows)
+    wet = 10 ** (rng.uniform(*augment.room_db, rows) / 10) * chosen
+    length = min(frames, 1 + int(np.ceil(longest * frames_per_second)))
+    after = np.arange(length) / frames_per_second
+    tail = 10 ** (-6 * after / seconds[:, None])
+    tail *= (wet / tail.sum(1))[:, None]
+    tail[:, 0] += 1.0
+    kernel = torch.from_numpy(tail[:, ::-1].copy()).to(power.dtype)[:, None]  # (B, 1, K)
+    lines = power.permute(1, 3, 0, 2).reshape(views * bins, rows, frames)
+    heard = F.conv1d(F.pad(lines, (length - 1, 0)), kernel, groups=rows)
+    return heard.reshape(views, bins, rows, frames).permute(2, 0, 3, 1)
+
+
+def louder(power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
+    """(B, V, T, F), each row louder or softer by up to `most` dB."""
+    gain = 10 ** (rng.uniform(-most, most, len(power)) / 10)
+    return power * torch.from_numpy(gain).to(power.dtype)[:, None, None, None]
 
 
 def with_noise(power: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:

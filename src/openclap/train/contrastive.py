@@ -29,14 +29,8 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     ----------
     path
         The configuration; `changes` replace its top-level values.
-    resume
-        Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted
-        run. A folder that holds another configuration's state is refused.
-
-    Raises
-    ------
-    TrainingError
-        Before the first step, when data or configuration is wrong.
+    resume, Raises
+        See `openclap.train.loop.run`.
     """
     return run(Contrastive(read_settings(Path(path), **changes)), resume=resume, progress=progress)
 

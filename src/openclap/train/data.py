@@ -183,6 +183,7 @@ class Batches:
         self._mels = mels
         front_end = config.front_end
         self.frames = round(settings.crop_seconds * front_end.sampling_rate) // front_end.hop + 1
+        self._frames_per_second = front_end.sampling_rate / front_end.hop
         self._dynamic_range = front_end.dynamic_range
 
     @property
@@ -232,10 +233,14 @@ class Batches:
     def _varied(self, power: Tensor, rng: np.random.Generator) -> Tensor:
         """(B, V, T, F) as another microphone in another place would have it, in dB."""
         augment = self.settings.augment
+        if augment.room_share:
+            power = vary.in_a_room(power, augment, self._frames_per_second, rng)
         if augment.equaliser_db:
             power = vary.equalise(power, augment.equaliser_db, rng)
         if augment.noise_share:
             power = vary.with_noise(power, augment, rng)
+        if augment.gain_db:
+            power = vary.louder(power, augment.gain_db, rng)
         return self._level(vary.to_decibel(power))
 
     def _stacked(self, shown: list[Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:

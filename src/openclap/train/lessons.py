@@ -1,7 +1,7 @@
 """Batches of distillation: varied crops beside what the teacher said of the same spans, heard clean; and texts.
 
-    recording ─ one of the teacher's windows ─ crop, stretch, pitch ─ equaliser ─ noise ─┐
-                         └ the teacher's vector of it ───────────────────────────────────┴─ a row of the batch
+    recording ─ one of the teacher's windows ─ crop, stretch, pitch ─ room, equaliser, noise ─┐
+                         └ the teacher's vector of it ───────────────────────────────────────┴─ a row of the batch
 
 Knows nothing of losses or of how the teacher was asked.
 """
@@ -94,7 +94,6 @@ class Lessons(Batches):
         super().__init__(examples, mels, settings, config, ranks)
         self._teacher = teacher
         self._said = texts
-        self._frame_rate = config.front_end.sampling_rate / config.front_end.hop
 
     def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Lesson:
         shown = [self._shown(example, rng) for example in chosen]
@@ -133,9 +132,9 @@ class Lessons(Batches):
         if len(heard.starts) == 1:  # it is repeated, so it may begin anywhere
             return vary.crop(power, self.frames, float(rng.uniform(0, len(power))), speed, shift)[None], heard.rows[0]
         tried = rng.integers(len(heard.starts), size=TRIES)
-        begins = np.array(heard.starts)[tried] * self._frame_rate
+        begins = np.array(heard.starts)[tried] * self._frames_per_second
         number = int(tried[int(np.flatnonzero(begins == self._heard(power, begins))[0])])
-        start = heard.starts[number] * self._frame_rate + (1 - speed) * self.frames / 2
+        start = heard.starts[number] * self._frames_per_second + (1 - speed) * self.frames / 2
         start = min(max(start, 0.0), max(len(power) - speed * self.frames, 0.0))
         return vary.crop(power, self.frames, start, speed, shift)[None], heard.rows[number]
 

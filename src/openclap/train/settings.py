@@ -33,6 +33,10 @@ class Augment:
     stretch: float = 0.0  # time is scaled by exp(±stretch)
     pitch_bins: float = 0.0  # the mel axis is moved by up to ± this many bins
     equaliser_db: float = 0.0  # standard deviation of a smooth random frequency response
+    gain_db: float = 0.0  # up to ± this much louder; front ends with a dynamic_range level it out
+    room_share: float = 0.0  # the tail of a room behind the sound
+    room_seconds: tuple[float, float] = (0.1, 1.0)  # until it has decayed by 60 dB
+    room_db: tuple[float, float] = (-12.0, 3.0)  # the tail's power beside that of the sound
     noise_share: float = 0.0
     noise_snr_db: tuple[float, float] = (0.0, 30.0)
     mix_share: float = 0.0  # two sounds played at once, captions joined
@@ -223,6 +227,10 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
         raise TrainingError(f"{where}: {str(error).split('__init__() ')[-1]}") from error
 
 
+def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
+    return augment.noise_snr_db, augment.mix_gain_db, augment.room_db, augment.room_seconds
+
+
 def _check(settings: Settings, path: Path) -> None:
     rules = {
         "sources": (bool(settings.sources), "name at least one folder"),
@@ -257,12 +265,13 @@ def _check(settings: Settings, path: Path) -> None:
             "more than longer_from, or left out",
         ),
         "augment": (
-            all(0 <= getattr(settings.augment, name) <= 1 for name in ("noise_share", "mix_share")),
+            all(0 <= getattr(settings.augment, name) <= 1 for name in ("noise_share", "mix_share", "room_share")),
             "with shares from 0 to 1",
         ),
-        "augment.noise_snr_db, mix_gain_db": (
-            all(len(r) == 2 and r[0] <= r[1] for r in (settings.augment.noise_snr_db, settings.augment.mix_gain_db)),
-            "two numbers each, the lower one first",
+        "augment.noise_snr_db, mix_gain_db, room_db, room_seconds": (
+            all(len(r) == 2 and r[0] <= r[1] for r in _ranges(settings.augment))
+            and settings.augment.room_seconds[0] > 0,
+            "two numbers each, the lower one first, seconds more than 0",
         ),
         "sources.repeat": (all(source.repeat >= 1 for source in settings.sources), "1 or more"),
         "shard": (

@@ -1,6 +1,6 @@
 """Weights, gradients and optimiser state spread over ranks (FSDP, torch's fully_shard): each holds its part of every tower.
 
-What stays whole on every rank are the logit scale and the sigmoid's bias, two numbers. Everything here is done by all ranks at once.
+What stays whole on every rank: the fusion, the logit scale and what a task has of its own. Everything here is done by all ranks at once.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ __all__ = ["clip_gradients", "is_sharded", "like", "shard", "whole"]
 
 
 def shard(model: CLAPModel, world: int) -> None:
-    """Spread towers and projections over the ranks; parts that are called on their own are gathered on their own."""
+    """Spread towers and projections over the ranks; parts that are called on their own are gathered on their own.
+
+    The fusion stays whole: a rank whose piece of the batch holds no long recording has no gradient of it.
+    """
+    model.audio.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # fully_shard takes no other
     mesh = init_device_mesh(model.logit_scale.device.type, (world,))
+    fusion = {p for name, p in model.audio.named_parameters() if "fusion" in name or "local_project" in name}
     for tower in (model.audio, model.text):
         for block in _blocks(tower):
-            fully_shard(block, mesh=mesh)
+            fully_shard(block, mesh=mesh, ignored_params=fusion)
     for part in (model.audio, model.text, model.audio_projection, model.text_projection):
-        fully_shard(part, mesh=mesh)
+        fully_shard(part, mesh=mesh, ignored_params=fusion)
 
 
 def _blocks(tower: nn.Module) -> list[nn.Module]:

@@ -1,0 +1,37 @@
+"""What the documents show is true: their configurations are read, their commands and files are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from openclap.train.settings import read_settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_training_configurations_are_read(tmp_path: Path) -> None:
+    found = blocks(ROOT / "docs" / "training.md", "yaml")
+    assert len(found) == 2
+    for text in found:
+        (tmp_path / "run.yaml").write_text(text)
+        settings = read_settings(tmp_path / "run.yaml")
+        if settings.model:
+            settings.config()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    named = re.findall(r"`(?:python )?((?:tests|bench|runs|docs|src)/[\w./-]+\.(?:py|sh|md|yaml|csv))", text)
+    missing = [name for name in linked if not (page.parent / name).exists()]
+    missing += [name for name in named if not (ROOT / name).exists()]
+    assert not missing

@@ -1,0 +1,176 @@
+"""What a run starts from and what it leaves: adapters, pretrained towers, curves, and weights that are spread over processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from models_for_tests import small_config, text_config
+from test_train import edit, free_port, place, stopped  # noqa: F401  (a fixture)
+
+from openclap import CLAP
+from openclap.errors import MissingExtra, TrainingError
+from openclap.train import train
+from openclap.train.monitor import Trackers
+from openclap.train.settings import read_settings
+from openclap.train.start import Start
+from openclap.train.state import STATE_FILE
+
+
+def state_of(folder: Path) -> dict[str, torch.Tensor]:
+    return CLAP.from_pretrained(folder).model.state_dict()
+
+
+@pytest.fixture
+def first(place: Path) -> Path:  # noqa: F811
+    """A model of two epochs to start from."""
+    return Path(train(edit(place, epochs=2), progress=False).out)
+
+
+def test_a_run_takes_model_and_tokenizer_of_what_it_starts_from(place: Path, first: Path) -> None:  # noqa: F811
+    settings = yaml.safe_load((place / "run.yaml").read_text())
+    kept = {k: v for k, v in settings.items() if k not in ("model", "tokenizer")}
+    (place / "short.yaml").write_text(yaml.safe_dump({**kept, "init": "model", "epochs": 1}))
+    again = train(place / "short.yaml", progress=False, out="again")
+    old, new = CLAP.from_pretrained(first), CLAP.from_pretrained(again.out)
+    assert new.config == old.config
+    assert (Path(again.out) / "tokenizer.json").read_bytes() == (first / "tokenizer.json").read_bytes()
+    (place / "none.yaml").write_text(yaml.safe_dump({**kept, "epochs": 1}))
+    with pytest.raises(TrainingError, match="model is left out"):
+        train(place / "none.yaml", progress=False, out="none")
+
+
+def test_adapters_train_and_are_worked_into_the_weights(place: Path, first: Path) -> None:  # noqa: F811
+    """The result has the names and shapes of any other model; what was frozen moves only where adapters are, by a low rank."""
+    config = {"init": "model", "epochs": 3, "average": 0.5, "lora": {"rank": 2, "parts": ["audio.", "text_projection"]}}
+    before, report = state_of(first), train(edit(place, **config), progress=False, out="adapted")
+    after = state_of(Path(report.out))
+    assert before.keys() == after.keys()
+    assert not any("lora" in name for name in after)
+    change = after["audio.hidden.weight"] - before["audio.hidden.weight"]
+    assert 0 < torch.linalg.matrix_rank(change, rtol=1e-3) <= 2
+    assert (
+        torch.linalg.matrix_rank(after["audio_projection.0.weight"] - before["audio_projection.0.weight"], rtol=1e-3)
+        > 2
+    )
+    still = [n for n in before if n.startswith("audio.") and "running" not in n and not n.startswith("audio.hidden")]
+    assert still
+    assert all(torch.equal(before[n], after[n]) for n in still if before[n].is_floating_point())
+
+
+def test_adapters_go_on_bit_for_bit(place: Path, first: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    edit(place, init="model", epochs=3, checkpoint_minutes=0.0, lora={"rank": 2, "dropout": 0.3}, tokenizer=None)
+    train(place / "run.yaml", progress=False, out="whole")
+    stopped(place, "parted", monkeypatch)
+    train(place / "run.yaml", progress=False, out="parted")
+    whole, parted = state_of(place / "whole"), state_of(place / "parted")
+    assert all(torch.equal(whole[key], parted[key]) for key in whole)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "bert", "clip"])
+def test_the_text_tower_starts_from_a_transformer(place: Path, tokenizer_file: Path, kind: str) -> None:  # noqa: F811
+    from dataclasses import replace
+
+    from openclap.models.text import TextTransformer, make_text
+
+    torch.manual_seed(3)
+    config = text_config(kind)
+    made = make_text(config)
+    assert isinstance(made, TextTransformer)
+    tower = made.tower
+    tower.save_pretrained(place / "transformer")
+    (place / "transformer" / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
+    model = replace(small_config(), text=config).to_dict()
+    settings = read_settings(edit(place, model=_plain(model), init_text=str(place / "transformer"), tokenizer=None))
+    start = Start(settings, settings.config(), torch.device("cpu"))
+    assert start.tokenizer_file == place / "transformer" / "tokenizer.json"
+    assert isinstance(start.model.text, TextTransformer)
+    got = start.model.text.tower.state_dict()
+    assert all(torch.equal(got[k], v) for k, v in tower.state_dict().items())
+    wrong = {**_plain(model), "text": {**_plain(model)["text"], "intermediate": 48}}
+    with pytest.raises(TrainingError, match="do not fit the text tower"):
+        train(edit(place, model=wrong), progress=False)
+    with pytest.raises(TrainingError, match="nobody/nothing cannot be loaded"):
+        train(edit(place, model=_plain(model), init_text="nobody/nothing"), progress=False)
+
+
+def _plain(model: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in model.items() if not k.startswith("format")}
+
+
+def test_curves_are_kept_and_go_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """A point that a killed run had drawn beyond its last state is drawn anew, not twice."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = place / "curves"
+    for step in (0, 3):
+        trackers = Trackers(("tensorboard",), out, step, cpu=True)
+        for number in range(step, 5):
+            trackers.log({"loss": 10.0 * step + number}, number)
+        trackers.close()
+    curve = EventAccumulator(str(out / "tensorboard")).Reload().Scalars("loss")
+    assert [(point.step, point.value) for point in curve] == [(0, 0), (1, 1), (2, 2), (3, 33), (4, 34)]
+    train(edit(place, epochs=3, track_steps=2), progress=False)
+    found = EventAccumulator(str(place / "model" / "tensorboard")).Reload()
+    assert {"loss", "learning_rate", "logit_scale", "clips_per_second"} <= set(found.Tags()["scalars"])
+    assert [point.step for point in found.Scalars("loss")] == [2, 4, 6]
+
+
+def test_trackers_that_are_not_there(place: Path) -> None:  # noqa: F811
+    with pytest.raises(TrainingError, match="trackers: 'paper' is none; choose from"):
+        train(edit(place, trackers=["paper"]), progress=False)
+    with pytest.raises(MissingExtra, match="wandb is not installed"):
+        train(edit(place, trackers=["wandb"]), progress=False, out="other")
+    assert train(edit(place, trackers=[], epochs=1), progress=False, out="none").steps == 2
+    assert not (place / "none" / "tensorboard").exists()
+
+
+STOPS = """
+step, count = loop._Run._step, iter(range(100))
+def stops(run, *args):
+    if next(count) == 3:
+        os._exit(7)
+    return step(run, *args)
+loop._Run._step = stops"""
+
+
+def two_processes(place: Path, out: str, code: str = "") -> list[int]:  # noqa: F811
+    """Train in two processes over gloo → their exit codes."""
+    program = f"import os, sys; from openclap.train import loop, train; {code}\ntrain(sys.argv[1], progress=False, out={out!r})"
+    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}  # fmt: skip
+    workers = [
+        subprocess.Popen([sys.executable, "-c", program, str(place / "run.yaml")], env={**base, "RANK": str(rank)})
+        for rank in range(2)
+    ]
+    return [worker.wait(timeout=120) for worker in workers]
+
+
+def test_a_run_with_spread_weights_goes_on_bit_for_bit(place: Path) -> None:  # noqa: F811
+    """Adapters, an average and the sigmoid's bias too; the gradients themselves are tested in test_gradients.py."""
+    changes: dict[str, Any] = {"average": 0.8, "lora": {"rank": 2}, "loss": "sigmoid", "shard": True}
+    edit(place, epochs=2, device="cpu", clip_gradient=0.5, checkpoint_minutes=0.0, **changes)
+    assert two_processes(place, "whole") == [0, 0]
+    assert two_processes(place, "parted", STOPS) == [7, 7]
+    assert (place / "parted" / STATE_FILE).exists()
+    assert two_processes(place, "parted") == [0, 0]
+    whole, parted = state_of(place / "whole"), state_of(place / "parted")
+    assert not any("lora" in name for name in whole)
+    assert all(torch.equal(whole[k], parted[k]) for k in whole)
+
+
+def test_float16_is_not_spread(place: Path) -> None:  # noqa: F811
+    with pytest.raises(TrainingError, match="shard is True"):
+        train(edit(place, shard=True, precision="float16"), progress=False)
+
+
+def test_a_state_of_another_format_is_refused(place: Path) -> None:  # noqa: F811
+    (place / "model").mkdir()
+    torch.save({"format": 0}, place / "model" / STATE_FILE)
+    with pytest.raises(TrainingError, match="written by another version"):
+        train(place / "run.yaml", progress=False)
