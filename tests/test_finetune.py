@@ -30,10 +30,10 @@ from openclap.eval.head import classify_with_head, load_head
 from openclap.models.clap import CLAPModel
 from openclap.train import finetune, loop
 from openclap.train.data import Batch, Meaning
-from openclap.train.labels import Labelled, read_labelled
+from openclap.train.labels import Labelled, SupervisedSettings, Supervision, read_labelled
 from openclap.train.loop import Around
 from openclap.train.ranks import Ranks, joined, share_norms
-from openclap.train.settings import Settings, Source, Supervision, settings_of
+from openclap.train.settings import Source, settings_of
 from openclap.train.state import STATE_FILE
 from openclap.train.supervised import DEFAULTS, Supervised, _modules
 from openclap.train.verdict import compare
@@ -274,7 +274,7 @@ def gradients(fusion: str | None, ranks: Ranks, rows: slice, *, multi: bool, pie
             module.eval()
     if norms == "shared" and ranks.world > 1:
         share_norms(model)
-    settings = Settings("out", (Source("."),), pieces=pieces, batch_size=CLIPS, supervised=Supervision())
+    settings = SupervisedSettings("out", (Source("."),), pieces=pieces, batch_size=CLIPS, supervised=Supervision())
     task = Supervised(settings, Labelled([], [], CONCEPTS, multi, "", ""))
     task._around = Around(config, model, ranks, torch.device("cpu"), lambda loss: loss, lambda: None)  # type: ignore[arg-type,return-value]
     rng = np.random.default_rng(1)
@@ -332,7 +332,7 @@ def test_two_processes_and_pieces_give_the_gradient_of_the_whole(tmp_path: Path)
 def test_what_two_sounds_at_once_are(place: Path) -> None:
     """Both labels where there may be several, half of each where there may be one."""
     for multi, expected in ((True, [[1, 0, 1], [1, 0, 0]]), (False, [[0.5, 0, 0.5], [1, 0, 0]])):
-        task = Supervised(Settings("out", ()), Labelled([], [], CONCEPTS, multi, "", ""))
+        task = Supervised(SupervisedSettings("out", ()), Labelled([], [], CONCEPTS, multi, "", ""))
         task._truth = torch.eye(3, dtype=torch.bool)
         none = torch.zeros(0)
         batch = Batch(none, none, [], Meaning(torch.tensor([[2, 0], [0, -1]]), none, none, none, none))
@@ -345,7 +345,7 @@ def test_what_two_sounds_at_once_are(place: Path) -> None:
 def labelled(place: Path, most_broken: float = 0.0, source: dict[str, Any] | None = None, **asked: Any) -> Labelled:
     sources = [{"folder": str(place), **(source or {})}]
     given = {**DEFAULTS, "out": "x", "sources": sources, "most_broken": most_broken, "supervised": asked}
-    return read_labelled(settings_of(given, place, "settings"))
+    return read_labelled(settings_of(given, place, "settings", SupervisedSettings))
 
 
 def keys(examples: Any) -> set[str]:

@@ -27,9 +27,9 @@ from openclap.eval.probe import fit_layers
 from openclap.eval.zeroshot import class_vectors
 from openclap.results import Failure
 from openclap.train import start as starts
-from openclap.train.labels import Labelled
+from openclap.train.labels import Labelled, Supervision
 from openclap.train.manifest import Example
-from openclap.train.settings import Settings, Supervision
+from openclap.train.settings import Settings
 
 __all__ = ["Layers", "Start", "embed_items", "prompts_of", "starting_model"]
 

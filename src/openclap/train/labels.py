@@ -10,9 +10,10 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,35 @@ from openclap.data import Item, open_manifest
 from openclap.errors import DataError, SoundWarning, TrainingError
 from openclap.eval.examples import TEST, TRAIN
 from openclap.train.manifest import Example
-from openclap.train.settings import Settings, Source, Supervision
+from openclap.train.settings import Settings, Source
 
-__all__ = ["Labelled", "read_labelled", "truth_of"]
+__all__ = ["Labelled", "SupervisedSettings", "Supervision", "read_labelled", "truth_of"]
 
 SHARE = 0.2  # of every label that is held out where the data says nothing
 NAMED = 5  # of those that a message names
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What `openclap finetune` learns beside the weights of the model: which labels, in which head, judged on what."""
+
+    multi_label: bool | None = None  # several labels a sound, each by itself; left out, as the labels say
+    head: Literal["linear", "mlp"] = "linear"
+    start: Literal["probe", "zeroshot", "random"] = "probe"  # of the head: a probe on the frozen model (LP-FT), prompts
+    head_rate: float = 10.0  # the head's learning rate, as a multiple of the model's
+    test_split: str | None = None  # who is judged and not learnt from: the first of these four that is given
+    test_folds: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()  # patterns on the file name
+    test_share: float | None = None  # of every label, drawn by `seed`; 0: nobody is judged
+    templates: tuple[str, ...] = ("This is a sound of {}.",)  # prompts of labels
+    draws: int = 1000  # resamples for the intervals
+
+
+@dataclass(frozen=True)
+class SupervisedSettings(Settings):
+    """One fine-tuning."""
+
+    supervised: Supervision = field(default_factory=Supervision)
 
 
 @dataclass(frozen=True)
@@ -50,7 +74,7 @@ def truth_of(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[
     return table
 
 
-def read_labelled(settings: Settings) -> Labelled:
+def read_labelled(settings: SupervisedSettings) -> Labelled:
     """The labelled sounds of every source, in a fixed order, parted into those to learn from and those to judge.
 
     Raises
@@ -59,7 +83,8 @@ def read_labelled(settings: Settings) -> Labelled:
         A source that cannot be read, more sounds without a label than may be, fewer than two labels, a side without
         sounds, several labels a sound where one is asked for, or a label that is judged and never learnt.
     """
-    supervision = settings.supervised or Supervision()
+    supervision = settings.supervised
+    _check_asked(supervision)
     found = [
         (source, example)
         for source in settings.sources
@@ -114,6 +139,17 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
 # -- reading -----------------------------------------------------------------------------------------
 
 Row = tuple[Source, Example]
+
+
+def _check_asked(asked: Supervision) -> None:
+    rules = {
+        "head_rate": (asked.head_rate > 0, "more than 0"),
+        "test_share": (asked.test_share is None or 0 <= asked.test_share < 1, "from 0 to below 1"),
+        "draws": (asked.draws >= 0, "0 or more"),
+    }
+    for name, (fine, rule) in rules.items():
+        if not fine:
+            raise TrainingError(f"supervised.{name} is {getattr(asked, name)!r}; it must be {rule}")
 
 
 def _read_source(name: str, source: Source) -> list[Example]:

@@ -59,8 +59,12 @@ class Around:
 class Task(Protocol):
     """What a run teaches: its examples and batches, and the gradient of one batch. Order of calls: as below, then `gradients` again and again."""
 
-    settings: Settings
-    own: nn.Module  # parameters that train beside the model's, `own_rate` (1) times as fast; kept with the run's state
+    own: nn.Module  # parameters that train beside the model's; kept with the run's state
+    own_rate: float  # their learning rate, as a multiple of the model's
+
+    @property
+    def settings(self) -> Settings:
+        """Of the run."""
 
     def examples(self) -> list[Example]:
         """What there is to learn from, or TrainingError."""
@@ -179,7 +183,7 @@ class _Run:
         if self.sharded:
             shard(self.model, ranks.world)
         own = list(task.own.parameters())
-        beside = {"params": own, "weight_decay": 0.0, "rate": getattr(task, "own_rate", 1.0)}
+        beside = {"params": own, "weight_decay": 0.0, "rate": task.own_rate}
         groups = _groups(self.model, settings) + ([beside] if own else [])
         self.optimiser = optimiser_of(groups, settings.learning_rate, settings.betas)
         self._trained: list[nn.Parameter] = [p for group in groups for p in group["params"]]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_type_hints, overload
 
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
 
-__all__ = ["Augment", "Lora", "Settings", "Source", "Supervision", "read_settings", "read_yaml", "settings_of"]
+__all__ = ["Augment", "Lora", "Settings", "Source", "read_settings", "read_yaml", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -55,22 +56,6 @@ class Lora:
     alpha: float | None = None  # twice the rank when left out
     dropout: float = 0.0
     parts: tuple[str, ...] = ("audio.", "text.")  # prefixes of names
-
-
-@dataclass(frozen=True)
-class Supervision:
-    """What `openclap finetune` learns beside the weights of the model: which labels, in which head, judged on what."""
-
-    multi_label: bool | None = None  # several labels a sound, each by itself; left out, as the labels say
-    head: Literal["linear", "mlp"] = "linear"
-    start: Literal["probe", "zeroshot", "random"] = "probe"  # of the head: a probe on the frozen model (LP-FT), prompts
-    head_rate: float = 10.0  # the head's learning rate, as a multiple of the model's
-    test_split: str | None = None  # who is judged and not learnt from: the first of these four that is given
-    test_folds: tuple[str, ...] = ()
-    test_files: tuple[str, ...] = ()  # patterns on the file name
-    test_share: float | None = None  # of every label, drawn by `seed`; 0: nobody is judged
-    templates: tuple[str, ...] = ("This is a sound of {}.",)  # prompts of labels
-    draws: int = 1000  # resamples for the intervals
 
 
 @dataclass(frozen=True)
@@ -123,7 +108,6 @@ class Settings:
     shard: bool = False  # weights and optimiser state are spread over the processes (FSDP) instead of copied to each
     trackers: tuple[str, ...] = ("tensorboard",)  # accelerate's: tensorboard, wandb, mlflow, …
     track_steps: int = 10  # between two points of a curve
-    supervised: Supervision | None = None  # of `openclap finetune` alone
     folder: Path = field(default=Path(), compare=False)  # of the YAML file
 
     def resolve(self, path: str) -> Path:
@@ -172,15 +156,32 @@ class Settings:
         }
 
 
-def read_settings(path: Path, **changes: Any) -> Settings:
+Kind = TypeVar("Kind", bound=Settings)
+OTHERS = {
+    "teacher": "openclap distill",
+    "distill": "openclap distill",
+    "supervised": "openclap finetune",
+}  # names that only another verb knows
+
+
+@overload
+def read_settings(path: Path, /, **changes: Any) -> Settings: ...
+@overload
+def read_settings(path: Path, kind: type[Kind], /, **changes: Any) -> Kind: ...
+def read_settings(path: Path, kind: type[Any] = Settings, /, **changes: Any) -> Any:
     """Settings from a YAML file; `changes` replace its top-level values.
+
+    Parameters
+    ----------
+    kind
+        Settings, or a subclass: a task's own names beside these.
 
     Raises
     ------
     TrainingError
         A file that is missing or no YAML; an unknown, missing or ill-typed value.
     """
-    return settings_of({**read_yaml(path), **changes}, path.resolve().parent, str(path))
+    return settings_of({**read_yaml(path), **changes}, path.resolve().parent, str(path), kind)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def settings_of(values: Mapping[str, Any], folder: Path, where: str) -> Settings:
+def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[Kind]) -> Kind:
     """Settings from plain values, as a YAML file in `folder` would hold them; `where` begins the messages of errors.
 
     Raises
@@ -215,13 +216,26 @@ def settings_of(values: Mapping[str, Any], folder: Path, where: str) -> Settings
     if not isinstance(sources, list | tuple):
         raise TrainingError(f"{where}: sources is {sources!r}; it must be a list of folders")
     data["sources"] = tuple(_build(Source, s, f"{where}: sources") for s in sources)
-    data["augment"] = _build(Augment, data.get("augment") or {}, f"{where}: augment")
-    for name, kind in (("lora", Lora), ("supervised", Supervision)):
-        if data.get(name) is not None:
-            data[name] = _build(kind, data[name], f"{where}: {name}")
-    settings: Settings = _build(Settings, {**data, "folder": folder.resolve()}, where)
+    for name, part in _parts(kind).items():
+        if data.get(name) is not None or name == "augment":
+            data[name] = _build(part, data.get(name) or {}, f"{where}: {name}")
+    other = next((name for name in OTHERS if name in data and name not in {f.name for f in fields(kind)}), None)
+    if other is not None:
+        raise TrainingError(f"{where}: {other} is for  {OTHERS[other]}; run that, or leave it out")
+    settings: Kind = _build(kind, {**data, "folder": folder.resolve()}, where)
     _check(settings, where)
     return settings
+
+
+def _parts(kind: type[Settings]) -> dict[str, type[Any]]:
+    """The settings that are mappings of names of their own, such as `augment`."""
+    found: dict[str, type[Any]] = {}
+    for name, hint in get_type_hints(kind).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        part = next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
+        if part is not None:
+            found[name] = part
+    return found
 
 
 def _build(cls: type[Any], values: Any, where: str) -> Any:
@@ -231,7 +245,7 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     unknown = sorted(set(values) - known)
     if unknown:
         raise TrainingError(
-            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'} if cls is Settings else known))}"
+            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder', 'told'}))}"
         )
     try:
         return cls(**typed(cls, values))
@@ -246,7 +260,6 @@ def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
 
 
 def _check(settings: Settings, where: str) -> None:
-    taught = settings.supervised or Supervision()
     rules = {
         "sources": (bool(settings.sources), "name at least one folder"),
         "epochs": (settings.epochs >= 1, "1 or more"),
@@ -305,9 +318,6 @@ def _check(settings: Settings, where: str) -> None:
             all(t.count("{}") == 1 for t in settings.templates) and bool(settings.templates),
             "each with {} once",
         ),
-        "supervised.head_rate": (taught.head_rate > 0, "more than 0"),
-        "supervised.test_share": (taught.test_share is None or 0 <= taught.test_share < 1, "from 0 to below 1"),
-        "supervised.draws": (taught.draws >= 0, "0 or more"),
     }
     for name, (fine, rule) in rules.items():
         if not fine:

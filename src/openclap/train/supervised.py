@@ -28,10 +28,10 @@ from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
 from openclap.train.data import Batch, Batches, Mels
 from openclap.train.frozen import Layers, Start, starting_model
-from openclap.train.labels import Labelled, read_labelled, truth_of
+from openclap.train.labels import Labelled, SupervisedSettings, read_labelled, truth_of
 from openclap.train.loop import Around, Report, run
 from openclap.train.manifest import Example
-from openclap.train.settings import Settings, Supervision, read_yaml, settings_of
+from openclap.train.settings import read_yaml, settings_of
 from openclap.train.step import half_of
 from openclap.train.verdict import verdict_of
 
@@ -61,7 +61,7 @@ class Finetuned:
 
 
 def finetune(
-    settings: str | os.PathLike[str] | Mapping[str, Any] | Settings,
+    settings: str | os.PathLike[str] | Mapping[str, Any] | SupervisedSettings,
     *,
     resume: bool = True,
     progress: bool = True,
@@ -72,7 +72,7 @@ def finetune(
     Parameters
     ----------
     settings
-        A YAML file, the values one would hold (paths relative to here), or `Settings`. What is left out are the defaults of
+        A YAML file, the values one would hold (paths relative to here), or `SupervisedSettings`. What is left out are the defaults of
         fine-tuning; `changes` replace top-level values, those of `supervised` one by one.
     resume
         Go on where a stopped run of the same configuration left off, bit for bit.
@@ -95,12 +95,10 @@ def finetune(
     return Finetuned(done, task.verdict)
 
 
-def _settings(given: Any, changes: dict[str, Any]) -> tuple[Settings, set[str]]:
+def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:
     """Checked settings, and the names of those that were asked for."""
-    if isinstance(given, Settings):
-        return replace(given, supervised=given.supervised or Supervision(), **changes), {
-            f.name for f in fields(Settings)
-        }
+    if isinstance(given, SupervisedSettings):
+        return replace(given, **changes), {f.name for f in fields(given)}
     path = None if isinstance(given, Mapping) else Path(given)
     values = dict(given) if path is None else read_yaml(path)
     where, folder = ("settings", Path()) if path is None else (str(path), path.resolve().parent)
@@ -110,7 +108,7 @@ def _settings(given: Any, changes: dict[str, Any]) -> tuple[Settings, set[str]]:
         folds = supervised.get("test_folds", ())
         supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
         changes = {**changes, "supervised": supervised}
-    settings = settings_of({**DEFAULTS, **values, **changes}, folder, where)
+    settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
     if settings.average is not None:
         raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
     if not settings.model:  # a model that has changed is not called what it was
@@ -122,12 +120,12 @@ def _settings(given: Any, changes: dict[str, Any]) -> tuple[Settings, set[str]]:
 class Supervised:
     """The task of `openclap finetune`: mean cross-entropy of a head on the embeddings."""
 
-    def __init__(self, settings: Settings, data: Labelled, *, progress: bool = False) -> None:
+    def __init__(self, settings: SupervisedSettings, data: Labelled, *, progress: bool = False) -> None:
         self.settings = settings
         self.data = data
         self.own = nn.Module()  # the head, from `begin` on
         self.verdict: Verdict | None = None
-        self._asked = settings.supervised or Supervision()
+        self._asked = settings.supervised
         self.own_rate = self._asked.head_rate
         self._progress = progress
         self._start: Start | None = None

@@ -14,15 +14,16 @@ from openclap.eval.judging import judge
 from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
 from openclap.eval.report import Report, report_of
 from openclap.train.frozen import Start, embed_items, prompts_of
-from openclap.train.labels import Labelled
-from openclap.train.settings import Settings, Supervision
+from openclap.train.labels import Labelled, SupervisedSettings
 
 __all__ = ["compare", "verdict_of"]
 
 Scores = npt.NDArray[np.float32]
 
 
-def verdict_of(clap: CLAP, head: Head, data: Labelled, start: Start, settings: Settings, *, progress: bool) -> Report:
+def verdict_of(
+    clap: CLAP, head: Head, data: Labelled, start: Start, settings: SupervisedSettings, *, progress: bool
+) -> Report:
     """Judge a fine-tuned model and its head on sounds they have not learnt from.
 
     Returns
@@ -30,7 +31,7 @@ def verdict_of(clap: CLAP, head: Head, data: Labelled, start: Start, settings: S
     Accuracy or mAP of the classifier, of the frozen model's probe and zero-shot, and what was gained, each with an interval
     over the same resamples; and every label by itself.
     """
-    asked = settings.supervised or Supervision()
+    asked = settings.supervised
     facts = {
         "head": asked.head, "start": asked.start, "labels": len(data.labels), "judged by": data.how,
         "learnt from": len({e.key for e in data.train}), "epochs": settings.epochs, "draws": asked.draws, "seed": settings.seed,
