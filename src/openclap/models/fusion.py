@@ -30,6 +30,8 @@ class DAF(nn.Module):
 class AFF(nn.Module):
     """2·x·w + 2·y·(1 - w), w = sigmoid(local(x + y) + global(x + y))."""
 
+    doubles_one = True  # row in training: batch norm over the pooled map needs more than one value
+
     def __init__(self, channels: int, dimensions: int) -> None:
         super().__init__()
         self.local_attention = _attention(channels, dimensions, pooled=False)
@@ -48,6 +50,8 @@ class IAFF(nn.Module):
     The released code uses `global_attention` in both rounds; `global_attention2` is in its state dict and
     never used. Both facts are kept, or trained weights would neither fit nor agree.
     """
+
+    doubles_one = True  # row in training: batch norm over the pooled map needs more than one value
 
     def __init__(self, channels: int, dimensions: int) -> None:
         super().__init__()
@@ -94,7 +98,7 @@ def fuse_rows(fusion: nn.Module, x: Tensor, y: Tensor, longer: Tensor) -> Tensor
     """Fuse the rows of x that are `longer` with y, which holds those rows alone; the others stay."""
     rows = longer.nonzero().squeeze(1)
     chosen = x[rows]
-    if len(rows) == 1 and fusion.training:  # BatchNorm over the pooled map needs more than one value
+    if len(rows) == 1 and fusion.training and getattr(fusion, "doubles_one", False):
         fused = fusion(torch.cat([chosen, chosen]), torch.cat([y, y]))[:1]
     else:
         fused = fusion(chosen, y)

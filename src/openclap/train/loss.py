@@ -67,7 +67,7 @@ def sigmoid_loss(
     logits = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * audio @ text.T + bias
     if positives is None:
         positives = torch.eye(*logits.shape, device=logits.device)
-    each = F.binary_cross_entropy_with_logits(logits, positives.clamp(max=1), reduction="none")
+    each = F.binary_cross_entropy_with_logits(logits, positives.clamp(max=1).to(logits.dtype), reduction="none")
     return (each if ignored is None else each.masked_fill(ignored, 0.0)).sum() / len(logits)
 
 

@@ -96,11 +96,11 @@ class Step:
     def _audio(self, model: CLAPModel, mel: Tensor, longer: Tensor, seed: int) -> Tensor:
         rng = np.random.default_rng((seed, 1))
         with torch.autocast(mel.device.type, self.half, enabled=self.half is not None):
-            return model.encode_audio(mel, longer, augment=spec_augment(self.augment, rng)).float()
+            return model.encode_audio(mel, longer, augment=spec_augment(self.augment, rng)).to(model.logit_scale.dtype)
 
     def _text(self, model: CLAPModel, ids: Tensor, mask: Tensor) -> Tensor:
         with torch.autocast(ids.device.type, self.half, enabled=self.half is not None):
-            return model.encode_text(ids, mask).float()
+            return model.encode_text(ids, mask).to(model.logit_scale.dtype)
 
     def _loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
         """Of all ranks' clips and texts."""
