@@ -3,8 +3,9 @@
 usage: python runs/mini/recipe.py all     all recordings → OPENCLAP_MINI/model
        python runs/mini/recipe.py FOLD    without that fold and without one take of each effect → OPENCLAP_MINI/foldN
 
-Four runs of mini.yaml, each from the weights of the one before: the second with half the learning rate, the others with
-stronger variation, silence, and recordings of any length through the fusion. Needs the variables of runs/mini.sh.
+Five runs of mini.yaml, each from the weights of the one before: the second with half the learning rate, the others with
+stronger variation, silence, and recordings of any length through the fusion, the last with more captions. The model is halfway between
+the last two: more captions help odd queries and cost accuracy by label, and halfway keeps most of both (LOG.md). Needs the variables of runs/mini.sh.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ import numpy as np
 import soundfile as sf
 import yaml
 
+from openclap.checkpoints.load import load_checkpoint
+from openclap.checkpoints.native import save_pretrained
+from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.train import train
 
 HERE = Path(__file__).parent
@@ -81,14 +85,26 @@ def main(what: str) -> None:
     show = sys.stderr.isatty()
     weights = None
     third = {**THIRD, "sources": [*sources(fold), silence()]}
-    runs: tuple[dict[str, Any], ...] = ({}, SECOND, third, {**third, "epochs": 160})
-    for number, changes in enumerate(runs):
-        out = WORK / ("first", "second", "third", "")[number] / name
+    fifth = {**third, "epochs": 120, "phrases": ["captions.csv", "more_captions.csv"], "own_share": 0.25}
+    runs: tuple[dict[str, Any], ...] = ({}, SECOND, third, {**third, "epochs": 160}, fifth)
+    outs = [WORK / run / name for run in ("first", "second", "third", "fourth", "fifth")]
+    for number, (out, changes) in enumerate(zip(outs, runs, strict=True)):
         start: dict[str, Any] = {} if weights is None else {"init": str(weights)}
         if not (out / "config.json").exists():
             settings = {"sources": sources(fold), "seed": seed + 10 * number, **changes, **start}
             train(HERE / "mini.yaml", out=str(out), progress=show, **settings)
         weights = out / "model.safetensors"
+    halfway(outs[-2], outs[-1], WORK / name)
+
+
+def halfway(one: Path, other: Path, out: Path) -> None:
+    """The model whose weights are the mean of two others'."""
+    first, second = load_checkpoint(one), load_checkpoint(other)
+    mean = {
+        name: ((first.weights[name].astype(np.float64) + second.weights[name]) / 2).astype(np.float32)
+        for name in second.weights
+    }
+    save_pretrained(second.config, Weights(of_arrays(mean)), second.tokenizer_file, out)
 
 
 if __name__ == "__main__":
