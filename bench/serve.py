@@ -62,7 +62,13 @@ def bodies(sounds: list[str]) -> list[bytes]:
             file = io.BytesIO()
             sf.write(file, wave[: rate * 5 if i % 8 else None], rate, format="OGG")
             data.append(file.getvalue())
-    words = ["a dog barking", "heavy rain on a roof", "someone plays the violin", "an engine starting", "people laughing"]
+    words = [
+        "a dog barking",
+        "heavy rain on a roof",
+        "someone plays the violin",
+        "an engine starting",
+        "people laughing",
+    ]
     made = []
     for i, sound in enumerate(data):
         made.append(json.dumps({"input": f"{words[i % len(words)]}, take {i}"}).encode())
@@ -79,6 +85,7 @@ class Client:
         self.statuses: Counter[str] = Counter()
 
     def ask(self, body: bytes) -> None:
+        """Ask one thing, and remember what came and when."""
         begun = time.perf_counter()
         try:
             self.connection.request("POST", "/v1/embeddings", body, {"Content-Type": "application/json"})

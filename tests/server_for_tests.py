@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 import soundfile as sf
 
-__all__ = ["Running", "encoded", "running", "uri_of"]
+__all__ = ["Running", "encoded", "running", "some_sounds", "uri_of"]
 
 
 @dataclass
@@ -75,6 +75,17 @@ def encoded(wave: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: st
     file = io.BytesIO()
     sf.write(file, wave, rate, format=kind, subtype=subtype)
     return file.getvalue()
+
+
+def some_sounds(count: int) -> list[bytes]:
+    """Synthesised sounds of different kinds, 3 s each, as files."""
+    from openclap.synth import KINDS, make
+
+    rate = 16_000
+    made = [
+        make(kind, np.random.default_rng((2, i)), rate=rate, seconds=3.0) for i, kind in enumerate([*KINDS][:count])
+    ]
+    return [encoded(wave, rate) for wave, *_ in made]
 
 
 def uri_of(data: bytes) -> str:

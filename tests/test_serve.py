@@ -1,9 +1,11 @@
-"""What the service answers: as the Python API does, to the openai client, to JSON and to forms."""
+"""What the service answers: as the Python API does, to the openai client, to JSON and to forms; the examples of docs/service.md."""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,12 +17,21 @@ import numpy as np
 import pytest
 from conftest import long_wave
 from openai import BadRequestError, NotFoundError, OpenAI
-from server_for_tests import Running, encoded, running, uri_of
+from server_for_tests import Running, encoded, running, some_sounds, uri_of
 
 from openclap import CLAP, Library
-from openclap.clap import synthesised
 from openclap.library.moments import moments_in
 
+PAGE = Path(__file__).parents[1] / "docs" / "service.md"
+BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+COMMANDS = [
+    command
+    for kind, block in BLOCKS
+    if kind == "bash"
+    for command in re.sub(r"\\\n\s*", "", block).splitlines()
+    if command.startswith("curl")
+]
+PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
 TEXTS = ["a dog barking", "heavy rain on a roof", "雨", "a"]
 
 
@@ -32,10 +43,11 @@ def clap() -> CLAP:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, clap: CLAP) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("serve")
-    for i, (wave, rate) in enumerate(synthesised()[:6]):
+    for i, sound in enumerate(some_sounds(6)):
         place = folder / "sounds" / ("rain" if i < 3 else "other [x]")
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{i}.wav").write_bytes(encoded(wave, rate))
+        (place / f"{i}.wav").write_bytes(sound)
+    shutil.copy(folder / "sounds" / "rain" / "1.wav", folder / "dog.wav")
     library = Library.open(folder / "library", model=clap)
     library.add(folder / "sounds")
     library.add(folder / "sounds" / "rain", tags=["wet"])
@@ -170,18 +182,17 @@ def test_search_by_words_and_sounds(server: Running, clap: CLAP) -> None:
     sound = server.folder / "sounds" / "other [x]" / "4.wav"
     root = str(server.folder / "sounds") + "/"
     uri = uri_of(sound.read_bytes())
-    for body, query in (
+    asked: list[tuple[dict[str, str], Any]] = [
         ({"query": "rain + wind -thunder"}, "rain + wind -thunder"),
         ({"audio": uri}, sound),
         ({"query": "rain", "audio": uri}, ["rain", sound]),
-    ):
+    ]
+    for body, query in asked:
         hits = post(server, "/v1/search", {**body, "k": 4})["hits"]
         right = library.search(query, 4)
         assert [hit["path"] for hit in hits] == [hit.path.removeprefix(root) for hit in right]
         for name in ("start", "end", "score", "confidence"):
-            np.testing.assert_allclose(
-                [hit[name] for hit in hits], [getattr(hit, name) for hit in right], atol=1e-4
-            )
+            np.testing.assert_allclose([hit[name] for hit in hits], [getattr(hit, name) for hit in right], atol=1e-4)
     assert post(server, "/v1/search", {"audio": uri, "k": 1})["hits"][0]["path"] == "other [x]/4.wav"
 
 
@@ -265,3 +276,29 @@ def test_nothing_else_imports_what_serving_needs(tmp_path: Path) -> None:
     assert done[1].returncode == 2
     assert "pip install 'openclap[serve]'" in done[1].stderr
     assert "Traceback" not in done[1].stderr
+
+
+# -- the page of documentation ------------------------------------------------------------------------
+
+
+def test_there_are_examples() -> None:
+    assert len(COMMANDS) == 7
+    assert len(PROGRAMS) == 2
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_for_curl(server: Running, command: str) -> None:
+    here = command.replace("http://127.0.0.1:8000", server.url)
+    done = subprocess.run(["sh", "-c", here], capture_output=True, text=True, check=True, cwd=server.folder)
+    answer = json.loads(done.stdout)
+    assert any(answer.get(name) for name in ("data", "labels", "matches", "hits", "moments")), answer
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_examples_in_python(server: Running, program: str) -> None:
+    here = program.replace("http://127.0.0.1:8000", server.url)
+    done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, cwd=server.folder, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "dog" in done.stdout
+    assert "rain" in done.stdout

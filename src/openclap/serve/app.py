@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI, Response
 from fastapi import Request as HttpRequest
@@ -56,9 +57,7 @@ def create_app(
         yield
         await run_in_threadpool(engine.close)
 
-    from openclap import __version__
-
-    app = FastAPI(title="openclap", version=__version__, description=ABOUT, lifespan=living)
+    app = FastAPI(title="openclap", version=version("openclap"), description=ABOUT, lifespan=living)
     app.state.engine, app.state.settings, app.state.metrics = engine, settings, metrics
     app.include_router(routes_of(engine, metrics))
     app.add_exception_handler(OpenClapError, _told)

@@ -24,19 +24,16 @@ __all__ = ["Fetcher", "is_public"]
 REDIRECTS = 3
 PIECE = 1 << 16  # bytes
 PORTS = {"http": 80, "https": 443}
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
     """Whether an address is one of the open internet: not private, loopback, link-local, multicast or reserved.
 
-    IPv6 addresses that carry an IPv4 address (mapped, 6to4, Teredo, NAT64) are judged by that one as well.
+    IPv6 addresses that carry an IPv4 address (mapped, 6to4, Teredo) are judged by that one as well; those of NAT64 are reserved.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inside = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-        if ip in NAT64:
-            inside.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
         if any(inner is not None and not is_public(str(inner)) for inner in inside):
             return False
         if ip.ipv4_mapped is not None:

@@ -148,5 +148,7 @@ def log_as_json() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     log.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    # libsndfile asks broken files for impossible places, and its binding prints what comes of it
+    sys.unraisablehook = lambda ignored: log.debug("ignored %r in %r", ignored.exc_value, ignored.object)
     # "always", and not once each: Python would remember every damaged sound for ever
     warnings.filterwarnings("always", category=SoundWarning)
