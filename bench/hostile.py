@@ -141,7 +141,7 @@ def main() -> None:
         begun = time.perf_counter()
         attack(judge, args.mutations, args.seed)
         seconds = time.perf_counter() - begun
-        time.sleep(1)
+        time.sleep(3)
         after = memory.memory_info().rss
         alive = process.poll() is None
         process.terminate()

@@ -166,7 +166,7 @@ def test_a_request_that_takes_too_long(clap: CLAP, monkeypatch: pytest.MonkeyPat
     app.state.engine.close()
     assert len(decoded) < 10  # of 20
     door = app.state.door
-    assert (door.accepted, door.answered, door._in_work, door._bytes) == (1, 1, 0, 0)
+    assert (door.accepted, door.answered, door.in_work, door._bytes) == (1, 1, 0, 0)
 
 
 def test_what_nobody_expected_is_told_to_the_log_alone(

@@ -45,6 +45,8 @@ class Door:
     ----------
     accepted, answered : int
         Requests that were given work, and those of them whose answer was sent whole.
+    in_work : int
+        Those that are not done.
     """
 
     def __init__(self, app: App, *, settings: Settings, metrics: Metrics) -> None:
@@ -53,7 +55,7 @@ class Door:
         self._metrics = metrics
         self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.keys]
         self._bytes = 0  # of bodies in work
-        self._in_work = 0
+        self.in_work = 0
         self.accepted = self.answered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,9 +106,9 @@ class Door:
             await visit.refuse(refusal)
             return
         self.accepted += 1
-        self._in_work += 1
+        self.in_work += 1
         self._bytes += announced
-        self._metrics.accepted.set(self._in_work)
+        self._metrics.accepted.set(self.in_work)
         try:
             await asyncio.wait_for(self._app(visit.scope, visit.receive, visit.send), self._settings.request_seconds)
         except asyncio.TimeoutError:
@@ -120,15 +122,15 @@ class Door:
             )
         finally:
             self.answered += visit.done
-            self._in_work -= 1
+            self.in_work -= 1
             self._bytes -= announced
-            self._metrics.accepted.set(self._in_work)
+            self._metrics.accepted.set(self.in_work)
 
     def _make_room(self, size: int) -> None:
-        full = self._in_work >= self._settings.queue
-        if full or (self._in_work and self._bytes + size > self._settings.memory_bytes):
+        full = self.in_work >= self._settings.queue
+        if full or (self.in_work and self._bytes + size > self._settings.memory_bytes):
             raise RequestRefused(
-                f"the server has {self._in_work} requests in work, which is as many as it takes; try again in a second",
+                f"the server has {self.in_work} requests in work, which is as many as it takes; try again in a second",
                 429,
                 "busy",
                 retry_after=1,
