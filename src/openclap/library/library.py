@@ -206,7 +206,7 @@ class Library:
         ----------
         query
             A string is words: "rain + wind -thunder" wants both and not the third. A Path, bytes, (wave, rate) or dict is
-            a sound. A list of words and sounds is all of them together.
+            a sound, and so is a sound's embedding (E,). A list of words and sounds is all of them together.
         without
             Words for what should not be heard, as after a minus.
         per
@@ -267,6 +267,10 @@ class Library:
         """
         where = _where(within, None, None, None, None, None, ())
         return find_duplicates(self._store, where, progress=progress)
+
+    def paths(self) -> Iterator[str]:
+        """The path of every file it holds."""
+        return (file.path for file in self._store.files())
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it."""
