@@ -33,8 +33,9 @@ FLOORS = {
     "eval": 7,
     "train": 7,
     "demo": 7,
-    "cli": 8,
-    "__main__": 9,
+    "page": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 
