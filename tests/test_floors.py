@@ -34,6 +34,7 @@ FLOORS = {
     "train": 8,
     "demo": 7,
     "serve": 8,
+    "page": 8,
     "cli": 9,
     "__main__": 10,
 }
