@@ -1,17 +1,28 @@
-"""serve: the verb that stays."""
+"""serve and ui: the verbs that stay. One server, with the page on it; ui opens a browser."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from platformdirs import user_data_path
 
 from openclap.cli.options import Device, Json, LibraryPath, Model, Precision, Threads, default_library
 from openclap.cli.show import emit, err, plain
 from openclap.errors import MissingExtra
 
+MIB = 1 << 20
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 __all__ = ["VERBS"]
+
+Root = Annotated[
+    list[Path] | None,
+    typer.Option("--root", help="A folder of this machine whose sounds the page may index; may be repeated"),
+]
 
 
 def serve(
@@ -40,6 +51,8 @@ def serve(
         float, typer.Option("--patience", min=0, help="Milliseconds to wait for others to share a batch with")
     ] = 4,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Clips or texts of a batch")] = 16,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="The web page, beside the API")] = True,
+    root: Root = None,
     library: LibraryPath = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -47,21 +60,13 @@ def serve(
     threads: Threads = None,
     precision: Precision = "float32",
 ) -> None:
-    """Answer over HTTP: embeddings as OpenAI's, classify, match, search, moments. Logs are JSON lines on stderr."""
-    try:
-        from openclap.serve.server import serve as run
-    except ImportError as error:
-        raise MissingExtra(
-            f"openclap serve needs {error.name}, which is not installed; install it with  pip install 'openclap[serve]'"
-        ) from error
-    from openclap.serve.settings import MIB, Settings, read_keys
-
-    settings = Settings(
-        model=model, device=device, threads=threads, precision=precision, library=str(library or default_library()),
-        host=host, port=port, keys=read_keys(keys_file), insecure=insecure, fetch_from=tuple(allow_host or ()),
-        body_bytes=int(max_body_mb * MIB), memory_bytes=int(max_memory_mb * MIB), audio_seconds=max_seconds, items=max_items,
-        results=max_results, queue=queue, request_seconds=timeout, patience_seconds=patience / 1000, batch=batch,
-    )  # fmt: skip
+    """Answer over HTTP: embeddings as OpenAI's, classify, match, search, moments, and a web page. Logs are JSON lines on stderr."""
+    settings = {
+        "model": model, "device": device, "threads": threads, "precision": precision, "library": str(library or default_library()),
+        "host": host, "port": port, "insecure": insecure, "fetch_from": tuple(allow_host or ()),
+        "memory_bytes": int(max_memory_mb * MIB), "body_bytes": int(max_body_mb * MIB), "audio_seconds": max_seconds, "items": max_items,
+        "results": max_results, "queue": queue, "request_seconds": timeout, "patience_seconds": patience / 1000, "batch": batch,
+    }  # fmt: skip
 
     def told(url: str) -> None:
         if as_json:
@@ -69,7 +74,70 @@ def serve(
         else:
             err.print(plain(f"openclap answers at {url} (how: {url}/docs); Ctrl-C ends it"))
 
-    run(settings, listening=told)
+    _run(settings, keys_file, _page(settings, root or []) if page else None, told)
 
 
-VERBS = (serve,)
+def ui(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only say where the page is")] = False,
+    root: Root = None,
+    library: LibraryPath = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Open the page in the browser: match, classify, search, moments, library. For this machine alone; Ctrl-C ends it."""
+    settings = {
+        "model": model, "device": device, "threads": threads, "library": str(library or default_library()), "host": "127.0.0.1", "port": port
+    }  # fmt: skip
+
+    def told(url: str) -> None:
+        if as_json:
+            emit([{"url": url}])
+        else:
+            err.print(plain(f"the page is at {url} ; Ctrl-C ends it"))
+        if not no_browser:
+            import webbrowser
+
+            webbrowser.open(url)
+
+    _run(settings, None, _page(settings, root or [Path.cwd()]), told)
+
+
+def _page(settings: dict[str, Any], roots: list[Path]) -> Callable[[FastAPI], object]:
+    """What mounts the page: with the model and the library of the service."""
+
+    def mounted(app: FastAPI) -> object:
+        from openclap.page.blocks import mount_page
+        from openclap.page.settings import PageSettings
+
+        chosen = PageSettings(
+            **{name: settings[name] for name in ("model", "device", "threads", "library")},
+            uploads=user_data_path("openclap") / "uploads", roots=tuple(roots),
+        )  # fmt: skip
+        return mount_page(app, chosen, clap=app.state.engine.clap)
+
+    return mounted
+
+
+def _run(
+    settings: dict[str, Any],
+    keys_file: Path | None,
+    page: Callable[[FastAPI], object] | None,
+    told: Callable[[str], None],
+) -> None:
+    try:
+        from openclap.serve.server import serve as run
+        from openclap.serve.settings import Settings, read_keys
+
+        if page is not None:
+            import gradio  # noqa: F401  (missing: told before the model is loaded)
+    except ImportError as error:
+        raise MissingExtra(
+            f"it needs {error.name}, which is not installed; install it with  pip install 'openclap[serve]'"
+        ) from error
+    run(Settings(**settings, keys=read_keys(keys_file)), page=page, listening=told)
+
+
+VERBS = (serve, ui)
