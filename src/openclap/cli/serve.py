@@ -102,7 +102,7 @@ def ui(
 
             webbrowser.open(url)
 
-    _run(settings, None, _page(settings, root or [Path.cwd()]), told)
+    _run(settings, None, _page(settings, root or [Path.cwd()]), told, quiet=True)
 
 
 def _page(settings: dict[str, Any], roots: list[Path]) -> Callable[[FastAPI], object]:
@@ -126,6 +126,8 @@ def _run(
     keys_file: Path | None,
     page: Callable[[FastAPI], object] | None,
     told: Callable[[str], None],
+    *,
+    quiet: bool = False,
 ) -> None:
     try:
         from openclap.serve.server import serve as run
@@ -137,7 +139,7 @@ def _run(
         raise MissingExtra(
             f"it needs {error.name}, which is not installed; install it with  pip install 'openclap[serve]'"
         ) from error
-    run(Settings(**settings, keys=read_keys(keys_file)), page=page, listening=told)
+    run(Settings(**settings, keys=read_keys(keys_file)), page=page, listening=told, quiet=quiet)
 
 
 VERBS = (serve, ui)

@@ -41,6 +41,7 @@ def serve(
     *,
     page: Callable[[FastAPI], object] | None = None,
     listening: Callable[[str], None] = lambda url: None,
+    quiet: bool = False,
 ) -> None:
     """Serve until a signal comes.
 
@@ -50,6 +51,8 @@ def serve(
         As in `create_app`.
     listening
         Told the address once requests are taken.
+    quiet
+        Log what goes wrong alone.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def serve(
     UsageError
         The address cannot be listened on.
     """
-    log_as_json()
+    log_as_json(logging.WARNING if quiet else logging.INFO)
     app = create_app(settings, page=page)
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=KEEP_ALIVE,
@@ -162,12 +165,12 @@ class _Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def log_as_json() -> None:
+def log_as_json(level: int = logging.INFO) -> None:
     """Logs and warnings of this process as JSON lines on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    log.setLevel(logging.INFO)
+    log.setLevel(level)
     logging.captureWarnings(True)
     # libsndfile asks broken files for impossible places, and its binding prints what comes of it
     sys.unraisablehook = lambda ignored: log.debug("ignored %r in %r", ignored.exc_value, ignored.object)
