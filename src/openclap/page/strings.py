@@ -168,6 +168,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "gradio.or": ("or", "或"),
     "gradio.dashed_or": ("- or -", "- 或 -"),
     "gradio.upload": ("Click to Upload", "点击上传"),
+    "gradio.complete": ("Complete", "完成"),
     "gradio.uploading": ("Uploading...", "正在上传..."),
     "gradio.error": ("Error", "出错了"),
     "gradio.record": ("Record", "录制"),

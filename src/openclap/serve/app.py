@@ -11,6 +11,7 @@ from fastapi import FastAPI, Response
 from fastapi import Request as HttpRequest
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from openclap.clap import CLAP
 from openclap.errors import LibraryError, ModelError, OpenClapError, RequestRefused, SoundError
@@ -24,6 +25,7 @@ __all__ = ["create_app"]
 
 ABOUT = "Find, name and compare sounds by words. Sounds are data URIs in JSON, or files in multipart/form-data."
 STATUSES = {404: ("there is no such route; see /docs", "not_found"), 405: ("this route has no such method", "method_not_allowed")}  # fmt: skip
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 log = logging.getLogger("openclap.serve")
 
 
@@ -63,6 +65,9 @@ def create_app(
     app.add_exception_handler(OpenClapError, _told)
     app.add_exception_handler(HTTPException, _told_by_starlette)
     if page is not None:
+        app.add_api_route(
+            "/v1/{rest:path}", _nowhere, methods=METHODS, include_in_schema=False
+        )  # else the page answers
         page(app)
     app.add_middleware(_door_of(app), settings=settings, metrics=metrics)
     return app
@@ -77,6 +82,13 @@ def _door_of(app: FastAPI) -> Callable[..., Door]:
         return door
 
     return made
+
+
+def _nowhere(request: HttpRequest) -> None:
+    """A route of the API that is none, or has no such method."""
+    api = [route for route in request.app.router.routes if getattr(route, "endpoint", None) is not _nowhere]
+    known = any(route.matches(request.scope)[0] is Match.PARTIAL for route in api)
+    raise HTTPException(405 if known else 404)
 
 
 async def _told(request: HttpRequest, error: Exception) -> Response:
