@@ -236,7 +236,7 @@ class LessonStep(Step):
         """Of all ranks' clips and texts; a part is not computed where its weight is 0."""
         assert isinstance(batch, Lesson)
         gather, parts = self.ranks.gather, self.parts
-        heard, said = gather(batch.heard.to(audio.device)), gather(batch.said.to(audio.device))
+        heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
         audio, text = gather(audio), gather(text) if len(text) else said
         scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
         loss = audio.new_zeros(())
