@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from openclap.train.settings import read_settings
+from openclap.train.distillation import DistillSettings
+from openclap.train.labels import SupervisedSettings
+from openclap.train.settings import Settings, read_yaml, settings_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -17,13 +19,16 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_training_configurations_are_read(tmp_path: Path) -> None:
-    found = blocks(ROOT / "docs" / "training.md", "yaml")
-    assert len(found) == 2
+@pytest.mark.parametrize(
+    ("page", "kind"), [("training", Settings), ("finetuning", SupervisedSettings), ("distillation", DistillSettings)]
+)
+def test_training_configurations_are_read(tmp_path: Path, page: str, kind: type[Settings]) -> None:
+    found = blocks(ROOT / "docs" / f"{page}.md", "yaml")
+    assert found
     for text in found:
         (tmp_path / "run.yaml").write_text(text)
-        settings = read_settings(tmp_path / "run.yaml")
-        if settings.model:
+        settings = settings_of({"out": "x", **read_yaml(tmp_path / "run.yaml")}, tmp_path, page, kind)
+        if settings.model and kind is Settings:
             settings.config()
 
 

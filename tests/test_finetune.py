@@ -385,7 +385,7 @@ def test_folds_of_tables(tmp_path: Path) -> None:
     ("table", "asked", "words"),
     [
         ("0-dog.wav,,\n", {}, "none of the 1 sounds of .* has a label"),
-        ("0-dog.wav,,1\n1-dog.wav,dog,2\n", {}, r"1 sound has no label: .*0-dog\.wav"),
+        ("0-dog.wav,,1\n1-dog.wav,dog,2\n", {}, r"1 sound is not there or has no label: .*0-dog\.wav"),
         ("0-dog.wav,dog,1\n1-dog.wav,dog,2\n", {}, r"1 label \(dog\)"),
         ("0-dog.wav,dog,1\n1-cat.wav,cat,1\n1-dog.wav,dog,1\n0-cat.wav,cat,1\n0-siren.wav,siren,2\n", {}, "'siren'"),
         ("0-dog.wav,dog,1\n1-dog.wav,dog;cat,2\n", {"multi_label": False}, "1 sound has several labels"),
@@ -406,7 +406,7 @@ def test_what_is_wrong_with_labels(place: Path, table: str, asked: dict[str, Any
 def test_a_few_sounds_without_label_are_left_out(place: Path) -> None:
     with (place / "metadata.csv").open("a") as file:
         file.write("none.wav,,1\n")
-    with pytest.warns(SoundWarning, match=r"1 sounds without a label are left out: .*none\.wav"):
+    with pytest.warns(SoundWarning, match=r"1 sounds that are not there or have no label are left out: .*none\.wav"):
         assert len(labelled(place, most_broken=0.1).train) == 18
 
 

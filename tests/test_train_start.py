@@ -16,7 +16,7 @@ from test_train import edit, free_port, place, stopped  # noqa: F401  (a fixture
 
 from openclap import CLAP
 from openclap.errors import MissingExtra, TrainingError
-from openclap.train import train
+from openclap.train import loop, train
 from openclap.train.monitor import Trackers
 from openclap.train.settings import read_settings
 from openclap.train.start import Start
@@ -62,6 +62,50 @@ def test_adapters_train_and_are_worked_into_the_weights(place: Path, first: Path
     still = [n for n in before if n.startswith("audio.") and "running" not in n and not n.startswith("audio.hidden")]
     assert still
     assert all(torch.equal(before[n], after[n]) for n in still if before[n].is_floating_point())
+
+
+def test_dropout_of_adapters_is_at_work(place: Path, first: Path) -> None:  # noqa: F811
+    """It lies in frozen layers, and once was put to rest with them."""
+    from openclap.train.start import train_mode, wake_adapters
+
+    changes = {"init": "model", "lora": {"rank": 2, "dropout": 0.5}, "tokenizer": None}
+    settings = read_settings(edit(place, **changes))
+    start = Start(settings, settings.config(), torch.device("cpu"))
+    train_mode(start.model)
+    wake_adapters(start.model)
+    dropouts = [m for n, m in start.model.named_modules() if n.endswith("lora_dropout.default")]
+    assert dropouts
+    assert all(m.training for m in dropouts)
+
+
+def test_a_model_that_is_there_is_not_overwritten(place: Path, first: Path) -> None:  # noqa: F811
+    with pytest.raises(TrainingError, match="holds a finished model"):
+        train(edit(place, init=None), progress=False)
+    (first / "training.json").unlink()  # as one that was downloaded
+    with pytest.raises(TrainingError, match="holds a finished model"):
+        train(edit(place, init=None), progress=False)
+    with pytest.raises(TrainingError, match="out and init are both"):
+        train(edit(place, init="model"), progress=False, resume=False)
+
+
+def test_a_restart_forgets_the_old_state(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Killed before its first state, it once went on with the one before."""
+    edit(place, epochs=3, checkpoint_minutes=0.0)
+    stopped(place, "run", monkeypatch)
+    assert (place / "run" / STATE_FILE).exists()
+    edit(place, epochs=3, checkpoint_minutes=9.0)
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(place, monkeypatch)
+    assert not (place / "run" / STATE_FILE).exists()
+
+
+def _interrupted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def stops(*args: Any) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_step", stops)
+        train(place / "run.yaml", progress=False, resume=False, out="run")
 
 
 def test_adapters_go_on_bit_for_bit(place: Path, first: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -19,7 +19,7 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from openclap import CLAP
-from openclap.library.confidence import background_of
+from openclap.library.confidence import SOUNDS, WORDS, background_of
 
 FOLDS = (1, 2, 3, 4)
 LITTLE = {"a", "an", "the", "of", "on", "in", "with", "and"}
@@ -72,13 +72,20 @@ def main() -> None:
         model = LogisticRegression(C=1000).fit(x, y)
         above = (chance[y][:, None] > chance[~y][None]).mean()
         console.print(f"[bold]{'words' if words else 'sounds'}[/bold]: logit = {model.intercept_[0]:.2f} + {model.coef_[0].round(2)} · features; {len(y)} cases, AUC {above:.3f}")  # fmt: skip
-        table = Table("confidence", "cases", "said", "true")
-        for low in np.arange(0, 1, 0.2):
-            there = (chance >= low) & (chance < low + 0.2)
-            table.add_row(f"{low:.1f}-{low + 0.2:.1f}", str(there.sum()), f"{chance[there].mean():.2f}", f"{y[there].mean():.2f}")  # fmt: skip
-        console.print(table)
-        for least in (0.2, 0.3, 0.5):
-            console.print(f"below {least} “nothing here”: wrongly silent {(chance[y] < least).mean():.3f}, wrongly found {(chance[~y] >= least).mean():.3f}")  # fmt: skip
+        tell(console, "fitted on the other folds", chance, y)
+        start, *slopes = WORDS if words else SOUNDS
+        tell(console, "as library/confidence.py has it", 1 / (1 + np.exp(-(start + x @ np.array(slopes)))), y)
+
+
+def tell(console: Console, what: str, chance: np.ndarray, y: np.ndarray) -> None:
+    """How often it was there, by what the confidence said."""
+    table = Table("confidence", "cases", "said", "true", title=what)
+    for low in np.arange(0, 1, 0.2):
+        there = (chance >= low) & (chance < low + 0.2)
+        table.add_row(f"{low:.1f}-{low + 0.2:.1f}", str(there.sum()), f"{chance[there].mean():.2f}", f"{y[there].mean():.2f}")  # fmt: skip
+    console.print(table)
+    for least in (0.2, 0.25, 0.3, 0.5):
+        console.print(f"below {least} “nothing here”: wrongly silent {(chance[y] < least).mean():.3f}, wrongly found {(chance[~y] >= least).mean():.3f}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ Vectors = npt.NDArray[np.float32]
 VERSION = 1  # of the banks
 WORDS = (-10.7, 0.75, 2.36)  # logit = a + b · deviations from the sounds + c · deviations from the texts
 SOUNDS = (-15.9, 19.2)  # logit = a + b · share of the way
-UNLIKELY = 0.3  # below, "nothing here sounds like that"
+UNLIKELY = 0.25  # below, "nothing here sounds like that"
 
 
 @dataclass(frozen=True, eq=False)

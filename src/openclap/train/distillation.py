@@ -31,7 +31,7 @@ from openclap.train.lessons import Lesson, Lessons, Texts
 from openclap.train.loop import Around, Report, run
 from openclap.train.loss import MAX_LOGIT_SCALE
 from openclap.train.manifest import Example, read_examples
-from openclap.train.settings import Settings, read_settings
+from openclap.train.settings import Settings, read_settings, refuse_unused
 from openclap.train.start import device_of
 from openclap.train.state import digest
 from openclap.train.step import Step, Tokens, half_of
@@ -236,7 +236,7 @@ class LessonStep(Step):
         """Of all ranks' clips and texts; a part is not computed where its weight is 0."""
         assert isinstance(batch, Lesson)
         gather, parts = self.ranks.gather, self.parts
-        heard, said = gather(batch.heard.to(audio.device)), gather(batch.said.to(audio.device))
+        heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
         audio, text = gather(audio), gather(text) if len(text) else said
         scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
         loss = audio.new_zeros(())
@@ -317,7 +317,6 @@ def _check(settings: DistillSettings) -> None:
         raise TrainingError(f"distill.held_out is {parts.held_out!r}; it must be from 0 to below 1")
     if parts.hop_seconds is not None and not parts.hop_seconds > 0:
         raise TrainingError(f"distill.hop_seconds is {parts.hop_seconds!r}; it must be more than 0, or left out")
-    if settings.loss != "infonce":
-        raise TrainingError("loss is for  openclap train; leave it out, and weigh the parts of distill instead")
+    refuse_unused(settings, ("loss", "families", "own_share"), "openclap distill")
     if settings.augment.mix_share:
         raise TrainingError("augment.mix_share must be 0: the teacher has not heard two sounds at once")

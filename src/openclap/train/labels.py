@@ -18,10 +18,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.data import Item, open_manifest
-from openclap.errors import DataError, SoundWarning, TrainingError
+from openclap.data import Item
+from openclap.errors import SoundWarning, TrainingError
 from openclap.eval.examples import TEST, TRAIN
-from openclap.train.manifest import Example
+from openclap.train.manifest import Example, is_wanted, items_of
 from openclap.train.settings import Settings, Source
 
 __all__ = ["Labelled", "SupervisedSettings", "Supervision", "read_labelled", "truth_of"]
@@ -85,16 +85,17 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     """
     supervision = settings.supervised
     _check_asked(supervision)
-    found = [
-        (source, example)
-        for source in settings.sources
-        for example in _read_source(str(settings.resolve(source.folder)), source)
-    ]
+    found: list[Row] = []
+    lost: list[str] = []
+    for source in settings.sources:
+        some, failed = _read_source(str(settings.resolve(source.folder)), source)
+        found += [(source, example) for example in some]
+        lost += failed
     if not any(example.item.labels for _, example in found):
         where = ", ".join(source.folder for source in settings.sources)
         raise TrainingError(f"none of the {len(found)} sounds of {where} has a label; a table needs a column label")
     train, test, how = _sides(found, supervision, settings.seed)
-    train, test = _described(train, test, settings.most_broken)
+    train, test = _described(train, test, lost, settings.most_broken)
     learnt = [example for source, example in train for _ in range(source.repeat)]
     judged = [example for _, example in test]
     several = [e for e in (*learnt, *judged) if len(e.item.labels) > 1]
@@ -152,25 +153,14 @@ def _check_asked(asked: Supervision) -> None:
             raise TrainingError(f"supervised.{name} is {getattr(asked, name)!r}; it must be {rule}")
 
 
-def _read_source(name: str, source: Source) -> list[Example]:
-    try:
-        manifest = open_manifest(name)
-        items = list(manifest)
-    except DataError as error:
-        raise TrainingError(f"sources: {error}") from error
-    for failure in manifest.failed:
-        warnings.warn(f"{failure.path}: {failure.error}; it is left out", SoundWarning, stacklevel=4)
+def _read_source(name: str, source: Source) -> tuple[list[Example], list[str]]:
+    items, failed = items_of(name)
     if source.split is not None and source.split not in {item.split for item in items}:
         known = sorted({item.split or "none" for item in items})
         raise TrainingError(
             f"sources: {name}: no item is of the split {source.split!r}; there are: {', '.join(known) or 'none'}"
         )
-    return [_example(name, item) for item in items if _wanted(item, source)]
-
-
-def _wanted(item: Item, source: Source) -> bool:
-    file = Path(item.key).name
-    return any(fnmatch(file, p) for p in source.include) and not any(fnmatch(file, p) for p in source.exclude)
+    return [_example(name, item) for item in items if is_wanted(item, source)], failed
 
 
 def _example(name: str, item: Item) -> Example:
@@ -178,16 +168,18 @@ def _example(name: str, item: Item) -> Example:
     return Example(f"{name}:{item.split or ''}:{item.key}", item, item.labels, "\n".join(item.labels))
 
 
-def _described(train: list[Row], test: list[Row], most: float) -> tuple[list[Row], list[Row]]:
-    """Without those that have no label, which are named."""
-    silent = [example.key for _, example in (*train, *test) if not example.item.labels]
-    if len(silent) > most * (len(train) + len(test)):
+def _described(train: list[Row], test: list[Row], lost: list[str], most: float) -> tuple[list[Row], list[Row]]:
+    """Without those that have no label, which are named, as are those that were lost before."""
+    silent = [*lost, *(example.key for _, example in (*train, *test) if not example.item.labels)]
+    if len(silent) > most * (len(train) + len(test) + len(lost)):
         raise TrainingError(
-            f"{_said(len(silent), 'has', 'have')} no label: {', '.join(silent[:NAMED])}; label them, or raise most_broken"
+            f"{_said(len(silent), 'is not there or has', 'are not there or have')} no label: {', '.join(silent[:NAMED])}; label them, or raise most_broken"
         )
     if silent:
         warnings.warn(
-            f"{len(silent)} sounds without a label are left out: {', '.join(silent)}", SoundWarning, stacklevel=3
+            f"{len(silent)} sounds that are not there or have no label are left out: {', '.join(silent)}",
+            SoundWarning,
+            stacklevel=3,
         )
     return [row for row in train if row[1].item.labels], [row for row in test if row[1].item.labels]
 

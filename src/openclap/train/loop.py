@@ -37,7 +37,7 @@ from openclap.train.monitor import EpochLog, Trackers, progress_bar
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Settings
 from openclap.train.sharding import clip_gradients, is_sharded, like, shard, whole
-from openclap.train.start import Start, device_of, rest_norms, train_mode
+from openclap.train.start import Start, device_of, rest_norms, train_mode, wake_adapters
 from openclap.train.state import STATE_FILE, digest, identity_of, keep, take_up
 from openclap.train.step import optimiser_of
 
@@ -129,10 +129,7 @@ def _run_as(
     if device.type == "cpu":
         keep_freed_memory()
     out = settings.resolve(settings.out)
-    if resume and (out / "training.json").exists() and not (out / STATE_FILE).exists():
-        raise TrainingError(
-            f"{out} holds a finished model; start anew with --restart, or choose another folder with out"
-        )
+    _check_free(out, settings, resume=resume)
     run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
@@ -160,6 +157,19 @@ def _run_as(
     run.save()
     ranks.wait()
     return Report(str(run.out), settings.epochs, run.step, loss, run.seconds)
+
+
+def _check_free(out: Path, settings: Settings, *, resume: bool) -> None:
+    """A model that is there already is not overwritten unless that is asked for; that which is started from, never."""
+    if settings.init is not None and Path(settings.initial()).resolve() in (
+        out.resolve(),
+        out.resolve() / "model.safetensors",
+    ):
+        raise TrainingError(f"out and init are both {out}; choose another folder with out")
+    if resume and (out / "config.json").exists() and not (out / STATE_FILE).exists():
+        raise TrainingError(
+            f"{out} holds a finished model; start anew with --restart, or choose another folder with out"
+        )
 
 
 class _Run:
@@ -248,6 +258,7 @@ class _Run:
             )
         rng = np.random.default_rng((settings.seed, epoch, self.position + 1, 1 + self.ranks.rank))
         train_mode(self.model)
+        wake_adapters(self.model)
         if settings.freeze_norms:
             rest_norms(self.model)
         self.optimiser.zero_grad(set_to_none=True)
@@ -319,7 +330,11 @@ class _Run:
 
     def resume(self, *, wanted: bool, console: Console) -> None:
         """Take up the state that a stopped run of this configuration left."""
-        state = take_up(self.out, self._identity, self.device) if wanted else None
+        state = take_up(self.out, self._identity) if wanted else None
+        if not wanted and self.ranks.first:
+            (self.out / STATE_FILE).unlink(
+                missing_ok=True
+            )  # else a kill before the next one is kept would bring it back
         if state is None:
             return
         own = self.model.state_dict()

@@ -21,7 +21,7 @@ from openclap.errors import DataError, SoundWarning, TrainingError
 from openclap.library.scan import find_sounds
 from openclap.train.settings import Settings, Source
 
-__all__ = ["Captions", "Example", "read_examples", "read_phrases"]
+__all__ = ["Captions", "Example", "is_wanted", "items_of", "read_examples", "read_phrases"]
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,17 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
     found: list[Example] = []
     silent: list[str] = []
     for source in settings.sources:
-        some = _read_source(str(settings.resolve(source.folder)), source, phrases, described=described)
+        some, failed = _read_source(str(settings.resolve(source.folder)), source, phrases, described=described)
+        silent += failed
         silent += [example.key for example in some if described and not example.captions]
         found += [example for example in some if not described or example.captions] * source.repeat
     if len(silent) > settings.most_broken * (len(found) + len(silent)):
         raise TrainingError(
-            f"{len(silent)} sounds have neither caption nor label, the first is {silent[0]}; describe them, or raise most_broken"
+            f"{len(silent)} sounds are not there or have neither caption nor label, the first is {silent[0]}; describe them, or raise most_broken"
         )
     if silent:
         warnings.warn(
-            f"{len(silent)} sounds without caption or label are left out: {', '.join(silent)}",
+            f"{len(silent)} sounds that are not there or have neither caption nor label are left out: {', '.join(silent)}",
             SoundWarning,
             stacklevel=2,
         )
@@ -73,22 +74,43 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
 
 def _read_source(
     name: str, source: Source, phrases: Mapping[str, list[str]], *, described: bool = True
-) -> list[Example]:
-    try:
-        items = None if described or source.split else _sounds_alone(Path(name))
-        items = items or list(open_manifest(name, split=source.split))
-    except DataError as error:
-        raise TrainingError(f"sources: {error}") from error
+) -> tuple[list[Example], list[str]]:
+    """Its examples, and what could not become one, with the reason."""
+    failed: list[str] = []
+    items = None if described or source.split else _sounds_alone(Path(name))
+    if items is None:
+        items, failed = items_of(name, source.split)
     examples = []
     for item in items:
-        file = Path(item.key).name
-        if not any(fnmatch(file, p) for p in source.include) or any(fnmatch(file, p) for p in source.exclude):
+        if not is_wanted(item, source):
             continue
         captions = captions_of(item)
         label = item.labels[0] if len(item.labels) == 1 else captions[0] if captions else ""
         concept = _concept(captions[0], label, phrases) if captions else ""
         examples.append(Example(f"{name}:{item.split or ''}:{item.key}", item, captions, concept))
-    return examples
+    return examples, failed
+
+
+def items_of(name: str, split: str | None = None) -> tuple[list[Item], list[str]]:
+    """The items of a source, and what could not become one, with the reason.
+
+    Raises
+    ------
+    TrainingError
+        A source that cannot be read.
+    """
+    try:
+        manifest = open_manifest(name, split=split)
+        items = list(manifest)
+    except DataError as error:
+        raise TrainingError(f"sources: {error}") from error
+    return items, [f"{failure.path} ({failure.error})" for failure in manifest.failed]
+
+
+def is_wanted(item: Item, source: Source) -> bool:
+    """Whether its file name is of the patterns of a source."""
+    file = Path(item.key).name
+    return any(fnmatch(file, p) for p in source.include) and not any(fnmatch(file, p) for p in source.exclude)
 
 
 def _sounds_alone(folder: Path) -> list[Item] | None:

@@ -37,7 +37,8 @@ class Trackers:
     """
 
     def __init__(self, names: Sequence[str], out: Path, step: int, *, cpu: bool) -> None:
-        wanted = [n for n in names if tuple(names) != (DEFAULT,) or importlib.util.find_spec(DEFAULT)]
+        there = all(importlib.util.find_spec(module) for module in (DEFAULT, "accelerate"))
+        wanted = [n for n in names if tuple(names) != (DEFAULT,) or there]
         self._trackers = [_tracker(name, out, step, cpu) for name in dict.fromkeys(wanted)]
 
     def log(self, values: Mapping[str, float], step: int) -> None:

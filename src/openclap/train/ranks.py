@@ -21,7 +21,7 @@ __all__ = ["Ranks", "joined", "share_norms"]
 
 T = TypeVar("T")
 BUCKET = 25_000_000  # numbers that are averaged in one call
-PATIENCE = timedelta(minutes=30)
+PATIENCE = timedelta(hours=12)  # the first may judge alone for long; torchrun ends the others when one dies
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         return
     mine = not dist.is_initialized()
     if mine:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # where NCCL works; else all of a machine's processes meet on the first GPU
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:

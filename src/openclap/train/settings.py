@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_type_hints, overload
@@ -13,7 +13,7 @@ from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
 
-__all__ = ["Augment", "Lora", "Settings", "Source", "read_settings", "read_yaml", "settings_of"]
+__all__ = ["Augment", "Lora", "Settings", "Source", "read_settings", "read_yaml", "refuse_unused", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,17 @@ class Settings:
             k: v
             for k, v in asdict(self).items()
             if k
-            not in ("folder", "out", "threads", "checkpoint_minutes", "workers", "device", "trackers", "track_steps")
+            not in (
+                "folder",
+                "out",
+                "threads",
+                "checkpoint_minutes",
+                "workers",
+                "device",
+                "memory_gb",
+                "trackers",
+                "track_steps",
+            )
         }
 
 
@@ -253,6 +263,22 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
         raise TrainingError(f"{where}: {error}") from error
     except TypeError as error:
         raise TrainingError(f"{where}: {str(error).split('__init__() ')[-1]}") from error
+
+
+def refuse_unused(settings: Settings, names: tuple[str, ...], verb: str) -> None:
+    """One sentence for a setting that a task would not look at.
+
+    Raises
+    ------
+    TrainingError
+        One of `names` has another value than its default.
+    """
+    defaults = {
+        f.name: f.default_factory() if f.default_factory is not MISSING else f.default for f in fields(Settings)
+    }
+    set_ = [name for name in names if getattr(settings, name) != defaults[name]]
+    if set_:
+        raise TrainingError(f"{', '.join(set_)}: not for  {verb}, which would not look at it; leave it out")
 
 
 def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:

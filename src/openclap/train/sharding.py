@@ -59,9 +59,12 @@ def whole(tree: Any) -> Any:
 
 
 def like(value: Any, owner: Tensor) -> Any:
-    """A whole tensor spread as its owner is; others, such as counts of steps, as they are."""
-    if isinstance(owner, DTensor) and isinstance(value, Tensor) and value.shape == owner.shape:
-        return distribute_tensor(value.to(owner.device), owner.device_mesh, owner.placements, src_data_rank=None)
+    """A whole tensor where its owner is, and spread as that is; others, such as counts of steps, as they are."""
+    if not isinstance(value, Tensor) or value.shape != owner.shape:
+        return value
+    value = value.to(owner.device)
+    if isinstance(owner, DTensor):
+        return distribute_tensor(value, owner.device_mesh, owner.placements, src_data_rank=None)
     return value
 
 
@@ -70,7 +73,9 @@ def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     parts = [g.to_local() for g in gradients if isinstance(g, DTensor)]
     squares = (
-        torch.stack([g.double().square().sum() for g in parts]).sum() if parts else torch.zeros((), dtype=torch.double)
+        torch.stack([g.double().square().sum() for g in parts]).sum()
+        if parts
+        else torch.zeros((), dtype=torch.double, device=gradients[0].device)
     )
     dist.all_reduce(squares)
     squares += sum(g.double().square().sum() for g in gradients if not isinstance(g, DTensor))

@@ -21,7 +21,7 @@ from openclap.errors import MissingExtra, ModelWarning, OpenClapError, TrainingE
 from openclap.models.clap import CLAPModel
 from openclap.train.settings import Lora, Settings
 
-__all__ = ["Start", "device_of", "rest_norms", "train_mode"]
+__all__ = ["Start", "device_of", "rest_norms", "train_mode", "wake_adapters"]
 
 
 class Start:
@@ -86,6 +86,13 @@ def train_mode(module: nn.Module) -> bool:
         if not any(True for _ in child.parameters()):
             child.train(whole)
     return whole
+
+
+def wake_adapters(model: nn.Module) -> None:
+    """The dropout of adapters, which lie in layers that are frozen."""
+    for name, module in model.named_modules():
+        if ".lora_dropout." in name:
+            module.train()
 
 
 def rest_norms(model: nn.Module) -> None:

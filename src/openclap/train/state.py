@@ -52,8 +52,8 @@ def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
     os.replace(aside, folder / STATE_FILE)
 
 
-def take_up(folder: Path, identity: str, device: torch.device) -> dict[str, Any] | None:
-    """The state that a stopped run left, or None.
+def take_up(folder: Path, identity: str) -> dict[str, Any] | None:
+    """The state that a stopped run left, on the CPU, or None.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def take_up(folder: Path, identity: str, device: torch.device) -> dict[str, Any]
     if not file.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(file, weights_only=True, map_location=device)
+        state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:  # a cut pickle or zip raises a dozen kinds
         raise TrainingError(f"{file} is broken ({error}); start anew with --restart") from error
     if state.get("format") != FORMAT:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from openclap.train.frozen import Layers, Start, starting_model
 from openclap.train.labels import Labelled, SupervisedSettings, read_labelled, truth_of
 from openclap.train.loop import Around, Report, run
 from openclap.train.manifest import Example
-from openclap.train.settings import read_yaml, settings_of
+from openclap.train.settings import read_yaml, refuse_unused, settings_of
 from openclap.train.step import half_of
 from openclap.train.verdict import verdict_of
 
@@ -39,6 +39,14 @@ __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
 HEAD_FILE, REPORT_FILE = "head.safetensors", "finetune.json"
 BATCH = 16
+UNUSED = (
+    "loss",
+    "extra_texts",
+    "families",
+    "own_share",
+    "phrases",
+    "templates",
+)  # of Settings: they are about captions
 MIXED = 0.3  # of the clips, where several labels may be right: two sounds at once, with both their labels
 # what a small set of sounds and a good start ask for; a configuration of one's own replaces them one by one
 DEFAULTS: dict[str, Any] = {
@@ -61,7 +69,7 @@ class Finetuned:
 
 
 def finetune(
-    settings: str | os.PathLike[str] | Mapping[str, Any] | SupervisedSettings,
+    settings: str | os.PathLike[str] | Mapping[str, Any],
     *,
     resume: bool = True,
     progress: bool = True,
@@ -72,8 +80,7 @@ def finetune(
     Parameters
     ----------
     settings
-        A YAML file, the values one would hold (paths relative to here), or `SupervisedSettings`. What is left out are the defaults of
-        fine-tuning; `changes` replace top-level values, those of `supervised` one by one.
+        A YAML file, or the values one would hold (paths relative to here). What is left out are the defaults of fine-tuning; `changes` replace top-level values, those of `supervised` one by one.
     resume
         Go on where a stopped run of the same configuration left off, bit for bit.
 
@@ -97,8 +104,6 @@ def finetune(
 
 def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:
     """Checked settings, and the names of those that were asked for."""
-    if isinstance(given, SupervisedSettings):
-        return replace(given, **changes), {f.name for f in fields(given)}
     path = None if isinstance(given, Mapping) else Path(given)
     values = dict(given) if path is None else read_yaml(path)
     where, folder = ("settings", Path()) if path is None else (str(path), path.resolve().parent)
@@ -109,6 +114,7 @@ def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, 
         supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
         changes = {**changes, "supervised": supervised}
     settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
+    refuse_unused(settings, UNUSED, "openclap finetune")
     if settings.average is not None:
         raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
     if not settings.model:  # a model that has changed is not called what it was

@@ -37,11 +37,14 @@ def verdict_of(
         "learnt from": len({e.key for e in data.train}), "epochs": settings.epochs, "draws": asked.draws, "seed": settings.seed,
     }  # fmt: skip
     known = set(start.keys)
-    used, _, _ = embed_items(clap, [e for e in data.test if e.key in known], progress=progress, task="judging")
+    used, keys, failed = embed_items(clap, [e for e in data.test if e.key in known], progress=progress, task="judging")
+    failed = [*start.failed, *failed]  # a sound may have gone while the model trained
+    row = {key: i for i, key in enumerate(start.keys)}
+    before = {name: points[[row[key] for key in keys]] for name, points in start.scores.items()}
     if not used.examples:
         notes = ["nothing was held out, so how well it hears is not known"]
-        return report_of(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=start.failed)  # fmt: skip
-    scores = {"": head.logits(used.vectors), **start.scores}
+        return report_of(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed)  # fmt: skip
+    scores = {"": head.logits(used.vectors), **before}
     notes = []
     prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in start.scores else None
     if prompts is not None:
@@ -52,7 +55,7 @@ def verdict_of(
     judged = judge(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
     return report_of(
         clap, "finetune", data.name, examples=len(used.examples), settings=facts,
-        metrics=metrics, classes=judged.classes, notes=notes, failed=start.failed,
+        metrics=metrics, classes=judged.classes, notes=notes, failed=failed,
     )  # fmt: skip
 
 

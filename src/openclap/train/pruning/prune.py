@@ -35,7 +35,7 @@ from openclap.train.pruning.norms import match_norms
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
-from openclap.train.state import STATE_FILE
+from openclap.train.state import STATE_FILE, digest
 
 __all__ = ["prune"]
 
@@ -99,7 +99,9 @@ def prune(
         raise UsageError(f"{os.fspath(tune)}: no such file; give a training configuration (YAML)")
     before = CLAP.from_pretrained(model, device=device, threads=threads)
     sounds = sounds_for(data)
-    part = _workplace(target, [before.fingerprint, asdict(shares), importance, str(data), str(tune), seed, VERSION])
+    tuned = None if tune is None else [os.path.abspath(tune), *digest([Path(tune)])]
+    source = None if data is None else os.path.abspath(data)
+    part = _workplace(target, [before.fingerprint, asdict(shares), importance, source, tuned, seed, VERSION])
     compact = is_compact(checkpoint.source)
     small, notes, failed = _cut(checkpoint, shares, sounds, importance, device, seed, progress=progress)
     save_pretrained(small.config, small.weights, checkpoint.tokenizer_file, part / "cut", compact=compact)
@@ -113,7 +115,7 @@ def prune(
     )  # fmt: skip
     report = _with_failures(report, failed)
     (result / REPORT).write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-    _replace(result, target)
+    _replace(result, target, part / "replaced")
     shutil.rmtree(part)
     return report
 
@@ -273,14 +275,12 @@ def _workplace(target: Path, facts: list[Any]) -> Path:
     return part
 
 
-def _replace(result: Path, target: Path) -> None:
-    """The finished folder takes its name; what was there goes after that."""
-    old = target.with_name(f"{target.name}.old")
+def _replace(result: Path, target: Path, aside: Path) -> None:
+    """The finished folder takes its name; what was there goes with the folder of the work."""
     if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(target, old)
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(target, aside)
     os.replace(result, target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _bytes(checkpoint: Checkpoint) -> int:
