@@ -124,6 +124,8 @@ class Distillation:
         _check(settings)
         path = settings.resolve(settings.teacher)
         name = str(path) if path.exists() else settings.teacher
+        if path == settings.resolve(settings.out):
+            raise TrainingError(f"out and teacher are both {path}; choose another folder with out")
         try:
             clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
         except OpenClapError as error:
@@ -236,7 +238,7 @@ class LessonStep(Step):
         """Of all ranks' clips and texts; a part is not computed where its weight is 0."""
         assert isinstance(batch, Lesson)
         gather, parts = self.ranks.gather, self.parts
-        heard, said = gather(batch.heard.to(audio.device)), gather(batch.said.to(audio.device))
+        heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
         audio, text = gather(audio), gather(text) if len(text) else said
         scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
         loss = audio.new_zeros(())
