@@ -97,7 +97,7 @@ def share_norms(model: nn.Module) -> None:
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.forward = _SharedNorm(module)  # type: ignore[assignment]
         if hasattr(module, "doubles_one"):  # the other ranks have a row each, too
-            module.doubles_one = False
+            module.doubles_one = False  # type: ignore[assignment]
 
 
 class _SharedNorm:
