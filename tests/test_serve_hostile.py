@@ -267,7 +267,7 @@ def pressed(server: Running, elem_id: str, data: list[Any]) -> tuple[bool, str]:
     raise AssertionError("it ended without an answer")
 
 
-@pytest.mark.parametrize("place", ["/etc/passwd", "/proc/self/environ", "https://example.org/a.wav", "http://127.0.0.1/", "a\0b", 7])  # fmt: skip
+@pytest.mark.parametrize("place", ["/etc/passwd", "/proc/self/environ", "https://example.org/a.wav", "http://127.0.0.1/", "a\0b", 77.5])  # fmt: skip
 def test_the_page_opens_nothing_but_uploads(server: Running, place: Any) -> None:
     """gradio would copy any file of the server that an event names, in a text as well, to where everybody can ask for it."""
     (uploaded,) = httpx.post(server.url + "/gradio_api/upload", files={"files": ("a.wav", GOOD)}).json()

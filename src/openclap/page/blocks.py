@@ -139,7 +139,15 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
         head=f"<script>{_head()}</script>",
     )  # fmt: skip
     _in_a_loop(mounted)
-    app.add_middleware(Bounded, uploads=f"{root}/gradio_api/upload", most=settings.kept_bytes)
+    app.add_middleware(Bounded, uploads=f"{root}/gradio_api/upload", most=settings.kept_bytes, closing=desk.closing)
+    gradio_app: Any = app.routes[-1].app  # type: ignore[attr-defined]
+
+    def leave() -> None:
+        """What browsers keep open as long as they look at the page ends, else no server would: gradio asks only where it is the server."""
+        desk.closing.set()
+        gradio_app.stop_event.set()
+
+    app.state.leave = leave
     before = app.router.lifespan_context
 
     @asynccontextmanager

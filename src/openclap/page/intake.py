@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,15 @@ class Bounded:
         The path that files are uploaded to.
     most
         Bytes of one upload, and of all that lie there.
+    closing
+        Set, whoever waits for news is taken for gone: gradio asks again and again.
     """
 
-    def __init__(self, app: ASGIApp, *, uploads: str, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, uploads: str, most: int, closing: threading.Event) -> None:
         self._app = app
         self._uploads = uploads
         self._most = most
+        self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; too large a body is answered with 413."""
@@ -91,6 +95,8 @@ class Bounded:
 
         async def counted() -> MutableMapping[str, Any]:
             nonlocal got
+            if self._closing.is_set():
+                return {"type": "http.disconnect"}
             message = await receive()
             got += len(message.get("body", b""))
             if got > room:
