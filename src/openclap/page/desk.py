@@ -62,6 +62,7 @@ class Desk:
         self._worker = ThreadPoolExecutor(1, "openclap-page")
         self._indexer = ThreadPoolExecutor(1, "openclap-page-index")
         self.indexing = threading.Lock()
+        self.closing = threading.Event()  # what takes long ends with what is finished
         self._clap = clap
         self.loaded = None if clap is None else _facts(clap, settings.model, 0.0)
 
@@ -84,7 +85,8 @@ class Desk:
         self.index(self.examples.prepare)
 
     def close(self) -> None:
-        """Finish what was begun, and delete what was kept for it."""
+        """Finish what was begun, indexing aside, which keeps what is finished; and delete what was kept for it."""
+        self.closing.set()
         self._worker.shutdown(cancel_futures=True)
         self._indexer.shutdown(cancel_futures=True)
         self._temporary.cleanup()
