@@ -361,15 +361,15 @@ def test_urls_as_sounds(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_headers_that_come_drop_by_drop_and_half_a_sound() -> None:
     def answer(*pieces: bytes, pause: float = 0.0) -> None:
-        connection, _ = site.accept()
+        connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):
             connection.recv(1000)
             for piece in pieces:
                 connection.sendall(piece)
                 time.sleep(pause)
 
-    with socket.create_server(("127.0.0.1", 0)) as site:
-        port = site.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         fetcher = Fetcher([f"x.org:{port}"], most=1000, resolve=lambda *_: ["127.0.0.1"], public=lambda _: True)
         drops = [b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 90]
         for pieces, pause, status in (
