@@ -11,7 +11,7 @@ DATA ?=
 demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
 	$(BIN)/openclap demo
 
-test: $(VENV)/.dev  ## the whole suite, offline
+test: $(VENV)/.dev  ## the whole suite, offline; needs Chromium for the page (apt-get install chromium)
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev  ## style, types

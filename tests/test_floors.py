@@ -33,6 +33,8 @@ FLOORS = {
     "eval": 7,
     "train": 8,
     "demo": 7,
+    "serve": 8,
+    "page": 8,
     "cli": 9,
     "__main__": 10,
 }
@@ -80,11 +82,12 @@ def test_imports_run_down(path: Path) -> None:
         "import openclap.audio.clips",
         "import openclap.eval.probe, openclap.eval.protocols, openclap.eval.retrieval, openclap.eval.zeroshot",
         "import openclap.synth",
+        "import openclap.serve.settings",
     ],
 )
 def test_light_imports_stay_light(statement: str) -> None:
     """`openclap --help` once took seconds in every CLAP because torch came with it."""
-    code = f"import sys; {statement}; print([m for m in ('torch', 'transformers', 'av', 'huggingface_hub') if m in sys.modules])"
+    code = f"import sys; {statement}; print([m for m in ('torch', 'transformers', 'av', 'huggingface_hub', 'fastapi', 'uvicorn') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

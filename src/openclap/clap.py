@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
-__all__ = ["CLAP", "DEFAULT_TEMPLATE", "Long", "Precision"]
+__all__ = ["CLAP", "DEFAULT_TEMPLATE", "Long", "Precision", "is_embedding"]
 
 Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
@@ -346,6 +346,25 @@ class CLAP:
             raise found
         return found
 
+    def clips(self, sound: Sound, *, long: Long = "auto") -> Iterator[Clip | WindowClip]:
+        """What the model takes for one sound, decoded as it is asked for: no model is used, so any thread may.
+
+        The sum of the rows that `encode_clips` gives for them, normalised, is the sound's embedding.
+        """
+        return self._clips_of(_one(sound), self._how(long))
+
+    def encode_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
+        """Clips of any sounds (N) → float32 (N, E), unit rows, in their order."""
+        rows = np.zeros((len(clips), self.config.embedding), np.float32)
+        of_shape: dict[tuple[int, ...], list[int]] = {}
+        for i, clip in enumerate(clips):
+            of_shape.setdefault(clip.mel.shape, []).append(i)
+        for alike in of_shape.values():
+            some = [clips[i] for i in alike]
+            longer = np.array([isinstance(clip, Clip) and clip.longer for clip in some])
+            rows[alike] = self._forward(np.stack([clip.mel for clip in some]), longer)
+        return rows
+
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
         """Embed texts → float32 (M, E), unit rows. A text is cut after the tower's maximum (77 tokens)."""
         _check_batch_size(batch_size)
@@ -367,16 +386,18 @@ class CLAP:
         cosines: Vectors = np.clip(left @ right.T, -1.0, 1.0)
         return cosines
 
-    def match(self, sound: Sound, texts: str | Sequence[str]) -> list[Match]:
-        """How well each text fits one sound: cosines, in the order given."""
+    def match(self, sound: Sound | Vectors, texts: str | Sequence[str]) -> list[Match]:
+        """How well each text fits one sound, or its embedding (E,): cosines, in the order given."""
         many = _texts(texts)
         if not many:
             raise UsageError("no text to match with; give at least one")
-        scores = self.similarity(self.encode_audio(_one(sound)), self.encode_text(many))[0]
+        scores = self.similarity(self._row_of(sound), self.encode_text(many))[0]
         return [Match(text, float(score)) for text, score in zip(many, scores, strict=True)]
 
-    def classify(self, sound: Sound, labels: Sequence[str], *, template: str = DEFAULT_TEMPLATE) -> list[Label]:
-        """Zero-shot classification: the labels, best first.
+    def classify(
+        self, sound: Sound | Vectors, labels: Sequence[str], *, template: str = DEFAULT_TEMPLATE
+    ) -> list[Label]:
+        """Zero-shot classification of one sound, or of its embedding (E,): the labels, best first.
 
         `similarity` is the cosine of sound and prompt; `score` the softmax over the given labels of
         exp(logit_scale) * cosine: it sums to 1 whatever is heard, so it says which label fits best, not
@@ -389,13 +410,19 @@ class CLAP:
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
         filled = [template.replace("{}", label) for label in many]
         prompts = self._prompts.vectors(filled, self.encode_text, self.backend.state())
-        cosines = self.similarity(self.encode_audio(_one(sound)), prompts)[0].astype(np.float64)
+        cosines = self.similarity(self._row_of(sound), prompts)[0].astype(np.float64)
         weights = np.exp(self.logit_scale * (cosines - cosines.max()))
         scores = weights / weights.sum()
         order = np.argsort(-cosines, kind="stable")
         return [Label(many[i], float(scores[i]), float(cosines[i])) for i in order]
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _row_of(self, sound: Sound | Vectors) -> Vectors:
+        """The row (1, E) of a sound, or of the embedding that stands for it."""
+        if is_embedding(sound, self.config.embedding):
+            return np.asarray(sound, np.float32)[None]
+        return self.encode_audio(_one(sound))  # type: ignore[arg-type]
 
     def _how(self, long: str) -> str:
         if long not in ("auto", "windows", "fusion", "head"):
@@ -467,6 +494,11 @@ class CLAP:
             encode = None if checkpoint.tokenizer_file is None else self.encode_text
             self._examined = state, examine(checkpoint, encode, requested=requested, fresh=fresh)
         return self._examined[1]
+
+
+def is_embedding(thing: object, size: int) -> bool:
+    """Whether a value is a unit vector (size,) that a model has made, rather than a sound."""
+    return isinstance(thing, np.ndarray) and thing.shape == (size,) and bool(abs(np.linalg.norm(thing) - 1) < 1e-3)
 
 
 def _loaded_again(asked: dict[str, Any]) -> CLAP:

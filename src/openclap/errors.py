@@ -5,7 +5,8 @@ OpenClapError                  exit code 1, HTTP 500
 │   ├── SoundNotFound          nothing at this path
 │   ├── UnreadableSound        a directory, no permission, not audio, broken
 │   ├── EmptySound             no samples
-│   └── NotFiniteSound         NaN or infinite samples
+│   ├── NotFiniteSound         NaN or infinite samples
+│   └── TooLong                longer than may be decoded here                    HTTP 413
 ├── ModelError                 a model cannot be used                        exit 2, HTTP 503
 │   ├── UnknownModel           no such name, folder or file
 │   ├── ModelNotHere           a known model that is not on this machine and cannot be fetched
@@ -18,6 +19,7 @@ OpenClapError                  exit code 1, HTTP 500
 │   └── HeadMismatch           trained on the embeddings of another model
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
+├── RequestRefused             a request that the service does not answer    exit 2, HTTP as given
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
 
 SoundWarning, ModelWarning     something is usable but not as it should be
@@ -39,9 +41,11 @@ __all__ = [
     "ModelWarning",
     "NotFiniteSound",
     "OpenClapError",
+    "RequestRefused",
     "SoundError",
     "SoundNotFound",
     "SoundWarning",
+    "TooLong",
     "TrainingError",
     "UnknownModel",
     "UnreadableSound",
@@ -85,6 +89,12 @@ class EmptySound(SoundError):
 
 class NotFiniteSound(SoundError):
     """A sound with NaN or infinite samples."""
+
+
+class TooLong(SoundError):
+    """A sound that is longer than may be decoded here."""
+
+    http_status = 413
 
 
 class ModelError(OpenClapError):
@@ -151,6 +161,18 @@ class TrainingError(OpenClapError):
 
     exit_code = 2
     http_status = 400
+
+
+class RequestRefused(OpenClapError):
+    """A request that the service does not answer: HTTP `http_status`, a `code` for programs, when to try again."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, http_status: int, code: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.code = code
+        self.retry_after = retry_after  # seconds
 
 
 class MissingExtra(OpenClapError, ImportError):

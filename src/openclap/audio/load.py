@@ -27,9 +27,21 @@ import soxr
 from openclap.audio import decode
 from openclap.audio.decode import Wave
 from openclap.audio.files import opened
-from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageError
+from openclap.errors import EmptySound, NotFiniteSound, TooLong, UnreadableSound, UsageError
 
-__all__ = ["Interrupted", "Sound", "Wave", "cut", "duration", "is_sound", "load", "sound_name", "stopping", "stream"]
+__all__ = [
+    "Interrupted",
+    "Sound",
+    "Wave",
+    "cut",
+    "duration",
+    "is_sound",
+    "load",
+    "longest",
+    "sound_name",
+    "stopping",
+    "stream",
+]
 
 Sound: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | tuple[npt.ArrayLike, float] | Mapping[str, Any]
@@ -42,6 +54,7 @@ BLOCK_SECONDS = 30.0
 NAME_CHARACTERS = 300
 
 stopping: ContextVar[threading.Event | None] = ContextVar("stopping", default=None)  # set: nobody waits for this sound
+longest: ContextVar[float | None] = ContextVar("longest", default=None)  # seconds; more is refused while it is decoded
 
 
 class Interrupted(Exception):
@@ -70,6 +83,8 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
     ------
     SoundNotFound, UnreadableSound, EmptySound, NotFiniteSound
         Naming the sound and the cause.
+    TooLong
+        Where `longest` is set, as soon as more than that has been decoded.
     UsageError
         For what is no sound: a wave of a wrong shape or type, a rate that is no positive number.
 
@@ -139,7 +154,12 @@ def duration(sound: Sound) -> float:
         announced = decode.seconds(file, name)
         if announced is not None:
             return announced
-        return sum(len(wave) / own_rate for own_rate, wave in decode.blocks(file, name, BLOCK_SECONDS))
+        heard, most = 0.0, longest.get()
+        for own_rate, wave in decode.blocks(file, name, BLOCK_SECONDS):
+            heard += len(wave) / own_rate
+            if most is not None and heard > most:
+                raise TooLong(name, f"is longer than the {most:g} s that are taken here; give a part of it")
+        return heard
 
 
 def is_sound(thing: object) -> bool:
@@ -211,12 +231,15 @@ def _resampled(
     own_rate: float | None = None
     resampler: soxr.ResampleStream | None = None
     first: Wave | None = None
-    given = 0
+    given, heard, most = 0, 0.0, longest.get()
     with closing(source):
         for new_rate, wave in source:
             gone = stopping.get()
             if gone is not None and gone.is_set():
                 raise Interrupted
+            heard += len(wave) / new_rate
+            if most is not None and heard > most:
+                raise TooLong(name, f"is longer than the {most:g} s that are taken here; give a part of it")
             _refuse_unusable(wave, name)
             first = wave[:1] if first is None else first
             if new_rate != own_rate:

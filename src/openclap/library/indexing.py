@@ -32,7 +32,7 @@ from openclap.store import File, Recording, Store, Where
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "absolute", "add", "add_shard", "content_hash", "is_gone"]
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute", "add", "add_shard", "content_hash", "is_gone"]
 
 WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
@@ -45,6 +45,7 @@ HASH_BYTES = 16
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
+Progress = Callable[[int, int], None]  # told how many files of how many are done; what it raises stops the run
 Spread = Callable[[Sequence[str], Collection[str]], Iterator[tuple[int, AddReport]]]  # new files, known ones → parts
 
 
@@ -55,7 +56,7 @@ def add(
     *,
     claim: Callable[[], None],
     tags: Sequence[str] = (),
-    progress: bool = False,
+    progress: bool | Progress = False,
     skip: Callable[[Path, os.stat_result], bool] = lambda *_: False,
     spread: Spread | None = None,
 ) -> AddReport:
@@ -318,8 +319,19 @@ def _parts(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 @contextmanager
-def _progress(total: int, show: bool, failed: list[Failure]) -> Iterator[Advance]:
-    """Progress on stderr: done, rate, time left, failures."""
+def _progress(total: int, show: bool | Progress, failed: list[Failure]) -> Iterator[Advance]:
+    """Progress on stderr: done, rate, time left, failures; or told to who asked for it."""
+    if callable(show):
+        so_far = 0
+
+        def tell(count: int) -> None:
+            nonlocal so_far
+            so_far += count
+            show(so_far, total)
+
+        tell(0)
+        yield tell
+        return
     if not show:
         yield lambda _: None
         return

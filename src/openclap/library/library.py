@@ -31,7 +31,7 @@ from openclap.store import Where, open_store
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.store import Store
+    from openclap.store import Recording, Store
 
 __all__ = ["Library"]
 
@@ -79,7 +79,7 @@ class Library:
         paths: Paths,
         *,
         tags: Sequence[str] = (),
-        progress: bool = False,
+        progress: bool | indexing.Progress = False,
         engine: Literal["local", "ray"] = "local",
     ) -> AddReport:
         """Add files and folders, or bring them up to date.
@@ -93,6 +93,8 @@ class Library:
         ----------
         tags
             Words to put on all these files, to search by.
+        progress
+            Show it on stderr; or a function that is told how many files of how many are done, and stops the run by raising.
         engine
             "local", this process; "ray", the workers of a Ray cluster, that of the environment's RAY_ADDRESS or one on this
             machine, for a library in LanceDB. The paths must mean the same on all its machines.
@@ -206,7 +208,7 @@ class Library:
         ----------
         query
             A string is words: "rain + wind -thunder" wants both and not the third. A Path, bytes, (wave, rate) or dict is
-            a sound. A list of words and sounds is all of them together.
+            a sound, and so is a sound's embedding (E,). A list of words and sounds is all of them together.
         without
             Words for what should not be heard, as after a minus.
         per
@@ -267,6 +269,22 @@ class Library:
         """
         where = _where(within, None, None, None, None, None, ())
         return find_duplicates(self._store, where, progress=progress)
+
+    def paths(self) -> Iterator[str]:
+        """The path of every file it holds."""
+        return (file.path for file in self._store.files())
+
+    def recordings(self, most: int | None = None) -> Iterator[Recording]:
+        """Files with their windows, by path: all, or at most so many, evenly from all of them."""
+        if most is None:
+            yield from self._store.scan()
+            return
+        count = self._store.stats()["files"]
+        wanted = set(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())
+        for number, file in enumerate(self._store.files()):
+            recording = self._store.recording(file.path) if number in wanted else None
+            if recording is not None:
+                yield recording
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import cut
+from openclap.audio.load import cut, sound_name
 from openclap.errors import SoundError, UsageError
 from openclap.library.query import Query, vector_of
 from openclap.results import Moment
@@ -43,7 +43,7 @@ PAUSE = 1.0  # seconds of something else that do not end a moment
 
 def moments_in(
     clap: CLAP,
-    sound: str | os.PathLike[str],
+    sound: Sound,
     query: Query,
     k: int = 5,
     *,
@@ -61,7 +61,7 @@ def moments_in(
     vector = vector_of(clap, query)
     spans = clap.encode_windows(sound, window=window, hop=hop)
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
-    name = os.fspath(sound)
+    name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
     if not fine:
         return best_of(merge(name, spans.start, spans.end, score), k)
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])

@@ -1,7 +1,7 @@
 """What a user looks for → one unit vector. Knows nothing of stores.
 
 "rain + wind -thunder"   words that should all be heard, and what should not be
-a sound                  what sounds like it
+a sound                  what sounds like it; its embedding (E,) may stand for it
 [words, sound, …]        both
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound, is_sound
+from openclap.clap import is_embedding
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Query", "has_words", "parse", "vector_of"]
 
-Query: TypeAlias = str | Sound | Sequence[str | Sound]
 Vector: TypeAlias = npt.NDArray[np.float32]
+Query: TypeAlias = str | Sound | Vector | Sequence[str | Sound | Vector]
 
 PUSH = 0.5  # how far unwanted words push away: "A + B -B" finds A alone in 0.92 of the first eight, 0.43 with none (LOG.md)
 NOT = re.compile(r"""(?:^|\s)-(?:"([^"]+)"|(\S+))""")
@@ -56,6 +57,8 @@ def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
             words, more = parse(part)
             unwanted += more
             wanted += list(clap.encode_text(words))
+        elif is_embedding(part, clap.config.embedding):
+            wanted.append(part)
         else:
             rows = clap.encode_audio(part, long="windows")  # as the library hears its sounds
             if len(rows) != 1:

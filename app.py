@@ -1,0 +1,24 @@
+"""The page for a Hugging Face Space, or for anything else that runs `python app.py`.
+
+Everyone who comes gets a library of their own, which is forgotten when they leave; no folder of the server can be indexed, and only
+the models of the list are loaded. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where to listen, as a Space does.
+"""
+
+import os
+
+from openclap.page.server import run_page
+from openclap.page.settings import MIB, PageSettings
+
+SETTINGS = PageSettings(
+    models=("mini", "laion/clap-htsat-fused", "laion/clap-htsat-unfused"),
+    upload_bytes=50 * MIB,
+    audio_seconds=1800.0,
+)
+
+if __name__ == "__main__":
+    run_page(
+        SETTINGS,
+        host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
+        listening=lambda url: print(f"the page is at {url}", flush=True),
+    )

@@ -1,0 +1,145 @@
+"""serve and ui: the verbs that stay. One server, with the page on it; ui opens a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from platformdirs import user_data_path
+
+from openclap.cli.options import Device, Json, LibraryPath, Model, Precision, Threads, default_library
+from openclap.cli.show import emit, err, plain
+from openclap.errors import MissingExtra
+
+MIB = 1 << 20
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["VERBS"]
+
+Root = Annotated[
+    list[Path] | None,
+    typer.Option("--root", help="A folder of this machine whose sounds the page may index; may be repeated"),
+]
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; others than this machine's need a key")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one")] = 8000,
+    keys_file: Annotated[
+        Path | None,
+        typer.Option("--keys-file", help="Bearer keys, one a line; beside those of the environment's OPENCLAP_KEYS"),
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen to others without a key")] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="Fetch sounds from URLs of this host; may be repeated")
+    ] = None,
+    max_body_mb: Annotated[float, typer.Option("--max-body-mb", min=0.001, help="Size of a request")] = 32,
+    max_memory_mb: Annotated[float, typer.Option("--max-memory-mb", min=0.001, help="Of all requests in work")] = 512,
+    max_seconds: Annotated[float, typer.Option("--max-seconds", min=0.1, help="Length of a sound")] = 600,
+    max_items: Annotated[int, typer.Option("--max-items", min=1, help="Texts, labels or sounds of a request")] = 128,
+    max_results: Annotated[int, typer.Option("--max-k", min=1, help="Results of a request")] = 1000,
+    queue: Annotated[
+        int, typer.Option("--queue", min=1, help="Requests in work and waiting; more are told to come back")
+    ] = 64,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a request may take")] = 60,
+    patience: Annotated[
+        float, typer.Option("--patience", min=0, help="Milliseconds to wait for others to share a batch with")
+    ] = 4,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Clips or texts of a batch")] = 16,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="The web page, beside the API")] = True,
+    root: Root = None,
+    library: LibraryPath = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    precision: Precision = "float32",
+) -> None:
+    """Answer over HTTP: embeddings as OpenAI's, classify, match, search, moments, and a web page. Logs are JSON lines on stderr."""
+    settings = {
+        "model": model, "device": device, "threads": threads, "precision": precision, "library": str(library or default_library()),
+        "host": host, "port": port, "insecure": insecure, "fetch_from": tuple(allow_host or ()),
+        "memory_bytes": int(max_memory_mb * MIB), "body_bytes": int(max_body_mb * MIB), "audio_seconds": max_seconds, "items": max_items,
+        "results": max_results, "queue": queue, "request_seconds": timeout, "patience_seconds": patience / 1000, "batch": batch,
+    }  # fmt: skip
+
+    def told(url: str) -> None:
+        if as_json:
+            emit([{"url": url}])
+        else:
+            err.print(plain(f"openclap answers at {url} (how: {url}/docs); Ctrl-C ends it"))
+
+    _run(settings, keys_file, _page(settings, root or []) if page else None, told)
+
+
+def ui(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only say where the page is")] = False,
+    root: Root = None,
+    library: LibraryPath = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Open the page in the browser: match, classify, search, moments, library. For this machine alone; Ctrl-C ends it."""
+    settings = {
+        "model": model, "device": device, "threads": threads, "library": str(library or default_library()), "host": "127.0.0.1", "port": port
+    }  # fmt: skip
+
+    def told(url: str) -> None:
+        if as_json:
+            emit([{"url": url}])
+        else:
+            err.print(plain(f"the page is at {url} ; Ctrl-C ends it"))
+        if not no_browser:
+            import webbrowser
+
+            webbrowser.open(url)
+
+    _run(settings, None, _page(settings, root or [Path.cwd()]), told, quiet=True)
+
+
+def _page(settings: dict[str, Any], roots: list[Path]) -> Callable[[FastAPI], object]:
+    """What mounts the page: with the model and the library of the service."""
+
+    def mounted(app: FastAPI) -> object:
+        from openclap.page.blocks import mount_page
+        from openclap.page.settings import PageSettings
+
+        chosen = PageSettings(
+            **{name: settings[name] for name in ("model", "device", "threads", "library")},
+            uploads=user_data_path("openclap") / "uploads", roots=tuple(roots),
+        )  # fmt: skip
+        return mount_page(app, chosen, clap=app.state.engine.clap)
+
+    return mounted
+
+
+def _run(
+    settings: dict[str, Any],
+    keys_file: Path | None,
+    page: Callable[[FastAPI], object] | None,
+    told: Callable[[str], None],
+    *,
+    quiet: bool = False,
+) -> None:
+    try:
+        from openclap.serve.server import serve as run
+        from openclap.serve.settings import Settings, read_keys
+
+        if page is not None:
+            import gradio  # noqa: F401  (missing: told before the model is loaded)
+    except ImportError as error:
+        raise MissingExtra(
+            f"it needs {error.name}, which is not installed; install it with  pip install 'openclap[serve]'"
+        ) from error
+    run(Settings(**settings, keys=read_keys(keys_file)), page=page, listening=told, quiet=quiet)
+
+
+VERBS = (serve, ui)

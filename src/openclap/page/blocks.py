@@ -1,0 +1,205 @@
+"""The page: its head, its tabs, and how it hangs on a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nothing is told to anybody
+
+import gradio as gr
+from fastapi import HTTPException
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+
+from openclap.errors import SoundError
+from openclap.page import classify, holdings, match, model, moments, search
+from openclap.page.desk import Desk
+from openclap.page.intake import Bounded, Guarded
+from openclap.page.parts import Page
+from openclap.page.settings import PageSettings
+from openclap.page.strings import LANGUAGES, TABLE, Language, Told, say
+from openclap.page.wording import Wording, visitor_of
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from openclap.clap import CLAP
+
+__all__ = ["make_page", "mount_page"]
+
+T = TypeVar("T")
+
+HERE = Path(__file__).parent
+FONTS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
+)
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+CACHE_LOOK, CACHE_KEPT = 600, 3600  # seconds: how often, and how long an upload is kept
+TABS = ((model, "model"), (match, "match"), (classify, "classify"), (search, "search"), (moments, "moments"), (holdings, "library"))  # fmt: skip
+SPEAK = "(language, ...rest) => { window.openclapSpeak(language); return [language, ...rest]; }"
+
+
+def make_page(desk: Desk, words: Wording | None = None) -> Any:
+    """The page as `gradio.Blocks`, for `mount_page`; `words`, to be told what has words."""
+    return _in_a_loop(lambda: _made(desk, words or Wording()))
+
+
+def _in_a_loop(call: Callable[[], T]) -> T:
+    """Call where an event loop runs: gradio would make some that nobody closes."""
+
+    async def called() -> T:
+        return call()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(called())
+    return call()
+
+
+def _made(desk: Desk, words: Wording) -> Any:
+    with Guarded(title="openclap", analytics_enabled=False, delete_cache=(CACHE_LOOK, CACHE_KEPT)) as blocks:
+        with gr.Row(elem_id="oc-head"):
+            words.make(gr.HTML, {"value": _title}, elem_classes="oc-title")
+            language = words.make(
+                gr.Radio, {"label": "head.language"}, choices=list(LANGUAGES), value="en", show_label=False, container=False, elem_id="oc-language"
+            )  # fmt: skip
+        page = Page(desk, words, language)
+        with gr.Tabs(elem_id="oc-tabs"):
+            status: Any = None
+            for tab, name in TABS:
+                with words.make(gr.Tab, {"label": f"{name}.tab"}, id=name, elem_id=f"tab-{name}"):
+                    status = tab.build(page) or status
+        light: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+        language.change(words.switch, [language, *words.states], words.parts, js=SPEAK, **light)
+        blocks.load(_asked_for, None, language, **light)
+
+        def shown(request: gr.Request, language: Language) -> str:
+            return model.draw(page, desk.loaded, language)
+
+        gr.on([blocks.load], shown, [language], [status], **light)
+        blocks.unload(_leaving(desk))
+    blocks.queue(max_size=desk.settings.queue, api_open=False, default_concurrency_limit=4)
+    return blocks
+
+
+def _title(language: Language) -> str:
+    return f"<h1>{say('head.title', language)}</h1><p>{say('head.line', language)}</p>"
+
+
+def _asked_for(request: gr.Request) -> Any:
+    """The language of ?lang=, else of the browser; English is there already."""
+    asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
+    return "zh" if asked.lower().startswith("zh") else gr.skip()
+
+
+def _leaving(desk: Desk) -> Any:
+    def left(request: gr.Request) -> None:
+        desk.forget(visitor_of(request))
+
+    return left
+
+
+def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None, path: str = "/") -> Desk:
+    """Hang the page on an application, under `path`; it is closed with the application.
+
+    Parameters
+    ----------
+    clap
+        A model that the application has loaded already.
+    """
+    desk = Desk(settings, clap)
+    # its own, which nobody else writes to, and gone at the end
+    os.environ["GRADIO_TEMP_DIR"] = str(desk.folder / "uploads")
+    blocks = make_page(desk)
+    root = path.rstrip("/")
+    # before gradio, which takes every path below its own
+    app.add_api_route(f"{root}/sounds/{{token}}", _sounds(desk), include_in_schema=False, response_class=FileResponse)
+    app.add_api_route(
+        f"{root}/originals/{{token}}", _originals(desk), include_in_schema=False, response_class=FileResponse
+    )
+    mounted = partial(
+        gr.mount_gradio_app,
+        app, blocks, path=path, allowed_paths=[], blocked_paths=[], show_error=False, max_file_size=settings.upload_bytes, footer_links=[],
+        run_history=False, ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, theme=_theme(), css=(HERE / "page.css").read_text(encoding="utf-8"),
+        head=f"<script>{_head()}</script>",
+    )  # fmt: skip
+    _in_a_loop(mounted)
+    app.add_middleware(Bounded, uploads=f"{root}/gradio_api/upload", most=settings.kept_bytes, closing=desk.closing)
+    gradio_app: Any = app.routes[-1].app  # type: ignore[attr-defined]
+
+    def leave() -> None:
+        """What browsers keep open as long as they look at the page ends, else no server would: gradio asks only where it is the server."""
+        desk.closing.set()
+        gradio_app.stop_event.set()
+
+    app.state.leave = leave
+    before = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def living(inner: Any) -> AsyncIterator[Any]:
+        async with before(inner) as state:
+            desk.prepare()
+            yield state
+        await run_in_threadpool(desk.close)
+
+    app.router.lifespan_context = living
+    return desk
+
+
+def _sounds(desk: Desk) -> Any:
+    def sound(token: str) -> FileResponse:
+        try:
+            return FileResponse(desk.shelf.wav(token), media_type="audio/wav", headers={"Cache-Control": "private"})
+        except (Told, SoundError, OSError) as error:
+            raise HTTPException(404, "there is no such sound") from error
+
+    return sound
+
+
+def _originals(desk: Desk) -> Any:
+    def original(token: str) -> FileResponse:
+        try:
+            path = Path(desk.shelf.of(token).path)
+        except Told as error:
+            raise HTTPException(404, "there is no such sound") from error
+        if not path.is_file():
+            raise HTTPException(404, "there is no such sound")
+        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+    return original
+
+
+def _head() -> str:
+    """The script that has gradio speak the page's language, with its words in both."""
+    words = json.dumps([pair for key, pair in TABLE.items() if key.startswith("gradio.")], ensure_ascii=False)
+    return (HERE / "head.js").read_text(encoding="utf-8").replace("/*WORDS*/[]", words.replace("<", "\\u003c"))
+
+
+def _theme() -> Any:
+    """Gradio's soft theme in one accent; the fonts are the system's, so none is fetched."""
+    return gr.themes.Soft(
+        primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="md"
+    ).set(
+        # white on it is read at a glance (contrast 5.5), as is what is said in grey
+        button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover_dark="*primary_600",
+        checkbox_label_background_fill_selected="*primary_700", checkbox_label_background_fill_selected_dark="*primary_700",
+        body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400", block_info_text_color="*neutral_500",
+        block_label_text_color="*neutral_700", block_title_text_color="*neutral_700", block_label_background_fill="*neutral_100", block_title_background_fill="none",
+        block_title_padding="0", block_border_width="1px", input_border_width="1px", input_border_color="*neutral_300", input_border_color_dark="*neutral_600", button_secondary_border_color="*neutral_300", button_border_width="1px", color_accent="*primary_600", border_color_primary="*neutral_200", body_background_fill="*neutral_50",
+    )  # fmt: skip

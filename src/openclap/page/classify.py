@@ -1,0 +1,109 @@
+"""Classify / 分类: which of some labels fits a sound best, and what of it was heard."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.load import duration, load
+from openclap.audio.mel import log_mel, mel_bank
+from openclap.clap import CLAP
+from openclap.config import FrontEnd
+from openclap.page.examples import SINGLE
+from openclap.page.parts import Page
+from openclap.page.pictures import bar, spectrogram, text
+from openclap.page.strings import Language, Told, say
+from openclap.results import Label
+
+__all__ = ["Classified", "build", "compute", "draw", "labels_of"]
+
+BETWEEN = re.compile(r"[,，、;；\n]+")
+WRITTEN_HZ = (250, 1000, 2000, 4000, 8000, 12000)
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """Labels best first, and the log-mel (T, F) of the first `shown` of `seconds` seconds, with its (Hz, row)."""
+
+    labels: list[Label]
+    mel: npt.NDArray[np.float32]
+    shown: float
+    seconds: float
+    edges: list[tuple[float, float]]
+
+
+def build(page: Page) -> None:
+    """The tab's components and what its button does."""
+    page.about("classify.about", "common.english")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320):
+            sound = page.sound(elem_id="classify-sound")
+            labels = page.words.make(
+                gr.Textbox, {"label": "classify.labels", "placeholder": "classify.placeholder"}, lines=2, max_lines=8, elem_id="classify-labels"
+            )  # fmt: skip
+            go = page.button("classify.go", elem_id="classify-go")
+            keys = list(SINGLE)
+            page.examples(
+                keys, lambda i: (str(page.desk.examples.single(keys[i])), SINGLE[keys[i]][2]), [sound, labels], elem_id="classify-examples"
+            )  # fmt: skip
+        with gr.Column(min_width=320):
+            result = gr.HTML(elem_id="classify-result")
+    page.computes([go.click], lambda _, *given: compute(page, *given), [sound, labels], result, draw)
+
+
+def labels_of(written: str) -> list[str]:
+    """Labels with commas of any width between: "dog, rain，bells、wind"."""
+    return list(dict.fromkeys(label.strip() for label in BETWEEN.split(written) if label.strip()))
+
+
+def compute(page: Page, sound: str | None, labels: str | None) -> Classified:
+    """Labels, best first, and the mel that was heard."""
+    given, wanted, most = page.desk.sound(sound), labels_of(labels or ""), page.desk.settings.texts
+    if not wanted:
+        raise Told("error.no_labels")
+    if len(wanted) > most:
+        raise Told("error.many", count=len(wanted), most=most)
+    return page.desk.do(lambda: _classified(page.desk.clap, given, wanted))
+
+
+def _classified(clap: CLAP, sound: Path, labels: list[str]) -> Classified:
+    front_end = clap.front_end
+    wave = load(sound, front_end.sampling_rate, seconds=front_end.clip_seconds)
+    mel = np.asarray(log_mel(wave, front_end), np.float32)
+    found = clap.classify(sound, labels)
+    return Classified(found, mel, len(wave) / front_end.sampling_rate, duration(sound), _edges(front_end))
+
+
+def _edges(front_end: FrontEnd) -> list[tuple[float, float]]:
+    """Where round frequencies lie among the bands: each is where the band's centre of weight is."""
+    weights = mel_bank(front_end)  # (bins of the spectrum, bands)
+    hz = np.linspace(0, front_end.sampling_rate / 2, len(weights))
+    centres = (weights * hz[:, None]).sum(0) / np.maximum(weights.sum(0), 1e-12)
+    rows = np.arange(front_end.mel_bins) + 0.5
+    return [(at, float(np.interp(at, centres, rows))) for at in WRITTEN_HZ if centres[0] < at < centres[-1]]
+
+
+def draw(found: Classified, language: Language) -> Any:
+    """A row a label, then the spectrogram."""
+    head = "".join(f'<th scope="col"{wide}>{say(key, language)}</th>' for key, wide in (("classify.label", ""), ("classify.score", ' colspan="2"'), ("classify.cosine", "")))  # fmt: skip
+    rows = "".join(
+        f'<tr><th scope="row"><span>{text(one.label)}</span></th><td class="oc-wide">{bar(one.score, label=f"{100 * one.score:.1f} %")}</td>'
+        f'<td class="oc-number">{100 * one.score:.1f} %</td><td class="oc-number oc-soft">{one.similarity:+.3f}</td></tr>'
+        for one in found.labels
+    )
+    picture = spectrogram(
+        found.mel, found.shown, found.edges, time=say("chart.time", language), frequency=say("chart.frequency", language), alt=say("classify.heard", language)
+    )  # fmt: skip
+    part = ""
+    if found.seconds > found.shown + 0.1:
+        part = f'<p class="oc-note">{say("classify.heard_part", language, seconds=f"{found.shown:g}", all=f"{found.seconds:.0f}")}</p>'
+    return (
+        f'<div class="oc-card"><table class="oc-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p class="oc-note">{say("classify.means", language)}</p></div>'
+        f'<div class="oc-card"><h3>{say("classify.heard", language)}</h3>{picture}{part}</div>'
+    )

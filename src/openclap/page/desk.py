@@ -1,0 +1,224 @@
+"""What the tabs ask for: the model, the libraries, examples, and the one thread that computes. Knows nothing of gradio.
+
+tab ─ ask ─┐
+tab ─ ask ─┼─ one thread: model, searches ─ result        the threads of the server wait, its event loop never does
+tab ─ ask ─┘
+tab ─ index ── another thread, with a library of its own
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from openclap.audio.load import duration, longest, stopping
+from openclap.checkpoints.weights import parameters
+from openclap.clap import CLAP
+from openclap.errors import LibraryMismatch, ModelError, TooLong
+from openclap.library import Library
+from openclap.page.examples import Examples
+from openclap.page.settings import PageSettings
+from openclap.page.shelf import Shelf
+from openclap.page.strings import Told
+
+__all__ = ["Desk", "Loaded"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is at work: name, what computes, its size and how long loading took."""
+
+    name: str
+    device: str
+    parameters: int
+    seconds: float
+
+
+class Desk:
+    """Everything behind a page.
+
+    Parameters
+    ----------
+    clap
+        A model that is loaded already and shared with others; else `settings.model` is loaded when first needed.
+    """
+
+    def __init__(self, settings: PageSettings, clap: CLAP | None = None) -> None:
+        self.settings = settings
+        self._temporary = tempfile.TemporaryDirectory(prefix="openclap-page-", ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)
+        self.examples = Examples()
+        self.shelf = Shelf(self.folder / "played")
+        self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._limits)
+        self._indexer = ThreadPoolExecutor(1, "openclap-page-index")
+        self.indexing = threading.Lock()
+        self.closing = threading.Event()  # what takes long ends with what is finished
+        self._clap = clap
+        self.loaded = None if clap is None else _facts(clap, settings.model, 0.0)
+
+    # -- the threads -----------------------------------------------------------------------------------
+
+    def _limits(self) -> None:
+        """Of what the model's thread decodes, whatever headers say."""
+        longest.set(self.settings.audio_seconds)
+        stopping.set(self.closing)
+
+    def ask(self, call: Callable[[], T]) -> Future[T]:
+        """Have something computed by the model's thread."""
+        return self._worker.submit(call)
+
+    def do(self, call: Callable[[], T]) -> T:
+        """Have it computed, and wait."""
+        return self.ask(call).result()
+
+    def index(self, call: Callable[[], T]) -> Future[T]:
+        """Have something done by the thread that indexes, which may take hours."""
+        return self._indexer.submit(call)
+
+    def prepare(self) -> None:
+        """Begin with what nobody should wait for later."""
+        self.index(self.examples.prepare)
+
+    def close(self) -> None:
+        """Finish what was begun, indexing aside, which keeps what is finished; and delete what was kept for it."""
+        self.closing.set()
+        self._worker.shutdown(cancel_futures=True)
+        self._indexer.shutdown(cancel_futures=True)
+        self._temporary.cleanup()
+
+    # -- the model -------------------------------------------------------------------------------------
+
+    @property
+    def clap(self) -> CLAP:
+        """The model at work; in the model's thread alone."""
+        if self._clap is None:
+            self._load(self.settings.model)
+        assert self._clap is not None
+        return self._clap
+
+    def load(self, name: str) -> Future[Loaded]:
+        """Put another model to work, once it is loaded.
+
+        Raises
+        ------
+        Told
+            This page may not load it.
+        ModelError
+            From the future: it cannot be used; `asked` is its name.
+        """
+        wanted = name.strip()
+        self.refuse(wanted)
+        return self.ask(lambda: self._load(wanted))
+
+    def refuse(self, name: str) -> None:
+        """Refuse the name of a model that may not be loaded here: what lies on the server's disk outside the roots is nobody's."""
+        if not name:
+            raise Told("error.no_model")
+        if name == self.settings.model:
+            return
+        if self.settings.models is not None:
+            if name not in self.settings.models:
+                raise Told("error.model_refused", name=name)
+            return
+        path = Path(os.path.expanduser(name))
+        looks_like_path = name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or "\\" in name
+        if (looks_like_path or path.exists()) and not self.within_roots(path):
+            raise Told("error.model_refused", name=Path(name).name)
+
+    def _load(self, name: str) -> Loaded:
+        begun = time.perf_counter()
+        try:
+            clap = CLAP.from_pretrained(name, device=self.settings.device, threads=self.settings.threads)
+            clap.encode_text("a sound")  # what is wrong with it is told now
+        except ModelError as error:
+            error.asked = Path(name).name if name.startswith(("/", "~", ".")) else name  # type: ignore[attr-defined]
+            raise
+        self._clap = clap
+        self.loaded = _facts(clap, name, time.perf_counter() - begun)
+        return self.loaded
+
+    # -- sounds and places -----------------------------------------------------------------------------
+
+    def sound(self, path: str | None) -> Path:
+        """A sound that a visitor gave, if it may be used.
+
+        Raises
+        ------
+        Told
+            There is none, or it is too long.
+        SoundError
+            It is none.
+        """
+        if not path:
+            raise Told("error.no_sound")
+        most = self.settings.audio_seconds
+
+        def measured() -> float:
+            longest.set(most)  # where the header says nothing it is decoded
+            return duration(path)
+
+        try:
+            seconds = copy_context().run(measured)
+        except TooLong:
+            seconds = most + 60
+        if seconds > most:
+            raise Told("error.long", minutes=f"{seconds / 60:.0f}", most=f"{most / 60:.0f}")
+        return Path(path)
+
+    def within_roots(self, path: Path) -> bool:
+        """Whether a path, its links followed, lies in a folder that may be used."""
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(os.path.realpath(os.path.expanduser(root))) for root in self.settings.roots)
+
+    def place(self, which: str, visitor: str) -> str:
+        """Where a library is: "examples", or "own", the server's or this visitor's."""
+        if which == "examples":
+            return str(self.folder / f"examples-{self.clap.fingerprint}")
+        return self.settings.library or str(self.visitors(visitor) / "library")
+
+    def visitors(self, visitor: str) -> Path:
+        """A visitor's folder, which goes with them."""
+        assert visitor.isalnum(), visitor
+        folder = self.folder / "visitors" / visitor
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def uploads(self, visitor: str) -> Path:
+        """Where a visitor's uploads to the library are kept."""
+        if self.settings.library is not None and self.settings.uploads is not None:
+            return self.settings.uploads
+        return self.visitors(visitor) / "sounds"
+
+    def forget(self, visitor: str) -> None:
+        """Delete what was kept for a visitor who has left."""
+        if visitor.isalnum():
+            shutil.rmtree(self.folder / "visitors" / visitor, ignore_errors=True)
+
+    def opened(self, which: str, visitor: str) -> Library:
+        """A library for the model's thread, made of the examples where these are asked for."""
+        place = self.place(which, visitor)
+        try:
+            library = Library.open(place, model=self.clap)
+        except LibraryMismatch as error:
+            error.maker = Library.open(place).stats().get("model")  # type: ignore[attr-defined]
+            raise
+        if which == "examples" and not library.stats()["files"]:
+            library.add(self.examples.library())
+        return library
+
+
+def _facts(clap: CLAP, name: str, seconds: float) -> Loaded:
+    engine, _, where = clap.backend.reason.partition(":")[0].partition(" on ")
+    shown = Path(name).name if Path(name).is_absolute() else name
+    return Loaded(shown, f"{where or engine} ({engine})", parameters(clap.checkpoint.weights), seconds)

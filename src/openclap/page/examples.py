@@ -1,0 +1,102 @@
+"""Sounds that the examples of the page use, synthesised once a machine into the user's cache. Knows nothing of gradio."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+from platformdirs import user_cache_path
+
+from openclap.synth import make, write_library
+
+__all__ = ["LONG_WORDS", "SINGLE", "Examples"]
+
+RATE = 32_000
+SECONDS = 6.0
+
+# key of the table → the kind that is synthesised, texts to match it with, labels to choose from
+SINGLE: dict[str, tuple[str, str, str]] = {
+    "example.dog": ("dog bark", "a dog barking\na cat meowing\nheavy rain\nsomeone plays the piano", "dog, cat, cow, rooster, rain"),
+    "example.rooster": ("rooster", "a rooster crowing\na baby crying\na police siren", "rooster, baby crying, helicopter, church bells"),
+    "example.rain": ("rain", "rain falling\nwind blowing\napplause\na crackling fire", "rain, wind, sea waves, applause, train"),
+    "example.siren": ("siren", "a police siren\na rooster crowing\na telephone ringing", "siren, telephone, alarm clock, vehicle horn"),
+    "example.bells": ("church bells", "church bells\na doorbell\na piano playing", "church bells, doorbell, piano, guitar"),
+}  # fmt: skip
+QUERIES = ("a puppy yapping", "church bells", "someone knocks at the door", "an audience claps", "waves at the beach")
+LONG = ((8.0, "dog bark"), (22.0, "siren"), (38.0, "church bells"), (50.0, "rooster"))  # seconds, kind
+LONG_SECONDS = 60.0
+LONG_WORDS = ("a dog barking", "a siren", "church bells", "a rooster crowing")
+
+
+# of the library that is searched before there is one of one's own
+KINDS = (
+    "rain", "wind", "sea waves", "stream", "thunder", "fire crackling", "bird", "frog", "dog bark", "cat meow", "rooster", "cow moo", "baby cry", "siren",
+    "church bells", "doorbell", "telephone ringing", "helicopter", "train", "footsteps on hard", "door knock", "applause", "glass breaking", "guitar",
+    "piano", "flute", "organ", "electronic drum beat",
+)  # fmt: skip
+VERSION = 1  # counts up when what is made changes
+
+
+class Examples:
+    """A folder of examples; what is there is not made again. Whatever is made is whole or not there."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or user_cache_path("openclap") / f"examples-{VERSION}"
+        self._locks: dict[str, threading.Lock] = {}
+
+    def prepare(self) -> None:
+        """Make all of them."""
+        for key in SINGLE:
+            self.single(key)
+        self.long()
+        self.library()
+
+    def single(self, key: str) -> Path:
+        """One sound of some seconds."""
+        kind = SINGLE[key][0]
+        number = list(SINGLE).index(key)
+
+        def write(aside: Path) -> None:
+            _write(aside, make(kind, np.random.default_rng((11, number)), rate=RATE, seconds=SECONDS)[0])
+
+        return self._made(self._folder / f"{kind.replace(' ', '_')}.wav", write)
+
+    def long(self) -> Path:
+        """A minute of wind, in which four things are heard."""
+
+        def write(aside: Path) -> None:
+            wave = 0.05 * make("wind", np.random.default_rng((12, 0)), rate=RATE, seconds=LONG_SECONDS)[0]
+            for number, (at, kind) in enumerate(LONG, 1):
+                some, _ = make(kind, np.random.default_rng((12, number)), rate=RATE, seconds=5.0)
+                begin = round(at * RATE)
+                wave[begin : begin + len(some)] += some[: len(wave) - begin]
+            _write(aside, 0.9 * wave / np.abs(wave).max())
+
+        return self._made(self._folder / "a_minute_outdoors.wav", write)
+
+    def library(self) -> Path:
+        """A folder with a sound of every kind."""
+        return self._made(self._folder / "library", lambda aside: write_library(aside, seed=7, rate=RATE, kinds=KINDS))
+
+    def _made(self, place: Path, write: Callable[[Path], object]) -> Path:
+        with self._locks.setdefault(place.name, threading.Lock()):
+            if not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                aside = place.with_name(f".{os.getpid()}-{place.name}")
+                write(aside)
+                try:
+                    aside.rename(place)
+                except OSError:  # another process was quicker
+                    shutil.rmtree(aside, ignore_errors=True)
+        return place
+
+
+def _write(file: Path, wave: npt.NDArray[np.floating[Any]]) -> None:
+    sf.write(file, wave, RATE, format="WAV", subtype="PCM_16")

@@ -1,0 +1,170 @@
+"""Folders of the server and uploaded files → a library, step by step, within what the page may do. Knows nothing of gradio."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openclap.errors import LibraryMismatch
+from openclap.library import Library
+from openclap.library.scan import find_sounds
+from openclap.page.desk import Desk
+from openclap.page.strings import Told
+from openclap.results import AddReport
+
+__all__ = ["Filling", "fill", "folders_in", "keep"]
+
+EVERY = 0.25  # seconds between two looks at the progress
+LISTED = 300  # folders to choose from
+
+
+class _Stopped(Exception):
+    """Somebody pressed stop."""
+
+
+@dataclass
+class Filling:
+    """One run: how far it is, and at last its report."""
+
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    report: AddReport | None = None
+    stopped: bool = False
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def told(self, done: int, total: int) -> None:
+        """What `Library.add` tells."""
+        self.done, self.total = done, total
+        if self.stop.is_set():
+            raise _Stopped
+
+
+def folders_in(desk: Desk, folder: str | None) -> list[str]:
+    """The roots, and around a folder its parent, itself and the folders in it, as far as they may be used."""
+    shown = [os.path.abspath(os.path.expanduser(root)) for root in desk.settings.roots]
+    around = Path(os.path.abspath(os.path.expanduser(folder))) if folder else Path(shown[0]) if shown else None
+    if around is None or not around.is_dir() or not desk.within_roots(around):
+        return shown
+    shown += [str(place) for place in (around.parent, around) if desk.within_roots(place)]
+    try:
+        inside = sorted(entry.path for entry in os.scandir(around) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:  # not for us
+        inside = []
+    shown += [place for place in inside[:LISTED] if desk.within_roots(Path(place))]
+    return list(dict.fromkeys(shown))
+
+
+def keep(desk: Desk, files: Sequence[str], visitor: str) -> list[Path]:
+    """Copy uploaded files to where the library finds them again; the same file twice is one.
+
+    Raises
+    ------
+    Told
+        There is no room.
+    """
+    folder = desk.uploads(visitor)
+    folder.mkdir(parents=True, exist_ok=True)
+    held = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    if held + sum(Path(file).stat().st_size for file in files) > desk.settings.kept_bytes:
+        raise Told("error.full")
+    return [_kept(Path(file), folder) for file in files]
+
+
+def _kept(file: Path, folder: Path) -> Path:
+    name = file.name.lstrip(".") or "sound"
+    for number in range(1, 10_000):
+        place = folder / (name if number == 1 else f"{Path(name).stem}_{number}{Path(name).suffix}")
+        if place.exists():
+            if filecmp.cmp(file, place, shallow=False):
+                return place
+            continue
+        aside = place.with_name(f".{place.name}.part")
+        shutil.copyfile(file, aside)
+        aside.replace(place)
+        return place
+    raise Told("error.full")
+
+
+def _chosen(desk: Desk, folder: str | None, files: Sequence[str], visitor: str) -> list[Path]:
+    """What to index: a folder that may be, and uploads."""
+    chosen: list[Path] = []
+    if folder:
+        place = Path(os.path.abspath(os.path.expanduser(folder)))
+        roots = ", ".join(map(str, desk.settings.roots)) or "–"
+        if not place.is_dir() or not desk.within_roots(place):
+            raise Told("error.outside", roots=roots)
+        found = find_sounds([place]).files
+        outside = sum(not desk.within_roots(file) for file in found)
+        if outside:
+            raise Told("error.outside_links", count=outside, roots=roots)
+        if not found:
+            raise Told("error.no_sounds")
+        chosen.append(place)
+    if files:
+        chosen += keep(desk, files, visitor)
+    if not chosen:
+        raise Told("error.nothing_chosen")
+    return chosen
+
+
+def fill(
+    desk: Desk, folder: str | None, files: Sequence[str], tags: Sequence[str], visitor: str, run: Filling
+) -> Iterator[Filling]:
+    """Index what was chosen, telling again and again how far it is.
+
+    Raises
+    ------
+    Told
+        It may not be indexed, or another one is at work.
+    LibraryMismatch
+        The library is another model's; `maker` names it.
+    """
+    if not desk.indexing.acquire(blocking=False):
+        raise Told("error.busy")
+    try:
+        begun = time.monotonic()
+        clap = desk.do(lambda: desk.clap)
+        place = desk.do(lambda: desk.place("own", visitor))
+        library: Library | None = None
+
+        def work() -> AddReport:
+            nonlocal library
+            chosen = _chosen(desk, folder, files, visitor)
+            try:
+                library = Library.open(place, model=clap)
+            except LibraryMismatch as error:
+                raise Told("error.mismatch", maker=Library.open(place).stats().get("model")) from error
+            return library.add(chosen, tags=tags, progress=told)
+
+        def told(done: int, total: int) -> None:
+            run.told(done, total)
+            if desk.closing.is_set():
+                raise _Stopped
+
+        future = desk.index(work)
+        try:
+            while wait([future], timeout=EVERY).not_done:
+                run.seconds = time.monotonic() - begun
+                yield run
+        except GeneratorExit:  # who asked has left: what is finished is kept
+            run.stop.set()
+            raise
+        run.seconds = time.monotonic() - begun
+        try:
+            run.report = future.result()
+        except _Stopped:
+            run.stopped = True
+        finally:
+            if library is not None:
+                library.close()
+        yield run
+    finally:
+        desk.indexing.release()

@@ -1,0 +1,250 @@
+"""Library / 音库: filling a library, what it holds, and a map of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import numpy.typing as npt
+
+from openclap.library.scan import EXTENSIONS
+from openclap.page.classify import labels_of
+from openclap.page.filling import Filling, fill, folders_in
+from openclap.page.map import has_umap, places_of
+from openclap.page.parts import PLAYERS, Page
+from openclap.page.pictures import bar, map_of, text
+from openclap.page.search import WHERE, opened
+from openclap.page.strings import Language, Told, say
+from openclap.page.wording import Visit
+from openclap.results import Failure
+
+__all__ = ["Held", "Mapped", "build", "draw_filling", "draw_held", "draw_map", "held_in", "mapped"]
+
+FAILURES = 50  # that are shown
+POINTS = 2000
+EXAMPLES = "library.example"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a library holds; where it cannot be used now, the key and values of the sentence that says why."""
+
+    files: int = 0
+    windows: int = 0
+    seconds: float = 0.0
+    size: int = 0
+    maker: str = ""
+    trouble: tuple[str, dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """Points of a map (N, 2) with their names and tokens, and how many files there are."""
+
+    places: npt.NDArray[np.float32]
+    names: list[str]
+    tokens: list[str]
+    files: int
+
+
+def build(page: Page) -> None:
+    """The tab's components and what its buttons do."""
+    words, settings = page.words, page.desk.settings
+    runs: dict[str, Filling] = {}  # of visitors
+    lock = threading.Lock()
+    page.about("library.about")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320, scale=2):
+            roots = ", ".join(str(root) for root in settings.roots)
+            folder = words.make(
+                gr.Dropdown, {"label": "library.folder", "info": (lambda language: say("library.folder_info", language, roots=roots)) if roots else "library.no_roots"},
+                choices=folders_in(page.desk, None), value=None, allow_custom_value=True, interactive=bool(roots), elem_id="library-folder",
+            )  # fmt: skip
+            files = words.make(
+                gr.File, {"label": "library.upload"}, file_count="multiple", file_types=[f".{name}" for name in sorted(EXTENSIONS)], height=150, elem_id="library-files"
+            )  # fmt: skip
+            tags = words.make(gr.Textbox, {"label": "library.tags"}, max_lines=1, elem_id="library-tags")
+            with gr.Row():
+                go = page.button("library.go", min_width=100, elem_id="library-go")
+                stop = words.make(
+                    gr.Button,
+                    {"value": "library.stop"},
+                    variant="stop",
+                    visible=False,
+                    min_width=80,
+                    elem_id="library-stop",
+                )
+            example = words.make(gr.Button, {"value": EXAMPLES}, size="sm", elem_id="library-example")
+            report = gr.HTML(elem_id="library-report")
+        with gr.Column(min_width=320, scale=3):
+            with gr.Row(equal_height=True):
+                where = words.make(
+                    gr.Radio,
+                    {"label": "library.which", "choices": WHERE},
+                    value="own",
+                    min_width=200,
+                    elem_id="library-where",
+                )
+                hows = (("library.pca", "pca"), ("library.umap", "umap")) if has_umap() else (("library.pca", "pca"),)
+                how = words.make(
+                    gr.Radio,
+                    {"label": "library.map_how", "choices": hows},
+                    value="pca",
+                    min_width=120,
+                    visible=has_umap(),
+                    elem_id="library-how",
+                )
+            holds = gr.HTML(elem_id="library-holds")
+            draw_it = words.make(gr.Button, {"value": "library.map_go"}, size="sm", elem_id="library-map-go")
+            plan = gr.HTML(elem_id="library-map", js_on_load=PLAYERS)
+
+    result = gr.State()
+    words.shows(result, report, draw_filling)
+
+    def begun(visit: Visit, chosen: str | None, uploads: list[str] | None, marks: str) -> Iterator[Any]:
+        run = Filling()
+        with lock:
+            runs[visit.visitor] = run
+        for step in fill(page.desk, chosen, uploads or [], labels_of(marks or ""), visit.visitor, run):
+            over = step.report is not None or step.stopped
+            yield (
+                None if not over else _result(step),
+                draw_filling(_result(step), visit.language),
+                gr.update(visible=not over),
+            )
+
+    def with_examples(visit: Visit) -> Iterator[Any]:
+        sounds = sorted(str(file) for file in page.desk.examples.library().iterdir() if file.suffix[1:] in EXTENSIONS)
+        yield from begun(visit, None, sounds, "")
+
+    def stopped(visit: Visit) -> None:
+        run = runs.get(visit.visitor)
+        if run is not None:
+            run.stop.set()
+
+    outputs = [result, report, stop]
+    filled = [
+        page.on([go.click], begun, [folder, files, tags], outputs, show_progress="hidden"),
+        page.on([example.click], with_examples, [], outputs, show_progress="hidden"),
+    ]
+    page.on([stop.click], stopped, [], [], concurrency_id="stop", concurrency_limit=4)
+
+    def browsed(visit: Visit, chosen: str | None) -> Any:
+        return gr.update(choices=folders_in(page.desk, chosen))
+
+    page.on([folder.input], browsed, [folder], [folder], show_progress="hidden", concurrency_id="browse")
+    held = page.computes([where.change], lambda visit, where: held_in(page, visit, where), [where], holds, draw_held)
+
+    def looked(visit: Visit) -> Any:
+        found = held_in(page, visit, "own")
+        return found, draw_held(found, visit.language), "own", gr.update(visible=False)
+
+    for each in filled:
+        page.after(each, looked, [], [held, holds, where, stop])
+    page.computes(
+        [draw_it.click], lambda visit, where, how: mapped(page, visit, where, how), [where, how], plan, draw_map
+    )
+
+
+def _result(run: Filling) -> dict[str, Any]:
+    """A run as it is shown, ready to be remembered by gradio."""
+    report = None if run.report is None else run.report.to_dict()
+    return {"done": run.done, "total": run.total, "seconds": run.seconds, "report": report, "stopped": run.stopped}
+
+
+def draw_filling(run: dict[str, Any], language: Language) -> str:
+    """How far it is, or what was done and which files failed."""
+    seconds = f"{run['seconds']:.0f}"
+    if run["stopped"]:
+        return f'<div class="oc-card"><p>{say("library.stopped", language)}</p></div>'
+    if run["report"] is None:
+        if not run["total"]:
+            return f'<div class="oc-card"><p>{say("library.begun", language, seconds=seconds)}</p><span class="oc-bar oc-running"><i></i></span></div>'
+        said = say("library.indexing", language, done=run["done"], total=run["total"], seconds=seconds)
+        return f'<div class="oc-card"><p>{said}</p>{bar(run["done"] / run["total"])}</div>'
+    report = run["report"]
+    failed = [Failure(**one) for one in report["failed"]]
+    counts = {name: report[name] for name in ("added", "unchanged", "updated", "removed")}
+    said = say("library.done", language, seconds=f"{run['seconds']:.1f}", failed=len(failed), **counts)
+    return (
+        f'<div class="oc-card oc-{"waiting" if failed else "ready"}"><p>{said}</p>{_failures(failed, language)}</div>'
+    )
+
+
+def _failures(failed: list[Failure], language: Language) -> str:
+    if not failed:
+        return ""
+    rows = "".join(
+        f"<li><b>{text(Path(one.path).name)}</b>{': ' + text(one.error) if language == 'en' else ''}</li>"
+        for one in failed[:FAILURES]
+    )
+    more = (
+        ""
+        if len(failed) <= FAILURES
+        else f"<li>{say('library.failed_more', language, count=len(failed) - FAILURES)}</li>"
+    )
+    return f"<details open><summary>{say('library.failed', language)}</summary><ul>{rows}{more}</ul></details>"
+
+
+def held_in(page: Page, visit: Visit, where: str) -> Held:
+    """What a library holds."""
+
+    def found() -> Held:
+        try:
+            with opened(page, where, visit.visitor) as library:
+                stats = library.stats()
+        except Told as error:
+            return Held(trouble=None if error.key == "error.empty_library" else (error.key, error.values))
+        return Held(stats["files"], stats["windows"], stats["seconds"], stats["bytes"], str(stats["model"]))
+
+    return page.desk.do(found)
+
+
+def draw_held(held: Held, language: Language) -> str:
+    """A line a fact."""
+    if not held.files:
+        key, values = held.trouble or ("library.empty", {})
+        return f'<div class="oc-card oc-waiting"><p>{say(key, language, **values)}</p></div>'
+    minutes, seconds = divmod(round(held.seconds), 60)
+    length = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+    facts = {
+        "library.files": f"{held.files:,}", "library.windows": f"{held.windows:,}", "library.length": length,
+        "library.size": f"{held.size / 1e6:.1f} MB", "library.maker": text(held.maker),
+    }  # fmt: skip
+    rows = "".join(f"<dt>{say(key, language)}</dt><dd>{value}</dd>" for key, value in facts.items())
+    return f'<div class="oc-card"><h3>{say("library.holds", language)}</h3><dl class="oc-facts">{rows}</dl></div>'
+
+
+def mapped(page: Page, visit: Visit, where: str, how: str) -> Mapped:
+    """The files of a library on a plane, each by the mean of its windows."""
+
+    def found() -> Mapped:
+        with opened(page, where, visit.visitor) as library:
+            recordings = list(library.recordings(POINTS))
+            files = library.stats()["files"]
+        means = np.stack([recording.embedding.mean(axis=0) for recording in recordings])
+        unit = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        shelf = page.desk.shelf
+        tokens = [shelf.show(r.file.path, float(r.start[0]), float(r.end[0])) for r in recordings]
+        return Mapped(places_of(unit, how), [Path(r.file.path).name for r in recordings], tokens, files)
+
+    return page.desk.do(found)
+
+
+def draw_map(found: Mapped, language: Language) -> str:
+    """The points, and one player for whichever is clicked."""
+    picture = map_of(
+        found.places, found.names, found.tokens, alt=say("library.map_alt", language, count=len(found.names))
+    )
+    some = ""
+    if len(found.names) < found.files:
+        some = " " + say("library.map_some", language, shown=len(found.names), all=found.files)
+    return (
+        f'<div class="oc-card"><h3>{say("library.map", language)}</h3>{picture}<p class="oc-note">{say("library.map_hint", language)}{some}</p>'
+        f'<div class="oc-player"><b class="oc-playing">{say("library.map_none", language)}</b><audio class="oc-one" controls preload="none" aria-label="{say("library.map", language)}"></audio></div></div>'
+    )

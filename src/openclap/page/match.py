@@ -1,0 +1,60 @@
+"""Match / 匹配: the cosines of one sound with texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from openclap.page.examples import SINGLE
+from openclap.page.parts import Page
+from openclap.page.pictures import cosine_bar, text
+from openclap.page.strings import Language, Told, say
+from openclap.results import Match
+
+__all__ = ["build", "compute", "draw"]
+
+
+def build(page: Page) -> None:
+    """The tab's components and what its button does."""
+    page.about("match.about", "common.english")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320):
+            sound = page.sound(elem_id="match-sound")
+            texts = page.words.make(
+                gr.Textbox, {"label": "match.texts", "placeholder": "match.placeholder"}, lines=4, max_lines=12, elem_id="match-texts"
+            )  # fmt: skip
+            go = page.button("match.go", elem_id="match-go")
+            keys = list(SINGLE)
+            page.examples(
+                keys, lambda i: (str(page.desk.examples.single(keys[i])), SINGLE[keys[i]][1]), [sound, texts], elem_id="match-examples"
+            )  # fmt: skip
+        with gr.Column(min_width=320):
+            result = gr.HTML(elem_id="match-result")
+    page.computes([go.click], lambda _, *given: compute(page, *given), [sound, texts], result, draw)
+
+
+def compute(page: Page, sound: str | None, texts: str | None) -> list[Match]:
+    """One text a line → their cosines, best first."""
+    wanted = list(dict.fromkeys(line.strip() for line in (texts or "").splitlines() if line.strip()))
+    most = page.desk.settings.texts
+    given = page.desk.sound(sound)
+    if not wanted:
+        raise Told("error.no_texts")
+    if len(wanted) > most:
+        raise Told("error.many", count=len(wanted), most=most)
+    found = page.desk.do(lambda: page.desk.clap.match(given, wanted))
+    return sorted(found, key=lambda match: -match.score)
+
+
+def draw(found: list[Match], language: Language) -> Any:
+    """A bar a text."""
+    rows = "".join(
+        f'<tr><th scope="row"><span>{text(match.text)}</span></th><td class="oc-wide">{cosine_bar(match.score)}</td><td class="oc-number">{match.score:+.3f}</td></tr>'
+        for match in found
+    )
+    scale = '<tr class="oc-scale"><td></td><td><span>−1</span><span>0</span><span>1</span></td><td></td></tr>'
+    return (
+        f'<div class="oc-card"><h3>{say("match.result", language)}</h3><table class="oc-table"><tbody>{rows}{scale}</tbody></table>'
+        f'<p class="oc-note">{say("match.means", language)}</p></div>'
+    )

@@ -1,0 +1,156 @@
+"""Moments / 定位: where in a long recording something is heard."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.load import stream
+from openclap.library import moments_in, write_moments
+from openclap.library.query import parse
+from openclap.page.examples import LONG_WORDS
+from openclap.page.parts import PLAYERS, Page, Player, player_rows
+from openclap.page.pictures import clock, waveform
+from openclap.page.strings import Language, Told, say
+from openclap.page.wording import Visit
+from openclap.results import Moment
+
+__all__ = ["Found", "build", "compute", "draw", "peaks_of"]
+
+PEAK_RATE = 8000  # Hz, enough for a picture
+PEAKS = 700
+MOST = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Moments best first, the recording's peaks (P, 2), and the files that tell of them."""
+
+    name: str
+    seconds: float
+    peaks: npt.NDArray[np.float32]
+    players: list[Player]
+    csv: str
+    labels: str
+
+
+def build(page: Page) -> None:
+    """The tab's components and what its button does."""
+    words = page.words
+    page.about("moments.about", "common.english")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320, scale=2):
+            sound = page.sound(
+                waveform_options={"show_recording_waveform": False}, elem_id="moments-sound"
+            )  # the result draws it
+            query = words.make(
+                gr.Textbox, {"label": "moments.words", "placeholder": "moments.placeholder"}, max_lines=1, elem_id="moments-words"
+            )  # fmt: skip
+            k = words.make(
+                gr.Slider, {"label": "moments.k"}, minimum=1, maximum=MOST, value=3, step=1, elem_id="moments-k"
+            )
+            go = page.button("moments.go", elem_id="moments-go")
+
+            def fill(number: int) -> tuple[str, str]:
+                return str(page.desk.examples.long()), LONG_WORDS[number]
+
+            page.examples(LONG_WORDS, fill, [sound, query], elem_id="moments-examples")
+        with gr.Column(min_width=320, scale=3):
+            result = gr.HTML(elem_id="moments-result", js_on_load=PLAYERS)
+            with gr.Row():
+                files = [
+                    words.make(
+                        gr.DownloadButton,
+                        {"label": f"moments.{kind}"},
+                        visible=False,
+                        size="sm",
+                        elem_id=f"moments-{kind}",
+                    )
+                    for kind in ("csv", "audacity")
+                ]
+
+    def asked(visit: Visit, sound: str | None, words: str | None, k: float) -> Found:
+        return compute(page, sound, words, int(k))
+
+    state = page.computes([go.click, query.submit], asked, [sound, query, k], result, draw)
+
+    def offered(found: Found | None) -> list[Any]:
+        if found is None:
+            return [gr.update(visible=False)] * 2
+        return [gr.update(value=found.csv, visible=True), gr.update(value=found.labels, visible=True)]
+
+    state.change(offered, state, files, show_progress="hidden", api_visibility="private")
+
+
+def compute(page: Page, sound: str | None, words: str | None, k: int) -> Found:
+    """Where words fit, best first."""
+    given = page.desk.sound(sound)
+    words = words or ""
+    wanted, unwanted = parse(words)
+    if not wanted:
+        raise Told("error.only_not" if unwanted else "error.no_query")
+
+    def found() -> Found:
+        moments = moments_in(page.desk.clap, given, words, max(1, min(k, MOST)))
+        seconds, peaks = peaks_of(given)
+        shelf = page.desk.shelf
+        players = [
+            Player(shelf.show(str(given), m.start, m.end), given.name, m.start, min(m.end, seconds), m.score)
+            for m in moments
+        ]
+        csv, labels = _written(page, given, moments, words)
+        return Found(given.name, seconds, peaks, players, csv, labels)
+
+    return page.desk.do(found)
+
+
+def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tuple[str, str]:
+    """The moments as CSV and as Audacity's labels, with the recording's name and not where the server has it."""
+    folder = page.desk.folder / "exports" / page.desk.shelf.show(str(sound))
+    folder.mkdir(parents=True)
+    named = [replace(moment, path=sound.name) for moment in moments]
+    stem = sound.stem[:60] or "moments"
+    files = (folder / f"{stem}.csv", folder / f"{stem}.txt")
+    for file in files:
+        write_moments(named, file, words)
+    return str(files[0]), str(files[1])
+
+
+def peaks_of(sound: Path) -> tuple[float, npt.NDArray[np.float32]]:
+    """Seconds, and the least and greatest sample of some hundred equal parts (P, 2); in memory that hardly grows."""
+    step = PEAK_RATE // 50
+    parts: list[npt.NDArray[np.float32]] = []
+    rest, total = np.zeros(0, np.float32), 0
+    with closing(stream(sound, PEAK_RATE)) as blocks:
+        for block in blocks:
+            total += len(block)
+            wave = np.concatenate([rest, block])
+            whole = len(wave) // step * step
+            if whole:
+                frames = wave[:whole].reshape(-1, step)
+                parts.append(np.stack([frames.min(1), frames.max(1)], axis=1))
+            rest = wave[whole:]
+    if len(rest):
+        parts.append(np.array([[rest.min(), rest.max()]], np.float32))
+    fine = np.concatenate(parts)
+    edges = np.linspace(0, len(fine), min(PEAKS, len(fine)) + 1).astype(int)[:-1]
+    peaks = np.stack([np.minimum.reduceat(fine[:, 0], edges), np.maximum.reduceat(fine[:, 1], edges)], axis=1)
+    return total / PEAK_RATE, peaks.astype(np.float32)
+
+
+def draw(found: Found, language: Language) -> str:
+    """The waveform with its spans, then a player each."""
+    spans = [
+        (one.start, one.end, say("moments.play", language, rank=number, span=f"{clock(one.start)}–{clock(one.end)}"))
+        for number, one in enumerate(found.players, 1)
+    ]
+    alt = say("moments.wave", language, name=found.name, length=clock(found.seconds))
+    picture = waveform(found.peaks, found.seconds, spans, alt=alt)
+    hint = f'<p class="oc-note">{say("moments.hint", language)}</p>'
+    return f'<div class="oc-card">{picture}{hint}{player_rows(found.players, language, actions=False)}</div>'

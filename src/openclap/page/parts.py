@@ -1,0 +1,148 @@
+"""What the tabs are made of: components they share, and how a button reaches a handler. Knows no tab."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from openclap.page.desk import Desk
+from openclap.page.pictures import clock, cosine_bar, text
+from openclap.page.strings import Language, say
+from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps
+
+__all__ = ["Page", "Player", "player_rows"]
+
+AT_ONCE = 16  # handlers that may wait for the desk
+PLAYERS = (Path(__file__).parent / "players.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What every tab is given: the desk, the words, and the component that holds the language."""
+
+    desk: Desk
+    words: Wording
+    language: Any
+
+    def about(self, key: str, *more: str) -> Any:
+        """A line or two at the head of a tab."""
+
+        def said(language: Language) -> str:
+            return "".join(f'<p class="oc-about">{say(one, language)}</p>' for one in (key, *more))
+
+        return self.words.make(gr.HTML, {"value": said})
+
+    def sound(self, key: str = "common.sound", **props: Any) -> Any:
+        """Where a sound is uploaded or recorded."""
+        return self.words.make(
+            gr.Audio, {"label": key}, sources=["upload", "microphone"], type="filepath", editable=False, buttons=[], **props
+        )  # fmt: skip
+
+    def button(self, key: str, **props: Any) -> Any:
+        """What starts something."""
+        return self.words.make(gr.Button, {"value": key}, variant="primary", **props)
+
+    def examples(self, keys: Sequence[str], fill: Callable[[int], Any], outputs: Sequence[Any], **props: Any) -> Any:
+        """Examples by keys of the table (or as they are); a click on number i sets `outputs` to `fill(i)`."""
+
+        def said(language: Language) -> list[str]:
+            from openclap.page.strings import TABLE
+
+            return [say(key, language) if key in TABLE else key for key in keys]
+
+        shown = self.words.make(
+            gr.Dataset, {"label": "common.examples", "sample_labels": said}, components=[gr.Textbox(visible=False)],
+            samples=[[key] for key in keys], type="index", **props,
+        )  # fmt: skip
+
+        def chosen(_: Visit, number: int) -> Any:
+            return fill(number)
+
+        return shown.click(handled(chosen), [self.language, shown], list(outputs), show_progress="hidden", **WAITING)
+
+    def computes(
+        self,
+        triggers: Sequence[Any],
+        compute: Callable[..., Any],
+        inputs: Sequence[Any],
+        part: Any,
+        draw: Callable[[Any, Language], Any],
+    ) -> Any:
+        """On a trigger, `part` shows `draw(compute(visit, *inputs), language)`, and again in another language."""
+        result = gr.State()
+        self.words.shows(result, part, draw)
+
+        def run(visit: Visit, *given: Any) -> Any:
+            found = compute(visit, *given)
+            return found, draw(found, visit.language)
+
+        gr.on(list(triggers), handled(run), [self.language, *inputs], [result, part], show_progress_on=part, **WAITING)
+        return result
+
+    def on(
+        self,
+        triggers: Sequence[Any],
+        call: Callable[..., Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        **how: Any,
+    ) -> Any:
+        """On a trigger, set `outputs` to what `call(visit, *inputs)` gives, or gives one after another."""
+        wrap = handled_steps if inspect.isgeneratorfunction(call) else handled
+        return gr.on(list(triggers), wrap(call), [self.language, *inputs], list(outputs), **{**WAITING, **how})
+
+    def after(self, trigger: Any, call: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+        """When another handler is through, well or not, set `outputs` to what `call(visit, *inputs)` gives."""
+        return trigger.then(handled(call), [self.language, *inputs], list(outputs), show_progress="hidden", **WAITING)
+
+    def on_event(
+        self, trigger: Any, call: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any], **how: Any
+    ) -> Any:
+        """The same for `call(visit, facts of the event, *inputs)`."""
+        return gr.on([trigger], handled_event(call), [self.language, *inputs], list(outputs), **{**WAITING, **how})
+
+
+WAITING: dict[str, Any] = {
+    "concurrency_id": "desk", "concurrency_limit": AT_ONCE, "api_visibility": "private", "trigger_mode": "once",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Player:
+    """A sound that can be heard: its token, what it is called, where in the file, how well it fits."""
+
+    token: str
+    name: str
+    start: float
+    end: float
+    score: float | None = None
+    unlikely: bool = False
+    whole: str = ""  # token of the file it is from
+
+
+def player_rows(players: Sequence[Player], language: Language, *, actions: bool) -> str:
+    """Ranked players as HTML; with `actions`, more like this and download."""
+    rows = []
+    for number, one in enumerate(players):
+        span = f"{clock(one.start)}–{clock(one.end)}"
+        score = ""
+        if one.score is not None:
+            said = say("search.score", language, score=f"{one.score:+.3f}")
+            doubt = f'<em class="oc-doubt">{say("search.unlikely", language)}</em>' if one.unlikely else ""
+            score = f'<span class="oc-score">{cosine_bar(one.score)} {said} {doubt}</span>'
+        more = ""
+        if actions:
+            more = (
+                f'<span class="oc-actions"><button type="button" class="oc-small" data-more="{one.token}">{say("search.more", language)}</button>'
+                f'<a class="oc-small" href="originals/{one.whole}" download>{say("search.download", language)}</a></span>'
+            )
+        rows.append(
+            f'<li class="oc-hit"><span class="oc-rank">{number + 1}</span><div class="oc-what"><b>{text(one.name)}</b> <span class="oc-when">{span}</span>{score}</div>'
+            f'<audio controls preload="none" data-n="{number}" src="sounds/{one.token}" aria-label="{text(one.name)} {span}"></audio>{more}</li>'
+        )
+    return f'<ol class="oc-hits">{"".join(rows)}</ol>'

@@ -1,0 +1,139 @@
+"""Bars, waveforms, spectrograms and maps as HTML and SVG strings. Knows nothing of gradio, models or files.
+
+Everything is drawn in the page's own colours (`page.css`) and with the browser's own fonts, so any script can be written in it.
+What users wrote goes through `text`, which leaves nothing that a browser or gradio's templates would take for code.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["bar", "clock", "cosine_bar", "map_of", "spectrogram", "text", "waveform"]
+
+Numbers = npt.NDArray[np.float32]
+
+# dark blue → violet → orange → light yellow, equally spaced; lightness grows evenly, so it reads in grey as well
+RAMP = np.array(
+    [(8, 10, 36), (50, 20, 96), (105, 30, 118), (163, 45, 110), (214, 70, 85), (244, 118, 62), (253, 180, 80), (252, 244, 178)],
+    np.float64,
+)  # fmt: skip
+RANGE_DB = 80.0  # below the loudest
+
+
+def text(what: object) -> str:
+    """What a user wrote, as text alone: also where a template would look for its braces."""
+    escaped = html.escape(str(what), quote=True)
+    for sign in "{}$`\\":
+        escaped = escaped.replace(sign, f"&#{ord(sign)};")
+    return escaped
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:02.5."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def bar(share: float, *, label: str = "") -> str:
+    """A share in [0, 1]."""
+    width = 100 * min(1.0, max(0.0, share))
+    return (
+        f'<span class="oc-bar" role="img" aria-label="{text(label)}"><i style="left:0;width:{width:.1f}%"></i></span>'
+    )
+
+
+def cosine_bar(cosine: float) -> str:
+    """A cosine in [-1, 1]: from the middle to the right, or to the left where it is negative."""
+    width = 50 * min(1.0, abs(cosine))
+    left = 50.0 if cosine >= 0 else 50 - width
+    kind = "" if cosine >= 0 else " oc-minus"
+    return f'<span class="oc-bar oc-signed{kind}" role="img" aria-label="{cosine:+.3f}"><i style="left:{left:.1f}%;width:{width:.1f}%"></i></span>'
+
+
+def spectrogram(
+    mel: Numbers, seconds: float, edges: Sequence[tuple[float, float]], *, time: str, frequency: str, alt: str
+) -> str:
+    """A log-mel (T, F) in dB as a picture with axes; `edges` are (Hz, row) of the frequencies to write down."""
+    from PIL import Image
+
+    level = np.clip((mel.T[::-1] - mel.max() + RANGE_DB) / RANGE_DB, 0, 1) * (len(RAMP) - 1)
+    colours = np.stack([np.interp(level, np.arange(len(RAMP)), RAMP[:, i]) for i in range(3)], axis=-1)
+    file = io.BytesIO()
+    Image.fromarray(colours.astype(np.uint8)).save(file, "PNG", optimize=True)
+    picture = base64.b64encode(file.getvalue()).decode()
+    width, height, left, below = 640, 200, 52, 44
+    out = [
+        f'<svg class="oc-picture" viewBox="0 0 {left + width + 14} {height + below + 8}" role="img" aria-label="{text(alt)}">',
+        f'<image x="{left}" y="6" width="{width}" height="{height}" preserveAspectRatio="none" href="data:image/png;base64,{picture}"/>',
+    ]
+    bands = mel.shape[1]
+    for hz, row in edges:
+        y = 6 + height * (1 - row / bands)
+        out.append(f'<text class="oc-axis" x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{hz / 1000:g}</text>')
+    for second in ticks(seconds):
+        x = left + width * second / seconds
+        out.append(f'<text class="oc-axis" x="{x:.1f}" y="{height + 24}" text-anchor="middle">{second:g}</text>')
+    out.append(f'<text class="oc-axis" x="{left + width}" y="{height + 44}" text-anchor="end">{text(time)} →</text>')
+    out.append(f'<text class="oc-axis" x="0" y="{height + 44}">↑ {text(frequency)}</text></svg>')
+    return "".join(out)
+
+
+def waveform(peaks: Numbers, seconds: float, spans: Sequence[tuple[float, float, str]], *, alt: str) -> str:
+    """Peaks (P, 2), least and greatest sample of equal parts, with spans (start, end, label) that can be clicked; first is best."""
+    width, height = 1000.0, 150.0
+    middle = height / 2
+    scale = 0.95 * middle / max(float(np.abs(peaks).max(initial=0.0)), 1e-6)
+    x = (np.arange(len(peaks)) + 0.5) * width / max(1, len(peaks))
+    top = [f"{a:.1f},{middle - b * scale:.1f}" for a, b in zip(x, peaks[:, 1], strict=True)]
+    low = [f"{a:.1f},{middle - b * scale:.1f}" for a, b in zip(x[::-1], peaks[::-1, 0], strict=True)]
+    out = [
+        f'<svg class="oc-picture oc-wave" viewBox="0 0 {width:g} {height + 26:g}" role="group" aria-label="{text(alt)}">',
+        f'<polygon points="{" ".join(top + low)}"/>',
+    ]
+    for number, (start, end, label) in enumerate(spans):
+        left, right = (min(max(s / seconds, 0.0), 1.0) * width for s in (start, end))
+        wide = max(right - left, 6.0)
+        out.append(
+            f'<g class="oc-span" data-play="{number}" tabindex="0" role="button" aria-label="{text(label)}"><title>{text(label)}</title>'
+            f'<rect x="{min(left, width - wide):.1f}" y="0" width="{wide:.1f}" height="{height:g}" rx="3"/>'
+            f'<text x="{min(left, width - wide) + wide / 2:.1f}" y="16" text-anchor="middle">{number + 1}</text></g>'
+        )
+    for second in ticks(seconds):
+        at = width * second / seconds
+        anchor = "start" if second == 0 else "end" if at > 0.96 * width else "middle"
+        out.append(
+            f'<text class="oc-axis" x="{at:.1f}" y="{height + 18:g}" text-anchor="{anchor}">{clock(second)[:-2]}</text>'
+        )
+    out.append("</svg>")
+    return "".join(out)
+
+
+def map_of(places: Numbers, names: Sequence[str], sources: Sequence[str], *, alt: str) -> str:
+    """Places (N, 2) as points that can be clicked; the colour follows the place, so that neighbours look alike."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    at = (places - low) / np.maximum(high - low, 1e-9)
+    width, height, edge = 640, 420, 14
+    radius = 6.0 if len(places) <= 300 else 4.0 if len(places) <= 1000 else 3.0
+    out = [f'<svg class="oc-picture oc-map" viewBox="0 0 {width} {height}" role="group" aria-label="{text(alt)}">']
+    for (x, y), name, source in zip(at, names, sources, strict=True):
+        hue = 360 * ((np.arctan2(y - 0.5, x - 0.5) / (2 * np.pi)) % 1)
+        out.append(
+            f'<circle cx="{edge + x * (width - 2 * edge):.1f}" cy="{edge + (1 - y) * (height - 2 * edge):.1f}" r="{radius:g}" fill="hsl({hue:.0f} 65% 52%)" '
+            f'data-source="{text(source)}" data-name="{text(name)}" tabindex="0" role="button" aria-label="{text(name)}"><title>{text(name)}</title></circle>'
+        )
+    out.append("</svg>")
+    return "".join(out)
+
+
+def ticks(seconds: float) -> list[float]:
+    """Round times to write down, ten at most."""
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
+    step = next((s for s in steps if seconds / s <= 9), steps[-1])
+    return [round(i * step, 3) for i in range(int(seconds / step * 1.0001) + 1)]

@@ -1,0 +1,210 @@
+"""Search / 检索: the sounds of a library that fit words, a sound, or both."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from openclap.audio.load import cut
+from openclap.errors import LibraryMismatch
+from openclap.library import UNLIKELY, Library
+from openclap.library.query import parse
+from openclap.page.classify import labels_of
+from openclap.page.examples import QUERIES
+from openclap.page.parts import PLAYERS, Page, Player, player_rows
+from openclap.page.pictures import text
+from openclap.page.strings import Language, Told, say
+from openclap.page.wording import Visit
+
+__all__ = ["Filters", "Results", "build", "compute", "draw", "like"]
+
+WHERE = (("search.examples", "examples"), ("search.own", "own"))
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the fields of the tab say."""
+
+    without: str | None = ""  # None: a field that nobody has touched
+    tags: str | None = ""
+    folder: str | None = ""
+    pattern: str | None = ""
+    shortest: float | None = None  # an empty field is 0 in some browsers: no limit
+    longest: float | None = None
+    each_once: bool = True
+
+
+@dataclass(frozen=True)
+class Results:
+    """Players, best first; `like` is the name of the sound that was searched with by its button."""
+
+    players: list[Player]
+    like: str = ""
+
+
+def build(page: Page) -> None:
+    """The tab's components and what its buttons do."""
+    words = page.words
+    page.about("search.about", "common.english")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320, scale=2):
+            where = words.make(
+                gr.Radio, {"label": "search.where", "choices": WHERE}, value="examples", elem_id="search-where"
+            )
+            query = words.make(
+                gr.Textbox,
+                {"label": "search.words", "placeholder": "search.placeholder"},
+                max_lines=1,
+                elem_id="search-words",
+            )
+            with words.make(gr.Accordion, {"label": "search.sound"}, open=False, elem_id="search-sound-part"):
+                sound = page.sound(elem_id="search-sound")
+            k = words.make(
+                gr.Slider,
+                {"label": "search.k"},
+                minimum=1,
+                maximum=page.desk.settings.results,
+                value=8,
+                step=1,
+                elem_id="search-k",
+            )
+            with words.make(gr.Accordion, {"label": "search.filters"}, open=False, elem_id="search-filters"):
+                filters = _filters(page)
+            go = page.button("search.go", elem_id="search-go")
+            page.examples(QUERIES, lambda i: ("examples", QUERIES[i]), [where, query], elem_id="search-examples")
+        with gr.Column(min_width=320, scale=3):
+            result = gr.HTML(elem_id="search-result", js_on_load=PLAYERS)
+
+    def asked(visit: Visit, where: str, words: str | None, sound: str | None, k: float, *given: Any) -> Results:
+        return compute(page, visit, where, words, sound, int(k), Filters(*given))
+
+    state = page.computes([go.click, query.submit], asked, [where, query, sound, k, *filters], result, draw)
+
+    def more(visit: Visit, facts: dict[str, Any], where: str, k: float, *given: Any) -> tuple[Results, str]:
+        found = like(page, visit, where, str(facts.get("token", "")), int(k), Filters(*given))
+        return found, draw(found, visit.language)
+
+    page.on_event(result.select, more, [where, k, *filters], [state, result], show_progress_on=result)
+
+
+def _filters(page: Page) -> list[Any]:
+    make = page.words.make
+    with gr.Row():
+        without = make(gr.Textbox, {"label": "search.without"}, max_lines=1, min_width=140, elem_id="search-without")
+        tags = make(gr.Textbox, {"label": "search.tags"}, max_lines=1, min_width=140, elem_id="search-tags")
+    with gr.Row():
+        folder = make(gr.Textbox, {"label": "search.folder"}, max_lines=1, min_width=140, elem_id="search-folder")
+        pattern = make(gr.Textbox, {"label": "search.pattern"}, max_lines=1, min_width=140, elem_id="search-pattern")
+    with gr.Row():
+        shortest = make(
+            gr.Number, {"label": "search.shortest"}, value=None, minimum=0, min_width=140, elem_id="search-shortest"
+        )
+        longest = make(
+            gr.Number, {"label": "search.longest"}, value=None, minimum=0, min_width=140, elem_id="search-longest"
+        )
+    each_once = make(gr.Checkbox, {"label": "search.per"}, value=True, elem_id="search-per")
+    return [without, tags, folder, pattern, shortest, longest, each_once]
+
+
+def compute(
+    page: Page, visit: Visit, where: str, words: str | None, sound: str | None, k: int, filters: Filters
+) -> Results:
+    """What fits words, a sound, or both."""
+    words = words or ""
+    wanted, unwanted = parse(words)
+    if not wanted and sound is None:
+        raise Told("error.only_not" if unwanted else "error.no_query")
+    parts: list[Any] = [words] if words.strip() else []
+    if sound is not None:
+        parts.append(page.desk.sound(sound))
+    return _search(page, visit, where, parts, k, filters, "")
+
+
+def like(page: Page, visit: Visit, where: str, token: str, k: int, filters: Filters) -> Results:
+    """What sounds like something that was found."""
+    shown = page.desk.shelf.of(token)
+
+    def span() -> list[Any]:
+        rate = page.desk.clap.front_end.sampling_rate
+        (wave,) = cut(Path(shown.path), rate, [(shown.start, shown.end or shown.start + 10.0)])
+        return [(wave, rate)]
+
+    return _search(page, visit, where, page.desk.do(span), k, filters, Path(shown.path).name)
+
+
+def _search(page: Page, visit: Visit, where: str, parts: list[Any], k: int, filters: Filters, name: str) -> Results:
+    shortest, longest = filters.shortest or None, filters.longest or None
+    if shortest is not None and longest is not None and shortest > longest:
+        raise Told("error.seconds")
+    options: dict[str, Any] = {
+        "without": [part.strip() for part in (filters.without or "").split(",") if part.strip()], "tags": labels_of(filters.tags or ""), "glob": _glob(filters),
+        "shortest": shortest, "longest": longest, "per": "file" if filters.each_once else "window",
+    }  # fmt: skip
+    most = page.desk.settings.results
+
+    def found() -> Results:
+        with opened(page, where, visit.visitor) as library:
+            hits = library.search(parts if len(parts) > 1 else parts[0], max(1, min(k, most)), **options)
+        roots = _common([hit.path for hit in hits])
+        shelf = page.desk.shelf
+        return Results(
+            [
+                Player(
+                    shelf.show(hit.path, hit.start, hit.end), hit.path.removeprefix(roots), hit.start, hit.end, hit.score,
+                    hit.confidence is not None and hit.confidence < UNLIKELY, shelf.show(hit.path),
+                )
+                for hit in hits
+            ],
+            name,
+        )  # fmt: skip
+
+    return page.desk.do(found)
+
+
+@contextlib.contextmanager
+def opened(page: Page, where: str, visitor: str) -> Iterator[Library]:
+    """A library that holds something, in the model's thread."""
+    place = page.desk.place(where, visitor)
+    try:
+        library = page.desk.opened(where, visitor)
+    except LibraryMismatch as error:
+        raise Told("error.mismatch", maker=getattr(error, "maker", None) or Path(place).name) from error
+    try:
+        if not library.stats()["files"]:
+            raise Told("error.empty_library")
+        yield library
+    finally:
+        library.close()
+
+
+def _glob(filters: Filters) -> str | None:
+    """Folder and file name as one pattern of the path; a word without a star is looked for anywhere in the name."""
+    folder, name = (filters.folder or "").strip().strip("/"), (filters.pattern or "").strip()
+    if not folder and not name:
+        return None
+    if name and "*" not in name and "?" not in name:
+        name = f"*{name}*"
+    return f"*/{folder}/{name if name.startswith('*') else '*' + name}" if folder else f"*/{name}"
+
+
+def _common(paths: list[str]) -> str:
+    """What all paths begin with, which nobody needs to be told."""
+    if not paths:
+        return ""
+    folder = os.path.commonpath([Path(path).parent for path in paths])
+    return folder.rstrip(os.sep) + os.sep
+
+
+def draw(found: Results, language: Language) -> str:
+    """Players, best first."""
+    if not found.players:
+        return f'<div class="oc-card"><p>{say("search.nothing", language)}</p></div>'
+    title = say("search.found", language, count=len(found.players))
+    of = f" · {say('search.like', language, name=text(found.like))}" if found.like else ""
+    return f'<div class="oc-card"><h3>{title}{of}</h3>{player_rows(found.players, language, actions=True)}</div>'

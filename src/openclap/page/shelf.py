@@ -1,0 +1,96 @@
+"""Sounds that were shown to someone, to be heard or downloaded by a token that nobody can guess. Knows nothing of gradio.
+
+No path of the server is told to a browser, and nothing that was not shown can be asked for. A span is cut and written as WAV
+when it is first played; the oldest tokens are forgotten.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from openclap.audio.load import cut
+from openclap.page.strings import Told
+
+__all__ = ["Shelf", "Shown"]
+
+KEPT = 20_000  # tokens
+WRITTEN = 300  # WAV files of at most a few MB
+LONGEST = 60.0  # seconds of one that is played
+RATE = 44_100
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A span of a file; `end` None, to its end."""
+
+    path: str
+    start: float = 0.0
+    end: float | None = None
+
+
+class Shelf:
+    """Tokens, and the folder of the spans that were played."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shown: OrderedDict[str, Shown] = OrderedDict()
+        self._written: OrderedDict[str, Path] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def show(self, path: str, start: float = 0.0, end: float | None = None) -> str:
+        """A token for a span."""
+        token = secrets.token_urlsafe(16)
+        with self._lock:
+            self._shown[token] = Shown(path, start, end)
+            while len(self._shown) > KEPT:
+                self._shown.popitem(last=False)
+        return token
+
+    def of(self, token: str) -> Shown:
+        """What a token stands for.
+
+        Raises
+        ------
+        Told
+            It was never given, or is forgotten.
+        """
+        with self._lock:
+            shown = self._shown.get(token)
+        if shown is None:
+            raise Told("error.gone")
+        return shown
+
+    def wav(self, token: str) -> Path:
+        """The span as a WAV file, a minute of it at most.
+
+        Raises
+        ------
+        Told
+            It was forgotten.
+        SoundError
+            The file has gone or cannot be read.
+        """
+        with self._lock:
+            written = self._written.get(token)
+        if written is not None and written.exists():
+            return written
+        shown = self.of(token)
+        end = shown.start + LONGEST if shown.end is None else min(shown.end, shown.start + LONGEST)
+        (wave,) = cut(Path(shown.path), RATE, [(shown.start, end)])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / f"{token}.wav"
+        aside = self._folder / f"{token}.{secrets.token_hex(4)}.part"
+        sf.write(aside, np.clip(wave, -1, 1), RATE, format="WAV", subtype="PCM_16")
+        aside.replace(file)
+        with self._lock:
+            self._written[token] = file
+            while len(self._written) > WRITTEN:
+                self._written.popitem(last=False)[1].unlink(missing_ok=True)
+        return file

@@ -1,0 +1,1 @@
+"""The HTTP service: what `openclap serve` runs."""

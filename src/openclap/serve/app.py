@@ -1,0 +1,123 @@
+"""The application: engine, routes, door, and errors as answers. Knows nothing of sockets or signals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Response
+from fastapi import Request as HttpRequest
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from openclap.clap import CLAP
+from openclap.errors import LibraryError, ModelError, OpenClapError, RequestRefused, SoundError
+from openclap.serve.door import Door, fault_of
+from openclap.serve.engine import Engine
+from openclap.serve.metrics import Metrics
+from openclap.serve.routes import routes_of
+from openclap.serve.settings import Settings
+
+__all__ = ["create_app"]
+
+ABOUT = "Find, name and compare sounds by words. Sounds are data URIs in JSON, or files in multipart/form-data."
+STATUSES = {404: ("there is no such route; see /docs", "not_found"), 405: ("this route has no such method", "method_not_allowed")}  # fmt: skip
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+log = logging.getLogger("openclap.serve")
+
+
+def create_app(
+    settings: Settings, *, page: Callable[[FastAPI], object] | None = None, clap: CLAP | None = None
+) -> FastAPI:
+    """Make the service; the model is loaded here, so that what is wrong with it is told before anything listens.
+
+    Parameters
+    ----------
+    page
+        Given the application when its routes are there, to mount a web page on it: `lambda app:
+        gradio.mount_gradio_app(app, blocks, path="/")`. `app.state.engine` computes for it, `app.state.settings` says what is
+        allowed. The door asks who comes to the page for a key as well (a browser asks for it as a password); limits of size
+        and time are the page's own.
+    clap
+        A model that is loaded already; else `settings.model` is.
+
+    Raises
+    ------
+    ModelError, LibraryError
+        The model or the library cannot be used.
+    """
+    metrics = Metrics()
+    engine = Engine(settings, clap=clap, seen=lambda lane, size: metrics.batch.labels(lane).observe(size))
+    for lane in engine.lanes:
+        metrics.watch(lane)
+
+    @asynccontextmanager
+    async def living(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(engine.close)
+
+    app = FastAPI(title="openclap", version=version("openclap"), description=ABOUT, lifespan=living)
+    app.state.engine, app.state.settings, app.state.metrics = engine, settings, metrics
+    app.include_router(routes_of(engine, metrics))
+    app.add_exception_handler(OpenClapError, _told)
+    app.add_exception_handler(HTTPException, _told_by_starlette)
+    if page is not None:
+        app.add_api_route(
+            "/v1/{rest:path}", _nowhere, methods=METHODS, include_in_schema=False
+        )  # else the page answers
+        page(app)
+    app.add_middleware(_door_of(app), settings=settings, metrics=metrics)
+    return app
+
+
+def _door_of(app: FastAPI) -> Callable[..., Door]:
+    """Middleware is made by starlette when the first request comes; the one made is `app.state.door`."""
+
+    def made(inner: object, **options: object) -> Door:
+        door = Door(inner, **options)  # type: ignore[arg-type]
+        app.state.door = door
+        return door
+
+    return made
+
+
+def _nowhere(request: HttpRequest) -> None:
+    """A route of the API that is none, or has no such method."""
+    api = [route for route in request.app.router.routes if getattr(route, "endpoint", None) is not _nowhere]
+    known = any(route.matches(request.scope)[0] is Match.PARTIAL for route in api)
+    raise HTTPException(405 if known else 404)
+
+
+async def _told(request: HttpRequest, error: Exception) -> Response:
+    """Errors of our own, as answers; what may name the server's disk goes to the log."""
+    assert isinstance(error, OpenClapError)
+    if isinstance(error, RequestRefused):
+        refusal = error
+    elif isinstance(error, SoundError):
+        refusal = RequestRefused(str(error), error.http_status, _code(error))
+    elif isinstance(error, LibraryError | ModelError) or error.http_status >= 500:
+        log.error(str(error), extra={"facts": {"route": request.url.path}})
+        what = "library" if isinstance(error, LibraryError) else "model"
+        refusal = RequestRefused(
+            f"the server's {what} cannot be used now; its log says why", error.http_status, _code(error)
+        )
+    else:
+        refusal = RequestRefused(str(error), error.http_status, "invalid_request")
+    status, headers, body = fault_of(refusal)
+    return Response(body, status, headers)
+
+
+async def _told_by_starlette(request: HttpRequest, error: Exception) -> Response:
+    """No such route, another method, a broken form."""
+    assert isinstance(error, HTTPException)
+    message, code = STATUSES.get(error.status_code, (str(error.detail), "invalid_request"))
+    status, headers, body = fault_of(RequestRefused(message, error.status_code, code))
+    return Response(body, status, {**(error.headers or {}), **headers})
+
+
+def _code(error: OpenClapError) -> str:
+    """UnreadableSound → unreadable_sound."""
+    return "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in type(error).__name__).lstrip("_")

@@ -1,0 +1,132 @@
+"""Jobs that arrive within a few milliseconds of one another are done in one call, by one thread. Knows nothing of HTTP or models.
+
+    ask ─┐
+    ask ─┼─ queue ─ wait for more, a little ─ do([job, job, job]) ─ a result or an error each
+    ask ─┘
+
+A thread that was busy finds its next batch waiting, so patience costs something only where there is nothing to gain.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+__all__ = ["Lane"]
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+@dataclass
+class _Job(Generic[J, R]):
+    what: J
+    weight: int
+    future: Future[R] = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
+
+
+class Lane(Generic[J, R]):
+    """One thread, and the jobs that wait for it, first come first served.
+
+    Parameters
+    ----------
+    do
+        Jobs → their results, in order. Where it fails for several, each is done again by itself, so that an error is told
+        to the one whose it is.
+    patience
+        Seconds that the oldest job of a batch may wait for others.
+    most
+        Weight at which a batch is full.
+    seen
+        Told the weight of every batch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        do: Callable[[list[J]], Sequence[R]],
+        *,
+        patience: float = 0.0,
+        most: int = 1,
+        seen: Callable[[int], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._do = do
+        self._patience = patience
+        self._most = most
+        self._seen = seen
+        self._jobs: queue.SimpleQueue[_Job[J, R] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name=f"openclap-{name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that nobody has begun."""
+        return self._jobs.qsize()
+
+    def ask(self, what: J, *, weight: int = 1) -> Future[R]:
+        """Have a job done; one that is cancelled before its turn is left out."""
+        job: _Job[J, R] = _Job(what, weight)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"lane {self.name} is closed")
+            self._jobs.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Take no more, finish what was taken."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        more = True
+        while more:
+            batch, more = self._collect()
+            batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
+            if batch:
+                if self._seen is not None:
+                    self._seen(sum(job.weight for job in batch))
+                self._finish(batch)
+
+    def _collect(self) -> tuple[list[_Job[J, R]], bool]:
+        """The next batch, and whether there can be another one."""
+        first = self._jobs.get()
+        if first is None:
+            return [], False
+        batch, weight = [first], first.weight
+        until = first.since + self._patience
+        while weight < self._most:
+            try:
+                job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if job is None:
+                return batch, False
+            batch.append(job)
+            weight += job.weight
+        return batch, True
+
+    def _finish(self, batch: list[_Job[J, R]]) -> None:
+        try:
+            results = self._do([job.what for job in batch])
+            assert len(results) == len(batch), (len(results), len(batch))
+        except Exception as error:  # whatever it is belongs to who asked; the thread must live
+            if len(batch) == 1:
+                batch[0].future.set_exception(error)
+                return
+            for job in batch:
+                self._finish([job])
+            return
+        for job, result in zip(batch, results, strict=True):
+            job.future.set_result(result)

@@ -1,0 +1,43 @@
+"""What the service counts, for Prometheus. Knows nothing of requests or models but their names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from openclap.serve.batching import Lane
+
+__all__ = ["TYPE", "Metrics"]
+
+TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """Counters of one service, apart from those of any other in the process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("openclap_requests", "Requests answered", ["route", "status"], registry=self.registry)
+        self.seconds = Histogram(
+            "openclap_request_seconds",
+            "From the first byte of a request to the last of its answer",
+            ["route"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.batch = Histogram(
+            "openclap_batch_size", "Clips or texts computed together", ["lane"], buckets=SIZES, registry=self.registry
+        )
+        self.queue = Gauge("openclap_queue", "Jobs that wait for a lane", ["lane"], registry=self.registry)
+        self.accepted = Gauge("openclap_requests_in_work", "Requests accepted and not answered", registry=self.registry)
+
+    def watch(self, lane: Lane[Any, Any]) -> None:
+        """Have a lane's queue told whenever the metrics are asked for."""
+        self.queue.labels(lane.name).set_function(lambda: lane.waiting)
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        return generate_latest(self.registry)

@@ -1,0 +1,272 @@
+"""The routes: each reads a request, asks the engine one thing, and shows the answer."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from fastapi import APIRouter, Response
+from fastapi import Request as HttpRequest
+from pydantic import BaseModel
+
+from openclap.checkpoints.locate import here
+from openclap.checkpoints.presets import PRESETS, find_preset
+from openclap.errors import RequestRefused
+from openclap.serve.engine import Engine, Source
+from openclap.serve.fetching import Fetcher
+from openclap.serve.inputs import in_thread_if, is_data_uri, read_request, source_of
+from openclap.serve.metrics import TYPE, Metrics
+from openclap.serve.schemas import (
+    Classified,
+    ClassifyRequest,
+    Embedding,
+    Embeddings,
+    EmbeddingsRequest,
+    Fault,
+    Found,
+    Matched,
+    MatchRequest,
+    ModelCard,
+    Models,
+    MomentsFound,
+    MomentsRequest,
+    Request,
+    SearchRequest,
+    Span,
+    Usage,
+)
+
+__all__ = ["routes_of"]
+
+S = TypeVar("S", bound=Request)
+LARGE = 16  # embeddings, from which on an answer is written in a thread
+FAULTS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Fault, "description": what}
+    for status, what in {
+        400: "The request is wrong; the message says how",
+        401: "A key is needed",
+        404: "Another model than the loaded one",
+        413: "Too large, or too long",
+        422: "A sound cannot be used",
+        429: "Busy: try again after Retry-After",
+        504: "It took too long",
+    }.items()
+}
+
+
+def routes_of(engine: Engine, metrics: Metrics) -> APIRouter:
+    """Every route, for one engine."""
+    router = APIRouter()
+    api = _Api(engine)
+    for path, schema, answer, does in (
+        ("/v1/embeddings", EmbeddingsRequest, Embeddings, api.embeddings),
+        ("/v1/classify", ClassifyRequest, Classified, api.classify),
+        ("/v1/match", MatchRequest, Matched, api.match),
+        ("/v1/search", SearchRequest, Found, api.search),
+        ("/v1/moments", MomentsRequest, MomentsFound, api.moments),
+    ):
+        router.add_api_route(
+            path, does, methods=["POST"], response_model=answer, responses=FAULTS, tags=["v1"],
+            summary=(schema.__doc__ or "").rstrip("."), openapi_extra={"requestBody": _documented(schema)},
+        )  # fmt: skip
+    cards = _cards(engine)
+
+    @router.get("/v1/models", tags=["v1"])
+    async def models() -> Models:
+        """The loaded model, and those that are on the server's disk."""
+        return Models(data=cards)
+
+    @router.get("/v1/models/{name:path}", tags=["v1"], responses={404: FAULTS[404]})
+    async def model(name: str) -> ModelCard:
+        """One of them."""
+        for card in cards:
+            if card.id == name or (card.loaded and name in engine.names):
+                return card
+        raise RequestRefused(f"there is no model {name[:100]!a} here; see /v1/models", 404, "model_not_found")
+
+    @router.get("/health", tags=["service"])
+    async def health() -> dict[str, str]:
+        """Whether the server runs."""
+        return {"status": "ok"}
+
+    @router.get("/ready", tags=["service"], responses={503: {"description": "It is going down"}})
+    async def ready(response: Response) -> dict[str, str]:
+        """Whether it takes requests."""
+        if engine.draining:
+            response.status_code = 503
+        return {"status": "draining" if engine.draining else "ready"}
+
+    @router.get("/metrics", tags=["service"], response_class=Response)
+    async def counted() -> Response:
+        """What was counted, for Prometheus."""
+        return Response(metrics.text(), media_type=TYPE)
+
+    return router
+
+
+class _Api:
+    """What computes: read, one question, show."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._settings = engine.settings
+        fetcher = Fetcher(engine.settings.fetch_from, most=engine.settings.body_bytes)
+        fetch = partial(fetcher.fetch, seconds=engine.settings.request_seconds)
+        self._fetch: Callable[[str], bytes] | None = fetch if engine.settings.fetch_from else None
+
+    async def embeddings(self, request: HttpRequest) -> Response:
+        """Embed texts and sounds: unit vectors, in the order of the input; their dot products are cosines."""
+        asked = await self._read(request, EmbeddingsRequest)
+        size = self._engine.clap.config.embedding
+        if asked.dimensions not in (None, size):
+            raise RequestRefused(
+                f"dimensions is {asked.dimensions}; this model's embeddings have {size} numbers and cannot be shortened: leave it out",
+                400,
+                "invalid_request",
+            )
+        items = asked.input if isinstance(asked.input, list) else [asked.input]
+        self._check_many("input", items)
+        heard = [
+            isinstance(item, bytes) or asked.modality == "audio" or (asked.modality == "auto" and is_data_uri(item))
+            for item in items
+        ]
+        if asked.modality == "text" and any(heard):
+            raise RequestRefused("a file was uploaded as modality text; leave modality out", 400, "invalid_request")
+        sources = [source_of(item, f"input[{i}]", self._fetch) for i, item in enumerate(items) if heard[i]]
+        texts = [item for item, is_sound in zip(items, heard, strict=True) if not is_sound]
+        self._check_texts("input", texts)
+        rows, tokens = np.zeros((len(items), size), np.float32), 0
+        if texts:
+            rows[~np.array(heard)], tokens = await self._engine.texts(texts)  # type: ignore[arg-type]
+        if sources:
+            rows[np.array(heard)] = await self._engine.sounds(sources)
+        return await in_thread_if(
+            len(rows) > LARGE, lambda: _shown(_embeddings(rows, tokens, asked.encoding_format, self._engine.name))
+        )
+
+    async def classify(self, request: HttpRequest) -> Response:
+        """Name a sound: the labels, best first, by zero-shot classification."""
+        asked = await self._read(request, ClassifyRequest)
+        self._check_many("labels", asked.labels)
+        self._check_texts("labels", asked.labels)
+        labels = await self._engine.classify(self._source(asked.audio), asked.labels, asked.template)
+        return _shown(Classified(labels=labels))
+
+    async def match(self, request: HttpRequest) -> Response:
+        """Compare a sound with texts: cosines from -1 to 1, in the order given."""
+        asked = await self._read(request, MatchRequest)
+        self._check_many("texts", asked.texts)
+        self._check_texts("texts", asked.texts)
+        return _shown(Matched(matches=await self._engine.match(self._source(asked.audio), asked.texts)))
+
+    async def search(self, request: HttpRequest) -> Response:
+        """Find sounds in the server's library by words, by a sound, or by both, best first."""
+        asked = await self._read(request, SearchRequest)
+        source = self._query(asked.query, asked.audio, asked.k)
+        for name in ("without", "within", "tags"):
+            self._check_many(name, getattr(asked, name) or ["-"])
+            self._check_texts(name, getattr(asked, name) or [])
+        return _shown(Found(hits=await self._engine.search(asked.query, source, asked.k, **asked.filters())))
+
+    async def moments(self, request: HttpRequest) -> Response:
+        """Find where something is heard: in the recording that is given, or in the server's library."""
+        asked = await self._read(request, MomentsRequest)
+        source = self._query(asked.query, asked.audio, asked.k)
+        found = await self._engine.moments(asked.query, source, asked.k)
+        given = asked.query is not None and source is not None
+        return _shown(
+            MomentsFound(
+                moments=[Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score) for m in found]
+            )
+        )
+
+    # -- checks --------------------------------------------------------------------------------------
+
+    async def _read(self, request: HttpRequest, schema: type[S]) -> S:
+        asked = await read_request(request, schema, self._settings)
+        if asked.model is not None and asked.model not in self._engine.names:
+            raise RequestRefused(
+                f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}",
+                404,
+                "model_not_found",
+            )
+        return asked
+
+    def _source(self, value: str | bytes) -> Source:
+        return source_of(value, "audio", self._fetch)
+
+    def _query(self, words: str | None, audio: str | bytes | None, k: int) -> Source | None:
+        if words is None and audio is None:
+            raise RequestRefused("there is nothing to look for; give query, audio, or both", 400, "invalid_request")
+        if k > self._settings.results:
+            raise RequestRefused(
+                f"k is {k}; at most {self._settings.results} results are given", 400, "invalid_request"
+            )
+        if words is not None:
+            self._check_texts("query", [words])
+        return None if audio is None else self._source(audio)
+
+    def _check_many(self, name: str, items: Sequence[object]) -> None:
+        if not 1 <= len(items) <= self._settings.items:
+            raise RequestRefused(
+                f"{name} holds {len(items)} items; 1 to {self._settings.items} are taken in one request",
+                400,
+                "invalid_request",
+            )
+
+    def _check_texts(self, name: str, texts: Sequence[Any]) -> None:
+        most = self._settings.text_characters
+        for text in texts:
+            if not text.strip():
+                raise RequestRefused(f"{name} holds an empty text; describe a sound in words", 400, "invalid_request")
+            if len(text) > most:
+                raise RequestRefused(
+                    f"{name} holds a text of {len(text)} characters; at most {most} are taken", 400, "invalid_request"
+                )
+
+
+def _embeddings(rows: npt.NDArray[np.float32], tokens: int, encoding: str, model: str) -> Embeddings:
+    def written(row: npt.NDArray[np.float32]) -> list[float] | str:
+        return base64.b64encode(row.astype("<f4").tobytes()).decode() if encoding == "base64" else row.tolist()
+
+    data = [Embedding(index=i, embedding=written(row)) for i, row in enumerate(rows)]
+    return Embeddings(data=data, model=model, usage=Usage(prompt_tokens=tokens, total_tokens=tokens))
+
+
+def _shown(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+
+
+def _cards(engine: Engine) -> list[ModelCard]:
+    known = find_preset(engine.name)
+    loaded = ModelCard(
+        id=engine.name, owned_by="openclap", loaded=True, embedding=engine.clap.config.embedding,
+        licence=known.licence if known else None,
+    )  # fmt: skip
+    others = [
+        ModelCard(id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, licence=preset.licence)
+        for preset in PRESETS
+        if preset.name != engine.name and here(preset)
+    ]  # fmt: skip
+    return [loaded, *others]
+
+
+def _documented(schema: type[Request]) -> dict[str, Any]:
+    """The body of a route for OpenAPI: JSON, and a form whose sounds are files."""
+    described = schema.model_json_schema()
+    examples = {f"example {i}": {"value": one} for i, one in enumerate(described.pop("examples", []), 1)}
+    fields = {name: dict(field) for name, field in described["properties"].items()}
+    file = {"type": "string", "format": "binary"}
+    for name in schema.sounds:
+        fields[name] = {"type": "array", "items": file} if name in schema.several else file
+    return {
+        "required": True,
+        "content": {
+            "application/json": {"schema": described, "examples": examples},
+            "multipart/form-data": {"schema": {**described, "properties": fields}},
+        },
+    }

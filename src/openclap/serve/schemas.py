@@ -1,0 +1,256 @@
+"""What requests and answers look like: one model each, which checks, documents and serialises."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from openclap.clap import DEFAULT_TEMPLATE
+from openclap.results import Hit, Label, Match
+
+__all__ = [
+    "Classified",
+    "ClassifyRequest",
+    "Embedding",
+    "Embeddings",
+    "EmbeddingsRequest",
+    "Fault",
+    "FaultDetails",
+    "Found",
+    "MatchRequest",
+    "Matched",
+    "ModelCard",
+    "Models",
+    "MomentsFound",
+    "MomentsRequest",
+    "Request",
+    "SearchRequest",
+    "Span",
+    "Usage",
+]
+
+WAV = "data:audio/wav;base64,UklGRv4AAABXQVZF…"  # shortened: only to be looked at
+Sound = Annotated[
+    str | SkipJsonSchema[bytes],  # bytes are uploads
+    Field(
+        description="A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. A URL only from hosts that the server allows; never a path.",
+        examples=[WAV],
+    ),
+]
+ModelName = Annotated[
+    str | None, Field(description="The loaded model, as /v1/models names it, or 'default'; may be left out.")
+]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Request(BaseModel):
+    """A request; what it does not know, it refuses."""
+
+    model_config = ConfigDict(extra="forbid")
+    sounds: ClassVar[tuple[str, ...]] = ("audio",)  # fields that may be uploads, the first one also called "file"
+    several: ClassVar[tuple[str, ...]] = ()  # fields that may be repeated in a form
+
+    model: ModelName = None
+
+
+class EmbeddingsRequest(Request):
+    """As OpenAI's, for texts and sounds."""
+
+    sounds = ("input",)
+    several = ("input",)
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [
+            {"input": ["a dog barking", "heavy rain"]},
+            {"input": [WAV], "modality": "audio", "encoding_format": "base64"},
+        ]},
+    )  # fmt: skip
+
+    input: Annotated[
+        str | list[str | SkipJsonSchema[bytes]],
+        Field(description="A text, a data URI of a sound, or a list of them; in multipart/form-data, files."),
+    ]
+    modality: Annotated[
+        Literal["auto", "text", "audio"],
+        Field(
+            description="auto: data URIs of audio, video or application are sounds, anything else is text. text: all are. audio: all are sounds."
+        ),
+    ] = "auto"
+    encoding_format: Annotated[
+        Literal["float", "base64"], Field(description="base64: little-endian float32, as the openai client asks for")
+    ] = "float"
+    dimensions: Annotated[
+        int | None, Field(description="Only the model's own number: its embeddings cannot be shortened.")
+    ] = None
+    user: Annotated[str | None, Field(description="Ignored.")] = None
+
+
+class ClassifyRequest(Request):
+    """Which of the labels fits a sound best."""
+
+    several = ("labels",)
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"audio": WAV, "labels": ["dog bark", "rain", "siren"]}]}
+    )
+
+    audio: Sound
+    labels: Annotated[
+        list[str], Field(min_length=1, description="In a form: repeated, or one value with commas between.")
+    ]
+    template: Annotated[str, Field(description="The prompt; {} is the label.", max_length=1000)] = DEFAULT_TEMPLATE
+
+
+class MatchRequest(Request):
+    """How well texts fit a sound."""
+
+    several = ("texts",)
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"audio": WAV, "texts": ["a dog barking", "heavy rain"]}]}
+    )
+
+    audio: Sound
+    texts: Annotated[list[str], Field(min_length=1)]
+
+
+class SearchRequest(Request):
+    """What in the server's library fits words, a sound, or both."""
+
+    several = ("without", "within", "tags")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [
+            {"query": "rain + wind -thunder", "k": 5},
+            {"audio": WAV, "k": 5, "glob": "*.flac", "shortest": 2},
+        ]},
+    )  # fmt: skip
+
+    query: Annotated[str | None, Field(description='"rain + wind -thunder" wants both and not the third.')] = None
+    audio: Sound | None = None
+    k: Annotated[int, Field(ge=1)] = 10
+    without: Annotated[list[str], Field(description="What should not be heard.")] = []
+    per: Annotated[Literal["file", "window"], Field(description="One hit a file, or every window by itself.")] = "file"
+    within: Annotated[
+        list[str] | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
+    ] = None
+    glob: Annotated[str | None, Field(description="A pattern for the name: *.wav, */rain/*", max_length=1000)] = None
+    shortest: Annotated[Number | None, Field(description="Length of the file, seconds.")] = None
+    longest: Annotated[Number | None, Field(description="Length of the file, seconds.")] = None
+    after: Annotated[Number | None, Field(description="Changed since, seconds since 1970.")] = None
+    before: Annotated[Number | None, Field(description="Changed before, seconds since 1970.")] = None
+    tags: Annotated[list[str], Field(description="Tags that the file must have, all of them.")] = []
+
+    def filters(self) -> dict[str, Any]:
+        """What narrows the search, as `Library.search` takes it."""
+        return self.model_dump(exclude={"model", "query", "audio", "k"})
+
+
+class MomentsRequest(Request):
+    """Where something is heard: in a sound that is given, or in the server's library."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"query": "a dog barking", "k": 3}, {"query": "a siren", "audio": WAV}]},
+    )
+
+    query: Annotated[str | None, Field(description="Words.")] = None
+    audio: Annotated[
+        Sound | None,
+        Field(description="With words: the recording to look in. Without: a sound to look for in the library."),
+    ] = None
+    k: Annotated[int, Field(ge=1)] = 5
+
+
+# -- answers ------------------------------------------------------------------------------------------
+
+
+class Embedding(BaseModel):
+    """One vector: numbers, or base64 of little-endian float32."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class Usage(BaseModel):
+    """Tokens of the texts; a sound has none."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embeddings(BaseModel):
+    """Unit vectors, in the order of the input."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class Classified(BaseModel):
+    """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels."""
+
+    labels: list[Label]
+
+
+class Matched(BaseModel):
+    """Texts in the order given; `score` is the cosine."""
+
+    matches: list[Match]
+
+
+class Found(BaseModel):
+    """Hits, best first: a name below the library's folder, seconds, cosine, and how likely it is what was asked for."""
+
+    hits: list[Hit]
+
+
+class Span(BaseModel):
+    """A moment; `path` is missing where the recording was given with the request."""
+
+    path: str | None = None
+    start: float
+    end: float
+    score: float
+
+
+class MomentsFound(BaseModel):
+    """Moments, best first."""
+
+    moments: list[Span]
+
+
+class ModelCard(BaseModel):
+    """A model; requests are answered by the `loaded` one alone."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str
+    loaded: bool
+    embedding: int | None = None
+    licence: str | None = None
+
+
+class Models(BaseModel):
+    """The loaded model, and those that are on the server's disk."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class FaultDetails(BaseModel):
+    """What was wrong, in one sentence, and a code for programs."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+
+
+class Fault(BaseModel):
+    """An error, in OpenAI's shape."""
+
+    error: FaultDetails

@@ -1,0 +1,134 @@
+"""What the service may do and how much of it: one frozen table. Knows nothing of HTTP.
+
+Defaults are safe on a laptop: this machine alone, no URL, bounded memory.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from openclap.errors import UsageError
+from openclap.pipeline import WORKERS
+
+__all__ = ["KEYS_VARIABLE", "MIB", "Settings", "is_loopback", "read_keys"]
+
+KEYS_VARIABLE = "OPENCLAP_KEYS"
+SHORTEST_KEY = 16  # characters; a shorter one can be guessed
+MIB = 1 << 20
+ALLOWED_HOST = re.compile(r"[a-zA-Z0-9_.-]+(:\d+)?|\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be chosen about a service.
+
+    Attributes
+    ----------
+    model, device, threads, precision
+        As `CLAP.from_pretrained`.
+    library
+        The library to search in, or None.
+    host, port
+        Where to listen; port 0 is any free one.
+    keys
+        Bearer keys, any of which opens the service; none, it is open to who can reach it.
+    insecure
+        Listen on an address that others reach although there is no key.
+    fetch_from
+        Hosts whose URLs may be given as sounds, "sounds.org" or "sounds.org:8443"; private addresses never.
+    body_bytes
+        Of a request.
+    memory_bytes
+        Of the bodies of all requests in work.
+    audio_seconds
+        Of one sound; more is refused while it is decoded.
+    items, text_characters, results
+        Texts, labels or sounds of a request; characters of a text; `k`.
+    queue
+        Requests in work and waiting; one more is answered 429.
+    request_seconds
+        From its first byte to its answer, else 504.
+    patience_seconds
+        How long a job waits for others to share a batch with.
+    batch
+        Clips or texts of a batch.
+    decoders
+        Threads that decode.
+    """
+
+    model: str = "mini"
+    device: str = "auto"
+    threads: int | None = None
+    precision: str = "float32"
+    library: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    insecure: bool = False
+    fetch_from: tuple[str, ...] = ()
+    body_bytes: int = 32 * MIB
+    memory_bytes: int = 512 * MIB
+    audio_seconds: float = 600.0
+    items: int = 128
+    text_characters: int = 8192
+    results: int = 1000
+    queue: int = 64
+    request_seconds: float = 60.0
+    patience_seconds: float = 0.004
+    batch: int = 16
+    decoders: int = WORKERS
+
+    def __post_init__(self) -> None:
+        """Refuse what no service could live with."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            least = 0 if one.name in ("port", "patience_seconds") else 1e-3
+            if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value < float("inf"):
+                raise UsageError(f"{one.name.replace('_', ' ')} is {value}; it must be above 0")
+        for host in self.fetch_from:
+            if not ALLOWED_HOST.fullmatch(host):
+                raise UsageError(f"{host!r} is no host to fetch from; give a name as sounds.org or sounds.org:8443, without https:// or a path")  # fmt: skip
+        if not self.keys and not self.insecure and not is_loopback(self.host):
+            raise UsageError(
+                f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give --keys-file, or --insecure if that is what you want"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name may mean anything
+        return False
+
+
+def read_keys(file: Path | None = None) -> tuple[str, ...]:
+    """Keys of the environment's OPENCLAP_KEYS (commas or spaces between) and of a file (one a line; # comments).
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read or holds none, or a key is too short.
+    """
+    found = re.split(r"[,\s]+", os.environ.get(KEYS_VARIABLE, ""))
+    if file is not None:
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: cannot be read ({error}); give a text file with one key a line") from error
+        in_file = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        if not in_file:  # a service that was meant to be closed must not be open
+            raise UsageError(f"{file} holds no key; write one a line")
+        found += in_file
+    keys = tuple(dict.fromkeys(key for key in found if key))
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        raise UsageError(
+            f'a key has fewer than {SHORTEST_KEY} characters; make one with  python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    return keys

@@ -1,0 +1,103 @@
+"""A library as the service shows it: searched by words and embeddings, its files called by names below their common folder.
+
+Where on the server's disk that folder lies is told to nobody: filters are names and patterns below it as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from openclap.errors import LibraryError, RequestRefused, UsageError
+from openclap.library import Library
+from openclap.results import Hit, Moment
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.library.query import Query
+
+__all__ = ["Shelf"]
+
+R = TypeVar("R", Hit, Moment)
+
+
+class Shelf:
+    """One library for one thread."""
+
+    def __init__(self, place: str, clap: CLAP) -> None:
+        self._library = Library.open(place, model=clap)
+        self._root: str | None = None  # with a separator at its end
+
+    def search(
+        self, query: Query, k: int, *, within: Sequence[str] | None = None, glob: str | None = None, **filters: Any
+    ) -> list[Hit]:
+        """As `Library.search`; `within` and `glob` are below the library's folder."""
+        self._need_sounds()
+        inside = None if within is None else [self._path_of(name) for name in within]
+        hits = self._library.search(query, k, within=inside, glob=self._pattern(glob), **filters)
+        return self._named(hits)
+
+    def moments(self, query: Query, k: int) -> list[Moment]:
+        """As `Library.moments`."""
+        self._need_sounds()
+        return self._named(self._library.moments(query, k))
+
+    def facts(self) -> dict[str, Any]:
+        """How much it holds."""
+        stats = self._library.stats()
+        return {name: stats[name] for name in ("files", "windows", "seconds")}
+
+    def close(self) -> None:
+        """Let go of its files."""
+        self._library.close()
+
+    def _need_sounds(self) -> None:
+        if self._root is None:
+            self._look()
+        if self._root is None:
+            raise RequestRefused(
+                "this server's library holds no sounds yet; whoever runs it fills it with  openclap index FOLDER",
+                409,
+                "empty_library",
+            )
+
+    def _look(self) -> None:
+        """Find the folder that all files lie in."""
+        first = last = None
+        for path in self._library.paths():
+            first = path if first is None or path < first else first
+            last = path if last is None or path > last else last
+        if first is None or last is None:
+            self._root = None
+            return
+        folder = os.path.commonpath([Path(first).parent, last])  # what lies between two names begins as both do
+        self._root = folder.rstrip(os.sep) + os.sep
+
+    def _named(self, found: list[R]) -> list[R]:
+        if not all(one.path.startswith(self._root or "") for one in found):  # files were added elsewhere meanwhile
+            self._look()
+        if self._root is None:
+            raise LibraryError("the library was emptied meanwhile")
+        return [replace(one, path=_as_text(one.path.removeprefix(self._root))) for one in found]
+
+    def _path_of(self, name: str) -> str:
+        if "\0" in name or name.startswith("/") or ".." in name.split("/"):
+            raise UsageError(f"within holds {name!r}; give names as a search gives them, or the folders in them")
+        return f"{self._root}{name}"
+
+    def _pattern(self, glob: str | None) -> str | None:
+        """A pattern that begins at the root, so that nobody finds out where it lies."""
+        if glob is None:
+            return None
+        if glob.startswith("/") or "\0" in glob:
+            raise UsageError(f"glob is {glob!r}; give a pattern below the library's folder, as *.wav or */rain/*")
+        root = "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(self._root)[:-1])
+        return f"{root or '*'}{glob}" if glob.startswith("*") else f"{root or ''}*/{glob}"
+
+
+def _as_text(name: str) -> str:
+    """A file name that is no UTF-8, escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

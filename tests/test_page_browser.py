@@ -1,0 +1,265 @@
+"""The page in a real Chromium: every tab with real sounds, in both languages; nobody but this machine is asked for anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile as sf
+from browser_for_tests import Visitor, browser, chromium, served
+
+from openclap.page.settings import PageSettings
+from openclap.page.strings import Language, say
+from openclap.synth import make
+
+# gradio asks pandas for what newer ones warn of, and its queue would stop at the warning
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+# what is no word of a language: names of models, files and engines, units, examples to type in English
+NAMES = re.compile(
+    r"openclap|English|laion/\S+|Hugging Face Hub|\S+\.(?:pt|wav|ogg|flac)|mini|MB|CPU|openvino|CSV|Audacity|PCA|UMAP|\d+x", re.IGNORECASE
+)  # fmt: skip
+
+
+def test_there_is_a_chromium() -> None:
+    """Without one the rest of this file would say so in an error that is harder to read."""
+    assert Path(chromium()).exists()
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dog, rain, and a file that is no sound."""
+    folder = tmp_path_factory.mktemp("sounds") / "animals"
+    folder.mkdir()
+    for number, (kind, name) in enumerate((("dog bark", "rex.wav"), ("rain", "rain.flac"))):
+        sf.write(folder / name, make(kind, np.random.default_rng(number), rate=32_000, seconds=4.0)[0], 32_000)
+    (folder / "broken.wav").write_bytes(b"RIFF, but not really")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(sounds: Path) -> Iterator[str]:
+    with served(PageSettings(roots=(sounds.parent,))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Any]:
+    with browser() as one:
+        yield one
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def visitor(request: pytest.FixtureRequest, url: str, running: Any) -> Iterator[Visitor]:
+    """Someone who goes through all tabs in one language; at the end, what the browser has seen is looked at."""
+    one = Visitor(running, url, request.param)
+    yield one
+    hosts = {urlsplit(asked).hostname for asked in one.asked_for if asked.startswith(("http", "ws"))}
+    assert hosts == {"127.0.0.1"}, hosts
+    assert one.troubles == []
+    one.tab.context.close()
+
+
+def test_model(visitor: Visitor) -> None:
+    visitor.press("model-load")
+    ready = visitor.result("model-status", ".oc-ready").inner_text()
+    assert visitor.say("model.ready") in ready
+    assert "mini" in ready
+    assert visitor.say("model.parameters", millions="11.8") in ready
+    _no_foreign_word(visitor)
+
+
+def test_match(visitor: Visitor, sounds: Path) -> None:
+    visitor.open(visitor.say("match.tab"))
+    visitor.give("match-sound", sounds / "rex.wav")
+    visitor.write("match-texts", "heavy rain\na dog barking")
+    visitor.press("match-go")
+    rows = visitor.result("match-result", "tbody tr").all_inner_texts()
+    assert rows[0].startswith("a dog barking")
+    assert rows[1].startswith("heavy rain")
+    assert 0.3 < float(re.findall(r"[+−-]\d\.\d{3}", rows[0])[0]) <= 1
+    visitor.see(visitor.say("match.means"))
+    _no_foreign_word(visitor, "a dog barking", "heavy rain")
+
+
+def test_classify(visitor: Visitor, sounds: Path) -> None:
+    visitor.open(visitor.say("classify.tab"))
+    visitor.give("classify-sound", sounds / "rain.flac")
+    visitor.write("classify-labels", "dog，rain、church bells, siren")
+    visitor.press("classify-go")
+    rows = visitor.result("classify-result", "tbody tr").all_inner_texts()
+    assert len(rows) == 4
+    assert rows[0].startswith("rain")
+    shares = [float(re.findall(r"([\d.]+) %", row)[0]) for row in rows]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.3)
+    picture = visitor.result("classify-result", "svg image")
+    assert picture.get_attribute("href").startswith("data:image/png")
+    _no_foreign_word(visitor, "dog", "rain", "church bells", "siren")
+
+
+def test_search(visitor: Visitor) -> None:
+    visitor.open(visitor.say("search.tab"))
+    visitor.example("search", 1, sound=False)
+    visitor.press("search-go")
+    hits = visitor.result("search-result", ".oc-hit")
+    assert hits.count() == 8
+    assert "church_bells_01.ogg" in hits.first.inner_text()
+    _plays(visitor, "#search-result audio", lambda: hits.first.locator("audio").evaluate("(audio) => audio.play()"))
+    with visitor.tab.expect_download() as download:
+        hits.first.locator("a").click()
+    assert download.value.suggested_filename == "church_bells_01.ogg"
+    assert Path(download.value.path()).read_bytes()[:4] == b"OggS"
+    name = hits.nth(2).locator("b").inner_text()
+    hits.nth(2).locator("button").click()
+    visitor.see(visitor.say("search.like", name=name))
+    assert name in visitor.result("search-result", ".oc-hit").first.inner_text()
+    visitor.tab.locator("#search-filters button").first.click()
+    visitor.write("search-pattern", "dog*")
+    visitor.press("search-go")
+    visitor.tab.wait_for_function("document.querySelectorAll('#search-result .oc-hit').length === 1")
+    assert "dog_bark_01" in visitor.result("search-result", ".oc-hit").inner_text()
+    _no_foreign_word(visitor, *_examples(visitor, "search"))
+
+
+def test_moments(visitor: Visitor) -> None:
+    visitor.open(visitor.say("moments.tab"))
+    visitor.example("moments", 1)
+    visitor.press("moments-go")
+    visitor.result("moments-result", ".oc-span")
+    span = visitor.tab.locator("#moments-result .oc-span").first
+    _plays(visitor, "#moments-result audio", span.click)
+    begin, _ = (
+        float(s) for s in re.findall(r"\d+:(\d+\.\d)", visitor.result("moments-result", ".oc-when").first.inner_text())
+    )
+    assert 20 <= begin <= 24  # the siren was put at 22 s
+    for kind, sign in (("csv", b","), ("audacity", b"\t")):
+        with visitor.tab.expect_download() as download:
+            visitor.press(f"moments-{kind}")
+        assert sign in Path(download.value.path()).read_bytes()
+    _no_foreign_word(visitor, *_examples(visitor, "moments"))
+
+
+def test_library(visitor: Visitor, sounds: Path) -> None:
+    visitor.open(visitor.say("library.tab"))
+    _choose(visitor, str(sounds))
+    visitor.press("library-go")
+    report = visitor.result("library-report", ".oc-waiting").inner_text()  # one file failed
+    assert "broken.wav" in report
+    assert re.search(r"\b2\b", report)
+    visitor.result("library-holds", ".oc-facts")
+    visitor.press("library-map-go")
+    points = visitor.result("library-map", "circle")
+    assert points.count() == 2
+    _plays(visitor, "#library-map audio", points.first.click)
+    assert visitor.result("library-map", ".oc-playing").inner_text() in ("rex.wav", "rain.flac")
+    visitor.press("library-example")
+    visitor.result("library-report", ".oc-ready")
+    _no_foreign_word(visitor, str(sounds), str(sounds.parent), sounds.name)
+    visitor.open(visitor.say("search.tab"))
+    visitor.tab.locator("#search-where").get_by_text(visitor.say("search.own"), exact=True).click()
+    if visitor.tab.locator("#search-pattern input").is_visible():
+        visitor.write("search-pattern", "")
+    visitor.write("search-words", "a dog barking")
+    visitor.press("search-go")
+    visitor.see("rex.wav")
+
+
+def test_errors_are_sentences(visitor: Visitor, sounds: Path) -> None:
+    visitor.open(visitor.say("match.tab"))
+    visitor.write("match-texts", "")
+    visitor.press("match-go")
+    visitor.see(visitor.say("error.no_texts"))
+    visitor.see(visitor.say("gradio.error"))
+    visitor.open(visitor.say("library.tab"))
+    _choose(visitor, "/etc")
+    visitor.press("library-go")
+    visitor.see(visitor.say("error.outside", roots=str(sounds.parent)))
+    assert "Traceback" not in visitor.tab.content()
+
+
+def test_the_language_changes_in_place(url: str, running: Any) -> None:
+    """What was found stays, in the other language, and so do gradio's own words."""
+    one = Visitor(running, url, "en")
+    one.open("Classify")
+    one.see("Drop Audio Here")
+    one.example("classify", 0)
+    one.press("classify-go")
+    one.see(say("classify.means", "en"))
+    one.tab.get_by_text("中文", exact=True).click()
+    one.see(say("classify.means", "zh"))
+    one.see(say("common.sound", "zh"))
+    one.open("匹配")
+    one.see("将音频拖放到此处")
+    assert one.tab.evaluate("document.documentElement.lang") == "zh-CN"
+    one.tab.get_by_text("English", exact=True).click()
+    one.see("Drop Audio Here")
+    one.see(say("match.about", "en"))
+    one.tab.context.close()
+
+
+def test_what_is_written_is_never_run(url: str, running: Any) -> None:
+    one = Visitor(running, url, "en")
+    one.open("Classify")
+    one.example("classify", 0)
+    nasty = "<img src=x onerror='window.caught=1'> ${window.caught=1} {{constructor.constructor('window.caught=1')()}}"
+    one.write("classify-labels", f"{nasty}, dog")
+    one.press("classify-go")
+    assert nasty in "".join(one.result("classify-result", "tbody th").all_inner_texts())
+    assert one.tab.evaluate("window.caught") is None
+    one.tab.context.close()
+
+
+def test_a_phone_needs_no_sideways_scrolling(url: str, running: Any) -> None:
+    one = Visitor(running, url, "en", width=390, height=844)
+    one.press("model-load")
+    one.result("model-status", ".oc-ready")
+    for tab in ("Match", "Moments"):
+        if one.tab.get_by_role("tab", name=tab, exact=True).count() == 0:
+            one.tab.locator(".overflow-menu > button").click()
+            one.tab.locator(".overflow-dropdown button", has_text=tab).click()
+        else:
+            one.open(tab)
+        one.example(tab.lower(), 0)
+        one.press(f"{tab.lower()}-go")
+        one.result(f"{tab.lower()}-result")
+        assert one.tab.evaluate("document.documentElement.scrollWidth") <= 390
+    one.tab.context.close()
+
+
+def _choose(visitor: Visitor, folder: str) -> None:
+    """Type a folder, and leave the field, which is when it counts."""
+    field = visitor.tab.locator("#library-folder input")
+    field.fill(folder)
+    field.press("Tab")
+
+
+def _examples(visitor: Visitor, tab: str) -> list[str]:
+    return list(visitor.tab.locator(f"#{tab}-examples button").all_inner_texts())
+
+
+def _plays(visitor: Visitor, players: str, start: Any) -> None:
+    """After `start`, one of the players is playing or has played."""
+    start()
+    visitor.tab.wait_for_function("(players) => [...document.querySelectorAll(players)].some((one) => one.currentTime > 0 && !one.error)", arg=players)  # fmt: skip
+
+
+def _no_foreign_word(visitor: Visitor, *known: str) -> None:
+    """In 中文 nothing that can be read is English, nor the other way round."""
+    visitor.settled()
+    shown = visitor.tab.inner_text("body")
+    if visitor.language == "en":
+        assert re.findall(r"[\u4e00-\u9fff]+", shown.replace("中文", "")) == []
+        return
+    for name in sorted(known, key=len, reverse=True):
+        shown = shown.replace(name, " ")
+    assert re.findall(r"[A-Za-z]{2,}[A-Za-z ]*", NAMES.sub(" ", shown)) == []

@@ -1,0 +1,385 @@
+"""The parts of the service by themselves: lanes, the engine, URLs, and an event loop that never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from conftest import long_wave
+from server_for_tests import encoded, uri_of
+
+from openclap import CLAP
+from openclap.errors import NotFiniteSound, RequestRefused
+from openclap.serve.app import create_app
+from openclap.serve.batching import Lane
+from openclap.serve.engine import CHUNK, Engine, Source
+from openclap.serve.fetching import Fetcher, is_public
+from openclap.serve.settings import Settings, read_keys
+
+KEY = "a-key-that-is-long-enough"
+
+
+@pytest.fixture(scope="module")
+def clap() -> CLAP:
+    return CLAP.from_pretrained("mini")
+
+
+def asking(app: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost", timeout=30)
+
+
+# -- lanes --------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_come_together_are_done_together() -> None:
+    held, begun = threading.Event(), threading.Event()
+    batches: list[list[int]] = []
+
+    def do(jobs: list[int]) -> list[int]:
+        batches.append(jobs)
+        begun.set()
+        held.wait()
+        return [-job for job in jobs]
+
+    lane = Lane("test", do, patience=0.0, most=4)
+    first = lane.ask(0)
+    begun.wait()
+    others = [lane.ask(i) for i in range(1, 8)]  # they come while the lane is busy
+    assert lane.waiting == 7
+    others[0].cancel()
+    held.set()
+    lane.close()
+    assert [first.result(), *(future.result() for future in others[1:])] == [0, -2, -3, -4, -5, -6, -7]
+    assert batches == [[0], [2, 3, 4], [5, 6, 7]]
+    with pytest.raises(RuntimeError, match="closed"):
+        lane.ask(1)
+
+
+def test_an_error_is_told_to_the_one_whose_it_is() -> None:
+    def do(jobs: list[int]) -> list[float]:
+        return [1 / job for job in jobs]
+
+    lane = Lane("test", do, patience=0.2, most=3)
+    one, none, two = lane.ask(1), lane.ask(0), lane.ask(2)
+    assert (one.result(), two.result()) == (1, 0.5)
+    with pytest.raises(ZeroDivisionError):
+        none.result()
+    assert lane.ask(4).result() == 0.25
+    lane.close()
+
+
+# -- the engine ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("long", ["auto", "windows"])
+def test_many_at_once_get_what_each_would_get_alone(clap: CLAP, long: Any) -> None:
+    """Also a recording of more windows than wait for the model at once, and one sound of a request that cannot be used."""
+    sizes: dict[str, list[int]] = {"audio": [], "text": []}
+    engine = Engine(Settings(patience_seconds=0.02), clap=clap, seen=lambda lane, size: sizes[lane].append(size))
+    sounds = [encoded(long_wave(1 + i, 8_000, seed=i), 8_000) for i in range(12)]
+    sounds.append(encoded(long_wave(5 * (2 * CHUNK + 3), 8_000), 8_000))
+    bad = encoded(np.full(100, np.nan), 8_000, subtype="FLOAT")
+    sources = [Source(f"sound {i}", partial(bytes, data)) for i, data in enumerate(sounds)]
+
+    async def ask() -> tuple[list[Any], list[Any], Any]:
+        heard = asyncio.gather(*(engine.sounds([source], long=long) for source in sources))
+        said = asyncio.gather(*(engine.texts([f"dog {i}", "rain"]) for i in range(20)))
+        spoilt = asyncio.gather(engine.sounds([sources[0], Source("bad", lambda: bad)]), return_exceptions=True)
+        return await heard, await said, (await spoilt)[0]
+
+    heard, said, spoilt = asyncio.run(ask())
+    engine.close()
+    np.testing.assert_allclose(np.concatenate(heard), clap.encode_audio(sounds, long=long), atol=1e-5)
+    for i, (rows, tokens) in enumerate(said):
+        np.testing.assert_allclose(rows, clap.encode_text([f"dog {i}", "rain"]), atol=1e-5)
+        assert tokens == int(clap.tokenizer([f"dog {i}", "rain"])[1].sum())
+    assert isinstance(spoilt, NotFiniteSound)
+    assert spoilt.name == "bad"
+    assert max(sizes["text"]) > 2
+    assert max(sizes["audio"]) > 1
+    assert sum(sizes["text"]) == 40
+
+
+@pytest.mark.parametrize("step", ["clips", "encode_clips", "encode_text", "classify"])
+def test_the_event_loop_never_waits(clap: CLAP, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is computed or decoded waits here until another request was answered meanwhile."""
+    app = create_app(Settings(), clap=clap)
+    begun, go_on = threading.Event(), threading.Event()
+    does: Callable[..., Any] = getattr(clap, step)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        begun.set()
+        assert go_on.wait(20)
+        return does(*args, **options)
+
+    monkeypatch.setattr(clap, step, slow)
+
+    async def ask() -> tuple[int, int]:
+        async with asking(app) as client:
+            body = {"audio": uri_of(encoded(long_wave(1, 8_000), 8_000)), "labels": ["a dog", "rain"]}
+            answer = asyncio.create_task(client.post("/v1/classify", json=body))
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+            meanwhile = (await client.get("/health")).status_code
+            go_on.set()
+            return meanwhile, (await answer).status_code
+
+    clap._prompts._known.clear()
+    assert asyncio.run(ask()) == (200, 200)
+    app.state.engine.close()
+
+
+def test_a_request_that_takes_too_long(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    """504, and its sound is not decoded on."""
+    app = create_app(Settings(request_seconds=0.3), clap=clap)
+    decoded: list[int] = []
+    from openclap.audio import decode
+
+    blocks = decode.blocks
+
+    def slow(*args: Any) -> Iterator[Any]:
+        for block in blocks(*args):
+            decoded.append(1)
+            time.sleep(0.2)
+            yield block
+
+    monkeypatch.setattr(decode, "blocks", slow)
+
+    async def ask() -> httpx.Response:
+        async with asking(app) as client:
+            uri = uri_of(encoded(long_wave(590, 4_000), 4_000, "FLAC"))
+            return await client.post("/v1/embeddings", json={"input": uri})
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 504
+    assert answer.headers["Retry-After"] == "1"
+    assert "took longer than 0.3 s" in answer.json()["error"]["message"]
+    app.state.engine.close()
+    assert len(decoded) < 10  # of 20
+    door = app.state.door
+    assert (door.accepted, door.answered, door.in_work, door._bytes) == (1, 1, 0, 0)
+
+
+def test_what_nobody_expected_is_told_to_the_log_alone(
+    clap: CLAP, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Settings(), clap=clap)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("a secret of /home/alice")
+
+    monkeypatch.setattr(clap, "encode_text", broken)
+
+    async def ask() -> httpx.Response:
+        async with asking(app) as client:
+            return await client.post("/v1/embeddings", json={"input": "a dog"})
+
+    answer = asyncio.run(ask())
+    app.state.engine.close()
+    assert answer.status_code == 500
+    assert "inside the server" in answer.json()["error"]["message"]
+    assert "secret" not in answer.text
+    assert "a secret of /home/alice" in caplog.text
+
+
+def test_a_page_is_mounted_behind_the_door(clap: CLAP) -> None:
+    def page(app: Any) -> None:
+        @app.get("/")  # type: ignore[untyped-decorator]
+        async def hello() -> dict[str, Any]:
+            (row,), _ = await app.state.engine.texts(["a dog"])
+            return {"numbers": len(row), "model": app.state.settings.model}
+
+    app = create_app(Settings(keys=(KEY,)), page=page, clap=clap)
+
+    async def ask() -> tuple[int, Any]:
+        async with asking(app) as client:
+            closed = await client.get("/")
+            return closed.status_code, (await client.get("/", auth=("", KEY))).json()
+
+    assert asyncio.run(ask()) == (401, {"numbers": 256, "model": "mini"})
+    app.state.engine.close()
+
+
+def test_keys(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "openclap.serve")
+    other = "another-key-of-the-environment"
+    (tmp_path / "keys").write_text(f"# of the house\n{KEY}\n", encoding="utf-8")
+    monkeypatch.setenv("OPENCLAP_KEYS", f"{other}, ")
+    app = create_app(Settings(host="0.0.0.0", keys=read_keys(tmp_path / "keys")), clap=clap)
+    given = (None, KEY, "Bearer", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", "Basic %", f"Basic {KEY}", "Bearer \xff")
+
+    async def ask() -> None:
+        async with asking(app) as client:
+            for path in ("/v1/models", "/metrics", "/docs", "/openapi.json", "/nothing"):
+                for value in given:
+                    raw = [] if value is None else [(b"authorization", value.encode("latin-1"))]
+                    answer = await client.get(path, headers=raw)
+                    assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
+                    assert KEY not in answer.text
+            for key in (KEY, other):
+                assert (await client.get("/v1/models", headers={"Authorization": f"Bearer {key}"})).status_code == 200
+                assert (await client.get("/docs", auth=("anyone", key))).status_code == 200
+            refused = await client.post("/v1/embeddings", json={"input": "a"})
+            assert refused.headers["WWW-Authenticate"] == "Bearer"
+            assert (await client.get("/docs")).headers["WWW-Authenticate"].startswith("Basic")
+            assert (await client.get("/health")).status_code == (await client.get("/ready")).status_code == 200
+            # with a key, whatever name the server goes by is right
+            open_to_all = {"Authorization": f"Bearer {KEY}", "Host": "sounds.example"}
+            assert (await client.get("/v1/models", headers=open_to_all)).status_code == 200
+
+    asyncio.run(ask())
+    app.state.engine.close()
+    assert KEY not in caplog.text
+
+
+# -- URLs ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True), ("2001:4860:4860::8888", True), ("::ffff:8.8.8.8", True), ("64:ff9b::808:808", False),
+        ("127.0.0.1", False), ("10.1.2.3", False), ("172.16.0.1", False), ("192.168.0.1", False), ("169.254.169.254", False),
+        ("0.0.0.0", False), ("100.64.0.1", False), ("224.0.0.1", False), ("255.255.255.255", False), ("240.0.0.1", False),
+        ("::1", False), ("::", False), ("fe80::1%eth0", False), ("fc00::1", False), ("fec0::1", False), ("ff02::1", False),
+        ("::ffff:127.0.0.1", False), ("::ffff:169.254.169.254", False), ("2002:7f00:1::", False), ("64:ff9b::7f00:1", False),
+        ("2001:0:7f00:1::", False),
+    ],
+)  # fmt: skip
+def test_public_addresses(address: str, public: bool) -> None:
+    assert is_public(address) is public
+
+
+class _Site(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        where = {
+            "/away": "http://evil.example/x",
+            "/private": "http://private.example/x",
+            "/again": "/again",
+            "/file": "file:///etc/passwd",
+        }
+        if self.path in where:
+            self.send_response(302)
+            self.send_header("Location", where[self.path])
+            self.end_headers()
+            return
+        if self.path == "/moved":
+            self.send_response(301)
+            self.send_header("Location", "/x.wav?y")
+            self.end_headers()
+            return
+        self.send_response(404 if self.path == "/none" else 200)
+        self.end_headers()
+        if self.path == "/drops":
+            for _ in range(100):
+                self.wfile.write(b".")
+                time.sleep(0.05)
+        else:
+            self.wfile.write(b"R" * (5000 if self.path == "/large" else 10) + self.headers["Host"].encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_fetching(site: int) -> None:
+    """The test's names are at 127.0.0.1, which is called public here, but for one."""
+    asked: list[str] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return {"private.example": ["8.8.8.8", "127.0.0.2"]}.get(host, ["127.0.0.1"])
+
+    allowed = [f"Sounds.example:{site}", "private.example"]
+    fetcher = Fetcher(allowed, most=1000, resolve=resolve, public=lambda address: address == "127.0.0.1")
+    at = f"http://sounds.example:{site}"
+    assert fetcher.fetch(at + "/x.wav", seconds=5) == b"R" * 10 + f"sounds.example:{site}".encode()
+    assert asked == ["sounds.example"]  # once: a second answer might be another one
+    assert fetcher.fetch(at + "/moved", seconds=5).startswith(b"R")
+    for path, status in (
+        ("/away", 403),
+        ("/private", 403),
+        ("/file", 400),
+        ("/again", 502),
+        ("/none", 502),
+        ("/large", 413),
+    ):
+        with pytest.raises(RequestRefused) as refused:
+            fetcher.fetch(at + path, seconds=5)
+        assert refused.value.http_status == status, path
+    with pytest.raises(RequestRefused, match="too long"):
+        fetcher.fetch(at + "/drops", seconds=0.3)
+    asked.clear()
+    for url in (
+        "http://other.example/", f"http://sounds.example:{site + 1}/", "http://sounds.example/", "https://sounds.example/",
+        f"http://user@sounds.example:{site}/", f"ftp://sounds.example:{site}/", "http://", "http://[::1/", "http://sounds.example:99999/",
+        f"http://sounds.example:{site}/\r\nX: y", f"http://sounds.example:{site}\\@evil.example/", "http://127.0.0.1/", "http://2130706433/",
+    ):  # fmt: skip
+        with pytest.raises(RequestRefused) as refused:
+            fetcher.fetch(url, seconds=5)
+        assert refused.value.http_status in (400, 403), url
+    assert asked == []  # not even a name was looked up
+
+
+def test_private_addresses_are_never_fetched_from(site: int) -> None:
+    for host in ("localhost", "127.0.0.1"):
+        with pytest.raises(RequestRefused, match="not at a public address"):
+            Fetcher([f"{host}:{site}"], most=1000).fetch(f"http://{host}:{site}/x", seconds=5)
+
+
+def test_urls_as_sounds(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = encoded(long_wave(1, 8_000), 8_000)
+    monkeypatch.setattr(Fetcher, "fetch", lambda self, url, seconds: sound)
+    app = create_app(Settings(fetch_from=("sounds.example",)), clap=clap)
+
+    async def ask() -> Any:
+        async with asking(app) as client:
+            body = {"input": "https://sounds.example/x", "modality": "audio"}
+            return (await client.post("/v1/embeddings", json=body)).json()["data"][0]["embedding"]
+
+    np.testing.assert_allclose(asyncio.run(ask()), clap.encode_audio(sound)[0], atol=1e-5)
+    app.state.engine.close()
+
+
+def test_headers_that_come_drop_by_drop_and_half_a_sound() -> None:
+    def answer(*pieces: bytes, pause: float = 0.0) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1000)
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        fetcher = Fetcher([f"x.org:{port}"], most=1000, resolve=lambda *_: ["127.0.0.1"], public=lambda _: True)
+        drops = [b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 90]
+        for pieces, pause, status in (
+            (drops, 0.2, 504),
+            ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], 0.0, 502),
+        ):
+            thread = threading.Thread(target=answer, args=pieces, kwargs={"pause": pause})
+            thread.start()
+            with pytest.raises(RequestRefused) as refused:
+                fetcher.fetch(f"http://x.org:{port}/", seconds=1)
+            assert refused.value.http_status == status
+            thread.join(timeout=10)
+            assert not thread.is_alive(), "it went on to the last drop"
