@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openclap.errors import UsageError
 
-__all__ = ["LISTS", "labels"]
+__all__ = ["LANGUAGES", "LISTS", "labels"]
 
 LISTS = ("audioset", "esc50", "fsd50k", "gtzan", "urbansound8k", "vggsound")
 LANGUAGES = ("zh",)

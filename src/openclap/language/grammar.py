@@ -1,9 +1,9 @@
 """A Chinese phrase → an English caption, by a lexicon and a few rules of word order. Knows nothing of files or models.
 
-    一只狗在森林里叫      the fewest words that cover it:   一只 狗 在 森林 里 叫
-                          where it is said:                  在 森林 里        → in the forest, at the end
-                          what belongs together:             狗 … 叫 = 狗叫    → dog barking
-                                                             → dog barking in the forest
+一只狗在森林里叫      the fewest words that cover it:   一只 狗 在 森林 里 叫
+                      where it is said:                  在 森林 里        → in the forest, at the end
+                      what belongs together:             狗 … 叫 = 狗叫    → dog barking
+                                                         → dog barking in the forest
 """
 
 from __future__ import annotations
@@ -132,15 +132,19 @@ def _joined_here(words: list[Word], i: int, lexicon: Lexicon) -> bool:
             if whole is not None:
                 words[i : i + count] = [Word(whole, lexicon.says(whole))]
                 return True
+    if i + 2 < len(words) and lexicon.says(apart := words[i].zh + words[i + 2].zh):  # 打 响亮 喷嚏 → 响亮 打喷嚏
+        words[i : i + 3] = [words[i + 1], Word(apart, lexicon.says(apart))]
+        return True
     return False
 
 
 def _with_subject(words: list[Word], i: int, lexicon: Lexicon) -> bool:
-    """A verb for any voice or bell, with the nearest thing before it that has a word for its own: 鸟 … 叫 → 鸟叫."""
-    stem = "叫" if words[i].zh in CALLS else "响" if words[i].zh in RINGS else ""
-    for j in range(i - 1, -1, -1) if stem else ():
-        for whole in (words[j].zh + words[i].zh, words[j].zh + stem):
-            if lexicon.says(whole):
+    """What is done, with the nearest thing before it that has a word for it: 鸟 … 叫 → 鸟叫, 火车 … 鸣笛 → 火车鸣笛."""
+    verb = words[i].zh
+    stem = "叫" if verb in CALLS else "响" if verb in RINGS else ""
+    for j in range(i - 1, -1, -1) if stem or len(verb) > 1 else ():
+        for whole in (words[j].zh + verb, words[j].zh + stem):
+            if whole != words[j].zh and lexicon.says(whole):
                 words[j] = Word(whole, lexicon.says(whole))
                 del words[i]
                 return True

@@ -85,6 +85,8 @@ def _read(path: Path) -> dict[str, str]:
     for line, zh, en in rows:
         word = "".join((zh or "").split())
         if not word or len(word) > LONGEST or en is None:
-            raise UsageError(f"{path}, line {line}: zh is {word!r}; 1 to {LONGEST} characters and a column en are expected")
+            raise UsageError(
+                f"{path}, line {line}: zh is {word!r}; 1 to {LONGEST} characters and a column en are expected"
+            )
         words[simplified(word)] = " ".join(en.split())
     return words
