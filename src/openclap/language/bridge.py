@@ -21,6 +21,8 @@ __all__ = ["TRANSLATE_ENV", "Bridge"]
 
 TRANSLATE_ENV = "OPENCLAP_TRANSLATE"
 KEPT = 4096  # pieces of text whose English is kept
+READ = 500  # characters of a piece: a text tower reads 77 tokens
+NAMED = 20  # unknown words in a message
 
 
 class Bridge:
@@ -83,7 +85,7 @@ class Bridge:
         unknown = dict.fromkeys(word for _, words in known.values() for word in words)
         if unknown:
             warnings.warn(
-                f"left out, because the lexicon has no English for it: {'，'.join(unknown)}; {ADVICE}",
+                f"left out, because the lexicon has no English for it: {_named(list(unknown))}; {ADVICE}",
                 LanguageWarning,
                 stacklevel=4,
             )
@@ -106,13 +108,13 @@ class Bridge:
         if self.choice == "auto":
             if self._lexicon is None:
                 self._lexicon = read_lexicon(self._own)
-            said = [caption(simplified(piece), self._lexicon) for piece in pieces]
+            said = [caption(simplified(piece[:READ]), self._lexicon) for piece in pieces]
             return [(english, tuple(unknown)) for english, unknown in said]
         if self._model is None:
             from openclap.language.seq2seq import Seq2Seq
 
             self._model = Seq2Seq(self.choice)
-        return [(english, ()) for english in self._model(pieces)]
+        return [(english, ()) for english in self._model([piece[:READ] for piece in pieces])]
 
     def _whole(self, text: str, known: dict[str, tuple[str, tuple[str, ...]]]) -> str:
         """A text with its pieces in English, apart from the letters and numbers beside them."""
@@ -127,7 +129,7 @@ class Bridge:
             end = run.end()
         out += _apart(out, text[end:])
         if unknown and not any(character.isalnum() and character.isascii() for character in out):
-            raise UsageError(f"the lexicon has no English for {'，'.join(unknown)}; {ADVICE}")
+            raise UsageError(f"the lexicon has no English for {_named(unknown)}; {ADVICE}")
         if not any(map(str.isalnum, out)):
             raise UsageError(f"{text!r} names no sound; describe one: 狗叫, 远处的雷声")
         return out
@@ -137,6 +139,11 @@ ADVICE = (
     f"say it in other words, add it to a CSV file zh,en named by {LEXICON_ENV}, "
     "or name a translation model by --translate or OPENCLAP_TRANSLATE"
 )
+
+
+def _named(words: list[str]) -> str:
+    more = len(words) - NAMED
+    return "，".join(words[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _pieces(text: str) -> list[str]:
