@@ -23,6 +23,7 @@ OpenClapError                  exit code 1, HTTP 500
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
 
 SoundWarning, ModelWarning     something is usable but not as it should be
+LanguageWarning                words of a text were left out
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ __all__ = [
     "EmptySound",
     "HeadError",
     "HeadMismatch",
+    "LanguageWarning",
     "LibraryError",
     "LibraryMismatch",
     "MissingExtra",
@@ -188,3 +190,7 @@ class SoundWarning(UserWarning):
 
 class ModelWarning(UserWarning):
     """A model is usable, but something about it is suspicious."""
+
+
+class LanguageWarning(UserWarning):
+    """Words of a text were left out, because there is no English for them."""

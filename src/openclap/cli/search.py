@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, default_library, load_model
+from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, span, table, tell_failed
 from openclap.errors import UsageError
 
@@ -98,6 +98,7 @@ def search(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """Find sounds by words, by a sound, or by both."""
     if sound is not None and query is not None and Path(query).expanduser().exists():  # a path, then
@@ -112,7 +113,7 @@ def search(
     if sound is None and query is None:
         raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
     since, until = _moment(after, "--after"), _moment(before, "--before")
-    collection, failed = _opened(library, model, device, threads, k, paths)
+    collection, failed = _opened(library, model, device, threads, k, paths, translate)
     wanted = [part for part in (query, sound) if part is not None]
     title = " + ".join(short(str(part)) if part is sound else str(part) for part in wanted)
     if exact:
@@ -181,11 +182,12 @@ def moments(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """Where in a long recording something is heard."""
     from openclap.library import moments_in, write_moments
 
-    found = moments_in(load_model(model, device, threads), sound, query, k, window=window, hop=hop)
+    found = moments_in(load_model(model, device, threads, translate=translate), sound, query, k, window=window, hop=hop)
     if output is not None:
         write_moments(found, output, query)
     if as_json:
@@ -232,14 +234,22 @@ def library(
 
 
 def _opened(
-    library: str | None, model: str, device: str, threads: int | None, k: int, paths: list[str] | None
+    library: str | None,
+    model: str,
+    device: str,
+    threads: int | None,
+    k: int,
+    paths: list[str] | None,
+    translate: str = "auto",
 ) -> tuple[Library, bool]:
     """The library with its model, and whether something of the paths could not be added."""
     from openclap.library import Library
 
     if k < 1:
         raise UsageError(f"-k is {k}; it must be 1 or more")
-    collection = Library.open(library or default_library(), model=load_model(model, device, threads))
+    collection = Library.open(
+        library or default_library(), model=load_model(model, device, threads, translate=translate)
+    )
     failed = collection.add(paths, progress=err.is_terminal).failed if paths else []
     tell_failed(failed)
     return collection, bool(failed)
