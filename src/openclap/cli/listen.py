@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.results import Label
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "labels_given"]
 
 
 def match(
@@ -61,7 +61,7 @@ def classify(
             raise UsageError("a head has its own labels; leave --labels and --labels-file out, or --head")
         _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
         return
-    names = _labels(labels, labels_file)
+    names = labels_given(labels, labels_file)
     clap = load_model(model, device, threads)
     failed = 0
     for sound in sounds:
@@ -106,7 +106,8 @@ def _show_labels(sound: str, found: list[Label], *, as_json: bool) -> None:
     table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
 
 
-def _labels(given: str | None, file: Path | None) -> list[str]:
+def labels_given(given: str | None, file: Path | None) -> list[str]:
+    """The labels of --labels or --labels-file, each once."""
     if (given is None) == (file is None):
         raise UsageError('give the labels with --labels "dog bark, rain" or with --labels-file FILE, one of the two')
     if file is not None:
