@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,10 +109,12 @@ def timelines_to_folder(
     window: float,
     hop: float,
     change: float,
-    pictures: bool = True,
+    pictures: bool | None = None,
     progress: bool = False,
 ) -> DescribeReport:
     """The timeline of every sound as .md, .csv, .srt, .vtt, .png and .json in a folder, under the sounds' own names.
+
+    Pictures are drawn where matplotlib is installed, unless it is said whether they should be.
 
     Raises
     ------
@@ -120,6 +123,7 @@ def timelines_to_folder(
     MissingExtra
         Pictures are wanted and matplotlib is not installed.
     """
+    pictures = find_spec("matplotlib") is not None if pictures is None else pictures
     if pictures:
         check_picture()
     settings = _settings(describer, window, hop, change)
@@ -227,11 +231,13 @@ def _read(output: Path) -> list[Row]:
         table = csv.DictReader(io.StringIO(text, newline=""))
         if tuple(table.fieldnames or ()) != COLUMNS:
             raise _not_ours(output)
-        return [_of_csv(row) for row in table]
-    with suppress(ValueError, AttributeError):
+        with suppress(ValueError, AttributeError):
+            return [_of_csv(row) for row in table]
+        raise _not_ours(output)
+    with suppress(ValueError, AttributeError, KeyError, TypeError):
         whole = json.loads(text)
         if {key: whole.get(key) for key in HEAD} == HEAD:
-            return list(whole["sounds"])
+            return [row for row in whole["sounds"] if _is_row(row)]
     raise _not_ours(output)
 
 
@@ -250,9 +256,15 @@ def _read_lines(place: Path) -> list[Row]:
             row = json.loads(line)
         if i == 0 and row != HEAD:
             raise _not_ours(place)
-        if i and isinstance(row, dict) and "settings" in row:
+        if i and _is_row(row):
             rows.append(row)
     return rows
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and {"path", "sentence", "tags", "captions", "size", "mtime_ns", "settings"} <= set(
+        row
+    )
 
 
 def _not_ours(place: Path) -> UsageError:

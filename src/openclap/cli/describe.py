@@ -32,7 +32,7 @@ def describe(
     top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = 5,
     alike: Annotated[
         float, typer.Option("--alike", help="Cosine from which two labels are one family; above 1 keeps all")
-    ] = 0.4,
+    ] = 0.5,
     captions: Annotated[
         Path | None, typer.Option("--captions", help="A text file, one caption a line: the nearest are told too")
     ] = None,
@@ -47,7 +47,7 @@ def describe(
     hop: Annotated[float, typer.Option("--hop", help="Seconds between windows, with --timeline")] = 0.5,
     change: Annotated[
         float, typer.Option("--change", min=0.0, help="What a new span costs, with --timeline: more, fewer spans")
-    ] = 5.0,
+    ] = 4.0,
     output: Annotated[
         list[Path] | None,
         typer.Option(

@@ -34,7 +34,7 @@ COLOURS = (
     "#4cc9f0", "#f72585", "#ffd166", "#06d6a0", "#f8961e", "#b388eb", "#90be6d", "#ef476f", "#5e60ce", "#c9ada7",
     "#2ec4b6", "#ff9f1c", "#a0c4ff", "#e07a5f",
 )  # fmt: skip
-INK, PAPER, LINES = "#e6e8ee", "#12141c", "#2a2e3d"
+INK, DIM, PAPER, LINES, STRIPE = "#e6e8ee", "#9aa0b4", "#12141c", "#2a2e3d", "#181b26"
 
 
 def check_picture() -> None:
@@ -76,8 +76,11 @@ def draw_timeline(
     title: str = "",
     begin: float = 0.0,
     end: float | None = None,
+    truth: Sequence[Span] = (),
 ) -> None:
     """Draw a recording and its spans, or the part between `begin` and `end` in seconds, as a .png.
+
+    A span is as bright as it is sure; where `truth` is given, what was really there is outlined.
 
     Raises
     ------
@@ -89,13 +92,18 @@ def draw_timeline(
     from matplotlib.figure import Figure
 
     mel, seconds = spectrogram(sound)
-    seconds = spans[-1].end if spans else seconds
+    seconds = max(spans[-1].end if spans else seconds, 1e-3)  # one sample has a width too
     last = min(seconds, end or seconds)
-    rows = _rows(spans)
+    rows = _rows([*spans, *truth])
     figure = Figure(figsize=(14, 3.6 + 0.26 * max(3, len(rows))), facecolor=PAPER, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 0.26 * max(3, len(rows)) + 0.4))
     _paint(above, mel, seconds)
     _bars(below, spans, rows)
+    for span in truth:
+        row = rows.get(span.label or "", rows.get("others", 0))
+        below.broken_barh([(span.start, span.end - span.start)], (row - 0.38, 0.76), facecolor="none", edgecolor=INK, linewidth=0.7)  # fmt: skip
+    note = "the brighter a span, the surer" + ("; outlined: what was played" if truth else "")
+    below.text(1.0, -0.1, note, transform=below.transAxes, color=DIM, fontsize=8.5, ha="right", va="top")
     below.set_xlim(begin, last)
     _clock_axis(below, last - begin)
     if title:
@@ -136,6 +144,8 @@ def _paint(axes: Any, mel: npt.NDArray[np.float32], seconds: float) -> None:
 
 
 def _bars(axes: Any, spans: Sequence[Span], rows: dict[str, int]) -> None:
+    for row in range(0, len(rows), 2):
+        axes.axhspan(row - 0.5, row + 0.5, color=STRIPE, linewidth=0)
     for span in spans:
         if span.label:
             row = rows.get(span.label, rows.get("others", 0))
@@ -145,7 +155,7 @@ def _bars(axes: Any, spans: Sequence[Span], rows: dict[str, int]) -> None:
     for tick, row in zip(axes.get_yticklabels(), rows.values(), strict=True):
         tick.set_color(COLOURS[row % len(COLOURS)])
         tick.set_fontweight("bold")
-    axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
+    axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axes.grid(axis="x", color=LINES, linewidth=0.8)
     axes.set_axisbelow(True)
     _quiet_frame(axes)
@@ -157,7 +167,7 @@ def _clock_axis(axes: Any, seconds: float) -> None:
     step = next((s for s in (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800) if seconds / s <= 12), 3600)
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{int(at // 60)}:{at % 60:04.1f}" if step < 1 else f"{int(at // 60)}:{int(at % 60):02d}"))  # fmt: skip
-    axes.set_xlabel("min:sec", color=INK, fontsize=9)
+    axes.set_xlabel("min:sec", color=DIM, fontsize=9)
 
 
 def _quiet_frame(axes: Any) -> None:

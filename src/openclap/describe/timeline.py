@@ -33,14 +33,16 @@ Ints = npt.NDArray[np.intp]
 
 WINDOW, HOP = 2.0, 0.5  # seconds
 CELL = 0.25  # seconds
-CHANGE = 5.0  # nats that a change of label costs
+CHANGE = 4.0  # nats that a change of label costs
 STATES = 200  # labels that may be on the path: the surest
 ABOVE, WITHIN = 10.0, 3.0  # dB above the floor where there is as likely something as nothing, and until it is clear
 GATE = 3.0  # nats that the level weighs, a half second
 NOTHING = -0.5  # nats of "nothing" against the best label, where the level says neither
+FARTHEST = -3.0  # nats that a label can lie behind: where the level says that there is something, the last label stays, or another comes
 FLAT = 12.0  # dB between the quiet and the loud parts; below, a recording has no floor: all of it is one sound
 QUIET = -50.0  # dB of full scale: what lies at the floor and below this is not named
 NO_SOUND = -80.0  # dB: nothing at all
+UNSURE = "\0"  # a label was the most likely, but not likely
 
 
 def timeline(
@@ -127,7 +129,7 @@ class _Heard:
     def emissions(self, scale: float) -> Vectors:
         """(T, K + 1): how far each label lies behind the best, and last how likely there is nothing."""
         cosines = self.windows.embedding @ self.describer.vocabulary.vectors[self.candidates].T
-        behind = scale * (cosines - cosines.max(1, keepdims=True))
+        behind = np.maximum(scale * (cosines - cosines.max(1, keepdims=True)), FARTHEST)
         middle = (self.windows.start + self.windows.end) / 2
         at = (np.arange(len(self.level)) + 0.5) * CELL
         after = np.clip(np.searchsorted(middle, at), 1, max(1, len(middle) - 1)) if len(middle) > 1 else np.zeros(len(at), np.intp)  # fmt: skip
@@ -160,6 +162,7 @@ class _Heard:
                 [] if state == nothing else [int(self.candidates[i]) for i in np.flatnonzero(family[:nothing] == state)]
             )
             found.append(self._span(cells[0], cells[-1] + 1, members))
+        found = _given_to_neighbours(found, float(self.windows.end[0] - self.windows.start[0]))
         merged = [list(some) for _, some in groupby(found, key=lambda span: span.label)]
         return [some[0] if len(some) == 1 else self._joined(some) for some in merged]
 
@@ -176,19 +179,16 @@ class _Heard:
         if not members and (self.floor is None or level < QUIET):
             return Span(start, end, None, 0.0)
         inside = self._inside(start, end)
-        tags = describer.tags(inside)
+        tags, vocabulary = describer.tags(inside), describer.vocabulary
         if members:
-            vectors = describer.vocabulary.vectors[members]
-            chosen = members[int((inside @ vectors.T).mean(0).argmax())]
-            sure = describer.vocabulary.usual.confidences(describer.vocabulary.vectors[[chosen]], inside)[:, 0]
-            label, score = describer.vocabulary.labels[chosen], round(float(sure.max()), 4)
+            sure, where = vocabulary.best(inside)
+            chosen = vocabulary.leading(members, sure)
+            label, score = vocabulary.labels[chosen], round(float(sure[chosen]), 4)
             if score < describer.threshold:
-                return Span(start, end, None, 0.0)
-            first_tag = Tag(
-                label, score, round(float((inside @ describer.vocabulary.vectors[chosen])[sure.argmax()]), 4)
-            )
+                return Span(start, end, UNSURE, 0.0)
+            cosine = float(inside[where[chosen]] @ vocabulary.vectors[chosen])
             others = [tag for tag in tags if label != tag.label and label not in tag.alike]
-            return Span(start, end, label, score, [first_tag, *others][: describer.top])
+            return Span(start, end, label, score, [Tag(label, score, round(cosine, 4)), *others][: describer.top])
         if not tags or tags[0].confidence < 0.5:
             return Span(start, end, None, 0.0)
         return Span(start, end, tags[0].label, tags[0].confidence, tags)
@@ -200,3 +200,18 @@ class _Heard:
         if not chosen.any():
             chosen[np.abs(middle - (start + end) / 2).argmin()] = True
         return self.windows.embedding[chosen]
+
+
+def _given_to_neighbours(spans: list[Span], window: float) -> list[Span]:
+    """Spans that are not sure of their label: shorter than a window, they are the edge of a named neighbour; longer, they are unnamed."""
+    made: list[Span] = []
+    for i, span in enumerate(spans):
+        name = None
+        if span.label == UNSURE and span.end - span.start < window:
+            near = [*made[-1:], *spans[i + 1 : i + 2]]
+            name = next((one for one in near if one.label not in (None, UNSURE, SILENCE)), None)
+        if name is not None:
+            made.append(Span(span.start, span.end, name.label, name.score, name.tags))
+        else:
+            made.append(Span(span.start, span.end, None, 0.0) if span.label == UNSURE else span)
+    return made

@@ -25,7 +25,7 @@ __all__ = ["ALIKE", "Vocabulary", "check_labels"]
 
 Vectors = npt.NDArray[np.float32]
 
-ALIKE = 0.4  # Dog/Bark 0.78, Dog/Domestic animals 0.65, Rain/Raindrop 0.97; Wind/Rain 0.26, Rain/Thunder 0.15, Dog/Cat 0.02 (mini)
+ALIKE = 0.5  # Rain/Raindrop 0.97, Dog/Bark 0.78, Dog/Domestic animals 0.65, Rain/Ocean 0.58; Wind/Rain 0.26, Dog/Cat 0.02 (mini)
 AS_SURE = 0.1  # of confidence
 AT_ONCE = 2_000_000  # confidences in memory: 8 MB
 MOST = 100  # labels above the threshold that are looked at, the surest
@@ -68,11 +68,16 @@ class Vocabulary:
         order = [int(i) for i in np.argsort(-sure, kind="stable")[:MOST] if sure[i] >= threshold]
         made = []
         for group in self.families(order, alike)[:top]:
-            name = min(i for i in group if sure[i] >= sure[group[0]] - AS_SURE)
+            name = self.leading(group, sure)
             cosine = float(np.clip(windows[where[name]] @ self.vectors[name], -1.0, 1.0))
             others = [self.labels[i] for i in group if i != name]
             made.append(Tag(self.labels[name], round(float(sure[name]), 4), round(cosine, 4), others))
         return made
+
+    def leading(self, group: Sequence[int], sure: Vectors) -> int:
+        """Which of a family stands for all, by the confidences of all labels (L,)."""
+        best = max(sure[i] for i in group)
+        return min(i for i in group if sure[i] >= best - AS_SURE)
 
     def families(self, order: Sequence[int], alike: float = ALIKE) -> list[list[int]]:
         """Labels, best first → groups, each led by its best; a label joins the first group whose leader it is akin to."""

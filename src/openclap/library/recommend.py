@@ -35,6 +35,7 @@ __all__ = ["picked", "recommend"]
 Vectors = npt.NDArray[np.float32]
 
 POOL, FEWEST = 10, 200  # recordings looked at for each wanted one, and at least
+ENOUGH = 3  # times as many as are wanted still fit
 SAME = 0.9995  # cosine from which a recording is the very sound that was given
 
 
@@ -89,10 +90,13 @@ def recommend(
 def picked(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:
     """Rows (N, E) one after the other, each the best trade of relevance (N,) against likeness to those before; ties by place.
 
-    Relevance is brought to [0, 1], the span of the likeness of two windows.
+    What fits is three times as many rows as are wanted, the most relevant. Both relevance and likeness (cosine) are brought to [0, 1] among
+    these, so that variety means the same for a model that finds all rain alike and for one that does not.
     """
-    low, high = float(relevance.min()), float(relevance.max())
+    fit = np.argsort(-relevance, kind="stable")[: ENOUGH * k]
+    high, low = float(relevance[fit[0]]), float(relevance[fit[-1]])
     worth = (1 - variety) * (relevance - low) / max(high - low, 1e-6)
+    least = float((vectors[fit] @ vectors[fit].T).min())
     nearest = np.zeros(len(vectors), np.float32)
     left = np.ones(len(vectors), bool)
     order: list[int] = []
@@ -100,7 +104,7 @@ def picked(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list
         best = int(np.where(left, worth - variety * nearest, -np.inf).argmax())
         order.append(best)
         left[best] = False
-        nearest = np.maximum(nearest, vectors @ vectors[best])
+        nearest = np.maximum(nearest, (vectors @ vectors[best] - least) / max(1 - least, 1e-6))
     return order
 
 
