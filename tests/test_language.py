@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from openclap import CLAP
-from openclap.cli.listen import _labels
+from openclap.cli.listen import labels_given
 from openclap.errors import LanguageWarning, ModelNotHere, UsageError
 from openclap.labels import LISTS, labels
 from openclap.language import Bridge, has_foreign, read_lexicon, simplified
@@ -159,8 +159,8 @@ def test_queries(mini: CLAP) -> None:
     assert parse("雨声+狗叫＋警笛 －“汽车 喇叭”") == (["雨声", "狗叫", "警笛"], ["汽车 喇叭"])
     assert parse("lo-fi + 8-bit -noise") == (["lo-fi", "8-bit"], ["noise"])
     assert np.array_equal(vector_of(mini, "rain+狗叫 -雷声"), vector_of(mini, "rain + dog barking -thunder"))
-    assert _labels("狗叫，雨声、警笛, rain", None) == ["狗叫", "雨声", "警笛", "rain"]
-    assert _labels(None, Path("esc50.zh")) == labels("esc50.zh")
+    assert labels_given("狗叫，雨声、警笛, rain", None) == ["狗叫", "雨声", "警笛", "rain"]
+    assert labels_given(None, Path("esc50.zh")) == labels("esc50.zh")
 
 
 def test_everyday_phrases_find_their_label(mini: CLAP) -> None:

@@ -30,12 +30,15 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.confidence import UNLIKELY
 from openclap.config import CLAPConfig, FrontEnd
+from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Bridge, has_foreign
 from openclap.pipeline import embed_each, progress_of
 from openclap.prompts import Prompts
-from openclap.results import Label, Match, Windows
+from openclap.results import Description, Label, Match, Windows
+from openclap.synth import synthesised
 
 if TYPE_CHECKING:
     from openclap.backends import Backend
@@ -451,6 +454,35 @@ class CLAP:
         order = np.argsort(-cosines, kind="stable")
         return [Label(many[i], float(scores[i]), float(cosines[i])) for i in order]
 
+    def describe(
+        self,
+        sound: Sound,
+        labels: Sequence[str] | None = None,
+        *,
+        threshold: float = UNLIKELY,
+        top: int = 5,
+        captions: Sequence[str] = (),
+        nearest: int = 3,
+        writer: Writer | None = None,
+    ) -> Description:
+        """What is heard in a sound, in words: tags with a confidence, a sentence, and the nearest of `captions`.
+
+        Parameters
+        ----------
+        labels
+            What may be heard; None is AudioSet's 527 labels. Of labels that name one thing the surest stands for all.
+        threshold
+            The least confidence of a tag, in [0, 1].
+        top, nearest
+            Tags and captions at most.
+        writer
+            Writes the sentence from the tags, as `openclap.data.KeywordToCaption`; None: a template.
+        """
+        encode = partial(self._prompts.vectors, encode=self.encode_text, state=self.backend.state())
+        return Describer(
+            self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
+        )(_one(sound))
+
     # -- inside --------------------------------------------------------------------------------------
 
     def _row_of(self, sound: Sound | Vectors) -> Vectors:
@@ -538,17 +570,6 @@ def is_embedding(thing: object, size: int) -> bool:
 
 def _loaded_again(asked: dict[str, Any]) -> CLAP:
     return CLAP.from_pretrained(**asked)
-
-
-def synthesised() -> list[tuple[npt.NDArray[np.float32], int]]:
-    """One take of every kind of sound that `openclap.synth` makes, some of them longer than a clip."""
-    from openclap.synth import KINDS, make
-
-    rate = 32_000
-    return [
-        (make(kind, np.random.default_rng((2, i)), rate=rate, seconds=14.0 if i % 8 == 0 else 5.0)[0], rate)
-        for i, kind in enumerate(KINDS)
-    ]
 
 
 def _listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:

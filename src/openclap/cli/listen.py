@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.results import Label
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "labels_given"]
 
 PACKAGED = (*LISTS, *(f"{name}.{language}" for name in LISTS for language in LANGUAGES))
 
@@ -83,7 +83,7 @@ def classify(
             head = head / "head.safetensors"
         _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
         return
-    names = _labels(labels, labels_file)
+    names = labels_given(labels, labels_file)
     clap = load_model(model, device, threads, translate=translate)
     failed = 0
     for sound in sounds:
@@ -128,7 +128,8 @@ def _show_labels(sound: str, found: list[Label], *, as_json: bool) -> None:
     table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
 
 
-def _labels(given: str | None, file: Path | None) -> list[str]:
+def labels_given(given: str | None, file: Path | None) -> list[str]:
+    """The labels of --labels or --labels-file, each once."""
     if (given is None) == (file is None):
         raise UsageError('give the labels with --labels "dog bark, rain" or with --labels-file FILE, one of the two')
     if file is not None and str(file) in PACKAGED and not file.exists():
