@@ -33,6 +33,7 @@ FLOORS = {
     "eval": 7,
     "train": 7,
     "demo": 7,
+    "watch": 7,
     "cli": 8,
     "__main__": 9,
 }
@@ -80,6 +81,7 @@ def test_imports_run_down(path: Path) -> None:
         "import openclap.audio.clips",
         "import openclap.eval.probe, openclap.eval.protocols, openclap.eval.retrieval, openclap.eval.zeroshot",
         "import openclap.synth",
+        "import openclap.watch",
     ],
 )
 def test_light_imports_stay_light(statement: str) -> None:

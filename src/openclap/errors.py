@@ -16,6 +16,7 @@ OpenClapError                  exit code 1, HTTP 500
 ├── DataError                  a data set cannot be read or written          exit 2, HTTP 400
 ├── HeadError                  a classification head cannot be used          exit 2, HTTP 409
 │   └── HeadMismatch           trained on the embeddings of another model
+├── SourceError                what is watched cannot be heard              exit 1, HTTP 502
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
@@ -42,6 +43,7 @@ __all__ = [
     "SoundError",
     "SoundNotFound",
     "SoundWarning",
+    "SourceError",
     "TrainingError",
     "UnknownModel",
     "UnreadableSound",
@@ -137,6 +139,12 @@ class HeadError(OpenClapError):
 
 class HeadMismatch(HeadError):
     """A head that was trained on the embeddings of another model."""
+
+
+class SourceError(OpenClapError):
+    """A microphone, stream, pipe or folder that cannot be heard."""
+
+    http_status = 502
 
 
 class UsageError(OpenClapError, ValueError):
