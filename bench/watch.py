@@ -33,7 +33,7 @@ from rich.table import Table
 from openclap import CLAP
 from openclap.audio.load import load
 from openclap.synth import make
-from openclap.watch import Delivery, Event, Webhook, watch
+from openclap.watch import Delivery, Event, Rules, Webhook, watch
 from openclap.watch.event import UNUSUAL
 
 Wave = npt.NDArray[np.float32]
@@ -183,16 +183,16 @@ def recording(path: Path, data: Path, half: str, seconds: float, seed: int) -> l
 
 def resident() -> float:
     """Resident memory, MiB."""
-    return psutil.Process().memory_info().rss / 2**20
+    return float(psutil.Process().memory_info().rss / 2**20)
 
 
-def hours_of(data: Path, model: str, half: str, seconds: float, seed: int, *, unusual: bool) -> dict[str, Any]:
+def hours_of(data: Path, model: str, half: str, seconds: float, seed: int, rules: Rules) -> dict[str, Any]:
     """Watch a recording with planted events; memory is looked at every minute of sound."""
     with tempfile.TemporaryDirectory() as aside:
         path = Path(aside, "recording.wav")
         planted = recording(path, data, half, seconds, seed)
         clap = CLAP.from_pretrained(model, threads=1)
-        listening = watch(path, ALERTS, model=clap, unusual=unusual, clips=Path(aside, "clips"))
+        listening = watch(path, ALERTS, model=clap, unusual=True, rules=rules, clips=Path(aside, "clips"))
         memory: list[tuple[float, float]] = []
         done = threading.Event()
 
@@ -208,8 +208,7 @@ def hours_of(data: Path, model: str, half: str, seconds: float, seed: int, *, un
         report = listening.report()
     named = judged([e for e in events if e.alert != UNUSUAL], planted, seconds)
     found = {"named": named, **used, "windows": report.windows, "memory": memory_by_hour(memory, seconds)}
-    if unusual:
-        found["unusual"] = judged([e for e in events if e.alert == UNUSUAL], planted, seconds)
+    found["unusual"] = judged([e for e in events if e.alert == UNUSUAL], planted, seconds)
     return found
 
 
@@ -266,6 +265,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def down(self) -> None:
+        """Close the socket."""
         self.server.shutdown()
         self.server.server_close()
 
@@ -321,7 +321,7 @@ def stream_cut(format: str) -> dict[str, Any]:
     rain *= np.float32(0.03 / rain.std())
     siren = make("siren", rng, rate=RATE, seconds=5.0)[0]
     for place in (45, 105):
-        rain[place * RATE : place * RATE + len(siren)] += np.float32(0.1 / siren.std()) * siren
+        rain[place * RATE : place * RATE + len(siren)] += np.float32(0.15 / siren.std()) * siren
     halves = [coded(rain[: 60 * RATE], format), coded(rain[60 * RATE :], format)]
     served: list[float] = []
 
@@ -365,14 +365,18 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--half", choices=("tune", "report"), default="report")
     parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--on", type=float, default=Rules.on, help="confidence at which an event begins")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--down", type=float, default=60.0, help="seconds that the receiver is down")
     parser.add_argument("--only", choices=("hours", "webhook", "stream"))
     args = parser.parse_args()
-    console, made = Console(width=120), {}
+    console = Console(width=120)
+    made: dict[str, Any] = {}
     if args.only in (None, "hours"):
-        made["hours"] = found = hours_of(args.data, args.model, args.half, 3600 * args.hours, args.seed, unusual=True)
-        table = Table("", "found", *(f"{snr:+d} dB" for snr in SNRS), "false alarms/h", "of these on a planted event", "latency, median", "90 %", title=f"{EVENTS} events in {args.hours:g} h, {len(ALERTS)} alerts, half “{args.half}”, seed {args.seed}")  # fmt: skip
+        made["hours"] = found = hours_of(
+            args.data, args.model, args.half, 3600 * args.hours, args.seed, Rules(on=args.on)
+        )
+        table = Table("", "found", *(f"{snr:+d} dB" for snr in SNRS), "false alarms/h", "of these on a planted event", "latency, median", "90 %", title=f"{EVENTS} events in {args.hours:g} h, {len(ALERTS)} alerts, half “{args.half}”, on {args.on:g}, seed {args.seed}")  # fmt: skip
         for name in ("named", "unusual"):
             row = found[name]
             table.add_row(name, f"{row['found']} of {row['of']}", *row["by_snr"].values(), str(row["false_alarms_an_hour"]), str(row["of_these_wrong_words_for_a_planted_event"]), f"{row['latency_median']} s", f"{row['latency_90']} s")  # fmt: skip

@@ -3,7 +3,7 @@
 For an alert, three distances of its cosine:
 
     own      from the best of a usual minute of this source: its median over the last two hours, in units of what lies between the
-             median and the upper tenth; a single event is one minute of many and moves neither
+             median and the upper tenth; what may be an event counts as the upper tenth at most
     sounds   from what 56 synthesised sounds give these words        ┐ the fixed banks of openclap.library.confidence,
     texts    from what 132 other names give this window              ┘ in standard deviations
 
@@ -32,6 +32,8 @@ Levels = npt.NDArray[np.float64]
 CURVE = (-6.96, 1.68, 0.84, 0.80)  # logit = a + b · own + c · sounds + d · texts
 MINUTE = 60.0  # seconds of which the best counts
 MINUTES = 120  # that are known
+RECENT = 10  # minutes that may be louder than all of these
+PATIENCE = 2  # minutes
 FIRST = (0.8, 1.2, 1.6, 2.2)  # deviations of the bank of sounds: the best of four minutes before the first
 UPPER = 0.9  # quantile
 LEAST = 0.5  # of the bank's deviation: where nothing ever changes, not every change is an event
@@ -66,6 +68,7 @@ class OwnBackground:
         self._mean, self._deviation = near.mean(0), np.maximum(near.std(0), 1e-3)
         self._warmup, self._minute, self._seen = warmup, max(1, minute), 0
         self._best = np.full(len(queries), -1.0)
+        self._kept_out = np.zeros(len(queries), np.int64)  # windows in a row
         self._before: Levels | None = None  # logits of the window before
         self._minutes = np.zeros((MINUTES, len(queries)), np.float32)
         self._minutes[: len(FIRST)] = self._mean + np.outer(FIRST, self._deviation)
@@ -89,10 +92,16 @@ class OwnBackground:
         """The next window does not overlap the last one."""
         self._before = None
 
-    def learn(self, cosine: Levels) -> None:
-        """Take a window's cosines (A,) into the minute; at its end, the minute into what is known."""
+    def learn(self, cosine: Levels, maybe: npt.NDArray[np.bool_]) -> None:
+        """Take a window's cosines (A,) into the minute; at its end, the minute into what is known.
+
+        An alert that `maybe` (A,) is heard counts as the upper tenth at most, so its event is not learnt; what goes on for longer than
+        PATIENCE is no event.
+        """
         self._seen += 1
-        self._best = np.maximum(self._best, cosine)
+        self._kept_out = np.where(maybe, self._kept_out + 1, 0)
+        maybe = maybe & (self._kept_out <= PATIENCE * self._minute)
+        self._best = np.maximum(self._best, np.where(maybe, np.minimum(cosine, self._usual + self._unit), cosine))
         if self._seen % self._minute == 0 or self._seen == self._warmup:
             self._minutes[self._known % MINUTES] = self._best
             self._known += 1
@@ -101,7 +110,10 @@ class OwnBackground:
 
     def _look(self) -> None:
         known = self._minutes[: min(self._known, MINUTES)]
-        self._usual, upper = np.quantile(known, (0.5, UPPER), axis=0)
+        last = self._minutes[np.arange(max(0, self._known - RECENT), self._known) % MINUTES]
+        self._usual, upper = np.maximum(
+            np.quantile(known, (0.5, UPPER), axis=0), np.quantile(last, (0.5, UPPER), axis=0)
+        )
         self._unit = np.maximum(upper - self._usual, LEAST * self._deviation)
 
 

@@ -25,7 +25,7 @@ class Rules:
     """When an event begins and ends: confidences `on` and `off` in [0, 1]; seconds."""
 
     on: float = 0.5
-    off: float = 0.25
+    off: float = 0.2
     least: float = 0.0
     cooldown: float = 5.0
     longest: float = 30.0

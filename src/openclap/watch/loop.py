@@ -307,7 +307,7 @@ class Watch(Iterator[Event]):
             start = span.start if self._before is None else self._before  # it was heard together with the window before
             self._before = span.start
             changes = self._detector.step(start, span.end, confidence, score)
-            self._own.learn(score[: self._words])
+            self._own.learn(score[: self._words], confidence[: self._words] >= self._rules.off)
             if self._novelty is not None:
                 self._novelty.learn(row)
             yield from self._told(changes)

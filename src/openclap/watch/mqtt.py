@@ -33,17 +33,16 @@ class Mqtt:
             port = parts.port or PORTS.get(parts.scheme, 0)
         except ValueError:
             port = 0
-        if not port or not parts.hostname or any(sign in topic for sign in "+#\0"):
+        if not port or not parts.hostname or "#" in url or parts.query or any(sign in topic for sign in "+#\0"):
             raise UsageError(
                 f"mqtt {shown(url)!r} is no broker and topic; give one like mqtt://broker.local/house/alarms"
             )
         self.name = shown(url)
         self._host, self._port, self._topic, self._timeout = parts.hostname, port, topic, timeout
-        self._client = _client(parts.scheme == "mqtts", parts.username, parts.password)
+        self._login = parts.scheme == "mqtts", parts.username, parts.password
+        self._client = _client(*self._login)
         self._connected = threading.Event()
         self._answer = ""
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
         self._running = False
 
     def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
@@ -71,6 +70,8 @@ class Mqtt:
         if self._connected.is_set():
             return True
         self._stop()
+        self._client = _client(*self._login)  # the old one may hold messages that are sent anew
+        self._client.on_connect, self._client.on_disconnect = self._on_connect, self._on_disconnect
         try:
             self._client.connect(self._host, self._port, keepalive=30)
         except (OSError, ValueError) as error:

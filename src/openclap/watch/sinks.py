@@ -152,6 +152,7 @@ class Delivery:
         self._spool = Spool(folder / hashlib.sha256(sender.name.encode()).hexdigest()[:16], tell)
         self._lock = threading.Condition()
         self._closing = threading.Event()
+        self._gone = threading.Event()  # nobody waits for the thread any more
         self._thread = threading.Thread(target=self._run, name=f"openclap-{type(sender).__name__}", daemon=True)
         self._thread.start()
 
@@ -169,6 +170,7 @@ class Delivery:
             self._closing.set()
             self._lock.notify()
         self._thread.join(max(0.0, until - time.monotonic()))
+        self._gone.set()
         self._sender.close()
         with self._lock:
             return len(self._spool) + self._spool.dropped + self.refused
@@ -179,7 +181,7 @@ class Delivery:
             with self._lock:
                 while (waiting := self._spool.oldest()) is None and not self._closing.is_set():
                     self._lock.wait(1.0)
-            if waiting is None:
+            if waiting is None or self._gone.is_set():
                 return
             outcome = self._sender.send(*waiting, self._quietly(attempt))
             if outcome == "later":
@@ -201,6 +203,6 @@ class Delivery:
 
     def _pause(self, seconds: float) -> None:
         if self._closing.is_set():
-            time.sleep(min(seconds, 1.0))  # whoever closes waits a few seconds at most
+            self._gone.wait(min(seconds, 1.0))  # whoever closes waits a few seconds at most
         else:
             self._closing.wait(seconds)
