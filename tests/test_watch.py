@@ -626,6 +626,19 @@ def test_a_model_that_is_too_slow_skips_and_says_so(loud: Loud, monkeypatch: pyt
     assert "skipped" in told[0]
 
 
+def test_who_stops_listening_stops_the_reading(loud: Loud) -> None:
+    listening = watch(Steadily(1000), ["noise"], model=loud)  # type: ignore[arg-type]
+    steadily = [thread for thread in threading.enumerate() if thread.name == "openclap-source"]
+    generator = listening._blocks()
+    next(generator)
+    reader = next(
+        thread for thread in threading.enumerate() if thread.name == "openclap-source" and thread not in steadily
+    )
+    generator.close()
+    reader.join(5)
+    assert not reader.is_alive()
+
+
 def test_backoff_doubles_up_to_its_most() -> None:
     assert [backoff(n) for n in (1, 2, 3, 10, 10_000)] == [0.5, 1.0, 2.0, 30.0, 30.0]
 
@@ -722,6 +735,25 @@ def test_a_receiver_that_is_down_loses_nothing_even_over_a_restart(tmp_path: Pat
         assert again.close(5.0) == 0
     assert receiver.taken() == [f"run-{n:06d}" for n in range(4)]
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_two_watches_of_one_receiver_do_not_share_a_spool(tmp_path: Path) -> None:
+    """Both sent what lay in one folder, so events came twice; what a crashed one leaves is sent by the next."""
+    receiver, told = Receiver(*[503] * 6), list[str]()
+    with served(receiver) as url:
+        first, second = delivery(url, tmp_path, told), delivery(url, tmp_path, told)
+        other = delivery(f"{url}/?token=other", tmp_path, told)
+        for number, sink in enumerate((first, second, other)):
+            sink.put(an_event(number))
+        assert until(lambda: len(receiver.taken()) == 3)
+        assert [sink.close(5.0) for sink in (first, second, other)] == [0, 0, 0]
+        assert sorted(receiver.taken()) == [f"run-{n:06d}" for n in range(3)]
+        (left,) = (path for path in tmp_path.iterdir() if path.is_dir() and path.name.endswith("-1"))
+        (left / "0000000000000001-run-000009.ended.json").write_bytes(an_event(9).to_json())
+        last = delivery(url, tmp_path, told)
+        assert until(lambda: len(receiver.taken()) == 4)
+        assert last.close(5.0) == 0
+    assert receiver.taken()[-1] == "run-000009"
 
 
 def test_the_spool_is_bounded_and_tells_what_it_drops(tmp_path: Path) -> None:

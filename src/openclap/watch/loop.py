@@ -127,7 +127,7 @@ class _Pending:
 
 @dataclass
 class _Clock:
-    """When what was heard of a live source came: position of the stream → seconds of the wall clock."""
+    """When what was heard of a live source came: position of the stream → seconds of a clock that nobody sets."""
 
     marks: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8 * QUEUE))
 
@@ -171,7 +171,7 @@ class Watch(Iterator[Event]):
             raise UsageError(f"when is {when!r}; choose ended, began or both")
         self._source, self._clap, self._rules, self._when = source, model, rules, when
         self._window, self._hop = window, hop
-        self._stop, self._tell, self._sinks = stop, tell, sinks
+        self._stop, self._tell, self._sinks = _Stop(stop), tell, sinks
         self._rate = model.front_end.sampling_rate
         self._words = len(self._names) - unusual
         queries = model.encode_text(self._names[: self._words])
@@ -191,7 +191,7 @@ class Watch(Iterator[Event]):
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._report = WatchReport(source=source.name)
         self._told_skipped = float("-inf")
-        self._since = time.time()
+        self._since = time.monotonic()
         self._events = self._all()
 
     def __next__(self) -> Event:
@@ -279,7 +279,7 @@ class Watch(Iterator[Event]):
 
     def _in_time(self, waiting: list[Span]) -> list[Span]:
         """Of a live source, the windows that are not too late."""
-        now = time.time()
+        now = time.monotonic()
         if not self._source.live or self._report.heard > now - self._since + AHEAD:
             return waiting
         kept = [span for span in waiting if now - (self._clock.came(span.end) or now) <= LATE]
@@ -351,9 +351,10 @@ class Watch(Iterator[Event]):
         latency, began = change.decided - change.start, None
         if self._source.live:
             heard, first = self._clock.came(change.decided), self._clock.came(change.start)
-            latency += max(0.0, time.time() - heard) if heard is not None else 0.0
+            latency += max(0.0, time.monotonic() - heard) if heard is not None else 0.0
             if first is not None:
-                began = dt.datetime.fromtimestamp(first, dt.timezone.utc).isoformat(timespec="milliseconds")
+                moment = dt.datetime.now(dt.timezone.utc) - dt.timedelta(seconds=time.monotonic() - first)
+                began = moment.isoformat(timespec="milliseconds")
         self._latencies.append(latency)
         return Event(
             alert=self._names[change.which], latency=round(latency, 3), id=f"{self._run}-{self._count:06d}", state="began",
@@ -371,30 +372,50 @@ class Watch(Iterator[Event]):
         """When it came, the block, and whether more lie ready; a source that may keep us waiting is read in a thread."""
         if not self._source.threaded:
             for block in self._source.blocks(self._rate, self._stop, self._tell):
-                yield time.time(), block, True
+                yield time.monotonic(), block, True
             return
         read: queue.Queue[_Read] = queue.Queue(QUEUE)
         threading.Thread(target=self._read, args=(read,), name="openclap-source", daemon=True).start()
-        while not self._stop.is_set():
-            try:
-                got = read.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if got is None:
-                return
-            if isinstance(got, BaseException):
-                raise got
-            yield *got, not read.empty()
+        try:
+            while not self._stop.is_set():
+                try:
+                    got = read.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                if got is None:
+                    return
+                if isinstance(got, BaseException):
+                    raise got
+                yield *got, not read.empty()
+        finally:  # also where nobody asks for events any more
+            self._stop.set()
 
     def _read(self, into: queue.Queue[_Read]) -> None:
         """In a thread of its own: a full queue makes the source wait; one that cannot wait loses what it does not keep itself."""
         try:
             for block in self._source.blocks(self._rate, self._stop, self._tell):
-                if not _put(into, (time.time(), block), self._stop):
+                if not _put(into, (time.monotonic(), block), self._stop):
                     return
             _put(into, None, self._stop)
         except BaseException as error:  # it is raised where the events are asked for
             _put(into, error, self._stop)
+
+
+class _Stop(threading.Event):
+    """Set by itself, or by the user's event, which other watches may share."""
+
+    def __init__(self, asked: threading.Event) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._asked.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
+            super().wait(min(left, 0.1))
+        return self.is_set()
 
 
 def _known(change: Change) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Mqtt:
             raise UsageError(
                 f"mqtt {shown(url)!r} is no broker and topic; give one like mqtt://broker.local/house/alarms"
             )
-        self.name = shown(url)
+        self.name, self.address = shown(url), url
         self._host, self._port, self._topic, self._timeout = parts.hostname, port, topic, timeout
         self._login = parts.scheme == "mqtts", parts.username, parts.password
         self._client = _client(*self._login)

@@ -19,6 +19,8 @@ from collections import deque
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+from filelock import FileLock, Timeout
+
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell, backoff
 
@@ -28,6 +30,7 @@ Outcome: TypeAlias = Literal["taken", "later", "never"]
 
 SPOOL_BYTES = 64 << 20
 SPOOL_EVENTS = 10_000
+PLACES = 16  # watches at once that send to the same receiver
 IN_MEMORY = 1000  # events, where the disk takes none
 LONGEST_WAIT = 60.0  # seconds between two tries
 NAME = re.compile(r"(\d{16})-([0-9A-Za-z.-]{1,80})\.json")
@@ -48,9 +51,13 @@ class Sink(Protocol):
 
 
 class Sender(Protocol):
-    """One try to hand over a message; never raises for what the other side does."""
+    """One try to hand over a message; never raises for what the other side does.
+
+    `name` is what is shown; `address` tells receivers apart, and is never shown.
+    """
 
     name: str
+    address: str
 
     def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
         """`key` is the same for the same message, however often it is sent."""
@@ -149,7 +156,10 @@ class Delivery:
         self.name = sender.name
         self.refused = 0
         self._sender, self._tell, self._first, self._most = sender, tell, first, most
-        self._spool = Spool(folder / hashlib.sha256(sender.name.encode()).hexdigest()[:16], tell)
+        self._lock_file, place, orphans = _own_place(folder, hashlib.sha256(sender.address.encode()).hexdigest()[:16])
+        self._spool = Spool(place, tell)
+        for orphan in orphans:
+            _adopt(self._spool, orphan)
         self._lock = threading.Condition()
         self._closing = threading.Event()
         self._gone = threading.Event()  # nobody waits for the thread any more
@@ -172,6 +182,8 @@ class Delivery:
         self._thread.join(max(0.0, until - time.monotonic()))
         self._gone.set()
         self._sender.close()
+        if self._lock_file is not None:
+            self._lock_file.release()
         with self._lock:
             return len(self._spool) + self._spool.dropped + self.refused
 
@@ -206,3 +218,35 @@ class Delivery:
             self._gone.wait(min(seconds, 1.0))  # whoever closes waits a few seconds at most
         else:
             self._closing.wait(seconds)
+
+
+def _own_place(folder: Path, name: str) -> tuple[FileLock | None, Path, list[Path]]:
+    """A folder that no other watch spools to the same receiver in, its lock, and those that watches which are no more have left."""
+    mine: tuple[FileLock, Path] | None = None
+    orphans: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for number in range(PLACES):
+            place = folder / f"{name}-{number}"
+            if mine is not None and not place.exists():
+                continue
+            lock = FileLock(f"{place}.lock", timeout=0, thread_local=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                continue
+            if mine is None:
+                mine = lock, place
+            else:
+                orphans.append(place)
+                lock.release()
+    except OSError:
+        pass  # no disk to write to: `Spool` says so
+    return (mine[0], mine[1], orphans) if mine else (None, folder / f"{name}-{os.getpid()}", [])
+
+
+def _adopt(spool: Spool, orphan: Path) -> None:
+    with contextlib.suppress(OSError):
+        for path in sorted(path for path in orphan.iterdir() if NAME.fullmatch(path.name)):
+            spool.put(path.name[17:-5], path.read_bytes())
+            path.unlink()

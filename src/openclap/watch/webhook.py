@@ -39,7 +39,7 @@ class Webhook:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"webhook {url!r} is no address to post to; give one like https://example.org/alarms")
-        self.name = shown(url)
+        self.name, self.address = shown(url), url
         self._url, self._secret, self._timeout = url, secret, timeout
         self._opener = urllib.request.build_opener(_Here)
 
