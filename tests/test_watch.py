@@ -34,6 +34,7 @@ from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Rules, Webhook
 from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, Novelty, OwnBackground
 from openclap.watch.clips import Recent
 from openclap.watch.detector import Change, Detector
+from openclap.watch.reading import Stop, blocks_of
 from openclap.watch.sinks import Spool
 from openclap.watch.sources import Block, FolderSource, PipeSource, backoff
 from openclap.watch.streams import StreamSource
@@ -626,10 +627,9 @@ def test_a_model_that_is_too_slow_skips_and_says_so(loud: Loud, monkeypatch: pyt
     assert "skipped" in told[0]
 
 
-def test_who_stops_listening_stops_the_reading(loud: Loud) -> None:
-    listening = watch(Steadily(1000), ["noise"], model=loud)  # type: ignore[arg-type]
+def test_who_stops_listening_stops_the_reading() -> None:
     steadily = [thread for thread in threading.enumerate() if thread.name == "openclap-source"]
-    generator = listening._blocks()
+    generator = blocks_of(Steadily(1000), RATE, Stop(threading.Event()), pytest.fail)
     next(generator)
     reader = next(
         thread for thread in threading.enumerate() if thread.name == "openclap-source" and thread not in steadily

@@ -31,7 +31,7 @@ def watch(
     alerts: Annotated[list[str] | None, typer.Option("--alert", help="What should be heard, in words; as often as you like")] = None,
     alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,
     unusual: Annotated[bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")] = False,
-    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.5,
+    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.6,
     off: Annotated[float, typer.Option("--off", help="and ends below this one")] = 0.2,
     least: Annotated[float, typer.Option("--min-duration", help="Seconds that it must be heard for")] = 0.0,
     cooldown: Annotated[float, typer.Option("--cooldown", help="Seconds before the same alert is told again")] = 5.0,
@@ -86,7 +86,8 @@ def watch(
         left = {sink.name: n for sink in sinks if (n := sink.close(FLUSH))}
         report = watching.report()
         report.undelivered = left
-        _summary(report)
+        if report.heard or left:
+            _summary(report)
     if left:
         raise typer.Exit(1)
 

@@ -13,16 +13,15 @@ import contextlib
 import datetime as dt
 import logging
 import os
-import queue
 import statistics
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +32,7 @@ from openclap.watch.background import MINUTE, Novelty, OwnBackground
 from openclap.watch.clips import Clips, Recent
 from openclap.watch.detector import Change, Detector, Rules
 from openclap.watch.event import UNUSUAL, Event, WatchReport
+from openclap.watch.reading import QUEUE, Stop, blocks_of
 from openclap.watch.sinks import Sink
 from openclap.watch.sources import Block, Source, Tell, source_of
 from openclap.watch.windows import Sliding, Span
@@ -43,13 +43,11 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ALERTS", "Watch", "watch"]
 
 Wave = npt.NDArray[np.float32]
-_Read: TypeAlias = "tuple[float, Block] | BaseException | None"  # None: it has ended
 
 MOST_ALERTS = 10_000
 WINDOW, HOP = 2.0, 1.0  # seconds
 WARMUP = 30.0
 BATCH = 32  # windows that a source that waits is heard in
-QUEUE = 60  # blocks of a quarter of a second that wait for the model: 15 s
 LATE = 6.0  # seconds after its sound came, a window of a live source is skipped
 AHEAD = 30.0  # seconds of sound more than time has passed: this "live" source waits for us, so nothing is late
 TOLD_EVERY = 60.0  # seconds between two messages that windows are skipped
@@ -171,7 +169,7 @@ class Watch(Iterator[Event]):
             raise UsageError(f"when is {when!r}; choose ended, began or both")
         self._source, self._clap, self._rules, self._when = source, model, rules, when
         self._window, self._hop = window, hop
-        self._stop, self._tell, self._sinks = _Stop(stop), tell, sinks
+        self._stop, self._tell, self._sinks = Stop(stop), tell, sinks
         self._rate = model.front_end.sampling_rate
         self._words = len(self._names) - unusual
         queries = model.encode_text(self._names[: self._words])
@@ -221,7 +219,7 @@ class Watch(Iterator[Event]):
 
     def _all(self) -> Iterator[Event]:
         waiting: list[Span] = []
-        with contextlib.closing(self._blocks()) as blocks:
+        with contextlib.closing(blocks_of(self._source, self._rate, self._stop, self._tell)) as blocks:
             for arrived, block, more in blocks:
                 yield from self._begin(block, waiting)
                 self._hear(block, arrived, waiting)
@@ -366,57 +364,6 @@ class Watch(Iterator[Event]):
             sink.put(event)
         return event
 
-    # -- reading ---------------------------------------------------------------------------------------
-
-    def _blocks(self) -> Generator[tuple[float, Block, bool], None, None]:
-        """When it came, the block, and whether more lie ready; a source that may keep us waiting is read in a thread."""
-        if not self._source.threaded:
-            for block in self._source.blocks(self._rate, self._stop, self._tell):
-                yield time.monotonic(), block, True
-            return
-        read: queue.Queue[_Read] = queue.Queue(QUEUE)
-        threading.Thread(target=self._read, args=(read,), name="openclap-source", daemon=True).start()
-        try:
-            while not self._stop.is_set():
-                try:
-                    got = read.get(timeout=0.2)
-                except queue.Empty:
-                    continue
-                if got is None:
-                    return
-                if isinstance(got, BaseException):
-                    raise got
-                yield *got, not read.empty()
-        finally:  # also where nobody asks for events any more
-            self._stop.set()
-
-    def _read(self, into: queue.Queue[_Read]) -> None:
-        """In a thread of its own: a full queue makes the source wait; one that cannot wait loses what it does not keep itself."""
-        try:
-            for block in self._source.blocks(self._rate, self._stop, self._tell):
-                if not _put(into, (time.monotonic(), block), self._stop):
-                    return
-            _put(into, None, self._stop)
-        except BaseException as error:  # it is raised where the events are asked for
-            _put(into, error, self._stop)
-
-
-class _Stop(threading.Event):
-    """Set by itself, or by the user's event, which other watches may share."""
-
-    def __init__(self, asked: threading.Event) -> None:
-        super().__init__()
-        self._asked = asked
-
-    def is_set(self) -> bool:
-        return super().is_set() or self._asked.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        end = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
-        while not self.is_set() and (left := end - time.monotonic()) > 0:
-            super().wait(min(left, 0.1))
-        return self.is_set()
-
 
 def _known(change: Change) -> dict[str, Any]:
     """What an event knows by now."""
@@ -424,15 +371,6 @@ def _known(change: Change) -> dict[str, Any]:
         "start": round(change.start, 3), "end": round(change.end, 3), "peak": round(change.peak, 3),
         "score": round(change.score, 4), "confidence": round(change.confidence, 4),
     }  # fmt: skip
-
-
-def _put(into: queue.Queue[_Read], thing: _Read, stop: threading.Event) -> bool:
-    """Whether there was room before it was time to stop."""
-    while not stop.is_set():
-        with contextlib.suppress(queue.Full):
-            into.put(thing, timeout=0.2)
-            return True
-    return False
 
 
 def _checked(alerts: Sequence[str], unusual: bool) -> list[str]:
