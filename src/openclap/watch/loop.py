@@ -51,6 +51,7 @@ BATCH = 32  # windows that a source that waits is heard in
 LATE = 6.0  # seconds after its sound came, a window of a live source is skipped
 AHEAD = 30.0  # seconds of sound more than time has passed: this "live" source waits for us, so nothing is late
 TOLD_EVERY = 60.0  # seconds between two messages that windows are skipped
+LONGEST_CLIP = 300.0  # seconds; of a longer event the clip holds the end
 LATENCIES = 10_000  # the last of which the report is made
 
 
@@ -178,7 +179,7 @@ class Watch(Iterator[Event]):
         self._detector = Detector(len(self._names), rules)
         self._clips = Clips(Path(clips), tell, budget=256 << 20) if isinstance(clips, (str, os.PathLike)) else clips
         around = (self._clips.before + self._clips.after) if self._clips else 0.0
-        self._recent = Recent(self._rate, rules.longest + around + 2 * window + BATCH * hop + 60.0)
+        self._recent = Recent(self._rate, min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0)
         self._sliding = Sliding(self._rate, window, hop)
         self._clock = _Clock()
         self._pending: list[_Pending] = []
