@@ -31,11 +31,11 @@ FLOORS = {
     "bench": 7,
     "doctor": 7,
     "eval": 7,
-    "train": 7,
+    "train": 8,
     "demo": 7,
     "watch": 7,
-    "cli": 8,
-    "__main__": 9,
+    "cli": 9,
+    "__main__": 10,
 }
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 

@@ -187,7 +187,7 @@ def test_attention_is_softmax_attention(shifted: bool) -> None:
 def test_shifted_windows_never_mix_what_the_roll_brought_together() -> None:
     """A change of the corner reaches its own small window, not what the roll brought next to it."""
     torch.manual_seed(0)
-    block = SwinBlock(8, 8, 2, 4, shifted=True, mlp_ratio=2, drop_path=0).eval()
+    block = SwinBlock(8, 8, 2, 4, hidden=16, shifted=True, drop_path=0).eval()
     x = torch.randn(1, 64, 8)
     changed = x.clone()
     changed[0, 0, 0] += 3  # the top left corner
@@ -255,7 +255,7 @@ def test_gradient_reaches_the_fusion(audio: AudioConfig, fusion: Fusion, rows: i
 
 def test_drop_path_leaves_out_whole_branches() -> None:
     torch.manual_seed(0)
-    block = SwinBlock(8, 4, 2, 4, shifted=False, mlp_ratio=2, drop_path=0.5)
+    block = SwinBlock(8, 4, 2, 4, hidden=16, shifted=False, drop_path=0.5)
     x = torch.randn(200, 16, 8)
     branch = torch.ones(200, 16, 8)
     dropped = block.train()._dropped(branch)

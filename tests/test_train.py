@@ -220,6 +220,18 @@ def test_every_epoch_is_shuffled_anew(place: Path) -> None:
     assert torch.equal(resumed[0], list(supply.epoch(1))[1].mel)
 
 
+def test_a_share_of_the_captions_is_the_sounds_own(place: Path) -> None:
+    """Many phrases once drowned the name that users and benchmarks ask for."""
+    said: dict[float, list[str]] = {}
+    for share in (0.0, 1.0):
+        edit(place, own_share=share, augment={}, extra_texts=0)
+        made = batches(place)
+        said[share] = [text for epoch in range(4) for batch in made.epoch(epoch) for text in batch.texts]
+    own = {f"the sound of {label}" for label in SOUNDS}
+    assert set(said[1.0]) == own
+    assert 0 < sum(text in own for text in said[0.0]) < len(said[0.0])
+
+
 def test_a_batch_always_trains_the_fusion(place: Path) -> None:
     for batch in batches(place).epoch(0):
         assert batch.longer.any()
@@ -255,6 +267,7 @@ def test_captions_of_one_concept_are_no_negatives(place: Path) -> None:
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"device": "mps"}, "not on this machine"),
         ({"precision": "float16", "device": "cpu"}, "needs a GPU"),
+        ({"own_share": 1.5}, "own_share is 1.5"),
         ({"surprise": 1}, "unknown surprise"),
         ({"sources": [{"folder": "nowhere"}]}, "metadata.csv"),
         ({"sources": []}, "at least one folder"),

@@ -27,6 +27,7 @@ __all__ = [
 
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
+PRUNED = frozenset({"head_widths", "mlp_rows", "head_width"})  # fields that only a pruned tower sets
 
 Padding: TypeAlias = Literal["repeatpad", "repeat", "pad"]
 Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
@@ -75,12 +76,22 @@ class HTSATConfig:
     image: int = 256  # pixels; mel_bins * folds == image
     mlp_ratio: float = 4.0
     drop_path: float = 0.1
+    head_widths: tuple[int, ...] | None = None  # of every head, a stage; None: the stage's width / its heads
+    mlp_rows: tuple[int, ...] | None = None  # hidden rows of the MLPs, a stage; None: the stage's width * mlp_ratio
     kind: Literal["htsat"] = "htsat"
 
     @property
     def output(self) -> int:
         """Width of the tower's output: 768 for tiny."""
         return self.width << (len(self.depths) - 1)
+
+    def head_width(self, stage: int) -> int:
+        """Numbers of one head of a stage, counted from 0; a pruned tower keeps those of the whole one."""
+        return (self.width << stage) // self.heads[stage] if self.head_widths is None else self.head_widths[stage]
+
+    def hidden(self, stage: int) -> int:
+        """Hidden rows of the MLPs of a stage."""
+        return int((self.width << stage) * self.mlp_ratio) if self.mlp_rows is None else self.mlp_rows[stage]
 
     @classmethod
     def preset(cls, name: str) -> HTSATConfig:
@@ -152,11 +163,17 @@ class TextConfig:
     layer_norm_eps: float = 1e-5
     activation: str = "gelu"
     dropout: float = 0.1
+    head_width: int | None = None  # numbers of a head; None: width / heads
 
     @property
     def output(self) -> int:
         """Width of the tower's output."""
         return self.width
+
+    @property
+    def head_size(self) -> int:
+        """Numbers of one head; a pruned tower keeps those of the whole one."""
+        return self.width // self.heads if self.head_width is None else self.head_width
 
     @classmethod
     def preset(cls, name: str) -> TextConfig:
@@ -218,14 +235,20 @@ class CLAPConfig:
         _check_positive(
             "the model", embedding=self.embedding, vocabulary=self.text.vocabulary, text_width=self.text.width
         )
-        if isinstance(self.text, TextConfig) and self.text.width % self.text.heads:
-            raise UsageError(
-                f"a text tower of width {self.text.width} cannot have {self.text.heads} heads: no whole number"
-            )
+        if isinstance(self.text, TextConfig):
+            _check_text(self.text)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, with the format's name and version: the content of `config.json`."""
-        return {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **asdict(self)}
+        """Plain values, with the format's name and version: the content of `config.json`.
+
+        What only a pruned tower has is left out where it has none, so that older versions read all other models.
+        """
+        data = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **asdict(self)}
+        for part in (data["audio"], data["text"]):
+            for name in PRUNED & set(part):
+                if part[name] is None:
+                    del part[name]
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CLAPConfig:
@@ -346,12 +369,31 @@ def _check_htsat(audio: HTSATConfig, front: FrontEnd) -> None:
         raise UsageError(
             f"HTSAT has {len(audio.depths)} stages and {len(audio.heads)} numbers of heads; give one a stage"
         )
+    for name in ("head_widths", "mlp_rows"):
+        given = getattr(audio, name)
+        if given is not None and (len(given) != len(audio.depths) or min(given) < 1):
+            raise UsageError(
+                f"{name} of HTSAT is {given}; give a number above 0 for each of {len(audio.depths)} stages"
+            )
     for stage, heads in enumerate(audio.heads):
         width, side = audio.width << stage, (audio.image // audio.patch) >> stage
-        if heads < 1 or width % heads or side < 1 or side % min(audio.window, side):
+        uneven = audio.head_widths is None and heads > 0 and width % heads
+        if heads < 1 or uneven or side < 1 or side % min(audio.window, side):
             raise UsageError(
                 f"stage {stage + 1} of HTSAT: width {width} by {heads} heads, {side} patches by windows of {audio.window}; both must divide"
             )
+
+
+def _check_text(text: TextConfig) -> None:
+    _check_positive("the text tower", heads=text.heads, intermediate=text.intermediate)
+    if text.head_width is None and text.width % text.heads:
+        raise UsageError(f"a text tower of width {text.width} cannot have {text.heads} heads: no whole number")
+    if text.head_width is not None and (
+        text.head_width < 1 or text.width % text.head_width or text.heads * text.head_width > text.width
+    ):
+        raise UsageError(
+            f"a text tower of width {text.width} cannot have {text.heads} heads of {text.head_width}; whole heads of the width must be left"
+        )
 
 
 def _check_pann(audio: PANNConfig) -> None:

@@ -69,16 +69,16 @@ def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors
 
 
 def _attention(text: TextConfig, weights: Weights, x: Vectors, name: str, bias: npt.NDArray[Any]) -> Vectors:
-    batch, length, width = x.shape
+    batch, length, _ = x.shape
 
     def heads(which: str) -> Vectors:
         y = _linear(weights, x, f"{name}.{which}").reshape(batch, length, text.heads, -1)
         return y.transpose(0, 2, 1, 3)  # (B, H, L, D / H)
 
-    scores = heads("query") @ heads("key").swapaxes(-1, -2) * np.float32((width // text.heads) ** -0.5) + bias
+    scores = heads("query") @ heads("key").swapaxes(-1, -2) * np.float32(text.head_size**-0.5) + bias
     scores = np.exp(scores - scores.max(-1, keepdims=True))
     scores /= scores.sum(-1, keepdims=True)
-    mixed: Vectors = (scores @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, width)
+    mixed: Vectors = (scores @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, -1)
     return mixed
 
 

@@ -121,6 +121,7 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
     facts |= {"fusion": config.fusion, "audio": audio.kind, "text": text.kind}
     if isinstance(audio, HTSATConfig):
         facts |= {"window": audio.window, "heads": audio.heads, "image": audio.image}
+        facts |= {} if audio.head_widths is None else {"head_widths": audio.head_widths}
     else:
         facts["pools"] = audio.pools
     if not isinstance(text, WordsConfig):
@@ -130,6 +131,7 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
             "eps": text.layer_norm_eps,
             "activation": text.activation,
         }
+        facts |= {} if text.head_width is None else {"text_head_width": text.head_width}
     return facts
 
 

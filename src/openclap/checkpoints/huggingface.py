@@ -248,6 +248,16 @@ def export_huggingface(
         raise UsageError(
             f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); and counts clips in whole seconds; this front end cannot be exported"
         )
+    ratio = _mlp_ratio(audio)
+    heads = all(audio.heads[s] * audio.head_width(s) == audio.width << s for s in range(len(audio.depths)))
+    if not heads or text.heads * text.head_size != text.width:
+        raise UsageError(
+            f"{config.name} was pruned of attention heads, which transformers has no class for; prune its MLP rows alone (--keep-heads 1) to export it"
+        )
+    if any(int(ratio * (audio.width << s)) != audio.hidden(s) for s in range(len(audio.depths))):
+        raise UsageError(
+            f"{config.name} was pruned to another share of MLP rows in each stage, which transformers has no class for; prune all stages alike to export it"
+        )
     if tokenizer is None:
         raise UsageError(f"{config.name} has no tokenizer.json; transformers needs one")
     try:
@@ -272,6 +282,11 @@ def export_huggingface(
     transformers.ClapProcessor(extractor, _their_tokenizer(tokenizer, text)).save_pretrained(target)
 
 
+def _mlp_ratio(audio: HTSATConfig) -> float:
+    """Of a pruned tower: what the first stage has; the others may not fit it."""
+    return audio.mlp_ratio if audio.mlp_rows is None else audio.hidden(0) / audio.width
+
+
 def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> Any:
     from transformers import ClapConfig
 
@@ -282,7 +297,7 @@ def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> A
             "patch_embeds_hidden_size": audio.width, "hidden_size": audio.output, "depths": list(audio.depths),
             "num_attention_heads": list(audio.heads), "num_hidden_layers": len(audio.depths), "window_size": audio.window,
             "patch_size": audio.patch, "patch_stride": [audio.patch, audio.patch], "spec_size": audio.image,
-            "mlp_ratio": audio.mlp_ratio, "drop_path_rate": audio.drop_path, "num_mel_bins": config.front_end.mel_bins,
+            "mlp_ratio": _mlp_ratio(audio), "drop_path_rate": audio.drop_path, "num_mel_bins": config.front_end.mel_bins,
             "enable_fusion": config.fusion is not None, "fusion_type": config.fusion, "projection_dim": config.embedding,
         },
         text_config={

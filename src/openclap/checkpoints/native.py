@@ -20,7 +20,7 @@ from openclap.checkpoints.weights import Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, UsageError
 
-__all__ = ["is_native", "read_json", "read_native", "save_pretrained"]
+__all__ = ["is_compact", "is_native", "read_json", "read_native", "save_pretrained"]
 
 TABLE, SCALE = "text.table.weight", "text.table.scale"
 
@@ -41,6 +41,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def is_native(config: Mapping[str, Any]) -> bool:
     """Whether a config.json is openclap's."""
     return config.get("format") == "openclap"
+
+
+def is_compact(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder or a .safetensors file holds its table of words as int8."""
+    file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
+    return file.suffix == ".safetensors" and file.is_file() and SCALE in read_safetensors(file)
 
 
 def read_native(config: dict[str, Any], weights: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
@@ -71,14 +77,17 @@ def save_pretrained(
     compact: bool = False,
 ) -> None:
     """Write a checkpoint that `CLAP.from_pretrained(folder)` reloads bit for bit (but for a compact table)."""
+    from safetensors import SafetensorError
+
     target = Path(os.path.expanduser(folder))
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file; give a folder to save the model in")
     try:
         target.mkdir(parents=True, exist_ok=True)
         _write(config, weights, tokenizer, target, compact=compact)
-    except OSError as error:
-        raise UsageError(f"{target} cannot be written to ({error.strerror or error}); choose another folder") from error
+    except (OSError, SafetensorError) as error:  # safetensors wraps what a full disk says
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{target} cannot be written to ({why}); choose another folder") from error
 
 
 def _write(config: CLAPConfig, weights: Weights, tokenizer: Path | None, target: Path, *, compact: bool) -> None:

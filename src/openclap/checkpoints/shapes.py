@@ -108,9 +108,10 @@ def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
         for block in range(depth):
             at = f"audio.stages.{stage}.blocks.{block}."
             shapes |= _norm(f"{at}norm1", size) | _norm(f"{at}norm2", size)
-            shapes |= _linear(f"{at}attention.qkv", size, 3 * size) | _linear(f"{at}attention.out", size, size)
+            inner = config.heads[stage] * config.head_width(stage)
+            shapes |= _linear(f"{at}attention.qkv", size, 3 * inner) | _linear(f"{at}attention.out", inner, size)
             shapes[f"{at}attention.bias_table"] = ((2 * min(config.window, side) - 1) ** 2, config.heads[stage])
-            hidden = int(size * config.mlp_ratio)
+            hidden = config.hidden(stage)
             shapes |= _linear(f"{at}mlp.0", size, hidden) | _linear(f"{at}mlp.2", hidden, size)
         if stage + 1 < len(config.depths):
             shapes |= _norm(f"audio.stages.{stage}.merge.norm", 4 * size)
@@ -142,7 +143,7 @@ def _words(config: WordsConfig) -> Shapes:
 
 def _bert(config: TextConfig) -> Shapes:
     """RoBERTa and BERT."""
-    width, top = config.width, "text.tower."
+    width, inner, top = config.width, config.heads * config.head_size, "text.tower."
     shapes: Shapes = {
         f"{top}embeddings.word_embeddings.weight": (config.vocabulary, width),
         f"{top}embeddings.position_embeddings.weight": (config.positions, width),
@@ -152,15 +153,15 @@ def _bert(config: TextConfig) -> Shapes:
     for layer in range(config.layers):
         at = f"{top}encoder.layer.{layer}."
         for which in ("query", "key", "value"):
-            shapes |= _linear(f"{at}attention.self.{which}", width, width)
-        shapes |= _linear(f"{at}attention.output.dense", width, width) | _norm(f"{at}attention.output.LayerNorm", width)
+            shapes |= _linear(f"{at}attention.self.{which}", width, inner)
+        shapes |= _linear(f"{at}attention.output.dense", inner, width) | _norm(f"{at}attention.output.LayerNorm", width)
         shapes |= _linear(f"{at}intermediate.dense", width, config.intermediate)
         shapes |= _linear(f"{at}output.dense", config.intermediate, width) | _norm(f"{at}output.LayerNorm", width)
     return shapes
 
 
 def _clip(config: TextConfig) -> Shapes:
-    width, top = config.width, "text.tower."
+    width, inner, top = config.width, config.heads * config.head_size, "text.tower."
     shapes: Shapes = {
         f"{top}embeddings.token_embedding.weight": (config.vocabulary, width),
         f"{top}embeddings.position_embedding.weight": (config.positions, width),
@@ -168,8 +169,9 @@ def _clip(config: TextConfig) -> Shapes:
     shapes |= _norm(f"{top}final_layer_norm", width)
     for layer in range(config.layers):
         at = f"{top}encoder.layers.{layer}."
-        for which in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= _linear(f"{at}self_attn.{which}", width, width)
+        for which in ("q_proj", "k_proj", "v_proj"):
+            shapes |= _linear(f"{at}self_attn.{which}", width, inner)
+        shapes |= _linear(f"{at}self_attn.out_proj", inner, width)
         shapes |= _norm(f"{at}layer_norm1", width) | _norm(f"{at}layer_norm2", width)
         shapes |= _linear(f"{at}mlp.fc1", width, config.intermediate)
         shapes |= _linear(f"{at}mlp.fc2", config.intermediate, width)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli import data, evaluate, listen, models, search, watch
+from openclap.cli import data, distill, evaluate, finetune, listen, models, prune, search, watch
 from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
 from openclap.errors import OpenClapError
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (listen, search, models, watch):
+for verbs in (listen, search, models, finetune, distill, prune, watch):
     for verb in verbs.VERBS:
         app.command()(verb)
 app.add_typer(data.app)

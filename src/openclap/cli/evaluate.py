@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openclap.eval.metrics import Estimate
     from openclap.eval.report import Report
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "show_report"]
 
 CLASSES_SHOWN = 60  # the JSON has all
 
@@ -166,7 +166,7 @@ def _tell(
     if as_json:
         emit([found.to_dict()])
     else:
-        _show(found)
+        show_report(found)
     if report is not None:
         write_report(found, report)
     if card is not None:
@@ -176,7 +176,8 @@ def _tell(
     exit_told(found.failed)
 
 
-def _show(found: Report) -> None:
+def show_report(found: Report) -> None:
+    """Metrics, and labels from the worst on; notes on stderr."""
     rows = [
         (name.replace("_", " "), _number(name, x.value), _interval(name, x), _number(name, found.published.get(name)))
         for name, x in found.metrics.items()

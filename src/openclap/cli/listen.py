@@ -40,6 +40,7 @@ def match(
 
 
 def classify(
+    context: typer.Context,
     sounds: Annotated[list[str], typer.Argument(help="Sound files")],
     labels: Annotated[
         str | None, typer.Option("--labels", help='Labels, separated by commas: "dog bark, rain"')
@@ -48,7 +49,11 @@ def classify(
     template: Annotated[str, typer.Option("--template", help="The prompt; {} is the label")] = "This is a sound of {}.",
     top: Annotated[int | None, typer.Option("--top", min=1, help="Show the best N labels only")] = None,
     head: Annotated[
-        Path | None, typer.Option("--head", help="A classifier made by  openclap eval probe --save, instead of labels")
+        Path | None,
+        typer.Option(
+            "--head",
+            help="A classifier instead of labels: made by  openclap eval probe --save, or the folder of  openclap finetune",
+        ),
     ] = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -59,6 +64,11 @@ def classify(
     if head is not None:
         if labels is not None or labels_file is not None:
             raise UsageError("a head has its own labels; leave --labels and --labels-file out, or --head")
+        if head.is_dir():  # what `openclap finetune` writes: a head in the folder of its model
+            given = context.get_parameter_source("model")
+            if given is None or given.name != "COMMANDLINE":
+                model = str(head)
+            head = head / "head.safetensors"
         _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
         return
     names = _labels(labels, labels_file)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from openclap.audio.load import Sound
-from openclap.data.items import Item, Manifest, texts_of
+from openclap.data.items import Item, Manifest, fold_of, texts_of
 from openclap.errors import DataError, MissingExtra, UnreadableSound
 
 __all__ = ["HuggingFace", "is_dataset", "is_saved", "open_saved"]
@@ -73,7 +73,7 @@ class HuggingFace(Manifest):
     def _items(self, shard: int, of: int) -> Iterator[Item]:
         start = 0
         for split, part, column in self._parts:
-            said = part.select_columns([c for c in (*CAPTIONS, *LABELS, "split") if c in part.column_names])
+            said = part.select_columns([c for c in (*CAPTIONS, *LABELS, "split", "fold") if c in part.column_names])
             first = (shard - start) % of
             for row in range(first, len(part), of):
                 item = self._item(split, part, column, row, said[row] if said.column_names else {})
@@ -90,6 +90,7 @@ class HuggingFace(Manifest):
             texts_of(captions),
             texts_of(labels),
             split or next(iter(texts_of(cells.get("split"))), None),
+            fold=fold_of(cells.get("fold")),
         )
 
 

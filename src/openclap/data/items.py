@@ -17,7 +17,7 @@ from openclap.audio.load import Sound
 from openclap.errors import DataError, UsageError
 from openclap.results import Failure
 
-__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "seconds_of", "texts_of"]
+__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "fold_of", "seconds_of", "texts_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,6 +50,8 @@ class Item:
         "train", "test", …, or None where the source knows of none.
     seconds
         Its length as the source claims it; None where it claims nothing.
+    fold
+        Of a cross-validation; None where the source knows of none.
     """
 
     key: str
@@ -58,6 +60,7 @@ class Item:
     labels: tuple[str, ...] = ()
     split: str | None = None
     seconds: float | None = None
+    fold: str | None = None
 
     def read(self) -> Sound:
         """The sound as `openclap.audio.load` takes it: nothing is decoded yet.
@@ -176,6 +179,13 @@ def seconds_of(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) and number > 0 else None
+
+
+def fold_of(value: Any) -> str | None:
+    """The name of a fold as a source writes it: 1, 1.0 and "1" are one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None if isinstance(value, (int, str)) else None
 
 
 def ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:

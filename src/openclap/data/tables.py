@@ -1,8 +1,8 @@
 """CSV, JSONL and Parquet files that name sounds → items. Knows nothing of what is in a sound.
 
-file              caption                label        split   seconds      only `file` must be there
-dog/1.wav         a dog barks twice      dog;bark     train   4.2          several rows of a file: several captions
-dog/1.wav         barking in a yard                                        ";" separates labels
+file              caption                label        split   seconds   fold   only `file` must be there
+dog/1.wav         a dog barks twice      dog;bark     train   4.2       1      several rows of a file: several captions
+dog/1.wav         barking in a yard                                            ";" separates labels
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openclap.data.items import Item, Manifest, Table, seconds_of, texts_of
+from openclap.data.items import Item, Manifest, Table, fold_of, seconds_of, texts_of
 from openclap.errors import DataError, MissingExtra
 
 __all__ = ["COLUMNS", "SUFFIXES", "open_table"]
 
-COLUMNS = ("file", "caption", "label", "split", "seconds")
+COLUMNS = ("file", "caption", "label", "split", "seconds", "fold")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 Row = tuple[str, Mapping[str, Any] | str]  # its place, and its cells or why it has none
@@ -33,7 +33,7 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
     ----------
     path
         A .csv (UTF-8, with a header), .jsonl or .parquet file with the columns `file` and, where known, `caption`,
-        `label`, `split` and `seconds`; in JSONL and Parquet a caption or label may be a list. Others are ignored.
+        `label`, `split`, `seconds` and `fold`; in JSONL and Parquet a caption or label may be a list. Others are ignored.
     split
         Only items of this split.
 
@@ -64,7 +64,7 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
         drafts.setdefault((name, of), _Draft()).add(cells)
     if not drafts:
         raise DataError(
-            f"{path}: no row names a file; a table has the columns {', '.join(COLUMNS)}, the last four where known"
+            f"{path}: no row names a file; a table has the columns {', '.join(COLUMNS)}, the last five where known"
         )
     items = [draft.item(path.parent, name, of) for (name, of), draft in drafts.items()]
     manifest = Table(str(path), items, split=split)
@@ -80,14 +80,16 @@ class _Draft:
     captions: dict[str, None] = field(default_factory=dict)
     labels: dict[str, None] = field(default_factory=dict)
     seconds: float | None = None
+    fold: str | None = None
 
     def add(self, cells: Mapping[str, Any]) -> None:
         self.captions.update(dict.fromkeys(texts_of(cells.get("caption"))))
         self.labels.update(dict.fromkeys(texts_of(cells.get("label"), separator=";")))
         self.seconds = seconds_of(cells.get("seconds")) if self.seconds is None else self.seconds
+        self.fold = fold_of(cells.get("fold")) if self.fold is None else self.fold
 
     def item(self, folder: Path, name: str, split: str | None) -> Item:
-        return Item(name, folder / name, tuple(self.captions), tuple(self.labels), split, self.seconds)
+        return Item(name, folder / name, tuple(self.captions), tuple(self.labels), split, self.seconds, self.fold)
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
@@ -150,7 +152,7 @@ def _need_file(path: Path, found: list[str]) -> None:
     if "file" not in found:
         raise DataError(
             f"{path}: no column `file`, found {', '.join(map(str, found)) or 'none'}; a table has the columns "
-            f"{', '.join(COLUMNS)}, the last four where known: rename them"
+            f"{', '.join(COLUMNS)}, the last five where known: rename them"
         )
 
 

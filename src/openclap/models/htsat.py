@@ -43,8 +43,9 @@ class HTSAT(nn.Module):
                         side >> stage,
                         config.heads[stage],
                         config.window,
+                        head_width=config.head_width(stage),
+                        hidden=config.hidden(stage),
                         shifted=block % 2 == 1,
-                        mlp_ratio=config.mlp_ratio,
                         drop_path=next(drops),
                     )
                     for block in range(depth)

@@ -21,11 +21,14 @@ class WindowAttention(nn.Module):
     position: Tensor
     mask: Tensor | None
 
-    def __init__(self, width: int, heads: int, window: int, mask: Tensor | None) -> None:
+    def __init__(
+        self, width: int, heads: int, window: int, mask: Tensor | None, *, head_width: int | None = None
+    ) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        inner = width if head_width is None else heads * head_width
+        self.qkv = nn.Linear(width, 3 * inner)
+        self.out = nn.Linear(inner, width)
         self.bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.bias_table, std=0.02)
         self.register_buffer("position", _relative_position(window), persistent=False)  # (L, L)
@@ -33,7 +36,7 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B * windows, L, D) → the same shape."""
-        rows, tokens, width = x.shape
+        rows, tokens, _ = x.shape
         qkv = self.qkv(x).view(rows, tokens, 3, self.heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B * windows, H, L, D / H) each
         bias = self.bias_table[self.position].permute(2, 0, 1)[None]  # (1, H, L, L)
@@ -41,7 +44,7 @@ class WindowAttention(nn.Module):
             windows = len(self.mask)
             bias = (bias + self.mask).expand(rows // windows, windows, -1, -1, -1).flatten(0, 1)
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        out: Tensor = self.out(x.transpose(1, 2).reshape(rows, tokens, width))
+        out: Tensor = self.out(x.transpose(1, 2).reshape(rows, tokens, -1))
         return out
 
 
@@ -55,8 +58,9 @@ class SwinBlock(nn.Module):
         heads: int,
         window: int,
         *,
+        hidden: int,
+        head_width: int | None = None,
         shifted: bool,
-        mlp_ratio: float,
         drop_path: float,
     ) -> None:
         super().__init__()
@@ -65,9 +69,8 @@ class SwinBlock(nn.Module):
         self.shift = window // 2 if shifted and side > window else 0
         self.drop_path = drop_path
         mask = _shift_mask(side, self.window, self.shift) if self.shift else None
-        hidden = int(width * mlp_ratio)
         self.norm1 = nn.LayerNorm(width)
-        self.attention = WindowAttention(width, heads, self.window, mask)
+        self.attention = WindowAttention(width, heads, self.window, mask, head_width=head_width)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 

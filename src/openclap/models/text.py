@@ -23,7 +23,7 @@ def _transformer(config: TextConfig) -> Any:
         "vocab_size": config.vocabulary,
         "hidden_size": config.width,
         "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
+        "num_attention_heads": config.width // config.head_size,  # of the whole tower, before any was cut
         "intermediate_size": config.intermediate,
         "max_position_embeddings": config.positions,
         "layer_norm_eps": config.layer_norm_eps,
@@ -52,11 +52,44 @@ class TextTransformer(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.tower = _transformer(config)
+        if config.heads * config.head_size != config.width:
+            _fewer_heads(self.tower, config)
         self.read = _at_end if config.kind == "clip" else _pooled
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Ids and mask (B, L) → (B, D)."""
         return self.read(self.tower(input_ids=ids, attention_mask=mask), ids)
+
+
+# in whatever attends: the layers whose rows are heads, and how their number is called
+ATTENDS = {
+    "RobertaSelfAttention": (("query", "key", "value"), "num_attention_heads"),
+    "BertSelfAttention": (("query", "key", "value"), "num_attention_heads"),
+    "CLIPAttention": (("q_proj", "k_proj", "v_proj"), "num_heads"),
+}
+READS = {"RobertaSelfOutput": "dense", "BertSelfOutput": "dense", "CLIPAttention": "out_proj"}  # what all heads gave
+INITIAL_STD = 0.02
+
+
+def _fewer_heads(tower: nn.Module, config: TextConfig) -> None:
+    """Layers of a pruned tower: attention takes as many heads as its projections have rows for."""
+    inner = config.heads * config.head_size
+    for module in tower.modules():
+        kind = type(module).__name__
+        if kind in ATTENDS:
+            names, count = ATTENDS[kind]
+            for name in names:
+                setattr(module, name, _linear(config.width, inner))
+            setattr(module, count, config.heads)
+        if kind in READS:
+            setattr(module, READS[kind], _linear(inner, config.width))
+
+
+def _linear(width: int, out: int) -> nn.Linear:
+    layer = nn.Linear(width, out)
+    nn.init.normal_(layer.weight, std=INITIAL_STD)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _pooled(output: Any, ids: Tensor) -> Tensor:

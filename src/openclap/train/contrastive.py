@@ -38,6 +38,8 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
 class Contrastive:
     """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias of its own."""
 
+    own_rate = 1.0
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.own = nn.Module()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.progress import track
@@ -224,16 +225,14 @@ class Batches:
         return self.examples[number]
 
     def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
-        augment = self.settings.augment
-        shown = [self._views(example, rng) for example in chosen]
-        longer = torch.tensor([len(views) > 1 for views in shown])
-        if self.fused and not longer.any():  # the fusion's weights must get a gradient from every batch
-            longer[int(rng.integers(len(longer)))] = True
-        if longer.any():
-            shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
-        power = torch.stack(shown)  # (B, V, T, F)
+        power, longer = self._stacked([self._views(example, rng) for example in chosen], rng)
         concepts, texts = self._texts(chosen, rng)
         power, texts, partner = self._mix(power, texts, rng)
+        return Batch(self._varied(power, rng), longer, texts, self._meaning(concepts, partner))
+
+    def _varied(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+        """(B, V, T, F) as another microphone in another place would have it, in dB."""
+        augment = self.settings.augment
         if augment.room_share:
             power = vary.in_a_room(power, augment, self._frames_per_second, rng)
         if augment.equaliser_db:
@@ -242,7 +241,16 @@ class Batches:
             power = vary.with_noise(power, augment, rng)
         if augment.gain_db:
             power = vary.louder(power, augment.gain_db, rng)
-        return Batch(self._level(vary.to_decibel(power)), longer, texts, self._meaning(concepts, partner))
+        return self._level(vary.to_decibel(power))
+
+    def _stacked(self, shown: list[Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Views of each row (1 or 4, T, F) → (B, V, T, F), and which rows go through the fusion (B,)."""
+        longer = torch.tensor([len(views) > 1 for views in shown])
+        if self.fused and not longer.any():  # the fusion's weights must get a gradient from every batch
+            longer[int(rng.integers(len(longer)))] = True
+        if longer.any():
+            shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
+        return torch.stack(shown), longer
 
     def _views(self, example: Example, rng: np.random.Generator) -> Tensor:
         """(1, T, F), or (4, T, F) for a long recording that is shown whole: global, front, middle, back."""
@@ -254,9 +262,13 @@ class Batches:
         whole = self.fused and rng.random() < self.settings.longer_share
         if whole and self.settings.lengthen is not None:
             power = self._lengthened(power, rng)
-        spare = len(power) - self.frames
         if not (whole and len(power) > self.settings.longer_from * self.frames):
             return vary.crop(power, self.frames, self._start(power, rng), speed, shift)[None]
+        return self._four(power, shift, rng)
+
+    def _four(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor:
+        """A long recording (T, F) as the fusion takes it: (4, frames, F)."""
+        spare = len(power) - self.frames
         thirds = np.array_split(np.arange(spare + 1), 3)
         starts = [float(rng.choice(third)) if len(third) else 0.0 for third in thirds]
         overall = vary.crop(power, self.frames, 0.0, (len(power) - 1) / max(self.frames - 1, 1), shift)
@@ -280,9 +292,12 @@ class Batches:
         spare = len(power) - self.frames
         if spare <= 0:
             return float(rng.uniform(0, len(power)))
+        return self._heard(power, rng.uniform(0, spare, TRIES))
+
+    def _heard(self, power: Tensor, starts: npt.NDArray[np.float64]) -> float:
+        """The first of some starts from which something is heard, else that of the loudest crop."""
         loudness = power.mean(1)
         enough = ENOUGH * float(loudness.mean())
-        starts = rng.uniform(0, spare, TRIES)
         heard = [float(loudness[int(s) : int(s) + self.frames].mean()) for s in starts]
         return float(
             next(

@@ -59,8 +59,12 @@ class Around:
 class Task(Protocol):
     """What a run teaches: its examples and batches, and the gradient of one batch. Order of calls: as below, then `gradients` again and again."""
 
-    settings: Settings
     own: nn.Module  # parameters that train beside the model's; kept with the run's state
+    own_rate: float  # their learning rate, as a multiple of the model's
+
+    @property
+    def settings(self) -> Settings:
+        """Of the run."""
 
     def examples(self) -> list[Example]:
         """What there is to learn from, or TrainingError."""
@@ -124,11 +128,12 @@ def _run_as(
     config = settings.config()
     if device.type == "cpu":
         keep_freed_memory()
-    run = _Run(task, config, examples, ranks, device)
-    if resume and (run.out / "training.json").exists() and not (run.out / STATE_FILE).exists():
+    out = settings.resolve(settings.out)
+    if resume and (out / "training.json").exists() and not (out / STATE_FILE).exists():
         raise TrainingError(
-            f"{run.out} holds a finished model; start anew with --restart, or choose another folder with out"
+            f"{out} holds a finished model; start anew with --restart, or choose another folder with out"
         )
+    run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
     if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
@@ -178,7 +183,8 @@ class _Run:
         if self.sharded:
             shard(self.model, ranks.world)
         own = list(task.own.parameters())
-        groups = _groups(self.model, settings) + ([{"params": own, "weight_decay": 0.0}] if own else [])
+        beside = {"params": own, "weight_decay": 0.0, "rate": task.own_rate}
+        groups = _groups(self.model, settings) + ([beside] if own else [])
         self.optimiser = optimiser_of(groups, settings.learning_rate, settings.betas)
         self._trained: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         if ranks.world > 1 and settings.pieces is None:  # pieces of two ranks need not have the same layers
@@ -237,7 +243,9 @@ class _Run:
     def _step(self, batch: Batch, epoch: int, total: int) -> float:
         settings = self.settings
         for group in self.optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(self.step, total, settings.warmup_share)
+            group["lr"] = (
+                settings.learning_rate * group.get("rate", 1.0) * _schedule(self.step, total, settings.warmup_share)
+            )
         rng = np.random.default_rng((settings.seed, epoch, self.position + 1, 1 + self.ranks.rank))
         train_mode(self.model)
         if settings.freeze_norms:

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from openclap.data import Item, open_manifest
 from openclap.data.captions import captions_of
+from openclap.data.tables import SUFFIXES
 from openclap.errors import DataError, SoundWarning, TrainingError
+from openclap.library.scan import find_sounds
 from openclap.train.settings import Settings, Source
 
 __all__ = ["Captions", "Example", "read_examples", "read_phrases"]
@@ -32,8 +34,13 @@ class Example:
     concept: str  # clips of one concept describe each other, so they are no negatives of each other
 
 
-def read_examples(settings: Settings) -> list[Example]:
+def read_examples(settings: Settings, *, described: bool = True) -> list[Example]:
     """The examples of every source, in a fixed order, repeated as their source says.
+
+    Parameters
+    ----------
+    described
+        Something must be said about each. Without this, a folder of nothing but sounds is a source, too.
 
     Raises
     ------
@@ -44,9 +51,9 @@ def read_examples(settings: Settings) -> list[Example]:
     found: list[Example] = []
     silent: list[str] = []
     for source in settings.sources:
-        some = _read_source(str(settings.resolve(source.folder)), source, phrases)
-        silent += [example.key for example in some if not example.captions]
-        found += [example for example in some if example.captions] * source.repeat
+        some = _read_source(str(settings.resolve(source.folder)), source, phrases, described=described)
+        silent += [example.key for example in some if described and not example.captions]
+        found += [example for example in some if not described or example.captions] * source.repeat
     if len(silent) > settings.most_broken * (len(found) + len(silent)):
         raise TrainingError(
             f"{len(silent)} sounds have neither caption nor label, the first is {silent[0]}; describe them, or raise most_broken"
@@ -64,9 +71,12 @@ def read_examples(settings: Settings) -> list[Example]:
     return found
 
 
-def _read_source(name: str, source: Source, phrases: Mapping[str, list[str]]) -> list[Example]:
+def _read_source(
+    name: str, source: Source, phrases: Mapping[str, list[str]], *, described: bool = True
+) -> list[Example]:
     try:
-        items = list(open_manifest(name, split=source.split))
+        items = None if described or source.split else _sounds_alone(Path(name))
+        items = items or list(open_manifest(name, split=source.split))
     except DataError as error:
         raise TrainingError(f"sources: {error}") from error
     examples = []
@@ -79,6 +89,14 @@ def _read_source(name: str, source: Source, phrases: Mapping[str, list[str]]) ->
         concept = _concept(captions[0], label, phrases) if captions else ""
         examples.append(Example(f"{name}:{item.split or ''}:{item.key}", item, captions, concept))
     return examples
+
+
+def _sounds_alone(folder: Path) -> list[Item] | None:
+    """The sounds in a folder and below that nothing is written about; None for what `open_manifest` reads."""
+    if not folder.is_dir() or any((folder / f"metadata{suffix}").exists() for suffix in SUFFIXES):
+        return None
+    files = find_sounds([folder]).files
+    return [Item(file.relative_to(folder.absolute()).as_posix(), file) for file in files] or None
 
 
 def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:
@@ -119,9 +137,10 @@ class Captions:
     def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
         phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
         self._of: dict[str, list[str]] = {concept: list(texts) for concept, texts in phrases.items()}
+        self._own: dict[str, list[str]] = {}
         for example in examples:
-            known = self._of.setdefault(example.concept, [])
-            known += [c for c in example.captions if c not in known]
+            for texts in (self._of.setdefault(example.concept, []), self._own.setdefault(example.concept, [])):
+                texts += [c for c in example.captions if c not in texts]
         self.concepts: list[str] = sorted(self._of)
         self._numbers = {concept: number for number, concept in enumerate(self.concepts)}
         self._families: dict[str, set[str]] = {}
@@ -130,10 +149,12 @@ class Captions:
                 self._families.setdefault(row["concept"], set()).add(row["family"])
         self._templates = settings.templates
         self._share = settings.template_share
+        self._own_share = settings.own_share
 
     def draw(self, concept: str, rng: np.random.Generator) -> str:
         """One way to say `concept`, drawn anew at every visit."""
-        text = str(rng.choice(self._of[concept]))
+        own = self._own.get(concept) if self._own_share and rng.random() < self._own_share else None
+        text = str(rng.choice(own or self._of[concept]))
         return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
 
     def number_of(self, concept: str) -> int:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_type_hints, overload
 
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
 
-__all__ = ["Augment", "Lora", "Settings", "Source", "read_settings"]
+__all__ = ["Augment", "Lora", "Settings", "Source", "read_settings", "read_yaml", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Settings:
     lora: Lora | None = None
     phrases: tuple[str, ...] = ()  # CSV files: label,phrase
     families: str | None = None  # CSV file: family,concept; concepts of one family are no negatives of each other
+    own_share: float = (
+        0.0  # of the visits that say what came with the sounds; at the others one of these or of `phrases`
+    )
     templates: tuple[str, ...] = ("{}",)
     template_share: float = 0.5  # of the captions that are put into a template
     augment: Augment = field(default_factory=Augment)
@@ -151,14 +156,36 @@ class Settings:
         }
 
 
-def read_settings(path: Path, **changes: Any) -> Settings:
+Kind = TypeVar("Kind", bound=Settings)
+OTHERS = {
+    "teacher": "openclap distill",
+    "distill": "openclap distill",
+    "supervised": "openclap finetune",
+}  # names that only another verb knows
+
+
+@overload
+def read_settings(path: Path, /, **changes: Any) -> Settings: ...
+@overload
+def read_settings(path: Path, kind: type[Kind], /, **changes: Any) -> Kind: ...
+def read_settings(path: Path, kind: type[Any] = Settings, /, **changes: Any) -> Any:
     """Settings from a YAML file; `changes` replace its top-level values.
+
+    Parameters
+    ----------
+    kind
+        Settings, or a subclass: a task's own names beside these.
 
     Raises
     ------
     TrainingError
         A file that is missing or no YAML; an unknown, missing or ill-typed value.
     """
+    return settings_of({**read_yaml(path), **changes}, path.resolve().parent, str(path), kind)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping of names to values, from a YAML file."""
     try:
         import yaml
     except ImportError:
@@ -171,19 +198,44 @@ def read_settings(path: Path, **changes: Any) -> Settings:
         raise TrainingError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise TrainingError(f"{path}: a mapping of names to values is expected, not {type(data).__name__}")
-    data.update(changes)
     if not all(isinstance(key, str) for key in data):
         raise TrainingError(f"{path}: every name must be a word")
+    return data
+
+
+def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[Kind]) -> Kind:
+    """Settings from plain values, as a YAML file in `folder` would hold them; `where` begins the messages of errors.
+
+    Raises
+    ------
+    TrainingError
+        An unknown, missing or ill-typed value.
+    """
+    data = dict(values)
     sources = data.get("sources") or ()
     if not isinstance(sources, list | tuple):
-        raise TrainingError(f"{path}: sources is {sources!r}; it must be a list of folders")
-    data["sources"] = tuple(_build(Source, s, f"{path}: sources") for s in sources)
-    data["augment"] = _build(Augment, data.get("augment") or {}, f"{path}: augment")
-    if data.get("lora") is not None:
-        data["lora"] = _build(Lora, data["lora"], f"{path}: lora")
-    settings: Settings = _build(Settings, {**data, "folder": path.resolve().parent}, str(path))
-    _check(settings, path)
+        raise TrainingError(f"{where}: sources is {sources!r}; it must be a list of folders")
+    data["sources"] = tuple(_build(Source, s, f"{where}: sources") for s in sources)
+    for name, part in _parts(kind).items():
+        if data.get(name) is not None or name == "augment":
+            data[name] = _build(part, data.get(name) or {}, f"{where}: {name}")
+    other = next((name for name in OTHERS if name in data and name not in {f.name for f in fields(kind)}), None)
+    if other is not None:
+        raise TrainingError(f"{where}: {other} is for  {OTHERS[other]}; run that, or leave it out")
+    settings: Kind = _build(kind, {**data, "folder": folder.resolve()}, where)
+    _check(settings, where)
     return settings
+
+
+def _parts(kind: type[Settings]) -> dict[str, type[Any]]:
+    """The settings that are mappings of names of their own, such as `augment`."""
+    found: dict[str, type[Any]] = {}
+    for name, hint in get_type_hints(kind).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        part = next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
+        if part is not None:
+            found[name] = part
+    return found
 
 
 def _build(cls: type[Any], values: Any, where: str) -> Any:
@@ -193,7 +245,7 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     unknown = sorted(set(values) - known)
     if unknown:
         raise TrainingError(
-            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'} if cls is Settings else known))}"
+            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder', 'told'}))}"
         )
     try:
         return cls(**typed(cls, values))
@@ -207,7 +259,7 @@ def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
     return augment.noise_snr_db, augment.mix_gain_db, augment.room_db, augment.room_seconds
 
 
-def _check(settings: Settings, path: Path) -> None:
+def _check(settings: Settings, where: str) -> None:
     rules = {
         "sources": (bool(settings.sources), "name at least one folder"),
         "epochs": (settings.epochs >= 1, "1 or more"),
@@ -224,6 +276,7 @@ def _check(settings: Settings, path: Path) -> None:
         "clip_gradient": (settings.clip_gradient is None or settings.clip_gradient > 0, "more than 0, or left out"),
         "weight_decay": (settings.weight_decay >= 0, "0 or more"),
         "template_share": (0 <= settings.template_share <= 1, "from 0 to 1"),
+        "own_share": (0 <= settings.own_share <= 1, "from 0 to 1"),
         "extra_texts": (settings.extra_texts >= 0, "0 or more"),
         "seed": (settings.seed >= 0, "0 or more"),
         "threads": (settings.threads is None or settings.threads >= 1, "1 or more, or left out"),
@@ -269,4 +322,4 @@ def _check(settings: Settings, path: Path) -> None:
     for name, (fine, rule) in rules.items():
         if not fine:
             value = getattr(settings, name, None)
-            raise TrainingError(f"{path}: {name}{'' if value is None else f' is {value!r}'}; it must be {rule}")
+            raise TrainingError(f"{where}: {name}{'' if value is None else f' is {value!r}'}; it must be {rule}")

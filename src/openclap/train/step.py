@@ -9,7 +9,7 @@ Batch norms see a piece at a time then; with `freeze_norms` they do not matter. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,11 +81,9 @@ class Step:
         text.requires_grad_()
         loss = self._loss(model, audio, text, batch)
         self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
-        assert audio.grad is not None
-        assert text.grad is not None
-        for i, (piece, gradient) in enumerate(zip(audio_pieces, torch.split(audio.grad, self.pieces), strict=True)):
+        for i, (piece, gradient) in enumerate(zip(audio_pieces, _split(audio.grad, self.pieces), strict=False)):
             _back(self._piece(model, i, seed, piece), gradient)
-        for i, (piece, gradient) in enumerate(zip(text_pieces, torch.split(text.grad, self.pieces), strict=True)):
+        for i, (piece, gradient) in enumerate(zip(text_pieces, _split(text.grad, self.pieces), strict=False)):
             _back(self._piece(model, -1 - i, seed, piece), gradient)
         return float(loss.detach())
 
@@ -123,6 +121,11 @@ def optimiser_of(
 def half_of(precision: str) -> torch.dtype | None:
     """What autocast computes in."""
     return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+
+
+def _split(gradient: Tensor | None, size: int) -> Sequence[Tensor]:
+    """The gradients of pieces; none where the loss does not ask for these embeddings."""
+    return () if gradient is None else torch.split(gradient, size)
 
 
 def _back(embedding: Tensor, gradient: Tensor) -> None:

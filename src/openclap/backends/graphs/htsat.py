@@ -170,13 +170,13 @@ def _mask(side: int, window: int, shift: int) -> Array | None:
 def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Array | None) -> Node:
     """Tokens in window order (B, N, D) → (B * windows, L, D)."""
     size = window * window
-    width = g.weights[f"{name}.out.bias"].shape[0]
-    weight, bias = (g.weights[f"{name}.qkv.{which}"].reshape(3, width, -1) for which in ("weight", "bias"))
-    scale = (width // heads) ** -0.5  # of the scores, taken into the queries
+    inner = g.weights[f"{name}.qkv.bias"].shape[0] // 3  # the width, but for a pruned tower
+    weight, bias = (g.weights[f"{name}.qkv.{which}"].reshape(3, inner, -1) for which in ("weight", "bias"))
+    scale = (inner // heads) ** -0.5  # of the scores, taken into the queries
 
     def heads_of(which: int, factor: float = 1.0) -> Node:
         y = g.product(x, weight[which] * np.float32(factor), bias[which, :, 0] * np.float32(factor))
-        return g.transpose(g.reshape(y, -1, size, heads, width // heads), 0, 2, 1, 3)  # (B * windows, H, L, D / H)
+        return g.transpose(g.reshape(y, -1, size, heads, inner // heads), 0, 2, 1, 3)  # (B * windows, H, L, D / H)
 
     # three products are 5 % faster than one whose result must be taken apart
     scores = opset.matmul(heads_of(0, scale), heads_of(1), False, True)
@@ -188,7 +188,7 @@ def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Arra
         scores = g.reshape(scores, -1, windows, heads, size, size) + g.number(position + mask)
         scores = g.reshape(scores, -1, heads, size, size)
     x = opset.matmul(opset.softmax(scores, -1), heads_of(2), False, False)
-    return g.linear(g.reshape(g.transpose(x, 0, 2, 1, 3), 0, 0, width), f"{name}.out")
+    return g.linear(g.reshape(g.transpose(x, 0, 2, 1, 3), 0, 0, inner), f"{name}.out")
 
 
 def _relative(window: int) -> Order:

@@ -32,7 +32,7 @@ def roberta(g: Graph, config: CLAPConfig) -> object:
 
 
 def _attention(g: Graph, x: Node, name: str, text: TextConfig, bias: Node) -> Node:
-    size = text.width // text.heads
+    size = text.head_size
 
     def heads(which: str) -> Node:
         y = g.reshape(g.linear(x, f"{name}.{which}"), 0, 0, text.heads, size)
@@ -40,4 +40,4 @@ def _attention(g: Graph, x: Node, name: str, text: TextConfig, bias: Node) -> No
 
     scores = opset.matmul(heads("query") * g.number(size**-0.5), heads("key"), False, True) + bias
     mixed = opset.matmul(opset.softmax(scores, -1), heads("value"), False, False)
-    return g.reshape(g.transpose(mixed, 0, 2, 1, 3), 0, 0, text.width)
+    return g.reshape(g.transpose(mixed, 0, 2, 1, 3), 0, 0, text.heads * size)

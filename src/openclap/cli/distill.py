@@ -1,0 +1,57 @@
+"""distill: the verb that makes a small model of a large one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openclap.cli.options import Json
+from openclap.cli.show import emit, err, out, plain, table
+
+if TYPE_CHECKING:
+    from openclap.train.agreement import Agreement
+
+__all__ = ["VERBS"]
+
+
+def distill(
+    config: Annotated[Path, typer.Argument(help="A training configuration (YAML) with a teacher")],
+    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")] = True,
+    as_json: Json = False,
+) -> None:
+    """Teach a small model what a large one says, by sounds and texts that need no labels."""
+    from openclap.train import distill as run
+
+    report = run(config, resume=resume, progress=err.is_terminal)
+    if as_json:
+        emit([report.to_dict()])
+        return
+    if report.agreement is not None:
+        _show(report.agreement)
+    out.print(plain(f"{report.steps} steps in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}"))
+
+
+def _show(found: Agreement) -> None:
+    rows = [
+        (what, plain(size.name), f"{size.weights / 1e6:.2f} M", f"{size.audio_weights / 1e6:.2f} M",
+         f"{size.megabytes:.1f} MB", f"{size.clips_per_second:.1f}")
+        for what, size in (("teacher", found.teacher), ("student", found.student))
+    ]  # fmt: skip
+    columns = ("", "model", "weights", "for audio", "size", "clips/s")
+    table("openclap distill", columns, rows, right=columns[2:])
+    if found.cosine is not None:
+        out.print(
+            f"cosine with the teacher {found.cosine:.3f}, 5 % below {found.low:.3f}, on {_held(found)}; "
+            f"{found.constant:.3f} for one that says the same of all"
+        )
+    if found.same_text is not None:
+        out.print(f"the same of {found.texts} texts for {100 * found.same_text:.0f} % of {_held(found)}")
+
+
+def _held(found: Agreement) -> str:
+    return f"{found.clips} clips of {found.recordings} held-out recordings"
+
+
+VERBS = (distill,)

@@ -1,0 +1,116 @@
+"""finetune: a model and a classifier of labels, from a folder of labelled sounds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from openclap.cli.evaluate import show_report
+from openclap.cli.options import Device, Json, Threads
+from openclap.cli.show import emit, err, exit_told, out, plain, short
+from openclap.errors import UsageError
+
+if TYPE_CHECKING:
+    from openclap.train import Finetuned
+
+__all__ = ["VERBS"]
+
+
+def finetune(
+    data: Annotated[
+        str | None, typer.Argument(help="Labelled sounds: a folder with metadata.csv (file,label), a table, tars, …")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the model and its head")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What to start from [default: mini]")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Learn from this split")] = None,
+    test_split: Annotated[str | None, typer.Option("--test-split", help="Judge by this split")] = None,
+    test_fold: Annotated[list[str] | None, typer.Option("--test-fold", help="Judge by this fold; repeatable")] = None,
+    test_files: Annotated[
+        list[str] | None, typer.Option("--test-files", help='Judge by files of this pattern: "5-*"; repeatable')
+    ] = None,
+    test: Annotated[
+        float | None, typer.Option("--test", min=0, max=0.9, help="Judge by this share of every label; 0: by nothing")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Times through the sounds [default: 15]")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="[default: 16]")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Of the model; the head's is ten times it [default: 1e-4]")
+    ] = None,
+    head: Annotated[
+        Literal["linear", "mlp"] | None, typer.Option("--head", help="One layer, or a hidden one too [default: linear]")
+    ] = None,
+    start: Annotated[
+        Literal["probe", "zeroshot", "random"] | None,
+        typer.Option("--start", help="How the head starts [default: probe]"),
+    ] = None,
+    lora: Annotated[int | None, typer.Option("--lora", min=1, help="Low-rank adapters of this rank instead")] = None,
+    freeze: Annotated[
+        list[str] | None, typer.Option("--freeze", help="Also keep weights that begin so: audio.blocks.0; repeatable")
+    ] = None,
+    multi_label: Annotated[
+        bool | None, typer.Option("--multi-label/--single-label", help="Labels a sound [default: as the data has it]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of what is drawn")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="A YAML file for everything else")] = None,
+    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")] = True,
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train a model on labelled sounds; classify with  openclap classify SOUND --head FOLDER."""
+    supervised = {
+        "multi_label": multi_label, "head": head, "start": start, "test_split": test_split,
+        "test_folds": test_fold, "test_files": test_files, "test_share": test,
+    }  # fmt: skip
+    changes = {
+        "out": None if output is None else os.path.abspath(output), "epochs": epochs, "batch_size": batch_size,
+        "learning_rate": learning_rate, "seed": seed, "threads": threads, "init": _model(model, config),
+        "sources": None if data is None else [{"folder": _place(data), "split": split}],
+        "lora": None if lora is None else {"rank": lora, "parts": ["audio."]},
+        "supervised": _given(supervised), "device": None if device == "auto" else device,
+        "freeze": ["text", "logit_scale", *freeze] if freeze else None,
+    }  # fmt: skip
+    if config is None and (data is None or output is None):
+        raise UsageError("say what to learn from and where the model goes:  openclap finetune FOLDER -o MODEL")
+    if data is None and split is not None:
+        raise UsageError("--split is of DATA; give DATA, or write split into the sources of --config")
+    from openclap.train import finetune as run
+
+    done = run({} if config is None else config, resume=resume, progress=err.is_terminal, **_given(changes))
+    _tell(done, as_json)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that were asked for; the rest are defaults of training, or of a configuration."""
+    return {name: value for name, value in options.items() if value is not None and value != []}
+
+
+def _place(name: str) -> str:
+    """A path that means the same to a configuration elsewhere."""
+    return os.path.abspath(os.path.expanduser(name))
+
+
+def _model(name: str | None, config: Path | None) -> str | None:
+    if name is None:
+        return os.environ.get("OPENCLAP_MODEL") if config is None else None
+    return _place(name) if Path(name).expanduser().exists() else name
+
+
+def _tell(done: Finetuned, as_json: bool) -> None:
+    if as_json:
+        emit([done.to_dict()])
+    else:
+        if done.verdict is not None:
+            show_report(done.verdict)
+        where = short(done.run.out)
+        out.print(plain(f"{done.run.steps} steps in {done.run.seconds:.0f} s: {where}"))
+        out.print(plain(f"openclap classify SOUND --head {where}"))
+    exit_told(done.verdict.failed if done.verdict is not None else [])
+
+
+VERBS = (finetune,)

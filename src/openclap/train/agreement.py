@@ -1,0 +1,128 @@
+"""How well a student agrees with its teacher on recordings that it was not trained on, and what it costs beside it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from openclap.clap import CLAP
+from openclap.train.manifest import Example
+from openclap.train.teacher import Teacher
+
+__all__ = ["Agreement", "Size", "measure", "read_agreement"]
+
+FILE = "distill.json"
+TIMES, SECONDS = 5, 2.0  # a clip is embedded by each in turn, at least so often and for so long; the best counts
+LOW = 5  # percentile
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a model costs: its weights, those of its audio tower with projection, megabytes of weights, clips embedded a second here."""
+
+    name: str
+    weights: int
+    audio_weights: int
+    megabytes: float
+    clips_per_second: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """On held-out recordings, which the student hears as a user would have it hear them.
+
+    Attributes
+    ----------
+    recordings, clips
+        How many, and how many windows of them.
+    cosine
+        Mean over clips of the cosine of the two vectors; None where their widths differ or nothing is held out.
+    low
+        Its 5th percentile.
+    constant
+        The mean cosine of one that says the teacher's mean of every clip: what `cosine` has to be compared with.
+    same_text, texts
+        Share of clips for which both choose the same of so many texts; None without texts.
+    """
+
+    recordings: int
+    clips: int
+    cosine: float | None
+    low: float | None
+    constant: float | None
+    same_text: float | None
+    texts: int
+    teacher: Size
+    student: Size
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def write(self, out: Path) -> None:
+        """As distill.json."""
+        (out / FILE).write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+
+
+def read_agreement(out: Path) -> Agreement | None:
+    """What was written; None where nothing was."""
+    if not (out / FILE).is_file():
+        return None
+    data = json.loads((out / FILE).read_text(encoding="utf-8"))
+    return Agreement(**{**data, "teacher": Size(**data["teacher"]), "student": Size(**data["student"])})
+
+
+def measure(
+    student: CLAP, teacher: Teacher, examples: Sequence[Example], texts: Sequence[str], *, progress: bool = False
+) -> Agreement:
+    """Compare a student with what its teacher said of these recordings and texts."""
+    own, its = [], []
+    for example in track(examples, "measuring", console=Console(stderr=True), disable=not progress):
+        own.append(student.encode_windows(example.item.read(), window=teacher.window, hop=teacher.hop).embedding)
+        its.append(teacher.of(example.key).rows)
+    mine, yours = (np.concatenate(rows) if rows else np.zeros((0, 1), np.float32) for rows in (own, its))
+    cosines = (mine * yours).sum(1) if mine.shape == yours.shape and len(mine) else None
+    same = None
+    if texts and len(mine):
+        chosen, right = (mine @ student.encode_text(texts).T).argmax(1), (yours @ teacher.said(texts).T).argmax(1)
+        same = round(float(np.mean(chosen == right)), 4)
+    mean = low = constant = None
+    if cosines is not None:
+        mean, low = float(cosines.mean()), float(np.percentile(cosines, LOW))
+        constant = float(np.linalg.norm(yours.mean(0)))  # of unit rows: the mean cosine with the mean's direction
+    mean, low, constant = (None if x is None else round(x, 4) for x in (mean, low, constant))
+    return Agreement(len(examples), len(mine), mean, low, constant, same, len(texts), *_sizes(teacher.clap, student))
+
+
+def _sizes(teacher: CLAP, student: CLAP) -> tuple[Size, Size]:
+    seconds: dict[int, float] = {}
+    rng = np.random.default_rng(0)
+    start = time.monotonic()
+    for times in itertools.count():  # in turn, so that whatever else runs here slows both
+        if times > TIMES and time.monotonic() - start > SECONDS:
+            break
+        for i, clap in enumerate((teacher, student)):
+            rate = clap.front_end.sampling_rate
+            wave = rng.standard_normal(clap.front_end.clip_samples).astype(np.float32) * 0.1
+            began = time.perf_counter()
+            clap.encode_audio((wave, rate))
+            seconds[i] = min(seconds.get(i, float("inf")), time.perf_counter() - began)
+    one, other = (_size(clap, seconds[i]) for i, clap in enumerate((teacher, student)))
+    return one, other
+
+
+def _size(clap: CLAP, seconds: float) -> Size:
+    weights = clap.checkpoint.weights
+    counts = {name: int(np.prod(weights.shape(name))) for name in weights}
+    audio = sum(count for name, count in counts.items() if name.startswith(("audio.", "audio_projection.")))
+    total = sum(counts.values())
+    return Size(clap.name, total, audio, round(total * 4 / 1e6, 1), round(1 / seconds, 1))

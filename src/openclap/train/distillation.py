@@ -1,0 +1,323 @@
+"""Distillation: a small student learns to say what a teacher says, of sounds and texts that nobody has labelled.
+
+    recording ─┬─ teacher, clean ───────────── vector ─┐
+               └─ augmented ─ student's tower ─ vector ─┴─ 1 - cosine, relations to texts and to other clips
+    text tower: the teacher's own, copied and at rest; one of another shape learns from texts in the same way
+
+After tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alone. Knows nothing of how vectors are kept or batches made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openclap.clap import CLAP
+from openclap.config import CLAPConfig
+from openclap.errors import OpenClapError, TrainingError
+from openclap.models.clap import CLAPModel
+from openclap.train.agreement import Agreement, measure, read_agreement
+from openclap.train.data import Batch, Batches, Mels
+from openclap.train.lessons import Lesson, Lessons, Texts
+from openclap.train.loop import Around, Report, run
+from openclap.train.loss import MAX_LOGIT_SCALE
+from openclap.train.manifest import Example, read_examples
+from openclap.train.settings import Settings, read_settings
+from openclap.train.start import device_of
+from openclap.train.state import digest
+from openclap.train.step import Step, Tokens, half_of
+from openclap.train.teacher import Teacher, left_out
+
+__all__ = ["Distill", "DistillReport", "DistillSettings", "Distillation", "LessonStep", "distill", "held_out"]
+
+TEXT = ("text.", "text_projection.")
+MEASURED_TEXTS = 1000
+
+
+@dataclass(frozen=True)
+class Distill:
+    """What is learnt of the teacher. The four parts of the loss are weights; each is 0 for a student that says the same."""
+
+    texts: tuple[str, ...] = ()  # files with one text a line, or CSV with a column caption, phrase or text
+    audio: float = 1.0  # 1 - cosine of the clip's two vectors
+    text: float = 1.0  # 1 - cosine of a text's two vectors, where the student's text tower trains
+    relations: float = 0.0  # KL of which texts a clip is near, and which clips a text: for any widths
+    contrast: float = 0.0  # KL of which of the teacher's clips a clip is near
+    hop_seconds: float | None = None  # between windows that the teacher hears; half a crop when left out
+    held_out: float = 0.1  # share of the recordings that is not trained on, to measure with
+    copy_text: bool | None = None  # the teacher's text tower; left out, where it has the student's shape
+    cache: str | None = None  # folder of the teacher's vectors; `teacher` in `out` when left out
+
+
+@dataclass(frozen=True)
+class DistillSettings(Settings):
+    """One distillation. What `model` leaves out of text, embedding, front_end and fusion is the teacher's."""
+
+    teacher: str = ""  # as CLAP.from_pretrained takes it
+    distill: Distill = field(default_factory=Distill)
+    told: tuple[str, ...] = ()  # what teacher and texts are, as digests; filled in by the run
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the run."""
+        data = super().to_dict()
+        return {**data, "distill": {k: v for k, v in data["distill"].items() if k != "cache"}}
+
+
+@dataclass(frozen=True)
+class DistillReport(Report):
+    """What a distillation did, and how well the student agrees with its teacher."""
+
+    agreement: Agreement | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "agreement": None if self.agreement is None else self.agreement.to_dict()}
+
+
+def distill(
+    path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any
+) -> DistillReport:
+    """Teach a student what a teacher says, as a YAML file describes, and write it as a checkpoint.
+
+    Parameters
+    ----------
+    path
+        The configuration: that of `openclap.train.train` with `teacher` and `distill`; `changes` replace its top-level values.
+    resume
+        Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted run.
+
+    Returns
+    -------
+    What the run did. Its agreement with the teacher, on recordings that were held out, is also in `distill.json`.
+
+    Raises
+    ------
+    TrainingError
+        Before the first step, when data, teacher or configuration is wrong.
+    """
+    settings = read_settings(Path(path), DistillSettings, **changes)
+    report = run(Distillation(settings, progress=progress), resume=resume, progress=progress)
+    return DistillReport(**vars(report), agreement=read_agreement(Path(report.out)))
+
+
+class Distillation:
+    """The task of `openclap distill`.
+
+    Raises
+    ------
+    TrainingError
+        A configuration that cannot be learnt by, or a teacher that is not here.
+    """
+
+    own_rate = 1.0
+
+    def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
+        _check(settings)
+        path = settings.resolve(settings.teacher)
+        name = str(path) if path.exists() else settings.teacher
+        try:
+            clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
+        except OpenClapError as error:
+            raise TrainingError(f"teacher: {error}") from error
+        given = clap.config.to_dict()
+        if settings.model:
+            model = {**{k: given[k] for k in ("text", "embedding", "front_end", "fusion")}, **settings.model}
+            settings = replace(settings, model=model)
+        self.copies = _copies(settings, settings.config(), clap)
+        if self.copies and clap.checkpoint.tokenizer_file is not None:
+            settings = replace(settings, tokenizer=str(clap.checkpoint.tokenizer_file))
+        longest = clap.front_end.clip_seconds
+        if settings.crop_seconds > longest:
+            raise TrainingError(
+                f"crop_seconds is {settings.crop_seconds:g}; the teacher hears at most {longest:g} s at once"
+            )
+        files = digest(settings.resolve(file) for file in settings.distill.texts)
+        self.settings: Settings = replace(settings, told=(clap.fingerprint, *files))
+        self._parts = settings.distill
+        self.own = nn.Module()
+        cache = settings.resolve(settings.distill.cache or f"{settings.out}/teacher")
+        hop = settings.distill.hop_seconds or settings.crop_seconds / 2
+        self.teacher = Teacher(clap, cache, window=settings.crop_seconds, hop=hop)
+        self._progress = progress
+
+    def examples(self) -> list[Example]:
+        """Sounds, described or not, but for those that are held out."""
+        found = read_examples(self.settings, described=False)
+        self._held = held_out(found, self._parts.held_out)
+        self._texts = Texts(self.settings, self._parts.texts, found)
+        keys = {example.key for example in self._held}
+        return [example for example in found if example.key not in keys]
+
+    def begin(self, around: Around) -> None:
+        """Copy what is the teacher's own, and decide how gradients are computed."""
+        model, parts, settings = around.model, self._parts, self.settings
+        rest = ("logit_scale", *(TEXT if self.copies else ()))
+        _copy(model, self.teacher.clap, rest)
+        for name, parameter in model.named_parameters():
+            if name.startswith(rest):
+                parameter.requires_grad_(False)
+        trained = [name for name, p in model.named_parameters() if p.requires_grad]
+        if not trained:
+            raise TrainingError("freeze and train_only leave nothing to learn; leave something out")
+        learns_text = parts.text > 0 and any(name.startswith(TEXT) for name in trained)
+        self._speaks = not self.copies and (learns_text or parts.relations > 0)  # the student's own text tower is asked
+        self._reads = learns_text or parts.relations > 0
+        if self._reads and not self._texts.plain:
+            raise TrainingError(
+                "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's text tower and relations 0"
+            )
+        tokenizer = around.tokenizer() if self._speaks else None
+
+        def tokens(texts: list[str]) -> Tokens:
+            if tokenizer is None:
+                return torch.zeros(0, 1, dtype=torch.long), torch.zeros(0, 1, dtype=torch.long)
+            ids, mask = tokenizer(texts)
+            return torch.from_numpy(ids), torch.from_numpy(mask)
+
+        self._around = around
+        half = half_of(settings.precision)
+        parts = parts if learns_text else replace(parts, text=0.0)
+        self._step = LessonStep(
+            tokens, settings.augment, around.ranks, half, settings.pieces, None, around.scale_loss, parts
+        )
+
+    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+        """Crops with what the teacher, asked now, says of their spans."""
+        settings, around = self.settings, self._around
+        progress = self._progress and around.ranks.first
+        whole = around.config.fusion is not None and settings.longer_share > 0
+        self.teacher.listen([*examples, *self._held], around.ranks, whole=whole, progress=progress)
+        texts = self._texts.all if self._reads else []
+        self.teacher.read([*texts, *self._measured()], around.ranks, progress=progress)
+        broken = self.teacher.broken
+        left_out(broken, len({e.key for e in (*examples, *self._held)}), settings.most_broken)
+        self._held = [example for example in self._held if example.key not in broken]
+        heard = [example for example in examples if example.key not in broken]
+        said = self._texts if self._reads else None
+        return Lessons(heard, mels, settings, around.config, around.ranks, self.teacher, said)
+
+    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
+        """See `openclap.train.step.Step.gradients`."""
+        return self._step.gradients(model, batch, seed)
+
+    def save(self, out: Path) -> None:
+        """distill.json: how well the student agrees with its teacher."""
+        student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
+        agreement = measure(student, self.teacher, self._held, self._measured(), progress=self._progress)
+        agreement.write(out)
+
+    def _measured(self) -> list[str]:
+        """Texts among which teacher and student choose, where both can read."""
+        readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (self.copies or self._speaks)
+        return self._texts.plain[:MEASURED_TEXTS] if readable else []
+
+
+@dataclass(frozen=True)
+class LessonStep(Step):
+    """The gradient of a batch whose rows the teacher has heard."""
+
+    parts: Distill = field(default_factory=Distill)
+
+    def _text(self, model: CLAPModel, ids: Tensor, mask: Tensor) -> Tensor:
+        if not len(ids):  # the text tower is the teacher's: what it says is known
+            return torch.zeros(0, model.config.embedding, device=ids.device)
+        return super()._text(model, ids, mask)
+
+    def _loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
+        """Of all ranks' clips and texts; a part is not computed where its weight is 0."""
+        assert isinstance(batch, Lesson)
+        gather, parts = self.ranks.gather, self.parts
+        heard, said = gather(batch.heard.to(audio.device)), gather(batch.said.to(audio.device))
+        audio, text = gather(audio), gather(text) if len(text) else said
+        scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
+        loss = audio.new_zeros(())
+        if parts.audio:
+            loss = loss + parts.audio * (1 - (audio * heard).sum(1)).mean()
+        if parts.text:
+            loss = loss + parts.text * (1 - (text * said).sum(1)).mean()
+        if parts.relations:
+            own, its = scale * audio @ text.T, scale * heard @ said.T
+            loss = loss + parts.relations * (_divergence(own, its) + _divergence(own.T, its.T)) / 2
+        if parts.contrast:
+            loss = loss + parts.contrast * _divergence(scale * audio @ heard.T, scale * heard @ heard.T)
+        return loss
+
+
+def _divergence(own: Tensor, its: Tensor) -> Tensor:
+    """KL of the softmax of each row of `own` from that of `its`, the mean over rows."""
+    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)
+
+
+def held_out(examples: Sequence[Example], share: float) -> list[Example]:
+    """A share of the recordings, at least one of them; which ones follows from their names, not from their order or place."""
+    items = {example.key: example for example in examples}
+    order = sorted(items, key=lambda key: hashlib.sha256(items[key].item.key.encode("utf-8", "replace")).digest())
+    count = max(1, round(share * len(order))) if share else 0
+    return [items[key] for key in order[:count]]
+
+
+def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
+    """The teacher's weights, to the last bit."""
+    weights = teacher.checkpoint.weights
+    given = {k: torch.from_numpy(np.array(weights[k])).float() for k in weights if k.startswith(prefixes)}
+    left = model.load_state_dict(given, strict=False)
+    assert not left.unexpected_keys, left
+
+
+def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
+    """Whether the student takes over the teacher's text tower."""
+    wanted, parts, given = settings.distill.copy_text, settings.distill, clap.config
+    if config.embedding != given.embedding and (parts.audio or parts.text or parts.contrast):
+        raise TrainingError(
+            f"the student's embedding has {config.embedding} numbers, the teacher's {given.embedding}, and a cosine needs as many: "
+            f"set embedding of the model to {given.embedding}, or learn distill.relations alone, with audio, text and contrast 0"
+        )
+    fits = config.embedding == given.embedding and _shape(config) == _shape(given)
+    if wanted and not fits:
+        raise TrainingError(
+            "distill.copy_text: the student's text tower is not of the teacher's shape; leave text out of the model"
+        )
+    copies = fits if wanted is None else wanted
+    if (
+        copies
+        and settings.lora is not None
+        and any(p.startswith(part[: len(p)]) for p in settings.lora.parts for part in TEXT)
+    ):
+        raise TrainingError(
+            "lora has parts of the text tower, which is the teacher's; give it parts [audio.], or set distill.copy_text false"
+        )
+    return copies
+
+
+def _shape(config: CLAPConfig) -> dict[str, Any]:
+    return {k: v for k, v in vars(config.text).items() if k != "dropout"}
+
+
+def _check(settings: DistillSettings) -> None:
+    parts = settings.distill
+    if not settings.teacher:
+        raise TrainingError(
+            "teacher is left out; name the model to learn from, such as laion/clap-htsat-fused or a folder"
+        )
+    weights = {name: getattr(parts, name) for name in ("audio", "text", "relations", "contrast")}
+    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
+    if wrong is not None or not any(weights.values()):
+        said = f"distill.{wrong} is {weights[wrong]!r}" if wrong else "all parts of distill have weight 0"
+        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
+    if not 0 <= parts.held_out < 1:
+        raise TrainingError(f"distill.held_out is {parts.held_out!r}; it must be from 0 to below 1")
+    if parts.hop_seconds is not None and not parts.hop_seconds > 0:
+        raise TrainingError(f"distill.hop_seconds is {parts.hop_seconds!r}; it must be more than 0, or left out")
+    if settings.loss != "infonce":
+        raise TrainingError("loss is for  openclap train; leave it out, and weigh the parts of distill instead")
+    if settings.augment.mix_share:
+        raise TrainingError("augment.mix_share must be 0: the teacher has not heard two sounds at once")

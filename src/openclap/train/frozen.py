@@ -1,0 +1,156 @@
+"""What a model can do before it is fine-tuned: its embeddings, a probe on them, its zero-shot; and the head's first weights from these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from openclap.backends.torch_backend import TorchBackend
+from openclap.checkpoints.load import Checkpoint, load_checkpoint
+from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.clap import CLAP
+from openclap.config import CLAPConfig
+from openclap.errors import ModelNotHere, SoundError, TrainingError
+from openclap.eval.examples import Embedded
+from openclap.eval.examples import Example as Judged
+from openclap.eval.head import Head
+from openclap.eval.probe import fit_layers
+from openclap.eval.zeroshot import class_vectors
+from openclap.results import Failure
+from openclap.train import start as starts
+from openclap.train.labels import Labelled, Supervision
+from openclap.train.manifest import Example
+from openclap.train.settings import Settings
+
+__all__ = ["Layers", "Start", "embed_items", "prompts_of", "starting_model"]
+
+Floats = npt.NDArray[np.float32]
+Layers: TypeAlias = tuple[tuple[Floats, Floats], ...]
+AT_ONCE = 64  # sounds whose bytes are in memory
+WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+def starting_model(settings: Settings, config: CLAPConfig) -> CLAP:
+    """The model a run starts from, to embed with: the checkpoint itself where it is one, else the same weights in torch."""
+    if settings.init is not None and not settings.init_is_bare:
+        its = load_checkpoint(settings.initial()).config
+        if replace(its, name=config.name) == config:
+            return CLAP.from_pretrained(settings.initial(), device=settings.device, threads=settings.threads)
+    plain = replace(settings, lora=None, freeze=(), train_only=())
+    begun = starts.Start(plain, config, torch.device("cpu"))
+    checkpoint = Checkpoint(
+        config, Weights(of_arrays(begun.model.arrays())), begun.tokenizer_file, "the start of a run"
+    )
+    backend = TorchBackend(begun.model, device=settings.device, threads=settings.threads)
+    return CLAP(checkpoint, backend, model=begun.model)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The head's first weights, and how well the frozen model names the judged sounds: scores (N, C) by method."""
+
+    layers: Layers
+    scores: dict[str, Floats]
+    keys: list[str]  # of the N sounds
+    failed: list[Failure]
+
+    @classmethod
+    def of(cls, clap: CLAP, data: Labelled, asked: Supervision, settings: Settings, *, progress: bool) -> Start:
+        """Embed every sound once.
+
+        Raises
+        ------
+        TrainingError
+            Too many judged sounds cannot be read, or a start that the labels or the model do not have.
+        """
+        learnt = list({example.key: example for example in data.train}.values())
+        train, _, _ = embed_items(clap, learnt, progress=progress, task="learning")
+        test, keys, failed = embed_items(clap, data.test, progress=progress, task="judging")
+        if len(failed) > settings.most_broken * len(data.test):
+            told = "; ".join(f"{f.path}: {f.error}" for f in failed[:5])
+            raise TrainingError(
+                f"{len(failed)} of {len(data.test)} sounds to judge cannot be read: {told}; leave them out, or raise most_broken"
+            )
+        if not len(train.vectors):
+            raise TrainingError(f"none of the {len(learnt)} sounds to learn from can be read; check the folder")
+        truth = train.truth(data.labels)
+        probed = fit_layers(train.vectors, truth, kind=asked.head, multi_label=data.multi_label, seed=settings.seed)
+        prompts = prompts_of(clap, data.labels, asked.templates)
+        head = Head(probed, data.labels, data.multi_label, clap.name, "")
+        scores = {f"{asked.head} probe": head.logits(test.vectors)} if keys else {}
+        if keys and prompts is not None:
+            scores["zero-shot"] = clap.similarity(test.vectors, prompts)
+        layers = _layers(clap, asked, probed, prompts, train, truth, multi_label=data.multi_label, seed=settings.seed)
+        return cls(layers, scores, keys, failed)
+
+
+def _layers(
+    clap: CLAP, asked: Supervision, probed: Layers, prompts: Floats | None,
+    train: Embedded, truth: npt.NDArray[np.bool_], *, multi_label: bool, seed: int,
+) -> Layers:  # fmt: skip
+    """The head's first weights, as `asked.start` has them."""
+    if asked.start == "probe":
+        return probed
+    if asked.start == "random":
+        rng = np.random.default_rng((seed, 1))
+        return tuple(
+            ((rng.standard_normal(w.shape) / np.sqrt(w.shape[1])).astype(np.float32), np.zeros_like(b))
+            for w, b in probed
+        )
+    if prompts is None or asked.head != "linear":
+        why = "the labels are no words, or the model has no tokenizer" if prompts is None else "the head is an mlp"
+        raise TrainingError(f"start is zeroshot, but {why}; choose start probe")
+    weight = (clap.logit_scale * prompts).astype(np.float32)
+    if not multi_label:
+        return ((weight, np.zeros(len(weight), np.float32)),)
+    share = truth.mean(0).clip(1e-3, 1 - 1e-3)  # a sigmoid needs to know how usual a label is
+    usual = (train.vectors @ weight.T).mean(0)
+    return ((weight, (np.log(share / (1 - share)) - usual).astype(np.float32)),)
+
+
+def prompts_of(clap: CLAP, labels: Sequence[str], templates: Sequence[str]) -> Floats | None:
+    """A unit vector a label (C, E); None where labels are no words or the model has no tokenizer."""
+    if not all(WORD.search(label) for label in labels):
+        return None
+    try:
+        return class_vectors(clap, labels, templates)
+    except ModelNotHere:
+        return None
+
+
+def embed_items(
+    clap: CLAP, examples: Sequence[Example], *, progress: bool, task: str
+) -> tuple[Embedded, list[str], list[Failure]]:
+    """Embed sounds of any source as `CLAP.encode_audio` does → the rows, their keys, and what could not be read."""
+    kept: list[Example] = []
+    rows: list[Floats] = []
+    failed: list[Failure] = []
+    with Progress(console=Console(stderr=True), disable=not progress) as bar:
+        line = bar.add_task(f"embedding, {task}", total=len(examples))
+        for first in range(0, len(examples), AT_ONCE):
+            sounds, readable = [], []
+            for example in examples[first : first + AT_ONCE]:
+                try:
+                    sounds.append(example.item.read())
+                    readable.append(example)
+                except SoundError as error:
+                    failed.append(Failure(example.item.key, error.cause))
+            for example, found in zip(readable, clap.encode_each(sounds) if sounds else (), strict=True):
+                if isinstance(found, SoundError):
+                    failed.append(Failure(example.item.key, found.cause))
+                else:
+                    kept.append(example)
+                    rows.append(found.embedding[0])
+            bar.advance(line, len(examples[first : first + AT_ONCE]))
+    vectors = np.stack(rows) if rows else np.zeros((0, clap.config.embedding), np.float32)
+    named = [Judged(Path(e.item.key), labels=e.item.labels, fold=e.item.fold or "") for e in kept]
+    return Embedded(named, vectors, failed), [e.key for e in kept], failed

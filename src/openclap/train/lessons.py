@@ -1,0 +1,156 @@
+"""Batches of distillation: varied crops beside what the teacher said of the same spans, heard clean; and texts.
+
+    recording ─ one of the teacher's windows ─ crop, stretch, pitch ─ room, equaliser, noise ─┐
+                         └ the teacher's vector of it ───────────────────────────────────────┴─ a row of the batch
+
+Knows nothing of losses or of how the teacher was asked.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openclap.config import CLAPConfig
+from openclap.errors import TrainingError
+from openclap.train import augment as vary
+from openclap.train.data import TRIES, Batch, Batches, Meaning, Mels
+from openclap.train.manifest import Example, read_phrases
+from openclap.train.ranks import Ranks
+from openclap.train.settings import Settings
+from openclap.train.teacher import Heard, Teacher
+
+__all__ = ["Lesson", "Lessons", "Texts"]
+
+COLUMNS = ("caption", "phrase", "text")
+UNSAID = Meaning(*[torch.zeros(0)] * 5)  # no text is right or wrong here
+
+
+@dataclass(frozen=True)
+class Lesson(Batch):
+    """A batch with what the teacher says of it."""
+
+    heard: Tensor  # (B, E) of the clips
+    said: Tensor  # (M, E) of the texts
+
+
+class Texts:
+    """Texts to learn from, each once: captions, phrases, files of texts, and all of these in templates.
+
+    Raises
+    ------
+    TrainingError
+        A file that is not there, or a CSV without a column of texts.
+    """
+
+    def __init__(self, settings: Settings, files: Sequence[str], examples: Sequence[Example]) -> None:
+        phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
+        found = [text for texts in phrases.values() for text in texts]
+        found += [text for example in examples for text in example.captions]
+        for file in files:
+            found += _texts_of(settings.resolve(file))
+        self.plain = list(dict.fromkeys(found))
+        templates = [t for t in settings.templates if t != "{}"]
+        self._share = settings.template_share if templates else 0.0
+        self._templates = templates
+
+    @property
+    def all(self) -> list[str]:
+        """Every text that can be drawn."""
+        filled = [t.replace("{}", text) for t in self._templates for text in self.plain] if self._share else []
+        return list(dict.fromkeys([*self.plain, *filled]))
+
+    def draw(self, own: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+        """`own` texts and as many others as make `count`, where there are so many; some of them in a template."""
+        known = set(own)
+        tried = rng.choice(len(self.plain), min(count + len(known), len(self.plain)), replace=False)
+        others = [text for text in (self.plain[int(i)] for i in tried) if text not in known]
+        chosen = [*dict.fromkeys(own), *others][: max(count, len(known))]
+        return [
+            str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
+            for text in chosen
+        ]
+
+
+class Lessons(Batches):
+    """The batches of a distillation; `texts` is None where none are needed."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        mels: Mels,
+        settings: Settings,
+        config: CLAPConfig,
+        ranks: Ranks,
+        teacher: Teacher,
+        texts: Texts | None,
+    ) -> None:
+        super().__init__(examples, mels, settings, config, ranks)
+        self._teacher = teacher
+        self._said = texts
+
+    def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Lesson:
+        shown = [self._shown(example, rng) for example in chosen]
+        power, longer = self._stacked([views for views, _ in shown], rng)
+        texts = self._drawn(chosen, rng)
+        heard = torch.from_numpy(np.stack([vector for _, vector in shown]))
+        said = torch.from_numpy(self._teacher.said(texts)) if texts else heard.new_zeros(0, heard.shape[1])
+        return Lesson(self._varied(power, rng), longer, texts, UNSAID, heard, said)
+
+    def _drawn(self, chosen: Sequence[Example], rng: np.random.Generator) -> list[str]:
+        if self._said is None:
+            return []
+        own = [str(rng.choice(example.captions)) for example in chosen if example.captions]
+        return self._said.draw(own, len(chosen) + self.settings.extra_texts, rng)
+
+    def _shown(
+        self, example: Example, rng: np.random.Generator
+    ) -> tuple[Tensor, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+        """(1, T, F), or (4, T, F) for a long recording that is shown whole; and the teacher's vector (E,)."""
+        power = self._mels.get(example.key)
+        assert power is not None
+        heard = self._teacher.of(example.key)
+        augment, settings = self.settings.augment, self.settings
+        speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
+        shift = float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
+        if self.fused and rng.random() < settings.longer_share:
+            longer = power if settings.lengthen is None else self._lengthened(power, rng)
+            if len(longer) > settings.longer_from * self.frames:
+                return self._four(longer, shift, rng), heard.whole
+        return self._window(power, heard, speed, shift, rng)
+
+    def _window(
+        self, power: Tensor, heard: Heard, speed: float, shift: float, rng: np.random.Generator
+    ) -> tuple[Tensor, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+        """One of the teacher's windows in which something is heard; a stretched crop keeps its middle."""
+        if len(heard.starts) == 1:  # it is repeated, so it may begin anywhere
+            return vary.crop(power, self.frames, float(rng.uniform(0, len(power))), speed, shift)[None], heard.rows[0]
+        tried = rng.integers(len(heard.starts), size=TRIES)
+        begins = np.array(heard.starts)[tried] * self._frames_per_second
+        number = int(tried[int(np.flatnonzero(begins == self._heard(power, begins))[0])])
+        start = heard.starts[number] * self._frames_per_second + (1 - speed) * self.frames / 2
+        start = min(max(start, 0.0), max(len(power) - speed * self.frames, 0.0))
+        return vary.crop(power, self.frames, start, speed, shift)[None], heard.rows[number]
+
+
+def _texts_of(file: Path) -> list[str]:
+    """A text a line; of a CSV, its column caption, phrase or text."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            if file.suffix.lower() != ".csv":
+                return [line.strip() for line in opened if line.strip()]
+            reader = csv.DictReader(opened)
+            column = next((c for c in COLUMNS if c in (reader.fieldnames or ())), None)
+            if column is None:
+                raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a text file has one text a line")
+            return [row[column].strip() for row in reader if (row[column] or "").strip()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TrainingError(
+            f"{file}: {getattr(error, 'strerror', None) or error}; give a file with one text a line, or a CSV"
+        ) from error

@@ -1,0 +1,113 @@
+"""Batch norms of a pruned model: their statistics are moved by as much as the maps they see have moved.
+
+The statistics in a checkpoint are of all it was trained on, calibration sounds are few; so it is not these sounds' own mean and
+variance that are taken, but how much both differ between the whole and the pruned model on the same sounds. Both models run side
+by side, batch by batch, and every norm is corrected before the next one is looked at. Where nothing changed nothing is moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from openclap.models.clap import CLAPModel
+from openclap.train.pruning.importance import Batch
+from openclap.train.pruning.units import Index
+
+__all__ = ["match_norms"]
+
+FEW = 32  # positions of a batch: too few to tell a variance
+MOST = 4.0  # times that a variance is taken to have changed
+
+
+@dataclass
+class _Moved:
+    """How far a norm's input has moved so far, weighted by positions."""
+
+    mean: Tensor  # as the checkpoint has it
+    var: Tensor
+    shift: Any = 0.0
+    before: Any = 0.0  # variance in the whole model
+    after: Any = 0.0
+    positions: int = 0
+    told: int = 0  # of these, with a variance
+
+
+def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], kept: Mapping[str, Index]) -> None:
+    """Correct the running statistics of `small` in place; both are in eval mode. `kept`: channels by norm, all where not named."""
+    theirs: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    moved: dict[str, _Moved] = {}
+    hooks = []
+    for name, norm in _norms_of(whole).items():
+        theirs[name] = []
+        index = torch.as_tensor(kept[name]) if name in kept else slice(None)
+        hooks.append(norm.register_forward_pre_hook(_noting(theirs[name], index)))
+    for name, norm in _norms_of(small).items():
+        mean, var = _statistics(norm)
+        moved[name] = _Moved(mean.clone(), var.clone())
+        hooks.append(norm.register_forward_pre_hook(_moving(theirs[name], moved[name])))
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                whole.encode_audio(*batch)
+                small.encode_audio(*batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for name, norm in _norms_of(small).items():
+        was = moved[name]
+        shift = was.shift / was.positions if was.positions else torch.zeros_like(was.mean)
+        _set(norm, was, shift, _ratio(was.before, was.after, norm.eps) if was.told else torch.ones_like(was.var))
+
+
+def _norms_of(model: CLAPModel) -> dict[str, Any]:
+    """All but the first, which sees mels."""
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    return {n: m for n, m in model.named_modules() if isinstance(m, norms) and n != "audio.batch_norm"}
+
+
+def _statistics(norm: Any) -> tuple[Tensor, Tensor]:
+    return norm.running_mean, norm.running_var
+
+
+def _noting(notes: list[tuple[Tensor, Tensor]], index: Any) -> Any:
+    def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        mean, var, _count = _moments(given[0])
+        notes.append((mean[index], var[index]))
+
+    return hook
+
+
+def _moving(notes: list[tuple[Tensor, Tensor]], moved: _Moved) -> Any:
+    def hook(norm: Any, given: tuple[Tensor, ...]) -> None:
+        before, spread = notes.pop(0)
+        mean, var, count = _moments(given[0])
+        moved.shift = moved.shift + count * (mean - before)
+        moved.positions += count
+        ratio = torch.ones_like(var)
+        if count >= FEW:
+            moved.before, moved.after = moved.before + count * spread, moved.after + count * var
+            moved.told += count
+            ratio = _ratio(moved.before, moved.after, norm.eps)
+        _set(norm, moved, mean - before, ratio)
+
+    return hook
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Mean and variance of every channel of (B, C, …), and over how many positions."""
+    flat = x.transpose(0, 1).flatten(1)  # (C, positions)
+    return flat.mean(1), flat.var(1, correction=0), flat.shape[1]
+
+
+def _ratio(before: Tensor, after: Tensor, eps: float) -> Tensor:
+    return ((after + eps) / (before + eps)).clamp(1 / MOST, MOST)
+
+
+def _set(norm: Any, was: _Moved, shift: Tensor, ratio: Tensor) -> None:
+    norm.running_mean.copy_(was.mean + shift)
+    norm.running_var.copy_(was.var * ratio)

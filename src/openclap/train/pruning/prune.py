@@ -1,0 +1,298 @@
+"""The front door of pruning: a checkpoint → a smaller one, tuned where that is asked for, with a report of both.
+
+A folder of the same name with ".part" holds the work: `cut/` the pruned model, `tuned/` the training, `model/` what is to become the
+result, which is renamed when all is done. A stopped run goes on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
+from openclap.checkpoints.native import is_compact, read_json, save_pretrained
+from openclap.checkpoints.weights import Weights, of_arrays, parameters
+from openclap.clap import CLAP
+from openclap.config import CLAPConfig, PANNConfig, WordsConfig
+from openclap.errors import ModelError, UsageError
+from openclap.models.clap import CLAPModel
+from openclap.results import Failure
+from openclap.train.contrastive import train
+from openclap.train.pruning.cutting import cut
+from openclap.train.pruning.importance import Batch, Seen, chosen, watch
+from openclap.train.pruning.norms import match_norms
+from openclap.train.pruning.report import Pruned, compare
+from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
+from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
+from openclap.train.state import STATE_FILE
+
+__all__ = ["prune"]
+
+Importance = Literal["taylor", "norm"]
+
+REPORT = "prune.json"
+VERSION = 1  # of how a model is cut: what an older one left is not gone on with
+FEWEST = 8  # clips to calibrate with
+
+
+def prune(
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    keep: Keep | float = 0.5,
+    data: str | os.PathLike[str] | None = None,
+    tune: str | os.PathLike[str] | None = None,
+    importance: Importance = "taylor",
+    force: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Pruned:
+    """Write a really smaller checkpoint: whole heads, MLP rows and channels are gone, and `CLAP.from_pretrained` loads it anywhere.
+
+    Parameters
+    ----------
+    model
+        Any checkpoint that `CLAP.from_pretrained` takes.
+    out
+        A folder that is not there yet, or is empty.
+    keep
+        The share of everything that stays, or `Keep` with one for each kind.
+    data
+        Sounds to calibrate with and to judge by: a folder of sounds, or whatever `openclap.data.open_manifest` takes; with labels
+        the report has zero-shot accuracies. Synthesised sounds when omitted.
+    tune
+        A training configuration (YAML) for `openclap.train.train`; its `model`, `init` and `out` are replaced by the pruned model.
+    importance
+        "taylor": what the embeddings lose without a unit, and what those that stay can make good, both on calibration sounds; "norm": the
+        norms of its weights, without any sound.
+    force
+        Replace a checkpoint that is in `out`.
+    device, threads
+        For importance and for the comparison; see `openclap.backends.choose`.
+
+    Raises
+    ------
+    UsageError
+        A share that cannot be, a folder that is taken, nothing to prune.
+    ModelError, DataError, TrainingError
+        `model`, `data` or `tune` cannot be used.
+    """
+    shares = keep if isinstance(keep, Keep) else Keep(keep, keep, keep)
+    if importance not in ("taylor", "norm"):
+        raise UsageError(f"importance is {importance!r}; choose taylor or norm")
+    checkpoint = load_checkpoint(model)
+    target = _free(Path(os.path.expanduser(out)), checkpoint, force=force)
+    if tune is not None and not Path(tune).is_file():
+        raise UsageError(f"{os.fspath(tune)}: no such file; give a training configuration (YAML)")
+    before = CLAP.from_pretrained(model, device=device, threads=threads)
+    sounds = sounds_for(data)
+    part = _workplace(target, [before.fingerprint, asdict(shares), importance, str(data), str(tune), seed, VERSION])
+    compact = is_compact(checkpoint.source)
+    small, notes, failed = _cut(checkpoint, shares, sounds, importance, device, seed, progress=progress)
+    save_pretrained(small.config, small.weights, checkpoint.tokenizer_file, part / "cut", compact=compact)
+    result = part / "cut"
+    if tune is not None:
+        result = _tuned(small.config, checkpoint, Path(tune), part, compact=compact, progress=progress)
+    after = CLAP.from_pretrained(result, device=device, threads=threads)
+    report = compare(
+        before, after, (_bytes(checkpoint), _bytes(load_checkpoint(result))), sounds, progress=progress,
+        out=str(target), keep=asdict(shares), importance=importance, tuned=tune is not None, notes=tuple(notes),
+    )  # fmt: skip
+    report = _with_failures(report, failed)
+    (result / REPORT).write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+    _replace(result, target)
+    shutil.rmtree(part)
+    return report
+
+
+# -- cutting -----------------------------------------------------------------------------------------
+
+
+def _cut(
+    checkpoint: Checkpoint, keep: Keep, sounds: Sounds, importance: str, device: str, seed: int, *, progress: bool
+) -> tuple[Checkpoint, list[str], list[Failure]]:
+    """The pruned model, what a reader should know of how it was made, and the sounds that could not be used."""
+    config = smaller(checkpoint.config, keep)
+    units = [of for of in units_of(checkpoint.config, config) if of.kept < of.count]
+    notes = []
+    if not units:
+        notes.append("nothing was cut: everything was to be kept, or what was not is not in this model")
+    if keep.text and isinstance(checkpoint.config.text, WordsConfig):
+        notes.append("its text tower is a table of words, which has nothing to cut: it stays whole")
+    weights = checkpoint.weights
+    if importance == "norm" or not units:
+        if units:
+            notes.append("units were chosen by the norms of their weights alone, and nothing was made good: no sound was listened to")  # fmt: skip
+        kept = chosen(units, weights, {})
+        return _small(checkpoint, config, cut(weights, units, kept, {})), notes, []
+    where = _device(device)
+    whole = CLAPModel.from_arrays(checkpoint.config, {name: np.array(weights[name]) for name in weights}).to(where)
+    clips, failed = clips_of(sounds.calibrated, checkpoint.config.front_end, fused=checkpoint.config.fusion is not None)
+    if len(clips) < FEWEST:
+        raise UsageError(f"{len(clips)} sounds that can be used are too few to calibrate with; give {FEWEST} or more")
+    heard = clip_batches(clips, where)
+    seen = _listen(whole, units, heard, seed, progress=progress)
+    texts = _read_texts(whole, units, checkpoint, sounds, seed, progress=progress)
+    if any(of.reader.startswith("text.") for of in units) and not texts:
+        notes.append(
+            "it came without a tokenizer, so units of its text tower were chosen by the norms of their weights"
+        )
+    seen |= texts
+    kept = chosen(units, weights, seen)
+    arrays = cut(weights, units, kept, seen)
+    if isinstance(config.audio, PANNConfig):
+        model = CLAPModel.from_arrays(config, arrays).to(where)
+        match_norms(whole, model, track_of(heard, "batch norms", progress), _by_norm(units, kept))
+        arrays = model.arrays()
+    notes.append(f"calibrated with {len(clips)} sounds and {len(sounds.texts) if texts else 0} texts")
+    return _small(checkpoint, config, arrays), notes, failed
+
+
+def _small(checkpoint: Checkpoint, config: CLAPConfig, arrays: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(config, Weights(of_arrays(arrays)), checkpoint.tokenizer_file, config.name)
+
+
+def _listen(whole: CLAPModel, units: list[Units], heard: list[Batch], seed: int, *, progress: bool) -> dict[str, Seen]:
+    mine = [of for of in units if not of.reader.startswith("text.")]
+    if not mine:
+        return {}
+    return watch(whole, whole.encode_audio, mine, track_of(heard, "listening", progress), _generator(seed))
+
+
+def _read_texts(
+    whole: CLAPModel, units: list[Units], checkpoint: Checkpoint, sounds: Sounds, seed: int, *, progress: bool
+) -> dict[str, Seen]:
+    mine = [of for of in units if of.reader.startswith("text.")]
+    if not mine or checkpoint.tokenizer_file is None:
+        return {}
+    batches = text_batches(sounds.texts, tokenizer_of(checkpoint), whole.logit_scale.device)
+    return watch(whole, whole.encode_text, mine, track_of(batches, "reading", progress), _generator(seed))
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def track_of(batches: list[Batch], what: str, progress: bool) -> Any:
+    """Batches with a bar on stderr."""
+    return track(batches, what, console=Console(stderr=True), disable=not progress)
+
+
+def _by_norm(units: list[Units], kept: Mapping[str, Index]) -> dict[str, Index]:
+    """Channels that stay, by the batch norm that they go through."""
+    end = ".running_mean"
+    return {part.name.removesuffix(end): kept[of.reader] for of in units for part in of.cut if part.name.endswith(end)}
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+# -- tuning ------------------------------------------------------------------------------------------
+
+
+def _tuned(
+    config: CLAPConfig, checkpoint: Checkpoint, tune: Path, part: Path, *, compact: bool, progress: bool
+) -> Path:
+    """A folder with the tuned model; a stopped training goes on, a finished one is not done again."""
+    place = part / "tuned"
+    if not (place / "training.json").exists() or (place / STATE_FILE).exists():
+        changes: dict[str, Any] = {
+            "out": str(place.resolve()),
+            "init": str((part / "cut").resolve()),
+            "model": {name: value for name, value in config.to_dict().items() if not name.startswith("format")},
+        }
+        if checkpoint.tokenizer_file is not None:
+            changes["tokenizer"] = str((part / "cut" / "tokenizer.json").resolve())
+        train(tune, progress=progress, **changes)
+    tuned = load_checkpoint(place)
+    save_pretrained(tuned.config, tuned.weights, tuned.tokenizer_file, part / "model", compact=compact)
+    for name in ("training.json", "log.csv"):
+        shutil.copyfile(place / name, part / "model" / name)
+    return part / "model"
+
+
+# -- folders -----------------------------------------------------------------------------------------
+
+
+def _free(target: Path, checkpoint: Checkpoint, *, force: bool) -> Path:
+    """Where the result goes, or why it cannot."""
+    target = Path(os.path.abspath(target))
+    source = Path(checkpoint.source).resolve()
+    if target.resolve() in (source, *source.parents):
+        raise UsageError(f"{target} holds the model that is to be pruned; choose another folder")
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return target
+    if not target.is_dir():
+        raise UsageError(f"{target} is a file; give a folder to save the model in")
+    if not _is_checkpoint(target):
+        raise UsageError(f"{target} holds something that is no openclap checkpoint; choose another folder")
+    if not force:
+        raise UsageError(f"{target} holds a checkpoint; choose another folder, or replace it with --force")
+    return target
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    try:
+        return read_json(folder / "config.json").get("format") == "openclap"
+    except ModelError:
+        return False
+
+
+def _workplace(target: Path, facts: list[Any]) -> Path:
+    """The folder of the work: what a stopped run with the same facts left, or a new one."""
+    part = target.with_name(f"{target.name}.part")
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    note = part / "asked"
+    if part.exists():
+        if not note.is_file():
+            raise UsageError(f"{part} is in the way and not ours; remove it, or choose another folder")
+        if note.read_text(encoding="utf-8") == key:
+            return part
+        shutil.rmtree(part)
+    try:
+        part.mkdir(parents=True)
+        note.write_text(key, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{part} cannot be written to ({error.strerror or error}); choose another folder") from error
+    return part
+
+
+def _replace(result: Path, target: Path) -> None:
+    """The finished folder takes its name; what was there goes after that."""
+    old = target.with_name(f"{target.name}.old")
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(target, old)
+    os.replace(result, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _bytes(checkpoint: Checkpoint) -> int:
+    """Of the file of weights; of a .pt, which may hold an optimiser's as well, what they take as float32."""
+    file = Path(checkpoint.source)
+    file = file if file.is_file() else file / "model.safetensors"
+    if file.suffix == ".safetensors" and file.is_file():
+        return file.stat().st_size
+    return 4 * parameters(checkpoint.weights)
+
+
+def _with_failures(report: Pruned, failed: list[Failure]) -> Pruned:
+    from dataclasses import replace
+
+    return replace(report, failed=(*failed, *report.failed))

@@ -1,0 +1,180 @@
+"""Before and after: parameters, bytes, clips a second measured in turns, and how alike the two models hear."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from openclap.audio.load import Sound
+from openclap.checkpoints.weights import parameters
+from openclap.clap import CLAP, DEFAULT_TEMPLATE
+from openclap.data import Item
+from openclap.errors import SoundError
+from openclap.results import Failure
+from openclap.train.pruning.sounds import Sounds, clips_of
+
+__all__ = ["Pruned", "Side", "compare"]
+
+Vectors = npt.NDArray[np.float32]
+
+ROUNDS, SECONDS = 50, 6.0  # of a measurement of speed: at most so many, at most so long
+FEWEST = 5
+TIMED = 8  # clips
+TEXTS = 16  # a batch, where the speed of texts is measured
+CHUNK = 64  # sounds read at once
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two models. Accuracy is zero-shot, of sounds with labels that it was not calibrated with."""
+
+    name: str
+    parameters: int
+    bytes: int  # of the weights' file
+    clips_per_second: float
+    texts_per_second: float | None  # in batches of 16; None without a tokenizer
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What pruning did.
+
+    Attributes
+    ----------
+    speed, text_speed
+        Median over turns of (time before / time after): 2 is twice as fast.
+    cosine, text_cosine
+        Mean cosine between the embeddings of both models, of sounds and texts that it was not calibrated with.
+    agreement
+        Share of these sounds for which both name the same label first; None without a tokenizer.
+    """
+
+    out: str
+    keep: dict[str, Any]
+    importance: str
+    tuned: bool
+    before: Side
+    after: Side
+    speed: float
+    text_speed: float | None
+    cosine: float
+    text_cosine: float | None
+    agreement: float | None
+    judged_on: str
+    runs_on: str
+    notes: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def compare(
+    before: CLAP, after: CLAP, sizes: tuple[int, int], sounds: Sounds, *, progress: bool = False, **facts: Any
+) -> Pruned:
+    """Measure both models on the same machine, in turns. `sizes` are the bytes of their files; `facts` go into the report."""
+    judged, rows, failed = _embedded((before, after), sounds.judged, progress=progress)
+    agreement = text_cosine = text_speed = None
+    accuracy: tuple[float | None, ...] = (None, None)
+    texts: tuple[float | None, ...] = (None, None)
+    if before.checkpoint.tokenizer_file is not None:
+        said = [clap.encode_text(sounds.judged_texts) for clap in (before, after)]
+        text_cosine = _mean_cosine(*said)
+        prompts = [DEFAULT_TEMPLATE.format(label) for label in sounds.labels]
+        first = [clap.similarity(r, clap.encode_text(prompts)).argmax(1) for clap, r in zip((before, after), rows, strict=True)]  # fmt: skip
+        agreement = float((first[0] == first[1]).mean())
+        if sounds.labelled:
+            accuracy = tuple(_accuracy(judged, best, sounds.labels) for best in first)
+        some = sounds.judged_texts[:TEXTS]
+        text_speed, texts = _in_turns([lambda c=clap: c.encode_text(some) for clap in (before, after)], len(some))  # type: ignore[misc]
+    clips, _ = clips_of(sounds.judged[:TIMED], before.front_end, fused=before.config.fusion is not None)
+    batches = [(clip.mel[None], np.array([clip.longer])) for clip in clips]
+    speed, rates = _in_turns(
+        [lambda c=clap: [c.backend.encode_audio(*batch) for batch in batches] for clap in (before, after)],  # type: ignore[misc]
+        len(batches),
+    )
+    sides = [
+        Side(clap.name, parameters(clap.checkpoint.weights), size, rate, text, right)
+        for clap, size, rate, text, right in zip((before, after), sizes, rates, texts, accuracy, strict=True)
+    ]
+    return Pruned(
+        before=sides[0], after=sides[1], speed=speed, text_speed=text_speed, cosine=_mean_cosine(*rows),
+        text_cosine=text_cosine, agreement=agreement, judged_on=sounds.what, runs_on=after.backend.reason,
+        failed=tuple(failed), **facts,
+    )  # fmt: skip
+
+
+def _embedded(
+    claps: tuple[CLAP, CLAP], sounds: Sequence[Item | Sound], *, progress: bool
+) -> tuple[list[Item | Sound], list[Vectors], list[Failure]]:
+    """The sounds that can be used, their rows by each model, and what cannot."""
+    used: list[Item | Sound] = []
+    rows: list[list[Vectors]] = [[], []]
+    failed: list[Failure] = []
+    chunks = [sounds[at : at + CHUNK] for at in range(0, len(sounds), CHUNK)]
+    for chunk in track(chunks, "comparing", console=Console(stderr=True), disable=not progress):
+        read = [*_read(chunk, failed)]
+        found = zip(read, *(clap.encode_each([given for _, given in read]) for clap in claps), strict=True)
+        for (sound, _), *results in found:
+            if isinstance(results[0], SoundError):
+                failed.append(Failure(_name(sound, results[0]), results[0].cause))
+                continue
+            used.append(sound)
+            for row, result in zip(rows, results, strict=True):
+                row.append(result.embedding[0])
+    if not used:
+        raise SoundError(failed[0].path if failed else "the sounds", "none of the sounds to compare with can be used")
+    return used, [np.stack(row) for row in rows], failed
+
+
+def _read(sounds: Sequence[Item | Sound], failed: list[Failure]) -> Iterator[tuple[Item | Sound, Sound]]:
+    for sound in sounds:
+        try:
+            yield sound, sound.read() if isinstance(sound, Item) else sound
+        except SoundError as error:
+            failed.append(Failure(_name(sound, error), error.cause))
+
+
+def _name(sound: Item | Sound, error: SoundError) -> str:
+    return sound.key if isinstance(sound, Item) else error.name
+
+
+def _accuracy(sounds: Sequence[Item | Sound], best: npt.NDArray[np.intp], labels: Sequence[str]) -> float:
+    """Share of the sounds with labels whose first one is one of them."""
+    right = [
+        labels[i] in sound.labels
+        for sound, i in zip(sounds, best, strict=True)
+        if isinstance(sound, Item) and sound.labels
+    ]
+    return float(np.mean(right))
+
+
+def _mean_cosine(a: Vectors, b: Vectors) -> float:
+    return float((a * b).sum(1).mean())
+
+
+def _in_turns(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
+    """How many times faster the second call is, and how many things a second each does; medians over turns."""
+    for call in calls:
+        call()  # what is built at the first call
+    times: list[list[float]] = []
+    ends = time.perf_counter() + SECONDS
+    while len(times) < FEWEST or (len(times) < ROUNDS and time.perf_counter() < ends):
+        turn = []
+        for call in calls:
+            began = time.perf_counter()
+            call()
+            turn.append(time.perf_counter() - began)
+        times.append(turn)
+    took = np.array(times)
+    rates = count / np.median(took, axis=0)
+    return float(np.median(took[:, 0] / took[:, 1])), (float(rates[0]), float(rates[1]))

@@ -1,0 +1,225 @@
+"""What of a model can be cut: attention heads, MLP rows, channels, by the names of the weights that make and read them.
+
+    rows of `cut`  ──▶  activations of the units  ──▶  columns of the module `reader`
+    (one a unit)        its input, along `axis`
+
+A unit goes with its rows, its columns, and whatever else is indexed by it. Knows nothing of torch, sounds or importance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.checkpoints.shapes import REDUCTION
+from openclap.config import AudioConfig, CLAPConfig, HTSATConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.errors import UsageError
+
+__all__ = ["Keep", "Kind", "Slice", "Units", "smaller", "units_of"]
+
+Kind: TypeAlias = Literal["heads", "mlp", "channels"]
+Index: TypeAlias = npt.NDArray[np.intp]
+
+LANES = 16  # numbers of a vector register: maps of fewer channels are not faster, but slower (measured)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Shares above 0 and up to 1 that stay, and of which towers.
+
+    `heads` and `mlp` are of HTSAT and of transformers for text, `channels` of the convolutions of PANN, whose last
+    linear layer counts as `mlp`. What is more than 16 is rounded to multiples of 16, and no block is cut below 16 channels:
+    that would not be faster.
+    """
+
+    heads: float = 0.5
+    mlp: float = 0.5
+    channels: float = 0.5
+    audio: bool = True
+    text: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "mlp", "channels"):
+            share = getattr(self, name)
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+                raise UsageError(f"{name}: {share!r} cannot be kept; give a share above 0 and up to 1, like 0.5")
+        if not (self.audio or self.text):
+            raise UsageError("neither the audio nor the text tower is to be pruned; choose one of them or both")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where units lie along one axis of a weight: `parts` times one after another, `size` places each."""
+
+    name: str
+    axis: int = 0
+    size: int = 1
+    parts: int = 1
+
+    def places(self, kept: Index, count: int) -> Index:
+        """Places of the units `kept` out of `count`."""
+        part = (kept[:, None] * self.size + np.arange(self.size)).reshape(-1)
+        return np.concatenate([part + i * count * self.size for i in range(self.parts)])
+
+
+@dataclass(frozen=True)
+class Units:
+    """Equals beside each other, of which the least important are cut."""
+
+    reader: str  # the module that reads them
+    kind: Kind
+    count: int
+    kept: int
+    cut: tuple[Slice, ...]  # the first makes them
+    size: int = 1  # numbers of one unit
+    axis: int = -1  # of the units in what the reader is given
+    bias: str | None = None  # of the reader; None where a batch norm after it takes up what is constant
+    norm: str | None = None  # the batch norm of what makes them
+
+    @property
+    def columns(self) -> Slice:
+        """Where the reader reads them."""
+        return Slice(f"{self.reader}.weight", 1, self.size)
+
+
+def smaller(config: CLAPConfig, keep: Keep) -> CLAPConfig:
+    """The configuration of the pruned model."""
+    audio: AudioConfig = config.audio
+    text = config.text
+    if keep.audio and isinstance(audio, HTSATConfig):
+        audio = _smaller_htsat(audio, keep)
+    elif keep.audio and isinstance(audio, PANNConfig):
+        widths = (_left(w, keep.channels, LANES) for w in audio.widths)
+        audio = replace(audio, widths=tuple(widths), output=_left(audio.output, keep.mlp))
+    if keep.text and isinstance(text, TextConfig):
+        heads = _left(text.heads, keep.heads)
+        text = replace(
+            text,
+            heads=heads,
+            head_width=text.head_width if heads == text.heads else text.head_size,
+            intermediate=_left(text.intermediate, keep.mlp),
+        )
+    same = (audio, text) == (config.audio, config.text)
+    name = config.name if same or config.name.endswith("-pruned") else f"{config.name}-pruned"
+    return replace(config, audio=audio, text=text, name=name)
+
+
+def _smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
+    stages = range(len(audio.depths))
+    heads = tuple(_left(n, keep.heads) for n in audio.heads)
+    rows = tuple(_left(audio.hidden(stage), keep.mlp) for stage in stages)
+    return replace(
+        audio,
+        heads=heads,
+        head_widths=audio.head_widths if heads == audio.heads else tuple(audio.head_width(stage) for stage in stages),
+        mlp_rows=audio.mlp_rows if rows == tuple(audio.hidden(stage) for stage in stages) else rows,
+    )
+
+
+def _left(count: int, share: float, least: int = 1) -> int:
+    """How many of `count` stay: whole registers where there is more than one."""
+    if share == 1:
+        return count
+    step = LANES if count >= 2 * LANES else 1
+    return min(count, max(least, step * math.floor(count * share / step + 0.5)))
+
+
+def units_of(config: CLAPConfig, pruned: CLAPConfig) -> list[Units]:
+    """All that can be cut of a model, and how many of each its pruned form has."""
+    audio, small = config.audio, pruned.audio
+    if isinstance(audio, HTSATConfig) and isinstance(small, HTSATConfig):
+        units = [*_htsat(audio, small)]
+    else:
+        assert isinstance(audio, PANNConfig)
+        assert isinstance(small, PANNConfig)
+        units = [*_pann(audio, small, config.fusion)]
+    if not isinstance(config.text, WordsConfig):
+        assert isinstance(pruned.text, TextConfig)
+        units += (_clip if config.text.kind == "clip" else _bert)(config.text, pruned.text)
+    return units
+
+
+def _linear(name: str, **how: int) -> tuple[Slice, ...]:
+    """The rows of a linear layer or a convolution, with its bias."""
+    return Slice(f"{name}.weight", **how), Slice(f"{name}.bias", **how)
+
+
+def _norm(name: str) -> tuple[Slice, ...]:
+    return tuple(Slice(f"{name}.{of}") for of in ("weight", "bias", "running_mean", "running_var"))
+
+
+def _htsat(audio: HTSATConfig, small: HTSATConfig) -> Iterator[Units]:
+    for stage, depth in enumerate(audio.depths):
+        size = audio.head_width(stage)
+        for block in range(depth):
+            at = f"audio.stages.{stage}.blocks.{block}."
+            cut = (*_linear(f"{at}attention.qkv", size=size, parts=3), Slice(f"{at}attention.bias_table", 1))
+            out = f"{at}attention.out"
+            yield Units(out, "heads", audio.heads[stage], small.heads[stage], cut, size, bias=f"{out}.bias")
+            yield _mlp(f"{at}mlp.0", f"{at}mlp.2", audio.hidden(stage), small.hidden(stage))
+
+
+def _mlp(first: str, last: str, count: int, kept: int) -> Units:
+    return Units(last, "mlp", count, kept, _linear(first), bias=f"{last}.bias")
+
+
+def _bert(text: TextConfig, small: TextConfig) -> Iterator[Units]:
+    """RoBERTa and BERT."""
+    for layer in range(text.layers):
+        at = f"text.tower.encoder.layer.{layer}."
+        makes = [f"{at}attention.self.{which}" for which in ("value", "query", "key")]
+        yield _heads(makes, f"{at}attention.output.dense", text, small)
+        yield _mlp(f"{at}intermediate.dense", f"{at}output.dense", text.intermediate, small.intermediate)
+
+
+def _clip(text: TextConfig, small: TextConfig) -> Iterator[Units]:
+    for layer in range(text.layers):
+        at = f"text.tower.encoder.layers.{layer}."
+        makes = [f"{at}self_attn.{which}" for which in ("v_proj", "q_proj", "k_proj")]
+        yield _heads(makes, f"{at}self_attn.out_proj", text, small)
+        yield _mlp(f"{at}mlp.fc1", f"{at}mlp.fc2", text.intermediate, small.intermediate)
+
+
+def _heads(makes: list[str], reader: str, text: TextConfig, small: TextConfig) -> Units:
+    size = text.head_size
+    cut = tuple(part for name in makes for part in _linear(name, size=size))
+    return Units(reader, "heads", text.heads, small.heads, cut, size, bias=f"{reader}.bias")
+
+
+def _pann(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
+    """Channels of every convolution; those of the first block's last one go through the fusion as well."""
+    for block, (count, kept) in enumerate(zip(audio.widths, small.widths, strict=True)):
+        for conv in range(audio.convs):
+            at = f"audio.blocks.{block}.convs.{conv}"
+            last = conv + 1 == audio.convs
+            reader = f"audio.blocks.{block + last}.convs.{0 if last else conv + 1}.0"
+            bias = None
+            if last and block + 1 == len(audio.widths):
+                reader, bias = "audio.hidden", "audio.hidden.bias"
+            cut = (Slice(f"{at}.0.weight"), *_norm(f"{at}.1"))
+            if fusion is not None and last and block == 0:
+                cut += (*_linear("audio.local_project.0"), *_norm("audio.local_project.1"))
+                cut += tuple(part for name, first in _attentions(fusion) for part in _ends(name, first))
+            yield Units(reader, "channels", count, kept, cut, axis=1, bias=bias, norm=f"{at}.1")
+    for name, first in _attentions(fusion):  # what is squeezed in between
+        count, kept = audio.widths[0] // REDUCTION, small.widths[0] // REDUCTION
+        cut = (*_linear(f"{name}.{first}"), *_norm(f"{name}.{first + 1}"))
+        reader, norm = f"{name}.{first + 3}", f"{name}.{first + 1}"
+        yield Units(reader, "channels", count, kept, cut, axis=1, bias=f"{reader}.bias", norm=norm)
+    yield replace(_mlp("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
+
+
+def _attentions(fusion: str | None) -> list[tuple[str, int]]:
+    """The attentions of a fusion, and where their first convolution is: a global one begins with its pooling."""
+    rounds = {"aff": ("",), "iaff": ("", "2")}.get((fusion or "").partition("_")[0], ())
+    return [(f"audio.fusion.{reach}_attention{n}", i) for n in rounds for reach, i in (("local", 0), ("global", 1))]
+
+
+def _ends(name: str, first: int) -> tuple[Slice, ...]:
+    """Columns of an attention's first convolution, rows of its last."""
+    return Slice(f"{name}.{first}.weight", 1), *_linear(f"{name}.{first + 3}"), *_norm(f"{name}.{first + 4}")

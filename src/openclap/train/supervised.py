@@ -1,0 +1,238 @@
+"""Supervised fine-tuning: a model and a classification head on its embeddings learn labels together.
+
+    mel ─ audio tower ─ projection ─ unit vector ─ head ─ softmax (one label) or sigmoids (any number)
+
+The head starts as a probe on the frozen model (LP-FT, arXiv 2202.10054: a head that is right from the start distorts features less).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openclap.clap import CLAP
+from openclap.errors import OpenClapError, TrainingError
+from openclap.eval.head import Head
+from openclap.eval.report import Report as Verdict
+from openclap.eval.report import write_report
+from openclap.models.clap import CLAPModel
+from openclap.train.augment import spec_augment
+from openclap.train.data import Batch, Batches, Mels
+from openclap.train.frozen import Layers, Start, starting_model
+from openclap.train.labels import Labelled, SupervisedSettings, read_labelled, truth_of
+from openclap.train.loop import Around, Report, run
+from openclap.train.manifest import Example
+from openclap.train.settings import read_yaml, settings_of
+from openclap.train.step import half_of
+from openclap.train.verdict import verdict_of
+
+__all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
+
+HEAD_FILE, REPORT_FILE = "head.safetensors", "finetune.json"
+BATCH = 16
+MIXED = 0.3  # of the clips, where several labels may be right: two sounds at once, with both their labels
+# what a small set of sounds and a good start ask for; a configuration of one's own replaces them one by one
+DEFAULTS: dict[str, Any] = {
+    "init": "mini", "epochs": 15, "learning_rate": 1e-4, "warmup_share": 0.1, "weight_decay": 0.01, "clip_gradient": 1.0,
+    "freeze": ("text", "logit_scale"), "freeze_norms": True, "template_share": 0.0, "most_broken": 0.05, "trackers": (),
+    "augment": {"stretch": 0.1, "pitch_bins": 1.0, "equaliser_db": 1.0},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a fine-tuning did, and how well its classifier hears; the verdict is with the first of several processes."""
+
+    run: Report
+    verdict: Verdict | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**self.run.to_dict(), "verdict": None if self.verdict is None else self.verdict.to_dict()}
+
+
+def finetune(
+    settings: str | os.PathLike[str] | Mapping[str, Any] | SupervisedSettings,
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    **changes: Any,
+) -> Finetuned:
+    """Fine-tune a model on labelled sounds: a checkpoint with `head.safetensors` and `finetune.json` in it.
+
+    Parameters
+    ----------
+    settings
+        A YAML file, the values one would hold (paths relative to here), or `SupervisedSettings`. What is left out are the defaults of
+        fine-tuning; `changes` replace top-level values, those of `supervised` one by one.
+    resume
+        Go on where a stopped run of the same configuration left off, bit for bit.
+
+    Raises
+    ------
+    TrainingError
+        Before the first step, when data or configuration is wrong.
+    """
+    chosen, named = _settings(settings, changes)
+    data = read_labelled(chosen)
+    if "batch_size" not in named:
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        size = min(BATCH, len(data.train) // 2)
+        chosen = replace(chosen, batch_size=max(2, size - size % world, world))
+    if "augment" not in named and data.multi_label:
+        chosen = replace(chosen, augment=replace(chosen.augment, mix_share=MIXED))
+    task = Supervised(chosen, data, progress=progress)
+    done = run(task, resume=resume, progress=progress)
+    return Finetuned(done, task.verdict)
+
+
+def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:
+    """Checked settings, and the names of those that were asked for."""
+    if isinstance(given, SupervisedSettings):
+        return replace(given, **changes), {f.name for f in fields(given)}
+    path = None if isinstance(given, Mapping) else Path(given)
+    values = dict(given) if path is None else read_yaml(path)
+    where, folder = ("settings", Path()) if path is None else (str(path), path.resolve().parent)
+    parts = [part.get("supervised") or {} for part in (values, changes)]
+    if all(isinstance(part, Mapping) for part in parts):
+        supervised = {**parts[0], **parts[1]}
+        folds = supervised.get("test_folds", ())
+        supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
+        changes = {**changes, "supervised": supervised}
+    settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
+    if settings.average is not None:
+        raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
+    if not settings.model:  # a model that has changed is not called what it was
+        named = replace(settings.config(), name=settings.resolve(settings.out).name)
+        settings = replace(settings, model=named.to_dict())
+    return settings, {*values, *changes}
+
+
+class Supervised:
+    """The task of `openclap finetune`: mean cross-entropy of a head on the embeddings."""
+
+    def __init__(self, settings: SupervisedSettings, data: Labelled, *, progress: bool = False) -> None:
+        self.settings = settings
+        self.data = data
+        self.own = nn.Module()  # the head, from `begin` on
+        self.verdict: Verdict | None = None
+        self._asked = settings.supervised
+        self.own_rate = self._asked.head_rate
+        self._progress = progress
+        self._start: Start | None = None
+
+    def examples(self) -> list[Example]:
+        """The sounds to learn from."""
+        return self.data.train
+
+    def begin(self, around: Around) -> None:
+        """Give the head its first weights: the first rank finds them, and tells the others."""
+        self._around = around
+        found: Layers | str = ""
+        if around.ranks.first:
+            try:
+                clap = starting_model(self.settings, around.config)
+                self._start = Start.of(clap, self.data, self._asked, self.settings, progress=self._progress)
+                found = self._start.layers
+            except OpenClapError as error:
+                if around.ranks.world == 1:
+                    raise
+                found = str(error)
+        told = around.ranks.all_of(found)[0]
+        if isinstance(told, str):
+            raise TrainingError(told)
+        self.own.layers = _modules(told).to(around.device)
+
+    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+        """Clips; where two play together, both their labels are right."""
+        batches = Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
+        self.teach(examples, batches.captions.concepts)
+        return batches
+
+    def teach(self, examples: Sequence[Example], concepts: Sequence[str]) -> None:
+        """What the numbers of concepts in batches mean, as rows of labels."""
+        of = dict(zip((e.concept for e in examples), truth_of(examples, self.data.labels), strict=True))
+        nothing = np.zeros(len(self.data.labels), np.bool_)
+        self._truth = torch.from_numpy(np.stack([of.get(concept, nothing) for concept in concepts]))
+
+    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
+        """Add the gradient of this rank's mean loss, a piece at a time: a row's loss is its own → the loss of all ranks."""
+        around = self._around
+        whole = torch.zeros((), device=around.device, dtype=torch.float64)
+        right = self._targets(batch)
+        size = self.settings.pieces or len(right)
+        pieces = zip(*(torch.split(part, size) for part in (batch.mel, batch.longer, right)), strict=True)
+        for number, (mel, longer, truth) in enumerate(pieces):
+            own = int(np.random.default_rng((seed, number)).integers(2**62))
+            torch.manual_seed(own)
+            logits = self._logits(model, mel.to(around.device), longer.to(around.device), own)
+            loss = self._losses(logits, truth.to(logits)).sum() / len(right)
+            around.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
+            whole += loss.detach()
+        return float(around.ranks.gather(whole[None]).mean())
+
+    def save(self, out: Path) -> None:
+        """The head, bound to the model that was just written, and what both are worth."""
+        clap = CLAP.from_pretrained(out, device=self.settings.device, threads=self.settings.threads)
+        layers = tuple((_array(layer.weight), _array(layer.bias)) for layer in self._layers())
+        head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
+        assert self._start is not None
+        try:
+            head.save(out / HEAD_FILE)
+            self.verdict = verdict_of(clap, head, self.data, self._start, self.settings, progress=self._progress)
+            write_report(self.verdict, out / REPORT_FILE)
+        except OpenClapError as error:
+            raise TrainingError(f"{error}; run it again: it goes on from the last state that was kept") from error
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _layers(self) -> list[nn.Linear]:
+        return [layer for layer in self.own.layers if isinstance(layer, nn.Linear)]  # type: ignore[union-attr]
+
+    def _logits(self, model: CLAPModel, mel: Tensor, longer: Tensor, seed: int) -> Tensor:
+        half = half_of(self.settings.precision)
+        masks = spec_augment(self.settings.augment, np.random.default_rng((seed, 1)))
+        with torch.autocast(mel.device.type, half, enabled=half is not None):
+            embedding = model.encode_audio(mel, longer, augment=masks)  # (b, E)
+        logits: Tensor = self.own.layers(embedding.to(self._layers()[0].weight.dtype))  # type: ignore[operator]
+        return logits
+
+    def _losses(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """A row's own (b,)."""
+        if self.data.multi_label:
+            return F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1)
+        return F.cross_entropy(logits, truth, reduction="none")
+
+    def _targets(self, batch: Batch) -> Tensor:
+        """(B, C): its labels; of two that play together, those of both, or half of each where there can be one alone."""
+        heard, partner = batch.meaning.heard.T
+        own = self._truth[heard].double()
+        both = self._truth[partner.clamp(min=0)].double()
+        joined = torch.maximum(own, both) if self.data.multi_label else (own + both) / 2
+        return torch.where((partner >= 0)[:, None], joined, own)
+
+
+def _modules(layers: Layers) -> nn.Sequential:
+    """The same layers, to be trained."""
+    modules: list[nn.Module] = []
+    sizes = [layers[0][0].shape[1], *(len(bias) for _, bias in layers)]
+    for (inputs, outputs), (weight, bias) in zip(pairwise(sizes), layers, strict=True):
+        linear = nn.Linear(inputs, outputs)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weight))
+            linear.bias.copy_(torch.from_numpy(bias))
+        modules += [linear, nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+def _array(weight: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.asarray(weight.detach().cpu().numpy(), np.float32)

@@ -1,0 +1,286 @@
+"""What a teacher says of sounds and texts: computed once, kept on disk, read from the mapped file. Knows nothing of students.
+
+    recordings ─ 256 at a time, shared by the ranks ─ teacher ─ NAME.npy  vectors (W, E)   written first
+                                                              NAME.json who they are of  written last
+
+Both are written aside and renamed, so that a run that was killed goes on after the last part that is whole. The folder's name
+holds the teacher's fingerprint and how it was asked; an entry's key holds the recording's name, size and time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import Progress
+
+from openclap.audio.load import Sound
+from openclap.clap import CLAP
+from openclap.data import Item
+from openclap.errors import OpenClapError, SoundError, SoundWarning, TrainingError
+from openclap.train.manifest import Example
+from openclap.train.ranks import Ranks
+
+__all__ = ["Heard", "Teacher", "left_out"]
+
+FORMAT = {"format": "openclap teacher", "format_version": 1}
+PART = 256  # recordings of a part at most, and
+SECONDS = 20.0  # of work: what a killed run has to do again
+TEXTS = 4096
+
+Vectors = npt.NDArray[np.float32]
+Entry = tuple[tuple[float, ...], Vectors]  # starts in seconds (W,), vectors (W, E)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One recording as the teacher hears it.
+
+    Attributes
+    ----------
+    starts
+        Seconds, one a window.
+    rows : (W, E)
+        Of the windows.
+    whole : (E,)
+        Of all of it.
+    """
+
+    starts: tuple[float, ...]
+    rows: Vectors
+    whole: Vectors
+
+
+class Teacher:
+    """A model that is asked, and what it has said.
+
+    Parameters
+    ----------
+    clap
+        The model, on whatever backend is fastest here.
+    folder
+        Where its vectors are kept; all ranks see it.
+    window, hop
+        Seconds.
+    """
+
+    def __init__(self, clap: CLAP, folder: Path, *, window: float, hop: float) -> None:
+        self.clap = clap
+        self.window, self.hop = window, hop
+        self._folder = folder / clap.fingerprint
+        self._windows = _Kept(self._folder / f"windows-{window:g}-{hop:g}")
+        self._wholes = _Kept(self._folder / "wholes")
+        self._texts = _Kept(self._folder / "texts")
+        self._keys: dict[str, str] = {}
+        self.broken: dict[str, str] = {}
+
+    def listen(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
+        """Hear all recordings that were not heard before; those that cannot be read are in `broken`.
+
+        Parameters
+        ----------
+        whole
+            Recordings of several windows are heard as a whole, too.
+        """
+        items = {example.key: example.item for example in examples}
+        self._keys.update({key: _stamp(key, item) for key, item in items.items()})
+        self._ask(self._windows, items, ranks, self.window, "the teacher listens", progress)
+        if whole:
+            long = {k: i for k, i in items.items() if k not in self.broken and len(self.of(k).starts) > 1}
+            self._ask(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
+
+    def read(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
+        """Read all texts that were not read before."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
+
+        def said(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+            for text, row in zip(part, self.clap.encode_text(part), strict=True):
+                yield text, ((0.0,), row[None])
+
+        self._keep(self._texts, missing, TEXTS, said, ranks, "the teacher reads", progress)
+
+    def of(self, key: str) -> Heard:
+        """What was heard in a recording. Without `whole` it is the mean of its windows."""
+        stamp = self._keys[key]
+        starts, rows = self._windows[stamp]
+        if stamp in self._wholes:
+            return Heard(starts, rows, self._wholes[stamp][1][0])
+        mean = rows.mean(0)
+        return Heard(starts, rows, rows[0] if len(rows) == 1 else mean / max(float(np.linalg.norm(mean)), 1e-12))
+
+    def said(self, texts: Sequence[str]) -> Vectors:
+        """The vectors of texts that were read, (M, E)."""
+        return np.stack([self._texts[text][1][0] for text in texts])
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _ask(
+        self, kept: _Kept, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
+    ) -> None:
+        missing = [key for key in items if self._keys[key] not in kept and key not in self.broken]
+
+        def heard(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+            sounds = {key: _sound(items[key]) for key in part}
+            there = [key for key, sound in sounds.items() if not isinstance(sound, SoundError)]
+            self.broken.update({k: str(error) for k, error in sounds.items() if isinstance(error, SoundError)})
+            found = self.clap.encode_each([sounds[k] for k in there], window=window, hop=self.hop)  # type: ignore[misc]
+            for key, windows in zip(there, found, strict=True):
+                if isinstance(windows, SoundError):
+                    self.broken[key] = str(windows)
+                else:
+                    yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
+
+        self._keep(kept, missing, PART, heard, ranks, what, progress)
+
+    def _keep(
+        self,
+        kept: _Kept,
+        missing: Sequence[str],
+        size: int,
+        ask: Callable[[Sequence[str]], Iterator[tuple[str, Entry]]],
+        ranks: Ranks,
+        what: str,
+        progress: bool,
+    ) -> None:
+        """Parts of what is missing, each by one of the ranks, in rounds: who is done waits for a part, not for hours."""
+        parts = [missing[i : i + size] for i in range(0, len(missing), size)]
+        with Progress(console=Console(stderr=True), disable=not progress or not missing) as bar:
+            task = bar.add_task(what, total=len(missing))
+            for first in range(0, len(parts), ranks.world):
+                trouble: OpenClapError | None = None
+                if first + ranks.rank < len(parts):
+                    try:
+                        for done in _at_times(ask(parts[first + ranks.rank])):
+                            kept.write(done)
+                            bar.advance(task, ranks.world * len(done))
+                    except OpenClapError as error:
+                        trouble = error
+                told = ranks.all_of((trouble, self.broken))
+                for stopped, broken in told:
+                    if stopped is not None:  # all stop, or none: who waits alone waits long
+                        raise stopped
+                    self.broken.update(broken)
+        kept.look()
+
+
+class _Kept:
+    """Vectors by key in the parts of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: set[str] = set()
+        self._entries: dict[str, tuple[Vectors, int, tuple[float, ...]]] = {}
+        self.look()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def __getitem__(self, key: str) -> Entry:
+        part, first, starts = self._entries[key]
+        return starts, np.array(part[first : first + len(starts)])
+
+    def look(self) -> None:
+        """Map the parts that are new."""
+        for file in sorted(self._folder.glob("*.json")):
+            if file.name in self._read:
+                continue
+            self._read.add(file.name)
+            try:
+                head = json.loads(file.read_text(encoding="utf-8"))
+                rows = np.load(file.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+                if {k: head[k] for k in FORMAT} != FORMAT:
+                    raise TrainingError(f"{file} was written by another version of openclap; remove {self._folder}")
+                first = 0
+                for key, starts in head["rows"].items():
+                    self._entries[key] = (rows, first, tuple(starts))
+                    first += len(starts)
+                if first != len(rows):
+                    raise ValueError(f"{len(rows)} rows of {first}")
+            except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+                raise TrainingError(f"{file} is broken ({error}); remove it: what it held is computed again") from error
+
+    def write(self, entries: dict[str, Entry]) -> None:
+        """Add a part."""
+        if not entries:
+            return
+        name = hashlib.sha256("\0".join(entries).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        head: dict[str, Any] = {**FORMAT, "rows": {key: starts for key, (starts, _) in entries.items()}}
+        vectors = np.concatenate([rows for _, rows in entries.values()])
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with _aside(self._folder / f"{name}.npy") as file:
+                np.save(file, vectors)
+            with _aside(self._folder / f"{name}.json") as file:
+                file.write(json.dumps(head).encode())
+        except OSError as error:
+            raise TrainingError(
+                f"{self._folder} cannot be written ({error.strerror or error}); make room and run it again: it goes on where it was"
+            ) from error
+
+
+@contextmanager
+def _aside(file: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name when it is whole."""
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as opened:
+            yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
+    """What has come in since the last time."""
+    began, some = time.monotonic(), dict[str, Entry]()
+    for key, entry in found:
+        some[key] = entry
+        if time.monotonic() - began > SECONDS:
+            yield some
+            began, some = time.monotonic(), {}
+    yield some
+
+
+def _sound(item: Item) -> Sound | SoundError:
+    try:
+        return item.read()
+    except SoundError as error:
+        return error
+
+
+def _stamp(key: str, item: Item) -> str:
+    """A recording's name with what tells that it is still the same one: size and time of its file, or its bytes."""
+    sound = item.sound
+    if isinstance(sound, bytes):
+        return f"{key}|{hashlib.sha256(sound).hexdigest()}"
+    file = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
+    try:
+        facts = file.stat() if isinstance(file, Path) else None
+    except OSError:  # that it is not there is told when it is read
+        facts = None
+    return key if facts is None else f"{key}|{facts.st_size}|{facts.st_mtime_ns}"
+
+
+def left_out(broken: dict[str, str], count: int, most: float) -> None:
+    """Name what the teacher could not hear; more than the share `most` of `count` is an error."""
+    if not broken:
+        return
+    told = "; ".join(list(broken.values())[:5])
+    if len(broken) > most * count:
+        raise TrainingError(
+            f"{len(broken)} of {count} sounds cannot be read: {told}; leave them out, or raise most_broken"
+        )
+    warnings.warn(f"{len(broken)} files are left out: {told}", SoundWarning, stacklevel=3)

@@ -1,0 +1,79 @@
+"""Did fine-tuning pay: its classifier beside a probe on the frozen model and beside zero-shot, on the same sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.clap import CLAP
+from openclap.eval.examples import Embedded
+from openclap.eval.head import Head
+from openclap.eval.judging import judge
+from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
+from openclap.eval.report import Report, report_of
+from openclap.train.frozen import Start, embed_items, prompts_of
+from openclap.train.labels import Labelled, SupervisedSettings
+
+__all__ = ["compare", "verdict_of"]
+
+Scores = npt.NDArray[np.float32]
+
+
+def verdict_of(
+    clap: CLAP, head: Head, data: Labelled, start: Start, settings: SupervisedSettings, *, progress: bool
+) -> Report:
+    """Judge a fine-tuned model and its head on sounds they have not learnt from.
+
+    Returns
+    -------
+    Accuracy or mAP of the classifier, of the frozen model's probe and zero-shot, and what was gained, each with an interval
+    over the same resamples; and every label by itself.
+    """
+    asked = settings.supervised
+    facts = {
+        "head": asked.head, "start": asked.start, "labels": len(data.labels), "judged by": data.how,
+        "learnt from": len({e.key for e in data.train}), "epochs": settings.epochs, "draws": asked.draws, "seed": settings.seed,
+    }  # fmt: skip
+    known = set(start.keys)
+    used, _, _ = embed_items(clap, [e for e in data.test if e.key in known], progress=progress, task="judging")
+    if not used.examples:
+        notes = ["nothing was held out, so how well it hears is not known"]
+        return report_of(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=start.failed)  # fmt: skip
+    scores = {"": head.logits(used.vectors), **start.scores}
+    notes = []
+    prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in start.scores else None
+    if prompts is not None:
+        scores["zero-shot afterwards"] = clap.similarity(used.vectors, prompts)
+        if any("text".startswith(part.rstrip(".")) for part in settings.freeze):
+            notes.append("texts have the vectors they had, sounds have new ones: search by words may have changed")
+    metrics = compare(used, scores, data, draws=asked.draws, seed=settings.seed)
+    judged = judge(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
+    return report_of(
+        clap, "finetune", data.name, examples=len(used.examples), settings=facts,
+        metrics=metrics, classes=judged.classes, notes=notes, failed=start.failed,
+    )  # fmt: skip
+
+
+def compare(
+    used: Embedded, scores: Mapping[str, Scores], data: Labelled, *, draws: int, seed: int
+) -> dict[str, Estimate]:
+    """Accuracy or mAP of each method's scores (N, C), "" being the one in question, and what it gains over the others."""
+    truth = used.truth(data.labels)
+    name = "mAP" if data.multi_label else "accuracy"
+    areas = {key: mean_average_precision(points, truth) for key, points in scores.items()} if data.multi_label else {}
+    right = {key: points.argmax(1) == truth.argmax(1) for key, points in scores.items()}
+
+    def one(key: str, counts: npt.NDArray[np.int64]) -> float:
+        if not data.multi_label:
+            return float(np.average(right[key], weights=counts))
+        each = areas[key](counts)
+        return float(each[np.isfinite(each)].mean()) if np.isfinite(each).any() else float("nan")
+
+    def numbers(counts: npt.NDArray[np.int64]) -> dict[str, float]:
+        found = {f"{name} of {key}" if key else name: one(key, counts) for key in scores}
+        others = [key for key in scores if key and key != "zero-shot afterwards"]
+        return {**found, **{f"gain over {key}": found[name] - found[f"{name} of {key}"] for key in others}}
+
+    return bootstrap(numbers, len(truth), draws=draws, rng=seed)
