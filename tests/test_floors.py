@@ -40,6 +40,7 @@ FLOORS = {
     "demo": 7,
     "serve": 8,
     "page": 8,
+    "watch": 7,
     "cli": 9,
     "__main__": 10,
 }
@@ -89,6 +90,7 @@ def test_imports_run_down(path: Path) -> None:
         "import openclap.eval.probe, openclap.eval.protocols, openclap.eval.retrieval, openclap.eval.zeroshot",
         "import openclap.synth",
         "import openclap.serve.settings",
+        "import openclap.watch",
     ],
 )
 def test_light_imports_stay_light(statement: str) -> None:

@@ -17,6 +17,7 @@ OpenClapError                  exit code 1, HTTP 500
 ├── DataError                  a data set cannot be read or written          exit 2, HTTP 400
 ├── HeadError                  a classification head cannot be used          exit 2, HTTP 409
 │   └── HeadMismatch           trained on the embeddings of another model
+├── SourceError                what is watched cannot be heard              exit 1, HTTP 502
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
 ├── RequestRefused             a request that the service does not answer    exit 2, HTTP as given
@@ -47,6 +48,7 @@ __all__ = [
     "SoundError",
     "SoundNotFound",
     "SoundWarning",
+    "SourceError",
     "TooLong",
     "TrainingError",
     "UnknownModel",
@@ -149,6 +151,12 @@ class HeadError(OpenClapError):
 
 class HeadMismatch(HeadError):
     """A head that was trained on the embeddings of another model."""
+
+
+class SourceError(OpenClapError):
+    """A microphone, stream, pipe or folder that cannot be heard."""
+
+    http_status = 502
 
 
 class UsageError(OpenClapError, ValueError):
