@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from openclap.library.confidence import Background
 
 from openclap import CLAP
 from openclap.audio.clips import window_starts
+from openclap.confidence import Background
 from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
 from openclap.synth import make

@@ -4,7 +4,7 @@ For an alert, three distances of its cosine:
 
     own      from the best of a usual minute of this source: its median over the last two hours, in units of what lies between the
              median and the upper tenth; what may be an event counts as the upper tenth at most
-    sounds   from what 56 synthesised sounds give these words        ┐ the fixed banks of openclap.library.confidence,
+    sounds   from what 56 synthesised sounds give these words        ┐ the fixed banks of openclap.confidence,
     texts    from what 132 other names give this window              ┘ in standard deviations
 
 go through a logistic curve that was fitted on the half "tune" of `bench/watch.py`, over windows and the ones before them: what is heard
@@ -22,7 +22,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from openclap.library.confidence import Background
+from openclap.confidence import Background
 
 __all__ = ["MINUTE", "Novelty", "OwnBackground"]
 

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from openclap.confidence import background_of
 from openclap.errors import UsageError
-from openclap.library.confidence import background_of
 from openclap.watch.background import MINUTE, Novelty, OwnBackground
 from openclap.watch.clips import Clips, Recent
 from openclap.watch.detector import Change, Detector, Rules
