@@ -138,10 +138,10 @@ def test_the_shipped_lexicon() -> None:
 def test_chinese_and_english_give_the_same_vectors(mini: CLAP) -> None:
     texts = ["狗叫", "dog barking", "遠處的雷聲", "distant thunder", "rain"]
     rows = mini.encode_text(texts)
-    assert np.array_equal(rows[0], rows[1])
-    assert np.array_equal(rows[2], rows[3])
+    assert np.allclose(rows[0], rows[1], atol=1e-6)
+    assert np.allclose(rows[2], rows[3], atol=1e-6)
     alone = CLAP.from_pretrained("mini", threads=1, translate="off")
-    assert np.array_equal(alone.encode_text("rain")[0], rows[4])
+    assert np.allclose(alone.encode_text("rain")[0], rows[4], atol=1e-6)
     assert float(alone.encode_text("狗叫")[0] @ rows[1]) < 0.9
     assert alone.recipe()["translate"] == "off"
     noise = (np.random.default_rng(0).normal(size=32_000).astype(np.float32) * 0.1, 32_000)
@@ -201,7 +201,7 @@ def test_a_tower_that_reads_chinese_is_left_alone(tmp_path: Path) -> None:
     tokenizer.save(str(student / "tokenizer.json"))
     run = runpy.run_path(str(RUNS / "multilingual.py"))
     report = run["distil"](
-        "mini", str(student), tmp_path / "out", pairs, epochs=100, batch=12, rate=1e-2, held=0.1, progress=False
+        "mini", str(student), tmp_path / "out", pairs, epochs=250, batch=12, rate=1e-2, held=0.1, progress=False
     )
     assert report["cosine of translations"] > 0.9  # repeated pairs: that it can be taught, not that it generalises
     taught, teacher = CLAP.from_pretrained(tmp_path / "out"), CLAP.from_pretrained("mini")
