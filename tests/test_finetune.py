@@ -33,6 +33,7 @@ from openclap.train.data import Batch, Meaning
 from openclap.train.labels import Labelled, SupervisedSettings, Supervision, read_labelled
 from openclap.train.loop import Around
 from openclap.train.ranks import Ranks, joined, share_norms
+from openclap.train.ready import told_of_memory
 from openclap.train.settings import Source, settings_of
 from openclap.train.state import STATE_FILE
 from openclap.train.supervised import DEFAULTS, Supervised, _modules
@@ -439,14 +440,45 @@ def test_broken_sounds_are_named(place: Path, name: str, words: str) -> None:
         ({"freeze": ["audio", "text", "logit_scale"]}, "nothing to train"),
         ({"supervised": {"start": "zeroshot", "head": "mlp"}}, "the head is an mlp"),
         ({"supervised": ["linear"]}, "names and values are expected"),
+        ({"init": "start", "out": "start"}, "out and init are both"),
+        ({"out": "."}, "holds a model of another making"),
+        ({"out": "0-dog.wav"}, "cannot be written to"),
+        ({"out": "0-dog.wav/inside"}, "cannot be written to"),
+        ({"crop_seconds": 1e-6}, "crop_seconds is 1e-06; the audio tower takes"),
+        ({"tokenizer": "nowhere.json"}, "nowhere.json is not there"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
+        ({"epochs": float("inf")}, "epochs is inf"),
+        ({"seed": 2**64}, "seed is .*below 2"),
+        ({"augment": {"equaliser_db": -3}}, "equaliser_db.* must be 0 or more"),
         ({"sources": [{"folder": "nowhere"}]}, "nowhere"),
         ({"sources": [{"folder": ".", "split": "test"}]}, "no item is of the split 'test'"),
     ],
 )
 def test_what_is_wrong_is_told_before_the_first_step(place: Path, monkeypatch: pytest.MonkeyPatch, changes: Any, words: str) -> None:  # fmt: skip
     monkeypatch.chdir(place)
+    (place / "config.json").write_text("{}")
     with pytest.raises(TrainingError, match=words):
         run(place, **changes)
+    assert (place / "config.json").read_text() == "{}"
+
+
+def test_the_verb_tells_what_is_wrong_with_supervised_in_a_file(place: Path) -> None:
+    (place / "wrong.yaml").write_text("supervised: yes\n")
+    for also in ([], ["--head", "mlp"]):
+        with pytest.raises(TrainingError, match="names and values are expected, not True"):
+            CliRunner().invoke(
+                app,
+                ["finetune", str(place), "-o", str(place / "m"), "--config", str(place / "wrong.yaml"), *also],
+                catch_exceptions=False,
+            )
+
+
+def test_too_little_memory_is_one_sentence() -> None:
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("you can't allocate memory: 2 TB")):
+        with pytest.raises(TrainingError, match="set pieces"), told_of_memory():
+            raise error
+    with pytest.raises(RuntimeError, match="another"), told_of_memory():
+        raise RuntimeError("another")
 
 
 def test_labels_that_are_no_words_have_no_zero_shot(place: Path) -> None:

@@ -21,7 +21,7 @@ from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.cli.app import app
 from openclap.config import FrontEnd, PANNConfig, TextConfig
-from openclap.errors import ModelWarning, UsageError
+from openclap.errors import ModelWarning, TrainingError, UsageError
 from openclap.eval.examples import read_folder
 from openclap.eval.zeroshot import zeroshot
 from openclap.models.clap import CLAPModel
@@ -250,10 +250,23 @@ def test_the_command_line(tmp_path: Path, tokenizer_file: Path, labelled: Path) 
         prune(whole, labelled, force=True)
     with pytest.raises(UsageError, match="holds the model that is to be pruned"):
         prune(whole, whole, force=True)
-    (tmp_path / "new" / "out.old").mkdir()  # somebody's own; it was once taken for a leftover
+    (tmp_path / "wrong.yaml").write_text("epochs: 0\nsources: [{folder: .}]\n")
+    with pytest.raises(TrainingError, match="epochs is 0"):
+        prune(whole, tmp_path / "other", tune=tmp_path / "wrong.yaml")
+    assert not (tmp_path / "other.part").exists()
+    with pytest.raises(UsageError, match="seed is"):
+        prune(whole, tmp_path / "other", seed=2**64)
+    kept = tmp_path / "new" / "out.old" / "of the user"
+    kept.parent.mkdir()
+    kept.write_text("dear")
     shown = CliRunner().invoke(app, [*asked[:-3], "--force"])
-    assert (tmp_path / "new" / "out.old").is_dir()
     assert shown.exit_code == 0, shown.output
+    assert kept.read_text() == "dear"
+    beside = tmp_path / "new" / "out" / "dog.wav"
+    beside.write_text("dear")
+    with pytest.raises(UsageError, match=r"holds more than a checkpoint, such as dog\.wav"):
+        prune(whole, tmp_path / "new" / "out", force=True)
+    assert beside.read_text() == "dear"
     assert "clips a second" in shown.stdout
 
 

@@ -17,7 +17,7 @@ from test_train import edit, free_port, place, stopped  # noqa: F401  (a fixture
 from openclap import CLAP
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train import loop, train
-from openclap.train.monitor import Trackers
+from openclap.train.monitor import EpochLog, Trackers
 from openclap.train.settings import read_settings
 from openclap.train.start import Start
 from openclap.train.state import STATE_FILE
@@ -81,8 +81,9 @@ def test_dropout_of_adapters_is_at_work(place: Path, first: Path) -> None:  # no
 def test_a_model_that_is_there_is_not_overwritten(place: Path, first: Path) -> None:  # noqa: F811
     with pytest.raises(TrainingError, match="holds a finished model"):
         train(edit(place, init=None), progress=False)
-    (first / "training.json").unlink()  # as one that was downloaded
-    with pytest.raises(TrainingError, match="holds a finished model"):
+    for name in ("training.json", "log.csv"):  # as one that was downloaded
+        (first / name).unlink()
+    with pytest.raises(TrainingError, match="holds a model of another making"):
         train(edit(place, init=None), progress=False)
     with pytest.raises(TrainingError, match="out and init are both"):
         train(edit(place, init="model"), progress=False, resume=False)
@@ -164,6 +165,16 @@ def test_curves_are_kept_and_go_on(place: Path, monkeypatch: pytest.MonkeyPatch)
     found = EventAccumulator(str(place / "model" / "tensorboard")).Reload()
     assert {"loss", "learning_rate", "logit_scale", "clips_per_second"} <= set(found.Tags()["scalars"])
     assert [point.step for point in found.Scalars("loss")] == [2, 4, 6]
+
+
+def test_a_log_that_was_edited_or_cut_goes_on(tmp_path: Path) -> None:
+    log = EpochLog(tmp_path)
+    for epoch in (1, 2):
+        log.write(epoch, 4 * epoch, 0.5, 14.0, 1.0)
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    (tmp_path / "log.csv").write_bytes("\n".join([*lines, "", "my notes", "3,1"]).encode() + b"\xff")
+    log.write(3, 12, 0.5, 14.0, 1.0)
+    assert (tmp_path / "log.csv").read_text().splitlines() == [*lines, "3,12,0.5000,14.00,1.0"]
 
 
 def test_trackers_that_are_not_there(place: Path) -> None:  # noqa: F811

@@ -5,6 +5,7 @@ A checkpoint stores this as `config.json`; everything that builds, loads or feed
 
 from __future__ import annotations
 
+import math
 import types
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -329,9 +330,9 @@ def _as(value: Any, kind: Any, name: str) -> Any:
     if wanted in (int, float) and not isinstance(value, bool):
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
-        if number == number and (wanted is float or number == int(number)):  # noqa: PLR0124 -- NaN is the one unlike itself
+        if math.isfinite(number) and (wanted is float or number == int(number)):
             return wanted(number)
     plain = get_origin(wanted) or wanted
     if isinstance(value, plain) and plain not in (int, float):

@@ -87,7 +87,7 @@ def finetune(
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """Those that were asked for; the rest are defaults of training, or of a configuration."""
-    return {name: value for name, value in options.items() if value is not None and value != []}
+    return {name: value for name, value in options.items() if value is not None and value not in ([], {})}
 
 
 def _place(name: str) -> str:

@@ -176,9 +176,7 @@ def _originals(desk: Desk) -> Any:
 
 def _head() -> str:
     """The script that has gradio speak the page's language, with its words in both."""
-    found = {key: list(pair) for key, pair in TABLE.items() if key.startswith("gradio.")}
-    found["gradio.complete"].append("common.complete")  # as it is shown while gradio has not yet read its translations
-    words = json.dumps(list(found.values()), ensure_ascii=False)
+    words = json.dumps([pair for key, pair in TABLE.items() if key.startswith("gradio.")], ensure_ascii=False)
     return (HERE / "head.js").read_text(encoding="utf-8").replace("/*WORDS*/[]", words.replace("<", "\\u003c"))
 
 

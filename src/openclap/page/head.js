@@ -4,9 +4,10 @@
 (() => {
   const WORDS = /*WORDS*/[];
   let language = 'en';
+  const RAW = { 'common.complete': 'Complete' };  // shown so until gradio has read its translations
   const translated = (said) => {
     const plain = said.trim();
-    const pair = plain && WORDS.find((one) => one.includes(plain));
+    const pair = plain && WORDS.find((one) => one.includes(RAW[plain] ?? plain));
     return pair ? said.replace(plain, pair[language === 'zh' ? 1 : 0]) : said;
   };
   const speakIn = (root) => {

@@ -124,6 +124,8 @@ class Distillation:
         _check(settings)
         path = settings.resolve(settings.teacher)
         name = str(path) if path.exists() else settings.teacher
+        if path == settings.resolve(settings.out):
+            raise TrainingError(f"out and teacher are both {path}; choose another folder with out")
         try:
             clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
         except OpenClapError as error:

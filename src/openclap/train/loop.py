@@ -35,6 +35,7 @@ from openclap.train.manifest import Example
 from openclap.train.memory import keep_freed_memory
 from openclap.train.monitor import EpochLog, Trackers, progress_bar
 from openclap.train.ranks import Ranks, joined, share_norms
+from openclap.train.ready import check_folder, fitting_crop, told_of_memory
 from openclap.train.settings import Settings
 from openclap.train.sharding import clip_gradients, is_sharded, like, shard, whole
 from openclap.train.start import Start, device_of, rest_norms, train_mode, wake_adapters
@@ -53,7 +54,7 @@ class Around:
     ranks: Ranks
     device: torch.device
     scale_loss: Callable[[Tensor], Tensor]  # before it goes backward
-    tokenizer: Callable[[], Tokenizer]  # ModelNotHere where the model has none
+    tokenizer: Callable[[], Tokenizer]  # TrainingError where the model has none
 
 
 class Task(Protocol):
@@ -128,15 +129,22 @@ def _run_as(
     config = settings.config()
     if device.type == "cpu":
         keep_freed_memory()
-    out = settings.resolve(settings.out)
-    _check_free(out, settings, resume=resume)
+    fitting_crop(settings, config)
+    trouble: str | None = None
+    try:
+        if ranks.first:
+            check_folder(settings, resume=resume)
+    except TrainingError as error:
+        trouble = str(error)
+    wrong = ranks.all_of(trouble)[0]
+    if wrong is not None:
+        raise TrainingError(wrong)
     run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
     if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
         raise TrainingError(f"only some processes see {run.out / STATE_FILE}; put out on a disk that all of them share")
     mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
-    trouble: str | None = None
     try:
         mels.decode(progress=progress)
     except TrainingError as error:
@@ -152,24 +160,11 @@ def _run_as(
         raise TrainingError(
             f"{len(batches.examples)} sounds that can be read are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
         )
-    with _threads(settings.threads):
+    with _threads(settings.threads), told_of_memory():
         loss = run.go(batches, progress=progress, console=console)
     run.save()
     ranks.wait()
     return Report(str(run.out), settings.epochs, run.step, loss, run.seconds)
-
-
-def _check_free(out: Path, settings: Settings, *, resume: bool) -> None:
-    """A model that is there already is not overwritten unless that is asked for; that which is started from, never."""
-    if settings.init is not None and Path(settings.initial()).resolve() in (
-        out.resolve(),
-        out.resolve() / "model.safetensors",
-    ):
-        raise TrainingError(f"out and init are both {out}; choose another folder with out")
-    if resume and (out / "config.json").exists() and not (out / STATE_FILE).exists():
-        raise TrainingError(
-            f"{out} holds a finished model; start anew with --restart, or choose another folder with out"
-        )
 
 
 class _Run:
@@ -188,7 +183,7 @@ class _Run:
         self.checkpoint = Checkpoint(config, Weights({}), self._start.tokenizer_file, str(self.out))
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         task.own.to(device)
-        task.begin(Around(config, self.model, ranks, device, self.scaler.scale, lambda: tokenizer_of(self.checkpoint)))
+        task.begin(Around(config, self.model, ranks, device, self.scaler.scale, self._tokenizer))
         self._identity = self._told_apart(examples)
         if self.sharded:
             shard(self.model, ranks.world)
@@ -286,6 +281,11 @@ class _Run:
                     self.average[key].lerp_(value, 1 - decay)
                 else:
                     self.average[key].copy_(value)
+
+    def _tokenizer(self) -> Tokenizer:
+        if self.checkpoint.tokenizer_file is None:
+            raise TrainingError("the run has no tokenizer for its texts; name a tokenizer.json with tokenizer")
+        return tokenizer_of(self.checkpoint)
 
     # -- keeping -------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["EpochLog", "Trackers", "progress_bar"]
 
 DEFAULT = "tensorboard"
 HEADER = "epoch,step,loss,logit_scale,seconds"
+LINE = re.compile(r"\d+(,[^,]+){4}")  # what somebody else, or a kill in mid-line, has left is not kept
 
 
 class Trackers:
@@ -86,8 +88,9 @@ class EpochLog:
     def write(self, epoch: int, step: int, loss: float, logit_scale: float, seconds: float) -> None:
         """The line of an epoch, counted from 1, that is done."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        before = self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() and epoch > 1 else []
-        kept = [line for line in before[1:] if int(line.partition(",")[0]) < epoch]
+        there = self._file.exists() and epoch > 1
+        before = self._file.read_text(encoding="utf-8", errors="replace").splitlines() if there else []
+        kept = [line for line in before[1:] if LINE.fullmatch(line) and int(line.partition(",")[0]) < epoch]
         line = f"{epoch},{step},{loss:.4f},{logit_scale:.2f},{seconds:.1f}"
         if epoch == 1 or len(kept) != len(before) - 1:
             self._file.write_text("\n".join([HEADER, *kept, line]) + "\n", encoding="utf-8")

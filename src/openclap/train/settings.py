@@ -281,6 +281,11 @@ def refuse_unused(settings: Settings, names: tuple[str, ...], verb: str) -> None
         raise TrainingError(f"{', '.join(set_)}: not for  {verb}, which would not look at it; leave it out")
 
 
+AMOUNTS = (
+    "stretch", "pitch_bins", "equaliser_db", "gain_db", "time_masks", "time_mask_frames", "mel_masks", "mel_mask_bins"
+)  # fmt: skip
+
+
 def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
     return augment.noise_snr_db, augment.mix_gain_db, augment.room_db, augment.room_seconds
 
@@ -304,7 +309,7 @@ def _check(settings: Settings, where: str) -> None:
         "template_share": (0 <= settings.template_share <= 1, "from 0 to 1"),
         "own_share": (0 <= settings.own_share <= 1, "from 0 to 1"),
         "extra_texts": (settings.extra_texts >= 0, "0 or more"),
-        "seed": (settings.seed >= 0, "0 or more"),
+        "seed": (0 <= settings.seed < 2**63, "from 0 to below 2**63"),
         "threads": (settings.threads is None or settings.threads >= 1, "1 or more, or left out"),
         "betas": (
             len(settings.betas) == 2 and all(0 <= b < 1 for b in settings.betas),
@@ -319,9 +324,13 @@ def _check(settings: Settings, where: str) -> None:
             settings.lengthen is None or settings.lengthen > settings.longer_from,
             "more than longer_from, or left out",
         ),
-        "augment": (
+        "augment: every share": (
             all(0 <= getattr(settings.augment, name) <= 1 for name in ("noise_share", "mix_share", "room_share")),
-            "with shares from 0 to 1",
+            "from 0 to 1",
+        ),
+        f"augment: each of {', '.join(AMOUNTS)}": (
+            all(getattr(settings.augment, name) >= 0 for name in AMOUNTS),
+            "0 or more",
         ),
         "augment.noise_snr_db, mix_gain_db, room_db, room_seconds": (
             all(len(r) == 2 and r[0] <= r[1] for r in _ranges(settings.augment))

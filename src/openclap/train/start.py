@@ -44,6 +44,10 @@ class Start:
                 found = _initialise_text(self.model, settings.init_text) or found
             self._adapters = None if settings.lora is None else _adapted(self.model, settings.lora)
         self.tokenizer_file = found if settings.tokenizer is None else settings.resolve(settings.tokenizer)
+        if self.tokenizer_file is not None and not self.tokenizer_file.is_file():
+            raise TrainingError(
+                f"tokenizer: {self.tokenizer_file} is not there; give a tokenizer.json, or leave it out"
+            )
         self.model.to(device)
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on CPU
         _choose(self.model, settings)

@@ -46,6 +46,8 @@ def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
         aside.unlink(missing_ok=True)
+        if isinstance(error.__context__, KeyboardInterrupt):  # torch trips over its half-written file
+            raise error.__context__ from None
         raise TrainingError(
             f"{aside} cannot be written ({error}); make room and run it again: it goes on from the last state that was kept"
         ) from error

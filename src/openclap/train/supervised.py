@@ -113,6 +113,8 @@ def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, 
         folds = supervised.get("test_folds", ())
         supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
         changes = {**changes, "supervised": supervised}
+    elif not isinstance(parts[0], Mapping):  # what is wrong with the file is told, whatever is asked beside it
+        changes = {**changes, "supervised": parts[0]}
     settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
     refuse_unused(settings, UNUSED, "openclap finetune")
     if settings.average is not None:

@@ -35,6 +35,7 @@ from openclap.train.pruning.norms import match_norms
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
+from openclap.train.settings import read_settings
 from openclap.train.state import STATE_FILE, digest
 
 __all__ = ["prune"]
@@ -43,6 +44,19 @@ Importance = Literal["taylor", "norm"]
 
 REPORT = "prune.json"
 VERSION = 1  # of how a model is cut: what an older one left is not gone on with
+OURS = frozenset(
+    {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        REPORT,
+        "training.json",
+        "log.csv",
+        "head.safetensors",
+        "finetune.json",
+        "distill.json",
+    }
+)  # files of a checkpoint: what --force may replace
 FEWEST = 8  # clips to calibrate with
 
 
@@ -97,6 +111,10 @@ def prune(
     target = _free(Path(os.path.expanduser(out)), checkpoint, force=force)
     if tune is not None and not Path(tune).is_file():
         raise UsageError(f"{os.fspath(tune)}: no such file; give a training configuration (YAML)")
+    if tune is not None:  # what is wrong with it is told before anything is cut
+        read_settings(Path(tune), out=str(target))
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed}; it must be from 0 to below 2**63")
     before = CLAP.from_pretrained(model, device=device, threads=threads)
     sounds = sounds_for(data)
     tuned = None if tune is None else [os.path.abspath(tune), *digest([Path(tune)])]
@@ -104,6 +122,10 @@ def prune(
     part = _workplace(target, [before.fingerprint, asdict(shares), importance, source, tuned, seed, VERSION])
     compact = is_compact(checkpoint.source)
     small, notes, failed = _cut(checkpoint, shares, sounds, importance, device, seed, progress=progress)
+    if (Path(checkpoint.source) / "head.safetensors").is_file():
+        notes.append(
+            "its head of labels is of the whole model and is not taken along: openclap finetune --model the pruned one"
+        )
     save_pretrained(small.config, small.weights, checkpoint.tokenizer_file, part / "cut", compact=compact)
     result = part / "cut"
     if tune is not None:
@@ -244,6 +266,9 @@ def _free(target: Path, checkpoint: Checkpoint, *, force: bool) -> Path:
         raise UsageError(f"{target} is a file; give a folder to save the model in")
     if not _is_checkpoint(target):
         raise UsageError(f"{target} holds something that is no openclap checkpoint; choose another folder")
+    others = sorted(entry.name for entry in target.iterdir() if entry.name not in OURS)
+    if others:
+        raise UsageError(f"{target} holds more than a checkpoint, such as {others[0]}; choose another folder")
     if not force:
         raise UsageError(f"{target} holds a checkpoint; choose another folder, or replace it with --force")
     return target

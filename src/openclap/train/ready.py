@@ -1,0 +1,86 @@
+"""What is asked before the first step of a run: may its folder be written, does a crop fit the model; and whether memory sufficed.
+
+Knows nothing of tasks or weights.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from openclap.config import CLAPConfig, HTSATConfig
+from openclap.errors import TrainingError
+from openclap.train.settings import Settings
+from openclap.train.state import STATE_FILE
+
+__all__ = ["check_folder", "fitting_crop", "told_of_memory"]
+
+
+def check_folder(settings: Settings, *, resume: bool) -> None:
+    """Ask whether the folder of a run may be written; what was not there before is not there afterwards.
+
+    Raises
+    ------
+    TrainingError
+        A folder that holds a finished model, a model that no run has made, or the one that the run starts from; or one that cannot be
+        written to.
+    """
+    out = settings.resolve(settings.out)
+    if settings.init is not None and settings.resolve(settings.init) in (out, out / "model.safetensors"):
+        raise TrainingError(f"out and init are both {out}; choose another folder with out")
+    if resume and not (out / STATE_FILE).exists():
+        if (out / "training.json").exists():
+            raise TrainingError(
+                f"{out} holds a finished model; start anew with --restart, or choose another folder with out"
+            )
+        if (out / "config.json").exists() and not (out / "log.csv").exists():  # a run writes its log first
+            raise TrainingError(
+                f"{out} holds a model of another making; choose another folder with out, or replace it with --restart"
+            )
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    probe = out / f"writable.{os.getpid()}.part"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+        for folder in made:
+            folder.rmdir()
+    except OSError as error:
+        raise TrainingError(f"{out} cannot be written to ({error.strerror}); choose another folder with out") from error
+
+
+def fitting_crop(settings: Settings, config: CLAPConfig) -> None:
+    """Refuse crops that the audio tower cannot hear.
+
+    Raises
+    ------
+    TrainingError
+        Says which lengths it can.
+    """
+    front, audio = config.front_end, config.audio
+    frames = round(settings.crop_seconds * front.sampling_rate) // front.hop + 1
+    if isinstance(audio, HTSATConfig):
+        least, most = 1, audio.image // front.mel_bins * audio.image
+    else:
+        least, most = math.prod(time for time, _ in audio.pools), None
+    if frames < least or (most is not None and frames > most):
+        second = front.hop / front.sampling_rate
+        allowed = f"{(least - 1) * second:.3g} s or more" if most is None else f"at most {(most - 1) * second:.4g} s"
+        raise TrainingError(f"crop_seconds is {settings.crop_seconds:g}; the audio tower takes {allowed}")
+
+
+@contextmanager
+def told_of_memory() -> Iterator[None]:
+    """Too little memory as one sentence that says what helps."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise TrainingError(
+            "the memory is too small for a step; set pieces (the gradient stays that of the whole batch), or lower batch_size or crop_seconds"
+        ) from error
