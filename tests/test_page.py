@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap.errors import EmptySound, LibraryError, ModelNotHere, OpenClapError, UnknownModel, UnreadableSound
+from openclap.library import Library
 from openclap.page import classify, holdings, match, model, moments, search
 from openclap.page.blocks import TABS, make_page, mount_page
 from openclap.page.desk import Desk
@@ -310,6 +311,15 @@ def test_stopping_keeps_what_is_finished_and_nobody_indexes_beside(page: Page, t
     with page.desk.indexing, pytest.raises(Told) as caught:
         _filled(page.desk, str(root), [], [], "someone")
     assert caught.value.key == "error.busy"
+
+
+def test_a_server_that_ends_does_not_wait_for_what_is_indexed(tmp_path: Path, dog: str) -> None:
+    desk = Desk(PageSettings(library=str(tmp_path / "library"), roots=(Path(dog).parent,)))
+    steps = fill(desk, str(Path(dog).parent), [], [], "someone", Filling())
+    desk.closing.set()
+    assert [*steps][-1].stopped
+    desk.close()
+    assert Library.open(tmp_path / "library").verify().whole
 
 
 def test_uploads_stop_where_the_room_ends(tmp_path: Path, dog: str) -> None:

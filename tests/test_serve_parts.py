@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -355,3 +357,29 @@ def test_urls_as_sounds(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
 
     np.testing.assert_allclose(asyncio.run(ask()), clap.encode_audio(sound)[0], atol=1e-5)
     app.state.engine.close()
+
+
+def test_headers_that_come_drop_by_drop_and_half_a_sound() -> None:
+    def answer(*pieces: bytes, pause: float = 0.0) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1000)
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        fetcher = Fetcher([f"x.org:{port}"], most=1000, resolve=lambda *_: ["127.0.0.1"], public=lambda _: True)
+        drops = [b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 90]
+        for pieces, pause, status in (
+            (drops, 0.2, 504),
+            ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], 0.0, 502),
+        ):
+            thread = threading.Thread(target=answer, args=pieces, kwargs={"pause": pause})
+            thread.start()
+            with pytest.raises(RequestRefused) as refused:
+                fetcher.fetch(f"http://x.org:{port}/", seconds=1)
+            assert refused.value.http_status == status
+            thread.join(timeout=10)
+            assert not thread.is_alive(), "it went on to the last drop"

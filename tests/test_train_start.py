@@ -20,7 +20,7 @@ from openclap.train import loop, train
 from openclap.train.monitor import EpochLog, Trackers
 from openclap.train.settings import read_settings
 from openclap.train.start import Start
-from openclap.train.state import STATE_FILE
+from openclap.train.state import STATE_FILE, keep
 
 
 def state_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -222,6 +222,22 @@ def test_a_run_with_spread_weights_goes_on_bit_for_bit(place: Path) -> None:  # 
 def test_float16_is_not_spread(place: Path) -> None:  # noqa: F811
     with pytest.raises(TrainingError, match="shard is True"):
         train(edit(place, shard=True, precision="float16"), progress=False)
+
+
+def test_an_interrupt_while_the_state_is_written_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch, closing its half-written file, says that a position is unexpected: that is no full disk."""
+
+    def interrupted(*_: Any) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("unexpected pos 89216 vs 89112")
+
+    keep(tmp_path, "run", {"step": 1})
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        keep(tmp_path, "run", {"step": 2})
+    assert [file.name for file in tmp_path.iterdir()] == [STATE_FILE]
 
 
 def test_a_state_of_another_format_is_refused(place: Path) -> None:  # noqa: F811

@@ -333,7 +333,7 @@ def _as(value: Any, kind: Any, name: str) -> Any:
         except (TypeError, ValueError, OverflowError):
             number = float("nan")
         if math.isfinite(number) and (wanted is float or number == int(number)):
-            return wanted(number)
+            return wanted(value if isinstance(value, int) else number)
     plain = get_origin(wanted) or wanted
     if isinstance(value, plain) and plain not in (int, float):
         return value

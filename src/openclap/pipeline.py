@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound, stopping
+from openclap.audio.load import Sound, longest, stopping
 from openclap.errors import SoundError
 
 __all__ = ["Embedded", "embed_each", "progress_of"]
@@ -121,7 +121,13 @@ def _ahead(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         yield function(items[0])
         return
     gone = threading.Event()
-    with ThreadPoolExecutor(WORKERS, "openclap-ahead", initializer=lambda: stopping.set(gone)) as pool:
+    most = longest.get()
+
+    def limits() -> None:
+        stopping.set(gone)
+        longest.set(most)
+
+    with ThreadPoolExecutor(WORKERS, "openclap-ahead", initializer=limits) as pool:
         pending: deque[Future[R]] = deque()
         try:
             for item in items:

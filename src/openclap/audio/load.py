@@ -154,7 +154,12 @@ def duration(sound: Sound) -> float:
         announced = decode.seconds(file, name)
         if announced is not None:
             return announced
-        return sum(len(wave) / own_rate for own_rate, wave in decode.blocks(file, name, BLOCK_SECONDS))
+        heard, most = 0.0, longest.get()
+        for own_rate, wave in decode.blocks(file, name, BLOCK_SECONDS):
+            heard += len(wave) / own_rate
+            if most is not None and heard > most:
+                raise TooLong(name, f"is longer than the {most:g} s that are taken here; give a part of it")
+        return heard
 
 
 def is_sound(thing: object) -> bool:

@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from openclap.errors import SoundError
 from openclap.page import classify, holdings, match, model, moments, search
 from openclap.page.desk import Desk
+from openclap.page.intake import Bounded, Guarded
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import LANGUAGES, TABLE, Language, Told, say
@@ -71,7 +72,7 @@ def _in_a_loop(call: Callable[[], T]) -> T:
 
 
 def _made(desk: Desk, words: Wording) -> Any:
-    with gr.Blocks(title="openclap", analytics_enabled=False, delete_cache=(CACHE_LOOK, CACHE_KEPT)) as blocks:
+    with Guarded(title="openclap", analytics_enabled=False, delete_cache=(CACHE_LOOK, CACHE_KEPT)) as blocks:
         with gr.Row(elem_id="oc-head"):
             words.make(gr.HTML, {"value": _title}, elem_classes="oc-title")
             language = words.make(
@@ -138,6 +139,15 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
         head=f"<script>{_head()}</script>",
     )  # fmt: skip
     _in_a_loop(mounted)
+    app.add_middleware(Bounded, uploads=f"{root}/gradio_api/upload", most=settings.kept_bytes, closing=desk.closing)
+    gradio_app: Any = app.routes[-1].app  # type: ignore[attr-defined]
+
+    def leave() -> None:
+        """What browsers keep open as long as they look at the page ends, else no server would: gradio asks only where it is the server."""
+        desk.closing.set()
+        gradio_app.stop_event.set()
+
+    app.state.leave = leave
     before = app.router.lifespan_context
 
     @asynccontextmanager

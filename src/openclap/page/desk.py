@@ -15,14 +15,15 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from openclap.audio.load import duration
+from openclap.audio.load import duration, longest, stopping
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
-from openclap.errors import LibraryMismatch, ModelError
+from openclap.errors import LibraryMismatch, ModelError, TooLong
 from openclap.library import Library
 from openclap.page.examples import Examples
 from openclap.page.settings import PageSettings
@@ -59,13 +60,19 @@ class Desk:
         self.folder = Path(self._temporary.name)
         self.examples = Examples()
         self.shelf = Shelf(self.folder / "played")
-        self._worker = ThreadPoolExecutor(1, "openclap-page")
+        self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._limits)
         self._indexer = ThreadPoolExecutor(1, "openclap-page-index")
         self.indexing = threading.Lock()
+        self.closing = threading.Event()  # what takes long ends with what is finished
         self._clap = clap
         self.loaded = None if clap is None else _facts(clap, settings.model, 0.0)
 
     # -- the threads -----------------------------------------------------------------------------------
+
+    def _limits(self) -> None:
+        """Of what the model's thread decodes, whatever headers say."""
+        longest.set(self.settings.audio_seconds)
+        stopping.set(self.closing)
 
     def ask(self, call: Callable[[], T]) -> Future[T]:
         """Have something computed by the model's thread."""
@@ -84,7 +91,8 @@ class Desk:
         self.index(self.examples.prepare)
 
     def close(self) -> None:
-        """Finish what was begun, and delete what was kept for it."""
+        """Finish what was begun, indexing aside, which keeps what is finished; and delete what was kept for it."""
+        self.closing.set()
         self._worker.shutdown(cancel_futures=True)
         self._indexer.shutdown(cancel_futures=True)
         self._temporary.cleanup()
@@ -154,8 +162,16 @@ class Desk:
         """
         if not path:
             raise Told("error.no_sound")
-        seconds = duration(path)
         most = self.settings.audio_seconds
+
+        def measured() -> float:
+            longest.set(most)  # where the header says nothing it is decoded
+            return duration(path)
+
+        try:
+            seconds = copy_context().run(measured)
+        except TooLong:
+            seconds = most + 60
         if seconds > most:
             raise Told("error.long", minutes=f"{seconds / 60:.0f}", most=f"{most / 60:.0f}")
         return Path(path)

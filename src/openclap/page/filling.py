@@ -142,7 +142,12 @@ def fill(
                 library = Library.open(place, model=clap)
             except LibraryMismatch as error:
                 raise Told("error.mismatch", maker=Library.open(place).stats().get("model")) from error
-            return library.add(chosen, tags=tags, progress=run.told)
+            return library.add(chosen, tags=tags, progress=told)
+
+        def told(done: int, total: int) -> None:
+            run.told(done, total)
+            if desk.closing.is_set():
+                raise _Stopped
 
         future = desk.index(work)
         try:

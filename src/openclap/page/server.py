@@ -34,6 +34,10 @@ def server_of(settings: PageSettings, listening: Callable[[str], None] = lambda 
                 host, port = sockets[0].getsockname()[:2]
                 listening(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.leave()
+            await super().shutdown(sockets=sockets)
+
     logging.getLogger("openclap.page").setLevel(logging.ERROR)
     return Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3))  # fmt: skip
 

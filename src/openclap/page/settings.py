@@ -32,7 +32,7 @@ class PageSettings:
     upload_bytes
         Of one uploaded file.
     kept_bytes
-        Of all sounds in `uploads`.
+        Of all sounds in `uploads`, and of what browsers sent and is not forgotten yet.
     audio_seconds
         Of a sound that is given to the model.
     results

@@ -9,10 +9,12 @@ Knows nothing of requests or sounds.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urljoin, urlsplit
@@ -103,6 +105,9 @@ class Fetcher:
                 "url_not_allowed",
             )
         connection = _Connection(scheme, host, port, addresses, until)
+        end = threading.Timer(max(0.0, until - time.monotonic()), connection.end)  # headers also come drop by drop
+        end.daemon = True
+        end.start()
         try:
             connection.request("GET", path, headers={"Accept-Encoding": "identity", "User-Agent": "openclap"})
             answer = connection.getresponse()
@@ -112,6 +117,7 @@ class Fetcher:
                 raise RequestRefused(f"the URL answers with status {answer.status}; check it", 502, "url_not_fetched")
             return self._read(answer, until)
         finally:
+            end.cancel()
             connection.close()
 
     def _checked(self, url: str) -> tuple[str, str, int, str]:
@@ -128,7 +134,7 @@ class Fetcher:
                 "invalid_url",
             )
         name = host if port in (None, PORTS[scheme]) else f"{host}:{port}"
-        if name not in self._allowed:
+        if not {name, f"{host}:{port or PORTS[scheme]}"} & self._allowed:
             raise RequestRefused(
                 f"nothing is fetched from {name}: it is not among the hosts that this server allows; give the sound itself",
                 403,
@@ -149,6 +155,8 @@ class Fetcher:
                 )
             if time.monotonic() >= until:  # drop by drop is also too long
                 raise TimeoutError
+        if answer.length or time.monotonic() >= until:  # half a sound is none
+            raise http.client.IncompleteRead(b"", answer.length)
         return bytes(found)
 
 
@@ -159,6 +167,7 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(host, port, timeout=max(0.1, min(10.0, until - time.monotonic())))
         self._addresses = addresses
         self._secure = scheme == "https"
+        self._open: socket.socket | None = None
         self.default_port = PORTS[scheme]  # which the Host header leaves out
 
     def connect(self) -> None:
@@ -173,3 +182,10 @@ class _Connection(http.client.HTTPConnection):
             raise fault or OSError("no address")
         if self._secure:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+        self._open = self.sock
+
+    def end(self) -> None:
+        """Have whoever reads wait no longer."""
+        with contextlib.suppress(OSError):
+            if self._open is not None:
+                self._open.shutdown(socket.SHUT_RDWR)

@@ -62,17 +62,17 @@ def serve(
         The address cannot be listened on.
     """
     log_as_json(logging.WARNING if quiet else logging.INFO)
-    app = create_app(settings, page=page)
+    sock = _bound(settings)  # before a model is loaded for nothing
+    try:
+        app = create_app(settings, page=page)
+    except BaseException:
+        sock.close()
+        raise
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.request_seconds) + GRACE, proxy_headers=False,
     )  # fmt: skip
     server = _Server(config, app, listening)
-    try:
-        sock = _bound(settings)
-    except BaseException:
-        app.state.engine.close()
-        raise
     asyncio.run(server.serve(sockets=[sock]))
     door = getattr(app.state, "door", None)
     facts = {"accepted": door.accepted, "answered": door.answered} if door is not None else {}
@@ -95,6 +95,10 @@ class _Server(uvicorn.Server):
             url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             log.info("listening", extra={"facts": {"url": url, "model": self._app.state.engine.name}})
             self._listening(url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        getattr(self._app.state, "leave", lambda: None)()  # a page that is looked at would keep its connections
+        await super().shutdown(sockets=sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Once a while nobody asks anything, give back the memory of what was."""
@@ -126,6 +130,7 @@ class _Server(uvicorn.Server):
 def _bound(settings: Settings) -> socket.socket:
     import socket
 
+    sock: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -134,6 +139,8 @@ def _bound(settings: Settings) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
     except (OSError, OverflowError) as error:
+        if sock is not None:
+            sock.close()
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"{settings.host}:{settings.port} cannot be listened on ({reason}); choose another --port or --host"

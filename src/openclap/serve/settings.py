@@ -19,6 +19,7 @@ __all__ = ["KEYS_VARIABLE", "MIB", "Settings", "is_loopback", "read_keys"]
 KEYS_VARIABLE = "OPENCLAP_KEYS"
 SHORTEST_KEY = 16  # characters; a shorter one can be guessed
 MIB = 1 << 20
+ALLOWED_HOST = re.compile(r"[a-zA-Z0-9_.-]+(:\d+)?|\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]?")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ class Settings:
             least = 0 if one.name in ("port", "patience_seconds") else 1e-3
             if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value < float("inf"):
                 raise UsageError(f"{one.name.replace('_', ' ')} is {value}; it must be above 0")
+        for host in self.fetch_from:
+            if not ALLOWED_HOST.fullmatch(host):
+                raise UsageError(f"{host!r} is no host to fetch from; give a name as sounds.org or sounds.org:8443, without https:// or a path")  # fmt: skip
         if not self.keys and not self.insecure and not is_loopback(self.host):
             raise UsageError(
                 f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give --keys-file, or --insecure if that is what you want"

@@ -44,6 +44,9 @@ def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
             torch.save({"format": FORMAT, "run": identity, **state}, file)
             file.flush()
             os.fsync(file.fileno())
+    except KeyboardInterrupt:
+        aside.unlink(missing_ok=True)
+        raise
     except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
         aside.unlink(missing_ok=True)
         if isinstance(error.__context__, KeyboardInterrupt):  # torch trips over its half-written file
@@ -75,6 +78,6 @@ def take_up(folder: Path, identity: str) -> dict[str, Any] | None:
         )
     if state["run"] != identity:
         raise TrainingError(
-            f"{file} is the state of another configuration; remove it, or choose another folder with out"
+            f"{file} is the state of another configuration; start anew with --restart, or choose another folder with out"
         )
     return state
