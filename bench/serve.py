@@ -55,7 +55,7 @@ def bodies(sounds: list[str]) -> list[bytes]:
     if sounds:
         data = [Path(sound).read_bytes() for sound in sounds]
     else:
-        from openclap.clap import synthesised
+        from openclap.synth import synthesised
 
         data = []
         for i, (wave, rate) in enumerate(synthesised()[:32]):

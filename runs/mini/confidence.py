@@ -1,6 +1,6 @@
 """Fit and judge the confidence of search, on recordings that a model had never heard.
 
-usage: python runs/mini/confidence.py     the curves of library/confidence.py, their reliability, false alarms and misses
+usage: python runs/mini/confidence.py     the curves of confidence.py, their reliability, false alarms and misses
 
 For each fold's model and each query (48 paraphrases, 10 labels, the captions of held-out takes): once with the fold's clips and
 held-out takes, once without those that answer it. In the first case the best hit, where it is right, is a yes; in the second any best
@@ -19,7 +19,7 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from openclap import CLAP
-from openclap.library.confidence import SOUNDS, WORDS, background_of
+from openclap.confidence import SOUNDS, WORDS, background_of
 
 FOLDS = (1, 2, 3, 4)
 LITTLE = {"a", "an", "the", "of", "on", "in", "with", "and"}
@@ -74,7 +74,7 @@ def main() -> None:
         console.print(f"[bold]{'words' if words else 'sounds'}[/bold]: logit = {model.intercept_[0]:.2f} + {model.coef_[0].round(2)} · features; {len(y)} cases, AUC {above:.3f}")  # fmt: skip
         tell(console, "fitted on the other folds", chance, y)
         start, *slopes = WORDS if words else SOUNDS
-        tell(console, "as library/confidence.py has it", 1 / (1 + np.exp(-(start + x @ np.array(slopes)))), y)
+        tell(console, "as confidence.py has it", 1 / (1 + np.exp(-(start + x @ np.array(slopes)))), y)
 
 
 def tell(console: Console, what: str, chance: np.ndarray, y: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError
-from openclap.results import AddReport, Failure, Hit, Label, Match, Moment, Windows
+from openclap.results import AddReport, Description, Failure, Hit, Label, Match, Moment, Span, Tag, Windows
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -21,6 +21,7 @@ __all__ = [
     "CLAP",
     "AddReport",
     "CLAPConfig",
+    "Description",
     "Failure",
     "Hit",
     "Label",
@@ -28,6 +29,8 @@ __all__ = [
     "Match",
     "Moment",
     "OpenClapError",
+    "Span",
+    "Tag",
     "Windows",
     "__version__",
 ]

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from openclap.audio.clips import clip_of
 from openclap.audio.load import Sound, load
-from openclap.clap import CLAP, synthesised
+from openclap.clap import CLAP
 from openclap.errors import SoundError, UsageError
 from openclap.library.scan import find_sounds
+from openclap.synth import synthesised
 
 __all__ = ["measure"]
 

@@ -2,7 +2,7 @@
 
     sound ─ audio.clips ─ mel (V, T, F) ─┐
                                          ├─ backend ─ unit vector (E,) ─ cosine, softmax
-    text ── tokens ────── ids (L,) ──────┘
+    text ── tokens ────── ids (L,) ──────┘        (Chinese text: English first, by openclap.language)
 
 Knows nothing of libraries, servers or the command line.
 """
@@ -30,11 +30,15 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.confidence import UNLIKELY
 from openclap.config import CLAPConfig, FrontEnd
+from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
+from openclap.language import Bridge, has_foreign
 from openclap.pipeline import embed_each, progress_of
 from openclap.prompts import Prompts
-from openclap.results import Label, Match, Windows
+from openclap.results import Description, Label, Match, Windows
+from openclap.synth import synthesised
 
 if TYPE_CHECKING:
     from openclap.backends import Backend
@@ -62,10 +66,13 @@ class CLAP:
     'siren'
     """
 
-    def __init__(self, checkpoint: Checkpoint, backend: Backend, *, model: CLAPModel | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, backend: Backend, *, model: CLAPModel | None = None, bridge: Bridge | None = None
+    ) -> None:
         self._checkpoint = checkpoint
         self._model = model  # the torch module, where one was built
         self._prompts = Prompts(CACHED_TEXTS)
+        self._bridge = bridge or Bridge()
         self.config: CLAPConfig = checkpoint.config
         self.source: str = checkpoint.source
         self._backend = backend
@@ -88,6 +95,7 @@ class CLAP:
         strict: bool = False,
         precision: Precision = "float32",
         calibration: Sound | Sequence[Sound] | None = None,
+        translate: str = "auto",
     ) -> CLAP:
         """Load a model.
 
@@ -106,6 +114,9 @@ class CLAP:
             "bfloat16" or "float16", on torch alone: autocast, for CUDA.
         calibration
             A few dozen sounds of your kind to quantise with, beside synthesised ones of every kind.
+        translate
+            What Chinese texts become before they are embedded. "auto": English, by the shipped lexicon, unless the text tower
+            reads Chinese itself or OPENCLAP_TRANSLATE says otherwise; "off": nothing; else by the translation model named.
 
         Raises
         ------
@@ -113,14 +124,16 @@ class CLAP:
         """
         if precision not in get_args(Precision):
             raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
+        bridge = Bridge(translate)
         checkpoint = load_checkpoint(name_or_path)
         half = precision if precision in ("bfloat16", "float16") else None
         chosen = backends.choose(checkpoint, backend=backend, device=device, threads=threads, half=half)
-        clap = cls(checkpoint, chosen)
+        clap = cls(checkpoint, chosen, bridge=bridge)
         if calibration is None:
             name = os.path.abspath(name_or_path) if Path(name_or_path).exists() else os.fspath(name_or_path)
             clap._asked = {
-                "name_or_path": name, "backend": backend, "device": device, "threads": threads, "precision": precision
+                "name_or_path": name, "backend": backend, "device": device, "threads": threads, "precision": precision,
+                "translate": bridge.choice,
             }  # fmt: skip
         for finding in clap.examine(requested=os.fspath(name_or_path)):
             message = f"{os.fspath(name_or_path)}: {finding.what}; {finding.advice}"
@@ -245,6 +258,10 @@ class CLAP:
         """Loaded when the first text is encoded: audio-only use never needs it."""
         return tokenizer_of(self._checkpoint)
 
+    @cached_property
+    def _reads_chinese(self) -> bool:
+        return self.tokenizer.reads_chinese()
+
     def recipe(self) -> dict[str, Any]:
         """The arguments of `from_pretrained` that load it again, on this machine or on one that has the same files.
 
@@ -366,13 +383,34 @@ class CLAP:
         return rows
 
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
-        """Embed texts → float32 (M, E), unit rows. A text is cut after the tower's maximum (77 tokens)."""
+        """Embed texts → float32 (M, E), unit rows. A text is cut after the tower's maximum (77 tokens).
+
+        Chinese is put into English first, see `in_english`.
+        """
         _check_batch_size(batch_size)
-        many = _texts(texts)
+        many = self.in_english(texts)
         if not many:
             return np.zeros((0, self.config.embedding), np.float32)
         batches = (many[i : i + batch_size] for i in range(0, len(many), batch_size))
         return self._checked(np.concatenate([self.backend.encode_text(*self.tokenizer(batch)) for batch in batches]))
+
+    def in_english(self, texts: str | Sequence[str]) -> list[str]:
+        """What the text tower is given for each text: an English one as it is, Chinese as `translate` of `from_pretrained` says.
+
+        Raises
+        ------
+        UsageError
+            Nothing of a text can be put into English.
+
+        Warns
+        -----
+        LanguageWarning
+            Names the words that were left out.
+        """
+        many = _texts(texts)
+        if self._bridge.is_off or not any(map(has_foreign, many)) or (self._bridge.is_auto and self._reads_chinese):
+            return many
+        return self._bridge(many)
 
     # -- comparing -----------------------------------------------------------------------------------
 
@@ -408,13 +446,42 @@ class CLAP:
             raise UsageError("no label to choose from; give at least one")
         if template.count("{}") != 1:
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
-        filled = [template.replace("{}", label) for label in many]
+        filled = [template.replace("{}", label) for label in self.in_english(many)]
         prompts = self._prompts.vectors(filled, self.encode_text, self.backend.state())
         cosines = self.similarity(self._row_of(sound), prompts)[0].astype(np.float64)
         weights = np.exp(self.logit_scale * (cosines - cosines.max()))
         scores = weights / weights.sum()
         order = np.argsort(-cosines, kind="stable")
         return [Label(many[i], float(scores[i]), float(cosines[i])) for i in order]
+
+    def describe(
+        self,
+        sound: Sound,
+        labels: Sequence[str] | None = None,
+        *,
+        threshold: float = UNLIKELY,
+        top: int = 5,
+        captions: Sequence[str] = (),
+        nearest: int = 3,
+        writer: Writer | None = None,
+    ) -> Description:
+        """What is heard in a sound, in words: tags with a confidence, a sentence, and the nearest of `captions`.
+
+        Parameters
+        ----------
+        labels
+            What may be heard; None is AudioSet's 527 labels. Of labels that name one thing the surest stands for all.
+        threshold
+            The least confidence of a tag, in [0, 1].
+        top, nearest
+            Tags and captions at most.
+        writer
+            Writes the sentence from the tags, as `openclap.data.KeywordToCaption`; None: a template.
+        """
+        encode = partial(self._prompts.vectors, encode=self.encode_text, state=self.backend.state())
+        return Describer(
+            self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
+        )(_one(sound))
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -503,17 +570,6 @@ def is_embedding(thing: object, size: int) -> bool:
 
 def _loaded_again(asked: dict[str, Any]) -> CLAP:
     return CLAP.from_pretrained(**asked)
-
-
-def synthesised() -> list[tuple[npt.NDArray[np.float32], int]]:
-    """One take of every kind of sound that `openclap.synth` makes, some of them longer than a clip."""
-    from openclap.synth import KINDS, make
-
-    rate = 32_000
-    return [
-        (make(kind, np.random.default_rng((2, i)), rate=rate, seconds=14.0 if i % 8 == 0 else 5.0)[0], rate)
-        for i, kind in enumerate(KINDS)
-    ]
 
 
 def _listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:

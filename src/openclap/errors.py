@@ -17,12 +17,14 @@ OpenClapError                  exit code 1, HTTP 500
 ├── DataError                  a data set cannot be read or written          exit 2, HTTP 400
 ├── HeadError                  a classification head cannot be used          exit 2, HTTP 409
 │   └── HeadMismatch           trained on the embeddings of another model
+├── SourceError                what is watched cannot be heard              exit 1, HTTP 502
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
 ├── RequestRefused             a request that the service does not answer    exit 2, HTTP as given
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
 
 SoundWarning, ModelWarning     something is usable but not as it should be
+LanguageWarning                words of a text were left out
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ __all__ = [
     "EmptySound",
     "HeadError",
     "HeadMismatch",
+    "LanguageWarning",
     "LibraryError",
     "LibraryMismatch",
     "MissingExtra",
@@ -45,6 +48,7 @@ __all__ = [
     "SoundError",
     "SoundNotFound",
     "SoundWarning",
+    "SourceError",
     "TooLong",
     "TrainingError",
     "UnknownModel",
@@ -149,6 +153,12 @@ class HeadMismatch(HeadError):
     """A head that was trained on the embeddings of another model."""
 
 
+class SourceError(OpenClapError):
+    """A microphone, stream, pipe or folder that cannot be heard."""
+
+    http_status = 502
+
+
 class UsageError(OpenClapError, ValueError):
     """Wrong options or values."""
 
@@ -188,3 +198,7 @@ class SoundWarning(UserWarning):
 
 class ModelWarning(UserWarning):
     """A model is usable, but something about it is suspicious."""
+
+
+class LanguageWarning(UserWarning):
+    """Words of a text were left out, because there is no English for them."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 __all__ = [
     "AddReport",
     "Copy",
+    "Description",
     "Duplicates",
     "Failure",
     "Group",
@@ -18,6 +19,8 @@ __all__ = [
     "Label",
     "Match",
     "Moment",
+    "Span",
+    "Tag",
     "Verification",
     "Windows",
 ]
@@ -99,6 +102,40 @@ class Moment(_Result):
     start: float
     end: float
     score: float
+
+
+@dataclass(frozen=True)
+class Tag(_Result):
+    """A label that is heard: `confidence`, in [0, 1], that it is, the cosine, and the labels it stands for as well."""
+
+    label: str
+    confidence: float
+    similarity: float
+    alike: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Description(_Result):
+    """What is heard in a sound: tags, best first, the sentence they make, and the captions nearest to it (cosines)."""
+
+    tags: list[Tag]
+    sentence: str
+    captions: list[Match] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Span(_Result):
+    """A stretch of a recording, in seconds, and what is heard from its start to its end.
+
+    `label` is None where nothing of the vocabulary is; `score`, in [0, 1], is the label's confidence; `tags` is everything
+    else that is heard there, the label first.
+    """
+
+    start: float
+    end: float
+    label: str | None
+    score: float
+    tags: list[Tag] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from openclap.errors import EmptySound, SoundWarning, UnreadableSound
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Wave", "as_floats", "blocks", "mono", "seconds"]
+__all__ = ["Wave", "as_floats", "blocks", "frame_wave", "mono", "seconds"]
 
 Wave = npt.NDArray[np.float32]
 
@@ -250,10 +250,11 @@ def _frame_waves(
         for frame in frames:
             tally.samples += frame.samples
             tally.seconds += frame.samples / frame.sample_rate
-            yield frame.sample_rate, _frame_wave(frame)
+            yield frame.sample_rate, frame_wave(frame)
 
 
-def _frame_wave(frame: av.AudioFrame) -> Wave:
+def frame_wave(frame: av.AudioFrame) -> Wave:
+    """Decode a frame of FFmpeg → mono float32 (S,)."""
     samples = frame.to_ndarray()  # planar: (channels, S); packed: (1, S * channels)
     if frame.format.is_planar:
         return mono(samples.T)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
 
 Ids = npt.NDArray[np.int64]
+CHINESE = 1000  # tokens; a tokenizer made for English text may hold a few characters of names
 
 
 class Tokenizer:
@@ -47,6 +48,10 @@ class Tokenizer:
             ids[i, : len(row)] = row
             mask[i, : len(row)] = 1
         return ids, mask
+
+    def reads_chinese(self) -> bool:
+        """Whether so many tokens hold a Chinese character that the tower must have learnt them: XLM-R has 15 000, BERT 300."""
+        return sum(any("\u4e00" <= c <= "\u9fff" for c in token) for token in self._fast.get_vocab()) >= CHINESE
 
     def _row(self, ids: list[int]) -> list[int]:
         config = self._config

@@ -12,7 +12,20 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli import data, distill, evaluate, finetune, listen, models, prune, search, serve
+from openclap.cli import (
+    data,
+    describe,
+    distill,
+    evaluate,
+    finetune,
+    listen,
+    models,
+    prune,
+    recommend,
+    search,
+    serve,
+    watch,
+)
 from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
 from openclap.errors import OpenClapError
 
@@ -28,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (listen, search, models, serve, finetune, distill, prune):
+for verbs in (listen, describe, search, recommend, models, serve, watch, finetune, distill, prune):
     for verb in verbs.VERBS:
         app.command()(verb)
 app.add_typer(data.app)

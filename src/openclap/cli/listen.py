@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
 from openclap.errors import SoundError, UsageError
+from openclap.labels import LANGUAGES, LISTS
+from openclap.labels import labels as packaged
 from openclap.results import Failure
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.results import Label
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "labels_given"]
+
+PACKAGED = (*LISTS, *(f"{name}.{language}" for name in LISTS for language in LANGUAGES))
 
 
 def match(
@@ -27,11 +31,12 @@ def match(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """How well each text fits a sound: cosines from -1 to 1."""
     if not all(text.strip() for text in texts):
         raise UsageError("a text is empty; describe a sound in words")
-    found = load_model(model, device, threads).match(sound, texts)
+    found = load_model(model, device, threads, translate=translate).match(sound, texts)
     if as_json:
         emit({"sound": sound, **row.to_dict()} for row in found)
         return
@@ -45,7 +50,13 @@ def classify(
     labels: Annotated[
         str | None, typer.Option("--labels", help='Labels, separated by commas: "dog bark, rain"')
     ] = None,
-    labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
+    labels_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels-file",
+            help="A text file, one label a line; or a list that comes with openclap: audioset, audioset.zh, …",
+        ),
+    ] = None,
     template: Annotated[str, typer.Option("--template", help="The prompt; {} is the label")] = "This is a sound of {}.",
     top: Annotated[int | None, typer.Option("--top", min=1, help="Show the best N labels only")] = None,
     head: Annotated[
@@ -59,6 +70,7 @@ def classify(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """Which of the labels fits each sound best: zero-shot, or by a trained head."""
     if head is not None:
@@ -71,8 +83,8 @@ def classify(
             head = head / "head.safetensors"
         _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
         return
-    names = _labels(labels, labels_file)
-    clap = load_model(model, device, threads)
+    names = labels_given(labels, labels_file)
+    clap = load_model(model, device, threads, translate=translate)
     failed = 0
     for sound in sounds:
         try:
@@ -116,10 +128,13 @@ def _show_labels(sound: str, found: list[Label], *, as_json: bool) -> None:
     table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
 
 
-def _labels(given: str | None, file: Path | None) -> list[str]:
+def labels_given(given: str | None, file: Path | None) -> list[str]:
+    """The labels of --labels or --labels-file, each once."""
     if (given is None) == (file is None):
         raise UsageError('give the labels with --labels "dog bark, rain" or with --labels-file FILE, one of the two')
-    if file is not None:
+    if file is not None and str(file) in PACKAGED and not file.exists():
+        names = packaged(str(file))
+    elif file is not None:
         try:
             names = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -14,7 +14,17 @@ from openclap.cli.show import err
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["Device", "Json", "LibraryPath", "Model", "Precision", "Threads", "default_library", "load_model"]
+__all__ = [
+    "Device",
+    "Json",
+    "LibraryPath",
+    "Model",
+    "Precision",
+    "Threads",
+    "Translate",
+    "default_library",
+    "load_model",
+]
 
 Model = Annotated[
     str,
@@ -28,6 +38,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on st
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the model")]
 Precision = Annotated[str, typer.Option("--precision", help="float32, or int8: faster, a little different")]
+Translate = Annotated[
+    str,
+    typer.Option(
+        "--translate",
+        envvar="OPENCLAP_TRANSLATE",
+        help="Chinese words become English: auto, by the lexicon; off; or by this translation model",
+    ),
+]
 LibraryPath = Annotated[
     str | None,
     typer.Option(
@@ -45,11 +63,23 @@ def default_library() -> Path:
     return user_data_path("openclap") / "library"
 
 
-def load_model(name: str, device: str = "auto", threads: int | None = None, precision: str = "float32") -> CLAP:
+def load_model(
+    name: str,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "float32",
+    translate: str = "auto",
+) -> CLAP:
     """The model of a verb; says once a machine that there are larger ones than mini."""
     from openclap.clap import CLAP
 
-    clap = CLAP.from_pretrained(name, device=device, threads=threads, precision=precision)  # type: ignore[arg-type]
+    clap = CLAP.from_pretrained(
+        name,
+        device=device,
+        threads=threads,
+        precision=precision,  # type: ignore[arg-type]
+        translate=translate,
+    )
     if name == "mini":
         _hint_once()
     return clap

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, default_library, load_model
+from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, span, table, tell_failed
 from openclap.errors import UsageError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openclap.library import Library
     from openclap.results import AddReport, Hit, Moment
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "moment_of", "opened", "show_hits"]
 
 UNSHOWN = ("front_end", "embedding", "window", "hop")  # in the table; the JSON has them
 Count = Annotated[int, typer.Option("-k", help="How many results")]
@@ -98,6 +98,7 @@ def search(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """Find sounds by words, by a sound, or by both."""
     if sound is not None and query is not None and Path(query).expanduser().exists():  # a path, then
@@ -111,8 +112,8 @@ def search(
         raise UsageError("-o writes moments; add --moments")
     if sound is None and query is None:
         raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
-    since, until = _moment(after, "--after"), _moment(before, "--before")
-    collection, failed = _opened(library, model, device, threads, k, paths)
+    since, until = moment_of(after, "--after"), moment_of(before, "--before")
+    collection, failed = opened(library, model, device, threads, k, paths, translate)
     wanted = [part for part in (query, sound) if part is not None]
     title = " + ".join(short(str(part)) if part is sound else str(part) for part in wanted)
     if exact:
@@ -122,7 +123,7 @@ def search(
         wanted if len(wanted) > 1 else wanted[0], k, without=without or (), per="window" if windows else "file",
         within=paths or None, glob=glob, shortest=shortest, longest=longest, after=since, before=until, tags=tag or (),
     )  # fmt: skip
-    _show_hits(hits, title, as_json)
+    show_hits(hits, title, as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -138,10 +139,10 @@ def similar(
     threads: Threads = None,
 ) -> None:
     """What in the library sounds like a file, the file itself left out."""
-    collection, failed = _opened(library, model, device, threads, k, paths)
+    collection, failed = opened(library, model, device, threads, k, paths)
     own = os.path.abspath(sound.expanduser())
     hits = [hit for hit in collection.search(sound, k + 1, within=paths or None) if hit.path != own][:k]
-    _show_hits(hits, f"like {short(str(sound))}", as_json)
+    show_hits(hits, f"like {short(str(sound))}", as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -181,11 +182,12 @@ def moments(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """Where in a long recording something is heard."""
     from openclap.library import moments_in, write_moments
 
-    found = moments_in(load_model(model, device, threads), sound, query, k, window=window, hop=hop)
+    found = moments_in(load_model(model, device, threads, translate=translate), sound, query, k, window=window, hop=hop)
     if output is not None:
         write_moments(found, output, query)
     if as_json:
@@ -231,21 +233,30 @@ def library(
 # -- inside ------------------------------------------------------------------------------------------
 
 
-def _opened(
-    library: str | None, model: str, device: str, threads: int | None, k: int, paths: list[str] | None
+def opened(
+    library: str | None,
+    model: str,
+    device: str,
+    threads: int | None,
+    k: int,
+    paths: list[str] | None,
+    translate: str = "auto",
 ) -> tuple[Library, bool]:
     """The library with its model, and whether something of the paths could not be added."""
     from openclap.library import Library
 
     if k < 1:
         raise UsageError(f"-k is {k}; it must be 1 or more")
-    collection = Library.open(library or default_library(), model=load_model(model, device, threads))
+    collection = Library.open(
+        library or default_library(), model=load_model(model, device, threads, translate=translate)
+    )
     failed = collection.add(paths, progress=err.is_terminal).failed if paths else []
     tell_failed(failed)
     return collection, bool(failed)
 
 
-def _show_hits(hits: list[Hit], title: str, as_json: bool) -> None:
+def show_hits(hits: list[Hit], title: str, as_json: bool) -> None:
+    """Hits as a table or as JSON lines; says so where none is likely."""
     from openclap.library import UNLIKELY
 
     if as_json:
@@ -311,7 +322,7 @@ def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
     exit_told(done.failed)
 
 
-def _moment(text: str | None, option: str) -> float | None:
+def moment_of(text: str | None, option: str) -> float | None:
     """An ISO date or time, local where it says no zone, as seconds since 1970."""
     if text is None:
         return None

@@ -40,7 +40,8 @@ def class_vectors(
     for template in templates:
         if template.count("{}") != 1:
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
-    prompts = [template.replace("{}", label) for template in templates for label in labels]
+    english = clap.in_english(labels)
+    prompts = [template.replace("{}", label) for template in templates for label in english]
     mean = clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0)
     unit: npt.NDArray[np.float32] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-12))
     return unit

@@ -1,8 +1,8 @@
 """The searchable collection: windows of recordings with their embeddings, on disk."""
 
-from openclap.library.confidence import UNLIKELY
+from openclap.confidence import UNLIKELY
 from openclap.library.library import Library
 from openclap.library.moments import moments_in
-from openclap.library.spans import write_moments
+from openclap.library.spans import write_moments, write_playlist
 
-__all__ = ["UNLIKELY", "Library", "moments_in", "write_moments"]
+__all__ = ["UNLIKELY", "Library", "moments_in", "write_moments", "write_playlist"]

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from openclap.confidence import Background, background_of
 from openclap.errors import LibraryError, LibraryMismatch, SoundError, UsageError
 from openclap.library import indexing, keep
-from openclap.library.confidence import Background, background_of
 from openclap.library.duplicates import find_duplicates
 from openclap.library.indexing import HOP, WINDOW, absolute
 from openclap.library.moments import best_of, joined, merge, refined
 from openclap.library.query import Query, has_words, vector_of
+from openclap.library.recommend import recommend
 from openclap.results import AddReport, Duplicates, Failure, Hit, Moment, Verification
 from openclap.store import Where, open_store
 
@@ -236,6 +237,41 @@ class Library:
             for row in rows
         ]
 
+    def recommend(
+        self,
+        like: Sequence[Query],
+        unlike: Sequence[Query] = (),
+        k: int = 20,
+        *,
+        variety: float = 0.3,
+        within: Paths | None = None,
+        glob: str | None = None,
+        shortest: float | None = None,
+        longest: float | None = None,
+        after: float | None = None,
+        before: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> list[Hit]:
+        """More like these, less like those: recordings to hear next, each with its best window, in the order of a playlist.
+
+        Parameters
+        ----------
+        like, unlike
+            Sounds, and words; a string is words, a Path is a sound. What is given is not recommended back, nor are its copies.
+        variety
+            0: what is nearest, however much alike; 1: what differs most from what comes before it.
+        within, glob, shortest, longest, after, before, tags
+            As in `search`.
+
+        A hit's score and confidence are those against the nearest of what is liked.
+        """
+        self._check(k)
+        where = _where(within, glob, shortest, longest, after, before, tags)
+        likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
+        return recommend(
+            self._store, self._need_model(), self._background(), likes, unlikes, k, variety=variety, where=where
+        )
+
     def moments(self, query: Query, k: int = 10, *, fine: bool = True) -> list[Moment]:
         """Spans of recordings that fit a query, overlapping good windows merged, best first.
 
@@ -319,6 +355,10 @@ class Library:
 
     def _vector(self, query: Query, without: Sequence[str], k: int) -> Any:
         """The query's unit vector, once it is clear that there is something to search in."""
+        return vector_of(self._check(k), query, without)
+
+    def _check(self, k: int) -> CLAP:
+        """The model, once it is clear that it can look for `k` sounds here."""
         if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
         clap = self._need_model()
@@ -326,7 +366,7 @@ class Library:
         self._refuse_another(maker, clap)
         if not maker or next(self._store.files(), None) is None:
             raise LibraryError(f"{self._store.place} holds no sounds yet; fill it with  openclap index FOLDER")
-        return vector_of(clap, query, without)
+        return clap
 
     def _need_sounds(self) -> None:
         """A mistyped path is no library that is whole."""

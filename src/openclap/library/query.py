@@ -27,14 +27,14 @@ Vector: TypeAlias = npt.NDArray[np.float32]
 Query: TypeAlias = str | Sound | Vector | Sequence[str | Sound | Vector]
 
 PUSH = 0.5  # how far unwanted words push away: "A + B -B" finds A alone in 0.92 of the first eight, 0.43 with none (LOG.md)
-NOT = re.compile(r"""(?:^|\s)-(?:"([^"]+)"|(\S+))""")
-AND = re.compile(r"\s\+\s")
+NOT = re.compile(r"""(?:^|\s)[-－](?:["“]([^"”]+)["”]|(\S+))""")
+AND = re.compile("\\s\\+\\s|＋|(?<=[\u4e00-\u9fff])\\+|\\+(?=[\u4e00-\u9fff])")  # Chinese puts no spaces around it
 
 
 def parse(words: str) -> tuple[list[str], list[str]]:
     """What should be heard, and what should not: `rain + wind -thunder`, `rain -"heavy traffic"`.
 
-    A minus counts at the start of a word, a plus between spaces: "lo-fi" and "8-bit" are words.
+    A minus counts at the start of a word, a plus between spaces or beside Chinese: "lo-fi" and "8-bit" are words.
     """
     without = [(quoted or plain).strip() for quoted, plain in NOT.findall(words)]
     wanted = [" ".join(part.split()) for part in AND.split(NOT.sub(" ", words))]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openclap.errors import UsageError
-from openclap.results import Moment
+from openclap.results import Hit, Moment
 
-__all__ = ["FORMATS", "write_moments"]
+__all__ = ["FORMATS", "write_moments", "write_playlist"]
 
 
 def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
@@ -26,7 +26,27 @@ def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
     make = FORMATS.get(output.suffix.lower())
     if make is None:
         raise UsageError(f"-o {output}: the name must end in {', '.join(FORMATS)} (.txt is for Audacity's labels)")
-    text = make(moments, label)
+    _write(output, make(moments, label))
+
+
+def write_playlist(hits: Sequence[Hit], output: Path) -> None:
+    """Write the recordings of hits, whole, as an extended M3U of UTF-8; a name that holds a line break cannot be in one.
+
+    Raises
+    ------
+    UsageError
+        Another ending than .m3u or .m3u8, or a file that cannot be written.
+    """
+    if output.suffix.lower() not in (".m3u", ".m3u8"):
+        raise UsageError(f"{output}: a playlist's name must end in .m3u or .m3u8")
+    lines = ["#EXTM3U"]
+    for hit in hits:
+        if "\n" not in hit.path and "\r" not in hit.path:
+            lines += [f"#EXTINF:-1,{Path(hit.path).stem}", hit.path]
+    _write(output, "\n".join(lines) + "\n")
+
+
+def _write(output: Path, text: str) -> None:
     aside = output.with_name(output.name + ".part")
     try:
         aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")

@@ -21,7 +21,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "head.language": ("Language", "语言"),
     "common.sound": ("Sound: upload or record", "声音：上传或录制"),
     "common.examples": ("Examples", "示例"),
-    "common.english": ("Describe sounds in English: the models were trained with it.", "请用英文描述声音：模型是用英文训练的。"),
+    "common.english": ("Describe sounds in English or Chinese; the models hear English, Chinese is put into it.", "可用中文或英文描述声音：模型使用英文，中文会自动转换。"),
     "common.seconds": ("{seconds} s", "{seconds} 秒"),
     # -- model ----------------------------------------------------------------------------------------
     "model.tab": ("Model", "模型"),

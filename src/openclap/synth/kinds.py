@@ -15,7 +15,7 @@ from openclap.errors import UsageError
 from openclap.synth import everyday, machines, nature
 from openclap.synth.shapes import Wave, noise
 
-__all__ = ["KINDS", "Kind", "SynthFile", "make", "write_library"]
+__all__ = ["KINDS", "Kind", "SynthFile", "make", "synthesised", "write_library"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,15 @@ def make(
     wave = wave + 10 ** rng.uniform(-4, -2) * noise(length, rate, rng, float(rng.uniform(0, 5)))  # the room's own noise
     wave *= rng.uniform(0.3, 0.9) / (np.abs(wave).max() + 1e-12)
     return wave.astype(np.float32), str(rng.choice(KINDS[kind].captions))
+
+
+def synthesised() -> list[tuple[npt.NDArray[np.float32], int]]:
+    """One take of every kind of sound that `openclap.synth` makes, some of them longer than a clip."""
+    rate = 32_000
+    return [
+        (make(kind, np.random.default_rng((2, i)), rate=rate, seconds=14.0 if i % 8 == 0 else 5.0)[0], rate)
+        for i, kind in enumerate(KINDS)
+    ]
 
 
 def write_library(

@@ -9,7 +9,7 @@ banks tell what is usual:
 The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve. For a query by sound it is how
 far the cosine lies on the way from what is usual for these two, among the sounds, to 1. Both curves are fitted by
 `runs/mini/confidence.py` on recordings that the model had never heard.
-Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0).
+Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0). Knows of a model only what `Ears` says.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from openclap.clap import synthesised
+from openclap.config import CLAPConfig
 from openclap.labels import labels
+from openclap.results import Windows
+from openclap.synth import synthesised
 
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-
-__all__ = ["UNLIKELY", "Background", "background_of"]
+__all__ = ["UNLIKELY", "Background", "Ears", "background_of"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -40,6 +39,29 @@ VERSION = 1  # of the banks
 WORDS = (-10.7, 0.75, 2.36)  # logit = a + b · deviations from the sounds + c · deviations from the texts
 SOUNDS = (-15.9, 19.2)  # logit = a + b · share of the way
 UNLIKELY = 0.25  # below, "nothing here sounds like that"
+
+
+class Ears(Protocol):
+    """What of a CLAP the rooms below it need."""
+
+    config: CLAPConfig
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells two models apart."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What multiplies cosines before a softmax."""
+
+    def encode_audio(self, sounds: Any, *, long: Any = "auto") -> Vectors:
+        """Sounds → unit rows (N, E)."""
+
+    def encode_text(self, texts: list[str]) -> Vectors:
+        """Texts → unit rows (M, E)."""
+
+    def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
+        """Spans of one recording with their unit rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +87,18 @@ class Background:
         )
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
+    def confidences(self, texts: Vectors, windows: Vectors) -> Vectors:
+        """`confidence` of every text (M, E) in every window (W, E) → float32 (W, M); a numpy call a bank, not one a pair."""
+        cosine = windows @ texts.T
+        sounds, names = self.sounds @ texts.T, windows @ self.texts.T  # (N, M), (W, B)
+        near = (cosine - sounds.mean(0)) / np.maximum(sounds.std(0), 1e-6)
+        called = (cosine - names.mean(1, keepdims=True)) / np.maximum(names.std(1, keepdims=True), 1e-6)
+        logit = np.clip(WORDS[0] + WORDS[1] * near + WORDS[2] * called, -30.0, 30.0)
+        sure: Vectors = (1 / (1 + np.exp(-logit))).astype(np.float32)
+        return sure
 
-def background_of(clap: CLAP) -> Background:
+
+def background_of(clap: Ears) -> Background:
     """The banks as a model hears them; made once, and kept in the user's cache by the model's fingerprint."""
     place = user_cache_path("openclap") / "background" / f"{clap.fingerprint}-{VERSION}.npz"
     try:

@@ -1,0 +1,44 @@
+"""How loud a recording is over time. Knows nothing of models.
+
+Frames of 50 ms: the mean of the squares, in decibels of full scale. Also whether anything is heard at all.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.load import Sound, stream
+
+__all__ = ["FRAME_SECONDS", "SILENT", "is_silent", "levels"]
+
+FRAME_SECONDS = 0.05
+SILENT = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
+LEAST = -120.0  # dB: digital silence
+RATE = 16_000
+
+
+def levels(sound: Sound) -> npt.NDArray[np.float32]:
+    """Level of every 50 ms in dB of full scale, (N,), at least one; the recording is streamed."""
+    size = round(FRAME_SECONDS * RATE)
+    parts: list[npt.NDArray[np.float32]] = []
+    rest = np.zeros(0, np.float32)
+    with closing(stream(sound, RATE)) as blocks:
+        for block in blocks:
+            joined = np.concatenate([rest, block])
+            whole = len(joined) // size * size
+            parts.append((joined[:whole].reshape(-1, size) ** 2).mean(1))
+            rest = joined[whole:]
+    if len(rest):
+        parts.append(np.array([(rest**2).mean()], np.float32))
+    power = np.concatenate(parts)
+    decibels: npt.NDArray[np.float32] = np.maximum(10 * np.log10(np.maximum(power, 1e-12)), LEAST).astype(np.float32)
+    return decibels
+
+
+def is_silent(sound: Sound) -> bool:
+    """Whether no sample is above -80 dB of full scale; only what comes before the first such sample is read."""
+    with closing(stream(sound, RATE, block_seconds=1.0)) as blocks:
+        return all(float(np.abs(block).max()) < SILENT for block in blocks)

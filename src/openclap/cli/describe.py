@@ -1,0 +1,216 @@
+"""describe: words for sounds, and the timeline of a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from platformdirs import user_cache_path
+
+from openclap.cli.listen import labels_given
+from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell
+from openclap.errors import SoundError, UsageError
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.describe import Describer, Writer
+    from openclap.results import Description, Span
+    from openclap.sidecar import DescribeReport
+
+__all__ = ["VERBS"]
+
+
+def describe(
+    sounds: Annotated[list[str], typer.Argument(help="Sound files and folders")],
+    labels: Annotated[
+        str | None, typer.Option("--labels", help='What may be heard: "dog bark, rain" [default: AudioSet\'s 527]')
+    ] = None,
+    labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
+    threshold: Annotated[float, typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag")] = 0.3,
+    top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = 5,
+    alike: Annotated[
+        float, typer.Option("--alike", help="Cosine from which two labels are one family; above 1 keeps all")
+    ] = 0.5,
+    captions: Annotated[
+        Path | None, typer.Option("--captions", help="A text file, one caption a line: the nearest are told too")
+    ] = None,
+    nearest: Annotated[int, typer.Option("--nearest", min=1, help="How many of the captions")] = 3,
+    k2c: Annotated[
+        str | None, typer.Option("--k2c", help="A T5 that writes the sentence: a folder, or a Hub id that is here")
+    ] = None,
+    as_timeline: Annotated[
+        bool, typer.Option("--timeline", help="Span by span: what is heard from when to when")
+    ] = False,
+    window: Annotated[float, typer.Option("--window", help="Seconds heard at once, with --timeline")] = 2.0,
+    hop: Annotated[float, typer.Option("--hop", help="Seconds between windows, with --timeline")] = 0.5,
+    change: Annotated[
+        float, typer.Option("--change", min=0.0, help="What a new span costs, with --timeline: more, fewer spans")
+    ] = 4.0,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .json, .jsonl or .csv of all descriptions. With --timeline: .md, .csv, .json, .srt, .vtt or .png, several if you like; or a folder, for everything of every sound",
+        ),
+    ] = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
+    from openclap.describe import Describer, read_lines
+
+    names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
+    sentences = read_lines(captions, "captions") if captions is not None else []
+    _check_outputs(sounds, output or [], as_timeline)
+    clap = load_model(model, device, threads)
+    describer = Describer(
+        clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device),
+    )  # fmt: skip
+    if as_timeline:
+        _timelines(describer, sounds, output or [], window, hop, change, as_json)
+    elif output:
+        _told(_to_file(clap, describer, sounds, output[0]), as_json)
+    else:
+        _each(describer, sounds, as_json)
+
+
+def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
+    from openclap.library.scan import find_sounds
+
+    found = find_sounds(sounds)
+    failed = len(found.closed)
+    for path in (str(path) for path in found.files):
+        try:
+            made = describer(path)
+        except SoundError as error:
+            failed += 1
+            tell(error)
+            continue
+        if as_json:
+            emit([{"sound": path, **made.to_dict()}])
+        else:
+            _show(path, made)
+    exit_told(found.closed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show(path: str, made: Description) -> None:
+    rows = [
+        (f"{tag.confidence:.0%}", bar(tag.confidence), plain(tag.label), plain(", ".join(tag.alike[:4])))
+        for tag in made.tags
+    ]
+    out.print(plain(short(path)), style="bold")
+    out.print(plain(made.sentence))
+    if rows:
+        table("", ("confidence", "", "tag", "also called"), rows, right=("confidence",))
+    for caption in made.captions:
+        out.print(plain(f"{caption.score:+.3f}  {caption.text}"))
+    out.print()
+
+
+def _timelines(
+    describer: Describer, sounds: list[str], output: list[Path], window: float, hop: float, change: float, as_json: bool
+) -> None:
+    from openclap.describe import timeline
+    from openclap.describe.picture import check_picture, draw_timeline
+    from openclap.describe.written import write_timeline
+    from openclap.library.scan import find_sounds
+    from openclap.sidecar import timelines_to_folder
+
+    if output and not output[0].suffix:
+        report = timelines_to_folder(
+            describer, sounds, output[0], window=window, hop=hop, change=change, progress=err.is_terminal
+        )
+        _told(report, as_json)
+        return
+    if any(file.suffix.lower() == ".png" for file in output):
+        check_picture()
+    found = find_sounds(sounds)
+    failed = bool(found.closed)
+    for path in found.files:
+        try:
+            spans = timeline(describer, path, window=window, hop=hop, change=change)
+            for file in output:
+                if file.suffix.lower() == ".png":
+                    draw_timeline(path, spans, file, title=path.name)
+                else:
+                    write_timeline(spans, file, str(path))
+        except SoundError as error:
+            failed = True
+            tell(error)
+            continue
+        _show_timeline(str(path), spans, describer, as_json)
+    exit_told(found.closed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: bool) -> None:
+    if as_json:
+        emit(
+            {"sound": path, **one.to_dict(), "sentence": sentence}
+            for one, sentence in zip(spans, describer.named(spans), strict=True)
+        )
+        return
+    rows = [
+        (
+            span(one.start, one.end),
+            plain(one.label or "–"),
+            f"{one.score:.0%}" if one.label else "",
+            bar(one.score) if one.label else "",
+            plain(", ".join(tag.label for tag in one.tags[1:])),
+        )
+        for one in spans
+    ]
+    table(plain(short(path)), ("when", "heard", "confidence", "", "also"), rows, right=("confidence",))
+
+
+def _to_file(clap: CLAP, describer: Describer, sounds: list[str], output: Path) -> DescribeReport:
+    from openclap.sidecar import describe_to_file
+
+    return describe_to_file(clap, describer, sounds, output, progress=err.is_terminal)
+
+
+def _told(report: DescribeReport, as_json: bool) -> None:
+    if as_json:
+        emit([report.to_dict()])
+    else:
+        print(
+            f"{report.described} described, {report.unchanged} unchanged, {len(report.failed)} failed: {report.output}"
+        )
+    exit_told(report.failed)
+
+
+def _check_outputs(sounds: list[str], output: list[Path], as_timeline: bool) -> None:
+    """Wrong places are told before the work, not after it."""
+    from openclap.describe.written import FORMATS
+
+    if not as_timeline:
+        if len(output) > 1:
+            raise UsageError("descriptions go into one file; give one -o, or add --timeline")
+        return
+    folders = [file for file in output if not file.suffix or file.is_dir()]
+    if folders and (len(output) > 1 or folders[0].suffix):
+        raise UsageError(f"-o {folders[0]}: a folder stands alone, and its name has no ending")
+    for file in output:
+        if not folders and file.suffix.lower() not in (*FORMATS, ".png"):
+            raise UsageError(f"-o {file}: a timeline is written as {', '.join(FORMATS)} or .png, or into a folder")
+    if output and not folders and (len(sounds) > 1 or Path(sounds[0]).expanduser().is_dir()):
+        raise UsageError("several sounds have several timelines; give -o a folder")
+
+
+def _writer(k2c: str | None, device: str) -> Writer | None:
+    if k2c is None:
+        return None
+    from openclap.data import KeywordToCaption
+
+    return KeywordToCaption(k2c, cache=user_cache_path("openclap") / "captions.sqlite", device=device)
+
+
+VERBS = (describe,)

@@ -1,0 +1,72 @@
+"""recommend: what to hear next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openclap.cli.options import Device, Json, LibraryPath, Model, Threads
+from openclap.cli.search import moment_of, opened, show_hits
+from openclap.cli.show import short
+from openclap.errors import UsageError
+
+__all__ = ["VERBS"]
+
+
+def recommend(
+    like: Annotated[
+        list[str] | None, typer.Option("--like", help="More like this: a sound file, or words; may be repeated")
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option("--unlike", help="Less like this: a sound file, or words; may be repeated")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many recordings")] = 20,
+    variety: Annotated[
+        float, typer.Option("--variety", min=0.0, max=1.0, help="0: only what is nearest; 1: only what is different")
+    ] = 0.3,
+    m3u: Annotated[Path | None, typer.Option("--m3u", help="Write them as a playlist, too")] = None,
+    within: Annotated[
+        list[str] | None, typer.Option("--in", help="From these files and folders only; may be repeated")
+    ] = None,
+    glob: Annotated[str | None, typer.Option("--path", help='A pattern for the path: "*/rain/*"')] = None,
+    shortest: Annotated[float | None, typer.Option("--min-seconds", help="Length of the file")] = None,
+    longest: Annotated[float | None, typer.Option("--max-seconds", help="Length of the file")] = None,
+    after: Annotated[str | None, typer.Option("--after", help="Changed since: 2026-05-31")] = None,
+    before: Annotated[str | None, typer.Option("--before", help="Changed before: 2026-06-01T12:00")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Given when it was indexed; may be repeated")] = None,
+    library: LibraryPath = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """More like these, less like those: recordings of the library to hear next, with some variety."""
+    if not like:
+        raise UsageError('say what you like:  openclap recommend --like FILE  or  --like "birds in a forest"')
+    if m3u is not None and m3u.suffix.lower() not in (".m3u", ".m3u8"):
+        raise UsageError(f"--m3u {m3u}: a playlist's name must end in .m3u or .m3u8")
+    since, until = moment_of(after, "--after"), moment_of(before, "--before")
+    collection, _ = opened(library, model, device, threads, k, None)
+    hits = collection.recommend(
+        [_sound_or_words(part) for part in like], [_sound_or_words(part) for part in unlike or []], k, variety=variety,
+        within=within or None, glob=glob, shortest=shortest, longest=longest, after=since, before=until, tags=tag or (),
+    )  # fmt: skip
+    if m3u is not None:
+        from openclap.library import write_playlist
+
+        write_playlist(hits, m3u)
+    show_hits(hits, "like " + " + ".join(short(part) if Path(part).exists() else part for part in like), as_json)
+
+
+def _sound_or_words(part: str) -> str | Path:
+    """A file that is there is a sound; anything else is words."""
+    path = Path(part).expanduser()
+    try:
+        return path if path.exists() else part
+    except OSError:  # too long for a path
+        return part
+
+
+VERBS = (recommend,)

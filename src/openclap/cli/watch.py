@@ -1,0 +1,162 @@
+"""watch: tell when something is heard."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from platformdirs import user_data_path
+
+from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.show import emit, err, out, plain, span
+from openclap.errors import UsageError
+
+if TYPE_CHECKING:
+    from openclap.watch import Clips, Event, Sink, WatchReport
+    from openclap.watch.sinks import Sender
+
+__all__ = ["VERBS"]
+
+FLUSH = 10.0  # seconds that receivers are given at the end
+
+
+def watch(
+    source: Annotated[str, typer.Argument(help="A file, a folder that grows, mic or mic:DEVICE, - for a pipe of PCM, or an http(s), rtsp or rtmp address")],
+    alerts: Annotated[list[str] | None, typer.Option("--alert", help="What should be heard, in words; as often as you like")] = None,
+    alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,
+    unusual: Annotated[bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")] = False,
+    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.6,
+    off: Annotated[float, typer.Option("--off", help="and ends below this one")] = 0.2,
+    least: Annotated[float, typer.Option("--min-duration", help="Seconds that it must be heard for")] = 0.0,
+    cooldown: Annotated[float, typer.Option("--cooldown", help="Seconds before the same alert is told again")] = 5.0,
+    longest: Annotated[float, typer.Option("--longest", help="Seconds after which what goes on is told, and anew")] = 30.0,
+    window: Annotated[float, typer.Option("--window", help="Seconds heard at once")] = 2.0,
+    hop: Annotated[float, typer.Option("--hop", help="Seconds between two windows")] = 1.0,
+    warmup: Annotated[float, typer.Option("--warmup", help="Seconds that are only learnt from")] = 30.0,
+    when: Annotated[Literal["ended", "began", "both"], typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both")] = "ended",
+    clips: Annotated[Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder")] = None,
+    budget: Annotated[float, typer.Option("--clips-mb", min=0.001, help="Megabytes of clips; the oldest go")] = 256.0,
+    before: Annotated[float, typer.Option("--pre-roll", help="Seconds before an event in its clip")] = 2.0,
+    after: Annotated[float, typer.Option("--post-roll", help="Seconds after it")] = 2.0,
+    webhook: Annotated[list[str] | None, typer.Option("--webhook", help="POST every event here; signed where OPENCLAP_WEBHOOK_SECRET is set")] = None,
+    mqtt: Annotated[list[str] | None, typer.Option("--mqtt", help="Publish every event: mqtt://broker/topic")] = None,
+    command: Annotated[list[str] | None, typer.Option("--command", help="Run this for every event: a program and its arguments, no shell; the event is on its standard input")] = None,
+    spool: Annotated[Path | None, typer.Option("--spool", help="Where events wait for a receiver that is down [default: in your data folder]")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Of PCM on standard input, Hz")] = None,
+    channels: Annotated[int, typer.Option("--channels", help="Of PCM on standard input")] = 1,
+    format: Annotated[str, typer.Option("--format", help="Of PCM on standard input: s16le, s32le, f32le, …")] = "s16le",
+    live: Annotated[bool, typer.Option("--live", help="Standard input does not wait: where the model is too slow, skip windows")] = False,
+    existing: Annotated[bool, typer.Option("--existing", help="Of a folder: the files that are already there, too")] = False,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:  # fmt: skip
+    """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
+    from openclap.watch import Clips, Rules, source_of
+    from openclap.watch import watch as run
+
+    stop = threading.Event()
+    names = [*(alerts or []), *_lines(alerts_file)]
+    rules = Rules(on=on, off=off, least=least, cooldown=cooldown, longest=longest)
+    sound = source_of(source, rate=rate, channels=channels, format=format, live=live, existing=existing)
+    kept: Clips | None = (
+        None if clips is None else Clips(clips, _tell, budget=round(budget * 2**20), before=before, after=after)
+    )
+    sinks: list[Sink] = []
+    watching = run(
+        sound, names, model=load_model(model, device, threads), unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
+        when=when, clips=kept, sinks=sinks, stop=stop, tell=_tell,
+    )  # fmt: skip
+    sinks += _sinks(
+        webhook or [], mqtt or [], command or [], spool
+    )  # last: nothing is started that wrong use would leave behind
+    _until_signalled(stop)
+    try:
+        for event in watching:
+            _show(event, as_json)
+    finally:
+        stop.set()
+        left = {sink.name: n for sink in sinks if (n := sink.close(FLUSH))}
+        report = watching.report()
+        report.undelivered = left
+        if report.heard or left:
+            _summary(report)
+    if left:
+        raise typer.Exit(1)
+
+
+def _lines(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read ({error}); give a UTF-8 text file with one alert a line") from None
+
+
+def _sinks(webhooks: list[str], brokers: list[str], commands: list[str], spool: Path | None) -> list[Sink]:
+    from openclap.watch import Command, Delivery, Mqtt, Webhook
+    from openclap.watch.webhook import SECRET
+
+    folder = spool or user_data_path("openclap") / "watch"
+    senders: list[Sender] = [
+        *(Webhook(url, os.environ.get(SECRET)) for url in webhooks),
+        *(Mqtt(url) for url in brokers),
+    ]
+    runs = [Command(_arguments(line), _tell) for line in commands]
+    return [*(Delivery(sender, folder, _tell) for sender in senders), *runs]
+
+
+def _arguments(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"command {line!r} cannot be split into arguments ({error}); close its quotes") from None
+
+
+def _until_signalled(stop: threading.Event) -> None:
+    """The first Ctrl-C, or SIGTERM, ends the watch as if its source had ended; the second interrupts."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            signal.default_int_handler(number, frame)
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+
+
+def _tell(message: str) -> None:
+    err.print("[yellow]watch:[/yellow]", plain(message))
+
+
+def _show(event: Event, as_json: bool) -> None:
+    if as_json or not out.is_terminal:
+        emit([event.to_dict()])
+        return
+    shown = plain(f"{event.alert}  ({event.confidence:.2f}, {event.state}{', ' + event.clip if event.clip else ''})")
+    out.print(plain(event.time or ""), span(event.start, event.end), shown)
+
+
+def _summary(report: WatchReport) -> None:
+    times = (
+        ""
+        if report.latency_median is None
+        else f"; decided {report.latency_median:.1f} s after it began (median; worst {report.latency_worst:.1f} s)"
+    )
+    lost = f", {report.lost:.0f} s lost in {report.cuts} cuts" if report.cuts else ""
+    skipped = f", {report.skipped} windows skipped" if report.skipped else ""
+    err.print(plain(f"{report.events} events in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}"))
+    for name, number in report.undelivered.items():
+        _tell(f"{name}: {number} events were not taken; what is spooled is sent by the next watch")
+
+
+VERBS = (watch,)

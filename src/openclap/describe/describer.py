@@ -1,0 +1,179 @@
+"""A sound → tags, a sentence, captions. Knows of a model only what `Ears` says, so that `CLAP.describe` can be one line above it.
+
+sound ─ windows of a clip ─ vocabulary ─ tags ─ sentence
+                         └─ captions of a file ─ the nearest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.levels import is_silent
+from openclap.confidence import UNLIKELY, Ears, background_of
+from openclap.describe.vocabulary import ALIKE, Vocabulary, check_labels
+from openclap.errors import UsageError
+from openclap.labels import labels as packaged
+from openclap.results import Description, Match, Span, Tag, Windows
+from openclap.sentences import and_so_on, debiaser, said
+
+__all__ = ["SILENCE", "Describer", "Writer", "read_lines", "sentence_of"]
+
+Vectors = npt.NDArray[np.float32]
+Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence each
+
+SILENCE = "silence"  # the label of what has no sound at all, whatever the vocabulary
+SURE = 0.5  # below, the sentence says perhaps
+
+
+class Describer:
+    """Describes sounds in one vocabulary, whose texts are embedded once.
+
+    Parameters
+    ----------
+    clap
+        The model.
+    labels
+        What may be heard, any number; None is AudioSet's 527.
+    threshold
+        A tag's least confidence, in [0, 1].
+    top
+        Tags at most.
+    alike
+        The cosine from which two labels are one family (see `describe.vocabulary`); above 1 keeps them all.
+    captions, nearest
+        Sentences to choose from, and how many.
+    writer
+        Writes the sentences: lists of tags in, a sentence each out, as `openclap.data.KeywordToCaption`. None: a template.
+    encode
+        Embeds texts; by default the model's `encode_text`.
+
+    Raises
+    ------
+    UsageError
+        No labels, or a number out of its range.
+    """
+
+    def __init__(
+        self,
+        clap: Ears,
+        labels: Sequence[str] | None = None,
+        *,
+        threshold: float = UNLIKELY,
+        top: int = 5,
+        alike: float = ALIKE,
+        captions: Sequence[str] = (),
+        nearest: int = 3,
+        writer: Writer | None = None,
+        encode: Callable[[list[str]], Vectors] | None = None,
+    ) -> None:
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"threshold is {threshold!r}; a confidence lies between 0 and 1")
+        if top < 1 or nearest < 1:
+            raise UsageError(f"top is {top!r} and nearest {nearest!r}; both must be 1 or more")
+        names = check_labels(packaged("audioset") if labels is None else labels)
+        encode = encode or clap.encode_text
+        self.clap = clap
+        self.own = labels is not None
+        self.vocabulary = Vocabulary(names, encode(list(names)), background_of(clap))
+        self.threshold, self.top, self.alike = threshold, top, alike
+        self._captions = list(dict.fromkeys(captions))
+        self._caption_vectors = encode(self._captions) if self._captions else None
+        self._nearest, self._writer = nearest, writer
+        self._without_gender = debiaser()
+
+    def key(self) -> list[object]:
+        """All that its descriptions depend on beside the model and the sound, for `json.dumps`."""
+        writer = None if self._writer is None else getattr(self._writer, "model", type(self._writer).__name__)
+        numbers = [self.threshold, self.top, self.alike, self._nearest]
+        return [list(self.vocabulary.labels), self._captions, numbers, writer]
+
+    def __call__(self, sound: Any) -> Description:
+        """Describe one sound.
+
+        Raises
+        ------
+        SoundError
+            It cannot be used.
+        """
+        sound = kept(sound)
+        seconds = self.clap.config.front_end.clip_seconds
+        return self.of_windows(sound, self.clap.encode_windows(sound, window=seconds, hop=seconds / 2))
+
+    def of_windows(self, sound: Any, windows: Windows) -> Description:
+        """The same where the windows are embedded already."""
+        if is_silent(sound):
+            return Description([], self.sentences([[Tag(SILENCE, 1.0, 0.0)]])[0], [])
+        tags = self.tags(windows.embedding)
+        sentence = self.sentences([tags])[0] if tags else sentence_of([], self.vocabulary.nearest(windows.embedding))
+        return Description(tags, sentence, self._captioned(windows.embedding))
+
+    def tags(self, windows: Vectors) -> list[Tag]:
+        """What is heard in windows (W, E)."""
+        return self.vocabulary.tags(windows, threshold=self.threshold, top=self.top, alike=self.alike)
+
+    def sentences(self, heard: Sequence[Sequence[Tag]]) -> list[str]:
+        """A sentence, without gender, for each list of at least one tag."""
+        if self._writer is None or any(tag.label == SILENCE for tags in heard for tag in tags):
+            return [self._without_gender(sentence_of(tags)) for tags in heard]
+        return [self._without_gender(text) for text in self._writer([[said(t.label) for t in tags] for tags in heard])]
+
+    def named(self, spans: Iterable[Span]) -> list[str]:
+        """A sentence for every span of a timeline."""
+        return [self.sentences([span.tags])[0] if span.tags else "Nothing that can be named." for span in spans]
+
+    def _captioned(self, windows: Vectors) -> list[Match]:
+        if self._caption_vectors is None:
+            return []
+        mean = windows.mean(0)
+        cosines = np.clip(self._caption_vectors @ (mean / max(float(np.linalg.norm(mean)), 1e-12)), -1.0, 1.0)
+        best = np.argsort(-cosines, kind="stable")[: self._nearest]
+        return [Match(self._captions[i], round(float(cosines[i]), 4)) for i in best]
+
+
+def sentence_of(tags: Sequence[Tag], nearest: str = "") -> str:
+    """`The sound of rain and wind, perhaps with thunder.`: what is less than half sure is said to be so."""
+    if not tags:
+        return f"Nothing that can be named with confidence; the nearest is {said(nearest)}."
+    if tags[0].label == SILENCE:
+        return "Silence."
+    sure = [said(tag.label) for tag in tags if tag.confidence >= SURE]
+    less = [said(tag.label) for tag in tags if tag.confidence < SURE]
+    if not sure:
+        return f"Perhaps the sound of {and_so_on(less)}."
+    return f"The sound of {and_so_on(sure)}{', perhaps with ' + and_so_on(less) if less else ''}."
+
+
+def kept(sound: Any) -> Any:
+    """A sound that can be read more than once: what comes through a pipe is held."""
+    if hasattr(sound, "read"):
+        with suppress(AttributeError):
+            if not sound.seekable():
+                return sound.read()
+    return sound
+
+
+def read_lines(path: Path, what: str) -> list[str]:
+    """Labels or captions, one a line.
+
+    Raises
+    ------
+    UsageError
+        No such file, no text, or nothing in it.
+    """
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"{path}: cannot be read ({why}); give a UTF-8 text file with one of the {what} a line"
+        ) from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise UsageError(f"{path}: holds no {what}; write one a line")
+    return found

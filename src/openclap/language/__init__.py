@@ -1,0 +1,14 @@
+"""Texts of other languages → English, for text towers that read English alone. Knows nothing of models of sound.
+
+script     which characters are Chinese; traditional → simplified
+lexicon    zh.csv (shipped, editable) and a file of one's own: Chinese words → English ones
+grammar    a Chinese phrase, by the lexicon → an English caption
+seq2seq    the same by a translation model of transformers
+bridge     chooses between them; texts without Chinese pass through untouched
+"""
+
+from openclap.language.bridge import Bridge
+from openclap.language.lexicon import Lexicon, read_lexicon
+from openclap.language.script import has_foreign, is_han, simplified
+
+__all__ = ["Bridge", "Lexicon", "has_foreign", "is_han", "read_lexicon", "simplified"]

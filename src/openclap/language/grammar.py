@@ -1,0 +1,151 @@
+"""A Chinese phrase → an English caption, by a lexicon and a few rules of word order. Knows nothing of files or models.
+
+一只狗在森林里叫      the fewest words that cover it:   一只 狗 在 森林 里 叫
+                      where it is said:                  在 森林 里        → in the forest, at the end
+                      what belongs together:             狗 … 叫 = 狗叫    → dog barking
+                                                         → dog barking in the forest
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from openclap.language.lexicon import Lexicon
+
+__all__ = ["Word", "caption", "segment"]
+
+SIGNS = {"，": ", ", "、": ", ", "；": ", ", "：": ", ", "。": ". ", "！": ". ", "？": ". "}
+CLAUSES = re.compile(f"([{''.join(SIGNS)}])|[…—～·“”‘’「」『』《》〈〉（）【】\u3000]")
+AT = {"在", "从", "到", "于"}
+PLACES = {
+    "里": "in", "里面": "in", "中": "in", "之中": "in", "内": "in", "上": "on", "上面": "on", "下": "under", "下面": "under",
+    "外": "outside", "外面": "outside", "旁": "near", "旁边": "near", "边": "near",
+}  # fmt: skip
+PHRASES = ("in ", "on ", "at ", "outside", "under ", "near ", "outdoors")  # English that says where, and comes last
+CALLS = {"叫", "叫声", "鸣叫", "鸣叫声", "叫唤", "啼叫", "鸣", "啼", "叫着", "鸣唱", "大叫", "吼", "吼叫", "叫个不停"}
+RINGS = {"响", "响起", "响着", "鸣响", "响了", "大响", "响个不停", "作响", "响声", "响起来", "响铃"}
+LITTLE = {"and", "or", "with", "while", "then"}  # joins two things, and says nothing alone
+
+
+@dataclass(frozen=True)
+class Word:
+    """A piece of a text: its English, empty where it says nothing, None where it is unknown."""
+
+    zh: str
+    en: str | None
+
+
+def segment(text: str, lexicon: Lexicon) -> list[Word]:
+    """The fewest words that leave the fewest characters unknown; of equals the one whose first word is longer.
+
+    Unknown characters in a row are one word.
+    """
+    best: list[tuple[int, int, int]] = [(0, 0, 0)] * (len(text) + 1)  # unknown, words, length of the first
+    for i in range(len(text) - 1, -1, -1):
+        unknown, words, _ = best[i + 1]
+        best[i] = (unknown + 1, words + 1, 0)
+        for size in range(min(lexicon.longest, len(text) - i), 0, -1):
+            unknown, words, _ = best[i + size]
+            if (unknown, words + 1) < best[i][:2] and text[i : i + size] in lexicon:
+                best[i] = (unknown, words + 1, size)
+    found: list[Word] = []
+    i = 0
+    while i < len(text):
+        size = best[i][2]
+        if size:
+            word = text[i : i + size]
+            found.append(Word(word, lexicon.says(word)))
+        elif found and found[-1].en is None:
+            found[-1] = Word(found[-1].zh + text[i], None)
+        else:
+            found.append(Word(text[i], None))
+        i += size or 1
+    return found
+
+
+def caption(text: str, lexicon: Lexicon) -> tuple[str, list[str]]:
+    """A text of simplified Chinese → English, and the words that the lexicon does not know, which are left out."""
+    english, unknown = "", []
+    for piece in CLAUSES.split(text):
+        if piece in SIGNS:
+            english = english.rstrip(",. ") + SIGNS[piece] if english else ""
+        elif piece:
+            said = segment(piece, lexicon)
+            unknown += [word.zh for word in said if word.en is None]
+            english = " ".join(filter(None, (english.strip(), _clause(said, lexicon))))
+    return english.strip(" ,."), unknown
+
+
+def _clause(said: list[Word], lexicon: Lexicon) -> str:
+    said, where = _places(said)
+    words = _joined([word for word in said if word.en], lexicon)
+    where += [word.en for word in words if word.en and word.en.startswith(PHRASES)]
+    parts = [word.en for word in words if word.en and not word.en.startswith(PHRASES)]
+    parts = [part for i, part in enumerate(parts) if not _is_said(part, parts, i)]
+    while parts and parts[0] in LITTLE:
+        del parts[0]
+    while parts and parts[-1] in LITTLE:
+        del parts[-1]
+    return " ".join(parts + where)
+
+
+def _is_said(part: str, parts: list[str], i: int) -> bool:
+    """Whether the neighbour says it as well: `dog` beside `dog barking`."""
+    words = set(part.split())
+    before, after = (set(parts[j].split()) if 0 <= j < len(parts) else set() for j in (i - 1, i + 1))
+    return words <= before or words < after
+
+
+def _places(said: list[Word]) -> tuple[list[Word], list[str]]:
+    """Without what says where, and that in English: 在 森林 里 → in the forest; 森林 里 → in the forest."""
+    rest: list[Word] = []
+    where: list[str] = []
+    for word in said:
+        if word.zh in PLACES and rest and rest[-1].en and not rest[-1].en.endswith("ing"):
+            start = next((i for i in range(len(rest) - 1, -1, -1) if rest[i].zh in AT), len(rest) - 1)
+            if any(w.en is None or w.en in LITTLE for w in rest[start:]):
+                start = len(rest) - 1
+            place = " ".join(w.en for w in rest[start:] if w.en)
+            del rest[start:]
+            where.append(place if place.startswith(PHRASES) else f"{PLACES[word.zh]} the {place}")
+        else:
+            rest.append(word)
+    return rest, where
+
+
+def _joined(words: list[Word], lexicon: Lexicon) -> list[Word]:
+    """Words that are one word together, though something that says nothing stood between them: 打了个 喷嚏 → 打喷嚏."""
+    words = list(words)
+    i = 0
+    while i < len(words):
+        i += not (_joined_here(words, i, lexicon) or _with_subject(words, i, lexicon))
+    return words
+
+
+def _joined_here(words: list[Word], i: int, lexicon: Lexicon) -> bool:
+    for count in (3, 2):
+        zh = [word.zh for word in words[i : i + count]]
+        if len(zh) == count:
+            ways = ["".join(zh)] if count == 3 else ["".join(zh), "".join(reversed(zh))]  # 把 纸 撕 了 → 撕纸
+            whole = next((way for way in ways if lexicon.says(way)), None)
+            if whole is not None:
+                words[i : i + count] = [Word(whole, lexicon.says(whole))]
+                return True
+    if i + 2 < len(words) and lexicon.says(apart := words[i].zh + words[i + 2].zh):  # 打 响亮 喷嚏 → 响亮 打喷嚏
+        words[i : i + 3] = [words[i + 1], Word(apart, lexicon.says(apart))]
+        return True
+    return False
+
+
+def _with_subject(words: list[Word], i: int, lexicon: Lexicon) -> bool:
+    """What is done, with the nearest thing before it that has a word for it: 鸟 … 叫 → 鸟叫, 火车 … 鸣笛 → 火车鸣笛."""
+    verb = words[i].zh
+    stem = "叫" if verb in CALLS else "响" if verb in RINGS else ""
+    for j in range(i - 1, -1, -1) if stem or len(verb) > 1 else ():
+        for whole in (words[j].zh + verb, words[j].zh + stem):
+            if whole != words[j].zh and lexicon.says(whole):
+                words[j] = Word(whole, lexicon.says(whole))
+                del words[i]
+                return True
+    return False

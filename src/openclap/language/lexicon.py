@@ -1,0 +1,92 @@
+"""Chinese words → English ones, from CSV files. Knows nothing of sentences.
+
+    zh,en            a word that is in no file is unknown; one whose `en` is empty says nothing about a sound
+    狗叫,dog barking
+    的,
+
+`zh.csv` beside this is shipped. A file of one's own has the same two columns, adds words, and wins where it has the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from openclap.errors import UsageError
+from openclap.language.script import simplified
+
+__all__ = ["LEXICON_ENV", "Lexicon", "read_lexicon"]
+
+LEXICON_ENV = "OPENCLAP_LEXICON"
+LONGEST = 24  # characters of a word
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """English by simplified Chinese, and how long the longest word is."""
+
+    words: Mapping[str, str]
+    longest: int
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.words
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def says(self, word: str) -> str:
+        """The English of a word; empty where it is unknown or says nothing."""
+        return self.words.get(word, "")
+
+
+def read_lexicon(own: str | os.PathLike[str] | None = None) -> Lexicon:
+    """The shipped words, and those of one's own file over them.
+
+    Parameters
+    ----------
+    own
+        A CSV file with columns zh and en, in simplified or traditional characters; by default that of OPENCLAP_LEXICON.
+
+    Raises
+    ------
+    UsageError
+        One's own file cannot be read, or has another form; it names the line.
+    """
+    named = os.fspath(own) if own is not None else os.environ.get(LEXICON_ENV, "").strip()
+    words = dict(_shipped())
+    if named:
+        words.update(_read(Path(named).expanduser()))
+    return Lexicon(words, max(map(len, words)))
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Mapping[str, str]:
+    return _read(Path(__file__).parent / "zh.csv")
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row.get("zh"), row.get("en")) for row in reader]
+            columns = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"{path}: the lexicon cannot be read ({why}); give a UTF-8 CSV file with columns zh,en"
+        ) from error
+    if "zh" not in columns or "en" not in columns:
+        raise UsageError(f"{path}: the columns of a lexicon are zh,en; it has {', '.join(columns) or 'none'}")
+    words: dict[str, str] = {}
+    for line, zh, en in rows:
+        word = "".join((zh or "").split())
+        if not word or len(word) > LONGEST or en is None:
+            raise UsageError(
+                f"{path}, line {line}: zh is {word!r}; 1 to {LONGEST} characters and a column en are expected"
+            )
+        words[simplified(word)] = " ".join(en.split())
+    return words

@@ -1,0 +1,42 @@
+"""Which characters are Chinese, and traditional ones as simplified ones. Knows nothing of words.
+
+`hant.txt` beside this holds the traditional characters in its first line and, at the same places, the simplified ones in
+its second: the pairs of single characters of ICU 72's transliterator Traditional-Simplified (Unicode licence v3).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+__all__ = ["RUN", "has_foreign", "is_han", "simplified"]
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f々〇"
+OTHER = "\u3041-\u30ff\u31f0-\u31ff\uac00-\ud7af"  # kana and hangul: the lexicon has no words in them, a model may
+SIGNS = "，、。；：！？…—～·“”‘’「」『』《》〈〉（）【】\u3000"
+
+RUN = re.compile(f"[{HAN}{OTHER}{SIGNS}]+")  # what is translated in one piece; may be signs alone
+_HAN = re.compile(f"[{HAN}]")
+_FOREIGN = re.compile(f"[{HAN}{OTHER}]")
+
+
+def is_han(text: str) -> bool:
+    """Whether a text holds a Chinese character."""
+    return not text.isascii() and _HAN.search(text) is not None
+
+
+def has_foreign(text: str) -> bool:
+    """Whether a text holds Chinese, Japanese or Korean; of English ones it costs a look at one flag."""
+    return not text.isascii() and _FOREIGN.search(text) is not None
+
+
+def simplified(text: str) -> str:
+    """Traditional characters as simplified ones; all others stay."""
+    return text if text.isascii() else text.translate(_table())
+
+
+@cache
+def _table() -> dict[int, int]:
+    traditional, simple = (Path(__file__).parent / "hant.txt").read_text(encoding="utf-8").splitlines()
+    return {ord(a): ord(b) for a, b in zip(traditional, simple, strict=True)}

@@ -1,0 +1,92 @@
+"""What is said of a sound: labels as a sentence, words without gender. Knows nothing of sounds and models."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from openclap.errors import DataError, UsageError
+
+__all__ = ["DEBIAS", "and_so_on", "debiaser", "said", "template"]
+
+DEBIAS = Path(__file__).parent / "debias.csv"
+
+
+def template(labels: Sequence[str]) -> str:
+    """`The sound of label-1, label-2, …, and label-n`, as in section 3.2 of the paper (arXiv 2211.06687).
+
+    One label stands alone; two follow the same formula: `The sound of rain, and wind`.
+
+    Raises
+    ------
+    UsageError
+        No labels.
+    """
+    if not labels:
+        raise UsageError("a caption of no labels says nothing; give at least one")
+    return "The sound of " + ", ".join([*labels[:-1], "and " + labels[-1]] if len(labels) > 1 else labels)
+
+
+def said(label: str) -> str:
+    """A label as it stands within a sentence: `Bark` → bark, `Vehicle horn, car horn, honking` → vehicle horn, `Whimper (dog)` → whimper."""
+    name = re.sub(r"\s*\([^)]*\)", "", label).split(",")[0].strip() or label.strip()
+    first = name.split(" ")[0]
+    return name if first[1:] != first[1:].lower() else name[:1].lower() + name[1:]  # MIDI stays MIDI
+
+
+def and_so_on(names: Sequence[str]) -> str:
+    """`rain`, `rain and wind`, `rain, wind and thunder`."""
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
+    """A function that puts other words for those of a table, `word,instead` a row.
+
+    Whole words only (man-made stays), upper and lower case in the table are one, the longest match is taken, and what stands instead
+    begins with a capital, or is all capitals, as what it replaces. The packaged table does as the paper: woman and man become
+    person, her and his become their; `she is` becomes `they are`.
+
+    Raises
+    ------
+    DataError
+        No such table, or not of this form.
+    """
+    instead = _table(table)
+    words = sorted(instead, key=lambda w: (-len(w), w))
+    pattern = re.compile(r"(?<![\w-])(?:" + "|".join(map(_loosely, words)) + r")(?![\w-])", re.IGNORECASE)
+
+    def one(found: re.Match[str]) -> str:
+        word = found.group()
+        new = instead[" ".join(word.lower().replace("’", "'").split())]
+        if word.lower() == new.lower():
+            return word
+        if word.isupper() and len(word) > 1:
+            return new.upper()
+        return new[:1].upper() + new[1:] if word[0].isupper() else new
+
+    return lambda text: pattern.sub(one, text)
+
+
+def _loosely(word: str) -> str:
+    """Any white space between words, either apostrophe."""
+    return r"\s+".join(re.escape(part).replace("'", "['’]") for part in word.split())
+
+
+@lru_cache(maxsize=8)
+def _table(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file, strict=True) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path}: {getattr(error, 'strerror', None) or error}; a CSV `word,instead` is expected"
+        ) from None
+    if not rows or rows[0] != ["word", "instead"]:
+        raise DataError(f"{path}: begins with {','.join(rows[0]) if rows else 'nothing'}; the header is word,instead")
+    bad = next((row for row in rows[1:] if len(row) != 2 or not row[0].strip() or not row[1].strip()), None)
+    if bad is not None or len(rows) == 1:
+        raise DataError(f"{path}: {bad or 'no rows'}; each row is a word and what stands instead of it")
+    return {" ".join(word.lower().replace("’", "'").split()): " ".join(new.split()) for word, new in rows[1:]}

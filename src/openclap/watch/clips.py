@@ -1,0 +1,130 @@
+"""What was heard just now, and a FLAC of every event, in a folder that never grows beyond its budget. Knows nothing of models.
+
+───────────[ before ][   event   ][ after ]───────      kept at the model's rate, mono
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+from openclap.errors import UsageError
+from openclap.watch.event import Event
+from openclap.watch.sources import Tell
+
+__all__ = ["Clips", "Recent"]
+
+Wave = npt.NDArray[np.float32]
+
+NAME = re.compile(r"openclap-.*\.flac")  # only what was written here is ever removed
+
+
+class Recent:
+    """The last `seconds` of a stream, by its own time."""
+
+    def __init__(self, rate: int, seconds: float) -> None:
+        self._rate, self._most = rate, round(seconds * rate)
+        self._blocks: deque[tuple[int, Wave]] = deque()  # first sample, 16 bits a sample would lose what is quiet
+        self._end = 0
+        self._held = 0
+
+    def feed(self, wave: Wave) -> None:
+        """(S,) of what came next."""
+        if not len(wave):
+            return
+        self._blocks.append((self._end, wave))
+        self._end += len(wave)
+        self._held += len(wave)
+        while self._held - len(self._blocks[0][1]) >= self._most:
+            self._held -= len(self._blocks.popleft()[1])
+
+    def skip(self, seconds: float) -> None:
+        """Nothing was heard for so long."""
+        self._end += round(seconds * self._rate)
+
+    def restart(self) -> None:
+        """Another recording begins."""
+        self._blocks.clear()
+        self._end = self._held = 0
+
+    @property
+    def position(self) -> float:
+        """Seconds so far."""
+        return self._end / self._rate
+
+    def cut(self, start: float, end: float) -> Wave:
+        """What is held of a span, (S,); gaps are left out."""
+        first, last = round(start * self._rate), round(end * self._rate)
+        parts = [
+            wave[max(0, first - at) : max(0, last - at)]
+            for at, wave in self._blocks
+            if at < last and at + len(wave) > first
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+class Clips:
+    """Writes clips; `budget` bytes of them at most, the oldest go first."""
+
+    def __init__(self, folder: Path, tell: Tell, *, budget: int, before: float = 2.0, after: float = 2.0) -> None:
+        if budget < 1 or before < 0 or after < 0:
+            raise UsageError(
+                f"clips of {budget} bytes with {before:g} s before and {after:g} s after; give a budget above 0 and seconds of 0 or more"
+            )
+        self.before, self.after = before, after
+        self._folder, self._tell, self._budget = folder, tell, budget
+        self._told = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            there = sorted(
+                (path for path in folder.iterdir() if NAME.fullmatch(path.name)),
+                key=lambda path: (path.stat().st_mtime_ns, path.name),
+            )
+            self._there = deque((path, path.stat().st_size) for path in there)
+        except OSError as error:
+            raise UsageError(
+                f"{folder}: no folder for clips ({error.strerror}); give one that can be written to"
+            ) from None
+        self._bytes = sum(size for _, size in self._there)
+
+    def write(self, event: Event, wave: Wave, rate: int) -> str | None:
+        """The clip's path; None where it could not be written, which is told once and stops nothing."""
+        words = re.sub(r"\W+", "-", event.alert).strip("-")[:60]
+        path = self._folder / f"openclap-{event.id}-{words}.flac"
+        part = path.with_name(f".{path.name}.part")
+        try:
+            self._make_room(round(2.5 * len(wave)))
+            with part.open("wb") as file:
+                sf.write(file, np.clip(wave, -1, 1), rate, "PCM_16", format="FLAC")
+            size = part.stat().st_size
+            self._make_room(size)
+            if size > self._budget:
+                raise OSError(0, f"a clip of {size} bytes is more than the budget of {self._budget}")
+            os.replace(part, path)
+        except (OSError, sf.SoundFileError) as error:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            if not self._told:
+                self._told = True
+                self._tell(
+                    f"{self._folder}: a clip cannot be written ({getattr(error, 'strerror', None) or error}); watching goes on without it"
+                )
+            return None
+        self._told = False
+        self._there.append((path, size))
+        self._bytes += size
+        return str(path)
+
+    def _make_room(self, size: int) -> None:
+        while self._there and self._bytes + size > self._budget:
+            path, gone = self._there.popleft()
+            self._bytes -= gone
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,98 @@
+"""An event → one run of a command that the user named: a list of arguments, never a shell; the event as JSON on its standard input.
+
+At most so many runs a minute, each for so many seconds; what is too much is left out and told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from openclap.errors import UsageError
+from openclap.watch.event import Event
+from openclap.watch.sources import Tell
+
+__all__ = ["Command"]
+
+WAITING = 100  # events that wait for the command
+MINUTE = 60.0  # seconds
+
+
+class Command:
+    """A sink that runs `arguments` once for every event.
+
+    Raises
+    ------
+    UsageError
+        No such program.
+    """
+
+    def __init__(self, arguments: Sequence[str], tell: Tell, *, timeout: float = 30.0, a_minute: int = 20) -> None:
+        if not arguments or not shutil.which(arguments[0]):
+            raise UsageError(
+                f"command {(arguments or [''])[0]!r} is no program that can be run; give its path and arguments (no shell reads them)"
+            )
+        self.name = arguments[0]
+        self.dropped = self.failed = 0
+        self._arguments, self._tell, self._timeout, self._a_minute = list(arguments), tell, timeout, a_minute
+        self._recent: deque[float] = deque(maxlen=a_minute)
+        self._events: queue.Queue[Event | None] = queue.Queue(WAITING)
+        self._thread = threading.Thread(target=self._run, name="openclap-command", daemon=True)
+        self._thread.start()
+
+    def put(self, event: Event) -> None:
+        """As `sinks.Sink`."""
+        now = time.monotonic()
+        often = len(self._recent) == self._a_minute and now - self._recent[0] < MINUTE
+        if often or self._events.full():
+            if not self.dropped:
+                self._tell(
+                    f"{self.name}: more events than {self._a_minute} a minute, or than it is done with; those are left out"
+                )
+            self.dropped += 1
+            return
+        self._recent.append(now)
+        self._events.put_nowait(event)
+
+    def close(self, seconds: float) -> int:
+        """As `sinks.Sink`."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(queue.Full):
+            self._events.put(None, timeout=max(0.01, seconds))
+        self._thread.join(max(0.0, until - time.monotonic()))
+        waiting = sum(event is not None for event in list(self._events.queue))
+        return self.dropped + self.failed + waiting
+
+    def _run(self) -> None:
+        while (event := self._events.get()) is not None:
+            try:
+                cause = self._one(event.to_json() + b"\n")
+            except OSError as error:
+                cause = error.strerror or str(error)
+            if cause:
+                self.failed += 1
+                self._tell(f"{self.name}: {cause}")
+
+    def _one(self, body: bytes) -> str | None:
+        """Why it failed, or None."""
+        process = subprocess.Popen(
+            self._arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True  # results alone are on our stdout
+        )  # fmt: skip
+        try:
+            process.communicate(body, timeout=self._timeout)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"was not done after {self._timeout:g} s and was stopped"
+        except BrokenPipeError:
+            process.wait()
+        return f"failed with exit code {process.returncode}" if process.returncode else None

@@ -1,0 +1,104 @@
+"""A microphone as a source, through sounddevice (PortAudio). Knows nothing of models."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.errors import MissingExtra, SourceError
+from openclap.watch.sources import LIVE_BLOCK, Block, Tell, Waveform, backoff
+
+__all__ = ["MicrophoneSource"]
+
+WAITING = 120  # blocks between the sound card and us: 30 s
+SILENT = 5.0  # seconds without a block: it was unplugged
+
+
+class MicrophoneSource:
+    """The default input, or the device of a number or of a part of a name; opened again where it was unplugged."""
+
+    live = threaded = True
+
+    def __init__(self, device: str | None = None) -> None:
+        self._sounddevice = _sounddevice()
+        self.name = "mic" if device is None else f"mic:{device}"
+        self._device: int | str | None = int(device) if device is not None and device.isdigit() else device
+        self._rate = self._found()
+
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+        """As `Source`."""
+        attempt, last = 0, None
+        while not stop.is_set():
+            shape = Waveform(rate, self.name, tell)
+            try:
+                for samples in self._samples(stop):
+                    now = time.monotonic()
+                    gap = 0.0 if attempt == 0 or last is None else max(0.0, now - last - LIVE_BLOCK)
+                    attempt, last = 0, now
+                    yield Block(shape.feed(samples, self._rate), gap, self.name)
+            except SourceError as error:
+                if last is None:
+                    raise
+                tell(str(error))
+            if stop.is_set():
+                return
+            attempt += 1
+            tell(f"{self.name}: nothing comes any more; trying again in {backoff(attempt):g} s")
+            stop.wait(backoff(attempt))
+
+    def _samples(self, stop: threading.Event) -> Iterator[npt.NDArray[np.float32]]:
+        """Blocks from the callback's thread, until none comes."""
+        got: queue.Queue[npt.NDArray[np.float32]] = queue.Queue(WAITING)
+
+        def take(samples: npt.NDArray[np.float32], *_: Any) -> None:
+            if not got.full():  # in the sound card's thread: never wait
+                got.put_nowait(samples.copy())
+
+        try:
+            with self._sounddevice.InputStream(
+                samplerate=self._rate,
+                blocksize=round(LIVE_BLOCK * self._rate),
+                device=self._device,
+                dtype="float32",
+                callback=take,
+            ):
+                while not stop.is_set():
+                    yield got.get(timeout=SILENT)
+        except queue.Empty:
+            return
+        except (self._sounddevice.PortAudioError, ValueError) as error:
+            raise SourceError(f"{self.name}: cannot be opened ({_line(error)})") from None
+
+    def _found(self) -> float:
+        try:
+            return float(self._sounddevice.query_devices(self._device, "input")["default_samplerate"])
+        except (self._sounddevice.PortAudioError, ValueError) as error:
+            there = [d["name"] for d in self._sounddevice.query_devices() if d["max_input_channels"] > 0]
+            known = (
+                f"there are {', '.join(there)}"
+                if there
+                else "this machine has none; plug one in, or watch a file, a pipe (-) or a stream"
+            )
+            raise SourceError(f"{self.name}: no microphone ({_line(error)}); {known}") from None
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except ImportError:
+        raise MissingExtra("a microphone needs sounddevice: install it with  pip install 'openclap[watch]'") from None
+    except OSError:
+        raise MissingExtra(
+            "a microphone needs the library PortAudio, which is not on this machine: install libportaudio2 (Debian, Ubuntu) or portaudio (others)"
+        ) from None
+    return sounddevice
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".")

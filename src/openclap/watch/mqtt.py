@@ -1,0 +1,117 @@
+"""An event → one MQTT message with QoS 1, through paho-mqtt. Knows nothing of when to try again.
+
+mqtt://broker:1883/some/topic, or mqtts:// with TLS; user and password in the address, or in OPENCLAP_MQTT_USER and
+OPENCLAP_MQTT_PASSWORD.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from openclap.errors import MissingExtra, UsageError
+from openclap.watch.sinks import Outcome
+from openclap.watch.sources import Tell
+from openclap.watch.streams import shown
+
+__all__ = ["Mqtt"]
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+TOPIC = "openclap/events"
+TIMEOUT = 10.0  # seconds to connect, and for the broker to say that it has a message
+
+
+class Mqtt:
+    """Publishes to one topic; the broker's acknowledgement counts as taken."""
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+        parts = urlsplit(url)
+        topic = unquote(parts.path.strip("/")) or TOPIC
+        try:
+            port = parts.port or PORTS.get(parts.scheme, 0)
+        except ValueError:
+            port = 0
+        if not port or not parts.hostname or "#" in url or parts.query or any(sign in topic for sign in "+#\0"):
+            raise UsageError(
+                f"mqtt {shown(url)!r} is no broker and topic; give one like mqtt://broker.local/house/alarms"
+            )
+        self.name, self.address = shown(url), url
+        self._host, self._port, self._topic, self._timeout = parts.hostname, port, topic, timeout
+        self._login = parts.scheme == "mqtts", parts.username, parts.password
+        self._client = _client(*self._login)
+        self._connected = threading.Event()
+        self._answer = ""
+        self._running = False
+
+    def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
+        """As `sinks.Sender`; `key` lies in the message as `id` and `state`."""
+        if not self._ready(tell):
+            return "later"
+        message = self._client.publish(self._topic, body, qos=1)
+        try:
+            message.wait_for_publish(self._timeout)
+            taken = message.is_published()
+        except (RuntimeError, ValueError) as error:
+            tell(f"{self.name}: takes no event now ({error}); events are kept and sent later")
+            return "later"
+        if not taken:
+            tell(f"{self.name}: does not say that it has an event; it is sent again")
+            self._stop()  # else paho would send it a second time beside ours
+            return "later"
+        return "taken"
+
+    def close(self) -> None:
+        """Say good-bye."""
+        self._stop()
+
+    def _ready(self, tell: Tell) -> bool:
+        if self._connected.is_set():
+            return True
+        self._stop()
+        self._client = _client(*self._login)  # the old one may hold messages that are sent anew
+        self._client.on_connect, self._client.on_disconnect = self._on_connect, self._on_disconnect
+        try:
+            self._client.connect(self._host, self._port, keepalive=30)
+        except (OSError, ValueError) as error:
+            tell(f"{self.name}: cannot be reached ({error}); events are kept and sent later")
+            return False
+        self._client.loop_start()
+        self._running = True
+        if self._connected.wait(self._timeout):
+            return True
+        tell(f"{self.name}: does not let us in ({self._answer or 'no answer'}); events are kept and sent later")
+        self._stop()
+        return False
+
+    def _stop(self) -> None:
+        self._connected.clear()
+        if self._running:
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._running = False
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._answer = str(reason)
+        if not reason.is_failure:
+            self._connected.set()
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._connected.clear()
+
+
+def _client(secure: bool, user: str | None, password: str | None) -> Any:
+    try:
+        import paho.mqtt.client as mqtt
+    except ImportError:
+        raise MissingExtra("mqtt needs paho-mqtt: install it with  pip install 'openclap[watch]'") from None
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.connect_timeout = TIMEOUT
+    if secure:
+        client.tls_set()
+    user = unquote(user) if user else os.environ.get("OPENCLAP_MQTT_USER")
+    password = unquote(password) if password else os.environ.get("OPENCLAP_MQTT_PASSWORD")
+    if user:
+        client.username_pw_set(user, password)
+    return client

@@ -1,0 +1,252 @@
+"""Events → whoever wants them, in order and each until it is taken: a spool on disk and a thread that empties it.
+
+    event ─ spool (a file each, numbered; bounded: the oldest go, and it is told) ─ thread ─ send ─ taken? ─ file removed
+                                                                              ↑        │ not now: 0.5, 1, 2 … 60 s later
+                                                                              └────────┘ never: told, counted, left out
+
+What lies in the spool when a watch ends is sent when the next one begins. Knows nothing of HTTP or MQTT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from filelock import FileLock, Timeout
+
+from openclap.watch.event import Event
+from openclap.watch.sources import Tell, backoff
+
+__all__ = ["Delivery", "Outcome", "Sender", "Sink", "Spool"]
+
+Outcome: TypeAlias = Literal["taken", "later", "never"]
+
+SPOOL_BYTES = 64 << 20
+SPOOL_EVENTS = 10_000
+PLACES = 16  # watches at once that send to the same receiver
+IN_MEMORY = 1000  # events, where the disk takes none
+LONGEST_WAIT = 60.0  # seconds between two tries
+NAME = re.compile(r"(\d{16})-([0-9A-Za-z.-]{1,80})\.json")
+
+
+class Sink(Protocol):
+    """Takes events without making the watch wait; `close` gives what is left so many seconds and returns how many were not taken."""
+
+    name: str
+
+    def put(self, event: Event) -> None:
+        """Take an event."""
+        ...
+
+    def close(self, seconds: float) -> int:
+        """End."""
+        ...
+
+
+class Sender(Protocol):
+    """One try to hand over a message; never raises for what the other side does.
+
+    `name` is what is shown; `address` tells receivers apart, and is never shown.
+    """
+
+    name: str
+    address: str
+
+    def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
+        """`key` is the same for the same message, however often it is sent."""
+        ...
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
+class Spool:
+    """Messages in a folder, oldest first, bounded in number and bytes; where the disk takes none, in memory."""
+
+    def __init__(self, folder: Path, tell: Tell, *, most_bytes: int = SPOOL_BYTES, most: int = SPOOL_EVENTS) -> None:
+        self._folder, self._tell, self._most_bytes, self._most = folder, tell, most_bytes, most
+        self._memory: dict[str, bytes] = {}
+        self._order: deque[tuple[str, int]] = deque()  # name, bytes
+        self._bytes = 0
+        self.dropped = 0
+        self._told: set[str] = set()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            there = sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+            for path in there:
+                self._know(path.name, path.stat().st_size)
+        except OSError as error:
+            self._once("disk", f"{folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory")
+        self._number = 1 + int(self._order[-1][0][:16]) if self._order else 1
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Keep a message; the oldest go where there is no room."""
+        name = f"{self._number:016d}-{key}.json"
+        self._number += 1
+        part = self._folder / f".{name}.part"
+        try:
+            with part.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, self._folder / name)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            self._once(
+                "disk", f"{self._folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory"
+            )
+            self._memory[name] = body
+        self._know(name, len(body))
+        while len(self._order) > 1 and (
+            len(self._order) > self._most or self._bytes > self._most_bytes or len(self._memory) > IN_MEMORY
+        ):
+            self.remove()
+            self.dropped += 1
+            self._once("full", f"{self._folder}: full; the oldest events that nobody took are dropped")
+
+    def oldest(self) -> tuple[str, bytes] | None:
+        """Key and body; None where nothing waits."""
+        while self._order:
+            name = self._order[0][0]
+            try:
+                body = self._memory[name] if name in self._memory else (self._folder / name).read_bytes()
+            except OSError:  # somebody tidied up
+                self.remove()
+                self.dropped += 1
+                continue
+            return name[17:-5], body
+        return None
+
+    def remove(self) -> None:
+        """Forget the oldest."""
+        name, size = self._order.popleft()
+        self._bytes -= size
+        if self._memory.pop(name, None) is None:
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
+
+    def _know(self, name: str, size: int) -> None:
+        self._order.append((name, size))
+        self._bytes += size
+
+    def _once(self, what: str, message: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self._tell(message)
+
+
+class Delivery:
+    """A sink that hands every event to a `Sender`, in order, until it is taken."""
+
+    def __init__(
+        self, sender: Sender, folder: Path, tell: Tell, *, first: float = 0.5, most: float = LONGEST_WAIT
+    ) -> None:
+        self.name = sender.name
+        self.refused = 0
+        self._sender, self._tell, self._first, self._most = sender, tell, first, most
+        self._lock_file, place, orphans = _own_place(folder, hashlib.sha256(sender.address.encode()).hexdigest()[:16])
+        self._spool = Spool(place, tell)
+        for orphan in orphans:
+            _adopt(self._spool, orphan)
+        self._lock = threading.Condition()
+        self._closing = threading.Event()
+        self._gone = threading.Event()  # nobody waits for the thread any more
+        self._thread = threading.Thread(target=self._run, name=f"openclap-{type(sender).__name__}", daemon=True)
+        self._thread.start()
+
+    def put(self, event: Event) -> None:
+        """As `Sink`."""
+        key = re.sub(r"[^0-9A-Za-z.-]", "-", f"{event.id}.{event.state}")[:80]
+        with self._lock:
+            self._spool.put(key, event.to_json())
+            self._lock.notify()
+
+    def close(self, seconds: float) -> int:
+        """As `Sink`; what is not taken by then stays in the spool for the next watch."""
+        until = time.monotonic() + seconds
+        with self._lock:
+            self._closing.set()
+            self._lock.notify()
+        self._thread.join(max(0.0, until - time.monotonic()))
+        self._gone.set()
+        self._sender.close()
+        if self._lock_file is not None:
+            self._lock_file.release()
+        with self._lock:
+            return len(self._spool) + self._spool.dropped + self.refused
+
+    def _run(self) -> None:
+        attempt = 0
+        while True:
+            with self._lock:
+                while (waiting := self._spool.oldest()) is None and not self._closing.is_set():
+                    self._lock.wait(1.0)
+            if waiting is None or self._gone.is_set():
+                return
+            outcome = self._sender.send(*waiting, self._quietly(attempt))
+            if outcome == "later":
+                attempt += 1
+                self._pause(backoff(attempt, first=self._first, most=self._most))
+                continue
+            if attempt and outcome == "taken":
+                self._tell(f"{self.name}: takes events again")
+            attempt = 0
+            with self._lock:
+                now = self._spool.oldest()
+                if now is not None and now[0] == waiting[0]:  # it may have been dropped meanwhile
+                    self._spool.remove()
+                self.refused += outcome == "never"
+
+    def _quietly(self, attempt: int) -> Tell:
+        """Tell of the first failure of a row, and then of every tenth."""
+        return self._tell if attempt % 10 == 0 else lambda _: None
+
+    def _pause(self, seconds: float) -> None:
+        if self._closing.is_set():
+            self._gone.wait(min(seconds, 1.0))  # whoever closes waits a few seconds at most
+        else:
+            self._closing.wait(seconds)
+
+
+def _own_place(folder: Path, name: str) -> tuple[FileLock | None, Path, list[Path]]:
+    """A folder that no other watch spools to the same receiver in, its lock, and those that watches which are no more have left."""
+    mine: tuple[FileLock, Path] | None = None
+    orphans: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for number in range(PLACES):
+            place = folder / f"{name}-{number}"
+            if mine is not None and not place.exists():
+                continue
+            lock = FileLock(f"{place}.lock", timeout=0, thread_local=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                continue
+            if mine is None:
+                mine = lock, place
+            else:
+                orphans.append(place)
+                lock.release()
+    except OSError:
+        pass  # no disk to write to: `Spool` says so
+    return (mine[0], mine[1], orphans) if mine else (None, folder / f"{name}-{os.getpid()}", [])
+
+
+def _adopt(spool: Spool, orphan: Path) -> None:
+    with contextlib.suppress(OSError):
+        for path in sorted(path for path in orphan.iterdir() if NAME.fullmatch(path.name)):
+            spool.put(path.name[17:-5], path.read_bytes())
+            path.unlink()

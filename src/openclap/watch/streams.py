@@ -1,0 +1,144 @@
+"""A stream that the user named (http, https, rtsp, rtmp) as a source, through PyAV. Knows nothing of models.
+
+FFmpeg may speak network protocols alone, never files, and only formats that carry the sound themselves: a playlist (m3u8, mpd, …) would
+make it fetch what nobody named, so it is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from openclap.audio.decode import frame_wave
+from openclap.errors import SourceError
+from openclap.watch.sources import LIVE_BLOCK, Block, Tell, Waveform, backoff
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["StreamSource", "shown"]
+
+TIMEOUT = 10.0  # seconds to connect, and to wait for the next packet
+STEADY = 10.0  # seconds of sound after which a connection counts as a good one
+ENDS_WITHIN = 1.0  # seconds of the announced duration
+PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtmp,rtmps,rtmpt,rtmpts"
+FORMATS = "aac,ac3,aiff,asf,au,avi,caf,eac3,flac,flv,live_flv,m4a,matroska,mov,mp3,mp4,mpegts,ogg,rtp,rtsp,s16le,wav,webm,wv,w64"
+
+
+class StreamSource:
+    """A stream; where it is cut, it is connected to again after 0.5, 1, 2 … 30 s, for ever.
+
+    Raises
+    ------
+    SourceError
+        From `blocks`, where the first connection is refused, or it carries no sound.
+    """
+
+    live = threaded = True
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+        self._url, self._timeout = url, timeout
+        self.name = shown(url)
+
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+        """As `Source`."""
+        attempt = 0
+        cut: float | None = None  # when nothing came any more
+        while not stop.is_set():
+            heard = 0.0
+            try:
+                for block in self._connection(rate, stop, tell):
+                    gap = 0.0 if cut is None or heard else time.monotonic() - cut
+                    heard += len(block.wave) / rate
+                    attempt = 0 if heard > STEADY else attempt
+                    yield Block(block.wave, gap, self.name)
+                return  # it ended where it said it would
+            except SourceError as error:
+                if cut is None and not heard:
+                    raise
+                cause = str(error)
+            if stop.is_set():
+                return
+            if heard or cut is None:
+                cut = time.monotonic()
+            attempt += 1
+            tell(f"{cause}; trying again in {backoff(attempt):g} s")
+            stop.wait(backoff(attempt))
+
+    def _connection(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+        """One connection's sound; returns where it ended as announced, and raises SourceError where it was cut."""
+        import av
+
+        shape = Waveform(rate, self.name, tell)
+        seconds, announced = 0.0, None
+        try:
+            with av.open(
+                self._url,
+                timeout=(self._timeout, self._timeout),
+                metadata_errors="replace",
+                options=_options(self._url),
+            ) as container:
+                stream = container.streams.best("audio")
+                if stream is None or stream.codec_context is None:
+                    raise SourceError(
+                        f"{self.name}: carries no sound that can be decoded; name a stream with audio in it"
+                    )
+                announced = _announced(container)
+                waiting, length = [], 0.0
+                for frame in _frames(container, stream):
+                    if stop.is_set():
+                        return
+                    waiting.append(shape.feed(frame_wave(frame), frame.sample_rate))
+                    length += frame.samples / frame.sample_rate
+                    if length >= LIVE_BLOCK:
+                        for wave in waiting:
+                            yield Block(wave)
+                        seconds, waiting, length = seconds + length, [], 0.0
+                for wave in (*waiting, shape.rest()):
+                    yield Block(wave)
+                seconds += length
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(f"{self.name}: {_cause(error)}") from None
+        if announced is None or seconds < announced - ENDS_WITHIN:
+            raise SourceError(f"{self.name}: was cut after {seconds:.0f} s")
+
+
+def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """Frames of a stream; a packet that cannot be decoded is left out."""
+    import av
+
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            continue
+        yield from frames
+
+
+def _announced(container: av.container.InputContainer) -> float | None:
+    """Seconds, where the address is that of a file with an end."""
+    return None if container.duration is None else float(container.duration / 1e6)
+
+
+def _options(url: str) -> dict[str, str]:
+    found = {"protocol_whitelist": PROTOCOLS, "format_whitelist": FORMATS}
+    return {**found, "rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else found
+
+
+def _cause(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return f"cannot be heard ({text}); it must be a sound itself, no page and no playlist"
+
+
+def shown(url: str) -> str:
+    """An address without what should not be in a log: user, password, query."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
