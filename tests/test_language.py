@@ -180,7 +180,15 @@ def test_a_tower_that_reads_chinese_is_left_alone(tmp_path: Path) -> None:
 
     han = [chr(c) for c in range(0x4E00, 0x4E00 + 1000)]
     pairs = [("dog barking", "狗叫"), ("rain", "雨"), ("thunder", "雷声"), ("siren", "警笛")] * 6
-    words = ["<s>", "<pad>", "</s>", "<unk>", *han, *"狗叫雷声警笛雨", *sorted({w for en, _ in pairs for w in en.split()})]
+    words = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+        *han,
+        *"狗叫雷声警笛雨",
+        *sorted({w for en, _ in pairs for w in en.split()}),
+    ]
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys(words))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
