@@ -224,7 +224,7 @@ def test_a_stopped_index_keeps_what_it_has_and_says_so(place: Path) -> None:
         "OPENCLAP_MODEL": str(place / "model"),
         "PYTHONPATH": ":".join(sys.path),
     }
-    slow = "import time, openclap.clap as c; e = c.CLAP._forward; c.CLAP._forward = lambda *a: (time.sleep(0.4), print('batch', flush=True), e(*a))[2]; from openclap.cli.app import main; main()"
+    slow = "import time, openclap.clap.towers as c; e = c.Towers.hear; c.Towers.hear = lambda *a: (time.sleep(0.4), print('batch', flush=True), e(*a))[2]; from openclap.cli.app import main; main()"
     done = subprocess.Popen([sys.executable, "-c", slow, "index", "many", "--library", "stopped"], cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert done.stdout is not None
     for _ in range(2):

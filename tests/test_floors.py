@@ -23,7 +23,6 @@ FLOORS = {
     "store": 2,
     "synth": 2,
     "pipeline": 3,
-    "prompts": 1,
     "confidence": 3,
     "checkpoints": 3,
     "models": 3,

@@ -23,7 +23,7 @@ from openclap.checkpoints.presets import KNOWN_BAD
 from openclap.config import CLAPConfig, HTSATConfig, WordsConfig
 from openclap.errors import ModelError
 
-__all__ = ["Finding", "Health", "examine"]
+__all__ = ["Encode", "Finding", "Health", "examine"]
 
 VERSION = 1  # of what is remembered
 UNRELATED = (
