@@ -16,6 +16,7 @@ from test_stores import MAKER, E, brute, clustered, query, recording, same
 
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.store import Recording, Where, open_store
+from openclap.store.lance import indexes
 from openclap.store.lance import store as lance_store
 from openclap.store.lance.rows import table_of
 
@@ -72,8 +73,8 @@ def test_a_storage_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_index_and_what_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lance_store, "INDEX_FROM", 3000)
-    monkeypatch.setattr(lance_store, "PATHS_FROM", 3000)
+    monkeypatch.setattr(indexes, "INDEX_FROM", 3000)
+    monkeypatch.setattr(indexes, "PATHS_FROM", 3000)
     rows, start = clustered(4000), np.array([0.0, 5.0, 10.0, 15.0])
     many = [Recording(recording(f"/{i:04}.wav").file, start, start + 10, rows[4 * i : 4 * i + 4]) for i in range(1000)]
     store = open_store(tmp_path / "x.lance")

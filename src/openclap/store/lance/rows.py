@@ -24,6 +24,7 @@ __all__ = [
     "about_of",
     "about_schema",
     "among",
+    "by",
     "condition_of",
     "file_of",
     "quoted",
@@ -168,6 +169,13 @@ def rows_of(query: Vectors, table: Any) -> list[Row]:
 def quoted(text: str) -> str:
     """A text in a condition."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def by(column: str) -> Any:
+    """The order of a column, smallest first."""
+    from lancedb.query import ColumnOrdering
+
+    return ColumnOrdering(column_name=column, ascending=True)
 
 
 def among(column: str, values: Iterable[str]) -> str:

@@ -3,16 +3,15 @@
 Every write is one commit, which is there for every reader when the call returns, whichever machine it runs on. Keys are declared,
 so of two processes that write the same file one waits for the other, and the last one's vectors stay. In a folder one process
 writes at a time. On object storage, where nothing can be locked, two that change one file at one moment can lose each other's tags,
-or leave windows of both, which `check` finds. Past INDEX_FROM rows `tidy` builds an approximate index; what was written since is looked at row by row. Knows nothing of audio, text or models.
+or leave windows of both, which `check` finds. Past `indexes.INDEX_FROM` rows `tidy` builds an approximate index; what was written since is looked at row by row. Knows nothing of audio, text or models.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import timedelta
 from itertools import groupby, islice
 from typing import Any
 
@@ -20,11 +19,13 @@ import numpy as np
 
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store.disk import alone_in, bytes_in
+from openclap.store.lance import indexes, mending
 from openclap.store.lance.rows import (
     FACTS,
     FIRST,
     WINDOW,
     among,
+    by,
     condition_of,
     file_of,
     recordings_of,
@@ -35,25 +36,18 @@ from openclap.store.lance.rows import (
     vectors_of,
     windows_schema,
 )
-from openclap.store.lance.tables import About, Tables, is_outage, new_name
+from openclap.store.lance.tables import About, Tables, new_name
 from openclap.store.ranking import best, ordered, rounded
 from openclap.store.records import File, Recording, Row, Store, Vectors, Where, wrong_width
 
 __all__ = ["LanceStore"]
 
 LIBRARY, ASIDE = "library", "reembedding"
-INDEX_FROM = 100_000  # rows: below, looking at every row takes 0.15 s
-INDEX_AGAIN = 4  # times as many rows as it was made for
-PATHS_FROM = 10_000  # rows from which paths are worth an index
 PARTITIONS_PROBED = 40  # of √n: recall@10 of 0.99 and more at a million rows (bench/search.py)
 REFINED = 3  # times as many rows compared by their whole vectors as are asked for
-UNTIDY_PIECES, UNTIDY_ROWS = 20, 20_000  # small pieces, or rows that no index knows, which are worth tidying
-KEPT = timedelta(days=1)  # old versions, for those who are reading them
 PATHS_AT_ONCE = 2_000  # in one condition
 FILES_AT_ONCE, SECONDS_AT_ONCE = 256, 100_000.0  # whose windows are in memory together
-ROWS_AT_ONCE = 4_096
 LOOKED_AT_MOST = 20_000  # rows of one question
-UNIT = 1e-3  # from the length 1 that a vector may be
 
 
 class LanceStore:
@@ -175,7 +169,7 @@ class LanceStore:
             if table is None:
                 return
             wanted = " AND ".join(filter(None, [FIRST, self._condition(where)]))
-            found = table.search().where(wanted).select(FACTS).order_by([_by("path")]).limit(None).to_batches()
+            found = table.search().where(wanted).select(FACTS).order_by([by("path")]).limit(None).to_batches()
             for batch in found:
                 yield from map(file_of, batch.to_pylist())
 
@@ -253,34 +247,10 @@ class LanceStore:
 
     def tidy(self) -> None:
         """Join small pieces, drop old versions, bring indexes up to date: later searches are faster, none needs it."""
-        with self._tables.told("written to"), _unless_disturbed():
+        with self._tables.told("written to"):
             table = self._windows()
-            rows = table.count_rows() if table is not None else 0
-            if not rows:
-                return
-            indexed = {column: index.name for index in table.list_indices() for column in index.columns}
-            if rows >= INDEX_FROM:
-                self._index_vectors(table, rows, indexed.get("embedding"))
-            for column in ("path", "hash", "key"):
-                if rows >= PATHS_FROM and column not in indexed:
-                    from lancedb.index import BTree
-
-                    table.create_index(column, config=BTree())
-            unknown = max((table.index_stats(name).num_unindexed_rows for name in indexed.values()), default=0)
-            pieces = table.stats()["fragment_stats"]["num_small_fragments"]
-            if pieces >= UNTIDY_PIECES or unknown >= UNTIDY_ROWS:
-                table.optimize(cleanup_older_than=KEPT)
-
-    def _index_vectors(self, table: Any, rows: int, name: str | None) -> None:
-        """An index for as many rows, named by their number, where there is none or one for far fewer."""
-        from lancedb.index import IvfSq
-
-        made_for = int(name.rpartition("-")[2]) if name is not None else 0
-        if rows >= INDEX_AGAIN * made_for:
-            config = IvfSq("cosine", num_partitions=round(rows**0.5))
-            table.create_index("embedding", config=config, name=f"embedding-{rows}")
-            if name is not None:
-                table.drop_index(name)
+            if table is not None:
+                indexes.tidy(table)
 
     # -- keeping -------------------------------------------------------------------------------------
 
@@ -290,9 +260,9 @@ class LanceStore:
             table = self._windows()
             if table is None:
                 return []
-            if not _readable(table):
+            if not mending.readable(table):
                 return ["some windows cannot be read"]
-            bad = len(_bad_files(table))
+            bad = len(mending.bad_files(table))
             return (
                 [f"{bad} files have missing windows, windows of two contents, or vectors that are none"] if bad else []
             )
@@ -304,10 +274,10 @@ class LanceStore:
             table = self._windows()
             if table is None:
                 return done
-            if not _readable(table):
+            if not mending.readable(table):
                 done.append(self._salvage(table))
                 table = self._windows()
-            bad = _bad_files(table)
+            bad = mending.bad_files(table)
             for some in _parts(bad, PATHS_AT_ONCE):
                 table.delete(among("path", some))
             if bad:
@@ -318,9 +288,8 @@ class LanceStore:
         """Copy the rows that can be read to a new table, and use that; the broken one stays beside it."""
         name, count = new_name(), broken.count_rows()
         table = self._tables.make(name, windows_schema(broken.schema.field("embedding").type.list_size))
-        for start in range(0, count, ROWS_AT_ONCE):
-            for rows in _rows_at(broken, start, min(count, start + ROWS_AT_ONCE)):
-                self._merge(table, rows.cast(table.schema))
+        for rows in mending.readable_rows(broken):
+            self._merge(table, rows.cast(table.schema))
         self._tables.say(self._slot, About(self._tables.about(self._slot).maker, name))
         return f"{table.count_rows()} of {count} windows copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
 
@@ -429,65 +398,6 @@ def _above(path: str) -> Iterator[str]:
     while path:
         path = path.rpartition(os.sep)[0]
         yield path
-
-
-def _by(column: str) -> Any:
-    from lancedb.query import ColumnOrdering
-
-    return ColumnOrdering(column_name=column, ascending=True)
-
-
-@contextmanager
-def _unless_disturbed() -> Iterator[None]:
-    """Give up where somebody writes at the same time: there will be another occasion."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "conflict" not in str(error).lower():
-            raise
-
-
-def _readable(table: Any) -> bool:
-    """Whether every row can be read."""
-    try:
-        for _ in table.search().limit(None).to_batches():
-            pass
-    except (RuntimeError, ValueError, OSError) as error:
-        if is_outage(error):
-            raise
-        return False
-    return True
-
-
-def _bad_files(table: Any) -> list[str]:
-    """The texts of the paths whose windows are not 0, 1, 2 …, all of one content, each with a unit vector."""
-    bad: dict[str, None] = {}
-    for batch in table.search().select(["path", "embedding"]).limit(None).to_batches():
-        wrong = ~(np.abs(np.linalg.norm(vectors_of(batch), axis=1) - 1) < UNIT)
-        bad |= dict.fromkeys(batch["path"].filter(wrong).to_pylist() if wrong.any() else ())
-    order, last, expected = [_by("path"), _by("number")], ("", ""), 0
-    for batch in table.search().select(["path", "number", "hash"]).order_by(order).limit(None).to_batches():
-        for path, number, content in zip(
-            *(batch[name].to_pylist() for name in ("path", "number", "hash")), strict=True
-        ):
-            expected = expected + 1 if path == last[0] else 0
-            if number != expected or (expected and content != last[1]):
-                bad[path] = None
-            last = path, content
-    return list(bad)
-
-
-def _rows_at(table: Any, start: int, end: int) -> Iterator[Any]:
-    """Those rows between two places that can be read."""
-    try:
-        yield table.take_offsets(list(range(start, end))).to_arrow()
-    except (RuntimeError, ValueError, OSError) as error:
-        if is_outage(error):
-            raise
-        middle = (start + end) // 2
-        if middle > start:
-            yield from _rows_at(table, start, middle)
-            yield from _rows_at(table, middle, end)
 
 
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

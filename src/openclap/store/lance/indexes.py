@@ -1,0 +1,58 @@
+"""What makes a table that has grown fast again: indexes, and small pieces joined. No search needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+__all__ = ["tidy"]
+
+INDEX_FROM = 100_000  # rows: below, looking at every row takes 0.15 s
+INDEX_AGAIN = 4  # times as many rows as it was made for
+PATHS_FROM = 10_000  # rows from which paths are worth an index
+UNTIDY_PIECES, UNTIDY_ROWS = 20, 20_000  # small pieces, or rows that no index knows, which are worth tidying
+KEPT = timedelta(days=1)  # old versions, for those who are reading them
+
+
+def tidy(table: Any) -> None:
+    """Join small pieces, drop old versions, bring indexes up to date; gives up where somebody writes at the same time."""
+    with _unless_disturbed():
+        rows = table.count_rows()
+        if not rows:
+            return
+        indexed = {column: index.name for index in table.list_indices() for column in index.columns}
+        if rows >= INDEX_FROM:
+            _index_vectors(table, rows, indexed.get("embedding"))
+        for column in ("path", "hash", "key"):
+            if rows >= PATHS_FROM and column not in indexed:
+                from lancedb.index import BTree
+
+                table.create_index(column, config=BTree())
+        unknown = max((table.index_stats(name).num_unindexed_rows for name in indexed.values()), default=0)
+        pieces = table.stats()["fragment_stats"]["num_small_fragments"]
+        if pieces >= UNTIDY_PIECES or unknown >= UNTIDY_ROWS:
+            table.optimize(cleanup_older_than=KEPT)
+
+
+def _index_vectors(table: Any, rows: int, name: str | None) -> None:
+    """An index for as many rows, named by their number, where there is none or one for far fewer."""
+    from lancedb.index import IvfSq
+
+    made_for = int(name.rpartition("-")[2]) if name is not None else 0
+    if rows >= INDEX_AGAIN * made_for:
+        config = IvfSq("cosine", num_partitions=round(rows**0.5))
+        table.create_index("embedding", config=config, name=f"embedding-{rows}")
+        if name is not None:
+            table.drop_index(name)
+
+
+@contextmanager
+def _unless_disturbed() -> Iterator[None]:
+    """Give up where somebody writes at the same time: there will be another occasion."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "conflict" not in str(error).lower():
+            raise
