@@ -551,7 +551,7 @@ def test_a_full_disk_loses_nothing(clap: CLAP, tmp_path: Path) -> None:
     library.add(sounds / "sound 0 声.wav")
     store = library._store
     assert isinstance(store, SqliteStore)
-    db = store._connection()
+    db = store._database.connection()
     assert db is not None
     full = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {full}")

@@ -503,7 +503,7 @@ def test_a_thousand_threads_leave_no_connection(tmp_path: Path) -> None:
         thread = threading.Thread(target=lambda: store.nearest(query(), 1))
         thread.start()
         thread.join()
-    assert len(store._open) <= 2  # type: ignore[attr-defined]
+    assert len(store._database._open) <= 2  # type: ignore[attr-defined]
 
 
 def test_a_reader_beside_the_first_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ import os
 import shutil
 import sqlite3
 import threading
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -29,7 +28,8 @@ from openclap.store.disk import alone_in, bytes_in
 from openclap.store.ranking import best, ordered, rounded
 from openclap.store.records import File, Recording, Row, Store, Vectors, Where, wrong_width
 from openclap.store.sqlite import mending
-from openclap.store.sqlite.connection import FORMAT_VERSION, WAIT_SECONDS, Held, NothingYet
+from openclap.store.sqlite.connection import FORMAT_VERSION, WAIT_SECONDS
+from openclap.store.sqlite.database import Database
 from openclap.store.sqlite.filters import allowed_by, mask_of
 from openclap.store.sqlite.rows import (
     FILE,
@@ -66,10 +66,9 @@ class SqliteStore:
         self.folder = folder
         self.file = folder / "library.sqlite"
         self.place = str(folder)
-        self._of_thread = threading.local()
-        self._open: weakref.WeakSet[Held] = weakref.WeakSet()  # one for each thread, closed with it
+        self._database = Database(self.file)
         self._claimed: dict[str, Any] = {}
-        self._cache: VectorCache | None = None
+        self._cached: tuple[tuple[Any, ...], VectorCache] | None = None  # what it was made for
         self._caching = threading.Lock()
         if (folder / "library.npz").exists() and not self.file.exists():
             raise LibraryMismatch(
@@ -80,7 +79,7 @@ class SqliteStore:
 
     def maker(self) -> dict[str, Any]:
         """What made the vectors; empty in a new store."""
-        with self._reading() as db:
+        with self._database.reading() as db:
             return {} if db is None else maker_of(db)
 
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +178,7 @@ class SqliteStore:
     def files(self, where: Where | None = None) -> Iterator[File]:
         """Every file, by path; read in pages, so that a slow reader holds nobody up."""
         if where is not None:
-            with self._reading() as db:
+            with self._database.reading() as db:
                 numbers = sorted(allowed_by(db, where)) if db else []
                 found = [
                     file_of(row) for some in parts(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({marks(some)})", some)  # type: ignore[union-attr]
@@ -188,7 +187,7 @@ class SqliteStore:
             return
         last: Any = ""
         while True:
-            with self._reading() as db:
+            with self._database.reading() as db:
                 rows = db.execute(f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]).fetchall() if db else []  # fmt: skip
             if not rows:
                 return
@@ -197,7 +196,7 @@ class SqliteStore:
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
-        with self._reading() as db:
+        with self._database.reading() as db:
             row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [key_of(path)]).fetchone()
             return recording_of(db, row) if db and row else None
 
@@ -213,7 +212,7 @@ class SqliteStore:
 
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk, the cache included."""
-        with self._reading() as db:
+        with self._database.reading() as db:
             files, windows, seconds = db.execute("SELECT * FROM counts").fetchone() if db else (0, 0, 0.0)
         used = bytes_in(self.folder) if db else 0
         return {"files": files, "windows": windows, "seconds": round(seconds, 3), "bytes": used}
@@ -222,7 +221,7 @@ class SqliteStore:
 
     def nearest(self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True) -> list[Row]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file."""
-        with self._reading() as db:
+        with self._database.reading() as db:
             cache = db and self._fresh(db)
             if not db or not cache:
                 return []
@@ -239,13 +238,13 @@ class SqliteStore:
 
     def sample(self, count: int) -> Vectors:
         """Rows from all over the store: (at most count, E)."""
-        with self._reading() as db:
+        with self._database.reading() as db:
             cache = db and self._fresh(db)
             return cache.sample(count) if cache else np.zeros((0, 0), np.float32)
 
     def tidy(self) -> None:
         """Write new rows to the cache, so that the next process need not read them one by one."""
-        with self._reading() as db:
+        with self._database.reading() as db:
             cache = db and self._fresh(db)
             if not db or not cache:
                 return
@@ -255,13 +254,13 @@ class SqliteStore:
 
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words."""
-        with self._reading() as db:
+        with self._database.reading() as db:
             return [] if db is None else mending.faults(db) + mending.wrong_cache(db, self._cache_of(db))
 
     def repair(self) -> list[str]:
         """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
         try:
-            with self._reading() as db:
+            with self._database.reading() as db:
                 broken = db is not None and db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"
         except LibraryError as error:
             if not isinstance(error.__cause__, sqlite3.DatabaseError):
@@ -270,7 +269,7 @@ class SqliteStore:
         done = [self._salvage()] if broken else []
         with self._writing() as db:
             done += mending.mend(db)
-        with self._reading() as db:
+        with self._database.reading() as db:
             cache = db and self._cache_of(db)
             if db and cache and mending.wrong_cache(db, cache):
                 done.append("vector cache made again")
@@ -305,13 +304,13 @@ class SqliteStore:
     def become(self, aside: Store) -> None:
         """Hold what the one beside holds, which is then gone: its file is renamed over this one's."""
         assert isinstance(aside, SqliteStore)
-        with aside._told("written to"):
-            db = aside._connection()
+        with aside._database.told("written to"):
+            db = aside._database.connection()
             assert db is not None
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         aside.close()
-        with self._told("written to"):
-            db = self._connection()
+        with self._database.told("written to"):
+            db = self._database.connection()
             if db is not None:
                 with contextlib.suppress(sqlite3.DatabaseError):  # a broken one that is being replaced
                     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -325,9 +324,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Let go of connections and mapped arrays."""
-        for held in list(self._open):
-            held.close()
-        self._cache, self._of_thread = None, threading.local()
+        self._database.close()
+        self._cached = None
 
     # -- the cache -----------------------------------------------------------------------------------
 
@@ -336,10 +334,12 @@ class SqliteStore:
         if not width:
             return None
         identity = meta_of(db, "identity")
-        if self._cache is None or (self._cache.identity, self._cache.width) != (identity, width):
-            self._cache = VectorCache(self.folder / "cache", identity, width)
-            self._cache.load()
-        return self._cache
+        made_for = identity, width, self._database.changes
+        if self._cached is None or self._cached[0] != made_for:
+            cache = VectorCache(self.folder / "cache", identity, width)
+            cache.load()
+            self._cached = made_for, cache
+        return self._cached[1]
 
     def _fresh(self, db: sqlite3.Connection) -> VectorCache | None:
         """The vectors with every row there is now; None where there is none."""
@@ -374,83 +374,18 @@ class SqliteStore:
             return False
         return True
 
-    # -- connections ---------------------------------------------------------------------------------
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection with everything as it is at this moment; None where there is no library yet."""
-        with self._told("read"):
-            db = self._connection()
-            if db is None or db.in_transaction:
-                yield db
-                return
-            db.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                db.rollback()
+    # -- inside --------------------------------------------------------------------------------------
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it, or nothing."""
-        with self._told("written to"):
-            db = self._connection(make=True)
-            assert db is not None
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                if self._claimed and maker_of(db) != self._claimed:
-                    raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; open it again")
-                yield db
-                db.commit()
-            except BaseException:
-                if db.in_transaction:
-                    db.rollback()
-                raise
-
-    def _connection(self, *, make: bool = False) -> sqlite3.Connection | None:
-        """The one of this thread, to the file that is there now."""
-        held: Held | None = getattr(self._of_thread, "held", None)
-        if held is not None:
-            if held.fits(self.file):
-                return held.db
-            if held.process == os.getpid():  # a forked process must not close what its parent uses
-                held.close()
-            self._of_thread.held, self._cache = None, None
-            if make and not self.file.exists():
-                raise LibraryError(f"{self.folder} was deleted or moved while it was in use; open it again")
-        if not self.file.exists():
-            if not make:
-                return None
-            self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            held = Held(self.file, make=make)
-        except NothingYet:
-            return None
-        self._of_thread.held = held
-        self._open.add(held)
-        return held.db
-
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Errors of SQLite and of the disk, in words."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            advice = "what was there before is unharmed; make room, give yourself permission, or use another --library"
-            if "locked" in str(error):
-                advice = f"another process has been writing for {WAIT_SECONDS} s; wait until it is done"
-            raise LibraryError(f"{self.file} cannot be {what} ({error}); {advice}") from error
-        except sqlite3.DatabaseError as error:
-            raise LibraryError(
-                f"{self.file} is no library of openclap, or broken ({error}); try  openclap library repair, or move it away and index again"
-            ) from error
-        except OSError as error:
-            raise LibraryError(
-                f"{self.folder} cannot be {what} ({error.strerror or error}); choose another --library"
-            ) from error
+        """A transaction, as long as the library is that of the model it was claimed for."""
+        with self._database.writing() as db:
+            if self._claimed and maker_of(db) != self._claimed:
+                raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; open it again")
+            yield db
 
     def _selected(self, column: str, values: Iterable[Any]) -> Iterator[File]:
-        with self._reading() as db:
+        with self._database.reading() as db:
             for some in parts(values) if db else ():
                 assert db is not None
                 yield from map(

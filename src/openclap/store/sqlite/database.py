@@ -1,0 +1,107 @@
+"""The library's SQLite file as many threads and processes use it: connections, transactions, and errors in words.
+
+Knows nothing of what is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from openclap.errors import LibraryError
+from openclap.store.sqlite.connection import WAIT_SECONDS, Held, NothingYet
+
+__all__ = ["Database"]
+
+
+class Database:
+    """A file with a connection for each thread; the folder and the file are made by the first write."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.changes = 0  # how often it has become another file: what was read of the one before holds no more
+        self._of_thread = threading.local()
+        self._open: weakref.WeakSet[Held] = weakref.WeakSet()  # one for each thread, closed with it
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection with everything as it is at this moment; None where there is no library yet."""
+        with self.told("read"):
+            db = self.connection()
+            if db is None or db.in_transaction:
+                yield db
+                return
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it, or nothing."""
+        with self.told("written to"):
+            db = self.connection(make=True)
+            assert db is not None
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.commit()
+            except BaseException:
+                if db.in_transaction:
+                    db.rollback()
+                raise
+
+    def connection(self, *, make: bool = False) -> sqlite3.Connection | None:
+        """The one of this thread, to the file that is there now."""
+        held: Held | None = getattr(self._of_thread, "held", None)
+        if held is not None:
+            if held.fits(self.file):
+                return held.db
+            if held.process == os.getpid():  # a forked process must not close what its parent uses
+                held.close()
+            self._of_thread.held = None
+            self.changes += 1
+            if make and not self.file.exists():
+                raise LibraryError(f"{self.file.parent} was deleted or moved while it was in use; open it again")
+        if not self.file.exists():
+            if not make:
+                return None
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held = Held(self.file, make=make)
+        except NothingYet:
+            return None
+        self._of_thread.held = held
+        self._open.add(held)
+        return held.db
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for held in list(self._open):
+            held.close()
+        self._of_thread = threading.local()
+
+    @contextmanager
+    def told(self, what: str) -> Iterator[None]:
+        """Errors of SQLite and of the disk, in words."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            advice = "what was there before is unharmed; make room, give yourself permission, or use another --library"
+            if "locked" in str(error):
+                advice = f"another process has been writing for {WAIT_SECONDS} s; wait until it is done"
+            raise LibraryError(f"{self.file} cannot be {what} ({error}); {advice}") from error
+        except sqlite3.DatabaseError as error:
+            raise LibraryError(
+                f"{self.file} is no library of openclap, or broken ({error}); try  openclap library repair, or move it away and index again"
+            ) from error
+        except OSError as error:
+            raise LibraryError(
+                f"{self.file.parent} cannot be {what} ({error.strerror or error}); choose another --library"
+            ) from error
