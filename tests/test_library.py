@@ -471,7 +471,7 @@ def test_watch_follows_a_folder(clap: CLAP, place: Path, tmp_path: Path, monkeyp
             (sounds / "new.wav").unlink()
         assert looks < 9
 
-    monkeypatch.setattr("openclap.library.library.time.sleep", sleep)
+    monkeypatch.setattr("openclap.library.follow.time.sleep", sleep)
     reports = Library.open(place, model=clap).watch(sounds)
     told = [next(reports) for _ in range(4)]
     assert [(r.added, r.removed, len(r.failed)) for r in told] == [(2, 0, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0)]

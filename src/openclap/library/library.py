@@ -7,27 +7,26 @@ words, sounds ─ query ────┘
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from openclap.confidence import Background, background_of
-from openclap.errors import LibraryError, LibraryMismatch, SoundError, UsageError
+from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.library import indexing, keep
 from openclap.library.duplicates import find_duplicates
-from openclap.library.indexing import HOP, WINDOW, absolute
-from openclap.library.moments import best_of, joined, merge, refined
+from openclap.library.follow import follow
+from openclap.library.indexing import absolute
+from openclap.library.maker import claim_for, refuse_another
+from openclap.library.moments import moments_of
 from openclap.library.query import Query, has_words, vector_of
 from openclap.library.recommend import recommend
-from openclap.results import AddReport, Duplicates, Failure, Hit, Moment, Verification
+from openclap.library.reembed import reembed
+from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
 from openclap.store import Where, open_store
 
 if TYPE_CHECKING:
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Library"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-
-
-LOOKED_INTO = 4  # windows for each moment wanted
-SETTLED = 2.0  # seconds since a file was written to, after which a watched folder's file is taken for finished
 
 
 class Library:
@@ -70,7 +65,7 @@ class Library:
         """
         library = cls(open_store(path_or_uri), model)
         if model is not None:
-            library._refuse_another(library._store.maker(), model)
+            refuse_another(library._store, library._store.maker(), model)
         return library
 
     # -- adding --------------------------------------------------------------------------------------
@@ -123,27 +118,7 @@ class Library:
         one that cannot be used is reported once, until it changes.
         """
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-        clap = self._need_model()
-        bad: dict[str, tuple[int, int]] = {}
-        told: set[tuple[str, str]] = set()
-
-        def skip(path: Path, now: os.stat_result) -> bool:
-            return 0 <= time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
-
-        first = True
-        while True:
-            report = indexing.add(self._store, clap, many, claim=partial(self._claim, clap), tags=tags, skip=skip)
-            for failure in report.failed:
-                with contextlib.suppress(OSError):
-                    stat = Path(failure.path).stat()
-                    bad[failure.path] = stat.st_size, stat.st_mtime_ns
-            failed = [failure for failure in report.failed if (failure.path, failure.error) not in told]
-            told |= {(failure.path, failure.error) for failure in failed}
-            report = replace(report, failed=failed)
-            if first or report.added or report.updated or report.removed or report.failed:
-                yield report
-            first = False
-            time.sleep(every)
+        yield from follow(self._store, self._need_model(), many, every=every, tags=tags)
 
     @classmethod
     def reembed(cls, path_or_uri: str | os.PathLike[str], model: CLAP, *, progress: bool = False) -> AddReport:
@@ -157,34 +132,7 @@ class Library:
         LibraryError
             None of its files can be used, so nothing was replaced.
         """
-        store = open_store(path_or_uri)
-        maker = store.maker()
-        if not maker:
-            raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
-        if maker["fingerprint"] == model.fingerprint:
-            return AddReport(unchanged=store.stats()["files"])
-        with store.alone():
-            aside = store.aside(_maker(model))
-            second = cls(aside, model)
-            failed: dict[str, Failure] = {}
-            done: set[str] = set()
-            while True:  # what other processes add meanwhile is embedded too
-                files = {file.path: file for file in store.files()}
-                more = [path for path in files if path not in done and not indexing.is_gone(Path(path))]
-                if not more:
-                    break
-                report = second.add(more, progress=progress)
-                failed |= {failure.path: failure for failure in report.failed}
-                done |= set(more)
-            if not aside.stats()["files"]:
-                raise LibraryError(
-                    f"none of the {len(files)} files of {store.place} can be used now (is a disk missing?); nothing was replaced"
-                )
-            for tags, group in groupby(sorted(files.values(), key=lambda file: file.tags), key=lambda file: file.tags):
-                aside.tag([file.path for file in group], tags)
-            store.become(aside)
-        kept = store.stats()["files"]
-        return AddReport(updated=kept, removed=len(files) - kept, failed=list(failed.values()))
+        return reembed(open_store(path_or_uri), model, progress=progress)
 
     # -- searching -----------------------------------------------------------------------------------
 
@@ -279,24 +227,7 @@ class Library:
         short sounds and exact edges; without, and where a file is not there, the edges are those of the library's windows.
         """
         vector = self._vector(query, (), k)
-        found: list[Moment] = []
-        if not fine:
-            for row in self._store.nearest(vector, k, per_file=True):  # no moment is better than its file's best window
-                recording = self._store.recording(row.path)
-                if recording is not None:
-                    score = np.clip(recording.embedding @ vector, -1.0, 1.0)
-                    found += merge(row.path, recording.start, recording.end, score)
-            return best_of(found, k)
-        rows = self._store.nearest(vector, max(20, LOOKED_INTO * k), per_file=False)
-        for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
-            some = list(group)
-            start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
-            spans = joined(path, start, end, score)
-            try:
-                found += refined(self._need_model(), path, vector, spans)
-            except SoundError:  # the file has gone
-                found += spans
-        return best_of(found, k)
+        return moments_of(self._store, self._need_model(), vector, k, fine=fine)
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
         """Files that hold the same recording, whatever their format, gain and start; needs the files, not only their vectors.
@@ -363,7 +294,7 @@ class Library:
             raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
         clap = self._need_model()
         maker = self._store.maker()
-        self._refuse_another(maker, clap)
+        refuse_another(self._store, maker, clap)
         if not maker or next(self._store.files(), None) is None:
             raise LibraryError(f"{self._store.place} holds no sounds yet; fill it with  openclap index FOLDER")
         return clap
@@ -400,31 +331,12 @@ class Library:
 
     def _claim(self, clap: CLAP) -> None:
         """Become the library of this model, or refuse."""
-        self._refuse_another(self._store.claim(_maker(clap)), clap)
-
-    def _refuse_another(self, maker: dict[str, Any], model: CLAP) -> None:
-        if maker and maker["fingerprint"] != model.fingerprint:
-            raise LibraryMismatch(
-                f"{self._store.place} was made by {maker['model']} ({maker['fingerprint']}), not by {model.name} from {model.source} ({model.fingerprint}); "
-                "give the model that made it with --model, embed it anew with  openclap index --reembed, or use another --library"
-            )
+        claim_for(self._store, clap)
 
     def _need_model(self) -> CLAP:
         if self._model is None:
             raise UsageError("this library was opened without a model; give one: Library.open(path, model=clap)")
         return self._model
-
-
-def _maker(clap: CLAP) -> dict[str, Any]:
-    """What a library remembers of the model that made it."""
-    return {
-        "model": clap.name,
-        "fingerprint": clap.fingerprint,
-        "embedding": clap.config.embedding,
-        "front_end": asdict(clap.front_end),
-        "window": WINDOW,
-        "hop": HOP,
-    }
 
 
 def _is_text(text: str) -> bool:

@@ -7,7 +7,7 @@
 
 A short sound hardly shows in a long window (planted in noise, 10 s windows find half of them, 1 s windows nine of ten: LOG.md), but
 nearly always the long window is among the best 5 %. So those are looked into, and their moments ranked by the finer windows.
-Knows nothing of stores.
+In a library the windows it holds are the first look.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +29,9 @@ from openclap.results import Moment
 if TYPE_CHECKING:
     from openclap.audio.load import Sound
     from openclap.clap import CLAP
+    from openclap.store import Store
 
-__all__ = ["best_of", "joined", "merge", "moments_in", "refined"]
+__all__ = ["best_of", "joined", "merge", "moments_in", "moments_of", "refined"]
 
 Seconds = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float32]
@@ -38,6 +40,7 @@ FINE_WINDOW, FINE_HOP = 1.0, 0.25  # seconds
 CANDIDATES = 0.05  # of the coarse windows, and
 FEWEST = 10
 FINE_SECONDS = 600.0  # of a recording, at most, get the finer look; the best first
+LOOKED_INTO = 4  # windows of a library for each moment wanted
 PAUSE = 1.0  # seconds of something else that do not end a moment
 
 
@@ -67,6 +70,28 @@ def moments_in(
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
     found = joined(name, spans.start[chosen], spans.end[chosen], score[chosen])
     return best_of(refined(clap, sound, vector, found), k)
+
+
+def moments_of(store: Store, clap: CLAP, vector: Vector, k: int, *, fine: bool) -> list[Moment]:
+    """The moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`."""
+    found: list[Moment] = []
+    if not fine:
+        for row in store.nearest(vector, k, per_file=True):  # no moment is better than its file's best window
+            recording = store.recording(row.path)
+            if recording is not None:
+                score = np.clip(recording.embedding @ vector, -1.0, 1.0)
+                found += merge(row.path, recording.start, recording.end, score)
+        return best_of(found, k)
+    rows = store.nearest(vector, max(20, LOOKED_INTO * k), per_file=False)
+    for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
+        some = list(group)
+        start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
+        spans = joined(path, start, end, score)
+        try:
+            found += refined(clap, path, vector, spans)
+        except SoundError:  # the file has gone
+            found += spans
+    return best_of(found, k)
 
 
 def merge(path: str, start: Seconds, end: Seconds, score: Vector) -> list[Moment]:

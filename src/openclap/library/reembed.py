@@ -1,0 +1,52 @@
+"""A library of one model → the same library of another: made beside the old one, which is in use until all is done."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openclap.confidence import background_of
+from openclap.errors import LibraryError
+from openclap.library import indexing
+from openclap.library.maker import claim_for, maker_of
+from openclap.results import AddReport, Failure
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.store import Store
+
+__all__ = ["reembed"]
+
+
+def reembed(store: Store, clap: CLAP, *, progress: bool = False) -> AddReport:
+    """Embed every file of a store anew, in place; see `Library.reembed`."""
+    maker = store.maker()
+    if not maker:
+        raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
+    if maker["fingerprint"] == clap.fingerprint:
+        return AddReport(unchanged=store.stats()["files"])
+    with store.alone():
+        aside = store.aside(maker_of(clap))
+        failed: dict[str, Failure] = {}
+        done: set[str] = set()
+        while True:  # what other processes add meanwhile is embedded too
+            files = {file.path: file for file in store.files()}
+            more = [path for path in files if path not in done and not indexing.is_gone(Path(path))]
+            if not more:
+                break
+            report = indexing.add(aside, clap, more, claim=partial(claim_for, aside, clap), progress=progress)
+            if report.added or report.updated:
+                background_of(clap)  # takes seconds for a large model: now, not at the first search
+            failed |= {failure.path: failure for failure in report.failed}
+            done |= set(more)
+        if not aside.stats()["files"]:
+            raise LibraryError(
+                f"none of the {len(files)} files of {store.place} can be used now (is a disk missing?); nothing was replaced"
+            )
+        for tags, group in groupby(sorted(files.values(), key=lambda file: file.tags), key=lambda file: file.tags):
+            aside.tag([file.path for file in group], tags)
+        store.become(aside)
+    kept = store.stats()["files"]
+    return AddReport(updated=kept, removed=len(files) - kept, failed=list(failed.values()))
