@@ -5,12 +5,11 @@ A checkpoint stores this as `config.json`; everything that builds, loads or feed
 
 from __future__ import annotations
 
-import math
-import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeAlias, get_args
 
 from openclap.errors import BadCheckpoint, UsageError
+from openclap.typed import typed
 
 __all__ = [
     "FORMAT_NAME",
@@ -23,7 +22,6 @@ __all__ = [
     "PANNConfig",
     "TextConfig",
     "WordsConfig",
-    "typed",
 ]
 
 FORMAT_NAME = "openclap"
@@ -297,50 +295,6 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
         raise BadCheckpoint(f"{name} is {value!r} in config.json; names and values are expected")
     return dict(value or {})
-
-
-def typed(cls: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Values of JSON or YAML as the fields of a dataclass want them: lists as tuples, whole numbers as int.
-
-    YAML reads 1e-4 as a string, and one value where several may stand is a tuple of one.
-
-    Raises
-    ------
-    ValueError
-        Names the field, the value and what it must be.
-    """
-    kinds = get_type_hints(cls)
-    return {name: _as(value, kinds[name], name) for name, value in values.items()}
-
-
-def _as(value: Any, kind: Any, name: str) -> Any:
-    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    if (value is None and type(None) in options) or is_dataclass(value):
-        return value
-    wanted = next(option for option in options if option is not type(None))
-    if get_origin(wanted) is Literal:
-        if value not in get_args(wanted):
-            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(str, get_args(wanted)))}")
-        return value
-    if get_origin(wanted) is tuple:
-        many = value if isinstance(value, list | tuple) else [value]
-        return tuple(_as(item, get_args(wanted)[0], name) for item in many)
-    if wanted is Any or is_dataclass(wanted):
-        return value
-    if wanted in (int, float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = float("nan")
-        if math.isfinite(number) and (wanted is float or number == int(number)):
-            return wanted(value if isinstance(value, int) else number)
-    plain = get_origin(wanted) or wanted
-    if isinstance(value, plain) and plain not in (int, float):
-        return value
-    raise ValueError(f"{name} is {value!r}; it must be a {PLAIN.get(plain, plain.__name__)}")
-
-
-PLAIN = {int: "whole number", float: "number", str: "text", dict: "table of names and values"}
 
 
 def _check_positive(where: str, **numbers: float) -> None:

@@ -10,8 +10,9 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_type_hints, overload
 
 from openclap.checkpoints.load import load_checkpoint
-from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
+from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
+from openclap.typed import typed
 
 __all__ = ["Augment", "Lora", "Settings", "Source", "read_settings", "read_yaml", "refuse_unused", "settings_of"]
 
