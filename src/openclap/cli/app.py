@@ -18,6 +18,7 @@ from openclap.cli import (
     distill,
     evaluate,
     finetune,
+    library,
     listen,
     models,
     prune,
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (listen, describe, search, recommend, models, serve, watch, finetune, distill, prune):
+for verbs in (listen, describe, library, search, recommend, models, serve, watch, finetune, distill, prune):
     for verb in verbs.VERBS:
         app.command()(verb)
 app.add_typer(data.app)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.options import Device, Json, Model, ReportFile, Threads, load_model
 from openclap.cli.show import emit, err, exit_told, out, plain, short, table
 from openclap.errors import UsageError
 
@@ -23,7 +23,6 @@ CLASSES_SHOWN = 60  # the JSON has all
 
 Folder = Annotated[Path, typer.Argument(help="A benchmark as its authors distribute it, or a folder with metadata.csv")]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Which benchmark; see  openclap eval protocols")]
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report, with every failure, as JSON")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Put a section into this Markdown file, or renew it")]
 Confusion = Annotated[Path | None, typer.Option("--confusion", help="Write the confusion matrix: a .png or .csv file")]
 Draws = Annotated[int, typer.Option("--draws", min=0, help="Resamples for the 95 % intervals; 0 for none")]

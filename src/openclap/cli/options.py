@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from platformdirs import user_cache_path, user_data_path
 
 from openclap.cli.show import err
+from openclap.errors import UsageError
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
 __all__ = [
+    "ChangedBefore",
+    "ChangedSince",
     "Device",
     "Json",
     "LibraryPath",
+    "MaxSeconds",
+    "MinSeconds",
     "Model",
+    "PathPattern",
     "Precision",
+    "ReportFile",
+    "Resume",
+    "Tagged",
     "Threads",
     "Translate",
     "default_library",
+    "filters_of",
     "load_model",
 ]
 
@@ -54,6 +66,16 @@ LibraryPath = Annotated[
         help="Folder of the library, or s3://BUCKET/NAME.lance [default: in your data folder]",
     ),
 ]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report, with every failure, as JSON")]
+Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")]
+
+# which files of a library are looked at: what `filters_of` takes
+PathPattern = Annotated[str | None, typer.Option("--path", help='A pattern for the path: "*/rain/*"')]
+MinSeconds = Annotated[float | None, typer.Option("--min-seconds", help="Length of the file")]
+MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Length of the file")]
+ChangedSince = Annotated[str | None, typer.Option("--after", help="Changed since: 2026-05-31")]
+ChangedBefore = Annotated[str | None, typer.Option("--before", help="Changed before: 2026-06-01T12:00")]
+Tagged = Annotated[list[str] | None, typer.Option("--tag", help="Given when it was indexed; may be repeated")]
 
 HINT = "mini, the small model that comes with openclap, is at work; a larger one hears much better:  openclap pull laion/clap-htsat-fused  then  --model laion/clap-htsat-fused"
 
@@ -61,6 +83,32 @@ HINT = "mini, the small model that comes with openclap, is at work; a larger one
 def default_library() -> Path:
     """Where the library is when nothing is said."""
     return user_data_path("openclap") / "library"
+
+
+def filters_of(
+    within: Sequence[str] | None,
+    glob: str | None,
+    shortest: float | None,
+    longest: float | None,
+    after: str | None,
+    before: str | None,
+    tags: Sequence[str] | None,
+) -> dict[str, Any]:
+    """What `Library.search` and `Library.recommend` are given to look at some files only."""
+    return {
+        "within": within or None, "glob": glob, "shortest": shortest, "longest": longest,
+        "after": _moment(after, "--after"), "before": _moment(before, "--before"), "tags": tags or (),
+    }  # fmt: skip
+
+
+def _moment(text: str | None, option: str) -> float | None:
+    """An ISO date or time, local where it says no zone, as seconds since 1970."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise UsageError(f"{option} is {text!r}; give a date or a time: 2026-05-31, 2026-05-31T12:00") from None
 
 
 def load_model(

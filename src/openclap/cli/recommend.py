@@ -7,8 +7,21 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, LibraryPath, Model, Threads
-from openclap.cli.search import moment_of, opened, show_hits
+from openclap.cli.options import (
+    ChangedBefore,
+    ChangedSince,
+    Device,
+    Json,
+    LibraryPath,
+    MaxSeconds,
+    MinSeconds,
+    Model,
+    PathPattern,
+    Tagged,
+    Threads,
+    filters_of,
+)
+from openclap.cli.search import opened, show_hits
 from openclap.cli.show import short
 from openclap.errors import UsageError
 
@@ -30,12 +43,12 @@ def recommend(
     within: Annotated[
         list[str] | None, typer.Option("--in", help="From these files and folders only; may be repeated")
     ] = None,
-    glob: Annotated[str | None, typer.Option("--path", help='A pattern for the path: "*/rain/*"')] = None,
-    shortest: Annotated[float | None, typer.Option("--min-seconds", help="Length of the file")] = None,
-    longest: Annotated[float | None, typer.Option("--max-seconds", help="Length of the file")] = None,
-    after: Annotated[str | None, typer.Option("--after", help="Changed since: 2026-05-31")] = None,
-    before: Annotated[str | None, typer.Option("--before", help="Changed before: 2026-06-01T12:00")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="Given when it was indexed; may be repeated")] = None,
+    glob: PathPattern = None,
+    shortest: MinSeconds = None,
+    longest: MaxSeconds = None,
+    after: ChangedSince = None,
+    before: ChangedBefore = None,
+    tag: Tagged = None,
     library: LibraryPath = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -47,12 +60,15 @@ def recommend(
         raise UsageError('say what you like:  openclap recommend --like FILE  or  --like "birds in a forest"')
     if m3u is not None and m3u.suffix.lower() not in (".m3u", ".m3u8"):
         raise UsageError(f"--m3u {m3u}: a playlist's name must end in .m3u or .m3u8")
-    since, until = moment_of(after, "--after"), moment_of(before, "--before")
+    filters = filters_of(within, glob, shortest, longest, after, before, tag)
     collection, _ = opened(library, model, device, threads, k, None)
     hits = collection.recommend(
-        [_sound_or_words(part) for part in like], [_sound_or_words(part) for part in unlike or []], k, variety=variety,
-        within=within or None, glob=glob, shortest=shortest, longest=longest, after=since, before=until, tags=tag or (),
-    )  # fmt: skip
+        [_sound_or_words(part) for part in like],
+        [_sound_or_words(part) for part in unlike or []],
+        k,
+        variety=variety,
+        **filters,
+    )
     if m3u is not None:
         from openclap.library import write_playlist
 

@@ -1,0 +1,171 @@
+"""index, duplicates, library: verbs that keep a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from openclap.cli.options import (
+    Device,
+    Json,
+    LibraryPath,
+    Model,
+    ReportFile,
+    Threads,
+    default_library,
+    load_model,
+)
+from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed
+from openclap.errors import UsageError
+
+if TYPE_CHECKING:
+    from openclap.library import Library
+    from openclap.results import AddReport
+
+__all__ = ["VERBS"]
+
+UNSHOWN = ("front_end", "embedding", "window", "hop")  # in the table; the JSON has them
+
+
+def index(
+    paths: Annotated[list[str] | None, typer.Argument(help="Sound files and folders")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="A word to put on all of them; may be repeated")
+    ] = None,
+    reembed: Annotated[
+        bool, typer.Option("--reembed", help="Embed a library anew that another model has made")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and keep the library up to date")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between looks, with --watch")] = 5.0,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="local, or ray: the workers of a Ray cluster, into a library in LanceDB"),
+    ] = "local",
+    report: ReportFile = None,
+    library: LibraryPath = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Add files and folders to the library, or bring them up to date."""
+    from openclap.library import Library
+
+    if not paths and not reembed:
+        raise UsageError("say what to index:  openclap index FOLDER")
+    if engine != "local" and (reembed or watch):
+        raise UsageError("--engine ray indexes once; for another model, index into another --library")
+    clap = load_model(model, device, threads)
+    place = library or default_library()
+    show = err.is_terminal
+    if reembed:
+        done = Library.reembed(place, clap, progress=show)
+        _show_report(done, as_json, report)
+        if not paths:
+            exit_told(done.failed)
+            return
+        tell_failed(done.failed)
+    collection = Library.open(place, model=clap)
+    if watch:
+        for done in collection.watch(paths or [], every=every, tags=tag or ()):
+            _show_report(done, as_json, report)
+            tell_failed(done.failed)
+        return
+    _tell_report(collection.add(paths or [], tags=tag or (), progress=show, engine=engine), as_json, report)
+
+
+def duplicates(
+    paths: Annotated[list[str] | None, typer.Argument(help="Look at these files and folders only")] = None,
+    library: LibraryPath = None,
+    as_json: Json = False,
+) -> None:
+    """Which files of the library hold the same recording, whatever their format, gain and start."""
+    from openclap.library import Library
+
+    place = Library.open(library or default_library())
+    found = place.duplicates(within=paths or None, progress=err.is_terminal)
+    if as_json:
+        emit(group.to_dict() for group in found.groups)
+    else:
+        rows = [
+            (str(number) if i == 0 else "", f"{copy.offset:+.2f} s", f"{copy.similarity:.2f}", plain(short(copy.path)))
+            for number, group in enumerate(found.groups, 1)
+            for i, copy in enumerate(group.files)
+        ]
+        table(plain(f"{len(found.groups)} groups"), ("", "begins", "alike", "file"), rows, right=("begins", "alike"))
+    exit_told(found.failed)
+
+
+def library(
+    action: Annotated[
+        Literal["stats", "verify", "repair", "export", "import"],
+        typer.Argument(help="What to do; stats tells what it holds"),
+    ] = "stats",
+    file: Annotated[Path | None, typer.Argument(help="A .parquet file, for export and import")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="verify by size and time, without reading the files")] = False,
+    library: LibraryPath = None,
+    as_json: Json = False,
+) -> None:
+    """What a library holds; is it whole, mend it, take it elsewhere."""
+    from openclap.library import Library
+
+    place = Library.open(library or default_library())
+    if (file is not None) != (action in ("export", "import")):
+        raise UsageError(f"openclap library {action} takes {'no' if file else 'a .parquet'} file")
+    if action == "verify":
+        _verify(place, quick, as_json)
+        return
+    found: dict[str, Any]
+    if action == "repair":
+        done = place.repair()
+        found = {"repaired": done}
+        lines = [("", plain(line)) for line in done or ["nothing to mend"]]
+    else:
+        found = place.stats() if file is None else place.export(file) if action == "export" else place.import_(file)
+        lines = [(name, plain(value)) for name, value in found.items() if name not in UNSHOWN]
+    if as_json:
+        emit([found])
+    else:
+        table("library", ("", ""), lines)
+
+
+# -- inside ------------------------------------------------------------------------------------------
+
+
+def _verify(place: Library, quick: bool, as_json: bool) -> None:
+    found = place.verify(hashes=not quick)
+    if as_json:
+        emit([found.to_dict()])
+    else:
+        rows = [
+            *(("[red]damaged[/red]", plain(what)) for what in found.damaged),
+            *(("missing", plain(short(path))) for path in found.missing),
+            *(("changed", plain(short(path))) for path in found.changed),
+        ]
+        table("library", ("", ""), rows or [("[green]whole[/green]", "nothing is missing, changed or damaged")])
+    if not found.whole:
+        raise typer.Exit(1)
+
+
+def _show_report(done: AddReport, as_json: bool, report: Path | None) -> None:
+    if as_json:
+        emit([done.to_dict()])
+    else:
+        print(
+            f"{done.added} added, {done.updated} updated, {done.unchanged} unchanged, {done.removed} removed, {len(done.failed)} failed",
+            flush=True,
+        )
+    if report is not None:
+        import json
+
+        report.write_text(json.dumps(done.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+
+def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
+    _show_report(done, as_json, report)
+    exit_told(done.failed)
+
+
+VERBS = (index, duplicates, library)
