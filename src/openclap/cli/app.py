@@ -15,7 +15,6 @@ import typer
 from openclap.cli import (
     data,
     describe,
-    distill,
     evaluate,
     finetune,
     library,
@@ -25,6 +24,7 @@ from openclap.cli import (
     recommend,
     search,
     serve,
+    train,
     watch,
 )
 from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
@@ -42,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (listen, describe, library, search, recommend, models, serve, watch, finetune, distill, prune):
+for verbs in (listen, describe, library, search, recommend, models, serve, watch, train, finetune, prune):
     for verb in verbs.VERBS:
         app.command()(verb)
 app.add_typer(data.app)

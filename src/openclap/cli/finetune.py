@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from openclap.cli.evaluate import show_report
-from openclap.cli.options import Device, Json, Threads
+from openclap.cli.options import Device, Json, Resume, Threads
 from openclap.cli.show import emit, err, exit_told, out, plain, short
 from openclap.errors import UsageError
 
@@ -57,7 +57,7 @@ def finetune(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of what is drawn")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A YAML file for everything else")] = None,
-    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")] = True,
+    resume: Resume = True,
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,

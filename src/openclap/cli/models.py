@@ -1,4 +1,4 @@
-"""models, pull, doctor, bench, train, demo: verbs about models and this installation."""
+"""models, pull, doctor, bench, demo: verbs about models and this installation."""
 
 from __future__ import annotations
 
@@ -105,21 +105,6 @@ def _speed(times: float | None) -> str:
     return "" if times is None else f"{times:,.0f} ×"
 
 
-def train(
-    config: Annotated[Path, typer.Argument(help="A training configuration (YAML)")],
-    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")] = True,
-    as_json: Json = False,
-) -> None:
-    """Train a model from folders of described sounds."""
-    from openclap.train import train as run
-
-    report = run(config, resume=resume, progress=err.is_terminal)
-    if as_json:
-        emit([report.to_dict()])
-    else:
-        out.print(plain(f"{report.steps} steps in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}"))
-
-
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to put the sounds and the library")] = Path("demo"),
     model: Model = "mini",
@@ -132,4 +117,4 @@ def demo(
     run(load_model(model, device, threads), folder, out)
 
 
-VERBS = (models, pull, doctor, bench, train, demo)
+VERBS = (models, pull, doctor, bench, demo)

@@ -1,4 +1,4 @@
-"""distill: the verb that makes a small model of a large one."""
+"""train, distill: verbs that make a model as a configuration says."""
 
 from __future__ import annotations
 
@@ -7,30 +7,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openclap.cli.options import Json
+from openclap.cli.options import Json, Resume
 from openclap.cli.show import emit, err, out, plain, table
 
 if TYPE_CHECKING:
     from openclap.train.agreement import Agreement
+    from openclap.train.loop import Report
 
 __all__ = ["VERBS"]
 
 
+def train(
+    config: Annotated[Path, typer.Argument(help="A training configuration (YAML)")],
+    resume: Resume = True,
+    as_json: Json = False,
+) -> None:
+    """Train a model from folders of described sounds."""
+    from openclap.train import train as run
+
+    _tell(run(config, resume=resume, progress=err.is_terminal), as_json)
+
+
 def distill(
     config: Annotated[Path, typer.Argument(help="A training configuration (YAML) with a teacher")],
-    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")] = True,
+    resume: Resume = True,
     as_json: Json = False,
 ) -> None:
     """Teach a small model what a large one says, by sounds and texts that need no labels."""
     from openclap.train import distill as run
 
     report = run(config, resume=resume, progress=err.is_terminal)
+    if report.agreement is not None and not as_json:
+        _show(report.agreement)
+    _tell(report, as_json)
+
+
+def _tell(report: Report, as_json: bool) -> None:
     if as_json:
         emit([report.to_dict()])
-        return
-    if report.agreement is not None:
-        _show(report.agreement)
-    out.print(plain(f"{report.steps} steps in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}"))
+    else:
+        out.print(plain(f"{report.steps} steps in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}"))
 
 
 def _show(found: Agreement) -> None:
@@ -54,4 +70,4 @@ def _held(found: Agreement) -> str:
     return f"{found.clips} clips of {found.recordings} held-out recordings"
 
 
-VERBS = (distill,)
+VERBS = (train, distill)
