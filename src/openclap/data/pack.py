@@ -1,7 +1,6 @@
 """Any data set → 48 kHz mono FLAC in WebDataset tars, in LAION's layout. Knows nothing of how sources are read.
 
-    items of a split ─ thousands ─ 000000.tar ─ 000001.tar …     each: decode ─ 48 kHz mono ─ FLAC 16 bit
-                                    └ written aside, synced, renamed;  then sizes.json;  pack.json last
+    items of a split ─ thousands ─ 000000.tar ─ 000001.tar …     each as `shard` makes it;  then sizes.json;  pack.json last
 
 Which items a tar holds is decided by their order alone: a broken sound makes its tar shorter and moves nothing. `pack.json`
 remembers what went into each tar, so that a finished one is not made again while that is unchanged.
@@ -9,36 +8,26 @@ remembers what went into each tar, so that a finished one is not made again whil
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import re
-import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile as sf
 from filelock import FileLock, Timeout
 
-from openclap.audio.load import Sound, stream
-from openclap.data.captions import template
-from openclap.data.items import Item, Manifest, ahead
+from openclap.data.items import Item, Manifest
 from openclap.data.keyword_to_caption import KeywordToCaption
+from openclap.data.shard import PART, VERSION, Shard, captions_of, digest_of, write_shard
 from openclap.data.tars import Member
-from openclap.errors import DataError, SoundError, UsageError
+from openclap.errors import DataError, UsageError
 from openclap.results import Failure
 
-__all__ = ["RATE", "PackReport", "pack"]
+__all__ = ["PackReport", "pack"]
 
-RATE = 48_000  # Hz
-FULL_SCALE = 32768  # of 16 bits, so that sounds of 16 bits at 48 kHz keep every bit
-FORMAT, VERSION = "openclap pack", 1
-PART = ".part"
+FORMAT = "openclap pack"
 TAR = re.compile(r"(?:[^/.][^/]*/)?\d{6,}\.tar")
 
 
@@ -69,28 +58,6 @@ class PackReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
         return asdict(self)
-
-
-@dataclass
-class _Shard:
-    """What `pack.json` knows of one tar."""
-
-    of: str  # a digest of what goes into it, and how
-    bytes: int = 0
-    sounds: int = 0
-    seconds: float = 0.0
-    short: int = 0
-    failed: list[list[str]] = field(default_factory=list)  # key, cause
-
-
-@dataclass(frozen=True)
-class _Packed:
-    """One sound as FLAC, or why there is none."""
-
-    item: Item
-    flac: bytes = b""
-    seconds: float = 0.0
-    error: str | None = None
 
 
 def pack(
@@ -151,7 +118,7 @@ class _Packing:
     def __init__(self, folder: Path, shard_size: int, min_seconds: float, k2c: KeywordToCaption | None) -> None:
         self._folder, self._size, self._min, self._k2c = folder, shard_size, min_seconds, k2c
         self._before = _read_record(folder)
-        self._now: dict[str, _Shard] = {}
+        self._now: dict[str, Shard] = {}
         self._made = 0
         for left in folder.rglob(f"*{PART}"):  # of a killed call
             left.unlink()
@@ -185,54 +152,19 @@ class _Packing:
         """Make a tar, unless it is there already, made of the same."""
         if any(self._folder.absolute() in tar.absolute().parents for tar in _tars(items)):
             raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
-        said = self._captions(items)
-        of = _digest(items, said, start, self._min)
+        said = captions_of(items, self._k2c)
+        of = digest_of(items, said, start, self._min)
         path = self._folder / name
         known = self._before.get(name)
         if known is not None and known.of == of and path.is_file() and path.stat().st_size == known.bytes:
             self._now[name] = known
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        shard = _Shard(of)
-        part = path.with_name(path.name + PART)
-        try:
-            with part.open("wb") as file:
-                _write_tar(file, ahead(self._packed, items), said, start, shard, self._min)
-                file.flush()
-                os.fsync(file.fileno())
-            shard.bytes = part.stat().st_size
-            os.replace(part, path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise
-        self._now[name] = shard
+        self._now[name] = write_shard(path, items, said, start, of, min_seconds=self._min)
         self._made += 1
         self._remember({**self._before, **self._now})
 
-    def _packed(self, item: Item) -> _Packed:
-        try:
-            return _Packed(item, *_flac(item))
-        except SoundError as error:
-            return _Packed(item, error=error.cause)
-
-    def _captions(self, items: Sequence[Item]) -> list[dict[str, Any]]:
-        """The caption part of every .json."""
-        tagged = [i for i, item in enumerate(items) if item.labels]
-        sentences: dict[int, str] = {}
-        if self._k2c is not None:
-            sentences = dict(zip(tagged, self._k2c([items[i].labels for i in tagged]), strict=True))
-        said = []
-        for i, item in enumerate(items):
-            text = list(item.captions) or ([template(item.labels)] if item.labels else [])
-            sentence = sentences.get(i)
-            every = list(dict.fromkeys([*text, *([sentence] if sentence else [])]))
-            said.append(
-                {"text": text, "tag": list(item.labels), "text_augment_t5": sentence, "text_augment_all": every}
-            )
-        return said
-
-    def _remember(self, shards: dict[str, _Shard]) -> None:
+    def _remember(self, shards: dict[str, Shard]) -> None:
         """sizes.json beside the tars, then pack.json."""
         sizes: dict[Path, dict[str, int]] = {}
         for name in sorted(shards):
@@ -280,85 +212,7 @@ def _as_folder(split: str) -> str:
     return split
 
 
-def _digest(items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
-    """Of all that decides the bytes of a tar, with size and time of the files its sounds come from."""
-    digest = hashlib.blake2b(json.dumps([VERSION, start, min_seconds]).encode(), digest_size=16)
-    for item, texts in zip(items, said, strict=True):
-        digest.update(json.dumps([item.key, item.split, texts, _state(item)]).encode())
-    return digest.hexdigest()
-
-
-def _state(item: Item) -> list[Any]:
-    sound = item.sound
-    if isinstance(sound, bytes):
-        return [hashlib.blake2b(sound, digest_size=16).hexdigest()]
-    path = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
-    try:
-        found = path.stat() if path is not None else None
-    except OSError:
-        found = None
-    place = [
-        getattr(sound, "offset", None),
-        getattr(sound, "row", None),
-        getattr(getattr(sound, "dataset", None), "_fingerprint", None),
-    ]
-    return [*place, found.st_size, found.st_mtime_ns] if found is not None else place
-
-
-def _flac(item: Item) -> tuple[bytes, float]:
-    """FLAC of 16 bits at 48 kHz, and seconds; memory is that of the coded sound."""
-    samples = 0
-    coded = io.BytesIO()
-    with sf.SoundFile(coded, "w", RATE, 1, format="FLAC", subtype="PCM_16") as file:
-        for wave in stream(_named(item), RATE):
-            file.write(np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
-            samples += len(wave)
-    return coded.getvalue(), samples / RATE
-
-
-def _named(item: Item) -> Sound:
-    """The sound; bytes as a file with the item's name, for errors and warnings."""
-    sound = item.read()
-    if not isinstance(sound, bytes):
-        return sound
-    file = _Named(sound)
-    file.name = item.key
-    return file
-
-
-class _Named(io.BytesIO):
-    name = ""
-
-
-def _write_tar(
-    file: io.BufferedWriter,
-    packed: Iterator[_Packed],
-    said: Sequence[dict[str, Any]],
-    start: int,
-    shard: _Shard,
-    min_seconds: float,
-) -> None:
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for i, (one, texts) in enumerate(zip(packed, said, strict=True)):
-            if one.error is not None:
-                shard.failed.append([one.item.key, one.error])
-            elif one.seconds < min_seconds:
-                shard.short += 1
-            else:
-                about = {**texts, "seconds": round(one.seconds, 3), "key": one.item.key}
-                _add(tar, f"{start + i:08d}.flac", one.flac)
-                _add(tar, f"{start + i:08d}.json", json.dumps(about, ensure_ascii=True).encode())
-                shard.sounds += 1
-                shard.seconds += one.seconds
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    info = tarfile.TarInfo(name)  # no time, no owner: the same input gives the same bytes
-    info.size = len(data)
-    tar.addfile(info, io.BytesIO(data))
-
-
-def _read_record(folder: Path) -> dict[str, _Shard]:
+def _read_record(folder: Path) -> dict[str, Shard]:
     """What an earlier call has finished here.
 
     Raises
@@ -378,7 +232,7 @@ def _read_record(folder: Path) -> dict[str, _Shard]:
             raise DataError(
                 f"{path}: is {record['format']} {record['version']}, this is {FORMAT} {VERSION}; choose another folder"
             )
-        shards = {str(name): _Shard(**shard) for name, shard in record["shards"].items()}
+        shards = {str(name): Shard(**shard) for name, shard in record["shards"].items()}
         foreign = [name for name in shards if not TAR.fullmatch(name)]
         if foreign:
             raise ValueError(f"{foreign[0]} is no tar of ours")

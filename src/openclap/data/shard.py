@@ -1,0 +1,188 @@
+"""Items → one tar of FLAC and JSON in LAION's layout; the same items give the same bytes. Knows nothing of other tars.
+
+item ─ decode ─ 48 kHz mono ─ 16 bit ─ 00000000.flac
+  └─ captions, labels, seconds, key ── 00000000.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+
+from openclap.audio.load import Sound, stream
+from openclap.data.captions import template
+from openclap.data.items import Item, ahead
+from openclap.data.keyword_to_caption import KeywordToCaption
+from openclap.errors import SoundError
+
+__all__ = ["PART", "VERSION", "Shard", "captions_of", "digest_of", "write_shard"]
+
+RATE = 48_000  # Hz
+FULL_SCALE = 32768  # of 16 bits, so that sounds of 16 bits at 48 kHz keep every bit
+VERSION = 1  # of the layout
+PART = ".part"
+
+
+@dataclass
+class Shard:
+    """What is known of one tar."""
+
+    of: str  # a digest of what goes into it, and how
+    bytes: int = 0
+    sounds: int = 0
+    seconds: float = 0.0
+    short: int = 0
+    failed: list[list[str]] = field(default_factory=list)  # key, cause
+
+
+def captions_of(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[dict[str, Any]]:
+    """The caption part of every .json; `k2c` writes a sentence from the labels."""
+    tagged = [i for i, item in enumerate(items) if item.labels]
+    sentences: dict[int, str] = {}
+    if k2c is not None:
+        sentences = dict(zip(tagged, k2c([items[i].labels for i in tagged]), strict=True))
+    said = []
+    for i, item in enumerate(items):
+        text = list(item.captions) or ([template(item.labels)] if item.labels else [])
+        sentence = sentences.get(i)
+        every = list(dict.fromkeys([*text, *([sentence] if sentence else [])]))
+        said.append({"text": text, "tag": list(item.labels), "text_augment_t5": sentence, "text_augment_all": every})
+    return said
+
+
+def digest_of(items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
+    """Of all that decides the bytes of a tar, with size and time of the files its sounds come from."""
+    digest = hashlib.blake2b(json.dumps([VERSION, start, min_seconds]).encode(), digest_size=16)
+    for item, texts in zip(items, said, strict=True):
+        digest.update(json.dumps([item.key, item.split, texts, _state(item)]).encode())
+    return digest.hexdigest()
+
+
+def _state(item: Item) -> list[Any]:
+    sound = item.sound
+    if isinstance(sound, bytes):
+        return [hashlib.blake2b(sound, digest_size=16).hexdigest()]
+    path = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        found = None
+    place = [
+        getattr(sound, "offset", None),
+        getattr(sound, "row", None),
+        getattr(getattr(sound, "dataset", None), "_fingerprint", None),
+    ]
+    return [*place, found.st_size, found.st_mtime_ns] if found is not None else place
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """One sound as FLAC, or why there is none."""
+
+    item: Item
+    flac: bytes = b""
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def write_shard(
+    path: Path, items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, of: str, *, min_seconds: float
+) -> Shard:
+    """Make a tar: written aside, synced, renamed.
+
+    Parameters
+    ----------
+    said
+        What `captions_of` says of the items.
+    start
+        The number of the first one.
+    of
+        What `digest_of` says of them.
+    min_seconds
+        Shorter sounds are left out.
+    """
+    shard = Shard(of)
+    part = path.with_name(path.name + PART)
+    try:
+        with part.open("wb") as file:
+            _write_tar(file, ahead(_packed, items), said, start, shard, min_seconds)
+            file.flush()
+            os.fsync(file.fileno())
+        shard.bytes = part.stat().st_size
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    return shard
+
+
+def _write_tar(
+    file: io.BufferedWriter,
+    packed: Iterator[_Packed],
+    said: Sequence[dict[str, Any]],
+    start: int,
+    shard: Shard,
+    min_seconds: float,
+) -> None:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for i, (one, texts) in enumerate(zip(packed, said, strict=True)):
+            if one.error is not None:
+                shard.failed.append([one.item.key, one.error])
+            elif one.seconds < min_seconds:
+                shard.short += 1
+            else:
+                about = {**texts, "seconds": round(one.seconds, 3), "key": one.item.key}
+                _add(tar, f"{start + i:08d}.flac", one.flac)
+                _add(tar, f"{start + i:08d}.json", json.dumps(about, ensure_ascii=True).encode())
+                shard.sounds += 1
+                shard.seconds += one.seconds
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)  # no time, no owner: the same input gives the same bytes
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _packed(item: Item) -> _Packed:
+    try:
+        return _Packed(item, *_flac(item))
+    except SoundError as error:
+        return _Packed(item, error=error.cause)
+
+
+def _flac(item: Item) -> tuple[bytes, float]:
+    """FLAC of 16 bits at 48 kHz, and seconds; memory is that of the coded sound."""
+    samples = 0
+    coded = io.BytesIO()
+    with sf.SoundFile(coded, "w", RATE, 1, format="FLAC", subtype="PCM_16") as file:
+        for wave in stream(_named(item), RATE):
+            file.write(np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
+            samples += len(wave)
+    return coded.getvalue(), samples / RATE
+
+
+def _named(item: Item) -> Sound:
+    """The sound; bytes as a file with the item's name, for errors and warnings."""
+    sound = item.read()
+    if not isinstance(sound, bytes):
+        return sound
+    file = _Named(sound)
+    file.name = item.key
+    return file
+
+
+class _Named(io.BytesIO):
+    name = ""
