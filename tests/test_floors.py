@@ -24,6 +24,7 @@ FLOORS = {
     "store": 2,
     "synth": 2,
     "pipeline": 3,
+    "prompts": 1,
     "confidence": 3,
     "checkpoints": 3,
     "models": 3,

@@ -9,7 +9,6 @@ hearing      sounds of any kind → rows, alone or many, decoded ahead of the to
 reading      texts → rows; Chinese ones are put into English first
 towers       what computes: as loaded, or as trained since; its weights and its health
 comparing    rows → cosines, labels
-prompts      texts that were embedded before
 calibration  what int8 is made with
 
 Knows nothing of libraries, servers or the command line.

@@ -27,7 +27,6 @@ from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.clap.calibration import use_int8
 from openclap.clap.comparing import DEFAULT_TEMPLATE, check_template, cosines, is_embedding, ranked
 from openclap.clap.hearing import BATCH, Hearing, Long, check_batch_size, one
-from openclap.clap.prompts import Prompts
 from openclap.clap.reading import Reading, listed_texts
 from openclap.clap.towers import Towers
 from openclap.confidence import UNLIKELY
@@ -35,6 +34,7 @@ from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Bridge
+from openclap.prompts import Prompts
 from openclap.results import Description, Label, Match, Windows
 
 if TYPE_CHECKING:
