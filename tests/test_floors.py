@@ -14,7 +14,6 @@ import openclap
 ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
-    "typed": 0,
     "config": 1,
     "labels": 1,
     "language": 2,
@@ -38,6 +37,7 @@ FLOORS = {
     "doctor": 7,
     "eval": 7,
     "train": 8,
+    "typed": 0,
     "demo": 7,
     "serve": 8,
     "page": 8,
