@@ -23,6 +23,8 @@ from openclap.serve.metrics import TYPE, Metrics
 from openclap.serve.schemas import (
     Classified,
     ClassifyRequest,
+    DescribedAs,
+    DescribeRequest,
     Embedding,
     Embeddings,
     EmbeddingsRequest,
@@ -37,6 +39,7 @@ from openclap.serve.schemas import (
     Request,
     SearchRequest,
     Span,
+    TimelineSpan,
     Usage,
 )
 
@@ -65,6 +68,7 @@ def routes_of(engine: Engine, metrics: Metrics) -> APIRouter:
     for path, schema, answer, does in (
         ("/v1/embeddings", EmbeddingsRequest, Embeddings, api.embeddings),
         ("/v1/classify", ClassifyRequest, Classified, api.classify),
+        ("/v1/describe", DescribeRequest, DescribedAs, api.describe),
         ("/v1/match", MatchRequest, Matched, api.match),
         ("/v1/search", SearchRequest, Found, api.search),
         ("/v1/moments", MomentsRequest, MomentsFound, api.moments),
@@ -155,6 +159,19 @@ class _Api:
         self._check_texts("labels", asked.labels)
         labels = await self._engine.classify(self._source(asked.audio), asked.labels, asked.template)
         return _shown(Classified(labels=labels))
+
+    async def describe(self, request: HttpRequest) -> Response:
+        """Say what is heard in a sound: tags with a confidence, a sentence, the nearest captions, and a timeline."""
+        asked = await self._read(request, DescribeRequest)
+        for name, texts in (("labels", asked.labels), ("captions", asked.captions)):
+            self._check_many(name, texts or ["-"])
+            self._check_texts(name, texts or [])
+        found = await self._engine.describe(self._source(asked.audio), asked.how())
+        answer = DescribedAs(**found.description.to_dict())
+        if found.spans is not None:
+            answer.spans = [TimelineSpan(**span.to_dict(), sentence=sentence) for span, sentence in found.spans]
+        left_out = {"spans"} if answer.spans is None else None  # but a span's label may be null
+        return Response(answer.model_dump_json(exclude=left_out), media_type="application/json")
 
     async def match(self, request: HttpRequest) -> Response:
         """Compare a sound with texts: cosines from -1 to 1, in the order given."""

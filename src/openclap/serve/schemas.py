@@ -8,11 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from openclap.clap import DEFAULT_TEMPLATE
-from openclap.results import Hit, Label, Match
+from openclap.describe import ALIKE
+from openclap.describe.timeline import CHANGE, HOP, WINDOW
+from openclap.results import Hit, Label, Match, Tag
+from openclap.serve.describing import LEAST_HOP, THRESHOLD, How
 
 __all__ = [
     "Classified",
     "ClassifyRequest",
+    "DescribeRequest",
+    "DescribedAs",
     "Embedding",
     "Embeddings",
     "EmbeddingsRequest",
@@ -28,6 +33,7 @@ __all__ = [
     "Request",
     "SearchRequest",
     "Span",
+    "TimelineSpan",
     "Usage",
 ]
 
@@ -100,6 +106,54 @@ class ClassifyRequest(Request):
         list[str], Field(min_length=1, description="In a form: repeated, or one value with commas between.")
     ]
     template: Annotated[str, Field(description="The prompt; {} is the label.", max_length=1000)] = DEFAULT_TEMPLATE
+
+
+class DescribeRequest(Request):
+    """What is heard in a sound, in words; with `timeline`, from when to when."""
+
+    several = ("labels", "captions")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [
+            {"audio": WAV},
+            {"audio": WAV, "labels": ["dog bark", "rain", "siren"], "captions": ["a dog in the rain", "a quiet night"]},
+            {"audio": WAV, "timeline": True, "language": "zh"},
+        ]},
+    )  # fmt: skip
+
+    audio: Sound
+    labels: Annotated[
+        list[str] | None,
+        Field(
+            min_length=1, description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."
+        ),
+    ] = None
+    threshold: Annotated[float, Field(ge=0, le=1, description="Least confidence of a tag.")] = THRESHOLD
+    top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = 5
+    alike: Annotated[
+        Number, Field(description="Cosine from which two labels are one family; above 1 keeps them all.")
+    ] = ALIKE
+    captions: Annotated[list[str], Field(description="Sentences of which the nearest are told too.")] = []
+    nearest: Annotated[int, Field(ge=1, le=100, description="How many of the captions.")] = 3
+    timeline: Annotated[bool, Field(description="Span by span: what is heard from when to when.")] = False
+    window: Annotated[
+        float, Field(ge=0.1, allow_inf_nan=False, description="Seconds heard at once, of a timeline.")
+    ] = WINDOW
+    hop: Annotated[
+        float, Field(ge=LEAST_HOP, allow_inf_nan=False, description="Seconds between windows, of a timeline.")
+    ] = HOP
+    change: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="What a new span costs: more, fewer spans.")
+    ] = CHANGE
+    language: Annotated[
+        Literal["en", "zh"],
+        Field(description="Of the sentences, and of AudioSet's labels; labels of your own stay as they are."),
+    ] = "en"
+
+    def how(self) -> How:
+        """All but the sound, as the engine takes it."""
+        asked = self.model_dump(exclude={"model", "audio", "labels", "captions"})
+        return How(labels=None if self.labels is None else tuple(self.labels), captions=tuple(self.captions), **asked)
 
 
 class MatchRequest(Request):
@@ -193,6 +247,29 @@ class Classified(BaseModel):
     """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels."""
 
     labels: list[Label]
+
+
+class TimelineSpan(BaseModel):
+    """From `start` to `end`, in seconds: the label, its confidence `score`, everything that is heard there, and a sentence.
+
+    `label` is null where nothing of the vocabulary is heard.
+    """
+
+    start: float
+    end: float
+    label: str | None
+    score: float
+    tags: list[Tag]
+    sentence: str
+
+
+class DescribedAs(BaseModel):
+    """Tags, best first: `confidence` in [0, 1], the cosine `similarity`, and other names in `alike`; `spans` with a timeline."""
+
+    tags: list[Tag]
+    sentence: str
+    captions: list[Match]
+    spans: list[TimelineSpan] | None = None
 
 
 class Matched(BaseModel):
