@@ -12,6 +12,8 @@ from openclap.describe import ALIKE
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.results import Hit, Label, Match, Tag
 from openclap.serve.describing import LEAST_HOP, THRESHOLD, How
+from openclap.watch import Rules
+from openclap.watch import loop as watching
 
 __all__ = [
     "Classified",
@@ -35,6 +37,7 @@ __all__ = [
     "Span",
     "TimelineSpan",
     "Usage",
+    "WatchRequest",
 ]
 
 WAV = "data:audio/wav;base64,UklGRv4AAABXQVZF…"  # shortened: only to be looked at
@@ -49,6 +52,7 @@ ModelName = Annotated[
     str | None, Field(description="The loaded model, as /v1/models names it, or 'default'; may be left out.")
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+RULES = Rules()
 
 
 class Request(BaseModel):
@@ -214,6 +218,50 @@ class MomentsRequest(Request):
         Field(description="With words: the recording to look in. Without: a sound to look for in the library."),
     ] = None
     k: Annotated[int, Field(ge=1)] = 5
+
+
+class WatchRequest(Request):
+    """The first message of a websocket: what to listen for, and what the samples after it are."""
+
+    sounds = ()
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"alerts": ["glass breaking", "a baby crying"], "rate": 16000, "when": "both"}]
+        },
+    )
+
+    alerts: Annotated[list[str], Field(description="What should be heard, in words.")] = []
+    unusual: Annotated[bool, Field(description="Tell of anything unusual, without words, too.")] = False
+    rate: Annotated[Number, Field(description="Of the samples, Hz.")]
+    format: Annotated[str, Field(description="Of the samples: s16le, f32le, …", max_length=20)] = "s16le"
+    channels: Annotated[int, Field(description="Interleaved; their mean is heard.")] = 1
+    live: Annotated[
+        bool, Field(description="The samples come from a microphone: where the model is too slow, windows are skipped.")
+    ] = False
+    name: Annotated[str, Field(description="What events call the source.", max_length=200)] = "<socket>"
+    on: Annotated[Number, Field(description="An event begins at this confidence")] = RULES.on
+    off: Annotated[Number, Field(description="and ends below this one.")] = RULES.off
+    least: Annotated[Number, Field(description="Seconds that it must be heard for.")] = RULES.least
+    cooldown: Annotated[Number, Field(description="Seconds before the same alert is told again.")] = RULES.cooldown
+    longest: Annotated[Number, Field(description="Seconds after which what goes on is told.", le=300)] = RULES.longest
+    window: Annotated[Number, Field(description="Seconds heard at once.")] = watching.WINDOW
+    hop: Annotated[Number, Field(description="Seconds between two windows.")] = watching.HOP
+    warmup: Annotated[Number, Field(description="Seconds that are only learnt from.")] = watching.WARMUP
+    when: Annotated[
+        Literal["ended", "began", "both"],
+        Field(description="Tell an event when it ended (all is known), began (at once), or both."),
+    ] = "ended"
+
+    def rules(self) -> Rules:
+        """When an event begins and ends.
+
+        Raises
+        ------
+        UsageError
+            These cannot be.
+        """
+        return Rules(self.on, self.off, self.least, self.cooldown, self.longest)
 
 
 # -- answers ------------------------------------------------------------------------------------------

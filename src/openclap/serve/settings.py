@@ -52,6 +52,12 @@ class Settings:
         Requests in work and waiting; one more is answered 429.
     request_seconds
         From its first byte to its answer, else 504.
+    sockets
+        Websockets open at once; one more is answered 429.
+    message_bytes
+        Of one message of a socket.
+    idle_seconds
+        Without a message, after which a socket is closed.
     patience_seconds
         How long a job waits for others to share a batch with.
     batch
@@ -78,6 +84,9 @@ class Settings:
     results: int = 1000
     queue: int = 64
     request_seconds: float = 60.0
+    sockets: int = 16
+    message_bytes: int = MIB
+    idle_seconds: float = 60.0
     patience_seconds: float = 0.004
     batch: int = 16
     decoders: int = WORKERS
