@@ -15,6 +15,7 @@ from starlette.routing import Match
 
 from openclap.clap import CLAP
 from openclap.errors import LibraryError, ModelError, OpenClapError, RequestRefused, SoundError
+from openclap.serve.documentation import add_documentation
 from openclap.serve.door import Door, fault_of
 from openclap.serve.engine import Engine
 from openclap.serve.metrics import Metrics
@@ -64,7 +65,10 @@ def create_app(
         await sockets.close(SOCKETS_LEFT)
         await run_in_threadpool(engine.close)
 
-    app = FastAPI(title="openclap", version=version("openclap"), description=ABOUT, lifespan=living)
+    app = FastAPI(
+        title="openclap", version=version("openclap"), description=ABOUT, lifespan=living, docs_url=None, redoc_url=None
+    )
+    add_documentation(app)
     app.state.engine, app.state.settings, app.state.metrics, app.state.sockets = engine, settings, metrics, sockets
     app.include_router(routes_of(engine, metrics, sockets))
     app.add_exception_handler(OpenClapError, _told)

@@ -22,11 +22,11 @@ import math
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from openclap.errors import RequestRefused
+from openclap.hosts import is_loopback, is_own_name, is_own_site
 from openclap.serve.metrics import Metrics
-from openclap.serve.settings import Settings, is_loopback
+from openclap.serve.settings import Settings
 
 __all__ = ["Door", "fault_of"]
 
@@ -194,12 +194,14 @@ class Door:
     def _refusal(self, scope: Scope) -> RequestRefused | None:
         """Why this one may not come in."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get(b"host", "")
-        if not self._keys and is_loopback(self._settings.host) and not is_loopback(_name_of(host)):
+        host, names, bound = headers.get(b"host", ""), self._settings.names, self._settings.host
+        if (names or not self._keys) and not is_own_name(host, bound=bound, names=names):
             # a page of the web whose name was made to mean this machine
-            return RequestRefused("this server answers to localhost alone", 403, "wrong_host")
-        origin = headers.get(b"origin")
-        if origin is not None and (not host or _site_of(origin) != host):
+            only = "localhost" if is_loopback(bound) and not names else "its own address and names"
+            return RequestRefused(
+                f"this server answers to {only} alone; whoever runs it adds a name with --host-name", 403, "wrong_host"
+            )
+        if not is_own_site(headers.get(b"origin"), host, names=names):
             return RequestRefused("pages of other sites may not use this server", 403, "wrong_origin")
         if self._keys and scope["path"] not in OPEN and not self._knows(headers.get(b"authorization", "")):
             return RequestRefused("a key is needed: send  Authorization: Bearer KEY", 401, "invalid_api_key")
@@ -326,22 +328,6 @@ async def _refuse_socket(scope: Scope, send: Send, refusal: RequestRefused) -> N
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "websocket.http.response.start", "status": status, "headers": raw})
     await send({"type": "websocket.http.response.body", "body": body})
-
-
-def _name_of(host: str) -> str:
-    """The name in a Host header, without the port."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _site_of(origin: str) -> str:
-    """Host and port of an Origin header; "null" has none."""
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
 
 
 def _amount(size: int) -> str:
