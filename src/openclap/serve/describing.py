@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Ears
+from openclap.confidence import Ears, background_of
 from openclap.describe import (
     ALIKE,
     Describer,
@@ -73,6 +74,8 @@ class Describing:
         UsageError
             A number out of its range.
         """
+        # made once for all, so whoever asks first and does not wait for it must not stop it
+        Context().run(background_of, self._ears)
         describer = self._describer(how)
         seconds = self._ears.config.front_end.clip_seconds
         windows = self._ears.encode_windows(sound, window=seconds, hop=seconds / 2)

@@ -157,7 +157,7 @@ class _Session:
         self._stop = threading.Event()
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._code = DONE
-        self._ended = self._left = False
+        self._ended = self._left = self._preparing = False
 
     async def run(self) -> None:
         """Until either side has ended; a fault is told in one sentence."""
@@ -230,6 +230,7 @@ class _Session:
         )
         source.name = asked.name
         frame = np.dtype(FORMATS[asked.format]).itemsize * asked.channels
+        self._preparing = True  # whoever waits for "ready" is not silent
         working = asyncio.wrap_future(self._threads.submit(self._work, asked, source))
         try:
             while not working.done():
@@ -279,7 +280,7 @@ class _Session:
             while not task.done() and not working.done():
                 seconds = None if for_ever else self._settings.idle_seconds
                 done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-                if not done and not self._ended:
+                if not done and not self._ended and not self._preparing:
                     raise self._idle()
             return task.result() if task.done() else None
         finally:
@@ -307,6 +308,7 @@ class _Session:
                 "type": "ready", "model": self._engine.name, "window": asked.window, "hop": asked.hop, "warmup": asked.warmup,
                 "latency": round(asked.window + asked.hop + asked.least, 3),
             })  # fmt: skip
+            self._preparing = False
             for event in watching:
                 self._metrics.events.inc()
                 self._tell({"type": "event", **event.to_dict()})
