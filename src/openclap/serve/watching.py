@@ -312,7 +312,9 @@ class _Session:
             for event in watching:
                 self._metrics.events.inc()
                 self._tell({"type": "event", **event.to_dict()})
-            self._tell({"type": "report", **watching.report().to_dict()})
+            report = watching.report().to_dict()
+            del report["undelivered"]  # there are no receivers but the client
+            self._tell({"type": "report", **report, "heard": round(report["heard"], 3)})
 
     def _tell(self, message: dict[str, Any]) -> None:
         """Send, and wait until it is taken: a client that does not read is not listened to either."""
