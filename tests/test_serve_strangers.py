@@ -22,8 +22,10 @@ from openclap import CLAP
 from openclap.errors import UsageError
 from openclap.hosts import is_loopback, is_own_name, is_own_site
 from openclap.page.desk import Desk
+from openclap.page.filling import keep
 from openclap.page.server import server_of
 from openclap.page.settings import PageSettings
+from openclap.page.strings import Told
 from openclap.serve.app import create_app
 from openclap.serve.settings import Settings
 
@@ -178,6 +180,20 @@ def test_the_page_alone_answers_to_its_own_pages_alone(tmp_path: Path) -> None:
     assert server.config.limit_concurrency
 
 
+def test_all_visitors_together_are_bounded(tmp_path: Path) -> None:
+    """Each had the whole room for itself, so the disk was bounded by nobody."""
+    desk = Desk(PageSettings(kept_bytes=1000))
+    sounds = [tmp_path / f"{name}.wav" for name in "ab"]
+    for sound in sounds:
+        sound.write_bytes(bytes(600))
+    assert len(keep(desk, [str(sounds[0])], "one")) == 1
+    with pytest.raises(Told, match="no room"):
+        keep(desk, [str(sounds[1])], "two")
+    desk.forget("one")
+    assert len(keep(desk, [str(sounds[1])], "two")) == 1
+    desk.close()
+
+
 def test_a_model_that_loads_for_ever_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM during a download waited for its end."""
     begun, never = threading.Event(), threading.Event()
@@ -205,6 +221,7 @@ import concurrent.futures, threading, time
 from openclap import CLAP
 from openclap.page.desk import Desk, end_loading
 from openclap.page.settings import PageSettings
+from openclap.page.strings import Told
 begun = threading.Event()
 def load(*_, **__):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -23,8 +23,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from openclap import CLAP
 from openclap.serve.app import create_app
+from openclap.serve.feed import Feed
 from openclap.serve.settings import Settings
-from openclap.serve.watching import Feed
 from openclap.synth import make
 from openclap.watch import watch
 from openclap.watch.sources import PipeSource
@@ -437,6 +437,19 @@ def test_a_client_that_says_nothing_is_left(clap: CLAP, messages: list[Any]) -> 
     assert error["type"] == "error"
     assert error["error"].startswith("nothing came for 0.4 s")
     assert closed["code"] == 1008
+
+
+def test_a_server_that_goes_down_takes_no_socket(clap: CLAP) -> None:
+    app = create_app(Settings(), clap=clap)
+    app.state.engine.draining = True
+
+    async def come() -> dict[str, Any]:
+        wire = Wire(app)
+        await wire.task
+        return await wire.next()
+
+    assert asyncio.run(come()) == {"type": "websocket.close", "code": 1008}
+    app.state.engine.close()
 
 
 def test_a_client_that_leaves_is_not_listened_to(clap: CLAP) -> None:
