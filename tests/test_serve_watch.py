@@ -177,7 +177,7 @@ GOOD = {"alerts": ["a dog"], "rate": RATE}
         ([{**GOOD, "longest": 1e9}], 1008, "longest: "),
         ([{**GOOD, "source": "/etc/passwd"}], 1008, "source: there is no such field"),
         ([{**GOOD, "source": "rtsp://camera/"}], 1008, "source: there is no such field"),
-        ([{**GOOD, "clips": "/tmp"}], 1008, "clips: there is no such field"),
+        ([{**GOOD, "clips": "clips"}], 1008, "clips: there is no such field"),
         ([{**GOOD, "webhook": "http://localhost"}], 1008, "webhook: there is no such field"),
         ([{**GOOD, "command": "true"}], 1008, "command: there is no such field"),
         ([GOOD, b"\0\0\0"], 1007, "3 bytes is no whole number of frames of 2 bytes"),
