@@ -41,7 +41,7 @@ def watch(
     warmup: Annotated[float, typer.Option("--warmup", help="Seconds that are only learnt from")] = 30.0,
     when: Annotated[Literal["ended", "began", "both"], typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both")] = "ended",
     clips: Annotated[Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder")] = None,
-    budget: Annotated[float, typer.Option("--clips-mb", min=0.001, help="Megabytes of clips; the oldest go")] = 256.0,
+    budget: Annotated[float, typer.Option("--clips-mb", min=0.001, max=1e9, help="Megabytes of clips; the oldest go")] = 256.0,
     before: Annotated[float, typer.Option("--pre-roll", help="Seconds before an event in its clip")] = 2.0,
     after: Annotated[float, typer.Option("--post-roll", help="Seconds after it")] = 2.0,
     webhook: Annotated[list[str] | None, typer.Option("--webhook", help="POST every event here; signed where OPENCLAP_WEBHOOK_SECRET is set")] = None,
