@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -18,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile as sf
+from platformdirs import user_cache_path
 
 from openclap import CLAP
-from openclap.confidence import background_of
+from openclap.cli.describe import describe as describe_verb
+from openclap.confidence import UNLIKELY, background_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
 from openclap.describe.picture import spectrogram
 from openclap.describe.timeline import most_likely_path
@@ -96,6 +99,24 @@ def test_the_threshold_is_kept(clap: CLAP) -> None:
     nothing = clap.describe((wave, RATE), threshold=1.0)
     assert nothing.tags == []
     assert nothing.sentence.startswith("Nothing that can be named with confidence; the nearest is")
+
+
+def test_the_verb_and_the_call_have_one_threshold(clap: CLAP) -> None:
+    """The verb kept the first edition's 0.3, so it left tags out that `clap.describe` gave."""
+    assert inspect.signature(describe_verb).parameters["threshold"].default == UNLIKELY
+
+
+@pytest.mark.parametrize("kept", ["no zip", {"texts": 1}, {"texts": [1.0], "sounds": [1.0]}, {"texts": [["a"]], "sounds": [["a"]]}, "nan"])  # fmt: skip
+def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any) -> None:
+    usual = background_of(clap)
+    (place,) = (user_cache_path("openclap") / "background").glob(f"{clap.fingerprint}-*.npz")
+    if kept == "nan":
+        np.savez(place, texts=usual.texts * np.nan, sounds=usual.sounds)
+    elif isinstance(kept, str):
+        place.write_text(kept)
+    else:
+        np.savez(place, **kept)
+    np.testing.assert_array_equal(background_of(clap).sounds, usual.sounds)
 
 
 def test_one_of_a_family_stands_for_all(clap: CLAP) -> None:

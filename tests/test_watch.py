@@ -28,6 +28,7 @@ import soundfile as sf
 
 from openclap import CLAP
 from openclap.audio.clips import window_starts
+from openclap.cli.watch import _closed
 from openclap.confidence import Background
 from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
@@ -1155,6 +1156,29 @@ def test_a_signal_ends_a_watch_and_flushes(tmp_path: Path) -> None:
     out, err = run.communicate(timeout=30)
     assert run.returncode == 0, err
     assert [json.loads(line)["alert"] for line in out.splitlines()] == ["a siren"]
+
+
+class Waiting:
+    """A receiver that takes its seconds, and is done when all the others are waited for as well."""
+
+    def __init__(self, number: int, together: threading.Barrier) -> None:
+        self.name, self.number, self.together = f"http://receiver/{number}", number, together
+
+    def put(self, event: Event) -> None:
+        raise AssertionError
+
+    def close(self, seconds: float) -> int:
+        self.together.wait(10.0)
+        return self.number
+
+
+def test_receivers_are_waited_for_at_once() -> None:
+    """Each had its ten seconds after the one before, so the end of a watch with five took a minute."""
+    together = threading.Barrier(3)
+    assert _closed([Waiting(number, together) for number in range(3)]) == {
+        "http://receiver/1": 1,
+        "http://receiver/2": 2,
+    }
 
 
 @pytest.mark.parametrize(
