@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -17,19 +19,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile as sf
+from platformdirs import user_cache_path
 
 from openclap import CLAP
-from openclap.confidence import background_of
+from openclap.cli.describe import describe as describe_verb
+from openclap.confidence import UNLIKELY, background_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
 from openclap.describe.picture import spectrogram
 from openclap.describe.timeline import most_likely_path
 from openclap.describe.vocabulary import check_labels
 from openclap.describe.written import FORMATS, write_timeline
+from openclap.describe.written import HEAD as TIMELINE
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Span, Tag
 from openclap.sentences import and_so_on, said
-from openclap.sidecar import describe_to_file, timelines_to_folder
+from openclap.sidecar import _alone, _opened, describe_to_file, timelines_to_folder
 from openclap.synth import make
 
 RATE = 32_000
@@ -94,6 +99,24 @@ def test_the_threshold_is_kept(clap: CLAP) -> None:
     nothing = clap.describe((wave, RATE), threshold=1.0)
     assert nothing.tags == []
     assert nothing.sentence.startswith("Nothing that can be named with confidence; the nearest is")
+
+
+def test_the_verb_and_the_call_have_one_threshold(clap: CLAP) -> None:
+    """The verb kept the first edition's 0.3, so it left tags out that `clap.describe` gave."""
+    assert inspect.signature(describe_verb).parameters["threshold"].default == UNLIKELY
+
+
+@pytest.mark.parametrize("kept", ["no zip", {"texts": 1}, {"texts": [1.0], "sounds": [1.0]}, {"texts": [["a"]], "sounds": [["a"]]}, "nan"])  # fmt: skip
+def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any) -> None:
+    usual = background_of(clap)
+    (place,) = (user_cache_path("openclap") / "background").glob(f"{clap.fingerprint}-*.npz")
+    if kept == "nan":
+        np.savez(place, texts=usual.texts * np.nan, sounds=usual.sounds)
+    elif isinstance(kept, str):
+        place.write_text(kept)
+    else:
+        np.savez(place, **kept)
+    np.testing.assert_array_equal(background_of(clap).sounds, usual.sounds)
 
 
 def test_one_of_a_family_stands_for_all(clap: CLAP) -> None:
@@ -323,6 +346,26 @@ def test_formats_are_read_back(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_label_is_no_markup(tmp_path: Path) -> None:
+    """HTML and links of a label or a file's name were live in the Markdown; an arrow in a subtitle was taken for its times."""
+    label = "<img src=x onerror=alert(1)> [here](javascript:alert(1)) 00:00 --> 00:01 `x`"
+    spans = [Span(0.0, 1.0, label, 0.9, [Tag(label, 0.9, 0.5)])]
+    for ending in (".md", ".srt", ".vtt"):
+        write_timeline(spans, tmp_path / f"t{ending}", "<b>.wav")
+    page = (tmp_path / "t.md").read_text()
+    assert not re.search(r"(?<!\\)[<\[`]", page)
+    for ending in (".srt", ".vtt"):
+        assert (tmp_path / f"t{ending}").read_text().count("-->") == 1
+
+
+def test_writing_leaves_a_users_part_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.srt.part").write_text("a download")
+    write_timeline(SPANS, tmp_path / "t.srt", "a.wav")
+    with pytest.raises(UsageError):
+        write_timeline(SPANS, tmp_path / f"{'t' * 300}.srt", "a.wav")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.srt", "t.srt.part"]
+
+
 def test_a_timeline_of_another_ending(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.md, \.csv, \.json, \.srt, \.vtt or \.png"):
         write_timeline(SPANS, tmp_path / "t.doc", "a.wav")
@@ -337,6 +380,8 @@ def test_a_picture(tmp_path: Path) -> None:
     wave, truth = recording()
     spans = [Span(start, end, label, 0.8) for start, end, label in truth]
     draw_timeline((wave, RATE), spans, tmp_path / "t.png", title="three sounds", truth=spans)
+    for name in (r"$\frac$ and $5", "\udcff.wav", "a\nb", "x" * 5000):  # TeX, and what no font has, were tracebacks
+        draw_timeline((wave[:RATE], RATE), [Span(0.0, 1.0, name, 0.9)], tmp_path / "t.png", title=name)
     assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
     draw_timeline((wave[:1], RATE), [Span(0.0, 0.0, None, 0.0)], tmp_path / "one.png")
     with pytest.raises(UsageError, match="cannot be written"):
@@ -423,7 +468,85 @@ def test_an_interrupted_run_keeps_what_is_finished(
     assert len(json.loads((tmp_path / "out.json").read_text())["sounds"]) == 1
 
 
-@pytest.mark.parametrize(("name", "text"), [("m.csv", "file,caption\na.wav,x\n"), ("m.json", "[1]"), ("n.json", "{"), ("o.csv", "path,sentence,tags,confidences,captions,size,mtime_ns,settings\na,b,c,d,e,f,g,h\n"), ("m.jsonl", '{"a": 1}\n')])  # fmt: skip
+def test_a_full_disk_at_the_end_keeps_what_was_described(
+    clap: CLAP, describer: Describer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was written aside under the journal's name, so hours of descriptions went with the last byte of the disk."""
+    real = os.replace
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("openclap.describe.written.os.replace", full)
+    with pytest.raises(UsageError, match="No space left"):
+        describe_to_file(clap, describer, [folder], tmp_path / "out.json")
+    monkeypatch.setattr("openclap.describe.written.os.replace", real)
+    assert describe_to_file(clap, describer, [folder], tmp_path / "out.json").unchanged == 3
+
+
+def test_a_second_kill_loses_nothing(clap: CLAP, describer: Describer, folder: Path, tmp_path: Path) -> None:
+    """What came after a half line was written onto it, and lost when that run was killed too."""
+    output, journal = tmp_path / "out.json", tmp_path / "out.json.part"
+    describe_to_file(clap, describer, [folder / "a.wav"], output)
+    whole = json.loads(output.read_text())
+    head = {"format": whole["format"], "version": whole["version"]}
+    output.unlink()
+    journal.write_text(json.dumps(head) + '\n{"path": "/ha')
+    with _opened(journal) as file:
+        file.write(json.dumps(whole["sounds"][0]) + "\n")
+    assert describe_to_file(clap, describer, [folder], output).unchanged == 1
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".csv"])
+def test_other_options_for_one_sound_do_not_cost_the_others(
+    clap: CLAP, describer: Describer, folder: Path, tmp_path: Path, ending: str
+) -> None:
+    """One sound described with other labels threw away what the file said of all others; so did an interrupted run."""
+    output = tmp_path / f"out{ending}"
+    describe_to_file(clap, describer, [folder], output)
+    other = Describer(clap, ["dog", "rain"])
+    assert describe_to_file(clap, other, [folder / "a.wav"], output).described == 1
+    assert describe_to_file(clap, describer, [folder], output).unchanged == 2
+    shutil.rmtree(folder)  # as a drive that is not there
+    describe_to_file(clap, describer, [tmp_path / "elsewhere.wav"], output)
+    assert b"Snare drum" in output.read_bytes()
+
+
+def test_a_sound_that_changes_while_it_is_described_is_described_again(
+    clap: CLAP, describer: Describer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its new time was kept with its old description."""
+    real = Describer.of_windows
+
+    def meanwhile(self: Describer, path: Any, windows: Any) -> Any:
+        made = real(self, path, windows)
+        sf.write(folder / "a.wav", sound("rain", 3.0), RATE)
+        return made
+
+    monkeypatch.setattr(Describer, "of_windows", meanwhile)
+    describe_to_file(clap, describer, [folder / "a.wav"], tmp_path / "out.json")
+    monkeypatch.setattr(Describer, "of_windows", real)
+    assert describe_to_file(clap, describer, [folder / "a.wav"], tmp_path / "out.json").described == 1
+
+
+def test_two_runs_do_not_write_one_file(clap: CLAP, describer: Describer, folder: Path, tmp_path: Path) -> None:
+    with _alone(tmp_path / "out.json"), pytest.raises(UsageError, match="another process is writing it"):
+        describe_to_file(clap, describer, [folder], tmp_path / "out.json")
+    assert describe_to_file(clap, describer, [folder], tmp_path / "out.json").described == 3
+
+
+def test_odd_names_and_long_captions_are_read_back(clap: CLAP, folder: Path, tmp_path: Path) -> None:
+    """A carriage return in a name, or captions of more than csv's 131072 characters, were a traceback in the second run."""
+    for name in ("cr\rname.wav", "nl\nname.wav", "=cmd().wav", "a;b, c.wav", os.fsdecode(b"\xff\xfe.wav")):
+        shutil.copy(folder / "a.wav", folder / name)
+    describer = Describer(clap, captions=[f"{i} " + "caption " * 4000 for i in range(10)], nearest=10)
+    assert describe_to_file(clap, describer, [folder], tmp_path / "out.csv").described == 8
+    first = (tmp_path / "out.csv").read_bytes()
+    assert describe_to_file(clap, describer, [folder], tmp_path / "out.csv").unchanged == 8
+    assert (tmp_path / "out.csv").read_bytes() == first
+
+
+@pytest.mark.parametrize(("name", "text"), [("m.csv", "file,caption\na.wav,x\n"), ("m.json", "[1]"), ("n.json", "{"), ("o.csv", "path,sentence,tags,confidences,captions,size,mtime_ns,settings\na,b,c,d,e,f,g,h\n"), ("p.csv", "path,sentence,tags,confidences,captions,size,mtime_ns,settings\na\n"), ("m.jsonl", '{"a": 1}\n')])  # fmt: skip
 def test_what_belongs_to_the_user_is_left_alone(
     clap: CLAP, describer: Describer, folder: Path, tmp_path: Path, name: str, text: str
 ) -> None:
@@ -443,8 +566,29 @@ def test_timelines_of_a_folder(describer: Describer, folder: Path, tmp_path: Pat
     assert (report.described, report.unchanged, len(report.failed)) == (3, 0, 1)
     made = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert made == {f"{n}{e}" for n in ("a.wav", "b.wav", "deep/c.wav") for e in FORMATS}
-    (tmp_path / "out" / "a.wav.json").unlink()
+    (tmp_path / "out" / "a.wav.json").write_text(json.dumps(TIMELINE))  # killed after its first files
     assert (run().described, run().unchanged) == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["b.wav.json", "b.wav.srt", "b.wav.png"])
+def test_a_timeline_goes_over_nothing_of_the_users(
+    describer: Describer, folder: Path, tmp_path: Path, name: str
+) -> None:
+    """Subtitles and metadata that lay beside sounds under the same names were written over."""
+    shutil.copytree(folder, tmp_path / "own")
+    (tmp_path / "own" / name).write_text('{"mine": 1}')
+    report = timelines_to_folder(describer, [folder], tmp_path / "own", window=2.0, hop=0.5, change=5.0, pictures=False)
+    assert report.described == 2
+    assert any(f.path.endswith("b.wav") and "left as it is" in f.error for f in report.failed)
+    assert (tmp_path / "own" / name).read_text() == '{"mine": 1}'
+    assert len(list((tmp_path / "own").glob("b.wav*"))) == 2
+
+
+def test_a_name_that_leaves_no_room_stops_nothing(describer: Describer, folder: Path, tmp_path: Path) -> None:
+    (folder / "a.wav").rename(folder / f"{'a' * 250}.wav")
+    report = timelines_to_folder(describer, [folder], tmp_path / "out", window=2.0, hop=0.5, change=5.0, pictures=False)
+    assert (report.described, len(report.failed)) == (2, 2)
+    assert any("too long" in failure.error for failure in report.failed)
 
 
 # -- the command line ----------------------------------------------------------------------------------

@@ -132,10 +132,10 @@ def test_a_playlist(tmp_path: Path) -> None:
 
 
 def test_the_verb(place: Path, tmp_path: Path) -> None:
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
+    def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
         command = [sys.executable, "-m", "openclap.cli.app", "recommend", "--library", str(place / "library"), *args]
-        return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+        return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, check=False)
 
     given, m3u = place / "sounds" / "rain" / "0.wav", tmp_path / "p.m3u"
     done = run("--like", str(given), "--unlike", "a dog", "-k", "3", "--m3u", str(m3u), "--json")
@@ -144,6 +144,12 @@ def test_the_verb(place: Path, tmp_path: Path) -> None:
     assert [row["rank"] for row in rows] == [1, 2, 3]
     assert str(given) not in [row["path"] for row in rows]
     assert m3u.read_text().splitlines()[2::2] == [row["path"] for row in rows]
+    (tmp_path / "a dog").mkdir()
+    for words in ("a dog", "rain " * 1000):  # a folder of this name, and more than a path may have
+        done = run("--like", words, "-k", "1", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    done = run("--like", "nothing-here.wav")  # a slip of the pen was taken for words
+    assert (done.returncode, "no such file" in done.stderr) == (1, True)
     for wrong in ((), ("--like", "rain", "--m3u", "x.txt"), ("--like", "rain", "--variety", "2")):
         done = run(*wrong)
         assert done.returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import io
@@ -15,7 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,12 @@ import soundfile as sf
 
 from openclap import CLAP
 from openclap.audio.clips import window_starts
+from openclap.cli.watch import _closed
 from openclap.confidence import Background
 from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
+from openclap.library.scan import find_sounds
+from openclap.results import Failure
 from openclap.synth import make
 from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Rules, Webhook, source_of, watch
 from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, Novelty, OwnBackground
@@ -396,6 +401,7 @@ def test_ten_thousand_alerts_are_watched_for_and_more_are_refused(loud: Loud, tm
         ({"hop": 0.0}, "hop 0.0"),
         ({"when": "never"}, "choose ended, began or both"),
         ({"warmup": -1.0}, "warmup"),
+        ({"warmup": 1e308, "hop": 0.05}, "warmup"),
     ],
 )
 def test_wrong_use_is_refused_at_once(loud: Loud, tmp_path: Path, wrong: dict[str, Any], told: str) -> None:
@@ -599,6 +605,65 @@ def test_a_folder_that_grows_and_vanishes(loud: Loud, tmp_path: Path) -> None:
     assert any("broken.wav" in line for line in told)
 
 
+def test_a_file_of_an_impossible_rate_and_a_closed_folder_do_not_end_a_folder(
+    loud: Loud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One header that said 50 Hz ended a watch that was to last for months; a folder without permission was passed in silence."""
+    sf.write(tmp_path / "a.wav", np.zeros(500), 50)
+    sf.write(tmp_path / "b.wav", hum(45, (40,)), RATE)
+    for name, age in (("a.wav", 200), ("b.wav", 100)):
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    closed = [Failure(str(tmp_path / "closed"), "cannot be looked into (Permission denied)")]
+    monkeypatch.setattr("openclap.watch.sources.find_sounds", lambda given: replace(find_sounds(given), closed=closed))
+    told: list[str] = []
+    source = FolderSource(tmp_path, existing=True, poll=0.01)
+    with watch(source, ["noise"], model=loud, tell=told.append) as listening:  # type: ignore[arg-type]
+        assert next(listening).source.endswith("b.wav")
+    assert [("Permission denied" in line, "50 Hz" in line) for line in told] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize("url", ["http://[::1/x", "rtsp://host:port/x?token=hush"])
+def test_an_address_that_is_none_is_one_sentence(loud: Loud, url: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        list(watch(url, ["noise"], model=loud))  # type: ignore[arg-type]
+    assert "hush" not in str(caught.value)
+
+
+def test_a_stream_that_turns_to_rubbish_is_told_and_connected_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packets that could not be decoded were left out for ever, so the watch was deaf and nobody knew."""
+    monkeypatch.setattr("openclap.watch.streams.backoff", lambda _: 0.01)
+    file = io.BytesIO()
+    sf.write(file, hum(3), RATE, format="MP3")
+    rubbish = np.random.default_rng(0).bytes(4096)
+    times = 0
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        nonlocal times
+        times += 1
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(file.getvalue())
+        with suppress(OSError):
+            while True:
+                request.wfile.write(rubbish)
+                time.sleep(0.01)
+
+    told: list[str] = []
+    with served(answer) as url:
+        reading = blocks_of(StreamSource(f"{url}/x", timeout=0.5), RATE, Stop(threading.Event()), told.append)
+        for _block in reading:
+            if times == 2:
+                break
+        reading.close()
+    assert "nothing that can be decoded came for 0.5 s" in told[0]
+
+
+def test_a_closed_standard_input_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="standard input is closed"):
+        source_of("-", rate=RATE)
+
+
 class Steadily:
     """A live source faster than a slow model: `seconds` of sound, a quarter each 5 ms, as if that were a quarter of a second."""
 
@@ -786,10 +851,76 @@ def test_a_full_disk_keeps_events_in_memory(tmp_path: Path, monkeypatch: pytest.
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("url", ["", "example.org", "file:///etc/passwd", "ftp://example.org", "http://"])
+def test_memory_that_is_full_costs_nothing_that_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest went, and those were on disk: all of them, for one event too many in memory."""
+    monkeypatch.setattr("openclap.watch.sinks.IN_MEMORY", 2)
+    spool = Spool(tmp_path, lambda _: None)
+    for number in range(5):
+        spool.put(f"disk-{number}", b"{}")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for number in range(4):
+        spool.put(f"memory-{number}", b"{}")
+    assert spool.dropped == 2
+    keys = []
+    while (waiting := spool.oldest()) is not None:
+        keys.append(waiting[0])
+        spool.remove()
+    assert keys == [*(f"disk-{n}" for n in range(5)), "memory-2", "memory-3"]
+
+
+def test_what_another_has_left_is_taken_over_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read, kept in memory alone and deleted."""
+    Spool(tmp_path / "old", pytest.fail).put("a", b"1")
+    (tmp_path / "old" / ".0000000000000002-b.json.part").write_bytes(b"1")  # killed while it was written
+    spool = Spool(tmp_path / "new", pytest.fail)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    spool.adopt(tmp_path / "old")
+    assert spool.oldest() == ("a", b"1")
+    assert [path.name[17:] for path in (tmp_path / "new").iterdir()] == ["a.json"]
+    Spool(tmp_path / "old", pytest.fail)
+    assert not list((tmp_path / "old").iterdir())
+
+
+WRONG = ["", "example.org", "file:///etc/passwd", "ftp://example.org", "http://"]
+WRONG += [
+    "http://[::1/x",
+    "http://host:port/x",
+    "http://host:0/",
+    "http://host/a b?token=hush",
+    "https://host/é?token=hush",
+]
+
+
+@pytest.mark.parametrize("url", WRONG)
 def test_only_addresses_are_posted_to(url: str) -> None:
-    with pytest.raises(UsageError, match="no address to post to"):
+    """Some were a traceback, others were tried for ever, and the message held what comes after the question mark."""
+    with pytest.raises(UsageError, match="no address to post to") as caught:
         Webhook(url)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_webhook_may_ask_for_a_password(tmp_path: Path) -> None:
+    """The password was taken for a part of the host's name."""
+    receiver, told = Receiver(), list[str]()
+    with served(receiver) as url:
+        sink = delivery(url.replace("://", "://me:h%40sh@") + "/x", tmp_path, told, secret="a\udcffb")
+        sink.put(an_event())
+        assert sink.close(5.0) == 0
+    ((headers, body, _),) = receiver.got
+    assert base64.b64decode(headers["Authorization"].split()[1]) == b"me:h@sh"
+    mac = hmac.new(b"a\xffb", headers["X-OpenClap-Timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert headers["X-OpenClap-Signature"] == f"sha256={mac}"  # a secret that is no UTF-8 ended the thread
+    assert "sh" not in sink.name
 
 
 # -- MQTT ---------------------------------------------------------------------------------------------------------
@@ -854,7 +985,18 @@ def test_mqtt_gets_every_event_until_it_says_so(tmp_path: Path, silent: int) -> 
     assert len(told) == 2 * silent
 
 
-@pytest.mark.parametrize("url", ["", "http://broker/topic", "mqtt://", "mqtt://broker/all/#", "mqtt://broker:port/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://broker/topic",
+        "mqtt://",
+        "mqtt://broker/all/#",
+        "mqtt://broker:port/x",
+        "mqtt://[::1/x",
+        "mqtt://broker/" + "x" * 70_000,
+    ],
+)
 def test_only_brokers_are_published_to(url: str) -> None:
     with pytest.raises(UsageError, match="no broker and topic"):
         Mqtt(url)
@@ -882,6 +1024,20 @@ def test_a_command_that_hangs_or_fails_is_told(tmp_path: Path) -> None:
     assert failing.close(20.0) == 1
     assert "was not done after 0.3 s" in told[0]
     assert "exit code 3" in told[1]
+
+
+def test_a_command_does_not_outlive_the_watch(tmp_path: Path) -> None:
+    """It was left running, and counted as done."""
+    told: list[str] = []
+    code = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
+    sink = Command([sys.executable, "-c", code, str(tmp_path / "pid")], told.append)
+    sink.put(an_event(0))
+    sink.put(an_event(1))
+    assert until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    assert sink.close(0.1) == 2
+    assert "when the watch ended" in told[0]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_a_command_is_not_run_too_often() -> None:
@@ -913,6 +1069,44 @@ def test_clips_keep_their_budget_and_the_users_files(tmp_path: Path) -> None:
     assert (tmp_path / "mine.flac").exists()
     Clips(tmp_path, pytest.fail, budget=100_000).write(an_event(9), wave, RATE)  # what was there counts
     assert sum(path.stat().st_size for path in tmp_path.glob("openclap-*.flac")) <= 100_000
+
+
+def test_a_clip_that_is_too_large_costs_no_other(tmp_path: Path) -> None:
+    """Room was made for it first, so all the others went, and then it was not kept either."""
+    told: list[str] = []
+    (tmp_path / "openclap-talk.flac").write_bytes(b"mine")
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
+    clips = Clips(tmp_path, told.append, budget=100_000)
+    kept = [clips.write(an_event(number), wave, RATE) for number in range(2)]
+    assert clips.write(an_event(2), np.tile(wave, 10), RATE) is None
+    assert "more than the budget" in told[0]
+    assert all(Path(str(path)).exists() for path in kept)
+    for number in range(3, 8):
+        clips.write(an_event(number), wave, RATE)
+    assert (tmp_path / "openclap-talk.flac").read_bytes() == b"mine"  # a name of the user's that begins like ours
+
+
+@pytest.mark.parametrize("alert", ["🚨", "狗叫" * 500, "𝒶" * 500, "../../etc/passwd", "a\0b"])
+def test_any_words_name_a_clip(tmp_path: Path, alert: str) -> None:
+    event = replace(an_event(), alert=alert)
+    clip = Clips(tmp_path, pytest.fail, budget=10**6).write(event, np.zeros(RATE, np.float32), RATE)
+    assert Path(str(clip)).parent == tmp_path
+    assert Path(str(clip)).exists()
+
+
+@pytest.mark.parametrize("wrong", [{"before": float("inf")}, {"after": float("nan")}, {"after": -1.0}, {"budget": 0}])
+def test_clips_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="clips of"):
+        Clips(tmp_path, pytest.fail, **{"budget": 10**6, **wrong})
+
+
+def test_clips_are_kept_of_what_was_told_when_it_began(loud: Loud, tmp_path: Path) -> None:
+    """--tell began with --clips kept none, and did not say so."""
+    sf.write(tmp_path / "hum.wav", hum(60, (40,)), RATE)
+    (event,) = watch(tmp_path / "hum.wav", ["noise"], model=loud, when="began", clips=tmp_path / "clips")  # type: ignore[arg-type]
+    assert (event.state, event.clip) == ("began", None)
+    (clip,) = (tmp_path / "clips").iterdir()
+    assert event.id in clip.name
 
 
 def test_a_full_disk_for_clips_is_told_and_watching_goes_on(
@@ -962,6 +1156,29 @@ def test_a_signal_ends_a_watch_and_flushes(tmp_path: Path) -> None:
     out, err = run.communicate(timeout=30)
     assert run.returncode == 0, err
     assert [json.loads(line)["alert"] for line in out.splitlines()] == ["a siren"]
+
+
+class Waiting:
+    """A receiver that takes its seconds, and is done when all the others are waited for as well."""
+
+    def __init__(self, number: int, together: threading.Barrier) -> None:
+        self.name, self.number, self.together = f"http://receiver/{number}", number, together
+
+    def put(self, event: Event) -> None:
+        raise AssertionError
+
+    def close(self, seconds: float) -> int:
+        self.together.wait(10.0)
+        return self.number
+
+
+def test_receivers_are_waited_for_at_once() -> None:
+    """Each had its ten seconds after the one before, so the end of a watch with five took a minute."""
+    together = threading.Barrier(3)
+    assert _closed([Waiting(number, together) for number in range(3)]) == {
+        "http://receiver/1": 1,
+        "http://receiver/2": 2,
+    }
 
 
 @pytest.mark.parametrize(

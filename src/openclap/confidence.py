@@ -123,9 +123,12 @@ def _banks_of(clap: Ears) -> Background:
     try:
         with np.load(place, allow_pickle=False) as kept:
             found = Background(kept["texts"], kept["sounds"])
-        if found.texts.shape[1] == found.sounds.shape[1] == clap.config.embedding:
+        if all(
+            x.ndim == 2 and x.shape[1] == clap.config.embedding and np.isfinite(x).all()
+            for x in (found.texts, found.sounds)
+        ):
             return found
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there yet, or damaged
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):  # not there yet, or damaged
         pass
     made = Background(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesised(), long="windows"))
     _keep(place, made)

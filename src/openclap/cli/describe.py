@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.listen import labels_given
-from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
 from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell
 from openclap.errors import SoundError, UsageError
 
@@ -28,7 +29,7 @@ def describe(
         str | None, typer.Option("--labels", help='What may be heard: "dog bark, rain" [default: AudioSet\'s 527]')
     ] = None,
     labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
-    threshold: Annotated[float, typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag")] = 0.3,
+    threshold: Annotated[float, typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag")] = 0.25,
     top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = 5,
     alike: Annotated[
         float, typer.Option("--alike", help="Cosine from which two labels are one family; above 1 keeps all")
@@ -60,6 +61,7 @@ def describe(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
     from openclap.describe import Describer, read_lines
@@ -67,7 +69,7 @@ def describe(
     names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
     sentences = read_lines(captions, "captions") if captions is not None else []
     _check_outputs(sounds, output or [], as_timeline)
-    clap = load_model(model, device, threads)
+    clap = load_model(model, device, threads, translate=translate)
     describer = Describer(
         clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device),
     )  # fmt: skip
@@ -201,7 +203,7 @@ def _check_outputs(sounds: list[str], output: list[Path], as_timeline: bool) -> 
     for file in output:
         if not folders and file.suffix.lower() not in (*FORMATS, ".png"):
             raise UsageError(f"-o {file}: a timeline is written as {', '.join(FORMATS)} or .png, or into a folder")
-    if output and not folders and (len(sounds) > 1 or Path(sounds[0]).expanduser().is_dir()):
+    if output and not folders and (len(sounds) > 1 or Path(os.path.expanduser(sounds[0])).is_dir()):
         raise UsageError("several sounds have several timelines; give -o a folder")
 
 

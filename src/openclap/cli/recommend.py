@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +20,13 @@ from openclap.cli.options import (
     PathPattern,
     Tagged,
     Threads,
+    Translate,
     filters_of,
 )
 from openclap.cli.search import opened, show_hits
 from openclap.cli.show import short
 from openclap.errors import UsageError
+from openclap.library.scan import EXTENSIONS
 
 __all__ = ["VERBS"]
 
@@ -54,6 +57,7 @@ def recommend(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:
     """More like these, less like those: recordings of the library to hear next, with some variety."""
     if not like:
@@ -61,26 +65,22 @@ def recommend(
     if m3u is not None and m3u.suffix.lower() not in (".m3u", ".m3u8"):
         raise UsageError(f"--m3u {m3u}: a playlist's name must end in .m3u or .m3u8")
     filters = filters_of(within, glob, shortest, longest, after, before, tag)
-    collection, _ = opened(library, model, device, threads, k, None)
-    hits = collection.recommend(
-        [_sound_or_words(part) for part in like],
-        [_sound_or_words(part) for part in unlike or []],
-        k,
-        variety=variety,
-        **filters,
-    )
+    collection, _ = opened(library, model, device, threads, k, None, translate)
+    likes, unlikes = ([_sound_or_words(part) for part in parts] for parts in (like, unlike or []))
+    hits = collection.recommend(likes, unlikes, k, variety=variety, **filters)
     if m3u is not None:
         from openclap.library import write_playlist
 
         write_playlist(hits, m3u)
-    show_hits(hits, "like " + " + ".join(short(part) if Path(part).exists() else part for part in like), as_json)
+    title = " + ".join(part if isinstance(part, str) else short(str(part)) for part in likes)
+    show_hits(hits, f"like {title}", as_json)
 
 
 def _sound_or_words(part: str) -> str | Path:
-    """A file that is there is a sound; anything else is words."""
-    path = Path(part).expanduser()
+    """A file that is there is a sound, and so is what is named like one; anything else is words, a folder's name too."""
+    path = Path(os.path.expanduser(part))
     try:
-        return path if path.exists() else part
+        return path if path.is_file() or path.suffix[1:].lower() in EXTENSIONS else part
     except OSError:  # too long for a path
         return part
 

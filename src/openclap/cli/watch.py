@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from platformdirs import user_data_path
 
-from openclap.cli.options import Device, Json, Model, Threads, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
 from openclap.cli.show import emit, err, out, plain, span
 from openclap.errors import UsageError
 
@@ -41,7 +41,7 @@ def watch(
     warmup: Annotated[float, typer.Option("--warmup", help="Seconds that are only learnt from")] = 30.0,
     when: Annotated[Literal["ended", "began", "both"], typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both")] = "ended",
     clips: Annotated[Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder")] = None,
-    budget: Annotated[float, typer.Option("--clips-mb", min=0.001, help="Megabytes of clips; the oldest go")] = 256.0,
+    budget: Annotated[float, typer.Option("--clips-mb", min=0.001, max=1e9, help="Megabytes of clips; the oldest go")] = 256.0,
     before: Annotated[float, typer.Option("--pre-roll", help="Seconds before an event in its clip")] = 2.0,
     after: Annotated[float, typer.Option("--post-roll", help="Seconds after it")] = 2.0,
     webhook: Annotated[list[str] | None, typer.Option("--webhook", help="POST every event here; signed where OPENCLAP_WEBHOOK_SECRET is set")] = None,
@@ -57,13 +57,15 @@ def watch(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
+    translate: Translate = "auto",
 ) -> None:  # fmt: skip
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
+    from openclap.describe import read_lines
     from openclap.watch import Clips, Rules, source_of
     from openclap.watch import watch as run
 
     stop = threading.Event()
-    names = [*(alerts or []), *_lines(alerts_file)]
+    names = [*(alerts or []), *(read_lines(alerts_file, "alerts") if alerts_file is not None else [])]
     rules = Rules(on=on, off=off, least=least, cooldown=cooldown, longest=longest)
     sound = source_of(source, rate=rate, channels=channels, format=format, live=live, existing=existing)
     kept: Clips | None = (
@@ -71,7 +73,7 @@ def watch(
     )
     sinks: list[Sink] = []
     watching = run(
-        sound, names, model=load_model(model, device, threads), unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
+        sound, names, model=load_model(model, device, threads, translate=translate), unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
         when=when, clips=kept, sinks=sinks, stop=stop, tell=_tell,
     )  # fmt: skip
     sinks += _sinks(
@@ -83,7 +85,7 @@ def watch(
             _show(event, as_json)
     finally:
         stop.set()
-        left = {sink.name: n for sink in sinks if (n := sink.close(FLUSH))}
+        left = _closed(sinks)
         report = watching.report()
         report.undelivered = left
         if report.heard or left:
@@ -92,13 +94,24 @@ def watch(
         raise typer.Exit(1)
 
 
-def _lines(file: Path | None) -> list[str]:
-    if file is None:
-        return []
+def _closed(sinks: list[Sink]) -> dict[str, int]:
+    """Give all receivers their seconds at once → how many events each has not taken, where any."""
+    left: dict[str, int] = {}
+
+    def close(sink: Sink) -> None:
+        left[sink.name] = left.get(sink.name, 0) + sink.close(FLUSH)
+
+    closing = [threading.Thread(target=close, args=(sink,), daemon=True) for sink in sinks]
     try:
-        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read ({error}); give a UTF-8 text file with one alert a line") from None
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
+    except KeyboardInterrupt:  # nobody waits for them any more, but nothing is left running
+        for sink in sinks:
+            sink.close(0.0)
+        raise
+    return {sink.name: left[sink.name] for sink in sinks if left[sink.name]}
 
 
 def _sinks(webhooks: list[str], brokers: list[str], commands: list[str], spool: Path | None) -> list[Sink]:
@@ -156,7 +169,8 @@ def _summary(report: WatchReport) -> None:
     skipped = f", {report.skipped} windows skipped" if report.skipped else ""
     err.print(plain(f"{report.events} events in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}"))
     for name, number in report.undelivered.items():
-        _tell(f"{name}: {number} events were not taken; what is spooled is sent by the next watch")
+        later = "; what is spooled is sent by the next watch" if "://" in name else ""
+        _tell(f"{name}: {number} events were not taken{later}")
 
 
 VERBS = (watch,)

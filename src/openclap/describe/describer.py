@@ -6,6 +6,7 @@ sound ─ windows of a clip ─ vocabulary ─ tags ─ sentence
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -167,8 +168,8 @@ def read_lines(path: Path, what: str) -> list[str]:
         No such file, no text, or nothing in it.
     """
     try:
-        lines = path.expanduser().read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(
             f"{path}: cannot be read ({why}); give a UTF-8 text file with one of the {what} a line"

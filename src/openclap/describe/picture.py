@@ -29,6 +29,8 @@ __all__ = ["check_picture", "draw_timeline", "spectrogram"]
 FRONT = FrontEnd(sampling_rate=22_050, n_fft=2048, hop=512, mel_bins=96, f_min=50.0, f_max=10_000.0)
 COLUMNS = 1600
 RANGE = 60.0  # dB that are shown
+LETTERS = 60  # of a name that are shown
+CHINESE = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei", "Noto Serif CJK JP", "Arial Unicode MS")  # fmt: skip
 ROWS = 14  # labels with a row of their own, those heard longest; the others share the last
 COLOURS = (
     "#4cc9f0", "#f72585", "#ffd166", "#06d6a0", "#f8961e", "#b388eb", "#90be6d", "#ef476f", "#5e60ce", "#c9ada7",
@@ -107,7 +109,16 @@ def draw_timeline(
     below.set_xlim(begin, last)
     _clock_axis(below, last - begin)
     if title:
-        above.set_title(title, color=INK, fontsize=13, loc="left", pad=10, fontweight="bold")
+        above.set_title(
+            _plain(title),
+            color=INK,
+            fontsize=13,
+            loc="left",
+            pad=10,
+            fontweight="bold",
+            family=_fonts(),
+            parse_math=False,
+        )
     try:
         figure.savefig(output, dpi=110, facecolor=PAPER)
     except OSError as error:
@@ -151,7 +162,7 @@ def _bars(axes: Any, spans: Sequence[Span], rows: dict[str, int]) -> None:
             row = rows.get(span.label, rows.get("others", 0))
             alpha = 0.45 + 0.55 * span.score
             axes.broken_barh([(span.start, span.end - span.start)], (row - 0.38, 0.76), color=COLOURS[row % len(COLOURS)], alpha=alpha, linewidth=0)  # fmt: skip
-    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_yticks(range(len(rows)), [_plain(label) for label in rows], family=_fonts(), parse_math=False)
     for tick, row in zip(axes.get_yticklabels(), rows.values(), strict=True):
         tick.set_color(COLOURS[row % len(COLOURS)])
         tick.set_fontweight("bold")
@@ -181,3 +192,17 @@ def _bin(hz: float) -> float:
     """Where a frequency lies among the bins, on the HTK mel scale."""
     mel = [2595 * np.log10(1 + f / 700) for f in (FRONT.f_min, FRONT.f_max, hz)]
     return float((mel[2] - mel[0]) / (mel[1] - mel[0]) * FRONT.mel_bins)
+
+
+def _fonts() -> list[str]:
+    """The usual font, and behind it those of this machine that have Chinese characters."""
+    from matplotlib import font_manager
+
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in CHINESE if name in there)]
+
+
+def _plain(text: str) -> str:
+    """On one line and no longer than there is room for, without halves of characters, which no font has."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    return line if len(line) <= LETTERS else f"{line[: LETTERS - 1]}…"

@@ -6,15 +6,18 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from openclap.errors import UsageError
 from openclap.results import Span
 
-__all__ = ["FORMATS", "clock", "write_text", "write_timeline"]
+__all__ = ["FORMATS", "HEAD", "clock", "csv_of", "write_text", "write_timeline"]
 
-VERSION = 1  # of the JSON
+HEAD = {"format": "openclap timeline", "version": 1}  # of the JSON
 
 
 def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
@@ -32,13 +35,26 @@ def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
 
 
 def write_text(output: Path, text: str) -> None:
-    """Write aside, then rename; a fault is one sentence."""
-    aside = output.with_name(output.name + ".part")
+    """Write aside, under a name that nobody else has, then rename; a fault is one sentence."""
+    aside = output.with_name(f".openclap-{os.getpid()}-{threading.get_ident()}.part")
     try:
         aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
         os.replace(aside, output)
     except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another place") from error
+
+
+def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV; everything is quoted where a text holds a carriage return, which `csv` by itself leaves bare."""
+    rows = list(rows)
+    bare = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL)
+    table.writerow(columns)
+    table.writerows(rows)
+    return out.getvalue()
 
 
 def clock(seconds: float, *, mark: str = ".") -> str:
@@ -48,9 +64,9 @@ def clock(seconds: float, *, mark: str = ".") -> str:
 
 
 def _said(span: Span) -> str:
-    """What is heard, on one line, without what subtitles take for markup."""
+    """What is heard, on one line that is not taken for a cue's times."""
     names = [tag.label for tag in span.tags] or ([span.label] if span.label else [])
-    return ", ".join(" ".join(name.split()) for name in names)
+    return ", ".join(" ".join(name.split()) for name in names).replace("-->", "→")
 
 
 def _markdown(spans: Sequence[Span], name: str) -> str:
@@ -65,27 +81,17 @@ def _markdown(spans: Sequence[Span], name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+    """On one line; what a page would take for a cell's end, HTML, a link or code is escaped."""
+    return re.sub(r"([\\|<>\[\]`])", r"\\\1", " ".join(text.split()))
 
 
 def _csv(spans: Sequence[Span], name: str) -> str:
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(("path", "start", "end", "label", "score", "tags"))
-    rows.writerows(
-        (name, s.start, s.end, s.label or "", s.score, "; ".join(tag.label for tag in s.tags)) for s in spans
-    )
-    return out.getvalue()
+    rows = ((name, s.start, s.end, s.label or "", s.score, "; ".join(tag.label for tag in s.tags)) for s in spans)
+    return csv_of(("path", "start", "end", "label", "score", "tags"), rows)
 
 
 def _json(spans: Sequence[Span], name: str) -> str:
-    made = {
-        "format": "openclap timeline",
-        "version": VERSION,
-        "path": name,
-        "spans": [span.to_dict() for span in spans],
-    }
-    return json.dumps(made, indent=1) + "\n"
+    return json.dumps({**HEAD, "path": name, "spans": [span.to_dict() for span in spans]}, indent=1) + "\n"
 
 
 def _srt(spans: Sequence[Span], name: str) -> str:

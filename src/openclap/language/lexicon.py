@@ -59,7 +59,7 @@ def read_lexicon(own: str | os.PathLike[str] | None = None) -> Lexicon:
     named = os.fspath(own) if own is not None else os.environ.get(LEXICON_ENV, "").strip()
     words = dict(_shipped())
     if named:
-        words.update(_read(Path(named).expanduser()))
+        words.update(_read(Path(os.path.expanduser(named))))
     return Lexicon(words, max(map(len, words)))
 
 

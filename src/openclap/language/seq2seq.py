@@ -30,7 +30,7 @@ class Seq2Seq:
     """
 
     def __init__(self, model: str) -> None:
-        folder = Path(model).expanduser()
+        folder = Path(os.path.expanduser(model))
         self.name = os.fspath(folder) if folder.is_dir() else model
         self._tokenizer, self._model = _loaded(self.name)
         self._options: dict[str, Any] = {"do_sample": False, "max_new_tokens": TOKENS, "max_length": None}

@@ -23,7 +23,9 @@ __all__ = ["Clips", "Recent"]
 
 Wave = npt.NDArray[np.float32]
 
-NAME = re.compile(r"openclap-.*\.flac")  # only what was written here is ever removed
+NAME = re.compile(r"openclap-[0-9a-z]{1,12}-\d{6,}-.*\.flac")  # only what was written here is ever removed
+LONGEST_ROLL = 300.0  # seconds before or after an event: they are held in memory
+LETTERS = 60  # bytes, of an alert's words in a name
 
 
 class Recent:
@@ -74,9 +76,9 @@ class Clips:
     """Writes clips; `budget` bytes of them at most, the oldest go first."""
 
     def __init__(self, folder: Path, tell: Tell, *, budget: int, before: float = 2.0, after: float = 2.0) -> None:
-        if budget < 1 or before < 0 or after < 0:
+        if budget < 1 or not 0 <= before <= LONGEST_ROLL or not 0 <= after <= LONGEST_ROLL:
             raise UsageError(
-                f"clips of {budget} bytes with {before:g} s before and {after:g} s after; give a budget above 0 and seconds of 0 or more"
+                f"clips of {budget} bytes with {before:g} s before and {after:g} s after; give a budget above 0 and 0 to {LONGEST_ROLL:g} s"
             )
         self.before, self.after = before, after
         self._folder, self._tell, self._budget = folder, tell, budget
@@ -96,17 +98,18 @@ class Clips:
 
     def write(self, event: Event, wave: Wave, rate: int) -> str | None:
         """The clip's path; None where it could not be written, which is told once and stops nothing."""
-        words = re.sub(r"\W+", "-", event.alert).strip("-")[:60]
+        words = re.sub(r"\W+", "-", event.alert).strip("-").encode()[:LETTERS].decode("utf-8", "ignore")
         path = self._folder / f"openclap-{event.id}-{words}.flac"
         part = path.with_name(f".{path.name}.part")
         try:
-            self._make_room(round(2.5 * len(wave)))
+            if (guess := round(2.5 * len(wave))) <= self._budget:
+                self._make_room(guess)
             with part.open("wb") as file:
                 sf.write(file, np.clip(wave, -1, 1), rate, "PCM_16", format="FLAC")
             size = part.stat().st_size
-            self._make_room(size)
             if size > self._budget:
                 raise OSError(0, f"a clip of {size} bytes is more than the budget of {self._budget}")
+            self._make_room(size)
             os.replace(part, path)
         except (OSError, sf.SoundFileError) as error:
             with contextlib.suppress(OSError):

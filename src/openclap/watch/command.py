@@ -45,6 +45,8 @@ class Command:
         self._arguments, self._tell, self._timeout, self._a_minute = list(arguments), tell, timeout, a_minute
         self._recent: deque[float] = deque(maxlen=a_minute)
         self._events: queue.Queue[Event | None] = queue.Queue(WAITING)
+        self._running: subprocess.Popen[bytes] | None = None
+        self._gone = threading.Event()  # nobody waits for the thread any more
         self._thread = threading.Thread(target=self._run, name="openclap-command", daemon=True)
         self._thread.start()
 
@@ -63,16 +65,20 @@ class Command:
         self._events.put_nowait(event)
 
     def close(self, seconds: float) -> int:
-        """As `sinks.Sink`."""
+        """As `sinks.Sink`; a run that is not done by then is stopped."""
         until = time.monotonic() + seconds
         with contextlib.suppress(queue.Full):
             self._events.put(None, timeout=max(0.01, seconds))
         self._thread.join(max(0.0, until - time.monotonic()))
         waiting = sum(event is not None for event in list(self._events.queue))
+        self._gone.set()
+        if (running := self._running) is not None:
+            _stop(running)
+            self._thread.join(1.0)
         return self.dropped + self.failed + waiting
 
     def _run(self) -> None:
-        while (event := self._events.get()) is not None:
+        while (event := self._events.get()) is not None and not self._gone.is_set():
             try:
                 cause = self._one(event.to_json() + b"\n")
             except OSError as error:
@@ -86,13 +92,24 @@ class Command:
         process = subprocess.Popen(
             self._arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True  # results alone are on our stdout
         )  # fmt: skip
+        self._running = process
         try:
             process.communicate(body, timeout=self._timeout)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _stop(process)
             return f"was not done after {self._timeout:g} s and was stopped"
         except BrokenPipeError:
             process.wait()
+        finally:
+            self._running = None
+        if self._gone.is_set() and process.returncode == -signal.SIGKILL:
+            return "was not done when the watch ended and was stopped"
         return f"failed with exit code {process.returncode}" if process.returncode else None
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a run and what it has started."""
+    with contextlib.suppress(OSError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -52,6 +52,7 @@ LATE = 6.0  # seconds after its sound came, a window of a live source is skipped
 AHEAD = 30.0  # seconds of sound more than time has passed: this "live" source waits for us, so nothing is late
 TOLD_EVERY = 60.0  # seconds between two messages that windows are skipped
 LONGEST_CLIP = 300.0  # seconds; of a longer event the clip holds the end
+LONGEST_WARMUP = 86_400.0  # seconds
 LATENCIES = 10_000  # the last of which the report is made
 
 
@@ -164,8 +165,8 @@ class Watch(Iterator[Event]):
             raise UsageError(
                 f"window is {window!r} s and hop {hop!r} s; a window lasts 0.1 to {clip:g} s (of this model), a hop 0.05 s to a window"
             )
-        if not 0 <= warmup < float("inf"):
-            raise UsageError(f"warmup is {warmup!r} s; give 0 or more")
+        if not 0 <= warmup <= LONGEST_WARMUP:
+            raise UsageError(f"warmup is {warmup!r} s; give 0 to {LONGEST_WARMUP:g}, a day")
         if when not in ("ended", "began", "both"):
             raise UsageError(f"when is {when!r}; choose ended, began or both")
         self._source, self._clap, self._rules, self._when = source, model, rules, when
@@ -322,12 +323,10 @@ class Watch(Iterator[Event]):
                     yield self._sent(event)
                 continue
             event = replace(self._begun.pop(change.which), state="ended", **_known(change))
-            if self._when == "began":
-                continue
-            if self._clips is None:
-                yield self._sent(event)
-            else:
+            if self._clips is not None:
                 self._pending.append(_Pending(event, change.end + self._clips.after))
+            elif self._when != "began":
+                yield self._sent(event)
 
     def _ready(self, position: float) -> Iterator[Event]:
         """Events whose clip is complete now, with it."""
@@ -340,7 +339,9 @@ class Watch(Iterator[Event]):
                 continue
             event = waiting.event
             wave = self._recent.cut(max(0.0, event.start - self._clips.before), waiting.until)
-            yield self._sent(replace(event, clip=self._clips.write(event, wave, self._rate) if len(wave) else None))
+            clip = self._clips.write(event, wave, self._rate) if len(wave) else None
+            if self._when != "began":
+                yield self._sent(replace(event, clip=clip))
         self._pending = still
 
     def _new(self, change: Change) -> Event:

@@ -28,7 +28,7 @@ class MicrophoneSource:
     def __init__(self, device: str | None = None) -> None:
         self._sounddevice = _sounddevice()
         self.name = "mic" if device is None else f"mic:{device}"
-        self._device: int | str | None = int(device) if device is not None and device.isdigit() else device
+        self._device: int | str | None = int(device) if device is not None and device.isdecimal() else device
         self._rate = self._found()
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:

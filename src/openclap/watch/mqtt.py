@@ -20,6 +20,7 @@ __all__ = ["Mqtt"]
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 TOPIC = "openclap/events"
+LONGEST_TOPIC = 65_535  # bytes
 TIMEOUT = 10.0  # seconds to connect, and for the broker to say that it has a message
 
 
@@ -27,13 +28,14 @@ class Mqtt:
     """Publishes to one topic; the broker's acknowledgement counts as taken."""
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
-        parts = urlsplit(url)
-        topic = unquote(parts.path.strip("/")) or TOPIC
         try:
+            parts = urlsplit(url)
             port = parts.port or PORTS.get(parts.scheme, 0)
-        except ValueError:
-            port = 0
-        if not port or not parts.hostname or "#" in url or parts.query or any(sign in topic for sign in "+#\0"):
+        except ValueError:  # no number for a port, half an IPv6 address
+            parts, port = urlsplit(""), 0
+        topic = unquote(parts.path.strip("/")) or TOPIC
+        wrong = any(sign in topic for sign in "+#\0") or len(topic.encode("utf-8", "replace")) > LONGEST_TOPIC
+        if not port or not parts.hostname or "#" in url or parts.query or wrong:
             raise UsageError(
                 f"mqtt {shown(url)!r} is no broker and topic; give one like mqtt://broker.local/house/alarms"
             )
@@ -49,8 +51,8 @@ class Mqtt:
         """As `sinks.Sender`; `key` lies in the message as `id` and `state`."""
         if not self._ready(tell):
             return "later"
-        message = self._client.publish(self._topic, body, qos=1)
         try:
+            message = self._client.publish(self._topic, body, qos=1)
             message.wait_for_publish(self._timeout)
             taken = message.is_published()
         except (RuntimeError, ValueError) as error:

@@ -80,9 +80,11 @@ class Spool:
         self._told: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            there = sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
-            for path in there:
-                self._know(path.name, path.stat().st_size)
+            for path in sorted(folder.iterdir()):
+                if NAME.fullmatch(path.name):
+                    self._know(path.name, path.stat().st_size)
+                elif path.suffix == ".part":  # of a watch that was killed
+                    path.unlink()
         except OSError as error:
             self._once("disk", f"{folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory")
         self._number = 1 + int(self._order[-1][0][:16]) if self._order else 1
@@ -109,12 +111,11 @@ class Spool:
             )
             self._memory[name] = body
         self._know(name, len(body))
-        while len(self._order) > 1 and (
-            len(self._order) > self._most or self._bytes > self._most_bytes or len(self._memory) > IN_MEMORY
-        ):
-            self.remove()
-            self.dropped += 1
-            self._once("full", f"{self._folder}: full; the oldest events that nobody took are dropped")
+        while len(self._order) > 1 and (len(self._order) > self._most or self._bytes > self._most_bytes):
+            self._drop(0)
+        if len(self._memory) > IN_MEMORY:  # what is on disk takes none of this room
+            oldest = next(iter(self._memory))
+            self._drop(next(place for place, (name, _) in enumerate(self._order) if name == oldest))
 
     def oldest(self) -> tuple[str, bytes] | None:
         """Key and body; None where nothing waits."""
@@ -129,9 +130,28 @@ class Spool:
             return name[17:-5], body
         return None
 
+    def adopt(self, orphan: Path) -> None:
+        """Take over what another spool has left; nothing is copied, so nothing needs room."""
+        with contextlib.suppress(OSError):
+            for path in sorted(path for path in orphan.iterdir() if NAME.fullmatch(path.name)):
+                name = f"{self._number:016d}-{path.name[17:]}"
+                size = path.stat().st_size
+                os.replace(path, self._folder / name)
+                self._number += 1
+                self._know(name, size)
+
     def remove(self) -> None:
         """Forget the oldest."""
-        name, size = self._order.popleft()
+        self._forget(0)
+
+    def _drop(self, place: int) -> None:
+        self._forget(place)
+        self.dropped += 1
+        self._once("full", f"{self._folder}: full; the oldest events that nobody took are dropped")
+
+    def _forget(self, place: int) -> None:
+        name, size = self._order[place]
+        del self._order[place]
         self._bytes -= size
         if self._memory.pop(name, None) is None:
             with contextlib.suppress(OSError):
@@ -159,7 +179,7 @@ class Delivery:
         self._lock_file, place, orphans = _own_place(folder, hashlib.sha256(sender.address.encode()).hexdigest()[:16])
         self._spool = Spool(place, tell)
         for orphan in orphans:
-            _adopt(self._spool, orphan)
+            self._spool.adopt(orphan)
         self._lock = threading.Condition()
         self._closing = threading.Event()
         self._gone = threading.Event()  # nobody waits for the thread any more
@@ -243,10 +263,3 @@ def _own_place(folder: Path, name: str) -> tuple[FileLock | None, Path, list[Pat
     except OSError:
         pass  # no disk to write to: `Spool` says so
     return (mine[0], mine[1], orphans) if mine else (None, folder / f"{name}-{os.getpid()}", [])
-
-
-def _adopt(spool: Spool, orphan: Path) -> None:
-    with contextlib.suppress(OSError):
-        for path in sorted(path for path in orphan.iterdir() if NAME.fullmatch(path.name)):
-            spool.put(path.name[17:-5], path.read_bytes())
-            path.unlink()

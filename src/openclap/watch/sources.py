@@ -206,14 +206,15 @@ class FolderSource:
     def __init__(self, folder: str | os.PathLike[str], *, existing: bool = False, poll: float = 1.0) -> None:
         self.name = os.fsdecode(folder)
         self._existing, self._poll = existing, poll
+        self._closed: set[str] = set()  # folders in it that cannot be looked into, and that was told
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
         """As `Source`; a file that cannot be used is told and stops nothing, a folder that vanishes is waited for."""
-        done: dict[str, tuple[int, int]] = {} if self._existing else self._there()
+        done: dict[str, tuple[int, int]] = {} if self._existing else self._there(tell)
         before: dict[str, tuple[int, int]] = {}
         gone = False
         while not stop.is_set():
-            there = self._there()
+            there = self._there(tell)
             if Path(self.name).is_dir():
                 gone = False
                 done = {path: seen for path, seen in done.items() if path in there}  # bounded by what the folder holds
@@ -229,23 +230,29 @@ class FolderSource:
                 done[path] = there[path]
                 try:
                     yield from FileSource(path).blocks(rate, stop, tell)
-                except SoundError as error:
+                except (SoundError, SourceError) as error:
                     tell(str(error))
                 yield Block(np.zeros(0, np.float32), name=path, last=True)
             before = there
             stop.wait(self._poll)
 
-    def _there(self) -> dict[str, tuple[int, int]]:
+    def _there(self, tell: Tell) -> dict[str, tuple[int, int]]:
         """Time (ns) and size of every sound in the folder."""
-        found: dict[str, tuple[int, int]] = {}
-        if Path(self.name).is_dir():
-            for path in find_sounds([self.name]).files:
-                try:
-                    seen = path.stat()
-                except OSError:
-                    continue
-                found[str(path)] = (seen.st_mtime_ns, seen.st_size)
-        return found
+        there: dict[str, tuple[int, int]] = {}
+        if not Path(self.name).is_dir():
+            return there
+        found = find_sounds([self.name])
+        for closed in found.closed:
+            if closed.path not in self._closed:
+                self._closed.add(closed.path)
+                tell(f"{closed.path}: {closed.error}; what comes into it is not heard")
+        for path in found.files:
+            try:
+                seen = path.stat()
+            except OSError:
+                continue
+            there[str(path)] = (seen.st_mtime_ns, seen.st_size)
+        return there
 
     def _is_whole(self, path: str, seen: tuple[int, int], before: dict[str, tuple[int, int]]) -> bool:
         """Whether nobody writes to it any more: unchanged since the last look, or for long enough."""
@@ -290,6 +297,8 @@ def source_of(
             raise UsageError(
                 "bare samples say nothing of their rate: give --rate, and --channels and --format where they are not 1 and s16le"
             )
+        if sys.stdin is None:
+            raise UsageError("standard input is closed, so there is nothing to listen to; pipe samples into it")
         return PipeSource(sys.stdin.buffer, rate=rate, channels=channels, format=format, live=live)
     if rate is not None:
         raise UsageError(

@@ -88,9 +88,7 @@ class StreamSource:
                     )
                 announced = _announced(container)
                 waiting, length = [], 0.0
-                for frame in _frames(container, stream):
-                    if stop.is_set():
-                        return
+                for frame in self._frames(container, stream, stop):
                     waiting.append(shape.feed(frame_wave(frame), frame.sample_rate))
                     length += frame.samples / frame.sample_rate
                     if length >= LIVE_BLOCK:
@@ -101,21 +99,39 @@ class StreamSource:
                     yield Block(wave)
                 seconds += length
         except (av.FFmpegError, OSError) as error:
-            raise SourceError(f"{self.name}: {_cause(error)}") from None
+            raise SourceError(f"{self.name}: {self._cause(error)}") from None
+        if stop.is_set():
+            return
         if announced is None or seconds < announced - ENDS_WITHIN:
             raise SourceError(f"{self.name}: was cut after {seconds:.0f} s")
 
+    def _frames(
+        self, container: av.container.InputContainer, stream: av.AudioStream, stop: threading.Event
+    ) -> Iterator[av.AudioFrame]:
+        """Frames of a stream; a packet that cannot be decoded is left out, nothing else for seconds is as if nothing came."""
+        import av
 
-def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Frames of a stream; a packet that cannot be decoded is left out."""
-    import av
+        last = time.monotonic()
+        for packet in container.demux(stream):
+            if stop.is_set():
+                return
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                frames = []
+            if frames:
+                last = time.monotonic()
+            elif time.monotonic() - last > self._timeout:
+                raise SourceError(f"{self.name}: nothing that can be decoded came for {self._timeout:g} s")
+            yield from frames
 
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            continue
-        yield from frames
+    def _cause(self, error: Exception) -> str:
+        import av
+
+        if isinstance(error, av.error.ExitError):
+            return f"nothing came for {self._timeout:g} s"
+        text = getattr(error, "strerror", None) or str(error)
+        return f"cannot be heard ({text}); it must be a sound itself, no page and no playlist"
 
 
 def _announced(container: av.container.InputContainer) -> float | None:
@@ -128,17 +144,11 @@ def _options(url: str) -> dict[str, str]:
     return {**found, "rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else found
 
 
-def _cause(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return f"cannot be heard ({text}); it must be a sound itself, no page and no playlist"
-
-
 def shown(url: str) -> str:
-    """An address without what should not be in a log: user, password, query."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    """An address without what should not be in a log: user, password, query; no more than its scheme where it is none."""
     try:
+        parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        port = ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+        return f"{url.partition('://')[0]}://…"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"

@@ -1,6 +1,7 @@
 """An event → one POST to the address that the user named. Knows nothing of when to try again.
 
     POST /the/path
+    Authorization: Basic …                         where the address holds a user and password
     Content-Type: application/json
     Idempotency-Key: 5f0c…-7.ended                 the same whenever it is sent again
     X-OpenClap-Timestamp: 1767225600               where there is a secret:
@@ -11,6 +12,7 @@ Redirects are not followed: what was signed for one address is not handed to ano
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import http.client
@@ -18,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from openclap.errors import UsageError
 from openclap.watch.sinks import Outcome
@@ -36,16 +38,23 @@ class Webhook:
     """Posts to `url`; signs with `secret` where there is one."""
 
     def __init__(self, url: str, secret: str | None = None, *, timeout: float = TIMEOUT) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"webhook {url!r} is no address to post to; give one like https://example.org/alarms")
+        parts = _parts(url)
+        if parts is None:
+            raise UsageError(
+                f"webhook {shown(url)!r} is no address to post to; give one like https://example.org/alarms, without spaces and with ASCII alone"
+            )
         self.name, self.address = shown(url), url
-        self._url, self._secret, self._timeout = url, secret, timeout
+        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        self._secret, self._timeout = secret, timeout
+        self._headers = {"Content-Type": "application/json", "User-Agent": "openclap"}
+        if parts.username is not None:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
         self._opener = urllib.request.build_opener(_Here)
 
     def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
         """As `sinks.Sender`: 2xx is taken, what the receiver will never want is not sent again, anything else is."""
-        headers = {"Content-Type": "application/json", "User-Agent": "openclap", "Idempotency-Key": key}
+        headers = {**self._headers, "Idempotency-Key": key}
         if self._secret:
             now = str(int(time.time()))
             headers |= {
@@ -80,6 +89,16 @@ class Webhook:
         """Nothing is held."""
 
 
+def _parts(url: str) -> SplitResult | None:
+    """An address's parts; None where it could never be posted to."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no number for a port, half an IPv6 address
+        return None
+    return parts if good and all("!" <= sign <= "~" for sign in url) else None
+
+
 class _Here(urllib.request.HTTPRedirectHandler):
     """Goes nowhere."""
 
@@ -89,4 +108,6 @@ class _Here(urllib.request.HTTPRedirectHandler):
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
     """Hex HMAC-SHA256 of timestamp, a dot and the body; compare it with `hmac.compare_digest`."""
-    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return hmac.new(
+        secret.encode("utf-8", "surrogateescape"), timestamp.encode() + b"." + body, hashlib.sha256
+    ).hexdigest()
