@@ -18,6 +18,7 @@ import pytest
 import soundfile as sf
 import torch
 import torch.distributed as dist
+import yaml
 from models_for_tests import small_clap, small_config
 from torch import nn
 from typer.testing import CliRunner
@@ -28,7 +29,7 @@ from openclap.data import open_manifest
 from openclap.errors import HeadMismatch, SoundWarning, TrainingError, UsageError
 from openclap.eval.head import classify_with_head, load_head
 from openclap.models.clap import CLAPModel
-from openclap.train import finetune, loop
+from openclap.train import finetune, loop, train
 from openclap.train.data import Batch, Meaning
 from openclap.train.labels import Labelled, SupervisedSettings, Supervision, read_labelled
 from openclap.train.loop import Around
@@ -254,6 +255,32 @@ def test_a_full_disk_leaves_nothing_half_written(place: Path, monkeypatch: pytes
     monkeypatch.setattr(safetensors.numpy, "save_file", save)
     run(place, out=str(place / "parted"), **options)
     assert same(place)
+
+
+def test_a_restart_by_another_verb_leaves_no_head_of_the_old_model(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old head and its report once stayed beside the new model. Until that is there, the old one stays whole."""
+    run(place, epochs=1, supervised={"draws": 0})
+    model = place / "model"
+    (model / "notes.txt").write_text("dear")
+    (model / "takes").mkdir()
+    (place / "anew.yaml").write_text(yaml.safe_dump(values(place, epochs=1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(place / "anew.yaml", progress=False, resume=False)
+    old = load_head(model / "head.safetensors")
+    assert classify_with_head(CLAP.from_pretrained(model), place / "0-dog.wav", old)
+    train(place / "anew.yaml", progress=False, resume=False)
+    assert CLAP.from_pretrained(model).fingerprint != old.fingerprint
+    assert not {"head.safetensors", "finetune.json"} & {file.name for file in model.iterdir()}
+    assert {"notes.txt", "takes", "training.json"} <= {file.name for file in model.iterdir()}
+    mine = place / "mine"  # no model was here, so this head is nobody's but the user's
+    mine.mkdir()
+    (mine / "head.safetensors").write_text("dear")
+    train(place / "anew.yaml", progress=False, out=str(mine))
+    assert (mine / "head.safetensors").read_text() == "dear"
 
 
 # -- gradients ---------------------------------------------------------------------------------------

@@ -258,6 +258,7 @@ def test_captions_of_one_concept_are_no_negatives(place: Path) -> None:
         ({"loss": "triplet"}, "loss"),
         ({"clip_gradient": -1.0}, "clip_gradient is -1.0"),
         ({"threads": 0}, "threads is 0"),
+        ({"threads": 100_000}, "threads is 100000; it must be from 1 to 1024"),
         ({"betas": [0.9]}, "betas"),
         ({"augment": {"noise_snr_db": [20.0]}}, "two numbers"),
         ({"freeze": ["txt."]}, "no weight begins with 'txt.'"),

@@ -35,7 +35,7 @@ from openclap.train.manifest import Example
 from openclap.train.memory import keep_freed_memory
 from openclap.train.monitor import EpochLog, Trackers, progress_bar
 from openclap.train.ranks import Ranks, joined, share_norms
-from openclap.train.ready import check_folder, fitting_crop, told_of_memory
+from openclap.train.ready import check_folder, fitting_crop, forget_results, told_of_memory
 from openclap.train.settings import Settings
 from openclap.train.sharding import clip_gradients, is_sharded, like, shard, whole
 from openclap.train.start import Start, device_of, rest_norms, train_mode, wake_adapters
@@ -297,7 +297,12 @@ class _Run:
         start = Start(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
         start.model.load_state_dict(state)
         weights = Weights(of_arrays(start.plain().eval().arrays()))
+        replaces = (
+            self.out / "config.json"
+        ).exists()  # until the new model is there, the old one stays, with all of its own
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
+        if replaces:
+            forget_results(self.out)
         self.task.save(self.out)
         (self.out / "training.json").write_text(json.dumps(self.settings.to_dict(), indent=1), encoding="utf-8")
         (self.out / STATE_FILE).unlink(missing_ok=True)

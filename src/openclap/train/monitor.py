@@ -67,9 +67,8 @@ def _tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
     options: dict[str, Any] = {"logging_dir": str(out)} if known[name].requires_logging_directory else {}
     try:
         if name == DEFAULT:
-            made = known[name](name, **options, purge_step=step or None)
-        else:
-            made = known[name](out.name, **options)
+            options["purge_step"] = step  # what was drawn from there on is not shown: of a run begun anew, all
+        made = known[name](name if name == DEFAULT else out.name, **options)
         made.main_process_only = False  # only the first rank makes one
         made.start()
     except ImportError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_type_hints, overload
 
+from openclap.backends import MOST_THREADS
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig, typed
 from openclap.errors import MissingExtra, OpenClapError, TrainingError
@@ -310,7 +311,10 @@ def _check(settings: Settings, where: str) -> None:
         "own_share": (0 <= settings.own_share <= 1, "from 0 to 1"),
         "extra_texts": (settings.extra_texts >= 0, "0 or more"),
         "seed": (0 <= settings.seed < 2**63, "from 0 to below 2**63"),
-        "threads": (settings.threads is None or settings.threads >= 1, "1 or more, or left out"),
+        "threads": (
+            settings.threads is None or 1 <= settings.threads <= MOST_THREADS,
+            f"from 1 to {MOST_THREADS}, or left out",
+        ),
         "betas": (
             len(settings.betas) == 2 and all(0 <= b < 1 for b in settings.betas),
             "two numbers from 0 to below 1",

@@ -35,6 +35,7 @@ from openclap.train.pruning.norms import match_norms
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
+from openclap.train.ready import RESULTS
 from openclap.train.settings import read_settings
 from openclap.train.state import STATE_FILE, digest
 
@@ -44,19 +45,8 @@ Importance = Literal["taylor", "norm"]
 
 REPORT = "prune.json"
 VERSION = 1  # of how a model is cut: what an older one left is not gone on with
-OURS = frozenset(
-    {
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        REPORT,
-        "training.json",
-        "log.csv",
-        "head.safetensors",
-        "finetune.json",
-        "distill.json",
-    }
-)  # files of a checkpoint: what --force may replace
+# files of a checkpoint: what --force may replace
+OURS = frozenset({"config.json", "model.safetensors", "tokenizer.json", "log.csv", *RESULTS})
 FEWEST = 8  # clips to calibrate with
 
 
