@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from openclap.clap import CLAP
+from openclap.train.aside import written_json
 from openclap.train.manifest import Example
 from openclap.train.teacher import Teacher
 
@@ -70,7 +71,7 @@ class Agreement:
 
     def write(self, out: Path) -> None:
         """As distill.json."""
-        (out / FILE).write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+        written_json(out / FILE, self.to_dict())
 
 
 def read_agreement(out: Path) -> Agreement | None:

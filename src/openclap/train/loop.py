@@ -9,7 +9,6 @@ What is taught is the task's: contrastive.py, and others beside it. Knows nothin
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +29,7 @@ from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
 from openclap.errors import TrainingError
 from openclap.models.clap import CLAPModel
+from openclap.train.aside import written_json
 from openclap.train.data import Batch, Batches, Mels
 from openclap.train.manifest import Example
 from openclap.train.memory import keep_freed_memory
@@ -304,7 +304,7 @@ class _Run:
         if replaces:
             forget_results(self.out)
         self.task.save(self.out)
-        (self.out / "training.json").write_text(json.dumps(self.settings.to_dict(), indent=1), encoding="utf-8")
+        written_json(self.out / "training.json", self.settings.to_dict())
         (self.out / STATE_FILE).unlink(missing_ok=True)
 
     def _keep(self) -> None:

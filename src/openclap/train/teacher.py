@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +27,7 @@ from openclap.audio.load import Sound
 from openclap.clap import CLAP
 from openclap.data import Item
 from openclap.errors import OpenClapError, SoundError, SoundWarning, TrainingError
+from openclap.train.aside import written, written_json
 from openclap.train.manifest import Example
 from openclap.train.ranks import Ranks
 
@@ -219,28 +218,13 @@ class _Kept:
         vectors = np.concatenate([rows for _, rows in entries.values()])
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with _aside(self._folder / f"{name}.npy") as file:
+            with written(self._folder / f"{name}.npy", shared=True) as file:
                 np.save(file, vectors)
-            with _aside(self._folder / f"{name}.json") as file:
-                file.write(json.dumps(head).encode())
+            written_json(self._folder / f"{name}.json", head, indent=None, shared=True)
         except OSError as error:
             raise TrainingError(
                 f"{self._folder} cannot be written ({error.strerror or error}); make room and run it again: it goes on where it was"
             ) from error
-
-
-@contextmanager
-def _aside(file: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when it is whole."""
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as opened:
-            yield opened
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
