@@ -27,7 +27,7 @@ from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
-from openclap.errors import TrainingError
+from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.aside import written_json
 from openclap.train.data import Batch, Batches, Mels
@@ -130,30 +130,14 @@ def _run_as(
     if device.type == "cpu":
         keep_freed_memory()
     fitting_crop(settings, config)
-    trouble: str | None = None
-    try:
-        if ranks.first:
-            check_folder(settings, resume=resume)
-    except TrainingError as error:
-        trouble = str(error)
-    wrong = ranks.all_of(trouble)[0]
-    if wrong is not None:
-        raise TrainingError(wrong)
+    ranks.agreed(lambda: check_folder(settings, resume=resume) if ranks.first else None)
     run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
     if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
         raise TrainingError(f"only some processes see {run.out / STATE_FILE}; put out on a disk that all of them share")
     mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
-    try:
-        mels.decode(progress=progress)
-    except TrainingError as error:
-        trouble = str(error)
-    told = [
-        found for found in ranks.all_of(trouble) if found is not None
-    ]  # all stop, or none: who waits alone waits long
-    if told:
-        raise TrainingError(told[0])
+    ranks.agreed(lambda: mels.decode(progress=progress))
     broken = set().union(*ranks.all_of(set(mels.broken)))
     batches = task.batches([e for e in examples if e.key not in broken], mels)
     if not batches.steps:
@@ -303,8 +287,11 @@ class _Run:
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
         if replaces:
             forget_results(self.out)
-        self.task.save(self.out)
-        written_json(self.out / "training.json", self.settings.to_dict())
+        try:
+            self.task.save(self.out)
+            written_json(self.out / "training.json", self.settings.to_dict())
+        except (OpenClapError, OSError) as error:
+            raise TrainingError(f"{error}; run it again: it goes on from the last state that was kept") from error
         (self.out / STATE_FILE).unlink(missing_ok=True)
 
     def _keep(self) -> None:

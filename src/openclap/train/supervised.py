@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.clap import CLAP
-from openclap.errors import OpenClapError, TrainingError
+from openclap.errors import TrainingError
 from openclap.eval.head import Head
 from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
@@ -145,20 +145,16 @@ class Supervised:
     def begin(self, around: Around) -> None:
         """Give the head its first weights: the first rank finds them, and tells the others."""
         self._around = around
-        found: Layers | str = ""
-        if around.ranks.first:
-            try:
-                clap = starting_model(self.settings, around.config)
-                self._start = Start.of(clap, self.data, self._asked, self.settings, progress=self._progress)
-                found = self._start.layers
-            except OpenClapError as error:
-                if around.ranks.world == 1:
-                    raise
-                found = str(error)
-        told = around.ranks.all_of(found)[0]
-        if isinstance(told, str):
-            raise TrainingError(told)
-        self.own.layers = _modules(told).to(around.device)
+        layers = around.ranks.agreed(self._begun)[0]
+        assert layers is not None
+        self.own.layers = _modules(layers).to(around.device)
+
+    def _begun(self) -> Layers | None:
+        if not self._around.ranks.first:
+            return None
+        clap = starting_model(self.settings, self._around.config)
+        self._start = Start.of(clap, self.data, self._asked, self.settings, progress=self._progress)
+        return self._start.layers
 
     def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
         """Clips; where two play together, both their labels are right."""
@@ -194,12 +190,9 @@ class Supervised:
         layers = tuple((_array(layer.weight), _array(layer.bias)) for layer in self._layers())
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
         assert self._start is not None
-        try:
-            head.save(out / HEAD_FILE)
-            self.verdict = verdict_of(clap, head, self.data, self._start, self.settings, progress=self._progress)
-            write_report(self.verdict, out / REPORT_FILE)
-        except OpenClapError as error:
-            raise TrainingError(f"{error}; run it again: it goes on from the last state that was kept") from error
+        head.save(out / HEAD_FILE)
+        self.verdict = verdict_of(clap, head, self.data, self._start, self.settings, progress=self._progress)
+        write_report(self.verdict, out / REPORT_FILE)
 
     # -- inside --------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from rich.progress import Progress
 from openclap.audio.load import Sound
 from openclap.clap import CLAP
 from openclap.data import Item
-from openclap.errors import OpenClapError, SoundError, SoundWarning, TrainingError
+from openclap.errors import SoundError, SoundWarning, TrainingError
 from openclap.train.aside import written, written_json
 from openclap.train.manifest import Example
 from openclap.train.ranks import Ranks
@@ -154,21 +155,17 @@ class Teacher:
     ) -> None:
         """Parts of what is missing, each by one of the ranks, in rounds: who is done waits for a part, not for hours."""
         parts = [missing[i : i + size] for i in range(0, len(missing), size)]
+
+        def own_part(number: int) -> dict[str, str]:
+            for done in _at_times(ask(parts[number])) if number < len(parts) else ():
+                kept.write(done)
+                bar.advance(task, ranks.world * len(done))
+            return self.broken
+
         with Progress(console=Console(stderr=True), disable=not progress or not missing) as bar:
             task = bar.add_task(what, total=len(missing))
             for first in range(0, len(parts), ranks.world):
-                trouble: OpenClapError | None = None
-                if first + ranks.rank < len(parts):
-                    try:
-                        for done in _at_times(ask(parts[first + ranks.rank])):
-                            kept.write(done)
-                            bar.advance(task, ranks.world * len(done))
-                    except OpenClapError as error:
-                        trouble = error
-                told = ranks.all_of((trouble, self.broken))
-                for stopped, broken in told:
-                    if stopped is not None:  # all stop, or none: who waits alone waits long
-                        raise stopped
+                for broken in ranks.agreed(partial(own_part, first + ranks.rank)):
                     self.broken.update(broken)
         kept.look()
 
