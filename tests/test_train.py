@@ -21,7 +21,7 @@ from openclap import CLAP
 from openclap.errors import ModelWarning, SoundWarning, TrainingError
 from openclap.train import loop, train
 from openclap.train.data import Batches, Mels
-from openclap.train.manifest import read_examples
+from openclap.train.examples import read_examples
 from openclap.train.settings import read_settings
 from openclap.train.state import STATE_FILE
 

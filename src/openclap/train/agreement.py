@@ -16,7 +16,7 @@ from rich.progress import track
 
 from openclap.clap import CLAP
 from openclap.train.aside import written_json
-from openclap.train.manifest import Example
+from openclap.train.examples import Example
 from openclap.train.teacher import Teacher
 
 __all__ = ["Agreement", "Size", "measure", "read_agreement"]

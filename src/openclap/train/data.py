@@ -24,9 +24,12 @@ from torch import Tensor
 from openclap.audio.load import load
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd
-from openclap.errors import SoundError, SoundWarning, TrainingError
+from openclap.errors import SoundError, SoundWarning
+from openclap.results import Failure
 from openclap.train import augment as vary
-from openclap.train.manifest import Captions, Example
+from openclap.train.captions import Captions
+from openclap.train.examples import Example
+from openclap.train.left_out import refuse_many, warn_of
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
 
@@ -116,7 +119,7 @@ class Mels:
         self._most_broken = most_broken
         self._lock = threading.Lock()
         self._decoded = False
-        self.broken: dict[str, str] = {}
+        self.left_out: dict[str, Failure] = {}  # by key
 
     def decode(self, *, progress: bool = False) -> None:
         """Fill the memory.
@@ -131,22 +134,20 @@ class Mels:
             if self._room <= 0:
                 break
         self._decoded = True
-        if self.broken:
-            told = "; ".join(self.broken.values())
-            warnings.warn(f"{len(self.broken)} files are left out: {told}", SoundWarning, stacklevel=2)
+        warn_of(self.left_out.values())
 
     def get(self, key: str) -> Tensor | None:
         """The mel of a recording, or None for one that cannot be read."""
-        if key in self._kept or key in self.broken:
+        if key in self._kept or key in self.left_out:
             return self._kept.get(key)
         try:
             wave = load(self._items[key].read(), self._front_end.sampling_rate)
         except SoundError as error:
             with self._lock:
-                self.broken[key] = str(error)
+                self.left_out[key] = Failure(error.name, error.cause)
             if self._decoded:
                 warnings.warn(f"a sound is left out: {error}", SoundWarning, stacklevel=2)
-            self._count()
+            self._not_too_many()
             return None
         power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))
         with self._lock:
@@ -155,13 +156,12 @@ class Mels:
                 self._room -= power.numel() * 4
         return power
 
-    def _count(self) -> None:
-        if len(self.broken) > self._most_broken * len(self._items):
-            with self._lock:
-                told = "; ".join(list(self.broken.values())[:5])
-            raise TrainingError(
-                f"{len(self.broken)} of {len(self._items)} sounds cannot be read: {told}; leave them out, or raise most_broken"
-            )
+    def _not_too_many(self) -> None:
+        with self._lock:
+            lost = list(self.left_out.values())
+        refuse_many(
+            lost, len(self._items), self._most_broken, f"{len(lost)} of {len(self._items)} sounds cannot be read"
+        )
 
 
 class Batches:

@@ -27,15 +27,16 @@ from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.agreement import Agreement, measure, read_agreement
 from openclap.train.data import Batch, Batches, Mels
+from openclap.train.examples import Example, read_examples
+from openclap.train.left_out import refuse_many, warn_of
 from openclap.train.lessons import Lesson, Lessons, Texts
 from openclap.train.loop import Around, Report, run
 from openclap.train.loss import MAX_LOGIT_SCALE
-from openclap.train.manifest import Example, read_examples
 from openclap.train.settings import Settings, read_settings, refuse_unused
 from openclap.train.start import device_of
 from openclap.train.state import digest
 from openclap.train.step import Step, Tokens, half_of
-from openclap.train.teacher import Teacher, left_out
+from openclap.train.teacher import Teacher
 
 __all__ = ["Distill", "DistillReport", "DistillSettings", "Distillation", "LessonStep", "distill", "held_out"]
 
@@ -200,10 +201,11 @@ class Distillation:
         self.teacher.listen([*examples, *self._held], around.ranks, whole=whole, progress=progress)
         texts = self._texts.all if self._reads else []
         self.teacher.read([*texts, *self._measured()], around.ranks, progress=progress)
-        broken = self.teacher.broken
-        left_out(broken, len({e.key for e in (*examples, *self._held)}), settings.most_broken)
-        self._held = [example for example in self._held if example.key not in broken]
-        heard = [example for example in examples if example.key not in broken]
+        lost, count = self.teacher.left_out, len({e.key for e in (*examples, *self._held)})
+        refuse_many(lost.values(), count, settings.most_broken, f"{len(lost)} of {count} sounds cannot be read")
+        warn_of(lost.values())
+        self._held = [example for example in self._held if example.key not in lost]
+        heard = [example for example in examples if example.key not in lost]
         said = self._texts if self._reads else None
         return Lessons(heard, mels, settings, around.config, around.ranks, self.teacher, said)
 

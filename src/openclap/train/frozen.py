@@ -27,8 +27,9 @@ from openclap.eval.probe import fit_layers
 from openclap.eval.zeroshot import class_vectors
 from openclap.results import Failure
 from openclap.train import start as starts
+from openclap.train.examples import Example
 from openclap.train.labels import Labelled, Supervision
-from openclap.train.manifest import Example
+from openclap.train.left_out import refuse_many
 from openclap.train.settings import Settings
 
 __all__ = ["Layers", "Start", "embed_items", "prompts_of", "starting_model"]
@@ -75,11 +76,8 @@ class Start:
         learnt = list({example.key: example for example in data.train}.values())
         train, _, _ = embed_items(clap, learnt, progress=progress, task="learning")
         test, keys, failed = embed_items(clap, data.test, progress=progress, task="judging")
-        if len(failed) > settings.most_broken * len(data.test):
-            told = "; ".join(f"{f.path}: {f.error}" for f in failed[:5])
-            raise TrainingError(
-                f"{len(failed)} of {len(data.test)} sounds to judge cannot be read: {told}; leave them out, or raise most_broken"
-            )
+        said = f"{len(failed)} of {len(data.test)} sounds to judge cannot be read"
+        refuse_many(failed, len(data.test), settings.most_broken, said)
         if not len(train.vectors):
             raise TrainingError(f"none of the {len(learnt)} sounds to learn from can be read; check the folder")
         truth = train.truth(data.labels)

@@ -21,13 +21,14 @@ import numpy.typing as npt
 from openclap.data import Item
 from openclap.errors import SoundWarning, TrainingError
 from openclap.eval.examples import TEST, TRAIN
-from openclap.train.manifest import Example, is_wanted, items_of
+from openclap.results import Failure
+from openclap.train.examples import Example, key_of, read_sources
+from openclap.train.left_out import NAMED, refuse_many, warn_of
 from openclap.train.settings import Settings, Source
 
 __all__ = ["Labelled", "SupervisedSettings", "Supervision", "read_labelled", "truth_of"]
 
 SHARE = 0.2  # of every label that is held out where the data says nothing
-NAMED = 5  # of those that a message names
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,14 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     """
     supervision = settings.supervised
     _check_asked(supervision)
-    found: list[Row] = []
-    lost: list[str] = []
-    for source in settings.sources:
-        some, failed = _read_source(str(settings.resolve(source.folder)), source)
-        found += [(source, example) for example in some]
-        lost += failed
-    if not any(example.item.labels for _, example in found):
+    found = read_sources(settings, _example, all_splits=True)
+    if not any(example.item.labels for _, example in found.rows):
         where = ", ".join(source.folder for source in settings.sources)
-        raise TrainingError(f"none of the {len(found)} sounds of {where} has a label; a table needs a column label")
-    train, test, how = _sides(found, supervision, settings.seed)
-    train, test = _described(train, test, lost, settings.most_broken)
+        raise TrainingError(
+            f"none of the {len(found.rows)} sounds of {where} has a label; a table needs a column label"
+        )
+    train, test, how = _sides(found.rows, supervision, settings.seed)
+    train, test = _described(train, test, found.left_out, settings.most_broken)
     learnt = [example for source, example in train for _ in range(source.repeat)]
     judged = [example for _, example in test]
     several = [e for e in (*learnt, *judged) if len(e.item.labels) > 1]
@@ -153,34 +151,17 @@ def _check_asked(asked: Supervision) -> None:
             raise TrainingError(f"supervised.{name} is {getattr(asked, name)!r}; it must be {rule}")
 
 
-def _read_source(name: str, source: Source) -> tuple[list[Example], list[str]]:
-    items, failed = items_of(name)
-    if source.split is not None and source.split not in {item.split for item in items}:
-        known = sorted({item.split or "none" for item in items})
-        raise TrainingError(
-            f"sources: {name}: no item is of the split {source.split!r}; there are: {', '.join(known) or 'none'}"
-        )
-    return [_example(name, item) for item in items if is_wanted(item, source)], failed
-
-
 def _example(name: str, item: Item) -> Example:
     """Its labels stand for captions: mixing two sounds then joins them as it joins captions."""
-    return Example(f"{name}:{item.split or ''}:{item.key}", item, item.labels, "\n".join(item.labels))
+    return Example(key_of(name, item), item, item.labels, "\n".join(item.labels))
 
 
-def _described(train: list[Row], test: list[Row], lost: list[str], most: float) -> tuple[list[Row], list[Row]]:
+def _described(train: list[Row], test: list[Row], lost: list[Failure], most: float) -> tuple[list[Row], list[Row]]:
     """Without those that have no label, which are named, as are those that were lost before."""
-    silent = [*lost, *(example.key for _, example in (*train, *test) if not example.item.labels)]
-    if len(silent) > most * (len(train) + len(test) + len(lost)):
-        raise TrainingError(
-            f"{_said(len(silent), 'is not there or has', 'are not there or have')} no label: {', '.join(silent[:NAMED])}; label them, or raise most_broken"
-        )
-    if silent:
-        warnings.warn(
-            f"{len(silent)} sounds that are not there or have no label are left out: {', '.join(silent)}",
-            SoundWarning,
-            stacklevel=3,
-        )
+    silent = [*lost, *(Failure(e.key, "no label") for _, e in (*train, *test) if not e.item.labels)]
+    said = _said(len(silent), "is not there or has", "are not there or have")
+    refuse_many(silent, len(train) + len(test) + len(lost), most, f"{said} no label", "label them")
+    warn_of(silent, "sounds that are not there or have no label")
     return [row for row in train if row[1].item.labels], [row for row in test if row[1].item.labels]
 
 

@@ -8,27 +8,24 @@ Knows nothing of losses or of how the teacher was asked.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openclap.config import CLAPConfig
-from openclap.errors import TrainingError
 from openclap.train import augment as vary
 from openclap.train.data import TRIES, Batch, Batches, Meaning, Mels
-from openclap.train.manifest import Example, read_phrases
+from openclap.train.examples import Example
+from openclap.train.phrases import read_phrases, read_texts
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
 from openclap.train.teacher import Heard, Teacher
 
 __all__ = ["Lesson", "Lessons", "Texts"]
 
-COLUMNS = ("caption", "phrase", "text")
 UNSAID = Meaning(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 
 
@@ -54,7 +51,7 @@ class Texts:
         found = [text for texts in phrases.values() for text in texts]
         found += [text for example in examples for text in example.captions]
         for file in files:
-            found += _texts_of(settings.resolve(file))
+            found += read_texts(settings.resolve(file))
         self.plain = list(dict.fromkeys(found))
         templates = [t for t in settings.templates if t != "{}"]
         self._share = settings.template_share if templates else 0.0
@@ -137,20 +134,3 @@ class Lessons(Batches):
         start = heard.starts[number] * self._frames_per_second + (1 - speed) * self.frames / 2
         start = min(max(start, 0.0), max(len(power) - speed * self.frames, 0.0))
         return vary.crop(power, self.frames, start, speed, shift)[None], heard.rows[number]
-
-
-def _texts_of(file: Path) -> list[str]:
-    """A text a line; of a CSV, its column caption, phrase or text."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            if file.suffix.lower() != ".csv":
-                return [line.strip() for line in opened if line.strip()]
-            reader = csv.DictReader(opened)
-            column = next((c for c in COLUMNS if c in (reader.fieldnames or ())), None)
-            if column is None:
-                raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a text file has one text a line")
-            return [row[column].strip() for row in reader if (row[column] or "").strip()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(
-            f"{file}: {getattr(error, 'strerror', None) or error}; give a file with one text a line, or a CSV"
-        ) from error

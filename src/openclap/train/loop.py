@@ -31,7 +31,7 @@ from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.aside import written_json
 from openclap.train.data import Batch, Batches, Mels
-from openclap.train.manifest import Example
+from openclap.train.examples import Example
 from openclap.train.memory import keep_freed_memory
 from openclap.train.monitor import EpochLog, Trackers, progress_bar
 from openclap.train.ranks import Ranks, joined, share_norms
@@ -138,7 +138,7 @@ def _run_as(
         raise TrainingError(f"only some processes see {run.out / STATE_FILE}; put out on a disk that all of them share")
     mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
     ranks.agreed(lambda: mels.decode(progress=progress))
-    broken = set().union(*ranks.all_of(set(mels.broken)))
+    broken = set().union(*ranks.all_of(set(mels.left_out)))
     batches = task.batches([e for e in examples if e.key not in broken], mels)
     if not batches.steps:
         raise TrainingError(

@@ -27,10 +27,10 @@ from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
 from openclap.train.data import Batch, Batches, Mels
+from openclap.train.examples import Example
 from openclap.train.frozen import Layers, Start, starting_model
 from openclap.train.labels import Labelled, SupervisedSettings, read_labelled, truth_of
 from openclap.train.loop import Around, Report, run
-from openclap.train.manifest import Example
 from openclap.train.settings import read_yaml, refuse_unused, settings_of
 from openclap.train.step import half_of
 from openclap.train.verdict import verdict_of

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,12 +26,13 @@ from rich.progress import Progress
 from openclap.audio.load import Sound
 from openclap.clap import CLAP
 from openclap.data import Item
-from openclap.errors import SoundError, SoundWarning, TrainingError
+from openclap.errors import SoundError, TrainingError
+from openclap.results import Failure
 from openclap.train.aside import written, written_json
-from openclap.train.manifest import Example
+from openclap.train.examples import Example
 from openclap.train.ranks import Ranks
 
-__all__ = ["Heard", "Teacher", "left_out"]
+__all__ = ["Heard", "Teacher"]
 
 FORMAT = {"format": "openclap teacher", "format_version": 1}
 PART = 256  # recordings of a part at most, and
@@ -83,10 +83,10 @@ class Teacher:
         self._wholes = _Kept(self._folder / "wholes")
         self._texts = _Kept(self._folder / "texts")
         self._keys: dict[str, str] = {}
-        self.broken: dict[str, str] = {}
+        self.left_out: dict[str, Failure] = {}  # by key
 
     def listen(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
-        """Hear all recordings that were not heard before; those that cannot be read are in `broken`.
+        """Hear all recordings that were not heard before; those that cannot be read are in `left_out`.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Teacher:
         self._keys.update({key: _stamp(key, item) for key, item in items.items()})
         self._ask(self._windows, items, ranks, self.window, "the teacher listens", progress)
         if whole:
-            long = {k: i for k, i in items.items() if k not in self.broken and len(self.of(k).starts) > 1}
+            long = {k: i for k, i in items.items() if k not in self.left_out and len(self.of(k).starts) > 1}
             self._ask(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
 
     def read(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
@@ -128,16 +128,16 @@ class Teacher:
     def _ask(
         self, kept: _Kept, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
     ) -> None:
-        missing = [key for key in items if self._keys[key] not in kept and key not in self.broken]
+        missing = [key for key in items if self._keys[key] not in kept and key not in self.left_out]
 
         def heard(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
             sounds = {key: _sound(items[key]) for key in part}
             there = [key for key, sound in sounds.items() if not isinstance(sound, SoundError)]
-            self.broken.update({k: str(error) for k, error in sounds.items() if isinstance(error, SoundError)})
+            self.left_out |= {k: _failure(error) for k, error in sounds.items() if isinstance(error, SoundError)}
             found = self.clap.encode_each([sounds[k] for k in there], window=window, hop=self.hop)  # type: ignore[misc]
             for key, windows in zip(there, found, strict=True):
                 if isinstance(windows, SoundError):
-                    self.broken[key] = str(windows)
+                    self.left_out[key] = _failure(windows)
                 else:
                     yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
 
@@ -156,17 +156,17 @@ class Teacher:
         """Parts of what is missing, each by one of the ranks, in rounds: who is done waits for a part, not for hours."""
         parts = [missing[i : i + size] for i in range(0, len(missing), size)]
 
-        def own_part(number: int) -> dict[str, str]:
+        def own_part(number: int) -> dict[str, Failure]:
             for done in _at_times(ask(parts[number])) if number < len(parts) else ():
                 kept.write(done)
                 bar.advance(task, ranks.world * len(done))
-            return self.broken
+            return self.left_out
 
         with Progress(console=Console(stderr=True), disable=not progress or not missing) as bar:
             task = bar.add_task(what, total=len(missing))
             for first in range(0, len(parts), ranks.world):
-                for broken in ranks.agreed(partial(own_part, first + ranks.rank)):
-                    self.broken.update(broken)
+                for lost in ranks.agreed(partial(own_part, first + ranks.rank)):
+                    self.left_out.update(lost)
         kept.look()
 
 
@@ -242,6 +242,10 @@ def _sound(item: Item) -> Sound | SoundError:
         return error
 
 
+def _failure(error: SoundError) -> Failure:
+    return Failure(error.name, error.cause)
+
+
 def _stamp(key: str, item: Item) -> str:
     """A recording's name with what tells that it is still the same one: size and time of its file, or its bytes."""
     sound = item.sound
@@ -253,15 +257,3 @@ def _stamp(key: str, item: Item) -> str:
     except OSError:  # that it is not there is told when it is read
         facts = None
     return key if facts is None else f"{key}|{facts.st_size}|{facts.st_mtime_ns}"
-
-
-def left_out(broken: dict[str, str], count: int, most: float) -> None:
-    """Name what the teacher could not hear; more than the share `most` of `count` is an error."""
-    if not broken:
-        return
-    told = "; ".join(list(broken.values())[:5])
-    if len(broken) > most * count:
-        raise TrainingError(
-            f"{len(broken)} of {count} sounds cannot be read: {told}; leave them out, or raise most_broken"
-        )
-    warnings.warn(f"{len(broken)} files are left out: {told}", SoundWarning, stacklevel=3)
