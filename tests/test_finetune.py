@@ -563,6 +563,28 @@ def test_two_processes_make_one_classifier(place: Path) -> None:
     assert classify_with_head(clap, place / "0-dog.wav", head)
 
 
+def test_what_stops_one_process_stops_both(place: Path) -> None:
+    """Who waits alone waits long: the other would have waited twelve hours."""
+    given = json.dumps(values(place, epochs=1, supervised={"draws": 0}))
+    fails = """
+import os
+from openclap.errors import TrainingError
+from openclap.train import supervised
+def gone(*_):
+    raise TrainingError("the start is not on this machine")
+if os.environ["RANK"] == "1":
+    supervised.starting_model = gone
+"""
+    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", fails + TRAINER, given], env={**base, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]  # fmt: skip
+    told = [worker.communicate(timeout=120)[1] for worker in workers]
+    assert all("the start is not on this machine" in said for said in told)
+    assert [worker.returncode for worker in workers] == [1, 1]
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

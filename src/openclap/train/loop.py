@@ -80,7 +80,7 @@ class Task(Protocol):
         """Add the gradient of this rank's part, times the number of ranks, to those of the parameters → the loss."""
 
     def save(self, out: Path) -> None:
-        """What belongs to the model but is not in its checkpoint."""
+        """What belongs to the model but is not in its checkpoint; by the first rank alone, while the others wait."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
+from openclap.train.baseline import Baseline, Layers, embed_examples, starting_model
 from openclap.train.data import Batch, Batches, Mels
 from openclap.train.examples import Example
-from openclap.train.frozen import Layers, Start, starting_model
 from openclap.train.labels import Labelled, SupervisedSettings, read_labelled, truth_of
 from openclap.train.loop import Around, Report, run
 from openclap.train.settings import read_yaml, refuse_unused, settings_of
@@ -136,25 +136,28 @@ class Supervised:
         self._asked = settings.supervised
         self.own_rate = self._asked.head_rate
         self._progress = progress
-        self._start: Start | None = None
+        self._baseline: Baseline | None = None
 
     def examples(self) -> list[Example]:
         """The sounds to learn from."""
         return self.data.train
 
     def begin(self, around: Around) -> None:
-        """Give the head its first weights: the first rank finds them, and tells the others."""
-        self._around = around
-        layers = around.ranks.agreed(self._begun)[0]
-        assert layers is not None
-        self.own.layers = _modules(layers).to(around.device)
+        """Give the head its first weights: all ranks embed the sounds, the first finds the weights and tells the others."""
+        self._around, ranks = around, around.ranks
+        loaded: list[CLAP] = []
+        ranks.agreed(lambda: loaded.append(starting_model(self.settings, around.config, around.device)))
+        progress = self._progress and ranks.first
+        learnt = list({example.key: example for example in self.data.train}.values())
+        train = embed_examples(loaded[0], learnt, progress=progress, task="learning", ranks=ranks)
+        test = embed_examples(loaded[0], self.data.test, progress=progress, task="judging", ranks=ranks)
 
-    def _begun(self) -> Layers | None:
-        if not self._around.ranks.first:
-            return None
-        clap = starting_model(self.settings, self._around.config)
-        self._start = Start.of(clap, self.data, self._asked, self.settings, progress=self._progress)
-        return self._start.layers
+        def found() -> Layers:
+            self._baseline = Baseline.of(loaded[0], train, test, self.data, self.settings)
+            return self._baseline.layers
+
+        layers = ranks.agreed(lambda: found() if ranks.first else ())[0]
+        self.own.layers = _modules(layers).to(around.device)
 
     def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
         """Clips; where two play together, both their labels are right."""
@@ -186,12 +189,12 @@ class Supervised:
 
     def save(self, out: Path) -> None:
         """The head, bound to the model that was just written, and what both are worth."""
-        clap = CLAP.from_pretrained(out, device=self.settings.device, threads=self.settings.threads)
+        clap = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
         layers = tuple((_array(layer.weight), _array(layer.bias)) for layer in self._layers())
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
-        assert self._start is not None
+        assert self._baseline is not None
         head.save(out / HEAD_FILE)
-        self.verdict = verdict_of(clap, head, self.data, self._start, self.settings, progress=self._progress)
+        self.verdict = verdict_of(clap, head, self.data, self._baseline, self.settings, progress=self._progress)
         write_report(self.verdict, out / REPORT_FILE)
 
     # -- inside --------------------------------------------------------------------------------------

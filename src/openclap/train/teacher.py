@@ -23,12 +23,12 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
 
-from openclap.audio.load import Sound
 from openclap.clap import CLAP
 from openclap.data import Item
 from openclap.errors import SoundError, TrainingError
 from openclap.results import Failure
 from openclap.train.aside import written, written_json
+from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.ranks import Ranks
 
@@ -131,13 +131,10 @@ class Teacher:
         missing = [key for key in items if self._keys[key] not in kept and key not in self.left_out]
 
         def heard(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
-            sounds = {key: _sound(items[key]) for key in part}
-            there = [key for key, sound in sounds.items() if not isinstance(sound, SoundError)]
-            self.left_out |= {k: _failure(error) for k, error in sounds.items() if isinstance(error, SoundError)}
-            found = self.clap.encode_each([sounds[k] for k in there], window=window, hop=self.hop)  # type: ignore[misc]
-            for key, windows in zip(there, found, strict=True):
+            found = embed_each(self.clap, [items[key] for key in part], window=window, hop=self.hop)
+            for key, windows in zip(part, found, strict=True):
                 if isinstance(windows, SoundError):
-                    self.left_out[key] = _failure(windows)
+                    self.left_out[key] = Failure(windows.name, windows.cause)
                 else:
                     yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
 
@@ -233,17 +230,6 @@ def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
             yield some
             began, some = time.monotonic(), {}
     yield some
-
-
-def _sound(item: Item) -> Sound | SoundError:
-    try:
-        return item.read()
-    except SoundError as error:
-        return error
-
-
-def _failure(error: SoundError) -> Failure:
-    return Failure(error.name, error.cause)
 
 
 def _stamp(key: str, item: Item) -> str:
