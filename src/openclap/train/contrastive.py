@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Contrastive:
     """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias of its own."""
 
     own_rate = 1.0
+    facts: Mapping[str, Any] = {}
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -61,7 +62,9 @@ class Contrastive:
         self._around = around
         bias = getattr(self.own, "bias", None)
         half = half_of(settings.precision)
-        self._step = Step(tokens, settings.augment, around.ranks, half, settings.pieces, bias, around.scale_loss)
+        self._step = Step(
+            tokens, settings.augment, around.ranks, half, settings.pieces, bias, scale_loss=around.scale_loss
+        )
 
     def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
         """Clips with a caption each, and more captions."""

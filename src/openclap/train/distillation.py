@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from openclap.train.loss import MAX_LOGIT_SCALE
 from openclap.train.settings import Settings, read_settings, refuse_unused
 from openclap.train.start import device_of
 from openclap.train.state import digest
-from openclap.train.step import Step, Tokens, half_of
+from openclap.train.step import Tokens, TowersStep, half_of
 from openclap.train.teacher import Teacher
 
 __all__ = ["Distill", "DistillReport", "DistillSettings", "Distillation", "LessonStep", "distill", "held_out"]
@@ -65,7 +65,6 @@ class DistillSettings(Settings):
 
     teacher: str = ""  # as CLAP.from_pretrained takes it
     distill: Distill = field(default_factory=Distill)
-    told: tuple[str, ...] = ()  # what teacher and texts are, as digests; filled in by the run
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the run."""
@@ -144,7 +143,8 @@ class Distillation:
                 f"crop_seconds is {settings.crop_seconds:g}; the teacher hears at most {longest:g} s at once"
             )
         files = digest(settings.resolve(file) for file in settings.distill.texts)
-        self.settings: Settings = replace(settings, told=(clap.fingerprint, *files))
+        self.settings: Settings = settings
+        self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # what teacher and texts are, as digests
         self._parts = settings.distill
         self.own = nn.Module()
         cache = settings.resolve(settings.distill.cache or f"{settings.out}/teacher")
@@ -190,7 +190,7 @@ class Distillation:
         half = half_of(settings.precision)
         parts = parts if learns_text else replace(parts, text=0.0)
         self._step = LessonStep(
-            tokens, settings.augment, around.ranks, half, settings.pieces, None, around.scale_loss, parts
+            tokens, settings.augment, around.ranks, half, settings.pieces, parts, scale_loss=around.scale_loss
         )
 
     def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
@@ -226,18 +226,13 @@ class Distillation:
 
 
 @dataclass(frozen=True)
-class LessonStep(Step):
+class LessonStep(TowersStep):
     """The gradient of a batch whose rows the teacher has heard."""
 
     parts: Distill = field(default_factory=Distill)
 
-    def _text(self, model: CLAPModel, ids: Tensor, mask: Tensor) -> Tensor:
-        if not len(ids):  # the text tower is the teacher's: what it says is known
-            return torch.zeros(0, model.config.embedding, device=ids.device)
-        return super()._text(model, ids, mask)
-
-    def _loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
-        """Of all ranks' clips and texts; a part is not computed where its weight is 0."""
+    def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
+        """A part is not computed where its weight is 0; where no text was embedded, the tower is the teacher's, and known."""
         assert isinstance(batch, Lesson)
         gather, parts = self.ranks.gather, self.parts
         heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))

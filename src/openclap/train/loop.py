@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,7 @@ class Task(Protocol):
 
     own: nn.Module  # parameters that train beside the model's; kept with the run's state
     own_rate: float  # their learning rate, as a multiple of the model's
+    facts: Mapping[str, Any]  # what decides the run beside settings and examples
 
     @property
     def settings(self) -> Settings:
@@ -289,7 +290,7 @@ class _Run:
             forget_results(self.out)
         try:
             self.task.save(self.out)
-            written_json(self.out / "training.json", self.settings.to_dict())
+            written_json(self.out / "training.json", self._decided)
         except (OpenClapError, OSError) as error:
             raise TrainingError(f"{error}; run it again: it goes on from the last state that was kept") from error
         (self.out / STATE_FILE).unlink(missing_ok=True)
@@ -315,7 +316,11 @@ class _Run:
         said = [(example.item.key, example.captions, example.concept) for example in examples]
         named = (*settings.phrases, settings.families, settings.tokenizer)
         files = digest(settings.resolve(path) for path in named if path)
-        return identity_of(type(self.task).__name__, settings.to_dict(), said, self.ranks.world, files)
+        return identity_of(type(self.task).__name__, self._decided, said, self.ranks.world, files)
+
+    @property
+    def _decided(self) -> dict[str, Any]:
+        return {**self.settings.to_dict(), **self.task.facts}
 
     def _whole(self, tree: Any) -> Any:
         return whole(tree) if self.sharded else tree

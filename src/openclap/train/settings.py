@@ -255,9 +255,7 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     known = {f.name for f in fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise TrainingError(
-            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder', 'told'}))}"
-        )
+        raise TrainingError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'}))}")
     try:
         return cls(**typed(cls, values))
     except ValueError as error:

@@ -128,6 +128,8 @@ def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, 
 class Supervised:
     """The task of `openclap finetune`: mean cross-entropy of a head on the embeddings."""
 
+    facts: Mapping[str, Any] = {}
+
     def __init__(self, settings: SupervisedSettings, data: Labelled, *, progress: bool = False) -> None:
         self.settings = settings
         self.data = data
