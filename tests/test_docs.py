@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from openclap.train.distillation import DistillSettings
-from openclap.train.labels import SupervisedSettings
+from openclap.train.distilling.settings import DistillSettings
+from openclap.train.finetuning.settings import SupervisedSettings
 from openclap.train.settings import Settings, read_yaml, settings_of
 
 ROOT = Path(__file__).parent.parent

@@ -31,14 +31,15 @@ from openclap.eval.head import classify_with_head, load_head
 from openclap.models.clap import CLAPModel
 from openclap.train import finetune, loop, train
 from openclap.train.data import Batch, Meaning
-from openclap.train.labels import Labelled, SupervisedSettings, Supervision, read_labelled
+from openclap.train.finetuning.labels import Labelled, read_labelled
+from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
+from openclap.train.finetuning.task import Supervised, _modules
+from openclap.train.finetuning.verdict import compare
 from openclap.train.loop import Around
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.ready import told_of_memory
 from openclap.train.settings import Source, settings_of
 from openclap.train.state import STATE_FILE
-from openclap.train.supervised import DEFAULTS, Supervised, _modules
-from openclap.train.verdict import compare
 
 RATE = 16_000
 KINDS = ("dog", "cat", "siren")
@@ -569,11 +570,11 @@ def test_what_stops_one_process_stops_both(place: Path) -> None:
     fails = """
 import os
 from openclap.errors import TrainingError
-from openclap.train import supervised
+from openclap.train.finetuning import task
 def gone(*_):
     raise TrainingError("the start is not on this machine")
 if os.environ["RANK"] == "1":
-    supervised.starting_model = gone
+    task.starting_model = gone
 """
     base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     workers = [

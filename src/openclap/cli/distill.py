@@ -11,7 +11,7 @@ from openclap.cli.options import Json
 from openclap.cli.show import emit, err, out, plain, table
 
 if TYPE_CHECKING:
-    from openclap.train.agreement import Agreement
+    from openclap.train.distilling.agreement import Agreement
 
 __all__ = ["VERBS"]
 

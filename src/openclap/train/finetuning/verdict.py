@@ -13,8 +13,9 @@ from openclap.eval.head import Head
 from openclap.eval.judging import judge
 from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
 from openclap.eval.report import Report, report_of
-from openclap.train.baseline import Baseline, embed_examples, prompts_of
-from openclap.train.labels import Labelled, SupervisedSettings
+from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
+from openclap.train.finetuning.labels import Labelled
+from openclap.train.finetuning.settings import SupervisedSettings
 
 __all__ = ["compare", "verdict_of"]
 

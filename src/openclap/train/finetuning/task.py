@@ -20,40 +20,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.clap import CLAP
-from openclap.errors import TrainingError
 from openclap.eval.head import Head
 from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
-from openclap.train.baseline import Baseline, Layers, embed_examples, starting_model
 from openclap.train.data import Batch, Batches, Mels
 from openclap.train.examples import Example
-from openclap.train.labels import Labelled, SupervisedSettings, read_labelled, truth_of
+from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples, starting_model
+from openclap.train.finetuning.labels import Labelled, read_labelled, truth_of
+from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
+from openclap.train.finetuning.verdict import verdict_of
 from openclap.train.loop import Around, Report, run
-from openclap.train.settings import read_yaml, refuse_unused, settings_of
 from openclap.train.step import half_of
-from openclap.train.verdict import verdict_of
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
 HEAD_FILE, REPORT_FILE = "head.safetensors", "finetune.json"
 BATCH = 16
-UNUSED = (
-    "loss",
-    "extra_texts",
-    "families",
-    "own_share",
-    "phrases",
-    "templates",
-)  # of Settings: they are about captions
 MIXED = 0.3  # of the clips, where several labels may be right: two sounds at once, with both their labels
-# what a small set of sounds and a good start ask for; a configuration of one's own replaces them one by one
-DEFAULTS: dict[str, Any] = {
-    "init": "mini", "epochs": 15, "learning_rate": 1e-4, "warmup_share": 0.1, "weight_decay": 0.01, "clip_gradient": 1.0,
-    "freeze": ("text", "logit_scale"), "freeze_norms": True, "template_share": 0.0, "most_broken": 0.05, "trackers": (),
-    "augment": {"stretch": 0.1, "pitch_bins": 1.0, "equaliser_db": 1.0},
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,7 +74,7 @@ def finetune(
     TrainingError
         Before the first step, when data or configuration is wrong.
     """
-    chosen, named = _settings(settings, changes)
+    chosen, named = supervised_settings(settings, changes)
     data = read_labelled(chosen)
     if "batch_size" not in named:
         world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -100,29 +85,6 @@ def finetune(
     task = Supervised(chosen, data, progress=progress)
     done = run(task, resume=resume, progress=progress)
     return Finetuned(done, task.verdict)
-
-
-def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:
-    """Checked settings, and the names of those that were asked for."""
-    path = None if isinstance(given, Mapping) else Path(given)
-    values = dict(given) if path is None else read_yaml(path)
-    where, folder = ("settings", Path()) if path is None else (str(path), path.resolve().parent)
-    parts = [part.get("supervised") or {} for part in (values, changes)]
-    if all(isinstance(part, Mapping) for part in parts):
-        supervised = {**parts[0], **parts[1]}
-        folds = supervised.get("test_folds", ())
-        supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
-        changes = {**changes, "supervised": supervised}
-    elif not isinstance(parts[0], Mapping):  # what is wrong with the file is told, whatever is asked beside it
-        changes = {**changes, "supervised": parts[0]}
-    settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
-    refuse_unused(settings, UNUSED, "openclap finetune")
-    if settings.average is not None:
-        raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
-    if not settings.model:  # a model that has changed is not called what it was
-        named = replace(settings.config(), name=settings.resolve(settings.out).name)
-        settings = replace(settings, model=named.to_dict())
-    return settings, {*values, *changes}
 
 
 class Supervised:

@@ -9,67 +9,39 @@ After tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alon
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
-from openclap.train.agreement import Agreement, measure, read_agreement
 from openclap.train.data import Batch, Batches, Mels
+from openclap.train.distilling.agreement import Agreement, measure, read_agreement
+from openclap.train.distilling.lessons import Lessons, Texts
+from openclap.train.distilling.loss import LessonStep
+from openclap.train.distilling.settings import DistillSettings, check
+from openclap.train.distilling.teacher import Teacher
 from openclap.train.examples import Example, read_examples
+from openclap.train.held_out import by_name
 from openclap.train.left_out import refuse_many, warn_of
-from openclap.train.lessons import Lesson, Lessons, Texts
 from openclap.train.loop import Around, Report, run
-from openclap.train.loss import MAX_LOGIT_SCALE
-from openclap.train.settings import Settings, read_settings, refuse_unused
+from openclap.train.settings import Settings, read_settings
 from openclap.train.start import device_of
 from openclap.train.state import digest
-from openclap.train.step import Tokens, TowersStep, half_of
-from openclap.train.teacher import Teacher
+from openclap.train.step import Tokens, half_of
 
-__all__ = ["Distill", "DistillReport", "DistillSettings", "Distillation", "LessonStep", "distill", "held_out"]
+__all__ = ["DistillReport", "Distillation", "distill"]
 
 TEXT = ("text.", "text_projection.")
 MEASURED_TEXTS = 1000
-
-
-@dataclass(frozen=True)
-class Distill:
-    """What is learnt of the teacher. The four parts of the loss are weights; each is 0 for a student that says the same."""
-
-    texts: tuple[str, ...] = ()  # files with one text a line, or CSV with a column caption, phrase or text
-    audio: float = 1.0  # 1 - cosine of the clip's two vectors
-    text: float = 1.0  # 1 - cosine of a text's two vectors, where the student's text tower trains
-    relations: float = 0.0  # KL of which texts a clip is near, and which clips a text: for any widths
-    contrast: float = 0.0  # KL of which of the teacher's clips a clip is near
-    hop_seconds: float | None = None  # between windows that the teacher hears; half a crop when left out
-    held_out: float = 0.1  # share of the recordings that is not trained on, to measure with
-    copy_text: bool | None = None  # the teacher's text tower; left out, where it has the student's shape
-    cache: str | None = None  # folder of the teacher's vectors; `teacher` in `out` when left out
-
-
-@dataclass(frozen=True)
-class DistillSettings(Settings):
-    """One distillation. What `model` leaves out of text, embedding, front_end and fusion is the teacher's."""
-
-    teacher: str = ""  # as CLAP.from_pretrained takes it
-    distill: Distill = field(default_factory=Distill)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What decides the run."""
-        data = super().to_dict()
-        return {**data, "distill": {k: v for k, v in data["distill"].items() if k != "cache"}}
 
 
 @dataclass(frozen=True)
@@ -121,7 +93,7 @@ class Distillation:
     own_rate = 1.0
 
     def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
-        _check(settings)
+        check(settings)
         path = settings.resolve(settings.teacher)
         name = str(path) if path.exists() else settings.teacher
         if path == settings.resolve(settings.out):
@@ -155,7 +127,7 @@ class Distillation:
     def examples(self) -> list[Example]:
         """Sounds, described or not, but for those that are held out."""
         found = read_examples(self.settings, described=False)
-        self._held = held_out(found, self._parts.held_out)
+        self._held = by_name(found, self._parts.held_out)
         self._texts = Texts(self.settings, self._parts.texts, found)
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
@@ -225,45 +197,6 @@ class Distillation:
         return self._texts.plain[:MEASURED_TEXTS] if readable else []
 
 
-@dataclass(frozen=True)
-class LessonStep(TowersStep):
-    """The gradient of a batch whose rows the teacher has heard."""
-
-    parts: Distill = field(default_factory=Distill)
-
-    def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
-        """A part is not computed where its weight is 0; where no text was embedded, the tower is the teacher's, and known."""
-        assert isinstance(batch, Lesson)
-        gather, parts = self.ranks.gather, self.parts
-        heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
-        audio, text = gather(audio), gather(text) if len(text) else said
-        scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
-        loss = audio.new_zeros(())
-        if parts.audio:
-            loss = loss + parts.audio * (1 - (audio * heard).sum(1)).mean()
-        if parts.text:
-            loss = loss + parts.text * (1 - (text * said).sum(1)).mean()
-        if parts.relations:
-            own, its = scale * audio @ text.T, scale * heard @ said.T
-            loss = loss + parts.relations * (_divergence(own, its) + _divergence(own.T, its.T)) / 2
-        if parts.contrast:
-            loss = loss + parts.contrast * _divergence(scale * audio @ heard.T, scale * heard @ heard.T)
-        return loss
-
-
-def _divergence(own: Tensor, its: Tensor) -> Tensor:
-    """KL of the softmax of each row of `own` from that of `its`, the mean over rows."""
-    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)
-
-
-def held_out(examples: Sequence[Example], share: float) -> list[Example]:
-    """A share of the recordings, at least one of them; which ones follows from their names, not from their order or place."""
-    items = {example.key: example for example in examples}
-    order = sorted(items, key=lambda key: hashlib.sha256(items[key].item.key.encode("utf-8", "replace")).digest())
-    count = max(1, round(share * len(order))) if share else 0
-    return [items[key] for key in order[:count]]
-
-
 def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
     """The teacher's weights, to the last bit."""
     weights = teacher.checkpoint.weights
@@ -299,23 +232,3 @@ def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
 
 def _shape(config: CLAPConfig) -> dict[str, Any]:
     return {k: v for k, v in vars(config.text).items() if k != "dropout"}
-
-
-def _check(settings: DistillSettings) -> None:
-    parts = settings.distill
-    if not settings.teacher:
-        raise TrainingError(
-            "teacher is left out; name the model to learn from, such as laion/clap-htsat-fused or a folder"
-        )
-    weights = {name: getattr(parts, name) for name in ("audio", "text", "relations", "contrast")}
-    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
-    if wrong is not None or not any(weights.values()):
-        said = f"distill.{wrong} is {weights[wrong]!r}" if wrong else "all parts of distill have weight 0"
-        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
-    if not 0 <= parts.held_out < 1:
-        raise TrainingError(f"distill.held_out is {parts.held_out!r}; it must be from 0 to below 1")
-    if parts.hop_seconds is not None and not parts.hop_seconds > 0:
-        raise TrainingError(f"distill.hop_seconds is {parts.hop_seconds!r}; it must be more than 0, or left out")
-    refuse_unused(settings, ("loss", "families", "own_share"), "openclap distill")
-    if settings.augment.mix_share:
-        raise TrainingError("augment.mix_share must be 0: the teacher has not heard two sounds at once")

@@ -28,7 +28,8 @@ from openclap.eval.zeroshot import class_vectors
 from openclap.results import Failure, Windows
 from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
-from openclap.train.labels import Labelled, SupervisedSettings, Supervision
+from openclap.train.finetuning.labels import Labelled
+from openclap.train.finetuning.settings import SupervisedSettings, Supervision
 from openclap.train.left_out import refuse_many
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings

@@ -18,10 +18,10 @@ from openclap.errors import SoundError
 from openclap.results import Failure
 from openclap.train.aside import written_json
 from openclap.train.cost import count_weights, in_turns
+from openclap.train.distilling.teacher import Teacher
 from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.left_out import warn_of
-from openclap.train.teacher import Teacher
 
 __all__ = ["Agreement", "Size", "measure", "read_agreement"]
 
