@@ -26,7 +26,7 @@ from rich.table import Table
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Meaning
+from openclap.train.batch import Batch, Meaning
 from openclap.train.memory import keep_freed_memory
 from openclap.train.settings import Augment
 from openclap.train.step import Step, optimiser_of

@@ -30,7 +30,7 @@ from openclap.errors import HeadMismatch, SoundWarning, TrainingError, UsageErro
 from openclap.eval.head import classify_with_head, load_head
 from openclap.models.clap import CLAPModel
 from openclap.train import finetune, loop, train
-from openclap.train.data import Batch, Meaning
+from openclap.train.batch import Batch, Meaning
 from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.finetuning.task import Supervised, _modules

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Batches, Mels
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
 from openclap.train.examples import Example, read_examples
 from openclap.train.loop import Around, Report, run
+from openclap.train.mels import Mels
 from openclap.train.settings import Settings, read_settings
 from openclap.train.step import Step, half_of
 

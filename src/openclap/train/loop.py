@@ -30,8 +30,10 @@ from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.aside import written_json
-from openclap.train.data import Batch, Batches, Mels
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
 from openclap.train.examples import Example
+from openclap.train.mels import Mels
 from openclap.train.memory import keep_freed_memory
 from openclap.train.monitor import EpochLog, Trackers, progress_bar
 from openclap.train.ranks import Ranks, joined, share_norms

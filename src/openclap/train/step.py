@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
-from openclap.train.data import Batch, positives_of
+from openclap.train.batch import Batch, positives_of
 from openclap.train.loss import contrastive_loss, sigmoid_loss
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Augment

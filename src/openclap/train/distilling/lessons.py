@@ -17,9 +17,11 @@ from torch import Tensor
 
 from openclap.config import CLAPConfig
 from openclap.train import augment as vary
-from openclap.train.data import TRIES, Batch, Batches, Meaning, Mels
+from openclap.train.batch import Batch, Meaning
+from openclap.train.batches import TRIES, Batches
 from openclap.train.distilling.teacher import Heard, Teacher
 from openclap.train.examples import Example
+from openclap.train.mels import Mels
 from openclap.train.phrases import read_phrases, read_texts
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch
+from openclap.train.batch import Batch
 from openclap.train.distilling.lessons import Lesson
 from openclap.train.distilling.settings import Distill
 from openclap.train.loss import MAX_LOGIT_SCALE

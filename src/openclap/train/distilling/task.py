@@ -23,7 +23,8 @@ from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Batches, Mels
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
 from openclap.train.distilling.agreement import Agreement, measure, read_agreement
 from openclap.train.distilling.lessons import Lessons, Texts
 from openclap.train.distilling.loss import LessonStep
@@ -33,6 +34,7 @@ from openclap.train.examples import Example, read_examples
 from openclap.train.held_out import by_name
 from openclap.train.left_out import refuse_many, warn_of
 from openclap.train.loop import Around, Report, run
+from openclap.train.mels import Mels
 from openclap.train.settings import Settings, read_settings
 from openclap.train.start import device_of
 from openclap.train.state import digest

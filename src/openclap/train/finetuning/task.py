@@ -25,13 +25,15 @@ from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
-from openclap.train.data import Batch, Batches, Mels
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
 from openclap.train.examples import Example
 from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples, starting_model
 from openclap.train.finetuning.labels import Labelled, read_labelled, truth_of
 from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
 from openclap.train.finetuning.verdict import verdict_of
 from openclap.train.loop import Around, Report, run
+from openclap.train.mels import Mels
 from openclap.train.step import half_of
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]

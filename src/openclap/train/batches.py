@@ -1,167 +1,33 @@
 """Batches: examples → mels and captions, drawn anew at every epoch. Knows nothing of the model's towers.
 
-A recording is decoded once where its power mel fits in memory (13 KB a second of sound at 50 frames/s). What a
-batch holds is decided by (seed, epoch, step) alone, so a resumed run sees the batches of an uninterrupted one.
+What a batch holds is decided by (seed, epoch, step) alone, so a resumed run sees the batches of an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
-from openclap.audio.load import load
-from openclap.audio.mel import log_mel
-from openclap.config import CLAPConfig, FrontEnd
-from openclap.errors import SoundError, SoundWarning
-from openclap.results import Failure
+from openclap.config import CLAPConfig
 from openclap.train import augment as vary
+from openclap.train.batch import Batch, Meaning
 from openclap.train.captions import Captions
 from openclap.train.examples import Example
-from openclap.train.left_out import refuse_many, warn_of
+from openclap.train.mels import Mels
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
 
-__all__ = ["Batch", "Batches", "Meaning", "Mels", "positives_of"]
+__all__ = ["Batches"]
 
 SILENCE = -99.9  # dB: nothing above the front end's floor
-TRIES, ENOUGH = (
-    6,
-    0.4,
-)  # a crop should hold this share of the recording's mean power; so often another is drawn
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step trains on."""
-
-    mel: Tensor  # (B, V, T, F) in dB, V 1 or 4
-    longer: Tensor  # (B,) bool: rows that go through the fusion
-    texts: list[str]  # M >= B: one a clip, then other concepts
-    meaning: Meaning
-
-    @property
-    def positives(self) -> Tensor:
-        """(B, M): how much text m describes clip b."""
-        return positives_of(self.meaning)[0]
-
-    @property
-    def ignored(self) -> Tensor:
-        """Bool (B, M): pairs that are neither right nor wrong."""
-        return positives_of(self.meaning)[1]
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What clips and texts are about, as numbers of concepts and of families, so that ranks can tell each other."""
-
-    heard: Tensor  # (B, 2) concepts of a clip: the second is that of what plays with it, or -1
-    said: Tensor  # (M,) the concept of a text
-    joined: Tensor  # (M,) bool: it tells of both that play together, and describes its own clip alone
-    heard_families: Tensor  # (B, 2, K), -1 where there is none
-    said_families: Tensor  # (M, K)
-
-    def to(self, device: torch.device) -> Meaning:
-        """The same, where ranks can tell it each other: NCCL knows no other memory than the GPU's."""
-        return Meaning(*(part.to(device) for part in vars(self).values()))
-
-
-def positives_of(meaning: Meaning, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
-    """How much each text describes each clip (B, M), and bool (B, M) of pairs that are neither right nor wrong; of all ranks' together."""
-    ranks = ranks or Ranks()
-    clips, texts, device = len(meaning.heard), len(meaning.said), meaning.heard.device
-    own = torch.full((texts,), -1, device=device)
-    own[:clips] = torch.arange(clips, device=device)
-    counts = ranks.gather(torch.tensor([clips], device=device))
-    own = torch.where(own >= 0, own + int(counts[: ranks.rank].sum()), own)
-    heard, said, joined, own = (ranks.gather(x) for x in (meaning.heard, meaning.said, meaning.joined.long(), own))
-    heard_families, said_families = ranks.gather(meaning.heard_families), ranks.gather(meaning.said_families)
-    match = (heard[:, :, None] == said[None, None]).any(1).float()  # (B, M)
-    positives = match / (heard >= 0).sum(1, keepdim=True) * (joined == 0)
-    its = own[None] == torch.arange(len(heard), device=device)[:, None]
-    positives = torch.where(its, 1.0, positives)
-    shared = (heard_families[:, :, None, :, None] == said_families[None, None, :, None]) & (said_families >= 0)[
-        None, None, :, None
-    ]
-    kin = shared.any(-1).any(-1) & (heard[:, :, None] != said[None, None])  # (B, 2, M)
-    return positives, kin.any(1) & (positives == 0)
-
-
-class Mels:
-    """The power mel (T, F) of every recording: as many as fit in memory are decoded once, others at every visit.
-
-    Parameters
-    ----------
-    most_broken
-        The share of them that may be unreadable, with a warning that names them.
-    memory : int
-        Bytes, of this process.
-    """
-
-    def __init__(
-        self, examples: Sequence[Example], front_end: FrontEnd, *, most_broken: float = 0.0, memory: int = 4 << 30
-    ) -> None:
-        self._items = {example.key: example.item for example in examples}
-        self._front_end = replace(front_end, dynamic_range=None)
-        self._room = memory
-        self._kept: dict[str, Tensor] = {}
-        self._most_broken = most_broken
-        self._lock = threading.Lock()
-        self._decoded = False
-        self.left_out: dict[str, Failure] = {}  # by key
-
-    def decode(self, *, progress: bool = False) -> None:
-        """Fill the memory.
-
-        Raises
-        ------
-        TrainingError
-            More than may be cannot be read; some are named.
-        """
-        for key in track(sorted(self._items), "reading sounds", console=Console(stderr=True), disable=not progress):
-            self.get(key)
-            if self._room <= 0:
-                break
-        self._decoded = True
-        warn_of(self.left_out.values())
-
-    def get(self, key: str) -> Tensor | None:
-        """The mel of a recording, or None for one that cannot be read."""
-        if key in self._kept or key in self.left_out:
-            return self._kept.get(key)
-        try:
-            wave = load(self._items[key].read(), self._front_end.sampling_rate)
-        except SoundError as error:
-            with self._lock:
-                self.left_out[key] = Failure(error.name, error.cause)
-            if self._decoded:
-                warnings.warn(f"a sound is left out: {error}", SoundWarning, stacklevel=2)
-            self._not_too_many()
-            return None
-        power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))
-        with self._lock:
-            if self._room > 0 and key not in self._kept:
-                self._kept[key] = power
-                self._room -= power.numel() * 4
-        return power
-
-    def _not_too_many(self) -> None:
-        with self._lock:
-            lost = list(self.left_out.values())
-        refuse_many(
-            lost, len(self._items), self._most_broken, f"{len(lost)} of {len(self._items)} sounds cannot be read"
-        )
+TRIES, ENOUGH = 6, 0.4  # a crop should hold this share of the recording's mean power; so often another is drawn
 
 
 class Batches:
