@@ -11,23 +11,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from openclap.config import CLAPConfig
-from openclap.train import augment as vary
 from openclap.train.batch import Batch, Meaning
 from openclap.train.captions import Captions
 from openclap.train.examples import Example
 from openclap.train.mels import Mels
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
+from openclap.train.views import Views
 
 __all__ = ["Batches"]
-
-SILENCE = -99.9  # dB: nothing above the front end's floor
-TRIES, ENOUGH = 6, 0.4  # a crop should hold this share of the recording's mean power; so often another is drawn
 
 
 class Batches:
@@ -44,13 +40,9 @@ class Batches:
         self.examples = list(examples)
         self.captions = Captions(examples, settings)
         self.settings = settings
-        self.fused = config.fusion is not None
+        self.views = Views(settings, config)
+        self.mels = mels
         self._rank, self._world = (ranks.rank, ranks.world) if ranks is not None else (0, 1)
-        self._mels = mels
-        front_end = config.front_end
-        self.frames = round(settings.crop_seconds * front_end.sampling_rate) // front_end.hop + 1
-        self._frames_per_second = front_end.sampling_rate / front_end.hop
-        self._dynamic_range = front_end.dynamic_range
 
     @property
     def steps(self) -> int:
@@ -66,111 +58,42 @@ class Batches:
         order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.examples))
         first = self._rank * size
 
-        def batch(step: int) -> Batch:
+        def made(step: int) -> Batch:
             place = step * self.settings.batch_size + first
             rng = np.random.default_rng((self.settings.seed, number, step + 1, *([self._rank] if self._rank else [])))
-            return self._batch([self._readable(int(i)) for i in order[place : place + size]], rng)
+            return self.batch([self._readable(int(i)) for i in order[place : place + size]], rng)
 
         with ThreadPoolExecutor(self.settings.workers, "openclap-batches") as pool:
             ahead: deque[Future[Batch]] = deque()
             steps = iter(range(start, self.steps))
             try:
-                ahead.extend(pool.submit(batch, step) for step in islice(steps, self.settings.workers + 1))
+                ahead.extend(pool.submit(made, step) for step in islice(steps, self.settings.workers + 1))
                 while ahead:
-                    made = ahead.popleft().result()
-                    ahead.extend(pool.submit(batch, step) for step in islice(steps, 1))
-                    yield made
+                    done = ahead.popleft().result()
+                    ahead.extend(pool.submit(made, step) for step in islice(steps, 1))
+                    yield done
             finally:
                 for waiting in ahead:
                     waiting.cancel()
 
     def _readable(self, number: int) -> Example:
         """An example, or the next one that can be read."""
-        while self._mels.get(self.examples[number].key) is None:
+        while self.mels.get(self.examples[number].key) is None:
             number = (number + 1) % len(self.examples)
         return self.examples[number]
 
-    def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
-        power, longer = self._stacked([self._views(example, rng) for example in chosen], rng)
+    def batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
+        """One batch of these examples; another kind of batch is another subclass."""
+        power, longer = self.views.stacked([self.views.one(self.mel(example), rng) for example in chosen], rng)
         concepts, texts = self._texts(chosen, rng)
         power, texts, partner = self._mix(power, texts, rng)
-        return Batch(self._varied(power, rng), longer, texts, self._meaning(concepts, partner))
+        return Batch(self.views.varied(power, rng), longer, texts, self._meaning(concepts, partner))
 
-    def _varied(self, power: Tensor, rng: np.random.Generator) -> Tensor:
-        """(B, V, T, F) as another microphone in another place would have it, in dB."""
-        augment = self.settings.augment
-        if augment.room_share:
-            power = vary.in_a_room(power, augment, self._frames_per_second, rng)
-        if augment.equaliser_db:
-            power = vary.equalise(power, augment.equaliser_db, rng)
-        if augment.noise_share:
-            power = vary.with_noise(power, augment, rng)
-        if augment.gain_db:
-            power = vary.louder(power, augment.gain_db, rng)
-        return self._level(vary.to_decibel(power))
-
-    def _stacked(self, shown: list[Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Views of each row (1 or 4, T, F) → (B, V, T, F), and which rows go through the fusion (B,)."""
-        longer = torch.tensor([len(views) > 1 for views in shown])
-        if self.fused and not longer.any():  # the fusion's weights must get a gradient from every batch
-            longer[int(rng.integers(len(longer)))] = True
-        if longer.any():
-            shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
-        return torch.stack(shown), longer
-
-    def _views(self, example: Example, rng: np.random.Generator) -> Tensor:
-        """(1, T, F), or (4, T, F) for a long recording that is shown whole: global, front, middle, back."""
-        power = self._mels.get(example.key)
-        assert power is not None
-        augment = self.settings.augment
-        speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
-        shift = float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
-        whole = self.fused and rng.random() < self.settings.longer_share
-        if whole and self.settings.lengthen is not None:
-            power = self._lengthened(power, rng)
-        if not (whole and len(power) > self.settings.longer_from * self.frames):
-            return vary.crop(power, self.frames, self._start(power, rng), speed, shift)[None]
-        return self._four(power, shift, rng)
-
-    def _four(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor:
-        """A long recording (T, F) as the fusion takes it: (4, frames, F)."""
-        spare = len(power) - self.frames
-        thirds = np.array_split(np.arange(spare + 1), 3)
-        starts = [float(rng.choice(third)) if len(third) else 0.0 for third in thirds]
-        overall = vary.crop(power, self.frames, 0.0, (len(power) - 1) / max(self.frames - 1, 1), shift)
-        return torch.stack([overall, *(vary.crop(power, self.frames, s, 1.0, shift) for s in starts)])
-
-    def _lengthened(self, power: Tensor, rng: np.random.Generator) -> Tensor:
-        """Repeat a recording to a random number of crops, from a random frame on; long ones stay."""
-        settings = self.settings
-        assert settings.lengthen is not None
-        frames = round(float(rng.uniform(settings.longer_from, settings.lengthen)) * self.frames) + 1
-        if len(power) >= frames:
-            return power
-        return vary.tile(power.roll(-int(rng.integers(len(power))), 0), frames)[:frames]
-
-    def _start(self, power: Tensor, rng: np.random.Generator) -> float:
-        """Where a crop begins: anywhere, but where something is heard.
-
-        Recordings are often padded with silence; a crop of nothing but silence, levelled, looks like the
-        loudest noise and taught an early mini that rain is a sneeze.
-        """
-        spare = len(power) - self.frames
-        if spare <= 0:
-            return float(rng.uniform(0, len(power)))
-        return self._heard(power, rng.uniform(0, spare, TRIES))
-
-    def _heard(self, power: Tensor, starts: npt.NDArray[np.float64]) -> float:
-        """The first of some starts from which something is heard, else that of the loudest crop."""
-        loudness = power.mean(1)
-        enough = ENOUGH * float(loudness.mean())
-        heard = [float(loudness[int(s) : int(s) + self.frames].mean()) for s in starts]
-        return float(
-            next(
-                (s for s, level in zip(starts, heard, strict=True) if level > enough),
-                starts[int(np.argmax(heard))],
-            )
-        )
+    def mel(self, example: Example) -> Tensor:
+        """The power mel (T, F) of an example that can be read."""
+        power = self.mels.get(example.key)
+        assert power is not None, example.key
+        return power
 
     def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], list[str]]:
         """One caption a clip and some of other concepts: the concepts, and the captions."""
@@ -208,10 +131,3 @@ class Batches:
         families = self.captions.families
         none = torch.full((families.shape[1],), -1)
         return Meaning(heard, said, joined, torch.where((heard >= 0)[..., None], families[heard], none), families[said])
-
-    def _level(self, decibel: Tensor) -> Tensor:
-        if self._dynamic_range is None:
-            return decibel
-        loudest = decibel.amax((1, 2, 3), keepdim=True)
-        levelled = (decibel - loudest).clamp(min=-self._dynamic_range)
-        return torch.where(loudest > SILENCE, levelled, -self._dynamic_range)
