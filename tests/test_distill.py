@@ -27,13 +27,14 @@ from openclap import CLAP, CLAPConfig
 from openclap.cli.app import app
 from openclap.errors import SoundWarning, TrainingError
 from openclap.train import distill, loop, train
+from openclap.train.configuration import read_settings
 from openclap.train.distilling import agreement
 from openclap.train.distilling.lessons import Lesson
 from openclap.train.distilling.loss import LessonStep
 from openclap.train.distilling.settings import Distill, DistillSettings
 from openclap.train.distilling.task import Distillation
 from openclap.train.ranks import Ranks, joined
-from openclap.train.settings import Augment, read_settings
+from openclap.train.settings import Augment
 
 RATE = 16_000
 AUDIO = {

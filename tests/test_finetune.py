@@ -31,6 +31,7 @@ from openclap.eval.head import classify_with_head, load_head
 from openclap.models.clap import CLAPModel
 from openclap.train import finetune, loop, train
 from openclap.train.batch import Batch, Meaning
+from openclap.train.configuration import settings_of
 from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.finetuning.task import Supervised, _modules
@@ -38,7 +39,7 @@ from openclap.train.finetuning.verdict import compare
 from openclap.train.loop import Around
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.ready import told_of_memory
-from openclap.train.settings import Source, settings_of
+from openclap.train.settings import Source
 from openclap.train.state import STATE_FILE
 
 RATE = 16_000

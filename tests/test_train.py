@@ -21,9 +21,9 @@ from openclap import CLAP
 from openclap.errors import ModelWarning, SoundWarning, TrainingError
 from openclap.train import loop, train
 from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
 from openclap.train.examples import read_examples
 from openclap.train.mels import Mels
-from openclap.train.settings import read_settings
 from openclap.train.state import STATE_FILE
 
 RATE = 16_000

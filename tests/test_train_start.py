@@ -17,8 +17,8 @@ from test_train import edit, free_port, place, stopped  # noqa: F401  (a fixture
 from openclap import CLAP
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train import loop, train
+from openclap.train.configuration import read_settings
 from openclap.train.monitor import EpochLog, Trackers
-from openclap.train.settings import read_settings
 from openclap.train.start import Start
 from openclap.train.state import STATE_FILE, keep
 

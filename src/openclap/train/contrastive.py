@@ -13,10 +13,11 @@ from torch import nn
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
 from openclap.train.examples import Example, read_examples
 from openclap.train.loop import Around, Report, run
 from openclap.train.mels import Mels
-from openclap.train.settings import Settings, read_settings
+from openclap.train.settings import Settings
 from openclap.train.step import Step, half_of
 
 __all__ = ["Contrastive", "train"]

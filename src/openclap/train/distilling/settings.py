@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openclap.errors import TrainingError
-from openclap.train.settings import Settings, refuse_unused
+from openclap.train.rules import refuse_unused
+from openclap.train.settings import Settings
 
 __all__ = ["Distill", "DistillSettings", "check"]
 

@@ -25,6 +25,7 @@ from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
 from openclap.train.distilling.agreement import Agreement, measure, read_agreement
 from openclap.train.distilling.lessons import Lessons, Texts
 from openclap.train.distilling.loss import LessonStep
@@ -35,7 +36,7 @@ from openclap.train.held_out import by_name
 from openclap.train.left_out import refuse_many, warn_of
 from openclap.train.loop import Around, Report, run
 from openclap.train.mels import Mels
-from openclap.train.settings import Settings, read_settings
+from openclap.train.settings import Settings
 from openclap.train.start import device_of
 from openclap.train.state import digest
 from openclap.train.step import Tokens, half_of

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openclap.errors import TrainingError
-from openclap.train.settings import Settings, read_yaml, refuse_unused, settings_of
+from openclap.train.configuration import read_yaml, settings_of
+from openclap.train.rules import refuse_unused
+from openclap.train.settings import Settings
 
 __all__ = ["DEFAULTS", "SupervisedSettings", "Supervision", "check", "supervised_settings"]
 

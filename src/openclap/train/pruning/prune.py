@@ -29,6 +29,7 @@ from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
 from openclap.train.aside import replace_folder, written_json
+from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
 from openclap.train.pruning.cutting import cut
 from openclap.train.pruning.importance import Batch, Seen, chosen, watch
@@ -37,7 +38,6 @@ from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
 from openclap.train.ready import RESULTS
-from openclap.train.settings import read_settings
 from openclap.train.state import STATE_FILE, digest
 
 __all__ = ["prune"]
