@@ -36,11 +36,11 @@ from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.finetuning.task import Supervised, _modules
 from openclap.train.finetuning.verdict import compare
-from openclap.train.loop import Around
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.ready import told_of_memory
 from openclap.train.settings import Source
 from openclap.train.state import STATE_FILE
+from openclap.train.task import Around
 
 RATE = 16_000
 KINDS = ("dog", "cat", "siren")

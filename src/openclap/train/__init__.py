@@ -3,6 +3,6 @@
 from openclap.train.contrastive import train
 from openclap.train.distilling import DistillReport, distill
 from openclap.train.finetuning import Finetuned, finetune
-from openclap.train.loop import Report
+from openclap.train.task import Report
 
 __all__ = ["DistillReport", "Finetuned", "Report", "distill", "finetune", "train"]

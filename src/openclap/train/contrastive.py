@@ -15,10 +15,11 @@ from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
 from openclap.train.examples import Example, read_examples
-from openclap.train.loop import Around, Report, run
+from openclap.train.loop import run
 from openclap.train.mels import Mels
 from openclap.train.settings import Settings
 from openclap.train.step import Step, half_of
+from openclap.train.task import Around, Report
 
 __all__ = ["Contrastive", "train"]
 

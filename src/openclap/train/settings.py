@@ -74,9 +74,8 @@ class Settings:
     lora: Lora | None = None
     phrases: tuple[str, ...] = ()  # CSV files: label,phrase
     families: str | None = None  # CSV file: family,concept; concepts of one family are no negatives of each other
-    own_share: float = (
-        0.0  # of the visits that say what came with the sounds; at the others one of these or of `phrases`
-    )
+    # of the visits that say what came with the sounds; at the others one of these or of `phrases`
+    own_share: float = 0.0
     templates: tuple[str, ...] = ("{}",)
     template_share: float = 0.5  # of the captions that are put into a template
     augment: Augment = field(default_factory=Augment)
@@ -101,9 +100,8 @@ class Settings:
     pieces: int | None = None  # clips a rank computes at a time (gradient cache); None: all of its part of the batch
     device: str = "auto"
     workers: int = 1  # threads that make batches ahead
-    most_broken: float = (
-        0.0  # share of the recordings that may be unreadable or undescribed: they are named and left out
-    )
+    # share of the recordings that may be unreadable or undescribed: they are named and left out
+    most_broken: float = 0.0
     memory_gb: float = 4.0  # for decoded recordings, of each process; what does not fit is decoded at every visit
     seed: int = 0
     threads: int | None = None

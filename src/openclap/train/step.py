@@ -10,10 +10,9 @@ Batch norms see a piece at a time then; with `freeze_norms` they do not matter. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ from openclap.train.loss import contrastive_loss, sigmoid_loss
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Augment
 
-__all__ = ["Step", "Tokens", "TowersStep", "half_of", "optimiser_of"]
+__all__ = ["Step", "Tokens", "TowersStep", "half_of"]
 
 Tokens = tuple[Tensor, Tensor]  # ids and mask (M, L)
 
@@ -128,13 +127,6 @@ class Step(TowersStep):
         if self.bias is not None:
             return sigmoid_loss(audio, text, model.logit_scale, self.bias, positives, ignored)
         return contrastive_loss(audio, text, model.logit_scale, positives, ignored)
-
-
-def optimiser_of(
-    parameters: Iterable[nn.Parameter] | list[dict[str, Any]], learning_rate: float, betas: tuple[float, float]
-) -> torch.optim.Optimizer:
-    """AdamW in one pass over the weights: the usual one takes a third of a step of a full-size model on a CPU."""
-    return torch.optim.AdamW(parameters, lr=learning_rate, betas=betas, weight_decay=0.0, fused=True)
 
 
 def half_of(precision: str) -> torch.dtype | None:

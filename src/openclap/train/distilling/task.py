@@ -34,12 +34,13 @@ from openclap.train.distilling.teacher import Teacher
 from openclap.train.examples import Example, read_examples
 from openclap.train.held_out import by_name
 from openclap.train.left_out import refuse_many, warn_of
-from openclap.train.loop import Around, Report, run
+from openclap.train.loop import run
 from openclap.train.mels import Mels
 from openclap.train.settings import Settings
 from openclap.train.start import device_of
 from openclap.train.state import digest
 from openclap.train.step import Tokens, half_of
+from openclap.train.task import Around, Report
 
 __all__ = ["DistillReport", "Distillation", "distill"]
 

@@ -32,9 +32,10 @@ from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples,
 from openclap.train.finetuning.labels import Labelled, read_labelled, truth_of
 from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
 from openclap.train.finetuning.verdict import verdict_of
-from openclap.train.loop import Around, Report, run
+from openclap.train.loop import run
 from openclap.train.mels import Mels
 from openclap.train.step import half_of
+from openclap.train.task import Around, Report
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
