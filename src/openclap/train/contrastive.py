@@ -18,7 +18,7 @@ from openclap.train.examples import Example, read_examples
 from openclap.train.loop import run
 from openclap.train.mels import Mels
 from openclap.train.settings import Settings
-from openclap.train.step import Step, half_of
+from openclap.train.step import Step, half_of, tokens_by
 from openclap.train.task import Around, Report
 
 __all__ = ["Contrastive", "train"]
@@ -57,12 +57,7 @@ class Contrastive:
 
     def begin(self, around: Around) -> None:
         """How gradients are computed from here on."""
-        settings, tokenizer = self.settings, around.tokenizer()
-
-        def tokens(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-            ids, mask = tokenizer(texts)
-            return torch.from_numpy(ids), torch.from_numpy(mask)
-
+        settings, tokens = self.settings, tokens_by(around.tokenizer())
         self._around = around
         bias = getattr(self.own, "bias", None)
         half = half_of(settings.precision)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from openclap.errors import SoundWarning, TrainingError
 from openclap.results import Failure
 
-__all__ = ["NAMED", "refuse_many", "warn_of"]
+__all__ = ["NAMED", "refuse_many", "refuse_unreadable", "warn_of"]
 
 NAMED = 5  # of those that an error names
 
@@ -28,6 +28,11 @@ def refuse_many(left_out: Collection[Failure], count: int, most: float, said: st
     """
     if len(left_out) > most * count:
         raise TrainingError(f"{said}: {_named(list(left_out)[:NAMED])}; {do}, or raise most_broken")
+
+
+def refuse_unreadable(left_out: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
+    """More than the share `most` of `count` sounds that cannot be read is an error."""
+    refuse_many(left_out, count, most, f"{len(left_out)} of {count} {what} cannot be read")
 
 
 def warn_of(left_out: Collection[Failure], what: str = "files") -> None:

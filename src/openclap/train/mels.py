@@ -19,7 +19,7 @@ from openclap.config import FrontEnd
 from openclap.errors import SoundError, SoundWarning
 from openclap.results import Failure
 from openclap.train.examples import Example
-from openclap.train.left_out import refuse_many, warn_of
+from openclap.train.left_out import refuse_unreadable, warn_of
 
 __all__ = ["Mels"]
 
@@ -85,6 +85,4 @@ class Mels:
     def _not_too_many(self) -> None:
         with self._lock:
             lost = list(self.left_out.values())
-        refuse_many(
-            lost, len(self._items), self._most_broken, f"{len(lost)} of {len(self._items)} sounds cannot be read"
-        )
+        refuse_unreadable(lost, len(self._items), self._most_broken)

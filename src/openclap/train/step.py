@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from openclap.checkpoints.tokens import Tokenizer
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
 from openclap.train.batch import Batch, positives_of
@@ -25,7 +26,7 @@ from openclap.train.loss import contrastive_loss, sigmoid_loss
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Augment
 
-__all__ = ["Step", "Tokens", "TowersStep", "half_of"]
+__all__ = ["Step", "Tokens", "TowersStep", "half_of", "seed_of_piece", "tokens_by"]
 
 Tokens = tuple[Tensor, Tensor]  # ids and mask (M, L)
 
@@ -92,7 +93,7 @@ class TowersStep(ABC):
 
     def _piece(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
         """The embeddings of some clips (number ≥ 0) or texts, the same ones each time it is asked for."""
-        own = int(np.random.default_rng((seed, number % 2**32)).integers(2**62))
+        own = seed_of_piece(seed, number)
         torch.manual_seed(own)
         return self._audio(model, *piece, own) if number >= 0 else self._text(model, *piece)
 
@@ -127,6 +128,23 @@ class Step(TowersStep):
         if self.bias is not None:
             return sigmoid_loss(audio, text, model.logit_scale, self.bias, positives, ignored)
         return contrastive_loss(audio, text, model.logit_scale, positives, ignored)
+
+
+def tokens_by(tokenizer: Tokenizer | None) -> Callable[[list[str]], Tokens]:
+    """What turns texts into ids and mask; without a tokenizer, into none."""
+
+    def tokens(texts: list[str]) -> Tokens:
+        if tokenizer is None:
+            return torch.zeros(0, 1, dtype=torch.long), torch.zeros(0, 1, dtype=torch.long)
+        ids, mask = tokenizer(texts)
+        return torch.from_numpy(ids), torch.from_numpy(mask)
+
+    return tokens
+
+
+def seed_of_piece(seed: int, number: int) -> int:
+    """Of what is drawn for one piece of a batch; the same each time it is computed."""
+    return int(np.random.default_rng((seed, number % 2**32)).integers(2**62))
 
 
 def half_of(precision: str) -> torch.dtype | None:

@@ -33,13 +33,13 @@ from openclap.train.distilling.settings import DistillSettings, check
 from openclap.train.distilling.teacher import Teacher
 from openclap.train.examples import Example, read_examples
 from openclap.train.held_out import by_name
-from openclap.train.left_out import refuse_many, warn_of
+from openclap.train.left_out import refuse_unreadable, warn_of
 from openclap.train.loop import run
 from openclap.train.mels import Mels
 from openclap.train.settings import Settings
 from openclap.train.start import device_of
 from openclap.train.state import digest
-from openclap.train.step import Tokens, half_of
+from openclap.train.step import half_of, tokens_by
 from openclap.train.task import Around, Report
 
 __all__ = ["DistillReport", "Distillation", "distill"]
@@ -98,14 +98,7 @@ class Distillation:
 
     def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
         check(settings)
-        path = settings.resolve(settings.teacher)
-        name = str(path) if path.exists() else settings.teacher
-        if path == settings.resolve(settings.out):
-            raise TrainingError(f"out and teacher are both {path}; choose another folder with out")
-        try:
-            clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
-        except OpenClapError as error:
-            raise TrainingError(f"teacher: {error}") from error
+        clap = _teacher_of(settings)
         given = clap.config.to_dict()
         if settings.model:
             model = {**{k: given[k] for k in ("text", "embedding", "front_end", "fusion")}, **settings.model}
@@ -113,11 +106,6 @@ class Distillation:
         self.copies = _copies(settings, settings.config(), clap)
         if self.copies and clap.checkpoint.tokenizer_file is not None:
             settings = replace(settings, tokenizer=str(clap.checkpoint.tokenizer_file))
-        longest = clap.front_end.clip_seconds
-        if settings.crop_seconds > longest:
-            raise TrainingError(
-                f"crop_seconds is {settings.crop_seconds:g}; the teacher hears at most {longest:g} s at once"
-            )
         files = digest(settings.resolve(file) for file in settings.distill.texts)
         self.settings: Settings = settings
         self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # what teacher and texts are, as digests
@@ -154,14 +142,7 @@ class Distillation:
             raise TrainingError(
                 "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's text tower and relations 0"
             )
-        tokenizer = around.tokenizer() if self._speaks else None
-
-        def tokens(texts: list[str]) -> Tokens:
-            if tokenizer is None:
-                return torch.zeros(0, 1, dtype=torch.long), torch.zeros(0, 1, dtype=torch.long)
-            ids, mask = tokenizer(texts)
-            return torch.from_numpy(ids), torch.from_numpy(mask)
-
+        tokens = tokens_by(around.tokenizer() if self._speaks else None)
         self._around = around
         half = half_of(settings.precision)
         parts = parts if learns_text else replace(parts, text=0.0)
@@ -177,8 +158,8 @@ class Distillation:
         self.teacher.listen([*examples, *self._held], around.ranks, whole=whole, progress=progress)
         texts = self._texts.all if self._reads else []
         self.teacher.read([*texts, *self._measured()], around.ranks, progress=progress)
-        lost, count = self.teacher.left_out, len({e.key for e in (*examples, *self._held)})
-        refuse_many(lost.values(), count, settings.most_broken, f"{len(lost)} of {count} sounds cannot be read")
+        lost, keys = self.teacher.left_out, {e.key for e in (*examples, *self._held)}
+        refuse_unreadable(lost.values(), len(keys), settings.most_broken)
         warn_of(lost.values())
         self._held = [example for example in self._held if example.key not in lost]
         heard = [example for example in examples if example.key not in lost]
@@ -199,6 +180,24 @@ class Distillation:
         """Texts among which teacher and student choose, where both can read."""
         readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (self.copies or self._speaks)
         return self._texts.plain[:MEASURED_TEXTS] if readable else []
+
+
+def _teacher_of(settings: DistillSettings) -> CLAP:
+    """On whatever is fastest here; it must be able to hear a crop at once."""
+    path = settings.resolve(settings.teacher)
+    name = str(path) if path.exists() else settings.teacher
+    if path == settings.resolve(settings.out):
+        raise TrainingError(f"out and teacher are both {path}; choose another folder with out")
+    try:
+        clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
+    except OpenClapError as error:
+        raise TrainingError(f"teacher: {error}") from error
+    longest = clap.front_end.clip_seconds
+    if settings.crop_seconds > longest:
+        raise TrainingError(
+            f"crop_seconds is {settings.crop_seconds:g}; the teacher hears at most {longest:g} s at once"
+        )
+    return clap
 
 
 def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:

@@ -30,12 +30,12 @@ from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.finetuning.labels import Labelled
 from openclap.train.finetuning.settings import SupervisedSettings, Supervision
-from openclap.train.left_out import refuse_many
+from openclap.train.left_out import refuse_unreadable
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
 from openclap.train.start import Start
 
-__all__ = ["Baseline", "Heard", "Layers", "embed_examples", "prompts_of", "starting_model"]
+__all__ = ["Baseline", "Keyed", "Layers", "embed_examples", "prompts_of", "starting_model"]
 
 Floats = npt.NDArray[np.float32]
 Layers: TypeAlias = tuple[tuple[Floats, Floats], ...]
@@ -58,8 +58,8 @@ def starting_model(settings: Settings, config: CLAPConfig, device: torch.device)
 
 
 @dataclass(frozen=True, eq=False)
-class Heard(Embedded):
-    """Sounds of any source with their rows, and what could not be used."""
+class Keyed(Embedded):
+    """Embedded sounds of any source, with their keys in the run."""
 
     keys: list[str]
 
@@ -74,7 +74,7 @@ class Baseline:
     failed: list[Failure]
 
     @classmethod
-    def of(cls, clap: CLAP, train: Heard, test: Heard, data: Labelled, settings: SupervisedSettings) -> Baseline:
+    def of(cls, clap: CLAP, train: Keyed, test: Keyed, data: Labelled, settings: SupervisedSettings) -> Baseline:
         """What a model makes of the embeddings of both sides.
 
         Raises
@@ -83,8 +83,7 @@ class Baseline:
             Too many judged sounds cannot be read, or a start that the labels or the model do not have.
         """
         asked, failed, keys = settings.supervised, test.failed, test.keys
-        said = f"{len(failed)} of {len(data.test)} sounds to judge cannot be read"
-        refuse_many(failed, len(data.test), settings.most_broken, said)
+        refuse_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
         if not len(train.vectors):
             raise TrainingError(f"none of the {len(train.failed)} sounds to learn from can be read; check the folder")
         truth = train.truth(data.labels)
@@ -134,7 +133,7 @@ def prompts_of(clap: CLAP, labels: Sequence[str], templates: Sequence[str]) -> F
 
 def embed_examples(
     clap: CLAP, examples: Sequence[Example], *, progress: bool, task: str, ranks: Ranks | None = None
-) -> Heard:
+) -> Keyed:
     """Embed sounds of any source as `CLAP.encode_audio` does; several ranks share the work, and all have all of it."""
     ranks = ranks or Ranks()
     own = [example.item for example in examples[ranks.rank :: ranks.world]]
@@ -157,4 +156,4 @@ def embed_examples(
             rows.append(found.embedding[0])
     vectors = np.stack(rows) if rows else np.zeros((0, clap.config.embedding), np.float32)
     named = [Judged(Path(e.item.key), labels=e.item.labels, fold=e.item.fold or "") for e in kept]
-    return Heard(named, vectors, failed, [e.key for e in kept])
+    return Keyed(named, vectors, failed, [e.key for e in kept])

@@ -34,7 +34,7 @@ from openclap.train.finetuning.settings import SupervisedSettings, supervised_se
 from openclap.train.finetuning.verdict import verdict_of
 from openclap.train.loop import run
 from openclap.train.mels import Mels
-from openclap.train.step import half_of
+from openclap.train.step import half_of, seed_of_piece
 from openclap.train.task import Around, Report
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
@@ -146,7 +146,7 @@ class Supervised:
         size = self.settings.pieces or len(right)
         pieces = zip(*(torch.split(part, size) for part in (batch.mel, batch.longer, right)), strict=True)
         for number, (mel, longer, truth) in enumerate(pieces):
-            own = int(np.random.default_rng((seed, number)).integers(2**62))
+            own = seed_of_piece(seed, number)
             torch.manual_seed(own)
             logits = self._logits(model, mel.to(around.device), longer.to(around.device), own)
             loss = self._losses(logits, truth.to(logits)).sum() / len(right)
