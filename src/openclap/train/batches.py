@@ -76,12 +76,6 @@ class Batches:
                 for waiting in ahead:
                     waiting.cancel()
 
-    def _readable(self, number: int) -> Example:
-        """An example, or the next one that can be read."""
-        while self.mels.get(self.examples[number].key) is None:
-            number = (number + 1) % len(self.examples)
-        return self.examples[number]
-
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
         """One batch of these examples; another kind of batch is another subclass."""
         power, longer = self.views.stacked([self.views.one(self.mel(example), rng) for example in chosen], rng)
@@ -94,6 +88,12 @@ class Batches:
         power = self.mels.get(example.key)
         assert power is not None, example.key
         return power
+
+    def _readable(self, number: int) -> Example:
+        """An example, or the next one that can be read."""
+        while self.mels.get(self.examples[number].key) is None:
+            number = (number + 1) % len(self.examples)
+        return self.examples[number]
 
     def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], list[str]]:
         """One caption a clip and some of other concepts: the concepts, and the captions."""

@@ -1,7 +1,7 @@
 """Power mels → what a model is shown of them: crops, or four views of a long recording, varied, in dB. Knows nothing of captions.
 
 recording (T, F) ─ crop, stretch, pitch ─┬─ (1, frames, F) ─┬─ stacked ─ room ─ equaliser ─ noise ─ gain ─ dB
-└─ a fused model, long ─┴─ (4, frames, F) ─┘
+                 └ long, a fused model ──┴─ (4, frames, F) ─┘
 """
 
 from __future__ import annotations
