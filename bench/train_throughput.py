@@ -26,10 +26,11 @@ from rich.table import Table
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Meaning
+from openclap.train.batch import Batch, Meaning
 from openclap.train.memory import keep_freed_memory
+from openclap.train.optimising import optimiser_of
 from openclap.train.settings import Augment
-from openclap.train.step import Step, optimiser_of
+from openclap.train.step import Step
 
 CAPTIONS = [
     "a dog barks in the distance",

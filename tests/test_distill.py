@@ -26,11 +26,15 @@ from typer.testing import CliRunner
 from openclap import CLAP, CLAPConfig
 from openclap.cli.app import app
 from openclap.errors import SoundWarning, TrainingError
-from openclap.train import agreement, distill, loop, train
-from openclap.train.distillation import Distill, Distillation, DistillSettings, LessonStep
-from openclap.train.lessons import Lesson
+from openclap.train import distill, loop, train
+from openclap.train.configuration import read_settings
+from openclap.train.distilling import agreement
+from openclap.train.distilling.lessons import Lesson
+from openclap.train.distilling.loss import LessonStep
+from openclap.train.distilling.settings import Distill, DistillSettings
+from openclap.train.distilling.task import Distillation
 from openclap.train.ranks import Ranks, joined
-from openclap.train.settings import Augment, read_settings
+from openclap.train.settings import Augment
 
 RATE = 16_000
 AUDIO = {
@@ -135,7 +139,7 @@ def test_held_out_recordings_are_not_trained_on(place: Path) -> None:
 
 def test_the_teacher_is_asked_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by a run that follows one that was killed while the teacher listened."""
-    from openclap.train import teacher
+    from openclap.train.distilling import teacher
 
     heard: list[int] = []
     each = CLAP.encode_each

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from openclap.train.distillation import DistillSettings
-from openclap.train.labels import SupervisedSettings
-from openclap.train.settings import Settings, read_yaml, settings_of
+from openclap.train.configuration import read_yaml, settings_of
+from openclap.train.distilling.settings import DistillSettings
+from openclap.train.finetuning.settings import SupervisedSettings
+from openclap.train.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

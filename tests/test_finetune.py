@@ -18,6 +18,7 @@ import pytest
 import soundfile as sf
 import torch
 import torch.distributed as dist
+import yaml
 from models_for_tests import small_clap, small_config
 from torch import nn
 from typer.testing import CliRunner
@@ -28,16 +29,18 @@ from openclap.data import open_manifest
 from openclap.errors import HeadMismatch, SoundWarning, TrainingError, UsageError
 from openclap.eval.head import classify_with_head, load_head
 from openclap.models.clap import CLAPModel
-from openclap.train import finetune, loop
-from openclap.train.data import Batch, Meaning
-from openclap.train.labels import Labelled, SupervisedSettings, Supervision, read_labelled
-from openclap.train.loop import Around
+from openclap.train import finetune, loop, train
+from openclap.train.batch import Batch, Meaning
+from openclap.train.configuration import settings_of
+from openclap.train.finetuning.labels import Labelled, read_labelled
+from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
+from openclap.train.finetuning.task import Supervised, _modules
+from openclap.train.finetuning.verdict import compare
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.ready import told_of_memory
-from openclap.train.settings import Source, settings_of
+from openclap.train.settings import Source
 from openclap.train.state import STATE_FILE
-from openclap.train.supervised import DEFAULTS, Supervised, _modules
-from openclap.train.verdict import compare
+from openclap.train.task import Around
 
 RATE = 16_000
 KINDS = ("dog", "cat", "siren")
@@ -254,6 +257,32 @@ def test_a_full_disk_leaves_nothing_half_written(place: Path, monkeypatch: pytes
     monkeypatch.setattr(safetensors.numpy, "save_file", save)
     run(place, out=str(place / "parted"), **options)
     assert same(place)
+
+
+def test_a_restart_by_another_verb_leaves_no_head_of_the_old_model(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old head and its report once stayed beside the new model. Until that is there, the old one stays whole."""
+    run(place, epochs=1, supervised={"draws": 0})
+    model = place / "model"
+    (model / "notes.txt").write_text("dear")
+    (model / "takes").mkdir()
+    (place / "anew.yaml").write_text(yaml.safe_dump(values(place, epochs=1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(place / "anew.yaml", progress=False, resume=False)
+    old = load_head(model / "head.safetensors")
+    assert classify_with_head(CLAP.from_pretrained(model), place / "0-dog.wav", old)
+    train(place / "anew.yaml", progress=False, resume=False)
+    assert CLAP.from_pretrained(model).fingerprint != old.fingerprint
+    assert not {"head.safetensors", "finetune.json"} & {file.name for file in model.iterdir()}
+    assert {"notes.txt", "takes", "training.json"} <= {file.name for file in model.iterdir()}
+    mine = place / "mine"  # no model was here, so this head is nobody's but the user's
+    mine.mkdir()
+    (mine / "head.safetensors").write_text("dear")
+    train(place / "anew.yaml", progress=False, out=str(mine))
+    assert (mine / "head.safetensors").read_text() == "dear"
 
 
 # -- gradients ---------------------------------------------------------------------------------------
@@ -534,6 +563,28 @@ def test_two_processes_make_one_classifier(place: Path) -> None:
     assert told[0]["loss"] == told[1]["loss"]
     clap, head = CLAP.from_pretrained(place / "model"), load_head(place / "model/head.safetensors")
     assert classify_with_head(clap, place / "0-dog.wav", head)
+
+
+def test_what_stops_one_process_stops_both(place: Path) -> None:
+    """Who waits alone waits long: the other would have waited twelve hours."""
+    given = json.dumps(values(place, epochs=1, supervised={"draws": 0}))
+    fails = """
+import os
+from openclap.errors import TrainingError
+from openclap.train.finetuning import task
+def gone(*_):
+    raise TrainingError("the start is not on this machine")
+if os.environ["RANK"] == "1":
+    task.starting_model = gone
+"""
+    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", fails + TRAINER, given], env={**base, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]  # fmt: skip
+    told = [worker.communicate(timeout=120)[1] for worker in workers]
+    assert all("the start is not on this machine" in said for said in told)
+    assert [worker.returncode for worker in workers] == [1, 1]
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ from models_for_tests import small_config
 from torch import nn
 
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Meaning, positives_of
+from openclap.train.batch import Batch, Meaning, positives_of
 from openclap.train.loss import sigmoid_loss
 from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Augment

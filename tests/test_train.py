@@ -20,9 +20,10 @@ from models_for_tests import small_config
 from openclap import CLAP
 from openclap.errors import ModelWarning, SoundWarning, TrainingError
 from openclap.train import loop, train
-from openclap.train.data import Batches, Mels
-from openclap.train.manifest import read_examples
-from openclap.train.settings import read_settings
+from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
+from openclap.train.examples import read_examples
+from openclap.train.mels import Mels
 from openclap.train.state import STATE_FILE
 
 RATE = 16_000
@@ -258,6 +259,7 @@ def test_captions_of_one_concept_are_no_negatives(place: Path) -> None:
         ({"loss": "triplet"}, "loss"),
         ({"clip_gradient": -1.0}, "clip_gradient is -1.0"),
         ({"threads": 0}, "threads is 0"),
+        ({"threads": 100_000}, "threads is 100000; it must be from 1 to 1024"),
         ({"betas": [0.9]}, "betas"),
         ({"augment": {"noise_snr_db": [20.0]}}, "two numbers"),
         ({"freeze": ["txt."]}, "no weight begins with 'txt.'"),
@@ -341,13 +343,13 @@ def test_sounds_broken_for_one_process_are_left_out_by_all(place: Path) -> None:
     edit(place, epochs=1, batch_size=4, most_broken=0.1, device="cpu", augment={})
     code = (
         "import sys, os, warnings; warnings.simplefilter('ignore')\n"
-        "from openclap.train import data, train\n"
+        "from openclap.train import mels, train\n"
         "from openclap.errors import UnreadableSound\n"
-        "load = data.load\n"
+        "load = mels.load\n"
         "def broken(sound, *a, **k):\n"
         "    if os.environ['RANK'] == '1' and '1-cat' in str(sound): raise UnreadableSound(str(sound), 'broken')\n"
         "    return load(sound, *a, **k)\n"
-        "data.load = broken\n"
+        "mels.load = broken\n"
         "train(sys.argv[1], progress=False)\n"
     )
     base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}

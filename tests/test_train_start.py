@@ -17,8 +17,8 @@ from test_train import edit, free_port, place, stopped  # noqa: F401  (a fixture
 from openclap import CLAP
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train import loop, train
+from openclap.train.configuration import read_settings
 from openclap.train.monitor import EpochLog, Trackers
-from openclap.train.settings import read_settings
 from openclap.train.start import Start
 from openclap.train.state import STATE_FILE, keep
 
@@ -162,6 +162,7 @@ def test_curves_are_kept_and_go_on(place: Path, monkeypatch: pytest.MonkeyPatch)
     curve = EventAccumulator(str(out / "tensorboard")).Reload().Scalars("loss")
     assert [(point.step, point.value) for point in curve] == [(0, 0), (1, 1), (2, 2), (3, 33), (4, 34)]
     train(edit(place, epochs=3, track_steps=2), progress=False)
+    train(edit(place, epochs=3, track_steps=2), progress=False, resume=False)  # its curves, not those of both
     found = EventAccumulator(str(place / "model" / "tensorboard")).Reload()
     assert {"loss", "learning_rate", "logit_scale", "clips_per_second"} <= set(found.Tags()["scalars"])
     assert [point.step for point in found.Scalars("loss")] == [2, 4, 6]

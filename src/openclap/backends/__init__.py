@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from openclap.checkpoints.load import Checkpoint
     from openclap.config import CLAPConfig, FrontEnd
 
-__all__ = ["Backend", "BackendName", "choose", "need_torch", "why_no_graph"]
+__all__ = ["MOST_THREADS", "Backend", "BackendName", "choose", "need_torch", "why_no_graph"]
 
 BackendName = Literal["auto", "torch", "openvino"]
-MOST_THREADS = 1024
+MOST_THREADS = 1024  # torch makes each of them, whatever the machine has: 10 000 take seconds, 100 000 a crash
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 INSTALL = {"torch": "pip install 'openclap[torch]'", "openvino": "pip install openvino"}
 

@@ -11,8 +11,8 @@ from openclap.cli.options import Json, Resume
 from openclap.cli.show import emit, err, out, plain, table
 
 if TYPE_CHECKING:
-    from openclap.train.agreement import Agreement
-    from openclap.train.loop import Report
+    from openclap.train.distilling.agreement import Agreement
+    from openclap.train.task import Report
 
 __all__ = ["VERBS"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,15 @@ import torch
 from torch import nn
 
 from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Batches, Mels
-from openclap.train.loop import Around, Report, run
-from openclap.train.manifest import Example, read_examples
-from openclap.train.settings import Settings, read_settings
-from openclap.train.step import Step, half_of
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
+from openclap.train.examples import Example, read_examples
+from openclap.train.loop import run
+from openclap.train.mels import Mels
+from openclap.train.settings import Settings
+from openclap.train.step import Step, half_of, tokens_by
+from openclap.train.task import Around, Report
 
 __all__ = ["Contrastive", "train"]
 
@@ -39,6 +43,7 @@ class Contrastive:
     """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias of its own."""
 
     own_rate = 1.0
+    facts: Mapping[str, Any] = {}
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -52,16 +57,13 @@ class Contrastive:
 
     def begin(self, around: Around) -> None:
         """How gradients are computed from here on."""
-        settings, tokenizer = self.settings, around.tokenizer()
-
-        def tokens(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-            ids, mask = tokenizer(texts)
-            return torch.from_numpy(ids), torch.from_numpy(mask)
-
+        settings, tokens = self.settings, tokens_by(around.tokenizer())
         self._around = around
         bias = getattr(self.own, "bias", None)
         half = half_of(settings.precision)
-        self._step = Step(tokens, settings.augment, around.ranks, half, settings.pieces, bias, around.scale_loss)
+        self._step = Step(
+            tokens, settings.augment, around.ranks, half, settings.pieces, bias, scale_loss=around.scale_loss
+        )
 
     def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
         """Clips with a caption each, and more captions."""

@@ -9,93 +9,39 @@ What is taught is the task's: contrastive.py, and others beside it. Knows nothin
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from openclap.checkpoints.load import Checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
-from openclap.errors import TrainingError
-from openclap.models.clap import CLAPModel
-from openclap.train.data import Batch, Batches, Mels
-from openclap.train.manifest import Example
+from openclap.errors import OpenClapError, TrainingError
+from openclap.train.aside import written_json
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
+from openclap.train.examples import Example
+from openclap.train.mels import Mels
 from openclap.train.memory import keep_freed_memory
 from openclap.train.monitor import EpochLog, Trackers, progress_bar
+from openclap.train.optimising import MovingAverage, groups_of, optimiser_of, schedule, set_rates
 from openclap.train.ranks import Ranks, joined, share_norms
-from openclap.train.ready import check_folder, fitting_crop, told_of_memory
-from openclap.train.settings import Settings
+from openclap.train.ready import check_folder, fitting_crop, forget_results, told_of_memory
 from openclap.train.sharding import clip_gradients, is_sharded, like, shard, whole
 from openclap.train.start import Start, device_of, rest_norms, train_mode, wake_adapters
 from openclap.train.state import STATE_FILE, digest, identity_of, keep, take_up
-from openclap.train.step import optimiser_of
+from openclap.train.task import Around, Report, Task
 
-__all__ = ["Around", "Report", "Task", "run"]
-
-
-@dataclass(frozen=True)
-class Around:
-    """What a task is told of the run it is in."""
-
-    config: CLAPConfig
-    model: CLAPModel
-    ranks: Ranks
-    device: torch.device
-    scale_loss: Callable[[Tensor], Tensor]  # before it goes backward
-    tokenizer: Callable[[], Tokenizer]  # TrainingError where the model has none
-
-
-class Task(Protocol):
-    """What a run teaches: its examples and batches, and the gradient of one batch. Order of calls: as below, then `gradients` again and again."""
-
-    own: nn.Module  # parameters that train beside the model's; kept with the run's state
-    own_rate: float  # their learning rate, as a multiple of the model's
-
-    @property
-    def settings(self) -> Settings:
-        """Of the run."""
-
-    def examples(self) -> list[Example]:
-        """What there is to learn from, or TrainingError."""
-
-    def begin(self, around: Around) -> None:
-        """The model is there."""
-
-    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
-        """Those of the examples that can be read."""
-
-    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """Add the gradient of this rank's part, times the number of ranks, to those of the parameters → the loss."""
-
-    def save(self, out: Path) -> None:
-        """What belongs to the model but is not in its checkpoint."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a run did: the last epoch's mean loss, all steps, seconds, and where the model is."""
-
-    out: str
-    epochs: int
-    steps: int
-    loss: float
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return dict(vars(self))
+__all__ = ["run"]
 
 
 def run(task: Task, *, resume: bool = True, progress: bool = True) -> Report:
@@ -130,31 +76,15 @@ def _run_as(
     if device.type == "cpu":
         keep_freed_memory()
     fitting_crop(settings, config)
-    trouble: str | None = None
-    try:
-        if ranks.first:
-            check_folder(settings, resume=resume)
-    except TrainingError as error:
-        trouble = str(error)
-    wrong = ranks.all_of(trouble)[0]
-    if wrong is not None:
-        raise TrainingError(wrong)
+    ranks.agreed(lambda: check_folder(settings, resume=resume) if ranks.first else None)
     run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
     if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
         raise TrainingError(f"only some processes see {run.out / STATE_FILE}; put out on a disk that all of them share")
     mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
-    try:
-        mels.decode(progress=progress)
-    except TrainingError as error:
-        trouble = str(error)
-    told = [
-        found for found in ranks.all_of(trouble) if found is not None
-    ]  # all stop, or none: who waits alone waits long
-    if told:
-        raise TrainingError(told[0])
-    broken = set().union(*ranks.all_of(set(mels.broken)))
+    ranks.agreed(lambda: mels.decode(progress=progress))
+    broken = set().union(*ranks.all_of(set(mels.left_out)))
     batches = task.batches([e for e in examples if e.key not in broken], mels)
     if not batches.steps:
         raise TrainingError(
@@ -187,14 +117,12 @@ class _Run:
         self._identity = self._told_apart(examples)
         if self.sharded:
             shard(self.model, ranks.world)
-        own = list(task.own.parameters())
-        beside = {"params": own, "weight_decay": 0.0, "rate": task.own_rate}
-        groups = _groups(self.model, settings) + ([beside] if own else [])
+        groups = groups_of(self.model, settings, task.own, task.own_rate)
         self.optimiser = optimiser_of(groups, settings.learning_rate, settings.betas)
         self._trained: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         if ranks.world > 1 and settings.pieces is None:  # pieces of two ranks need not have the same layers
             share_norms(self.model)
-        self.average = None if settings.average is None else {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.average = None if settings.average is None else MovingAverage(self.model, settings.average)
         self.epoch = self.position = self.step = 0
         self.seconds = 0.0
         self.losses: list[float] = []
@@ -247,10 +175,7 @@ class _Run:
 
     def _step(self, batch: Batch, epoch: int, total: int) -> float:
         settings = self.settings
-        for group in self.optimiser.param_groups:
-            group["lr"] = (
-                settings.learning_rate * group.get("rate", 1.0) * _schedule(self.step, total, settings.warmup_share)
-            )
+        set_rates(self.optimiser, settings.learning_rate, schedule(self.step, total, settings.warmup_share))
         rng = np.random.default_rng((settings.seed, epoch, self.position + 1, 1 + self.ranks.rank))
         train_mode(self.model)
         wake_adapters(self.model)
@@ -268,19 +193,9 @@ class _Run:
             nn.utils.clip_grad_norm_(self._trained, settings.clip_gradient)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        self._average()
+        if self.average is not None:
+            self.average.add(self.model, self.step)
         return loss
-
-    def _average(self) -> None:
-        if self.average is None or self.settings.average is None:
-            return
-        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for key, value in self.model.state_dict().items():
-                if value.is_floating_point():
-                    self.average[key].lerp_(value, 1 - decay)
-                else:
-                    self.average[key].copy_(value)
 
     def _tokenizer(self) -> Tokenizer:
         if self.checkpoint.tokenizer_file is None:
@@ -291,15 +206,21 @@ class _Run:
 
     def save(self) -> None:
         """The trained model (its moving average where one is kept), and no more training state."""
-        state = self._whole(self.average or self.model.state_dict())
+        state = self._whole(self.model.state_dict() if self.average is None else self.average.weights)
         if not self.ranks.first:
             return
         start = Start(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
         start.model.load_state_dict(state)
         weights = Weights(of_arrays(start.plain().eval().arrays()))
+        replaces = (self.out / "config.json").exists()  # until the new model is there, the old one stays whole
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
-        self.task.save(self.out)
-        (self.out / "training.json").write_text(json.dumps(self.settings.to_dict(), indent=1), encoding="utf-8")
+        if replaces:
+            forget_results(self.out)
+        try:
+            self.task.save(self.out)
+            written_json(self.out / "training.json", self._decided)
+        except (OpenClapError, OSError) as error:
+            raise TrainingError(f"{error}; run it again: it goes on from the last state that was kept") from error
         (self.out / STATE_FILE).unlink(missing_ok=True)
 
     def _keep(self) -> None:
@@ -307,7 +228,7 @@ class _Run:
         state = {
             "model": self._whole(self.model.state_dict()),
             "optimiser": self._whole(self.optimiser.state_dict()),
-            "average": self._whole(self.average),
+            "average": None if self.average is None else self._whole(self.average.weights),
             "own": self.task.own.state_dict(),
             "scaler": self.scaler.state_dict(),
             "position": [self.epoch, self.position, self.step],
@@ -323,7 +244,12 @@ class _Run:
         said = [(example.item.key, example.captions, example.concept) for example in examples]
         named = (*settings.phrases, settings.families, settings.tokenizer)
         files = digest(settings.resolve(path) for path in named if path)
-        return identity_of(type(self.task).__name__, settings.to_dict(), said, self.ranks.world, files)
+        return identity_of(type(self.task).__name__, self._decided, said, self.ranks.world, files)
+
+    @property
+    def _decided(self) -> dict[str, Any]:
+        """What decides the run beside its examples."""
+        return {**self.settings.to_dict(), **self.task.facts}
 
     def _whole(self, tree: Any) -> Any:
         return whole(tree) if self.sharded else tree
@@ -331,17 +257,15 @@ class _Run:
     def resume(self, *, wanted: bool, console: Console) -> None:
         """Take up the state that a stopped run of this configuration left."""
         state = take_up(self.out, self._identity) if wanted else None
-        if not wanted and self.ranks.first:
-            (self.out / STATE_FILE).unlink(
-                missing_ok=True
-            )  # else a kill before the next one is kept would bring it back
+        if not wanted and self.ranks.first:  # a kill before the next state is kept would bring the old one back
+            (self.out / STATE_FILE).unlink(missing_ok=True)
         if state is None:
             return
         own = self.model.state_dict()
         self.model.load_state_dict({k: like(v, own[k]) for k, v in state["model"].items()})
         self.optimiser.load_state_dict(self._optimiser_state(state["optimiser"]))
         if self.average is not None:
-            self.average = {k: like(v, own[k]) for k, v in state["average"].items()}
+            self.average.weights = {k: like(v, own[k]) for k, v in state["average"].items()}
         self.scaler.load_state_dict(state["scaler"])
         self.task.own.load_state_dict(state["own"])
         self.epoch, self.position, self.step = state["position"]
@@ -355,23 +279,6 @@ class _Run:
             **state,
             "state": {i: {k: like(v, owners[i]) for k, v in held.items()} for i, held in state["state"].items()},
         }
-
-
-def _groups(model: CLAPModel, settings: Settings) -> list[dict[str, Any]]:
-    """Weight decay for matrices alone: not for biases, norms, the logit scale and tables of vectors."""
-    parts: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            parts[parameter.ndim > 1 and not name.startswith("text.table")].append(parameter)
-    return [{"params": p, "weight_decay": settings.weight_decay if decays else 0.0} for decays, p in parts.items() if p]
-
-
-def _schedule(step: int, total: int, warmup_share: float) -> float:
-    """Linear warm-up, then cosine to zero."""
-    warmup = max(1, round(total * warmup_share))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
 @contextmanager

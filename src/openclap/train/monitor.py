@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from openclap.errors import MissingExtra, TrainingError
+from openclap.train.aside import written
 
 __all__ = ["EpochLog", "Trackers", "progress_bar"]
 
@@ -67,9 +68,8 @@ def _tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
     options: dict[str, Any] = {"logging_dir": str(out)} if known[name].requires_logging_directory else {}
     try:
         if name == DEFAULT:
-            made = known[name](name, **options, purge_step=step or None)
-        else:
-            made = known[name](out.name, **options)
+            options["purge_step"] = step  # what was drawn from there on is not shown: of a run begun anew, all
+        made = known[name](name if name == DEFAULT else out.name, **options)
         made.main_process_only = False  # only the first rank makes one
         made.start()
     except ImportError as error:
@@ -93,7 +93,8 @@ class EpochLog:
         kept = [line for line in before[1:] if LINE.fullmatch(line) and int(line.partition(",")[0]) < epoch]
         line = f"{epoch},{step},{loss:.4f},{logit_scale:.2f},{seconds:.1f}"
         if epoch == 1 or len(kept) != len(before) - 1:
-            self._file.write_text("\n".join([HEADER, *kept, line]) + "\n", encoding="utf-8")
+            with written(self._file) as whole:
+                whole.write(("\n".join([HEADER, *kept, line]) + "\n").encode())
             return
         with self._file.open("a", encoding="utf-8") as log:
             log.write(line + "\n")

@@ -7,7 +7,7 @@ scaled by the number of ranks, so that the mean of their gradients is the gradie
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from openclap.errors import OpenClapError
 
 __all__ = ["Ranks", "joined", "share_norms"]
 
@@ -67,6 +69,28 @@ class Ranks:
         values: list[Any] = [None] * self.world
         dist.all_gather_object(values, value)
         return values
+
+    def agreed(self, call: Callable[[], T]) -> list[T]:
+        """What `call` gives on every rank. Where it fails on one, all stop with its error: who waits alone waits long.
+
+        Raises
+        ------
+        OpenClapError
+            That of the first rank that has one; anything else is raised where it happens.
+        """
+        found: T | None = None
+        trouble: OpenClapError | None = None
+        try:
+            found = call()
+        except OpenClapError as error:
+            if self.world == 1:
+                raise
+            trouble = error
+        told = self.all_of((found, trouble))
+        for _, wrong in told:
+            if wrong is not None:
+                raise wrong
+        return [value for value, _ in told]  # type: ignore[misc]  # nothing failed
 
     def wait(self) -> None:
         """Until every rank is here."""

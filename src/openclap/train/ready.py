@@ -1,4 +1,4 @@
-"""What is asked before the first step of a run: may its folder be written, does a crop fit the model; and whether memory sufficed.
+"""The folder of a run and its first step: may it be written, does a crop fit, did memory suffice, what has an older run left.
 
 Knows nothing of tasks or weights.
 """
@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -17,7 +18,10 @@ from openclap.errors import TrainingError
 from openclap.train.settings import Settings
 from openclap.train.state import STATE_FILE
 
-__all__ = ["check_folder", "fitting_crop", "told_of_memory"]
+__all__ = ["RESULTS", "check_folder", "fitting_crop", "forget_results", "told_of_memory"]
+
+# what is written beside a model and tells of that very one
+RESULTS = ("training.json", "head.safetensors", "finetune.json", "distill.json", "prune.json")
 
 
 def check_folder(settings: Settings, *, resume: bool) -> None:
@@ -71,6 +75,13 @@ def fitting_crop(settings: Settings, config: CLAPConfig) -> None:
         second = front.hop / front.sampling_rate
         allowed = f"{(least - 1) * second:.3g} s or more" if most is None else f"at most {(most - 1) * second:.4g} s"
         raise TrainingError(f"crop_seconds is {settings.crop_seconds:g}; the audio tower takes {allowed}")
+
+
+def forget_results(out: Path) -> None:
+    """Remove what tells of the model that was in a folder before; whatever else lies there stays."""
+    for name in RESULTS:
+        if (out / name).is_file():
+            (out / name).unlink()
 
 
 @contextmanager

@@ -1,10 +1,9 @@
-"""The state of a stopped run on disk: written aside and renamed, read back only by the run that it is of."""
+"""The state of a stopped run on disk: written whole or not at all, read back only by the run that it is of."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from openclap.errors import TrainingError
+from openclap.train.aside import written
 
 __all__ = ["STATE_FILE", "digest", "identity_of", "keep", "take_up"]
 
@@ -38,23 +38,16 @@ def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
         A full disk; the state that was kept before is still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f"{STATE_FILE}.part"
+    file = folder / STATE_FILE
     try:
-        with aside.open("wb") as file:
-            torch.save({"format": FORMAT, "run": identity, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except KeyboardInterrupt:
-        aside.unlink(missing_ok=True)
-        raise
+        with written(file) as aside:
+            torch.save({"format": FORMAT, "run": identity, **state}, aside)
     except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
-        aside.unlink(missing_ok=True)
         if isinstance(error.__context__, KeyboardInterrupt):  # torch trips over its half-written file
             raise error.__context__ from None
         raise TrainingError(
-            f"{aside} cannot be written ({error}); make room and run it again: it goes on from the last state that was kept"
+            f"{file} cannot be written ({error}); make room and run it again: it goes on from the last state that was kept"
         ) from error
-    os.replace(aside, folder / STATE_FILE)
 
 
 def take_up(folder: Path, identity: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""One batch → the gradient of its contrastive loss: direct, or piece by piece for batches that do not fit in memory.
+"""One batch → the gradient of a loss of its embeddings: direct, or piece by piece for batches that do not fit in memory.
 
     direct   clips, texts ─ towers ─ embeddings ─ gathered from all ranks ─ loss ─ back through everything
     cached   pieces ─ towers, nothing kept ─ embeddings ─ loss ─ gradients of embeddings ─ pieces again ─ back through each
@@ -9,30 +9,31 @@ Batch norms see a piece at a time then; with `freeze_norms` they do not matter. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from openclap.checkpoints.tokens import Tokenizer
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
-from openclap.train.data import Batch, positives_of
+from openclap.train.batch import Batch, positives_of
 from openclap.train.loss import contrastive_loss, sigmoid_loss
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Augment
 
-__all__ = ["Step", "half_of", "optimiser_of"]
+__all__ = ["Step", "Tokens", "TowersStep", "half_of", "seed_of_piece", "tokens_by"]
 
 Tokens = tuple[Tensor, Tensor]  # ids and mask (M, L)
 
 
 @dataclass(frozen=True)
-class Step:
-    """How gradients are computed, the same for every batch.
+class TowersStep(ABC):
+    """How gradients are computed, the same for every batch. Another loss is another subclass.
 
     Attributes
     ----------
@@ -42,8 +43,8 @@ class Step:
         Of the towers' arithmetic, by autocast.
     pieces : int, optional
         Clips at a time; None, all at once.
-    bias : nn.Parameter, optional
-        Of the sigmoid loss; None, InfoNCE.
+    scale_loss : callable
+        What is done to the loss before it goes backward.
     """
 
     tokenize: Callable[[list[str]], Tokens]
@@ -51,8 +52,11 @@ class Step:
     ranks: Ranks = field(default_factory=Ranks)
     half: torch.dtype | None = None
     pieces: int | None = None
-    bias: nn.Parameter | None = None
-    scale_loss: Callable[[Tensor], Tensor] = lambda loss: loss
+    scale_loss: Callable[[Tensor], Tensor] = field(default=lambda loss: loss, kw_only=True)
+
+    @abstractmethod
+    def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
+        """Of all ranks' clips and texts, given this rank's embeddings: clips (B, E), and texts (M, E), none where `tokenize` gave none."""
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
         """Add the gradient of a batch to those of the parameters, averaged over ranks later → its loss.
@@ -69,7 +73,7 @@ class Step:
             torch.manual_seed(seed)
             audio = self._audio(model, mel, longer, seed)
             text = self._text(model, ids, mask)
-            loss = self._loss(model, audio, text, batch)
+            loss = self.loss(model, audio, text, batch)
             self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())
         audio_pieces = list(zip(torch.split(mel, self.pieces), torch.split(longer, self.pieces), strict=True))
@@ -79,7 +83,7 @@ class Step:
             text = torch.cat([self._piece(model, -1 - i, seed, t) for i, t in enumerate(text_pieces)])
         audio.requires_grad_()
         text.requires_grad_()
-        loss = self._loss(model, audio, text, batch)
+        loss = self.loss(model, audio, text, batch)
         self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
         for i, (piece, gradient) in enumerate(zip(audio_pieces, _split(audio.grad, self.pieces), strict=False)):
             _back(self._piece(model, i, seed, piece), gradient)
@@ -89,7 +93,7 @@ class Step:
 
     def _piece(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
         """The embeddings of some clips (number ≥ 0) or texts, the same ones each time it is asked for."""
-        own = int(np.random.default_rng((seed, number % 2**32)).integers(2**62))
+        own = seed_of_piece(seed, number)
         torch.manual_seed(own)
         return self._audio(model, *piece, own) if number >= 0 else self._text(model, *piece)
 
@@ -99,11 +103,26 @@ class Step:
             return model.encode_audio(mel, longer, augment=spec_augment(self.augment, rng)).to(model.logit_scale.dtype)
 
     def _text(self, model: CLAPModel, ids: Tensor, mask: Tensor) -> Tensor:
+        if not len(ids):
+            return torch.zeros(0, model.config.embedding, device=ids.device)
         with torch.autocast(ids.device.type, self.half, enabled=self.half is not None):
             return model.encode_text(ids, mask).to(model.logit_scale.dtype)
 
-    def _loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
-        """Of all ranks' clips and texts."""
+
+@dataclass(frozen=True)
+class Step(TowersStep):
+    """The gradient of the contrastive losses.
+
+    Attributes
+    ----------
+    bias : nn.Parameter, optional
+        Of the sigmoid loss; None, InfoNCE.
+    """
+
+    bias: nn.Parameter | None = None
+
+    def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
+        """Each text is right or wrong for each clip, as their meanings say."""
         positives, ignored = positives_of(batch.meaning.to(audio.device), self.ranks)
         audio, text = self.ranks.gather(audio), self.ranks.gather(text)
         if self.bias is not None:
@@ -111,11 +130,21 @@ class Step:
         return contrastive_loss(audio, text, model.logit_scale, positives, ignored)
 
 
-def optimiser_of(
-    parameters: Iterable[nn.Parameter] | list[dict[str, Any]], learning_rate: float, betas: tuple[float, float]
-) -> torch.optim.Optimizer:
-    """AdamW in one pass over the weights: the usual one takes a third of a step of a full-size model on a CPU."""
-    return torch.optim.AdamW(parameters, lr=learning_rate, betas=betas, weight_decay=0.0, fused=True)
+def tokens_by(tokenizer: Tokenizer | None) -> Callable[[list[str]], Tokens]:
+    """What turns texts into ids and mask; without a tokenizer, into none."""
+
+    def tokens(texts: list[str]) -> Tokens:
+        if tokenizer is None:
+            return torch.zeros(0, 1, dtype=torch.long), torch.zeros(0, 1, dtype=torch.long)
+        ids, mask = tokenizer(texts)
+        return torch.from_numpy(ids), torch.from_numpy(mask)
+
+    return tokens
+
+
+def seed_of_piece(seed: int, number: int) -> int:
+    """Of what is drawn for one piece of a batch; the same each time it is computed."""
+    return int(np.random.default_rng((seed, number % 2**32)).integers(2**62))
 
 
 def half_of(precision: str) -> torch.dtype | None:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,8 @@ from openclap.config import CLAPConfig, PANNConfig, WordsConfig
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
+from openclap.train.aside import replace_folder, written_json
+from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
 from openclap.train.pruning.cutting import cut
 from openclap.train.pruning.importance import Batch, Seen, chosen, watch
@@ -35,7 +37,7 @@ from openclap.train.pruning.norms import match_norms
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
-from openclap.train.settings import read_settings
+from openclap.train.ready import RESULTS
 from openclap.train.state import STATE_FILE, digest
 
 __all__ = ["prune"]
@@ -44,19 +46,8 @@ Importance = Literal["taylor", "norm"]
 
 REPORT = "prune.json"
 VERSION = 1  # of how a model is cut: what an older one left is not gone on with
-OURS = frozenset(
-    {
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        REPORT,
-        "training.json",
-        "log.csv",
-        "head.safetensors",
-        "finetune.json",
-        "distill.json",
-    }
-)  # files of a checkpoint: what --force may replace
+# files of a checkpoint: what --force may replace
+OURS = frozenset({"config.json", "model.safetensors", "tokenizer.json", "log.csv", *RESULTS})
 FEWEST = 8  # clips to calibrate with
 
 
@@ -135,9 +126,9 @@ def prune(
         before, after, (_bytes(checkpoint), _bytes(load_checkpoint(result))), sounds, progress=progress,
         out=str(target), keep=asdict(shares), importance=importance, tuned=tune is not None, notes=tuple(notes),
     )  # fmt: skip
-    report = _with_failures(report, failed)
-    (result / REPORT).write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-    _replace(result, target, part / "replaced")
+    report = replace(report, failed=(*failed, *report.failed))
+    written_json(result / REPORT, report.to_dict())
+    replace_folder(result, target, part / "replaced")
     shutil.rmtree(part)
     return report
 
@@ -300,14 +291,6 @@ def _workplace(target: Path, facts: list[Any]) -> Path:
     return part
 
 
-def _replace(result: Path, target: Path, aside: Path) -> None:
-    """The finished folder takes its name; what was there goes with the folder of the work."""
-    if target.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(target, aside)
-    os.replace(result, target)
-
-
 def _bytes(checkpoint: Checkpoint) -> int:
     """Of the file of weights; of a .pt, which may hold an optimiser's as well, what they take as float32."""
     file = Path(checkpoint.source)
@@ -315,9 +298,3 @@ def _bytes(checkpoint: Checkpoint) -> int:
     if file.suffix == ".safetensors" and file.is_file():
         return file.stat().st_size
     return 4 * parameters(checkpoint.weights)
-
-
-def _with_failures(report: Pruned, failed: list[Failure]) -> Pruned:
-    from dataclasses import replace
-
-    return replace(report, failed=(*failed, *report.failed))

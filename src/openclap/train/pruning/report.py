@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,17 +17,17 @@ from openclap.clap import CLAP, DEFAULT_TEMPLATE
 from openclap.data import Item
 from openclap.errors import SoundError
 from openclap.results import Failure
+from openclap.train.cost import in_turns
+from openclap.train.embedding import embed_each
 from openclap.train.pruning.sounds import Sounds, clips_of
 
 __all__ = ["Pruned", "Side", "compare"]
 
 Vectors = npt.NDArray[np.float32]
 
-ROUNDS, SECONDS = 50, 6.0  # of a measurement of speed: at most so many, at most so long
-FEWEST = 5
+SECONDS = 6.0  # of a measurement of speed
 TIMED = 8  # clips
 TEXTS = 16  # a batch, where the speed of texts is measured
-CHUNK = 64  # sounds read at once
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,10 @@ def compare(
         if sounds.labelled:
             accuracy = tuple(_accuracy(judged, best, sounds.labels) for best in first)
         some = sounds.judged_texts[:TEXTS]
-        text_speed, texts = _in_turns([lambda c=clap: c.encode_text(some) for clap in (before, after)], len(some))  # type: ignore[misc]
+        text_speed, texts = _faster([lambda c=clap: c.encode_text(some) for clap in (before, after)], len(some))  # type: ignore[misc]
     clips, _ = clips_of(sounds.judged[:TIMED], before.front_end, fused=before.config.fusion is not None)
     batches = [(clip.mel[None], np.array([clip.longer])) for clip in clips]
-    speed, rates = _in_turns(
+    speed, rates = _faster(
         [lambda c=clap: [c.backend.encode_audio(*batch) for batch in batches] for clap in (before, after)],  # type: ignore[misc]
         len(batches),
     )
@@ -120,28 +119,19 @@ def _embedded(
     used: list[Item | Sound] = []
     rows: list[list[Vectors]] = [[], []]
     failed: list[Failure] = []
-    chunks = [sounds[at : at + CHUNK] for at in range(0, len(sounds), CHUNK)]
-    for chunk in track(chunks, "comparing", console=Console(stderr=True), disable=not progress):
-        read = [*_read(chunk, failed)]
-        found = zip(read, *(clap.encode_each([given for _, given in read]) for clap in claps), strict=True)
-        for (sound, _), *results in found:
-            if isinstance(results[0], SoundError):
-                failed.append(Failure(_name(sound, results[0]), results[0].cause))
-                continue
-            used.append(sound)
-            for row, result in zip(rows, results, strict=True):
-                row.append(result.embedding[0])
+    found = zip(*(embed_each(clap, sounds) for clap in claps), strict=True)
+    bar = track(found, "comparing", total=len(sounds), console=Console(stderr=True), disable=not progress)
+    for sound, results in zip(sounds, bar, strict=True):
+        wrong = next((result for result in results if isinstance(result, SoundError)), None)
+        if wrong is not None:
+            failed.append(Failure(_name(sound, wrong), wrong.cause))
+            continue
+        used.append(sound)
+        for row, result in zip(rows, results, strict=True):
+            row.append(result.embedding[0])
     if not used:
         raise SoundError(failed[0].path if failed else "the sounds", "none of the sounds to compare with can be used")
     return used, [np.stack(row) for row in rows], failed
-
-
-def _read(sounds: Sequence[Item | Sound], failed: list[Failure]) -> Iterator[tuple[Item | Sound, Sound]]:
-    for sound in sounds:
-        try:
-            yield sound, sound.read() if isinstance(sound, Item) else sound
-        except SoundError as error:
-            failed.append(Failure(_name(sound, error), error.cause))
 
 
 def _name(sound: Item | Sound, error: SoundError) -> str:
@@ -162,19 +152,8 @@ def _mean_cosine(a: Vectors, b: Vectors) -> float:
     return float((a * b).sum(1).mean())
 
 
-def _in_turns(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
+def _faster(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
     """How many times faster the second call is, and how many things a second each does; medians over turns."""
-    for call in calls:
-        call()  # what is built at the first call
-    times: list[list[float]] = []
-    ends = time.perf_counter() + SECONDS
-    while len(times) < FEWEST or (len(times) < ROUNDS and time.perf_counter() < ends):
-        turn = []
-        for call in calls:
-            began = time.perf_counter()
-            call()
-            turn.append(time.perf_counter() - began)
-        times.append(turn)
-    took = np.array(times)
+    took = in_turns(calls, SECONDS)
     rates = count / np.median(took, axis=0)
     return float(np.median(took[:, 0] / took[:, 1])), (float(rates[0]), float(rates[1]))

@@ -23,12 +23,12 @@ from openclap.errors import DataError, SoundError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
 from openclap.synth import KINDS, make
+from openclap.train.held_out import every_other, spread
 from openclap.train.pruning.importance import Batch
 
 __all__ = ["Sounds", "clip_batches", "clips_of", "sounds_for", "text_batches"]
 
 CALIBRATED, JUDGED = 128, 1000  # of the given sounds, at most
-EVERY = 2  # one of so many is calibrated with, until there are enough
 BATCH = 8
 RATE, SECONDS, LONG = 32_000, 5.0, 14.0  # of synthesised sounds; some are longer than a clip, for the fusion
 SEEDS = {"calibrated": (11, 12), "judged": (13,)}
@@ -65,18 +65,16 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
         labels = tuple(KINDS)
         judged: list[Item | Sound] = [take for seed in SEEDS["judged"] for take in _takes(seed)]
         return Sounds(synthetic, judged, texts[1::2], texts[::2], labels, f"{len(judged)} synthesised sounds")
-    items = _spread(_items(data), CALIBRATED + JUDGED)
-    shown = _spread(items[::EVERY], CALIBRATED)
-    keys = {item.key for item in shown}
-    held = [item for item in items if item.key not in keys] or items
+    items = spread(_items(data), CALIBRATED + JUDGED)
+    shown, held = every_other(items, CALIBRATED)
     labels = tuple(sorted({label for item in held for label in item.labels}))
     said = sorted({text for item in items for text in (*item.captions, *item.labels)})
     what = f"{len(held)} sounds of {os.fspath(data)}"
     return Sounds(
         [*shown, *synthetic],
         [*held],
-        [*texts[1::2], *_spread(said[1::2], CALIBRATED)],
-        _spread(said[::2], CALIBRATED) or texts[::2],
+        [*texts[1::2], *spread(said[1::2], CALIBRATED)],
+        spread(said[::2], CALIBRATED) or texts[::2],
         labels or tuple(KINDS),
         what if len(held) != len(items) else f"{what}, which it was calibrated with",
     )
@@ -94,13 +92,6 @@ def _items(data: str | os.PathLike[str]) -> list[Item]:
     if not found:
         raise UsageError(f"{os.fspath(data)} holds no sound; give a manifest or a folder with sounds")
     return found
-
-
-def _spread(things: list, most: int) -> list:  # type: ignore[type-arg]
-    """At most so many, evenly spaced: manifests often come sorted by label."""
-    if len(things) <= most:
-        return things
-    return [things[i] for i in np.linspace(0, len(things) - 1, most).round().astype(int)]
 
 
 def _takes(seed: int) -> Iterator[Sound]:

@@ -9,67 +9,43 @@ After tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alon
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
-from openclap.train.agreement import Agreement, measure, read_agreement
-from openclap.train.data import Batch, Batches, Mels
-from openclap.train.lessons import Lesson, Lessons, Texts
-from openclap.train.loop import Around, Report, run
-from openclap.train.loss import MAX_LOGIT_SCALE
-from openclap.train.manifest import Example, read_examples
-from openclap.train.settings import Settings, read_settings, refuse_unused
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
+from openclap.train.distilling.agreement import Agreement, measure, read_agreement
+from openclap.train.distilling.lessons import Lessons, Texts
+from openclap.train.distilling.loss import LessonStep
+from openclap.train.distilling.settings import DistillSettings, check
+from openclap.train.distilling.teacher import Teacher
+from openclap.train.examples import Example, read_examples
+from openclap.train.held_out import by_name
+from openclap.train.left_out import refuse_unreadable, warn_of
+from openclap.train.loop import run
+from openclap.train.mels import Mels
+from openclap.train.settings import Settings
 from openclap.train.start import device_of
 from openclap.train.state import digest
-from openclap.train.step import Step, Tokens, half_of
-from openclap.train.teacher import Teacher, left_out
+from openclap.train.step import half_of, tokens_by
+from openclap.train.task import Around, Report
 
-__all__ = ["Distill", "DistillReport", "DistillSettings", "Distillation", "LessonStep", "distill", "held_out"]
+__all__ = ["DistillReport", "Distillation", "distill"]
 
 TEXT = ("text.", "text_projection.")
 MEASURED_TEXTS = 1000
-
-
-@dataclass(frozen=True)
-class Distill:
-    """What is learnt of the teacher. The four parts of the loss are weights; each is 0 for a student that says the same."""
-
-    texts: tuple[str, ...] = ()  # files with one text a line, or CSV with a column caption, phrase or text
-    audio: float = 1.0  # 1 - cosine of the clip's two vectors
-    text: float = 1.0  # 1 - cosine of a text's two vectors, where the student's text tower trains
-    relations: float = 0.0  # KL of which texts a clip is near, and which clips a text: for any widths
-    contrast: float = 0.0  # KL of which of the teacher's clips a clip is near
-    hop_seconds: float | None = None  # between windows that the teacher hears; half a crop when left out
-    held_out: float = 0.1  # share of the recordings that is not trained on, to measure with
-    copy_text: bool | None = None  # the teacher's text tower; left out, where it has the student's shape
-    cache: str | None = None  # folder of the teacher's vectors; `teacher` in `out` when left out
-
-
-@dataclass(frozen=True)
-class DistillSettings(Settings):
-    """One distillation. What `model` leaves out of text, embedding, front_end and fusion is the teacher's."""
-
-    teacher: str = ""  # as CLAP.from_pretrained takes it
-    distill: Distill = field(default_factory=Distill)
-    told: tuple[str, ...] = ()  # what teacher and texts are, as digests; filled in by the run
-
-    def to_dict(self) -> dict[str, Any]:
-        """What decides the run."""
-        data = super().to_dict()
-        return {**data, "distill": {k: v for k, v in data["distill"].items() if k != "cache"}}
 
 
 @dataclass(frozen=True)
@@ -121,15 +97,8 @@ class Distillation:
     own_rate = 1.0
 
     def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
-        _check(settings)
-        path = settings.resolve(settings.teacher)
-        name = str(path) if path.exists() else settings.teacher
-        if path == settings.resolve(settings.out):
-            raise TrainingError(f"out and teacher are both {path}; choose another folder with out")
-        try:
-            clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
-        except OpenClapError as error:
-            raise TrainingError(f"teacher: {error}") from error
+        check(settings)
+        clap = _teacher_of(settings)
         given = clap.config.to_dict()
         if settings.model:
             model = {**{k: given[k] for k in ("text", "embedding", "front_end", "fusion")}, **settings.model}
@@ -137,13 +106,9 @@ class Distillation:
         self.copies = _copies(settings, settings.config(), clap)
         if self.copies and clap.checkpoint.tokenizer_file is not None:
             settings = replace(settings, tokenizer=str(clap.checkpoint.tokenizer_file))
-        longest = clap.front_end.clip_seconds
-        if settings.crop_seconds > longest:
-            raise TrainingError(
-                f"crop_seconds is {settings.crop_seconds:g}; the teacher hears at most {longest:g} s at once"
-            )
         files = digest(settings.resolve(file) for file in settings.distill.texts)
-        self.settings: Settings = replace(settings, told=(clap.fingerprint, *files))
+        self.settings: Settings = settings
+        self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # what teacher and texts are, as digests
         self._parts = settings.distill
         self.own = nn.Module()
         cache = settings.resolve(settings.distill.cache or f"{settings.out}/teacher")
@@ -154,7 +119,7 @@ class Distillation:
     def examples(self) -> list[Example]:
         """Sounds, described or not, but for those that are held out."""
         found = read_examples(self.settings, described=False)
-        self._held = held_out(found, self._parts.held_out)
+        self._held = by_name(found, self._parts.held_out)
         self._texts = Texts(self.settings, self._parts.texts, found)
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
@@ -177,19 +142,12 @@ class Distillation:
             raise TrainingError(
                 "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's text tower and relations 0"
             )
-        tokenizer = around.tokenizer() if self._speaks else None
-
-        def tokens(texts: list[str]) -> Tokens:
-            if tokenizer is None:
-                return torch.zeros(0, 1, dtype=torch.long), torch.zeros(0, 1, dtype=torch.long)
-            ids, mask = tokenizer(texts)
-            return torch.from_numpy(ids), torch.from_numpy(mask)
-
+        tokens = tokens_by(around.tokenizer() if self._speaks else None)
         self._around = around
         half = half_of(settings.precision)
         parts = parts if learns_text else replace(parts, text=0.0)
         self._step = LessonStep(
-            tokens, settings.augment, around.ranks, half, settings.pieces, None, around.scale_loss, parts
+            tokens, settings.augment, around.ranks, half, settings.pieces, parts, scale_loss=around.scale_loss
         )
 
     def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
@@ -200,10 +158,11 @@ class Distillation:
         self.teacher.listen([*examples, *self._held], around.ranks, whole=whole, progress=progress)
         texts = self._texts.all if self._reads else []
         self.teacher.read([*texts, *self._measured()], around.ranks, progress=progress)
-        broken = self.teacher.broken
-        left_out(broken, len({e.key for e in (*examples, *self._held)}), settings.most_broken)
-        self._held = [example for example in self._held if example.key not in broken]
-        heard = [example for example in examples if example.key not in broken]
+        lost, keys = self.teacher.left_out, {e.key for e in (*examples, *self._held)}
+        refuse_unreadable(lost.values(), len(keys), settings.most_broken)
+        warn_of(lost.values())
+        self._held = [example for example in self._held if example.key not in lost]
+        heard = [example for example in examples if example.key not in lost]
         said = self._texts if self._reads else None
         return Lessons(heard, mels, settings, around.config, around.ranks, self.teacher, said)
 
@@ -223,48 +182,22 @@ class Distillation:
         return self._texts.plain[:MEASURED_TEXTS] if readable else []
 
 
-@dataclass(frozen=True)
-class LessonStep(Step):
-    """The gradient of a batch whose rows the teacher has heard."""
-
-    parts: Distill = field(default_factory=Distill)
-
-    def _text(self, model: CLAPModel, ids: Tensor, mask: Tensor) -> Tensor:
-        if not len(ids):  # the text tower is the teacher's: what it says is known
-            return torch.zeros(0, model.config.embedding, device=ids.device)
-        return super()._text(model, ids, mask)
-
-    def _loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
-        """Of all ranks' clips and texts; a part is not computed where its weight is 0."""
-        assert isinstance(batch, Lesson)
-        gather, parts = self.ranks.gather, self.parts
-        heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
-        audio, text = gather(audio), gather(text) if len(text) else said
-        scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
-        loss = audio.new_zeros(())
-        if parts.audio:
-            loss = loss + parts.audio * (1 - (audio * heard).sum(1)).mean()
-        if parts.text:
-            loss = loss + parts.text * (1 - (text * said).sum(1)).mean()
-        if parts.relations:
-            own, its = scale * audio @ text.T, scale * heard @ said.T
-            loss = loss + parts.relations * (_divergence(own, its) + _divergence(own.T, its.T)) / 2
-        if parts.contrast:
-            loss = loss + parts.contrast * _divergence(scale * audio @ heard.T, scale * heard @ heard.T)
-        return loss
-
-
-def _divergence(own: Tensor, its: Tensor) -> Tensor:
-    """KL of the softmax of each row of `own` from that of `its`, the mean over rows."""
-    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)
-
-
-def held_out(examples: Sequence[Example], share: float) -> list[Example]:
-    """A share of the recordings, at least one of them; which ones follows from their names, not from their order or place."""
-    items = {example.key: example for example in examples}
-    order = sorted(items, key=lambda key: hashlib.sha256(items[key].item.key.encode("utf-8", "replace")).digest())
-    count = max(1, round(share * len(order))) if share else 0
-    return [items[key] for key in order[:count]]
+def _teacher_of(settings: DistillSettings) -> CLAP:
+    """On whatever is fastest here; it must be able to hear a crop at once."""
+    path = settings.resolve(settings.teacher)
+    name = str(path) if path.exists() else settings.teacher
+    if path == settings.resolve(settings.out):
+        raise TrainingError(f"out and teacher are both {path}; choose another folder with out")
+    try:
+        clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
+    except OpenClapError as error:
+        raise TrainingError(f"teacher: {error}") from error
+    longest = clap.front_end.clip_seconds
+    if settings.crop_seconds > longest:
+        raise TrainingError(
+            f"crop_seconds is {settings.crop_seconds:g}; the teacher hears at most {longest:g} s at once"
+        )
+    return clap
 
 
 def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
@@ -302,23 +235,3 @@ def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
 
 def _shape(config: CLAPConfig) -> dict[str, Any]:
     return {k: v for k, v in vars(config.text).items() if k != "dropout"}
-
-
-def _check(settings: DistillSettings) -> None:
-    parts = settings.distill
-    if not settings.teacher:
-        raise TrainingError(
-            "teacher is left out; name the model to learn from, such as laion/clap-htsat-fused or a folder"
-        )
-    weights = {name: getattr(parts, name) for name in ("audio", "text", "relations", "contrast")}
-    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
-    if wrong is not None or not any(weights.values()):
-        said = f"distill.{wrong} is {weights[wrong]!r}" if wrong else "all parts of distill have weight 0"
-        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
-    if not 0 <= parts.held_out < 1:
-        raise TrainingError(f"distill.held_out is {parts.held_out!r}; it must be from 0 to below 1")
-    if parts.hop_seconds is not None and not parts.hop_seconds > 0:
-        raise TrainingError(f"distill.hop_seconds is {parts.hop_seconds!r}; it must be more than 0, or left out")
-    refuse_unused(settings, ("loss", "families", "own_share"), "openclap distill")
-    if settings.augment.mix_share:
-        raise TrainingError("augment.mix_share must be 0: the teacher has not heard two sounds at once")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 from openclap.backends.torch_backend import TorchBackend
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
@@ -25,37 +25,47 @@ from openclap.eval.examples import Example as Judged
 from openclap.eval.head import Head
 from openclap.eval.probe import fit_layers
 from openclap.eval.zeroshot import class_vectors
-from openclap.results import Failure
-from openclap.train import start as starts
-from openclap.train.labels import Labelled, Supervision
-from openclap.train.manifest import Example
+from openclap.results import Failure, Windows
+from openclap.train.embedding import embed_each
+from openclap.train.examples import Example
+from openclap.train.finetuning.labels import Labelled
+from openclap.train.finetuning.settings import SupervisedSettings, Supervision
+from openclap.train.left_out import refuse_unreadable
+from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
+from openclap.train.start import Start
 
-__all__ = ["Layers", "Start", "embed_items", "prompts_of", "starting_model"]
+__all__ = ["Baseline", "Keyed", "Layers", "embed_examples", "prompts_of", "starting_model"]
 
 Floats = npt.NDArray[np.float32]
 Layers: TypeAlias = tuple[tuple[Floats, Floats], ...]
-AT_ONCE = 64  # sounds whose bytes are in memory
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 
-def starting_model(settings: Settings, config: CLAPConfig) -> CLAP:
+def starting_model(settings: Settings, config: CLAPConfig, device: torch.device) -> CLAP:
     """The model a run starts from, to embed with: the checkpoint itself where it is one, else the same weights in torch."""
     if settings.init is not None and not settings.init_is_bare:
         its = load_checkpoint(settings.initial()).config
         if replace(its, name=config.name) == config:
-            return CLAP.from_pretrained(settings.initial(), device=settings.device, threads=settings.threads)
+            return CLAP.from_pretrained(settings.initial(), device=str(device), threads=settings.threads)
     plain = replace(settings, lora=None, freeze=(), train_only=())
-    begun = starts.Start(plain, config, torch.device("cpu"))
+    begun = Start(plain, config, torch.device("cpu"))
     checkpoint = Checkpoint(
         config, Weights(of_arrays(begun.model.arrays())), begun.tokenizer_file, "the start of a run"
     )
-    backend = TorchBackend(begun.model, device=settings.device, threads=settings.threads)
+    backend = TorchBackend(begun.model, device=str(device), threads=settings.threads)
     return CLAP(checkpoint, backend, model=begun.model)
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class Keyed(Embedded):
+    """Embedded sounds of any source, with their keys in the run."""
+
+    keys: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
     """The head's first weights, and how well the frozen model names the judged sounds: scores (N, C) by method."""
 
     layers: Layers
@@ -64,24 +74,18 @@ class Start:
     failed: list[Failure]
 
     @classmethod
-    def of(cls, clap: CLAP, data: Labelled, asked: Supervision, settings: Settings, *, progress: bool) -> Start:
-        """Embed every sound once.
+    def of(cls, clap: CLAP, train: Keyed, test: Keyed, data: Labelled, settings: SupervisedSettings) -> Baseline:
+        """What a model makes of the embeddings of both sides.
 
         Raises
         ------
         TrainingError
             Too many judged sounds cannot be read, or a start that the labels or the model do not have.
         """
-        learnt = list({example.key: example for example in data.train}.values())
-        train, _, _ = embed_items(clap, learnt, progress=progress, task="learning")
-        test, keys, failed = embed_items(clap, data.test, progress=progress, task="judging")
-        if len(failed) > settings.most_broken * len(data.test):
-            told = "; ".join(f"{f.path}: {f.error}" for f in failed[:5])
-            raise TrainingError(
-                f"{len(failed)} of {len(data.test)} sounds to judge cannot be read: {told}; leave them out, or raise most_broken"
-            )
+        asked, failed, keys = settings.supervised, test.failed, test.keys
+        refuse_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
         if not len(train.vectors):
-            raise TrainingError(f"none of the {len(learnt)} sounds to learn from can be read; check the folder")
+            raise TrainingError(f"none of the {len(train.failed)} sounds to learn from can be read; check the folder")
         truth = train.truth(data.labels)
         probed = fit_layers(train.vectors, truth, kind=asked.head, multi_label=data.multi_label, seed=settings.seed)
         prompts = prompts_of(clap, data.labels, asked.templates)
@@ -127,30 +131,29 @@ def prompts_of(clap: CLAP, labels: Sequence[str], templates: Sequence[str]) -> F
         return None
 
 
-def embed_items(
-    clap: CLAP, examples: Sequence[Example], *, progress: bool, task: str
-) -> tuple[Embedded, list[str], list[Failure]]:
-    """Embed sounds of any source as `CLAP.encode_audio` does → the rows, their keys, and what could not be read."""
+def embed_examples(
+    clap: CLAP, examples: Sequence[Example], *, progress: bool, task: str, ranks: Ranks | None = None
+) -> Keyed:
+    """Embed sounds of any source as `CLAP.encode_audio` does; several ranks share the work, and all have all of it."""
+    ranks = ranks or Ranks()
+    own = [example.item for example in examples[ranks.rank :: ranks.world]]
+
+    def part() -> list[Windows | SoundError]:
+        console = Console(stderr=True)
+        found = embed_each(clap, own)
+        return [*track(found, f"embedding, {task}", total=len(own), console=console, disable=not progress)]
+
+    parts = ranks.agreed(part)
     kept: list[Example] = []
     rows: list[Floats] = []
     failed: list[Failure] = []
-    with Progress(console=Console(stderr=True), disable=not progress) as bar:
-        line = bar.add_task(f"embedding, {task}", total=len(examples))
-        for first in range(0, len(examples), AT_ONCE):
-            sounds, readable = [], []
-            for example in examples[first : first + AT_ONCE]:
-                try:
-                    sounds.append(example.item.read())
-                    readable.append(example)
-                except SoundError as error:
-                    failed.append(Failure(example.item.key, error.cause))
-            for example, found in zip(readable, clap.encode_each(sounds) if sounds else (), strict=True):
-                if isinstance(found, SoundError):
-                    failed.append(Failure(example.item.key, found.cause))
-                else:
-                    kept.append(example)
-                    rows.append(found.embedding[0])
-            bar.advance(line, len(examples[first : first + AT_ONCE]))
+    for i, example in enumerate(examples):
+        found = parts[i % ranks.world][i // ranks.world]
+        if isinstance(found, SoundError):
+            failed.append(Failure(example.item.key, found.cause))
+        else:
+            kept.append(example)
+            rows.append(found.embedding[0])
     vectors = np.stack(rows) if rows else np.zeros((0, clap.config.embedding), np.float32)
     named = [Judged(Path(e.item.key), labels=e.item.labels, fold=e.item.fold or "") for e in kept]
-    return Embedded(named, vectors, failed), [e.key for e in kept], failed
+    return Keyed(named, vectors, failed, [e.key for e in kept])

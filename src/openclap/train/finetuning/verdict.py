@@ -13,8 +13,9 @@ from openclap.eval.head import Head
 from openclap.eval.judging import judge
 from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
 from openclap.eval.report import Report, report_of
-from openclap.train.frozen import Start, embed_items, prompts_of
-from openclap.train.labels import Labelled, SupervisedSettings
+from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
+from openclap.train.finetuning.labels import Labelled
+from openclap.train.finetuning.settings import SupervisedSettings
 
 __all__ = ["compare", "verdict_of"]
 
@@ -22,7 +23,7 @@ Scores = npt.NDArray[np.float32]
 
 
 def verdict_of(
-    clap: CLAP, head: Head, data: Labelled, start: Start, settings: SupervisedSettings, *, progress: bool
+    clap: CLAP, head: Head, data: Labelled, baseline: Baseline, settings: SupervisedSettings, *, progress: bool
 ) -> Report:
     """Judge a fine-tuned model and its head on sounds they have not learnt from.
 
@@ -36,17 +37,16 @@ def verdict_of(
         "head": asked.head, "start": asked.start, "labels": len(data.labels), "judged by": data.how,
         "learnt from": len({e.key for e in data.train}), "epochs": settings.epochs, "draws": asked.draws, "seed": settings.seed,
     }  # fmt: skip
-    known = set(start.keys)
-    used, keys, failed = embed_items(clap, [e for e in data.test if e.key in known], progress=progress, task="judging")
-    failed = [*start.failed, *failed]  # a sound may have gone while the model trained
-    row = {key: i for i, key in enumerate(start.keys)}
-    before = {name: points[[row[key] for key in keys]] for name, points in start.scores.items()}
+    row = {key: i for i, key in enumerate(baseline.keys)}
+    used = embed_examples(clap, [e for e in data.test if e.key in row], progress=progress, task="judging")
+    failed = [*baseline.failed, *used.failed]  # a sound may have gone while the model trained
+    before = {name: points[[row[key] for key in used.keys]] for name, points in baseline.scores.items()}
     if not used.examples:
         notes = ["nothing was held out, so how well it hears is not known"]
         return report_of(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed)  # fmt: skip
     scores = {"": head.logits(used.vectors), **before}
     notes = []
-    prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in start.scores else None
+    prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in baseline.scores else None
     if prompts is not None:
         scores["zero-shot afterwards"] = clap.similarity(used.vectors, prompts)
         if any("text".startswith(part.rstrip(".")) for part in settings.freeze):

@@ -8,27 +8,27 @@ Knows nothing of losses or of how the teacher was asked.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openclap.config import CLAPConfig
-from openclap.errors import TrainingError
-from openclap.train import augment as vary
-from openclap.train.data import TRIES, Batch, Batches, Meaning, Mels
-from openclap.train.manifest import Example, read_phrases
+from openclap.train.batch import Batch, Meaning
+from openclap.train.batches import Batches
+from openclap.train.distilling.teacher import Heard, Teacher
+from openclap.train.examples import Example
+from openclap.train.mels import Mels
+from openclap.train.phrases import read_phrases, read_texts
 from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
-from openclap.train.teacher import Heard, Teacher
+from openclap.train.views import TRIES
 
 __all__ = ["Lesson", "Lessons", "Texts"]
 
-COLUMNS = ("caption", "phrase", "text")
+Vector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 UNSAID = Meaning(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 
 
@@ -54,7 +54,7 @@ class Texts:
         found = [text for texts in phrases.values() for text in texts]
         found += [text for example in examples for text in example.captions]
         for file in files:
-            found += _texts_of(settings.resolve(file))
+            found += read_texts(settings.resolve(file))
         self.plain = list(dict.fromkeys(found))
         templates = [t for t in settings.templates if t != "{}"]
         self._share = settings.template_share if templates else 0.0
@@ -95,13 +95,14 @@ class Lessons(Batches):
         self._teacher = teacher
         self._said = texts
 
-    def _batch(self, chosen: list[Example], rng: np.random.Generator) -> Lesson:
+    def batch(self, chosen: list[Example], rng: np.random.Generator) -> Lesson:
+        """Clips, texts, and what the teacher says of both."""
         shown = [self._shown(example, rng) for example in chosen]
-        power, longer = self._stacked([views for views, _ in shown], rng)
+        power, longer = self.views.stacked([views for views, _ in shown], rng)
         texts = self._drawn(chosen, rng)
         heard = torch.from_numpy(np.stack([vector for _, vector in shown]))
         said = torch.from_numpy(self._teacher.said(texts)) if texts else heard.new_zeros(0, heard.shape[1])
-        return Lesson(self._varied(power, rng), longer, texts, UNSAID, heard, said)
+        return Lesson(self.views.varied(power, rng), longer, texts, UNSAID, heard, said)
 
     def _drawn(self, chosen: Sequence[Example], rng: np.random.Generator) -> list[str]:
         if self._said is None:
@@ -109,48 +110,23 @@ class Lessons(Batches):
         own = [str(rng.choice(example.captions)) for example in chosen if example.captions]
         return self._said.draw(own, len(chosen) + self.settings.extra_texts, rng)
 
-    def _shown(
-        self, example: Example, rng: np.random.Generator
-    ) -> tuple[Tensor, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    def _shown(self, example: Example, rng: np.random.Generator) -> tuple[Tensor, Vector]:
         """(1, T, F), or (4, T, F) for a long recording that is shown whole; and the teacher's vector (E,)."""
-        power = self._mels.get(example.key)
-        assert power is not None
-        heard = self._teacher.of(example.key)
-        augment, settings = self.settings.augment, self.settings
-        speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
-        shift = float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
-        if self.fused and rng.random() < settings.longer_share:
-            longer = power if settings.lengthen is None else self._lengthened(power, rng)
-            if len(longer) > settings.longer_from * self.frames:
-                return self._four(longer, shift, rng), heard.whole
-        return self._window(power, heard, speed, shift, rng)
+        power, heard = self.mel(example), self._teacher.of(example.key)
+        speed, shift = self.views.drawn(rng)
+        whole = self.views.whole(power, shift, rng)
+        return self._window(power, heard, speed, shift, rng) if whole is None else (whole, heard.whole)
 
     def _window(
         self, power: Tensor, heard: Heard, speed: float, shift: float, rng: np.random.Generator
-    ) -> tuple[Tensor, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    ) -> tuple[Tensor, Vector]:
         """One of the teacher's windows in which something is heard; a stretched crop keeps its middle."""
+        views = self.views
         if len(heard.starts) == 1:  # it is repeated, so it may begin anywhere
-            return vary.crop(power, self.frames, float(rng.uniform(0, len(power))), speed, shift)[None], heard.rows[0]
+            return views.crop(power, float(rng.uniform(0, len(power))), speed, shift), heard.rows[0]
         tried = rng.integers(len(heard.starts), size=TRIES)
-        begins = np.array(heard.starts)[tried] * self._frames_per_second
-        number = int(tried[int(np.flatnonzero(begins == self._heard(power, begins))[0])])
-        start = heard.starts[number] * self._frames_per_second + (1 - speed) * self.frames / 2
-        start = min(max(start, 0.0), max(len(power) - speed * self.frames, 0.0))
-        return vary.crop(power, self.frames, start, speed, shift)[None], heard.rows[number]
-
-
-def _texts_of(file: Path) -> list[str]:
-    """A text a line; of a CSV, its column caption, phrase or text."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            if file.suffix.lower() != ".csv":
-                return [line.strip() for line in opened if line.strip()]
-            reader = csv.DictReader(opened)
-            column = next((c for c in COLUMNS if c in (reader.fieldnames or ())), None)
-            if column is None:
-                raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a text file has one text a line")
-            return [row[column].strip() for row in reader if (row[column] or "").strip()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(
-            f"{file}: {getattr(error, 'strerror', None) or error}; give a file with one text a line, or a CSV"
-        ) from error
+        begins = np.array(heard.starts)[tried] * views.frames_per_second
+        number = int(tried[int(np.flatnonzero(begins == views.heard(power, begins))[0])])
+        start = heard.starts[number] * views.frames_per_second + (1 - speed) * views.frames / 2
+        start = min(max(start, 0.0), max(len(power) - speed * views.frames, 0.0))
+        return views.crop(power, start, speed, shift), heard.rows[number]

@@ -11,28 +11,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
 
-from openclap.audio.load import Sound
 from openclap.clap import CLAP
 from openclap.data import Item
-from openclap.errors import OpenClapError, SoundError, SoundWarning, TrainingError
-from openclap.train.manifest import Example
+from openclap.errors import SoundError, TrainingError
+from openclap.results import Failure
+from openclap.train.aside import written, written_json
+from openclap.train.embedding import embed_each
+from openclap.train.examples import Example
 from openclap.train.ranks import Ranks
 
-__all__ = ["Heard", "Teacher", "left_out"]
+__all__ = ["Heard", "Teacher"]
 
 FORMAT = {"format": "openclap teacher", "format_version": 1}
 PART = 256  # recordings of a part at most, and
@@ -83,10 +83,10 @@ class Teacher:
         self._wholes = _Kept(self._folder / "wholes")
         self._texts = _Kept(self._folder / "texts")
         self._keys: dict[str, str] = {}
-        self.broken: dict[str, str] = {}
+        self.left_out: dict[str, Failure] = {}  # by key
 
     def listen(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
-        """Hear all recordings that were not heard before; those that cannot be read are in `broken`.
+        """Hear all recordings that were not heard before; those that cannot be read are in `left_out`.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Teacher:
         self._keys.update({key: _stamp(key, item) for key, item in items.items()})
         self._ask(self._windows, items, ranks, self.window, "the teacher listens", progress)
         if whole:
-            long = {k: i for k, i in items.items() if k not in self.broken and len(self.of(k).starts) > 1}
+            long = {k: i for k, i in items.items() if k not in self.left_out and len(self.of(k).starts) > 1}
             self._ask(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
 
     def read(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
@@ -128,16 +128,13 @@ class Teacher:
     def _ask(
         self, kept: _Kept, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
     ) -> None:
-        missing = [key for key in items if self._keys[key] not in kept and key not in self.broken]
+        missing = [key for key in items if self._keys[key] not in kept and key not in self.left_out]
 
         def heard(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
-            sounds = {key: _sound(items[key]) for key in part}
-            there = [key for key, sound in sounds.items() if not isinstance(sound, SoundError)]
-            self.broken.update({k: str(error) for k, error in sounds.items() if isinstance(error, SoundError)})
-            found = self.clap.encode_each([sounds[k] for k in there], window=window, hop=self.hop)  # type: ignore[misc]
-            for key, windows in zip(there, found, strict=True):
+            found = embed_each(self.clap, [items[key] for key in part], window=window, hop=self.hop)
+            for key, windows in zip(part, found, strict=True):
                 if isinstance(windows, SoundError):
-                    self.broken[key] = str(windows)
+                    self.left_out[key] = Failure(windows.name, windows.cause)
                 else:
                     yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
 
@@ -155,22 +152,18 @@ class Teacher:
     ) -> None:
         """Parts of what is missing, each by one of the ranks, in rounds: who is done waits for a part, not for hours."""
         parts = [missing[i : i + size] for i in range(0, len(missing), size)]
+
+        def own_part(number: int) -> dict[str, Failure]:
+            for done in _at_times(ask(parts[number])) if number < len(parts) else ():
+                kept.write(done)
+                bar.advance(task, ranks.world * len(done))
+            return self.left_out
+
         with Progress(console=Console(stderr=True), disable=not progress or not missing) as bar:
             task = bar.add_task(what, total=len(missing))
             for first in range(0, len(parts), ranks.world):
-                trouble: OpenClapError | None = None
-                if first + ranks.rank < len(parts):
-                    try:
-                        for done in _at_times(ask(parts[first + ranks.rank])):
-                            kept.write(done)
-                            bar.advance(task, ranks.world * len(done))
-                    except OpenClapError as error:
-                        trouble = error
-                told = ranks.all_of((trouble, self.broken))
-                for stopped, broken in told:
-                    if stopped is not None:  # all stop, or none: who waits alone waits long
-                        raise stopped
-                    self.broken.update(broken)
+                for lost in ranks.agreed(partial(own_part, first + ranks.rank)):
+                    self.left_out.update(lost)
         kept.look()
 
 
@@ -219,28 +212,13 @@ class _Kept:
         vectors = np.concatenate([rows for _, rows in entries.values()])
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with _aside(self._folder / f"{name}.npy") as file:
+            with written(self._folder / f"{name}.npy", shared=True) as file:
                 np.save(file, vectors)
-            with _aside(self._folder / f"{name}.json") as file:
-                file.write(json.dumps(head).encode())
+            written_json(self._folder / f"{name}.json", head, indent=None, shared=True)
         except OSError as error:
             raise TrainingError(
                 f"{self._folder} cannot be written ({error.strerror or error}); make room and run it again: it goes on where it was"
             ) from error
-
-
-@contextmanager
-def _aside(file: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when it is whole."""
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as opened:
-            yield opened
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
@@ -254,13 +232,6 @@ def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
     yield some
 
 
-def _sound(item: Item) -> Sound | SoundError:
-    try:
-        return item.read()
-    except SoundError as error:
-        return error
-
-
 def _stamp(key: str, item: Item) -> str:
     """A recording's name with what tells that it is still the same one: size and time of its file, or its bytes."""
     sound = item.sound
@@ -272,15 +243,3 @@ def _stamp(key: str, item: Item) -> str:
     except OSError:  # that it is not there is told when it is read
         facts = None
     return key if facts is None else f"{key}|{facts.st_size}|{facts.st_mtime_ns}"
-
-
-def left_out(broken: dict[str, str], count: int, most: float) -> None:
-    """Name what the teacher could not hear; more than the share `most` of `count` is an error."""
-    if not broken:
-        return
-    told = "; ".join(list(broken.values())[:5])
-    if len(broken) > most * count:
-        raise TrainingError(
-            f"{len(broken)} of {count} sounds cannot be read: {told}; leave them out, or raise most_broken"
-        )
-    warnings.warn(f"{len(broken)} files are left out: {told}", SoundWarning, stacklevel=3)

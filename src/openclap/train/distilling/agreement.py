@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,20 @@ from rich.console import Console
 from rich.progress import track
 
 from openclap.clap import CLAP
-from openclap.train.manifest import Example
-from openclap.train.teacher import Teacher
+from openclap.errors import SoundError
+from openclap.results import Failure
+from openclap.train.aside import written_json
+from openclap.train.cost import count_weights, in_turns
+from openclap.train.distilling.teacher import Teacher
+from openclap.train.embedding import embed_each
+from openclap.train.examples import Example
+from openclap.train.left_out import warn_of
 
 __all__ = ["Agreement", "Size", "measure", "read_agreement"]
 
 FILE = "distill.json"
-TIMES, SECONDS = 5, 2.0  # a clip is embedded by each in turn, at least so often and for so long; the best counts
+SECONDS = 2.0  # for so long a clip is embedded by each in turn; the best counts
+AUDIO = ("audio.", "audio_projection.")
 LOW = 5  # percentile
 
 
@@ -70,7 +76,7 @@ class Agreement:
 
     def write(self, out: Path) -> None:
         """As distill.json."""
-        (out / FILE).write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+        written_json(out / FILE, self.to_dict())
 
 
 def read_agreement(out: Path) -> Agreement | None:
@@ -86,9 +92,16 @@ def measure(
 ) -> Agreement:
     """Compare a student with what its teacher said of these recordings and texts."""
     own, its = [], []
-    for example in track(examples, "measuring", console=Console(stderr=True), disable=not progress):
-        own.append(student.encode_windows(example.item.read(), window=teacher.window, hop=teacher.hop).embedding)
+    lost: list[Failure] = []
+    found = embed_each(student, [e.item for e in examples], window=teacher.window, hop=teacher.hop)
+    bar = track(found, "measuring", total=len(examples), console=Console(stderr=True), disable=not progress)
+    for example, windows in zip(examples, bar, strict=True):
+        if isinstance(windows, SoundError):  # gone while the student trained
+            lost.append(Failure(windows.name, windows.cause))
+            continue
+        own.append(windows.embedding)
         its.append(teacher.of(example.key).rows)
+    warn_of(lost)
     mine, yours = (np.concatenate(rows) if rows else np.zeros((0, 1), np.float32) for rows in (own, its))
     cosines = (mine * yours).sum(1) if mine.shape == yours.shape and len(mine) else None
     same = None
@@ -100,29 +113,19 @@ def measure(
         mean, low = float(cosines.mean()), float(np.percentile(cosines, LOW))
         constant = float(np.linalg.norm(yours.mean(0)))  # of unit rows: the mean cosine with the mean's direction
     mean, low, constant = (None if x is None else round(x, 4) for x in (mean, low, constant))
-    return Agreement(len(examples), len(mine), mean, low, constant, same, len(texts), *_sizes(teacher.clap, student))
+    return Agreement(len(own), len(mine), mean, low, constant, same, len(texts), *_sizes(teacher.clap, student))
 
 
-def _sizes(teacher: CLAP, student: CLAP) -> tuple[Size, Size]:
-    seconds: dict[int, float] = {}
+def _sizes(*claps: CLAP) -> list[Size]:
     rng = np.random.default_rng(0)
-    start = time.monotonic()
-    for times in itertools.count():  # in turn, so that whatever else runs here slows both
-        if times > TIMES and time.monotonic() - start > SECONDS:
-            break
-        for i, clap in enumerate((teacher, student)):
-            rate = clap.front_end.sampling_rate
-            wave = rng.standard_normal(clap.front_end.clip_samples).astype(np.float32) * 0.1
-            began = time.perf_counter()
-            clap.encode_audio((wave, rate))
-            seconds[i] = min(seconds.get(i, float("inf")), time.perf_counter() - began)
-    one, other = (_size(clap, seconds[i]) for i, clap in enumerate((teacher, student)))
-    return one, other
+    waves = [rng.standard_normal(clap.front_end.clip_samples).astype(np.float32) * 0.1 for clap in claps]
+    calls = [
+        partial(clap.encode_audio, (wave, clap.front_end.sampling_rate))
+        for clap, wave in zip(claps, waves, strict=True)
+    ]
+    return [_size(clap, float(best)) for clap, best in zip(claps, in_turns(calls, SECONDS).min(0), strict=True)]
 
 
 def _size(clap: CLAP, seconds: float) -> Size:
-    weights = clap.checkpoint.weights
-    counts = {name: int(np.prod(weights.shape(name))) for name in weights}
-    audio = sum(count for name, count in counts.items() if name.startswith(("audio.", "audio_projection.")))
-    total = sum(counts.values())
+    total, audio = (count_weights(clap.checkpoint.weights, prefixes) for prefixes in (("",), AUDIO))
     return Size(clap.name, total, audio, round(total * 4 / 1e6, 1), round(1 / seconds, 1))

@@ -20,40 +20,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.clap import CLAP
-from openclap.errors import OpenClapError, TrainingError
 from openclap.eval.head import Head
 from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
-from openclap.train.data import Batch, Batches, Mels
-from openclap.train.frozen import Layers, Start, starting_model
-from openclap.train.labels import Labelled, SupervisedSettings, read_labelled, truth_of
-from openclap.train.loop import Around, Report, run
-from openclap.train.manifest import Example
-from openclap.train.settings import read_yaml, refuse_unused, settings_of
-from openclap.train.step import half_of
-from openclap.train.verdict import verdict_of
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
+from openclap.train.examples import Example
+from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples, starting_model
+from openclap.train.finetuning.labels import Labelled, read_labelled, truth_of
+from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
+from openclap.train.finetuning.verdict import verdict_of
+from openclap.train.loop import run
+from openclap.train.mels import Mels
+from openclap.train.step import half_of, seed_of_piece
+from openclap.train.task import Around, Report
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
 HEAD_FILE, REPORT_FILE = "head.safetensors", "finetune.json"
 BATCH = 16
-UNUSED = (
-    "loss",
-    "extra_texts",
-    "families",
-    "own_share",
-    "phrases",
-    "templates",
-)  # of Settings: they are about captions
 MIXED = 0.3  # of the clips, where several labels may be right: two sounds at once, with both their labels
-# what a small set of sounds and a good start ask for; a configuration of one's own replaces them one by one
-DEFAULTS: dict[str, Any] = {
-    "init": "mini", "epochs": 15, "learning_rate": 1e-4, "warmup_share": 0.1, "weight_decay": 0.01, "clip_gradient": 1.0,
-    "freeze": ("text", "logit_scale"), "freeze_norms": True, "template_share": 0.0, "most_broken": 0.05, "trackers": (),
-    "augment": {"stretch": 0.1, "pitch_bins": 1.0, "equaliser_db": 1.0},
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,7 +77,7 @@ def finetune(
     TrainingError
         Before the first step, when data or configuration is wrong.
     """
-    chosen, named = _settings(settings, changes)
+    chosen, named = supervised_settings(settings, changes)
     data = read_labelled(chosen)
     if "batch_size" not in named:
         world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -102,31 +90,10 @@ def finetune(
     return Finetuned(done, task.verdict)
 
 
-def _settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:
-    """Checked settings, and the names of those that were asked for."""
-    path = None if isinstance(given, Mapping) else Path(given)
-    values = dict(given) if path is None else read_yaml(path)
-    where, folder = ("settings", Path()) if path is None else (str(path), path.resolve().parent)
-    parts = [part.get("supervised") or {} for part in (values, changes)]
-    if all(isinstance(part, Mapping) for part in parts):
-        supervised = {**parts[0], **parts[1]}
-        folds = supervised.get("test_folds", ())
-        supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
-        changes = {**changes, "supervised": supervised}
-    elif not isinstance(parts[0], Mapping):  # what is wrong with the file is told, whatever is asked beside it
-        changes = {**changes, "supervised": parts[0]}
-    settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
-    refuse_unused(settings, UNUSED, "openclap finetune")
-    if settings.average is not None:
-        raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
-    if not settings.model:  # a model that has changed is not called what it was
-        named = replace(settings.config(), name=settings.resolve(settings.out).name)
-        settings = replace(settings, model=named.to_dict())
-    return settings, {*values, *changes}
-
-
 class Supervised:
     """The task of `openclap finetune`: mean cross-entropy of a head on the embeddings."""
+
+    facts: Mapping[str, Any] = {}
 
     def __init__(self, settings: SupervisedSettings, data: Labelled, *, progress: bool = False) -> None:
         self.settings = settings
@@ -136,29 +103,28 @@ class Supervised:
         self._asked = settings.supervised
         self.own_rate = self._asked.head_rate
         self._progress = progress
-        self._start: Start | None = None
+        self._baseline: Baseline | None = None
 
     def examples(self) -> list[Example]:
         """The sounds to learn from."""
         return self.data.train
 
     def begin(self, around: Around) -> None:
-        """Give the head its first weights: the first rank finds them, and tells the others."""
-        self._around = around
-        found: Layers | str = ""
-        if around.ranks.first:
-            try:
-                clap = starting_model(self.settings, around.config)
-                self._start = Start.of(clap, self.data, self._asked, self.settings, progress=self._progress)
-                found = self._start.layers
-            except OpenClapError as error:
-                if around.ranks.world == 1:
-                    raise
-                found = str(error)
-        told = around.ranks.all_of(found)[0]
-        if isinstance(told, str):
-            raise TrainingError(told)
-        self.own.layers = _modules(told).to(around.device)
+        """Give the head its first weights: all ranks embed the sounds, the first finds the weights and tells the others."""
+        self._around, ranks = around, around.ranks
+        loaded: list[CLAP] = []
+        ranks.agreed(lambda: loaded.append(starting_model(self.settings, around.config, around.device)))
+        progress = self._progress and ranks.first
+        learnt = list({example.key: example for example in self.data.train}.values())
+        train = embed_examples(loaded[0], learnt, progress=progress, task="learning", ranks=ranks)
+        test = embed_examples(loaded[0], self.data.test, progress=progress, task="judging", ranks=ranks)
+
+        def found() -> Layers:
+            self._baseline = Baseline.of(loaded[0], train, test, self.data, self.settings)
+            return self._baseline.layers
+
+        layers = ranks.agreed(lambda: found() if ranks.first else ())[0]
+        self.own.layers = _modules(layers).to(around.device)
 
     def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
         """Clips; where two play together, both their labels are right."""
@@ -180,7 +146,7 @@ class Supervised:
         size = self.settings.pieces or len(right)
         pieces = zip(*(torch.split(part, size) for part in (batch.mel, batch.longer, right)), strict=True)
         for number, (mel, longer, truth) in enumerate(pieces):
-            own = int(np.random.default_rng((seed, number)).integers(2**62))
+            own = seed_of_piece(seed, number)
             torch.manual_seed(own)
             logits = self._logits(model, mel.to(around.device), longer.to(around.device), own)
             loss = self._losses(logits, truth.to(logits)).sum() / len(right)
@@ -190,16 +156,13 @@ class Supervised:
 
     def save(self, out: Path) -> None:
         """The head, bound to the model that was just written, and what both are worth."""
-        clap = CLAP.from_pretrained(out, device=self.settings.device, threads=self.settings.threads)
+        clap = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
         layers = tuple((_array(layer.weight), _array(layer.bias)) for layer in self._layers())
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
-        assert self._start is not None
-        try:
-            head.save(out / HEAD_FILE)
-            self.verdict = verdict_of(clap, head, self.data, self._start, self.settings, progress=self._progress)
-            write_report(self.verdict, out / REPORT_FILE)
-        except OpenClapError as error:
-            raise TrainingError(f"{error}; run it again: it goes on from the last state that was kept") from error
+        assert self._baseline is not None
+        head.save(out / HEAD_FILE)
+        self.verdict = verdict_of(clap, head, self.data, self._baseline, self.settings, progress=self._progress)
+        write_report(self.verdict, out / REPORT_FILE)
 
     # -- inside --------------------------------------------------------------------------------------
 

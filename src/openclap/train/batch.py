@@ -1,0 +1,68 @@
+"""What one step trains on, and which texts describe which clips of it. Knows nothing of where these come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from openclap.train.ranks import Ranks
+
+__all__ = ["Batch", "Meaning", "positives_of"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step trains on."""
+
+    mel: Tensor  # (B, V, T, F) in dB, V 1 or 4
+    longer: Tensor  # (B,) bool: rows that go through the fusion
+    texts: list[str]  # M >= B: one a clip, then other concepts
+    meaning: Meaning
+
+    @property
+    def positives(self) -> Tensor:
+        """(B, M): how much text m describes clip b."""
+        return positives_of(self.meaning)[0]
+
+    @property
+    def ignored(self) -> Tensor:
+        """Bool (B, M): pairs that are neither right nor wrong."""
+        return positives_of(self.meaning)[1]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What clips and texts are about, as numbers of concepts and of families, so that ranks can tell each other."""
+
+    heard: Tensor  # (B, 2) concepts of a clip: the second is that of what plays with it, or -1
+    said: Tensor  # (M,) the concept of a text
+    joined: Tensor  # (M,) bool: it tells of both that play together, and describes its own clip alone
+    heard_families: Tensor  # (B, 2, K), -1 where there is none
+    said_families: Tensor  # (M, K)
+
+    def to(self, device: torch.device) -> Meaning:
+        """The same, where ranks can tell it each other: NCCL knows no other memory than the GPU's."""
+        return Meaning(*(part.to(device) for part in vars(self).values()))
+
+
+def positives_of(meaning: Meaning, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
+    """How much each text describes each clip (B, M), and bool (B, M) of pairs that are neither right nor wrong; of all ranks' together."""
+    ranks = ranks or Ranks()
+    clips, texts, device = len(meaning.heard), len(meaning.said), meaning.heard.device
+    own = torch.full((texts,), -1, device=device)
+    own[:clips] = torch.arange(clips, device=device)
+    counts = ranks.gather(torch.tensor([clips], device=device))
+    own = torch.where(own >= 0, own + int(counts[: ranks.rank].sum()), own)
+    heard, said, joined, own = (ranks.gather(x) for x in (meaning.heard, meaning.said, meaning.joined.long(), own))
+    heard_families, said_families = ranks.gather(meaning.heard_families), ranks.gather(meaning.said_families)
+    match = (heard[:, :, None] == said[None, None]).any(1).float()  # (B, M)
+    positives = match / (heard >= 0).sum(1, keepdim=True) * (joined == 0)
+    its = own[None] == torch.arange(len(heard), device=device)[:, None]
+    positives = torch.where(its, 1.0, positives)
+    shared = (heard_families[:, :, None, :, None] == said_families[None, None, :, None]) & (said_families >= 0)[
+        None, None, :, None
+    ]
+    kin = shared.any(-1).any(-1) & (heard[:, :, None] != said[None, None])  # (B, 2, M)
+    return positives, kin.any(1) & (positives == 0)

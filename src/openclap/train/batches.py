@@ -1,0 +1,133 @@
+"""Batches: examples → mels and captions, drawn anew at every epoch. Knows nothing of the model's towers.
+
+What a batch holds is decided by (seed, epoch, step) alone, so a resumed run sees the batches of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openclap.config import CLAPConfig
+from openclap.train.batch import Batch, Meaning
+from openclap.train.captions import Captions
+from openclap.train.examples import Example
+from openclap.train.mels import Mels
+from openclap.train.ranks import Ranks
+from openclap.train.settings import Settings
+from openclap.train.views import Views
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """An endless supply of batches; `epoch(n)` are those of epoch n."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        mels: Mels,
+        settings: Settings,
+        config: CLAPConfig,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.examples = list(examples)
+        self.captions = Captions(examples, settings)
+        self.settings = settings
+        self.views = Views(settings, config)
+        self.mels = mels
+        self._rank, self._world = (ranks.rank, ranks.world) if ranks is not None else (0, 1)
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; a last one that is not full is left out, other examples each time."""
+        return len(self.examples) // self.settings.batch_size
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from step `start`, in an order of its own: of each, the part of this rank.
+
+        Some are made ahead, by threads.
+        """
+        size = self.settings.batch_size // self._world
+        order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.examples))
+        first = self._rank * size
+
+        def made(step: int) -> Batch:
+            place = step * self.settings.batch_size + first
+            rng = np.random.default_rng((self.settings.seed, number, step + 1, *([self._rank] if self._rank else [])))
+            return self.batch([self._readable(int(i)) for i in order[place : place + size]], rng)
+
+        with ThreadPoolExecutor(self.settings.workers, "openclap-batches") as pool:
+            ahead: deque[Future[Batch]] = deque()
+            steps = iter(range(start, self.steps))
+            try:
+                ahead.extend(pool.submit(made, step) for step in islice(steps, self.settings.workers + 1))
+                while ahead:
+                    done = ahead.popleft().result()
+                    ahead.extend(pool.submit(made, step) for step in islice(steps, 1))
+                    yield done
+            finally:
+                for waiting in ahead:
+                    waiting.cancel()
+
+    def batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
+        """One batch of these examples; another kind of batch is another subclass."""
+        power, longer = self.views.stacked([self.views.one(self.mel(example), rng) for example in chosen], rng)
+        concepts, texts = self._texts(chosen, rng)
+        power, texts, partner = self._mix(power, texts, rng)
+        return Batch(self.views.varied(power, rng), longer, texts, self._meaning(concepts, partner))
+
+    def mel(self, example: Example) -> Tensor:
+        """The power mel (T, F) of an example that can be read."""
+        power = self.mels.get(example.key)
+        assert power is not None, example.key
+        return power
+
+    def _readable(self, number: int) -> Example:
+        """An example, or the next one that can be read."""
+        while self.mels.get(self.examples[number].key) is None:
+            number = (number + 1) % len(self.examples)
+        return self.examples[number]
+
+    def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+        """One caption a clip and some of other concepts: the concepts, and the captions."""
+        concepts = [example.concept for example in chosen]
+        others = sorted(set(self.captions.concepts) - set(concepts))
+        extra = min(self.settings.extra_texts, len(others))
+        concepts += [str(c) for c in rng.choice(others, extra, replace=False)] if extra else []
+        return concepts, [self.captions.draw(concept, rng) for concept in concepts]
+
+    def _mix(
+        self, power: Tensor, texts: list[str], rng: np.random.Generator
+    ) -> tuple[Tensor, list[str], dict[int, int]]:
+        """Some rows play together with another row; their captions are joined. Which row plays with which is told too."""
+        rows = len(power)
+        share = self.settings.augment.mix_share if rows > 1 else 0.0
+        mixed = np.flatnonzero(rng.random(rows) < share)
+        others = (mixed + rng.integers(1, rows, len(mixed))) % rows
+        gains = 10 ** (rng.uniform(*self.settings.augment.mix_gain_db, len(mixed)) / 10)
+        loudness = power.mean((1, 2, 3)).clamp(min=1e-12)
+        sounds, said = power.clone(), list(texts)
+        for row, other, gain in zip(mixed, others, gains, strict=True):
+            sounds[row] = power[row] + float(gain) * (loudness[row] / loudness[other]) * power[other]
+            said[row] = f"{texts[row]} and {texts[other]}"
+        return sounds, said, dict(zip(mixed.tolist(), others.tolist(), strict=True))
+
+    def _meaning(self, concepts: list[str], partner: dict[int, int]) -> Meaning:
+        clips = self.settings.batch_size // self._world
+        said = torch.tensor([self.captions.number_of(concept) for concept in concepts])
+        heard = torch.full((clips, 2), -1)
+        heard[:, 0] = said[:clips]
+        for row, other in partner.items():
+            heard[row, 1] = said[other] if said[other] != said[row] else -1
+        joined = torch.zeros(len(said), dtype=torch.bool)
+        joined[list(partner)] = True
+        families = self.captions.families
+        none = torch.full((families.shape[1],), -1)
+        return Meaning(heard, said, joined, torch.where((heard >= 0)[..., None], families[heard], none), families[said])

@@ -1,0 +1,60 @@
+"""What is said about a concept: its captions, its phrases, its families; drawn anew at every visit. Knows nothing of sounds or batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openclap.train.examples import Example
+from openclap.train.phrases import read_families, read_phrases
+from openclap.train.settings import Settings
+
+__all__ = ["Captions"]
+
+
+class Captions:
+    """Draws what is said about a concept: its captions, its phrases, sometimes in a template."""
+
+    def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
+        phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
+        self._of: dict[str, list[str]] = {concept: list(texts) for concept, texts in phrases.items()}
+        self._own: dict[str, list[str]] = {}
+        for example in examples:
+            for texts in (self._of.setdefault(example.concept, []), self._own.setdefault(example.concept, [])):
+                texts += [c for c in example.captions if c not in texts]
+        self.concepts: list[str] = sorted(self._of)
+        self._numbers = {concept: number for number, concept in enumerate(self.concepts)}
+        families = settings.families
+        self._families = {} if families is None else read_families(settings.resolve(families))
+        self._templates = settings.templates
+        self._share = settings.template_share
+        self._own_share = settings.own_share
+
+    def draw(self, concept: str, rng: np.random.Generator) -> str:
+        """One way to say `concept`, drawn anew at every visit."""
+        own = self._own.get(concept) if self._own_share and rng.random() < self._own_share else None
+        text = str(rng.choice(own or self._of[concept]))
+        return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
+
+    def number_of(self, concept: str) -> int:
+        """Its number, the same in every process."""
+        return self._numbers[concept]
+
+    def related(self, one: str, other: str) -> bool:
+        """Whether two concepts share a family without being the same."""
+        return one != other and bool(self._families.get(one, set()) & self._families.get(other, set()))
+
+    @cached_property
+    def families(self) -> Tensor:
+        """The numbers of each concept's families, -1 where it has fewer than another: (concepts, K)."""
+        names = sorted(set().union(*self._families.values())) if self._families else []
+        most = max(map(len, self._families.values()), default=1)
+        table = torch.full((len(self.concepts), most), -1)
+        for concept, own in self._families.items():
+            if concept in self._numbers:
+                table[self._numbers[concept], : len(own)] = torch.tensor(sorted(names.index(name) for name in own))
+        return table

@@ -1,0 +1,48 @@
+"""The loss of a distillation: what a student says of clips and texts, beside what its teacher said. Knows nothing of how it was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from openclap.models.clap import CLAPModel
+from openclap.train.batch import Batch
+from openclap.train.distilling.lessons import Lesson
+from openclap.train.distilling.settings import Distill
+from openclap.train.loss import MAX_LOGIT_SCALE
+from openclap.train.step import TowersStep
+
+__all__ = ["LessonStep"]
+
+
+@dataclass(frozen=True)
+class LessonStep(TowersStep):
+    """The gradient of a batch whose rows the teacher has heard."""
+
+    parts: Distill = field(default_factory=Distill)
+
+    def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
+        """A part is not computed where its weight is 0; where no text was embedded, the tower is the teacher's, and known."""
+        assert isinstance(batch, Lesson)
+        gather, parts = self.ranks.gather, self.parts
+        heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
+        audio, text = gather(audio), gather(text) if len(text) else said
+        scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
+        loss = audio.new_zeros(())
+        if parts.audio:
+            loss = loss + parts.audio * (1 - (audio * heard).sum(1)).mean()
+        if parts.text:
+            loss = loss + parts.text * (1 - (text * said).sum(1)).mean()
+        if parts.relations:
+            own, its = scale * audio @ text.T, scale * heard @ said.T
+            loss = loss + parts.relations * (_divergence(own, its) + _divergence(own.T, its.T)) / 2
+        if parts.contrast:
+            loss = loss + parts.contrast * _divergence(scale * audio @ heard.T, scale * heard @ heard.T)
+        return loss
+
+
+def _divergence(own: Tensor, its: Tensor) -> Tensor:
+    """KL of the softmax of each row of `own` from that of `its`, the mean over rows."""
+    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)

@@ -1,0 +1,67 @@
+"""What a distillation is asked for beside what every training is: a teacher, and what is learnt of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from openclap.errors import TrainingError
+from openclap.train.rules import refuse_unused
+from openclap.train.settings import Settings
+
+__all__ = ["Distill", "DistillSettings", "check"]
+
+
+@dataclass(frozen=True)
+class Distill:
+    """What is learnt of the teacher. The four parts of the loss are weights; each is 0 for a student that says the same."""
+
+    texts: tuple[str, ...] = ()  # files with one text a line, or CSV with a column caption, phrase or text
+    audio: float = 1.0  # 1 - cosine of the clip's two vectors
+    text: float = 1.0  # 1 - cosine of a text's two vectors, where the student's text tower trains
+    relations: float = 0.0  # KL of which texts a clip is near, and which clips a text: for any widths
+    contrast: float = 0.0  # KL of which of the teacher's clips a clip is near
+    hop_seconds: float | None = None  # between windows that the teacher hears; half a crop when left out
+    held_out: float = 0.1  # share of the recordings that is not trained on, to measure with
+    copy_text: bool | None = None  # the teacher's text tower; left out, where it has the student's shape
+    cache: str | None = None  # folder of the teacher's vectors; `teacher` in `out` when left out
+
+
+@dataclass(frozen=True)
+class DistillSettings(Settings):
+    """One distillation. What `model` leaves out of text, embedding, front_end and fusion is the teacher's."""
+
+    teacher: str = ""  # as CLAP.from_pretrained takes it
+    distill: Distill = field(default_factory=Distill)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the run."""
+        data = super().to_dict()
+        return {**data, "distill": {k: v for k, v in data["distill"].items() if k != "cache"}}
+
+
+def check(settings: DistillSettings) -> None:
+    """Refuse values that cannot be learnt by.
+
+    Raises
+    ------
+    TrainingError
+        Says which one, and what is allowed.
+    """
+    parts = settings.distill
+    if not settings.teacher:
+        raise TrainingError(
+            "teacher is left out; name the model to learn from, such as laion/clap-htsat-fused or a folder"
+        )
+    weights = {name: getattr(parts, name) for name in ("audio", "text", "relations", "contrast")}
+    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
+    if wrong is not None or not any(weights.values()):
+        said = f"distill.{wrong} is {weights[wrong]!r}" if wrong else "all parts of distill have weight 0"
+        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
+    if not 0 <= parts.held_out < 1:
+        raise TrainingError(f"distill.held_out is {parts.held_out!r}; it must be from 0 to below 1")
+    if parts.hop_seconds is not None and not parts.hop_seconds > 0:
+        raise TrainingError(f"distill.hop_seconds is {parts.hop_seconds!r}; it must be more than 0, or left out")
+    refuse_unused(settings, ("loss", "families", "own_share"), "openclap distill")
+    if settings.augment.mix_share:
+        raise TrainingError("augment.mix_share must be 0: the teacher has not heard two sounds at once")

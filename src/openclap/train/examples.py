@@ -1,0 +1,162 @@
+"""Which sounds, described how: sources → examples, and what was left out of them. Knows nothing of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+
+from openclap.data import Item, open_manifest
+from openclap.data.captions import captions_of
+from openclap.data.tables import SUFFIXES
+from openclap.errors import DataError, TrainingError
+from openclap.library.scan import find_sounds
+from openclap.results import Failure
+from openclap.train.left_out import refuse_many, warn_of
+from openclap.train.phrases import read_phrases
+from openclap.train.settings import Settings, Source
+
+__all__ = ["Example", "Found", "key_of", "read_examples", "read_sources"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A recording, what people wrote about it, and the concept it is one of."""
+
+    key: str  # unique in a run
+    item: Item
+    captions: tuple[str, ...]
+    concept: str  # clips of one concept describe each other, so they are no negatives of each other
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was read of the sources, in a fixed order, and what was left out, with the reason."""
+
+    parts: list[tuple[Source, list[Example]]]
+    left_out: list[Failure]
+
+    @property
+    def rows(self) -> list[tuple[Source, Example]]:
+        """Each example once, with its source."""
+        return [(source, example) for source, some in self.parts for example in some]
+
+    @property
+    def visits(self) -> list[Example]:
+        """All of an epoch: repeated as their source says."""
+        return [example for source, some in self.parts for example in some * source.repeat]
+
+    def but(self, silent: Callable[[Example], bool], why: str) -> Found:
+        """Without those of which something is true."""
+        failed = [Failure(example.key, why) for _, example in self.rows if silent(example)]
+        parts = [(source, [example for example in some if not silent(example)]) for source, some in self.parts]
+        return Found(parts, [*self.left_out, *failed])
+
+
+def key_of(name: str, item: Item) -> str:
+    """What tells an item of a source from all others of a run."""
+    return f"{name}:{item.split or ''}:{item.key}"
+
+
+def read_sources(
+    settings: Settings,
+    example_of: Callable[[str, Item], Example],
+    *,
+    all_splits: bool = False,
+    sounds_alone: bool = False,
+) -> Found:
+    """The items of every source that are of its patterns, as examples.
+
+    Parameters
+    ----------
+    example_of
+        Name of a source and item → example.
+    all_splits
+        Those of other splits than the source names, too.
+    sounds_alone
+        A folder of nothing but sounds is a source, too.
+
+    Raises
+    ------
+    TrainingError
+        A source that cannot be read.
+    """
+    parts, failed = [], []
+    for source in settings.sources:
+        name = str(settings.resolve(source.folder))
+        items = _sounds_in(Path(name)) if sounds_alone and not source.split else None
+        if items is None:
+            items, lost = _items_of(name, None if all_splits else source.split)
+            failed += lost
+        if all_splits and source.split is not None and source.split not in {item.split for item in items}:
+            known = sorted({item.split or "none" for item in items})
+            raise TrainingError(
+                f"sources: {name}: no item is of the split {source.split!r}; there are: {', '.join(known) or 'none'}"
+            )
+        parts.append((source, [example_of(name, item) for item in items if _is_wanted(item, source)]))
+    return Found(parts, failed)
+
+
+def read_examples(settings: Settings, *, described: bool = True) -> list[Example]:
+    """The examples of every source, in a fixed order, repeated as their source says.
+
+    Parameters
+    ----------
+    described
+        Something must be said about each. Without this, a folder of nothing but sounds is a source, too.
+
+    Raises
+    ------
+    TrainingError
+        A source that cannot be read, items that nothing is said about, or nothing left to train on.
+    """
+    phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
+    found = read_sources(settings, partial(_described, phrases), sounds_alone=not described)
+    if described:
+        found = found.but(lambda example: not example.captions, "neither caption nor label")
+    visits, lost = found.visits, found.left_out
+    silent = "not there or have neither caption nor label"
+    refuse_many(
+        lost, len(visits) + len(lost), settings.most_broken, f"{len(lost)} sounds are {silent}", "describe them"
+    )
+    warn_of(lost, f"sounds that are {silent}")
+    if len(visits) < settings.batch_size:
+        raise TrainingError(
+            f"{len(visits)} examples are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+        )
+    return visits
+
+
+def _described(phrases: Mapping[str, list[str]], name: str, item: Item) -> Example:
+    captions = captions_of(item)
+    label = item.labels[0] if len(item.labels) == 1 else captions[0] if captions else ""
+    return Example(key_of(name, item), item, captions, _concept(captions[0], label, phrases) if captions else "")
+
+
+def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:
+    """The finer of caption and label that phrases are written for; the caption where there are none."""
+    return caption if caption in phrases or label not in phrases else label
+
+
+def _items_of(name: str, split: str | None) -> tuple[list[Item], list[Failure]]:
+    try:
+        manifest = open_manifest(name, split=split)
+        return list(manifest), manifest.failed
+    except DataError as error:
+        raise TrainingError(f"sources: {error}") from error
+
+
+def _is_wanted(item: Item, source: Source) -> bool:
+    """Whether its file name is of the patterns of a source."""
+    file = Path(item.key).name
+    return any(fnmatch(file, p) for p in source.include) and not any(fnmatch(file, p) for p in source.exclude)
+
+
+def _sounds_in(folder: Path) -> list[Item] | None:
+    """The sounds in a folder and below that nothing is written about; None for what `open_manifest` reads."""
+    if not folder.is_dir() or any((folder / f"metadata{suffix}").exists() for suffix in SUFFIXES):
+        return None
+    files = find_sounds([folder]).files
+    return [Item(file.relative_to(folder.absolute()).as_posix(), file) for file in files] or None

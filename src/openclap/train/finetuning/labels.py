@@ -1,0 +1,124 @@
+"""Labelled sounds: which are learnt from and which are judged. Knows nothing of models or tensors."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.data import Item
+from openclap.errors import SoundWarning, TrainingError
+from openclap.results import Failure
+from openclap.train.examples import Example, key_of, read_sources
+from openclap.train.finetuning.settings import SupervisedSettings, check
+from openclap.train.held_out import Row, by_table
+from openclap.train.left_out import NAMED, refuse_many, warn_of
+
+__all__ = ["Labelled", "read_labelled", "truth_of"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Who is learnt from, who is judged, and the labels of the former."""
+
+    train: list[Example]  # repeated as their source says
+    test: list[Example]
+    labels: tuple[str, ...]  # sorted
+    multi_label: bool
+    how: str  # the test side was chosen
+    name: str  # of the sources, for reports
+
+
+def truth_of(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which of C labels each example has → (N, C)."""
+    place = {label: i for i, label in enumerate(labels)}
+    table = np.zeros((len(examples), len(labels)), np.bool_)
+    for i, example in enumerate(examples):
+        table[i, [place[label] for label in example.item.labels]] = True
+    return table
+
+
+def read_labelled(settings: SupervisedSettings) -> Labelled:
+    """The labelled sounds of every source, in a fixed order, parted into those to learn from and those to judge.
+
+    Raises
+    ------
+    TrainingError
+        A source that cannot be read, more sounds without a label than may be, fewer than two labels, a side without
+        sounds, several labels a sound where one is asked for, or a label that is judged and never learnt.
+    """
+    supervision = settings.supervised
+    check(supervision)
+    found = read_sources(settings, _example, all_splits=True)
+    if not any(example.item.labels for _, example in found.rows):
+        where = ", ".join(source.folder for source in settings.sources)
+        raise TrainingError(
+            f"none of the {len(found.rows)} sounds of {where} has a label; a table needs a column label"
+        )
+    train, test, how = by_table(
+        found.rows, split=supervision.test_split, folds=supervision.test_folds, files=supervision.test_files,
+        share=supervision.test_share, seed=settings.seed,
+    )  # fmt: skip
+    train, test = _described(train, test, found.left_out, settings.most_broken)
+    learnt = [example for source, example in train for _ in range(source.repeat)]
+    judged = [example for _, example in test]
+    several = [e for e in (*learnt, *judged) if len(e.item.labels) > 1]
+    multi = bool(several) if supervision.multi_label is None else supervision.multi_label
+    if several and not multi:
+        raise TrainingError(
+            f"{_said(len({e.key for e in several}), 'has', 'have')} several labels, the first is {several[0].key}; give each one, or set multi_label"
+        )
+    counts = Counter(label for _, example in train for label in example.item.labels)
+    _check(learnt, judged, counts)
+    return Labelled(
+        learnt,
+        judged,
+        tuple(sorted(counts)),
+        multi,
+        how,
+        " and ".join(Path(s.folder).name or s.folder for s in settings.sources),
+    )
+
+
+def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[str]) -> None:
+    """Labels that can be learnt and judged."""
+    if len(counts) < 2:
+        raise TrainingError(
+            f"the {len(train)} sounds to learn from have {len(counts)} label ({', '.join(counts)}); a classifier needs two or more"
+        )
+    unseen = {label: e for e in test for label in e.item.labels if label not in counts}
+    if unseen:
+        label, example = next(iter(unseen.items()))
+        raise TrainingError(
+            f"{len(unseen)} labels are judged but no sound to learn from has them, the first is {label!r} ({example.key}); add sounds of it, or leave them out"
+        )
+    rare = [label for label, count in counts.items() if count == 1]
+    if rare:
+        warnings.warn(
+            f"{len(rare)} labels have one sound to learn from, too little to hear them elsewhere: {', '.join(sorted(rare)[:NAMED])}",
+            SoundWarning,
+            stacklevel=3,
+        )
+
+
+def _example(name: str, item: Item) -> Example:
+    """Its labels stand for captions: mixing two sounds then joins them as it joins captions."""
+    return Example(key_of(name, item), item, item.labels, "\n".join(item.labels))
+
+
+def _described(train: list[Row], test: list[Row], lost: list[Failure], most: float) -> tuple[list[Row], list[Row]]:
+    """Without those that have no label, which are named, as are those that were lost before."""
+    silent = [*lost, *(Failure(e.key, "no label") for _, e in (*train, *test) if not e.item.labels)]
+    said = _said(len(silent), "is not there or has", "are not there or have")
+    refuse_many(silent, len(train) + len(test) + len(lost), most, f"{said} no label", "label them")
+    warn_of(silent, "sounds that are not there or have no label")
+    return [row for row in train if row[1].item.labels], [row for row in test if row[1].item.labels]
+
+
+def _said(count: int, one: str, many: str) -> str:
+    return f"1 sound {one}" if count == 1 else f"{count} sounds {many}"

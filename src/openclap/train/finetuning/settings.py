@@ -1,0 +1,89 @@
+"""What a fine-tuning is asked for beside what every training is: labels, a head, who is judged; and its own defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from openclap.errors import TrainingError
+from openclap.train.configuration import read_yaml, settings_of
+from openclap.train.rules import refuse_unused
+from openclap.train.settings import Settings
+
+__all__ = ["DEFAULTS", "SupervisedSettings", "Supervision", "check", "supervised_settings"]
+
+# of Settings: they are about captions
+UNUSED = ("loss", "extra_texts", "families", "own_share", "phrases", "templates")
+# what a small set of sounds and a good start ask for; a configuration of one's own replaces them one by one
+DEFAULTS: dict[str, Any] = {
+    "init": "mini", "epochs": 15, "learning_rate": 1e-4, "warmup_share": 0.1, "weight_decay": 0.01, "clip_gradient": 1.0,
+    "freeze": ("text", "logit_scale"), "freeze_norms": True, "template_share": 0.0, "most_broken": 0.05, "trackers": (),
+    "augment": {"stretch": 0.1, "pitch_bins": 1.0, "equaliser_db": 1.0},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What `openclap finetune` learns beside the weights of the model: which labels, in which head, judged on what."""
+
+    multi_label: bool | None = None  # several labels a sound, each by itself; left out, as the labels say
+    head: Literal["linear", "mlp"] = "linear"
+    start: Literal["probe", "zeroshot", "random"] = "probe"  # of the head: a probe on the frozen model (LP-FT), prompts
+    head_rate: float = 10.0  # the head's learning rate, as a multiple of the model's
+    # who is judged and not learnt from: files where they are given, else folds, else a split, else a share
+    test_split: str | None = None
+    test_folds: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()  # patterns on the file name
+    test_share: float | None = None  # of every label, drawn by `seed`; 0: nobody is judged
+    templates: tuple[str, ...] = ("This is a sound of {}.",)  # prompts of labels
+    draws: int = 1000  # resamples for the intervals
+
+
+@dataclass(frozen=True)
+class SupervisedSettings(Settings):
+    """One fine-tuning."""
+
+    supervised: Supervision = field(default_factory=Supervision)
+
+
+def supervised_settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:
+    """Checked settings, and the names of those that were asked for."""
+    path = None if isinstance(given, Mapping) else Path(given)
+    values = dict(given) if path is None else read_yaml(path)
+    where, folder = ("settings", Path()) if path is None else (str(path), path.resolve().parent)
+    parts = [part.get("supervised") or {} for part in (values, changes)]
+    if all(isinstance(part, Mapping) for part in parts):
+        supervised = {**parts[0], **parts[1]}
+        folds = supervised.get("test_folds", ())
+        supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
+        changes = {**changes, "supervised": supervised}
+    elif not isinstance(parts[0], Mapping):  # what is wrong with the file is told, whatever is asked beside it
+        changes = {**changes, "supervised": parts[0]}
+    settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
+    refuse_unused(settings, UNUSED, "openclap finetune")
+    if settings.average is not None:
+        raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
+    if not settings.model:  # a model that has changed is not called what it was
+        named = replace(settings.config(), name=settings.resolve(settings.out).name)
+        settings = replace(settings, model=named.to_dict())
+    return settings, {*values, *changes}
+
+
+def check(asked: Supervision) -> None:
+    """Refuse values that cannot be learnt by.
+
+    Raises
+    ------
+    TrainingError
+        Says which one, and what is allowed.
+    """
+    rules = {
+        "head_rate": (asked.head_rate > 0, "more than 0"),
+        "test_share": (asked.test_share is None or 0 <= asked.test_share < 1, "from 0 to below 1"),
+        "draws": (asked.draws >= 0, "0 or more"),
+    }
+    for name, (fine, rule) in rules.items():
+        if not fine:
+            raise TrainingError(f"supervised.{name} is {getattr(asked, name)!r}; it must be {rule}")

@@ -1,0 +1,146 @@
+"""Who is judged and not learnt from. Each task has its own rule, for a reason; knows nothing of what is learnt.
+
+fine-tuning    what the table says, as everybody who uses the data does, else a share of every label: each must be learnt and judged
+distillation   a share of the recordings, by their names: nothing is said about them, and others may be added or all be moved
+pruning        every other one, since calibration needs some of every kind, and tables often come sorted by kind
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from openclap.data import Item
+from openclap.errors import TrainingError
+from openclap.eval.examples import TEST, TRAIN
+from openclap.train.examples import Example
+from openclap.train.settings import Source
+
+__all__ = ["Row", "by_name", "by_table", "every_other", "spread"]
+
+SHARE = 0.2  # of every label that is held out where the data says nothing
+
+Row = tuple[Source, Example]
+T = TypeVar("T")
+
+
+def by_name(examples: Sequence[Example], share: float) -> list[Example]:
+    """A share of the recordings, at least one of them; which ones follows from their names, not from their order or place."""
+    items = {example.key: example for example in examples}
+    order = sorted(items, key=lambda key: hashlib.sha256(items[key].item.key.encode("utf-8", "replace")).digest())
+    count = max(1, round(share * len(order))) if share else 0
+    return [items[key] for key in order[:count]]
+
+
+def every_other(items: Sequence[Item], most: int) -> tuple[list[Item], list[Item]]:
+    """Shown, at most so many and evenly spread; and held out, where there is another than these, else all."""
+    shown = spread(items[::2], most)
+    keys = {item.key for item in shown}
+    return shown, [item for item in items if item.key not in keys] or list(items)
+
+
+def spread(things: Sequence[T], most: int) -> list[T]:
+    """At most so many, evenly spaced: manifests often come sorted by label."""
+    if len(things) <= most:
+        return list(things)
+    return [things[i] for i in np.linspace(0, len(things) - 1, most).round().astype(int)]
+
+
+def by_table(
+    rows: list[Row],
+    *,
+    split: str | None,
+    folds: Sequence[str],
+    files: Sequence[str],
+    share: float | None,
+    seed: int,
+) -> tuple[list[Row], list[Row], str]:
+    """Learnt from, judged, and by what they were parted: the first of these that is given, or that the data has.
+
+    Parameters
+    ----------
+    files
+        Patterns on the file name.
+    share
+        Of every label, drawn by `seed`; 0, nobody is judged. Where nothing is given: a test split, else the last fold, else a fifth.
+
+    Raises
+    ------
+    TrainingError
+        One of the sides is empty.
+    """
+    splits = {row[1].item.split or "" for row in rows}
+    learnable = _learnable(rows, splits)
+    if files:
+        return _parted(rows, learnable, _named(files), f"the files {', '.join(files)}")
+    if folds:
+        return _parted(rows, learnable, lambda e: e.item.fold in folds, f"fold {', '.join(folds)}")
+    if split is not None:
+        return _parted(rows, learnable, lambda e: e.item.split == split, f"the split {split}")
+    if share is None and any(_is(name, TEST) for name in splits):
+        return _parted(rows, learnable, lambda e: _is(e.item.split or "", TEST), "the test split")
+    there = {row[1].item.fold for row in learnable}
+    if share is None and None not in there and len(there) > 1:
+        last = max((fold for fold in there if fold is not None), key=lambda name: (len(name), name))
+        return _parted(rows, learnable, lambda e: e.item.fold == last, f"fold {last}, the last")
+    share = SHARE if share is None else share
+    held = _of_every_label(learnable, share, seed) if share else set()
+    how = f"{share:.0%} of every label, drawn" if share else "nothing"
+    return _parted(rows, learnable, lambda e: e.key in held, how)
+
+
+def _is(split: str, names: Sequence[str]) -> bool:
+    return split.strip().lower() in names
+
+
+def _learnable(rows: list[Row], splits: set[str]) -> list[Row]:
+    """Those of the split their source names, or of a train split where there is one; never a test split's."""
+    trains = any(_is(split, TRAIN) for split in splits)
+
+    def wanted(source: Source, split: str) -> bool:
+        if source.split is not None:
+            return split == source.split
+        return _is(split, TRAIN) if trains else not _is(split, TEST)
+
+    return [(source, e) for source, e in rows if wanted(source, e.item.split or "")]
+
+
+def _named(patterns: Sequence[str]) -> Callable[[Example], bool]:
+    return lambda example: any(fnmatch(Path(example.item.key).name, p) for p in patterns)
+
+
+def _parted(
+    rows: list[Row], learnable: list[Row], judged: Callable[[Example], bool], how: str
+) -> tuple[list[Row], list[Row], str]:
+    test = [row for row in rows if judged(row[1])]
+    train = [row for row in learnable if not judged(row[1])]
+    if not train or (not test and how != "nothing"):
+        side = "to learn from" if not train else "to judge"
+        folds = sorted({e.item.fold or "none" for _, e in rows})
+        splits = sorted({e.item.split or "none" for _, e in rows})
+        raise TrainingError(
+            f"{how} leaves no sound {side}; there are splits: {', '.join(splits) or 'none'}; folds: {', '.join(folds) or 'none'}"
+        )
+    return train, test, how
+
+
+def _of_every_label(rows: list[Row], share: float, seed: int) -> set[str]:
+    """The keys of a share of every label (of a sound's rarest, where it has several); one of each stays to be learnt."""
+    counts = Counter(label for _, e in rows for label in e.item.labels)
+    members: dict[str, list[str]] = {}
+    for _, e in rows:
+        if e.item.labels:
+            members.setdefault(min(e.item.labels, key=lambda x: (counts[x], x)), []).append(e.key)
+    rng = np.random.default_rng((seed, len(rows)))
+    held: set[str] = set()
+    for label in sorted(members):
+        keys = members[label]
+        some = min(len(keys) - 1, max(1, round(share * len(keys))))
+        held |= {keys[i] for i in rng.permutation(len(keys))[:some]}
+    return held

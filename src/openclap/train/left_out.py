@@ -1,0 +1,45 @@
+"""What could not be used: named, counted, and an error where it is more than may be. Knows nothing of how it was read.
+
+Whoever reads keeps a `Failure` for each of these; reports show them, runs tell them in one sentence here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+
+from openclap.errors import SoundWarning, TrainingError
+from openclap.results import Failure
+
+__all__ = ["NAMED", "refuse_many", "refuse_unreadable", "warn_of"]
+
+NAMED = 5  # of those that an error names
+
+
+def refuse_many(left_out: Collection[Failure], count: int, most: float, said: str, do: str = "leave them out") -> None:
+    """More than the share `most` of `count` is an error.
+
+    Parameters
+    ----------
+    said
+        The sentence up to the names.
+    do
+        What helps, beside raising `most_broken`.
+    """
+    if len(left_out) > most * count:
+        raise TrainingError(f"{said}: {_named(list(left_out)[:NAMED])}; {do}, or raise most_broken")
+
+
+def refuse_unreadable(left_out: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
+    """More than the share `most` of `count` sounds that cannot be read is an error."""
+    refuse_many(left_out, count, most, f"{len(left_out)} of {count} {what} cannot be read")
+
+
+def warn_of(left_out: Collection[Failure], what: str = "files") -> None:
+    """Name all of them, where there are any."""
+    if left_out:
+        warnings.warn(f"{len(left_out)} {what} are left out: {_named(left_out)}", SoundWarning, stacklevel=3)
+
+
+def _named(left_out: Collection[Failure]) -> str:
+    return "; ".join(f"{failure.path}: {failure.error}" for failure in left_out)

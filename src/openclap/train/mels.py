@@ -1,0 +1,88 @@
+"""Recordings → power mels, decoded once where they fit in memory (13 KB a second of sound at 50 frames/s). Knows nothing of batches."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from openclap.audio.load import load
+from openclap.audio.mel import log_mel
+from openclap.config import FrontEnd
+from openclap.errors import SoundError, SoundWarning
+from openclap.results import Failure
+from openclap.train.examples import Example
+from openclap.train.left_out import refuse_unreadable, warn_of
+
+__all__ = ["Mels"]
+
+
+class Mels:
+    """The power mel (T, F) of every recording: as many as fit in memory are decoded once, others at every visit.
+
+    Parameters
+    ----------
+    most_broken
+        The share of them that may be unreadable, with a warning that names them.
+    memory : int
+        Bytes, of this process.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], front_end: FrontEnd, *, most_broken: float = 0.0, memory: int = 4 << 30
+    ) -> None:
+        self._items = {example.key: example.item for example in examples}
+        self._front_end = replace(front_end, dynamic_range=None)
+        self._room = memory
+        self._kept: dict[str, Tensor] = {}
+        self._most_broken = most_broken
+        self._lock = threading.Lock()
+        self._decoded = False
+        self.left_out: dict[str, Failure] = {}  # by key
+
+    def decode(self, *, progress: bool = False) -> None:
+        """Fill the memory.
+
+        Raises
+        ------
+        TrainingError
+            More than may be cannot be read; some are named.
+        """
+        for key in track(sorted(self._items), "reading sounds", console=Console(stderr=True), disable=not progress):
+            self.get(key)
+            if self._room <= 0:
+                break
+        self._decoded = True
+        warn_of(self.left_out.values())
+
+    def get(self, key: str) -> Tensor | None:
+        """The mel of a recording, or None for one that cannot be read."""
+        if key in self._kept or key in self.left_out:
+            return self._kept.get(key)
+        try:
+            wave = load(self._items[key].read(), self._front_end.sampling_rate)
+        except SoundError as error:
+            with self._lock:
+                self.left_out[key] = Failure(error.name, error.cause)
+            if self._decoded:
+                warnings.warn(f"a sound is left out: {error}", SoundWarning, stacklevel=2)
+            self._not_too_many()
+            return None
+        power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))
+        with self._lock:
+            if self._room > 0 and key not in self._kept:
+                self._kept[key] = power
+                self._room -= power.numel() * 4
+        return power
+
+    def _not_too_many(self) -> None:
+        with self._lock:
+            lost = list(self.left_out.values())
+        refuse_unreadable(lost, len(self._items), self._most_broken)

@@ -1,0 +1,132 @@
+"""Power mels → what a model is shown of them: crops, or four views of a long recording, varied, in dB. Knows nothing of captions.
+
+recording (T, F) ─ crop, stretch, pitch ─┬─ (1, frames, F) ─┬─ stacked ─ room ─ equaliser ─ noise ─ gain ─ dB
+                 └ long, a fused model ──┴─ (4, frames, F) ─┘
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from openclap.config import CLAPConfig
+from openclap.train import augment as vary
+from openclap.train.settings import Settings
+
+__all__ = ["TRIES", "Views"]
+
+SILENCE = -99.9  # dB: nothing above the front end's floor
+TRIES, ENOUGH = 6, 0.4  # a crop should hold this share of the recording's mean power; so often another is drawn
+
+
+class Views:
+    """How a run shows recordings. Every random number comes from the generator that is passed in.
+
+    Attributes
+    ----------
+    frames
+        Of a crop.
+    fused
+        Whether the model hears long recordings whole.
+    """
+
+    def __init__(self, settings: Settings, config: CLAPConfig) -> None:
+        front_end = config.front_end
+        self._settings = settings
+        self.fused = config.fusion is not None
+        self.frames = round(settings.crop_seconds * front_end.sampling_rate) // front_end.hop + 1
+        self.frames_per_second = front_end.sampling_rate / front_end.hop
+        self._dynamic_range = front_end.dynamic_range
+
+    def drawn(self, rng: np.random.Generator) -> tuple[float, float]:
+        """How much faster, and how many mel bins higher."""
+        augment = self._settings.augment
+        speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
+        return speed, float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
+
+    def whole(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor | None:
+        """A recording (T, F) as the fusion takes it (4, frames, F), where it is long and shown whole this time."""
+        settings = self._settings
+        if not (self.fused and rng.random() < settings.longer_share):
+            return None
+        longer = power if settings.lengthen is None else self._lengthened(power, settings.lengthen, rng)
+        return self._four(longer, shift, rng) if len(longer) > settings.longer_from * self.frames else None
+
+    def one(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+        """Views of a recording (T, F): (4, frames, F) where it is shown whole, else a crop of it (1, frames, F)."""
+        speed, shift = self.drawn(rng)
+        whole = self.whole(power, shift, rng)
+        return self.crop(power, self._start(power, rng), speed, shift) if whole is None else whole
+
+    def crop(self, power: Tensor, start: float, speed: float, shift: float) -> Tensor:
+        """(1, frames, F)."""
+        return vary.crop(power, self.frames, start, speed, shift)[None]
+
+    def stacked(self, shown: list[Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Views of each row (1 or 4, T, F) → (B, V, T, F), and which rows go through the fusion (B,)."""
+        longer = torch.tensor([len(views) > 1 for views in shown])
+        if self.fused and not longer.any():  # the fusion's weights must get a gradient from every batch
+            longer[int(rng.integers(len(longer)))] = True
+        if longer.any():
+            shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
+        return torch.stack(shown), longer
+
+    def varied(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+        """(B, V, T, F) as another microphone in another place would have it, in dB."""
+        augment = self._settings.augment
+        if augment.room_share:
+            power = vary.in_a_room(power, augment, self.frames_per_second, rng)
+        if augment.equaliser_db:
+            power = vary.equalise(power, augment.equaliser_db, rng)
+        if augment.noise_share:
+            power = vary.with_noise(power, augment, rng)
+        if augment.gain_db:
+            power = vary.louder(power, augment.gain_db, rng)
+        return self._level(vary.to_decibel(power))
+
+    def heard(self, power: Tensor, starts: npt.NDArray[np.float64]) -> float:
+        """The first of some starts from which something is heard, else that of the loudest crop."""
+        loudness = power.mean(1)
+        enough = ENOUGH * float(loudness.mean())
+        heard = [float(loudness[int(s) : int(s) + self.frames].mean()) for s in starts]
+        return float(
+            next(
+                (s for s, level in zip(starts, heard, strict=True) if level > enough),
+                starts[int(np.argmax(heard))],
+            )
+        )
+
+    def _four(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor:
+        """A long recording (T, F) as the fusion takes it: (4, frames, F)."""
+        spare = len(power) - self.frames
+        thirds = np.array_split(np.arange(spare + 1), 3)
+        starts = [float(rng.choice(third)) if len(third) else 0.0 for third in thirds]
+        overall = vary.crop(power, self.frames, 0.0, (len(power) - 1) / max(self.frames - 1, 1), shift)
+        return torch.stack([overall, *(vary.crop(power, self.frames, s, 1.0, shift) for s in starts)])
+
+    def _lengthened(self, power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
+        """Repeat a recording to a random number of crops, from a random frame on; long ones stay."""
+        frames = round(float(rng.uniform(self._settings.longer_from, most)) * self.frames) + 1
+        if len(power) >= frames:
+            return power
+        return vary.tile(power.roll(-int(rng.integers(len(power))), 0), frames)[:frames]
+
+    def _start(self, power: Tensor, rng: np.random.Generator) -> float:
+        """Where a crop begins: anywhere, but where something is heard.
+
+        Recordings are often padded with silence; a crop of nothing but silence, levelled, looks like the
+        loudest noise and taught an early mini that rain is a sneeze.
+        """
+        spare = len(power) - self.frames
+        if spare <= 0:
+            return float(rng.uniform(0, len(power)))
+        return self.heard(power, rng.uniform(0, spare, TRIES))
+
+    def _level(self, decibel: Tensor) -> Tensor:
+        if self._dynamic_range is None:
+            return decibel
+        loudest = decibel.amax((1, 2, 3), keepdim=True)
+        levelled = (decibel - loudest).clamp(min=-self._dynamic_range)
+        return torch.where(loudest > SILENCE, levelled, -self._dynamic_range)
