@@ -1,7 +1,7 @@
 """Sound in, events out: the one loop of a watch, for hours, in bounded memory.
 
-    source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ detector ─ event ─ sinks
-                                    └─ recent ─────────────────────────────────────── clip ─┘
+    source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ hysteresis ─ event ─ sinks
+                                    └─ recent ───────────────────────────────────────── clip ─┘
 
 A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it comes: where the
 model falls behind, the oldest windows are skipped, counted and told. Knows nothing of the command line.
@@ -30,8 +30,8 @@ from openclap.confidence import background_of
 from openclap.errors import UsageError
 from openclap.watch.background import MINUTE, Novelty, OwnBackground
 from openclap.watch.clips import Clips, Recent
-from openclap.watch.detector import Change, Detector, Rules
 from openclap.watch.event import UNUSUAL, Event, WatchReport
+from openclap.watch.hysteresis import Change, Hysteresis, Rules
 from openclap.watch.reading import QUEUE, Stop, blocks_of
 from openclap.watch.sinks import Sink
 from openclap.watch.sources import Block, Source, Tell, source_of
@@ -176,7 +176,7 @@ class Watch(Iterator[Event]):
         queries = model.encode_text(self._names[: self._words])
         self._own = OwnBackground(queries, background_of(model), warmup=round(warmup / hop), minute=round(MINUTE / hop))
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
-        self._detector = Detector(len(self._names), rules)
+        self._hysteresis = Hysteresis(len(self._names), rules)
         self._clips = Clips(Path(clips), tell, budget=256 << 20) if isinstance(clips, (str, os.PathLike)) else clips
         around = (self._clips.before + self._clips.after) if self._clips else 0.0
         self._recent = Recent(self._rate, min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0)
@@ -244,7 +244,7 @@ class Watch(Iterator[Event]):
         waiting.clear()
         self._recent.skip(block.gap)
         self._apart()
-        yield from self._told(self._detector.finish())
+        yield from self._told(self._hysteresis.finish())
 
     def _hear(self, block: Block, arrived: float, waiting: list[Span]) -> None:
         self._recent.feed(block.wave)
@@ -256,7 +256,7 @@ class Watch(Iterator[Event]):
         """Another recording comes; what is usual has been learnt and stays."""
         self._sliding = Sliding(self._rate, self._window, self._hop)
         self._recent.restart()
-        self._detector = Detector(len(self._names), self._rules)
+        self._hysteresis = Hysteresis(len(self._names), self._rules)
         self._clock.marks.clear()
         self._apart()
 
@@ -273,7 +273,7 @@ class Watch(Iterator[Event]):
         for start in range(0, len(waiting), BATCH):
             yield from self._decide(waiting[start : start + BATCH])
         waiting.clear()
-        yield from self._told(self._detector.finish())
+        yield from self._told(self._hysteresis.finish())
         yield from self._ready(float("inf"))
 
     def _in_time(self, waiting: list[Span]) -> list[Span]:
@@ -305,7 +305,7 @@ class Watch(Iterator[Event]):
                 confidence, score = np.append(confidence, sure), np.append(score, distance)
             start = span.start if self._before is None else self._before  # it was heard together with the window before
             self._before = span.start
-            changes = self._detector.step(start, span.end, confidence, score)
+            changes = self._hysteresis.step(start, span.end, confidence, score)
             self._own.learn(score[: self._words], confidence[: self._words] >= self._rules.off)
             if self._novelty is not None:
                 self._novelty.learn(row)
