@@ -48,7 +48,10 @@ def judge(problem: Problem, *, words: bool = True, seed: int = 0) -> dict[str, A
     heard = examples.heard[judged]
     yes, no = int(heard.sum()), int((~heard).sum())
     if min(yes, no) < 2:
-        return {"judged": False, "why": f"from {yes} yes and {no} no nothing can be left out to judge by; mark more"}
+        return {
+            "judged": False,
+            "why": f"{yes} yes and {no} no are too few to leave some out; mark two of each, or more",
+        }
     folds = min(FOLDS, yes, no)
     repeats = next((times for most, times in REPEATS if len(heard) <= most), 1)
     random = np.random.default_rng(seed)
