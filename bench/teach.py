@@ -16,9 +16,9 @@ the average precision of each is taken. Ways:
 
     effects          all takes, model MODEL (mini heard all of them while it was trained)
     effects, unheard the takes that a fold's model never heard are ranked; examples are drawn from all others    (--folds)
-    ESC-10           the fold that a fold's model never heard; 3 and 4, as the numbers of the fit were chosen on 1 and 2 (--folds)
+    ESC-10           the fold that a fold's model never heard                                                   (--folds)
 
-Folders fold1 … fold4 are those of runs/mini.sh. --keep gathers the results of several runs, from which the picture is drawn. The spread is over seeds (of the mean over classes) and over classes (of the mean over seeds).
+Folders fold3 and fold4 are those of runs/mini.sh; the numbers of the fit were chosen with fold1 and fold2. --keep gathers the results of several runs, from which the picture is drawn. The spread is over seeds (of the mean over classes) and over classes (of the mean over seeds).
 The last line is JSON.
 """
 
@@ -40,7 +40,7 @@ from rich.table import Table
 from openclap import CLAP
 from openclap.teach.fitting import Examples, Ground, Problem, ground_of
 from openclap.teach.judging import average_precision
-from openclap.teach.searching import ALIKE
+from openclap.teach.searching import ALIKE, stand_ins
 
 Vectors = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -67,6 +67,7 @@ GROUPS = {
 COUNTS = (1, 2, 3, 5, 10)
 WAYS = {"marked": COUNTS, "marked, library": COUNTS, "library": (1, 5), "yes alone": (1, 5)}
 HARD = 15  # wrong results that a user may see
+FOLDS = (3, 4)  # the numbers of the fit were chosen with the models of 1 and 2
 LEFT = 2  # of a class, at least, are ranked
 
 
@@ -137,8 +138,8 @@ def esc10(data: Path, clap: CLAP, fold: int) -> Iterator[Case]:
         )
 
 
-def tried(case: Case, n: int, way: str, seed: int) -> tuple[float, float] | None:
-    """Average precision of the words alone and of the detector; None, too few takes."""
+def tried(case: Case, n: int, way: str, seed: int) -> list[float] | None:
+    """Average precision, precision and recall at 0.5 of the words alone, and of the detector; None, too few takes."""
     random = np.random.default_rng(seed)
     yes = np.flatnonzero(case.heard & case.examples)
     if len(yes) < n or (case.heard & case.ranked).sum() - (n if (case.examples & case.ranked).any() else 0) < LEFT:
@@ -149,22 +150,26 @@ def tried(case: Case, n: int, way: str, seed: int) -> tuple[float, float] | None
     marked: Places = np.concatenate([yes, no])
     alike = (case.rows @ case.rows[yes].T).max(1) >= ALIKE
     library = np.flatnonzero(~alike)[np.unique(np.linspace(0, (~alike).sum() - 1, 200).astype(int))]
-    drawn = case.rows[library] if "library" in way else case.ground.sounds if way == "yes alone" else ()
-    size = case.rows.shape[1]
-    problem = Problem(
-        case.ground, Examples.of(case.rows[yes], case.rows[no] if way.startswith("marked") else (), drawn, size)
+    drawn = (
+        case.rows[library] if "library" in way else stand_ins(case.ground, case.rows[yes]) if way == "yes alone" else ()
     )
-    weight, _ = problem.line(problem.fitted())
+    size = case.rows.shape[1]
+    examples = Examples.of(case.rows[yes], case.rows[no] if way.startswith("marked") else (), drawn, size)
+    problem = Problem(case.ground, examples, alone=way == "yes alone")
+    weight, bias = problem.line(problem.fitted())
     ranked = case.ranked.copy()
     ranked[marked] = False
-    taught = (case.rows[ranked] @ weight).astype(np.float64)
     heard = case.heard[ranked]
-    return average_precision(heard, case.alone[ranked].astype(np.float64)), average_precision(heard, taught)
+    found: list[float] = []
+    for logit in (case.ground.words(case.rows[ranked]), case.rows[ranked].astype(np.float64) @ weight + bias):
+        right = float((heard & (logit >= 0)).sum())
+        found += [average_precision(heard, logit), right / max((logit >= 0).sum(), 1), right / heard.sum()]
+    return found
 
 
 def measured(cases: Sequence[Case], n: int, way: str, seeds: int) -> dict[str, float] | None:
     """Means and spreads over classes and seeds, of classes that have enough takes."""
-    by_class: dict[str, list[list[tuple[float, float]]]] = defaultdict(list)
+    by_class: dict[str, list[list[list[float]]]] = defaultdict(list)
     for case in cases:
         found = [tried(case, n, way, seed) for seed in range(seeds)]
         some = [pair for pair in found if pair is not None]
@@ -172,17 +177,18 @@ def measured(cases: Sequence[Case], n: int, way: str, seeds: int) -> dict[str, f
             by_class[case.words].append(some)
     if not by_class:
         return None
-    # (classes, seeds, 2); a class that several folds have is their mean
+    # (classes, seeds, 6); a class that several folds have is their mean
     table = np.array([np.mean(np.array(folds), axis=0) for folds in by_class.values()])
-    gain = table[..., 1] - table[..., 0]
+    gain = table[..., 3] - table[..., 0]
     random = np.random.default_rng(0)
     means = gain.mean(1)[random.integers(len(gain), size=(2000, len(gain)))].mean(1)
     low, high = np.quantile(means, (0.025, 0.975))
-    words, taught = table.mean((0, 1))
+    words, words_precision, words_recall, taught, precision, recall = table.mean((0, 1))
     return {
         "classes": len(table), "words": words, "words_over_seeds": table[..., 0].mean(0).std(), "words_over_classes": table[..., 0].mean(1).std(),
-        "taught": taught, "taught_over_seeds": table[..., 1].mean(0).std(), "taught_over_classes": table[..., 1].mean(1).std(),
+        "taught": taught, "taught_over_seeds": table[..., 3].mean(0).std(), "taught_over_classes": table[..., 3].mean(1).std(),
         "gain": gain.mean(), "gain_low": low, "gain_high": high, "seeds_worse": (gain.mean(0) < 0).mean(), "classes_worse": (gain.mean(1) < 0).mean(),
+        "words_precision": words_precision, "words_recall": words_recall, "precision": precision, "recall": recall,
     }  # fmt: skip
 
 
@@ -199,11 +205,11 @@ def main() -> None:
     cases = defaultdict(list)
     if args.only in (None, "effects"):
         cases["effects"] = list(effects(args.data, CLAP.from_pretrained(args.model)))
-    for fold in (1, 2, 3, 4) if args.folds else ():
+    for fold in FOLDS if args.folds else ():
         clap = CLAP.from_pretrained(args.folds / f"fold{fold}")
         if args.only in (None, "unheard"):
             cases["effects, unheard"] += effects(args.data, clap, fold)
-        if args.only in (None, "esc10") and fold in (3, 4):
+        if args.only in (None, "esc10"):
             cases["ESC-10"] += esc10(args.data, clap, fold)
     view = Table(
         "ranked", "way", "n", "classes", "words alone", "taught", "gain", "95 % of classes", "worse: seeds", "classes"
@@ -220,9 +226,10 @@ def main() -> None:
                     collection, way, str(n), str(int(f["classes"])), f"{f['words']:.3f} ± {f['words_over_seeds']:.3f} ({f['words_over_classes']:.3f})",
                     f"{f['taught']:.3f} ± {f['taught_over_seeds']:.3f} ({f['taught_over_classes']:.3f})", f"{f['gain']:+.3f}",
                     f"{f['gain_low']:+.3f} to {f['gain_high']:+.3f}", f"{f['seeds_worse']:.0%}", f"{f['classes_worse']:.0%}",
+                    f"{f['words_precision']:.2f}, {f['words_recall']:.2f}", f"{f['precision']:.2f}, {f['recall']:.2f}",
                 )  # fmt: skip
                 made.append({"ranked": collection, "way": way, "examples": n, **f})
-    Console(width=170).print(view)
+    Console(width=210).print(view)
     Console().print("mean average precision ± spread over seeds (spread over classes)")
     if args.keep is not None:
         before = json.loads(args.keep.read_text()) if args.keep.exists() else []

@@ -3,7 +3,7 @@
     log-odds of x  =  words(x)  +  v · (x - usual) / radius  +  b
 
     words(x) = -6 + 2 · (cosine of x and the words, in deviations from what 56 everyday sounds have with them)
-    v ~ N(0, 20 · I)    b ~ N(0, 1)          what is fitted: the mode of the posterior
+    v ~ N(0, 20 · I)    b ~ N(0, 1)          what is fitted: the mode of the posterior   (5 · I without counter-examples)
 
 Without examples v = b = 0: the words alone. `usual` and `radius` are the mean of the 56 sounds' embeddings and their root mean square
 distance from it, so that the numbers mean the same for every model. How far the words are trusted is not fitted: counter-examples are picked from
@@ -37,8 +37,9 @@ Flags = npt.NDArray[np.bool_]
 
 WORDS = (-6.0, 2.0)  # log-odds of the words alone: a + b · deviations
 STAY = 0.05  # precision of v around 0
+STAY_ALONE = 0.2  # where no counter-example is a recording: yes and synthesised no also differ in that
 SURE_OF_BIAS = 1.0  # precision of b around 0
-STEPS, ENOUGH = 50, 1e-10  # Newton's steps at most; the objective's change that ends them
+STEPS, ENOUGH = 50, 1e-9  # Newton's steps at most; the objective's change that ends them
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,8 @@ class Examples:
 class Problem:
     """The fit of all the examples, or of some of them, as cross-validation asks."""
 
-    def __init__(self, ground: Ground, examples: Examples) -> None:
+    def __init__(self, ground: Ground, examples: Examples, *, alone: bool = False) -> None:
+        """`alone`: what was drawn are the synthesised sounds that stand in where there is no other counter-example."""
         self._ground = ground
         self.examples = examples
         self._weight = examples.weight
@@ -133,7 +135,7 @@ class Problem:
         inside = centred if self._basis is None else centred @ self._basis  # (N, R)
         self.words = ground.words(examples.rows)  # (N,)
         self._features = np.column_stack([inside, np.ones(len(inside))])
-        self._precision = np.full(self._features.shape[1], STAY)
+        self._precision = np.full(self._features.shape[1], STAY_ALONE if alone else STAY)
         self._precision[-1] = SURE_OF_BIAS
 
     def fitted(self, some: Flags | None = None) -> Floats:
