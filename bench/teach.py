@@ -241,29 +241,32 @@ def main() -> None:
 
 
 def draw(made: list[dict[str, object]], picture: Path) -> None:
-    """Mean average precision over the number of examples."""
+    """Mean average precision over the number of examples, where all classes have enough takes."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    collections = list(dict.fromkeys(str(row["ranked"]) for row in made))
-    figure, axes = plt.subplots(1, len(collections), figsize=(4.2 * len(collections), 3.6), sharey=True, squeeze=False)
+    collections = [name for name in ("effects", "effects, unheard", "ESC-10") if any(row["ranked"] == name for row in made)]  # fmt: skip
+    figure, axes = plt.subplots(1, len(collections), figsize=(3.6 * len(collections), 3.6), sharey=True, squeeze=False)
     for axis, collection in zip(axes[0], collections, strict=True):
-        for way, colour in (("marked, library", "#1f6fb2"), ("marked", "#6aa84f")):
-            some = [row for row in made if row["ranked"] == collection and row["way"] == way]
-            x, y, spread = (np.array([row[key] for row in some], float) for key in ("examples", "taught", "taught_over_seeds"))  # fmt: skip
-            axis.plot(x, y, "o-", color=colour, label="yes and no marked" if way == "marked" else "… and counter-examples of a library")  # fmt: skip
-            axis.fill_between(x, y - spread, y + spread, color=colour, alpha=0.18, linewidth=0)
-        some = [row for row in made if row["ranked"] == collection and row["way"] == "marked"]
-        x, y = (np.array([row[key] for row in some], float) for key in ("examples", "words"))
-        axis.plot(x, y, "k--", label="words alone")
-        axis.set_title(collection)
-        axis.set_xlabel("examples marked, yes and no each")
-        axis.set_xticks(x)
+        rows = [row for row in made if row["ranked"] == collection]
+        classes = max(int(str(row["classes"]).split(".")[0]) for row in rows)
+
+        def line(way: str, rows: list[dict[str, object]] = rows, classes: int = classes) -> dict[str, npt.NDArray[np.float64]]:  # fmt: skip
+            some = [row for row in rows if row["way"] == way and row["classes"] == classes]
+            return {key: np.array([row[key] for row in some], float) for key in ("examples", "words", "words_over_seeds", "taught", "taught_over_seeds")}  # fmt: skip
+
+        for way, colour, label in (("marked", "#2a7f3f", "yes and no marked"), ("marked, library", "#1f5fa8", "… and a library's counter-examples")):  # fmt: skip
+            found = line(way)
+            axis.errorbar(found["examples"] + (0.06 if way == "marked" else -0.06), found["taught"], found["taught_over_seeds"], fmt="o-", color=colour, capsize=3, label=label)  # fmt: skip
+        axis.errorbar(found["examples"], found["words"], found["words_over_seeds"], fmt="--", color="black", capsize=3, label="words alone")  # fmt: skip
+        axis.set_title(f"{collection}: {classes} classes")
+        axis.set_xlabel("yes and no marked, each")
+        axis.set_xticks(found["examples"])
         axis.grid(alpha=0.25)
-    axes[0][0].set_ylabel("mean average precision")
-    axes[0][-1].legend(loc="lower right", frameon=False)
+    axes[0][0].set_ylabel("mean average precision ± spread over seeds")
+    axes[0][-1].legend(loc="lower right", frameon=False, fontsize="small")
     figure.tight_layout()
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
