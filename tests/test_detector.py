@@ -38,7 +38,7 @@ def made(name: str = "door creak", size: int = 24, **options: object) -> Detecto
 def test_probabilities_by_hand() -> None:
     weight = np.array([2.0, -1.0], np.float32)
     detector = Detector("x", None, weight, 0.5, "m", "f")
-    found = detector.probability([[1, 0], [0, 1], [0.6, 0.8]])
+    found = detector.probability(np.array([[1, 0], [0, 1], [0.6, 0.8]]))
     assert found == pytest.approx([1 / (1 + np.exp(-2.5)), 1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-0.9))], abs=1e-6)
     assert detector.direction == pytest.approx(weight / np.sqrt(5))
     assert (
