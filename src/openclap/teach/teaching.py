@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.detector import Detector
-from openclap.errors import SoundError, UsageError
+from openclap.errors import LibraryError, SoundError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
 from openclap.teach.fitting import Examples, Problem, ground_of
@@ -146,12 +146,16 @@ def teach(
     ------
     UsageError
         Not one usable yes; a sound that is both a yes and a no.
+    LibraryError
+        The library is empty.
 
     Examples
     --------
     >>> taught = teach(clap, "door creak", yes=["creak1.wav", "creak2.wav"], no=["hinge.wav"], library=library)
     >>> taught.detector.save()
     """
+    if library is not None and not library.stats()["files"]:
+        raise LibraryError(f"{library.stats()['path']} holds no sounds yet; fill it with  openclap index FOLDER")
     found = [find_sounds([some] if isinstance(some, str | os.PathLike) else some) for some in (yes, no)]
     failed = [failure for part in found for failure in part.closed]
     both = sorted(set(found[0].files) & set(found[1].files))
