@@ -365,7 +365,7 @@ def rainy(siren_at: tuple[int, ...], seconds: int) -> np.ndarray:
 
 def test_moments_and_watch(clap: CLAP, library: Library, tmp_path: Path) -> None:
     hits = [hit for hit in library.search("a siren", 6) if kind_of(hit) == "siren"]
-    detector = fit(clap, "my siren", library.vectors(hits), text="furniture", drawn=library.sample(50))
+    detector = fit(clap, "my siren", library.vectors(hits), text="siren", drawn=library.sample(50))
     sf.write(tmp_path / "rainy.wav", rainy((50, 75), 100), RATE)
     found = moments_in(clap, tmp_path / "rainy.wav", detector, 2)
     assert sorted(round(moment.start / 25) for moment in found) == [2, 3]
