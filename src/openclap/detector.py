@@ -26,17 +26,13 @@ from platformdirs import user_data_path
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.results import Failure
 
-__all__ = ["FORMAT", "VERSION", "WORDS", "Detector", "detectors_folder", "forget", "kept", "place_of"]
+__all__ = ["FORMAT", "VERSION", "Detector", "detectors_folder", "forget", "kept", "place_of"]
 
 FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
 LONGEST_NAME, LONGEST_BYTES = 100, 200  # a file system takes 255 bytes
 JOINERS = "\u200c\u200d"  # unseen signs that writing needs
 Floats = npt.NDArray[np.float32]
-WORDS = (
-    -6.0,
-    2.0,
-)  # log-odds of words alone, from which a detector begins: a + b · deviations of their cosine from everyday sounds
 
 
 class Maker(Protocol):
@@ -115,12 +111,6 @@ class Detector:
         """Embeddings (N, E) → how likely each holds the sound, in [0, 1] (N,)."""
         likely: Floats = (0.5 * (1 + np.tanh(0.5 * self.logit(embeddings)))).astype(np.float32)  # no overflow
         return likely
-
-    def deviations(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Log-odds as if words had said them: how many deviations from everyday sounds their cosine would be (N,)."""
-        start, slope = WORDS
-        found: npt.NDArray[np.float64] = (self.logit(embeddings) - start) / slope
-        return found
 
     def check(self, clap: Maker) -> None:
         """Refuse a model whose embeddings it was not taught on.
@@ -288,6 +278,4 @@ def _whole(facts: Mapping[str, str], arrays: Mapping[str, Floats], path: Path) -
 
 
 def _is_unfit(sign: str) -> bool:
-    return sign in '/\\:*?"<>|' or (
-        sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    )
+    return sign in '/\\:*?"<>|' or (sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp"))

@@ -24,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import background_of
-from openclap.detector import WORDS
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+WORDS = (-6.0, 2.0)  # log-odds of the words alone: a + b · deviations
 STAY = 0.05  # precision of v around 0
 STAY_ALONE = 0.2  # where no counter-example is a recording: yes and synthesised no also differ in that
 SURE_OF_BIAS = 1.0  # precision of b around 0

@@ -12,20 +12,17 @@ in one of two overlapping windows alone is mostly nothing. Means and deviations 
 best of each minute, were worse: what makes false alarms is the tail, which differs from alert to alert (LOG.md). "Unusual" has no
 words: it is how far a window is from the eight nearest of a reservoir of what was heard so far, over the source's own quantiles of that.
 Eight are more than the windows of one event, so an event does not explain itself, and nothing has to be kept out. Mahalanobis
-distances found a third less at as many false alarms. For a detector, whose
-log-odds say more than the banks do, these stand in for the distances from both. Knows nothing of sound or events.
+distances found a third less at as many false alarms. Knows nothing of sound or events.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import Background
-from openclap.detector import Detector
 
 __all__ = ["MINUTE", "Novelty", "OwnBackground"]
 
@@ -33,7 +30,6 @@ Vectors = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.float64]
 
 CURVE = (-6.96, 1.68, 0.84, 0.80)  # logit = a + b · own + c · sounds + d · texts
-TAUGHT = 1.3  # deviations less for a detector: as many false alarms as words give (ESC-10 folds 1 and 2, docs/teach.md)
 MINUTE = 60.0  # seconds of which the best counts
 MINUTES = 120  # that are known
 RECENT = 10  # minutes that may be louder than all of these
@@ -57,27 +53,16 @@ class OwnBackground:
     Parameters
     ----------
     queries : float32 (A, E)
-        Unit rows: the alerts' words, the directions of detectors.
+        Unit rows: the alerts' words, and directions of detectors.
     banks
         What is usual for the model.
     warmup
         Windows that are learnt from alone, before anything is said.
     minute
         Windows in a minute.
-    detectors
-        By the number of the alert.
     """
 
-    def __init__(
-        self,
-        queries: Vectors,
-        banks: Background,
-        *,
-        warmup: int,
-        minute: int,
-        detectors: Mapping[int, Detector] | None = None,
-    ) -> None:
-        self._detectors = dict(detectors or {})
+    def __init__(self, queries: Vectors, banks: Background, *, warmup: int, minute: int) -> None:
         near = (banks.sounds @ queries.T).astype(np.float64)
         self._queries, self._texts = queries, banks.texts
         self._mean, self._deviation = near.mean(0), np.maximum(near.std(0), 1e-3)
@@ -99,8 +84,6 @@ class OwnBackground:
         sounds = (cosine - self._mean) / self._deviation
         others = self._texts @ embedding
         texts = (cosine - float(others.mean())) / max(float(others.std()), 1e-6)
-        for number, detector in self._detectors.items():
-            sounds[number] = texts[number] = float(detector.deviations(embedding[None])[0]) - TAUGHT
         logit = CURVE[0] + CURVE[1] * own + CURVE[2] * sounds + CURVE[3] * texts
         before, self._before = self._before, logit
         return _logistic(logit if before is None else (logit + before) / 2), cosine

@@ -177,10 +177,7 @@ class Watch(Iterator[Event]):
         self._rate = model.front_end.sampling_rate
         self._words = len(asked)
         queries = _queries(asked, model)
-        self._own = OwnBackground(
-            queries, background_of(model), warmup=round(warmup / hop), minute=round(MINUTE / hop),
-            detectors={i: detector for i, detector in enumerate(asked.values()) if detector is not None},
-        )  # fmt: skip
+        self._own = OwnBackground(queries, background_of(model), warmup=round(warmup / hop), minute=round(MINUTE / hop))
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
         self._clips = Clips(Path(clips), tell, budget=256 << 20) if isinstance(clips, (str, os.PathLike)) else clips
