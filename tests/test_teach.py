@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +23,7 @@ from models_for_tests import small_clap
 from openclap import CLAP, Detector, Library
 from openclap.cli import app
 from openclap.confidence import Background
+from openclap.detector import kept
 from openclap.errors import DetectorMismatch, LibraryError, UsageError
 from openclap.library import moments_in
 from openclap.results import Hit
@@ -507,3 +511,33 @@ def test_watch_on_the_command_line(clap: CLAP, library: Library, tmp_path: Path)
         capture_output=True, text=True, cwd=tmp_path, check=False, env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
     )  # fmt: skip
     assert [json.loads(line)["alert"] for line in done.stdout.splitlines()] == ["our siren"], done.stderr
+
+
+# -- the page of documentation ---------------------------------------------------------------------------
+
+
+def test_the_page_says_what_works(run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands and its Python, as they stand there."""
+    monkeypatch.setenv("OPENCLAP_LIBRARY", str(tmp_path / "library"))
+    (tmp_path / "sounds").mkdir()
+    for name, kind in (("drip", "water drops"), ("rain", "rain"), ("typing", "typing"), ("clock", "clock tick")):
+        for take in range(1, 5):
+            wave = make(kind, np.random.default_rng(take), rate=RATE, seconds=2.0)[0]
+            sf.write(tmp_path / "sounds" / f"{name}-{take}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
+    sf.write(tmp_path / "new.wav", make("water drops", np.random.default_rng(9), rate=RATE, seconds=2.0)[0], RATE)
+    sf.write(tmp_path / "long.wav", rainy((), 20), RATE)
+    page = (Path(__file__).parent.parent / "docs" / "teach.md").read_text(encoding="utf-8")
+    lines = re.search(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert lines
+    for line in lines[1].splitlines():
+        words = [w for word in shlex.split(line) for w in (sorted(glob.glob(word)) if "*" in word else [word])]  # noqa: PTH207
+        assert words[0] == "openclap"
+        code, _, err = run(*words[1:])
+        assert code == 0, (line, err)
+    assert [one.name for one in kept()[0]] == ["drip"]
+    python = re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert python
+    names: dict[str, Any] = {}
+    exec(python[1], names)
+    assert names["taught"].failed == []
+    assert names["detector"].examples["yes"] == 3
