@@ -278,4 +278,6 @@ def _whole(facts: Mapping[str, str], arrays: Mapping[str, Floats], path: Path) -
 
 
 def _is_unfit(sign: str) -> bool:
-    return sign in '/\\:*?"<>|' or (sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+    return sign in '/\\:*?"<>|' or (
+        sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    )
