@@ -1,7 +1,7 @@
 """Words for sounds: tags with a confidence, a sentence, and the timeline of a long recording."""
 
 from openclap.describe.describer import SILENCE, Describer, Writer, read_lines, sentence_of
-from openclap.describe.timeline import timeline
+from openclap.describe.timeline import spans_of, timeline
 from openclap.describe.vocabulary import ALIKE, Vocabulary
 
-__all__ = ["ALIKE", "SILENCE", "Describer", "Vocabulary", "Writer", "read_lines", "sentence_of", "timeline"]
+__all__ = ["ALIKE", "SILENCE", "Describer", "Vocabulary", "Writer", "read_lines", "sentence_of", "spans_of", "timeline"]

@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from openclap.errors import SoundError
-from openclap.page import classify, holdings, match, model, moments, search
+from openclap.page import classify, describe, holdings, match, model, moments, search
 from openclap.page.desk import Desk
 from openclap.page.intake import Bounded, Guarded
 from openclap.page.parts import Page
@@ -49,7 +49,9 @@ FONTS = (
 )
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 CACHE_LOOK, CACHE_KEPT = 600, 3600  # seconds: how often, and how long an upload is kept
-TABS = ((model, "model"), (match, "match"), (classify, "classify"), (search, "search"), (moments, "moments"), (holdings, "library"))  # fmt: skip
+TABS = (
+    (model, "model"), (match, "match"), (classify, "classify"), (describe, "describe"), (search, "search"), (moments, "moments"), (holdings, "library"),
+)  # fmt: skip
 SPEAK = "(language, ...rest) => { window.openclapSpeak(language); return [language, ...rest]; }"
 
 

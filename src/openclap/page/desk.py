@@ -13,12 +13,13 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from openclap.audio.load import duration, longest, stopping
 from openclap.checkpoints.weights import parameters
@@ -27,12 +28,15 @@ from openclap.errors import LibraryMismatch, ModelError, TooLong
 from openclap.library import Library
 from openclap.page.examples import Examples
 from openclap.page.settings import PageSettings
-from openclap.page.shelf import Shelf
+from openclap.page.shelf import Exports, Shelf
 from openclap.page.strings import Told
+from openclap.prompts import Prompts
 
 __all__ = ["Desk", "Loaded"]
 
 T = TypeVar("T")
+
+KNOWN_LABELS = 2048
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Desk:
         self.folder = Path(self._temporary.name)
         self.examples = Examples()
         self.shelf = Shelf(self.folder / "played")
+        self.exports = Exports(self.folder / "exports")
+        self.labels = Prompts(KNOWN_LABELS)  # vectors of what sounds are described with
         self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._limits)
         self._indexer = ThreadPoolExecutor(1, "openclap-page-index")
         self.indexing = threading.Lock()
@@ -81,6 +87,16 @@ class Desk:
     def do(self, call: Callable[[], T]) -> T:
         """Have it computed, and wait."""
         return self.ask(call).result()
+
+    def steps(self, work: Generator[T, None, None]) -> Iterator[T]:
+        """Have something long computed step by step; what others ask for is computed in between."""
+        over: Any = object()
+        try:
+            while (step := self.do(lambda: next(work, over))) is not over:
+                yield step
+        finally:  # also where who asked has left
+            with suppress(RuntimeError):  # the desk is closed, and so is all that it had open
+                self.ask(work.close)
 
     def index(self, call: Callable[[], T]) -> Future[T]:
         """Have something done by the thread that indexes, which may take hours."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 
 from openclap.page.desk import Desk
-from openclap.page.pictures import clock, cosine_bar, text
+from openclap.page.pictures import bar, clock, cosine_bar, text
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps
 
-__all__ = ["Page", "Player", "player_rows"]
+__all__ = ["Doing", "Page", "Player", "draw_doing", "player_rows"]
 
 AT_ONCE = 16  # handlers that may wait for the desk
 PLAYERS = (Path(__file__).parent / "players.js").read_text(encoding="utf-8")
@@ -73,9 +73,30 @@ class Page:
         part: Any,
         draw: Callable[[Any, Language], Any],
     ) -> Any:
-        """On a trigger, `part` shows `draw(compute(visit, *inputs), language)`, and again in another language."""
+        """On a trigger, `part` shows `draw(compute(visit, *inputs), language)`, and again in another language.
+
+        Where `compute` is a generator, what it gives is `Doing`, shown meanwhile, and at last the result.
+        """
         result = gr.State()
         self.words.shows(result, part, draw)
+        if inspect.isgeneratorfunction(compute):
+
+            def run_on(visit: Visit, *given: Any) -> Iterator[Any]:
+                for step in compute(visit, *given):
+                    if isinstance(step, Doing):
+                        yield None, draw_doing(step, visit.language)
+                    else:
+                        yield step, draw(step, visit.language)
+
+            gr.on(
+                list(triggers),
+                handled_steps(run_on),
+                [self.language, *inputs],
+                [result, part],
+                show_progress="hidden",
+                **WAITING,
+            )
+            return result
 
         def run(visit: Visit, *given: Any) -> Any:
             found = compute(visit, *given)
@@ -110,6 +131,21 @@ class Page:
 WAITING: dict[str, Any] = {
     "concurrency_id": "desk", "concurrency_limit": AT_ONCE, "api_visibility": "private", "trigger_mode": "once",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Doing:
+    """How far something is: a key of the table with its values, and a share in [0, 1]."""
+
+    key: str
+    values: dict[str, Any]
+    share: float
+
+
+def draw_doing(doing: Doing, language: Language) -> str:
+    """A line and a bar."""
+    said = say(doing.key, language, **doing.values)
+    return f'<div class="oc-card"><p>{said}</p>{bar(doing.share, label=f"{100 * doing.share:.0f} %")}</div>'
 
 
 @dataclass(frozen=True)
