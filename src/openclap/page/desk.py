@@ -30,6 +30,7 @@ from openclap.page.examples import Examples
 from openclap.page.settings import PageSettings
 from openclap.page.shelf import Exports, Shelf
 from openclap.page.strings import Told
+from openclap.page.watches import Watches
 from openclap.prompts import Prompts
 
 __all__ = ["Desk", "Loaded"]
@@ -65,6 +66,7 @@ class Desk:
         self.examples = Examples()
         self.shelf = Shelf(self.folder / "played")
         self.exports = Exports(self.folder / "exports")
+        self.watches = Watches(settings.watches, settings.watch_seconds)
         self.labels = Prompts(KNOWN_LABELS)  # vectors of what sounds are described with
         self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._limits)
         self._indexer = ThreadPoolExecutor(1, "openclap-page-index")
@@ -109,6 +111,7 @@ class Desk:
     def close(self) -> None:
         """Finish what was begun, indexing aside, which keeps what is finished; and delete what was kept for it."""
         self.closing.set()
+        self.watches.close()
         self._worker.shutdown(cancel_futures=True)
         self._indexer.shutdown(cancel_futures=True)
         self._temporary.cleanup()
@@ -217,7 +220,8 @@ class Desk:
         return self.visitors(visitor) / "sounds"
 
     def forget(self, visitor: str) -> None:
-        """Delete what was kept for a visitor who has left."""
+        """Delete what was kept for a visitor who has left, and listen to them no longer."""
+        self.watches.forget(visitor)
         if visitor.isalnum():
             shutil.rmtree(self.folder / "visitors" / visitor, ignore_errors=True)
 

@@ -47,8 +47,16 @@ class Page:
         """What starts something."""
         return self.words.make(gr.Button, {"value": key}, variant="primary", **props)
 
-    def examples(self, keys: Sequence[str], fill: Callable[[int], Any], outputs: Sequence[Any], **props: Any) -> Any:
-        """Examples by keys of the table (or as they are); a click on number i sets `outputs` to `fill(i)`."""
+    def examples(
+        self,
+        keys: Sequence[str],
+        fill: Callable[..., Any],
+        outputs: Sequence[Any],
+        *,
+        spoken: bool = False,
+        **props: Any,
+    ) -> Any:
+        """Examples by keys of the table (or as they are); a click on number i sets `outputs` to `fill(i)`; `spoken`, `fill(i, language)`."""
 
         def said(language: Language) -> list[str]:
             from openclap.page.strings import TABLE
@@ -60,8 +68,8 @@ class Page:
             samples=[[key] for key in keys], type="index", **props,
         )  # fmt: skip
 
-        def chosen(_: Visit, number: int) -> Any:
-            return fill(number)
+        def chosen(visit: Visit, number: int) -> Any:
+            return fill(number, visit.language) if spoken else fill(number)
 
         return shown.click(handled(chosen), [self.language, shown], list(outputs), show_progress="hidden", **WAITING)
 

@@ -15,7 +15,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Piece", "bar", "clock", "cosine_bar", "map_of", "painted", "spectrogram", "text", "timeline", "waveform"]
+__all__ = [
+    "Piece",
+    "Track",
+    "bar",
+    "clock",
+    "cosine_bar",
+    "map_of",
+    "painted",
+    "spectrogram",
+    "text",
+    "timeline",
+    "tracks",
+    "waveform",
+]
 
 Numbers = npt.NDArray[np.float32]
 
@@ -122,7 +135,7 @@ def timeline(
         out.append(f'<i style="bottom:{100 * row / mel.shape[1]:.1f}%">{hz / 1000:g} kHz</i>')
     out.append(f'</span><span class="oc-track oc-heard"><img alt="" src="{painted(mel)}"></span></div>')
     for number, (name, pieces) in enumerate(rows):
-        colour = f"hsl({(175 + 137.5 * number) % 360:.0f} 62% 45%)"  # the golden angle: neighbours differ
+        colour = colour_of(number)
         out.append(
             f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(name)}</span><span class="oc-track">'
         )
@@ -141,6 +154,57 @@ def timeline(
         if at <= 0.97 * seconds
     ]
     return "".join([*out, "</span></div></div>"])
+
+
+@dataclass(frozen=True)
+class Track:
+    """A name's confidences (N,) over time, and the spans in seconds in which it was heard."""
+
+    name: str
+    levels: Numbers
+    spans: Sequence[tuple[float, float]]
+
+
+def tracks(times: Numbers, rows: Sequence[Track], begin: float, end: float, on: float, *, alt: str) -> str:
+    """Confidences at `times` (N,) in seconds, a line a name, with what was heard behind and the least confidence `on` dashed. HTML."""
+    length = max(end - begin, 1e-3)
+    x = np.clip(100 * (times - begin) / length, 0, 100)
+    out = [f'<div class="oc-timeline oc-tracks" role="group" aria-label="{text(alt)}">']
+    for number, one in enumerate(rows):
+        colour = colour_of(number)
+        now = float(one.levels[-1]) if len(one.levels) else 0.0
+        drawn = [f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" style="color:{colour}" aria-hidden="true">']
+        for start, stop in one.spans:
+            left, right = (min(max(100 * (at - begin) / length, 0.0), 100.0) for at in (start, stop))
+            if right > left:
+                drawn.append(f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"/>')
+        if len(x):
+            points = " ".join(f"{a:.2f},{100 * (1 - b):.1f}" for a, b in zip(x, one.levels, strict=True))
+            drawn.append(f'<polygon points="{x[0]:.2f},100 {points} {x[-1]:.2f},100"/>')
+        drawn.append(f'<line x1="0" x2="100" y1="{100 * (1 - on):.1f}" y2="{100 * (1 - on):.1f}"/></svg>')
+        out.append(
+            f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(one.name)}</span><span class="oc-track">{"".join(drawn)}</span>'
+            f'<span class="oc-number">{100 * now:.0f} %</span></div>'
+        )
+    marks = "".join(
+        f'<i style="left:{100 * (at - begin) / length:.2f}%">{clock(at)[:-2]}</i>' for at in _times_between(begin, end)
+    )
+    return "".join(
+        [*out, f'<div class="oc-line oc-clock"><span></span><span class="oc-track">{marks}</span></div></div>']
+    )
+
+
+def _times_between(begin: float, end: float) -> list[float]:
+    """Round times to write down, not at the very end."""
+    marks = ticks(end - begin)
+    step = marks[1] if len(marks) > 1 else end - begin
+    first = np.ceil(begin / step - 1e-6) * step if step else begin
+    return [float(at) for at in np.arange(first, end - 0.03 * (end - begin), step)] if step else [begin]
+
+
+def colour_of(number: int) -> str:
+    """A colour a line; by the golden angle, so neighbours differ. Readable on light and dark."""
+    return f"hsl({(175 + 137.5 * number) % 360:.0f} 62% 42%)"
 
 
 def waveform(peaks: Numbers, seconds: float, spans: Sequence[tuple[float, float, str]], *, alt: str) -> str:
