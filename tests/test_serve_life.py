@@ -18,7 +18,8 @@ from server_for_tests import Running, encoded, running, some_sounds, uri_of
 
 from openclap import CLAP, Library
 from openclap.errors import UsageError
-from openclap.serve.settings import Settings, is_loopback, read_keys
+from openclap.hosts import is_loopback
+from openclap.serve.settings import Settings, read_keys
 
 KEY = "a-key-that-is-long-enough"
 

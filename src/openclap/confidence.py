@@ -39,6 +39,7 @@ VERSION = 1  # of the banks
 WORDS = (-10.7, 0.75, 2.36)  # logit = a + b · deviations from the sounds + c · deviations from the texts
 SOUNDS = (-15.9, 19.2)  # logit = a + b · share of the way
 UNLIKELY = 0.25  # below, "nothing here sounds like that"
+REMEMBERED = 4  # models whose banks are in memory
 
 
 class Ears(Protocol):
@@ -99,7 +100,23 @@ class Background:
 
 
 def background_of(clap: Ears) -> Background:
-    """The banks as a model hears them; made once, and kept in the user's cache by the model's fingerprint."""
+    """The banks as a model hears them; made once, and kept in memory and in the user's cache by the model's fingerprint."""
+    key = clap.fingerprint
+    found = _remembered.get(key)
+    if found is None:
+        found = _banks_of(clap)
+        while len(_remembered) >= REMEMBERED:
+            _remembered.pop(next(iter(_remembered)), None)
+        _remembered[key] = found
+    return found
+
+
+_remembered: dict[
+    str, Background
+] = {}  # a home that cannot be written to has them made once a process, not once a call
+
+
+def _banks_of(clap: Ears) -> Background:
     place = user_cache_path("openclap") / "background" / f"{clap.fingerprint}-{VERSION}.npz"
     try:
         with np.load(place, allow_pickle=False) as kept:

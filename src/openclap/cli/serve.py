@@ -35,6 +35,12 @@ def serve(
         typer.Option("--keys-file", help="Bearer keys, one a line; beside those of the environment's OPENCLAP_KEYS"),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen to others without a key")] = False,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--host-name", help="A name that the server goes by, beside localhost and addresses; may be repeated"
+        ),
+    ] = None,
     allow_host: Annotated[
         list[str] | None, typer.Option("--allow-host", help="Fetch sounds from URLs of this host; may be repeated")
     ] = None,
@@ -47,11 +53,22 @@ def serve(
         int, typer.Option("--queue", min=1, help="Requests in work and waiting; more are told to come back")
     ] = 64,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a request may take")] = 60,
+    sockets: Annotated[int, typer.Option("--sockets", min=1, help="Websockets that are listened to at once")] = 16,
+    idle: Annotated[
+        float, typer.Option("--idle", min=0.1, help="Seconds without a message, then a websocket is closed")
+    ] = 60,
     patience: Annotated[
         float, typer.Option("--patience", min=0, help="Milliseconds to wait for others to share a batch with")
     ] = 4,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Clips or texts of a batch")] = 16,
     page: Annotated[bool, typer.Option("--page/--no-page", help="The web page, beside the API")] = True,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models",
+            help="A model that the page may load, and fetch, beside those that are on this machine; may be repeated",
+        ),
+    ] = None,
     root: Root = None,
     library: LibraryPath = None,
     model: Model = "mini",
@@ -63,9 +80,9 @@ def serve(
     """Answer over HTTP: embeddings as OpenAI's, classify, match, search, moments, and a web page. Logs are JSON lines on stderr."""
     settings = {
         "model": model, "device": device, "threads": threads, "precision": precision, "library": str(library or default_library()),
-        "host": host, "port": port, "insecure": insecure, "fetch_from": tuple(allow_host or ()),
+        "host": host, "port": port, "insecure": insecure, "names": tuple(host_name or ()), "fetch_from": tuple(allow_host or ()),
         "memory_bytes": int(max_memory_mb * MIB), "body_bytes": int(max_body_mb * MIB), "audio_seconds": max_seconds, "items": max_items,
-        "results": max_results, "queue": queue, "request_seconds": timeout, "patience_seconds": patience / 1000, "batch": batch,
+        "results": max_results, "queue": queue, "request_seconds": timeout, "sockets": sockets, "idle_seconds": idle, "patience_seconds": patience / 1000, "batch": batch,
     }  # fmt: skip
 
     def told(url: str) -> None:
@@ -74,7 +91,7 @@ def serve(
         else:
             err.print(plain(f"openclap answers at {url} (how: {url}/docs); Ctrl-C ends it"))
 
-    _run(settings, keys_file, _page(settings, root or []) if page else None, told)
+    _run(settings, keys_file, _page(settings, root or [], _loadable(model, models or [])) if page else None, told)
 
 
 def ui(
@@ -102,11 +119,19 @@ def ui(
 
             webbrowser.open(url)
 
-    _run(settings, None, _page(settings, root or [Path.cwd()]), told, quiet=True)
+    _run(settings, None, _page(settings, root or [Path.cwd()], None), told, quiet=True)
 
 
-def _page(settings: dict[str, Any], roots: list[Path]) -> Callable[[FastAPI], object]:
-    """What mounts the page: with the model and the library of the service."""
+def _loadable(model: str, named: list[str]) -> tuple[str, ...]:
+    """What may be loaded through a page that others than its owner may see: nothing is fetched on a visitor's word."""
+    from openclap.checkpoints.locate import here
+    from openclap.checkpoints.presets import PRESETS
+
+    return tuple(dict.fromkeys([model, *(preset.name for preset in PRESETS if here(preset)), *named]))
+
+
+def _page(settings: dict[str, Any], roots: list[Path], models: tuple[str, ...] | None) -> Callable[[FastAPI], object]:
+    """What mounts the page: with the model and the library of the service; `models` that it may load, None: any."""
 
     def mounted(app: FastAPI) -> object:
         from openclap.page.blocks import mount_page
@@ -114,7 +139,7 @@ def _page(settings: dict[str, Any], roots: list[Path]) -> Callable[[FastAPI], ob
 
         chosen = PageSettings(
             **{name: settings[name] for name in ("model", "device", "threads", "library")},
-            uploads=user_data_path("openclap") / "uploads", roots=tuple(roots),
+            models=models, uploads=user_data_path("openclap") / "uploads", roots=tuple(roots),
         )  # fmt: skip
         return mount_page(app, chosen, clap=app.state.engine.clap)
 
@@ -140,6 +165,10 @@ def _run(
             f"it needs {error.name}, which is not installed; install it with  pip install 'openclap[serve]'"
         ) from error
     run(Settings(**settings, keys=read_keys(keys_file)), page=page, listening=told, quiet=quiet)
+    if page is not None:
+        from openclap.page.desk import end_loading
+
+        end_loading()
 
 
 VERBS = (serve, ui)

@@ -8,13 +8,15 @@ tab ─ index ── another thread, with a library of its own
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -33,11 +35,12 @@ from openclap.page.strings import Told
 from openclap.page.watches import Watches
 from openclap.prompts import Prompts
 
-__all__ = ["Desk", "Loaded"]
+__all__ = ["Desk", "Loaded", "end_loading"]
 
 T = TypeVar("T")
 
 KNOWN_LABELS = 2048
+LOADING = "openclap-load"  # the name of threads that load
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,37 @@ class Desk:
     def _load(self, name: str) -> Loaded:
         begun = time.perf_counter()
         try:
-            clap = CLAP.from_pretrained(name, device=self.settings.device, threads=self.settings.threads)
-            clap.encode_text("a sound")  # what is wrong with it is told now
+            clap = self._unless_closing(lambda: self._read(name))
         except ModelError as error:
             error.asked = Path(name).name if name.startswith(("/", "~", ".")) else name  # type: ignore[attr-defined]
             raise
         self._clap = clap
         self.loaded = _facts(clap, name, time.perf_counter() - begun)
         return self.loaded
+
+    def _read(self, name: str) -> CLAP:
+        clap = CLAP.from_pretrained(name, device=self.settings.device, threads=self.settings.threads)
+        clap.encode_text("a sound")  # what is wrong with it is told now
+        return clap
+
+    def _unless_closing(self, call: Callable[[], T]) -> T:
+        """What a call gives, unless the page is closed before: a download takes minutes, and goes on from where it was left.
+
+        It has a thread that nobody waits for at the end.
+        """
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:  # it is raised where it was asked for
+                future.set_exception(error)
+
+        threading.Thread(target=run, name=LOADING, daemon=True).start()
+        while not wait([future], timeout=0.1).done:
+            if self.closing.is_set():
+                raise Told("error.closing")
+        return future.result()
 
     # -- sounds and places -----------------------------------------------------------------------------
 
@@ -236,6 +262,18 @@ class Desk:
         if which == "examples" and not library.stats()["files"]:
             library.add(self.examples.library())
         return library
+
+
+def end_loading() -> None:
+    """End the process now where a model is still being loaded, for programs whose last line this is.
+
+    The Hub's downloads have threads that Python waits for, minutes for a large file; what was fetched is kept and gone on with.
+    """
+    if any(thread.name == LOADING for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _facts(clap: CLAP, name: str, seconds: float) -> Loaded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
 import shutil
@@ -72,10 +73,22 @@ def keep(desk: Desk, files: Sequence[str], visitor: str) -> list[Path]:
     """
     folder = desk.uploads(visitor)
     folder.mkdir(parents=True, exist_ok=True)
-    held = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    everyone = desk.folder / "visitors"  # a visitor's folder is small, all of theirs together must be bounded
+    top = everyone if folder.is_relative_to(everyone) else folder
+    held = _held(top)
     if held + sum(Path(file).stat().st_size for file in files) > desk.settings.kept_bytes:
         raise Told("error.full")
     return [_kept(Path(file), folder) for file in files]
+
+
+def _held(folder: Path) -> int:
+    """Bytes of the files in a folder and below it."""
+    total = 0
+    for top, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # its visitor has left meanwhile
+                total += (Path(top) / name).stat().st_size
+    return total
 
 
 def _kept(file: Path, folder: Path) -> Path:

@@ -9,16 +9,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from openclap.errors import UsageError
+from openclap.hosts import is_loopback, is_own_name, is_own_site
 from openclap.page.settings import PageSettings
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["run_page", "server_of"]
 
 
-def server_of(settings: PageSettings, listening: Callable[[str], None] = lambda url: None) -> uvicorn.Server:
-    """A server of the page alone; `listening` is told its address once it answers."""
+MOST = 1024  # connections: a page keeps about three; one more is told to come back
+
+
+def server_of(
+    settings: PageSettings, listening: Callable[[str], None] = lambda url: None, *, host: str = "127.0.0.1"
+) -> uvicorn.Server:
+    """A server of the page alone, for the address `host`; `listening` is told its address once it answers."""
     import uvicorn
     from fastapi import FastAPI
 
@@ -26,6 +33,8 @@ def server_of(settings: PageSettings, listening: Callable[[str], None] = lambda 
 
     app = FastAPI(title="openclap", docs_url=None, redoc_url=None, openapi_url=None)
     mount_page(app, settings)
+    if is_loopback(host):
+        app.add_middleware(_OwnPages, bound=host)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -39,7 +48,33 @@ def server_of(settings: PageSettings, listening: Callable[[str], None] = lambda 
             await super().shutdown(sockets=sockets)
 
     logging.getLogger("openclap.page").setLevel(logging.ERROR)
-    return Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3))  # fmt: skip
+    return Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, limit_concurrency=MOST))  # fmt: skip
+
+
+class _OwnPages:
+    """ASGI middleware: what a browser has open elsewhere cannot use a page that is for this machine alone.
+
+    One that is open to all needs none: a visitor of another site's page could do no more here than any visitor, who has nothing but
+    what they bring.
+    """
+
+    def __init__(self, app: ASGIApp, *, bound: str) -> None:
+        self._app, self._bound = app, bound
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+            host = headers.get(b"host", "")
+            if not is_own_name(host, bound=self._bound) or not is_own_site(headers.get(b"origin"), host):
+                if scope["type"] == "websocket":
+                    await send({"type": "websocket.close", "code": 1008})
+                    return
+                from starlette.responses import PlainTextResponse
+
+                refusal = PlainTextResponse("this page answers to localhost, and to its own pages, alone", 403)
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def run_page(
@@ -69,4 +104,4 @@ def run_page(
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{host}:{port} cannot be listened on ({reason}); choose another --port") from error
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again that it has answered
-        server_of(settings, listening).run(sockets=[sock])
+        server_of(settings, listening, host=host).run(sockets=[sock])

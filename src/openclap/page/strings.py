@@ -34,7 +34,10 @@ TABLE: dict[str, tuple[str, str]] = {
         "A name from the list, a Hugging Face Hub id, or a model file or folder on the server",
         "列表中的名称、Hugging Face Hub 编号，或服务器上的模型文件或文件夹",
     ),
-    "model.info_listed": ("One of this list", "请从列表中选择"),
+    "model.info_listed": (
+        "One of this list; whoever runs this server puts others on it (openclap serve --models NAME)",
+        "请从列表中选择；服务器管理员可添加其他模型（openclap serve --models 名称）",
+    ),
     "model.here": ("{name}  ·  on this machine", "{name}  ·  已在本机"),
     "model.megabytes": ("{name}  ·  {megabytes} MB to download", "{name}  ·  需下载 {megabytes} MB"),
     "model.load": ("Load model", "加载模型"),
@@ -304,6 +307,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.busy": ("Another indexing is at work; wait until it is done.", "另一个索引正在进行；请等待完成。"),
     "error.gone": ("This sound is no longer kept; search again.", "此声音已不再保留；请重新检索。"),
     "error.seconds": ("The shortest length is above the longest.", "最短时长大于最长时长。"),
+    "error.closing": ("The server is going down; try again later.", "服务器正在关闭；请稍后再试。"),
     "error.input": ("This cannot be done as it was asked; check what you wrote.", "无法按此要求完成；请检查输入。"),
 }  # fmt: skip
 

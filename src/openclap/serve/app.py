@@ -15,16 +15,19 @@ from starlette.routing import Match
 
 from openclap.clap import CLAP
 from openclap.errors import LibraryError, ModelError, OpenClapError, RequestRefused, SoundError
+from openclap.serve.documentation import add_documentation
 from openclap.serve.door import Door, fault_of
 from openclap.serve.engine import Engine
 from openclap.serve.metrics import Metrics
 from openclap.serve.routes import routes_of
 from openclap.serve.settings import Settings
+from openclap.serve.watching import Sockets
 
 __all__ = ["create_app"]
 
 ABOUT = "Find, name and compare sounds by words. Sounds are data URIs in JSON, or files in multipart/form-data."
 STATUSES = {404: ("there is no such route; see /docs", "not_found"), 405: ("this route has no such method", "method_not_allowed")}  # fmt: skip
+SOCKETS_LEFT = 1.0  # seconds for those that the server has not closed
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 log = logging.getLogger("openclap.serve")
 
@@ -54,14 +57,20 @@ def create_app(
     for lane in engine.lanes:
         metrics.watch(lane)
 
+    sockets = Sockets(engine, metrics)
+
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
         yield
+        await sockets.close(SOCKETS_LEFT)
         await run_in_threadpool(engine.close)
 
-    app = FastAPI(title="openclap", version=version("openclap"), description=ABOUT, lifespan=living)
-    app.state.engine, app.state.settings, app.state.metrics = engine, settings, metrics
-    app.include_router(routes_of(engine, metrics))
+    app = FastAPI(
+        title="openclap", version=version("openclap"), description=ABOUT, lifespan=living, docs_url=None, redoc_url=None
+    )
+    add_documentation(app)
+    app.state.engine, app.state.settings, app.state.metrics, app.state.sockets = engine, settings, metrics, sockets
+    app.include_router(routes_of(engine, metrics, sockets))
     app.add_exception_handler(OpenClapError, _told)
     app.add_exception_handler(HTTPException, _told_by_starlette)
     if page is not None:

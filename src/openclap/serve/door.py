@@ -3,6 +3,9 @@
     request ─ host, origin, key? ─ size? ─ room? ─ body, counted as it comes ─ route ─ answer ─ counted, logged
               403     403     401   413     429    413                        504
 
+    socket ── host, origin, key? ─────── room? ─ route ─ messages ─ closed: counted, logged
+              403     403     401        429
+
 Nothing of a body is read before there is room for it. Bodies, queries and keys are never logged.
 """
 
@@ -19,11 +22,11 @@ import math
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from openclap.errors import RequestRefused
+from openclap.hosts import is_loopback, is_own_name, is_own_site
 from openclap.serve.metrics import Metrics
-from openclap.serve.settings import Settings, is_loopback
+from openclap.serve.settings import Settings
 
 __all__ = ["Door", "fault_of"]
 
@@ -47,6 +50,8 @@ class Door:
         Requests that were given work, and those of them whose answer was sent whole.
     in_work : int
         Those that are not done.
+    sockets : int
+        Websockets that are open.
     """
 
     def __init__(self, app: App, *, settings: Settings, metrics: Metrics) -> None:
@@ -56,14 +61,14 @@ class Door:
         self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.keys]
         self._bytes = 0  # of bodies in work
         self.in_work = 0
-        self.accepted = self.answered = 0
+        self.accepted = self.answered = self.sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
-            if scope["type"] == "websocket" and self._refusal(scope) is not None:
-                await send({"type": "websocket.close", "code": 1008})
-                return
             await self._app(scope, receive, send)
             return
         visit = _Visit(scope, receive, send, self._settings.body_bytes)
@@ -87,6 +92,54 @@ class Door:
                 "ms": round(1000 * seconds, 2),
             }
             log.info("request", extra={"facts": facts | {"client": (scope.get("client") or ("?",))[0]}})
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One websocket, from the handshake to its end."""
+        begun, code = time.perf_counter(), 1006  # as RFC 6455 calls an end without a close
+
+        async def received() -> Message:
+            nonlocal code
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                code = message.get("code", code)
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal code
+            if message["type"] in ("websocket.close", "websocket.http.response.start"):
+                code = message.get("status", message.get("code", 1000))
+            await send(message)
+
+        refusal = self._refusal(scope) or self._no_socket()
+        self.sockets += refusal is None
+        self._metrics.sockets.set(self.sockets)
+        try:
+            if refusal is not None:
+                await _refuse_socket(scope, noted, refusal)
+            else:
+                await self._app(scope, received, noted)
+        finally:
+            self.sockets -= refusal is None
+            self._metrics.sockets.set(self.sockets)
+            route = str(getattr(scope.get("route"), "path", "other"))
+            self._metrics.requests.labels(route, str(code)).inc()
+            facts = {
+                "method": "WEBSOCKET",
+                "route": route,
+                "status": code,
+                "ms": round(1000 * (time.perf_counter() - begun), 2),
+            }
+            log.info("request", extra={"facts": facts | {"client": (scope.get("client") or ("?",))[0]}})
+
+    def _no_socket(self) -> RequestRefused | None:
+        if self.sockets < self._settings.sockets:
+            return None
+        return RequestRefused(
+            f"the server has {self.sockets} websockets open, which is as many as it takes; try again later",
+            429,
+            "busy",
+            retry_after=5,
+        )
 
     async def _let_in(self, visit: _Visit) -> None:
         refusal = self._refusal(visit.scope)
@@ -141,12 +194,14 @@ class Door:
     def _refusal(self, scope: Scope) -> RequestRefused | None:
         """Why this one may not come in."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get(b"host", "")
-        if not self._keys and is_loopback(self._settings.host) and not is_loopback(_name_of(host)):
+        host, names, bound = headers.get(b"host", ""), self._settings.names, self._settings.host
+        if (names or not self._keys) and not is_own_name(host, bound=bound, names=names):
             # a page of the web whose name was made to mean this machine
-            return RequestRefused("this server answers to localhost alone", 403, "wrong_host")
-        origin = headers.get(b"origin")
-        if origin is not None and (not host or _site_of(origin) != host):
+            only = "localhost" if is_loopback(bound) and not names else "its own address and names"
+            return RequestRefused(
+                f"this server answers to {only} alone; whoever runs it adds a name with --host-name", 403, "wrong_host"
+            )
+        if not is_own_site(headers.get(b"origin"), host, names=names):
             return RequestRefused("pages of other sites may not use this server", 403, "wrong_origin")
         if self._keys and scope["path"] not in OPEN and not self._knows(headers.get(b"authorization", "")):
             return RequestRefused("a key is needed: send  Authorization: Bearer KEY", 401, "invalid_api_key")
@@ -262,20 +317,17 @@ def fault_of(refusal: RequestRefused) -> tuple[int, dict[str, str], bytes]:
     return status, headers, body
 
 
-def _name_of(host: str) -> str:
-    """The name in a Host header, without the port."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _site_of(origin: str) -> str:
-    """Host and port of an Origin header; "null" has none."""
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
+async def _refuse_socket(scope: Scope, send: Send, refusal: RequestRefused) -> None:
+    """An error in place of a handshake; a server that can only close says 403."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    status, headers, body = fault_of(refusal)
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": raw})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 def _amount(size: int) -> str:

@@ -3,6 +3,7 @@
     sound ─ decoders (threads: base64, URL, decode, mel) ─ clips ─ lane "audio" ─ row ─┬─ embeddings
                                                                                        ├─ lane "compare" ─ labels, matches
     texts ──────────────────────────────────────────────────────── lane "text" ── rows ┘
+    a description, a watch ── a thread that may wait ── ears: both lanes, as all others
     query ──────────────────────────────────────────────────────── lane "search", lane "moments": a thread and a library each
 
 Whoever awaits here waits for a thread; the event loop computes nothing. Memory is bounded: a sound gives the audio lane
@@ -18,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,20 +31,16 @@ from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
 from openclap.results import Hit, Label, Match, Moment
 from openclap.serve.batching import Lane
+from openclap.serve.describing import Described, Describing, How
+from openclap.serve.ears import CHUNK, Clips, SharedEars
 from openclap.serve.settings import Settings
 from openclap.serve.shelf import Shelf
-
-if TYPE_CHECKING:
-    from openclap.audio.clips import Clip, WindowClip
 
 __all__ = ["Engine", "Source"]
 
 T = TypeVar("T")
 Vectors = npt.NDArray[np.float32]
-Clips = list["Clip | WindowClip"]
 Calls = Lane[Callable[[], Any], Any]
-
-CHUNK = 8  # clips of one sound that wait for the model at once
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Engine:
         self._decoders = ThreadPoolExecutor(settings.decoders, "openclap-decode")
         patience, most = settings.patience_seconds, settings.batch
         self._audio: Lane[Clips, Vectors] = Lane(
-            "audio", self._sums, patience=patience, most=most, seen=lambda size: seen("audio", size)
+            "audio", self._heard, patience=patience, most=most, seen=lambda size: seen("audio", size)
         )
         self._text: Lane[list[str], tuple[Vectors, int]] = Lane(
             "text", self._rows, patience=patience, most=most, seen=lambda size: seen("text", size)
@@ -96,6 +93,8 @@ class Engine:
             Calls(name, lambda jobs: [job() for job in jobs]) for name in ("compare", "search", "moments")
         )
         self.lanes: tuple[Lane[Any, Any], ...] = (self._audio, self._text, self._compare, self._search, self._moments)
+        self.ears = SharedEars(self.clap, lambda clips: self._audio.ask(clips, weight=len(clips)), self._said)
+        self._describing = Describing(self.ears)
         self.draining = False
 
     @property
@@ -144,6 +143,16 @@ class Engine:
         """As `CLAP.match`."""
         (row,) = await self.sounds([source])
         return await self._ask(self._compare, lambda: self.clap.match(row, texts))
+
+    async def describe(self, source: Source, how: How) -> Described:
+        """As `CLAP.describe`, and span by span where that is asked for."""
+        gone = threading.Event()
+        try:
+            return await asyncio.wrap_future(
+                self._decoders.submit(self._decoding, source, gone, lambda data: self._describing(data, how))
+            )
+        finally:
+            gone.set()
 
     async def search(self, words: str | None, source: Source | None, k: int, **filters: Any) -> list[Hit]:
         """As `Library.search`, for words, a sound, or both."""
@@ -213,8 +222,7 @@ class Engine:
     async def _sound(self, source: Source, long: Long, gone: threading.Event) -> Vectors:
         begun = self._decoders.submit(self._decoding, source, gone, lambda data: self._clips(data, long))
         summed, last = await asyncio.wrap_future(begun)
-        rest: Vectors = await asyncio.wrap_future(last)
-        total = summed + rest
+        total = summed + (await asyncio.wrap_future(last)).sum(axis=0)
         row: Vectors = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
         return row
 
@@ -239,18 +247,23 @@ class Engine:
         for clip in self.clap.clips(data, long=long):
             if len(chunk) == CHUNK:
                 if pending is not None:
-                    total = total + pending.result()
+                    total = total + pending.result().sum(axis=0)
                 pending, chunk = self._audio.ask(chunk, weight=len(chunk)), []
             chunk.append(clip)
         if pending is not None:
-            total = total + pending.result()
+            total = total + pending.result().sum(axis=0)
         return total, self._audio.ask(chunk, weight=len(chunk))
 
-    def _sums(self, jobs: list[Clips]) -> list[Vectors]:
-        """Clips of several sounds → the sum of each one's rows."""
+    def _heard(self, jobs: list[Clips]) -> list[Vectors]:
+        """Clips of several sounds → each one's rows."""
         rows = self.clap.encode_clips([clip for clips in jobs for clip in clips])
-        ends = np.cumsum([len(clips) for clips in jobs])
-        return [part.sum(axis=0) for part in np.split(rows, ends[:-1])]
+        return np.split(rows, np.cumsum([len(clips) for clips in jobs])[:-1])
+
+    def _said(self, texts: list[str]) -> Vectors:
+        """Texts → rows, for a thread that waits; many texts let others in between."""
+        size = max(1, self.settings.batch)
+        some = [texts[i : i + size] for i in range(0, len(texts), size)]
+        return np.concatenate([self._text.ask(texts, weight=len(texts)).result()[0] for texts in some])
 
     def _rows(self, jobs: list[list[str]]) -> list[tuple[Vectors, int]]:
         """Texts of several requests → each one's rows, and its number of tokens."""

@@ -33,6 +33,8 @@ class Metrics:
         )
         self.queue = Gauge("openclap_queue", "Jobs that wait for a lane", ["lane"], registry=self.registry)
         self.accepted = Gauge("openclap_requests_in_work", "Requests accepted and not answered", registry=self.registry)
+        self.sockets = Gauge("openclap_sockets", "Websockets open", registry=self.registry)
+        self.events = Counter("openclap_events", "Events told over websockets", registry=self.registry)
 
     def watch(self, lane: Lane[Any, Any]) -> None:
         """Have a lane's queue told whenever the metrics are asked for."""

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Response, WebSocket
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel
 
 from openclap.checkpoints.locate import here
 from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.errors import RequestRefused
+from openclap.serve.door import fault_of
 from openclap.serve.engine import Engine, Source
 from openclap.serve.fetching import Fetcher
 from openclap.serve.inputs import in_thread_if, is_data_uri, read_request, source_of
@@ -23,6 +24,8 @@ from openclap.serve.metrics import TYPE, Metrics
 from openclap.serve.schemas import (
     Classified,
     ClassifyRequest,
+    DescribedAs,
+    DescribeRequest,
     Embedding,
     Embeddings,
     EmbeddingsRequest,
@@ -37,12 +40,25 @@ from openclap.serve.schemas import (
     Request,
     SearchRequest,
     Span,
+    TimelineSpan,
     Usage,
+    WatchRequest,
 )
+from openclap.serve.watching import Sockets
 
 __all__ = ["routes_of"]
 
 S = TypeVar("S", bound=Request)
+A_SOCKET = """\
+Connect with a websocket, `ws://…/v1/watch`. The first message is the settings in JSON (the schema below); then samples in binary messages,
+whole frames, as fast as you like: who is faster than the model is slowed. The server answers in JSON:
+
+- `{"type": "ready", "model", "window", "hop", "warmup", "latency"}`: it listens; `latency`, how many seconds of sound an event takes to be decided;
+- `{"type": "event", …}`: as `openclap watch --json` prints it;
+- `{"type": "note", "note"}`: something happened on the way, windows were skipped;
+- `{"type": "report", …}`: what was heard, after you have sent `{"type": "end"}`; then it closes with 1000;
+- `{"type": "error", "error"}`: one sentence; then it closes with 1003, 1007 or 1008 (something is wrong), 1001 (the server is going down) or 1011.
+"""
 LARGE = 16  # embeddings, from which on an answer is written in a thread
 FAULTS: dict[int | str, dict[str, Any]] = {
     status: {"model": Fault, "description": what}
@@ -58,13 +74,14 @@ FAULTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes_of(engine: Engine, metrics: Metrics) -> APIRouter:
+def routes_of(engine: Engine, metrics: Metrics, sockets: Sockets) -> APIRouter:
     """Every route, for one engine."""
     router = APIRouter()
     api = _Api(engine)
     for path, schema, answer, does in (
         ("/v1/embeddings", EmbeddingsRequest, Embeddings, api.embeddings),
         ("/v1/classify", ClassifyRequest, Classified, api.classify),
+        ("/v1/describe", DescribeRequest, DescribedAs, api.describe),
         ("/v1/match", MatchRequest, Matched, api.match),
         ("/v1/search", SearchRequest, Found, api.search),
         ("/v1/moments", MomentsRequest, MomentsFound, api.moments),
@@ -73,6 +90,21 @@ def routes_of(engine: Engine, metrics: Metrics) -> APIRouter:
             path, does, methods=["POST"], response_model=answer, responses=FAULTS, tags=["v1"],
             summary=(schema.__doc__ or "").rstrip("."), openapi_extra={"requestBody": _documented(schema)},
         )  # fmt: skip
+
+    @router.websocket("/v1/watch")
+    async def watch(socket: WebSocket) -> None:
+        await sockets.serve(socket)
+
+    @router.get(
+        "/v1/watch", tags=["v1"], status_code=426, summary="Events of what you send (a websocket)", description=A_SOCKET,
+        response_class=Response, responses={426: {"model": Fault, "description": "It is a websocket"}},
+        openapi_extra={"x-websocket-settings": WatchRequest.model_json_schema()},
+    )  # fmt: skip
+    async def no_socket() -> Response:
+        refusal = RequestRefused("this is a websocket: connect to it with ws:// (how: /docs)", 426, "upgrade_required")
+        status, headers, body = fault_of(refusal)
+        return Response(body, status, {**headers, "upgrade": "websocket"})
+
     cards = _cards(engine)
 
     @router.get("/v1/models", tags=["v1"])
@@ -155,6 +187,19 @@ class _Api:
         self._check_texts("labels", asked.labels)
         labels = await self._engine.classify(self._source(asked.audio), asked.labels, asked.template)
         return _shown(Classified(labels=labels))
+
+    async def describe(self, request: HttpRequest) -> Response:
+        """Say what is heard in a sound: tags with a confidence, a sentence, the nearest captions, and a timeline."""
+        asked = await self._read(request, DescribeRequest)
+        for name, texts in (("labels", asked.labels), ("captions", asked.captions)):
+            self._check_many(name, texts or ["-"])
+            self._check_texts(name, texts or [])
+        found = await self._engine.describe(self._source(asked.audio), asked.how())
+        answer = DescribedAs(**found.description.to_dict())
+        if found.spans is not None:
+            answer.spans = [TimelineSpan(**span.to_dict(), sentence=sentence) for span, sentence in found.spans]
+        left_out = {"spans"} if answer.spans is None else None  # but a span's label may be null
+        return Response(answer.model_dump_json(exclude=left_out), media_type="application/json")
 
     async def match(self, request: HttpRequest) -> Response:
         """Compare a sound with texts: cosines from -1 to 1, in the order given."""

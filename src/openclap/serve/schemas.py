@@ -8,11 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from openclap.clap import DEFAULT_TEMPLATE
-from openclap.results import Hit, Label, Match
+from openclap.describe import ALIKE
+from openclap.describe.timeline import CHANGE, HOP, WINDOW
+from openclap.results import Hit, Label, Match, Tag
+from openclap.serve.describing import LEAST_HOP, THRESHOLD, How
+from openclap.watch import Rules
+from openclap.watch import loop as watching
 
 __all__ = [
     "Classified",
     "ClassifyRequest",
+    "DescribeRequest",
+    "DescribedAs",
     "Embedding",
     "Embeddings",
     "EmbeddingsRequest",
@@ -28,7 +35,9 @@ __all__ = [
     "Request",
     "SearchRequest",
     "Span",
+    "TimelineSpan",
     "Usage",
+    "WatchRequest",
 ]
 
 WAV = "data:audio/wav;base64,UklGRv4AAABXQVZF…"  # shortened: only to be looked at
@@ -43,6 +52,7 @@ ModelName = Annotated[
     str | None, Field(description="The loaded model, as /v1/models names it, or 'default'; may be left out.")
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+RULES = Rules()
 
 
 class Request(BaseModel):
@@ -100,6 +110,54 @@ class ClassifyRequest(Request):
         list[str], Field(min_length=1, description="In a form: repeated, or one value with commas between.")
     ]
     template: Annotated[str, Field(description="The prompt; {} is the label.", max_length=1000)] = DEFAULT_TEMPLATE
+
+
+class DescribeRequest(Request):
+    """What is heard in a sound, in words; with `timeline`, from when to when."""
+
+    several = ("labels", "captions")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [
+            {"audio": WAV},
+            {"audio": WAV, "labels": ["dog bark", "rain", "siren"], "captions": ["a dog in the rain", "a quiet night"]},
+            {"audio": WAV, "timeline": True, "language": "zh"},
+        ]},
+    )  # fmt: skip
+
+    audio: Sound
+    labels: Annotated[
+        list[str] | None,
+        Field(
+            min_length=1, description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."
+        ),
+    ] = None
+    threshold: Annotated[float, Field(ge=0, le=1, description="Least confidence of a tag.")] = THRESHOLD
+    top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = 5
+    alike: Annotated[
+        Number, Field(description="Cosine from which two labels are one family; above 1 keeps them all.")
+    ] = ALIKE
+    captions: Annotated[list[str], Field(description="Sentences of which the nearest are told too.")] = []
+    nearest: Annotated[int, Field(ge=1, le=100, description="How many of the captions.")] = 3
+    timeline: Annotated[bool, Field(description="Span by span: what is heard from when to when.")] = False
+    window: Annotated[
+        float, Field(ge=0.1, allow_inf_nan=False, description="Seconds heard at once, of a timeline.")
+    ] = WINDOW
+    hop: Annotated[
+        float, Field(ge=LEAST_HOP, allow_inf_nan=False, description="Seconds between windows, of a timeline.")
+    ] = HOP
+    change: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="What a new span costs: more, fewer spans.")
+    ] = CHANGE
+    language: Annotated[
+        Literal["en", "zh"],
+        Field(description="Of the sentences, and of AudioSet's labels; labels of your own stay as they are."),
+    ] = "en"
+
+    def how(self) -> How:
+        """All but the sound, as the engine takes it."""
+        asked = self.model_dump(exclude={"model", "audio", "labels", "captions"})
+        return How(labels=None if self.labels is None else tuple(self.labels), captions=tuple(self.captions), **asked)
 
 
 class MatchRequest(Request):
@@ -162,6 +220,50 @@ class MomentsRequest(Request):
     k: Annotated[int, Field(ge=1)] = 5
 
 
+class WatchRequest(Request):
+    """The first message of a websocket: what to listen for, and what the samples after it are."""
+
+    sounds = ()
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"alerts": ["glass breaking", "a baby crying"], "rate": 16000, "when": "both"}]
+        },
+    )
+
+    alerts: Annotated[list[str], Field(description="What should be heard, in words.")] = []
+    unusual: Annotated[bool, Field(description="Tell of anything unusual, without words, too.")] = False
+    rate: Annotated[Number, Field(description="Of the samples, Hz.")]
+    format: Annotated[str, Field(description="Of the samples: s16le, f32le, …", max_length=20)] = "s16le"
+    channels: Annotated[int, Field(description="Interleaved; their mean is heard.")] = 1
+    live: Annotated[
+        bool, Field(description="The samples come from a microphone: where the model is too slow, windows are skipped.")
+    ] = False
+    name: Annotated[str, Field(description="What events call the source.", max_length=200)] = "<socket>"
+    on: Annotated[Number, Field(description="An event begins at this confidence")] = RULES.on
+    off: Annotated[Number, Field(description="and ends below this one.")] = RULES.off
+    least: Annotated[Number, Field(description="Seconds that it must be heard for.")] = RULES.least
+    cooldown: Annotated[Number, Field(description="Seconds before the same alert is told again.")] = RULES.cooldown
+    longest: Annotated[Number, Field(description="Seconds after which what goes on is told.", le=300)] = RULES.longest
+    window: Annotated[Number, Field(description="Seconds heard at once.")] = watching.WINDOW
+    hop: Annotated[Number, Field(description="Seconds between two windows.")] = watching.HOP
+    warmup: Annotated[Number, Field(description="Seconds that are only learnt from.")] = watching.WARMUP
+    when: Annotated[
+        Literal["ended", "began", "both"],
+        Field(description="Tell an event when it ended (all is known), began (at once), or both."),
+    ] = "ended"
+
+    def rules(self) -> Rules:
+        """When an event begins and ends.
+
+        Raises
+        ------
+        UsageError
+            These cannot be.
+        """
+        return Rules(self.on, self.off, self.least, self.cooldown, self.longest)
+
+
 # -- answers ------------------------------------------------------------------------------------------
 
 
@@ -193,6 +295,29 @@ class Classified(BaseModel):
     """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels."""
 
     labels: list[Label]
+
+
+class TimelineSpan(BaseModel):
+    """From `start` to `end`, in seconds: the label, its confidence `score`, everything that is heard there, and a sentence.
+
+    `label` is null where nothing of the vocabulary is heard.
+    """
+
+    start: float
+    end: float
+    label: str | None
+    score: float
+    tags: list[Tag]
+    sentence: str
+
+
+class DescribedAs(BaseModel):
+    """Tags, best first: `confidence` in [0, 1], the cosine `similarity`, and other names in `alike`; `spans` with a timeline."""
+
+    tags: list[Tag]
+    sentence: str
+    captions: list[Match]
+    spans: list[TimelineSpan] | None = None
 
 
 class Matched(BaseModel):

@@ -1,6 +1,6 @@
 """The application on a socket: uvicorn, signals, logs. Knows nothing of routes or models.
 
-SIGTERM or Ctrl-C: no new request is taken, those that were accepted are answered, then it ends with 0. A second Ctrl-C ends at once.
+SIGTERM or Ctrl-C: no new request is taken, those that were accepted are answered, websockets are told what was heard, then it ends with 0. A second Ctrl-C ends at once.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def serve(
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.request_seconds) + GRACE, proxy_headers=False,
+        # samples do not pack; a pong may wait behind minutes of sound that a slow model has not heard, so silence is judged by the session
+        ws_max_size=settings.message_bytes, ws_per_message_deflate=False, ws_ping_timeout=None,
     )  # fmt: skip
     server = _Server(config, app, listening)
     asyncio.run(server.serve(sockets=[sock]))
@@ -97,6 +99,11 @@ class _Server(uvicorn.Server):
             self._listening(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._app.state.sockets.close(GRACE)
+        for connection in list(self.server_state.connections):
+            writable: asyncio.Event | None = getattr(connection, "writable", None)
+            if writable is not None and not writable.is_set():  # a websocket that does not read would be waited for
+                connection.transport.abort()
         getattr(self._app.state, "leave", lambda: None)()  # a page that is looked at would keep its connections
         await super().shutdown(sockets=sockets)
 

@@ -5,20 +5,21 @@ Defaults are safe on a laptop: this machine alone, no URL, bounded memory.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from openclap.errors import UsageError
+from openclap.hosts import is_loopback
 from openclap.pipeline import WORKERS
 
-__all__ = ["KEYS_VARIABLE", "MIB", "Settings", "is_loopback", "read_keys"]
+__all__ = ["KEYS_VARIABLE", "MIB", "Settings", "read_keys"]
 
 KEYS_VARIABLE = "OPENCLAP_KEYS"
 SHORTEST_KEY = 16  # characters; a shorter one can be guessed
 MIB = 1 << 20
+HOST_NAME = re.compile(r"[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)*")
 ALLOWED_HOST = re.compile(r"[a-zA-Z0-9_.-]+(:\d+)?|\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]?")
 
 
@@ -38,6 +39,9 @@ class Settings:
         Bearer keys, any of which opens the service; none, it is open to who can reach it.
     insecure
         Listen on an address that others reach although there is no key.
+    names
+        Names that the server goes by ("sounds.example"), beside localhost and addresses: in the Host header of whoever comes without
+        a key. With names and keys, a key alone does not do under another name.
     fetch_from
         Hosts whose URLs may be given as sounds, "sounds.org" or "sounds.org:8443"; private addresses never.
     body_bytes
@@ -52,6 +56,12 @@ class Settings:
         Requests in work and waiting; one more is answered 429.
     request_seconds
         From its first byte to its answer, else 504.
+    sockets
+        Websockets open at once; one more is answered 429.
+    message_bytes
+        Of one message of a socket.
+    idle_seconds
+        Without a message, after which a socket is closed.
     patience_seconds
         How long a job waits for others to share a batch with.
     batch
@@ -69,6 +79,7 @@ class Settings:
     port: int = 8000
     keys: tuple[str, ...] = field(default=(), repr=False)
     insecure: bool = False
+    names: tuple[str, ...] = ()
     fetch_from: tuple[str, ...] = ()
     body_bytes: int = 32 * MIB
     memory_bytes: int = 512 * MIB
@@ -78,6 +89,9 @@ class Settings:
     results: int = 1000
     queue: int = 64
     request_seconds: float = 60.0
+    sockets: int = 16
+    message_bytes: int = MIB
+    idle_seconds: float = 60.0
     patience_seconds: float = 0.004
     batch: int = 16
     decoders: int = WORKERS
@@ -89,6 +103,11 @@ class Settings:
             least = 0 if one.name in ("port", "patience_seconds") else 1e-3
             if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value < float("inf"):
                 raise UsageError(f"{one.name.replace('_', ' ')} is {value}; it must be above 0")
+        for name in self.names:
+            if not HOST_NAME.fullmatch(name):
+                raise UsageError(
+                    f"{name!r} is no name of a server; give one as sounds.example, without https://, a port or a path"
+                )
         for host in self.fetch_from:
             if not ALLOWED_HOST.fullmatch(host):
                 raise UsageError(f"{host!r} is no host to fetch from; give a name as sounds.org or sounds.org:8443, without https:// or a path")  # fmt: skip
@@ -96,16 +115,6 @@ class Settings:
             raise UsageError(
                 f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give --keys-file, or --insecure if that is what you want"
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:  # a name may mean anything
-        return False
 
 
 def read_keys(file: Path | None = None) -> tuple[str, ...]:

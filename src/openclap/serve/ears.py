@@ -1,0 +1,119 @@
+"""A model as one of many hears through it: every call waits its turn in the lanes. Knows nothing of HTTP.
+
+    a describer ─┐                          ┌─ lane "audio" ─┐
+    a timeline ──┼─ SharedEars ─ CHUNK clips┤                ├─ model
+    a watch ─────┘                          └─ lane "text" ──┘
+
+Who describes or watches asks as often as it likes, and has `CHUNK` clips in the lane and as many made ahead: requests and sockets take
+turns. For threads that may wait, never for the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.clips import Clip, WindowClip, windows_of
+from openclap.config import CLAPConfig, FrontEnd
+from openclap.results import Windows
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP, Long
+
+__all__ = ["CHUNK", "Clips", "SharedEars"]
+
+Vectors = npt.NDArray[np.float32]
+Clips: TypeAlias = list[Clip | WindowClip]
+AskAudio: TypeAlias = Callable[[Clips], "Future[Vectors]"]
+AskText: TypeAlias = Callable[[list[str]], Vectors]
+
+CHUNK = 8  # clips of one sound that wait for the model at once
+
+
+class SharedEars:
+    """What describing and watching need of a `CLAP` (`confidence.Ears`, and what `Watch` asks for).
+
+    Parameters
+    ----------
+    clap
+        Decodes and makes clips, which any thread may; its towers are never called from here.
+    audio
+        Clips → the future of their rows (N, E).
+    text
+        Texts → their rows (M, E), at once or remembered.
+    """
+
+    def __init__(self, clap: CLAP, audio: AskAudio, text: AskText) -> None:
+        self._clap, self._audio, self._text = clap, audio, text
+        self.config: CLAPConfig = clap.config
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """The model's."""
+        return self._clap.front_end
+
+    @property
+    def fingerprint(self) -> str:
+        """The model's."""
+        return self._clap.fingerprint
+
+    @property
+    def logit_scale(self) -> float:
+        """The model's."""
+        return self._clap.logit_scale
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """As `CLAP.encode_text`, for a list."""
+        many = list(texts)
+        return self._text(many) if many else np.zeros((0, self.config.embedding), np.float32)
+
+    def encode_audio(self, sounds: Sequence[Any], *, long: Long = "auto", batch_size: int = CHUNK) -> Vectors:
+        """As `CLAP.encode_audio`, for a list; batches are the lane's."""
+        counts: list[int] = []
+
+        def clips() -> Iterator[Clip | WindowClip]:
+            for sound in sounds:
+                counts.append(0)
+                for clip in self._clap.clips(sound, long=long):
+                    counts[-1] += 1
+                    yield clip
+
+        rows = self._rows(clips())
+        if not len(rows):
+            return rows
+        sums = np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)
+        unit: Vectors = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), np.float32(1e-12))
+        return unit
+
+    def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
+        """As `CLAP.encode_windows`."""
+        start: list[float] = []
+        end: list[float] = []
+
+        def clips() -> Iterator[Clip | WindowClip]:
+            as_waves = self._clap.backend.takes_waves
+            for clip in windows_of(sound, self.front_end, window=window, hop=hop, as_waves=as_waves):
+                start.append(clip.start)
+                end.append(clip.end)
+                yield clip
+
+        rows = self._rows(clips())
+        return Windows(np.array(start), np.array(end), rows)
+
+    def _rows(self, clips: Iterable[Clip | WindowClip]) -> Vectors:
+        """The rows (N, E) of clips, of which the next ones are made while the model hears the last."""
+        rows: list[Vectors] = []
+        pending: Future[Vectors] | None = None
+        coming = iter(clips)
+        while chunk := list(islice(coming, CHUNK)):
+            if pending is not None:
+                rows.append(pending.result())
+            pending = self._audio(chunk)
+        if pending is not None:
+            rows.append(pending.result())
+        return np.concatenate(rows) if rows else np.zeros((0, self.config.embedding), np.float32)

@@ -1,0 +1,339 @@
+"""Websockets that are listened to: settings, then samples; events come back. Knows nothing of keys, hosts or logs.
+
+    client ─ {"alerts": […], "rate": 16000} ─────────────────────────→ ready, or error
+           ─ samples ─ feed (bounded) ─ a thread: watch ─ shared ears ─→ event, event, note …
+           ─ {"type": "end"} ────────────────────────────────────────→ the last events, report, 1000
+
+Nothing is opened on a client's word: the one source is what it sends. Whoever sends faster than the model hears finds the socket
+full, and waits; whoever does not read what is told waits too, and is left after a while. Memory of a socket is bounded by `FEED` messages, 15 s
+of sound, and what a watch knows of its background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO, TypeVar, cast
+
+import numpy as np
+from fastapi import Response, WebSocket
+from pydantic import ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from openclap.errors import RequestRefused, UsageError
+from openclap.serve.door import fault_of
+from openclap.serve.engine import Engine
+from openclap.serve.inputs import in_thread_if, in_words
+from openclap.serve.metrics import Metrics
+from openclap.serve.schemas import WatchRequest
+from openclap.watch import watch
+from openclap.watch.sources import FORMATS, PipeSource
+
+__all__ = ["Feed", "Sockets"]
+
+T = TypeVar("T")
+
+# RFC 6455, 7.4.1
+DONE, GOING_AWAY, WRONG_KIND, WRONG_DATA, REFUSED, BROKEN = 1000, 1001, 1003, 1007, 1008, 1011
+GONE = (WebSocketDisconnect, asyncio.TimeoutError, OSError, RuntimeError)  # what a server says of a client that left
+LARGE = 1 << 14  # characters that are not parsed on the event loop
+log = logging.getLogger("openclap.serve")
+
+
+class Feed:
+    """Bytes from the event loop to a thread, which reads them like a file's; at most `most`, or one message that is larger."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: deque[bytes] = deque()
+        self._bytes = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+
+    async def put(self, data: bytes) -> None:
+        """Hand over, once there is room; what comes after the end is dropped. For one task at a time."""
+        while True:
+            with self._changed:
+                if self._ended:
+                    return
+                if not self._bytes or self._bytes + len(data) <= self._most:
+                    self._held.append(data)
+                    self._bytes += len(data)
+                    self._changed.notify()
+                    return
+                self._room.clear()
+            await self._room.wait()
+
+    def read1(self, size: int) -> bytes:
+        """Up to `size` bytes, waited for; none after the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._held or self._ended)
+            if not self._held:
+                return b""
+            data = self._held.popleft()
+            if len(data) > size:
+                self._held.appendleft(data[size:])
+            self._bytes -= min(len(data), size)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(self._room.set)
+        return data[:size]
+
+    read = read1
+
+    def end(self) -> None:
+        """Nothing more comes; what was handed over is still read. For the event loop."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._room.set()
+
+
+class Sockets:
+    """All that are open."""
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine, self._metrics = engine, metrics
+        self._threads = ThreadPoolExecutor(engine.settings.sockets, "openclap-watch")
+        self._open: set[_Session] = set()
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One of them, from its first message to its last."""
+        if self._engine.draining:
+            status, headers, body = fault_of(
+                RequestRefused("the server is going down; try again in a while", 503, "draining", retry_after=5)
+            )
+            await socket.send_denial_response(Response(body, status, headers))
+            return
+        await socket.accept()
+        session = _Session(socket, self._engine, self._metrics, self._threads)
+        self._open.add(session)
+        try:
+            await session.run()
+        finally:
+            self._open.discard(session)
+
+    async def close(self, seconds: float) -> None:
+        """End all: what was sent is heard, what has begun is told, for so many seconds."""
+        until = time.monotonic() + seconds
+        for session in self._open:
+            session.end(GOING_AWAY)
+        while self._open and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        for session in self._open:
+            session.leave()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Fault(Exception):
+    """Why a socket is closed: a sentence and a code."""
+
+    def __init__(self, sentence: str, code: int = REFUSED) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class _Gone(Exception):
+    """Nobody is there any more to be told."""
+
+
+class _Session:
+    """One socket. The event loop receives, a thread listens and tells."""
+
+    def __init__(self, socket: WebSocket, engine: Engine, metrics: Metrics, threads: ThreadPoolExecutor) -> None:
+        self._socket, self._engine, self._metrics, self._threads = socket, engine, metrics, threads
+        self._settings = engine.settings
+        self._loop = asyncio.get_running_loop()
+        self._sending = asyncio.Lock()
+        self._feed = Feed(engine.settings.message_bytes)
+        self._stop = threading.Event()
+        self._ending: asyncio.Future[None] = self._loop.create_future()
+        self._code = DONE
+        self._ended = self._left = False
+
+    async def run(self) -> None:
+        """Until either side has ended; a fault is told in one sentence."""
+        try:
+            asked = await self._first()
+            if asked is not None:
+                await self._hear(asked)
+                await self._close(self._code)
+        except _Gone:
+            pass
+        except _Fault as fault:
+            await self._fail(str(fault), fault.code)
+        except UsageError as error:
+            await self._fail(str(error), REFUSED)
+        except Exception as error:  # told to the log, never to the client
+            log.error("socket failed", exc_info=error, extra={"facts": {"route": "/v1/watch"}})
+            await self._fail("something went wrong inside the server; its log says what", BROKEN)
+
+    def end(self, code: int) -> None:
+        """Hear what was sent, tell what has begun, report, and close."""
+        self._code, self._ended = code, True
+        if not self._ending.done():
+            self._ending.set_result(None)
+        self._feed.end()
+
+    def leave(self) -> None:
+        """Stop at once; nothing more is told."""
+        self._left = True
+        self._stop.set()
+        self._feed.end()
+
+    # -- from the client -------------------------------------------------------------------------------
+
+    async def _first(self) -> WatchRequest | None:
+        """The settings; None where none came before the end."""
+        message = await self._or_ended(self._socket.receive(), self._ending)
+        if message is None:
+            raise _Fault("the server is going down; try again in a while", GOING_AWAY)
+        if message["type"] == "websocket.disconnect":
+            return None
+        text = message.get("text")
+        if text is None:
+            raise _Fault(
+                'samples came before the settings; send one JSON message first, as {"alerts": ["a dog"], "rate": 16000}',
+                WRONG_KIND,
+            )
+        try:
+            asked = await in_thread_if(len(text) > LARGE, lambda: WatchRequest.model_validate_json(text))
+        except ValidationError as error:
+            is_json = error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid"
+            raise _Fault(in_words(error), REFUSED if is_json else WRONG_DATA) from None
+        self._check(asked)
+        return asked
+
+    def _check(self, asked: WatchRequest) -> None:
+        most, longest = self._settings.items, self._settings.text_characters
+        if asked.model is not None and asked.model not in self._engine.names:
+            raise _Fault(f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}")
+        if len(asked.alerts) > most:
+            raise _Fault(f"alerts holds {len(asked.alerts)} items; at most {most} are watched for on one socket")
+        if not asked.alerts and not asked.unusual:
+            raise _Fault('there is nothing to listen for; give alerts, as ["glass breaking"], or "unusual": true')
+        if any(len(alert) > longest for alert in asked.alerts):
+            raise _Fault(f"an alert has more than {longest} characters; describe a sound in a few words")
+
+    async def _hear(self, asked: WatchRequest) -> None:
+        """Hand samples to the thread until it has ended."""
+        source = PipeSource(
+            cast(BinaryIO, self._feed), rate=asked.rate, channels=asked.channels, format=asked.format, live=asked.live
+        )
+        source.name = asked.name
+        frame = np.dtype(FORMATS[asked.format]).itemsize * asked.channels
+        working = asyncio.wrap_future(self._threads.submit(self._work, asked, source))
+        try:
+            while not working.done():
+                message = await self._or_ended(self._socket.receive(), working)
+                if message is None:
+                    break
+                if message["type"] == "websocket.disconnect":
+                    raise _Gone
+                if self._ended:
+                    continue  # what comes after the end is nobody's
+                samples = message.get("bytes")
+                if samples is None:
+                    self._told(message["text"])
+                elif len(samples) % frame:
+                    raise _Fault(
+                        f"a message of {len(samples)} bytes is no whole number of frames of {frame} bytes; check format and channels",
+                        WRONG_DATA,
+                    )
+                elif samples:
+                    await self._or_ended(self._feed.put(samples), working, for_ever=True)
+            await working
+        finally:
+            if not working.done():
+                self.leave()
+                await asyncio.wait({working})
+                working.exception()
+
+    def _told(self, text: str) -> None:
+        """A message that is no samples: the end."""
+        try:
+            message = json.loads(text) if len(text) < 1000 else None
+        except (ValueError, RecursionError):
+            raise _Fault(
+                'a text is no JSON; after the settings send samples as binary messages, and {"type": "end"}', WRONG_DATA
+            ) from None
+        if message != {"type": "end"}:
+            raise _Fault('after the settings only samples are taken, as binary messages, and {"type": "end"}')
+        self.end(DONE)
+
+    async def _or_ended(
+        self, coming: Coroutine[Any, Any, T], working: asyncio.Future[None], *, for_ever: bool = False
+    ) -> T | None:
+        """What comes, or None where the thread has ended before it."""
+        task = asyncio.ensure_future(coming)
+        either: set[asyncio.Future[Any]] = {task, working}
+        try:
+            while not task.done() and not working.done():
+                seconds = None if for_ever else self._settings.idle_seconds
+                done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                if not done and not self._ended:
+                    raise self._idle()
+            return task.result() if task.done() else None
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _idle(self) -> _Fault:
+        return _Fault(
+            f'nothing came for {self._settings.idle_seconds:g} s; send samples, or end with  {{"type": "end"}}'
+        )
+
+    # -- the thread ------------------------------------------------------------------------------------
+
+    def _work(self, asked: WatchRequest, source: PipeSource) -> None:
+        """Listen until the samples end."""
+        watching = watch(
+            source, asked.alerts, model=cast(Any, self._engine.ears), unusual=asked.unusual, rules=asked.rules(),
+            window=asked.window, hop=asked.hop, warmup=asked.warmup, when=asked.when, stop=self._stop,
+            tell=lambda sentence: self._tell({"type": "note", "note": sentence}),
+        )  # fmt: skip
+        with watching:
+            self._tell({
+                "type": "ready", "model": self._engine.name, "window": asked.window, "hop": asked.hop, "warmup": asked.warmup,
+                "latency": round(asked.window + asked.hop + asked.least, 3),
+            })  # fmt: skip
+            for event in watching:
+                self._metrics.events.inc()
+                self._tell({"type": "event", **event.to_dict()})
+            self._tell({"type": "report", **watching.report().to_dict()})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Send, and wait until it is taken: a client that does not read is not listened to either."""
+        if self._left:
+            raise _Gone
+        sending: Future[None] = asyncio.run_coroutine_threadsafe(self._send(message), self._loop)
+        sending.result()
+
+    # -- to the client ---------------------------------------------------------------------------------
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            async with self._sending:
+                text = json.dumps(message, ensure_ascii=True, allow_nan=False)
+                await asyncio.wait_for(self._socket.send_text(text), self._settings.idle_seconds)
+        except GONE as error:
+            raise _Gone from error
+
+    async def _fail(self, sentence: str, code: int) -> None:
+        with contextlib.suppress(_Gone):
+            await self._send({"type": "error", "error": " ".join(sentence.split())})
+            await self._close(code)
+
+    async def _close(self, code: int) -> None:
+        with contextlib.suppress(*GONE):
+            await asyncio.wait_for(self._socket.close(code), self._settings.idle_seconds)
