@@ -33,7 +33,7 @@ from openclap.synth import make
 from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Pushed, Rules, Webhook, source_of, watch
 from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, Novelty, OwnBackground
 from openclap.watch.clips import Recent
-from openclap.watch.detector import Change, Detector
+from openclap.watch.hysteresis import Change, Hysteresis
 from openclap.watch.reading import Stop, blocks_of
 from openclap.watch.sinks import Spool
 from openclap.watch.sources import Block, FolderSource, PipeSource, backoff
@@ -143,7 +143,7 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 
 def changes(levels: list[float], rules: Rules) -> list[Change]:
-    detector = Detector(1, rules)
+    detector = Hysteresis(1, rules)
     found = []
     for second, level in enumerate(levels):
         found += detector.step(float(second), second + 2.0, np.array([level]), np.array([level / 2]))
@@ -182,7 +182,7 @@ def test_what_has_begun_ends_with_the_source() -> None:
 
 
 def test_only_what_is_heard_is_remembered() -> None:
-    detector = Detector(10_000, Rules())
+    detector = Hysteresis(10_000, Rules())
     for second in range(20):
         detector.step(second, second + 2.0, np.full(10_000, 0.1), np.zeros(10_000))
     assert not detector._heard

@@ -13,6 +13,7 @@ from openclap.results import AddReport, Description, Failure, Hit, Label, Match,
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
+    from openclap.detector import Detector
     from openclap.library import Library
 
     __version__: str
@@ -22,6 +23,7 @@ __all__ = [
     "AddReport",
     "CLAPConfig",
     "Description",
+    "Detector",
     "Failure",
     "Hit",
     "Label",
@@ -37,11 +39,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """CLAP, Library and the version are looked up when first asked for: `import openclap` stays light."""
+    """CLAP, Detector, Library and the version are looked up when first asked for: `import openclap` stays light."""
     if name == "CLAP":
         from openclap.clap import CLAP
 
         return CLAP
+    if name == "Detector":
+        from openclap.detector import Detector
+
+        return Detector
     if name == "Library":
         from openclap.library import Library
 

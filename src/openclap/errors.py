@@ -17,6 +17,8 @@ OpenClapError                  exit code 1, HTTP 500
 ├── DataError                  a data set cannot be read or written          exit 2, HTTP 400
 ├── HeadError                  a classification head cannot be used          exit 2, HTTP 409
 │   └── HeadMismatch           trained on the embeddings of another model
+├── DetectorError              a taught detector cannot be used              exit 2, HTTP 409
+│   └── DetectorMismatch       taught on the embeddings of another model
 ├── SourceError                what is watched cannot be heard              exit 1, HTTP 502
 ├── UsageError                 wrong options or values                       exit 2, HTTP 400
 ├── TrainingError              data or configuration cannot be trained on    exit 2, HTTP 400
@@ -32,6 +34,8 @@ from __future__ import annotations
 __all__ = [
     "BadCheckpoint",
     "DataError",
+    "DetectorError",
+    "DetectorMismatch",
     "EmptySound",
     "HeadError",
     "HeadMismatch",
@@ -151,6 +155,17 @@ class HeadError(OpenClapError):
 
 class HeadMismatch(HeadError):
     """A head that was trained on the embeddings of another model."""
+
+
+class DetectorError(OpenClapError):
+    """A taught detector that is none, is broken, or of another format version."""
+
+    exit_code = 2
+    http_status = 409
+
+
+class DetectorMismatch(DetectorError):
+    """A detector that was taught on the embeddings of another model."""
 
 
 class SourceError(OpenClapError):

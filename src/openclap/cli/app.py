@@ -24,6 +24,7 @@ from openclap.cli import (
     recommend,
     search,
     serve,
+    teach,
     watch,
 )
 from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
@@ -41,9 +42,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (listen, describe, search, recommend, models, serve, watch, finetune, distill, prune):
+for verbs in (listen, describe, search, recommend, models, serve, watch, teach, finetune, distill, prune):
     for verb in verbs.VERBS:
-        app.command()(verb)
+        app.command(cls=getattr(verb, "command", None))(verb)
 app.add_typer(data.app)
 judging = typer.Typer(help="How well a model hears: benchmarks, or a folder of your own.", no_args_is_help=True)
 for verb in evaluate.VERBS:

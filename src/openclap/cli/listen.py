@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from openclap.results import Failure
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
+    from openclap.detector import Detector
     from openclap.results import Label
 
 __all__ = ["VERBS", "labels_given"]
@@ -66,13 +67,21 @@ def classify(
             help="A classifier instead of labels: made by  openclap eval probe --save, or the folder of  openclap finetune",
         ),
     ] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--detector", help="Say whether this is heard, too: what was taught, by name or file; may be repeated"
+        ),
+    ] = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
     translate: Translate = "auto",
 ) -> None:
-    """Which of the labels fits each sound best: zero-shot, or by a trained head."""
+    """Which of the labels fits each sound best: zero-shot, or by a trained head; and which detectors hear their sound."""
+    if head is not None and detector:
+        raise UsageError("a head and detectors are asked one by one; leave --head or --detector out")
     if head is not None:
         if labels is not None or labels_file is not None:
             raise UsageError("a head has its own labels; leave --labels and --labels-file out, or --head")
@@ -83,17 +92,23 @@ def classify(
             head = head / "head.safetensors"
         _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
         return
-    names = labels_given(labels, labels_file)
+    from openclap import detector as detectors
+
+    names = labels_given(labels, labels_file) if labels is not None or labels_file is not None or not detector else []
+    taught = [detectors.Detector.load(name) for name in detector or []]
     clap = load_model(model, device, threads, translate=translate)
+    for one in taught:
+        one.check(clap)
     failed = 0
     for sound in sounds:
         try:
-            found = clap.classify(sound, names, template=template)[:top]
+            found = clap.classify(sound, names, template=template)[:top] if names else []
+            heard = _heard(clap, sound, taught)
         except SoundError as error:
             failed += 1
             tell(error)
             continue
-        _show_labels(sound, found, as_json=as_json)
+        _show_labels(sound, found, heard, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -120,12 +135,39 @@ def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CL
         raise typer.Exit(1)
 
 
-def _show_labels(sound: str, found: list[Label], *, as_json: bool) -> None:
+def _heard(clap: CLAP, sound: str, taught: list[Detector]) -> list[dict[str, Any]]:
+    """What each detector says of a sound: the probability of the best of its windows."""
+    if not taught:
+        return []
+    windows = clap.encode_windows(sound).embedding
+    found = []
+    for one in taught:
+        likely = float(one.probability(windows).max())
+        found.append({"detector": one.name, "probability": likely, "heard": likely >= one.threshold})
+    return found
+
+
+def _show_labels(sound: str, found: list[Label], heard: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        emit([{"sound": sound, "labels": [label.to_dict() for label in found]}])
+        emit(
+            [
+                {
+                    "sound": sound,
+                    "labels": [label.to_dict() for label in found],
+                    **({"detectors": heard} if heard else {}),
+                }
+            ]
+        )
         return
-    rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", plain(x.label)) for x in found]
-    table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
+    if found:
+        rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", plain(x.label)) for x in found]
+        table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
+    if heard:
+        said = [
+            (f"{100 * x['probability']:.1f} %", bar(x["probability"]), "[green]heard[/green]" if x["heard"] else "–", plain(x["detector"]))
+            for x in heard
+        ]  # fmt: skip
+        table(plain(short(sound)), ("probability", "", "", "detector"), said, right=("probability",))
 
 
 def labels_given(given: str | None, file: Path | None) -> list[str]:

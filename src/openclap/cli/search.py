@@ -80,6 +80,9 @@ def search(
     sound: Annotated[
         Path | None, typer.Option("--sound", help="Look for what sounds like this file; with words: for both")
     ] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", help="Look for what was taught: a name, or a file; with words: for both")
+    ] = None,
     without: Annotated[list[str] | None, typer.Option("--not", help="What should not be heard")] = None,
     k: Count = 10,
     windows: Annotated[bool, typer.Option("--windows", help="Every window by itself, not one hit a file")] = False,
@@ -100,8 +103,11 @@ def search(
     threads: Threads = None,
     translate: Translate = "auto",
 ) -> None:
-    """Find sounds by words, by a sound, or by both."""
-    if sound is not None and query is not None and Path(query).expanduser().exists():  # a path, then
+    """Find sounds by words, by a sound, by a detector, or by all of them."""
+    from openclap.detector import Detector
+
+    named = sound is not None or detector is not None
+    if named and query is not None and Path(query).expanduser().exists():  # a path, then
         paths, query = [query, *(paths or [])], None
     filtered = (
         any(x is not None for x in (glob, shortest, longest, after, before)) or without or tag or paths or windows
@@ -110,12 +116,13 @@ def search(
         raise UsageError("--moments looks through the whole library; leave paths, filters and --windows out")
     if output is not None and not exact:
         raise UsageError("-o writes moments; add --moments")
-    if sound is None and query is None:
+    if not named and query is None:
         raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
     since, until = moment_of(after, "--after"), moment_of(before, "--before")
+    taught = None if detector is None else Detector.load(detector)
     collection, failed = opened(library, model, device, threads, k, paths, translate)
-    wanted = [part for part in (query, sound) if part is not None]
-    title = " + ".join(short(str(part)) if part is sound else str(part) for part in wanted)
+    wanted = [part for part in (query, sound, taught) if part is not None]
+    title = " + ".join([*([query] if query else []), *([short(str(sound))] if sound else []), *([taught.name] if taught else [])])  # fmt: skip
     if exact:
         _show_moments(collection.moments(wanted if len(wanted) > 1 else wanted[0], k), title, output, as_json)
         return
@@ -171,7 +178,10 @@ def duplicates(
 
 def moments(
     sound: Annotated[str, typer.Argument(help="A recording")],
-    query: Annotated[str, typer.Argument(help="What to look for in it, in words")],
+    query: Annotated[str | None, typer.Argument(help="What to look for in it, in words")] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", help="Look for what was taught: a name, or a file")
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many moments")] = 5,
     window: Annotated[float, typer.Option("--window", help="Seconds heard at once, at the first look")] = 2.0,
     hop: Annotated[float, typer.Option("--hop", help="Seconds between windows, at the first look")] = 1.0,
@@ -185,16 +195,23 @@ def moments(
     translate: Translate = "auto",
 ) -> None:
     """Where in a long recording something is heard."""
+    from openclap.detector import Detector
     from openclap.library import moments_in, write_moments
 
-    found = moments_in(load_model(model, device, threads, translate=translate), sound, query, k, window=window, hop=hop)
+    taught = None if detector is None else Detector.load(detector)
+    wanted = [part for part in (query, taught) if part is not None]
+    if not wanted:
+        raise UsageError('say what to look for:  openclap moments SOUND "a dog barking"  or  --detector NAME')
+    title = " + ".join([*([query] if query else []), *([taught.name] if taught else [])])
+    clap = load_model(model, device, threads, translate=translate)
+    found = moments_in(clap, sound, wanted if len(wanted) > 1 else wanted[0], k, window=window, hop=hop)
     if output is not None:
-        write_moments(found, output, query)
+        write_moments(found, output, title)
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
         rows = [(span(m.start, m.end), f"{m.score:+.3f}", bar(m.score)) for m in found]
-        table(plain(f"{query} in {short(sound)}"), ("when", "cosine", ""), rows, right=("cosine",))
+        table(plain(f"{title} in {short(sound)}"), ("when", "cosine", ""), rows, right=("cosine",))
 
 
 def library(

@@ -29,6 +29,7 @@ FLUSH = 10.0  # seconds that receivers are given at the end
 def watch(
     source: Annotated[str, typer.Argument(help="A file, a folder that grows, mic or mic:DEVICE, - for a pipe of PCM, or an http(s), rtsp or rtmp address")],
     alerts: Annotated[list[str] | None, typer.Option("--alert", help="What should be heard, in words; as often as you like")] = None,
+    detectors: Annotated[list[str] | None, typer.Option("--detector", help="What was taught should be heard: a name, or a file; as often as you like")] = None,
     alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,
     unusual: Annotated[bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")] = False,
     on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.6,
@@ -59,11 +60,12 @@ def watch(
     threads: Threads = None,
 ) -> None:  # fmt: skip
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
+    from openclap.detector import Detector
     from openclap.watch import Clips, Rules, source_of
     from openclap.watch import watch as run
 
     stop = threading.Event()
-    names = [*(alerts or []), *_lines(alerts_file)]
+    names: list[str | Detector] = [*(alerts or []), *_lines(alerts_file), *map(Detector.load, detectors or [])]
     rules = Rules(on=on, off=off, least=least, cooldown=cooldown, longest=longest)
     sound = source_of(source, rate=rate, channels=channels, format=format, live=live, existing=existing)
     kept: Clips | None = (

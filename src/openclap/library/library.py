@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from openclap.confidence import Background, background_of
+from openclap.detector import Detector
 from openclap.errors import LibraryError, LibraryMismatch, SoundError, UsageError
 from openclap.library import indexing, keep
 from openclap.library.duplicates import find_duplicates
@@ -209,7 +211,8 @@ class Library:
         ----------
         query
             A string is words: "rain + wind -thunder" wants both and not the third. A Path, bytes, (wave, rate) or dict is
-            a sound, and so is a sound's embedding (E,). A list of words and sounds is all of them together.
+            a sound, and so is a sound's embedding (E,). A `Detector` ranks as its probability does, which is the confidence of
+            a hit, then. A list of words, sounds and detectors is all of them together.
         without
             Words for what should not be heard, as after a minus.
         per
@@ -231,11 +234,32 @@ class Library:
         unwanted = [without] if isinstance(without, str) else list(without)
         vector = self._vector(query, unwanted, k)
         rows = self._store.nearest(vector, k, where=where, per_file=per == "file")
-        words, usual = has_words(query), self._background()
-        return [
-            Hit(row.path, row.start, row.end, row.score, usual.confidence(vector, row.embedding, words=words))
-            for row in rows
-        ]
+        sure: Callable[[Any], float]
+        if isinstance(query, Detector):
+            sure = lambda window: float(query.probability(window[None])[0])
+        else:
+            sure = partial(self._background().confidence, vector, words=has_words(query))
+        return [Hit(row.path, row.start, row.end, row.score, sure(row.embedding)) for row in rows]
+
+    def vectors(self, hits: Sequence[Hit]) -> npt.NDArray[np.float32]:
+        """The embeddings of windows that a search has found → float32 (N, E), to teach a detector by.
+
+        Raises
+        ------
+        LibraryError
+            A hit is of another library, or its file has been changed since.
+        """
+        rows = []
+        for hit in hits:
+            recording = self._store.recording(hit.path)
+            at = np.flatnonzero(recording.start == hit.start) if recording is not None else np.zeros(0, int)
+            if recording is None or not len(at):
+                raise LibraryError(
+                    f"{self._store.place} holds no window of {hit.path} at {hit.start:g} s; search again"
+                )
+            rows.append(recording.embedding[at[0]])
+        size = self._model.config.embedding if self._model is not None else 0
+        return np.stack(rows) if rows else np.zeros((0, size), np.float32)
 
     def recommend(
         self,
@@ -321,6 +345,25 @@ class Library:
             recording = self._store.recording(file.path) if number in wanted else None
             if recording is not None:
                 yield recording
+
+    def sample(self, count: int) -> npt.NDArray[np.float32]:
+        """Embeddings of windows from all over the library, the same ones as long as it does not change: (at most `count`, E)."""
+        return self._store.sample(count)
+
+    def embedding(self, path: str | os.PathLike[str]) -> npt.NDArray[np.float32] | None:
+        """The embedding (E,) of a file as it was indexed, the mean of its windows; None, it is not here or has been changed since."""
+        recording = self._store.recording(absolute(path))
+        if recording is None:
+            return None
+        try:
+            now = Path(recording.file.path).stat()
+        except OSError:
+            return None
+        if (now.st_size, now.st_mtime_ns) != (recording.file.size, recording.file.mtime_ns):
+            return None
+        mean = recording.embedding.mean(0)
+        unit: npt.NDArray[np.float32] = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+        return unit
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it."""

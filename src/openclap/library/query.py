@@ -2,6 +2,7 @@
 
 "rain + wind -thunder"   words that should all be heard, and what should not be
 a sound                  what sounds like it; its embedding (E,) may stand for it
+a detector               what was taught; its direction is the query
 [words, sound, …]        both
 """
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from openclap.audio.load import Sound, is_sound
 from openclap.clap import is_embedding
+from openclap.detector import Detector
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Query", "has_words", "parse", "vector_of"]
 
 Vector: TypeAlias = npt.NDArray[np.float32]
-Query: TypeAlias = str | Sound | Vector | Sequence[str | Sound | Vector]
+Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vector | Detector]
 
 PUSH = 0.5  # how far unwanted words push away: "A + B -B" finds A alone in 0.92 of the first eight, 0.43 with none (LOG.md)
 NOT = re.compile(r"""(?:^|\s)[-－](?:["“]([^"”]+)["”]|(\S+))""")
@@ -48,6 +50,8 @@ def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
     ------
     UsageError
         Nothing to look for: an empty query, or one that only says what should not be heard.
+    DetectorMismatch
+        A detector that was taught on another model.
     """
     wanted: list[Vector] = []
     unwanted = list(without)
@@ -57,6 +61,9 @@ def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
             words, more = parse(part)
             unwanted += more
             wanted += list(clap.encode_text(words))
+        elif isinstance(part, Detector):
+            part.check(clap)
+            wanted.append(part.direction)
         elif is_embedding(part, clap.config.embedding):
             wanted.append(part)
         else:
@@ -73,13 +80,14 @@ def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
 
 
 def has_words(query: Query) -> bool:
-    """Whether some of what is looked for is said in words."""
-    return isinstance(query, str) or (_is_several(query) and any(isinstance(part, str) for part in query))  # type: ignore[union-attr]
+    """Whether some of what is looked for is said in words, or by a detector, which begins at words."""
+    parts: Any = query if _is_several(query) else [query]
+    return any(isinstance(part, str | Detector) for part in parts)
 
 
 def _is_several(query: Any) -> bool:
     """Whether a query is a list of words and sounds; a (wave, rate) pair is one sound."""
-    return not isinstance(query, str) and not is_sound(query) and isinstance(query, Sequence)
+    return not isinstance(query, str | Detector) and not is_sound(query) and isinstance(query, Sequence)
 
 
 def _unit(vector: Vector) -> Vector:

@@ -2,8 +2,8 @@
 
 from openclap.watch.clips import Clips
 from openclap.watch.command import Command
-from openclap.watch.detector import Rules
 from openclap.watch.event import Event, WatchReport
+from openclap.watch.hysteresis import Rules
 from openclap.watch.loop import Watch, watch
 from openclap.watch.mqtt import Mqtt
 from openclap.watch.sinks import Delivery, Sink

@@ -1,7 +1,7 @@
 """Sound in, events out: the one loop of a watch, for hours, in bounded memory.
 
-    source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ detector ─ event ─ sinks
-                                    └─ recent ─────────────────────────────────────── clip ─┘
+    source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ hysteresis ─ event ─ sinks
+                                    └─ recent ───────────────────────────────────────── clip ─┘
 
 A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it comes: where the
 model falls behind, the oldest windows are skipped, counted and told. Where somebody else has the sound (a browser sends it), a `Watch` of
@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,11 +28,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import background_of
+from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.watch.background import MINUTE, Novelty, OwnBackground
 from openclap.watch.clips import Clips, Recent
-from openclap.watch.detector import Change, Detector, Rules
 from openclap.watch.event import UNUSUAL, Event, WatchReport
+from openclap.watch.hysteresis import Change, Hysteresis, Rules
 from openclap.watch.reading import QUEUE, Stop, blocks_of
 from openclap.watch.sinks import Sink
 from openclap.watch.sources import Block, Source, Tell, source_of
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ALERTS", "Watch", "watch"]
 
 Wave = npt.NDArray[np.float32]
+Vectors = npt.NDArray[np.float32]
 Judged = Callable[[float, float, npt.NDArray[np.float64]], None]
 
 MOST_ALERTS = 10_000
@@ -59,7 +61,7 @@ LATENCIES = 10_000  # the last of which the report is made
 
 def watch(
     source: str | os.PathLike[str] | Source,
-    alerts: Sequence[str] = (),
+    alerts: Sequence[str | Detector] = (),
     *,
     model: CLAP,
     unusual: bool = False,
@@ -81,7 +83,7 @@ def watch(
     source
         A file, folder, "mic", an http(s), rtsp or rtmp address, "-" (then pass `source_of("-", rate=…)`), or a `Source`.
     alerts
-        Words for what should be heard: "glass breaking", "a baby crying".
+        Words for what should be heard: "glass breaking", "a baby crying"; and detectors, whose alerts have their names.
     model
         What hears: `CLAP.from_pretrained("mini")`.
     unusual
@@ -149,7 +151,7 @@ class Watch(Iterator[Event]):
     def __init__(
         self,
         source: Source,
-        alerts: Sequence[str],
+        alerts: Sequence[str | Detector],
         *,
         model: CLAP,
         unusual: bool,
@@ -164,7 +166,8 @@ class Watch(Iterator[Event]):
         tell: Tell,
         judged: Judged | None = None,
     ) -> None:
-        self._names = [*_checked(alerts, unusual), *([UNUSUAL] if unusual else [])]
+        asked = _checked(alerts, unusual)
+        self._names = [*asked, *([UNUSUAL] if unusual else [])]
         clip = model.front_end.clip_seconds
         if not 0.1 <= window <= clip or not 0.05 <= hop <= window:
             raise UsageError(
@@ -178,11 +181,11 @@ class Watch(Iterator[Event]):
         self._window, self._hop = window, hop
         self._stop, self._tell, self._judged, self._sinks = Stop(stop), tell, judged, sinks
         self._rate = model.front_end.sampling_rate
-        self._words = len(self._names) - unusual
-        queries = model.encode_text(self._names[: self._words])
+        self._words = len(asked)
+        queries = _queries(asked, model)
         self._own = OwnBackground(queries, background_of(model), warmup=round(warmup / hop), minute=round(MINUTE / hop))
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
-        self._detector = Detector(len(self._names), rules)
+        self._hysteresis = Hysteresis(len(self._names), rules)
         self._clips = Clips(Path(clips), tell, budget=256 << 20) if isinstance(clips, (str, os.PathLike)) else clips
         around = (self._clips.before + self._clips.after) if self._clips else 0.0
         longest = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
@@ -277,7 +280,7 @@ class Watch(Iterator[Event]):
         self._waiting.clear()
         self._recent.skip(block.gap)
         self._apart()
-        yield from self._told(self._detector.finish())
+        yield from self._told(self._hysteresis.finish())
 
     def _hear(self, block: Block, arrived: float) -> None:
         self._recent.feed(block.wave)
@@ -289,7 +292,7 @@ class Watch(Iterator[Event]):
         """Another recording comes; what is usual has been learnt and stays."""
         self._sliding = Sliding(self._rate, self._window, self._hop)
         self._recent.restart()
-        self._detector = Detector(len(self._names), self._rules)
+        self._hysteresis = Hysteresis(len(self._names), self._rules)
         self._clock.marks.clear()
         self._apart()
 
@@ -306,7 +309,7 @@ class Watch(Iterator[Event]):
         for start in range(0, len(self._waiting), BATCH):
             yield from self._decide(self._waiting[start : start + BATCH])
         self._waiting.clear()
-        yield from self._told(self._detector.finish())
+        yield from self._told(self._hysteresis.finish())
         yield from self._ready(float("inf"))
 
     def _in_time(self, waiting: list[Span]) -> list[Span]:
@@ -338,7 +341,7 @@ class Watch(Iterator[Event]):
                 confidence, score = np.append(confidence, sure), np.append(score, distance)
             start = span.start if self._before is None else self._before  # it was heard together with the window before
             self._before = span.start
-            changes = self._detector.step(start, span.end, confidence, score)
+            changes = self._hysteresis.step(start, span.end, confidence, score)
             self._own.learn(score[: self._words], confidence[: self._words] >= self._rules.off)
             if self._novelty is not None:
                 self._novelty.learn(row)
@@ -409,10 +412,29 @@ def _known(change: Change) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _checked(alerts: Sequence[str], unusual: bool) -> list[str]:
-    if isinstance(alerts, str):
-        raise UsageError(f"alerts are a list of words, not the string {alerts!r}; give [{alerts!r}]")
-    names = list(dict.fromkeys(" ".join(alert.split()) for alert in alerts))
+def _queries(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
+    """A unit row (A, E) for each alert: its words', or the direction of its detector."""
+    rows = np.zeros((len(asked), model.config.embedding), np.float32)
+    words = [i for i, detector in enumerate(asked.values()) if detector is None]
+    rows[words] = model.encode_text([list(asked)[i] for i in words])
+    for i, detector in enumerate(asked.values()):
+        if detector is not None:
+            detector.check(model)
+            rows[i] = detector.direction
+    return rows
+
+
+def _checked(alerts: Sequence[str | Detector], unusual: bool) -> dict[str, Detector | None]:
+    """The alerts by name, each once, with their detectors."""
+    if isinstance(alerts, str | Detector):
+        what = f"the string {alerts!r}" if isinstance(alerts, str) else f"the detector {alerts.name!r} alone"
+        raise UsageError(f"alerts are a list of words and detectors, not {what}; put it in brackets")
+    names: dict[str, Detector | None] = {}
+    for alert in alerts:
+        taught = alert if isinstance(alert, Detector) else None
+        name = " ".join((taught.name if taught else str(alert)).split())
+        if names.setdefault(name, taught) is not taught:
+            raise UsageError(f"two alerts are called {name!r}; teach one under another name, or leave one out")
     if "" in names:
         raise UsageError("an alert is empty; describe a sound in words")
     if not names and not unusual:

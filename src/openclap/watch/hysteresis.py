@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from openclap.errors import UsageError
 
-__all__ = ["Change", "Detector", "Rules"]
+__all__ = ["Change", "Hysteresis", "Rules"]
 
 Levels = npt.NDArray[np.float64]
 
@@ -75,7 +75,7 @@ class _Heard:
     begun: float | None = None  # when it was told
 
 
-class Detector:
+class Hysteresis:
     """Feed it windows in order; memory is one record for each alert that is heard just now."""
 
     def __init__(self, alerts: int, rules: Rules) -> None:

@@ -1,0 +1,180 @@
+"""teach, detectors: a sound of one's own, from a few examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
+from openclap.cli.show import Cell, emit, err, exit_told, out, plain, short, table
+from openclap.errors import LibraryError
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.detector import Detector
+    from openclap.library import Library
+    from openclap.results import Hit
+
+__all__ = ["VERBS"]
+
+SEVERAL = ("--yes", "--no")
+
+
+class ManyFiles(TyperCommand):
+    """Lets `--yes` and `--no` take several files, as a shell's pattern gives them: up to the next option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """`--yes a b --no c` → `--yes a --yes b --no c`."""
+        spread: list[str] = []
+        option = ""  # that the next word belongs to
+        taken = False
+        for i, word in enumerate(args):
+            if word == "--":
+                spread += args[i:]
+                break
+            if word.startswith("-") and word != "-":
+                option, taken = (word if word in SEVERAL else ""), False
+            elif option and taken:
+                spread.append(option)
+            else:
+                taken = True
+            spread.append(word)
+        return list(super().parse_args(ctx, spread))
+
+
+def teach(
+    name: Annotated[str, typer.Argument(help="What to call the sound; also the words that the detector begins from")],
+    yes: Annotated[list[str], typer.Option("--yes", help="Files and folders that are the sound: --yes a.wav b.wav")],
+    no: Annotated[
+        list[str] | None, typer.Option("--no", help="Files and folders that are not, best those mistaken for it")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help='Words for the sound [default: its name]; "" for none')
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file [default: by its name, in your data folder]")
+    ] = None,
+    suggestions: Annotated[
+        int, typer.Option("--suggest", min=0, help="How many sounds of the library to suggest for marking next")
+    ] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="How examples are dealt into folds")] = 0,
+    library: LibraryPath = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    translate: Translate = "auto",
+) -> None:
+    """Teach a detector by a few examples, and say how well it does on examples left out."""
+    from openclap.detector import place_of
+    from openclap.teach import teach as run
+
+    if output is None:
+        place_of(name)  # a name that cannot be a file's is refused before anything is heard
+    clap = load_model(model, device, threads, translate=translate)
+    collection = _library(library, clap)
+    taught = run(
+        clap, name, yes=yes, no=no or (), text=text, library=collection, suggestions=suggestions, seed=seed, progress=err.is_terminal
+    )  # fmt: skip
+    place = taught.detector.save(output)
+    if as_json:
+        emit([{**taught.to_dict(), "output": str(place)}])
+    else:
+        _show(taught.detector, taught.suggestions, place)
+    exit_told(taught.failed)
+
+
+def detectors(
+    forget: Annotated[list[str] | None, typer.Option("--forget", help="Remove this one; may be repeated")] = None,
+    as_json: Json = False,
+) -> None:
+    """What was taught: your detectors, and how well they did."""
+    from openclap.detector import forget as remove
+    from openclap.detector import kept
+
+    for name in forget or []:
+        place = remove(name)
+        err.print(plain(f"removed {short(str(place))}"))
+    if forget:
+        return
+    found, failed = kept()
+    if as_json:
+        emit(detector.to_dict() for detector in found)
+    elif not found and not failed:
+        err.print("none was taught yet:  openclap teach NAME --yes FILE…")
+    else:
+        rows = [
+            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), plain(x.model))
+            for x in found
+        ]  # fmt: skip
+        columns = ("name", "words", "yes", "no", "precision", "recall", "average precision", "model")
+        table("detectors", columns, rows, right=columns[2:7])
+    exit_told(failed)
+
+
+def _library(place: str | None, clap: CLAP) -> Library | None:
+    """The library that is asked for; else the user's own, where there is one of this model."""
+    from openclap.library import Library
+
+    if place is not None:
+        return Library.open(place, model=clap)
+    if not default_library().exists():
+        return None
+    try:
+        own = Library.open(default_library(), model=clap)
+        return own if own.stats()["files"] else None
+    except LibraryError as error:
+        err.print(plain(f"without counter-examples of your library: {error}"))
+        return None
+
+
+def _show(detector: Detector, suggestions: list[Hit], place: Path) -> None:
+    report, counts = detector.report, detector.examples
+    drawn = f", {counts['drawn']} counter-examples that nobody has marked" if counts["drawn"] else ""
+    out.print(plain(f"{detector.name}: {counts['yes']} yes, {counts['no']} no{drawn} → {short(str(place))}"))
+    if not report.get("judged"):
+        out.print(plain(f"not judged: {report.get('why')}"))
+    else:
+        _show_report(report)
+    if suggestions:
+        rows = [(f"{hit.confidence:.0%}", plain(short(hit.path))) for hit in suggestions]
+        table("mark these next: it is least sure of them", ("probability", "sound"), rows, right=("probability",))
+
+
+def _show_report(report: Any) -> None:
+    words = report["text"]
+    rows: list[tuple[Cell, ...]] = []
+    for name in ("precision", "recall", "average_precision"):
+        share = report[name]
+        between = f"{share['low']:.2f} to {share['high']:.2f}"
+        row: tuple[Cell, ...] = (name.replace("_", " "), _share(share["value"]), between)
+        rows.append((*row, _share(words[name])) if words else row)
+    columns = ("", "detector", "95 % interval", *(["words alone"] if words else []))
+    against = "drawn from the library, unmarked" if report["unmarked"] else "marked"
+    table(f"on examples left out: {report['yes']} yes, {report['no']} no ({against})", columns, rows, right=columns[1:])
+    if words:
+        out.print(plain(VERDICTS[report["verdict"]]))
+
+
+VERDICTS = {
+    "better": "It ranks better than the words alone.",
+    "even": "These examples cannot tell that it ranks better than the words alone; more of them could.",
+    "worse": "It ranks worse than the words alone: look for a wrong mark among the examples, or search by the words.",
+}
+
+
+def _shares(report: Any) -> tuple[str, str, str]:
+    if not report.get("judged"):
+        return "–", "–", "–"
+    return tuple(_share(report[name]["value"]) for name in ("precision", "recall", "average_precision"))  # type: ignore[return-value]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+teach.command = ManyFiles  # type: ignore[attr-defined]
+VERBS = (teach, detectors)

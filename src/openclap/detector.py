@@ -1,0 +1,279 @@
+"""A sound that a user has taught, as one small file: a direction, a bias, and how well it did. numpy alone.
+
+    embedding (E,) ─ weight · x + bias ─ logistic ─ probability ─ heard, from `threshold` on
+
+A linear head is a query, too: ranking by probability is ranking by the cosine with `direction`. The file names its format and version and
+the model (name and fingerprint) whose embeddings it was taught on: those of another model mean something else, so it is refused for them.
+It holds no paths, and no embedding of any example. Knows nothing of how it was taught.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from platformdirs import user_data_path
+
+from openclap.errors import DetectorError, DetectorMismatch, UsageError
+from openclap.results import Failure
+
+__all__ = ["FORMAT", "VERSION", "Detector", "detectors_folder", "forget", "kept", "place_of"]
+
+FORMAT, VERSION = "openclap-detector", "1"
+SUFFIX = ".safetensors"
+LONGEST_NAME = 100  # characters: 400 bytes at most would pass a file system's limit, so bytes are looked at, too
+LONGEST_BYTES = 200
+Floats = npt.NDArray[np.float32]
+
+
+class Maker(Protocol):
+    """What a detector asks of a model."""
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells two models apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """What `openclap.teach` makes of a few examples.
+
+    Attributes
+    ----------
+    name : str
+        What it is called; also an alert's and a file's name.
+    text : str or None
+        The words that it began from; None, it began from none.
+    weight : float32 (E,)
+    bias : float
+        Log-odds of an embedding x: weight · x + bias.
+    model, fingerprint : str
+        Whose embeddings it takes.
+    threshold : float
+        The probability from which it says "heard".
+    examples : mapping
+        How many it was taught by: "yes", "no", and "drawn", which nobody has marked.
+    report : mapping
+        How well it did on examples left out, see `openclap.teach.judge`; {} where nothing was judged.
+    """
+
+    name: str
+    text: str | None
+    weight: Floats
+    bias: float
+    model: str
+    fingerprint: str
+    threshold: float = 0.5
+    examples: Mapping[str, int] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """E: how many numbers an embedding has."""
+        return len(self.weight)
+
+    @property
+    def direction(self) -> Floats:
+        """The unit vector (E,) whose cosine ranks as the probability does."""
+        unit: Floats = (self.weight / max(float(np.linalg.norm(self.weight)), 1e-12)).astype(np.float32)
+        return unit
+
+    def logit(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Embeddings (N, E) → log-odds (N,).
+
+        Raises
+        ------
+        DetectorMismatch
+            Embeddings of another size.
+        """
+        x = np.asarray(embeddings, np.float32)
+        if x.ndim != 2 or x.shape[1] != self.size:
+            raise DetectorMismatch(
+                f"the detector {self.name!r} takes embeddings of {self.size} numbers (N, {self.size}), not {x.shape}"
+            )
+        found: npt.NDArray[np.float64] = x.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
+        return found
+
+    def probability(self, embeddings: npt.ArrayLike) -> Floats:
+        """Embeddings (N, E) → how likely each holds the sound, in [0, 1] (N,)."""
+        likely: Floats = (0.5 * (1 + np.tanh(0.5 * self.logit(embeddings)))).astype(np.float32)  # no overflow
+        return likely
+
+    def check(self, clap: Maker) -> None:
+        """Refuse a model whose embeddings it was not taught on.
+
+        Raises
+        ------
+        DetectorMismatch
+            It names both models.
+        """
+        if clap.fingerprint != self.fingerprint:
+            raise DetectorMismatch(
+                f"the detector {self.name!r} was taught on {self.model} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
+                "use --model with that one, or teach it again"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`; without the weights."""
+        return {
+            "name": self.name, "text": self.text, "threshold": self.threshold, "model": self.model, "fingerprint": self.fingerprint,
+            "examples": dict(self.examples), "report": dict(self.report),
+        }  # fmt: skip
+
+    # -- on disk -------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write one .safetensors file, aside and renamed; by default among the user's detectors, under its name.
+
+        Raises
+        ------
+        UsageError
+            The name cannot be a file's, or the place cannot be written to.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+
+        target = place_of(self.name) if path is None else Path(path).expanduser()
+        facts = {"format": FORMAT, "version": VERSION, "detector": json.dumps({**self.to_dict(), "bias": self.bias})}
+        aside = target.with_name(f"{target.name}.{os.getpid()}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"weight": np.ascontiguousarray(self.weight, np.float32)}, aside, metadata=facts)
+            aside.chmod(0o644)
+            os.replace(aside, target)
+        except (OSError, SafetensorError, UnicodeEncodeError) as error:
+            aside.unlink(missing_ok=True)
+            raise UsageError(f"{target} cannot be written ({error}); choose another place with -o FILE") from error
+        return target
+
+    @classmethod
+    def load(cls, path_or_name: str | os.PathLike[str]) -> Detector:
+        """Read a detector: a file, or the name of one of the user's own.
+
+        Raises
+        ------
+        DetectorError
+            Nothing there, no detector, of another version, or broken.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = _found(path_or_name)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                facts = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dictionary
+        except (SafetensorError, OSError) as error:
+            raise DetectorError(f"{path}: cannot be read as a detector ({error}); teach it again") from error
+        if facts.get("format") != FORMAT:
+            raise DetectorError(f"{path}: is no detector; make one:  openclap teach NAME --yes FILE…")
+        if facts.get("version") != VERSION:
+            raise DetectorError(
+                f"{path}: is a detector of version {facts.get('version')}, this openclap reads {VERSION}; update it"
+            )
+        return _whole(facts, arrays, path)
+
+
+# -- the user's own ----------------------------------------------------------------------------------
+
+
+def detectors_folder() -> Path:
+    """Where detectors are kept when no place is given."""
+    return user_data_path("openclap") / "detectors"
+
+
+def place_of(name: str) -> Path:
+    """The file of one of the user's detectors.
+
+    Raises
+    ------
+    UsageError
+        A name that cannot be a file's: empty, hidden, with a slash or a sign that is not seen, or too long.
+    """
+    wrong = (
+        not name.strip() or name != name.strip() or name.startswith(".") or len(name) > LONGEST_NAME
+        or len(name.encode("utf-8", "replace")) > LONGEST_BYTES or any(_is_unfit(sign) for sign in name)
+    )  # fmt: skip
+    if wrong:
+        raise UsageError(
+            f"{name[:LONGEST_NAME]!a} cannot be a detector's name; give a word or some, without / \\ : * ? \" < > | and not beginning with a dot"
+        )
+    return detectors_folder() / f"{name}{SUFFIX}"
+
+
+def kept() -> tuple[list[Detector], list[Failure]]:
+    """The user's detectors by name, and files among them that cannot be read."""
+    found: list[Detector] = []
+    failed: list[Failure] = []
+    for path in sorted(detectors_folder().glob(f"*{SUFFIX}")):
+        try:
+            found.append(Detector.load(path))
+        except DetectorError as error:
+            failed.append(Failure(str(path), str(error).removeprefix(f"{path}: ")))
+    return found, failed
+
+
+def forget(name: str) -> Path:
+    """Remove one of the user's detectors → the file that it was.
+
+    Raises
+    ------
+    DetectorError
+        There is none of this name.
+    """
+    path = place_of(name)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        raise DetectorError(_no_such(name)) from None
+    return path
+
+
+def _found(path_or_name: str | os.PathLike[str]) -> Path:
+    """The file meant: what looks like a path is one, any other string a name."""
+    given = os.fspath(path_or_name)
+    is_path = not isinstance(path_or_name, str) or given.endswith(SUFFIX) or os.sep in given or "/" in given
+    path = Path(given).expanduser() if is_path else place_of(given)
+    if not path.is_file():
+        raise DetectorError(
+            f"{given}: no such file; check the path, or give the name of a detector" if is_path else _no_such(given)
+        )
+    return path
+
+
+def _no_such(name: str) -> str:
+    names = [path.stem for path in sorted(detectors_folder().glob(f"*{SUFFIX}"))]
+    which = f"choose {', '.join(names[:10])}{' …' if len(names) > 10 else ''}, or" if names else "none was taught yet:"
+    return f"{name!r} is no detector; {which} teach it:  openclap teach NAME --yes FILE…"
+
+
+def _whole(facts: Mapping[str, str], arrays: Mapping[str, Floats], path: Path) -> Detector:
+    """What was read, once it is clear that nothing of it is missing or absurd."""
+    try:
+        about = json.loads(facts["detector"])
+        weight, bias, threshold = arrays["weight"], float(about["bias"]), float(about["threshold"])
+        if weight.ndim != 1 or weight.dtype != np.float32 or not np.isfinite(weight).all():
+            raise ValueError("its weight is no row of finite numbers")
+        if not math.isfinite(bias) or not 0 <= threshold <= 1:
+            raise ValueError("its bias or threshold is no such number")
+        return Detector(
+            str(about["name"]), None if about["text"] is None else str(about["text"]), weight, bias, str(about["model"]),
+            str(about["fingerprint"]), threshold, dict(about["examples"]), dict(about["report"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise DetectorError(f"{path}: is broken ({error}); teach it again") from error
+
+
+def _is_unfit(sign: str) -> bool:
+    return sign in '/\\:*?"<>|' or unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -1,0 +1,226 @@
+"""A few examples → a detector: from embeddings (`fit`), or from files and folders (`teach`).
+
+files ─ embeddings ─┐
+                    ├─ fit ─ Detector, with what cross-validation says of it
+words ─ ground ─────┤
+library ─ drawn ────┘
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.detector import Detector
+from openclap.errors import SoundError, UsageError
+from openclap.library.scan import find_sounds
+from openclap.results import Failure
+from openclap.teach.fitting import Examples, Ground, Problem, ground_of
+from openclap.teach.judging import judge
+from openclap.teach.searching import ALIKE, counter_examples, suggest
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.library import Library
+    from openclap.results import Hit
+
+__all__ = ["Taught", "fit", "teach"]
+
+Vectors = npt.NDArray[np.float32]
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A detector, what should be marked next, and the files that could not be used."""
+
+    detector: Detector
+    suggestions: list[Hit] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`."""
+        return {
+            **self.detector.to_dict(),
+            "suggestions": [hit.to_dict() for hit in self.suggestions],
+            "failed": [failure.to_dict() for failure in self.failed],
+        }
+
+
+def fit(
+    clap: CLAP,
+    name: str,
+    yes: npt.ArrayLike,
+    no: npt.ArrayLike = (),
+    *,
+    text: str | None = None,
+    drawn: npt.ArrayLike = (),
+    judged: bool = True,
+    seed: int = 0,
+) -> Detector:
+    """A detector from embeddings; deterministic, and needs no files.
+
+    Parameters
+    ----------
+    clap
+        The model that has made the embeddings.
+    name
+        What it will be called.
+    yes, no : float32 (N, E) and (M, E)
+        Unit rows of `encode_audio(…, long="windows")`, or windows of a library (`Library.vectors`). Copies count once.
+    text
+        Words for the sound, from which it begins; None, the name; "", no words.
+    drawn : float32 (K, E)
+        Counter-examples that nobody has marked, as `counter_examples` gives; they weigh little. Where there are neither these nor a
+        no, the synthesised sounds of `openclap.confidence` that are not like a yes stand in.
+    judged
+        Cross-validate it: some tenths of a second.
+    seed
+        How examples are dealt into folds.
+
+    Raises
+    ------
+    UsageError
+        No yes; embeddings of another size or not finite.
+    """
+    words = name if text is None else text
+    ground = ground_of(clap, words if words.strip() else None)
+    examples = Examples.of(yes, no, drawn, clap.config.embedding)
+    if examples.heard.all():
+        examples = Examples.of(yes, no, _unlike(ground, examples.rows), clap.config.embedding)
+    problem = Problem(ground, examples)
+    weight, bias = problem.line(problem.fitted())
+    report = judge(problem, words=bool(words.strip()), seed=seed) if judged else {}
+    marked_no = int((~examples.heard & ~examples.drawn).sum())
+    counts = {"yes": int(examples.heard.sum()), "no": marked_no, "drawn": int(examples.drawn.sum())}
+    return Detector(
+        name,
+        words if words.strip() else None,
+        weight,
+        bias,
+        clap.name,
+        clap.fingerprint,
+        examples=counts,
+        report=report,
+    )
+
+
+def teach(
+    clap: CLAP,
+    name: str,
+    *,
+    yes: Paths,
+    no: Paths = (),
+    text: str | None = None,
+    library: Library | None = None,
+    suggestions: int = 5,
+    seed: int = 0,
+    progress: bool = False,
+) -> Taught:
+    """A detector from sound files and folders.
+
+    A recording counts as the mean of its windows, so cut an example to where the sound is. A file that cannot be used is reported and
+    stops nothing; one that is in the library as it is now is not embedded again, so a folder that was indexed first is taught by at once.
+
+    Parameters
+    ----------
+    yes, no
+        Files and folders that hold the sound, and that do not.
+    text
+        Words for the sound; None, the name; "", no words.
+    library
+        Where counter-examples are drawn from, and where what to mark next is looked for.
+    suggestions
+        How many to suggest; needs a library.
+    progress
+        Show it on stderr.
+
+    Raises
+    ------
+    UsageError
+        Not one usable yes; a sound that is both a yes and a no.
+
+    Examples
+    --------
+    >>> taught = teach(clap, "door creak", yes=["creak1.wav", "creak2.wav"], no=["hinge.wav"], library=library)
+    >>> taught.detector.save()
+    """
+    found = [find_sounds([some] if isinstance(some, str | os.PathLike) else some) for some in (yes, no)]
+    failed = [failure for part in found for failure in part.closed]
+    both = sorted(set(found[0].files) & set(found[1].files))
+    if both:
+        raise UsageError(f"{both[0]} is among the yes and among the no; say which it is")
+    rows = list(_embedded(clap, [*found[0].files, *found[1].files], library, progress))
+    kept: list[tuple[list[Path], Vectors]] = []
+    for files, some in ((found[0].files, rows[: len(found[0].files)]), (found[1].files, rows[len(found[0].files) :])):
+        pairs = [(file, row) for file, row in zip(files, some, strict=True) if not isinstance(row, SoundError)]
+        failed += [
+            Failure(str(file), row.cause) for file, row in zip(files, some, strict=True) if isinstance(row, SoundError)
+        ]
+        kept.append(
+            ([file for file, _ in pairs], np.array([row for _, row in pairs]).reshape(-1, clap.config.embedding))
+        )
+    if not kept[0][0]:
+        why = f": {failed[0].path}: {failed[0].error}" if failed else ""
+        raise UsageError(f"no example of {name!r} can be used{why}; give sound files with --yes")
+    _refuse_copies(*kept)
+    drawn: npt.ArrayLike = () if library is None else counter_examples(library, kept[0][1])
+    detector = fit(clap, name, kept[0][1], kept[1][1], text=text, drawn=drawn, seed=seed)
+    marked = [*kept[0][0], *kept[1][0]]
+    next_ = suggest(library, detector, suggestions, marked=marked) if library is not None and suggestions else []
+    return Taught(detector, next_, failed)
+
+
+def _embedded(
+    clap: CLAP, files: Sequence[Path], library: Library | None, progress: bool
+) -> Iterator[Vectors | SoundError]:
+    """The embedding (E,) of each file, or why it has none, in order."""
+    known = {} if library is None else {file: row for file in files if (row := library.embedding(file)) is not None}
+    new = [file for file in files if file not in known]
+    seconds = clap.front_end.clip_seconds
+    fresh = _shown(clap.encode_each(new, window=seconds, hop=seconds / 2), len(new), progress)
+    for file in files:
+        if file in known:
+            yield known[file]
+            continue
+        spans = next(fresh)
+        if isinstance(spans, SoundError):
+            yield spans
+        else:
+            mean = spans.embedding.mean(0)
+            yield (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+
+
+def _shown(items: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
+    if not progress or not total:
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, "listening", total, console=Console(stderr=True))
+
+
+def _refuse_copies(yes: tuple[list[Path], Vectors], no: tuple[list[Path], Vectors]) -> None:
+    """One sound under two names is no example of both."""
+    for file, row in zip(*no, strict=True):
+        same = np.flatnonzero(yes[1] @ row >= 0.99999)
+        if len(same):
+            raise UsageError(
+                f"{yes[0][same[0]]} among the yes and {file} among the no are the same sound; say which it is"
+            )
+
+
+def _unlike(ground: Ground, yes: Vectors) -> Vectors:
+    """The everyday sounds that nothing of the yes (N, E) and of the words resembles."""
+    near = np.full(len(ground.sounds), -1.0, np.float32)
+    for start in range(0, len(yes), 1024):
+        near = np.maximum(near, (ground.sounds @ yes[start : start + 1024].T).max(1))
+    words = ground.words(ground.sounds)
+    return ground.sounds[(near < ALIKE) & (words <= np.quantile(words, 0.9))]
