@@ -137,7 +137,7 @@ def _timeline(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
     yield _doing(seconds, seconds, 1.0)
     told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=describer.own) for one in found]}
     tokens = [desk.shelf.show(str(sound), one.start, one.end) for one in found[:LISTED]]
-    yield Described(sound.name, found[-1].end, {}, told, tokens, pooling.rows(), _written(desk, sound, told))
+    yield Described(sound.name, max(found[-1].end, 1e-3), {}, told, tokens, pooling.rows(), _written(desk, sound, told))
 
 
 def _describer(desk: Desk, own: Sequence[str]) -> Generator[Doing, None, Describer]:
@@ -195,7 +195,7 @@ def draw(found: Described, language: Language) -> str:
         f'<td class="oc-number">{100 * tag.confidence:.0f} %</td><td class="oc-soft oc-also">{text(_listed(tag.alike, language))}</td></tr>'
         for tag in made.tags
     )
-    table = f'<table class="oc-table"><thead>{_head(("tag", "confidence", "", "alike"), language)}</thead><tbody>{rows}</tbody></table>'
+    table = f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.confidence", "", "describe.alike"), language)}</thead><tbody>{rows}</tbody></table>'
     note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * THRESHOLD:.0f}")}</p>'
     return f'<div class="oc-card"><p class="oc-said">{text(made.sentence)}</p>{table if made.tags else ""}{note}</div>'
 
@@ -233,9 +233,7 @@ def _summary(spans: Sequence[Span], seconds: float, language: Language) -> str:
     )
     if not rows:
         return f"<p>{say('describe.nothing', language)}</p>"
-    return (
-        f'<table class="oc-table"><thead>{_head(("tag", "length", ""), language)}</thead><tbody>{rows}</tbody></table>'
-    )
+    return f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.length", ""), language)}</thead><tbody>{rows}</tbody></table>'
 
 
 def _table(found: Described, language: Language) -> str:
@@ -257,16 +255,15 @@ def _table(found: Described, language: Language) -> str:
         )
     more = len(found.spans[language]) - len(found.tokens)
     note = f'<p class="oc-note">{say("describe.more", language, count=more)}</p>' if more > 0 else ""
-    return f'<table class="oc-table oc-spans"><thead>{_head(("when", "tag", "confidence", "", "also"), language)}</thead><tbody>{"".join(rows)}</tbody></table>{note}'
+    return f'<table class="oc-table oc-spans"><thead>{_head(("describe.when", "describe.tag", "describe.confidence", "", "describe.also"), language)}</thead><tbody>{"".join(rows)}</tbody></table>{note}'
 
 
-def _head(names: Sequence[str], language: Language) -> str:
-    """Column titles; the others that are heard, and the bars, have a class of their own."""
-    classes = {"alike": ' class="oc-also"', "also": ' class="oc-also"'}
-    cells = (
-        f'<th scope="col"{classes.get(name, "")}>{say(f"describe.{name}", language)}</th>' if name else "<td></td>"
-        for name in names
-    )
+def _head(keys: Sequence[str], language: Language) -> str:
+    """Column titles by keys of the table, "" for one without."""
+    cells = []
+    for key in keys:
+        also = ' class="oc-also"' if key in ("describe.alike", "describe.also") else ""
+        cells.append(f'<th scope="col"{also}>{say(key, language)}</th>' if key else "<td></td>")
     return f"<tr>{''.join(cells)}</tr>"
 
 

@@ -158,10 +158,11 @@ def timeline(
 
 @dataclass(frozen=True)
 class Track:
-    """A name's confidences (N,) over time, and the spans in seconds in which it was heard."""
+    """A name's confidences (N,) over time, the one that is written down, and the spans in seconds in which it was heard."""
 
     name: str
     levels: Numbers
+    shown: float
     spans: Sequence[tuple[float, float]]
 
 
@@ -172,8 +173,7 @@ def tracks(times: Numbers, rows: Sequence[Track], begin: float, end: float, on: 
     out = [f'<div class="oc-timeline oc-tracks" role="group" aria-label="{text(alt)}">']
     for number, one in enumerate(rows):
         colour = colour_of(number)
-        now = float(one.levels[-1]) if len(one.levels) else 0.0
-        drawn = [f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" style="color:{colour}" aria-hidden="true">']
+        drawn = [f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" style="fill:{colour}" aria-hidden="true">']
         for start, stop in one.spans:
             left, right = (min(max(100 * (at - begin) / length, 0.0), 100.0) for at in (start, stop))
             if right > left:
@@ -184,7 +184,7 @@ def tracks(times: Numbers, rows: Sequence[Track], begin: float, end: float, on: 
         drawn.append(f'<line x1="0" x2="100" y1="{100 * (1 - on):.1f}" y2="{100 * (1 - on):.1f}"/></svg>')
         out.append(
             f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(one.name)}</span><span class="oc-track">{"".join(drawn)}</span>'
-            f'<span class="oc-number">{100 * now:.0f} %</span></div>'
+            f'<span class="oc-number">{100 * one.shown:.0f} %</span></div>'
         )
     marks = "".join(
         f'<i style="left:{100 * (at - begin) / length:.2f}%">{clock(at)[:-2]}</i>' for at in _times_between(begin, end)

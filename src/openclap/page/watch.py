@@ -213,7 +213,7 @@ def draw(found: Seen, language: Language) -> str:
 
 
 def _status(found: Seen, language: Language) -> str:
-    heard, count = clock(found.heard), sum(1 for _ in found.events) + found.older
+    heard, count = clock(found.heard)[:-2], len(found.events) + found.older
     if found.over is not None:
         said = say(found.over, language, heard=heard, count=count)
     elif not found.names:
@@ -223,7 +223,7 @@ def _status(found: Seen, language: Language) -> str:
     elif found.live:
         said = say("watch.listening", language, heard=heard, count=count)
     else:
-        said = say("watch.hearing", language, heard=heard, all=clock(found.length), count=count)
+        said = say("watch.hearing", language, heard=heard, all=clock(found.length)[:-2], count=count)
     lost = f'<p class="oc-note">{say("watch.lost", language, seconds=f"{found.lost:.1f}")}</p>' if found.lost else ""
     progress = "" if found.live or found.over or not found.length else bar(found.heard / found.length)
     return f"<h3>{said}</h3>{progress}{lost}"
@@ -239,7 +239,9 @@ def _tracks(found: Seen, language: Language) -> str:
     for which in sorted(int(one) for one in best):
         name = found.names[which]
         spans = [(one.start, one.end) for one in found.events if one.alert == name and one.end >= begin]
-        rows.append(Track(_named(name, found, language), found.levels[:, which], spans))
+        levels = found.levels[:, which]
+        shown = float(levels[-1] if found.live and found.over is None else levels.max())  # now, or at best
+        rows.append(Track(_named(name, found, language), levels, shown, spans))
     picture = tracks(found.times, rows, begin, end, found.asked.on, alt=say("watch.picture", language))
     return f'{picture}<p class="oc-note">{say("watch.means", language, on=f"{100 * found.asked.on:.0f}")}</p>'
 

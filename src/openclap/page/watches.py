@@ -66,7 +66,7 @@ class Seen:
     names
         Of what is listened for, "unusual" last.
     times : (N,), levels : (N, A)
-        Ends of windows in seconds, and the confidences of all names there.
+        Middles of windows in seconds, and the confidences of all names there.
     events
         Newest first; `older` were forgotten.
     heard, lost
@@ -214,16 +214,16 @@ class Session:
     def _judged(self, start: float, end: float, confidence: npt.NDArray[np.float64]) -> None:
         level = confidence.astype(np.float32)
         if self._seen % self._each:
-            self._levels[-1], self._times[-1] = np.maximum(self._levels[-1], level), end
+            self._levels[-1] = np.maximum(self._levels[-1], level)
         else:
             if self.live:
                 del self._levels[: 1 - LEVELS], self._times[: 1 - LEVELS]
             elif len(self._levels) == 2 * LEVELS:  # twice as long: half as fine
                 self._levels = [np.maximum(*pair) for pair in zip(self._levels[::2], self._levels[1::2], strict=True)]
-                self._times = self._times[1::2]
+                self._times = self._times[::2]
                 self._each *= 2
             self._levels.append(level)
-            self._times.append(end)
+            self._times.append((start + end) / 2)
         self._seen += 1
 
     def look(self) -> Seen:
@@ -258,14 +258,15 @@ class Watches:
         if token is not None and not TOKEN.fullmatch(token):
             raise Told("error.input")
         with self._lock:
+            others = sum(one.over is None and one.visitor != visitor for one in self._sessions.values())
+            if others >= self._most:
+                raise Told("error.watches", most=self._most)
+            if token in self._sessions:
+                raise Told("error.input")
             for one in self._sessions.values():
                 if one.visitor == visitor:
                     one.end("watch.stopped")
-            if sum(one.over is None for one in self._sessions.values()) >= self._most:
-                raise Told("error.watches", most=self._most)
             made = Session(token or secrets.token_hex(16), visitor, asked, live=token is not None, language=language, longest=self._longest)  # fmt: skip
-            if made.token in self._sessions:
-                raise Told("error.input")
             self._sessions[made.token] = made
             over = [token for token, one in self._sessions.items() if one.over is not None]
             for old in over[: max(0, len(over) - ENDED)]:
