@@ -16,10 +16,10 @@ from openclap.page.settings import PageSettings
 from openclap.page.strings import Language
 
 TABS: dict[Language, tuple[str, ...]] = {
-    "en": ("Model", "Match", "Classify", "Describe", "Search", "Moments", "Watch", "Library"),
-    "zh": ("模型", "匹配", "分类", "描述", "检索", "定位", "监听", "音库"),
+    "en": ("Model", "Match", "Classify", "Describe", "Search", "Moments", "Watch", "Teach", "Library"),
+    "zh": ("模型", "匹配", "分类", "描述", "检索", "定位", "监听", "训练", "音库"),
 }
-NAMES = ("model", "match", "classify", "describe", "search", "moments", "watch", "library")
+NAMES = ("model", "match", "classify", "describe", "search", "moments", "watch", "teach", "library")
 
 
 def main() -> None:
@@ -94,6 +94,18 @@ def use_watch(visitor: Visitor) -> None:
     visitor.heard("watch-sound")
     visitor.press("watch-go")
     visitor.result("watch-result", ".oc-over")
+
+
+def use_teach(visitor: Visitor) -> None:
+    visitor.tab.locator("#teach-k input[type=number]").fill("6")
+    visitor.example("teach", 0, sound=False)
+    visitor.press("teach-search")
+    hits = visitor.result("teach-result", ".oc-hit")
+    for place, name in enumerate(hits.locator("b").all_inner_texts()):
+        hits.nth(place).locator(f"[data-mark={'yes' if 'bell' in name or 'telephone' in name else 'no'}]").click()
+    visitor.press("teach-go")
+    visitor.result("teach-result", ".oc-ready")
+    visitor.tab.locator("#teach-download").wait_for()
 
 
 def use_library(visitor: Visitor) -> None:

@@ -13,6 +13,7 @@ import pytest
 import soundfile as sf
 from browser_for_tests import Visitor, browser, chromium, served
 
+from openclap.detector import Detector
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Language, say
 from openclap.synth import make
@@ -233,6 +234,41 @@ def test_moments(visitor: Visitor) -> None:
             visitor.press(f"moments-{kind}")
         assert sign in Path(download.value.path()).read_bytes()
     _no_foreign_word(visitor, *_examples(visitor, "moments"))
+
+
+def test_teach(visitor: Visitor) -> None:
+    visitor.open(visitor.say("teach.tab"))
+    visitor.example("teach", 0, sound=False)
+    visitor.press("teach-search")
+    hits = visitor.result("teach-result", ".oc-hit")
+    assert hits.count() == 12
+    _plays(visitor, "#teach-result audio", lambda: hits.first.locator("audio").evaluate("(audio) => audio.play()"))
+    for place, name in enumerate(hits.locator("b").all_inner_texts()):
+        hits.nth(place).locator(f"[data-mark={'yes' if 'bell' in name else 'no'}]").click()
+    hits.nth(11).locator("[data-mark=no]").click()  # a second press takes it back
+    visitor.see(visitor.say("teach.marked", yes=2, no=9))
+    visitor.press("teach-go")
+    visitor.see(visitor.say("teach.ranked"))
+    visitor.see(visitor.say("teach.marked", yes=2, no=9))
+    ranking = visitor.tab.locator("#teach-result .oc-hits").last.locator(".oc-hit")
+    assert "bell" in ranking.first.inner_text()
+    assert ranking.first.locator("[data-mark=yes]").get_attribute("aria-pressed") == "true"
+    visitor.write("teach-name", "glocke")
+    visitor.tab.locator("#teach-name input, #teach-name textarea").press("Tab")
+    named = ""
+    for _ in range(50):  # the file follows its name as soon as the field is left
+        with visitor.tab.expect_download() as download:
+            visitor.press("teach-download")
+        named = download.value.suggested_filename
+        if named == "glocke.safetensors":
+            break
+        visitor.tab.wait_for_timeout(100)
+    assert named == "glocke.safetensors"
+    assert Detector.load(Path(download.value.path())).examples["yes"] == 2
+    assert visitor.tab.locator("#teach-save").is_hidden(), "nobody keeps anything on a server that is not theirs"
+    _no_foreign_word(visitor, "glocke", *hits.locator("b").all_inner_texts())
+    visitor.press("teach-anew")
+    visitor.tab.wait_for_function("document.querySelectorAll('#teach-result .oc-hit').length === 0")
 
 
 def test_library(visitor: Visitor, sounds: Path) -> None:

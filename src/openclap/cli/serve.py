@@ -139,7 +139,7 @@ def _page(settings: dict[str, Any], roots: list[Path], models: tuple[str, ...] |
 
         chosen = PageSettings(
             **{name: settings[name] for name in ("model", "device", "threads", "library")},
-            models=models, uploads=user_data_path("openclap") / "uploads", roots=tuple(roots),
+            models=models, uploads=user_data_path("openclap") / "uploads", roots=tuple(roots), detectors=models is None,
         )  # fmt: skip
         return mount_page(app, chosen, clap=app.state.engine.clap)
 

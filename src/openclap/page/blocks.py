@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from openclap.errors import SoundError
-from openclap.page import classify, describe, holdings, match, model, moments, search, watch
+from openclap.page import classify, describe, holdings, match, model, moments, search, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.intake import Bounded, Guarded
 from openclap.page.listening import routes_of
@@ -52,7 +52,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 CACHE_LOOK, CACHE_KEPT = 600, 3600  # seconds: how often, and how long an upload is kept
 TABS = (
     (model, "model"), (match, "match"), (classify, "classify"), (describe, "describe"), (search, "search"), (moments, "moments"), (watch, "watch"),
-    (holdings, "library"),
+    (teach, "teach"), (holdings, "library"),
 )  # fmt: skip
 SPEAK = "(language, ...rest) => { window.openclapSpeak(language); return [language, ...rest]; }"
 
