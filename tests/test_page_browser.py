@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from browser_for_tests import Visitor, browser, chromium, served
+from playwright.sync_api import Error
 
 from openclap.detector import Detector
 from openclap.page.settings import PageSettings
@@ -192,6 +194,27 @@ def test_a_microphone_that_is_refused_is_told(url: str, running: Any) -> None:
     one.press("watch-go")
     one.see(say("error.microphone_denied", "zh"))
     one.tab.context.close()
+
+
+def test_who_closes_the_page_is_no_longer_heard(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one may listen at a time, the next one may as soon as the first has left."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # a page sets it, and the other one needs its own afterwards
+    with served(PageSettings(watches=1)) as address:
+        first, second = (Visitor(running, address, "en") for _ in range(2))
+        for one in (first, second):
+            one.open("Watch")
+        first.press("watch-go")
+        first.see(say("watch.listening", "en").partition("{")[0])
+        second.press("watch-go")
+        second.see(say("error.watches", "en", most=1))
+        first.tab.context.close()
+        for _ in range(20):
+            second.press("watch-go")
+            with contextlib.suppress(Error):
+                second.tab.locator("#watch-stop").wait_for(timeout=2000)
+                break
+        second.see(say("watch.listening", "en").partition("{")[0])
+        second.tab.context.close()
 
 
 def test_search(visitor: Visitor) -> None:

@@ -104,7 +104,7 @@ def ui(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Open the page in the browser: match, classify, search, moments, library. For this machine alone; Ctrl-C ends it."""
+    """Open the page in the browser: match, classify, describe, search, moments, watch, teach, library. For this machine alone; Ctrl-C ends it."""
     settings = {
         "model": model, "device": device, "threads": threads, "library": str(library or default_library()), "host": "127.0.0.1", "port": port
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -103,46 +104,58 @@ def compute(page: Page, sound: str | None, labels: str | None, spans: bool) -> I
     given, own, most = desk.sound(sound), labels_of(labels or ""), desk.settings.texts
     if len(own) > most:
         raise Told("error.many", count=len(own), most=most)
-    yield from desk.steps((_timeline if spans else _described)(desk, given, own))
+    with closing(desk.steps((_read if spans else _described)(desk, given, own))) as steps:
+        for step in steps:
+            # which spans these are is a matter of seconds for hours of sound, and needs no model: others need not wait for it
+            yield _timeline(desk, given, step) if isinstance(step, _Read) else step
 
 
 # -- in the model's thread, a step at a time ----------------------------------------------------------
 
 
-Steps = Generator[Doing | Described, None, None]
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """All that a timeline needs to know of a recording."""
+
+    describer: Describer
+    windows: Windows
+    levels: npt.NDArray[np.float32]
+    mel: npt.NDArray[np.float32]
+
+
+Steps = Generator[Doing | Described | _Read, None, None]
 
 
 def _described(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
-    describer = yield from _describer(desk, own)
-    clip, seconds = desk.clap.front_end.clip_seconds, duration(sound)
-    windows = yield from _windows(desk.clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
+    clap = desk.clap  # the same to the end, whatever is loaded meanwhile
+    describer = yield from _describer(desk, clap, own)
+    clip, seconds = clap.front_end.clip_seconds, duration(sound)
+    windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
     made = describer.of_windows(sound, windows)
     nearest = "" if made.tags else describer.vocabulary.nearest(windows.embedding)
     chinese = description_in_chinese(made, nearest, own=describer.own)
     yield Described(sound.name, seconds, {"en": made, "zh": chinese})
 
 
-def _timeline(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
-    describer = yield from _describer(desk, own)
+def _read(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
+    clap = desk.clap
+    describer = yield from _describer(desk, clap, own)
     seconds, levels, share = duration(sound), [], 0.0
     for level in level_blocks(sound):
         levels.append(level)
         share = min(1.0, share + len(level) * 0.05 / max(seconds, 0.05))
         yield _doing(share * seconds, seconds, SHARES[0] * share)
-    windows = yield from _windows(desk.clap, sound, WINDOW, HOP, seconds, (SHARES[0], SHARES[1]))
+    windows = yield from _windows(clap, sound, WINDOW, HOP, seconds, (SHARES[0], SHARES[1]))
     pooling = Pooling(COLUMNS)
     for read in pooling.read(sound):
         yield _doing(seconds, seconds, min(1.0, SHARES[0] + SHARES[1] + SHARES[2] * read / max(seconds, 0.05)))
-    found = spans_of(describer, windows, np.concatenate(levels))
     yield _doing(seconds, seconds, 1.0)
-    told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=describer.own) for one in found]}
-    tokens = [desk.shelf.show(str(sound), one.start, one.end) for one in found[:LISTED]]
-    yield Described(sound.name, max(found[-1].end, 1e-3), {}, told, tokens, pooling.rows(), _written(desk, sound, told))
+    yield _Read(describer, windows, np.concatenate(levels), pooling.rows())
 
 
-def _describer(desk: Desk, own: Sequence[str]) -> Generator[Doing, None, Describer]:
+def _describer(desk: Desk, clap: CLAP, own: Sequence[str]) -> Generator[Doing, None, Describer]:
     """One whose labels are embedded, some at a time."""
-    clap, names = desk.clap, list(own) or packaged("audioset")
+    names = list(own) or packaged("audioset")
     encode = partial(desk.labels.vectors, encode=clap.encode_text, state=(clap.fingerprint, clap.backend.state()))
     for start in range(0, len(names), LABELS):
         encode(names[start : start + LABELS])
@@ -168,6 +181,18 @@ def _windows(
 
 def _doing(done: float, seconds: float, share: float) -> Doing:
     return Doing("describe.doing", {"done": clock(min(done, seconds)), "all": clock(seconds)}, share)
+
+
+# -- in the visitor's own thread ----------------------------------------------------------------------
+
+
+def _timeline(desk: Desk, sound: Path, read: _Read) -> Described:
+    """The spans in every language, their tokens and files."""
+    found = spans_of(read.describer, read.windows, read.levels)
+    own = read.describer.own
+    told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=own) for one in found]}
+    tokens = [desk.shelf.show(str(sound), one.start, one.end) for one in found[:LISTED]]
+    return Described(sound.name, max(found[-1].end, 1e-3), {}, told, tokens, read.mel, _written(desk, sound, told))
 
 
 def _written(desk: Desk, sound: Path, told: dict[Language, list[Span]]) -> dict[Language, dict[str, str]]:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
@@ -93,7 +93,7 @@ class Desk:
         """Have it computed, and wait."""
         return self.ask(call).result()
 
-    def steps(self, work: Generator[T, None, None]) -> Iterator[T]:
+    def steps(self, work: Generator[T, None, None]) -> Generator[T, None, None]:
         """Have something long computed step by step; what others ask for is computed in between."""
         over: Any = object()
         try:

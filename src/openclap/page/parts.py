@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from openclap.page.wording import Visit, Wording, handled, handled_event, handle
 
 __all__ = ["Doing", "Page", "Player", "draw_doing", "player_rows"]
 
+EVERY = 0.25  # seconds between two pictures of how far something is
 AT_ONCE = 16  # handlers that may wait for the desk
 PLAYERS = (Path(__file__).parent / "players.js").read_text(encoding="utf-8")
 
@@ -90,9 +92,12 @@ class Page:
         if inspect.isgeneratorfunction(compute):
 
             def run_on(visit: Visit, *given: Any) -> Iterator[Any]:
+                told = 0.0
                 for step in compute(visit, *given):
                     if isinstance(step, Doing):
-                        yield None, draw_doing(step, visit.language)
+                        if time.monotonic() - told > EVERY:
+                            told = time.monotonic()
+                            yield None, draw_doing(step, visit.language)
                     else:
                         yield step, draw(step, visit.language)
 

@@ -216,7 +216,7 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "teach.found": ("{count} sounds to mark", "{count} 个待标记的声音"),
     "teach.hint": ("Listen, mark what is the sound and what is not, then press Train. A few of each are enough to begin.", "请试听，标出哪些是、哪些不是，然后按“训练”。各标几个即可开始。"),
-    "teach.marked": ("Marked: {yes} yes, {no} no", "已标记：是 {yes}，否 {no}"),
+    "teach.marked": ("Marked: {yes} yes, {no} no", "已标记：“是” {yes}，“不是” {no}"),
     "teach.yes": ("✓ This is it", "✓ 是"),
     "teach.no": ("✗ This is not", "✗ 不是"),
     "teach.ranked": ("Ranked by what was taught", "按所学排序"),
@@ -224,7 +224,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.next_hint": ("What the detector is least sure of teaches it most.", "检测器最没把握的声音，最能教会它。"),
     "teach.taught": (
         "Taught by {yes} yes, {no} no, and {drawn} unmarked sounds of the library",
-        "已用 {yes} 个是、{no} 个否和音库中 {drawn} 个未标记的声音训练",
+        "已用 {yes} 个“是”、{no} 个“不是”和音库中 {drawn} 个未标记的声音训练",
     ),
     "teach.too_few": (
         "Mark at least two of each, yes and no, to see how well it does on sounds that it was not taught by.",
@@ -241,11 +241,11 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.even": ("The marks are too few to tell whether it ranks better than the words alone.", "标记太少，还看不出它的排序是否比仅用文字更好。"),
     "teach.means": (
         "Each of {yes} yes and {no} no was judged by a detector that was taught by the others. They are those that you marked: where the sound is rare, precision is lower.",
-        "{yes} 个是和 {no} 个否，每一个都由用其余标记训练的检测器判断。它们是你标出的声音：声音很少见时，准确率会更低。",
+        "{yes} 个“是”和 {no} 个“不是”，每一个都由用其余标记训练的检测器判断。它们是你标出的声音：声音很少见时，准确率会更低。",
     ),
     "teach.unmarked": (
         "Each of {yes} yes and {no} unmarked sounds, taken for no, was judged by a detector that was taught by the others; mark some no to know better.",
-        "{yes} 个是和 {no} 个视为否的未标记声音，每一个都由用其余声音训练的检测器判断；标出一些“不是”会更准确。",
+        "{yes} 个“是”和 {no} 个当作“不是”的未标记声音，每一个都由用其余声音训练的检测器判断；标出一些“不是”会更准确。",
     ),
     "teach.ringing": ("Something ringing", "铃声"),
     "teach.water": ("Running water", "流水声"),

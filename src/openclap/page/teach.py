@@ -304,9 +304,9 @@ def _report(detector: Detector, language: Language) -> str:
             ("average_precision", "teach.average"),
         )
     )
-    titles = "".join(
-        f'<th scope="col"{wide}>{say(key, language)}</th>'
-        for key, wide in (("teach.measured", ' colspan="3"'), ("teach.range", ""), ("teach.alone", ""))
+    head = (
+        f'<caption>{say("teach.measured", language)}</caption><thead><tr><td></td><td class="oc-wide"></td><td></td>'
+        f'<th scope="col">{say("teach.range", language)}</th><th scope="col">{say("teach.alone", language)}</th></tr></thead>'
     )
     verdicts = {"better": "teach.better", "worse": "teach.worse", "even": "teach.even"}
     verdict = verdicts.get(str(report.get("verdict")))
@@ -315,7 +315,7 @@ def _report(detector: Detector, language: Language) -> str:
         "teach.unmarked" if report.get("unmarked") else "teach.means", language, yes=report["yes"], no=report["no"]
     )
     return (
-        f'<h3>{counts}</h3>{said}<table class="oc-table oc-report"><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>'
+        f'<h3>{counts}</h3>{said}<table class="oc-table oc-report">{head}<tbody>{rows}</tbody></table>'
         f'<p class="oc-note">{means}</p>'
     )
 

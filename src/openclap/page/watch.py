@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from openclap.audio.load import duration
+from openclap.audio.load import Interrupted, duration
 from openclap.page.desk import Desk
 from openclap.page.parts import PLAYERS, Page
 from openclap.page.pictures import Track, bar, clock, text, tracks
@@ -153,12 +154,16 @@ def compute(
     try:
         for found in steps:
             yield found, session.language
+        if desk.closing.is_set():  # nobody is there to be told
+            return
         desk.do(session.finish)
         last = session.look()
         if source == RECORDING:
             shown = {one.id: desk.shelf.show(str(given), one.start, one.end) for one in last.events[:LISTED]}
             last = replace(last, sounds=shown)
         yield last, session.language
+    except Interrupted:  # the server ends
+        return
     finally:  # also where they have left
         session.end("watch.stopped")
 
@@ -194,10 +199,11 @@ def _heard_recording(desk: Desk, session: Session, sound: Path) -> Iterator[Seen
     yield session.last
     desk.do(lambda: session.begin(desk.clap, sound.name))
     seconds, drawn = duration(sound), 0.0
-    for news in desk.steps(session.recording(sound, seconds)):
-        if news or time.monotonic() - drawn >= EVERY:
-            drawn = time.monotonic()
-            yield session.look()
+    with closing(desk.steps(session.recording(sound, seconds))) as steps:
+        for news in steps:
+            if news or time.monotonic() - drawn >= EVERY:
+                drawn = time.monotonic()
+                yield session.look()
     session.end("watch.heard")
 
 
