@@ -6,14 +6,18 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from conftest import s3_environment
+from server_for_tests import running, some_sounds
 from test_stores import MAKER, E, brute, clustered, query, recording, same
 
+from openclap import CLAP, Library
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.store import Recording, Where, open_store
 from openclap.store.lance import store as lance_store
@@ -344,3 +348,39 @@ def test_thousands_of_folders(tmp_path: Path) -> None:
     assert {row.path for row in store.nearest(query(), 99, where=Where(within=folders))} == {
         f"/{i}/b/{i}.wav" for i in range(290, 300)
     }
+
+
+def test_the_service_searches_it(tmp_path: Path) -> None:
+    """Two shelves on one LanceDB, asked at once while another process adds: what the library itself finds, under its own names."""
+    clap = CLAP.from_pretrained("mini")
+    for i, sound in enumerate(some_sounds(5)):
+        place = tmp_path / "sounds" / ("rain" if i < 3 else "other")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i}.wav").write_bytes(sound)
+    library = Library.open(tmp_path / "sounds.lance", model=clap)
+    library.add(tmp_path / "sounds")
+    root = str(tmp_path / "sounds") + "/"
+    with running(tmp_path, "--no-page", "--library", str(tmp_path / "sounds.lance")) as server:
+
+        def ask(route: str, **body: Any) -> list[dict[str, Any]]:
+            answer = httpx.post(f"{server.url}/v1/{route}", json=body, timeout=60)
+            assert answer.status_code == 200, answer.text
+            return next(iter(answer.json().values()))
+
+        right = library.search("rain", 3)
+        found = ask("search", query="rain", k=3)
+        assert [hit["path"] for hit in found] == [hit.path.removeprefix(root) for hit in right]
+        np.testing.assert_allclose([hit["score"] for hit in found], [hit.score for hit in right], atol=1e-5)
+        assert {hit["path"] for hit in ask("search", query="rain", glob="*/rain/*")} == {
+            f"rain/{i}.wav" for i in range(3)
+        }
+        assert {hit["path"] for hit in ask("search", query="rain", within=["other"])} == {"other/3.wav", "other/4.wav"}
+        moments = ask("moments", query="rain")
+        assert {moment["path"] for moment in moments} <= {hit["path"] for hit in ask("search", query="rain")}
+        (tmp_path / "sounds" / "new.wav").write_bytes(some_sounds(6)[5])
+        library.add(tmp_path / "sounds")
+        with ThreadPoolExecutor(4) as pool:
+            several = list(pool.map(lambda i: ask("search", query=f"rain {i}"), range(8)))
+        assert all("new.wav" in {hit["path"] for hit in hits} for hits in several)
+        assert server.stop() == 0
+        assert not any("traceback" in line for line in server.log)

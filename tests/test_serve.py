@@ -32,6 +32,7 @@ COMMANDS = [
     if command.startswith("curl")
 ]
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
+SAY = [["dog", "rain"], ["0.0–"], ["'ready'", "'report'", "'heard': 3.0"], ["dog", "rain"]]  # what each program prints
 TEXTS = ["a dog barking", "heavy rain on a roof", "雨", "a"]
 
 
@@ -238,7 +239,7 @@ def test_moments(server: Running, clap: CLAP, sounds: list[bytes]) -> None:
 
 def test_openapi_describes_every_route_with_examples(server: Running) -> None:
     described = httpx.get(server.url + "/openapi.json").json()
-    for route in ("embeddings", "classify", "match", "search", "moments"):
+    for route in ("embeddings", "classify", "describe", "match", "search", "moments"):
         post = described["paths"][f"/v1/{route}"]["post"]
         assert post["requestBody"]["content"]["application/json"]["examples"], route
         assert "multipart/form-data" in post["requestBody"]["content"]
@@ -282,8 +283,8 @@ def test_nothing_else_imports_what_serving_needs(tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(COMMANDS) == 7
-    assert len(PROGRAMS) == 2
+    assert len(COMMANDS) == 9
+    assert len(PROGRAMS) == len(SAY)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
@@ -292,13 +293,12 @@ def test_examples_for_curl(server: Running, command: str) -> None:
     here = command.replace("http://127.0.0.1:8000", server.url)
     done = subprocess.run(["sh", "-c", here], capture_output=True, text=True, check=True, cwd=server.folder)
     answer = json.loads(done.stdout)
-    assert any(answer.get(name) for name in ("data", "labels", "matches", "hits", "moments")), answer
+    assert any(answer.get(name) for name in ("data", "labels", "sentence", "matches", "hits", "moments")), answer
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_examples_in_python(server: Running, program: str) -> None:
-    here = program.replace("http://127.0.0.1:8000", server.url)
+@pytest.mark.parametrize(("program", "says"), [*zip(PROGRAMS, SAY, strict=True)])
+def test_examples_in_python(server: Running, program: str, says: list[str]) -> None:
+    here = program.replace("127.0.0.1:8000", server.url.removeprefix("http://"))
     done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, cwd=server.folder, check=False)
     assert done.returncode == 0, done.stderr
-    assert "dog" in done.stdout
-    assert "rain" in done.stdout
+    assert all(word in done.stdout for word in says), done.stdout

@@ -23,7 +23,8 @@ from openclap import CLAP
 from openclap.errors import NotFiniteSound, RequestRefused
 from openclap.serve.app import create_app
 from openclap.serve.batching import Lane
-from openclap.serve.engine import CHUNK, Engine, Source
+from openclap.serve.ears import CHUNK
+from openclap.serve.engine import Engine, Source
 from openclap.serve.fetching import Fetcher, is_public
 from openclap.serve.settings import Settings, read_keys
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,18 +103,19 @@ class Background:
 def background_of(clap: Ears) -> Background:
     """The banks as a model hears them; made once, and kept in memory and in the user's cache by the model's fingerprint."""
     key = clap.fingerprint
-    found = _remembered.get(key)
-    if found is None:
-        found = _banks_of(clap)
-        while len(_remembered) >= REMEMBERED:
-            _remembered.pop(next(iter(_remembered)), None)
-        _remembered[key] = found
+    with _one_makes_them:
+        found = _remembered.get(key)
+        if found is None:
+            found = _banks_of(clap)
+            while len(_remembered) >= REMEMBERED:
+                del _remembered[next(iter(_remembered))]
+            _remembered[key] = found
     return found
 
 
-_remembered: dict[
-    str, Background
-] = {}  # a home that cannot be written to has them made once a process, not once a call
+# a home that cannot be written to has them made once a process, not once a call
+_remembered: dict[str, Background] = {}
+_one_makes_them = threading.Lock()
 
 
 def _banks_of(clap: Ears) -> Background:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Ears
+from openclap.confidence import UNLIKELY, Ears, background_of
 from openclap.describe import (
     ALIKE,
     Describer,
@@ -22,21 +23,20 @@ from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.prompts import Prompts
 from openclap.results import Description, Span
 
-__all__ = ["LEAST_HOP", "THRESHOLD", "Described", "Describing", "How"]
+__all__ = ["LEAST_HOP", "Described", "Describing", "How"]
 
 Vectors = npt.NDArray[np.float32]
 
 KNOWN_TEXTS = 4096  # labels and captions whose vectors are remembered: AudioSet's, and those of the last requests
-THRESHOLD = 0.3  # as `openclap describe`
 LEAST_HOP = 0.05  # seconds: ten minutes of sound are 12,000 windows at most
 
 
 @dataclass(frozen=True)
 class How:
-    """What is asked for, as the options of `openclap describe` are called."""
+    """What is asked for, as the options of `CLAP.describe` and `openclap describe` are called."""
 
     labels: tuple[str, ...] | None = None
-    threshold: float = THRESHOLD
+    threshold: float = UNLIKELY
     top: int = 5
     alike: float = ALIKE
     captions: tuple[str, ...] = ()
@@ -73,6 +73,8 @@ class Describing:
         UsageError
             A number out of its range.
         """
+        # made once for all, so whoever asks first and does not wait for it must not stop it
+        Context().run(background_of, self._ears)
         describer = self._describer(how)
         seconds = self._ears.config.front_end.clip_seconds
         windows = self._ears.encode_windows(sound, window=seconds, hop=seconds / 2)

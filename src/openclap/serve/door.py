@@ -28,7 +28,7 @@ from openclap.hosts import is_loopback, is_own_name, is_own_site
 from openclap.serve.metrics import Metrics
 from openclap.serve.settings import Settings
 
-__all__ = ["Door", "fault_of"]
+__all__ = ["Door", "fault_of", "refuse_socket"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -115,7 +115,7 @@ class Door:
         self._metrics.sockets.set(self.sockets)
         try:
             if refusal is not None:
-                await _refuse_socket(scope, noted, refusal)
+                await refuse_socket(scope, noted, refusal)
             else:
                 await self._app(scope, received, noted)
         finally:
@@ -317,7 +317,7 @@ def fault_of(refusal: RequestRefused) -> tuple[int, dict[str, str], bytes]:
     return status, headers, body
 
 
-async def _refuse_socket(scope: Scope, send: Send, refusal: RequestRefused) -> None:
+async def refuse_socket(scope: Scope, send: Send, refusal: RequestRefused) -> None:
     """An error in place of a handshake; a server that can only close says 403."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from openclap.clap import DEFAULT_TEMPLATE
+from openclap.confidence import UNLIKELY
 from openclap.describe import ALIKE
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.results import Hit, Label, Match, Tag
-from openclap.serve.describing import LEAST_HOP, THRESHOLD, How
+from openclap.serve.describing import LEAST_HOP, How
 from openclap.watch import Rules
 from openclap.watch import loop as watching
 
@@ -132,7 +133,7 @@ class DescribeRequest(Request):
             min_length=1, description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."
         ),
     ] = None
-    threshold: Annotated[float, Field(ge=0, le=1, description="Least confidence of a tag.")] = THRESHOLD
+    threshold: Annotated[float, Field(ge=0, le=1, description="Least confidence of a tag.")] = UNLIKELY
     top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = 5
     alike: Annotated[
         Number, Field(description="Cosine from which two labels are one family; above 1 keeps them all.")

@@ -5,7 +5,7 @@
            ─ {"type": "end"} ────────────────────────────────────────→ the last events, report, 1000
 
 Nothing is opened on a client's word: the one source is what it sends. Whoever sends faster than the model hears finds the socket
-full, and waits; whoever does not read what is told waits too, and is left after a while. Memory of a socket is bounded by `FEED` messages, 15 s
+full, and waits; whoever does not read what is told waits too, and is left after a while. Memory of a socket is bounded by a message or two, 15 s
 of sound, and what a watch knows of its background.
 """
 
@@ -17,84 +17,35 @@ import json
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
-from fastapi import Response, WebSocket
+from fastapi import WebSocket
 from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from openclap.errors import RequestRefused, UsageError
-from openclap.serve.door import fault_of
+from openclap.serve.door import refuse_socket
 from openclap.serve.engine import Engine
+from openclap.serve.feed import Feed
 from openclap.serve.inputs import in_thread_if, in_words
 from openclap.serve.metrics import Metrics
 from openclap.serve.schemas import WatchRequest
 from openclap.watch import watch
 from openclap.watch.sources import FORMATS, PipeSource
 
-__all__ = ["Feed", "Sockets"]
+__all__ = ["Sockets"]
 
 T = TypeVar("T")
 
 # RFC 6455, 7.4.1
 DONE, GOING_AWAY, WRONG_KIND, WRONG_DATA, REFUSED, BROKEN = 1000, 1001, 1003, 1007, 1008, 1011
+GOING_DOWN = "the server is going down; try again in a while"
 GONE = (WebSocketDisconnect, asyncio.TimeoutError, OSError, RuntimeError)  # what a server says of a client that left
 LARGE = 1 << 14  # characters that are not parsed on the event loop
 log = logging.getLogger("openclap.serve")
-
-
-class Feed:
-    """Bytes from the event loop to a thread, which reads them like a file's; at most `most`, or one message that is larger."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held: deque[bytes] = deque()
-        self._bytes = 0
-        self._ended = False
-        self._changed = threading.Condition()
-        self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Event()
-
-    async def put(self, data: bytes) -> None:
-        """Hand over, once there is room; what comes after the end is dropped. For one task at a time."""
-        while True:
-            with self._changed:
-                if self._ended:
-                    return
-                if not self._bytes or self._bytes + len(data) <= self._most:
-                    self._held.append(data)
-                    self._bytes += len(data)
-                    self._changed.notify()
-                    return
-                self._room.clear()
-            await self._room.wait()
-
-    def read1(self, size: int) -> bytes:
-        """Up to `size` bytes, waited for; none after the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._held or self._ended)
-            if not self._held:
-                return b""
-            data = self._held.popleft()
-            if len(data) > size:
-                self._held.appendleft(data[size:])
-            self._bytes -= min(len(data), size)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            self._loop.call_soon_threadsafe(self._room.set)
-        return data[:size]
-
-    read = read1
-
-    def end(self) -> None:
-        """Nothing more comes; what was handed over is still read. For the event loop."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify()
-        self._room.set()
 
 
 class Sockets:
@@ -108,10 +59,8 @@ class Sockets:
     async def serve(self, socket: WebSocket) -> None:
         """One of them, from its first message to its last."""
         if self._engine.draining:
-            status, headers, body = fault_of(
-                RequestRefused("the server is going down; try again in a while", 503, "draining", retry_after=5)
-            )
-            await socket.send_denial_response(Response(body, status, headers))
+            refusal = RequestRefused(GOING_DOWN, 503, "draining", retry_after=5)
+            await refuse_socket(socket.scope, socket.send, refusal)
             return
         await socket.accept()
         session = _Session(socket, self._engine, self._metrics, self._threads)
@@ -157,7 +106,7 @@ class _Session:
         self._stop = threading.Event()
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._code = DONE
-        self._ended = self._left = False
+        self._ended = self._left = self._preparing = False
 
     async def run(self) -> None:
         """Until either side has ended; a fault is told in one sentence."""
@@ -195,7 +144,7 @@ class _Session:
         """The settings; None where none came before the end."""
         message = await self._or_ended(self._socket.receive(), self._ending)
         if message is None:
-            raise _Fault("the server is going down; try again in a while", GOING_AWAY)
+            raise _Fault(GOING_DOWN, GOING_AWAY)
         if message["type"] == "websocket.disconnect":
             return None
         text = message.get("text")
@@ -230,6 +179,7 @@ class _Session:
         )
         source.name = asked.name
         frame = np.dtype(FORMATS[asked.format]).itemsize * asked.channels
+        self._preparing = True  # whoever waits for "ready" is not silent
         working = asyncio.wrap_future(self._threads.submit(self._work, asked, source))
         try:
             while not working.done():
@@ -279,7 +229,7 @@ class _Session:
             while not task.done() and not working.done():
                 seconds = None if for_ever else self._settings.idle_seconds
                 done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-                if not done and not self._ended:
+                if not done and not self._ended and not self._preparing:
                     raise self._idle()
             return task.result() if task.done() else None
         finally:
@@ -307,10 +257,13 @@ class _Session:
                 "type": "ready", "model": self._engine.name, "window": asked.window, "hop": asked.hop, "warmup": asked.warmup,
                 "latency": round(asked.window + asked.hop + asked.least, 3),
             })  # fmt: skip
+            self._preparing = False
             for event in watching:
                 self._metrics.events.inc()
                 self._tell({"type": "event", **event.to_dict()})
-            self._tell({"type": "report", **watching.report().to_dict()})
+            report = watching.report().to_dict()
+            del report["undelivered"]  # there are no receivers but the client
+            self._tell({"type": "report", **report, "heard": round(report["heard"], 3)})
 
     def _tell(self, message: dict[str, Any]) -> None:
         """Send, and wait until it is taken: a client that does not read is not listened to either."""

@@ -1,0 +1,60 @@
+"""Bytes that come on the event loop, read like a file by a thread, so many at most in between. Knows nothing of sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+
+__all__ = ["Feed"]
+
+
+class Feed:
+    """Bytes from the event loop to a thread, which reads them like a file's; at most `most`, or one message that is larger."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: deque[bytes] = deque()
+        self._bytes = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+
+    async def put(self, data: bytes) -> None:
+        """Hand over, once there is room; what comes after the end is dropped. For one task at a time."""
+        while True:
+            with self._changed:
+                if self._ended:
+                    return
+                if not self._bytes or self._bytes + len(data) <= self._most:
+                    self._held.append(data)
+                    self._bytes += len(data)
+                    self._changed.notify()
+                    return
+                self._room.clear()
+            await self._room.wait()
+
+    def read1(self, size: int) -> bytes:
+        """Up to `size` bytes, waited for; none after the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._held or self._ended)
+            if not self._held:
+                return b""
+            data = self._held.popleft()
+            if len(data) > size:
+                self._held.appendleft(data[size:])
+            self._bytes -= min(len(data), size)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(self._room.set)
+        return data[:size]
+
+    read = read1
+
+    def end(self) -> None:
+        """Nothing more comes; what was handed over is still read. For the event loop."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._room.set()
