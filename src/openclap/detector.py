@@ -9,6 +9,7 @@ It holds no paths, and no embedding of any example. Knows nothing of how it was 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -29,8 +30,8 @@ __all__ = ["FORMAT", "VERSION", "Detector", "detectors_folder", "forget", "kept"
 
 FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
-LONGEST_NAME = 100  # characters: 400 bytes at most would pass a file system's limit, so bytes are looked at, too
-LONGEST_BYTES = 200
+LONGEST_NAME, LONGEST_BYTES = 100, 200  # a file system takes 255 bytes
+JOINERS = "\u200c\u200d"  # unseen signs that writing needs
 Floats = npt.NDArray[np.float32]
 
 
@@ -154,7 +155,8 @@ class Detector:
             aside.chmod(0o644)
             os.replace(aside, target)
         except (OSError, SafetensorError, UnicodeEncodeError) as error:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
             raise UsageError(f"{target} cannot be written ({error}); choose another place with -o FILE") from error
         return target
 
@@ -276,4 +278,4 @@ def _whole(facts: Mapping[str, str], arrays: Mapping[str, Floats], path: Path) -
 
 
 def _is_unfit(sign: str) -> bool:
-    return sign in '/\\:*?"<>|' or unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return sign in '/\\:*?"<>|' or (sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp"))

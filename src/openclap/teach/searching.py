@@ -1,4 +1,4 @@
-"""What a library gives to teaching: counter-examples that nobody has marked, and what should be marked next."""
+"""Counter-examples that nobody has marked, and what of a library should be marked next."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from openclap.detector import Detector
     from openclap.library import Library
     from openclap.results import Hit
+    from openclap.teach.fitting import Ground
 
-__all__ = ["counter_examples", "suggest"]
+__all__ = ["counter_examples", "stand_ins", "suggest"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -38,10 +39,13 @@ def counter_examples(library: Library, yes: npt.ArrayLike, *, count: int = DRAWN
     examples = np.asarray(yes, np.float32)
     if not len(rows) or not len(examples):
         return rows
-    nearest = np.full(len(rows), -1.0, np.float32)
-    for start in range(0, len(examples), 1024):
-        nearest = np.maximum(nearest, (rows @ examples[start : start + 1024].T).max(1))
-    return rows[nearest < ALIKE]
+    return rows[_nearest(rows, examples) < ALIKE]
+
+
+def stand_ins(ground: Ground, yes: Vectors) -> Vectors:
+    """The synthesised sounds (K, E) that nothing of the yes (N, E) and of the words resembles: for where there is no other counter-example."""
+    words = ground.words(ground.sounds)
+    return ground.sounds[(_nearest(ground.sounds, yes) < ALIKE) & (words <= np.quantile(words, 0.9))]
 
 
 def suggest(
@@ -60,3 +64,11 @@ def suggest(
     vectors = library.vectors(hits)
     unsure = -np.abs(detector.logit(vectors)).astype(np.float32)
     return [hits[i] for i in picked(unsure, vectors, k, VARIETY)]
+
+
+def _nearest(rows: Vectors, examples: Vectors) -> Vectors:
+    """The highest cosine of each row (K, E) with an example (N, E) → (K,), in bounded memory."""
+    nearest = np.full(len(rows), -1.0, np.float32)
+    for start in range(0, len(examples), 1024):
+        nearest = np.maximum(nearest, (rows @ examples[start : start + 1024].T).max(1))
+    return nearest

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.detector import Detector
-from openclap.errors import SoundError, UsageError
+from openclap.errors import LibraryError, SoundError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
-from openclap.teach.fitting import Examples, Ground, Problem, ground_of
+from openclap.teach.fitting import Examples, Problem, ground_of
 from openclap.teach.judging import judge
-from openclap.teach.searching import ALIKE, counter_examples, suggest
+from openclap.teach.searching import counter_examples, stand_ins, suggest
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -92,9 +92,10 @@ def fit(
     words = name if text is None else text
     ground = ground_of(clap, words if words.strip() else None)
     examples = Examples.of(yes, no, drawn, clap.config.embedding)
-    if examples.heard.all():
-        examples = Examples.of(yes, no, _unlike(ground, examples.rows), clap.config.embedding)
-    problem = Problem(ground, examples)
+    alone = bool(examples.heard.all())
+    if alone:
+        examples = Examples.of(yes, no, stand_ins(ground, examples.rows), clap.config.embedding)
+    problem = Problem(ground, examples, alone=alone)
     weight, bias = problem.line(problem.fitted())
     report = judge(problem, words=bool(words.strip()), seed=seed) if judged else {}
     marked_no = int((~examples.heard & ~examples.drawn).sum())
@@ -145,12 +146,16 @@ def teach(
     ------
     UsageError
         Not one usable yes; a sound that is both a yes and a no.
+    LibraryError
+        The library is empty.
 
     Examples
     --------
     >>> taught = teach(clap, "door creak", yes=["creak1.wav", "creak2.wav"], no=["hinge.wav"], library=library)
     >>> taught.detector.save()
     """
+    if library is not None and not library.stats()["files"]:
+        raise LibraryError(f"{library.stats()['path']} holds no sounds yet; fill it with  openclap index FOLDER")
     found = [find_sounds([some] if isinstance(some, str | os.PathLike) else some) for some in (yes, no)]
     failed = [failure for part in found for failure in part.closed]
     both = sorted(set(found[0].files) & set(found[1].files))
@@ -215,12 +220,3 @@ def _refuse_copies(yes: tuple[list[Path], Vectors], no: tuple[list[Path], Vector
             raise UsageError(
                 f"{yes[0][same[0]]} among the yes and {file} among the no are the same sound; say which it is"
             )
-
-
-def _unlike(ground: Ground, yes: Vectors) -> Vectors:
-    """The everyday sounds that nothing of the yes (N, E) and of the words resembles."""
-    near = np.full(len(ground.sounds), -1.0, np.float32)
-    for start in range(0, len(yes), 1024):
-        near = np.maximum(near, (ground.sounds @ yes[start : start + 1024].T).max(1))
-    words = ground.words(ground.sounds)
-    return ground.sounds[(near < ALIKE) & (words <= np.quantile(words, 0.9))]

@@ -53,7 +53,7 @@ class OwnBackground:
     Parameters
     ----------
     queries : float32 (A, E)
-        Unit rows: the alerts' words.
+        Unit rows: the alerts' words, and directions of detectors.
     banks
         What is usual for the model.
     warmup

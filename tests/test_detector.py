@@ -1,0 +1,163 @@
+"""The file of a detector: what it keeps, what it refuses, and names."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_tokenizer
+from models_for_tests import small_clap
+from safetensors.numpy import save_file
+
+from openclap import CLAP, Detector
+from openclap.detector import detectors_folder, forget, kept, place_of
+from openclap.errors import DetectorError, DetectorMismatch, UsageError
+from openclap.library import moments_in
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def clap(tmp_path_factory: pytest.TempPathFactory) -> CLAP:
+    return small_clap(write_tokenizer(tmp_path_factory.mktemp("t") / "tokenizer.json"))
+
+
+def made(name: str = "door creak", size: int = 24, **options: object) -> Detector:
+    weight = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    facts: dict[str, object] = {"model": "small", "fingerprint": "0123", "examples": {"yes": 3, "no": 2, "drawn": 0}}
+    return Detector(name, "a door", weight, -0.25, **{**facts, **options})  # type: ignore[arg-type]
+
+
+def test_probabilities_by_hand() -> None:
+    weight = np.array([2.0, -1.0], np.float32)
+    detector = Detector("x", None, weight, 0.5, "m", "f")
+    found = detector.probability(np.array([[1, 0], [0, 1], [0.6, 0.8]]))
+    assert found == pytest.approx([1 / (1 + np.exp(-2.5)), 1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-0.9))], abs=1e-6)
+    assert detector.direction == pytest.approx(weight / np.sqrt(5))
+    assert (
+        np.argsort(found).tolist() == np.argsort(np.array([[1, 0], [0, 1], [0.6, 0.8]]) @ detector.direction).tolist()
+    )
+    assert Detector("x", None, 1e4 * weight, 0.0, "m", "f").probability([[1, 0], [0, 1]]).tolist() == [1.0, 0.0]
+    with pytest.raises(DetectorMismatch, match=r"2 numbers \(N, 2\), not \(1, 3\)"):
+        detector.probability([[1, 2, 3]])
+
+
+@pytest.mark.parametrize("name", ["door creak", "门 creak", "ひび", "x" * 100, "a.b", "naïve (2)"])
+def test_saved_and_loaded_by_name(name: str) -> None:
+    detector = made(name, report={"judged": False, "why": "few"}, threshold=0.4)
+    place = detector.save()
+    assert place == detectors_folder() / f"{name}.safetensors"
+    again = Detector.load(name)
+    assert again.to_dict() == detector.to_dict()
+    assert again.bias == detector.bias
+    assert np.array_equal(again.weight, detector.weight)
+    assert [path.name for path in detectors_folder().iterdir()] == [place.name]  # nothing is left aside
+    assert place.stat().st_size < 4000
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "a\\b", "", " ", " x", ".hidden", "..", "a\nb", "a\0b", "x" * 101, "门" * 90, "a\u202eb", "C:x", "\udcff"]
+)  # fmt: skip
+def test_names_that_are_no_file_names(name: str, data: Path) -> None:
+    """`../x` must not leave the user's folder."""
+    with pytest.raises(UsageError, match="cannot be a detector's name"):
+        made(name).save()
+    with pytest.raises(UsageError, match="cannot be a detector's name"):
+        forget(name)
+    assert not list(data.rglob("*.safetensors"))
+
+
+def test_any_name_with_a_place_of_ones_own(tmp_path: Path) -> None:
+    made("../x").save(tmp_path / "sub" / "mine.safetensors")
+    assert Detector.load(tmp_path / "sub" / "mine.safetensors").name == "../x"
+    assert Detector.load(str(tmp_path / "sub" / "mine.safetensors")).name == "../x"
+    made("plain").save(tmp_path / "plain")
+    assert Detector.load(tmp_path / "plain").name == "plain"  # a Path is a path, whatever it looks like
+
+
+def test_list_and_forget() -> None:
+    assert kept() == ([], [])
+    with pytest.raises(DetectorError, match="'rain' is no detector; none was taught yet"):
+        Detector.load("rain")
+    for name in ("b", "a"):
+        made(name).save()
+    (detectors_folder() / "c.safetensors").write_bytes(b"nothing")
+    found, failed = kept()
+    assert [one.name for one in found] == ["a", "b"]
+    assert [failure.path for failure in failed] == [str(detectors_folder() / "c.safetensors")]
+    with pytest.raises(DetectorError, match="choose a, b, c, or teach it"):
+        Detector.load("rain")
+    forget("a")
+    assert [one.name for one in kept()[0]] == ["b"]
+    with pytest.raises(DetectorError, match="'a' is no detector"):
+        forget("a")
+
+
+def test_another_model_is_refused_and_both_are_named(clap: CLAP) -> None:
+    with pytest.raises(
+        DetectorMismatch, match=f"was taught on small \\(0123\\), not on small \\({clap.fingerprint}\\)"
+    ):
+        made().check(clap)
+    made(fingerprint=clap.fingerprint).check(clap)
+    with pytest.raises(DetectorMismatch):
+        moments_in(clap, (np.ones(16_000, np.float32), 16_000), made())
+
+
+def test_what_is_no_detector(tmp_path: Path) -> None:
+    place = tmp_path / "x.safetensors"
+    with pytest.raises(DetectorError, match="no such file"):
+        Detector.load(place)
+    whole = made().save(place).read_bytes()
+    for broken in (b"", b"hello", whole[: len(whole) // 2], whole[:-4]):
+        place.write_bytes(broken)
+        with pytest.raises(DetectorError, match="cannot be read as a detector"):
+            Detector.load(place)
+    save_file({"weight": np.ones(3, np.float32)}, place)
+    with pytest.raises(DetectorError, match="is no detector; make one"):
+        Detector.load(place)
+    facts = {"format": "openclap-detector", "version": "1", "detector": json.dumps({**made().to_dict(), "bias": 0.0})}
+    save_file({"weight": np.ones(3, np.float32)}, place, metadata={**facts, "version": "9"})
+    with pytest.raises(DetectorError, match="of version 9, this openclap reads 1"):
+        Detector.load(place)
+    about = json.loads(facts["detector"])
+    wrong: list[tuple[dict[str, object], np.ndarray]] = [
+        ({**about, "bias": "much"}, np.ones(3, np.float32)),
+        ({**about, "bias": float("inf")}, np.ones(3, np.float32)),
+        ({**about, "threshold": 3}, np.ones(3, np.float32)),
+        ({"name": "x"}, np.ones(3, np.float32)),
+        ({**about, "examples": 3}, np.ones(3, np.float32)),
+        (about, np.array([1, np.nan], np.float32)),
+        (about, np.ones((2, 2), np.float32)),
+        (about, np.ones(3, np.float64)),
+    ]
+    for some, weight in wrong:
+        save_file({"weight": weight}, place, metadata={**facts, "detector": json.dumps(some)})
+        with pytest.raises(DetectorError, match="is broken"):
+            Detector.load(place)
+    save_file({"weight": np.ones(3, np.float32)}, place, metadata=facts)
+    assert Detector.load(place).size == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(UsageError, match="cannot be written"):
+        made().save(tmp_path / "closed" / "x.safetensors")
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        made().save(tmp_path / "file" / "x.safetensors")
+    made().save(tmp_path / "taken.safetensors")
+    place_of("a").parent.parent.mkdir(parents=True)
+    place_of("a").parent.touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        made("a").save()
