@@ -16,10 +16,10 @@ from openclap.page.settings import PageSettings
 from openclap.page.strings import Language
 
 TABS: dict[Language, tuple[str, ...]] = {
-    "en": ("Model", "Match", "Classify", "Search", "Moments", "Library"),
-    "zh": ("模型", "匹配", "分类", "检索", "定位", "音库"),
+    "en": ("Model", "Match", "Classify", "Describe", "Search", "Moments", "Watch", "Teach", "Library"),
+    "zh": ("模型", "匹配", "分类", "描述", "检索", "定位", "监听", "训练", "音库"),
 }
-NAMES = ("model", "match", "classify", "search", "moments", "library")
+NAMES = ("model", "match", "classify", "describe", "search", "moments", "watch", "teach", "library")
 
 
 def main() -> None:
@@ -68,6 +68,14 @@ def use_classify(visitor: Visitor) -> None:
     visitor.result("classify-result", "svg")
 
 
+def use_describe(visitor: Visitor) -> None:
+    visitor.tab.locator("#describe-examples button").first.click()
+    visitor.heard("describe-sound")
+    visitor.press("describe-go")
+    visitor.result("describe-result", ".oc-piece")
+    visitor.tab.locator("#describe-srt").wait_for()
+
+
 def use_search(visitor: Visitor) -> None:
     visitor.example("search", 1, sound=False)
     visitor.press("search-go")
@@ -79,6 +87,25 @@ def use_moments(visitor: Visitor) -> None:
     visitor.press("moments-go")
     visitor.result("moments-result", ".oc-span")
     visitor.tab.locator("#moments-csv").wait_for()
+
+
+def use_watch(visitor: Visitor) -> None:
+    visitor.tab.locator("#watch-examples button").first.click()
+    visitor.heard("watch-sound")
+    visitor.press("watch-go")
+    visitor.result("watch-result", ".oc-over")
+
+
+def use_teach(visitor: Visitor) -> None:
+    visitor.tab.locator("#teach-k input[type=number]").fill("6")
+    visitor.example("teach", 0, sound=False)
+    visitor.press("teach-search")
+    hits = visitor.result("teach-result", ".oc-hit")
+    for place, name in enumerate(hits.locator("b").all_inner_texts()):
+        hits.nth(place).locator(f"[data-mark={'yes' if 'bell' in name or 'telephone' in name else 'no'}]").click()
+    visitor.press("teach-go")
+    visitor.result("teach-result", ".oc-ready")
+    visitor.tab.locator("#teach-download").wait_for()
 
 
 def use_library(visitor: Visitor) -> None:

@@ -19,6 +19,7 @@ OPTIONS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
 ]  # fmt: skip
+MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE = 30_000  # ms; a busy machine is slow, a broken page never gets there
 
 
@@ -57,15 +58,16 @@ def served(settings: PageSettings) -> Iterator[str]:
 
 
 @contextmanager
-def browser() -> Iterator[Any]:
-    """Chromium, headless; it may reach no proxy and no network of the environment."""
+def browser(microphone: Path | None = None) -> Iterator[Any]:
+    """Chromium, headless; it may reach no proxy and no network of the environment. `microphone`, a WAV, is what it hears, again and again."""
     from playwright.sync_api import sync_playwright
 
     clean: dict[str, str | float | bool] = {
         name: value for name, value in os.environ.items() if "proxy" not in name.lower()
     }
     with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=chromium(), args=OPTIONS, env=clean)
+        ears = [*MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []
+        running = play.chromium.launch(executable_path=chromium(), args=[*OPTIONS, *ears], env=clean)
         try:
             yield running
         finally:

@@ -21,6 +21,7 @@ import soundfile as sf
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from openclap.describe.written import FORMATS
 from openclap.errors import EmptySound, LibraryError, ModelNotHere, OpenClapError, UnknownModel, UnreadableSound
 from openclap.library import Library
 from openclap.page import classify, holdings, match, model, moments, search
@@ -39,7 +40,7 @@ from openclap.store import File, Recording, open_store
 
 HERE = Path(model.__file__).parent
 EN, ZH = Visit("en", "someone"), Visit("zh", "someone")
-SAME_IN_BOTH = {"head.title", "match.placeholder", "classify.placeholder", "search.placeholder", "moments.placeholder", "moments.csv", "library.pca", "library.umap"}  # fmt: skip
+SAME_IN_BOTH = {"head.title", "match.placeholder", "classify.placeholder", "search.placeholder", "moments.placeholder", "moments.csv", "library.pca", "library.umap", "describe.md", "describe.csv", "describe.json"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,7 @@ def test_every_string_is_used_and_every_key_is_in_the_table() -> None:
     made = (
         {f"{name}.tab" for _, name in TABS}
         | {"moments.csv", "moments.audacity"}
+        | {f"describe{kind}" for kind in FORMATS}
         | {key for key in TABLE if key.startswith("gradio.")}
     )
     assert set(TABLE) - keys - made == set(), "nobody says these"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 from browser_for_tests import Visitor, browser, chromium, served
+from playwright.sync_api import Error
 
+from openclap.detector import Detector
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Language, say
 from openclap.synth import make
@@ -26,7 +29,7 @@ pytestmark = [
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 # what is no word of a language: names of models, files and engines, units, examples to type in English
 NAMES = re.compile(
-    r"openclap|English|laion/\S+|Hugging Face Hub|\S+\.(?:pt|wav|ogg|flac)|mini|MB|CPU|openvino|CSV|Audacity|PCA|UMAP|\d+x", re.IGNORECASE
+    r"openclap|English|laion/\S+|Hugging Face Hub|\S+\.(?:pt|wav|ogg|flac)|mini|MB|CPU|openvino|CSV|JSON|SRT|VTT|Markdown|AudioSet|kHz|Audacity|PCA|UMAP|\d+x", re.IGNORECASE
 )  # fmt: skip
 
 
@@ -53,8 +56,15 @@ def url(sounds: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Any]:
-    with browser() as one:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser whose microphone hears a dog every eight seconds."""
+    random, rate = np.random.default_rng(5), 48_000
+    wave = 0.003 * random.standard_normal(8 * rate)
+    dog = make("dog bark", random, rate=rate, seconds=3.0)[0]
+    wave[2 * rate : 5 * rate] += 0.5 * dog / np.abs(dog).max()
+    microphone = tmp_path_factory.mktemp("microphone") / "dog.wav"
+    sf.write(microphone, wave, rate, subtype="PCM_16")
+    with browser(microphone) as one:
         yield one
 
 
@@ -107,6 +117,106 @@ def test_classify(visitor: Visitor, sounds: Path) -> None:
     _no_foreign_word(visitor, "dog", "rain", "church bells", "siren")
 
 
+def test_describe(visitor: Visitor) -> None:
+    visitor.open(visitor.say("describe.tab"))
+    visitor.tab.locator("#describe-examples button").nth(1).click()
+    visitor.heard("describe-sound")
+    visitor.press("describe-go")
+    said = visitor.result("describe-result", ".oc-said").inner_text()
+    dog = {"en": "dog", "zh": "狗"}[visitor.language]
+    assert dog in said
+    assert re.search(r"\d+ %", visitor.result("describe-result", "tbody tr").first.inner_text())
+    _no_foreign_word(visitor)
+    visitor.tab.locator("#describe-examples button").nth(0).click()
+    visitor.tab.locator("#describe-timeline input:checked").wait_for()
+    visitor.press("describe-go")
+    pieces = visitor.result("describe-result", ".oc-piece")
+    assert pieces.first.get_attribute("data-name").lower().startswith(f"{dog} 0:08.0")
+    _plays(visitor, "#describe-result audio", pieces.first.click)
+    assert "0:08.0" in visitor.result("describe-result", ".oc-playing").inner_text()
+    for kind, sign in (("md", "| 00:00:08.000 |"), ("csv", ",8.0,"), ("json", '"start": 8.0'), ("srt", "00:00:08,000"), ("vtt", "WEBVTT")):  # fmt: skip
+        with visitor.tab.expect_download() as download:
+            visitor.press(f"describe-{kind}")
+        written = Path(download.value.path()).read_text(encoding="utf-8")
+        assert sign in written
+        assert dog in (written.encode().decode("unicode_escape") if kind == "json" else written).lower()
+        assert download.value.suggested_filename == f"a_minute_outdoors.{kind}"
+    _no_foreign_word(visitor, "a_minute_outdoors.wav")
+
+
+def test_watch_a_recording(visitor: Visitor) -> None:
+    visitor.open(visitor.say("watch.tab"))
+    visitor.tab.locator("#watch-examples button").nth(0).click()
+    visitor.heard("watch-sound")
+    visitor.press("watch-go")
+    visitor.see(visitor.say("watch.heard", heard="1:00", count=4))
+    rows = visitor.result("watch-result", ".oc-events tbody tr").all_inner_texts()
+    words = visitor.tab.locator("#watch-words textarea").input_value().split("\n")
+    assert [next(word for word in words if word in row) for row in rows] == words[::-1]
+    assert ("狗叫" in words) == (visitor.language == "zh")
+    _plays(visitor, "#watch-result audio", visitor.result("watch-result", "button[data-source]").last.click)
+    for number, sign in enumerate(("alert,start,end", '"state": "ended"')):
+        with visitor.tab.expect_download() as download:
+            visitor.tab.locator("#watch-result .oc-actions a").nth(number).click()
+        written = Path(download.value.path()).read_text(encoding="utf-8")
+        assert sign in written
+        assert written.count("\n") == 4 + (number == 0)
+    _no_foreign_word(visitor, *words)
+
+
+def test_watch_the_microphone(visitor: Visitor) -> None:
+    visitor.open(visitor.say("watch.tab"))
+    visitor.tab.locator("#watch-source").get_by_text(visitor.say("watch.microphone"), exact=True).click()
+    dog = {"en": "a dog barking", "zh": "狗叫"}[visitor.language]
+    visitor.write("watch-words", dog)
+    visitor.write("watch-warmup", "0")
+    visitor.press("watch-go")
+    visitor.tab.locator("#watch-result tbody th", has_text=dog).first.wait_for()
+    other: Language = "zh" if visitor.language == "en" else "en"
+    visitor.tab.get_by_text({"en": "English", "zh": "中文"}[other], exact=True).click()
+    visitor.see(say("watch.listening", other).partition("{")[0])  # what goes on follows the language
+    assert visitor.tab.locator("#watch-words textarea").input_value() == dog
+    visitor.tab.get_by_text({"en": "English", "zh": "中文"}[visitor.language], exact=True).click()
+    visitor.see(visitor.say("watch.listening").partition("{")[0])
+    visitor.press("watch-stop")
+    visitor.see(visitor.say("watch.stopped").partition("{")[0])
+    visitor.tab.locator("#watch-go").wait_for()
+    assert visitor.tab.locator("#watch-stop").is_hidden()
+    _no_foreign_word(visitor, dog)
+
+
+def test_a_microphone_that_is_refused_is_told(url: str, running: Any) -> None:
+    one = Visitor(running, url, "zh")
+    one.tab.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }; }"
+    )
+    one.open("监听")
+    one.press("watch-go")
+    one.see(say("error.microphone_denied", "zh"))
+    one.tab.context.close()
+
+
+def test_who_closes_the_page_is_no_longer_heard(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one may listen at a time, the next one may as soon as the first has left."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # a page sets it, and the other one needs its own afterwards
+    with served(PageSettings(watches=1)) as address:
+        first, second = (Visitor(running, address, "en") for _ in range(2))
+        for one in (first, second):
+            one.open("Watch")
+        first.press("watch-go")
+        first.see(say("watch.listening", "en").partition("{")[0])
+        second.press("watch-go")
+        second.see(say("error.watches", "en", most=1))
+        first.tab.context.close()
+        for _ in range(20):
+            second.press("watch-go")
+            with contextlib.suppress(Error):
+                second.tab.locator("#watch-stop").wait_for(timeout=2000)
+                break
+        second.see(say("watch.listening", "en").partition("{")[0])
+        second.tab.context.close()
+
+
 def test_search(visitor: Visitor) -> None:
     visitor.open(visitor.say("search.tab"))
     visitor.example("search", 1, sound=False)
@@ -147,6 +257,41 @@ def test_moments(visitor: Visitor) -> None:
             visitor.press(f"moments-{kind}")
         assert sign in Path(download.value.path()).read_bytes()
     _no_foreign_word(visitor, *_examples(visitor, "moments"))
+
+
+def test_teach(visitor: Visitor) -> None:
+    visitor.open(visitor.say("teach.tab"))
+    visitor.example("teach", 0, sound=False)
+    visitor.press("teach-search")
+    hits = visitor.result("teach-result", ".oc-hit")
+    assert hits.count() == 12
+    _plays(visitor, "#teach-result audio", lambda: hits.first.locator("audio").evaluate("(audio) => audio.play()"))
+    for place, name in enumerate(hits.locator("b").all_inner_texts()):
+        hits.nth(place).locator(f"[data-mark={'yes' if 'bell' in name else 'no'}]").click()
+    hits.nth(11).locator("[data-mark=no]").click()  # a second press takes it back
+    visitor.see(visitor.say("teach.marked", yes=2, no=9))
+    visitor.press("teach-go")
+    visitor.see(visitor.say("teach.ranked"))
+    visitor.see(visitor.say("teach.marked", yes=2, no=9))
+    ranking = visitor.tab.locator("#teach-result .oc-hits").last.locator(".oc-hit")
+    assert "bell" in ranking.first.inner_text()
+    assert ranking.first.locator("[data-mark=yes]").get_attribute("aria-pressed") == "true"
+    visitor.write("teach-name", "glocke")
+    visitor.tab.locator("#teach-name input, #teach-name textarea").press("Tab")
+    named = ""
+    for _ in range(50):  # the file follows its name as soon as the field is left
+        with visitor.tab.expect_download() as download:
+            visitor.press("teach-download")
+        named = download.value.suggested_filename
+        if named == "glocke.safetensors":
+            break
+        visitor.tab.wait_for_timeout(100)
+    assert named == "glocke.safetensors"
+    assert Detector.load(Path(download.value.path())).examples["yes"] == 2
+    assert visitor.tab.locator("#teach-save").is_hidden(), "nobody keeps anything on a server that is not theirs"
+    _no_foreign_word(visitor, "glocke", *hits.locator("b").all_inner_texts())
+    visitor.press("teach-anew")
+    visitor.tab.wait_for_function("document.querySelectorAll('#teach-result .oc-hit').length === 0")
 
 
 def test_library(visitor: Visitor, sounds: Path) -> None:
@@ -223,15 +368,19 @@ def test_a_phone_needs_no_sideways_scrolling(url: str, running: Any) -> None:
     one = Visitor(running, url, "en", width=390, height=844)
     one.press("model-load")
     one.result("model-status", ".oc-ready")
-    for tab in ("Match", "Moments"):
+    for tab in ("Match", "Describe", "Moments", "Watch"):
         if one.tab.get_by_role("tab", name=tab, exact=True).count() == 0:
             one.tab.locator(".overflow-menu > button").click()
             one.tab.locator(".overflow-dropdown button", has_text=tab).click()
         else:
             one.open(tab)
-        one.example(tab.lower(), 0)
+        if tab in ("Match", "Moments"):
+            one.example(tab.lower(), 0)
+        else:
+            one.tab.locator(f"#{tab.lower()}-examples button").first.click()
+            one.heard(f"{tab.lower()}-sound")
         one.press(f"{tab.lower()}-go")
-        one.result(f"{tab.lower()}-result")
+        one.result(f"{tab.lower()}-result", {"Describe": ".oc-piece", "Watch": ".oc-over"}.get(tab, ".oc-card"))
         assert one.tab.evaluate("document.documentElement.scrollWidth") <= 390
     one.tab.context.close()
 

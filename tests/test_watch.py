@@ -35,7 +35,7 @@ from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
 from openclap.synth import make
-from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Rules, Webhook, source_of, watch
+from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Pushed, Rules, Webhook, source_of, watch
 from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, Novelty, OwnBackground
 from openclap.watch.clips import Recent
 from openclap.watch.hysteresis import Change, Hysteresis
@@ -368,6 +368,35 @@ def test_the_unusual_is_told_without_words(mini: CLAP, tmp_path: Path) -> None:
     assert event.alert == "unusual"
     assert event.start <= 61
     assert event.end >= 63
+
+
+def test_what_is_pushed_is_heard_as_what_is_read(loud: Loud, tmp_path: Path) -> None:
+    wave = hum(75, (40, 60))
+    sf.write(tmp_path / "hum.wav", wave, RATE, subtype="FLOAT")
+    judged: list[tuple[float, float]] = []
+    read = watch(tmp_path / "hum.wav", ["noise"], model=loud, unusual=True, judged=lambda *window: judged.append(window[:2]))  # type: ignore[arg-type]  # fmt: skip
+    expected = [(event.alert, event.start, event.end, event.confidence) for event in read]
+    assert {alert for alert, *_ in expected} == {"noise", "unusual"}
+    assert judged == [(float(start), start + 2.0) for start in range(74)]
+    pushed = watch(Pushed("browser"), ["noise"], model=loud, unusual=True)  # type: ignore[arg-type]
+    assert pushed.alerts == ("noise", "unusual")
+    events = []
+    for start in range(0, len(wave), 7_000):
+        events += pushed.feed(wave[start : start + 7_000])
+    assert events, "told while it is heard, not at the end"
+    events += pushed.finish()
+    assert [(event.alert, event.start, event.end, event.confidence) for event in events] == expected
+    assert all(event.time for event in events)
+    assert pushed.report().heard == pytest.approx(75.0)
+
+
+def test_what_is_missing_of_what_is_pushed_is_counted(loud: Loud) -> None:
+    pushed = watch(Pushed("browser"), ["noise"], model=loud)  # type: ignore[arg-type]
+    pushed.feed(hum(40))
+    (event,) = pushed.feed(hum(10, (1,)), gap=5.0) + pushed.finish()
+    assert event.start == pytest.approx(45.0, abs=1.0)
+    report = pushed.report()
+    assert (report.lost, report.cuts) == (5.0, 1)
 
 
 def test_events_can_be_told_when_they_begin(loud: Loud, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Frames of 50 ms: the mean of the squares, in decibels of full scale. Also whethe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from openclap.audio.load import Sound, stream
 
-__all__ = ["FRAME_SECONDS", "SILENT", "is_silent", "levels"]
+__all__ = ["FRAME_SECONDS", "SILENT", "is_silent", "level_blocks", "levels"]
 
 FRAME_SECONDS = 0.05
 SILENT = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
@@ -22,20 +23,26 @@ RATE = 16_000
 
 def levels(sound: Sound) -> npt.NDArray[np.float32]:
     """Level of every 50 ms in dB of full scale, (N,), at least one; the recording is streamed."""
+    return np.concatenate(list(level_blocks(sound)))
+
+
+def level_blocks(sound: Sound) -> Iterator[npt.NDArray[np.float32]]:
+    """The same in parts of some seconds, for whoever does something else between them; a part may be empty."""
     size = round(FRAME_SECONDS * RATE)
-    parts: list[npt.NDArray[np.float32]] = []
     rest = np.zeros(0, np.float32)
     with closing(stream(sound, RATE)) as blocks:
         for block in blocks:
             joined = np.concatenate([rest, block])
             whole = len(joined) // size * size
-            parts.append((joined[:whole].reshape(-1, size) ** 2).mean(1))
+            yield _decibels((joined[:whole].reshape(-1, size) ** 2).mean(1))
             rest = joined[whole:]
     if len(rest):
-        parts.append(np.array([(rest**2).mean()], np.float32))
-    power = np.concatenate(parts)
-    decibels: npt.NDArray[np.float32] = np.maximum(10 * np.log10(np.maximum(power, 1e-12)), LEAST).astype(np.float32)
-    return decibels
+        yield _decibels(np.array([(rest**2).mean()], np.float32))
+
+
+def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    found: npt.NDArray[np.float32] = np.maximum(10 * np.log10(np.maximum(power, 1e-12)), LEAST).astype(np.float32)
+    return found
 
 
 def is_silent(sound: Sound) -> bool:

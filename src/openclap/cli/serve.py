@@ -104,7 +104,7 @@ def ui(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Open the page in the browser: match, classify, search, moments, library. For this machine alone; Ctrl-C ends it."""
+    """Open the page in the browser: match, classify, describe, search, moments, watch, teach, library. For this machine alone; Ctrl-C ends it."""
     settings = {
         "model": model, "device": device, "threads": threads, "library": str(library or default_library()), "host": "127.0.0.1", "port": port
     }  # fmt: skip
@@ -139,7 +139,7 @@ def _page(settings: dict[str, Any], roots: list[Path], models: tuple[str, ...] |
 
         chosen = PageSettings(
             **{name: settings[name] for name in ("model", "device", "threads", "library")},
-            models=models, uploads=user_data_path("openclap") / "uploads", roots=tuple(roots),
+            models=models, uploads=user_data_path("openclap") / "uploads", roots=tuple(roots), detectors=models is None,
         )  # fmt: skip
         return mount_page(app, chosen, clap=app.state.engine.clap)
 

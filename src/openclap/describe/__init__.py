@@ -2,7 +2,7 @@
 
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
 from openclap.describe.describer import SILENCE, Describer, Writer, read_lines, sentence_of
-from openclap.describe.timeline import timeline
+from openclap.describe.timeline import spans_of, timeline
 from openclap.describe.vocabulary import ALIKE, Vocabulary
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "sentence_in_chinese",
     "sentence_of",
     "span_in_chinese",
+    "spans_of",
     "timeline",
 ]

@@ -9,7 +9,7 @@ rain  ▆▆▆▆     ▆▆▆
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +24,7 @@ from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, UsageError
 from openclap.results import Span
 
-__all__ = ["check_picture", "draw_timeline", "spectrogram"]
+__all__ = ["Pooling", "check_picture", "draw_timeline", "rows_of", "spectrogram"]
 
 FRONT = FrontEnd(sampling_rate=22_050, n_fft=2048, hop=512, mel_bins=96, f_min=50.0, f_max=10_000.0)
 COLUMNS = 1600
@@ -52,22 +52,49 @@ def check_picture() -> None:
 
 
 def spectrogram(sound: Sound, *, columns: int = COLUMNS) -> tuple[npt.NDArray[np.float32], float]:
-    """A mel spectrogram in dB, pooled over time → ((≤ columns, 96), seconds); memory does not grow with the recording."""
-    pooled: list[npt.NDArray[np.float32]] = []
-    each, rest, frames = 1, np.zeros((0, FRONT.mel_bins), np.float32), 0
-    with closing(stream(sound, FRONT.sampling_rate)) as blocks:
-        for mel in mel_blocks(blocks, FRONT):
-            frames += len(mel)
-            joined = np.concatenate([rest, mel])
-            whole = len(joined) // each * each
-            pooled += list(joined[:whole].reshape(-1, each, FRONT.mel_bins).max(1))
-            rest = joined[whole:]
-            while len(pooled) >= 2 * columns and len(pooled) % 2 == 0:  # twice as long: half as fine
-                pooled = [np.maximum(a, b) for a, b in zip(pooled[::2], pooled[1::2], strict=True)]
-                each *= 2
-    if len(rest):
-        pooled.append(rest.max(0))
-    return np.stack(pooled), frames * FRONT.hop / FRONT.sampling_rate
+    """A mel spectrogram in dB, pooled over time → ((≤ 2 · columns, 96), seconds); memory does not grow with the recording."""
+    pooling = Pooling(columns)
+    for _ in pooling.read(sound):
+        pass
+    return pooling.rows(), pooling.seconds
+
+
+class Pooling:
+    """The same, read in parts, for whoever does something else between them."""
+
+    def __init__(self, columns: int = COLUMNS) -> None:
+        self._columns = columns
+        self._pooled: list[npt.NDArray[np.float32]] = []
+        self._each, self._frames = 1, 0
+        self._rest = np.zeros((0, FRONT.mel_bins), np.float32)
+
+    def read(self, sound: Sound) -> Iterator[float]:
+        """Read on, and tell the seconds so far."""
+        with closing(stream(sound, FRONT.sampling_rate)) as blocks:
+            for mel in mel_blocks(blocks, FRONT):
+                self._add(mel)
+                yield self.seconds
+
+    def _add(self, mel: npt.NDArray[np.float32]) -> None:
+        self._frames += len(mel)
+        joined = np.concatenate([self._rest, mel])
+        whole = len(joined) // self._each * self._each
+        self._pooled += list(joined[:whole].reshape(-1, self._each, FRONT.mel_bins).max(1))
+        self._rest = joined[whole:]
+        # twice as long: half as fine
+        while len(self._pooled) >= 2 * self._columns and len(self._pooled) % 2 == 0:
+            self._pooled = [np.maximum(a, b) for a, b in zip(self._pooled[::2], self._pooled[1::2], strict=True)]
+            self._each *= 2
+
+    def rows(self) -> npt.NDArray[np.float32]:
+        """What was read, in dB (columns, 96)."""
+        rest = [self._rest.max(0)] if len(self._rest) else []
+        return np.stack([*self._pooled, *rest])
+
+    @property
+    def seconds(self) -> float:
+        """What was read."""
+        return self._frames * FRONT.hop / FRONT.sampling_rate
 
 
 def draw_timeline(
@@ -96,7 +123,7 @@ def draw_timeline(
     mel, seconds = spectrogram(sound)
     seconds = max(spans[-1].end if spans else seconds, 1e-3)  # one sample has a width too
     last = min(seconds, end or seconds)
-    rows = _rows([*spans, *truth])
+    rows = rows_of([*spans, *truth])
     figure = Figure(figsize=(14, 3.6 + 0.26 * max(3, len(rows))), facecolor=PAPER, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 0.26 * max(3, len(rows)) + 0.4))
     _paint(above, mel, seconds)
@@ -125,7 +152,7 @@ def draw_timeline(
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another place") from error
 
 
-def _rows(spans: Sequence[Span]) -> dict[str, int]:
+def rows_of(spans: Sequence[Span]) -> dict[str, int]:
     """Labels → their row: those heard longest, in the order in which they begin."""
     total: dict[str, float] = {}
     for span in spans:

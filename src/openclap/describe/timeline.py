@@ -26,7 +26,7 @@ from openclap.describe.describer import SILENCE, Describer, kept
 from openclap.errors import UsageError
 from openclap.results import Span, Tag, Windows
 
-__all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "timeline"]
+__all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "spans_of", "timeline"]
 
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
@@ -75,13 +75,23 @@ def timeline(
     UsageError
         A number out of its range.
     """
-    if not 0 <= change < float("inf"):
-        raise UsageError(f"change is {change!r}; it must be a number, 0 or more")
+    _check(change)
     sound = kept(sound)
     windows = describer.clap.encode_windows(sound, window=window, hop=hop)
-    heard = _Heard.of(describer, windows, levels(sound))
+    return spans_of(describer, windows, levels(sound), change=change)
+
+
+def spans_of(describer: Describer, windows: Windows, level: Vectors, *, change: float = CHANGE) -> list[Span]:
+    """The same where the windows are embedded already and the level of every 50 ms is known (`audio.levels`); no sound is read."""
+    _check(change)
+    heard = _Heard.of(describer, windows, level)
     path = most_likely_path(heard.emissions(describer.clap.logit_scale), change)
     return heard.spans(path)
+
+
+def _check(change: float) -> None:
+    if not 0 <= change < float("inf"):
+        raise UsageError(f"change is {change!r}; it must be a number, 0 or more")
 
 
 def most_likely_path(emissions: Vectors, change: float) -> Ints:

@@ -19,9 +19,10 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from openclap.errors import SoundError
-from openclap.page import classify, holdings, match, model, moments, search
+from openclap.page import classify, describe, holdings, match, model, moments, search, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.intake import Bounded, Guarded
+from openclap.page.listening import routes_of
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import LANGUAGES, TABLE, Language, Told, say
@@ -49,7 +50,10 @@ FONTS = (
 )
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 CACHE_LOOK, CACHE_KEPT = 600, 3600  # seconds: how often, and how long an upload is kept
-TABS = ((model, "model"), (match, "match"), (classify, "classify"), (search, "search"), (moments, "moments"), (holdings, "library"))  # fmt: skip
+TABS = (
+    (model, "model"), (match, "match"), (classify, "classify"), (describe, "describe"), (search, "search"), (moments, "moments"), (watch, "watch"),
+    (teach, "teach"), (holdings, "library"),
+)  # fmt: skip
 SPEAK = "(language, ...rest) => { window.openclapSpeak(language); return [language, ...rest]; }"
 
 
@@ -132,6 +136,7 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
     app.add_api_route(
         f"{root}/originals/{{token}}", _originals(desk), include_in_schema=False, response_class=FileResponse
     )
+    app.include_router(routes_of(desk, root))
     mounted = partial(
         gr.mount_gradio_app,
         app, blocks, path=path, allowed_paths=[], blocked_paths=[], show_error=False, max_file_size=settings.upload_bytes, footer_links=[],
@@ -185,9 +190,10 @@ def _originals(desk: Desk) -> Any:
 
 
 def _head() -> str:
-    """The script that has gradio speak the page's language, with its words in both."""
+    """The script that has gradio speak the page's language, with its words in both, and the one that listens."""
     words = json.dumps([pair for key, pair in TABLE.items() if key.startswith("gradio.")], ensure_ascii=False)
-    return (HERE / "head.js").read_text(encoding="utf-8").replace("/*WORDS*/[]", words.replace("<", "\\u003c"))
+    head, ears = ((HERE / name).read_text(encoding="utf-8") for name in ("head.js", "ears.js"))
+    return head.replace("/*WORDS*/[]", words.replace("<", "\\u003c")) + ears
 
 
 def _theme() -> Any:

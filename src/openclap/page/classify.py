@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from openclap.page.pictures import bar, spectrogram, text
 from openclap.page.strings import Language, Told, say
 from openclap.results import Label
 
-__all__ = ["Classified", "build", "compute", "draw", "labels_of"]
+__all__ = ["Classified", "build", "compute", "draw", "edges_of", "labels_of"]
 
 BETWEEN = re.compile(r"[,，、;；\n]+")
 WRITTEN_HZ = (250, 1000, 2000, 4000, 8000, 12000)
@@ -77,16 +78,16 @@ def _classified(clap: CLAP, sound: Path, labels: list[str]) -> Classified:
     wave = load(sound, front_end.sampling_rate, seconds=front_end.clip_seconds)
     mel = np.asarray(log_mel(wave, front_end), np.float32)
     found = clap.classify(sound, labels)
-    return Classified(found, mel, len(wave) / front_end.sampling_rate, duration(sound), _edges(front_end))
+    return Classified(found, mel, len(wave) / front_end.sampling_rate, duration(sound), edges_of(front_end))
 
 
-def _edges(front_end: FrontEnd) -> list[tuple[float, float]]:
+def edges_of(front_end: FrontEnd, written: Sequence[float] = WRITTEN_HZ) -> list[tuple[float, float]]:
     """Where round frequencies lie among the bands: each is where the band's centre of weight is."""
     weights = mel_bank(front_end)  # (bins of the spectrum, bands)
     hz = np.linspace(0, front_end.sampling_rate / 2, len(weights))
     centres = (weights * hz[:, None]).sum(0) / np.maximum(weights.sum(0), 1e-12)
     rows = np.arange(front_end.mel_bins) + 0.5
-    return [(at, float(np.interp(at, centres, rows))) for at in WRITTEN_HZ if centres[0] < at < centres[-1]]
+    return [(at, float(np.interp(at, centres, rows))) for at in written if centres[0] < at < centres[-1]]
 
 
 def draw(found: Classified, language: Language) -> Any:

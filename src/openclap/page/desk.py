@@ -15,12 +15,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from openclap.audio.load import duration, longest, stopping
 from openclap.checkpoints.weights import parameters
@@ -29,13 +30,16 @@ from openclap.errors import LibraryMismatch, ModelError, TooLong
 from openclap.library import Library
 from openclap.page.examples import Examples
 from openclap.page.settings import PageSettings
-from openclap.page.shelf import Shelf
+from openclap.page.shelf import Exports, Shelf
 from openclap.page.strings import Told
+from openclap.page.watches import Watches
+from openclap.prompts import Prompts
 
 __all__ = ["Desk", "Loaded", "end_loading"]
 
 T = TypeVar("T")
 
+KNOWN_LABELS = 2048
 LOADING = "openclap-load"  # the name of threads that load
 
 
@@ -64,6 +68,9 @@ class Desk:
         self.folder = Path(self._temporary.name)
         self.examples = Examples()
         self.shelf = Shelf(self.folder / "played")
+        self.exports = Exports(self.folder / "exports")
+        self.watches = Watches(settings.watches, settings.watch_seconds)
+        self.labels = Prompts(KNOWN_LABELS)  # vectors of what sounds are described with
         self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._limits)
         self._indexer = ThreadPoolExecutor(1, "openclap-page-index")
         self.indexing = threading.Lock()
@@ -86,6 +93,16 @@ class Desk:
         """Have it computed, and wait."""
         return self.ask(call).result()
 
+    def steps(self, work: Generator[T, None, None]) -> Generator[T, None, None]:
+        """Have something long computed step by step; what others ask for is computed in between."""
+        over: Any = object()
+        try:
+            while (step := self.do(lambda: next(work, over))) is not over:
+                yield step
+        finally:  # also where who asked has left
+            with suppress(RuntimeError):  # the desk is closed, and so is all that it had open
+                self.ask(work.close)
+
     def index(self, call: Callable[[], T]) -> Future[T]:
         """Have something done by the thread that indexes, which may take hours."""
         return self._indexer.submit(call)
@@ -97,6 +114,7 @@ class Desk:
     def close(self) -> None:
         """Finish what was begun, indexing aside, which keeps what is finished; and delete what was kept for it."""
         self.closing.set()
+        self.watches.close()
         self._worker.shutdown(cancel_futures=True)
         self._indexer.shutdown(cancel_futures=True)
         self._temporary.cleanup()
@@ -228,7 +246,8 @@ class Desk:
         return self.visitors(visitor) / "sounds"
 
     def forget(self, visitor: str) -> None:
-        """Delete what was kept for a visitor who has left."""
+        """Delete what was kept for a visitor who has left, and listen to them no longer."""
+        self.watches.forget(visitor)
         if visitor.isalnum():
             shutil.rmtree(self.folder / "visitors" / visitor, ignore_errors=True)
 

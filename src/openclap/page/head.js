@@ -7,8 +7,9 @@
   const RAW = { 'common.complete': 'Complete' };  // shown so until gradio has read its translations
   const translated = (said) => {
     const plain = said.trim();
-    const pair = plain && WORDS.find((one) => one.includes(RAW[plain] ?? plain));
-    return pair ? said.replace(plain, pair[language === 'zh' ? 1 : 0]) : said;
+    const numbers = plain.match(/\d+/g) ?? [];  // in WORDS each is a #
+    const pair = plain && WORDS.find((one) => one.includes(RAW[plain] ?? plain.replace(/\d+/g, '#')));
+    return pair ? said.replace(plain, pair[language === 'zh' ? 1 : 0].replace(/#/g, () => numbers.shift() ?? '')) : said;
   };
   const speakIn = (root) => {
     if (root.nodeType === Node.TEXT_NODE) {

@@ -112,8 +112,7 @@ def compute(page: Page, sound: str | None, words: str | None, k: int) -> Found:
 
 def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tuple[str, str]:
     """The moments as CSV and as Audacity's labels, with the recording's name and not where the server has it."""
-    folder = page.desk.folder / "exports" / page.desk.shelf.show(str(sound))
-    folder.mkdir(parents=True)
+    folder = page.desk.exports.place()
     named = [replace(moment, path=sound.name) for moment in moments]
     stem = sound.stem[:60] or "moments"
     files = (folder / f"{stem}.csv", folder / f"{stem}.txt")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import gradio as gr
 
 from openclap.page.desk import Desk
-from openclap.page.pictures import clock, cosine_bar, text
+from openclap.page.pictures import bar, clock, cosine_bar, text
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps
 
-__all__ = ["Page", "Player", "player_rows"]
+__all__ = ["Doing", "Page", "Player", "draw_doing", "player_rows"]
 
+EVERY = 0.25  # seconds between two pictures of how far something is
 AT_ONCE = 16  # handlers that may wait for the desk
 PLAYERS = (Path(__file__).parent / "players.js").read_text(encoding="utf-8")
 
@@ -47,8 +49,16 @@ class Page:
         """What starts something."""
         return self.words.make(gr.Button, {"value": key}, variant="primary", **props)
 
-    def examples(self, keys: Sequence[str], fill: Callable[[int], Any], outputs: Sequence[Any], **props: Any) -> Any:
-        """Examples by keys of the table (or as they are); a click on number i sets `outputs` to `fill(i)`."""
+    def examples(
+        self,
+        keys: Sequence[str],
+        fill: Callable[..., Any],
+        outputs: Sequence[Any],
+        *,
+        spoken: bool = False,
+        **props: Any,
+    ) -> Any:
+        """Examples by keys of the table (or as they are); a click on number i sets `outputs` to `fill(i)`; `spoken`, `fill(i, language)`."""
 
         def said(language: Language) -> list[str]:
             from openclap.page.strings import TABLE
@@ -60,8 +70,8 @@ class Page:
             samples=[[key] for key in keys], type="index", **props,
         )  # fmt: skip
 
-        def chosen(_: Visit, number: int) -> Any:
-            return fill(number)
+        def chosen(visit: Visit, number: int) -> Any:
+            return fill(number, visit.language) if spoken else fill(number)
 
         return shown.click(handled(chosen), [self.language, shown], list(outputs), show_progress="hidden", **WAITING)
 
@@ -73,9 +83,33 @@ class Page:
         part: Any,
         draw: Callable[[Any, Language], Any],
     ) -> Any:
-        """On a trigger, `part` shows `draw(compute(visit, *inputs), language)`, and again in another language."""
+        """On a trigger, `part` shows `draw(compute(visit, *inputs), language)`, and again in another language.
+
+        Where `compute` is a generator, what it gives is `Doing`, shown meanwhile, and at last the result.
+        """
         result = gr.State()
         self.words.shows(result, part, draw)
+        if inspect.isgeneratorfunction(compute):
+
+            def run_on(visit: Visit, *given: Any) -> Iterator[Any]:
+                told = 0.0
+                for step in compute(visit, *given):
+                    if isinstance(step, Doing):
+                        if time.monotonic() - told > EVERY:
+                            told = time.monotonic()
+                            yield None, draw_doing(step, visit.language)
+                    else:
+                        yield step, draw(step, visit.language)
+
+            gr.on(
+                list(triggers),
+                handled_steps(run_on),
+                [self.language, *inputs],
+                [result, part],
+                show_progress="hidden",
+                **WAITING,
+            )
+            return result
 
         def run(visit: Visit, *given: Any) -> Any:
             found = compute(visit, *given)
@@ -110,6 +144,21 @@ class Page:
 WAITING: dict[str, Any] = {
     "concurrency_id": "desk", "concurrency_limit": AT_ONCE, "api_visibility": "private", "trigger_mode": "once",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Doing:
+    """How far something is: a key of the table with its values, and a share in [0, 1]."""
+
+    key: str
+    values: dict[str, Any]
+    share: float
+
+
+def draw_doing(doing: Doing, language: Language) -> str:
+    """A line and a bar."""
+    said = say(doing.key, language, **doing.values)
+    return f'<div class="oc-card"><p>{said}</p>{bar(doing.share, label=f"{100 * doing.share:.0f} %")}</div>'
 
 
 @dataclass(frozen=True)

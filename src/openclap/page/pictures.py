@@ -10,11 +10,25 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bar", "clock", "cosine_bar", "map_of", "spectrogram", "text", "waveform"]
+__all__ = [
+    "Piece",
+    "Track",
+    "bar",
+    "clock",
+    "cosine_bar",
+    "map_of",
+    "painted",
+    "spectrogram",
+    "text",
+    "timeline",
+    "tracks",
+    "waveform",
+]
 
 Numbers = npt.NDArray[np.float32]
 
@@ -61,17 +75,11 @@ def spectrogram(
     mel: Numbers, seconds: float, edges: Sequence[tuple[float, float]], *, time: str, frequency: str, alt: str
 ) -> str:
     """A log-mel (T, F) in dB as a picture with axes; `edges` are (Hz, row) of the frequencies to write down."""
-    from PIL import Image
-
-    level = np.clip((mel.T[::-1] - mel.max() + RANGE_DB) / RANGE_DB, 0, 1) * (len(RAMP) - 1)
-    colours = np.stack([np.interp(level, np.arange(len(RAMP)), RAMP[:, i]) for i in range(3)], axis=-1)
-    file = io.BytesIO()
-    Image.fromarray(colours.astype(np.uint8)).save(file, "PNG", optimize=True)
-    picture = base64.b64encode(file.getvalue()).decode()
+    picture = painted(mel)
     width, height, left, below = 640, 200, 52, 44
     out = [
         f'<svg class="oc-picture" viewBox="0 0 {left + width + 14} {height + below + 8}" role="img" aria-label="{text(alt)}">',
-        f'<image x="{left}" y="6" width="{width}" height="{height}" preserveAspectRatio="none" href="data:image/png;base64,{picture}"/>',
+        f'<image x="{left}" y="6" width="{width}" height="{height}" preserveAspectRatio="none" href="{picture}"/>',
     ]
     bands = mel.shape[1]
     for hz, row in edges:
@@ -83,6 +91,120 @@ def spectrogram(
     out.append(f'<text class="oc-axis" x="{left + width}" y="{height + 44}" text-anchor="end">{text(time)} →</text>')
     out.append(f'<text class="oc-axis" x="0" y="{height + 44}">↑ {text(frequency)}</text></svg>')
     return "".join(out)
+
+
+def painted(mel: Numbers) -> str:
+    """A log-mel (T, F) in dB as the address of a PNG that holds itself, low bands below."""
+    from PIL import Image
+
+    level = np.clip((mel.T[::-1] - mel.max() + RANGE_DB) / RANGE_DB, 0, 1) * 255
+    at = np.arange(256) * (len(RAMP) - 1) / 255
+    colours = np.stack([np.interp(at, np.arange(len(RAMP)), RAMP[:, i]) for i in range(3)], axis=-1)
+    rows = level.astype(np.uint8)
+    picture = Image.frombytes("P", (rows.shape[1], rows.shape[0]), rows.tobytes())
+    picture.putpalette(colours.astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A named stretch of a recording: seconds, how sure, the token of its sound, what it is called when it plays."""
+
+    start: float
+    end: float
+    score: float
+    token: str
+    name: str
+
+
+def timeline(
+    mel: Numbers,
+    seconds: float,
+    edges: Sequence[tuple[float, float]],
+    rows: Sequence[tuple[str, Sequence[Piece]]],
+    *,
+    alt: str,
+) -> str:
+    """A log-mel (T, F) over lines of pieces that can be clicked, the brighter the surer; a line a name. HTML, so names wrap."""
+    out = [
+        f'<div class="oc-timeline" role="group" aria-label="{text(alt)}"><div class="oc-line"><span class="oc-hertz">'
+    ]
+    for hz, row in edges:
+        out.append(f'<i style="bottom:{100 * row / mel.shape[1]:.1f}%">{hz / 1000:g} kHz</i>')
+    out.append(f'</span><span class="oc-track oc-heard"><img alt="" src="{painted(mel)}"></span></div>')
+    for number, (name, pieces) in enumerate(rows):
+        colour = colour_of(number)
+        out.append(
+            f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(name)}</span><span class="oc-track">'
+        )
+        for one in pieces:
+            left, wide = (100 * s / seconds for s in (one.start, one.end - one.start))
+            said = f"{one.name} {clock(one.start)}–{clock(one.end)}"
+            out.append(
+                f'<button type="button" class="oc-piece" data-source="{text(one.token)}" data-name="{text(said)}" title="{text(said)}" aria-label="{text(said)}" '
+                f'style="left:{left:.3f}%;width:{wide:.3f}%;background:{colour};opacity:{0.4 + 0.6 * one.score:.2f}"></button>'
+            )
+        out.append("</span></div>")
+    out.append('<div class="oc-line oc-clock"><span></span><span class="oc-track">')
+    out += [
+        f'<i style="left:{100 * at / seconds:.2f}%">{clock(at)[:-2]}</i>'
+        for at in ticks(seconds)
+        if at <= 0.97 * seconds
+    ]
+    return "".join([*out, "</span></div></div>"])
+
+
+@dataclass(frozen=True)
+class Track:
+    """A name's confidences (N,) over time, the one that is written down, and the spans in seconds in which it was heard."""
+
+    name: str
+    levels: Numbers
+    shown: float
+    spans: Sequence[tuple[float, float]]
+
+
+def tracks(times: Numbers, rows: Sequence[Track], begin: float, end: float, on: float, *, alt: str) -> str:
+    """Confidences at `times` (N,) in seconds, a line a name, with what was heard behind and the least confidence `on` dashed. HTML."""
+    length = max(end - begin, 1e-3)
+    x = np.clip(100 * (times - begin) / length, 0, 100)
+    out = [f'<div class="oc-timeline oc-tracks" role="group" aria-label="{text(alt)}">']
+    for number, one in enumerate(rows):
+        colour = colour_of(number)
+        drawn = [f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" style="fill:{colour}" aria-hidden="true">']
+        for start, stop in one.spans:
+            left, right = (min(max(100 * (at - begin) / length, 0.0), 100.0) for at in (start, stop))
+            if right > left:
+                drawn.append(f'<rect x="{left:.2f}" y="0" width="{right - left:.2f}" height="100"/>')
+        if len(x):
+            points = " ".join(f"{a:.2f},{100 * (1 - b):.1f}" for a, b in zip(x, one.levels, strict=True))
+            drawn.append(f'<polygon points="{x[0]:.2f},100 {points} {x[-1]:.2f},100"/>')
+        drawn.append(f'<line x1="0" x2="100" y1="{100 * (1 - on):.1f}" y2="{100 * (1 - on):.1f}"/></svg>')
+        out.append(
+            f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(one.name)}</span><span class="oc-track">{"".join(drawn)}</span>'
+            f'<span class="oc-number">{100 * one.shown:.0f} %</span></div>'
+        )
+    marks = "".join(
+        f'<i style="left:{100 * (at - begin) / length:.2f}%">{clock(at)[:-2]}</i>' for at in _times_between(begin, end)
+    )
+    return "".join(
+        [*out, f'<div class="oc-line oc-clock"><span></span><span class="oc-track">{marks}</span></div></div>']
+    )
+
+
+def _times_between(begin: float, end: float) -> list[float]:
+    """Round times to write down, not at the very end."""
+    marks = ticks(end - begin)
+    step = marks[1] if len(marks) > 1 else end - begin
+    first = np.ceil(begin / step - 1e-6) * step if step else begin
+    return [float(at) for at in np.arange(first, end - 0.03 * (end - begin), step)] if step else [begin]
+
+
+def colour_of(number: int) -> str:
+    """A colour a line; by the golden angle, so neighbours differ. Readable on light and dark."""
+    return f"hsl({(175 + 137.5 * number) % 360:.0f} 62% 42%)"
 
 
 def waveform(peaks: Numbers, seconds: float, spans: Sequence[tuple[float, float, str]], *, alt: str) -> str:

@@ -22,7 +22,7 @@ from openclap.page.pictures import text
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
 
-__all__ = ["Filters", "Results", "build", "compute", "draw", "like"]
+__all__ = ["Filters", "Results", "build", "common", "compute", "draw", "like", "opened"]
 
 WHERE = (("search.examples", "examples"), ("search.own", "own"))
 
@@ -151,7 +151,7 @@ def _search(page: Page, visit: Visit, where: str, parts: list[Any], k: int, filt
     def found() -> Results:
         with opened(page, where, visit.visitor) as library:
             hits = library.search(parts if len(parts) > 1 else parts[0], max(1, min(k, most)), **options)
-        roots = _common([hit.path for hit in hits])
+        roots = common([hit.path for hit in hits])
         shelf = page.desk.shelf
         return Results(
             [
@@ -193,7 +193,7 @@ def _glob(filters: Filters) -> str | None:
     return f"*/{folder}/{name if name.startswith('*') else '*' + name}" if folder else f"*/{name}"
 
 
-def _common(paths: list[str]) -> str:
+def common(paths: list[str]) -> str:
     """What all paths begin with, which nobody needs to be told."""
     if not paths:
         return ""

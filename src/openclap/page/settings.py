@@ -39,6 +39,10 @@ class PageSettings:
         Most results of a search.
     texts
         Most texts or labels at once.
+    detectors
+        Whether what is taught may be kept among the detectors of whoever runs this; else it can only be downloaded.
+    watches, watch_seconds
+        Visitors whose microphones or recordings are watched at once, and how long a microphone is.
     queue
         Requests that wait; more are told to come back.
     """
@@ -55,6 +59,9 @@ class PageSettings:
     audio_seconds: float = 4 * 3600.0
     results: int = 50
     texts: int = 100
+    detectors: bool = False
+    watches: int = 8
+    watch_seconds: float = 4 * 3600.0
     queue: int = 64
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Sounds that were shown to someone, to be heard or downloaded by a token that nobody can guess. Knows nothing of gradio.
+"""What was made for someone: sounds to be heard or downloaded by a token that nobody can guess, and files to be downloaded. Knows nothing of gradio.
 
 No path of the server is told to a browser, and nothing that was not shown can be asked for. A span is cut and written as WAV
 when it is first played; the oldest tokens are forgotten.
@@ -7,8 +7,9 @@ when it is first played; the oldest tokens are forgotten.
 from __future__ import annotations
 
 import secrets
+import shutil
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,13 @@ import soundfile as sf
 from openclap.audio.load import cut
 from openclap.page.strings import Told
 
-__all__ = ["Shelf", "Shown"]
+__all__ = ["Exports", "Shelf", "Shown"]
 
 KEPT = 20_000  # tokens
 WRITTEN = 300  # WAV files of at most a few MB
 LONGEST = 60.0  # seconds of one that is played
 RATE = 44_100
+OFFERED = 200  # folders of files to download
 
 
 @dataclass(frozen=True)
@@ -94,3 +96,23 @@ class Shelf:
             while len(self._written) > WRITTEN:
                 self._written.popitem(last=False)[1].unlink(missing_ok=True)
         return file
+
+
+class Exports:
+    """Folders of files that are offered for download; the oldest go."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: deque[Path] = deque()
+        self._lock = threading.Lock()
+
+    def place(self) -> Path:
+        """A new folder."""
+        place = self._folder / secrets.token_hex(8)
+        place.mkdir(parents=True)
+        with self._lock:
+            self._made.append(place)
+            old = [self._made.popleft() for _ in range(len(self._made) - OFFERED)]
+        for one in old:
+            shutil.rmtree(one, ignore_errors=True)
+        return place

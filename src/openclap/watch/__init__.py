@@ -7,7 +7,7 @@ from openclap.watch.hysteresis import Rules
 from openclap.watch.loop import Watch, watch
 from openclap.watch.mqtt import Mqtt
 from openclap.watch.sinks import Delivery, Sink
-from openclap.watch.sources import Source, source_of
+from openclap.watch.sources import Pushed, Source, source_of
 from openclap.watch.webhook import Webhook
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Delivery",
     "Event",
     "Mqtt",
+    "Pushed",
     "Rules",
     "Sink",
     "Source",

@@ -4,7 +4,8 @@
                                     └─ recent ───────────────────────────────────────── clip ─┘
 
 A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it comes: where the
-model falls behind, the oldest windows are skipped, counted and told. Knows nothing of the command line.
+model falls behind, the oldest windows are skipped, counted and told. Where somebody else has the sound (a browser sends it), a `Watch` of
+`Pushed` is not iterated over: `feed` and `finish` give the same events. Knows nothing of the command line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,6 +46,7 @@ __all__ = ["MOST_ALERTS", "Watch", "watch"]
 
 Wave = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
+Judged = Callable[[float, float, npt.NDArray[np.float64]], None]
 
 MOST_ALERTS = 10_000
 WINDOW, HOP = 2.0, 1.0  # seconds
@@ -73,6 +75,7 @@ def watch(
     sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
     tell: Tell | None = None,
+    judged: Judged | None = None,
 ) -> Watch:
     """Listen to a source and give its events as they are decided; a `Watch` is their iterator.
 
@@ -100,6 +103,8 @@ def watch(
         Set it, from any thread, to end: what has begun is told as ended.
     tell
         What happens on the way (a stream was cut, windows were skipped), a line each; by default the logger "openclap.watch".
+    judged
+        Called after every window with its start and end in seconds and a confidence for every name in `Watch.alerts`.
 
     Raises
     ------
@@ -115,7 +120,7 @@ def watch(
     """
     return Watch(
         source_of(source), alerts, model=model, unusual=unusual, rules=rules or Rules(), window=window, hop=hop, warmup=warmup,
-        when=when, clips=clips, sinks=sinks, stop=stop or threading.Event(), tell=tell or logging.getLogger("openclap.watch").warning,
+        when=when, clips=clips, sinks=sinks, stop=stop or threading.Event(), tell=tell or logging.getLogger("openclap.watch").warning, judged=judged,
     )  # fmt: skip
 
 
@@ -160,6 +165,7 @@ class Watch(Iterator[Event]):
         sinks: Sequence[Sink],
         stop: threading.Event,
         tell: Tell,
+        judged: Judged | None = None,
     ) -> None:
         asked = _checked(alerts, unusual)
         self._names = [*asked, *([UNUSUAL] if unusual else [])]
@@ -174,7 +180,7 @@ class Watch(Iterator[Event]):
             raise UsageError(f"when is {when!r}; choose ended, began or both")
         self._source, self._clap, self._rules, self._when = source, model, rules, when
         self._window, self._hop = window, hop
-        self._stop, self._tell, self._sinks = Stop(stop), tell, sinks
+        self._stop, self._tell, self._judged, self._sinks = Stop(stop), tell, judged, sinks
         self._rate = model.front_end.sampling_rate
         self._words = len(asked)
         queries = _queries(asked, model)
@@ -183,9 +189,13 @@ class Watch(Iterator[Event]):
         self._hysteresis = Hysteresis(len(self._names), rules)
         self._clips = Clips(Path(clips), tell, budget=256 << 20) if isinstance(clips, (str, os.PathLike)) else clips
         around = (self._clips.before + self._clips.after) if self._clips else 0.0
-        self._recent = Recent(self._rate, min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0)
+        longest = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
+        self._recent = Recent(
+            self._rate, longest if self._clips else window
+        )  # without clips its position alone is asked for
         self._sliding = Sliding(self._rate, window, hop)
         self._clock = _Clock()
+        self._waiting: list[Span] = []
         self._pending: list[_Pending] = []
         self._before: float | None = None  # start of the window before
         self._begun: dict[int, Event] = {}
@@ -220,41 +230,64 @@ class Watch(Iterator[Event]):
             latency_worst=round(seen[-1], 3) if seen else None,
         )
 
+    # -- by hand ---------------------------------------------------------------------------------------
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """The names that confidences are told of, "unusual" last."""
+        return tuple(self._names)
+
+    def feed(self, wave: Wave, *, gap: float = 0.0, arrived: float | None = None) -> list[Event]:
+        """Hear what comes next (S,), mono at the model's rate, after `gap` lost seconds, and give what was decided.
+
+        For a watch of `Pushed`, from one thread at a time. `arrived`, monotonic seconds, is when it came; by default now. A call
+        computes as many windows as have become complete, one a hop.
+        """
+        came = time.monotonic() if arrived is None else arrived
+        return list(self._take(Block(wave, gap, self._name), came, more=False))
+
+    def finish(self) -> list[Event]:
+        """Nothing more comes: the last windows, and what has begun ends."""
+        return list(self._finish())
+
     # -- the loop --------------------------------------------------------------------------------------
 
     def _all(self) -> Iterator[Event]:
-        waiting: list[Span] = []
         with contextlib.closing(blocks_of(self._source, self._rate, self._stop, self._tell)) as blocks:
             for arrived, block, more in blocks:
-                yield from self._begin(block, waiting)
-                self._hear(block, arrived, waiting)
-                if block.last:
-                    yield from self._finish(waiting)
-                    self._restart()
-                elif len(waiting) >= BATCH or not more:
-                    yield from self._decide(self._in_time(waiting))
-                    waiting.clear()
-        yield from self._finish(waiting)
+                yield from self._take(block, arrived, more=more)
+        yield from self._finish()
 
-    def _begin(self, block: Block, waiting: list[Span]) -> Iterator[Event]:
+    def _take(self, block: Block, arrived: float, *, more: bool) -> Iterator[Event]:
+        """One block; `more`, where others lie ready, with which its windows may be heard at once."""
+        yield from self._begin(block)
+        self._hear(block, arrived)
+        if block.last:
+            yield from self._finish()
+            self._restart()
+        elif len(self._waiting) >= BATCH or not more:
+            yield from self._decide(self._in_time(self._waiting))
+            self._waiting.clear()
+
+    def _begin(self, block: Block) -> Iterator[Event]:
         """What was there before a gap ends."""
         self._name = block.name or self._name
         if block.gap <= 0:
             return
         self._report.lost += block.gap
         self._report.cuts += 1
-        waiting += self._sliding.skip(block.gap)
-        yield from self._decide(waiting)
-        waiting.clear()
+        self._waiting += self._sliding.skip(block.gap)
+        yield from self._decide(self._waiting)
+        self._waiting.clear()
         self._recent.skip(block.gap)
         self._apart()
         yield from self._told(self._hysteresis.finish())
 
-    def _hear(self, block: Block, arrived: float, waiting: list[Span]) -> None:
+    def _hear(self, block: Block, arrived: float) -> None:
         self._recent.feed(block.wave)
         self._report.heard += len(block.wave) / self._rate
         self._clock.marks.append((self._recent.position, arrived))
-        waiting += self._sliding.feed(block.wave)
+        self._waiting += self._sliding.feed(block.wave)
 
     def _restart(self) -> None:
         """Another recording comes; what is usual has been learnt and stays."""
@@ -271,12 +304,12 @@ class Watch(Iterator[Event]):
         if self._novelty is not None:
             self._novelty.restart()
 
-    def _finish(self, waiting: list[Span]) -> Iterator[Event]:
+    def _finish(self) -> Iterator[Event]:
         """The end of a recording: nothing is left waiting."""
-        waiting += self._sliding.rest()
-        for start in range(0, len(waiting), BATCH):
-            yield from self._decide(waiting[start : start + BATCH])
-        waiting.clear()
+        self._waiting += self._sliding.rest()
+        for start in range(0, len(self._waiting), BATCH):
+            yield from self._decide(self._waiting[start : start + BATCH])
+        self._waiting.clear()
         yield from self._told(self._hysteresis.finish())
         yield from self._ready(float("inf"))
 
@@ -313,6 +346,8 @@ class Watch(Iterator[Event]):
             self._own.learn(score[: self._words], confidence[: self._words] >= self._rules.off)
             if self._novelty is not None:
                 self._novelty.learn(row)
+            if self._judged is not None:
+                self._judged(span.start, span.end, confidence)
             yield from self._told(changes)
         yield from self._ready(self._recent.position)
 

@@ -37,6 +37,7 @@ __all__ = [
     "FileSource",
     "FolderSource",
     "PipeSource",
+    "Pushed",
     "Source",
     "Tell",
     "Waveform",
@@ -257,6 +258,19 @@ class FolderSource:
     def _is_whole(self, path: str, seen: tuple[int, int], before: dict[str, tuple[int, int]]) -> bool:
         """Whether nobody writes to it any more: unchanged since the last look, or for long enough."""
         return seen[1] > 0 and (before.get(path) == seen or time.time() - seen[0] / 1e9 > SETTLED)
+
+
+class Pushed:
+    """What somebody else has and gives to `Watch.feed`: there is nothing to read; `live`, where what comes late is of no use."""
+
+    threaded = False
+
+    def __init__(self, name: str, *, live: bool = True) -> None:
+        self.name, self.live = name, live
+
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+        """As `Source`: none."""
+        return iter(())
 
 
 def backoff(attempt: int, *, first: float = 0.5, most: float = 30.0) -> float:

@@ -1,0 +1,300 @@
+"""Describe / 描述: what is heard in a sound, in words; of a long recording, from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.clips import windows_of
+from openclap.audio.levels import level_blocks
+from openclap.audio.load import duration
+from openclap.clap import CLAP
+from openclap.describe import Describer, spans_of
+from openclap.describe.chinese import description_in_chinese, span_in_chinese
+from openclap.describe.picture import FRONT, Pooling, rows_of
+from openclap.describe.timeline import HOP, WINDOW
+from openclap.describe.written import FORMATS, write_timeline
+from openclap.labels import labels as packaged
+from openclap.page.classify import edges_of, labels_of
+from openclap.page.desk import Desk
+from openclap.page.examples import SINGLE
+from openclap.page.parts import PLAYERS, Doing, Page
+from openclap.page.pictures import Piece, bar, clock, text, timeline
+from openclap.page.strings import LANGUAGES, Language, Told, say
+from openclap.page.wording import Visit
+from openclap.results import Description, Span, Windows
+
+__all__ = ["Described", "build", "compute", "draw"]
+
+PIECE = 8  # windows that the model hears before others have their turn
+LABELS = 64  # labels, likewise
+COLUMNS = 500  # of the picture, at least; twice as many at most
+THRESHOLD = 0.3  # as `openclap describe`
+LISTED = 300  # spans in the table; the files hold all
+SHARES = (0.1, 0.75, 0.15)  # of the work: levels, what is heard, the picture
+WRITTEN_HZ = (250, 1000, 4000)
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What was heard, in every language; of a timeline its spans with their tokens, the log-mel (T, F) and the files."""
+
+    name: str
+    seconds: float
+    said: dict[Language, Description] = field(default_factory=dict)
+    spans: dict[Language, list[Span]] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)
+    mel: npt.NDArray[np.float32] | None = None
+    files: dict[Language, dict[str, str]] = field(default_factory=dict)
+
+
+def build(page: Page) -> None:
+    """The tab's components and what its button does."""
+    words = page.words
+    page.about("describe.about")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320, scale=2):
+            sound = page.sound(elem_id="describe-sound")
+            labels = words.make(
+                gr.Textbox, {"label": "describe.labels", "placeholder": "describe.placeholder"}, lines=2, max_lines=8, elem_id="describe-labels"
+            )  # fmt: skip
+            spans = words.make(gr.Checkbox, {"label": "describe.timeline"}, value=False, elem_id="describe-timeline")
+            go = page.button("describe.go", elem_id="describe-go")
+            keys = ["example.minute", *SINGLE]
+
+            def fill(number: int) -> tuple[str, str, bool]:
+                examples = page.desk.examples
+                return str(examples.single(keys[number]) if number else examples.long()), "", not number
+
+            page.examples(keys, fill, [sound, labels, spans], elem_id="describe-examples")
+        with gr.Column(min_width=320, scale=3):
+            result = gr.HTML(elem_id="describe-result", js_on_load=PLAYERS)
+            with gr.Row():
+                buttons = [
+                    words.make(
+                        gr.DownloadButton, {"label": f"describe.{kind[1:]}"}, visible=False, size="sm", min_width=80, elem_id=f"describe-{kind[1:]}"
+                    )
+                    for kind in FORMATS
+                ]  # fmt: skip
+
+    def asked(visit: Visit, sound: str | None, labels: str | None, spans: bool) -> Iterator[Doing | Described]:
+        yield from compute(page, sound, labels, spans)
+
+    state = page.computes([go.click, labels.submit], asked, [sound, labels, spans], result, draw)
+
+    def offered(found: Described | None, language: Language) -> list[Any]:
+        files = {} if found is None else found.files.get(language, {})
+        return [gr.update(value=files.get(kind), visible=kind in files) for kind in FORMATS]
+
+    gr.on([state.change, page.language.change], offered, [state, page.language], buttons, show_progress="hidden", api_visibility="private")  # fmt: skip
+
+
+def compute(page: Page, sound: str | None, labels: str | None, spans: bool) -> Iterator[Doing | Described]:
+    """How far it is, again and again, and at last what is heard; `spans`, from when to when."""
+    desk = page.desk
+    given, own, most = desk.sound(sound), labels_of(labels or ""), desk.settings.texts
+    if len(own) > most:
+        raise Told("error.many", count=len(own), most=most)
+    with closing(desk.steps((_read if spans else _described)(desk, given, own))) as steps:
+        for step in steps:
+            # which spans these are is a matter of seconds for hours of sound, and needs no model: others need not wait for it
+            yield _timeline(desk, given, step) if isinstance(step, _Read) else step
+
+
+# -- in the model's thread, a step at a time ----------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """All that a timeline needs to know of a recording."""
+
+    describer: Describer
+    windows: Windows
+    levels: npt.NDArray[np.float32]
+    mel: npt.NDArray[np.float32]
+
+
+Steps = Generator[Doing | Described | _Read, None, None]
+
+
+def _described(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
+    clap = desk.clap  # the same to the end, whatever is loaded meanwhile
+    describer = yield from _describer(desk, clap, own)
+    clip, seconds = clap.front_end.clip_seconds, duration(sound)
+    windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
+    made = describer.of_windows(sound, windows)
+    nearest = "" if made.tags else describer.vocabulary.nearest(windows.embedding)
+    chinese = description_in_chinese(made, nearest, own=describer.own)
+    yield Described(sound.name, seconds, {"en": made, "zh": chinese})
+
+
+def _read(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
+    clap = desk.clap
+    describer = yield from _describer(desk, clap, own)
+    seconds, levels, share = duration(sound), [], 0.0
+    for level in level_blocks(sound):
+        levels.append(level)
+        share = min(1.0, share + len(level) * 0.05 / max(seconds, 0.05))
+        yield _doing(share * seconds, seconds, SHARES[0] * share)
+    windows = yield from _windows(clap, sound, WINDOW, HOP, seconds, (SHARES[0], SHARES[1]))
+    pooling = Pooling(COLUMNS)
+    for read in pooling.read(sound):
+        yield _doing(seconds, seconds, min(1.0, SHARES[0] + SHARES[1] + SHARES[2] * read / max(seconds, 0.05)))
+    yield _doing(seconds, seconds, 1.0)
+    yield _Read(describer, windows, np.concatenate(levels), pooling.rows())
+
+
+def _describer(desk: Desk, clap: CLAP, own: Sequence[str]) -> Generator[Doing, None, Describer]:
+    """One whose labels are embedded, some at a time."""
+    names = list(own) or packaged("audioset")
+    encode = partial(desk.labels.vectors, encode=clap.encode_text, state=(clap.fingerprint, clap.backend.state()))
+    for start in range(0, len(names), LABELS):
+        encode(names[start : start + LABELS])
+        yield Doing("describe.begun", {}, 0.0)
+    return Describer(clap, own or None, threshold=THRESHOLD, encode=encode)
+
+
+def _windows(
+    clap: CLAP, sound: Path, window: float, hop: float, seconds: float, shares: tuple[float, float]
+) -> Generator[Doing, None, Windows]:
+    """As `CLAP.encode_windows`, some at a time; the work is `shares` [begin, length] of all."""
+    clips = windows_of(sound, clap.front_end, window=window, hop=hop, as_waves=clap.backend.takes_waves)
+    start: list[float] = []
+    end: list[float] = []
+    rows: list[npt.NDArray[np.float32]] = []
+    while some := list(islice(clips, PIECE)):
+        rows.append(clap.encode_clips(some))
+        start += [clip.start for clip in some]
+        end += [clip.end for clip in some]
+        yield _doing(end[-1], seconds, shares[0] + shares[1] * min(1.0, end[-1] / max(seconds, end[-1])))
+    return Windows(np.array(start), np.array(end), np.concatenate(rows))
+
+
+def _doing(done: float, seconds: float, share: float) -> Doing:
+    return Doing("describe.doing", {"done": clock(min(done, seconds)), "all": clock(seconds)}, share)
+
+
+# -- in the visitor's own thread ----------------------------------------------------------------------
+
+
+def _timeline(desk: Desk, sound: Path, read: _Read) -> Described:
+    """The spans in every language, their tokens and files."""
+    found = spans_of(read.describer, read.windows, read.levels)
+    own = read.describer.own
+    told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=own) for one in found]}
+    tokens = [desk.shelf.show(str(sound), one.start, one.end) for one in found[:LISTED]]
+    return Described(sound.name, max(found[-1].end, 1e-3), {}, told, tokens, read.mel, _written(desk, sound, told))
+
+
+def _written(desk: Desk, sound: Path, told: dict[Language, list[Span]]) -> dict[Language, dict[str, str]]:
+    """Every format in every language, with the recording's name and not where the server has it."""
+    files: dict[Language, dict[str, str]] = {}
+    for _, language in LANGUAGES:
+        place = desk.exports.place()
+        named = {kind: place / f"{sound.stem[:60] or 'timeline'}{kind}" for kind in FORMATS}
+        for file in named.values():
+            write_timeline(told[language], file, sound.name)
+        files[language] = {kind: str(file) for kind, file in named.items()}
+    return files
+
+
+# -- what is shown ------------------------------------------------------------------------------------
+
+
+def draw(found: Described, language: Language) -> str:
+    """The sentence over its tags, or the timeline over its spans."""
+    if not found.said:
+        return _drawn_timeline(found, language)
+    made = found.said[language]
+    rows = "".join(
+        f'<tr><th scope="row"><span>{text(tag.label)}</span></th><td class="oc-wide">{_sure(tag.confidence)}</td>'
+        f'<td class="oc-number">{100 * tag.confidence:.0f} %</td><td class="oc-soft oc-also">{text(_listed(tag.alike, language))}</td></tr>'
+        for tag in made.tags
+    )
+    table = f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.confidence", "", "describe.alike"), language)}</thead><tbody>{rows}</tbody></table>'
+    note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * THRESHOLD:.0f}")}</p>'
+    return f'<div class="oc-card"><p class="oc-said">{text(made.sentence)}</p>{table if made.tags else ""}{note}</div>'
+
+
+def _drawn_timeline(found: Described, language: Language) -> str:
+    assert found.mel is not None
+    spans = found.spans[language]
+    others = say("describe.others", language)
+    named = rows_of(spans)
+    lines: dict[str, list[Piece]] = {others if name == "others" else name: [] for name in named}
+    for span, token in zip(spans, [*found.tokens, *[""] * len(spans)], strict=False):
+        if span.label:
+            line = span.label if span.label in named else others
+            lines[line].append(Piece(span.start, span.end, span.score, token, span.label))
+    alt = say("describe.picture", language, name=found.name, length=clock(found.seconds))
+    picture = timeline(found.mel, found.seconds, edges_of(FRONT, WRITTEN_HZ), list(lines.items()), alt=alt)
+    player = f'<div class="oc-player"><b class="oc-playing">{say("describe.hint", language)}</b><audio class="oc-one" controls preload="none" aria-label="{text(found.name)}"></audio></div>'
+    count = sum(span.label is not None for span in spans)
+    title = say("describe.spans", language, count=count, name=text(found.name), length=clock(found.seconds))
+    return (
+        f'<div class="oc-card"><h3>{title}</h3>{picture}{player}</div><div class="oc-card oc-scrolls">{_summary(spans, found.seconds, language)}</div>'
+        f'<div class="oc-card oc-scrolls">{_table(found, language)}</div>'
+    )
+
+
+def _summary(spans: Sequence[Span], seconds: float, language: Language) -> str:
+    """How long everything was heard in all, the longest first."""
+    total: dict[str, float] = {}
+    for span in spans:
+        if span.label:
+            total[span.label] = total.get(span.label, 0.0) + span.end - span.start
+    rows = "".join(
+        f'<tr><th scope="row"><span>{text(name)}</span></th><td class="oc-wide">{bar(length / seconds, label=clock(length))}</td><td class="oc-number">{clock(length)}</td></tr>'
+        for name, length in sorted(total.items(), key=lambda one: -one[1])
+    )
+    if not rows:
+        return f"<p>{say('describe.nothing', language)}</p>"
+    return f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.length", ""), language)}</thead><tbody>{rows}</tbody></table>'
+
+
+def _table(found: Described, language: Language) -> str:
+    """A row a span, the named ones with a button that plays it."""
+    rows = []
+    for span, token in zip(found.spans[language], found.tokens, strict=False):
+        when = f"{clock(span.start)}–{clock(span.end)}"
+        also = _listed([tag.label for tag in span.tags[1:]], language)
+        if span.label is None:
+            rows.append(
+                f'<tr class="oc-soft"><td class="oc-number oc-quiet">{when}</td><td>–</td><td class="oc-wide"></td><td></td><td class="oc-also"></td></tr>'
+            )
+            continue
+        said = text(f"{span.label} {when}")
+        rows.append(
+            f'<tr><td class="oc-number"><button type="button" class="oc-small" data-source="{token}" data-name="{said}" aria-label="{say("describe.play", language, name=said)}">▶ {when}</button></td>'
+            f'<th scope="row"><span>{text(span.label)}</span></th><td class="oc-wide">{_sure(span.score)}</td><td class="oc-number">{100 * span.score:.0f} %</td>'
+            f'<td class="oc-soft oc-also">{text(also)}</td></tr>'
+        )
+    more = len(found.spans[language]) - len(found.tokens)
+    note = f'<p class="oc-note">{say("describe.more", language, count=more)}</p>' if more > 0 else ""
+    return f'<table class="oc-table oc-spans"><thead>{_head(("describe.when", "describe.tag", "describe.confidence", "", "describe.also"), language)}</thead><tbody>{"".join(rows)}</tbody></table>{note}'
+
+
+def _head(keys: Sequence[str], language: Language) -> str:
+    """Column titles by keys of the table, "" for one without."""
+    cells = []
+    for key in keys:
+        also = ' class="oc-also"' if key in ("describe.alike", "describe.also") else ""
+        cells.append(f'<th scope="col"{also}>{say(key, language)}</th>' if key else "<td></td>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _sure(confidence: float) -> str:
+    return bar(confidence, label=f"{100 * confidence:.0f} %")
+
+
+def _listed(names: Sequence[str], language: Language) -> str:
+    return (", " if language == "en" else "、").join(names[:4])

@@ -1,0 +1,58 @@
+"""Where a browser sends what its microphone hears, and gets events as files. Knows no tab, and nothing of gradio.
+
+gradio's own streaming of a microphone is not used: it writes every half second to disk, loses what comes while it is busy, and leaves the
+browser's noise suppressor on, which takes for noise what is watched for (see `ears.js`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import Response
+
+from openclap.page.strings import Told
+from openclap.page.watches import Session, as_csv, as_lines
+
+if TYPE_CHECKING:
+    from openclap.page.desk import Desk
+
+__all__ = ["routes_of"]
+
+FILES = {"csv": (as_csv, "text/csv; charset=utf-8"), "jsonl": (as_lines, "application/jsonl; charset=utf-8")}
+
+
+def routes_of(desk: Desk, root: str) -> APIRouter:
+    """`POST watched/TOKEN?rate=48000&lost=0`: 16-bit samples; `GET watched/TOKEN.csv` or `.jsonl`: the events so far, from memory."""
+    router = APIRouter(prefix=root, include_in_schema=False)
+
+    def known(token: str) -> Session:
+        session = desk.watches.of(token)
+        if session is None:
+            raise HTTPException(404, "there is no such watch")
+        return session
+
+    @router.post("/watched/{token}")
+    async def fed(token: str, request: Request, rate: float, lost: float = 0.0) -> Response:
+        session = known(token)
+        body = await request.body()  # bounded by `intake.Bounded`
+        if session.over is not None:
+            raise HTTPException(410, "this watch is over")
+        if len(body) % 2:
+            raise HTTPException(400, "16-bit samples are two bytes each")
+        try:
+            session.put(np.frombuffer(body, "<i2").astype(np.float32) / np.float32(32768), rate, lost)
+        except Told as error:
+            raise HTTPException(400, str(error)) from error
+        return Response(status_code=204)
+
+    @router.get("/watched/{token}.{kind}")
+    async def told(token: str, kind: str) -> Response:
+        if kind not in FILES:
+            raise HTTPException(404, "there is no such file")
+        write, media = FILES[kind]
+        headers = {"Content-Disposition": f'attachment; filename="events.{kind}"', "Cache-Control": "no-store"}
+        return Response(write(known(token).last.events), media_type=media, headers=headers)
+
+    return router
