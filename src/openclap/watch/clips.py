@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from collections import deque
@@ -102,14 +103,13 @@ class Clips:
         path = self._folder / f"openclap-{event.id}-{words}.flac"
         part = path.with_name(f".{path.name}.part")
         try:
-            if (guess := round(2.5 * len(wave))) <= self._budget:
-                self._make_room(guess)
-            with part.open("wb") as file:
-                sf.write(file, np.clip(wave, -1, 1), rate, "PCM_16", format="FLAC")
-            size = part.stat().st_size
+            file = io.BytesIO()  # libsndfile's binding does not tell that a disk is full
+            sf.write(file, np.clip(wave, -1, 1), rate, "PCM_16", format="FLAC")
+            size = file.getbuffer().nbytes
             if size > self._budget:
                 raise OSError(0, f"a clip of {size} bytes is more than the budget of {self._budget}")
             self._make_room(size)
+            part.write_bytes(file.getbuffer())
             os.replace(part, path)
         except (OSError, sf.SoundFileError) as error:
             with contextlib.suppress(OSError):
