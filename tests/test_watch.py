@@ -513,6 +513,26 @@ def test_a_microphone_that_is_unplugged_is_opened_again(monkeypatch: pytest.Monk
     assert "nothing comes any more" in told[0]
 
 
+def test_what_a_microphone_gives_and_nobody_takes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was left out in silence, so what came after had the wrong time."""
+
+    class Eager(Card):
+        @contextmanager
+        def InputStream(self, *, callback: Callable[..., None], blocksize: int, **_: Any) -> Iterator[None]:  # noqa: N802
+            self.give = lambda: callback(np.full((blocksize, 1), 0.01, np.float32), blocksize, None, None)
+            for _number in range(10):
+                self.give()
+            yield
+
+    card = Eager([{"name": "card", "max_input_channels": 1, "default_samplerate": 8000.0}])
+    monkeypatch.setattr("openclap.watch.microphone._sounddevice", lambda: card)
+    monkeypatch.setattr("openclap.watch.microphone.WAITING", 4)
+    blocks = source_of("mic").blocks(RATE, threading.Event(), pytest.fail)
+    gaps = [next(blocks).gap for _ in range(4)]
+    card.give()
+    assert [*gaps, next(blocks).gap] == [0.0, 0.0, 0.0, 0.0, 1.5]
+
+
 def test_a_refused_stream_a_page_and_a_playlist_are_errors(loud: Loud, tmp_path: Path) -> None:
     (tmp_path / "secret.wav").write_bytes(b"")
     bodies = {
