@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 
 from openclap.errors import MissingExtra, ModelNotHere
 
-__all__ = ["Seq2Seq"]
+__all__ = ["BROKEN", "Seq2Seq"]
 
 BATCH = 16
+# what transformers raises for a folder that holds no model, or a broken one
 BROKEN = (OSError, ValueError, LookupError, AttributeError, RuntimeError, EOFError, SafetensorError, UnpicklingError)
 TOKENS = 96  # of a translation at most; a text tower reads 77
 PAIRS = (("zho_Hans", "eng_Latn"), ("zh_CN", "en_XX"), ("__zh__", "__en__"))  # Chinese, English: NLLB, mBART, M2M100
