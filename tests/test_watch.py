@@ -1120,6 +1120,16 @@ def test_clips_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any])
         Clips(tmp_path, pytest.fail, **{"budget": 10**6, **wrong})
 
 
+@pytest.mark.parametrize("place", ["in", "in/clips", "link"])
+def test_clips_are_not_kept_where_they_are_heard(loud: Loud, tmp_path: Path, place: str) -> None:
+    """Each clip was a new sound of the folder, with an event and a clip of its own, for ever."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    with pytest.raises(UsageError, match="keep them outside"):
+        watch(tmp_path / "in", ["noise"], model=loud, clips=tmp_path / place)  # type: ignore[arg-type]
+    watch(tmp_path / "in", ["noise"], model=loud, clips=tmp_path / "in clips")  # type: ignore[arg-type]
+
+
 def test_clips_are_kept_of_what_was_told_when_it_began(loud: Loud, tmp_path: Path) -> None:
     """--tell began with --clips kept none, and did not say so."""
     sf.write(tmp_path / "hum.wav", hum(60, (40,)), RATE)

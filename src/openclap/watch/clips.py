@@ -82,7 +82,7 @@ class Clips:
                 f"clips of {budget} bytes with {before:g} s before and {after:g} s after; give a budget above 0 and 0 to {LONGEST_ROLL:g} s"
             )
         self.before, self.after = before, after
-        self._folder, self._tell, self._budget = folder, tell, budget
+        self.folder, self._tell, self._budget = folder, tell, budget
         self._told = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ class Clips:
     def write(self, event: Event, wave: Wave, rate: int) -> str | None:
         """The clip's path; None where it could not be written, which is told once and stops nothing."""
         words = re.sub(r"\W+", "-", event.alert).strip("-").encode()[:LETTERS].decode("utf-8", "ignore")
-        path = self._folder / f"openclap-{event.id}-{words}.flac"
+        path = self.folder / f"openclap-{event.id}-{words}.flac"
         part = path.with_name(f".{path.name}.part")
         try:
             file = io.BytesIO()  # libsndfile's binding does not tell that a disk is full
@@ -117,7 +117,7 @@ class Clips:
             if not self._told:
                 self._told = True
                 self._tell(
-                    f"{self._folder}: a clip cannot be written ({getattr(error, 'strerror', None) or error}); watching goes on without it"
+                    f"{self.folder}: a clip cannot be written ({getattr(error, 'strerror', None) or error}); watching goes on without it"
                 )
             return None
         self._told = False
