@@ -177,12 +177,9 @@ def labels_given(given: str | None, file: Path | None) -> list[str]:
     if file is not None and str(file) in PACKAGED and not file.exists():
         names = packaged(str(file))
     elif file is not None:
-        try:
-            names = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(
-                f"{file}: cannot be read ({error}); give a UTF-8 text file with one label a line"
-            ) from error
+        from openclap.describe import read_lines
+
+        names = read_lines(file, "labels")
     else:
         names = re.split("[,，、\n]", given or "")
     names = list(

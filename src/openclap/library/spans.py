@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from openclap.describe.written import csv_of, write_text
 from openclap.errors import UsageError
 from openclap.results import Hit, Moment
 
@@ -26,7 +24,7 @@ def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
     make = FORMATS.get(output.suffix.lower())
     if make is None:
         raise UsageError(f"-o {output}: the name must end in {', '.join(FORMATS)} (.txt is for Audacity's labels)")
-    _write(output, make(moments, label))
+    write_text(output, make(moments, label))
 
 
 def write_playlist(hits: Sequence[Hit], output: Path) -> None:
@@ -41,26 +39,16 @@ def write_playlist(hits: Sequence[Hit], output: Path) -> None:
         raise UsageError(f"{output}: a playlist's name must end in .m3u or .m3u8")
     lines = ["#EXTM3U"]
     for hit in hits:
-        if "\n" not in hit.path and "\r" not in hit.path:
+        if _is_one_line(hit.path):
             lines += [f"#EXTINF:-1,{Path(hit.path).stem}", hit.path]
-    _write(output, "\n".join(lines) + "\n")
-
-
-def _write(output: Path, text: str) -> None:
-    aside = output.with_name(output.name + ".part")
-    try:
-        aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
-        os.replace(aside, output)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another -o") from error
+    write_text(output, "\n".join(lines) + "\n")
 
 
 def _csv(moments: Sequence[Moment], label: str) -> str:
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(("path", "start", "end", "score", "query"))
-    rows.writerows((m.path, m.start, m.end, round(m.score, 6), label) for m in moments)
-    return out.getvalue()
+    return csv_of(
+        ("path", "start", "end", "score", "query"),
+        ((m.path, m.start, m.end, round(m.score, 6), label) for m in moments),
+    )
 
 
 def _json(moments: Sequence[Moment], label: str) -> str:
@@ -84,8 +72,15 @@ def _m3u(moments: Sequence[Moment], label: str) -> str:
     plain = " ".join(label.split())
     lines = ["#EXTM3U"]
     for m in moments:
+        if not _is_one_line(m.path):
+            continue
         lines += [f"#EXTINF:{max(1, round(m.end - m.start))},{plain} {m.score:.2f}", f"#EXTVLCOPT:start-time={m.start:.3f}", f"#EXTVLCOPT:stop-time={m.end:.3f}", m.path]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _is_one_line(path: str) -> bool:
+    """Whether a path can be in a playlist."""
+    return "\n" not in path and "\r" not in path
 
 
 FORMATS = {".csv": _csv, ".json": _json, ".txt": _audacity, ".m3u": _m3u}
