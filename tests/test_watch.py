@@ -546,11 +546,13 @@ def test_what_a_microphone_gives_and_nobody_takes_is_counted(monkeypatch: pytest
     """It was left out in silence, so what came after had the wrong time."""
 
     class Eager(Card):
+        take: Callable[[], None]
+
         @contextmanager
         def InputStream(self, *, callback: Callable[..., None], blocksize: int, **_: Any) -> Iterator[None]:  # noqa: N802
-            self.give = lambda: callback(np.full((blocksize, 1), 0.01, np.float32), blocksize, None, None)
+            self.take = lambda: callback(np.full((blocksize, 1), 0.01, np.float32), blocksize, None, None)
             for _number in range(10):
-                self.give()
+                self.take()
             yield
 
     card = Eager([{"name": "card", "max_input_channels": 1, "default_samplerate": 8000.0}])
@@ -558,7 +560,7 @@ def test_what_a_microphone_gives_and_nobody_takes_is_counted(monkeypatch: pytest
     monkeypatch.setattr("openclap.watch.microphone.WAITING", 4)
     blocks = source_of("mic").blocks(RATE, threading.Event(), pytest.fail)
     gaps = [next(blocks).gap for _ in range(4)]
-    card.give()
+    card.take()
     assert [*gaps, next(blocks).gap] == [0.0, 0.0, 0.0, 0.0, 1.5]
 
 
