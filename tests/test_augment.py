@@ -76,3 +76,14 @@ def test_a_crop_reads_on_from_the_start_and_shifts_the_mel_axis() -> None:
     assert torch.equal(vary.crop(mel, 6, 17.0, 1.0, 0.0)[:, 0], torch.tensor([17.0, 18.0, 19.0, 0.0, 1.0, 2.0]))
     assert torch.equal(vary.crop(mel, 3, 0.0, 2.0, 0.0)[:, 0], torch.tensor([0.0, 2.0, 4.0]))
     assert torch.equal(vary.crop(mel, 1, 0.0, 1.0, 1.0)[0], torch.tensor([0.0, 0.0, 100.0, 200.0]))
+
+
+def test_what_never_changes_is_steady(rng: np.random.Generator) -> None:
+    """Rain, a click and silence: what plays under others is rather the rain."""
+    rain = torch.from_numpy(rng.gamma(50.0, 1.0, (1, 1, FRAMES, BINS)).astype(np.float32))
+    click = torch.full((1, 1, FRAMES, BINS), 1e-6)
+    click[:, :, 10] = 1.0
+    steady = vary.steadiness(torch.cat([rain, click, torch.zeros(1, 1, FRAMES, BINS)]))
+    assert steady[0] > 0.98
+    assert 0 < steady[1] < 0.01
+    assert 0 < steady[2] <= 1

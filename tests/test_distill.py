@@ -335,6 +335,7 @@ def test_described_sounds_give_texts(place: Path) -> None:
         ({"distill": {"texts": ["nowhere.txt"]}}, "nowhere.txt"),
         ({"crop_seconds": 11.0}, "crop_seconds is 11"),
         ({"augment": {"mix_share": 0.5}}, "mix_share must be 0"),
+        ({"augment": {"under_share": 0.5}}, "under_share must be 0"),
         ({"loss": "sigmoid"}, "loss: not for"),
         ({"lora": {"rank": 2}}, "lora has parts of the text tower"),
         ({"model": {"text": {"kind": "words", "vocabulary": 64, "width": 8}}, "distill": {"copy_text": True}}, "not of the teacher's shape"),

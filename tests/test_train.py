@@ -252,9 +252,29 @@ def test_captions_of_one_concept_are_no_negatives(place: Path) -> None:
                         assert column > 0
 
 
+def test_what_plays_under_a_sound_is_neither_right_nor_wrong(place: Path) -> None:
+    """Its name in the batch would otherwise be taught to be wrong where it can be heard."""
+    edit(place, augment={}, extra_texts=0)
+    alone = [batch for number in range(3) for batch in batches(place).epoch(number)]
+    edit(place, augment={"under_share": 1.0, "under_snr_db": [0.0, 0.0]}, extra_texts=0)
+    over = [batch for number in range(3) for batch in batches(place).epoch(number)]
+    assert [batch.texts for batch in alone] == [batch.texts for batch in over]  # nothing is said of it
+    ignored = 0
+    for one, other in zip(alone, over, strict=True):
+        assert not torch.allclose(one.mel, other.mel)
+        assert torch.equal(one.positives, other.positives)
+        under = other.meaning.heard[:, 2]
+        assert (other.meaning.heard[:, 1] == -1).all()
+        assert torch.equal(other.ignored & ~one.ignored, (under[:, None] == other.meaning.said) & ~one.ignored)
+        ignored += int((other.ignored & ~one.ignored).sum())
+    assert ignored > 0
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"augment": {"under_share": 2.0}}, "augment: every share"),
+        ({"augment": {"under_snr_db": [9.0, 3.0]}}, "under_snr_db"),
         ({"epochs": 0}, "epochs is 0"),
         ({"loss": "triplet"}, "loss"),
         ({"clip_gradient": -1.0}, "clip_gradient is -1.0"),

@@ -3,9 +3,10 @@
 usage: python runs/mini/recipe.py all     all recordings → OPENCLAP_MINI/model
        python runs/mini/recipe.py FOLD    without that fold and without one take of each effect → OPENCLAP_MINI/foldN
 
-Five runs of mini.yaml, each from the weights of the one before: the second with half the learning rate, the others with
-stronger variation, silence, and recordings of any length through the fusion, the last with more captions. The model is halfway between
-the last two: more captions help odd queries and cost accuracy by label, and halfway keeps most of both (LOG.md). Needs the variables of runs/mini.sh.
+Six runs of mini.yaml, each from the weights of the one before: the second with half the learning rate, the others with
+stronger variation, silence, and recordings of any length through the fusion, the fifth with more captions, the sixth with other sounds
+under most clips. The fifth and the sixth begin and end halfway: what they teach costs something else, and the mean of the weights before and
+after keeps most of both (LOG.md). Needs the variables of runs/mini.sh.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ HERE = Path(__file__).parent
 DATA = Path(os.environ["OPENCLAP_DATA"])
 WORK = Path(os.environ["OPENCLAP_MINI"])
 SILENCE = ("silence", "no sound at all", "nothing to hear", "dead air")
+RUNS = ("first", "second", "third", "fourth", "fifth", "sixth")
+HALFWAY = ("fifth", "sixth")
 SECOND: dict[str, Any] = {"epochs": 80, "learning_rate": 0.001}
 THIRD: dict[str, Any] = {
     "epochs": 200,
@@ -83,18 +86,26 @@ def main(what: str) -> None:
     name = "model" if fold is None else f"fold{fold}"
     seed = fold or 0
     show = sys.stderr.isatty()
-    weights = None
     third = {**THIRD, "sources": [*sources(fold), silence()]}
     fifth = {**third, "epochs": 120, "phrases": ["captions.csv", "more_captions.csv"], "own_share": 0.25}
-    runs: tuple[dict[str, Any], ...] = ({}, SECOND, third, {**third, "epochs": 160}, fifth)
-    outs = [WORK / run / name for run in ("first", "second", "third", "fourth", "fifth")]
-    for number, (out, changes) in enumerate(zip(outs, runs, strict=True)):
-        start: dict[str, Any] = {} if weights is None else {"init": str(weights)}
+    sixth = {
+        **fifth,
+        "longer_share": 0.25,
+        "augment": {**THIRD["augment"], "under_share": 0.6, "under_snr_db": [-9.0, 15.0]},
+    }
+    runs: tuple[dict[str, Any], ...] = ({}, SECOND, third, {**third, "epochs": 160}, fifth, sixth)
+    before = None
+    for number, (run, changes) in enumerate(zip(RUNS, runs, strict=True)):
+        out = WORK / run / name
+        start: dict[str, Any] = {} if before is None else {"init": str(before / "model.safetensors")}
         if not (out / "config.json").exists():
             settings = {"sources": sources(fold), "seed": seed + 10 * number, **changes, **start}
             train(HERE / "mini.yaml", out=str(out), progress=show, **settings)
-        weights = out / "model.safetensors"
-    halfway(outs[-2], outs[-1], WORK / name)
+        if run in HALFWAY and before is not None:
+            target = WORK / name if run == RUNS[-1] else WORK / f"half-{run}" / name
+            halfway(before, out, target)
+            out = target
+        before = out
 
 
 def halfway(one: Path, other: Path, out: Path) -> None:

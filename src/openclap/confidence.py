@@ -37,7 +37,7 @@ __all__ = ["UNLIKELY", "Background", "Ears", "background_of"]
 Vectors = npt.NDArray[np.float32]
 
 VERSION = 1  # of the banks
-WORDS = (-10.7, 0.75, 2.36)  # logit = a + b · deviations from the sounds + c · deviations from the texts
+WORDS = (-9.54, 0.66, 2.0)  # logit = a + b · deviations from the sounds + c · deviations from the texts
 SOUNDS = (-15.9, 19.2)  # logit = a + b · share of the way
 UNLIKELY = 0.25  # below, "nothing here sounds like that"
 REMEMBERED = 4  # models whose banks are in memory

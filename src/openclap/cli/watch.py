@@ -32,7 +32,7 @@ def watch(
     detectors: Annotated[list[str] | None, typer.Option("--detector", help="What was taught should be heard: a name, or a file; as often as you like")] = None,
     alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,
     unusual: Annotated[bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")] = False,
-    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.6,
+    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.7,
     off: Annotated[float, typer.Option("--off", help="and ends below this one")] = 0.2,
     least: Annotated[float, typer.Option("--min-duration", help="Seconds that it must be heard for")] = 0.0,
     cooldown: Annotated[float, typer.Option("--cooldown", help="Seconds before the same alert is told again")] = 5.0,

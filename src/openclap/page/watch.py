@@ -19,7 +19,7 @@ from openclap.page.pictures import Track, bar, clock, text, tracks
 from openclap.page.strings import Language, Told, say
 from openclap.page.watches import Asked, Seen, Session
 from openclap.page.wording import Visit
-from openclap.watch import Event
+from openclap.watch import Event, Rules
 from openclap.watch.event import UNUSUAL
 
 __all__ = ["build", "compute", "draw"]
@@ -62,7 +62,7 @@ def build(page: Page) -> None:
             )
             unusual = words.make(gr.Checkbox, {"label": "watch.anything"}, value=False, elem_id="watch-unusual")
             on = words.make(
-                gr.Slider, {"label": "watch.on", "info": "watch.on_info"}, minimum=0.2, maximum=0.95, value=0.6, step=0.05, elem_id="watch-on"
+                gr.Slider, {"label": "watch.on", "info": "watch.on_info"}, minimum=0.2, maximum=0.95, value=Rules.on, step=0.05, elem_id="watch-on"
             )  # fmt: skip
             warmup = words.make(
                 gr.Slider, {"label": "watch.warmup", "info": "watch.warmup_info"}, minimum=0, maximum=60, value=5, step=1, elem_id="watch-warmup"

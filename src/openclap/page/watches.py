@@ -53,7 +53,7 @@ class Asked:
 
     alerts: tuple[str, ...]
     unusual: bool = False
-    on: float = 0.6
+    on: float = Rules.on
     warmup: float = 5.0
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from openclap.train.settings import Augment
 
-__all__ = ["crop", "equalise", "in_a_room", "louder", "spec_augment", "tile", "to_decibel", "with_noise"]
+__all__ = ["crop", "equalise", "in_a_room", "louder", "spec_augment", "steadiness", "tile", "to_decibel", "with_noise"]
 
 FLOOR = 1e-10  # of the front end: 10 * log10(FLOOR) = -100 dB
 
@@ -92,6 +93,13 @@ def with_noise(power: Tensor, augment: Augment, rng: np.random.Generator) -> Ten
     level = loudness[:, None] * shape / shape.mean(1, keepdims=True)  # (B, F)
     grain = rng.gamma(3.0, 1 / 3.0, (rows, 1, frames, bins)).astype(np.float32)  # a mel bin of noise over time
     return power + torch.from_numpy(level.astype(np.float32))[:, None, None, :] * torch.from_numpy(grain)
+
+
+def steadiness(power: Tensor) -> npt.NDArray[np.float64]:
+    """(B, V, T, F) → (B,) in (0, 1]: geometric over arithmetic mean of the loudness over time; 1 is what never changes, as rain."""
+    loudness = power.mean((1, 3)).double().clamp(min=1e-12)  # (B, T)
+    steady: npt.NDArray[np.float64] = (loudness.log().mean(1).exp() / loudness.mean(1)).clamp(1e-3, 1.0).numpy()
+    return steady
 
 
 def to_decibel(power: Tensor) -> Tensor:

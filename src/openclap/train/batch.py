@@ -36,10 +36,10 @@ class Batch:
 class Meaning:
     """What clips and texts are about, as numbers of concepts and of families, so that ranks can tell each other."""
 
-    heard: Tensor  # (B, 2) concepts of a clip: the second is that of what plays with it, or -1
+    heard: Tensor  # (B, 3) concepts of a clip, of what plays with it, and of what plays under it, untold; -1 for none
     said: Tensor  # (M,) the concept of a text
     joined: Tensor  # (M,) bool: it tells of both that play together, and describes its own clip alone
-    heard_families: Tensor  # (B, 2, K), -1 where there is none
+    heard_families: Tensor  # (B, 3, K), -1 where there is none
     said_families: Tensor  # (M, K)
 
     def to(self, device: torch.device) -> Meaning:
@@ -57,12 +57,13 @@ def positives_of(meaning: Meaning, ranks: Ranks | None = None) -> tuple[Tensor, 
     own = torch.where(own >= 0, own + int(counts[: ranks.rank].sum()), own)
     heard, said, joined, own = (ranks.gather(x) for x in (meaning.heard, meaning.said, meaning.joined.long(), own))
     heard_families, said_families = ranks.gather(meaning.heard_families), ranks.gather(meaning.said_families)
-    match = (heard[:, :, None] == said[None, None]).any(1).float()  # (B, M)
-    positives = match / (heard >= 0).sum(1, keepdim=True) * (joined == 0)
+    match = heard[:, :, None] == said[None, None]  # (B, 3, M)
+    told = match[:, :2].any(1).float()
+    positives = told / (heard[:, :2] >= 0).sum(1, keepdim=True) * (joined == 0)
     its = own[None] == torch.arange(len(heard), device=device)[:, None]
     positives = torch.where(its, 1.0, positives)
     shared = (heard_families[:, :, None, :, None] == said_families[None, None, :, None]) & (said_families >= 0)[
         None, None, :, None
     ]
-    kin = shared.any(-1).any(-1) & (heard[:, :, None] != said[None, None])  # (B, 2, M)
-    return positives, kin.any(1) & (positives == 0)
+    kin = shared.any(-1).any(-1) & ~match  # (B, 3, M)
+    return positives, (kin.any(1) | match[:, 2:].any(1)) & (positives == 0)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from openclap.config import CLAPConfig
+from openclap.train.augment import steadiness
 from openclap.train.batch import Batch, Meaning
 from openclap.train.captions import Captions
 from openclap.train.examples import Example
@@ -81,7 +82,8 @@ class Batches:
         power, longer = self.views.stacked([self.views.one(self.mel(example), rng) for example in chosen], rng)
         concepts, texts = self._texts(chosen, rng)
         power, texts, partner = self._mix(power, texts, rng)
-        return Batch(self.views.varied(power, rng), longer, texts, self._meaning(concepts, partner))
+        power, under = self._over_others(power, rng)
+        return Batch(self.views.varied(power, rng), longer, texts, self._meaning(concepts, partner, under))
 
     def mel(self, example: Example) -> Tensor:
         """The power mel (T, F) of an example that can be read."""
@@ -119,13 +121,30 @@ class Batches:
             said[row] = f"{texts[row]} and {texts[other]}"
         return sounds, said, dict(zip(mixed.tolist(), others.tolist(), strict=True))
 
-    def _meaning(self, concepts: list[str], partner: dict[int, int]) -> Meaning:
+    def _over_others(self, power: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[int, int]]:
+        """Some rows play over another row of which nothing is said, a steady one rather. Which plays over which is told too."""
+        augment, rows = self.settings.augment, len(power)
+        if not augment.under_share or rows < 2:
+            return power, {}
+        chosen = np.flatnonzero(rng.random(rows) < augment.under_share)
+        gains = 10 ** (-rng.uniform(*augment.under_snr_db, len(chosen)) / 10)
+        steady, loudness = steadiness(power), power.mean((1, 2, 3)).clamp(min=1e-12)
+        sounds, under = power.clone(), {}
+        for row, gain in zip(chosen.tolist(), gains, strict=True):
+            likely = np.where(np.arange(rows) == row, 0.0, steady)
+            other = int(rng.choice(rows, p=likely / likely.sum()))
+            sounds[row] = power[row] + float(gain) * (loudness[row] / loudness[other]) * power[other]
+            under[row] = other
+        return sounds, under
+
+    def _meaning(self, concepts: list[str], partner: dict[int, int], under: dict[int, int]) -> Meaning:
         clips = self.settings.batch_size // self._world
         said = torch.tensor([self.captions.number_of(concept) for concept in concepts])
-        heard = torch.full((clips, 2), -1)
+        heard = torch.full((clips, 3), -1)
         heard[:, 0] = said[:clips]
-        for row, other in partner.items():
-            heard[row, 1] = said[other] if said[other] != said[row] else -1
+        for column, pairs in ((1, partner), (2, under)):
+            for row, other in pairs.items():
+                heard[row, column] = said[other] if said[other] != said[row] else -1
         joined = torch.zeros(len(said), dtype=torch.bool)
         joined[list(partner)] = True
         families = self.captions.families

@@ -16,7 +16,7 @@ AMOUNTS = (
 
 
 def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
-    return augment.noise_snr_db, augment.mix_gain_db, augment.room_db, augment.room_seconds
+    return augment.noise_snr_db, augment.mix_gain_db, augment.under_snr_db, augment.room_db, augment.room_seconds
 
 
 def check(settings: Settings, where: str) -> None:
@@ -64,14 +64,17 @@ def check(settings: Settings, where: str) -> None:
             "more than longer_from, or left out",
         ),
         "augment: every share": (
-            all(0 <= getattr(settings.augment, name) <= 1 for name in ("noise_share", "mix_share", "room_share")),
+            all(
+                0 <= getattr(settings.augment, name) <= 1
+                for name in ("noise_share", "mix_share", "under_share", "room_share")
+            ),
             "from 0 to 1",
         ),
         f"augment: each of {', '.join(AMOUNTS)}": (
             all(getattr(settings.augment, name) >= 0 for name in AMOUNTS),
             "0 or more",
         ),
-        "augment.noise_snr_db, mix_gain_db, room_db, room_seconds": (
+        "augment.noise_snr_db, mix_gain_db, under_snr_db, room_db, room_seconds": (
             all(len(r) == 2 and r[0] <= r[1] for r in _ranges(settings.augment))
             and settings.augment.room_seconds[0] > 0,
             "two numbers each, the lower one first, seconds more than 0",

@@ -45,6 +45,8 @@ class Augment:
     noise_snr_db: tuple[float, float] = (0.0, 30.0)
     mix_share: float = 0.0  # two sounds played at once, captions joined
     mix_gain_db: tuple[float, float] = (-6.0, 6.0)
+    under_share: float = 0.0  # another sound of the batch under it, a steady one rather, and nothing is said of it
+    under_snr_db: tuple[float, float] = (-6.0, 18.0)  # of the sound over what plays under it
     time_masks: int = 0  # SpecAugment, after the batch norm
     time_mask_frames: int = 64
     mel_masks: int = 0

@@ -24,7 +24,7 @@ Levels = npt.NDArray[np.float64]
 class Rules:
     """When an event begins and ends: confidences `on` and `off` in [0, 1]; seconds."""
 
-    on: float = 0.6
+    on: float = 0.7
     off: float = 0.2
     least: float = 0.0
     cooldown: float = 5.0

@@ -185,7 +185,7 @@ class Supervised:
 
     def _targets(self, batch: Batch) -> Tensor:
         """(B, C): its labels; of two that play together, those of both, or half of each where there can be one alone."""
-        heard, partner = batch.meaning.heard.T
+        heard, partner = batch.meaning.heard.T[:2]
         own = self._truth[heard].double()
         both = self._truth[partner.clamp(min=0)].double()
         joined = torch.maximum(own, both) if self.data.multi_label else (own + both) / 2
