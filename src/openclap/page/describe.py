@@ -18,6 +18,7 @@ from openclap.audio.clips import windows_of
 from openclap.audio.levels import level_blocks
 from openclap.audio.load import duration
 from openclap.clap import CLAP
+from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, spans_of
 from openclap.describe.chinese import description_in_chinese, span_in_chinese
 from openclap.describe.picture import FRONT, Pooling, rows_of
@@ -38,7 +39,6 @@ __all__ = ["Described", "build", "compute", "draw"]
 PIECE = 8  # windows that the model hears before others have their turn
 LABELS = 64  # labels, likewise
 COLUMNS = 500  # of the picture, at least; twice as many at most
-THRESHOLD = 0.3  # as `openclap describe`
 LISTED = 300  # spans in the table; the files hold all
 SHARES = (0.1, 0.75, 0.15)  # of the work: levels, what is heard, the picture
 WRITTEN_HZ = (250, 1000, 4000)
@@ -160,7 +160,7 @@ def _describer(desk: Desk, clap: CLAP, own: Sequence[str]) -> Generator[Doing, N
     for start in range(0, len(names), LABELS):
         encode(names[start : start + LABELS])
         yield Doing("describe.begun", {}, 0.0)
-    return Describer(clap, own or None, threshold=THRESHOLD, encode=encode)
+    return Describer(clap, own or None, encode=encode)
 
 
 def _windows(
@@ -221,7 +221,7 @@ def draw(found: Described, language: Language) -> str:
         for tag in made.tags
     )
     table = f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.confidence", "", "describe.alike"), language)}</thead><tbody>{rows}</tbody></table>'
-    note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * THRESHOLD:.0f}")}</p>'
+    note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * UNLIKELY:.0f}")}</p>'
     return f'<div class="oc-card"><p class="oc-said">{text(made.sentence)}</p>{table if made.tags else ""}{note}</div>'
 
 
