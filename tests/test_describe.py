@@ -106,6 +106,30 @@ def test_the_verb_and_the_call_have_one_threshold(clap: CLAP) -> None:
     assert inspect.signature(describe_verb).parameters["threshold"].default == UNLIKELY
 
 
+def test_in_chinese_the_same_is_heard(clap: CLAP, describer: Describer) -> None:
+    names = dict(zip(packaged("audioset"), packaged("audioset.zh"), strict=True))
+    chinese = Describer(clap, language="zh")
+    rain = (sound("rain"), RATE)
+    english, made = describer(rain), chinese(rain)
+    assert [tag.label for tag in made.tags] == [names[tag.label] for tag in english.tags] != []
+    assert names[english.tags[0].label] in made.sentence
+    assert made.sentence.endswith("。")
+    spans = timeline(chinese, rain)
+    assert [span.label for span in spans] == [span.label and names[span.label] for span in timeline(describer, rain)]
+    assert chinese.named(spans)[0].startswith(f"听到{spans[0].label}")
+    assert Describer(clap, ["rain"], language="zh")(rain).tags[0].label == "rain"
+    nothing = Describer(clap, ["Siren"], threshold=1.0, language="zh")(rain)
+    assert (nothing.tags, nothing.sentence) == ([], "没有能确定的声音；最接近的是Siren。")
+    assert chinese.key()[:-1] == describer.key(), "English descriptions of an earlier edition are not made anew"
+
+
+def test_other_languages_are_refused(clap: CLAP) -> None:
+    with pytest.raises(UsageError, match="language is 'fr'; choose en or zh"):
+        Describer(clap, language="fr")
+    with pytest.raises(UsageError, match="writes English"):
+        Describer(clap, language="zh", writer=lambda heard: ["A sound."] * len(heard))
+
+
 @pytest.mark.parametrize("kept", ["no zip", {"texts": 1}, {"texts": [1.0], "sounds": [1.0]}, {"texts": [["a"]], "sounds": [["a"]]}, "nan"])  # fmt: skip
 def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any) -> None:
     usual = background_of(clap)
@@ -610,7 +634,15 @@ def test_the_verb(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[0])["label"] == "Dog"
     assert (tmp_path / "a.srt").read_text().startswith("1\n00:00:00,000 --> ")
-    for wrong in (("--labels", " , "), ("--timeline", "-o", "x.doc"), ("-o", "x.txt"), ("--captions", "/no/such")):
+    done = run(str(folder / "a.wav"), "--language", "zh", "--json")
+    assert json.loads(done.stdout)["tags"][0]["label"] == "狗"
+    for wrong in (
+        ("--labels", " , "),
+       
+        ("--timeline", "-o", "x.doc"),
+        ("-o", "x.txt"),
+        ("--captions", "/no/such"),
+    ):
         done = run(str(folder / "a.wav"), *wrong)
         assert done.returncode == 2
         assert done.stdout == ""

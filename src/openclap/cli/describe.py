@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from platformdirs import user_cache_path
@@ -41,6 +41,10 @@ def describe(
     k2c: Annotated[
         str | None, typer.Option("--k2c", help="A T5 that writes the sentence: a folder, or a Hub id that is here")
     ] = None,
+    language: Annotated[
+        Literal["en", "zh"],
+        typer.Option("--language", help="Of the sentences, and of AudioSet's labels; your own stay as they are"),
+    ] = "en",
     as_timeline: Annotated[
         bool, typer.Option("--timeline", help="Span by span: what is heard from when to when")
     ] = False,
@@ -71,7 +75,7 @@ def describe(
     _check_outputs(sounds, output or [], as_timeline)
     clap = load_model(model, device, threads, translate=translate)
     describer = Describer(
-        clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device),
+        clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device), language=language,
     )  # fmt: skip
     if as_timeline:
         _timelines(describer, sounds, output or [], window, hop, change, as_json)

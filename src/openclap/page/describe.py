@@ -20,7 +20,7 @@ from openclap.audio.load import duration
 from openclap.clap import CLAP
 from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, spans_of
-from openclap.describe.chinese import description_in_chinese, span_in_chinese
+from openclap.describe.chinese import span_in_chinese
 from openclap.describe.picture import FRONT, Pooling, rows_of
 from openclap.describe.timeline import HOP, WINDOW
 from openclap.describe.written import FORMATS, write_timeline
@@ -132,9 +132,7 @@ def _described(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
     clip, seconds = clap.front_end.clip_seconds, duration(sound)
     windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
     made = describer.of_windows(sound, windows)
-    nearest = "" if made.tags else describer.vocabulary.nearest(windows.embedding)
-    chinese = description_in_chinese(made, nearest, own=describer.own)
-    yield Described(sound.name, seconds, {"en": made, "zh": chinese})
+    yield Described(sound.name, seconds, {"en": made, "zh": describer.in_chinese(made, windows)})
 
 
 def _read(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
