@@ -202,6 +202,12 @@ def test_labels_without_gender(clap: CLAP) -> None:
         assert sentence == f"The sound of human {label.split()[1].rstrip(',')}."
 
 
+def test_the_nearest_label_has_no_gender_either(clap: CLAP) -> None:
+    """Where nothing was sure enough, the sentence named the nearest label as the list has it: male speech."""
+    made = Describer(clap, ["Male speech, man speaking"], threshold=1.0)((sound("rain"), RATE))
+    assert made.sentence == "Nothing that can be named with confidence; the nearest is human speech."
+
+
 def test_no_label_of_the_default_list_keeps_its_gender(clap: CLAP) -> None:
     describer = Describer(clap, ["Rain"])
     for label in packaged("audioset"):

@@ -125,7 +125,10 @@ class Describer:
         if is_silent(sound):
             return Description([], self.sentences([[Tag(SILENCE, 1.0, 0.0)]])[0], [])
         tags = self.tags(windows.embedding)
-        sentence = self.sentences([tags])[0] if tags else sentence_of([], self.vocabulary.nearest(windows.embedding))
+        if tags:
+            sentence = self.sentences([tags])[0]
+        else:
+            sentence = self._without_gender(sentence_of([], self.vocabulary.nearest(windows.embedding)))
         return Description(tags, sentence, self._captioned(windows.embedding))
 
     def in_chinese(self, made: Description, windows: Windows) -> Description:
