@@ -38,11 +38,6 @@ class Sliding:
         self._next = 0  # sample where the next span begins
         self._given = 0  # sample where the last span ended
 
-    @property
-    def position(self) -> float:
-        """Seconds of the stream so far, gaps included."""
-        return (self._origin + len(self._held)) / self._rate
-
     def feed(self, wave: Wave) -> list[Span]:
         """(S,) → spans that are complete now."""
         self._held = np.concatenate([self._held, wave])

@@ -1,14 +1,12 @@
-"""Moments → files that other programs open. Knows nothing of how they were found."""
+"""Moments and hits → files that other programs open. Knows nothing of how they were found."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from openclap.describe.written import csv_of, write_text
 from openclap.errors import UsageError
 from openclap.results import Hit, Moment
 
@@ -26,7 +24,7 @@ def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
     make = FORMATS.get(output.suffix.lower())
     if make is None:
         raise UsageError(f"-o {output}: the name must end in {', '.join(FORMATS)} (.txt is for Audacity's labels)")
-    _write(output, make(moments, label))
+    write_text(output, make(moments, label))
 
 
 def write_playlist(hits: Sequence[Hit], output: Path) -> None:
@@ -41,26 +39,14 @@ def write_playlist(hits: Sequence[Hit], output: Path) -> None:
         raise UsageError(f"{output}: a playlist's name must end in .m3u or .m3u8")
     lines = ["#EXTM3U"]
     for hit in hits:
-        if "\n" not in hit.path and "\r" not in hit.path:
+        if _fits_a_line(hit.path):
             lines += [f"#EXTINF:-1,{Path(hit.path).stem}", hit.path]
-    _write(output, "\n".join(lines) + "\n")
-
-
-def _write(output: Path, text: str) -> None:
-    aside = output.with_name(output.name + ".part")
-    try:
-        aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
-        os.replace(aside, output)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another -o") from error
+    write_text(output, "\n".join(lines) + "\n")
 
 
 def _csv(moments: Sequence[Moment], label: str) -> str:
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(("path", "start", "end", "score", "query"))
-    rows.writerows((m.path, m.start, m.end, round(m.score, 6), label) for m in moments)
-    return out.getvalue()
+    rows = ((m.path, m.start, m.end, round(m.score, 6), label) for m in moments)
+    return csv_of(("path", "start", "end", "score", "query"), rows)
 
 
 def _json(moments: Sequence[Moment], label: str) -> str:
@@ -80,12 +66,16 @@ def _audacity(moments: Sequence[Moment], label: str) -> str:
 
 
 def _m3u(moments: Sequence[Moment], label: str) -> str:
-    """Extended M3U, with the start and stop times that VLC reads."""
+    """Extended M3U, with the start and stop times that VLC reads; without names that hold a line break."""
     plain = " ".join(label.split())
     lines = ["#EXTM3U"]
-    for m in moments:
+    for m in (moment for moment in moments if _fits_a_line(moment.path)):
         lines += [f"#EXTINF:{max(1, round(m.end - m.start))},{plain} {m.score:.2f}", f"#EXTVLCOPT:start-time={m.start:.3f}", f"#EXTVLCOPT:stop-time={m.end:.3f}", m.path]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _fits_a_line(path: str) -> bool:
+    return "\n" not in path and "\r" not in path
 
 
 FORMATS = {".csv": _csv, ".json": _json, ".txt": _audacity, ".m3u": _m3u}
