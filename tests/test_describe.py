@@ -22,6 +22,8 @@ import soundfile as sf
 from platformdirs import user_cache_path
 
 from openclap import CLAP
+from openclap.catalogue import describe_to_file, timelines_to_folder
+from openclap.catalogue.descriptions import _alone, _opened
 from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import UNLIKELY, background_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
@@ -34,7 +36,6 @@ from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Span, Tag
 from openclap.sentences import and_so_on, said
-from openclap.sidecar import _alone, _opened, describe_to_file, timelines_to_folder
 from openclap.synth import make
 
 RATE = 32_000
@@ -644,7 +645,6 @@ def test_the_verb(folder: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["tags"][0]["label"] == "狗"
     for wrong in (
         ("--labels", " , "),
-       
         ("--timeline", "-o", "x.doc"),
         ("-o", "x.txt"),
         ("--captions", "/no/such"),

@@ -15,10 +15,10 @@ from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span
 from openclap.errors import SoundError, UsageError
 
 if TYPE_CHECKING:
+    from openclap.catalogue import DescribeReport
     from openclap.clap import CLAP
     from openclap.describe import Describer, Writer
     from openclap.results import Description, Span
-    from openclap.sidecar import DescribeReport
 
 __all__ = ["VERBS"]
 
@@ -123,11 +123,11 @@ def _show(path: str, made: Description) -> None:
 def _timelines(
     describer: Describer, sounds: list[str], output: list[Path], window: float, hop: float, change: float, as_json: bool
 ) -> None:
+    from openclap.catalogue import timelines_to_folder
     from openclap.describe import timeline
     from openclap.describe.picture import check_picture, draw_timeline
     from openclap.describe.written import write_timeline
     from openclap.library.scan import find_sounds
-    from openclap.sidecar import timelines_to_folder
 
     if output and not output[0].suffix:
         report = timelines_to_folder(
@@ -178,7 +178,7 @@ def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: 
 
 
 def _to_file(clap: CLAP, describer: Describer, sounds: list[str], output: Path) -> DescribeReport:
-    from openclap.sidecar import describe_to_file
+    from openclap.catalogue import describe_to_file
 
     return describe_to_file(clap, describer, sounds, output, progress=err.is_terminal)
 
