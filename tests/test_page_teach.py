@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openclap.detector import Detector, kept, place_of
+from openclap.detector import Detector, heard_in, kept, place_of
 from openclap.errors import DetectorMismatch
-from openclap.page import search, taught, teach, watch
+from openclap.page import classify, search, taught, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
@@ -119,6 +119,23 @@ def test_what_is_kept_is_searched_and_watched_for(page: Page, lesson: Lesson) ->
     only = watch.compute(page, EN, "recording", "", minute, "", False, 0.6, 5, ["church bells"])
     assert next(only)[0].asked.alerts[0] is not None, "a detector alone is enough to listen for"
     only.close()
+
+
+def test_what_is_kept_is_heard_or_not(page: Page, lesson: Lesson) -> None:
+    detector = named(trained(page, EN, marked(lesson, _marks(lesson)), 5), "our bell")
+    detector.save()
+    bell = next(one.hit.path for one in lesson.found if "church_bells" in one.name)
+    found = classify.compute(page, bell, "", ["our bell"])
+    assert (found.labels, found.heard) == ([], heard_in(page.desk.clap.encode_windows(bell).embedding, [detector]))
+    assert found.heard[0].heard
+    drawn = classify.draw(found, "zh")
+    assert "our bell" in drawn
+    assert say("classify.is_heard", "zh") in drawn
+    dog = str(page.desk.examples.single("example.dog"))
+    both = classify.compute(page, dog, "dog, rain", ["our bell"])
+    assert (both.labels[0].label, [one.heard for one in both.heard]) == ("dog", [False])
+    assert say("classify.is_not", "en") in classify.draw(both, "en")
+    assert _told(lambda: classify.compute(page, dog, " ", [])) == "error.no_labels"
 
 
 def test_detectors_are_their_owner_s(page: Page, lesson: Lesson) -> None:

@@ -75,6 +75,9 @@ TABLE: dict[str, tuple[str, str]] = {
     "classify.label": ("Label", "标签"),
     "classify.score": ("Confidence", "置信度"),
     "classify.cosine": ("Cosine", "余弦"),
+    "classify.detector": ("What was taught", "检测器"),
+    "classify.is_heard": ("heard", "听到"),
+    "classify.is_not": ("not heard", "未听到"),
     "classify.means": (
         "Confidence is shared among the labels given and sums to 100 %: it says which fits best, not whether one does. The cosine, from −1 to 1, says how well each fits by itself.",
         "置信度在给出的标签之间分配，合计 100 %：它说明哪个最相符，而不说明是否真的相符。余弦（−1 到 1）说明每个标签本身有多相符。",
@@ -213,8 +216,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.download": ("Download", "下载检测器"),
     "teach.anew": ("Start anew", "重新开始"),
     "teach.saved": (
-        "Kept as “{name}”: choose it on the tabs Search and Watch; openclap search, classify and watch take it with --detector.",
-        "已保存为“{name}”：可在“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用 --detector 使用。",
+        "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap search, classify and watch take it with --detector.",
+        "已保存为“{name}”：可在“分类”、“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用 --detector 使用。",
     ),
     "teach.found": ("{count} sounds to mark", "{count} 个待标记的声音"),
     "teach.hint": ("Listen, mark what is the sound and what is not, then press Train. A few of each are enough to begin.", "请试听，标出哪些是、哪些不是，然后按“训练”。各标几个即可开始。"),
