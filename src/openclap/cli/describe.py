@@ -10,7 +10,7 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.listen import labels_given
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell
 from openclap.errors import SoundError, UsageError
 
@@ -68,7 +68,7 @@ def describe(
     translate: Translate = "auto",
 ) -> None:
     """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
-    from openclap.describe import Describer, read_lines
+    from openclap.describe import Describer
 
     names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
     sentences = read_lines(captions, "captions") if captions is not None else []

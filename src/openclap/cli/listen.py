@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
 from openclap.errors import SoundError, UsageError
 from openclap.labels import LANGUAGES, LISTS
@@ -158,12 +158,7 @@ def labels_given(given: str | None, file: Path | None) -> list[str]:
     if file is not None and str(file) in PACKAGED and not file.exists():
         names = packaged(str(file))
     elif file is not None:
-        try:
-            names = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(
-                f"{file}: cannot be read ({error}); give a UTF-8 text file with one label a line"
-            ) from error
+        names = read_lines(file, "labels")
     else:
         names = re.split("[,，、\n]", given or "")
     names = list(

@@ -6,10 +6,8 @@ sound ─ windows of a clip ─ vocabulary ─ tags ─ sentence
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,7 +23,7 @@ from openclap.labels import labels as packaged
 from openclap.results import Description, Match, Span, Tag, Windows
 from openclap.sentences import debiaser, said
 
-__all__ = ["Describer", "Writer", "read_lines"]
+__all__ = ["Describer", "Writer"]
 
 Vectors = npt.NDArray[np.float32]
 Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence each
@@ -172,24 +170,3 @@ def kept(sound: Any) -> Any:
             if not sound.seekable():
                 return sound.read()
     return sound
-
-
-def read_lines(path: Path, what: str) -> list[str]:
-    """Labels or captions, one a line.
-
-    Raises
-    ------
-    UsageError
-        No such file, no text, or nothing in it.
-    """
-    try:
-        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"{path}: cannot be read ({why}); give a UTF-8 text file with one of the {what} a line"
-        ) from None
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise UsageError(f"{path}: holds no {what}; write one a line")
-    return found
