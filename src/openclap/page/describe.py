@@ -21,7 +21,7 @@ from openclap.clap import CLAP
 from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, spans_of
 from openclap.describe.chinese import span_in_chinese
-from openclap.describe.picture import FRONT, Pooling, rows_of
+from openclap.describe.picture import FRONT, Pooling, lengths_of, rows_of
 from openclap.describe.timeline import HOP, WINDOW
 from openclap.describe.written import FORMATS, write_timeline
 from openclap.labels import labels as packaged
@@ -246,13 +246,9 @@ def _drawn_timeline(found: Described, language: Language) -> str:
 
 def _summary(spans: Sequence[Span], seconds: float, language: Language) -> str:
     """How long everything was heard in all, the longest first."""
-    total: dict[str, float] = {}
-    for span in spans:
-        if span.label:
-            total[span.label] = total.get(span.label, 0.0) + span.end - span.start
     rows = "".join(
         f'<tr><th scope="row"><span>{text(name)}</span></th><td class="oc-wide">{bar(length / seconds, label=clock(length))}</td><td class="oc-number">{clock(length)}</td></tr>'
-        for name, length in sorted(total.items(), key=lambda one: -one[1])
+        for name, length in sorted(lengths_of(spans).items(), key=lambda one: -one[1])
     )
     if not rows:
         return f"<p>{say('describe.nothing', language)}</p>"
