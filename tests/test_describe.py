@@ -21,7 +21,7 @@ import pytest
 import soundfile as sf
 from platformdirs import user_cache_path
 
-from openclap import CLAP
+from openclap import CLAP, confidence
 from openclap.catalogue import describe_to_file, timelines_to_folder
 from openclap.catalogue.descriptions import _alone, _opened
 from openclap.cli.describe import describe as describe_verb
@@ -132,7 +132,7 @@ def test_other_languages_are_refused(clap: CLAP) -> None:
 
 
 @pytest.mark.parametrize("kept", ["no zip", {"texts": 1}, {"texts": [1.0], "sounds": [1.0]}, {"texts": [["a"]], "sounds": [["a"]]}, "nan"])  # fmt: skip
-def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any) -> None:
+def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = background_of(clap)
     (place,) = (user_cache_path("openclap") / "background").glob(f"{clap.fingerprint}-*.npz")
     if kept == "nan":
@@ -141,7 +141,10 @@ def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any) -> None:
         place.write_text(kept)
     else:
         np.savez(place, **kept)
+    monkeypatch.setattr(confidence, "_remembered", {})  # else the file is not looked at
     np.testing.assert_array_equal(background_of(clap).sounds, usual.sounds)
+    with np.load(place) as mended:
+        np.testing.assert_array_equal(mended["texts"], usual.texts)
 
 
 def test_one_of_a_family_stands_for_all(clap: CLAP) -> None:
