@@ -182,6 +182,14 @@ def test_a_name_that_is_no_utf8_stays_json(place: Path) -> None:
     assert ":dog:.wav" in table.stdout
 
 
+def test_a_name_does_not_command_the_terminal(place: Path) -> None:
+    """A file from elsewhere could set the window's title, or write over what was said of others."""
+    done = run(place, "match", "\x1b]0;owned\x07\x9b2J.wav", "dog")
+    assert done.returncode == 1
+    assert not {"\x1b", "\x07", "\x9b"} & set(done.stderr)
+    assert "\\x1b]0;owned\\x07" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

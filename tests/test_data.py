@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -509,6 +510,17 @@ def test_the_template_where_no_model_helps(tmp_path: Path, monkeypatch: pytest.M
         writer([["a"], []])
     writer.close()
     assert [degenerate(t) for t in ("", "dog", "... --", "a b", "dog dog dog dog", "a dog <extra_id_0>", "the dog barks")] == [True] * 6 + [False]  # fmt: skip
+
+
+def test_the_template_where_a_model_is_broken(t5: Path, tmp_path: Path) -> None:
+    """A torch file of rubbish was a traceback."""
+    shutil.copytree(t5, tmp_path / "t5")
+    (tmp_path / "t5" / "model.safetensors").unlink()
+    (tmp_path / "t5" / "pytorch_model.bin").write_bytes(b"x")
+    writer = KeywordToCaption(str(tmp_path / "t5"), cache=tmp_path / "c.sqlite")
+    with pytest.warns(ModelWarning, match="cannot be loaded"):
+        assert writer([["rain"]]) == ["The sound of rain"]
+    writer.close()
 
 
 def test_another_file_is_no_cache(tmp_path: Path) -> None:

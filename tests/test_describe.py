@@ -266,6 +266,13 @@ def test_silence(clap: CLAP) -> None:
     assert [(s.start, s.end, s.label) for s in spans] == [(0.0, 3.0, SILENCE)]
 
 
+def test_what_is_high_is_no_silence(clap: CLAP) -> None:
+    """Loudness was taken below 8 kHz, so a cricket that sings above was "Silence."."""
+    wave = 0.3 * np.sin(2 * np.pi * 11_000 * np.arange(3 * RATE) / RATE).astype(np.float32)
+    assert clap.describe((wave, RATE)).sentence != "Silence."
+    assert SILENCE not in [span.label for span in timeline(Describer(clap, ["cricket"]), (wave, RATE))]
+
+
 @pytest.mark.parametrize("wave", [np.ones(1, np.float32), np.full(1, 1e-6, np.float32)])
 def test_one_sample(clap: CLAP, describer: Describer, wave: Wave) -> None:
     assert clap.describe((wave, RATE)).sentence

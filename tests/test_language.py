@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import runpy
+import shutil
 import warnings
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def test_mixed_texts_and_what_is_left_alone() -> None:
         "3 dog barking loudly",
         "DJ scratching vinyl record",
     ]
+    assert bridge(["狗\u200b叫", "ＤＯＧ　狗叫", "狗\ufe0f叫２"]) == [
+        "dog barking",
+        "DOG dog barking",
+        "dog barking 2",
+    ]  # as copied from a page
     assert Bridge("off")(["狗叫"]) == ["狗叫"]
     assert [has_foreign(text) for text in ("狗", "犬の声", "개", "dog", "é，")] == [True, True, True, False, False]
 
@@ -102,7 +108,7 @@ def test_a_lexicon_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ]
     monkeypatch.setenv("OPENCLAP_LEXICON", str(own))
     assert Bridge()(["狗叫"]) == ["hound baying"]
-    for content, message in (("狗,dog\n", "columns"), ("zh,en\n狗\n", "line 2"), ("zh,en\n,x\n", "line 2")):
+    for content, message in (("狗,dog\n", "columns"), ("zh,en\n狗\n", "line 2"), ("zh,en\n,x\n", "line 2"), ("zh,en\ndog,狗\n", "zh is 'dog'"), ("zh,en\n狗,犬\n", "en '犬'")):  # fmt: skip
         own.write_text(content, encoding="utf-8")
         with pytest.raises(UsageError, match=message):
             read_lexicon(own)
@@ -276,6 +282,15 @@ def test_a_translation_model(translation_model: Path, monkeypatch: pytest.Monkey
         Bridge("")
     with pytest.raises(ModelNotHere, match="no translation model"):
         Bridge(str(Path(__file__).parent))(["狗叫"])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_broken_translation_model_is_one_sentence(translation_model: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(translation_model, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    (tmp_path / "model" / name).write_bytes(b"rubbish")
+    with pytest.raises(ModelNotHere, match="no translation model"):
+        Bridge(str(tmp_path / "model"))(["狗叫"])
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -520,6 +520,12 @@ def test_moments_as_files(tmp_path: Path) -> None:
         write_moments(one, tmp_path / "x.pdf", "dog")
     with pytest.raises(UsageError, match="of several"):
         write_moments([*one, Moment("/c.wav", 0, 1, 0.1)], tmp_path / "x.txt", "dog")
+    odd = Moment("/a\n#EXTVLCOPT:sout=x\r.wav", 0.0, 1.0, 0.5)  # a name that would be options of a player
+    for name in ("y.csv", "y.m3u"):
+        write_moments([odd, *one], tmp_path / name, "dog")
+    assert len((tmp_path / "y.m3u").read_text().splitlines()) == 9
+    with (tmp_path / "y.csv").open(encoding="utf-8", newline="") as file:
+        assert next(iter(csv.DictReader(file)))["path"] == odd.path
 
 
 def test_moments_of_odd_names_beside_a_file_of_the_users(tmp_path: Path) -> None:

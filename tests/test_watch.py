@@ -542,6 +542,28 @@ def test_a_microphone_that_is_unplugged_is_opened_again(monkeypatch: pytest.Monk
     assert "nothing comes any more" in told[0]
 
 
+def test_what_a_microphone_gives_and_nobody_takes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was left out in silence, so what came after had the wrong time."""
+
+    class Eager(Card):
+        take: Callable[[], None]
+
+        @contextmanager
+        def InputStream(self, *, callback: Callable[..., None], blocksize: int, **_: Any) -> Iterator[None]:  # noqa: N802
+            self.take = lambda: callback(np.full((blocksize, 1), 0.01, np.float32), blocksize, None, None)
+            for _number in range(10):
+                self.take()
+            yield
+
+    card = Eager([{"name": "card", "max_input_channels": 1, "default_samplerate": 8000.0}])
+    monkeypatch.setattr("openclap.watch.microphone._sounddevice", lambda: card)
+    monkeypatch.setattr("openclap.watch.microphone.WAITING", 4)
+    blocks = source_of("mic").blocks(RATE, threading.Event(), pytest.fail)
+    gaps = [next(blocks).gap for _ in range(4)]
+    card.take()
+    assert [*gaps, next(blocks).gap] == [0.0, 0.0, 0.0, 0.0, 1.5]
+
+
 def test_a_refused_stream_a_page_and_a_playlist_are_errors(loud: Loud, tmp_path: Path) -> None:
     (tmp_path / "secret.wav").write_bytes(b"")
     bodies = {
@@ -1129,6 +1151,16 @@ def test_clips_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any])
         Clips(tmp_path, pytest.fail, **{"budget": 10**6, **wrong})
 
 
+@pytest.mark.parametrize("place", ["in", "in/clips", "link"])
+def test_clips_are_not_kept_where_they_are_heard(loud: Loud, tmp_path: Path, place: str) -> None:
+    """Each clip was a new sound of the folder, with an event and a clip of its own, for ever."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    with pytest.raises(UsageError, match="keep them outside"):
+        watch(tmp_path / "in", ["noise"], model=loud, clips=tmp_path / place)  # type: ignore[arg-type]
+    watch(tmp_path / "in", ["noise"], model=loud, clips=tmp_path / "in clips")  # type: ignore[arg-type]
+
+
 def test_clips_are_kept_of_what_was_told_when_it_began(loud: Loud, tmp_path: Path) -> None:
     """--tell began with --clips kept none, and did not say so."""
     sf.write(tmp_path / "hum.wav", hum(60, (40,)), RATE)
@@ -1144,10 +1176,11 @@ def test_a_full_disk_for_clips_is_told_and_watching_goes_on(
     sf.write(tmp_path / "hum.wav", hum(90, (40, 70)), RATE)
     told: list[str] = []
 
-    def full(*_: Any, **__: Any) -> None:
+    def full(path: Path, _: bytes) -> None:
+        path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("openclap.watch.clips.sf.write", full)
+    monkeypatch.setattr(Path, "write_bytes", full)  # soundfile's own writing ends with an AssertionError
     clips = Clips(tmp_path / "clips", told.append, budget=10**6)
     events = list(watch(tmp_path / "hum.wav", ["noise"], model=loud, clips=clips))  # type: ignore[arg-type]
     assert [event.clip for event in events] == [None, None]

@@ -18,7 +18,7 @@ __all__ = ["FRAME_SECONDS", "SILENT", "is_silent", "level_blocks", "levels"]
 FRAME_SECONDS = 0.05
 SILENT = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
 LEAST = -120.0  # dB: digital silence
-RATE = 16_000
+RATE = 48_000  # no model hears more; at 16 kHz a cricket that sings at 10 kHz was silence
 
 
 def levels(sound: Sound) -> npt.NDArray[np.float32]:

@@ -35,6 +35,10 @@ __all__ = [
     "warn_in_one_line",
 ]
 
+COMMANDS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))
+}  # a file's name or a server may hold them
+
 # a file name is no emoji; what is piped is not folded
 out = Console(
     soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False, width=None if sys.stdout.isatty() else 10_000
@@ -55,7 +59,7 @@ def emit(rows: Iterable[dict[str, Any]]) -> None:
 
 def tell(message: object) -> None:
     """An error as one line on stderr, with nothing in it taken for markup."""
-    err.print("[red]error:[/red]", Text(" ".join(str(message).split())))
+    err.print("[red]error:[/red]", plain(message))
 
 
 def tell_failed(failed: Sequence[Failure]) -> None:
@@ -99,8 +103,8 @@ def bar(value: float, width: int = 16) -> str:
 
 
 def plain(text: object) -> Text:
-    """Text that is printed as it is, on one line."""
-    return Text(" ".join(str(text).split()))
+    """Text that is printed as it is, on one line; what would command the terminal is written out."""
+    return Text(" ".join(str(text).split()).translate(COMMANDS))
 
 
 def short(path: str) -> str:

@@ -22,10 +22,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from openclap.data.captions import debiaser, template
 from openclap.errors import DataError, ModelWarning, UsageError
+from openclap.language.seq2seq import BROKEN
 
 __all__ = ["MODEL", "KeywordToCaption", "Writing", "degenerate"]
 
@@ -155,7 +154,7 @@ class KeywordToCaption:
                 self._loaded = _load(self.model, self._device)
             except ImportError:
                 self.why_not = "torch and transformers are not installed:  pip install 'openclap[train]'"
-            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            except BROKEN as error:
                 first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 self.why_not = f"it cannot be loaded ({first}); if it is not here:  hf download {self.model}"
             if self.why_not is not None:

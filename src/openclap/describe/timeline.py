@@ -13,7 +13,6 @@ some decibels of the floor is a state of its own, and named only where it is lou
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -53,7 +52,6 @@ def timeline(
     window: float = WINDOW,
     hop: float = HOP,
     change: float = CHANGE,
-    progress: Callable[[str], None] | None = None,
 ) -> list[Span]:
     """What is heard when: spans that follow each other from the recording's start to its end.
 

@@ -9,6 +9,6 @@ bridge     chooses between them; texts without Chinese pass through untouched
 
 from openclap.language.bridge import Bridge
 from openclap.language.lexicon import Lexicon, read_lexicon
-from openclap.language.script import has_foreign, is_han, simplified
+from openclap.language.script import has_foreign, simplified
 
-__all__ = ["Bridge", "Lexicon", "has_foreign", "is_han", "read_lexicon", "simplified"]
+__all__ = ["Bridge", "Lexicon", "has_foreign", "read_lexicon", "simplified"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from openclap.errors import LanguageWarning, UsageError
 from openclap.language.grammar import caption
 from openclap.language.lexicon import LEXICON_ENV, Lexicon, read_lexicon
-from openclap.language.script import RUN, has_foreign, simplified
+from openclap.language.script import RUN, has_foreign, simplified, tidy
 
 if TYPE_CHECKING:
     from openclap.language.seq2seq import Seq2Seq
@@ -79,6 +79,7 @@ class Bridge:
         """
         if self.is_off or not any(map(has_foreign, texts)):
             return list(texts)
+        texts = [tidy(text) if has_foreign(text) else text for text in texts]
         pieces = list(dict.fromkeys(piece for text in texts if has_foreign(text) for piece in _pieces(text)))
         known = self._english(pieces)
         made = [self._whole(text, known) if has_foreign(text) else text for text in texts]

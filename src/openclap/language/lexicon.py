@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from openclap.errors import UsageError
-from openclap.language.script import simplified
+from openclap.language.script import has_foreign, simplified
 
 __all__ = ["LEXICON_ENV", "Lexicon", "read_lexicon"]
 
@@ -84,9 +84,9 @@ def _read(path: Path) -> dict[str, str]:
     words: dict[str, str] = {}
     for line, zh, en in rows:
         word = "".join((zh or "").split())
-        if not word or len(word) > LONGEST or en is None:
+        if not 0 < len(word) <= LONGEST or not has_foreign(word) or en is None or has_foreign(en):
             raise UsageError(
-                f"{path}, line {line}: zh is {word!r}; 1 to {LONGEST} characters and a column en are expected"
+                f"{path}, line {line}: zh is {word!r} and en {en!r}; 1 to {LONGEST} characters of Chinese and their English are expected"
             )
         words[simplified(word)] = " ".join(en.split())
     return words

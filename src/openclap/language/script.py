@@ -10,25 +10,26 @@ import re
 from functools import cache
 from pathlib import Path
 
-__all__ = ["RUN", "has_foreign", "is_han", "simplified"]
+__all__ = ["RUN", "has_foreign", "simplified", "tidy"]
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f々〇"
 OTHER = "\u3041-\u30ff\u31f0-\u31ff\uac00-\ud7af"  # kana and hangul: the lexicon has no words in them, a model may
 SIGNS = "，、。；：！？…—～·“”‘’「」『』《》〈〉（）【】\u3000"
 
 RUN = re.compile(f"[{HAN}{OTHER}{SIGNS}]+")  # what is translated in one piece; may be signs alone
-_HAN = re.compile(f"[{HAN}]")
+_WIDE = {0xFEE0 + ord(sign): sign for sign in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"}
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff"), "")  # what pages put between characters
 _FOREIGN = re.compile(f"[{HAN}{OTHER}]")
-
-
-def is_han(text: str) -> bool:
-    """Whether a text holds a Chinese character."""
-    return not text.isascii() and _HAN.search(text) is not None
 
 
 def has_foreign(text: str) -> bool:
     """Whether a text holds Chinese, Japanese or Korean; of English ones it costs a look at one flag."""
     return not text.isascii() and _FOREIGN.search(text) is not None
+
+
+def tidy(text: str) -> str:
+    """Full-width letters and digits as ASCII, and nothing unseen between characters."""
+    return text.translate(_WIDE | _UNSEEN)
 
 
 def simplified(text: str) -> str:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError  # of torch's reader, which executes nothing
 from typing import Any
+
+from safetensors import SafetensorError
 
 from openclap.errors import MissingExtra, ModelNotHere
 
-__all__ = ["Seq2Seq"]
+__all__ = ["BROKEN", "Seq2Seq"]
 
 BATCH = 16
+# what transformers raises for a folder that holds no model, or a broken one
+BROKEN = (OSError, ValueError, LookupError, AttributeError, RuntimeError, EOFError, SafetensorError, UnpicklingError)
 TOKENS = 96  # of a translation at most; a text tower reads 77
 PAIRS = (("zho_Hans", "eng_Latn"), ("zh_CN", "en_XX"), ("__zh__", "__en__"))  # Chinese, English: NLLB, mBART, M2M100
 
@@ -67,7 +72,7 @@ def _loaded(name: str) -> tuple[Any, Any]:
         model = AutoModelForSeq2SeqLM.from_pretrained(name, local_files_only=True).eval()
     except ImportError as error:  # opus-mt wants sentencepiece and sacremoses
         raise MissingExtra(f"{name}: its tokenizer needs more ({' '.join(str(error).split())[:200]})") from error
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN as error:
         raise ModelNotHere(
             f"{name!r} is no translation model on this machine; fetch one with  hf download Helsinki-NLP/opus-mt-zh-en,  "
             "give its folder, or leave translate out for the lexicon"

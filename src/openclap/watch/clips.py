@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from collections import deque
@@ -81,7 +82,7 @@ class Clips:
                 f"clips of {budget} bytes with {before:g} s before and {after:g} s after; give a budget above 0 and 0 to {LONGEST_ROLL:g} s"
             )
         self.before, self.after = before, after
-        self._folder, self._tell, self._budget = folder, tell, budget
+        self.folder, self._tell, self._budget = folder, tell, budget
         self._told = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,17 +100,16 @@ class Clips:
     def write(self, event: Event, wave: Wave, rate: int) -> str | None:
         """The clip's path; None where it could not be written, which is told once and stops nothing."""
         words = re.sub(r"\W+", "-", event.alert).strip("-").encode()[:LETTERS].decode("utf-8", "ignore")
-        path = self._folder / f"openclap-{event.id}-{words}.flac"
+        path = self.folder / f"openclap-{event.id}-{words}.flac"
         part = path.with_name(f".{path.name}.part")
         try:
-            if (guess := round(2.5 * len(wave))) <= self._budget:
-                self._make_room(guess)
-            with part.open("wb") as file:
-                sf.write(file, np.clip(wave, -1, 1), rate, "PCM_16", format="FLAC")
-            size = part.stat().st_size
+            file = io.BytesIO()  # libsndfile's binding does not tell that a disk is full
+            sf.write(file, np.clip(wave, -1, 1), rate, "PCM_16", format="FLAC")
+            size = file.getbuffer().nbytes
             if size > self._budget:
                 raise OSError(0, f"a clip of {size} bytes is more than the budget of {self._budget}")
             self._make_room(size)
+            part.write_bytes(file.getbuffer())
             os.replace(part, path)
         except (OSError, sf.SoundFileError) as error:
             with contextlib.suppress(OSError):
@@ -117,7 +117,7 @@ class Clips:
             if not self._told:
                 self._told = True
                 self._tell(
-                    f"{self._folder}: a clip cannot be written ({getattr(error, 'strerror', None) or error}); watching goes on without it"
+                    f"{self.folder}: a clip cannot be written ({getattr(error, 'strerror', None) or error}); watching goes on without it"
                 )
             return None
         self._told = False

@@ -37,7 +37,7 @@ from openclap.watch.event import UNUSUAL, Event, WatchReport
 from openclap.watch.hysteresis import Change, Hysteresis, Rules
 from openclap.watch.reading import QUEUE, Stop, blocks_of
 from openclap.watch.sinks import Sink
-from openclap.watch.sources import Block, Source, Tell, source_of
+from openclap.watch.sources import Block, FolderSource, Source, Tell, source_of
 from openclap.watch.windows import Sliding, Span
 
 if TYPE_CHECKING:
@@ -188,6 +188,8 @@ class Watch(Iterator[Event]):
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
         self._clips = Clips(Path(clips), tell, budget=256 << 20) if isinstance(clips, (str, os.PathLike)) else clips
+        if self._clips is not None and isinstance(source, FolderSource):
+            _check_apart(self._clips.folder, Path(source.name))
         around = (self._clips.before + self._clips.after) if self._clips else 0.0
         longest = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
         self._recent = Recent(
@@ -411,3 +413,9 @@ def _known(change: Change) -> dict[str, Any]:
         "start": round(change.start, 3), "end": round(change.end, 3), "peak": round(change.peak, 3),
         "score": round(change.score, 4), "confidence": round(change.confidence, 4),
     }  # fmt: skip
+
+
+def _check_apart(clips: Path, watched: Path) -> None:
+    """Clips in the folder that is watched would be heard there, and make clips."""
+    if watched.resolve() in (clips.resolve(), *clips.resolve().parents):
+        raise UsageError(f"clips in {clips} would be heard as new sounds of {watched}; keep them outside of it")

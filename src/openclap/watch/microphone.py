@@ -37,9 +37,9 @@ class MicrophoneSource:
         while not stop.is_set():
             shape = Waveform(rate, self.name, tell)
             try:
-                for samples in self._samples(stop):
+                for samples, missed in self._samples(stop):
                     now = time.monotonic()
-                    gap = 0.0 if attempt == 0 or last is None else max(0.0, now - last - LIVE_BLOCK)
+                    gap = missed if attempt == 0 or last is None else max(0.0, now - last - LIVE_BLOCK)
                     attempt, last = 0, now
                     yield Block(shape.feed(samples, self._rate), gap, self.name)
             except SourceError as error:
@@ -52,13 +52,18 @@ class MicrophoneSource:
             tell(f"{self.name}: nothing comes any more; trying again in {backoff(attempt):g} s")
             stop.wait(backoff(attempt))
 
-    def _samples(self, stop: threading.Event) -> Iterator[npt.NDArray[np.float32]]:
-        """Blocks from the callback's thread, until none comes."""
-        got: queue.Queue[npt.NDArray[np.float32]] = queue.Queue(WAITING)
+    def _samples(self, stop: threading.Event) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
+        """Blocks from the callback's thread, each with the seconds for which nobody took any before it, until none comes."""
+        got: queue.Queue[tuple[npt.NDArray[np.float32], float]] = queue.Queue(WAITING)
+        missed = 0.0
 
         def take(samples: npt.NDArray[np.float32], *_: Any) -> None:
-            if not got.full():  # in the sound card's thread: never wait
-                got.put_nowait(samples.copy())
+            nonlocal missed
+            if got.full():  # in the sound card's thread: never wait
+                missed += len(samples) / self._rate
+                return
+            got.put_nowait((samples.copy(), missed))
+            missed = 0.0
 
         try:
             with self._sounddevice.InputStream(
