@@ -212,7 +212,18 @@ def main() -> None:
         if args.only in (None, "esc10"):
             cases["ESC-10"] += esc10(args.data, clap, fold)
     view = Table(
-        "ranked", "way", "n", "classes", "words alone", "taught", "gain", "95 % of classes", "worse: seeds", "classes"
+        "ranked",
+        "way",
+        "n",
+        "classes",
+        "words alone",
+        "taught",
+        "gain",
+        "95 % of classes",
+        "worse: seeds",
+        "classes",
+        "words: precision, recall",
+        "taught: precision, recall",
     )
     made = []
     for collection, some in cases.items():

@@ -21,7 +21,9 @@ import pytest
 import soundfile as sf
 from platformdirs import user_cache_path
 
-from openclap import CLAP
+from openclap import CLAP, confidence
+from openclap.catalogue import describe_to_file, timelines_to_folder
+from openclap.catalogue.descriptions import _alone, _opened
 from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import UNLIKELY, background_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
@@ -34,7 +36,6 @@ from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Span, Tag
 from openclap.sentences import and_so_on, said
-from openclap.sidecar import _alone, _opened, describe_to_file, timelines_to_folder
 from openclap.synth import make
 
 RATE = 32_000
@@ -106,8 +107,32 @@ def test_the_verb_and_the_call_have_one_threshold(clap: CLAP) -> None:
     assert inspect.signature(describe_verb).parameters["threshold"].default == UNLIKELY
 
 
+def test_in_chinese_the_same_is_heard(clap: CLAP, describer: Describer) -> None:
+    names = dict(zip(packaged("audioset"), packaged("audioset.zh"), strict=True))
+    chinese = Describer(clap, language="zh")
+    rain = (sound("rain"), RATE)
+    english, made = describer(rain), chinese(rain)
+    assert [tag.label for tag in made.tags] == [names[tag.label] for tag in english.tags] != []
+    assert names[english.tags[0].label] in made.sentence
+    assert made.sentence.endswith("。")
+    spans = timeline(chinese, rain)
+    assert [span.label for span in spans] == [span.label and names[span.label] for span in timeline(describer, rain)]
+    assert chinese.named(spans)[0].startswith(f"听到{spans[0].label}")
+    assert Describer(clap, ["rain"], language="zh")(rain).tags[0].label == "rain"
+    nothing = Describer(clap, ["Siren"], threshold=1.0, language="zh")(rain)
+    assert (nothing.tags, nothing.sentence) == ([], "没有能确定的声音；最接近的是Siren。")
+    assert chinese.key()[:-1] == describer.key(), "English descriptions of an earlier edition are not made anew"
+
+
+def test_other_languages_are_refused(clap: CLAP) -> None:
+    with pytest.raises(UsageError, match="language is 'fr'; choose en or zh"):
+        Describer(clap, language="fr")
+    with pytest.raises(UsageError, match="writes English"):
+        Describer(clap, language="zh", writer=lambda heard: ["A sound."] * len(heard))
+
+
 @pytest.mark.parametrize("kept", ["no zip", {"texts": 1}, {"texts": [1.0], "sounds": [1.0]}, {"texts": [["a"]], "sounds": [["a"]]}, "nan"])  # fmt: skip
-def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any) -> None:
+def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = background_of(clap)
     (place,) = (user_cache_path("openclap") / "background").glob(f"{clap.fingerprint}-*.npz")
     if kept == "nan":
@@ -116,7 +141,10 @@ def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any) -> None:
         place.write_text(kept)
     else:
         np.savez(place, **kept)
+    monkeypatch.setattr(confidence, "_remembered", {})  # else the file is not looked at
     np.testing.assert_array_equal(background_of(clap).sounds, usual.sounds)
+    with np.load(place) as mended:
+        np.testing.assert_array_equal(mended["texts"], usual.texts)
 
 
 def test_one_of_a_family_stands_for_all(clap: CLAP) -> None:
@@ -176,6 +204,12 @@ def test_labels_without_gender(clap: CLAP) -> None:
     for label in ("Male speech, man speaking", "Female singing"):
         sentence = describer.sentences([[Tag(label, 0.9, 0.5)]])[0]
         assert sentence == f"The sound of human {label.split()[1].rstrip(',')}."
+
+
+def test_the_nearest_label_has_no_gender_either(clap: CLAP) -> None:
+    """Where nothing was sure enough, the sentence named the nearest label as the list has it: male speech."""
+    made = Describer(clap, ["Male speech, man speaking"], threshold=1.0)((sound("rain"), RATE))
+    assert made.sentence == "Nothing that can be named with confidence; the nearest is human speech."
 
 
 def test_no_label_of_the_default_list_keeps_its_gender(clap: CLAP) -> None:
@@ -617,7 +651,14 @@ def test_the_verb(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[0])["label"] == "Dog"
     assert (tmp_path / "a.srt").read_text().startswith("1\n00:00:00,000 --> ")
-    for wrong in (("--labels", " , "), ("--timeline", "-o", "x.doc"), ("-o", "x.txt"), ("--captions", "/no/such")):
+    done = run(str(folder / "a.wav"), "--language", "zh", "--json")
+    assert json.loads(done.stdout)["tags"][0]["label"] == "狗"
+    for wrong in (
+        ("--labels", " , "),
+        ("--timeline", "-o", "x.doc"),
+        ("-o", "x.txt"),
+        ("--captions", "/no/such"),
+    ):
         done = run(str(folder / "a.wav"), *wrong)
         assert done.returncode == 2
         assert done.stdout == ""

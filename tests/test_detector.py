@@ -13,7 +13,7 @@ from models_for_tests import small_clap
 from safetensors.numpy import save_file
 
 from openclap import CLAP, Detector
-from openclap.detector import detectors_folder, forget, kept, place_of
+from openclap.detector import detectors_folder, forget, heard_in, kept, place_of
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.library import moments_in
 
@@ -47,6 +47,14 @@ def test_probabilities_by_hand() -> None:
     assert Detector("x", None, 1e4 * weight, 0.0, "m", "f").probability([[1, 0], [0, 1]]).tolist() == [1.0, 0.0]
     with pytest.raises(DetectorMismatch, match=r"2 numbers \(N, 2\), not \(1, 3\)"):
         detector.probability([[1, 2, 3]])
+
+
+def test_what_is_heard_by_hand() -> None:
+    weight = np.array([2.0, 0.0], np.float32)
+    quiet, loud = (Detector(name, None, weight, bias, "m", "f", 0.8) for name, bias in (("quiet", -2.0), ("loud", 0.0)))
+    said = heard_in([[0.0, 1.0], [1.0, 0.0]], [quiet, loud])
+    assert [(one.detector, one.heard) for one in said] == [("quiet", False), ("loud", True)]
+    assert [one.probability for one in said] == pytest.approx([0.5, 1 / (1 + np.exp(-2))])
 
 
 @pytest.mark.parametrize("name", ["door creak", "门 creak", "ひび", "x" * 100, "a.b", "naïve (2)"])

@@ -35,7 +35,7 @@ FLOORS = {
     "data": 6,
     "library": 6,
     "bench": 7,
-    "sidecar": 7,
+    "catalogue": 7,
     "doctor": 7,
     "eval": 7,
     "train": 8,

@@ -528,6 +528,22 @@ def test_moments_as_files(tmp_path: Path) -> None:
         assert next(iter(csv.DictReader(file)))["path"] == odd.path
 
 
+def test_moments_of_odd_names_beside_a_file_of_the_users(tmp_path: Path) -> None:
+    """`x.csv.part` was written over, a carriage return ended a row of the table, and a line break a line of the playlist."""
+    (tmp_path / "x.csv.part").write_text("mine")
+    odd = [
+        Moment("/cr\rname.wav", 0.0, 1.0, 0.5),
+        Moment("/nl\nname.wav", 0.0, 1.0, 0.5),
+        Moment("/a.wav", 0.0, 1.0, 0.5),
+    ]
+    for name in ("x.csv", "x.m3u"):
+        write_moments(odd, tmp_path / name, "dog")
+    assert (tmp_path / "x.csv.part").read_text() == "mine"
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [moment.path for moment in odd]
+    assert [line for line in (tmp_path / "x.m3u").read_text().splitlines() if not line.startswith("#")] == ["/a.wav"]
+
+
 def test_moments_end_where_the_sound_does(place: Path, tmp_path: Path) -> None:
     """With mini: a siren of three seconds in a minute of faint noise."""
     from openclap.synth import make

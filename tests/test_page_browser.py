@@ -15,10 +15,12 @@ import soundfile as sf
 from browser_for_tests import Visitor, browser, chromium, served
 from playwright.sync_api import Error
 
+from openclap import CLAP
 from openclap.detector import Detector
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Language, say
 from openclap.synth import make
+from openclap.teach import fit
 
 # gradio asks pandas for what newer ones warn of, and its queue would stop at the warning
 pytestmark = [
@@ -292,6 +294,25 @@ def test_teach(visitor: Visitor) -> None:
     _no_foreign_word(visitor, "glocke", *hits.locator("b").all_inner_texts())
     visitor.press("teach-anew")
     visitor.tab.wait_for_function("document.querySelectorAll('#teach-result .oc-hit').length === 0")
+
+
+def test_what_was_taught_meanwhile_is_watched_for(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # a page sets it, and the other one needs its own afterwards
+    clap, random = CLAP.from_pretrained("mini"), np.random.default_rng(5)
+    dogs = [(make("dog bark", random, rate=32_000, seconds=3.0)[0], 32_000) for _ in range(3)]
+    with served(PageSettings(detectors=True)) as address:
+        one = Visitor(running, address, "zh")
+        one.open("监听")
+        fit(clap, "Waldi", clap.encode_audio(dogs), text="a dog barking", judged=False).save()
+        one.tab.locator("#watch-detectors input").click()
+        one.tab.get_by_role("option", name="Waldi").click()
+        one.tab.locator("#watch-examples button").nth(0).click()
+        one.heard("watch-sound")
+        one.write("watch-words", "")
+        one.press("watch-go")
+        one.see(one.say("watch.heard", heard="1:00", count=1))
+        assert "Waldi" in one.result("watch-result", ".oc-events tbody tr").inner_text()
+        one.tab.context.close()
 
 
 def test_library(visitor: Visitor, sounds: Path) -> None:

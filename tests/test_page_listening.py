@@ -61,7 +61,7 @@ def _described(page: Page, sound: str, labels: str = "", spans: bool = False) ->
 def test_a_description_is_the_library_s_in_both_languages(page: Page) -> None:
     dog = str(page.desk.examples.single("example.dog"))
     _, found = _described(page, dog)
-    expected = Describer(page.desk.clap, threshold=0.3)(dog)
+    expected = Describer(page.desk.clap)(dog)
     assert found.said["en"].sentence == expected.sentence
     assert [tag.label for tag in found.said["en"].tags] == [tag.label for tag in expected.tags]
     assert [tag.confidence for tag in found.said["en"].tags] == pytest.approx(
@@ -86,7 +86,7 @@ def test_one_s_own_labels_are_kept_as_they_were_written(page: Page) -> None:
 
 def test_a_timeline_is_the_library_s_with_files_in_both_languages(page: Page, minute: str) -> None:
     doing, found = _described(page, minute, spans=True)
-    expected = timeline(Describer(page.desk.clap, threshold=0.3), minute)
+    expected = timeline(Describer(page.desk.clap), minute)
     assert [(one.start, one.end, one.label) for one in found.spans["en"]] == [
         (one.start, one.end, one.label) for one in expected
     ]

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openclap.detector import Detector, kept
-from openclap.page import teach
+from openclap.detector import Detector, heard_in, kept, place_of
+from openclap.errors import DetectorMismatch
+from openclap.page import classify, search, taught, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Told, say
 from openclap.page.teach import Lesson, draw, keep, marked, named, searched, trained
-from openclap.page.wording import Visit, Wording
+from openclap.page.wording import Visit, Wording, sentence
 from openclap.teach import counter_examples, fit
 
 EN = Visit("en", "someone")
@@ -101,6 +102,59 @@ def test_a_detector_is_downloaded_and_kept_by_its_name(page: Page, lesson: Lesso
     assert _told(lambda: keep(others, made, "theirs")) == "error.not_taught"
     assert "theirs" not in {one.name for one in kept()[0]}
     others.desk.close()
+
+
+def test_what_is_kept_is_searched_and_watched_for(page: Page, lesson: Lesson) -> None:
+    made = trained(page, EN, marked(lesson, _marks(lesson)), 5)
+    keep(page, made, "church bells")
+    assert "church bells" in taught.names(page.desk)
+    found = search.compute(page, EN, "examples", "", None, 5, search.Filters(), ["church bells"])
+    assert [Path(one.name).name for one in found.players] == [Path(one.name).name for one in made.found]
+    minute = str(page.desk.examples.long())
+    asked = ("recording", "", minute, "church bells\na dog barking", False, 0.6, 5, ["church bells"])
+    *_, (last, _) = watch.compute(page, EN, *asked)
+    assert last.names == ("a dog barking", "church bells"), "words that a detector is called by are its own"
+    assert isinstance(last.asked.alerts[1], Detector)
+    assert {event.alert for event in last.events} == {"a dog barking", "church bells"}
+    *_, (last, _) = watch.compute(page, EN, "recording", "", minute, "", False, 0.6, 5, ["church bells"])
+    assert [event.alert for event in last.events] == ["church bells"], "a detector alone is enough to listen for"
+
+
+def test_what_is_kept_is_heard_or_not(page: Page, lesson: Lesson) -> None:
+    detector = named(trained(page, EN, marked(lesson, _marks(lesson)), 5), "our bell")
+    detector.save()
+    bell = next(one.hit.path for one in lesson.found if "church_bells" in one.name)
+    found = classify.compute(page, bell, "", ["our bell"])
+    assert (found.labels, found.heard) == ([], heard_in(page.desk.clap.encode_windows(bell).embedding, [detector]))
+    assert found.heard[0].heard
+    drawn = classify.draw(found, "zh")
+    assert "our bell" in drawn
+    assert say("classify.is_heard", "zh") in drawn
+    dog = str(page.desk.examples.single("example.dog"))
+    both = classify.compute(page, dog, "dog, rain", ["our bell"])
+    assert (both.labels[0].label, [one.heard for one in both.heard]) == ("dog", [False])
+    assert say("classify.is_not", "en") in classify.draw(both, "en")
+    assert _told(lambda: classify.compute(page, dog, " ", [])) == "error.no_labels"
+
+
+def test_detectors_are_their_owner_s(page: Page, lesson: Lesson) -> None:
+    """A name is no path, and where others see the page there is none: the server's detectors are nobody's."""
+    keep(page, trained(page, EN, marked(lesson, _marks(lesson)), 5), "mine")
+    place = str(place_of("mine"))
+    others = Page(Desk(PageSettings()), Wording(), None)
+    assert taught.names(others.desk) == []
+    for where, name in ((page, place), (page, "../mine"), (page, "no such"), (others, "mine")):
+        assert _told(lambda where=where, name=name: taught.chosen(where.desk, [name])) == "error.no_detector"
+    others.desk.close()
+
+
+def test_a_detector_of_another_model_is_told(page: Page, lesson: Lesson) -> None:
+    made = trained(page, EN, marked(lesson, _marks(lesson)), 5)
+    assert made.detector is not None
+    replace(made.detector, name="foreign", fingerprint="0" * 16).save()
+    with pytest.raises(DetectorMismatch) as caught:
+        search.compute(page, EN, "examples", "", None, 5, search.Filters(), ["foreign"])
+    assert sentence(caught.value, "zh") == say("error.other_detector", "zh")
 
 
 def test_what_was_not_shown_cannot_be_marked(page: Page, lesson: Lesson) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from socket import SHUT_RDWR
@@ -22,10 +23,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from openclap import CLAP
+from openclap.detector import Detector
+from openclap.errors import DetectorError
 from openclap.serve.app import create_app
+from openclap.serve.engine import Engine
 from openclap.serve.feed import Feed
 from openclap.serve.settings import Settings
 from openclap.synth import make
+from openclap.teach import fit
 from openclap.watch import watch
 from openclap.watch.sources import PipeSource
 
@@ -53,10 +58,17 @@ def clap() -> CLAP:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(
-        tmp_path_factory.mktemp("sockets"), "--no-page", "--sockets", "3", "--idle", "30", "--max-items", "4"
-    ) as server:
+def taught(clap: CLAP, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector of sirens, in a file."""
+    sirens = [(make("siren", np.random.default_rng(seed), rate=RATE, seconds=4.0)[0], RATE) for seed in range(3)]
+    detector = fit(clap, "our siren", clap.encode_audio(sirens), text="a siren", judged=False)
+    return detector.save(tmp_path_factory.mktemp("detectors") / "s.safetensors")
+
+
+@pytest.fixture(scope="module")
+def server(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    options = ("--no-page", "--sockets", "3", "--idle", "30", "--max-items", "4", "--detector", str(taught))
+    with running(tmp_path_factory.mktemp("sockets"), *options) as server:
         yield server
         assert httpx.post(server.url + "/v1/embeddings", json={"input": "still here"}).status_code == 200
         assert server.stop() == 0
@@ -123,6 +135,32 @@ def test_events_are_those_of_watch(server: Running, clap: CLAP, format: str, cha
     assert socket.close_code == 1000
 
 
+def test_what_was_taught_is_listened_for(server: Running, clap: CLAP, taught: Path) -> None:
+    samples = (rainy() * 32767).astype("<i2").tobytes()
+    source = PipeSource(io.BytesIO(samples), rate=RATE)
+    right = [event.to_dict() for event in watch(source, [Detector.load(taught)], model=clap)]
+    with opened(server, detectors=["our siren"]) as socket:
+        _, *events, report = heard(socket, samples)
+    assert [alike(event) for event in events] == [pytest.approx(alike(event), abs=2e-3) for event in right]
+    assert [event["alert"] for event in events] == ["our siren"] * len(SIRENS)
+    assert report["events"] == len(SIRENS)
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"), [(b"no detector", "cannot be read as a detector"), (None, "no such file"), (0, "was taught on")]
+)
+def test_a_detector_that_cannot_be_used_is_told_at_the_start(
+    clap: CLAP, taught: Path, tmp_path: Path, broken: bytes | int | None, why: str
+) -> None:
+    place = tmp_path / "x.safetensors"
+    if isinstance(broken, bytes):
+        place.write_bytes(broken)
+    elif broken is not None:
+        replace(Detector.load(taught), fingerprint="0" * 16).save(place)
+    with pytest.raises(DetectorError, match=why):
+        Engine(Settings(detectors=(str(place),)), clap=clap)
+
+
 def test_metrics_and_logs_count_sockets(server: Running) -> None:
     with opened(server, alerts=["a siren"], warmup=0) as socket:
         assert json.loads(socket.recv())["type"] == "ready"
@@ -165,6 +203,8 @@ GOOD = {"alerts": ["a dog"], "rate": RATE}
         ([{**GOOD, "alerts": "a dog"}], 1008, "alerts: "),
         ([{**GOOD, "alerts": ["a", "b", "c", "d", "e"]}], 1008, "at most 4 are watched for"),
         ([{**GOOD, "alerts": ["a" * 9000]}], 1008, "more than 8192 characters"),
+        ([{**GOOD, "detectors": ["our siren"] * 4}], 1008, "at most 4 are watched for"),
+        ([{**GOOD, "detectors": ["s.safetensors"]}], 1008, "no detector 's.safetensors'; choose our siren"),
         ([{**GOOD, "model": "other"}], 1008, "this server answers with mini"),
         ([{**GOOD, "rate": 1}], 1008, "rate is 1"),
         ([{**GOOD, "rate": "NaN"}], 1008, "rate: "),

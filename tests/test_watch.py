@@ -171,7 +171,7 @@ def test_an_alert_is_deaf_after_an_event(cooldown: float, events: int) -> None:
 
 @pytest.mark.parametrize(("least", "events"), [(0.0, 1), (2.0, 1), (4.0, 1), (4.5, 0)])
 def test_an_event_must_last(least: float, events: int) -> None:
-    """Three windows of two seconds, an hour apart by one: four seconds."""
+    """Three windows of two seconds, one a second: four seconds."""
     found = changes([0.0, 0.9, 0.9, 0.9, 0.0, 0.0], Rules(least=least))
     assert sum(change.began for change in found) == sum(not change.began for change in found) == events
 

@@ -14,8 +14,8 @@ import json
 import math
 import os
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ from platformdirs import user_data_path
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.results import Failure
 
-__all__ = ["FORMAT", "VERSION", "Detector", "detectors_folder", "forget", "kept", "place_of"]
+__all__ = ["FORMAT", "VERSION", "Detector", "Heard", "detectors_folder", "forget", "heard_in", "kept", "place_of"]
 
 FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
@@ -185,6 +185,31 @@ class Detector:
                 f"{path}: is a detector of version {facts.get('version')}, this openclap reads {VERSION}; update it"
             )
         return _whole(facts, arrays, path)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a detector says of a sound: the probability of the best of its windows, and whether that reaches the threshold."""
+
+    detector: str
+    probability: float
+    heard: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)
+
+
+def heard_in(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> list[Heard]:
+    """What detectors say of a sound's windows (W, E), in their order.
+
+    Raises
+    ------
+    DetectorMismatch
+        Embeddings of another size.
+    """
+    best = [float(one.probability(windows).max()) for one in detectors]
+    return [Heard(one.name, likely, likely >= one.threshold) for one, likely in zip(detectors, best, strict=True)]
 
 
 # -- the user's own ----------------------------------------------------------------------------------

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.listen import labels_given
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell
 from openclap.errors import SoundError, UsageError
 
 if TYPE_CHECKING:
+    from openclap.catalogue import DescribeReport
     from openclap.clap import CLAP
     from openclap.describe import Describer, Writer
     from openclap.results import Description, Span
-    from openclap.sidecar import DescribeReport
 
 __all__ = ["VERBS"]
 
@@ -41,6 +41,10 @@ def describe(
     k2c: Annotated[
         str | None, typer.Option("--k2c", help="A T5 that writes the sentence: a folder, or a Hub id that is here")
     ] = None,
+    language: Annotated[
+        Literal["en", "zh"],
+        typer.Option("--language", help="Of the sentences, and of AudioSet's labels; your own stay as they are"),
+    ] = "en",
     as_timeline: Annotated[
         bool, typer.Option("--timeline", help="Span by span: what is heard from when to when")
     ] = False,
@@ -64,14 +68,14 @@ def describe(
     translate: Translate = "auto",
 ) -> None:
     """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
-    from openclap.describe import Describer, read_lines
+    from openclap.describe import Describer
 
     names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
     sentences = read_lines(captions, "captions") if captions is not None else []
     _check_outputs(sounds, output or [], as_timeline)
     clap = load_model(model, device, threads, translate=translate)
     describer = Describer(
-        clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device),
+        clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device), language=language,
     )  # fmt: skip
     if as_timeline:
         _timelines(describer, sounds, output or [], window, hop, change, as_json)
@@ -119,11 +123,11 @@ def _show(path: str, made: Description) -> None:
 def _timelines(
     describer: Describer, sounds: list[str], output: list[Path], window: float, hop: float, change: float, as_json: bool
 ) -> None:
+    from openclap.catalogue import timelines_to_folder
     from openclap.describe import timeline
     from openclap.describe.picture import check_picture, draw_timeline
     from openclap.describe.written import write_timeline
     from openclap.library.scan import find_sounds
-    from openclap.sidecar import timelines_to_folder
 
     if output and not output[0].suffix:
         report = timelines_to_folder(
@@ -174,7 +178,7 @@ def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: 
 
 
 def _to_file(clap: CLAP, describer: Describer, sounds: list[str], output: Path) -> DescribeReport:
-    from openclap.sidecar import describe_to_file
+    from openclap.catalogue import describe_to_file
 
     return describe_to_file(clap, describer, sounds, output, progress=err.is_terminal)
 

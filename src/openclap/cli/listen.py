@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
 from openclap.errors import SoundError, UsageError
 from openclap.labels import LANGUAGES, LISTS
@@ -17,7 +17,7 @@ from openclap.results import Failure
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.detector import Detector
+    from openclap.detector import Heard
     from openclap.results import Label
 
 __all__ = ["VERBS", "labels_given"]
@@ -103,7 +103,7 @@ def classify(
     for sound in sounds:
         try:
             found = clap.classify(sound, names, template=template)[:top] if names else []
-            heard = _heard(clap, sound, taught)
+            heard = detectors.heard_in(clap.encode_windows(sound).embedding, taught) if taught else []
         except SoundError as error:
             failed += 1
             tell(error)
@@ -135,36 +135,17 @@ def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CL
         raise typer.Exit(1)
 
 
-def _heard(clap: CLAP, sound: str, taught: list[Detector]) -> list[dict[str, Any]]:
-    """What each detector says of a sound: the probability of the best of its windows."""
-    if not taught:
-        return []
-    windows = clap.encode_windows(sound).embedding
-    found = []
-    for one in taught:
-        likely = float(one.probability(windows).max())
-        found.append({"detector": one.name, "probability": likely, "heard": likely >= one.threshold})
-    return found
-
-
-def _show_labels(sound: str, found: list[Label], heard: list[dict[str, Any]], *, as_json: bool) -> None:
+def _show_labels(sound: str, found: list[Label], heard: list[Heard], *, as_json: bool) -> None:
     if as_json:
-        emit(
-            [
-                {
-                    "sound": sound,
-                    "labels": [label.to_dict() for label in found],
-                    **({"detectors": heard} if heard else {}),
-                }
-            ]
-        )
+        told = {"detectors": [one.to_dict() for one in heard]} if heard else {}
+        emit([{"sound": sound, "labels": [label.to_dict() for label in found], **told}])
         return
     if found:
         rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", plain(x.label)) for x in found]
         table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
     if heard:
         said = [
-            (f"{100 * x['probability']:.1f} %", bar(x["probability"]), "[green]heard[/green]" if x["heard"] else "–", plain(x["detector"]))
+            (f"{100 * x.probability:.1f} %", bar(x.probability), "[green]heard[/green]" if x.heard else "–", plain(x.detector))
             for x in heard
         ]  # fmt: skip
         table(plain(short(sound)), ("probability", "", "", "detector"), said, right=("probability",))
@@ -177,8 +158,6 @@ def labels_given(given: str | None, file: Path | None) -> list[str]:
     if file is not None and str(file) in PACKAGED and not file.exists():
         names = packaged(str(file))
     elif file is not None:
-        from openclap.describe import read_lines
-
         names = read_lines(file, "labels")
     else:
         names = re.split("[,，、\n]", given or "")

@@ -1,4 +1,4 @@
-"""Options that verbs share, and the model they name."""
+"""Options that verbs share, and the model and the lists that they name."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ __all__ = [
     "default_library",
     "filters_of",
     "load_model",
+    "read_lines",
 ]
 
 Model = Annotated[
@@ -131,6 +132,27 @@ def load_model(
     if name == "mini":
         _hint_once()
     return clap
+
+
+def read_lines(path: Path, what: str) -> list[str]:
+    """What a file of labels, captions or alerts holds, one a line, in order and as often as it stands there.
+
+    Raises
+    ------
+    UsageError
+        No such file, no text, or nothing in it.
+    """
+    try:
+        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"{path}: cannot be read ({why}); give a UTF-8 text file with one of the {what} a line"
+        ) from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise UsageError(f"{path}: holds no {what}; write one a line")
+    return found
 
 
 def _hint_once() -> None:

@@ -69,6 +69,12 @@ def serve(
             help="A model that the page may load, and fetch, beside those that are on this machine; may be repeated",
         ),
     ] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--detector", help="What was taught, by name or file: /v1/watch may listen for it; may be repeated"
+        ),
+    ] = None,
     root: Root = None,
     library: LibraryPath = None,
     model: Model = "mini",
@@ -80,7 +86,7 @@ def serve(
     """Answer over HTTP: embeddings as OpenAI's, classify, match, search, moments, and a web page. Logs are JSON lines on stderr."""
     settings = {
         "model": model, "device": device, "threads": threads, "precision": precision, "library": str(library or default_library()),
-        "host": host, "port": port, "insecure": insecure, "names": tuple(host_name or ()), "fetch_from": tuple(allow_host or ()),
+        "detectors": tuple(detector or ()), "host": host, "port": port, "insecure": insecure, "names": tuple(host_name or ()), "fetch_from": tuple(allow_host or ()),
         "memory_bytes": int(max_memory_mb * MIB), "body_bytes": int(max_body_mb * MIB), "audio_seconds": max_seconds, "items": max_items,
         "results": max_results, "queue": queue, "request_seconds": timeout, "sockets": sockets, "idle_seconds": idle, "patience_seconds": patience / 1000, "batch": batch,
     }  # fmt: skip

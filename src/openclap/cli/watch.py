@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from platformdirs import user_data_path
 
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model
+from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
 from openclap.cli.show import emit, err, out, plain, span
 from openclap.errors import UsageError
 
@@ -61,7 +61,6 @@ def watch(
     translate: Translate = "auto",
 ) -> None:  # fmt: skip
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
-    from openclap.describe import read_lines
     from openclap.detector import Detector
     from openclap.watch import Clips, Rules, source_of
     from openclap.watch import watch as run

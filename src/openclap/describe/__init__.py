@@ -1,7 +1,8 @@
 """Words for sounds: tags with a confidence, a sentence, and the timeline of a long recording."""
 
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
-from openclap.describe.describer import SILENCE, Describer, Writer, read_lines, sentence_of
+from openclap.describe.describer import Describer, Writer
+from openclap.describe.english import SILENCE, sentence_of
 from openclap.describe.timeline import spans_of, timeline
 from openclap.describe.vocabulary import ALIKE, Vocabulary
 
@@ -12,7 +13,6 @@ __all__ = [
     "Vocabulary",
     "Writer",
     "description_in_chinese",
-    "read_lines",
     "sentence_in_chinese",
     "sentence_of",
     "span_in_chinese",

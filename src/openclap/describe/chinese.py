@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from openclap.describe.describer import SILENCE, SURE
+from openclap.describe.english import NO_SOUND, SILENCE, SURE
 from openclap.labels import labels
 from openclap.results import Description, Span, Tag
 
@@ -28,7 +28,7 @@ def description_in_chinese(made: Description, nearest: str = "", *, own: bool = 
         The label that came nearest, for where there is no tag.
     """
     tags = [_tag(tag, own) for tag in made.tags]
-    if not tags and made.sentence == "Silence.":
+    if not tags and made.sentence == NO_SOUND:
         tags_said = [Tag(QUIET, 1.0, 0.0)]
         return Description(tags, sentence_in_chinese(tags_said), made.captions)
     return Description(tags, sentence_in_chinese(tags, _name(nearest, own)), made.captions)

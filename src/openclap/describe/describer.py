@@ -6,10 +6,8 @@ sound ─ windows of a clip ─ vocabulary ─ tags ─ sentence
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,19 +15,20 @@ import numpy.typing as npt
 
 from openclap.audio.levels import is_silent
 from openclap.confidence import UNLIKELY, Ears, background_of
+from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
+from openclap.describe.english import NO_TAG, SILENCE, sentence_of
 from openclap.describe.vocabulary import ALIKE, Vocabulary, check_labels
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Description, Match, Span, Tag, Windows
-from openclap.sentences import and_so_on, debiaser, said
+from openclap.sentences import debiaser, said
 
-__all__ = ["SILENCE", "Describer", "Writer", "read_lines", "sentence_of"]
+__all__ = ["Describer", "Writer"]
 
 Vectors = npt.NDArray[np.float32]
 Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence each
 
-SILENCE = "silence"  # the label of what has no sound at all, whatever the vocabulary
-SURE = 0.5  # below, the sentence says perhaps
+LANGUAGES = ("en", "zh")
 
 
 class Describer:
@@ -51,13 +50,15 @@ class Describer:
         Sentences to choose from, and how many.
     writer
         Writes the sentences: lists of tags in, a sentence each out, as `openclap.data.KeywordToCaption`. None: a template.
+    language
+        Of the sentences, and of AudioSet's labels: "en" or "zh"; labels of one's own stay as they are.
     encode
         Embeds texts; by default the model's `encode_text`.
 
     Raises
     ------
     UsageError
-        No labels, or a number out of its range.
+        No labels, a number out of its range, or another language.
     """
 
     def __init__(
@@ -71,15 +72,21 @@ class Describer:
         captions: Sequence[str] = (),
         nearest: int = 3,
         writer: Writer | None = None,
+        language: str = "en",
         encode: Callable[[list[str]], Vectors] | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold!r}; a confidence lies between 0 and 1")
         if top < 1 or nearest < 1:
             raise UsageError(f"top is {top!r} and nearest {nearest!r}; both must be 1 or more")
+        if language not in LANGUAGES:
+            raise UsageError(f"language is {language!r}; choose {' or '.join(LANGUAGES)}")
+        if language != "en" and writer is not None:
+            raise UsageError("a writer of sentences writes English; leave it out, or ask for language en")
         names = check_labels(packaged("audioset") if labels is None else labels)
         encode = encode or clap.encode_text
         self.clap = clap
+        self.language = language
         self.own = labels is not None
         self.vocabulary = Vocabulary(names, encode(list(names)), background_of(clap))
         self.threshold, self.top, self.alike = threshold, top, alike
@@ -92,7 +99,8 @@ class Describer:
         """All that its descriptions depend on beside the model and the sound, for `json.dumps`."""
         writer = None if self._writer is None else getattr(self._writer, "model", type(self._writer).__name__)
         numbers = [self.threshold, self.top, self.alike, self._nearest]
-        return [list(self.vocabulary.labels), self._captions, numbers, writer]
+        spoken = [] if self.language == "en" else [self.language]  # what was described before there were others stays
+        return [list(self.vocabulary.labels), self._captions, numbers, writer, *spoken]
 
     def __call__(self, sound: Any) -> Description:
         """Describe one sound.
@@ -108,11 +116,23 @@ class Describer:
 
     def of_windows(self, sound: Any, windows: Windows) -> Description:
         """The same where the windows are embedded already."""
+        made = self._of_windows(sound, windows)
+        return made if self.language == "en" else self.in_chinese(made, windows)
+
+    def _of_windows(self, sound: Any, windows: Windows) -> Description:
         if is_silent(sound):
             return Description([], self.sentences([[Tag(SILENCE, 1.0, 0.0)]])[0], [])
         tags = self.tags(windows.embedding)
-        sentence = self.sentences([tags])[0] if tags else sentence_of([], self.vocabulary.nearest(windows.embedding))
+        if tags:
+            sentence = self.sentences([tags])[0]
+        else:
+            sentence = self._without_gender(sentence_of([], self.vocabulary.nearest(windows.embedding)))
         return Description(tags, sentence, self._captioned(windows.embedding))
+
+    def in_chinese(self, made: Description, windows: Windows) -> Description:
+        """A description in English of these windows → the same in Chinese."""
+        nearest = "" if made.tags else self.vocabulary.nearest(windows.embedding)
+        return description_in_chinese(made, nearest, own=self.own)
 
     def tags(self, windows: Vectors) -> list[Tag]:
         """What is heard in windows (W, E)."""
@@ -124,9 +144,15 @@ class Describer:
             return [self._without_gender(sentence_of(tags)) for tags in heard]
         return [self._without_gender(text) for text in self._writer([[said(t.label) for t in tags] for tags in heard])]
 
+    def called(self, spans: Sequence[Span]) -> list[Span]:
+        """Spans with English names → with those of the describer's language."""
+        return list(spans) if self.language == "en" else [span_in_chinese(span, own=self.own) for span in spans]
+
     def named(self, spans: Iterable[Span]) -> list[str]:
         """A sentence for every span of a timeline."""
-        return [self.sentences([span.tags])[0] if span.tags else "Nothing that can be named." for span in spans]
+        if self.language != "en":
+            return [sentence_in_chinese(span.tags) for span in spans]
+        return [self.sentences([span.tags])[0] if span.tags else NO_TAG for span in spans]
 
     def _captioned(self, windows: Vectors) -> list[Match]:
         if self._caption_vectors is None:
@@ -137,19 +163,6 @@ class Describer:
         return [Match(self._captions[i], round(float(cosines[i]), 4)) for i in best]
 
 
-def sentence_of(tags: Sequence[Tag], nearest: str = "") -> str:
-    """`The sound of rain and wind, perhaps with thunder.`: what is less than half sure is said to be so."""
-    if not tags:
-        return f"Nothing that can be named with confidence; the nearest is {said(nearest)}."
-    if tags[0].label == SILENCE:
-        return "Silence."
-    sure = [said(tag.label) for tag in tags if tag.confidence >= SURE]
-    less = [said(tag.label) for tag in tags if tag.confidence < SURE]
-    if not sure:
-        return f"Perhaps the sound of {and_so_on(less)}."
-    return f"The sound of {and_so_on(sure)}{', perhaps with ' + and_so_on(less) if less else ''}."
-
-
 def kept(sound: Any) -> Any:
     """A sound that can be read more than once: what comes through a pipe is held."""
     if hasattr(sound, "read"):
@@ -157,24 +170,3 @@ def kept(sound: Any) -> Any:
             if not sound.seekable():
                 return sound.read()
     return sound
-
-
-def read_lines(path: Path, what: str) -> list[str]:
-    """Labels or captions, one a line.
-
-    Raises
-    ------
-    UsageError
-        No such file, no text, or nothing in it.
-    """
-    try:
-        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"{path}: cannot be read ({why}); give a UTF-8 text file with one of the {what} a line"
-        ) from None
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise UsageError(f"{path}: holds no {what}; write one a line")
-    return found

@@ -24,7 +24,7 @@ from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, UsageError
 from openclap.results import Span
 
-__all__ = ["Pooling", "check_picture", "draw_timeline", "rows_of", "spectrogram"]
+__all__ = ["Pooling", "check_picture", "draw_timeline", "lengths_of", "rows_of", "spectrogram"]
 
 FRONT = FrontEnd(sampling_rate=22_050, n_fft=2048, hop=512, mel_bins=96, f_min=50.0, f_max=10_000.0)
 COLUMNS = 1600
@@ -154,13 +154,19 @@ def draw_timeline(
 
 def rows_of(spans: Sequence[Span]) -> dict[str, int]:
     """Labels → their row: those heard longest, in the order in which they begin."""
+    total = lengths_of(spans)
+    kept = set(sorted(total, key=lambda label: -total[label])[: ROWS if len(total) <= ROWS else ROWS - 1])
+    rows = {label: i for i, label in enumerate(label for label in total if label in kept)}
+    return rows if len(kept) == len(total) else {**rows, "others": len(rows)}
+
+
+def lengths_of(spans: Sequence[Span]) -> dict[str, float]:
+    """Labels → seconds that each is heard in all, in the order in which they begin."""
     total: dict[str, float] = {}
     for span in spans:
         if span.label:
             total[span.label] = total.get(span.label, 0.0) + span.end - span.start
-    kept = set(sorted(total, key=lambda label: -total[label])[: ROWS if len(total) <= ROWS else ROWS - 1])
-    rows = {label: i for i, label in enumerate(label for label in total if label in kept)}
-    return rows if len(kept) == len(total) else {**rows, "others": len(rows)}
+    return total
 
 
 def _paint(axes: Any, mel: npt.NDArray[np.float32], seconds: float) -> None:

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.levels import FRAME_SECONDS, levels
-from openclap.describe.describer import SILENCE, Describer, kept
+from openclap.describe.describer import Describer, kept
+from openclap.describe.english import SILENCE
 from openclap.errors import UsageError
 from openclap.results import Span, Tag, Windows
 
@@ -84,7 +85,7 @@ def spans_of(describer: Describer, windows: Windows, level: Vectors, *, change: 
     _check(change)
     heard = _Heard.of(describer, windows, level)
     path = most_likely_path(heard.emissions(describer.clap.logit_scale), change)
-    return heard.spans(path)
+    return describer.called(heard.spans(path))
 
 
 def _check(change: float) -> None:

@@ -1,7 +1,7 @@
-"""A library: folders of sounds, indexed once, then searched by words, by a sound, or by both.
+"""A library: folders of sounds, indexed once, then searched by words, by a sound, by a detector, or by all of them.
 
 paths ─ indexing ─ store ─┐
-├─ nearest ─ Hit, Moment
+                          ├─ nearest ─ Hit, Moment
 words, sounds ─ query ────┘
 """
 

@@ -1,10 +1,10 @@
-"""Classify / 分类: which of some labels fits a sound best, and what of it was heard."""
+"""Classify / 分类: which of some labels fits a sound best, whether what was taught is in it, and what of it was heard."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from openclap.audio.load import duration, load
 from openclap.audio.mel import log_mel, mel_bank
 from openclap.clap import CLAP
 from openclap.config import FrontEnd
+from openclap.detector import Detector, Heard, heard_in
+from openclap.page import taught
 from openclap.page.examples import SINGLE
 from openclap.page.parts import Page
 from openclap.page.pictures import bar, spectrogram, text
@@ -30,13 +32,14 @@ WRITTEN_HZ = (250, 1000, 2000, 4000, 8000, 12000)
 
 @dataclass(frozen=True, eq=False)
 class Classified:
-    """Labels best first, and the log-mel (T, F) of the first `shown` of `seconds` seconds, with its (Hz, row)."""
+    """Labels best first, what detectors say, and the log-mel (T, F) of the first `shown` of `seconds` seconds, with its (Hz, row)."""
 
     labels: list[Label]
     mel: npt.NDArray[np.float32]
     shown: float
     seconds: float
     edges: list[tuple[float, float]]
+    heard: list[Heard] = field(default_factory=list)
 
 
 def build(page: Page) -> None:
@@ -48,6 +51,7 @@ def build(page: Page) -> None:
             labels = page.words.make(
                 gr.Textbox, {"label": "classify.labels", "placeholder": "classify.placeholder"}, lines=2, max_lines=8, elem_id="classify-labels"
             )  # fmt: skip
+            detectors = taught.chooser(page, elem_id="classify-detectors")
             go = page.button("classify.go", elem_id="classify-go")
             keys = list(SINGLE)
             page.examples(
@@ -55,7 +59,7 @@ def build(page: Page) -> None:
             )  # fmt: skip
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="classify-result")
-    page.computes([go.click], lambda _, *given: compute(page, *given), [sound, labels], result, draw)
+    page.computes([go.click], lambda _, *given: compute(page, *given), [sound, labels, detectors], result, draw)
 
 
 def labels_of(written: str) -> list[str]:
@@ -63,22 +67,26 @@ def labels_of(written: str) -> list[str]:
     return list(dict.fromkeys(label.strip() for label in BETWEEN.split(written) if label.strip()))
 
 
-def compute(page: Page, sound: str | None, labels: str | None) -> Classified:
-    """Labels, best first, and the mel that was heard."""
+def compute(page: Page, sound: str | None, labels: str | None, detectors: Sequence[str] | None = None) -> Classified:
+    """Labels, best first, what detectors say, and the mel that was heard."""
     given, wanted, most = page.desk.sound(sound), labels_of(labels or ""), page.desk.settings.texts
-    if not wanted:
+    learnt = taught.chosen(page.desk, detectors)
+    if not wanted and not learnt:
         raise Told("error.no_labels")
-    if len(wanted) > most:
-        raise Told("error.many", count=len(wanted), most=most)
-    return page.desk.do(lambda: _classified(page.desk.clap, given, wanted))
+    if len(wanted) + len(learnt) > most:
+        raise Told("error.many", count=len(wanted) + len(learnt), most=most)
+    return page.desk.do(lambda: _classified(page.desk.clap, given, wanted, learnt))
 
 
-def _classified(clap: CLAP, sound: Path, labels: list[str]) -> Classified:
+def _classified(clap: CLAP, sound: Path, labels: list[str], detectors: list[Detector]) -> Classified:
+    for one in detectors:
+        one.check(clap)
     front_end = clap.front_end
     wave = load(sound, front_end.sampling_rate, seconds=front_end.clip_seconds)
     mel = np.asarray(log_mel(wave, front_end), np.float32)
-    found = clap.classify(sound, labels)
-    return Classified(found, mel, len(wave) / front_end.sampling_rate, duration(sound), edges_of(front_end))
+    found = clap.classify(sound, labels) if labels else []
+    heard = heard_in(clap.encode_windows(sound).embedding, detectors) if detectors else []
+    return Classified(found, mel, len(wave) / front_end.sampling_rate, duration(sound), edges_of(front_end), heard)
 
 
 def edges_of(front_end: FrontEnd, written: Sequence[float] = WRITTEN_HZ) -> list[tuple[float, float]]:
@@ -104,7 +112,21 @@ def draw(found: Classified, language: Language) -> Any:
     part = ""
     if found.seconds > found.shown + 0.1:
         part = f'<p class="oc-note">{say("classify.heard_part", language, seconds=f"{found.shown:g}", all=f"{found.seconds:.0f}")}</p>'
+    table = f'<table class="oc-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p class="oc-note">{say("classify.means", language)}</p>'
     return (
-        f'<div class="oc-card"><table class="oc-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p class="oc-note">{say("classify.means", language)}</p></div>'
+        f'<div class="oc-card">{table if found.labels else ""}{_drawn_heard(found.heard, language)}</div>'
         f'<div class="oc-card"><h3>{say("classify.heard", language)}</h3>{picture}{part}</div>'
     )
+
+
+def _drawn_heard(heard: Sequence[Heard], language: Language) -> str:
+    """A row a detector; nothing where none was asked."""
+    if not heard:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row"><span>{text(one.detector)}</span></th><td class="oc-wide">{bar(one.probability, label=f"{100 * one.probability:.0f} %")}</td>'
+        f'<td class="oc-number">{100 * one.probability:.0f} %</td><td>{say("classify.is_heard" if one.heard else "classify.is_not", language)}</td></tr>'
+        for one in heard
+    )
+    head = "".join(f'<th scope="col"{wide}>{say(key, language)}</th>' for key, wide in (("classify.detector", ""), ("describe.confidence", ' colspan="2"')))  # fmt: skip
+    return f'<table class="oc-table"><thead><tr>{head}<td></td></tr></thead><tbody>{rows}</tbody></table>'

@@ -18,9 +18,10 @@ from openclap.audio.clips import windows_of
 from openclap.audio.levels import level_blocks
 from openclap.audio.load import duration
 from openclap.clap import CLAP
+from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, spans_of
-from openclap.describe.chinese import description_in_chinese, span_in_chinese
-from openclap.describe.picture import FRONT, Pooling, rows_of
+from openclap.describe.chinese import span_in_chinese
+from openclap.describe.picture import FRONT, Pooling, lengths_of, rows_of
 from openclap.describe.timeline import HOP, WINDOW
 from openclap.describe.written import FORMATS, write_timeline
 from openclap.labels import labels as packaged
@@ -38,7 +39,6 @@ __all__ = ["Described", "build", "compute", "draw"]
 PIECE = 8  # windows that the model hears before others have their turn
 LABELS = 64  # labels, likewise
 COLUMNS = 500  # of the picture, at least; twice as many at most
-THRESHOLD = 0.3  # as `openclap describe`
 LISTED = 300  # spans in the table; the files hold all
 SHARES = (0.1, 0.75, 0.15)  # of the work: levels, what is heard, the picture
 WRITTEN_HZ = (250, 1000, 4000)
@@ -132,9 +132,7 @@ def _described(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
     clip, seconds = clap.front_end.clip_seconds, duration(sound)
     windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
     made = describer.of_windows(sound, windows)
-    nearest = "" if made.tags else describer.vocabulary.nearest(windows.embedding)
-    chinese = description_in_chinese(made, nearest, own=describer.own)
-    yield Described(sound.name, seconds, {"en": made, "zh": chinese})
+    yield Described(sound.name, seconds, {"en": made, "zh": describer.in_chinese(made, windows)})
 
 
 def _read(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
@@ -160,7 +158,7 @@ def _describer(desk: Desk, clap: CLAP, own: Sequence[str]) -> Generator[Doing, N
     for start in range(0, len(names), LABELS):
         encode(names[start : start + LABELS])
         yield Doing("describe.begun", {}, 0.0)
-    return Describer(clap, own or None, threshold=THRESHOLD, encode=encode)
+    return Describer(clap, own or None, encode=encode)
 
 
 def _windows(
@@ -221,7 +219,7 @@ def draw(found: Described, language: Language) -> str:
         for tag in made.tags
     )
     table = f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.confidence", "", "describe.alike"), language)}</thead><tbody>{rows}</tbody></table>'
-    note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * THRESHOLD:.0f}")}</p>'
+    note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * UNLIKELY:.0f}")}</p>'
     return f'<div class="oc-card"><p class="oc-said">{text(made.sentence)}</p>{table if made.tags else ""}{note}</div>'
 
 
@@ -248,13 +246,9 @@ def _drawn_timeline(found: Described, language: Language) -> str:
 
 def _summary(spans: Sequence[Span], seconds: float, language: Language) -> str:
     """How long everything was heard in all, the longest first."""
-    total: dict[str, float] = {}
-    for span in spans:
-        if span.label:
-            total[span.label] = total.get(span.label, 0.0) + span.end - span.start
     rows = "".join(
         f'<tr><th scope="row"><span>{text(name)}</span></th><td class="oc-wide">{bar(length / seconds, label=clock(length))}</td><td class="oc-number">{clock(length)}</td></tr>'
-        for name, length in sorted(total.items(), key=lambda one: -one[1])
+        for name, length in sorted(lengths_of(spans).items(), key=lambda one: -one[1])
     )
     if not rows:
         return f"<p>{say('describe.nothing', language)}</p>"

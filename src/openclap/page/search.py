@@ -1,10 +1,10 @@
-"""Search / 检索: the sounds of a library that fit words, a sound, or both."""
+"""Search / 检索: the sounds of a library that fit words, a sound, what was taught, or all of them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from openclap.audio.load import cut
 from openclap.errors import LibraryMismatch
 from openclap.library import UNLIKELY, Library
 from openclap.library.query import parse
+from openclap.page import taught
 from openclap.page.classify import labels_of
 from openclap.page.examples import QUERIES
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
@@ -65,6 +66,7 @@ def build(page: Page) -> None:
             )
             with words.make(gr.Accordion, {"label": "search.sound"}, open=False, elem_id="search-sound-part"):
                 sound = page.sound(elem_id="search-sound")
+            detectors = taught.chooser(page, elem_id="search-detectors")
             k = words.make(
                 gr.Slider,
                 {"label": "search.k"},
@@ -81,10 +83,10 @@ def build(page: Page) -> None:
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="search-result", js_on_load=PLAYERS)
 
-    def asked(visit: Visit, where: str, words: str | None, sound: str | None, k: float, *given: Any) -> Results:
-        return compute(page, visit, where, words, sound, int(k), Filters(*given))
+    def asked(visit: Visit, where: str, words: str | None, sound: str | None, detectors: list[str] | None, k: float, *given: Any) -> Results:  # fmt: skip
+        return compute(page, visit, where, words, sound, int(k), Filters(*given), detectors)
 
-    state = page.computes([go.click, query.submit], asked, [where, query, sound, k, *filters], result, draw)
+    state = page.computes([go.click, query.submit], asked, [where, query, sound, detectors, k, *filters], result, draw)
 
     def more(visit: Visit, facts: dict[str, Any], where: str, k: float, *given: Any) -> tuple[Results, str]:
         found = like(page, visit, where, str(facts.get("token", "")), int(k), Filters(*given))
@@ -113,17 +115,19 @@ def _filters(page: Page) -> list[Any]:
 
 
 def compute(
-    page: Page, visit: Visit, where: str, words: str | None, sound: str | None, k: int, filters: Filters
-) -> Results:
-    """What fits words, a sound, or both."""
+    page: Page, visit: Visit, where: str, words: str | None, sound: str | None, k: int, filters: Filters,
+    detectors: Sequence[str] | None = None,
+) -> Results:  # fmt: skip
+    """What fits words, a sound, detectors, or all of them."""
     words = words or ""
     wanted, unwanted = parse(words)
-    if not wanted and sound is None:
+    learnt = taught.chosen(page.desk, detectors)
+    if not wanted and sound is None and not learnt:
         raise Told("error.only_not" if unwanted else "error.no_query")
     parts: list[Any] = [words] if words.strip() else []
     if sound is not None:
         parts.append(page.desk.sound(sound))
-    return _search(page, visit, where, parts, k, filters, "")
+    return _search(page, visit, where, [*parts, *learnt], k, filters, "")
 
 
 def like(page: Page, visit: Visit, where: str, token: str, k: int, filters: Filters) -> Results:

@@ -22,6 +22,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "common.sound": ("Sound: upload or record", "声音：上传或录制"),
     "common.examples": ("Examples", "示例"),
     "common.english": ("Describe sounds in English or Chinese; the models hear English, Chinese is put into it.", "可用中文或英文描述声音：模型使用英文，中文会自动转换。"),
+    "common.detectors": ("Or what you have taught", "或您训练的检测器"),
+    "common.detectors_info": ("Kept on the tab Teach, or by openclap teach", "在“训练”页保存的，或用 openclap teach 训练的"),
     "common.seconds": ("{seconds} s", "{seconds} 秒"),
     # -- model ----------------------------------------------------------------------------------------
     "model.tab": ("Model", "模型"),
@@ -73,6 +75,9 @@ TABLE: dict[str, tuple[str, str]] = {
     "classify.label": ("Label", "标签"),
     "classify.score": ("Confidence", "置信度"),
     "classify.cosine": ("Cosine", "余弦"),
+    "classify.detector": ("What was taught", "检测器"),
+    "classify.is_heard": ("heard", "听到"),
+    "classify.is_not": ("not heard", "未听到"),
     "classify.means": (
         "Confidence is shared among the labels given and sums to 100 %: it says which fits best, not whether one does. The cosine, from −1 to 1, says how well each fits by itself.",
         "置信度在给出的标签之间分配，合计 100 %：它说明哪个最相符，而不说明是否真的相符。余弦（−1 到 1）说明每个标签本身有多相符。",
@@ -211,8 +216,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.download": ("Download", "下载检测器"),
     "teach.anew": ("Start anew", "重新开始"),
     "teach.saved": (
-        "Kept as “{name}”; openclap search, classify and watch take it with --detector.",
-        "已保存为“{name}”；可在 openclap search、classify 和 watch 中用 --detector 使用。",
+        "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap search, classify and watch take it with --detector.",
+        "已保存为“{name}”：可在“分类”、“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用 --detector 使用。",
     ),
     "teach.found": ("{count} sounds to mark", "{count} 个待标记的声音"),
     "teach.hint": ("Listen, mark what is the sound and what is not, then press Train. A few of each are enough to begin.", "请试听，标出哪些是、哪些不是，然后按“训练”。各标几个即可开始。"),
@@ -332,6 +337,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.not_taught": ("Nothing was taught yet: mark some sounds and press Train.", "还没有训练：请先标记一些声音并按“训练”。"),
     "error.other_lesson": ("Another model was loaded meanwhile; search again with it.", "其间加载了另一个模型；请用它重新检索。"),
     "error.name": ("This cannot be a detector's name; give a word or some, without slashes and not beginning with a dot.", "这不能用作检测器名称；请用普通词语，不含斜杠，也不以点开头。"),
+    "error.no_detector": ("There is no detector “{name}” here; teach one on the tab Teach, and keep it.", "这里没有检测器“{name}”；请在“训练”页训练并保存。"),
+    "error.other_detector": ("A detector was taught on another model; load that one, or teach it again.", "某个检测器是用另一个模型训练的；请加载该模型，或重新训练。"),
     "error.no_query": ("There is nothing to look for: write words or give a sound.", "没有要查找的内容：请写文字或提供声音。"),
     "error.only_not": ("Say also what should be heard, not only what should not.", "除了不想听到的，还请写出想听到的内容。"),
     "error.many": ("{count} are too many at once; give {most} or fewer.", "一次 {count} 条太多；请不要超过 {most} 条。"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,8 @@ import gradio as gr
 import numpy as np
 
 from openclap.audio.load import Interrupted, duration
+from openclap.detector import Detector
+from openclap.page import taught
 from openclap.page.desk import Desk
 from openclap.page.parts import PLAYERS, Page
 from openclap.page.pictures import Track, bar, clock, text, tracks
@@ -60,6 +62,7 @@ def build(page: Page) -> None:
                 max_lines=12,
                 elem_id="watch-words",
             )
+            detectors = taught.chooser(page, elem_id="watch-detectors")
             unusual = words.make(gr.Checkbox, {"label": "watch.anything"}, value=False, elem_id="watch-unusual")
             on = words.make(
                 gr.Slider, {"label": "watch.on", "info": "watch.on_info"}, minimum=0.2, maximum=0.95, value=Rules.on, step=0.05, elem_id="watch-on"
@@ -111,7 +114,7 @@ def build(page: Page) -> None:
         return gr.skip()
 
     page.on(
-        [go.click], begun, [source, token, sound, alerts, unusual, on, warmup], [seen, result, go, stop],
+        [go.click], begun, [source, token, sound, alerts, unusual, on, warmup, detectors], [seen, result, go, stop],
         js=EARS, show_progress="hidden", concurrency_id="watch", concurrency_limit=AT_ONCE,
     )  # fmt: skip
     page.on([stop.click], stopped, [], [], js=HUSH, show_progress="hidden", concurrency_id="stop", concurrency_limit=4)
@@ -127,7 +130,8 @@ def build(page: Page) -> None:
 
 
 def compute(
-    page: Page, visit: Visit, source: str, token: str, sound: str | None, alerts: str | None, unusual: bool, on: float, warmup: float
+    page: Page, visit: Visit, source: str, token: str, sound: str | None, alerts: str | None, unusual: bool, on: float, warmup: float,
+    detectors: Sequence[str] | None = None,
 ) -> Iterator[tuple[Seen, Language]]:  # fmt: skip
     """How it goes, again and again, until it is over; each with the language that it is to be shown in.
 
@@ -137,7 +141,7 @@ def compute(
         There is nothing to listen for or to listen to, or too many listen.
     """
     desk = page.desk
-    asked = _asked(desk, alerts, unusual, on, warmup)
+    asked = _asked(desk, alerts, taught.chosen(desk, detectors), unusual, on, warmup)
     if source == RECORDING:
         given = desk.sound(sound)
         session = desk.watches.open(visit.visitor, asked, visit.language)
@@ -168,16 +172,18 @@ def compute(
         session.end("watch.stopped")
 
 
-def _asked(desk: Desk, alerts: str | None, unusual: bool, on: float, warmup: float) -> Asked:
-    wanted = tuple(dict.fromkeys(" ".join(line.split()) for line in (alerts or "").splitlines() if line.strip()))
+def _asked(
+    desk: Desk, alerts: str | None, detectors: Sequence[Detector], unusual: bool, on: float, warmup: float
+) -> Asked:
+    called = {one.name for one in detectors}  # words that a detector is called by are its own
+    lines = (" ".join(line.split()) for line in (alerts or "").splitlines())
+    wanted = dict.fromkeys(line for line in lines if line and line not in called and not (unusual and line == UNUSUAL))
     most = desk.settings.texts
-    if not wanted and not unusual:
+    if not wanted and not detectors and not unusual:
         raise Told("error.no_alerts")
-    if len(wanted) > most:
-        raise Told("error.many", count=len(wanted), most=most)
-    if unusual and UNUSUAL in wanted:
-        wanted = tuple(one for one in wanted if one != UNUSUAL)
-    return Asked(wanted, unusual, min(1.0, max(0.05, float(on))), min(600.0, max(0.0, float(warmup))))
+    if len(wanted) + len(detectors) > most:
+        raise Told("error.many", count=len(wanted) + len(detectors), most=most)
+    return Asked((*wanted, *detectors), unusual, min(1.0, max(0.05, float(on))), min(600.0, max(0.0, float(warmup))))
 
 
 def _heard_browser(desk: Desk, session: Session) -> Iterator[Seen]:

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, stream
 from openclap.clap import CLAP
+from openclap.detector import Detector
 from openclap.page.strings import Language, Told
 from openclap.watch import Event, Pushed, Rules, Watch, watch
 from openclap.watch.sources import Waveform
@@ -49,9 +50,9 @@ COLUMNS = ("alert", "start", "end", "peak", "confidence", "score", "state", "tim
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody listens for: words, whether anything unusual too, the least confidence, and seconds that are learnt from first."""
+    """What somebody listens for: words and detectors, whether anything unusual too, the least confidence, and seconds that are learnt from first."""
 
-    alerts: tuple[str, ...]
+    alerts: tuple[str | Detector, ...]
     unusual: bool = False
     on: float = Rules.on
     warmup: float = 5.0

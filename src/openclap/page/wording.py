@@ -16,6 +16,7 @@ import gradio as gr
 
 from openclap.errors import (
     BadCheckpoint,
+    DetectorMismatch,
     EmptySound,
     LibraryError,
     LibraryMismatch,
@@ -170,6 +171,8 @@ def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911 -- a
         return "error.mismatch", {"maker": getattr(error, "maker", "?")}
     if isinstance(error, LibraryError):
         return "error.library", {}
+    if isinstance(error, DetectorMismatch):
+        return "error.other_detector", {}
     if isinstance(error, UsageError):
         return "error.input", {}
     return "error.inside", {}

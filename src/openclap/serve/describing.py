@@ -11,14 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import UNLIKELY, Ears, background_of
-from openclap.describe import (
-    ALIKE,
-    Describer,
-    description_in_chinese,
-    sentence_in_chinese,
-    span_in_chinese,
-    timeline,
-)
+from openclap.describe import ALIKE, Describer, timeline
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.prompts import Prompts
 from openclap.results import Description, Span
@@ -79,20 +72,15 @@ class Describing:
         seconds = self._ears.config.front_end.clip_seconds
         windows = self._ears.encode_windows(sound, window=seconds, hop=seconds / 2)
         made = describer.of_windows(sound, windows)
-        if how.language == "zh":
-            nearest = "" if made.tags else describer.vocabulary.nearest(windows.embedding)
-            made = description_in_chinese(made, nearest, own=describer.own)
         return Described(made, self._spans(describer, sound, how) if how.timeline else None)
 
     def _describer(self, how: How) -> Describer:
         encode = partial(self._known.vectors, encode=self._ears.encode_text, state=None)
         return Describer(
-            self._ears, how.labels, threshold=how.threshold, top=how.top, alike=how.alike, captions=how.captions, nearest=how.nearest, encode=encode,
+            self._ears, how.labels, threshold=how.threshold, top=how.top, alike=how.alike, captions=how.captions, nearest=how.nearest, language=how.language,
+            encode=encode,
         )  # fmt: skip
 
     def _spans(self, describer: Describer, sound: bytes, how: How) -> list[tuple[Span, str]]:
         spans = timeline(describer, sound, window=how.window, hop=how.hop, change=how.change)
-        if how.language == "en":
-            return list(zip(spans, describer.named(spans), strict=True))
-        said = [span_in_chinese(span, own=describer.own) for span in spans]
-        return [(span, sentence_in_chinese(span.tags)) for span in said]
+        return list(zip(spans, describer.named(spans), strict=True))

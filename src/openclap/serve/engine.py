@@ -27,6 +27,7 @@ import numpy.typing as npt
 from openclap.audio.load import longest, stopping
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
+from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
 from openclap.results import Hit, Label, Match, Moment
@@ -63,8 +64,8 @@ class Engine:
 
     Raises
     ------
-    ModelError, LibraryError
-        The model or the library cannot be used.
+    ModelError, LibraryError, DetectorError
+        The model, the library or a detector cannot be used.
     """
 
     def __init__(
@@ -75,9 +76,12 @@ class Engine:
         seen: Callable[[str, int], None] = lambda lane, size: None,
     ) -> None:
         self.settings = settings
+        self.detectors = {one.name: one for one in map(Detector.load, settings.detectors)}
         self.clap = clap or CLAP.from_pretrained(
             settings.model, device=settings.device, threads=settings.threads, precision=settings.precision  # type: ignore[arg-type]
         )  # fmt: skip
+        for one in self.detectors.values():
+            one.check(self.clap)
         self._warm_up()
         place = settings.library
         self._shelves = [] if place is None else [Shelf(place, self.clap), Shelf(place, self.clap)]

@@ -1,4 +1,7 @@
-"""Bytes that come on the event loop, read like a file by a thread, so many at most in between. Knows nothing of sockets."""
+"""Bytes that come on the event loop, read like a file by a thread, so many at most in between. Knows nothing of sockets.
+
+A pipe, and not `watch.Pushed`, which the page has: who pushes computes in the same call, and here that would be the event loop.
+"""
 
 from __future__ import annotations
 

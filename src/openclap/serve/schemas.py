@@ -233,6 +233,10 @@ class WatchRequest(Request):
     )
 
     alerts: Annotated[list[str], Field(description="What should be heard, in words.")] = []
+    detectors: Annotated[
+        list[str],
+        Field(description="What was taught should be heard: names of what the server was given by --detector."),
+    ] = []
     unusual: Annotated[bool, Field(description="Tell of anything unusual, without words, too.")] = False
     rate: Annotated[Number, Field(description="Of the samples, Hz.")]
     format: Annotated[str, Field(description="Of the samples: s16le, f32le, …", max_length=20)] = "s16le"

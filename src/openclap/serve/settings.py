@@ -33,6 +33,8 @@ class Settings:
         As `CLAP.from_pretrained`.
     library
         The library to search in, or None.
+    detectors
+        Names or files of detectors that sockets may listen for.
     host, port
         Where to listen; port 0 is any free one.
     keys
@@ -75,6 +77,7 @@ class Settings:
     threads: int | None = None
     precision: str = "float32"
     library: str | None = None
+    detectors: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     keys: tuple[str, ...] = field(default=(), repr=False)

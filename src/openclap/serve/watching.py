@@ -26,6 +26,7 @@ from fastapi import WebSocket
 from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
+from openclap.detector import Detector
 from openclap.errors import RequestRefused, UsageError
 from openclap.serve.door import refuse_socket
 from openclap.serve.engine import Engine
@@ -165,9 +166,13 @@ class _Session:
         most, longest = self._settings.items, self._settings.text_characters
         if asked.model is not None and asked.model not in self._engine.names:
             raise _Fault(f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}")
-        if len(asked.alerts) > most:
-            raise _Fault(f"alerts holds {len(asked.alerts)} items; at most {most} are watched for on one socket")
-        if not asked.alerts and not asked.unusual:
+        there = self._engine.detectors
+        if (count := len(asked.alerts) + len(asked.detectors)) > most:
+            raise _Fault(f"alerts and detectors hold {count} items; at most {most} are watched for on one socket")
+        if (missing := next((name for name in asked.detectors if name not in there), None)) is not None:
+            which = f"choose {', '.join(there)}" if there else "it was started without --detector"
+            raise _Fault(f"the server has no detector {missing[:100]!a}; {which}")
+        if not asked.alerts and not asked.detectors and not asked.unusual:
             raise _Fault('there is nothing to listen for; give alerts, as ["glass breaking"], or "unusual": true')
         if any(len(alert) > longest for alert in asked.alerts):
             raise _Fault(f"an alert has more than {longest} characters; describe a sound in a few words")
@@ -247,8 +252,9 @@ class _Session:
 
     def _work(self, asked: WatchRequest, source: PipeSource) -> None:
         """Listen until the samples end."""
+        alerts: list[str | Detector] = [*asked.alerts, *(self._engine.detectors[name] for name in asked.detectors)]
         watching = watch(
-            source, asked.alerts, model=cast(Any, self._engine.ears), unusual=asked.unusual, rules=asked.rules(),
+            source, alerts, model=cast(Any, self._engine.ears), unusual=asked.unusual, rules=asked.rules(),
             window=asked.window, hop=asked.hop, warmup=asked.warmup, when=asked.when, stop=self._stop,
             tell=lambda sentence: self._tell({"type": "note", "note": sentence}),
         )  # fmt: skip

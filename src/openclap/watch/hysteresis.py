@@ -83,10 +83,6 @@ class Hysteresis:
         self._heard: dict[int, _Heard] = {}
         self._deaf = np.full(alerts, -np.inf)  # until this second
 
-    def active(self) -> list[int]:
-        """Alerts that have begun and not ended."""
-        return [which for which, heard in self._heard.items() if heard.begun is not None]
-
     def step(self, start: float, end: float, confidence: Levels, score: Levels) -> list[Change]:
         """One window from `start` to `end` with a confidence and a score for every alert (A,) → what changed.
 

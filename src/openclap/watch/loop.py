@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,7 @@ import numpy.typing as npt
 from openclap.confidence import background_of
 from openclap.detector import Detector
 from openclap.errors import UsageError
+from openclap.watch.alerts import named, queries_of
 from openclap.watch.background import MINUTE, Novelty, OwnBackground
 from openclap.watch.clips import Clips, Recent
 from openclap.watch.event import UNUSUAL, Event, WatchReport
@@ -42,13 +43,12 @@ from openclap.watch.windows import Sliding, Span
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["MOST_ALERTS", "Watch", "watch"]
+__all__ = ["Watch", "watch"]
 
 Wave = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
 Judged = Callable[[float, float, npt.NDArray[np.float64]], None]
 
-MOST_ALERTS = 10_000
 WINDOW, HOP = 2.0, 1.0  # seconds
 WARMUP = 30.0
 BATCH = 32  # windows that a source that waits is heard in
@@ -167,7 +167,7 @@ class Watch(Iterator[Event]):
         tell: Tell,
         judged: Judged | None = None,
     ) -> None:
-        asked = _checked(alerts, unusual)
+        asked = named(alerts, unusual)
         self._names = [*asked, *([UNUSUAL] if unusual else [])]
         clip = model.front_end.clip_seconds
         if not 0.1 <= window <= clip or not 0.05 <= hop <= window:
@@ -183,7 +183,7 @@ class Watch(Iterator[Event]):
         self._stop, self._tell, self._judged, self._sinks = Stop(stop), tell, judged, sinks
         self._rate = model.front_end.sampling_rate
         self._words = len(asked)
-        queries = _queries(asked, model)
+        queries = queries_of(asked, model)
         self._own = OwnBackground(queries, background_of(model), warmup=round(warmup / hop), minute=round(MINUTE / hop))
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
@@ -419,39 +419,3 @@ def _check_apart(clips: Path, watched: Path) -> None:
     """Clips in the folder that is watched would be heard there, and make clips."""
     if watched.resolve() in (clips.resolve(), *clips.resolve().parents):
         raise UsageError(f"clips in {clips} would be heard as new sounds of {watched}; keep them outside of it")
-
-
-def _queries(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
-    """A unit row (A, E) for each alert: its words', or the direction of its detector."""
-    rows = np.zeros((len(asked), model.config.embedding), np.float32)
-    words = [i for i, detector in enumerate(asked.values()) if detector is None]
-    rows[words] = model.encode_text([list(asked)[i] for i in words])
-    for i, detector in enumerate(asked.values()):
-        if detector is not None:
-            detector.check(model)
-            rows[i] = detector.direction
-    return rows
-
-
-def _checked(alerts: Sequence[str | Detector], unusual: bool) -> dict[str, Detector | None]:
-    """The alerts by name, each once, with their detectors."""
-    if isinstance(alerts, str | Detector):
-        what = f"the string {alerts!r}" if isinstance(alerts, str) else f"the detector {alerts.name!r} alone"
-        raise UsageError(f"alerts are a list of words and detectors, not {what}; put it in brackets")
-    names: dict[str, Detector | None] = {}
-    for alert in alerts:
-        taught = alert if isinstance(alert, Detector) else None
-        name = " ".join((taught.name if taught else str(alert)).split())
-        if names.setdefault(name, taught) is not taught:
-            raise UsageError(f"two alerts are called {name!r}; teach one under another name, or leave one out")
-    if "" in names:
-        raise UsageError("an alert is empty; describe a sound in words")
-    if not names and not unusual:
-        raise UsageError(
-            'nothing to listen for; give alerts (--alert "glass breaking"), or ask for anything unusual (--unusual)'
-        )
-    if len(names) > MOST_ALERTS:
-        raise UsageError(f"{len(names)} alerts; at most {MOST_ALERTS} can be watched for at once")
-    if UNUSUAL in names and unusual:
-        raise UsageError(f"the alert {UNUSUAL!r} is what --unusual is called; choose other words")
-    return names

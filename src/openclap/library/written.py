@@ -1,4 +1,4 @@
-"""Moments → files that other programs open. Knows nothing of how they were found."""
+"""Moments and hits → files that other programs open. Knows nothing of how they were found."""
 
 from __future__ import annotations
 
@@ -39,16 +39,14 @@ def write_playlist(hits: Sequence[Hit], output: Path) -> None:
         raise UsageError(f"{output}: a playlist's name must end in .m3u or .m3u8")
     lines = ["#EXTM3U"]
     for hit in hits:
-        if _is_one_line(hit.path):
+        if _fits_a_line(hit.path):
             lines += [f"#EXTINF:-1,{Path(hit.path).stem}", hit.path]
     write_text(output, "\n".join(lines) + "\n")
 
 
 def _csv(moments: Sequence[Moment], label: str) -> str:
-    return csv_of(
-        ("path", "start", "end", "score", "query"),
-        ((m.path, m.start, m.end, round(m.score, 6), label) for m in moments),
-    )
+    rows = ((m.path, m.start, m.end, round(m.score, 6), label) for m in moments)
+    return csv_of(("path", "start", "end", "score", "query"), rows)
 
 
 def _json(moments: Sequence[Moment], label: str) -> str:
@@ -68,18 +66,15 @@ def _audacity(moments: Sequence[Moment], label: str) -> str:
 
 
 def _m3u(moments: Sequence[Moment], label: str) -> str:
-    """Extended M3U, with the start and stop times that VLC reads."""
+    """Extended M3U, with the start and stop times that VLC reads; without names that hold a line break."""
     plain = " ".join(label.split())
     lines = ["#EXTM3U"]
-    for m in moments:
-        if not _is_one_line(m.path):
-            continue
+    for m in (moment for moment in moments if _fits_a_line(moment.path)):
         lines += [f"#EXTINF:{max(1, round(m.end - m.start))},{plain} {m.score:.2f}", f"#EXTVLCOPT:start-time={m.start:.3f}", f"#EXTVLCOPT:stop-time={m.end:.3f}", m.path]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-def _is_one_line(path: str) -> bool:
-    """Whether a path can be in a playlist."""
+def _fits_a_line(path: str) -> bool:
     return "\n" not in path and "\r" not in path
 
 

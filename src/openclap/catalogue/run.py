@@ -1,0 +1,54 @@
+"""What all runs over folders have in common: what a description was made of, how far they are, what they did."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openclap.results import Failure
+
+if TYPE_CHECKING:
+    from openclap.describe import Describer
+
+__all__ = ["DescribeReport", "now_of", "settings_of", "shown"]
+
+
+@dataclass(frozen=True)
+class DescribeReport:
+    """What a run did, in sounds: `described` now, `unchanged` since an earlier run."""
+
+    output: str
+    described: int = 0
+    unchanged: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)
+
+
+def settings_of(describer: Describer, *more: object) -> str:
+    """What a description depends on beside the sound."""
+    said = [describer.clap.fingerprint, describer.key(), *more]
+    return hashlib.blake2b(json.dumps(said).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def now_of(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file, which tell whether it has changed; None where it is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def shown(paths: Sequence[Path], progress: bool) -> Iterable[Path]:
+    """The same paths, with a bar on stderr that says how far they are."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(paths, "describing", console=Console(stderr=True), disable=not progress)

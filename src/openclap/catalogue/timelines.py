@@ -1,0 +1,114 @@
+"""The timeline of every sound of a folder, in every format, in another folder. Knows how to go on, not how to hear.
+
+The .json of a sound is there first, without spans, and tells that the others are ours; it is written again, last, with what it was made
+of: that sound is done. What lies there and was not made by this is left as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
+from openclap.describe import timeline
+from openclap.describe.picture import check_picture, draw_timeline
+from openclap.describe.written import FORMATS, HEAD, write_text, write_timeline
+from openclap.errors import SoundError, UsageError
+from openclap.library.scan import find_sounds
+from openclap.results import Failure
+
+if TYPE_CHECKING:
+    from openclap.describe import Describer
+
+__all__ = ["timelines_to_folder"]
+
+LONGEST_NAME = 255  # bytes, of nearly every file system
+
+
+def timelines_to_folder(
+    describer: Describer,
+    paths: Iterable[str | os.PathLike[str]],
+    folder: Path,
+    *,
+    window: float,
+    hop: float,
+    change: float,
+    pictures: bool | None = None,
+    progress: bool = False,
+) -> DescribeReport:
+    """The timeline of every sound as .md, .csv, .srt, .vtt, .png and .json in a folder, under the sounds' own names.
+
+    Pictures are drawn where matplotlib is installed, unless it is said whether they should be.
+
+    Raises
+    ------
+    UsageError
+        The folder cannot be made or written to.
+    MissingExtra
+        Pictures are wanted and matplotlib is not installed.
+    """
+    pictures = find_spec("matplotlib") is not None if pictures is None else pictures
+    if pictures:
+        check_picture()
+    settings = settings_of(describer, window, hop, change)
+    _make_folder(folder)
+    found = find_sounds(paths)
+    top = os.path.commonpath([path.parent for path in found.files]) if found.files else ""
+    failed, described, unchanged = list(found.closed), 0, 0
+    for path in shown(found.files, progress):
+        place = folder / os.path.relpath(path, top)
+        last = place.with_name(place.name + ".json")
+        made_of = [*(now_of(path) or (-1, -1)), settings]
+        before = _timeline_of(last)
+        if before.get("made_of") == made_of:
+            unchanged += 1
+            continue
+        if (why := _why_not(place, ours=bool(before))) is not None:
+            failed.append(Failure(str(path), why))
+            continue
+        try:
+            spans = timeline(describer, path, window=window, hop=hop, change=change)
+            _make_folder(place.parent)
+            if not before:
+                write_text(last, json.dumps(HEAD) + "\n")
+            for ending in (".md", ".csv", ".srt", ".vtt"):
+                write_timeline(spans, place.with_name(place.name + ending), str(path))
+            if pictures:
+                draw_timeline(path, spans, place.with_name(place.name + ".png"), title=path.name)
+            whole = {**json.loads(FORMATS[".json"](spans, str(path))), "made_of": made_of}
+            write_text(last, json.dumps(whole, indent=1) + "\n")
+            described += 1
+        except SoundError as error:
+            failed.append(Failure(str(path), error.cause))
+    return DescribeReport(str(folder), described, unchanged, failed)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made ({error.strerror or error}); choose another -o") from error
+
+
+def _timeline_of(place: Path) -> dict[str, Any]:
+    """A .json that was written here; nothing where it is another's, or not there."""
+    with suppress(OSError, ValueError):
+        made = json.loads(place.read_text(encoding="utf-8"))
+        if isinstance(made, dict) and {key: made.get(key) for key in HEAD} == HEAD:
+            return made
+    return {}
+
+
+def _why_not(place: Path, *, ours: bool) -> str | None:
+    """Why a sound's timeline cannot be written under its name."""
+    if len(os.fsencode(place.name)) + len(".json") > LONGEST_NAME:
+        return "its name is too long to write files of that name with another ending"
+    there = next((e for e in (*FORMATS, ".png") if os.path.lexists(f"{place}{e}")), None)
+    if there is not None and not ours:
+        return f"{place}{there} is there already and was not made by this; it is left as it is: choose another -o"
+    return None

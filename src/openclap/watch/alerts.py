@@ -1,0 +1,70 @@
+"""What is listened for → names, each once, and a unit row for each. Knows nothing of sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.detector import Detector
+from openclap.errors import UsageError
+from openclap.watch.event import UNUSUAL
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+
+__all__ = ["MOST_ALERTS", "named", "queries_of"]
+
+Vectors = npt.NDArray[np.float32]
+
+MOST_ALERTS = 10_000
+
+
+def queries_of(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
+    """A unit row (A, E) for each alert: its words', or the direction of its detector.
+
+    Raises
+    ------
+    DetectorMismatch
+        A detector that was taught on another model.
+    """
+    rows = np.zeros((len(asked), model.config.embedding), np.float32)
+    in_words = [name for name, detector in asked.items() if detector is None]
+    rows[[detector is None for detector in asked.values()]] = model.encode_text(in_words)
+    for i, detector in enumerate(asked.values()):
+        if detector is not None:
+            detector.check(model)
+            rows[i] = detector.direction
+    return rows
+
+
+def named(alerts: Sequence[str | Detector], unusual: bool) -> dict[str, Detector | None]:
+    """The alerts by name, each once, with their detectors.
+
+    Raises
+    ------
+    UsageError
+        None, an empty one, too many, or two of one name that are not the same.
+    """
+    if isinstance(alerts, str | Detector):
+        what = f"the string {alerts!r}" if isinstance(alerts, str) else f"the detector {alerts.name!r} alone"
+        raise UsageError(f"alerts are a list of words and detectors, not {what}; put it in brackets")
+    names: dict[str, Detector | None] = {}
+    for alert in alerts:
+        taught = alert if isinstance(alert, Detector) else None
+        name = " ".join((taught.name if taught else str(alert)).split())
+        if names.setdefault(name, taught) is not taught:
+            raise UsageError(f"two alerts are called {name!r}; teach one under another name, or leave one out")
+    if "" in names:
+        raise UsageError("an alert is empty; describe a sound in words")
+    if not names and not unusual:
+        raise UsageError(
+            'nothing to listen for; give alerts (--alert "glass breaking"), or ask for anything unusual (--unusual)'
+        )
+    if len(names) > MOST_ALERTS:
+        raise UsageError(f"{len(names)} alerts; at most {MOST_ALERTS} can be watched for at once")
+    if UNUSUAL in names and unusual:
+        raise UsageError(f"the alert {UNUSUAL!r} is what --unusual is called; choose other words")
+    return names
