@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -42,6 +43,10 @@ out = Console(
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
+# what moves a terminal's cursor or turns its letters round, as a file or a detector of a stranger may be called
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
 def emit(rows: Iterable[dict[str, Any]]) -> None:
     """One JSON object a line."""
     for row in rows:
@@ -55,7 +60,7 @@ def emit(rows: Iterable[dict[str, Any]]) -> None:
 
 def tell(message: object) -> None:
     """An error as one line on stderr, with nothing in it taken for markup."""
-    err.print("[red]error:[/red]", Text(" ".join(str(message).split())))
+    err.print("[red]error:[/red]", plain(message))
 
 
 def tell_failed(failed: Sequence[Failure]) -> None:
@@ -99,8 +104,8 @@ def bar(value: float, width: int = 16) -> str:
 
 
 def plain(text: object) -> Text:
-    """Text that is printed as it is, on one line."""
-    return Text(" ".join(str(text).split()))
+    """Text that is printed as it is, on one line; of what is no letter, what it is called."""
+    return Text(UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], " ".join(str(text).split())))
 
 
 def short(path: str) -> str:
