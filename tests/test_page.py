@@ -25,7 +25,7 @@ from openclap.describe.written import FORMATS
 from openclap.errors import EmptySound, LibraryError, ModelNotHere, OpenClapError, UnknownModel, UnreadableSound
 from openclap.library import Library
 from openclap.page import classify, holdings, match, model, moments, search
-from openclap.page.blocks import TABS, make_page, mount_page
+from openclap.page.blocks import SESSIONS, TABS, make_page, mount_page
 from openclap.page.desk import Desk
 from openclap.page.examples import LONG_WORDS, QUERIES, SINGLE
 from openclap.page.filling import Filling, fill, folders_in
@@ -434,6 +434,18 @@ def test_no_file_is_given_away(client: TestClient, path: str) -> None:
     assert 400 <= answer.status_code < 500, answer.text
     assert "root:" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_visitors_are_remembered_up_to_a_bound(client: TestClient) -> None:
+    """gradio keeps 0.3 MB of everyone who ever came, for 10,000 of them: 3 GB, and it does not ask whether they are there."""
+    gradio_app: Any = next(
+        route.app for route in client.app.routes if hasattr(getattr(route, "app", None), "state_holder")
+    )  # type: ignore[attr-defined]
+    holder = gradio_app.state_holder
+    for number in range(SESSIONS + 20):
+        assert holder[f"visitor{number}"] is not None
+    assert len(holder.session_data) <= SESSIONS
+    assert "visitor0" not in holder
 
 
 def test_what_was_shown_can_be_heard_and_downloaded(client: TestClient, dog: str) -> None:
