@@ -257,3 +257,9 @@ def test_one_detector_saved_by_many_at_once() -> None:
 def test_nothing_moves_the_cursor() -> None:
     """A file of a stranger may be called by an escape sequence; it went to the terminal as it was."""
     assert plain("c\x1b[2J\u202ecba 门 é\n x").plain == "c\\x1b[2J\\u202ecba 门 é x"
+
+
+def test_the_same_detector_is_the_same_file() -> None:
+    """Its facts stood in another order every time."""
+    assert len({made("门").save().read_bytes() for _ in range(20)}) == 1
+    assert Detector.load("门").text == "a door"

@@ -156,15 +156,16 @@ class Detector:
             The name cannot be a file's, or the place cannot be written to.
         """
         from safetensors import SafetensorError
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         target = place_of(self.name) if path is None else _at(path)
         facts = {"format": FORMAT, "version": VERSION, "detector": json.dumps({**self.to_dict(), "bias": self.bias})}
         aside = target.parent / f"{target.name}.{secrets.token_hex(4)}.part"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"weight": np.ascontiguousarray(self.weight, np.float32)}, aside, metadata=facts)
-            aside.chmod(0o644)
+            aside.write_bytes(
+                _in_order(save({"weight": np.ascontiguousarray(self.weight, np.float32)}, metadata=facts))
+            )
             os.replace(aside, target)
         except (OSError, SafetensorError, ValueError) as error:  # ValueError: a name that no file has
             with contextlib.suppress(OSError, ValueError):
@@ -280,6 +281,14 @@ def _no_such(name: str) -> str:
     names = [path.stem for path in sorted(detectors_folder().glob(f"*{SUFFIX}"))]
     which = f"choose {', '.join(names[:10])}{' …' if len(names) > 10 else ''}, or" if names else "none was taught yet:"
     return f"{name!r} is no detector; {which} teach it:  openclap teach NAME --yes FILE…"
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its header in alphabetical order: the library's own order is another one every time."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[8 + size :]
 
 
 def _whole(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detector:
