@@ -438,9 +438,8 @@ def test_no_file_is_given_away(client: TestClient, path: str) -> None:
 
 def test_visitors_are_remembered_up_to_a_bound(client: TestClient) -> None:
     """gradio keeps 0.3 MB of everyone who ever came, for 10,000 of them: 3 GB, and it does not ask whether they are there."""
-    gradio_app: Any = next(
-        route.app for route in client.app.routes if hasattr(getattr(route, "app", None), "state_holder")
-    )  # type: ignore[attr-defined]
+    app: Any = client.app
+    gradio_app = next(route.app for route in app.routes if hasattr(getattr(route, "app", None), "state_holder"))
     holder = gradio_app.state_holder
     for number in range(SESSIONS + 20):
         assert holder[f"visitor{number}"] is not None
