@@ -22,7 +22,15 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap.describe.written import FORMATS
-from openclap.errors import EmptySound, LibraryError, ModelNotHere, OpenClapError, UnknownModel, UnreadableSound
+from openclap.errors import (
+    EmptySound,
+    LibraryError,
+    ModelNotHere,
+    OpenClapError,
+    SoundNotFound,
+    UnknownModel,
+    UnreadableSound,
+)
 from openclap.library import Library
 from openclap.page import classify, holdings, match, model, moments, search
 from openclap.page.blocks import SESSIONS, TABS, make_page, mount_page
@@ -434,6 +442,11 @@ def test_no_file_is_given_away(client: TestClient, path: str) -> None:
     assert 400 <= answer.status_code < 500, answer.text
     assert "root:" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_a_sound_that_has_gone_is_said_to_have_gone() -> None:
+    """It was said that "it no such file"."""
+    assert sentence(SoundNotFound("dog.wav", "no such file; check the path"), "en") == TABLE["error.gone"][0]
 
 
 def test_visitors_are_remembered_up_to_a_bound(client: TestClient) -> None:
