@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from models_for_tests import small_clap
 from safetensors.numpy import save_file
 
 from openclap import CLAP, Detector
+from openclap.cli.show import plain
 from openclap.detector import detectors_folder, forget, heard_in, kept, place_of
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.library import moments_in
@@ -169,3 +171,103 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     place_of("a").parent.touch()
     with pytest.raises(UsageError, match="cannot be written"):
         made("a").save()
+
+
+def crafted(about: dict[str, object] | str, **arrays: np.ndarray) -> Path:
+    """A file among the user's own, as somebody else may have sent it."""
+    place = detectors_folder() / "sent.safetensors"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    said = about if isinstance(about, str) else json.dumps({**made().to_dict(), "bias": 0.0, **about})
+    facts = {"format": "openclap-detector", "version": "1", "detector": said}
+    save_file(arrays or {"weight": np.ones(3, np.float32)}, place, metadata=facts)
+    return place
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "[" * 100_000 + "]" * 100_000,  # RecursionError
+        {"bias": 10**400},  # OverflowError
+        {"report": {"judged": True}},  # `detectors` stumbled over it
+        {"report": {"judged": True, **{name: {"value": "x", "low": 0, "high": 1} for name in ("precision", "recall", "average_precision")}}},
+        {"report": {"gain": float("nan")}},
+        {"report": []},
+        {"examples": {"yes": [1]}},
+        {"examples": [["yes", 1]]},
+        {"name": None},
+        {"name": "x\x1b[2J"},
+        {"name": "a\u202eb"},
+        {"name": "\ud800"},
+        {"fingerprint": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_one_crafted_file_stops_no_list_of_others(about: dict[str, object] | str) -> None:
+    """Each of these got past the check, and all but a few as another error than ours, so one file stopped `openclap detectors`."""
+    made("a").save()
+    place = crafted(about)
+    with pytest.raises(DetectorError, match="is broken"):
+        Detector.load(place)
+    found, failed = kept()
+    assert [one.name for one in found] == ["a"]
+    assert [failure.path for failure in failed] == [str(place)]
+
+
+def test_what_numpy_cannot_read_and_what_is_too_large() -> None:
+    """bfloat16 was a TypeError; a file of 2 GB was read whole, and all that lay beside the weight."""
+    place = crafted({}, weight=np.zeros(4, np.int16))
+    place.write_bytes(place.read_bytes().replace(b'"I16"', b'"BF16"'))
+    head = len(place.read_bytes()) - 8 - 8
+    place.write_bytes(head.to_bytes(8, "little") + place.read_bytes()[8:])
+    with pytest.raises(DetectorError, match="is broken"):
+        Detector.load(place)
+    crafted({}, weight=np.ones(0, np.float32))
+    with pytest.raises(DetectorError, match="no row of finite numbers"):
+        Detector.load(place)
+    with crafted({}).open("r+b") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(DetectorError, match="too large"):
+        Detector.load(place)
+
+
+def test_a_detector_of_another_size_is_refused(clap: CLAP) -> None:
+    """One number was spread over all of the query's, and any other size was a traceback."""
+    with pytest.raises(DetectorMismatch, match="takes embeddings of 1 numbers, and small has 24"):
+        made(size=1, fingerprint=clap.fingerprint).check(clap)
+
+
+def test_a_weight_whose_square_is_too_large() -> None:
+    detector = made(size=4)
+    big = Detector("big", None, np.full(4, 3e38, np.float32), 0.0, detector.model, detector.fingerprint)
+    assert big.direction == pytest.approx([0.5] * 4)
+
+
+def test_places_and_names_that_no_file_has(tmp_path: Path) -> None:
+    for place in ("y" * 300 + ".safetensors", "a\0b.safetensors", "~nosuchuser/x.safetensors"):
+        with pytest.raises(DetectorError, match="no such file"):
+            Detector.load(place)
+    for place in (str(tmp_path / "a\0b"), str(tmp_path), str(tmp_path / ("n" * 300))):
+        with pytest.raises(UsageError, match="cannot be written"):
+            made().save(place)
+    (detectors_folder() / "folder.safetensors").mkdir(parents=True)
+    with pytest.raises(DetectorError, match="cannot be removed"):
+        forget("folder")
+
+
+def test_one_detector_saved_by_many_at_once() -> None:
+    """They wrote one file aside, and who renamed it second found none."""
+    detector = made()
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: detector.save(), range(64)))) == 1
+    assert Detector.load(detector.name).to_dict() == detector.to_dict()
+
+
+def test_nothing_moves_the_cursor() -> None:
+    """A file of a stranger may be called by an escape sequence; it went to the terminal as it was."""
+    assert plain("c\x1b[2J\u202ecba 门 é\n x").plain == "c\\x1b[2J\\u202ecba 门 é x"
+
+
+def test_the_same_detector_is_the_same_file() -> None:
+    """Its facts stood in another order every time."""
+    assert len({made("门").save().read_bytes() for _ in range(20)}) == 1
+    assert Detector.load("门").text == "a door"

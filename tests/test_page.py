@@ -22,10 +22,18 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap.describe.written import FORMATS
-from openclap.errors import EmptySound, LibraryError, ModelNotHere, OpenClapError, UnknownModel, UnreadableSound
+from openclap.errors import (
+    EmptySound,
+    LibraryError,
+    ModelNotHere,
+    OpenClapError,
+    SoundNotFound,
+    UnknownModel,
+    UnreadableSound,
+)
 from openclap.library import Library
 from openclap.page import classify, holdings, match, model, moments, search
-from openclap.page.blocks import TABS, make_page, mount_page
+from openclap.page.blocks import SESSIONS, TABS, make_page, mount_page
 from openclap.page.desk import Desk
 from openclap.page.examples import LONG_WORDS, QUERIES, SINGLE
 from openclap.page.filling import Filling, fill, folders_in
@@ -434,6 +442,22 @@ def test_no_file_is_given_away(client: TestClient, path: str) -> None:
     assert 400 <= answer.status_code < 500, answer.text
     assert "root:" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_a_sound_that_has_gone_is_said_to_have_gone() -> None:
+    """It was said that "it no such file"."""
+    assert sentence(SoundNotFound("dog.wav", "no such file; check the path"), "en") == TABLE["error.gone"][0]
+
+
+def test_visitors_are_remembered_up_to_a_bound(client: TestClient) -> None:
+    """gradio keeps 0.3 MB of everyone who ever came, for 10,000 of them: 3 GB, and it does not ask whether they are there."""
+    app: Any = client.app
+    gradio_app = next(route.app for route in app.routes if hasattr(getattr(route, "app", None), "state_holder"))
+    holder = gradio_app.state_holder
+    for number in range(SESSIONS + 20):
+        assert holder[f"visitor{number}"] is not None
+    assert len(holder.session_data) <= SESSIONS
+    assert "visitor0" not in holder
 
 
 def test_what_was_shown_can_be_heard_and_downloaded(client: TestClient, dog: str) -> None:

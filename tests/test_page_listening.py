@@ -237,7 +237,7 @@ def test_a_microphone_is_heard_as_a_recording(client: TestClient, minute: str, m
     ("query", "body", "status"),
     [
         ("rate=32000", b"123", 400), ("rate=3", b"12", 400), ("rate=1e99", b"12", 400), ("rate=nan", b"12", 400), ("rate=32000&lost=nan", b"12", 400),
-        ("rate=32000&lost=-1", b"12", 400), ("", b"12", 422), ("rate=32000", bytes((1 << 20) + 2), 413), ("rate=48000", bytes(4), 204),
+        ("rate=32000&lost=-1", b"12", 400), ("rate=32000&lost=1e308", b"12", 400), ("rate=32000&lost=86401", b"12", 400), ("", b"12", 422), ("rate=32000", bytes((1 << 20) + 2), 413), ("rate=48000", bytes(4), 204),
     ],
 )  # fmt: skip
 def test_only_samples_are_taken(client: TestClient, query: str, body: bytes, status: int) -> None:
@@ -259,6 +259,7 @@ def test_only_samples_are_taken(client: TestClient, query: str, body: bytes, sta
         (("recording", "", None, "rain", False), "error.no_sound"),
         (("recording", "", None, " \n", False), "error.no_alerts"),
         (("recording", "", None, "\n".join(map(str, range(101))), True), "error.many"),
+        (("recording", "", None, "rain\n" + "a" * 501, True), "error.words"),
     ],
 )
 def test_wrong_use_is_told_by_its_own_sentence(page: Page, given: Any, key: str) -> None:
@@ -305,6 +306,21 @@ def test_so_many_listen_and_for_so_long(page: Page) -> None:
     for _ in range(200):
         watches.open("one", Asked(("rain",)), "en")
     assert watches.of(first.token) is None, "the oldest are forgotten"
+
+
+def test_a_watch_ends_though_next_to_nothing_is_sent(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parcels without a sample kept one of the few places for ever, and lay in memory by the thousand."""
+    session = Session("1" * 32, "someone", Asked(("rain",)), live=True, language="en", longest=30.0)
+    page.desk.do(lambda: session.begin(page.desk.clap, "microphone"))
+    monkeypatch.setattr("openclap.page.watches.SILENT", 0.0)
+    session.put(np.zeros(0, np.float32), RATE)
+    assert session.take(0.0) == []
+    assert session.over == "watch.gone"
+    other = Session("2" * 32, "someone", Asked(("rain",)), live=True, language="en", longest=0.05)
+    while other.over is None:
+        other.put(np.zeros(1, np.float32), RATE)
+        page.desk.do(lambda: other.take(0.01))
+    assert other.over == "watch.long"
 
 
 def test_what_comes_faster_than_it_is_heard_is_bounded_and_counted(page: Page) -> None:

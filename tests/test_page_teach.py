@@ -165,6 +165,7 @@ def test_what_was_not_shown_cannot_be_marked(page: Page, lesson: Lesson) -> None
     assert _told(lambda: trained(page, EN, given, 5)) == "error.no_marks"
     assert _told(lambda: marked(lesson, "[1]")) == "error.input"
     assert _told(lambda: marked(lesson, "{")) == "error.input"
+    assert _told(lambda: marked(lesson, "[" * 100_000)) == "error.input"  # was a RecursionError
     assert _told(lambda: searched(page, EN, lesson, "examples", " ", 5)) == "error.no_query"
     assert _told(lambda: searched(page, EN, lesson, "examples", "-rain", 5)) == "error.only_not"
     assert _told(lambda: searched(page, EN, lesson, "own", "rain", 5)) == "error.empty_library"

@@ -214,3 +214,35 @@ def test_shared_ears_hear_what_the_model_hears(app: Any, clap: CLAP) -> None:
     np.testing.assert_allclose(found.embedding, right.embedding, atol=1e-5)
     assert found.start.tolist() == right.start.tolist()
     assert found.end.tolist() == right.end.tolist()
+
+
+def test_long_descriptions_keep_nobody_else_waiting(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two timelines of ten minutes had all threads that decode, and a classification of three seconds waited for a minute."""
+    app = create_app(Settings(decoders=1), clap=clap)
+    engine, going, over = app.state.engine, threading.Event(), threading.Event()
+    real = engine._describing
+
+    def slowly(*given: Any) -> Any:
+        going.set()
+        assert over.wait(30)
+        return real(*given)
+
+    monkeypatch.setattr(engine, "_describing", slowly)
+    audio = uri_of(encoded(long_wave(1.0, 16_000)))
+
+    async def all_at_once() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+            long = [asyncio.create_task(client.post("/v1/describe", json={"audio": audio})) for _ in range(2)]
+            try:
+                assert await asyncio.to_thread(going.wait, 30)
+                asked = client.post("/v1/classify", json={"audio": audio, "labels": ["a dog", "rain"]})
+                short = await asyncio.wait_for(asked, 20)
+            finally:
+                over.set()
+            return [short.status_code, *[one.status_code for one in await asyncio.gather(*long)]]
+
+    try:
+        assert asyncio.run(all_at_once()) == [200, 200, 200]
+    finally:
+        engine.close()

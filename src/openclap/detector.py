@@ -13,6 +13,7 @@ import contextlib
 import json
 import math
 import os
+import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_data_path
 
+from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.results import Failure
 
@@ -31,6 +33,7 @@ __all__ = ["FORMAT", "VERSION", "Detector", "Heard", "detectors_folder", "forget
 FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
 LONGEST_NAME, LONGEST_BYTES = 100, 200  # a file system takes 255 bytes
+LARGEST = 1 << 24  # bytes of a file; one of `mini` has 4,000
 JOINERS = "\u200c\u200d"  # unseen signs that writing needs
 Floats = npt.NDArray[np.float32]
 
@@ -45,6 +48,10 @@ class Maker(Protocol):
     @property
     def fingerprint(self) -> str:
         """What tells two models apart."""
+
+    @property
+    def config(self) -> CLAPConfig:
+        """How many numbers its embeddings have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +95,8 @@ class Detector:
     @property
     def direction(self) -> Floats:
         """The unit vector (E,) whose cosine ranks as the probability does."""
-        unit: Floats = (self.weight / max(float(np.linalg.norm(self.weight)), 1e-12)).astype(np.float32)
+        weight = self.weight.astype(np.float64)  # whose squares overflow nowhere
+        unit: Floats = (weight / max(float(np.linalg.norm(weight)), 1e-12)).astype(np.float32)
         return unit
 
     def logit(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -118,12 +126,16 @@ class Detector:
         Raises
         ------
         DetectorMismatch
-            It names both models.
+            It names both models, or both sizes.
         """
         if clap.fingerprint != self.fingerprint:
             raise DetectorMismatch(
                 f"the detector {self.name!r} was taught on {self.model} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
                 "use --model with that one, or teach it again"
+            )
+        if clap.config.embedding != self.size:
+            raise DetectorMismatch(
+                f"the detector {self.name!r} takes embeddings of {self.size} numbers, and {clap.name} has {clap.config.embedding}; teach it again"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,18 +156,19 @@ class Detector:
             The name cannot be a file's, or the place cannot be written to.
         """
         from safetensors import SafetensorError
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        target = place_of(self.name) if path is None else Path(path).expanduser()
+        target = place_of(self.name) if path is None else _at(path)
         facts = {"format": FORMAT, "version": VERSION, "detector": json.dumps({**self.to_dict(), "bias": self.bias})}
-        aside = target.with_name(f"{target.name}.{os.getpid()}.part")
+        aside = target.parent / f"{target.name}.{secrets.token_hex(4)}.part"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"weight": np.ascontiguousarray(self.weight, np.float32)}, aside, metadata=facts)
-            aside.chmod(0o644)
+            aside.write_bytes(
+                _in_order(save({"weight": np.ascontiguousarray(self.weight, np.float32)}, metadata=facts))
+            )
             os.replace(aside, target)
-        except (OSError, SafetensorError, UnicodeEncodeError) as error:
-            with contextlib.suppress(OSError):
+        except (OSError, SafetensorError, ValueError) as error:  # ValueError: a name that no file has
+            with contextlib.suppress(OSError, ValueError):
                 aside.unlink(missing_ok=True)
             raise UsageError(f"{target} cannot be written ({error}); choose another place with -o FILE") from error
         return target
@@ -173,9 +186,13 @@ class Detector:
 
         path = _found(path_or_name)
         try:
+            if path.stat().st_size > LARGEST:
+                raise OSError("it is too large for one")
             with safe_open(path, framework="numpy") as file:
                 facts = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dictionary
+                # others are left alone: numpy cannot read all that may be in such a file
+                kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 -- it is no dictionary
+                weight = file.get_tensor("weight") if kinds.get("weight") == "F32" else None
         except (SafetensorError, OSError) as error:
             raise DetectorError(f"{path}: cannot be read as a detector ({error}); teach it again") from error
         if facts.get("format") != FORMAT:
@@ -184,7 +201,7 @@ class Detector:
             raise DetectorError(
                 f"{path}: is a detector of version {facts.get('version')}, this openclap reads {VERSION}; update it"
             )
-        return _whole(facts, arrays, path)
+        return _whole(facts, weight, path)
 
 
 @dataclass(frozen=True)
@@ -257,13 +274,15 @@ def forget(name: str) -> Path:
     Raises
     ------
     DetectorError
-        There is none of this name.
+        There is none of this name, or it cannot be removed.
     """
     path = place_of(name)
     try:
         path.unlink()
     except FileNotFoundError:
         raise DetectorError(_no_such(name)) from None
+    except OSError as error:
+        raise DetectorError(f"{path}: cannot be removed ({error.strerror or error}); remove it by hand") from error
     return path
 
 
@@ -271,12 +290,16 @@ def _found(path_or_name: str | os.PathLike[str]) -> Path:
     """The file meant: what looks like a path is one, any other string a name."""
     given = os.fspath(path_or_name)
     is_path = not isinstance(path_or_name, str) or given.endswith(SUFFIX) or os.sep in given or "/" in given
-    path = Path(given).expanduser() if is_path else place_of(given)
-    if not path.is_file():
+    path = _at(given) if is_path else place_of(given)
+    if not os.path.isfile(path):  # noqa: PTH113 -- Path.is_file raises where a name is too long for a file
         raise DetectorError(
             f"{given}: no such file; check the path, or give the name of a detector" if is_path else _no_such(given)
         )
     return path
+
+
+def _at(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.expanduser(path))  # Path.expanduser raises where there is no such user
 
 
 def _no_such(name: str) -> str:
@@ -285,24 +308,54 @@ def _no_such(name: str) -> str:
     return f"{name!r} is no detector; {which} teach it:  openclap teach NAME --yes FILE…"
 
 
-def _whole(facts: Mapping[str, str], arrays: Mapping[str, Floats], path: Path) -> Detector:
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its header in alphabetical order: the library's own order is another one every time."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[8 + size :]
+
+
+def _whole(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detector:
     """What was read, once it is clear that nothing of it is missing or absurd."""
     try:
         about = json.loads(facts["detector"])
-        weight, bias, threshold = arrays["weight"], float(about["bias"]), float(about["threshold"])
-        if weight.ndim != 1 or weight.dtype != np.float32 or not np.isfinite(weight).all():
+        json.dumps(about, allow_nan=False)
+        bias, threshold = float(about["bias"]), float(about["threshold"])
+        if weight is None or weight.ndim != 1 or not len(weight) or not np.isfinite(weight).all():
             raise ValueError("its weight is no row of finite numbers")
         if not math.isfinite(bias) or not 0 <= threshold <= 1:
             raise ValueError("its bias or threshold is no such number")
+        if (
+            not all(isinstance(about[name], str) for name in ("name", "model", "fingerprint"))
+            or not about["name"].strip()
+        ):
+            raise ValueError("it has no name, or names no model")
+        if any(_is_unseen(sign) for sign in about["name"]):
+            raise ValueError("its name holds signs that are not seen")
+        examples = {str(kind): int(count) for kind, count in about["examples"].items()}
         return Detector(
-            str(about["name"]), None if about["text"] is None else str(about["text"]), weight, bias, str(about["model"]),
-            str(about["fingerprint"]), threshold, dict(about["examples"]), dict(about["report"]),
+            about["name"], None if about["text"] is None else str(about["text"]), weight, bias, about["model"],
+            about["fingerprint"], threshold, examples, _report(about["report"]),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DetectorError(f"{path}: is broken ({error}); teach it again") from error
 
 
+def _report(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `openclap.teach.judge` has made, as far as it is shown."""
+    if given.get("judged"):
+        shares = [
+            given[name][of] for name in ("precision", "recall", "average_precision") for of in ("value", "low", "high")
+        ]
+        if not all(share is None or isinstance(share, int | float) for share in shares):
+            raise ValueError("its report is none")
+    return dict(given)
+
+
 def _is_unfit(sign: str) -> bool:
-    return sign in '/\\:*?"<>|' or (
-        sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    )
+    return sign in '/\\:*?"<>|' or _is_unseen(sign)
+
+
+def _is_unseen(sign: str) -> bool:
+    return sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -35,15 +36,15 @@ __all__ = [
     "warn_in_one_line",
 ]
 
-COMMANDS = {
-    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))
-}  # a file's name or a server may hold them
-
 # a file name is no emoji; what is piped is not folded
 out = Console(
     soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False, width=None if sys.stdout.isatty() else 10_000
 )
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+
+# what moves a terminal's cursor or turns its letters round, as a file or a detector of a stranger may be called
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def emit(rows: Iterable[dict[str, Any]]) -> None:
@@ -103,8 +104,8 @@ def bar(value: float, width: int = 16) -> str:
 
 
 def plain(text: object) -> Text:
-    """Text that is printed as it is, on one line; what would command the terminal is written out."""
-    return Text(" ".join(str(text).split()).translate(COMMANDS))
+    """Text that is printed as it is, on one line; of what is no letter, what it is called."""
+    return Text(UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], " ".join(str(text).split())))
 
 
 def short(path: str) -> str:

@@ -50,6 +50,7 @@ FONTS = (
 )
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 CACHE_LOOK, CACHE_KEPT = 600, 3600  # seconds: how often, and how long an upload is kept
+SESSIONS = 512  # visitors whose results gradio remembers, 0.3 MB each, long after they have left; it would 10,000
 TABS = (
     (model, "model"), (match, "match"), (classify, "classify"), (describe, "describe"), (search, "search"), (moments, "moments"), (watch, "watch"),
     (teach, "teach"), (holdings, "library"),
@@ -97,6 +98,7 @@ def _made(desk: Desk, words: Wording) -> Any:
 
         gr.on([blocks.load], shown, [language], [status], **light)
         blocks.unload(_leaving(desk))
+    blocks.state_session_capacity = SESSIONS
     blocks.queue(max_size=desk.settings.queue, api_open=False, default_concurrency_limit=4)
     return blocks
 

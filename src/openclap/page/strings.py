@@ -342,6 +342,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.no_query": ("There is nothing to look for: write words or give a sound.", "没有要查找的内容：请写文字或提供声音。"),
     "error.only_not": ("Say also what should be heard, not only what should not.", "除了不想听到的，还请写出想听到的内容。"),
     "error.many": ("{count} are too many at once; give {most} or fewer.", "一次 {count} 条太多；请不要超过 {most} 条。"),
+    "error.words": ("One of them has {count} characters; describe a sound in a few words, {most} characters at most.", "其中一条有 {count} 个字符；请用几个词描述声音，不超过 {most} 个字符。"),
     "error.long": ("The sound lasts {minutes} minutes; give one of {most} or less.", "声音长达 {minutes} 分钟；请不要超过 {most} 分钟。"),
     "error.sound": ("{name} cannot be used: it {cause}.", "{name} 无法使用：文件损坏、不是声音或没有权限。"),
     "error.empty_sound": ("{name} holds no sound at all.", "{name} 中没有任何声音。"),

@@ -158,7 +158,7 @@ def marked(lesson: Lesson | None, marks: str) -> Lesson:
     lesson = lesson or Lesson()
     try:
         said = json.loads(marks or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Told("error.input") from None
     if not isinstance(said, dict):
         raise Told("error.input")

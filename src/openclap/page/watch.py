@@ -38,6 +38,7 @@ SHOWN = 120.0  # seconds of a microphone
 LINES = 12  # names with a line of their own: those that were heard best
 LISTED = 100  # events in the table; the file holds all
 AT_ONCE = 32
+LONGEST = 500  # characters of a name, which is written into every picture and every event
 EARS = "async (language, source, token, ...rest) => [language, source, source === 'microphone' ? await window.openclapEars.start() : '', ...rest]"
 HUSH = "(...rest) => { window.openclapEars.stop(); return rest; }"
 
@@ -138,7 +139,7 @@ def compute(
     Raises
     ------
     Told
-        There is nothing to listen for or to listen to, or too many listen.
+        There is nothing to listen for or to listen to, too much, or too many listen.
     """
     desk = page.desk
     asked = _asked(desk, alerts, taught.chosen(desk, detectors), unusual, on, warmup)
@@ -183,6 +184,8 @@ def _asked(
         raise Told("error.no_alerts")
     if len(wanted) + len(detectors) > most:
         raise Told("error.many", count=len(wanted) + len(detectors), most=most)
+    if (length := max(map(len, wanted), default=0)) > LONGEST:
+        raise Told("error.words", count=length, most=LONGEST)
     return Asked((*wanted, *detectors), unusual, min(1.0, max(0.05, float(on))), min(600.0, max(0.0, float(warmup))))
 
 

@@ -38,6 +38,7 @@ Wave = npt.NDArray[np.float32]
 
 WAITING = 15.0  # seconds of sound that wait for the model; beyond, the oldest are lost
 SILENT = 15.0  # seconds without a sample: the browser has gone
+LOST = 86_400.0  # seconds: what was not sent for a day comes from no microphone
 EVENTS = 1000  # that are kept of a watch; the oldest go
 LEVELS = (
     120  # windows of a live watch that are shown; of a recording twice as many at most, each the loudest of several
@@ -110,7 +111,7 @@ class Session:
         )  # samples, their rate, seconds lost before, when
         self._held = 0.0  # seconds
         self._lost = 0.0  # seconds, of what was dropped here, not yet told to the watch
-        self._last = time.monotonic()
+        self._last = self._since = time.monotonic()
         self._watch: Watch | None = None
         self._shape: Waveform | None = None
         self._rate = 0
@@ -130,10 +131,12 @@ class Session:
         Raises
         ------
         Told
-            A rate that no microphone has.
+            A rate that no microphone has, or more lost than can be.
         """
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 0 <= lost < float("inf"):
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 0 <= lost <= LOST:
             raise Told("error.input")
+        if not len(samples):  # nothing is heard of who sends none
+            return
         with self._came:
             self._last = time.monotonic()
             self._waiting.append((samples, rate, lost, self._last))
@@ -156,7 +159,8 @@ class Session:
                 found[0], self._lost = (samples, rate, lost + self._lost, came), 0.0
         if not found and time.monotonic() - self._last > SILENT:
             self.end("watch.gone")
-        if self._watch is not None and self._watch.report().heard >= self._longest:
+        heard = 0.0 if self._watch is None else self._watch.report().heard
+        if max(heard, time.monotonic() - self._since) >= self._longest:  # a sample now and then is heard for ever
             self.end("watch.long")
         return found
 

@@ -24,6 +24,7 @@ from openclap.errors import (
     ModelNotHere,
     OpenClapError,
     SoundError,
+    SoundNotFound,
     UnknownModel,
     UsageError,
 )
@@ -157,6 +158,8 @@ def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911 -- a
         return error.key, error.values
     if isinstance(error, EmptySound):
         return "error.empty_sound", {"name": Path(error.name).name}
+    if isinstance(error, SoundNotFound):  # an upload is kept for an hour
+        return "error.gone", {}
     if isinstance(error, SoundError):
         return "error.sound", {"name": Path(error.name).name, "cause": error.cause.rstrip(".")}
     if isinstance(error, UnknownModel):

@@ -86,6 +86,8 @@ class Engine:
         place = settings.library
         self._shelves = [] if place is None else [Shelf(place, self.clap), Shelf(place, self.clap)]
         self._decoders = ThreadPoolExecutor(settings.decoders, "openclap-decode")
+        # of their own: a timeline keeps its thread as long as it takes, and an embedding is done with it once its sound is decoded
+        self._describers = ThreadPoolExecutor(settings.decoders, "openclap-describe")
         patience, most = settings.patience_seconds, settings.batch
         self._audio: Lane[Clips, Vectors] = Lane(
             "audio", self._heard, patience=patience, most=most, seen=lambda size: seen("audio", size)
@@ -153,7 +155,7 @@ class Engine:
         gone = threading.Event()
         try:
             return await asyncio.wrap_future(
-                self._decoders.submit(self._decoding, source, gone, lambda data: self._describing(data, how))
+                self._describers.submit(self._decoding, source, gone, lambda data: self._describing(data, how))
             )
         finally:
             gone.set()
@@ -193,6 +195,7 @@ class Engine:
         """Finish what was accepted, and let go of everything."""
         self.draining = True
         self._decoders.shutdown()
+        self._describers.shutdown()
         for lane in self.lanes:
             lane.close()
         for shelf in self._shelves:
