@@ -150,7 +150,7 @@ def test_files_that_are_offered_are_bounded(tmp_path: Path) -> None:
 
 
 def _run(page: Page, visit: Visit, sound: str, alerts: str, **more: Any) -> list[Seen]:
-    asked: dict[str, Any] = {"unusual": False, "on": 0.6, "warmup": 5, **more}
+    asked: dict[str, Any] = {"unusual": False, "on": 0.7, "warmup": 5, **more}
     return [
         seen
         for seen, _ in watch.compute(
@@ -166,7 +166,7 @@ def _facts(seen: Seen) -> list[tuple[str, float, float, float]]:
 def test_a_recording_is_watched_as_the_command_line_does(page: Page, minute: str) -> None:
     steps = _run(page, EN, minute, f"{ALERTS}\n\n a siren ")
     last = steps[-1]
-    expected = list(watched(minute, ALERTS.split("\n"), model=page.desk.clap, warmup=5.0, rules=Rules(on=0.6)))
+    expected = list(watched(minute, ALERTS.split("\n"), model=page.desk.clap, warmup=5.0, rules=Rules(on=0.7)))
     assert _facts(last) == [(one.alert, one.start, one.end, one.confidence) for one in reversed(expected)]
     assert [alert for alert, *_ in _facts(last)] == ["a rooster crowing", "church bells", "a siren", "a dog barking"]
     assert last.over == "watch.heard"
@@ -207,7 +207,7 @@ def test_a_microphone_is_heard_as_a_recording(client: TestClient, minute: str, m
     desk: Desk = client.app.state.desk  # type: ignore[attr-defined]
     page, token, wave = Page(desk, Wording(), None), secrets.token_hex(16), _wave(minute)
     expected = _facts(_run(page, Visit("en", "other"), minute, ALERTS)[-1])
-    going = watch.compute(page, EN, "microphone", token, None, ALERTS, False, 0.6, 5)
+    going = watch.compute(page, EN, "microphone", token, None, ALERTS, False, 0.7, 5)
     assert client.post(f"/watched/{token}?rate={RATE}", content=b"").status_code == 404, "nobody listens yet"
     next(going)
     for start in range(0, len(wave), 2 * RATE):
