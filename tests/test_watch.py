@@ -1203,7 +1203,7 @@ def test_watch_prints_events_and_a_summary(tmp_path: Path) -> None:
     assert run.returncode == 0, err
     (line,) = out.splitlines()
     assert json.loads(line)["alert"] == "a siren"
-    assert b"1 events in 60 s" in err
+    assert b"1 event in 60 s" in err
     assert b"median" in err
 
 

@@ -169,7 +169,11 @@ def _summary(report: WatchReport) -> None:
     )
     lost = f", {report.lost:.0f} s lost in {report.cuts} cuts" if report.cuts else ""
     skipped = f", {report.skipped} windows skipped" if report.skipped else ""
-    err.print(plain(f"{report.events} events in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}"))
+    err.print(
+        plain(
+            f"{report.events} event{'' if report.events == 1 else 's'} in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}"
+        )
+    )
     for name, number in report.undelivered.items():
         later = "; what is spooled is sent by the next watch" if "://" in name else ""
         _tell(f"{name}: {number} events were not taken{later}")
