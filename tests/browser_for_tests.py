@@ -119,6 +119,18 @@ class Visitor:
         if sound:
             self.heard(f"{tab}-sound")
 
+    def take(self, tab: str, number: int, sign: str) -> None:
+        """Take an example, and wait for a sign that the page did; on a busy machine a click may be lost once."""
+        button, done = self.tab.locator(f"#{tab}-examples button").nth(number), self.tab.locator(sign)
+        from playwright.sync_api import TimeoutError
+
+        button.click()
+        try:
+            done.wait_for(timeout=PATIENCE / 2)
+        except TimeoutError:
+            button.click()
+            done.wait_for()
+
     def heard(self, field: str) -> None:
         """Wait until a sound lies in a field."""
         self.tab.locator(f"#{field} #waveform, #{field} .waveform-container, #{field} audio").locator(

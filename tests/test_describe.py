@@ -75,7 +75,7 @@ def recording() -> tuple[Wave, list[tuple[float, float, str]]]:
 def test_what_is_heard_is_named(clap: CLAP, kind: str, label: str) -> None:
     made = clap.describe((sound(kind), RATE))
     assert made.tags[0].label == label
-    assert made.sentence == f"The sound of {label.lower()}."
+    assert re.fullmatch(f"The sound of {label.lower()}(, perhaps with [a-z ]+)?\\.", made.sentence)
     assert made.to_dict()["tags"][0]["confidence"] == made.tags[0].confidence
 
 

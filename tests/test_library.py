@@ -488,14 +488,16 @@ def test_confidence_tells_what_is_there(place: Path, tmp_path: Path) -> None:
     library = Library.open(place, model=mini)
     library.add(tmp_path / "sounds")
     there = [
-        library.search(query, 1)[0].confidence or 0 for query in ("a barking dog", "rainfall", "a siren", "a piano")
+        library.search(query, 1)[0].confidence or 0
+        for query in ("a barking dog", "rainfall", "a siren", "a rooster crowing", "a piano")
     ]
     absent = [
-        library.search(q, 1)[0].confidence or 0 for q in ("a helicopter", "someone snoring", "a zipper", "applause")
+        library.search(q, 1)[0].confidence or 0
+        for q in ("a helicopter", "someone snoring", "a zipper", "applause", "a train passing")
     ]
-    assert min(there) > UNLIKELY
+    assert sum(value > UNLIKELY for value in there) >= 4  # one in twelve is missed (runs/mini/confidence.py)
     assert max(absent) < min(there)
-    assert sum(value < UNLIKELY for value in absent) >= 3
+    assert max(absent) < UNLIKELY
     sound = library.search("a piano", 1)[0].path
     assert (library.search(Path(sound), 1)[0].confidence or 0) > 0.9
 

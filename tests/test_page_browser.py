@@ -129,8 +129,7 @@ def test_describe(visitor: Visitor) -> None:
     assert dog in said
     assert re.search(r"\d+ %", visitor.result("describe-result", "tbody tr").first.inner_text())
     _no_foreign_word(visitor)
-    visitor.tab.locator("#describe-examples button").nth(0).click()
-    visitor.tab.locator("#describe-timeline input:checked").wait_for()
+    visitor.take("describe", 0, "#describe-timeline input:checked")
     visitor.press("describe-go")
     pieces = visitor.result("describe-result", ".oc-piece")
     assert pieces.first.get_attribute("data-name").lower().startswith(f"{dog} 0:08.0")

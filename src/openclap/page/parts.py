@@ -73,7 +73,8 @@ class Page:
         def chosen(visit: Visit, number: int) -> Any:
             return fill(number, visit.language) if spoken else fill(number)
 
-        return shown.click(handled(chosen), [self.language, shown], list(outputs), show_progress="hidden", **WAITING)
+        how = {**WAITING, "trigger_mode": "always_last"}  # who clicks another one wants that one
+        return shown.click(handled(chosen), [self.language, shown], list(outputs), show_progress="hidden", **how)
 
     def computes(
         self,
