@@ -363,7 +363,7 @@ def test_what_is_written_stays_text(page: Page, minute: str) -> None:
 
 def test_the_page_s_script_knows_what_the_server_takes() -> None:
     """A parcel of the browser is below what `intake.Bounded` lets through."""
-    script = (Path(watch.__file__).parent / "ears.js").read_text(encoding="utf-8")
+    script = (Path(watch.__file__).parent / "microphone.js").read_text(encoding="utf-8")
     samples = int(re.findall(r"SAMPLES = (\d+)", script)[0])
     from openclap.page.intake import EVENT_BYTES
 

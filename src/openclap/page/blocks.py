@@ -194,8 +194,8 @@ def _originals(desk: Desk) -> Any:
 def _head() -> str:
     """The script that has gradio speak the page's language, with its words in both, and the one that listens."""
     words = json.dumps([pair for key, pair in TABLE.items() if key.startswith("gradio.")], ensure_ascii=False)
-    head, ears = ((HERE / name).read_text(encoding="utf-8") for name in ("head.js", "ears.js"))
-    return head.replace("/*WORDS*/[]", words.replace("<", "\\u003c")) + ears
+    head, microphone = ((HERE / name).read_text(encoding="utf-8") for name in ("head.js", "microphone.js"))
+    return head.replace("/*WORDS*/[]", words.replace("<", "\\u003c")) + microphone
 
 
 def _theme() -> Any:

@@ -39,8 +39,8 @@ LINES = 12  # names with a line of their own: those that were heard best
 LISTED = 100  # events in the table; the file holds all
 AT_ONCE = 32
 LONGEST = 500  # characters of a name, which is written into every picture and every event
-EARS = "async (language, source, token, ...rest) => [language, source, source === 'microphone' ? await window.openclapEars.start() : '', ...rest]"
-HUSH = "(...rest) => { window.openclapEars.stop(); return rest; }"
+LISTEN = "async (language, source, token, ...rest) => [language, source, source === 'microphone' ? await window.openclapMicrophone.start() : '', ...rest]"
+HUSH = "(...rest) => { window.openclapMicrophone.stop(); return rest; }"
 
 
 def build(page: Page) -> None:
@@ -116,7 +116,7 @@ def build(page: Page) -> None:
 
     page.on(
         [go.click], begun, [source, token, sound, alerts, unusual, on, warmup, detectors], [seen, result, go, stop],
-        js=EARS, show_progress="hidden", concurrency_id="watch", concurrency_limit=AT_ONCE,
+        js=LISTEN, show_progress="hidden", concurrency_id="watch", concurrency_limit=AT_ONCE,
     )  # fmt: skip
     page.on([stop.click], stopped, [], [], js=HUSH, show_progress="hidden", concurrency_id="stop", concurrency_limit=4)
     page.on(
