@@ -22,7 +22,7 @@ from openclap.errors import SoundError
 from openclap.page import classify, describe, holdings, match, model, moments, search, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.intake import Bounded, Guarded
-from openclap.page.listening import routes_of
+from openclap.page.parcels import routes_of
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import LANGUAGES, TABLE, Language, Told, say

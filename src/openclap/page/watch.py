@@ -18,8 +18,8 @@ from openclap.page import taught
 from openclap.page.desk import Desk
 from openclap.page.parts import PLAYERS, Page
 from openclap.page.pictures import Track, bar, clock, text, tracks
+from openclap.page.sessions import Asked, Seen, Session
 from openclap.page.strings import Language, Told, say
-from openclap.page.watches import Asked, Seen, Session
 from openclap.page.wording import Visit
 from openclap.watch import Event, Rules
 from openclap.watch.event import UNUSUAL

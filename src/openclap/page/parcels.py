@@ -12,8 +12,8 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from openclap.page.sessions import Session, as_csv, as_lines
 from openclap.page.strings import Told
-from openclap.page.watches import Session, as_csv, as_lines
 
 if TYPE_CHECKING:
     from openclap.page.desk import Desk
