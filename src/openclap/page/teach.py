@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,84 +71,106 @@ class Lesson:
     detector: Detector | None = None
 
 
+@dataclass(frozen=True)
+class _Asking:
+    """What is searched and taught with."""
+
+    where: Any
+    query: Any
+    k: Any
+    go: Any
+    train: Any
+
+
+@dataclass(frozen=True)
+class _Keeping:
+    """Where the detector goes."""
+
+    name: Any
+    save: Any
+    file: Any
+    anew: Any
+    saved: Any
+
+
 def build(page: Page) -> None:
     """The tab's components and what its buttons do."""
-    words = page.words
     page.about("teach.about", "common.english")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320, scale=2):
-            where = words.make(
-                gr.Radio, {"label": "search.where", "choices": WHERE}, value="examples", elem_id="teach-where"
-            )
-            query = words.make(
-                gr.Textbox,
-                {"label": "teach.words", "placeholder": "teach.placeholder"},
-                max_lines=1,
-                elem_id="teach-words",
-            )
-            k = words.make(
-                gr.Slider, {"label": "search.k"}, minimum=4, maximum=page.desk.settings.results, value=12, step=1, elem_id="teach-k"
-            )  # fmt: skip
-            with gr.Row():
-                go = words.make(gr.Button, {"value": "teach.search"}, min_width=100, elem_id="teach-search")
-                train = page.button("teach.go", min_width=100, elem_id="teach-go")
-            page.examples(EXAMPLES, lambda i, language: ("examples", WORDS[language][i]), [where, query], spoken=True, elem_id="teach-examples")  # fmt: skip
-            name = words.make(
-                gr.Textbox,
-                {"label": "teach.name", "placeholder": "teach.name_placeholder"},
-                max_lines=1,
-                elem_id="teach-name",
-            )
-            with gr.Row():
-                save = words.make(
-                    gr.Button, {"value": "teach.save"}, size="sm", min_width=80, visible=False, elem_id="teach-save"
-                )  # fmt: skip
-                file = words.make(
-                    gr.DownloadButton,
-                    {"label": "teach.download"},
-                    size="sm",
-                    min_width=80,
-                    visible=False,
-                    elem_id="teach-download",
-                )
-            anew = words.make(gr.Button, {"value": "teach.anew"}, size="sm", elem_id="teach-anew")
-            saved = gr.HTML(elem_id="teach-saved")
+            asking, keeping = _asking(page), _keeping(page)
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="teach-result", js_on_load=PLAYERS + MARKS)
     marks, state, kept = gr.Textbox(visible=False), gr.State(), gr.State()
-    words.shows(state, result, draw)
-    words.shows(kept, saved, _drawn_saved)
-    shown = [state, result]
-
-    def looked(
-        visit: Visit, marks: str, lesson: Lesson | None, where: str, words: str | None, k: float
-    ) -> tuple[Lesson, str]:
-        made = searched(page, visit, marked(lesson, marks), where, words, int(k))
-        return made, draw(made, visit.language)
-
-    def taught(visit: Visit, marks: str, lesson: Lesson | None, k: float) -> tuple[Lesson, str]:
-        made = trained(page, visit, marked(lesson, marks), int(k))
-        return made, draw(made, visit.language)
-
-    def offered(visit: Visit, lesson: Lesson | None, name: str | None) -> list[Any]:
-        if lesson is None or lesson.detector is None:
-            return [gr.update(visible=False)] * 2
-        detector = named(lesson, name)
-        place = detector.save(page.desk.exports.place() / f"{detector.name}.safetensors")
-        return [gr.update(visible=page.desk.settings.detectors), gr.update(value=str(place), visible=True)]
-
-    def stored(visit: Visit, lesson: Lesson | None, name: str | None) -> tuple[str, str]:
-        called = keep(page, lesson, name)
-        return called, _drawn_saved(called, visit.language)
-
+    page.words.shows(state, result, draw)
+    page.words.shows(kept, keeping.saved, _drawn_saved)
+    shown, told = [state, result], [kept, keeping.saved]
+    where, query, k, name = asking.where, asking.query, asking.k, keeping.name
+    working: dict[str, Any] = {"js": WITH_MARKS, "show_progress_on": result}
     quiet: dict[str, Any] = {"show_progress": "hidden"}
-    page.on(
-        [go.click, query.submit], looked, [marks, state, where, query, k], shown, js=WITH_MARKS, show_progress_on=result
+    page.on([asking.go.click, query.submit], partial(_looked, page), [marks, state, where, query, k], shown, **working)
+    page.on([asking.train.click], partial(_taught, page), [marks, state, k], shown, **working)
+    page.on([state.change, name.blur], partial(_offered, page), [state, name], [keeping.save, keeping.file], **quiet)
+    page.on([keeping.save.click], partial(_stored, page), [state, name], told, **quiet)
+    page.on([keeping.anew.click], lambda _: (None, "", None, ""), [], [*shown, *told], js=ANEW, **quiet)
+
+
+def _asking(page: Page) -> _Asking:
+    words = page.words
+    where = words.make(gr.Radio, {"label": "search.where", "choices": WHERE}, value="examples", elem_id="teach-where")
+    query = words.make(
+        gr.Textbox, {"label": "teach.words", "placeholder": "teach.placeholder"}, max_lines=1, elem_id="teach-words"
     )
-    page.on([train.click], taught, [marks, state, k], shown, js=WITH_MARKS, show_progress_on=result)
-    page.on([state.change, name.blur], offered, [state, name], [save, file], **quiet)
-    page.on([save.click], stored, [state, name], [kept, saved], **quiet)
-    page.on([anew.click], lambda _: (None, "", None, ""), [], [*shown, kept, saved], js=ANEW, **quiet)
+    k = words.make(
+        gr.Slider, {"label": "search.k"}, minimum=4, maximum=page.desk.settings.results, value=12, step=1, elem_id="teach-k"
+    )  # fmt: skip
+    with gr.Row():
+        go = words.make(gr.Button, {"value": "teach.search"}, min_width=100, elem_id="teach-search")
+        train = page.button("teach.go", min_width=100, elem_id="teach-go")
+    page.examples(EXAMPLES, lambda i, language: ("examples", WORDS[language][i]), [where, query], spoken=True, elem_id="teach-examples")  # fmt: skip
+    return _Asking(where, query, k, go, train)
+
+
+def _keeping(page: Page) -> _Keeping:
+    words = page.words
+    name = words.make(
+        gr.Textbox, {"label": "teach.name", "placeholder": "teach.name_placeholder"}, max_lines=1, elem_id="teach-name"
+    )
+    with gr.Row():
+        hidden: dict[str, Any] = {"size": "sm", "min_width": 80, "visible": False}
+        save = words.make(gr.Button, {"value": "teach.save"}, **hidden, elem_id="teach-save")
+        file = words.make(gr.DownloadButton, {"label": "teach.download"}, **hidden, elem_id="teach-download")
+    anew = words.make(gr.Button, {"value": "teach.anew"}, size="sm", elem_id="teach-anew")
+    saved = gr.HTML(elem_id="teach-saved")
+    return _Keeping(name, save, file, anew, saved)
+
+
+# -- what the buttons do ------------------------------------------------------------------------------
+
+
+def _looked(
+    page: Page, visit: Visit, marks: str, lesson: Lesson | None, where: str, words: str | None, k: float
+) -> tuple[Lesson, str]:
+    made = searched(page, visit, marked(lesson, marks), where, words, int(k))
+    return made, draw(made, visit.language)
+
+
+def _taught(page: Page, visit: Visit, marks: str, lesson: Lesson | None, k: float) -> tuple[Lesson, str]:
+    made = trained(page, visit, marked(lesson, marks), int(k))
+    return made, draw(made, visit.language)
+
+
+def _offered(page: Page, visit: Visit, lesson: Lesson | None, name: str | None) -> list[Any]:
+    if lesson is None or lesson.detector is None:
+        return [gr.update(visible=False)] * 2
+    detector = named(lesson, name)
+    place = detector.save(page.desk.exports.place() / f"{detector.name}.safetensors")
+    return [gr.update(visible=page.desk.settings.detectors), gr.update(value=str(place), visible=True)]
+
+
+def _stored(page: Page, visit: Visit, lesson: Lesson | None, name: str | None) -> tuple[str, str]:
+    called = keep(page, lesson, name)
+    return called, _drawn_saved(called, visit.language)
 
 
 # -- a lesson -----------------------------------------------------------------------------------------
