@@ -27,7 +27,7 @@ from openclap.catalogue.descriptions import _alone, _opened
 from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import UNLIKELY, background_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
-from openclap.describe.picture import spectrogram
+from openclap.describe.spectrogram import spectrogram
 from openclap.describe.timeline import most_likely_path
 from openclap.describe.vocabulary import check_labels
 from openclap.describe.written import FORMATS, write_timeline

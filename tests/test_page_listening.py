@@ -23,10 +23,10 @@ from openclap.page import describe, watch
 from openclap.page.blocks import mount_page
 from openclap.page.desk import Desk
 from openclap.page.parts import Doing, Page
+from openclap.page.sessions import LEVELS, WAITING, Asked, Seen, Session, Watches, as_csv, as_lines
 from openclap.page.settings import PageSettings
 from openclap.page.shelf import OFFERED, Exports
 from openclap.page.strings import Told
-from openclap.page.watches import LEVELS, WAITING, Asked, Seen, Session, Watches, as_csv, as_lines
 from openclap.page.wording import Visit, Wording
 from openclap.watch import Rules
 from openclap.watch import watch as watched
@@ -270,7 +270,7 @@ def test_wrong_use_is_told_by_its_own_sentence(page: Page, given: Any, key: str)
 
 
 def test_who_leaves_is_no_longer_heard(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openclap.page.watches.SILENT", 0.05)
+    monkeypatch.setattr("openclap.page.sessions.SILENT", 0.05)
     *_, (last, _) = watch.compute(page, EN, "microphone", secrets.token_hex(16), None, "rain", False, 0.6, 5)
     assert last.over == "watch.gone"
     monkeypatch.undo()
@@ -312,7 +312,7 @@ def test_a_watch_ends_though_next_to_nothing_is_sent(page: Page, monkeypatch: py
     """Parcels without a sample kept one of the few places for ever, and lay in memory by the thousand."""
     session = Session("1" * 32, "someone", Asked(("rain",)), live=True, language="en", longest=30.0)
     page.desk.do(lambda: session.begin(page.desk.clap, "microphone"))
-    monkeypatch.setattr("openclap.page.watches.SILENT", 0.0)
+    monkeypatch.setattr("openclap.page.sessions.SILENT", 0.0)
     session.put(np.zeros(0, np.float32), RATE)
     assert session.take(0.0) == []
     assert session.over == "watch.gone"
@@ -363,7 +363,7 @@ def test_what_is_written_stays_text(page: Page, minute: str) -> None:
 
 def test_the_page_s_script_knows_what_the_server_takes() -> None:
     """A parcel of the browser is below what `intake.Bounded` lets through."""
-    script = (Path(watch.__file__).parent / "ears.js").read_text(encoding="utf-8")
+    script = (Path(watch.__file__).parent / "microphone.js").read_text(encoding="utf-8")
     samples = int(re.findall(r"SAMPLES = (\d+)", script)[0])
     from openclap.page.intake import EVENT_BYTES
 

@@ -12,12 +12,13 @@ import pytest
 
 from openclap.detector import Detector, heard_in, kept, place_of
 from openclap.errors import DetectorMismatch
-from openclap.page import classify, search, taught, teach, watch
+from openclap.page import classify, search, taught, watch
 from openclap.page.desk import Desk
+from openclap.page.lesson import Lesson, keep, marked, named, searched, trained
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Told, say
-from openclap.page.teach import Lesson, draw, keep, marked, named, searched, trained
+from openclap.page.teach import draw
 from openclap.page.wording import Visit, Wording, sentence
 from openclap.teach import counter_examples, fit
 
@@ -188,7 +189,7 @@ def test_another_search_goes_on_with_what_is_marked(page: Page, lesson: Lesson) 
 def test_a_lesson_is_bounded_and_keeps_what_is_marked(
     page: Page, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teach, "KNOWN", 14)
+    monkeypatch.setattr("openclap.page.lesson.KNOWN", 14)
     given = marked(lesson, json.dumps({lesson.found[0].token: "yes"}))
     for words in ("rain", "a dog", "a train", "wind"):
         given = searched(page, EN, given, "examples", words, 8)

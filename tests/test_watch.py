@@ -38,10 +38,11 @@ from openclap.synth import make
 from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Pushed, Rules, Webhook, source_of, watch
 from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, Novelty, OwnBackground
 from openclap.watch.clips import Recent
+from openclap.watch.folder import FolderSource
 from openclap.watch.hysteresis import Change, Hysteresis
 from openclap.watch.reading import Stop, blocks_of
 from openclap.watch.sinks import Spool
-from openclap.watch.sources import Block, FolderSource, PipeSource, backoff
+from openclap.watch.sources import Block, PipeSource, backoff
 from openclap.watch.streams import StreamSource
 from openclap.watch.windows import Sliding
 
@@ -665,7 +666,7 @@ def test_a_file_of_an_impossible_rate_and_a_closed_folder_do_not_end_a_folder(
     for name, age in (("a.wav", 200), ("b.wav", 100)):
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     closed = [Failure(str(tmp_path / "closed"), "cannot be looked into (Permission denied)")]
-    monkeypatch.setattr("openclap.watch.sources.find_sounds", lambda given: replace(find_sounds(given), closed=closed))
+    monkeypatch.setattr("openclap.watch.folder.find_sounds", lambda given: replace(find_sounds(given), closed=closed))
     told: list[str] = []
     source = FolderSource(tmp_path, existing=True, poll=0.01)
     with watch(source, ["noise"], model=loud, tell=told.append) as listening:  # type: ignore[arg-type]

@@ -21,18 +21,16 @@ import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from openclap.config import CLAPConfig
+from openclap.ears import Ears
 from openclap.labels import labels
-from openclap.results import Windows
 from openclap.synth import synthesised
 
-__all__ = ["UNLIKELY", "Background", "Ears", "background_of"]
+__all__ = ["UNLIKELY", "Background", "background_of"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -41,29 +39,6 @@ WORDS = (-9.54, 0.66, 2.0)  # logit = a + b · deviations from the sounds + c ·
 SOUNDS = (-15.9, 19.2)  # logit = a + b · share of the way
 UNLIKELY = 0.25  # below, "nothing here sounds like that"
 REMEMBERED = 4  # models whose banks are in memory
-
-
-class Ears(Protocol):
-    """What of a CLAP the rooms below it need."""
-
-    config: CLAPConfig
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells two models apart."""
-
-    @property
-    def logit_scale(self) -> float:
-        """What multiplies cosines before a softmax."""
-
-    def encode_audio(self, sounds: Any, *, long: Any = "auto") -> Vectors:
-        """Sounds → unit rows (N, E)."""
-
-    def encode_text(self, texts: list[str]) -> Vectors:
-        """Texts → unit rows (M, E)."""
-
-    def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
-        """Spans of one recording with their unit rows."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.levels import is_silent
-from openclap.confidence import UNLIKELY, Ears, background_of
+from openclap.confidence import UNLIKELY, background_of
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
 from openclap.describe.english import NO_TAG, SILENCE, sentence_of
 from openclap.describe.vocabulary import ALIKE, Vocabulary, check_labels
+from openclap.ears import Ears
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Description, Match, Span, Tag, Windows

@@ -9,8 +9,7 @@ rain  ▆▆▆▆     ▆▆▆
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import Sound, stream
-from openclap.audio.mel import mel_blocks
-from openclap.config import FrontEnd
+from openclap.audio.load import Sound
+from openclap.describe.spectrogram import FRONT, rows_of, spectrogram
 from openclap.errors import MissingExtra, UsageError
 from openclap.results import Span
 
-__all__ = ["Pooling", "check_picture", "draw_timeline", "lengths_of", "rows_of", "spectrogram"]
+__all__ = ["check_picture", "draw_timeline"]
 
-FRONT = FrontEnd(sampling_rate=22_050, n_fft=2048, hop=512, mel_bins=96, f_min=50.0, f_max=10_000.0)
-COLUMNS = 1600
 RANGE = 60.0  # dB that are shown
 LETTERS = 60  # of a name that are shown
 CHINESE = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei", "Noto Serif CJK JP", "Arial Unicode MS")  # fmt: skip
-ROWS = 14  # labels with a row of their own, those heard longest; the others share the last
 COLOURS = (
     "#4cc9f0", "#f72585", "#ffd166", "#06d6a0", "#f8961e", "#b388eb", "#90be6d", "#ef476f", "#5e60ce", "#c9ada7",
     "#2ec4b6", "#ff9f1c", "#a0c4ff", "#e07a5f",
@@ -49,52 +44,6 @@ def check_picture() -> None:
     """
     if find_spec("matplotlib") is None:
         raise MissingExtra("a picture needs matplotlib:  pip install 'openclap[eval]'  (or leave the .png out)")
-
-
-def spectrogram(sound: Sound, *, columns: int = COLUMNS) -> tuple[npt.NDArray[np.float32], float]:
-    """A mel spectrogram in dB, pooled over time → ((≤ 2 · columns, 96), seconds); memory does not grow with the recording."""
-    pooling = Pooling(columns)
-    for _ in pooling.read(sound):
-        pass
-    return pooling.rows(), pooling.seconds
-
-
-class Pooling:
-    """The same, read in parts, for whoever does something else between them."""
-
-    def __init__(self, columns: int = COLUMNS) -> None:
-        self._columns = columns
-        self._pooled: list[npt.NDArray[np.float32]] = []
-        self._each, self._frames = 1, 0
-        self._rest = np.zeros((0, FRONT.mel_bins), np.float32)
-
-    def read(self, sound: Sound) -> Iterator[float]:
-        """Read on, and tell the seconds so far."""
-        with closing(stream(sound, FRONT.sampling_rate)) as blocks:
-            for mel in mel_blocks(blocks, FRONT):
-                self._add(mel)
-                yield self.seconds
-
-    def _add(self, mel: npt.NDArray[np.float32]) -> None:
-        self._frames += len(mel)
-        joined = np.concatenate([self._rest, mel])
-        whole = len(joined) // self._each * self._each
-        self._pooled += list(joined[:whole].reshape(-1, self._each, FRONT.mel_bins).max(1))
-        self._rest = joined[whole:]
-        # twice as long: half as fine
-        while len(self._pooled) >= 2 * self._columns and len(self._pooled) % 2 == 0:
-            self._pooled = [np.maximum(a, b) for a, b in zip(self._pooled[::2], self._pooled[1::2], strict=True)]
-            self._each *= 2
-
-    def rows(self) -> npt.NDArray[np.float32]:
-        """What was read, in dB (columns, 96)."""
-        rest = [self._rest.max(0)] if len(self._rest) else []
-        return np.stack([*self._pooled, *rest])
-
-    @property
-    def seconds(self) -> float:
-        """What was read."""
-        return self._frames * FRONT.hop / FRONT.sampling_rate
 
 
 def draw_timeline(
@@ -150,23 +99,6 @@ def draw_timeline(
         figure.savefig(output, dpi=110, facecolor=PAPER)
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another place") from error
-
-
-def rows_of(spans: Sequence[Span]) -> dict[str, int]:
-    """Labels → their row: those heard longest, in the order in which they begin."""
-    total = lengths_of(spans)
-    kept = set(sorted(total, key=lambda label: -total[label])[: ROWS if len(total) <= ROWS else ROWS - 1])
-    rows = {label: i for i, label in enumerate(label for label in total if label in kept)}
-    return rows if len(kept) == len(total) else {**rows, "others": len(rows)}
-
-
-def lengths_of(spans: Sequence[Span]) -> dict[str, float]:
-    """Labels → seconds that each is heard in all, in the order in which they begin."""
-    total: dict[str, float] = {}
-    for span in spans:
-        if span.label:
-            total[span.label] = total.get(span.label, 0.0) + span.end - span.start
-    return total
 
 
 def _paint(axes: Any, mel: npt.NDArray[np.float32], seconds: float) -> None:

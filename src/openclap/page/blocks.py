@@ -22,7 +22,7 @@ from openclap.errors import SoundError
 from openclap.page import classify, describe, holdings, match, model, moments, search, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.intake import Bounded, Guarded
-from openclap.page.listening import routes_of
+from openclap.page.parcels import routes_of
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import LANGUAGES, TABLE, Language, Told, say
@@ -194,8 +194,8 @@ def _originals(desk: Desk) -> Any:
 def _head() -> str:
     """The script that has gradio speak the page's language, with its words in both, and the one that listens."""
     words = json.dumps([pair for key, pair in TABLE.items() if key.startswith("gradio.")], ensure_ascii=False)
-    head, ears = ((HERE / name).read_text(encoding="utf-8") for name in ("head.js", "ears.js"))
-    return head.replace("/*WORDS*/[]", words.replace("<", "\\u003c")) + ears
+    head, microphone = ((HERE / name).read_text(encoding="utf-8") for name in ("head.js", "microphone.js"))
+    return head.replace("/*WORDS*/[]", words.replace("<", "\\u003c")) + microphone
 
 
 def _theme() -> Any:

@@ -21,7 +21,7 @@ from openclap.clap import CLAP
 from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, spans_of
 from openclap.describe.chinese import span_in_chinese
-from openclap.describe.picture import FRONT, Pooling, lengths_of, rows_of
+from openclap.describe.spectrogram import FRONT, Pooling, lengths_of, rows_of
 from openclap.describe.timeline import HOP, WINDOW
 from openclap.describe.written import FORMATS, write_timeline
 from openclap.labels import labels as packaged

@@ -29,10 +29,10 @@ from openclap.clap import CLAP
 from openclap.errors import LibraryMismatch, ModelError, TooLong
 from openclap.library import Library
 from openclap.page.examples import Examples
+from openclap.page.sessions import Watches
 from openclap.page.settings import PageSettings
 from openclap.page.shelf import Exports, Shelf
 from openclap.page.strings import Told
-from openclap.page.watches import Watches
 from openclap.prompts import Prompts
 
 __all__ = ["Desk", "Loaded", "end_loading"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,65 +53,108 @@ class Mapped:
     files: int
 
 
+@dataclass(frozen=True)
+class _Filler:
+    """What a library is filled with."""
+
+    folder: Any
+    files: Any
+    tags: Any
+    go: Any
+    stop: Any
+    example: Any
+    report: Any
+
+
+@dataclass(frozen=True)
+class _Viewer:
+    """What a library is looked at with."""
+
+    where: Any
+    how: Any
+    holds: Any
+    draw_it: Any
+    plan: Any
+
+
 def build(page: Page) -> None:
     """The tab's components and what its buttons do."""
-    words, settings = page.words, page.desk.settings
-    runs: dict[str, Filling] = {}  # of visitors
-    lock = threading.Lock()
     page.about("library.about")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320, scale=2):
-            roots = ", ".join(str(root) for root in settings.roots)
-            folder = words.make(
-                gr.Dropdown, {"label": "library.folder", "info": (lambda language: say("library.folder_info", language, roots=roots)) if roots else "library.no_roots"},
-                choices=folders_in(page.desk, None), value=None, allow_custom_value=True, interactive=bool(roots), elem_id="library-folder",
-            )  # fmt: skip
-            files = words.make(
-                gr.File, {"label": "library.upload"}, file_count="multiple", file_types=[f".{name}" for name in sorted(EXTENSIONS)], height=150, elem_id="library-files"
-            )  # fmt: skip
-            tags = words.make(gr.Textbox, {"label": "library.tags"}, max_lines=1, elem_id="library-tags")
-            with gr.Row():
-                go = page.button("library.go", min_width=100, elem_id="library-go")
-                stop = words.make(
-                    gr.Button,
-                    {"value": "library.stop"},
-                    variant="stop",
-                    visible=False,
-                    min_width=80,
-                    elem_id="library-stop",
-                )
-            example = words.make(gr.Button, {"value": EXAMPLES}, size="sm", elem_id="library-example")
-            report = gr.HTML(elem_id="library-report")
+            filler = _filler(page)
         with gr.Column(min_width=320, scale=3):
-            with gr.Row(equal_height=True):
-                where = words.make(
-                    gr.Radio,
-                    {"label": "library.which", "choices": WHERE},
-                    value="own",
-                    min_width=200,
-                    elem_id="library-where",
-                )
-                hows = (("library.pca", "pca"), ("library.umap", "umap")) if has_umap() else (("library.pca", "pca"),)
-                how = words.make(
-                    gr.Radio,
-                    {"label": "library.map_how", "choices": hows},
-                    value="pca",
-                    min_width=120,
-                    visible=has_umap(),
-                    elem_id="library-how",
-                )
-            holds = gr.HTML(elem_id="library-holds")
-            draw_it = words.make(gr.Button, {"value": "library.map_go"}, size="sm", elem_id="library-map-go")
-            plan = gr.HTML(elem_id="library-map", js_on_load=PLAYERS)
+            viewer = _viewer(page)
+    result, runs = gr.State(), _Runs(page)
+    page.words.shows(result, filler.report, draw_filling)
+    outputs, folder = [result, filler.report, filler.stop], filler.folder
+    filled = [
+        page.on([filler.go.click], runs.begun, [folder, filler.files, filler.tags], outputs, show_progress="hidden"),
+        page.on([filler.example.click], runs.with_examples, [], outputs, show_progress="hidden"),
+    ]
+    page.on([filler.stop.click], runs.stopped, [], [], concurrency_id="stop", concurrency_limit=4)
+    page.on([folder.input], partial(_browsed, page), [folder], [folder], show_progress="hidden", concurrency_id="browse")  # fmt: skip
+    where, holds = viewer.where, viewer.holds
+    held = page.computes([where.change], partial(held_in, page), [where], holds, draw_held)
+    for each in filled:
+        page.after(each, partial(_looked, page), [], [held, holds, where, filler.stop])
+    page.computes([viewer.draw_it.click], partial(mapped, page), [where, viewer.how], viewer.plan, draw_map)
 
-    result = gr.State()
-    words.shows(result, report, draw_filling)
 
-    def begun(visit: Visit, chosen: str | None, uploads: list[str] | None, marks: str) -> Iterator[Any]:
+def _filler(page: Page) -> _Filler:
+    words, settings = page.words, page.desk.settings
+    roots = ", ".join(str(root) for root in settings.roots)
+    folder = words.make(
+        gr.Dropdown, {"label": "library.folder", "info": (lambda language: say("library.folder_info", language, roots=roots)) if roots else "library.no_roots"},
+        choices=folders_in(page.desk, None), value=None, allow_custom_value=True, interactive=bool(roots), elem_id="library-folder",
+    )  # fmt: skip
+    files = words.make(
+        gr.File, {"label": "library.upload"}, file_count="multiple", file_types=[f".{name}" for name in sorted(EXTENSIONS)], height=150, elem_id="library-files"
+    )  # fmt: skip
+    tags = words.make(gr.Textbox, {"label": "library.tags"}, max_lines=1, elem_id="library-tags")
+    with gr.Row():
+        go = page.button("library.go", min_width=100, elem_id="library-go")
+        stop = words.make(
+            gr.Button, {"value": "library.stop"}, variant="stop", visible=False, min_width=80, elem_id="library-stop"
+        )
+    example = words.make(gr.Button, {"value": EXAMPLES}, size="sm", elem_id="library-example")
+    report = gr.HTML(elem_id="library-report")
+    return _Filler(folder, files, tags, go, stop, example, report)
+
+
+def _viewer(page: Page) -> _Viewer:
+    words = page.words
+    with gr.Row(equal_height=True):
+        where = words.make(
+            gr.Radio, {"label": "library.which", "choices": WHERE}, value="own", min_width=200, elem_id="library-where"
+        )
+        hows = (("library.pca", "pca"), ("library.umap", "umap")) if has_umap() else (("library.pca", "pca"),)
+        how = words.make(
+            gr.Radio, {"label": "library.map_how", "choices": hows}, value="pca", min_width=120, visible=has_umap(), elem_id="library-how"
+        )  # fmt: skip
+    holds = gr.HTML(elem_id="library-holds")
+    draw_it = words.make(gr.Button, {"value": "library.map_go"}, size="sm", elem_id="library-map-go")
+    plan = gr.HTML(elem_id="library-map", js_on_load=PLAYERS)
+    return _Viewer(where, how, holds, draw_it, plan)
+
+
+# -- what they do -------------------------------------------------------------------------------------
+
+
+class _Runs:
+    """Fills libraries, and knows which visitor's is being filled."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._of: dict[str, Filling] = {}  # of visitors
+        self._lock = threading.Lock()
+
+    def begun(self, visit: Visit, chosen: str | None, uploads: list[str] | None, marks: str) -> Iterator[Any]:
+        """Fill from a folder or uploads, and show how far it is."""
         run = Filling()
-        with lock:
-            runs[visit.visitor] = run
-        for step in fill(page.desk, chosen, uploads or [], labels_of(marks or ""), visit.visitor, run):
+        with self._lock:
+            self._of[visit.visitor] = run
+        for step in fill(self._page.desk, chosen, uploads or [], labels_of(marks or ""), visit.visitor, run):
             over = step.report is not None or step.stopped
             yield (
                 None if not over else _result(step),
@@ -118,37 +162,25 @@ def build(page: Page) -> None:
                 gr.update(visible=not over),
             )
 
-    def with_examples(visit: Visit) -> Iterator[Any]:
-        sounds = sorted(str(file) for file in page.desk.examples.library().iterdir() if file.suffix[1:] in EXTENSIONS)
-        yield from begun(visit, None, sounds, "")
+    def with_examples(self, visit: Visit) -> Iterator[Any]:
+        """The same with the examples."""
+        there = self._page.desk.examples.library().iterdir()
+        yield from self.begun(visit, None, sorted(str(file) for file in there if file.suffix[1:] in EXTENSIONS), "")
 
-    def stopped(visit: Visit) -> None:
-        run = runs.get(visit.visitor)
+    def stopped(self, visit: Visit) -> None:
+        """The visitor wants no more."""
+        run = self._of.get(visit.visitor)
         if run is not None:
             run.stop.set()
 
-    outputs = [result, report, stop]
-    filled = [
-        page.on([go.click], begun, [folder, files, tags], outputs, show_progress="hidden"),
-        page.on([example.click], with_examples, [], outputs, show_progress="hidden"),
-    ]
-    page.on([stop.click], stopped, [], [], concurrency_id="stop", concurrency_limit=4)
 
-    def browsed(visit: Visit, chosen: str | None) -> Any:
-        return gr.update(choices=folders_in(page.desk, chosen))
+def _browsed(page: Page, visit: Visit, chosen: str | None) -> Any:
+    return gr.update(choices=folders_in(page.desk, chosen))
 
-    page.on([folder.input], browsed, [folder], [folder], show_progress="hidden", concurrency_id="browse")
-    held = page.computes([where.change], lambda visit, where: held_in(page, visit, where), [where], holds, draw_held)
 
-    def looked(visit: Visit) -> Any:
-        found = held_in(page, visit, "own")
-        return found, draw_held(found, visit.language), "own", gr.update(visible=False)
-
-    for each in filled:
-        page.after(each, looked, [], [held, holds, where, stop])
-    page.computes(
-        [draw_it.click], lambda visit, where, how: mapped(page, visit, where, how), [where, how], plan, draw_map
-    )
+def _looked(page: Page, visit: Visit) -> Any:
+    found = held_in(page, visit, "own")
+    return found, draw_held(found, visit.language), "own", gr.update(visible=False)
 
 
 def _result(run: Filling) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from openclap.page import taught
 from openclap.page.desk import Desk
 from openclap.page.parts import PLAYERS, Page
 from openclap.page.pictures import Track, bar, clock, text, tracks
+from openclap.page.sessions import Asked, Seen, Session
 from openclap.page.strings import Language, Told, say
-from openclap.page.watches import Asked, Seen, Session
 from openclap.page.wording import Visit
 from openclap.watch import Event, Rules
 from openclap.watch.event import UNUSUAL
@@ -39,95 +40,114 @@ LINES = 12  # names with a line of their own: those that were heard best
 LISTED = 100  # events in the table; the file holds all
 AT_ONCE = 32
 LONGEST = 500  # characters of a name, which is written into every picture and every event
-EARS = "async (language, source, token, ...rest) => [language, source, source === 'microphone' ? await window.openclapEars.start() : '', ...rest]"
-HUSH = "(...rest) => { window.openclapEars.stop(); return rest; }"
+LISTEN = "async (language, source, token, ...rest) => [language, source, source === 'microphone' ? await window.openclapMicrophone.start() : '', ...rest]"
+HUSH = "(...rest) => { window.openclapMicrophone.stop(); return rest; }"
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """What the visitor fills in and presses."""
+
+    source: Any
+    sound: Any
+    alerts: Any
+    detectors: Any
+    unusual: Any
+    on: Any
+    warmup: Any
+    go: Any
+    stop: Any
 
 
 def build(page: Page) -> None:
     """The tab's components and what its buttons do."""
-    words = page.words
     page.about("watch.about", "common.english")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320, scale=2):
-            source = words.make(
-                gr.Radio, {"label": "watch.source", "choices": SOURCES}, value=MICROPHONE, elem_id="watch-source"
-            )
-            sound = words.make(
-                gr.Audio, {"label": "watch.sound"}, sources=["upload"], type="filepath", editable=False, buttons=[], visible=False, elem_id="watch-sound"
+            fields = _fields(page)
+            page.examples(
+                EXAMPLES, partial(_filled, page), [fields.source, fields.sound, fields.alerts], spoken=True, elem_id="watch-examples"
             )  # fmt: skip
-            alerts = words.make(
-                gr.Textbox,
-                {"label": "watch.alerts"},
-                value=ALERTS["en"][0],
-                lines=4,
-                max_lines=12,
-                elem_id="watch-words",
-            )
-            detectors = taught.chooser(page, elem_id="watch-detectors")
-            unusual = words.make(gr.Checkbox, {"label": "watch.anything"}, value=False, elem_id="watch-unusual")
-            on = words.make(
-                gr.Slider, {"label": "watch.on", "info": "watch.on_info"}, minimum=0.2, maximum=0.95, value=Rules.on, step=0.05, elem_id="watch-on"
-            )  # fmt: skip
-            warmup = words.make(
-                gr.Slider, {"label": "watch.warmup", "info": "watch.warmup_info"}, minimum=0, maximum=60, value=5, step=1, elem_id="watch-warmup"
-            )  # fmt: skip
-            with gr.Row():
-                go = page.button("watch.go", min_width=100, elem_id="watch-go")
-                stop = words.make(
-                    gr.Button,
-                    {"value": "watch.stop"},
-                    variant="stop",
-                    visible=False,
-                    min_width=80,
-                    elem_id="watch-stop",
-                )
-
-            def fill(number: int, language: Language) -> tuple[Any, ...]:
-                wanted = ALERTS[language][number]
-                if number:
-                    return gr.skip(), gr.skip(), wanted
-                return RECORDING, gr.update(value=str(page.desk.examples.long()), visible=True), wanted
-
-            page.examples(EXAMPLES, fill, [source, sound, alerts], spoken=True, elem_id="watch-examples")
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="watch-result", js_on_load=PLAYERS)
     token, seen = gr.Textbox(visible=False), gr.State()
-    words.shows(seen, result, draw)
-
-    def begun(visit: Visit, source: str, token: str, *given: Any) -> Iterator[Any]:
-        for found, language in compute(page, visit, source, token, *given):
-            over = found.over is not None
-            yield found, draw(found, language), gr.update(visible=over), gr.update(visible=not over)
-
-    def stopped(visit: Visit) -> None:
-        session = page.desk.watches.of_visitor(visit.visitor)
-        if session is not None:
-            session.end("watch.stopped")
-
-    def turned(visit: Visit, written: str) -> Any:
-        """What is shown while it is heard follows the language, and so do the first words, unless they were changed."""
-        session = page.desk.watches.of_visitor(visit.visitor)
-        if session is not None:
-            session.language = visit.language
-        for examples in ALERTS.values():
-            if written in examples:
-                return ALERTS[visit.language][examples.index(written)]
-        return gr.skip()
-
+    page.words.shows(seen, result, draw)
     page.on(
-        [go.click], begun, [source, token, sound, alerts, unusual, on, warmup, detectors], [seen, result, go, stop],
-        js=EARS, show_progress="hidden", concurrency_id="watch", concurrency_limit=AT_ONCE,
+        [fields.go.click], partial(_begun, page),
+        [fields.source, token, fields.sound, fields.alerts, fields.unusual, fields.on, fields.warmup, fields.detectors],
+        [seen, result, fields.go, fields.stop],
+        js=LISTEN, show_progress="hidden", concurrency_id="watch", concurrency_limit=AT_ONCE,
     )  # fmt: skip
-    page.on([stop.click], stopped, [], [], js=HUSH, show_progress="hidden", concurrency_id="stop", concurrency_limit=4)
     page.on(
-        [source.change],
-        lambda _, chosen: gr.update(visible=chosen == RECORDING),
-        [source],
-        [sound],
-        show_progress="hidden",
-        concurrency_id="browse",
+        [fields.stop.click], partial(_stopped, page), [], [], js=HUSH, show_progress="hidden", concurrency_id="stop", concurrency_limit=4
+    )  # fmt: skip
+    quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "browse"}
+    page.on([fields.source.change], _turned_to, [fields.source], [fields.sound], **quiet)
+    page.on([page.language.change], partial(_turned, page), [fields.alerts], [fields.alerts], **quiet)
+
+
+def _fields(page: Page) -> _Fields:
+    words = page.words
+    source = words.make(
+        gr.Radio, {"label": "watch.source", "choices": SOURCES}, value=MICROPHONE, elem_id="watch-source"
     )
-    page.on([page.language.change], turned, [alerts], [alerts], show_progress="hidden", concurrency_id="browse")
+    sound = words.make(
+        gr.Audio, {"label": "watch.sound"}, sources=["upload"], type="filepath", editable=False, buttons=[], visible=False, elem_id="watch-sound"
+    )  # fmt: skip
+    alerts = words.make(
+        gr.Textbox, {"label": "watch.alerts"}, value=ALERTS["en"][0], lines=4, max_lines=12, elem_id="watch-words"
+    )
+    detectors = taught.chooser(page, elem_id="watch-detectors")
+    unusual = words.make(gr.Checkbox, {"label": "watch.anything"}, value=False, elem_id="watch-unusual")
+    on = words.make(
+        gr.Slider, {"label": "watch.on", "info": "watch.on_info"}, minimum=0.2, maximum=0.95, value=Rules.on, step=0.05, elem_id="watch-on"
+    )  # fmt: skip
+    warmup = words.make(
+        gr.Slider, {"label": "watch.warmup", "info": "watch.warmup_info"}, minimum=0, maximum=60, value=5, step=1, elem_id="watch-warmup"
+    )  # fmt: skip
+    with gr.Row():
+        go = page.button("watch.go", min_width=100, elem_id="watch-go")
+        stop = words.make(
+            gr.Button, {"value": "watch.stop"}, variant="stop", visible=False, min_width=80, elem_id="watch-stop"
+        )
+    return _Fields(source, sound, alerts, detectors, unusual, on, warmup, go, stop)
+
+
+# -- what they do -------------------------------------------------------------------------------------
+
+
+def _filled(page: Page, number: int, language: Language) -> tuple[Any, ...]:
+    wanted = ALERTS[language][number]
+    if number:
+        return gr.skip(), gr.skip(), wanted
+    return RECORDING, gr.update(value=str(page.desk.examples.long()), visible=True), wanted
+
+
+def _begun(page: Page, visit: Visit, source: str, token: str, *given: Any) -> Iterator[Any]:
+    for found, language in compute(page, visit, source, token, *given):
+        over = found.over is not None
+        yield found, draw(found, language), gr.update(visible=over), gr.update(visible=not over)
+
+
+def _stopped(page: Page, visit: Visit) -> None:
+    session = page.desk.watches.of_visitor(visit.visitor)
+    if session is not None:
+        session.end("watch.stopped")
+
+
+def _turned_to(_: Visit, source: str) -> Any:
+    return gr.update(visible=source == RECORDING)
+
+
+def _turned(page: Page, visit: Visit, written: str) -> Any:
+    """What is shown while it is heard follows the language, and so do the first words, unless they were changed."""
+    session = page.desk.watches.of_visitor(visit.visitor)
+    if session is not None:
+        session.language = visit.language
+    for examples in ALERTS.values():
+        if written in examples:
+            return ALERTS[visit.language][examples.index(written)]
+    return gr.skip()
 
 
 def compute(

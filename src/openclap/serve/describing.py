@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import UNLIKELY, Ears, background_of
+from openclap.confidence import UNLIKELY, background_of
 from openclap.describe import ALIKE, Describer, timeline
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
+from openclap.ears import Ears
 from openclap.prompts import Prompts
 from openclap.results import Description, Span
 

@@ -36,7 +36,7 @@ CHUNK = 8  # clips of one sound that wait for the model at once
 
 
 class SharedEars:
-    """What describing and watching need of a `CLAP` (`confidence.Ears`, and what `Watch` asks for).
+    """What describing and watching need of a `CLAP` (`openclap.ears.Ears`, and what `Watch` asks for).
 
     Parameters
     ----------

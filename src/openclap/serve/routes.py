@@ -77,7 +77,14 @@ FAULTS: dict[int | str, dict[str, Any]] = {
 def routes_of(engine: Engine, metrics: Metrics, sockets: Sockets) -> APIRouter:
     """Every route, for one engine."""
     router = APIRouter()
-    api = _Api(engine)
+    _that_compute(router, _Api(engine))
+    _that_listen(router, sockets)
+    _of_models(router, engine)
+    _of_the_service(router, engine, metrics)
+    return router
+
+
+def _that_compute(router: APIRouter, api: _Api) -> None:
     for path, schema, answer, does in (
         ("/v1/embeddings", EmbeddingsRequest, Embeddings, api.embeddings),
         ("/v1/classify", ClassifyRequest, Classified, api.classify),
@@ -91,6 +98,8 @@ def routes_of(engine: Engine, metrics: Metrics, sockets: Sockets) -> APIRouter:
             summary=(schema.__doc__ or "").rstrip("."), openapi_extra={"requestBody": _documented(schema)},
         )  # fmt: skip
 
+
+def _that_listen(router: APIRouter, sockets: Sockets) -> None:
     @router.websocket("/v1/watch")
     async def watch(socket: WebSocket) -> None:
         await sockets.serve(socket)
@@ -105,6 +114,8 @@ def routes_of(engine: Engine, metrics: Metrics, sockets: Sockets) -> APIRouter:
         status, headers, body = fault_of(refusal)
         return Response(body, status, {**headers, "upgrade": "websocket"})
 
+
+def _of_models(router: APIRouter, engine: Engine) -> None:
     cards = _cards(engine)
 
     @router.get("/v1/models", tags=["v1"])
@@ -120,6 +131,8 @@ def routes_of(engine: Engine, metrics: Metrics, sockets: Sockets) -> APIRouter:
                 return card
         raise RequestRefused(f"there is no model {name[:100]!a} here; see /v1/models", 404, "model_not_found")
 
+
+def _of_the_service(router: APIRouter, engine: Engine, metrics: Metrics) -> None:
     @router.get("/health", tags=["service"])
     async def health() -> dict[str, str]:
         """Whether the server runs."""
@@ -136,8 +149,6 @@ def routes_of(engine: Engine, metrics: Metrics, sockets: Sockets) -> APIRouter:
     async def counted() -> Response:
         """What was counted, for Prometheus."""
         return Response(metrics.text(), media_type=TYPE)
-
-    return router
 
 
 class _Api:

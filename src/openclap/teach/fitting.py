@@ -27,7 +27,7 @@ from openclap.confidence import background_of
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
-    from openclap.confidence import Ears
+    from openclap.ears import Ears
 
 __all__ = ["Examples", "Ground", "Problem", "ground_of"]
 

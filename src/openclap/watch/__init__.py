@@ -6,8 +6,9 @@ from openclap.watch.event import Event, WatchReport
 from openclap.watch.hysteresis import Rules
 from openclap.watch.loop import Watch, watch
 from openclap.watch.mqtt import Mqtt
+from openclap.watch.open import source_of
 from openclap.watch.sinks import Delivery, Sink
-from openclap.watch.sources import Pushed, Source, source_of
+from openclap.watch.sources import Pushed, Source
 from openclap.watch.webhook import Webhook
 
 __all__ = [

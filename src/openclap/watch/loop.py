@@ -1,7 +1,7 @@
 """Sound in, events out: the one loop of a watch, for hours, in bounded memory.
 
-    source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ hysteresis ─ event ─ sinks
-                                    └─ recent ───────────────────────────────────────── clip ─┘
+    source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ hysteresis ─ telling ─ sinks
+                                    └─ recent ────────────────────────────────────────────┘
 
 A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it comes: where the
 model falls behind, the oldest windows are skipped, counted and told. Where somebody else has the sound (a browser sends it), a `Watch` of
@@ -11,18 +11,13 @@ model falls behind, the oldest windows are skipped, counted and told. Where some
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import logging
 import os
-import statistics
 import threading
 import time
-import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +27,15 @@ from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.watch.alerts import named, queries_of
 from openclap.watch.background import MINUTE, Novelty, OwnBackground
-from openclap.watch.clips import Clips, Recent
+from openclap.watch.clips import Clips
 from openclap.watch.event import UNUSUAL, Event, WatchReport
-from openclap.watch.hysteresis import Change, Hysteresis, Rules
-from openclap.watch.reading import QUEUE, Stop, blocks_of
+from openclap.watch.folder import FolderSource
+from openclap.watch.hysteresis import Hysteresis, Rules
+from openclap.watch.open import source_of
+from openclap.watch.reading import Stop, blocks_of
 from openclap.watch.sinks import Sink
-from openclap.watch.sources import Block, FolderSource, Source, Tell, source_of
+from openclap.watch.sources import Block, Source, Tell
+from openclap.watch.telling import Telling
 from openclap.watch.windows import Sliding, Span
 
 if TYPE_CHECKING:
@@ -57,7 +55,6 @@ AHEAD = 30.0  # seconds of sound more than time has passed: this "live" source w
 TOLD_EVERY = 60.0  # seconds between two messages that windows are skipped
 LONGEST_CLIP = 300.0  # seconds; of a longer event the clip holds the end
 LONGEST_WARMUP = 86_400.0  # seconds
-LATENCIES = 10_000  # the last of which the report is made
 
 
 def watch(
@@ -124,28 +121,6 @@ def watch(
     )  # fmt: skip
 
 
-@dataclass
-class _Pending:
-    """An event that has ended, whose clip still waits for what comes after."""
-
-    event: Event
-    until: float  # seconds of the stream
-
-
-@dataclass
-class _Clock:
-    """When what was heard of a live source came: position of the stream → seconds of a clock that nobody sets."""
-
-    marks: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8 * QUEUE))
-
-    def came(self, position: float) -> float | None:
-        """When this position of the stream arrived, as far as is known."""
-        for at, moment in reversed(self.marks):
-            if at <= position:
-                return moment - (at - position)
-        return None
-
-
 class Watch(Iterator[Event]):
     """The events of one source; iterate over it, or use it in a `with`. See `watch`."""
 
@@ -178,33 +153,31 @@ class Watch(Iterator[Event]):
             raise UsageError(f"warmup is {warmup!r} s; give 0 to {LONGEST_WARMUP:g}, a day")
         if when not in ("ended", "began", "both"):
             raise UsageError(f"when is {when!r}; choose ended, began or both")
-        self._source, self._clap, self._rules, self._when = source, model, rules, when
+        self._source, self._clap, self._rules = source, model, rules
         self._window, self._hop = window, hop
-        self._stop, self._tell, self._judged, self._sinks = Stop(stop), tell, judged, sinks
+        self._stop, self._tell, self._judged = Stop(stop), tell, judged
         self._rate = model.front_end.sampling_rate
         self._words = len(asked)
         queries = queries_of(asked, model)
         self._own = OwnBackground(queries, background_of(model), warmup=round(warmup / hop), minute=round(MINUTE / hop))
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
-        self._clips = Clips(Path(clips), tell, budget=256 << 20) if isinstance(clips, (str, os.PathLike)) else clips
-        if self._clips is not None and isinstance(source, FolderSource):
-            _check_apart(self._clips.folder, Path(source.name))
-        around = (self._clips.before + self._clips.after) if self._clips else 0.0
-        longest = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
-        self._recent = Recent(
-            self._rate, longest if self._clips else window
-        )  # without clips its position alone is asked for
-        self._sliding = Sliding(self._rate, window, hop)
-        self._clock = _Clock()
-        self._waiting: list[Span] = []
-        self._pending: list[_Pending] = []
-        self._before: float | None = None  # start of the window before
-        self._begun: dict[int, Event] = {}
-        self._run, self._count = uuid.uuid4().hex[:12], 0
-        self._name = source.name
-        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        if isinstance(clips, (str, os.PathLike)):
+            clips = Clips(Path(clips), tell, budget=256 << 20)
+        if clips is not None and isinstance(source, FolderSource):
+            _check_apart(clips.folder, Path(source.name))
         self._report = WatchReport(source=source.name)
+        held = window  # seconds; without clips the position alone is asked for
+        if clips is not None:
+            around = clips.before + clips.after
+            held = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
+        self._telling = Telling(
+            self._names, self._rate, live=source.live, when=when, clips=clips, held=held, sinks=sinks, report=self._report
+        )  # fmt: skip
+        self._sliding = Sliding(self._rate, window, hop)
+        self._waiting: list[Span] = []
+        self._before: float | None = None  # start of the window before
+        self._name = source.name
         self._told_skipped = float("-inf")
         self._since = time.monotonic()
         self._events = self._all()
@@ -225,12 +198,7 @@ class Watch(Iterator[Event]):
 
     def report(self) -> WatchReport:
         """What has been done so far."""
-        seen = sorted(self._latencies)
-        return replace(
-            self._report,
-            latency_median=round(statistics.median(seen), 3) if seen else None,
-            latency_worst=round(seen[-1], 3) if seen else None,
-        )
+        return self._telling.report()
 
     # -- by hand ---------------------------------------------------------------------------------------
 
@@ -281,22 +249,20 @@ class Watch(Iterator[Event]):
         self._waiting += self._sliding.skip(block.gap)
         yield from self._decide(self._waiting)
         self._waiting.clear()
-        self._recent.skip(block.gap)
+        self._telling.skip(block.gap)
         self._apart()
-        yield from self._told(self._hysteresis.finish())
+        yield from self._telling.told(self._hysteresis.finish(), self._name)
 
     def _hear(self, block: Block, arrived: float) -> None:
-        self._recent.feed(block.wave)
+        self._telling.feed(block.wave, arrived)
         self._report.heard += len(block.wave) / self._rate
-        self._clock.marks.append((self._recent.position, arrived))
         self._waiting += self._sliding.feed(block.wave)
 
     def _restart(self) -> None:
         """Another recording comes; what is usual has been learnt and stays."""
         self._sliding = Sliding(self._rate, self._window, self._hop)
-        self._recent.restart()
+        self._telling.restart()
         self._hysteresis = Hysteresis(len(self._names), self._rules)
-        self._clock.marks.clear()
         self._apart()
 
     def _apart(self) -> None:
@@ -312,15 +278,15 @@ class Watch(Iterator[Event]):
         for start in range(0, len(self._waiting), BATCH):
             yield from self._decide(self._waiting[start : start + BATCH])
         self._waiting.clear()
-        yield from self._told(self._hysteresis.finish())
-        yield from self._ready(float("inf"))
+        yield from self._telling.told(self._hysteresis.finish(), self._name)
+        yield from self._telling.ready(ended=True)
 
     def _in_time(self, waiting: list[Span]) -> list[Span]:
         """Of a live source, the windows that are not too late."""
         now = time.monotonic()
         if not self._source.live or self._report.heard > now - self._since + AHEAD:
             return waiting
-        kept = [span for span in waiting if now - (self._clock.came(span.end) or now) <= LATE]
+        kept = [span for span in waiting if now - (self._telling.came(span.end) or now) <= LATE]
         if len(kept) < len(waiting):
             self._report.skipped += len(waiting) - len(kept)
             if time.monotonic() - self._told_skipped > TOLD_EVERY:
@@ -350,69 +316,8 @@ class Watch(Iterator[Event]):
                 self._novelty.learn(row)
             if self._judged is not None:
                 self._judged(span.start, span.end, confidence)
-            yield from self._told(changes)
-        yield from self._ready(self._recent.position)
-
-    # -- events ----------------------------------------------------------------------------------------
-
-    def _told(self, changes: Sequence[Change]) -> Iterator[Event]:
-        for change in changes:
-            if change.began:
-                event = self._begun[change.which] = self._new(change)
-                if self._when != "ended":
-                    yield self._sent(event)
-                continue
-            event = replace(self._begun.pop(change.which), state="ended", **_known(change))
-            if self._clips is not None:
-                self._pending.append(_Pending(event, change.end + self._clips.after))
-            elif self._when != "began":
-                yield self._sent(event)
-
-    def _ready(self, position: float) -> Iterator[Event]:
-        """Events whose clip is complete now, with it."""
-        if self._clips is None:
-            return
-        still: list[_Pending] = []
-        for waiting in self._pending:
-            if waiting.until > position:
-                still.append(waiting)
-                continue
-            event = waiting.event
-            wave = self._recent.cut(max(0.0, event.start - self._clips.before), waiting.until)
-            clip = self._clips.write(event, wave, self._rate) if len(wave) else None
-            if self._when != "began":
-                yield self._sent(replace(event, clip=clip))
-        self._pending = still
-
-    def _new(self, change: Change) -> Event:
-        """An event that has begun just now."""
-        self._count += 1
-        self._report.events += 1
-        latency, began = change.decided - change.start, None
-        if self._source.live:
-            heard, first = self._clock.came(change.decided), self._clock.came(change.start)
-            latency += max(0.0, time.monotonic() - heard) if heard is not None else 0.0
-            if first is not None:
-                moment = dt.datetime.now(dt.timezone.utc) - dt.timedelta(seconds=time.monotonic() - first)
-                began = moment.isoformat(timespec="milliseconds")
-        self._latencies.append(latency)
-        return Event(
-            alert=self._names[change.which], latency=round(latency, 3), id=f"{self._run}-{self._count:06d}", state="began",
-            source=self._name, time=began, **_known(change),
-        )  # fmt: skip
-
-    def _sent(self, event: Event) -> Event:
-        for sink in self._sinks:
-            sink.put(event)
-        return event
-
-
-def _known(change: Change) -> dict[str, Any]:
-    """What an event knows by now."""
-    return {
-        "start": round(change.start, 3), "end": round(change.end, 3), "peak": round(change.peak, 3),
-        "score": round(change.score, 4), "confidence": round(change.confidence, 4),
-    }  # fmt: skip
+            yield from self._telling.told(changes, self._name)
+        yield from self._telling.ready()
 
 
 def _check_apart(clips: Path, watched: Path) -> None:

@@ -5,7 +5,7 @@
   const EVERY = 400;  // ms between two parcels
   const SECONDS = 10, SAMPLES = 400000;  // that wait at most, whichever is less: a parcel is below what the server takes
   const PATIENCE = 30000;  // ms until the server must know the name
-  const WORKLET = `registerProcessor('openclap-ears', class extends AudioWorkletProcessor {
+  const WORKLET = `registerProcessor('openclap-microphone', class extends AudioWorkletProcessor {
     constructor() { super(); this.held = new Int16Array(4096); this.filled = 0; }
     process([channels]) {
       const length = channels.length ? channels[0].length : 0;
@@ -74,14 +74,14 @@
     URL.revokeObjectURL(code);
     const token = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
     const one = { stream, context, token, held: [], count: 0, lost: 0, busy: false, known: false, since: performance.now() };
-    const ears = new AudioWorkletNode(context, 'openclap-ears', { numberOfOutputs: 0 });
-    ears.port.onmessage = (message) => take(one, message.data);
-    context.createMediaStreamSource(stream).connect(ears);
+    const node = new AudioWorkletNode(context, 'openclap-microphone', { numberOfOutputs: 0 });
+    node.port.onmessage = (message) => take(one, message.data);
+    context.createMediaStreamSource(stream).connect(node);
     stream.getTracks().forEach((track) => track.addEventListener('ended', () => { if (now === one) stop(); }));
     await context.resume();
     one.timer = setInterval(() => send(one), EVERY);
     now = one;
     return token;
   };
-  window.openclapEars = { start, stop };
+  window.openclapMicrophone = { start, stop };
 })();

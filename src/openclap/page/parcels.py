@@ -1,7 +1,7 @@
 """Where a browser sends what its microphone hears, and gets events as files. Knows no tab, and nothing of gradio.
 
 gradio's own streaming of a microphone is not used: it writes every half second to disk, loses what comes while it is busy, and leaves the
-browser's noise suppressor on, which takes for noise what is watched for (see `ears.js`).
+browser's noise suppressor on, which takes for noise what is watched for (see `microphone.js`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from openclap.page.sessions import Session, as_csv, as_lines
 from openclap.page.strings import Told
-from openclap.page.watches import Session, as_csv, as_lines
 
 if TYPE_CHECKING:
     from openclap.page.desk import Desk

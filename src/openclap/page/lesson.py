@@ -1,0 +1,172 @@
+"""A lesson: what a search has found, what of it was marked, and the detector that was made of that. Knows no component.
+
+search ─ found ─ marks of the browser ─ detector ─┬─ found: its ranking
+└─ following: what should be marked next
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+from openclap.detector import Detector, place_of
+from openclap.errors import UsageError
+from openclap.library import Library
+from openclap.library.query import parse
+from openclap.page.parts import Page
+from openclap.page.search import common, opened
+from openclap.page.strings import Told
+from openclap.page.wording import Visit
+from openclap.results import Hit
+from openclap.teach import counter_examples, fit, suggest
+
+__all__ = ["Lesson", "Shown", "keep", "marked", "named", "searched", "trained"]
+
+NEXT = 5  # that should be marked next
+KNOWN = 2000  # windows of a lesson; beyond, the oldest that are not marked are forgotten
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A window that was found: what a browser calls it, its name, and how well it fits (`likely`, once something was taught)."""
+
+    token: str
+    name: str
+    hit: Hit
+    likely: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What somebody teaches.
+
+    Attributes
+    ----------
+    where, maker, words
+        Which library, the fingerprint of the model, and the words that were searched with first.
+    known
+        Windows by token; `yes` and `no` are tokens of them.
+    found, following
+        What is shown: the ranking, and what should be marked next.
+    """
+
+    where: str = ""
+    maker: str = ""
+    words: str = ""
+    known: dict[str, Shown] = field(default_factory=dict)
+    yes: tuple[str, ...] = ()
+    no: tuple[str, ...] = ()
+    found: tuple[Shown, ...] = ()
+    following: tuple[Shown, ...] = ()
+    detector: Detector | None = None
+
+
+def marked(lesson: Lesson | None, marks: str) -> Lesson:
+    """A lesson with what the browser says is marked; what it does not know of is left out."""
+    lesson = lesson or Lesson()
+    try:
+        said = json.loads(marks or "{}")
+    except (ValueError, RecursionError):
+        raise Told("error.input") from None
+    if not isinstance(said, dict):
+        raise Told("error.input")
+    of = {
+        mark: tuple(token for token in said if said[token] == mark and token in lesson.known) for mark in ("yes", "no")
+    }
+    return replace(lesson, yes=of["yes"], no=of["no"])
+
+
+def searched(page: Page, visit: Visit, lesson: Lesson, where: str, words: str | None, k: int) -> Lesson:
+    """What fits words; what is marked stays so, as long as library and model are the same."""
+    wanted, unwanted = parse(words or "")
+    if not wanted:
+        raise Told("error.only_not" if unwanted else "error.no_query")
+
+    def found() -> Lesson:
+        maker = page.desk.clap.fingerprint
+        with opened(page, where, visit.visitor) as library:
+            hits = library.search(words or "", _count(page, k), per="file")
+        before = lesson if (lesson.where, lesson.maker) == (where, maker) else Lesson()
+        begun = replace(before, where=where, maker=maker, words=" and ".join(wanted), following=(), detector=None)
+        return _showing(page, begun, hits, None)
+
+    return page.desk.do(found)
+
+
+def trained(page: Page, visit: Visit, lesson: Lesson, k: int) -> Lesson:
+    """A detector by what is marked, its ranking, and what should be marked next."""
+    if not lesson.yes:
+        raise Told("error.no_marks")
+
+    def found() -> Lesson:
+        clap = page.desk.clap
+        if lesson.maker != clap.fingerprint:
+            raise Told("error.other_lesson")
+        with opened(page, lesson.where, visit.visitor) as library:
+            yes, no = (library.vectors([lesson.known[token].hit for token in some]) for some in (lesson.yes, lesson.no))
+            drawn = counter_examples(library, yes)
+            detector = fit(clap, lesson.words, yes, no, text=lesson.words, drawn=drawn)
+            return _following(page, replace(lesson, detector=detector), library, _count(page, k))
+
+    return page.desk.do(found)
+
+
+def _following(page: Page, lesson: Lesson, library: Library, k: int) -> Lesson:
+    """With the detector's ranking, and what it is least sure of."""
+    detector = lesson.detector
+    assert detector is not None
+    paths = [lesson.known[token].hit.path for token in (*lesson.yes, *lesson.no)]
+    following = suggest(library, detector, NEXT, marked=paths)
+    ranked = _showing(page, lesson, library.search(detector, k, per="file"), True)
+    both = _showing(page, ranked, following, True)
+    return replace(both, found=ranked.found, following=both.found)
+
+
+def _showing(page: Page, lesson: Lesson, hits: list[Hit], taught: bool | None) -> Lesson:
+    """With hits as what is found; a window that was shown before keeps its token."""
+    tokens = {(one.hit.path, one.hit.start): token for token, one in lesson.known.items()}
+    root = common([hit.path for hit in hits])
+    made = []
+    for hit in hits:
+        token = tokens.get((hit.path, hit.start)) or page.desk.shelf.show(hit.path, hit.start, hit.end)
+        made.append(Shown(token, hit.path.removeprefix(root), hit, hit.confidence if taught else None))
+    known = {**lesson.known, **{one.token: one for one in made}}
+    held = {*lesson.yes, *lesson.no, *(one.token for one in made)}
+    spare = [token for token in known if token not in held]
+    for token in spare[: max(0, len(known) - KNOWN)]:
+        del known[token]
+    return replace(lesson, known=known, found=tuple(made))
+
+
+def _count(page: Page, k: int) -> int:
+    return max(1, min(k, page.desk.settings.results))
+
+
+def named(lesson: Lesson, name: str | None) -> Detector:
+    """The detector by the name that it is given, by default its words.
+
+    Raises
+    ------
+    Told
+        It cannot be a file's.
+    """
+    assert lesson.detector is not None
+    called = " ".join((name or lesson.words).split())
+    try:
+        place_of(called)
+    except UsageError:
+        raise Told("error.name") from None
+    return replace(lesson.detector, name=called)
+
+
+def keep(page: Page, lesson: Lesson | None, name: str | None) -> str:
+    """Put the detector among those of whoever runs this → its name.
+
+    Raises
+    ------
+    Told
+        There is none, it may not be kept here, or its name cannot be a file's.
+    """
+    if not page.desk.settings.detectors or lesson is None or lesson.detector is None:
+        raise Told("error.not_taught")
+    return named(lesson, name).save().stem

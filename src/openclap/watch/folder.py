@@ -1,0 +1,80 @@
+"""A folder that grows as a source: every sound file that comes into it, once it is whole. Knows nothing of models."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from openclap.errors import SoundError, SourceError
+from openclap.library.scan import find_sounds
+from openclap.watch.sources import Block, FileSource, Tell
+
+__all__ = ["FolderSource"]
+
+SETTLED = 1.0  # seconds that a file must have kept its size
+
+
+class FolderSource:
+    """Sound files as they come into a folder, in the order of their times; those that are there at the start only if `existing`."""
+
+    live = threaded = False
+
+    def __init__(self, folder: str | os.PathLike[str], *, existing: bool = False, poll: float = 1.0) -> None:
+        self.name = os.fsdecode(folder)
+        self._existing, self._poll = existing, poll
+        self._closed: set[str] = set()  # folders in it that cannot be looked into, and that was told
+
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+        """As `Source`; a file that cannot be used is told and stops nothing, a folder that vanishes is waited for."""
+        done: dict[str, tuple[int, int]] = {} if self._existing else self._there(tell)
+        before: dict[str, tuple[int, int]] = {}
+        gone = False
+        while not stop.is_set():
+            there = self._there(tell)
+            if Path(self.name).is_dir():
+                gone = False
+                done = {path: seen for path, seen in done.items() if path in there}  # bounded by what the folder holds
+            elif not gone:
+                gone = True
+                tell(f"{self.name}: the folder is not there any more; watching goes on when it is back")
+            settled = [
+                path for path, seen in there.items() if done.get(path) != seen and self._is_whole(path, seen, before)
+            ]
+            for path in sorted(settled, key=lambda path: (there[path][0], path)):
+                if stop.is_set():
+                    return
+                done[path] = there[path]
+                try:
+                    yield from FileSource(path).blocks(rate, stop, tell)
+                except (SoundError, SourceError) as error:
+                    tell(str(error))
+                yield Block(np.zeros(0, np.float32), name=path, last=True)
+            before = there
+            stop.wait(self._poll)
+
+    def _there(self, tell: Tell) -> dict[str, tuple[int, int]]:
+        """Time (ns) and size of every sound in the folder."""
+        there: dict[str, tuple[int, int]] = {}
+        if not Path(self.name).is_dir():
+            return there
+        found = find_sounds([self.name])
+        for closed in found.closed:
+            if closed.path not in self._closed:
+                self._closed.add(closed.path)
+                tell(f"{closed.path}: {closed.error}; what comes into it is not heard")
+        for path in found.files:
+            try:
+                seen = path.stat()
+            except OSError:
+                continue
+            there[str(path)] = (seen.st_mtime_ns, seen.st_size)
+        return there
+
+    def _is_whole(self, path: str, seen: tuple[int, int], before: dict[str, tuple[int, int]]) -> bool:
+        """Whether nobody writes to it any more: unchanged since the last look, or for long enough."""
+        return seen[1] > 0 and (before.get(path) == seen or time.time() - seen[0] / 1e9 > SETTLED)
