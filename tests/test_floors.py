@@ -14,6 +14,7 @@ import openclap
 ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
+    "vectors": 0,
     "hosts": 1,
     "config": 1,
     "labels": 1,

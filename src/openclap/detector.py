@@ -27,6 +27,7 @@ from platformdirs import user_data_path
 from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.results import Failure
+from openclap.vectors import unit
 
 __all__ = ["FORMAT", "VERSION", "Detector", "Heard", "detectors_folder", "forget", "heard_in", "kept", "place_of"]
 
@@ -95,9 +96,7 @@ class Detector:
     @property
     def direction(self) -> Floats:
         """The unit vector (E,) whose cosine ranks as the probability does."""
-        weight = self.weight.astype(np.float64)  # whose squares overflow nowhere
-        unit: Floats = (weight / max(float(np.linalg.norm(weight)), 1e-12)).astype(np.float32)
-        return unit
+        return unit(self.weight.astype(np.float64))  # whose squares overflow nowhere
 
     def logit(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Embeddings (N, E) → log-odds (N,).

@@ -31,6 +31,7 @@ from openclap.train.aside import written, written_json
 from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.ranks import Ranks
+from openclap.vectors import unit
 
 __all__ = ["Heard", "Teacher"]
 
@@ -116,8 +117,7 @@ class Teacher:
         starts, rows = self._windows[stamp]
         if stamp in self._wholes:
             return Heard(starts, rows, self._wholes[stamp][1][0])
-        mean = rows.mean(0)
-        return Heard(starts, rows, rows[0] if len(rows) == 1 else mean / max(float(np.linalg.norm(mean)), 1e-12))
+        return Heard(starts, rows, rows[0] if len(rows) == 1 else unit(rows.mean(0)))
 
     def said(self, texts: Sequence[str]) -> Vectors:
         """The vectors of texts that were read, (M, E)."""
