@@ -15,6 +15,7 @@ ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
     "vectors": 0,
+    "aside": 1,
     "hosts": 1,
     "config": 1,
     "labels": 1,
