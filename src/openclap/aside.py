@@ -14,6 +14,7 @@ from openclap.errors import UsageError
 __all__ = ["ENDING", "aside", "write_json", "write_text"]
 
 ENDING = ".part"  # of what is not whole yet
+LETTERS = 40  # of the file's name, which may be as long as names can be
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def aside(file: Path, *, own: bool = False, sync: bool = False) -> Iterator[Path
     sync
         The content is on the disk before the name is.
     """
-    part = file.parent / (f"{file.name}{ENDING}" if own else f".openclap-{os.urandom(8).hex()}{ENDING}")
+    name = file.name if own else f".{file.name[:LETTERS]}.{os.urandom(8).hex()}"
+    part = file.parent / f"{name}{ENDING}"
     try:
         yield part
         if sync:
