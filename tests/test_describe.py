@@ -518,10 +518,10 @@ def test_a_full_disk_at_the_end_keeps_what_was_described(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("openclap.describe.written.os.replace", full)
+    monkeypatch.setattr("openclap.aside.os.replace", full)
     with pytest.raises(UsageError, match="No space left"):
         describe_to_file(clap, describer, [folder], tmp_path / "out.json")
-    monkeypatch.setattr("openclap.describe.written.os.replace", real)
+    monkeypatch.setattr("openclap.aside.os.replace", real)
     assert describe_to_file(clap, describer, [folder], tmp_path / "out.json").unchanged == 3
 
 

@@ -14,6 +14,8 @@ import openclap
 ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
+    "vectors": 0,
+    "aside": 1,
     "ears": 2,
     "hosts": 1,
     "config": 1,

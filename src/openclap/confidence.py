@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 import zipfile
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
+from openclap.aside import aside
 from openclap.ears import Ears
 from openclap.labels import labels
 from openclap.synth import synthesised
@@ -111,12 +111,10 @@ def _banks_of(clap: Ears) -> Background:
 
 
 def _keep(place: Path, made: Background) -> None:
-    aside = place.with_name(f"{place.stem}-{os.getpid()}.part")
     with contextlib.suppress(OSError):  # a read-only home: made anew each time
         place.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        with aside(place) as part, part.open("wb") as file:
             np.savez(file, texts=made.texts, sounds=made.sounds)
-        os.replace(aside, place)
 
 
 def _deviations(cosine: float, usual: Vectors) -> float:

@@ -9,11 +9,9 @@ It holds no paths, and no embedding of any example. Knows nothing of how it was 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,9 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_data_path
 
+from openclap.aside import aside
 from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.results import Failure
+from openclap.vectors import unit
 
 __all__ = ["FORMAT", "VERSION", "Detector", "Heard", "detectors_folder", "forget", "heard_in", "kept", "place_of"]
 
@@ -95,9 +95,7 @@ class Detector:
     @property
     def direction(self) -> Floats:
         """The unit vector (E,) whose cosine ranks as the probability does."""
-        weight = self.weight.astype(np.float64)  # whose squares overflow nowhere
-        unit: Floats = (weight / max(float(np.linalg.norm(weight)), 1e-12)).astype(np.float32)
-        return unit
+        return unit(self.weight.astype(np.float64))  # whose squares overflow nowhere
 
     def logit(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Embeddings (N, E) → log-odds (N,).
@@ -160,16 +158,13 @@ class Detector:
 
         target = place_of(self.name) if path is None else _at(path)
         facts = {"format": FORMAT, "version": VERSION, "detector": json.dumps({**self.to_dict(), "bias": self.bias})}
-        aside = target.parent / f"{target.name}.{secrets.token_hex(4)}.part"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(
-                _in_order(save({"weight": np.ascontiguousarray(self.weight, np.float32)}, metadata=facts))
-            )
-            os.replace(aside, target)
+            with aside(target) as part:
+                part.write_bytes(
+                    _in_order(save({"weight": np.ascontiguousarray(self.weight, np.float32)}, metadata=facts))
+                )
         except (OSError, SafetensorError, ValueError) as error:  # ValueError: a name that no file has
-            with contextlib.suppress(OSError, ValueError):
-                aside.unlink(missing_ok=True)
             raise UsageError(f"{target} cannot be written ({error}); choose another place with -o FILE") from error
         return target
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
+
+from openclap.aside import aside
 
 __all__ = ["keep", "kept"]
 
@@ -30,15 +30,10 @@ def kept(place: Path) -> bytes | None:
 
 def keep(place: Path, content: bytes | memoryview) -> None:
     """Write a file aside and rename it; where nothing can be written, nothing happens."""
-    aside = None
-    try:
+    with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=place.parent, prefix=place.stem, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(content).digest())
-            file.write(content)
-        os.replace(aside, place)
-    except OSError:
-        if aside is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(aside)  # noqa: PTH108 -- a string from mkstemp
+        with aside(place) as part:
+            part.touch(0o600)  # nobody else's to read
+            with part.open("wb") as file:
+                file.write(hashlib.sha256(content).digest())
+                file.write(content)

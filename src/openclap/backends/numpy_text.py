@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from openclap.checkpoints.weights import Weights
 from openclap.config import CLAPConfig, TextConfig, WordsConfig
+from openclap.vectors import unit
 
 __all__ = ["encode", "vectors_of"]
 
@@ -27,9 +28,7 @@ def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors
     """Token ids and mask (B, L) → (B, E) unit rows."""
     text = config.text
     x = _words(weights, ids, mask) if isinstance(text, WordsConfig) else _roberta(text, weights, ids, mask)
-    x = _linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2")
-    unit: Vectors = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.float32(1e-12))
-    return unit
+    return unit(_linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2"))
 
 
 def vectors_of(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
+from openclap.aside import write_text
 from openclap.catalogue.rows import ENDINGS, HEAD, read_lines, read_rows, written
 from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
-from openclap.describe.written import write_text
 from openclap.errors import SoundError, UsageError
 from openclap.library.indexing import is_gone
 from openclap.library.scan import Found, find_sounds

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
+from openclap.aside import write_json
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD
 from openclap.config import CLAPConfig, HTSATConfig, WordsConfig
@@ -189,10 +189,8 @@ def _recall(place: Path | None) -> Health | None:
 def _remember(place: Path | None, health: Health) -> None:
     if place is None:
         return
-    aside = place.with_suffix(f".{os.getpid()}.part")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(asdict(health)), encoding="utf-8")
-        os.replace(aside, place)
+        write_json(place, asdict(health), indent=None)
     except OSError:
         pass  # a read-only home: it is read again next time

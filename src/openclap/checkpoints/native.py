@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from openclap.aside import aside
 from openclap.checkpoints.tokens import read_fast
 from openclap.checkpoints.weights import Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
@@ -99,18 +100,16 @@ def _write(config: CLAPConfig, weights: Weights, tokenizer: Path | None, target:
             raise UsageError("compact is for models with a words tower; this one has none")
         scale = np.maximum(np.abs(state[TABLE]).max(1) / 127, 1e-12).astype(np.float32)
         state[TABLE], state[SCALE] = (state[TABLE] / scale[:, None]).round().astype(np.int8), scale
-    aside = target / "model.safetensors.part"
-    save_file(state, aside, metadata={"format": "openclap"})
-    aside.chmod(0o644)  # safetensors makes it private; a packaged model must be readable by everyone
-    os.replace(aside, target / "model.safetensors")
+    with aside(target / "model.safetensors", own=True) as part:
+        save_file(state, part, metadata={"format": "openclap"})
+        part.chmod(0o644)  # safetensors makes it private; a packaged model must be readable by everyone
     if tokenizer is None:
         (target / "tokenizer.json").unlink(missing_ok=True)  # another model's would give wrong vectors
     elif tokenizer.resolve() != (target / "tokenizer.json").resolve():
-        if tokenizer.name == "vocab.json":
-            read_fast(tokenizer).save(str(target / "tokenizer.json.part"))
-        else:
-            shutil.copyfile(tokenizer, target / "tokenizer.json.part")
-        os.replace(target / "tokenizer.json.part", target / "tokenizer.json")
-    aside = target / "config.json.part"
-    aside.write_text(json.dumps(config.to_dict(), indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, target / "config.json")
+        with aside(target / "tokenizer.json", own=True) as part:
+            if tokenizer.name == "vocab.json":
+                read_fast(tokenizer).save(str(part))
+            else:
+                shutil.copyfile(tokenizer, part)
+    with aside(target / "config.json", own=True) as part:
+        part.write_text(json.dumps(config.to_dict(), indent=1) + "\n", encoding="utf-8")

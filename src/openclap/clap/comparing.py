@@ -9,19 +9,13 @@ import numpy.typing as npt
 
 from openclap.errors import UsageError
 from openclap.results import Label
+from openclap.vectors import unit
 
-__all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "ranked", "unit"]
+__all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "ranked"]
 
 Vectors = npt.NDArray[np.float32]
 
 DEFAULT_TEMPLATE = "This is a sound of {}."  # the paper's zero-shot prompt
-
-
-def unit(rows: Vectors) -> Vectors:
-    """Rows of length 1; a row of zeros stays zero."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: Vectors = rows / np.maximum(lengths, np.float32(1e-12))
-    return scaled
 
 
 def is_embedding(thing: object, size: int) -> bool:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip, clip_of, windows_of
 from openclap.audio.load import Sound, is_sound
-from openclap.clap.comparing import unit
 from openclap.clap.towers import Towers
 from openclap.errors import SoundError, UsageError
 from openclap.pipeline import embed_each, progress_of
 from openclap.results import Windows
+from openclap.vectors import unit
 
 __all__ = ["BATCH", "Hearing", "Long", "check_batch_size", "listed", "one"]
 

@@ -9,7 +9,6 @@ remembers what went into each tar, so that a finished one is not made again whil
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,9 +17,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from openclap.aside import ENDING, write_json
 from openclap.data.items import Item, Manifest
 from openclap.data.keyword_to_caption import KeywordToCaption
-from openclap.data.shard import PART, VERSION, Shard, captions_of, digest_of, write_shard
+from openclap.data.shard import VERSION, Shard, captions_of, digest_of, write_shard
 from openclap.data.tars import Member
 from openclap.errors import DataError, UsageError
 from openclap.results import Failure
@@ -120,7 +120,7 @@ class _Packing:
         self._before = _read_record(folder)
         self._now: dict[str, Shard] = {}
         self._made = 0
-        for left in folder.rglob(f"*{PART}"):  # of a killed call
+        for left in folder.rglob(f"*{ENDING}"):  # of a killed call
             left.unlink()
 
     def run(self, manifest: Manifest, progress: bool) -> PackReport:
@@ -171,9 +171,9 @@ class _Packing:
             path = self._folder / name
             sizes.setdefault(path.parent, {})[path.name] = shards[name].sounds
         for parent, counts in sizes.items():
-            _replace(parent / "sizes.json", counts)
+            write_json(parent / "sizes.json", counts, own=True, sync=True)
         record = {"format": FORMAT, "version": VERSION, "shards": {n: asdict(shards[n]) for n in sorted(shards)}}
-        _replace(self._folder / "pack.json", record)
+        write_json(self._folder / "pack.json", record, own=True, sync=True)
 
 
 def _shards(manifest: Manifest, size: int) -> Iterator[tuple[str, list[Item], int]]:
@@ -241,13 +241,3 @@ def _read_record(folder: Path) -> dict[str, Shard]:
         raise DataError(
             f"{path}: is broken ({error}); delete it and the tars beside it, or choose another folder"
         ) from None
-
-
-def _replace(path: Path, value: Any) -> None:
-    """JSON, written aside and renamed."""
-    part = path.with_name(path.name + PART)
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

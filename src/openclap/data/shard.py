@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,18 +18,18 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 
+from openclap.aside import aside
 from openclap.audio.load import Sound, stream
 from openclap.data.captions import template
 from openclap.data.items import Item, ahead
 from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.errors import SoundError
 
-__all__ = ["PART", "VERSION", "Shard", "captions_of", "digest_of", "write_shard"]
+__all__ = ["VERSION", "Shard", "captions_of", "digest_of", "write_shard"]
 
 RATE = 48_000  # Hz
 FULL_SCALE = 32768  # of 16 bits, so that sounds of 16 bits at 48 kHz keep every bit
 VERSION = 1  # of the layout
-PART = ".part"
 
 
 @dataclass
@@ -113,18 +111,10 @@ def write_shard(
         Shorter sounds are left out.
     """
     shard = Shard(of)
-    part = path.with_name(path.name + PART)
-    try:
+    with aside(path, own=True, sync=True) as part:
         with part.open("wb") as file:
             _write_tar(file, ahead(_packed, items), said, start, shard, min_seconds)
-            file.flush()
-            os.fsync(file.fileno())
         shard.bytes = part.stat().st_size
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
     return shard
 
 

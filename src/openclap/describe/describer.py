@@ -23,6 +23,7 @@ from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Description, Match, Span, Tag, Windows
 from openclap.sentences import debiaser, said
+from openclap.vectors import unit
 
 __all__ = ["Describer", "Writer"]
 
@@ -158,8 +159,7 @@ class Describer:
     def _captioned(self, windows: Vectors) -> list[Match]:
         if self._caption_vectors is None:
             return []
-        mean = windows.mean(0)
-        cosines = np.clip(self._caption_vectors @ (mean / max(float(np.linalg.norm(mean)), 1e-12)), -1.0, 1.0)
+        cosines = np.clip(self._caption_vectors @ unit(windows.mean(0)), -1.0, 1.0)
         best = np.argsort(-cosines, kind="stable")[: self._nearest]
         return [Match(self._captions[i], round(float(cosines[i]), 4)) for i in best]
 

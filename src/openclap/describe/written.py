@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from openclap.aside import write_text
 from openclap.errors import UsageError
 from openclap.results import Span
 
-__all__ = ["FORMATS", "HEAD", "clock", "csv_of", "write_text", "write_timeline"]
+__all__ = ["FORMATS", "HEAD", "clock", "csv_of", "write_timeline"]
 
 HEAD = {"format": "openclap timeline", "version": 1}  # of the JSON
 
@@ -32,18 +30,6 @@ def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
     if make is None:
         raise UsageError(f"{output}: a timeline's name must end in {', '.join(FORMATS)} or .png")
     write_text(output, make(spans, name))
-
-
-def write_text(output: Path, text: str) -> None:
-    """Write aside, under a name that nobody else has, then rename; a fault is one sentence."""
-    aside = output.with_name(f".openclap-{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
-        os.replace(aside, output)
-    except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
-        raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another place") from error
 
 
 def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from openclap.aside import aside
 from openclap.errors import HeadError, HeadMismatch, UsageError
 
 if TYPE_CHECKING:
@@ -121,13 +122,11 @@ class Head:
         arrays = {}
         for i, (weight, bias) in enumerate(self.layers):
             arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"] = np.ascontiguousarray(weight), bias
-        aside = target.with_name(target.name + ".part")
         try:
-            save_file(arrays, aside, metadata=facts)
-            aside.chmod(0o644)
-            os.replace(aside, target)
+            with aside(target) as part:
+                save_file(arrays, part, metadata=facts)
+                part.chmod(0o644)
         except (OSError, SafetensorError) as error:
-            aside.unlink(missing_ok=True)
             raise UsageError(f"{target} cannot be written ({error}); choose another place") from error
 
 

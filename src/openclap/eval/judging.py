@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from openclap.aside import write_text
 from openclap.errors import MissingExtra, UsageError
 from openclap.eval.examples import Embedded
 from openclap.eval.metrics import (
@@ -26,7 +27,7 @@ from openclap.eval.metrics import (
     mean_average_precision,
     top_k,
 )
-from openclap.eval.report import ClassScore, write_text
+from openclap.eval.report import ClassScore
 
 __all__ = ["Judged", "check_confusion", "judge", "write_confusion"]
 
@@ -143,7 +144,7 @@ def write_confusion(judged: Judged, path: Path) -> None:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["truth", *judged.labels])
         table.writerows([label, *row] for label, row in zip(judged.labels, judged.confusion.tolist(), strict=True))
-        write_text(path, text.getvalue())
+        write_text(path, text.getvalue(), errors="backslashreplace")  # of odd file names
     else:
         _draw(judged.confusion, judged.labels, path)
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import MissingExtra, UsageError
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -98,7 +99,7 @@ class MTEBModel:
             parts.append(self.clap.encode_audio(sounds, batch_size=size))
         if not parts:
             raise UsageError(f"a batch of {', '.join(map(str, batch)) or 'nothing'}; text or audio is expected")
-        return parts[0] if len(parts) == 1 else _unit(parts[0] + parts[1])
+        return parts[0] if len(parts) == 1 else unit(parts[0] + parts[1])
 
     def similarity(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
         """Cosines of every row (N, E) with every row (M, E) → (N, M)."""
@@ -106,11 +107,6 @@ class MTEBModel:
 
     def similarity_pairwise(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
         """Cosines of rows with the rows beside them, (N, E) both → (N,)."""
-        left, right = (_unit(np.atleast_2d(np.asarray(x, np.float32))) for x in (embeddings1, embeddings2))
+        left, right = (unit(np.atleast_2d(np.asarray(x, np.float32))) for x in (embeddings1, embeddings2))
         cosines: Vectors = np.clip((left * right).sum(axis=1), -1.0, 1.0)
         return cosines
-
-
-def _unit(rows: Vectors) -> Vectors:
-    unit: Vectors = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
-    return unit

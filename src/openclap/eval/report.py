@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openclap.aside import write_text
 from openclap.errors import UsageError
 from openclap.eval.metrics import Estimate
 from openclap.results import Failure
@@ -16,7 +16,7 @@ from openclap.results import Failure
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["ClassScore", "Report", "card_section", "report_of", "write_card", "write_report", "write_text"]
+__all__ = ["ClassScore", "Report", "card_section", "report_of", "write_card", "write_report"]
 
 UNBOUNDED = ("mean_rank", "median_rank")  # metrics that are no shares
 
@@ -83,7 +83,7 @@ def write_card(report: Report, path: Path) -> None:
         raise UsageError(f"{path}: {begin} has no {end} after it; remove the one or write the other")
     else:
         text = f"{text.rstrip()}\n\n{section}" if text.strip() else section
-    write_text(path, text)
+    write_text(path, text, errors="backslashreplace")  # of odd file names
 
 
 def card_section(report: Report) -> str:
@@ -119,20 +119,3 @@ def _markers(report: Report) -> tuple[str, str]:
     name = f"openclap eval {report.task} {report.protocol or report.dataset} {report.settings.get('kind', '')}".strip()
     name = re.sub(r"-{2,}|[<>\n]", "-", name)  # a comment of HTML may hold no "--"
     return f"<!-- {name} -->", f"<!-- end of {name} -->"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Written aside and renamed.
-
-    Raises
-    ------
-    UsageError
-        Its folder does not exist, or cannot be written to.
-    """
-    aside = path.with_name(path.name + ".part")
-    try:
-        aside.write_text(text, encoding="utf-8", errors="backslashreplace")  # of odd file names
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written ({error.strerror or error}); choose another place") from error

@@ -13,6 +13,7 @@ from openclap.errors import UsageError
 from openclap.eval.examples import Dataset, embed, labelled
 from openclap.eval.judging import Judged, judge
 from openclap.eval.report import Report, report_of
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -42,9 +43,7 @@ def class_vectors(
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
     english = clap.in_english(labels)
     prompts = [template.replace("{}", label) for template in templates for label in english]
-    mean = clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0)
-    unit: npt.NDArray[np.float32] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-12))
-    return unit
+    return unit(clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0))
 
 
 def zeroshot(

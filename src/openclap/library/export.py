@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from openclap.aside import aside
 from openclap.errors import MissingExtra, SoundError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure, Windows
@@ -66,12 +66,10 @@ def embed_to_file(
     columns["embedding"] = np.concatenate(
         [spans.embedding for _, spans in done] or [np.zeros((0, clap.config.embedding), np.float32)]
     )
-    aside = output.with_name(output.name + ".part")
     try:
-        write(aside, columns)
-        os.replace(aside, output)
+        with aside(output) as part:
+            write(part, columns)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another -o") from error
     if stopped:
         raise KeyboardInterrupt

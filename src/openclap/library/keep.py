@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from openclap.aside import aside
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash, is_gone
 from openclap.results import Verification
@@ -67,9 +68,8 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
         metadata={"openclap": about},
     )  # fmt: skip
     files = windows = 0
-    aside = output.with_name(output.name + ".part")
     try:
-        with pq.ParquetWriter(aside, schema) as writer:
+        with aside(output) as part, pq.ParquetWriter(part, schema) as writer:
             waiting: list[Any] = []
             for recording in store.scan():
                 count = len(recording.start)
@@ -88,11 +88,8 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
                     waiting = []
             if waiting:
                 writer.write_table(pa.concat_tables(waiting))
-        os.replace(aside, output)
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another file") from error
-    finally:
-        aside.unlink(missing_ok=True)
     return {"output": str(output), "files": files, "windows": windows}
 
 

@@ -30,6 +30,7 @@ from openclap.library.recommend import recommend
 from openclap.library.reembed import reembed
 from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
 from openclap.store import Where, open_store
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -292,9 +293,7 @@ class Library:
             return None
         if (now.st_size, now.st_mtime_ns) != (recording.file.size, recording.file.mtime_ns):
             return None
-        mean = recording.embedding.mean(0)
-        unit: npt.NDArray[np.float32] = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
-        return unit
+        return unit(recording.embedding.mean(0))
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it."""

@@ -19,6 +19,7 @@ from openclap.audio.load import Sound, is_sound
 from openclap.clap import is_embedding
 from openclap.detector import Detector
 from openclap.errors import UsageError
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -73,9 +74,9 @@ def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
             wanted.append(rows[0])
     if not wanted:
         raise UsageError("the query is empty; describe a sound in words")
-    vector = _unit(np.sum(wanted, axis=0))
+    vector = unit(np.sum(wanted, axis=0))
     if unwanted:
-        vector = _unit(vector - PUSH * _unit(np.sum(clap.encode_text(unwanted), axis=0)))
+        vector = unit(vector - PUSH * unit(np.sum(clap.encode_text(unwanted), axis=0)))
     return vector
 
 
@@ -88,8 +89,3 @@ def has_words(query: Query) -> bool:
 def _is_several(query: Any) -> bool:
     """Whether a query is a list of words and sounds; a (wave, rate) pair is one sound."""
     return not isinstance(query, str | Detector) and not is_sound(query) and isinstance(query, Sequence)
-
-
-def _unit(vector: Vector) -> Vector:
-    unit: Vector = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
-    return unit

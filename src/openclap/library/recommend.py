@@ -24,6 +24,7 @@ from openclap.errors import SoundError, UsageError
 from openclap.library.indexing import absolute, content_hash
 from openclap.library.query import PUSH, Query, has_words, vector_of
 from openclap.results import Hit
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -113,15 +114,13 @@ def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
     if isinstance(part, os.PathLike):
         recording = store.recording(absolute(part))
         if recording is not None:
-            mean = recording.embedding.mean(0)
-            return _Wish((mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32), False)
+            return _Wish(unit(recording.embedding.mean(0)), False)
     return _Wish(vector_of(clap, part), has_words(part))
 
 
 def _pool(store: Store, wanted: Sequence[_Wish], count: int, where: Where | None) -> list[Row]:
     """The recordings nearest to each wish, a window each, and to all of them together."""
-    middle = np.sum([wish.vector for wish in wanted], axis=0)
-    middle = (middle / max(float(np.linalg.norm(middle)), 1e-12)).astype(np.float32)
+    middle = unit(np.sum([wish.vector for wish in wanted], axis=0))
     vectors = [wish.vector for wish in wanted] + ([middle] if len(wanted) > 1 else [])
     found: dict[tuple[str, float], Row] = {}
     for vector in vectors:

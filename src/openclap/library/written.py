@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from openclap.describe.written import csv_of, write_text
+from openclap.aside import write_text
+from openclap.describe.written import csv_of
 from openclap.errors import UsageError
 from openclap.results import Hit, Moment
 

@@ -13,6 +13,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openclap.aside import aside
 from openclap.errors import LibraryMismatch
 from openclap.library import Library
 from openclap.library.scan import find_sounds
@@ -99,9 +100,8 @@ def _kept(file: Path, folder: Path) -> Path:
             if filecmp.cmp(file, place, shallow=False):
                 return place
             continue
-        aside = place.with_name(f".{place.name}.part")
-        shutil.copyfile(file, aside)
-        aside.replace(place)
+        with aside(place) as part:
+            shutil.copyfile(file, part)
         return place
     raise Told("error.full")
 

@@ -23,6 +23,7 @@ from openclap.page.search import WHERE, opened
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
 from openclap.results import Failure
+from openclap.vectors import unit
 
 __all__ = ["Held", "Mapped", "build", "draw_filling", "draw_held", "draw_map", "held_in", "mapped"]
 
@@ -260,10 +261,9 @@ def mapped(page: Page, visit: Visit, where: str, how: str) -> Mapped:
             recordings = list(library.recordings(POINTS))
             files = library.stats()["files"]
         means = np.stack([recording.embedding.mean(axis=0) for recording in recordings])
-        unit = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
         shelf = page.desk.shelf
         tokens = [shelf.show(r.file.path, float(r.start[0]), float(r.end[0])) for r in recordings]
-        return Mapped(places_of(unit, how), [Path(r.file.path).name for r in recordings], tokens, files)
+        return Mapped(places_of(unit(means), how), [Path(r.file.path).name for r in recordings], tokens, files)
 
     return page.desk.do(found)
 

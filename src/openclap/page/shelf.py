@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from openclap.aside import aside
 from openclap.audio.load import cut
 from openclap.page.strings import Told
 
@@ -88,9 +89,8 @@ class Shelf:
         (wave,) = cut(Path(shown.path), RATE, [(shown.start, end)])
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / f"{token}.wav"
-        aside = self._folder / f"{token}.{secrets.token_hex(4)}.part"
-        sf.write(aside, np.clip(wave, -1, 1), RATE, format="WAV", subtype="PCM_16")
-        aside.replace(file)
+        with aside(file) as part:
+            sf.write(part, np.clip(wave, -1, 1), RATE, format="WAV", subtype="PCM_16")
         with self._lock:
             self._written[token] = file
             while len(self._written) > WRITTEN:

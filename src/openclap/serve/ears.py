@@ -21,6 +21,7 @@ import numpy.typing as npt
 from openclap.audio.clips import Clip, WindowClip, windows_of
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.results import Windows
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP, Long
@@ -87,8 +88,7 @@ class SharedEars:
         if not len(rows):
             return rows
         sums = np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)
-        unit: Vectors = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), np.float32(1e-12))
-        return unit
+        return unit(sums)
 
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
         """As `CLAP.encode_windows`."""

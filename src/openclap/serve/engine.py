@@ -36,6 +36,7 @@ from openclap.serve.describing import Described, Describing, How
 from openclap.serve.ears import CHUNK, Clips, SharedEars
 from openclap.serve.settings import Settings
 from openclap.serve.shelf import Shelf
+from openclap.vectors import unit
 
 __all__ = ["Engine", "Source"]
 
@@ -230,8 +231,7 @@ class Engine:
         begun = self._decoders.submit(self._decoding, source, gone, lambda data: self._clips(data, long))
         summed, last = await asyncio.wrap_future(begun)
         total = summed + (await asyncio.wrap_future(last)).sum(axis=0)
-        row: Vectors = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
-        return row
+        return unit(total)
 
     def _decoding(self, source: Source, gone: threading.Event, use: Callable[[bytes], T]) -> T:
         """Do something with a sound within the limits: in seconds, and for as long as somebody waits."""

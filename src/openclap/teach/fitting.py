@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from openclap.confidence import background_of
 from openclap.errors import UsageError
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.ears import Ears
@@ -174,9 +175,7 @@ def _rows(given: npt.ArrayLike, size: int, name: str) -> Vectors:
         raise UsageError(f"{name} is {rows.shape}; embeddings of this model are (N, {size})")
     if not np.isfinite(rows).all():
         raise UsageError(f"{name} holds NaN or infinite values; embed the sounds again")
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Vectors = rows / np.maximum(lengths, np.float32(1e-12))
-    return unit
+    return unit(rows)
 
 
 def _mode(features: Floats, words: Floats, heard: Flags, weight: Floats, precision: Floats) -> Floats:

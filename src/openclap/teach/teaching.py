@@ -24,6 +24,7 @@ from openclap.results import Failure
 from openclap.teach.fitting import Examples, Problem, ground_of
 from openclap.teach.judging import judge
 from openclap.teach.searching import counter_examples, stand_ins, suggest
+from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -198,8 +199,7 @@ def _embedded(
         if isinstance(spans, SoundError):
             yield spans
         else:
-            mean = spans.embedding.mean(0)
-            yield (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+            yield unit(spans.embedding.mean(0))
 
 
 def _shown(items: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:

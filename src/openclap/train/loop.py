@@ -20,13 +20,13 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from openclap.aside import write_json
 from openclap.checkpoints.load import Checkpoint, tokenizer_of
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
-from openclap.train.aside import written_json
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.examples import Example
@@ -218,7 +218,7 @@ class _Run:
             forget_results(self.out)
         try:
             self.task.save(self.out)
-            written_json(self.out / "training.json", self._decided)
+            write_json(self.out / "training.json", self._decided, own=True, sync=True)
         except (OpenClapError, OSError) as error:
             raise TrainingError(f"{error}; run it again: it goes on from the last state that was kept") from error
         (self.out / STATE_FILE).unlink(missing_ok=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 from collections import deque
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
+from openclap.aside import aside
 from openclap.errors import UsageError
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell
@@ -101,7 +101,6 @@ class Clips:
         """The clip's path; None where it could not be written, which is told once and stops nothing."""
         words = re.sub(r"\W+", "-", event.alert).strip("-").encode()[:LETTERS].decode("utf-8", "ignore")
         path = self.folder / f"openclap-{event.id}-{words}.flac"
-        part = path.with_name(f".{path.name}.part")
         try:
             file = io.BytesIO()  # libsndfile's binding does not tell that a disk is full
             sf.write(file, np.clip(wave, -1, 1), rate, "PCM_16", format="FLAC")
@@ -109,11 +108,9 @@ class Clips:
             if size > self._budget:
                 raise OSError(0, f"a clip of {size} bytes is more than the budget of {self._budget}")
             self._make_room(size)
-            part.write_bytes(file.getbuffer())
-            os.replace(part, path)
+            with aside(path) as part:
+                part.write_bytes(file.getbuffer())
         except (OSError, sf.SoundFileError) as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
             if not self._told:
                 self._told = True
                 self._tell(

@@ -21,6 +21,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from filelock import FileLock, Timeout
 
+from openclap.aside import ENDING, aside
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell, backoff
 
@@ -83,7 +84,7 @@ class Spool:
             for path in sorted(folder.iterdir()):
                 if NAME.fullmatch(path.name):
                     self._know(path.name, path.stat().st_size)
-                elif path.suffix == ".part":  # of a watch that was killed
+                elif path.suffix == ENDING:  # of a watch that was killed
                     path.unlink()
         except OSError as error:
             self._once("disk", f"{folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory")
@@ -96,16 +97,10 @@ class Spool:
         """Keep a message; the oldest go where there is no room."""
         name = f"{self._number:016d}-{key}.json"
         self._number += 1
-        part = self._folder / f".{name}.part"
         try:
-            with part.open("wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, self._folder / name)
+            with aside(self._folder / name, own=True, sync=True) as part:
+                part.write_bytes(body)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
             self._once(
                 "disk", f"{self._folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory"
             )

@@ -13,10 +13,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from openclap.aside import write_json
 from openclap.clap import CLAP
 from openclap.errors import SoundError
 from openclap.results import Failure
-from openclap.train.aside import written_json
 from openclap.train.cost import count_weights, in_turns
 from openclap.train.distilling.teacher import Teacher
 from openclap.train.embedding import embed_each
@@ -76,7 +76,7 @@ class Agreement:
 
     def write(self, out: Path) -> None:
         """As distill.json."""
-        written_json(out / FILE, self.to_dict())
+        write_json(out / FILE, self.to_dict(), own=True, sync=True)
 
 
 def read_agreement(out: Path) -> Agreement | None:

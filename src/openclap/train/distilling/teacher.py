@@ -23,14 +23,15 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
 
+from openclap.aside import aside, write_json
 from openclap.clap import CLAP
 from openclap.data import Item
 from openclap.errors import SoundError, TrainingError
 from openclap.results import Failure
-from openclap.train.aside import written, written_json
 from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.ranks import Ranks
+from openclap.vectors import unit
 
 __all__ = ["Heard", "Teacher"]
 
@@ -116,8 +117,7 @@ class Teacher:
         starts, rows = self._windows[stamp]
         if stamp in self._wholes:
             return Heard(starts, rows, self._wholes[stamp][1][0])
-        mean = rows.mean(0)
-        return Heard(starts, rows, rows[0] if len(rows) == 1 else mean / max(float(np.linalg.norm(mean)), 1e-12))
+        return Heard(starts, rows, rows[0] if len(rows) == 1 else unit(rows.mean(0)))
 
     def said(self, texts: Sequence[str]) -> Vectors:
         """The vectors of texts that were read, (M, E)."""
@@ -212,9 +212,9 @@ class _Kept:
         vectors = np.concatenate([rows for _, rows in entries.values()])
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with written(self._folder / f"{name}.npy", shared=True) as file:
+            with aside(self._folder / f"{name}.npy", sync=True) as part, part.open("wb") as file:
                 np.save(file, vectors)
-            written_json(self._folder / f"{name}.json", head, indent=None, shared=True)
+            write_json(self._folder / f"{name}.json", head, indent=None, sync=True)
         except OSError as error:
             raise TrainingError(
                 f"{self._folder} cannot be written ({error.strerror or error}); make room and run it again: it goes on where it was"

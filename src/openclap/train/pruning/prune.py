@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from openclap.aside import write_json
 from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
 from openclap.checkpoints.native import is_compact, read_json, save_pretrained
 from openclap.checkpoints.weights import Weights, of_arrays, parameters
@@ -28,7 +29,6 @@ from openclap.config import CLAPConfig, PANNConfig, WordsConfig
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
-from openclap.train.aside import replace_folder, written_json
 from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
 from openclap.train.pruning.cutting import cut
@@ -127,8 +127,8 @@ def prune(
         out=str(target), keep=asdict(shares), importance=importance, tuned=tune is not None, notes=tuple(notes),
     )  # fmt: skip
     report = replace(report, failed=(*failed, *report.failed))
-    written_json(result / REPORT, report.to_dict())
-    replace_folder(result, target, part / "replaced")
+    write_json(result / REPORT, report.to_dict(), own=True, sync=True)
+    _replace(target, result, part / "replaced")
     shutil.rmtree(part)
     return report
 
@@ -289,6 +289,14 @@ def _workplace(target: Path, facts: list[Any]) -> Path:
     except OSError as error:
         raise UsageError(f"{part} cannot be written to ({error.strerror or error}); choose another folder") from error
     return part
+
+
+def _replace(target: Path, made: Path, old: Path) -> None:
+    """The finished folder takes its name; what was there is moved away."""
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(target, old)
+    os.replace(made, target)
 
 
 def _bytes(checkpoint: Checkpoint) -> int:
