@@ -129,6 +129,7 @@ def test_describe(visitor: Visitor) -> None:
     assert dog in said
     assert re.search(r"\d+ %", visitor.result("describe-result", "tbody tr").first.inner_text())
     _no_foreign_word(visitor)
+    visitor.settled()
     visitor.take("describe", 0, "#describe-timeline input:checked")
     visitor.press("describe-go")
     pieces = visitor.result("describe-result", ".oc-piece")

@@ -73,7 +73,10 @@ class Page:
         def chosen(visit: Visit, number: int) -> Any:
             return fill(number, visit.language) if spoken else fill(number)
 
-        how = {**WAITING, "trigger_mode": "always_last"}  # who clicks another one wants that one
+        how = {
+            **WAITING,
+            "trigger_mode": "multiple",
+        }  # "once" loses a click where gradio takes an answered one for pending
         return shown.click(handled(chosen), [self.language, shown], list(outputs), show_progress="hidden", **how)
 
     def computes(
