@@ -18,6 +18,7 @@ from openclap import CLAP, Library
 from openclap.errors import UsageError
 from openclap.library import indexing
 from openclap.library.cluster import _until_done, spread_with_ray
+from openclap.library.maker import claim_for
 from openclap.results import AddReport
 from openclap.store import Recording, open_store
 
@@ -76,7 +77,7 @@ def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path)
             yield part
 
     report = indexing.add(
-        library._store, mini, [sounds], claim=lambda: library._claim(mini), tags=["all"], spread=spread
+        library._store, mini, [sounds], claim=lambda: claim_for(library._store, mini), tags=["all"], spread=spread
     )
     assert killed
     assert (report.added, report.updated, report.unchanged, report.removed) == (FILES + 1, 0, 0, 0)

@@ -8,7 +8,7 @@ words, sounds ─ query ────┘
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ from openclap.detector import Detector
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.library import indexing, keep
 from openclap.library.duplicates import find_duplicates
+from openclap.library.filtering import Paths, is_text, where_of
 from openclap.library.follow import follow
 from openclap.library.indexing import absolute
 from openclap.library.maker import claim_for, refuse_another
@@ -29,7 +30,7 @@ from openclap.library.query import Query, has_words, vector_of
 from openclap.library.recommend import recommend
 from openclap.library.reembed import reembed
 from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
-from openclap.store import Where, open_store
+from openclap.store import open_store
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from openclap.store import Recording, Store
 
 __all__ = ["Library"]
-
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class Library:
@@ -103,10 +102,10 @@ class Library:
         clap = self._need_model()
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         for tag in tags:
-            if not isinstance(tag, str) or not tag.strip() or not _is_text(tag):
+            if not isinstance(tag, str) or not tag.strip() or not is_text(tag):
                 raise UsageError(f"a tag is {tag!r}; give words")
 
-        claim = partial(self._claim, clap)
+        claim = partial(claim_for, self._store, clap)
         report = indexing.add(
             self._store, clap, many, claim=claim, tags=tags, progress=progress, spread=self._spread(clap, engine)
         )
@@ -179,7 +178,7 @@ class Library:
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
-        where = _where(within, glob, shortest, longest, after, before, tags)
+        where = where_of(within, glob, shortest, longest, after, before, tags)
         unwanted = [without] if isinstance(without, str) else list(without)
         vector = self._vector(query, unwanted, k)
         rows = self._store.nearest(vector, k, where=where, per_file=per == "file")
@@ -239,7 +238,7 @@ class Library:
         A hit's score and confidence are those against the nearest of what is liked.
         """
         self._check(k)
-        where = _where(within, glob, shortest, longest, after, before, tags)
+        where = where_of(within, glob, shortest, longest, after, before, tags)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
         return recommend(
             self._store, self._need_model(), self._background(), likes, unlikes, k, variety=variety, where=where
@@ -259,7 +258,7 @@ class Library:
 
         Only the first ten minutes of each are compared. `within`, files and folders to look at alone.
         """
-        where = _where(within, None, None, None, None, None, ())
+        where = where_of(within, None, None, None, None, None, ())
         return find_duplicates(self._store, where, progress=progress)
 
     def paths(self) -> Iterator[str]:
@@ -371,38 +370,7 @@ class Library:
 
         return lambda paths, known: spread_with_ray(place, clap, self._store.maker(), paths, known)
 
-    def _claim(self, clap: CLAP) -> None:
-        """Become the library of this model, or refuse."""
-        claim_for(self._store, clap)
-
     def _need_model(self) -> CLAP:
         if self._model is None:
             raise UsageError("this library was opened without a model; give one: Library.open(path, model=clap)")
         return self._model
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _where(
-    within: Paths | None,
-    glob: str | None,
-    shortest: float | None,
-    longest: float | None,
-    after: float | None,
-    before: float | None,
-    tags: Sequence[str],
-) -> Where | None:
-    """The filter that these options make; None where all are allowed."""
-    some = [within] if isinstance(within, str | os.PathLike) else within
-    inside = None if some is None else tuple(absolute(path) for path in some)
-    pattern = glob if glob is None or glob.startswith(("/", "*")) else f"*/{glob}"
-    if not all(map(_is_text, (*tags, glob or ""))):
-        raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
-    where = Where(inside, pattern, shortest, longest, after, before, tuple(tags))
-    return None if where == Where() else where

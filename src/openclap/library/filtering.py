@@ -1,0 +1,45 @@
+"""Which files a search looks in: the options of a caller → a store's filter. Knows nothing of vectors.
+
+Paths are made absolute, a pattern without a folder counts in every one, and what is no Unicode is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from openclap.errors import UsageError
+from openclap.library.indexing import absolute
+from openclap.store import Where
+
+__all__ = ["Paths", "is_text", "where_of"]
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def is_text(text: str) -> bool:
+    """Whether it is Unicode: a name from the disk may not be."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def where_of(
+    within: Paths | None,
+    glob: str | None,
+    shortest: float | None,
+    longest: float | None,
+    after: float | None,
+    before: float | None,
+    tags: Sequence[str],
+) -> Where | None:
+    """The filter that these options make; None where all are allowed."""
+    some = [within] if isinstance(within, str | os.PathLike) else within
+    inside = None if some is None else tuple(absolute(path) for path in some)
+    pattern = glob if glob is None or glob.startswith(("/", "*")) else f"*/{glob}"
+    if not all(map(is_text, (*tags, glob or ""))):
+        raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
+    where = Where(inside, pattern, shortest, longest, after, before, tuple(tags))
+    return None if where == Where() else where
