@@ -3,16 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal -o cache_dir=$(VENV)/pytest_cache
 DATA ?=
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test test-quick check check-install bench format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
 	$(BIN)/openclap demo
 
-test: $(VENV)/.dev  ## the whole suite, offline; needs Chromium for the page (apt-get install chromium)
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev  ## the whole suite, offline, on all cores; what needs a program that is not here is skipped and named
+	$(PYTEST)
+
+test-quick: $(VENV)/.dev  ## what is not marked slow or in need of a program, in about a minute
+	$(PYTEST) -m "not slow and not needs"
 
 check: $(VENV)/.dev  ## style, types
 	$(BIN)/ruff check .

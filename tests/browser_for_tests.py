@@ -1,37 +1,29 @@
-"""A page on loopback, and a real Chromium that uses it: what the tests and the script of screenshots share."""
+"""A page on loopback, and a real Chromium that uses it: what the tests and the script of screenshots share.
+
+A test of it is marked `needs("chromium")`.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tools_for_tests import find_tool
+
 from openclap.page.server import server_of
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Language, say
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
 ]  # fmt: skip
 MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE = 30_000  # ms; a busy machine is slow, a broken page never gets there
-
-
-def chromium() -> str:
-    """Where Chromium is; without one nothing of the page is tested, which must not pass unnoticed."""
-    for name in NAMES:
-        found = shutil.which(name)
-        if found:
-            return found
-    raise AssertionError(
-        "no Chromium on this machine: install it with  apt-get install chromium  (or Google Chrome); the page is tested in it"
-    )
 
 
 @contextmanager
@@ -67,7 +59,7 @@ def browser(microphone: Path | None = None) -> Iterator[Any]:
     }
     with sync_playwright() as play:
         ears = [*MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []
-        running = play.chromium.launch(executable_path=chromium(), args=[*OPTIONS, *ears], env=clean)
+        running = play.chromium.launch(executable_path=find_tool("chromium"), args=[*OPTIONS, *ears], env=clean)
         try:
             yield running
         finally:
@@ -89,7 +81,12 @@ class Visitor:
         self.troubles: list[str] = []
         self.tab.on("request", lambda request: self.asked_for.append(request.url))
         self.tab.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.tab.goto(url)
+        self.url = url
+        self.begin()
+
+    def begin(self) -> None:
+        """Open the page; what was filled in or found on it before is gone."""
+        self.tab.goto(self.url)
         self.see(self.say("model.load"))
 
     def say(self, key: str, **values: Any) -> str:

@@ -1,17 +1,40 @@
-"""What every test shares: no network, one rule for randomness, small models."""
+"""What every test shares: no network, a home of its own, one rule for randomness, processes beside each other, small models."""
 
 from __future__ import annotations
 
 import logging
 import os
+import random
 import socket
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tools_for_tests import (  # noqa: F401  these are hooks
+    pytest_addoption,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
+from tools_for_tests import pytest_configure as declare_needs
+from tools_for_tests import pytest_runtest_setup as skip_what_needs_more
+from tools_for_tests import pytest_terminal_summary as tell_what_was_skipped
 
+# nothing is remembered from other runs, nor left behind in the user's home; before anything that asks for a home is imported
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # what failed is kept there, to be looked at
+_home = tempfile.TemporaryDirectory(prefix="openclap-", dir=os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_cleanup_errors=True)  # fmt: skip
+for _name, _folder in {
+    "HOME": "", "USERPROFILE": "", "XDG_CACHE_HOME": "cache", "XDG_CONFIG_HOME": "config", "XDG_DATA_HOME": "data",
+    "XDG_STATE_HOME": "state", "TMPDIR": "t", "TEMP": "t", "TMP": "t",
+}.items():  # fmt: skip
+    os.environ[_name] = str(Path(_home.name, _folder))
+Path(os.environ["TMPDIR"]).mkdir()
+tempfile.tempdir = None  # to be asked for anew
+for _name in [name for name in os.environ if name.startswith("OPENCLAP_") or name in ("HF_HOME", "HF_HUB_CACHE")]:
+    del os.environ[_name]  # the user's settings
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no test may reach a network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
@@ -28,11 +51,64 @@ def _this_machine_alone(host: Any, *args: Any, **kwargs: Any) -> Any:
 socket.getaddrinfo = _this_machine_alone  # the environment alone would only ask for it
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing is remembered from other runs, nor left behind in the user's cache."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+# -- hooks of pytest ----------------------------------------------------------------------------------------
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+A_WORKER = 3 << 30  # bytes of memory that torch, transformers, a model and a browser take together
+MOST_WORKERS = 8  # each starts its own servers and models: more would repeat more than they share
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    declare_needs(config)
+    config.option.randomly_reset_seed = False  # the order is random, what a test draws is not: see below
+
+
+def pytest_unconfigure() -> None:
+    _home.cleanup()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: the cores that this process may use, as far as the memory goes."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2 * A_WORKER
+    return min(_cores(), max(1, memory // A_WORKER), MOST_WORKERS)
+
+
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Workers share the cores: each of them with threads for all cores takes longer than with its part."""
+    for name in THREADS:
+        os.environ.setdefault(name, str(max(1, _cores() // len(specs))))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    skip_what_needs_more(item)
+    _draw_anew()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    _draw_anew()
+
+
+def _draw_anew() -> None:
+    """Whatever is drawn without a generator is the same in any order; the tests before drew a different number of times."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  what libraries draw from
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if isinstance(seed := getattr(config.option, "randomly_seed", None), int):
+        terminalreporter.write_line(f"in random order; --randomly-seed={seed} gives it again")
+    tell_what_was_skipped(terminalreporter)
+
+
+# -- what tests share ---------------------------------------------------------------------------------------
 
 WORDS = [
     "a",

@@ -10,6 +10,7 @@ import signal
 import string
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ import soundfile as sf
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from openclap import CLAP
 from openclap.describe.written import FORMATS
 from openclap.errors import (
     EmptySound,
@@ -323,13 +325,28 @@ def test_stopping_keeps_what_is_finished_and_nobody_indexes_beside(page: Page, t
     assert caught.value.key == "error.busy"
 
 
-def test_a_server_that_ends_does_not_wait_for_what_is_indexed(tmp_path: Path, dog: str) -> None:
-    desk = Desk(PageSettings(library=str(tmp_path / "library"), roots=(Path(dog).parent,)))
+def test_a_server_that_ends_does_not_wait_for_what_is_indexed(page: Page, tmp_path: Path, dog: str) -> None:
+    """With a model that is there: one that is still loading is not waited for either, and told of by another sentence."""
+    desk = Desk(PageSettings(library=str(tmp_path / "library"), roots=(Path(dog).parent,)), page.desk.clap)
     steps = fill(desk, str(Path(dog).parent), [], [], "someone", Filling())
     desk.closing.set()
     assert [*steps][-1].stopped
     desk.close()
     assert Library.open(tmp_path / "library").verify().whole
+
+
+def test_a_server_that_ends_does_not_wait_for_the_model_of_what_is_indexed(
+    tmp_path: Path, dog: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(CLAP, "from_pretrained", lambda *_, **__: never.wait())
+    desk = Desk(PageSettings(library=str(tmp_path / "library"), roots=(Path(dog).parent,)))
+    desk.closing.set()
+    with pytest.raises(Told) as caught:
+        _filled(desk, str(Path(dog).parent), [], [], "someone")
+    assert caught.value.key == "error.closing"
+    never.set()
+    desk.close()
 
 
 def test_uploads_stop_where_the_room_ends(tmp_path: Path, dog: str) -> None:

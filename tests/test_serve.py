@@ -287,7 +287,7 @@ def test_there_are_examples() -> None:
     assert len(PROGRAMS) == len(SAY)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+@pytest.mark.needs("curl")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_examples_for_curl(server: Running, command: str) -> None:
     here = command.replace("http://127.0.0.1:8000", server.url)

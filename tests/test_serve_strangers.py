@@ -57,6 +57,7 @@ def test_the_documentation_names_no_other_host(server: Running, page: str) -> No
     assert "/docs-static/" in answer.text
 
 
+@pytest.mark.needs("chromium")
 @pytest.mark.parametrize(("page", "shows"), [("/docs", "/v1/describe"), ("/redoc", "/v1/describe")])
 def test_a_browser_asks_no_other_host(server: Running, page: str, shows: str) -> None:
     with browser() as chromium:

@@ -89,7 +89,9 @@ class Examples:
         with self._locks.setdefault(place.name, threading.Lock()):
             if not place.exists():
                 place.parent.mkdir(parents=True, exist_ok=True)
-                aside = place.with_name(f".{os.getpid()}-{place.name}")
+                aside = place.with_name(
+                    f".{os.urandom(8).hex()}-{place.name}"
+                )  # in containers every process has one number
                 write(aside)
                 try:
                     aside.rename(place)

@@ -17,7 +17,7 @@ from openclap.library.scan import EXTENSIONS
 from openclap.page.classify import labels_of
 from openclap.page.filling import Filling, fill, folders_in
 from openclap.page.map import has_umap, places_of
-from openclap.page.parts import PLAYERS, Page
+from openclap.page.parts import BESIDE, PLAYERS, Page
 from openclap.page.pictures import bar, map_of, text
 from openclap.page.search import WHERE, opened
 from openclap.page.strings import Language, Told, say
@@ -94,7 +94,7 @@ def build(page: Page) -> None:
         page.on([filler.example.click], runs.with_examples, [], outputs, show_progress="hidden"),
     ]
     page.on([filler.stop.click], runs.stopped, [], [], concurrency_id="stop", concurrency_limit=4)
-    page.on([folder.input], partial(_browsed, page), [folder], [folder], show_progress="hidden", concurrency_id="browse")  # fmt: skip
+    page.on([folder.input], partial(_browsed, page), [folder], [folder], show_progress="hidden", **BESIDE)
     where, holds = viewer.where, viewer.holds
     held = page.computes([where.change], partial(held_in, page), [where], holds, draw_held)
     for each in filled:

@@ -16,7 +16,7 @@ from openclap.page.pictures import bar, clock, cosine_bar, text
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps
 
-__all__ = ["Doing", "Page", "Player", "draw_doing", "player_rows"]
+__all__ = ["BESIDE", "Doing", "Page", "Player", "draw_doing", "player_rows"]
 
 EVERY = 0.25  # seconds between two pictures of how far something is
 AT_ONCE = 16  # handlers that may wait for the desk
@@ -148,6 +148,11 @@ class Page:
 WAITING: dict[str, Any] = {
     "concurrency_id": "desk", "concurrency_limit": AT_ONCE, "api_visibility": "private", "trigger_mode": "once",
 }  # fmt: skip
+
+
+# What leaving a field does, which is the same movement as the click on a button. Not in gradio's queue: its browser part
+# loses the answer of an event sent while the stream of the event before is being closed. The last state of a field counts.
+BESIDE: dict[str, Any] = {"queue": False, "trigger_mode": "always_last"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from openclap.detector import Detector
 from openclap.page.lesson import Lesson, Shown, keep, marked, named, searched, trained
-from openclap.page.parts import PLAYERS, Page
+from openclap.page.parts import BESIDE, PLAYERS, Page
 from openclap.page.pictures import bar, clock, cosine_bar, text
 from openclap.page.search import WHERE
 from openclap.page.strings import Language, say
@@ -68,7 +68,8 @@ def build(page: Page) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden"}
     page.on([asking.go.click, query.submit], partial(_looked, page), [marks, state, where, query, k], shown, **working)
     page.on([asking.train.click], partial(_taught, page), [marks, state, k], shown, **working)
-    page.on([state.change, name.blur], partial(_offered, page), [state, name], [keeping.save, keeping.file], **quiet)
+    offered = [keeping.save, keeping.file]
+    page.on([state.change, name.blur], partial(_offered, page), [state, name], offered, **quiet, **BESIDE)
     page.on([keeping.save.click], partial(_stored, page), [state, name], told, **quiet)
     page.on([keeping.anew.click], lambda _: (None, "", None, ""), [], [*shown, *told], js=ANEW, **quiet)
 
