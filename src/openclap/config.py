@@ -26,7 +26,7 @@ __all__ = [
 
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
-PRUNED = frozenset({"head_widths", "mlp_rows", "head_width"})  # fields that only a pruned tower sets
+RARE = frozenset({"head_widths", "mlp_rows", "head_width", "quantise"})  # fields that most models do not set
 
 Padding: TypeAlias = Literal["repeatpad", "repeat", "pad"]
 Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
@@ -51,6 +51,9 @@ class FrontEnd:
     mel_norm: Literal["slaney"] | None = None
     padding: Padding = "repeatpad"  # what fills a clip after a shorter sound: see audio/clips.py
     dynamic_range: float | None = None  # dB; None: absolute dB, else dB below the clip's loudest bin, clamped
+    quantise: Literal["int16"] | None = (
+        None  # "int16": samples are cut to [-1, 1] and rounded to 16 bits, as LAION does
+    )
 
     @property
     def clip_samples(self) -> int:
@@ -240,11 +243,11 @@ class CLAPConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with the format's name and version: the content of `config.json`.
 
-        What only a pruned tower has is left out where it has none, so that older versions read all other models.
+        What only some models have is left out of all others, so that older versions read those.
         """
         data = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **asdict(self)}
-        for part in (data["audio"], data["text"]):
-            for name in PRUNED & set(part):
+        for part in (data["audio"], data["text"], data["front_end"]):
+            for name in RARE & set(part):
                 if part[name] is None:
                     del part[name]
         return data
@@ -304,6 +307,8 @@ def _check_positive(where: str, **numbers: float) -> None:
 
 
 def _check_front_end(front: FrontEnd) -> None:
+    if front.quantise not in (None, "int16"):
+        raise UsageError(f"quantise of the front end is {front.quantise!r}; 'int16' or None is known")
     numbers = ("sampling_rate", "clip_seconds", "n_fft", "hop", "mel_bins", "f_max")
     _check_positive("the front end", **{name: getattr(front, name) for name in numbers})
     if not 0 <= front.f_min < front.f_max <= front.sampling_rate / 2:

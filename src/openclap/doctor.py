@@ -9,8 +9,10 @@ import time
 import warnings
 from typing import Any
 
+from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
+from openclap.config import CLAPConfig
 from openclap.errors import ModelWarning
 
 __all__ = ["examine_installation"]
@@ -33,6 +35,8 @@ def examine_installation(model: str) -> dict[str, Any]:
         "model": config.name,
         "from": clap.source,
         "towers": f"{config.audio.kind} + {config.text.kind}, fusion {config.fusion}, E = {config.embedding}",
+        "front end": _front_end(config),
+        "samples": _samples(config),
         "parameters": f"{parameters(clap.checkpoint.weights) / 1e6:.1f} M",
         "runs on": clap.backend.reason,
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
@@ -40,6 +44,21 @@ def examine_installation(model: str) -> dict[str, Any]:
     }
     findings = [finding.to_dict() for finding in clap.examine(requested=model, fresh=True)]
     return {"installation": installation, "findings": findings}
+
+
+def _front_end(config: CLAPConfig) -> str:
+    front = config.front_end
+    bank = f"{front.mel_scale} scale, {front.mel_norm or 'no'} norm"
+    return f"{front.sampling_rate} Hz, clips of {front.clip_seconds:g} s, {front.mel_bins} mels of {front.f_min:g}-{front.f_max:g} Hz ({bank})"
+
+
+def _samples(config: CLAPConfig) -> str:
+    """What becomes of decoded samples; a folder saved before openclap rounded them loads as it was."""
+    if config.front_end.quantise is not None:
+        return f"rounded to {config.front_end.quantise}, as the model was trained"
+    if find_preset(f"{config.name.removesuffix('.pt')}.pt") is not None:
+        return "as decoded; LAION rounds those of this model to int16: load its .pt file and save it anew for the same numbers"
+    return "as decoded"
 
 
 def _version(package: str) -> str:

@@ -25,11 +25,22 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound, Wave, load, stream
-from openclap.audio.mel import level, log_mel, mel_blocks
+from openclap.audio.mel import level, log_mel, mel_blocks, quantised
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 
-__all__ = ["Clip", "WindowClip", "clip_of", "fusion_views", "padded", "repeatpad", "window_starts", "windows_of"]
+__all__ = [
+    "Clip",
+    "WindowClip",
+    "clip_of",
+    "fusion_views",
+    "padded",
+    "repeatpad",
+    "wave_blocks",
+    "wave_of",
+    "window_starts",
+    "windows_of",
+]
 
 Mel = npt.NDArray[np.float32]
 
@@ -59,6 +70,19 @@ class WindowClip:
     mel: Mel
 
 
+def wave_of(sound: Sound, front_end: FrontEnd, *, seconds: float | None = None) -> Wave:
+    """Samples of a sound as a model is given them, (S,): at its rate, rounded as it was trained (`quantised`).
+
+    Parameters, errors and warnings as `load`.
+    """
+    return quantised(load(sound, front_end.sampling_rate, seconds=seconds), front_end)
+
+
+def wave_blocks(sound: Sound, front_end: FrontEnd) -> Iterator[Wave]:
+    """`wave_of` in blocks, as `stream` gives them."""
+    return (quantised(block, front_end) for block in stream(sound, front_end.sampling_rate))
+
+
 def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"], as_waves: bool = False) -> Clip:
     """Make the clip of one recording.
 
@@ -78,9 +102,9 @@ def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"
     if long not in ("fusion", "head"):
         raise UsageError(f"long is {long!r}; choose fusion or head")
     if long == "head":
-        wave = load(sound, front_end.sampling_rate, seconds=front_end.clip_seconds)
+        wave = wave_of(sound, front_end, seconds=front_end.clip_seconds)
         return Clip(_short(wave[: front_end.clip_samples], front_end, as_waves), longer=False)
-    blocks = stream(sound, front_end.sampling_rate)
+    blocks = wave_blocks(sound, front_end)
     begun: list[Wave] = []
     for block in blocks:
         begun.append(block)
@@ -109,7 +133,7 @@ def windows_of(
     size, step = _checked_spans(window, hop, front_end)
 
     def spans() -> Iterator[WindowClip]:
-        for start, wave in _spans(stream(sound, rate), size, step):
+        for start, wave in _spans(wave_blocks(sound, front_end), size, step):
             yield WindowClip(start / rate, (start + len(wave)) / rate, _short(wave, front_end, as_waves))
 
     return spans()

@@ -1,6 +1,6 @@
 """Waves → log-mels, for numpy and torch alike. Knows nothing of files, clips or models.
 
-    wave (S,) ─ frames (T, n_fft) ─ × Hann ─ rfft ─ power ─ mel bank ─ 10 log10 ─ (T, F) in dB
+    wave (S,) ─ 16 bits? ─ frames (T, n_fft) ─ × Hann ─ rfft ─ power ─ mel bank ─ 10 log10 ─ (T, F) in dB
 
 Source: the released feature extractors (reference: arXiv 2211.06687 §3), in float32.
 """
@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from openclap.config import FrontEnd
 
-__all__ = ["level", "log_mel", "mel_bank", "mel_blocks"]
+__all__ = ["level", "log_mel", "mel_bank", "mel_blocks", "quantised"]
 
 Array = TypeVar("Array")
 Wave = npt.NDArray[np.float32]
@@ -27,6 +27,27 @@ FLOOR = 1e-10  # power, that is -100 dB
 FLOOR_DB = -100.0
 FRAMES_AT_ONCE = 64  # 256 KiB of windowed frames: they stay in the cache from window to mel
 BANDS_AT_ONCE = 8  # neighbouring triangles, which share few bins
+FULL_SCALE = 32767.0  # of 16 bits, as LAION counts it
+
+
+def quantised(wave: Array, front_end: FrontEnd) -> Array:
+    """Samples as the model was trained on them: where `front_end.quantise` is "int16", through 16 bits and back.
+
+    Cut to [-1, 1], × 32767, truncated toward 0, ÷ 32767, all in float32, sample by sample: it may be done block by
+    block, and before or after padding, but only at the front end's rate. It sets samples of less than 3.05e-5 to
+    zero, and lays a floor of noise under what is band-limited. Source: LAION-AI/CLAP, `training/data.py`.
+
+    Parameters
+    ----------
+    wave
+        (..., S), numpy or torch, at `front_end.sampling_rate`.
+    """
+    if front_end.quantise is None:
+        return wave
+    xp: Any = array_api_compat.array_namespace(wave)
+    samples: Any = wave
+    rounded: Array = xp.trunc(xp.clip(xp.astype(samples, xp.float32, copy=False), -1.0, 1.0) * FULL_SCALE) / FULL_SCALE
+    return rounded
 
 
 def log_mel(wave: Array, front_end: FrontEnd) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from openclap.checkpoints.shapes import COUNTER
 from openclap.checkpoints.tokens import read_fast
 from openclap.checkpoints.weights import Entry, Weights, joined, part, read_safetensors
 from openclap.config import CLAPConfig, FrontEnd, Fusion, HTSATConfig, TextConfig
-from openclap.errors import BadCheckpoint, MissingExtra, UnsafeCheckpoint, UsageError
+from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UnsafeCheckpoint, UsageError
 
 __all__ = ["export_huggingface", "read_huggingface", "to_huggingface"]
 
@@ -233,6 +234,11 @@ def export_huggingface(
     ------
     UsageError
         A combination that transformers has no class for, or no tokenizer.
+
+    Warns
+    -----
+    ModelWarning
+        Where transformers gives the model other samples than it was trained on.
     """
     audio, text, front = config.audio, config.text, config.front_end
     if not (
@@ -280,6 +286,13 @@ def export_huggingface(
         truncation="fusion" if fused else "rand_trunc", padding=front.padding,
     )  # fmt: skip
     transformers.ClapProcessor(extractor, _their_tokenizer(tokenizer, text)).save_pretrained(target)
+    if front.quantise is not None:
+        warnings.warn(
+            f"{config.name} was trained on samples of {front.quantise}, to which transformers does not round them: quiet, band-limited and "
+            "clipped recordings get vectors up to a cosine of 0.99 away there",
+            ModelWarning,
+            stacklevel=3,
+        )
 
 
 def _mlp_ratio(audio: HTSATConfig) -> float:

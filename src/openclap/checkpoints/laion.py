@@ -183,7 +183,7 @@ def rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
 def infer_config(weights: Mapping[str, Shaped], where: str = "this state dict") -> CLAPConfig:
     """Tell what a LAION state dict (without `module.`) is a model of, from names and shapes.
 
-    Unfused models were trained on the Slaney mel bank, fused ones on the HTK bank.
+    Unfused models were trained on the Slaney mel bank, fused ones on the HTK bank, all on samples of 16 bits.
 
     Raises
     ------
@@ -192,11 +192,11 @@ def infer_config(weights: Mapping[str, Shaped], where: str = "this state dict") 
     """
     try:
         fusion = _fusion(weights)
-        slaney = FrontEnd(mel_scale="slaney", mel_norm="slaney")
+        htk = FrontEnd(mel_scale="htk", mel_norm=None, quantise="int16")
         return CLAPConfig(
             audio=_pann(weights) if "audio_branch.conv_block1.conv1.weight" in weights else _htsat(weights),
             text=_text(weights),
-            front_end=slaney if fusion is None else FrontEnd(mel_scale="htk", mel_norm=None),
+            front_end=replace(htk, mel_scale="slaney", mel_norm="slaney") if fusion is None else htk,
             fusion=fusion,
             embedding=weights["audio_projection.2.weight"].shape[0],
             name="laion",

@@ -12,7 +12,8 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import duration, load
+from openclap.audio.clips import wave_of
+from openclap.audio.load import duration
 from openclap.audio.mel import log_mel, mel_bank
 from openclap.clap import CLAP
 from openclap.config import FrontEnd
@@ -82,7 +83,7 @@ def _classified(clap: CLAP, sound: Path, labels: list[str], detectors: list[Dete
     for one in detectors:
         one.check(clap)
     front_end = clap.front_end
-    wave = load(sound, front_end.sampling_rate, seconds=front_end.clip_seconds)
+    wave = wave_of(sound, front_end, seconds=front_end.clip_seconds)
     mel = np.asarray(log_mel(wave, front_end), np.float32)
     found = clap.classify(sound, labels) if labels else []
     heard = heard_in(clap.encode_windows(sound).embedding, detectors) if detectors else []

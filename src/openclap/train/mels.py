@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from openclap.audio.load import load
+from openclap.audio.clips import wave_of
 from openclap.audio.mel import log_mel
 from openclap.config import FrontEnd
 from openclap.errors import SoundError, SoundWarning
@@ -67,7 +67,7 @@ class Mels:
         if key in self._kept or key in self.left_out:
             return self._kept.get(key)
         try:
-            wave = load(self._items[key].read(), self._front_end.sampling_rate)
+            wave = wave_of(self._items[key].read(), self._front_end)
         except SoundError as error:
             with self._lock:
                 self.left_out[key] = Failure(error.name, error.cause)
