@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 import soundfile as sf
 
-__all__ = ["Running", "encoded", "running", "some_sounds", "uri_of"]
+__all__ = ["Running", "encoded", "running", "serving", "some_sounds", "uri_of"]
 
 
 @dataclass
@@ -48,13 +48,38 @@ class Running:
 @contextmanager
 def running(folder: Path, *options: str, **environment: str) -> Iterator[Running]:
     """`openclap serve` on a free port, with its library in `folder`, until the block ends."""
+    command = [sys.executable, "-m", "openclap", "serve", "--port", "0", "--json", *options]
+    if "--library" not in options:
+        command += ["--library", str(folder / "library")]
+    with _started(folder, command, environment) as server:
+        yield server
+
+
+SERVING = """
+import json, resource, sys
+from openclap.serve.server import serve
+from openclap.serve.settings import Settings
+files, settings = json.loads(sys.argv[1])
+if files:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+serve(Settings(port=0, **settings), listening=lambda url: print(json.dumps({"url": url}), flush=True))
+"""
+
+
+@contextmanager
+def serving(folder: Path, *, files: int | None = None, **settings: Any) -> Iterator[Running]:
+    """A service with settings that no option has, without a page, that may open so many files."""
+    with _started(folder, [sys.executable, "-c", SERVING, json.dumps([files, settings])], {}) as server:
+        yield server
+
+
+@contextmanager
+def _started(folder: Path, command: list[str], environment: dict[str, str]) -> Iterator[Running]:
     import openclap
 
     source = str(Path(openclap.__file__).parents[1])
     known = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]), **environment}
-    command = [sys.executable, "-m", "openclap", "serve", "--port", "0", "--json", *options]
-    if "--library" not in options:
-        command += ["--library", str(folder / "library")]
     with (folder / f"server-{os.urandom(4).hex()}.log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=known)
         assert process.stdout is not None

@@ -18,6 +18,7 @@ FLOORS = {
     "aside": 1,
     "ears": 2,
     "hosts": 1,
+    "http": 2,
     "config": 1,
     "labels": 1,
     "language": 2,

@@ -178,7 +178,6 @@ def test_the_page_alone_answers_to_its_own_pages_alone(tmp_path: Path) -> None:
         assert asyncio.run(ask(headers)) == 403
     for headers in ({}, {"Host": "127.0.0.1:7860", "Origin": "http://127.0.0.1:7860"}):
         assert asyncio.run(ask(headers)) == 404
-    assert server.config.limit_concurrency
 
 
 def test_all_visitors_together_are_bounded(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "is_own_name", "is_own_site"]
+__all__ = ["is_loopback", "is_own_name", "is_own_site", "is_site"]
 
 
 def is_loopback(host: str) -> bool:
@@ -33,9 +33,18 @@ def is_own_name(host: str, *, bound: str, names: Sequence[str] = ()) -> bool:
     return not is_loopback(bound) and _address(name) is not None
 
 
-def is_own_site(origin: str | None, host: str, *, names: Sequence[str] = ()) -> bool:
-    """Whether an Origin header, or none, is of a page that was served under this Host header, or under one of `names`."""
-    if origin is None:
+def is_site(text: str) -> bool:
+    """Whether a text is an origin as browsers send it: https://example.org, with a port or without."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and text == f"{parts.scheme}://{parts.netloc}"
+    except ValueError:
+        return False
+
+
+def is_own_site(origin: str | None, host: str, *, names: Sequence[str] = (), sites: Sequence[str] = ()) -> bool:
+    """Whether an Origin header, or none, is of a page that was served under this Host header, under one of `names`, or is one of `sites`."""
+    if origin is None or origin in sites:
         return True
     try:
         site = urlsplit(origin).netloc

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from openclap.http.proxy import route_path
 from openclap.page.strings import say
 
 __all__ = ["Bounded", "Guarded", "places_in"]
@@ -85,10 +86,10 @@ class Bounded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; too large a body is answered with 413."""
-        if scope["type"] != "http" or scope["path"].startswith(API):
+        if scope["type"] != "http" or route_path(scope).startswith(API):
             await self._app(scope, receive, send)
             return
-        uploads = scope["path"] == self._uploads and scope["method"] == "POST"
+        uploads = route_path(scope) == self._uploads and scope["method"] == "POST"
         room = self._most - await run_in_threadpool(_held) if uploads else EVENT_BYTES
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         got, begun = 0, False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 from openclap.errors import UsageError
 from openclap.hosts import is_loopback, is_own_name, is_own_site
@@ -16,20 +16,47 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from openclap.http.headers import App
+
 __all__ = ["run_page", "server_of"]
 
-
-MOST = 1024  # connections: a page keeps about three; one more is told to come back
+KEEP_ALIVE = 65  # seconds; longer than clients and proxies keep a connection, so that they are who closes it
 
 
 def server_of(
-    settings: PageSettings, listening: Callable[[str], None] = lambda url: None, *, host: str = "127.0.0.1"
+    settings: PageSettings,
+    listening: Callable[[str], None] = lambda url: None,
+    *,
+    host: str = "127.0.0.1",
+    root_path: str = "",
+    proxies: Sequence[str] = (),
+    frames: Sequence[str] = (),
 ) -> uvicorn.Server:
-    """A server of the page alone, for the address `host`; `listening` is told its address once it answers."""
+    """A server of the page alone, for the address `host`; `listening` is told its address once it answers.
+
+    Parameters
+    ----------
+    root_path
+        The path that a proxy serves the page under, "/clap".
+    proxies
+        Addresses of proxies whose X-Forwarded-For, -Proto and -Prefix are believed.
+    frames
+        Sites that may frame the page; none may, by default.
+
+    Raises
+    ------
+    UsageError
+        No such path, or no such address.
+    """
     import uvicorn
     from fastapi import FastAPI
 
+    from openclap.http.connections import KERNEL_BACKLOG, Connections, Limits
+    from openclap.http.headers import Answers
+    from openclap.http.proxy import Proxied, Proxies
     from openclap.page.blocks import mount_page
+
+    believed = Proxies(proxies)
 
     app = FastAPI(title="openclap", docs_url=None, redoc_url=None, openapi_url=None)
     mount_page(app, settings)
@@ -40,6 +67,7 @@ def server_of(
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started and sockets:
+                sockets[0].listen(KERNEL_BACKLOG)
                 host, port = sockets[0].getsockname()[:2]
                 listening(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
@@ -48,7 +76,12 @@ def server_of(
             await super().shutdown(sockets=sockets)
 
     logging.getLogger("openclap.page").setLevel(logging.ERROR)
-    return Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, limit_concurrency=MOST))  # fmt: skip
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what is no request is the business of who sent it
+    around = Proxied(Answers(cast("App", app), frames=frames), proxies=believed, prefix=root_path)
+    return Server(uvicorn.Config(
+        cast("ASGIApp", around), **Connections(Limits(), believed).options(), log_level="error", access_log=False, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=3, timeout_keep_alive=KEEP_ALIVE,
+    ))  # fmt: skip
 
 
 class _OwnPages:
@@ -66,7 +99,7 @@ class _OwnPages:
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
             host = headers.get(b"host", "")
             if not is_own_name(host, bound=self._bound) or not is_own_site(headers.get(b"origin"), host):
-                if scope["type"] == "websocket":
+                if scope["type"] == "websocket":  # refused with 403
                     await send({"type": "websocket.close", "code": 1008})
                     return
                 from starlette.responses import PlainTextResponse
@@ -83,6 +116,9 @@ def run_page(
     host: str = "127.0.0.1",
     port: int = 0,
     listening: Callable[[str], None] = lambda url: None,
+    root_path: str = "",
+    proxies: Sequence[str] = (),
+    frames: Sequence[str] = (),
 ) -> None:
     """Serve the page until Ctrl-C.
 
@@ -90,6 +126,8 @@ def run_page(
     ----------
     port
         0 is any free one.
+    root_path, proxies, frames
+        As `server_of`.
 
     Raises
     ------
@@ -104,4 +142,6 @@ def run_page(
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{host}:{port} cannot be listened on ({reason}); choose another --port") from error
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again that it has answered
-        server_of(settings, listening, host=host).run(sockets=[sock])
+        server_of(settings, listening, host=host, root_path=root_path, proxies=proxies, frames=frames).run(
+            sockets=[sock]
+        )

@@ -7,17 +7,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi import Request as HttpRequest
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.middleware.cors import CORSMiddleware
 
 from openclap.clap import CLAP
 from openclap.errors import LibraryError, ModelError, OpenClapError, RequestRefused, SoundError
+from openclap.http.headers import Answers
+from openclap.http.proxy import Proxied, Proxies
 from openclap.serve.documentation import add_documentation
-from openclap.serve.door import Door, fault_of
+from openclap.serve.door import Door
 from openclap.serve.engine import Engine
+from openclap.serve.faults import fault_of
 from openclap.serve.metrics import Metrics
 from openclap.serve.routes import routes_of
 from openclap.serve.settings import Settings
@@ -28,7 +32,7 @@ __all__ = ["create_app"]
 ABOUT = "Find, name and compare sounds by words. Sounds are data URIs in JSON, or files in multipart/form-data."
 STATUSES = {404: ("there is no such route; see /docs", "not_found"), 405: ("this route has no such method", "method_not_allowed")}  # fmt: skip
 SOCKETS_LEFT = 1.0  # seconds for those that the server has not closed
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 log = logging.getLogger("openclap.serve")
 
 
@@ -70,16 +74,48 @@ def create_app(
     )
     add_documentation(app)
     app.state.engine, app.state.settings, app.state.metrics, app.state.sockets = engine, settings, metrics, sockets
-    app.include_router(routes_of(engine, metrics, sockets))
+    routes = routes_of(engine, metrics, sockets)
+    app.include_router(routes)
     app.add_exception_handler(OpenClapError, _told)
     app.add_exception_handler(HTTPException, _told_by_starlette)
+    _add_other_methods(app, routes)
     if page is not None:
         app.add_api_route(
             "/v1/{rest:path}", _nowhere, methods=METHODS, include_in_schema=False
         )  # else the page answers
         page(app)
     app.add_middleware(_door_of(app), settings=settings, metrics=metrics)
+    if settings.origins:  # before the door: a browser asks without a key whether it may ask
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.origins), allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "Content-Type"], expose_headers=["Retry-After"],
+        )  # fmt: skip
+    app.add_middleware(Answers, frames=settings.frames)
+    app.add_middleware(Proxied, proxies=Proxies(settings.proxies), prefix=settings.root_path)
     return app
+
+
+def _add_other_methods(app: FastAPI, router: APIRouter) -> None:
+    """HEAD wherever there is GET, and a sentence for every other method of a route that is there: the page would take it."""
+    allowed: dict[str, set[str]] = {}
+    for route in [*app.router.routes, *router.routes]:
+        if isinstance(route, APIRoute):
+            allowed.setdefault(route.path, set()).update(route.methods or ())
+            if "GET" in allowed[route.path]:
+                app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
+                allowed[route.path].add("HEAD")
+    assert app.openapi_url is not None
+    allowed[app.openapi_url] = {"GET", "HEAD"}
+    for path, methods in allowed.items():
+        others = [method for method in METHODS if method not in methods]
+        app.add_api_route(path, _no_method(methods), methods=others, include_in_schema=False)
+
+
+def _no_method(allowed: set[str]) -> Callable[[], None]:
+    def refuse() -> None:
+        raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+
+    return refuse
 
 
 def _door_of(app: FastAPI) -> Callable[..., Door]:
@@ -93,11 +129,9 @@ def _door_of(app: FastAPI) -> Callable[..., Door]:
     return made
 
 
-def _nowhere(request: HttpRequest) -> None:
-    """A route of the API that is none, or has no such method."""
-    api = [route for route in request.app.router.routes if getattr(route, "endpoint", None) is not _nowhere]
-    known = any(route.matches(request.scope)[0] is Match.PARTIAL for route in api)
-    raise HTTPException(405 if known else 404)
+def _nowhere() -> None:
+    """A route of the API that is none."""
+    raise HTTPException(404)
 
 
 async def _told(request: HttpRequest, error: Exception) -> Response:

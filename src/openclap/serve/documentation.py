@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import fastapi_offline
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import HTMLResponse
@@ -28,24 +28,30 @@ def add_documentation(app: FastAPI) -> None:
     folder = Path(str(fastapi_offline.__file__)).parent / "static"  # its files are wanted, not its code
     app.mount(STATIC, StaticFiles(directory=folder), name="docs-static")
     assert app.openapi_url is not None
-    openapi, icon = app.openapi_url, f"{STATIC}/favicon.png"
+    openapi, title = app.openapi_url, f"{app.title}: the API"
 
     @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
+    def docs(request: Request) -> HTMLResponse:
+        static = f"{_root(request)}{STATIC}"
         return _kept_here(get_swagger_ui_html(
-            openapi_url=openapi, title=f"{app.title}: the API", swagger_js_url=f"{STATIC}/swagger-ui-bundle.js",
-            swagger_css_url=f"{STATIC}/swagger-ui.css", swagger_favicon_url=icon, swagger_ui_parameters={"validatorUrl": None},
+            openapi_url=f"{_root(request)}{openapi}", title=title, swagger_js_url=f"{static}/swagger-ui-bundle.js",
+            swagger_css_url=f"{static}/swagger-ui.css", swagger_favicon_url=f"{static}/favicon.png", swagger_ui_parameters={"validatorUrl": None},
         ))  # fmt: skip
 
     @app.get("/redoc", include_in_schema=False)
-    def redoc() -> HTMLResponse:
+    def redoc(request: Request) -> HTMLResponse:
+        static = f"{_root(request)}{STATIC}"
         return _kept_here(get_redoc_html(
-            openapi_url=openapi, title=f"{app.title}: the API", redoc_js_url=f"{STATIC}/redoc.standalone.js",
-            redoc_favicon_url=icon, with_google_fonts=False,
+            openapi_url=f"{_root(request)}{openapi}", title=title, redoc_js_url=f"{static}/redoc.standalone.js",
+            redoc_favicon_url=f"{static}/favicon.png", with_google_fonts=False,
         ))  # fmt: skip
+
+
+def _root(request: Request) -> str:
+    """The path that the server is served under."""
+    return str(request.scope.get("root_path", ""))
 
 
 def _kept_here(page: HTMLResponse) -> HTMLResponse:
     page.headers["Content-Security-Policy"] = ONLY_HERE
-    page.headers["X-Content-Type-Options"] = "nosniff"
     return page

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from openclap.checkpoints.locate import here
 from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.errors import RequestRefused
-from openclap.serve.door import fault_of
 from openclap.serve.engine import Engine, Source
+from openclap.serve.faults import fault_of
 from openclap.serve.fetching import Fetcher
 from openclap.serve.inputs import in_thread_if, is_data_uri, read_request, source_of
 from openclap.serve.metrics import TYPE, Metrics

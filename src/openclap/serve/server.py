@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from openclap.errors import SoundWarning, UsageError
+from openclap.http.connections import KERNEL_BACKLOG, Connections, Limits
+from openclap.http.proxy import Proxies
 from openclap.serve.app import create_app
 from openclap.serve.settings import Settings
 
@@ -68,8 +70,11 @@ def serve(
     except BaseException:
         sock.close()
         raise
+    connections = Connections(
+        Limits(settings.connections, settings.head_seconds, settings.body_rate), Proxies(settings.proxies)
+    )
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=KEEP_ALIVE,
+        app, **connections.options(), host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.request_seconds) + GRACE, proxy_headers=False,
         # samples do not pack; a pong may wait behind minutes of sound that a slow model has not heard, so silence is judged by the session
         ws_max_size=settings.message_bytes, ws_per_message_deflate=False, ws_ping_timeout=None,
@@ -93,6 +98,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started and sockets:
+            sockets[0].listen(KERNEL_BACKLOG)
             host, port = sockets[0].getsockname()[:2]
             url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             log.info("listening", extra={"facts": {"url": url, "model": self._app.state.engine.name}})
@@ -185,6 +191,7 @@ def log_as_json(level: int = logging.INFO) -> None:
     handler.setFormatter(_Json())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     log.setLevel(level)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what is no request is the business of who sent it
     logging.captureWarnings(True)
     # libsndfile asks broken files for impossible places, and its binding prints what comes of it
     sys.unraisablehook = lambda ignored: log.debug("ignored %r in %r", ignored.exc_value, ignored.object)

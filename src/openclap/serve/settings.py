@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from openclap.errors import UsageError
-from openclap.hosts import is_loopback
+from openclap.hosts import is_loopback, is_site
+from openclap.http.proxy import Proxies, checked_prefix
 from openclap.pipeline import WORKERS
 
 __all__ = ["KEYS_VARIABLE", "MIB", "Settings", "read_keys"]
@@ -44,6 +45,16 @@ class Settings:
     names
         Names that the server goes by ("sounds.example"), beside localhost and addresses: in the Host header of whoever comes without
         a key. With names and keys, a key alone does not do under another name.
+    origins
+        Sites whose pages may use the service from a browser, as "https://example.org" (CORS).
+    frames
+        Sites that may frame the page; none may, by default.
+    proxies
+        Addresses, or networks, of proxies whose X-Forwarded-For, -Proto and -Prefix are believed.
+    root_path
+        The path that a proxy serves this under, "/clap", where it does not say so itself.
+    aliases
+        Further names that requests may call the model, as "text-embedding-3-small".
     fetch_from
         Hosts whose URLs may be given as sounds, "sounds.org" or "sounds.org:8443"; private addresses never.
     body_bytes
@@ -55,7 +66,7 @@ class Settings:
     items, text_characters, results
         Texts, labels or sounds of a request; characters of a text; `k`.
     queue
-        Requests in work and waiting; one more is answered 429.
+        Whole requests in work and waiting; one more is answered 429. An eighth is for clients that have none.
     request_seconds
         From its first byte to its answer, else 504.
     sockets
@@ -64,6 +75,8 @@ class Settings:
         Of one message of a socket.
     idle_seconds
         Without a message, after which a socket is closed.
+    connections, head_seconds, body_rate
+        Connections open at once; how long the head of a request may take; bytes a second of a body (`openclap.http.connections.Limits`).
     patience_seconds
         How long a job waits for others to share a batch with.
     batch
@@ -83,6 +96,11 @@ class Settings:
     keys: tuple[str, ...] = field(default=(), repr=False)
     insecure: bool = False
     names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    root_path: str = ""
+    aliases: tuple[str, ...] = ()
     fetch_from: tuple[str, ...] = ()
     body_bytes: int = 32 * MIB
     memory_bytes: int = 512 * MIB
@@ -95,6 +113,9 @@ class Settings:
     sockets: int = 16
     message_bytes: int = MIB
     idle_seconds: float = 60.0
+    connections: int = 1000
+    head_seconds: float = 10.0
+    body_rate: float = 1024.0
     patience_seconds: float = 0.004
     batch: int = 16
     decoders: int = WORKERS
@@ -111,6 +132,11 @@ class Settings:
                 raise UsageError(
                     f"{name!r} is no name of a server; give one as sounds.example, without https://, a port or a path"
                 )
+        for site in (*self.origins, *self.frames):
+            if not is_site(site):
+                raise UsageError(f"{site!r} is no site; give one as https://example.org, without a path")
+        checked_prefix(self.root_path)
+        Proxies(self.proxies)
         for host in self.fetch_from:
             if not ALLOWED_HOST.fullmatch(host):
                 raise UsageError(f"{host!r} is no host to fetch from; give a name as sounds.org or sounds.org:8443, without https:// or a path")  # fmt: skip

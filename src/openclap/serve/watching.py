@@ -28,8 +28,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, UsageError
-from openclap.serve.door import refuse_socket
 from openclap.serve.engine import Engine
+from openclap.serve.faults import refuse_socket
 from openclap.serve.feed import Feed
 from openclap.serve.inputs import in_thread_if, in_words
 from openclap.serve.metrics import Metrics

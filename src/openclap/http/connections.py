@@ -1,0 +1,254 @@
+"""How many connections a server holds, whose they are, and how long each may take to say what it wants. Knows nothing of routes.
+
+    made ─ head ──────── body ───────── answer ─ idle ─ head …
+           head_seconds  body_rate, after        keep-alive of uvicorn
+                         head_seconds
+           └──── may be closed to make room ─────┘└── may ──┘
+
+uvicorn has a time-out for idle connections alone, and its `limit_concurrency` answers a connection whose head is whole: a thousand
+half-sent heads take every file that the process may open. Here the number of connections stays below that, and a new one is let in for an
+old one that has not said what it wants: who sends whole requests always gets in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from openclap.http.headers import REFUSED, STRICT
+from openclap.http.proxy import Proxies, address_of
+
+__all__ = ["KERNEL_BACKLOG", "Connections", "Limits"]
+
+FILES = 128  # that the process opens beside its connections: libraries, models, uploads
+BURST = 64  # connections accepted in one turn of the event loop, of which up to four are on their way at once
+KERNEL_BACKLOG = 1024  # connections that the kernel keeps until they are accepted: for `listen`, after uvicorn has
+STALLED = 60.0  # seconds without a byte taken, after which whoever does not read an answer is left
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What connections may do.
+
+    Attributes
+    ----------
+    connections
+        At once; as many as the limit of open files allows where that is less.
+    head_seconds
+        From the first byte of a request to the end of its head; also how long a body may be slow in the beginning.
+    body_rate
+        Bytes of a body a second, on average, after that.
+    """
+
+    connections: int = 1000
+    head_seconds: float = 10.0
+    body_rate: float = 1024.0
+
+
+class Connections:
+    """All connections of a server."""
+
+    def __init__(self, limits: Limits, proxies: Proxies | None = None) -> None:
+        files = _open_files()
+        self.burst = max(4, min(BURST, files // 32))
+        self.most = max(8, min(limits.connections, files - FILES - 4 * self.burst))
+        self.share = max(4, self.most // 2)  # of one address
+        self.limits = limits
+        self._proxies = proxies or Proxies(())
+        self._open: dict[asyncio.BaseTransport, tuple[str, _Http | _Socket]] = {}
+        self._of: dict[str, int] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def options(self) -> dict[str, Any]:
+        """For `uvicorn.Config`."""
+        return {"http": partial(_Http, self), "ws": partial(_Socket, self), "backlog": self.burst}
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def let_in(self, one: _Http) -> bool:
+        """Count a new connection; another may be closed for it. False: there is no room."""
+        whose = address_of(one.client)
+        shared = whose in self._proxies  # by all who come through the proxy
+        full = not shared and self._of.get(whose, 0) >= self.share
+        if full and not self._close_one(c for w, c in self._open.values() if w == whose):
+            return False
+        if len(self._open) >= self.most and not self._close_one(c for _, c in self._open.values()):
+            return False
+        self._open[one.transport] = (whose, one)
+        self._of[whose] = self._of.get(whose, 0) + 1
+        if self._sweeping is None:
+            self._sweep(one.loop)
+        return True
+
+    def upgraded(self, one: _Socket) -> None:
+        """A connection has become a websocket."""
+        if one.transport in self._open:
+            self._open[one.transport] = (self._open[one.transport][0], one)
+
+    def left(self, transport: asyncio.BaseTransport) -> None:
+        """A connection has ended."""
+        whose, _ = self._open.pop(transport, (None, None))
+        if whose is not None:
+            self._of[whose] -= 1
+            if not self._of[whose]:
+                del self._of[whose]
+
+    def _close_one(self, among: Iterable[_Http | _Socket]) -> bool:
+        """Close the one that has waited longest without a whole request, heads before bodies."""
+        waiting = [one for one in among if isinstance(one, _Http) and one.is_incomplete]
+        if not waiting:
+            return False
+        oldest = min(waiting, key=lambda one: (one.in_body, one.since))
+        self.left(oldest.transport)
+        oldest.transport.abort()
+        return True
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at all of them, once in a while, as long as there are any."""
+        now = time.monotonic()
+        for _, one in list(self._open.values()):
+            if isinstance(one, _Http):
+                one.check(now)
+        pause = min(1.0, self.limits.head_seconds / 4)
+        self._sweeping = loop.call_later(pause, self._sweep, loop) if self._open else None
+
+
+class _Http(H11Protocol):
+    """uvicorn's, which is asked now and then whether it gets on."""
+
+    def __init__(self, connections: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self._all = connections
+        self.since = time.monotonic()  # when the head, or the body, began
+        self.in_body = False
+        self._head_begun = True  # a new connection is for a request
+        self._got = 0  # bytes since then
+        self._unread: tuple[int, float] | None = None  # bytes of the answer that wait, and since when
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether no whole request has come, be it half a head, half a body, or nothing."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if not self._all.let_in(self):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.left(self.transport)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._head_begun:  # idle until now
+            self._head_begun, self.since = True, time.monotonic()
+        self._got += len(data)
+        super().data_received(data)
+        self._note_body()
+
+    def on_response_complete(self) -> None:
+        came, _ = self.conn.trailing_data  # of a second request, with the first
+        self.since, self.in_body, self._got, self._head_begun = time.monotonic(), False, len(came), bool(came)
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._answer(400, msg)
+
+    def check(self, now: float) -> None:
+        """Close where a head takes too long, a body comes too slowly, or an answer is not read."""
+        self._note_body()
+        limits, waited = self._all.limits, now - self.since
+        if self.conn.their_state is h11.IDLE and self._head_begun and waited > limits.head_seconds:
+            if self._got:
+                self._answer(408, "the head of the request took too long")
+            else:
+                self.transport.close()
+        elif self.in_body and self.flow.read_paused:
+            self.since, self._got = now, 0  # it is the server that is slow
+        elif self.in_body and self._got < limits.body_rate * (waited - limits.head_seconds):
+            self._refuse_body()
+        self._check_unread(now)
+
+    def _note_body(self) -> None:
+        in_body = self.conn.their_state is h11.SEND_BODY
+        if in_body and not self.in_body:
+            self.since, self._got = time.monotonic(), 0
+        self.in_body = in_body
+
+    def _refuse_body(self) -> None:
+        self.in_body = False
+        if self.cycle.response_started:  # answered already, and the rest still comes
+            self.transport.abort()
+            return
+        self.cycle.scope["state"][REFUSED] = 408
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        self._answer(408, "the body of the request came too slowly")
+
+    def _check_unread(self, now: float) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if not self.flow.write_paused or self._unread is None or waiting != self._unread[0]:
+            self._unread = (waiting, now) if waiting else None
+        elif now - self._unread[1] > STALLED:
+            self.transport.abort()
+
+    def _answer(self, status: int, sentence: str) -> None:
+        """An answer to what is no request, and the end."""
+        body = sentence.encode("ascii")
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        headers += [(b"connection", b"close"), *STRICT]
+        for event in (
+            h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status]),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+class _Socket(WebSocketsSansIOProtocol):
+    """uvicorn's, counted as a connection, with the headers of every answer where it refuses a handshake."""
+
+    def __init__(self, connections: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self._all = connections
+        self.close_timeout = min(self.close_timeout, connections.limits.head_seconds)
+        send = self.conn.send_response
+
+        def with_headers(response: Any) -> None:
+            if response.status_code != 101:
+                for name, value in STRICT:
+                    if name.decode() not in response.headers:
+                        response.headers[name.decode()] = value.decode()
+            send(response)
+
+        self.conn.send_response = with_headers  # type: ignore[method-assign]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._all.upgraded(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.left(self.transport)
+        super().connection_lost(exc)
+
+
+def _open_files() -> int:
+    """How many files this process may have open."""
+    if sys.platform == "win32":  # sockets are no files there
+        return 1 << 16
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 16 if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,128 @@
+"""What a proxy says of who came to it, believed of named proxies alone. Knows nothing of routes.
+
+    X-Forwarded-For      who asks            → client, of the shares and the log
+    X-Forwarded-Proto    https, where it ends TLS → scheme
+    X-Forwarded-Prefix   /clap, the path that it serves this under → root path
+
+uvicorn reads the first two. Of anybody else all of them are taken away, so that nothing behind this (gradio reads some) believes them;
+`X-Forwarded-Host` of a proxy too: any page could set it. The proxy passes the name on as Host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+
+from openclap.errors import UsageError
+from openclap.http.headers import App, Receive, Scope, Send
+
+__all__ = ["Proxied", "Proxies", "address_of", "checked_prefix", "route_path"]
+
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+SAID = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto", b"x-gradio-server")  # fmt: skip
+KEPT = (b"x-forwarded-for", b"x-forwarded-proto")  # of a proxy
+
+
+def checked_prefix(prefix: str) -> str:
+    """A path that the server is served under, "/clap" or "".
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    path = prefix.rstrip("/")
+    if path and not PREFIX.fullmatch(path):
+        raise UsageError(f"{prefix!r} is no path to be served under; give one as /clap, or leave it out")
+    return path
+
+
+class Proxies:
+    """Addresses, or networks, of proxies that are believed.
+
+    Raises
+    ------
+    UsageError
+        One is no address.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.addresses = tuple(addresses)
+        try:
+            self._networks = [ipaddress.ip_network(address, strict=False) for address in addresses]
+        except ValueError as error:
+            raise UsageError(f"{error}; give the address of a proxy as 127.0.0.1 or 10.0.0.0/8") from None
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def __contains__(self, host: object) -> bool:
+        try:
+            address = ipaddress.ip_address(str(host))
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+class Proxied:
+    """ASGI middleware, outermost.
+
+    Parameters
+    ----------
+    prefix
+        The path that the server is served under where no proxy says another.
+    """
+
+    def __init__(self, app: App, *, proxies: Proxies, prefix: str = "") -> None:
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+        self._prefix = checked_prefix(prefix)
+        self._proxies = proxies
+        self._app = app
+        self._forwarded = ProxyHeadersMiddleware(app, list(proxies.addresses))  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or handshake."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        known = (scope.get("client") or ("",))[0] in self._proxies
+        prefix = self._prefix
+        if known:
+            said = next((value for name, value in scope["headers"] if name == b"x-forwarded-prefix"), b"")
+            given = said.decode("latin-1").partition(",")[0].strip().rstrip("/")
+            prefix = given if PREFIX.fullmatch(given) else prefix
+        headers = [one for one in scope["headers"] if one[0] not in SAID or (known and one[0] in KEPT)]
+        inner = {**scope, "headers": headers}
+        if prefix:
+            inner |= _under(prefix, scope)
+        await (self._forwarded(inner, receive, send) if known else self._app(inner, receive, send))  # type: ignore[arg-type]
+
+
+def _under(prefix: str, scope: Scope) -> Scope:
+    """Path and root path as ASGI has them, whether or not the proxy took the prefix away."""
+    path, raw = scope["path"], scope.get("raw_path") or b""
+    if path != prefix and not path.startswith(f"{prefix}/"):
+        path, raw = prefix + path, prefix.encode() + raw
+    return {"root_path": prefix, "path": path, "raw_path": raw}
+
+
+def route_path(scope: Scope) -> str:
+    """The path of a request below what the server is served under: what routes are made of."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if path == root or path.startswith(f"{root}/") else path
+
+
+def address_of(client: tuple[str, int] | None) -> str:
+    """Whom a connection is counted for: an address, or the network of 64 bits that one house has of IPv6."""
+    host = client[0] if client else ""
+    if ":" not in host:
+        return host
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address) if address.is_loopback else str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
