@@ -6,6 +6,7 @@ OpenClapError                  exit code 1, HTTP 500
 │   ├── UnreadableSound        a directory, no permission, not audio, broken
 │   ├── EmptySound             no samples
 │   ├── NotFiniteSound         NaN or infinite samples
+│   ├── WithheldSound          a file that may not be handed out: a link, outside, changed
 │   └── TooLong                longer than may be decoded here                    HTTP 413
 ├── ModelError                 a model cannot be used                        exit 2, HTTP 503
 │   ├── UnknownModel           no such name, folder or file
@@ -59,6 +60,7 @@ __all__ = [
     "UnreadableSound",
     "UnsafeCheckpoint",
     "UsageError",
+    "WithheldSound",
 ]
 
 
@@ -97,6 +99,10 @@ class EmptySound(SoundError):
 
 class NotFiniteSound(SoundError):
     """A sound with NaN or infinite samples."""
+
+
+class WithheldSound(SoundError):
+    """A file of a library that is not handed out: a link, outside of the folders that were named, or not what was indexed."""
 
 
 class TooLong(SoundError):

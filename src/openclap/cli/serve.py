@@ -21,7 +21,9 @@ __all__ = ["VERBS"]
 
 Root = Annotated[
     list[Path] | None,
-    typer.Option("--root", help="A folder of this machine whose sounds the page may index; may be repeated"),
+    typer.Option(
+        "--root", help="A folder of this machine whose sounds the page may index, play and hand out; may be repeated"
+    ),
 ]
 
 
@@ -97,7 +99,12 @@ def serve(
         else:
             err.print(plain(f"openclap answers at {url} (how: {url}/docs); Ctrl-C ends it"))
 
-    _run(settings, keys_file, _page(settings, root or [], _loadable(model, models or [])) if page else None, told)
+    _run(
+        {**settings, "roots": _readable(root or [])},
+        keys_file,
+        _page(settings, root or [], _loadable(model, models or [])) if page else None,
+        told,
+    )
 
 
 def ui(
@@ -125,7 +132,23 @@ def ui(
 
             webbrowser.open(url)
 
-    _run(settings, None, _page(settings, root or [Path.cwd()], None), told, quiet=True)
+    _run(
+        {**settings, "roots": _readable(root or [Path.cwd()])},
+        None,
+        _page(settings, root or [Path.cwd()], None),
+        told,
+        quiet=True,
+    )
+
+
+def _uploads() -> Path:
+    """Where the page keeps what is uploaded into the library."""
+    return user_data_path("openclap") / "uploads"
+
+
+def _readable(roots: list[Path]) -> tuple[Path, ...]:
+    """Where files of the library are read from by whoever asks over HTTP; where nothing is named, wherever they lie."""
+    return (*roots, _uploads()) if roots else ()
 
 
 def _loadable(model: str, named: list[str]) -> tuple[str, ...]:
@@ -145,7 +168,7 @@ def _page(settings: dict[str, Any], roots: list[Path], models: tuple[str, ...] |
 
         chosen = PageSettings(
             **{name: settings[name] for name in ("model", "device", "threads", "library")},
-            models=models, uploads=user_data_path("openclap") / "uploads", roots=tuple(roots), detectors=models is None,
+            models=models, uploads=_uploads(), roots=tuple(roots), detectors=models is None,
         )  # fmt: skip
         return mount_page(app, chosen, clap=app.state.engine.clap)
 

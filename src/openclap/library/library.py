@@ -8,10 +8,10 @@ words, sounds ─ query ────┘
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from openclap.library.moments import moments_of
 from openclap.library.query import Query, has_words, vector_of
 from openclap.library.recommend import recommend
 from openclap.library.reembed import reembed
+from openclap.library.serving import ServedFiles, Version
 from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
 from openclap.store import open_store
 from openclap.vectors import unit
@@ -244,14 +245,18 @@ class Library:
             self._store, self._need_model(), self._background(), likes, unlikes, k, variety=variety, where=where
         )
 
-    def moments(self, query: Query, k: int = 10, *, fine: bool = True) -> list[Moment]:
+    def moments(
+        self, query: Query, k: int = 10, *, fine: bool = True, served: ServedFiles | None = None
+    ) -> list[Moment]:
         """Spans of recordings that fit a query, overlapping good windows merged, best first.
 
         With `fine`, the files of the best windows are looked into with windows of 1 s every quarter of a second, which finds
         short sounds and exact edges; without, and where a file is not there, the edges are those of the library's windows.
+        With `served` no other file is read than what it would hand out.
         """
         vector = self._vector(query, (), k)
-        return moments_of(self._store, self._need_model(), vector, k, fine=fine)
+        opened = None if served is None else partial(self._served, served)
+        return moments_of(self._store, self._need_model(), vector, k, fine=fine, opened=opened)
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
         """Files that hold the same recording, whatever their format, gain and start; needs the files, not only their vectors.
@@ -260,6 +265,10 @@ class Library:
         """
         where = where_of(within, None, None, None, None, None, ())
         return find_duplicates(self._store, where, progress=progress)
+
+    def versions(self, paths: Iterable[str]) -> dict[str, Version]:
+        """Files as they were when they were indexed, by their paths; those that the library does not hold are left out."""
+        return {path: Version.indexed(file) for path, file in self._store.known(paths).items()}
 
     def paths(self) -> Iterator[str]:
         """The path of every file it holds."""
@@ -324,6 +333,9 @@ class Library:
         self._store.close()
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _served(self, served: ServedFiles, path: str) -> BinaryIO:
+        return served.open(path, self.versions([path]).get(path))
 
     def _vector(self, query: Query, without: Sequence[str], k: int) -> Any:
         """The query's unit vector, once it is clear that there is something to search in."""

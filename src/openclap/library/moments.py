@@ -13,10 +13,11 @@ In a library the windows it holds are the first look.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +73,13 @@ def moments_in(
     return best_of(refined(clap, sound, vector, found), k)
 
 
-def moments_of(store: Store, clap: CLAP, vector: Vector, k: int, *, fine: bool) -> list[Moment]:
-    """The moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`."""
+def moments_of(
+    store: Store, clap: CLAP, vector: Vector, k: int, *, fine: bool, opened: Callable[[str], BinaryIO] | None = None
+) -> list[Moment]:
+    """The moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
+
+    `opened` gives the file at a path, where not every file may be read.
+    """
     found: list[Moment] = []
     if not fine:
         for row in store.nearest(vector, k, per_file=True):  # no moment is better than its file's best window
@@ -88,8 +94,9 @@ def moments_of(store: Store, clap: CLAP, vector: Vector, k: int, *, fine: bool) 
         start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
         spans = joined(path, start, end, score)
         try:
-            found += refined(clap, path, vector, spans)
-        except SoundError:  # the file has gone
+            with nullcontext(path) if opened is None else opened(path) as sound:
+                found += refined(clap, sound, vector, spans)
+        except SoundError:  # the file has gone, or may not be read
             found += spans
     return best_of(found, k)
 

@@ -14,18 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nothing is told to anybody
 
 import gradio as gr
-from fastapi import HTTPException
-from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from openclap.errors import SoundError
-from openclap.page import classify, describe, holdings, match, model, moments, search, teach, watch
+from openclap.page import classify, describe, downloads, holdings, match, model, moments, parcels, search, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.intake import Bounded, Guarded
-from openclap.page.parcels import routes_of
 from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
-from openclap.page.strings import LANGUAGES, TABLE, Language, Told, say
+from openclap.page.strings import LANGUAGES, TABLE, Language, say
 from openclap.page.wording import Wording, visitor_of
 
 if TYPE_CHECKING:
@@ -134,11 +130,8 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
     blocks = make_page(desk)
     root = path.rstrip("/")
     # before gradio, which takes every path below its own
-    app.add_api_route(f"{root}/sounds/{{token}}", _sounds(desk), include_in_schema=False, response_class=FileResponse)
-    app.add_api_route(
-        f"{root}/originals/{{token}}", _originals(desk), include_in_schema=False, response_class=FileResponse
-    )
-    app.include_router(routes_of(desk, root))
+    app.include_router(downloads.routes_of(desk, root))
+    app.include_router(parcels.routes_of(desk, root))
     mounted = partial(
         gr.mount_gradio_app,
         app, blocks, path=path, allowed_paths=[], blocked_paths=[], show_error=False, max_file_size=settings.upload_bytes, footer_links=[],
@@ -166,29 +159,6 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
 
     app.router.lifespan_context = living
     return desk
-
-
-def _sounds(desk: Desk) -> Any:
-    def sound(token: str) -> FileResponse:
-        try:
-            return FileResponse(desk.shelf.wav(token), media_type="audio/wav", headers={"Cache-Control": "private"})
-        except (Told, SoundError, OSError) as error:
-            raise HTTPException(404, "there is no such sound") from error
-
-    return sound
-
-
-def _originals(desk: Desk) -> Any:
-    def original(token: str) -> FileResponse:
-        try:
-            path = Path(desk.shelf.of(token).path)
-        except Told as error:
-            raise HTTPException(404, "there is no such sound") from error
-        if not path.is_file():
-            raise HTTPException(404, "there is no such sound")
-        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
-
-    return original
 
 
 def _head() -> str:

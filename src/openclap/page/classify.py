@@ -56,7 +56,7 @@ def build(page: Page) -> None:
             go = page.button("classify.go", elem_id="classify-go")
             keys = list(SINGLE)
             page.examples(
-                keys, lambda i: (str(page.desk.examples.single(keys[i])), SINGLE[keys[i]][2]), [sound, labels], elem_id="classify-examples"
+                keys, lambda i: (page.desk.example(page.desk.examples.single(keys[i])), SINGLE[keys[i]][2]), [sound, labels], elem_id="classify-examples"
             )  # fmt: skip
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="classify-result")

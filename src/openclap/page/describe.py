@@ -73,7 +73,7 @@ def build(page: Page) -> None:
 
             def fill(number: int) -> tuple[str, str, bool]:
                 examples = page.desk.examples
-                return str(examples.single(keys[number]) if number else examples.long()), "", not number
+                return page.desk.example(examples.single(keys[number]) if number else examples.long()), "", not number
 
             page.examples(keys, fill, [sound, labels, spans], elem_id="describe-examples")
         with gr.Column(min_width=320, scale=3):

@@ -23,11 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from openclap.aside import aside
 from openclap.audio.load import duration, longest, stopping
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
 from openclap.errors import LibraryMismatch, ModelError, TooLong
 from openclap.library import Library
+from openclap.library.serving import ServedFiles
 from openclap.page.examples import Examples
 from openclap.page.sessions import Watches
 from openclap.page.settings import PageSettings
@@ -67,7 +69,13 @@ class Desk:
         self._temporary = tempfile.TemporaryDirectory(prefix="openclap-page-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         self.examples = Examples()
-        self.shelf = Shelf(self.folder / "played")
+        own = [
+            self.folder / "visitors",
+            self.examples.folder / "library",
+            *([settings.uploads] if settings.uploads else []),
+        ]
+        self.served = ServedFiles(settings.roots, own=own)
+        self.shelf = Shelf(self.folder / "played", self.served)
         self.exports = Exports(self.folder / "exports")
         self.watches = Watches(settings.watches, settings.watch_seconds)
         self.labels = Prompts(KNOWN_LABELS)  # vectors of what sounds are described with
@@ -221,10 +229,19 @@ class Desk:
             raise Told("error.long", minutes=f"{seconds / 60:.0f}", most=f"{most / 60:.0f}")
         return Path(path)
 
+    def example(self, made: Path) -> str:
+        """A copy of an example that a browser may be given: what lies in the user's cache may have become anything."""
+        place = self.folder / "examples" / made.name
+        if not place.exists():
+            with self.shelf.open(self.shelf.show(str(made))) as sound:
+                place.parent.mkdir(exist_ok=True)
+                with aside(place) as part, part.open("wb") as copy:
+                    shutil.copyfileobj(sound, copy)
+        return str(place)
+
     def within_roots(self, path: Path) -> bool:
         """Whether a path, its links followed, lies in a folder that may be used."""
-        real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(os.path.realpath(os.path.expanduser(root))) for root in self.settings.roots)
+        return self.served.leads_inside(path)
 
     def place(self, which: str, visitor: str) -> str:
         """Where a library is: "examples", or "own", the server's or this visitor's."""

@@ -51,6 +51,11 @@ class Examples:
         self._folder = folder or user_cache_path("openclap") / f"examples-{VERSION}"
         self._locks: dict[str, threading.Lock] = {}
 
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
+
     def prepare(self) -> None:
         """Make all of them."""
         for key in SINGLE:

@@ -16,6 +16,7 @@ from pathlib import Path
 from openclap.aside import aside
 from openclap.errors import LibraryMismatch
 from openclap.library import Library
+from openclap.library.safe_open import in_real_folder, open_without_links
 from openclap.library.scan import find_sounds
 from openclap.page.desk import Desk
 from openclap.page.strings import Told
@@ -96,12 +97,12 @@ def _kept(file: Path, folder: Path) -> Path:
     name = file.name.lstrip(".") or "sound"
     for number in range(1, 10_000):
         place = folder / (name if number == 1 else f"{Path(name).stem}_{number}{Path(name).suffix}")
-        if place.exists():
-            if filecmp.cmp(file, place, shallow=False):
+        if os.path.lexists(place):
+            if not place.is_symlink() and filecmp.cmp(file, place, shallow=False):
                 return place
             continue
-        with aside(place) as part:
-            shutil.copyfile(file, part)
+        with open_without_links(in_real_folder(file), name) as given, aside(place) as part, part.open("wb") as copy:
+            shutil.copyfileobj(given, copy)
         return place
     raise Told("error.full")
 

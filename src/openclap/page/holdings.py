@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.library.scan import EXTENSIONS
+from openclap.library.serving import Version
 from openclap.page.classify import labels_of
 from openclap.page.filling import Filling, fill, folders_in
 from openclap.page.map import has_umap, places_of
@@ -262,7 +263,10 @@ def mapped(page: Page, visit: Visit, where: str, how: str) -> Mapped:
             files = library.stats()["files"]
         means = np.stack([recording.embedding.mean(axis=0) for recording in recordings])
         shelf = page.desk.shelf
-        tokens = [shelf.show(r.file.path, float(r.start[0]), float(r.end[0])) for r in recordings]
+        tokens = [
+            shelf.show_indexed(r.file.path, Version.indexed(r.file), float(r.start[0]), float(r.end[0]))
+            for r in recordings
+        ]
         return Mapped(places_of(unit(means), how), [Path(r.file.path).name for r in recordings], tokens, files)
 
     return page.desk.do(found)

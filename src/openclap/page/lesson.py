@@ -10,11 +10,11 @@ import json
 from dataclasses import dataclass, field, replace
 
 from openclap.detector import Detector, place_of
-from openclap.errors import UsageError
+from openclap.errors import SoundError, UsageError
 from openclap.library import Library
 from openclap.library.query import parse
 from openclap.page.parts import Page
-from openclap.page.search import common, opened
+from openclap.page.search import opened
 from openclap.page.strings import Told
 from openclap.page.wording import Visit
 from openclap.results import Hit
@@ -34,6 +34,7 @@ class Shown:
     name: str
     hit: Hit
     likely: float | None = None
+    withheld: SoundError | None = None  # why it cannot be heard
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def searched(page: Page, visit: Visit, lesson: Lesson, where: str, words: str | 
             hits = library.search(words or "", _count(page, k), per="file")
         before = lesson if (lesson.where, lesson.maker) == (where, maker) else Lesson()
         begun = replace(before, where=where, maker=maker, words=" and ".join(wanted), following=(), detector=None)
-        return _showing(page, begun, hits, None)
+        return _showing(page, begun, library, hits, None)
 
     return page.desk.do(found)
 
@@ -117,19 +118,22 @@ def _following(page: Page, lesson: Lesson, library: Library, k: int) -> Lesson:
     assert detector is not None
     paths = [lesson.known[token].hit.path for token in (*lesson.yes, *lesson.no)]
     following = suggest(library, detector, NEXT, marked=paths)
-    ranked = _showing(page, lesson, library.search(detector, k, per="file"), True)
-    both = _showing(page, ranked, following, True)
+    ranked = _showing(page, lesson, library, library.search(detector, k, per="file"), True)
+    both = _showing(page, ranked, library, following, True)
     return replace(both, found=ranked.found, following=both.found)
 
 
-def _showing(page: Page, lesson: Lesson, hits: list[Hit], taught: bool | None) -> Lesson:
+def _showing(page: Page, lesson: Lesson, library: Library, hits: list[Hit], taught: bool | None) -> Lesson:
     """With hits as what is found; a window that was shown before keeps its token."""
     tokens = {(one.hit.path, one.hit.start): token for token, one in lesson.known.items()}
-    root = common([hit.path for hit in hits])
+    versions = library.versions({hit.path for hit in hits})
+    shelf, served = page.desk.shelf, page.desk.served
     made = []
     for hit in hits:
-        token = tokens.get((hit.path, hit.start)) or page.desk.shelf.show(hit.path, hit.start, hit.end)
-        made.append(Shown(token, hit.path.removeprefix(root), hit, hit.confidence if taught else None))
+        version = versions.get(hit.path)
+        token = tokens.get((hit.path, hit.start)) or shelf.show_indexed(hit.path, version, hit.start, hit.end)
+        sure = hit.confidence if taught else None
+        made.append(Shown(token, served.name_of(hit.path), hit, sure, served.withheld(hit.path, version)))
     known = {**lesson.known, **{one.token: one for one in made}}
     held = {*lesson.yes, *lesson.no, *(one.token for one in made)}
     spare = [token for token in known if token not in held]

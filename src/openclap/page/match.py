@@ -27,7 +27,7 @@ def build(page: Page) -> None:
             go = page.button("match.go", elem_id="match-go")
             keys = list(SINGLE)
             page.examples(
-                keys, lambda i: (str(page.desk.examples.single(keys[i])), SINGLE[keys[i]][1]), [sound, texts], elem_id="match-examples"
+                keys, lambda i: (page.desk.example(page.desk.examples.single(keys[i])), SINGLE[keys[i]][1]), [sound, texts], elem_id="match-examples"
             )  # fmt: skip
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="match-result")

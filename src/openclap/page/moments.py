@@ -58,7 +58,7 @@ def build(page: Page) -> None:
             go = page.button("moments.go", elem_id="moments-go")
 
             def fill(number: int) -> tuple[str, str]:
-                return str(page.desk.examples.long()), LONG_WORDS[number]
+                return page.desk.example(page.desk.examples.long()), LONG_WORDS[number]
 
             page.examples(LONG_WORDS, fill, [sound, query], elem_id="moments-examples")
         with gr.Column(min_width=320, scale=3):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from openclap.page.sessions import Session, as_csv, as_lines
+from openclap.page.downloads import told
+from openclap.page.sessions import as_csv, as_lines
 from openclap.page.strings import Told
 
 if TYPE_CHECKING:
@@ -27,32 +28,27 @@ def routes_of(desk: Desk, root: str) -> APIRouter:
     """`POST watched/TOKEN?rate=48000&lost=0`: 16-bit samples; `GET watched/TOKEN.csv` or `.jsonl`: the events so far, from memory."""
     router = APIRouter(prefix=root, include_in_schema=False)
 
-    def known(token: str) -> Session:
-        session = desk.watches.of(token)
-        if session is None:
-            raise HTTPException(404, "there is no such watch")
-        return session
-
     @router.post("/watched/{token}")
     async def fed(token: str, request: Request, rate: float, lost: float = 0.0) -> Response:
-        session = known(token)
+        session = desk.watches.of(token)
         body = await request.body()  # bounded by `intake.Bounded`
-        if session.over is not None:
-            raise HTTPException(410, "this watch is over")
-        if len(body) % 2:
-            raise HTTPException(400, "16-bit samples are two bytes each")
+        if session is None or session.over is not None:
+            return told(Told("error.watch_over"), request, 404 if session is None else 410)
+        if len(body) % 2:  # 16-bit samples are two bytes each
+            return told(Told("error.input"), request, 400)
         try:
             session.put(np.frombuffer(body, "<i2").astype(np.float32) / np.float32(32768), rate, lost)
         except Told as error:
-            raise HTTPException(400, str(error)) from error
+            return told(error, request, 400)
         return Response(status_code=204)
 
     @router.get("/watched/{token}.{kind}")
-    async def told(token: str, kind: str) -> Response:
-        if kind not in FILES:
-            raise HTTPException(404, "there is no such file")
+    async def events(token: str, kind: str, request: Request) -> Response:
+        session = desk.watches.of(token)
+        if session is None or kind not in FILES:
+            return told(Told("error.watch_over"), request)
         write, media = FILES[kind]
         headers = {"Content-Disposition": f'attachment; filename="events.{kind}"', "Cache-Control": "no-store"}
-        return Response(write(known(token).last.events), media_type=media, headers=headers)
+        return Response(write(session.last.events), media_type=media, headers=headers)
 
     return router

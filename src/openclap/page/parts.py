@@ -11,10 +11,11 @@ from typing import Any
 
 import gradio as gr
 
+from openclap.errors import SoundError
 from openclap.page.desk import Desk
 from openclap.page.pictures import bar, clock, cosine_bar, text
 from openclap.page.strings import Language, say
-from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps
+from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps, sentence
 
 __all__ = ["BESIDE", "Doing", "Page", "Player", "draw_doing", "player_rows"]
 
@@ -181,6 +182,7 @@ class Player:
     score: float | None = None
     unlikely: bool = False
     whole: str = ""  # token of the file it is from
+    withheld: SoundError | None = None  # why it cannot be heard
 
 
 def player_rows(players: Sequence[Player], language: Language, *, actions: bool) -> str:
@@ -193,6 +195,12 @@ def player_rows(players: Sequence[Player], language: Language, *, actions: bool)
             said = say("search.score", language, score=f"{one.score:+.3f}")
             doubt = f'<em class="oc-doubt">{say("search.unlikely", language)}</em>' if one.unlikely else ""
             score = f'<span class="oc-score">{cosine_bar(one.score)} {said} {doubt}</span>'
+        if one.withheld is not None:
+            rows.append(
+                f'<li class="oc-hit"><span class="oc-rank">{number + 1}</span><div class="oc-what"><b>{text(one.name)}</b> <span class="oc-when">{span}</span>{score}</div>'
+                f'<em class="oc-doubt">{text(sentence(one.withheld, language))}</em></li>'
+            )
+            continue
         more = ""
         if actions:
             more = (

@@ -29,6 +29,35 @@ const act = (target) => {
   }
   return false;
 };
+// What can be had no more is told where it was asked for, by the sentence that the server answers with.
+const ask = (address) => fetch(address, { headers: { 'Accept-Language': document.documentElement.lang || 'en' } });
+const lost = (beside, said) => {
+  const place = beside.closest('.oc-hit, .oc-player, .oc-card') ?? element;
+  let note = place.querySelector('.oc-lost');
+  if (!note) {
+    note = Object.assign(document.createElement('p'), { className: 'oc-doubt oc-lost' });
+    note.setAttribute('role', 'alert');
+    place.append(note);
+  }
+  note.textContent = said;
+};
+element.addEventListener('error', async (event) => {
+  const audio = event.target;
+  if (audio.tagName !== 'AUDIO' || !audio.getAttribute('src')) return;
+  const answer = await ask(audio.src).catch(() => null);
+  if (answer && !answer.ok) lost(audio, await answer.text());
+}, true);
+element.addEventListener('click', async (event) => {
+  const link = event.target.closest('a[download]');
+  if (!link || link.dataset.there) return;
+  event.preventDefault();  // a download that fails tells the browser's own words, or nothing
+  const answer = await ask(link.href).catch(() => null);
+  if (answer && !answer.ok) return lost(link, await answer.text());
+  answer?.body?.cancel();
+  link.dataset.there = 'yes';
+  link.click();
+  delete link.dataset.there;
+});
 element.addEventListener('click', (event) => act(event.target));
 element.addEventListener('keydown', (event) => {
   if ((event.key === 'Enter' || event.key === ' ') && event.target.closest('svg') && act(event.target)) event.preventDefault();

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from openclap.audio.load import cut
 from openclap.errors import LibraryMismatch
 from openclap.library import UNLIKELY, Library
 from openclap.library.query import parse
+from openclap.library.serving import Version
 from openclap.page import taught
 from openclap.page.classify import labels_of
 from openclap.page.examples import QUERIES
@@ -22,8 +22,9 @@ from openclap.page.parts import PLAYERS, Page, Player, player_rows
 from openclap.page.pictures import text
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
+from openclap.results import Hit
 
-__all__ = ["Filters", "Results", "build", "common", "compute", "draw", "like", "opened"]
+__all__ = ["Filters", "Results", "build", "compute", "draw", "like", "opened"]
 
 WHERE = (("search.examples", "examples"), ("search.own", "own"))
 
@@ -133,13 +134,10 @@ def compute(
 def like(page: Page, visit: Visit, where: str, token: str, k: int, filters: Filters) -> Results:
     """What sounds like something that was found."""
     shown = page.desk.shelf.of(token)
-
-    def span() -> list[Any]:
-        rate = page.desk.clap.front_end.sampling_rate
-        (wave,) = cut(Path(shown.path), rate, [(shown.start, shown.end or shown.start + 10.0)])
-        return [(wave, rate)]
-
-    return _search(page, visit, where, page.desk.do(span), k, filters, Path(shown.path).name)
+    rate = page.desk.do(lambda: page.desk.clap.front_end.sampling_rate)
+    with page.desk.shelf.open(token) as sound:
+        (wave,) = cut(sound, rate, [(shown.start, shown.end or shown.start + 10.0)])
+    return _search(page, visit, where, [(wave, rate)], k, filters, shown.name)
 
 
 def _search(page: Page, visit: Visit, where: str, parts: list[Any], k: int, filters: Filters, name: str) -> Results:
@@ -152,23 +150,21 @@ def _search(page: Page, visit: Visit, where: str, parts: list[Any], k: int, filt
     }  # fmt: skip
     most = page.desk.settings.results
 
-    def found() -> Results:
+    def found() -> tuple[list[Hit], dict[str, Version]]:
         with opened(page, where, visit.visitor) as library:
             hits = library.search(parts if len(parts) > 1 else parts[0], max(1, min(k, most)), **options)
-        roots = common([hit.path for hit in hits])
-        shelf = page.desk.shelf
-        return Results(
-            [
-                Player(
-                    shelf.show(hit.path, hit.start, hit.end), hit.path.removeprefix(roots), hit.start, hit.end, hit.score,
-                    hit.confidence is not None and hit.confidence < UNLIKELY, shelf.show(hit.path),
-                )
-                for hit in hits
-            ],
-            name,
-        )  # fmt: skip
+            return hits, library.versions({hit.path for hit in hits})
 
-    return page.desk.do(found)
+    hits, versions = page.desk.do(found)
+    return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name)
+
+
+def _player(page: Page, hit: Hit, version: Version | None) -> Player:
+    shelf, served = page.desk.shelf, page.desk.served
+    return Player(
+        shelf.show_indexed(hit.path, version, hit.start, hit.end), served.name_of(hit.path), hit.start, hit.end, hit.score,
+        hit.confidence is not None and hit.confidence < UNLIKELY, shelf.show_indexed(hit.path, version), served.withheld(hit.path, version),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -195,14 +191,6 @@ def _glob(filters: Filters) -> str | None:
     if name and "*" not in name and "?" not in name:
         name = f"*{name}*"
     return f"*/{folder}/{name if name.startswith('*') else '*' + name}" if folder else f"*/{name}"
-
-
-def common(paths: list[str]) -> str:
-    """What all paths begin with, which nobody needs to be told."""
-    if not paths:
-        return ""
-    folder = os.path.commonpath([Path(path).parent for path in paths])
-    return folder.rstrip(os.sep) + os.sep
 
 
 def draw(found: Results, language: Language) -> str:

@@ -15,7 +15,7 @@ from openclap.page.parts import BESIDE, PLAYERS, Page
 from openclap.page.pictures import bar, clock, cosine_bar, text
 from openclap.page.search import WHERE
 from openclap.page.strings import Language, say
-from openclap.page.wording import Visit
+from openclap.page.wording import Visit, sentence
 
 __all__ = ["build", "draw"]
 
@@ -204,9 +204,14 @@ def _rows(shown: tuple[Shown, ...], lesson: Lesson, language: Language) -> str:
             f'<button type="button" class="oc-small oc-mark" data-mark="{mark}" data-token="{one.token}" aria-pressed="{str(one.token in tokens).lower()}">{say(key, language)}</button>'
             for mark, key, tokens in (("yes", "teach.yes", lesson.yes), ("no", "teach.no", lesson.no))
         )
+        player = (
+            f'<audio controls preload="none" src="sounds/{one.token}" aria-label="{text(one.name)} {when}"></audio>'
+        )
+        if one.withheld is not None:
+            player = f'<em class="oc-doubt">{text(sentence(one.withheld, language))}</em>'
         rows.append(
             f'<li class="oc-hit"><span class="oc-rank">{number}</span><div class="oc-what"><b>{text(one.name)}</b> <span class="oc-when">{when}</span>'
-            f'<span class="oc-score">{fits}</span></div><audio controls preload="none" src="sounds/{one.token}" aria-label="{text(one.name)} {when}"></audio>'
+            f'<span class="oc-score">{fits}</span></div>{player}'
             f'<span class="oc-actions">{buttons}</span></li>'
         )
     return f'<ol class="oc-hits">{"".join(rows)}</ol>'

@@ -120,7 +120,7 @@ def _filled(page: Page, number: int, language: Language) -> tuple[Any, ...]:
     wanted = ALERTS[language][number]
     if number:
         return gr.skip(), gr.skip(), wanted
-    return RECORDING, gr.update(value=str(page.desk.examples.long()), visible=True), wanted
+    return RECORDING, gr.update(value=page.desk.example(page.desk.examples.long()), visible=True), wanted
 
 
 def _begun(page: Page, visit: Visit, source: str, token: str, *given: Any) -> Iterator[Any]:

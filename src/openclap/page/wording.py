@@ -27,7 +27,9 @@ from openclap.errors import (
     SoundNotFound,
     UnknownModel,
     UsageError,
+    WithheldSound,
 )
+from openclap.library.serving import CHANGED
 from openclap.page.strings import Language, Told, say
 
 __all__ = ["Visit", "Wording", "handled", "handled_event", "handled_steps", "sentence", "visitor_of"]
@@ -152,12 +154,14 @@ def sentence(error: Exception, language: Language) -> str:
     return say(key, language, **values)
 
 
-def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911 -- a table that needs isinstance
+def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911, PLR0912 -- a table that needs isinstance
     named = {"name": getattr(error, "asked", "")}
     if isinstance(error, Told):
         return error.key, error.values
     if isinstance(error, EmptySound):
         return "error.empty_sound", {"name": Path(error.name).name}
+    if isinstance(error, WithheldSound):
+        return ("error.changed" if error.cause == CHANGED else "error.withheld"), {}
     if isinstance(error, SoundNotFound):  # an upload is kept for an hour
         return "error.gone", {}
     if isinstance(error, SoundError):

@@ -85,7 +85,7 @@ class Engine:
             one.check(self.clap)
         self._warm_up()
         place = settings.library
-        self._shelves = [] if place is None else [Shelf(place, self.clap), Shelf(place, self.clap)]
+        self._shelves = [] if place is None else [Shelf(place, self.clap, settings.roots) for _ in range(2)]
         self._decoders = ThreadPoolExecutor(settings.decoders, "openclap-decode")
         # of their own: a timeline keeps its thread as long as it takes, and an embedding is done with it once its sound is decoded
         self._describers = ThreadPoolExecutor(settings.decoders, "openclap-describe")

@@ -34,6 +34,8 @@ class Settings:
         As `CLAP.from_pretrained`.
     library
         The library to search in, or None.
+    roots
+        Folders that files of the library may be read from; none, the folder that all of them lie in.
     detectors
         Names or files of detectors that sockets may listen for.
     host, port
@@ -90,6 +92,7 @@ class Settings:
     threads: int | None = None
     precision: str = "float32"
     library: str | None = None
+    roots: tuple[str | Path, ...] = ()
     detectors: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000

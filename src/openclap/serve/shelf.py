@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
+from openclap.library.serving import ServedFiles
 from openclap.results import Hit, Moment
 
 if TYPE_CHECKING:
@@ -25,11 +26,20 @@ R = TypeVar("R", Hit, Moment)
 
 
 class Shelf:
-    """One library for one thread."""
+    """One library for one thread.
 
-    def __init__(self, place: str, clap: CLAP) -> None:
+    Parameters
+    ----------
+    roots
+        Folders that its files are read from, no link followed below them; none, the folder that all of them lie in. Nothing
+        of a file is told but where something is heard in it.
+    """
+
+    def __init__(self, place: str, clap: CLAP, roots: Sequence[str | os.PathLike[str]] = ()) -> None:
         self._library = Library.open(place, model=clap)
         self._root: str | None = None  # with a separator at its end
+        self._served = ServedFiles(roots)
+        self._named = bool(roots)
 
     def search(
         self, query: Query, k: int, *, within: Sequence[str] | None = None, glob: str | None = None, **filters: Any
@@ -38,12 +48,12 @@ class Shelf:
         self._need_sounds()
         inside = None if within is None else [self._path_of(name) for name in within]
         hits = self._library.search(query, k, within=inside, glob=self._pattern(glob), **filters)
-        return self._named(hits)
+        return self._with_names(hits)
 
     def moments(self, query: Query, k: int) -> list[Moment]:
         """As `Library.moments`."""
         self._need_sounds()
-        return self._named(self._library.moments(query, k))
+        return self._with_names(self._library.moments(query, k, served=self._served))
 
     def facts(self) -> dict[str, Any]:
         """How much it holds."""
@@ -75,8 +85,10 @@ class Shelf:
             return
         folder = os.path.commonpath([Path(first).parent, last])  # what lies between two names begins as both do
         self._root = folder.rstrip(os.sep) + os.sep
+        if not self._named:
+            self._served = ServedFiles([folder])
 
-    def _named(self, found: list[R]) -> list[R]:
+    def _with_names(self, found: list[R]) -> list[R]:
         if not all(one.path.startswith(self._root or "") for one in found):  # files were added elsewhere meanwhile
             self._look()
         if self._root is None:

@@ -1,0 +1,123 @@
+"""Paths → open files without following a link on the way. Knows nothing of libraries or sounds.
+
+    /srv/sounds/rain/a.wav      each part is opened in the folder before it and may be no link, so nothing that is changed
+    └─ └─ └───── └─── └────     meanwhile leads elsewhere; the last one is a file, as its descriptor says
+
+A path that was looked at and opened later may be another by then; what was opened stays what it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from openclap.errors import SoundNotFound, UnreadableSound, WithheldSound
+
+__all__ = ["in_real_folder", "open_without_links"]
+
+NOT_THERE = (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL)
+LINKS = (
+    errno.ELOOP,
+    errno.ENOTDIR,
+    getattr(errno, "EFTYPE", errno.ELOOP),
+    errno.EMLINK,
+)  # as systems call what is a link
+BY_FOLDER = {os.open, os.stat} <= os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
+# a folder that may be passed through need not be one that may be listed
+FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | CLOSED
+# a pipe that has taken the file's place meanwhile must not be waited for
+FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0) | CLOSED  # fmt: skip
+IS_A_LINK = "is a link, or lies behind one, and no link is followed here"
+NO_FILE = "is no ordinary file"
+
+
+def in_real_folder(path: str | os.PathLike[str]) -> str:
+    """A path whose folders' links are followed now, so that none needs to be later; the last name stays what it is."""
+    place = Path(os.path.abspath(path))
+    return str(Path(os.path.realpath(place.parent), place.name))
+
+
+def open_without_links(path: str, name: str) -> BinaryIO:
+    """Open a file for reading, at its beginning; `name` is how errors call it.
+
+    Parameters
+    ----------
+    path
+        Absolute and without "..": a folder that is known to be no link, as `os.path.realpath` gives it, and names below it.
+
+    Raises
+    ------
+    WithheldSound
+        Some part of the path is a link, or what it leads to is a pipe, a device or a folder.
+    SoundNotFound, UnreadableSound
+        Nothing is there, or there is no permission.
+    """
+    if "\0" in path or os.path.abspath(path) != path:
+        raise WithheldSound(name, "has a path that leads elsewhere")
+    try:
+        number = _by_folder(path, name) if BY_FOLDER else _compared(path, name)
+    except PermissionError:
+        raise UnreadableSound(name, "no permission to read it") from None
+    except OSError as error:
+        if error.errno in LINKS:
+            raise WithheldSound(name, IS_A_LINK) from None
+        if error.errno in NOT_THERE:
+            raise SoundNotFound(name, "no such file; check the path") from None
+        raise UnreadableSound(name, f"cannot be read ({error.strerror})") from None
+    raw = io.FileIO(number, "rb")
+    raw.name = name
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise WithheldSound(name, NO_FILE)
+    except BaseException:
+        raw.close()
+        raise
+    return cast("BinaryIO", io.BufferedReader(raw))
+
+
+def _by_folder(path: str, name: str) -> int:
+    """A descriptor, reached folder by folder."""
+    top, *folders, last = Path(path).parts
+    here = os.open(top, FOLDER)
+    try:
+        for folder in folders:
+            inner = os.open(folder, FOLDER, dir_fd=here)
+            os.close(here)
+            here = inner
+        now = os.stat(last, dir_fd=here, follow_symlinks=False)
+        _refuse_link(now)
+        if not stat.S_ISREG(now.st_mode):  # opening a device may do something
+            raise WithheldSound(name, NO_FILE)
+        return os.open(last, FILE, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _compared(path: str, name: str) -> int:
+    """The same where a system opens nothing in an open folder: looked at before, and compared with what was opened."""
+    parts = [Path(path), *Path(path).parents]
+    for part in parts[:-1]:
+        _refuse_link(part.lstat())
+    if not stat.S_ISREG(parts[0].lstat().st_mode):
+        raise WithheldSound(name, NO_FILE)
+    number = os.open(path, FILE)
+    try:
+        for part in parts[:-1]:
+            _refuse_link(part.lstat())
+        if not os.path.samestat(os.fstat(number), parts[0].lstat()):
+            raise OSError(errno.ELOOP, "it was replaced meanwhile")
+    except BaseException:
+        os.close(number)
+        raise
+    return number
+
+
+def _refuse_link(now: os.stat_result) -> None:
+    reparse = getattr(now, "st_file_attributes", 0) & getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0)
+    if stat.S_ISLNK(now.st_mode) or reparse:
+        raise OSError(errno.ELOOP, "a link")
