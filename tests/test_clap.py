@@ -18,7 +18,7 @@ from conftest import long_wave, write_tokenizer
 from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
 
 from openclap import CLAP, CLAPConfig, Windows
-from openclap.audio import decode
+from openclap.audio import channels
 from openclap.config import FrontEnd
 from openclap.errors import (
     BadCheckpoint,
@@ -395,7 +395,7 @@ def test_leaving_does_not_wait_for_what_is_decoded_ahead(tokenizer_file: Path, m
     """Ctrl-C once waited for two hours of sound to be decoded."""
     clap = small_clap(tokenizer_file)
     blocks = 0
-    mono = decode.mono
+    mono = channels.mono
 
     def counting(block: np.ndarray) -> np.ndarray:
         nonlocal blocks
@@ -403,7 +403,7 @@ def test_leaving_does_not_wait_for_what_is_decoded_ahead(tokenizer_file: Path, m
         time.sleep(0.01)
         return mono(block)
 
-    monkeypatch.setattr(decode, "mono", counting)
+    monkeypatch.setattr(channels, "mono", counting)
     hours = (np.zeros(16_000 * 3600 * 4, np.int8).astype(np.float32), 16_000)  # 480 blocks each
     each = clap.encode_each([(long_wave(1, 16_000), 16_000), hours, hours, hours], window=10.0, batch_size=1)
     next(each)

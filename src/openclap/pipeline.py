@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound, longest, stopping
+from openclap.audio.load import Sound, longest, stopping, track_wanted
 from openclap.errors import SoundError
 
 __all__ = ["Embedded", "embed_each", "progress_of"]
@@ -121,11 +121,12 @@ def _ahead(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         yield function(items[0])
         return
     gone = threading.Event()
-    most = longest.get()
+    most, track = longest.get(), track_wanted.get()
 
     def limits() -> None:
         stopping.set(gone)
         longest.set(most)
+        track_wanted.set(track)
 
     with ThreadPoolExecutor(WORKERS, "openclap-ahead", initializer=limits) as pool:
         pending: deque[Future[R]] = deque()

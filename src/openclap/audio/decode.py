@@ -1,288 +1,288 @@
-"""Coded bytes → mono blocks: libsndfile where it can, else FFmpeg (PyAV). Knows nothing of paths.
+"""Coded bytes → mono blocks: libsndfile where it can, else FFmpeg. Knows nothing of paths.
 
-    file ─┬─ libsndfile: wav flac ogg opus aiff caf au w64 …
-          └─ FFmpeg: mp3 m4a aac wma ac3 webm, the sound of videos, flac of unknown length
+    file ─ tags before it? ─┬─ Ogg: each link of the chain ─┬─ libsndfile ─┐
+                            ├─ wav aiff …: sizes right? ────┤              ├─ samples (S, channels) ─ Downmix ─ mono
+                            └─ mp3, MP3 in WAV ─────────────┴─ FFmpeg ─────┘
 
 The content decides, never the file's name. MP3 goes to FFmpeg although libsndfile reads it: mpg123 prints
-its worries on stderr, and guesses the length of files without a Xing header. FFmpeg only ever sees an open
-file and may open nothing else: a playlist or an sdp text cannot make it read other files or a network.
+its worries on stderr, and guesses the length of files without a Xing header.
 
-A file that ends early gives what could be decoded and a SoundWarning; "early" is known from
-
-    wav aiff au w64 svx    the data chunk's announced size
-    flac                   the announced number of frames
-    ogg opus               the last page, which must be marked as the last
-    mp3 mp4 mkv wma …      the announced duration, when FFmpeg reads it rather than estimates it
-
-and not at all for what announces nothing: aac and mp3 without a container or header, mpegts, nist, voc, caf.
+Rooms: `ogg` finds links, `riff` mends sizes, `mpeg` reads what an MP3 announces, `libsndfile` and `ffmpeg` decode, `timeline` knows where
+frames lie by their time stamps, `channels` makes one channel of several. `reading` is what one pass is asked and tells.
 """
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from openclap.errors import EmptySound, SoundWarning, UnreadableSound
+from openclap.audio import ffmpeg, libsndfile, mpeg, ogg, riff
+from openclap.audio.channels import Downmix, Wave, as_floats, mono, second_of
+from openclap.audio.parts import part_of
+from openclap.audio.reading import Reading
+from openclap.errors import UnreadableSound
 
-if TYPE_CHECKING:
-    import av
+__all__ = ["Reading", "Wave", "as_floats", "blocks", "mono", "seconds"]
 
-__all__ = ["Wave", "as_floats", "blocks", "frame_wave", "mono", "seconds"]
-
-Wave = npt.NDArray[np.float32]
-
-HEAD_BYTES = 16  # enough to tell MP3, and Ogg
-OGG_TAIL_BYTES = 1 << 17  # two of Ogg's largest pages (65_307 bytes)
-BLOCK_VALUES = 1 << 22  # samples × channels decoded at once, 16 MiB, whatever rate and channels a header claims
-UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for streams of unknown length is 2**63 - 1
-STREAMED_BYTES = 0x7FFF_F000  # writers to a pipe announce this or more, not knowing the size
-SLACK_SECONDS = 0.25  # containers announce durations to within a few coded frames
-MP3_FRAME = 1152  # samples
-
-# Sizes that libsndfile found to differ from what the header announced.
-_SIZES = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-# Demuxers that read the duration from a header; the others estimate it from the bit rate.
-_ANNOUNCED = {"aiff", "ape", "asf", "au", "avi", "flac", "flv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}
-_ANNOUNCED |= {"mp3", "tak", "tta", "w64", "wav", "wv"}
+Samples = npt.NDArray[Any]
+TAGGED = (
+    b"RIFF",
+    b"RIFX",
+    b"RF64",
+    b"BW64",
+    b"riff",
+    b"FORM",
+    b"fLaC",
+    b"OggS",
+    b".snd",
+    b"caff",
+)  # what may stand behind ID3
 
 
-def blocks(file: BinaryIO, name: str, block_seconds: float) -> Iterator[tuple[float, Wave]]:
-    """Decode a seekable binary file → (rate in Hz, float32 (S,) mono) blocks in bounded memory.
+def blocks(file: BinaryIO, reading: Reading) -> Iterator[tuple[float, Wave]]:
+    """Decode a seekable binary file → (rate in Hz, float32 (S,) mono) blocks in bounded memory, from `reading.start` on.
 
     Raises
     ------
     EmptySound, UnreadableSound
-        When not one sample can be decoded.
+        When not one sample can be decoded, or the track that is wanted is not there.
     """
-    whole = _ends_well(file)
-    sound = _libsndfile(file)
+    mixing: Downmix | None = None
+    for rate, samples in _samples(_untagged(file), reading):
+        if mixing is None or (mixing.rate, mixing.channels) != (rate, samples.shape[1]):
+            if mixing is not None and len(wave := mixing.rest()):
+                yield mixing.rate, wave
+            mixing = Downmix(rate, samples.shape[1])
+        wave = mixing.feed(samples)
+        reading.tell_cancelled(mixing.cancelled)
+        reading.count(len(samples), rate)
+        if len(wave):
+            yield rate, wave
+    if mixing is not None and len(wave := mixing.rest()):
+        reading.tell_cancelled(mixing.cancelled)
+        yield mixing.rate, wave
+    reading.finish()
+
+
+def seconds(file: BinaryIO, reading: Reading) -> float | None:
+    """How long what `blocks` gives is, without decoding it all; None where that cannot be told."""
+    file = _untagged(file)
+    if ogg.is_ogg(_head(file)):
+        return _seconds_of_links(file, reading)
+    container = riff.examined(file)
+    sound = None if _is_for_ffmpeg(container) else libsndfile.open_sound(container.file)
     if sound is None:
-        yield from _ffmpeg_blocks(file, name, block_seconds)
+        return ffmpeg.seconds_of(container.file, reading)
+    with sound:
+        reading.chosen(1)
+        frames = libsndfile.frames_of(sound)
+        return None if frames is None else float(frames / sound.samplerate)
+
+
+def differs(file: BinaryIO, reading: Reading) -> bool:
+    """Whether `blocks` gives other samples than revision 1 did (see `revision`); no more is decoded than tells it.
+
+    Raises
+    ------
+    EmptySound, UnreadableSound
+        As `blocks`.
+    """
+    with closing(_samples(_untagged(file), reading)) as parts:
+        mixing: Downmix | None = None
+        for rate, samples in parts:
+            reading.count(len(samples), rate)
+            if reading.changed or (reading.known and samples.shape[1] == 1):
+                return reading.changed
+            if mixing is None or (mixing.rate, mixing.channels) != (rate, samples.shape[1]):
+                reading.changed = mixing is not None and _rest_cancels(mixing)
+                mixing = Downmix(rate, samples.shape[1])
+            mixing.feed(samples)
+            if mixing.cancelled is not None:
+                return True
+    reading.finish()
+    return reading.changed or (mixing is not None and _rest_cancels(mixing))
+
+
+def _rest_cancels(mixing: Downmix) -> bool:
+    mixing.rest()
+    return mixing.cancelled is not None
+
+
+# -- samples of any file --------------------------------------------------------------------------------
+
+
+def _samples(file: BinaryIO, reading: Reading) -> Iterator[tuple[int, Samples]]:
+    """Blocks of (rate, samples (S, channels))."""
+    if ogg.is_ogg(_head(file)):
+        links = ogg.links_of(file)
+        if len(links) > 1:
+            yield from _chain(file, links, reading)
+        else:
+            yield from _link(file, links[0] if links else ogg.Link(0), reading, reading.start)
+        return
+    container = riff.examined(file)
+    if container.sizes is not None:
+        reading.tell(container.sizes)
+    reading.cut = container.cut
+    sound = None if _is_for_ffmpeg(container) else libsndfile.open_sound(container.file)
+    if sound is None:
+        reading.changed = container.mpeg or container.sizes is not None
+        yield from ffmpeg.samples_of(container.file, reading, start=reading.start)
         return
     with sound:
-        yield from _libsndfile_blocks(sound, name, block_seconds, whole)
+        if container.sizes is not None:
+            reading.changed = sound.frames != _frames_before(file)
+        reading.known = True
+        yield from _of_sound(sound, reading, reading.start)
 
 
-def seconds(file: BinaryIO, name: str) -> float | None:
-    """Duration as announced by the header; None when it announces none."""
-    sound = _libsndfile(file)
-    if sound is not None:
-        with sound:
-            return float(sound.frames / sound.samplerate)
-    with closing(_ffmpeg(file, name)) as container:
-        return _announced(container, _audio_of(container, name))
+def _of_sound(sound: sf.SoundFile, reading: Reading, start: int) -> Iterator[tuple[int, Samples]]:
+    """What libsndfile gives of one sound, from a whole second on where that can be sought."""
+    reading.chosen(1)
+    rate = sound.samplerate
+    exact = second_of(rate, sound.channels) == rate  # seconds are judged as in the whole
+    begin = start * rate if exact and libsndfile.sought(sound, start * rate) else 0
+    reading.skipped += begin // rate
+    for samples in libsndfile.samples_of(sound, reading, begin):
+        yield rate, samples
 
 
-def mono(samples: npt.NDArray[Any]) -> Wave:
-    """Mean over the channels: (S,) or (S, channels) of any sample type → float32 (S,)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities are refused by name later
-        floats = as_floats(samples)
-        if floats.ndim == 1:
-            return floats
-        total = floats[:, 0].copy()
-        for channel in range(1, floats.shape[1]):  # 25 times faster than mean(axis=1) over two columns
-            total += floats[:, channel]
-        total /= np.float32(floats.shape[1])
-        return total
+def _is_for_ffmpeg(container: riff.Container) -> bool:
+    return container.mpeg or mpeg.is_like(_head(container.file))
 
 
-def as_floats(samples: npt.NDArray[Any]) -> Wave:
-    """Integers over their full scale (int16 / 32768, uint8 - 128 / 128), floats as they are → float32."""
-    if samples.dtype.kind == "f":
-        return samples.astype(np.float32, copy=False)
-    half = 2 ** (8 * samples.dtype.itemsize - 1)
-    middle = half if samples.dtype.kind == "u" else 0
-    exact = samples.astype(np.float32 if half <= 2**15 else np.float64)
-    floats: Wave = ((exact - middle) / half).astype(np.float32, copy=False)
-    return floats
+def _frames_before(file: BinaryIO) -> int:
+    """Frames that libsndfile finds in a file as it is."""
+    sound = libsndfile.open_sound(file)
+    if sound is None:
+        return -1
+    with sound:
+        return int(sound.frames)
 
 
-# -- libsndfile ---------------------------------------------------------------------------------------
+# -- Ogg ----------------------------------------------------------------------------------------------
 
 
-def _libsndfile(file: BinaryIO) -> sf.SoundFile | None:
-    """Open with libsndfile; None when FFmpeg should try."""
-    if _like_mp3(_head(file)):
-        return None
-    try:
-        sound = sf.SoundFile(file)
-    except sf.LibsndfileError:
-        return None
-    if sound.frames >= UNKNOWN_FRAMES:  # libsndfile fails at the end of these, and loses the last block
+def _opened_link(file: BinaryIO, link: ogg.Link, reading: Reading) -> sf.SoundFile | None:
+    """A link that libsndfile reads; what lies beside its sound, and lost pages, are for FFmpeg, which knows the time."""
+    sound = libsndfile.open_sound(file)
+    if sound is not None and (link.mixed or link.holes):
         sound.close()
+        reading.changed = True
         return None
     return sound
 
 
-def _libsndfile_blocks(
-    sound: sf.SoundFile, name: str, block_seconds: float, whole: bool
-) -> Iterator[tuple[float, Wave]]:
-    rate, channels, frames = sound.samplerate, sound.channels, sound.frames
-    if any(int(found) < int(said) < STREAMED_BYTES for said, found in _SIZES.findall(sound.extra_info)):
-        whole = False
-    size = _block_size(rate, channels, block_seconds)
-    done = 0
-    while done < frames:
-        wanted = min(size, frames - done)
-        # A decoder that fails does not tell how much it wrote, so what it did not write is marked beforehand.
-        block = np.full((wanted, channels), np.nan, np.float32)
+def _link(file: BinaryIO, link: ogg.Link, reading: Reading, start: int | None) -> Iterator[tuple[int, Samples]]:
+    """The sound of one link: of the only one, or, where `start` is None, of one in a chain."""
+    reading.cut = reading.cut or not link.ends_well
+    sound = _opened_link(file, link, reading)
+    if sound is None:
+        yield from ffmpeg.samples_of(file, reading, start=start or 0)
+        return
+    with sound:
+        reading.known = start is not None
+        yield from _of_sound(sound, reading, start or 0)
+
+
+def _chain(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> Iterator[tuple[int, Samples]]:
+    """The sound of every link, from `reading.start` on where all have one rate; what cannot be decoded is left out and told."""
+    reading.changed = any(_holds_sound(part_of(file, link.start, link.end)) for link in links[1:])
+    first, begin = _sought_link(file, links, reading) if reading.start else (0, 0)
+    left_out: list[str] = []
+    for number, link in enumerate(links[first:], first + 1):
+        piece = part_of(file, link.start, link.end)
+        sound = _opened_link(piece, link, reading) if begin else None
         try:
-            got = len(sound.read(wanted, dtype="float32", always_2d=True, out=block))
-        except sf.LibsndfileError:
-            unwritten = np.isnan(block[:, 0])
-            got = int(unwritten.argmax()) if unwritten.any() else wanted
-            frames = done + got
-            whole = False
-        if got:
-            yield rate, mono(block[:got])
-        done += got
-        if got < wanted:
-            whole = whole and done >= frames
+            if sound is not None:
+                with sound:
+                    sound.seek(begin)
+                    for samples in libsndfile.samples_of(sound, reading, begin):
+                        yield sound.samplerate, samples
+            else:
+                for rate, samples in _link(piece, link, reading, None):
+                    reading.changed = reading.changed or number > 1
+                    yield rate, samples
+        except UnreadableSound:
+            left_out.append(str(number))
+        begin = 0
+    if left_out:
+        text = f"of the {len(links)} recordings chained in it number {', '.join(left_out[:20])} cannot be decoded"
+        if len(left_out) == len(links):
+            raise UnreadableSound(
+                reading.name, f"none {text[:-21]} can be decoded; it may be broken or no audio at all"
+            )
+        reading.tell(f"{text}; the others are used")
+
+
+def _holds_sound(link: BinaryIO) -> bool:
+    sound = libsndfile.open_sound(link)
+    if sound is None:
+        return False
+    with sound:
+        return bool(sound.frames)
+
+
+def _sought_link(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> tuple[int, int]:
+    """The link in which `reading.start` lies, and its frame in it; the very beginning where that cannot be told."""
+    before, kind = 0, None
+    for number, link in enumerate(links):
+        sound = _opened_link(part_of(file, link.start, link.end), link, reading)
+        if sound is None:
             break
-    _finish(name, done, done / rate, cut=not whole)
+        with sound:
+            kind = kind or (sound.samplerate, sound.channels)
+            frame = reading.start * kind[0] - before
+            if (sound.samplerate, sound.channels) != kind or second_of(*kind) != kind[0]:
+                break
+            if frame < sound.frames:
+                if not libsndfile.sought(sound, frame):
+                    break
+                reading.skipped = reading.start
+                return number, frame
+            before += sound.frames
+    return 0, 0
 
 
-def _ends_well(file: BinaryIO) -> bool:
-    """Tell whether an Ogg stream's last page is marked as the last: its length does not show a cut."""
-    if not _head(file).startswith(b"OggS"):
-        return True
-    size = file.seek(0, 2)
-    file.seek(max(0, size - OGG_TAIL_BYTES))
-    tail = file.read(OGG_TAIL_BYTES)
-    file.seek(0)
-    page = tail.rfind(b"OggS")
-    return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)
+def _seconds_of_links(file: BinaryIO, reading: Reading) -> float | None:
+    links = ogg.links_of(file)
+    total = 0.0
+    for link in links:
+        piece = part_of(file, link.start, link.end) if len(links) > 1 else file
+        sound = _opened_link(piece, link, reading)
+        if sound is None:
+            if len(links) > 1:
+                return None
+            return ffmpeg.seconds_of(piece, reading)
+        with sound:
+            reading.chosen(1)
+            frames = libsndfile.frames_of(sound)
+            if frames is None:
+                return None
+            total += frames / sound.samplerate
+    return total
 
 
-# -- FFmpeg -------------------------------------------------------------------------------------------
-
-
-def _ffmpeg(file: BinaryIO, name: str) -> av.container.InputContainer:
-    import av
-
-    file.seek(0)
-    try:
-        # No protocol is allowed: what is read is this open file and nothing it points to.
-        return av.open(file, metadata_errors="replace", container_options={"protocol_whitelist": ""})
-    except av.FFmpegError as error:
-        cause = f"not a sound that libsndfile or FFmpeg can read ({error.strerror})"
-        raise UnreadableSound(name, f"{cause}; it may be broken or no audio at all") from None
-
-
-def _audio_of(container: av.container.InputContainer, name: str) -> av.AudioStream:
-    stream = container.streams.best("audio")
-    if stream is None:
-        raise UnreadableSound(name, f"{container.format.long_name or container.format.name} without any audio in it")
-    if stream.codec_context is None:
-        raise UnreadableSound(name, "its audio is in a codec that this FFmpeg cannot decode; convert it to FLAC")
-    return stream
-
-
-def _announced(container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
-    """Seconds of audio that the container announces, when it does."""
-    if container.format.name not in _ANNOUNCED:
-        return None
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    if container.duration is not None and len(container.streams) == 1:
-        return float(container.duration / 1e6)  # microseconds
-    return None
-
-
-@dataclass
-class _Tally:
-    """What came out of a stream so far."""
-
-    samples: int = 0
-    seconds: float = 0.0
-    broken: int = 0  # packets that could not be decoded, or 1 for a container that ends in the middle
-
-
-def _ffmpeg_blocks(file: BinaryIO, name: str, block_seconds: float) -> Iterator[tuple[float, Wave]]:
-    head = _head(file)
-    tally = _Tally()
-    with closing(_ffmpeg(file, name)) as container:
-        stream = _audio_of(container, name)
-        announced = _announced(container, stream)
-        waiting: list[Wave] = []
-        rate, waits = 0, 0
-        for own_rate, wave in _frame_waves(container, stream, tally):
-            if waiting and (own_rate != rate or waits >= _block_size(rate, 1, block_seconds)):
-                yield rate, np.concatenate(waiting)
-                waiting, waits = [], 0
-            rate = own_rate
-            waiting.append(wave)
-            waits += len(wave)
-        by_chance = container.format.name == "mp3" and tally.samples <= MP3_FRAME
-        if (tally.broken and not tally.samples) or (by_chance and (tally.broken or not _like_mp3(head))):
-            # FFmpeg finds a single frame of MP3 in about a thousandth of all files that are no audio.
-            raise UnreadableSound(name, "nothing in it could be decoded as audio; it may be broken or no audio at all")
-    if waiting:
-        yield rate, np.concatenate(waiting)
-    short = announced is not None and tally.seconds < announced - SLACK_SECONDS
-    _finish(name, tally.samples, tally.seconds, cut=short or tally.broken > 0)
-
-
-def _frame_waves(
-    container: av.container.InputContainer, stream: av.AudioStream, tally: _Tally
-) -> Iterator[tuple[int, Wave]]:
-    """Yield (rate, mono wave) of every frame; what cannot be decoded is skipped and counted."""
-    import av
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-            frames = packet.decode() if packet is not None else []
-        except av.FFmpegError:
-            tally.broken += 1
-            continue
-        if packet is None:
-            return
-        for frame in frames:
-            tally.samples += frame.samples
-            tally.seconds += frame.samples / frame.sample_rate
-            yield frame.sample_rate, frame_wave(frame)
-
-
-def frame_wave(frame: av.AudioFrame) -> Wave:
-    """Decode a frame of FFmpeg → mono float32 (S,)."""
-    samples = frame.to_ndarray()  # planar: (channels, S); packed: (1, S * channels)
-    if frame.format.is_planar:
-        return mono(samples.T)
-    return mono(samples.reshape(frame.samples, -1))
-
-
-# -- both ---------------------------------------------------------------------------------------------
+# -- the beginning --------------------------------------------------------------------------------------
 
 
 def _head(file: BinaryIO) -> bytes:
     file.seek(0)
-    head = file.read(HEAD_BYTES)
+    head = file.read(16)
     file.seek(0)
     return head
 
 
-def _like_mp3(head: bytes) -> bool:
-    """Tell whether a file starts with an ID3 tag or eleven set bits: MP3, ADTS, or a text in UTF-16."""
-    return head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)
-
-
-def _block_size(rate: float, channels: int, block_seconds: float) -> int:
-    return max(1, min(round(block_seconds * rate), BLOCK_VALUES // channels))
-
-
-def _finish(name: str, samples: int, seconds: float, *, cut: bool) -> None:
-    if samples == 0:
-        raise EmptySound(name, "holds no samples" + ("; it was cut before the first one" if cut else ""))
-    if cut:
-        text = f"{name}: cut short or damaged; the {seconds:.2f} s that could be decoded are used"
-        warnings.warn(SoundWarning(text), stacklevel=2)
+def _untagged(file: BinaryIO) -> BinaryIO:
+    """The file behind ID3 tags, where what follows them is no MP3."""
+    if not _head(file).startswith(b"ID3"):
+        return file
+    length = mpeg.tag_bytes(file)
+    file.seek(length)
+    tagged = file.read(4) in TAGGED
+    file.seek(0)
+    return part_of(file, length) if tagged else file

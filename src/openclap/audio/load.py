@@ -25,8 +25,9 @@ import numpy.typing as npt
 import soxr
 
 from openclap.audio import decode
-from openclap.audio.decode import Wave
+from openclap.audio.channels import Downmix, Wave
 from openclap.audio.files import opened
+from openclap.audio.reading import Reading
 from openclap.errors import EmptySound, NotFiniteSound, TooLong, UnreadableSound, UsageError
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "sound_name",
     "stopping",
     "stream",
+    "track_wanted",
 ]
 
 Sound: TypeAlias = (
@@ -52,16 +54,20 @@ LOWEST_RATE, HIGHEST_RATE = 100.0, 10e6  # Hz; beyond these a header is broken, 
 LOUDEST = 1e12  # full scale is 1; the power of still louder samples would overflow float32
 BLOCK_SECONDS = 30.0
 NAME_CHARACTERS = 300
+JUMP_SECONDS = 60.0  # of a recording that are decoded rather than sought past
+SETTLED_SECONDS = 1  # after which a resampler that began in the middle gives what it would have given
 
 stopping: ContextVar[threading.Event | None] = ContextVar("stopping", default=None)  # set: nobody waits for this sound
 longest: ContextVar[float | None] = ContextVar("longest", default=None)  # seconds; more is refused while it is decoded
+
+track_wanted: ContextVar[int | None] = ContextVar("track_wanted", default=None)  # where a call names none
 
 
 class Interrupted(Exception):
     """Whoever asked for a sound has gone; only threads that decode ahead ever see this."""
 
 
-def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
+def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int | None = None) -> Wave:
     """One sound, whole or its beginning.
 
     Parameters
@@ -73,11 +79,15 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
     rate
         Wanted sampling rate, Hz.
     seconds
-        Only this much of the beginning; no more than that is decoded.
+        Only this much of the beginning; no more than that is decoded (of several channels, up to a whole second).
+    track
+        Which of several tracks of sound, counted from 1. None: what `track_wanted` says, else the one that the
+        container marks as its default, else the first.
 
     Returns
     -------
-    float32 (S,), the mean of the channels; at least one sample.
+    float32 (S,), the mean of the channels, but where they cancel each other out (`channels` has the rule); at least one
+    sample. Where a container has time stamps, samples lie where they say: silence fills what comes before and between.
 
     Raises
     ------
@@ -91,13 +101,14 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
     Warns
     -----
     SoundWarning
-        The sound is cut short or damaged; what could be decoded is given.
+        The sound is cut short or damaged, its header or its time stamps are wrong, its channels cancel each other
+        out, or it has several tracks; what could be decoded is given.
     """
     if seconds is None:
-        return np.concatenate(list(stream(sound, rate)))
+        return np.concatenate(list(stream(sound, rate, track=track)))
     wanted = max(1, round(_positive(seconds, "seconds") * _rate(rate)))
     parts: list[Wave] = []
-    with closing(stream(sound, rate, block_seconds=min(BLOCK_SECONDS, seconds + 0.1))) as parted:
+    with closing(stream(sound, rate, block_seconds=min(BLOCK_SECONDS, seconds + 0.1), track=track)) as parted:
         for block in parted:
             parts.append(block)
             if sum(map(len, parts)) >= wanted:
@@ -105,60 +116,91 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
     return np.concatenate(parts)[:wanted]
 
 
-def stream(sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS) -> Generator[Wave, None, None]:
+def stream(
+    sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS, track: int | None = None
+) -> Generator[Wave, None, None]:
     """`load` in blocks of about `block_seconds`, in memory that does not grow with the recording.
 
     The blocks joined are exactly what `load` returns, and none is empty. Parameters, errors and warnings as
     there; wrong use is refused at once, a fault of the sound when its block is reached.
     """
     rate = _rate(rate)
-    _positive(block_seconds, "block_seconds")
-    name = sound_name(sound)
-    pair = _pair(sound)
-    if pair is None:
-        source = _file_blocks(_coded(sound), name, block_seconds)
-    else:
-        source = _wave_blocks(*_checked(*pair), name, block_seconds)
-    return _resampled(source, rate, name)
+    reading = Reading(sound_name(sound), _track(track), block_seconds=_positive(block_seconds, "block_seconds"))
+    return _resampled(_source(sound, reading), rate, reading)
 
 
-def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]]) -> list[Wave]:
-    """Parts of one sound, from start to end in seconds, read in one pass; what lies beyond its end is missing.
+def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, track: int | None = None) -> list[Wave]:
+    """Parts of one sound, from start to end in seconds; what lies beyond its end is missing.
 
+    More than a minute that no span needs is sought past where the format can seek, so that the last minute of an hour is
+    there at once. Parts are those of `load`, to the rounding of the resampler (1e-6 of full scale) and of what a codec
+    leaves to the decoder (AAC's noise); time stamps of whole milliseconds place Vorbis in Matroska to within one.
     Parameters, errors and warnings as `load`; memory is that of the parts.
     """
+    rate, number, name = _rate(rate), _track(track), sound_name(sound)
     wanted = [(round(max(0.0, start) * rate), round(end * rate)) for start, end in spans]
-    last = max((end for _, end in wanted), default=0)
     parts: list[list[Wave]] = [[] for _ in wanted]
-    here = 0
-    with closing(stream(sound, rate)) as blocks:
-        for block in blocks:
-            for (start, end), part in zip(wanted, parts, strict=True):
-                piece = block[max(0, start - here) : max(0, end - here)]
-                if len(piece):
-                    part.append(piece.copy())
-            here += len(block)
-            if here >= last:
-                break
+    order = sorted((i for i, (start, end) in enumerate(wanted) if start < end), key=lambda i: wanted[i])
+    while order:
+        reading = Reading(name, number, start=_second_before(wanted[order[0]][0], rate, sound))
+        near = _near(order, wanted, rate)
+        here: int | None = None
+        with closing(_resampled(_source(sound, reading), rate, reading)) as blocks:
+            for block in blocks:
+                if here is None:
+                    here = round(reading.skipped * rate)
+                    near = near if reading.skipped == reading.start and _can_reopen(sound) else order
+                for i in near:
+                    start, end = wanted[i]
+                    piece = block[max(0, start - here) : max(0, end - here)]
+                    if len(piece):
+                        parts[i].append(piece.copy())
+                here += len(block)
+                if here >= max(wanted[i][1] for i in near):
+                    break
+        order = order[len(near) :]
     return [np.concatenate(part) if part else np.zeros(0, np.float32) for part in parts]
 
 
-def duration(sound: Sound) -> float:
-    """Seconds of a sound: as announced by its header where that is reliable, else by decoding it."""
+def _second_before(sample: int, rate: float, sound: Sound) -> int:
+    """The whole second from which a sample is decoded; 0 where it is near the start, or all has to be read anyway."""
+    if sample < JUMP_SECONDS * rate or not float(rate).is_integer() or not _can_reopen(sound):
+        return 0
+    return int(sample // rate) - SETTLED_SECONDS
+
+
+def _near(order: Sequence[int], wanted: Sequence[tuple[int, int]], rate: float) -> Sequence[int]:
+    """The first of the spans in order of time, and those that follow without a jump."""
+    end = wanted[order[0]][1]
+    for count, i in enumerate(order):
+        if wanted[i][0] > end + JUMP_SECONDS * rate:
+            return order[:count]
+        end = max(end, wanted[i][1])
+    return order
+
+
+def _can_reopen(sound: Any) -> bool:
+    """Whether a sound can be read more than once: not what comes through a pipe."""
+    seekable = getattr(sound, "seekable", None)
+    return not hasattr(sound, "read") or (callable(seekable) and bool(seekable()))
+
+
+def duration(sound: Sound, *, track: int | None = None) -> float:
+    """Seconds of a sound, as `stream` gives it: by its header where that can be relied on, else by decoding it."""
+    reading = Reading(sound_name(sound), _track(track), quiet=True)
     pair = _pair(sound)
     if pair is not None:
         wave, own_rate = _checked(*pair)
         return len(wave) / own_rate
-    name = sound_name(sound)
-    with opened(_coded(sound), name) as file:
-        announced = decode.seconds(file, name)
-        if announced is not None:
-            return announced
+    with opened(_coded(sound), reading.name) as file:
+        known = decode.seconds(file, reading)
+        if known is not None:
+            return known
         heard, most = 0.0, longest.get()
-        for own_rate, wave in decode.blocks(file, name, BLOCK_SECONDS):
+        for own_rate, wave in decode.blocks(file, reading):
             heard += len(wave) / own_rate
             if most is not None and heard > most:
-                raise TooLong(name, f"is longer than the {most:g} s that are taken here; give a part of it")
+                raise TooLong(reading.name, f"is longer than the {most:g} s that are taken here; give a part of it")
         return heard
 
 
@@ -193,22 +235,36 @@ def _shape_of(wave: Any) -> str:
 # -- sources: (rate, mono block) ----------------------------------------------------------------------
 
 
-def _file_blocks(sound: Any, name: str, block_seconds: float) -> Generator[tuple[float, Wave], None, None]:
-    with opened(sound, name) as file:
-        for own_rate, wave in decode.blocks(file, name, block_seconds):
+def _source(sound: Sound, reading: Reading) -> Generator[tuple[float, Wave], None, None]:
+    """Mono blocks of any sound at its own rate."""
+    pair = _pair(sound)
+    return _file_blocks(_coded(sound), reading) if pair is None else _wave_blocks(*_checked(*pair), reading)
+
+
+def _file_blocks(sound: Any, reading: Reading) -> Generator[tuple[float, Wave], None, None]:
+    with opened(sound, reading.name) as file:
+        for own_rate, wave in decode.blocks(file, reading):
             if not LOWEST_RATE <= own_rate <= HIGHEST_RATE:
-                raise UnreadableSound(name, f"its header claims {own_rate} Hz; {_RATES} are read")
+                raise UnreadableSound(reading.name, f"its header claims {own_rate} Hz; {_RATES} are read")
             yield own_rate, wave
 
 
 def _wave_blocks(
-    wave: npt.NDArray[Any], own_rate: float, name: str, block_seconds: float
+    wave: npt.NDArray[Any], own_rate: float, reading: Reading
 ) -> Generator[tuple[float, Wave], None, None]:
     if wave.size == 0:
-        raise EmptySound(name, "holds no samples")
-    size = max(1, round(block_seconds * own_rate))
-    for start in range(0, len(wave), size):
-        yield own_rate, decode.mono(wave[start : start + size])
+        raise EmptySound(reading.name, "holds no samples")
+    reading.chosen(1)
+    mixing = Downmix(own_rate, 1 if wave.ndim == 1 else wave.shape[1])
+    begin = reading.start * own_rate
+    if float(begin).is_integer() and begin < len(wave) and mixing.second == own_rate:
+        reading.skipped = reading.start
+    size = max(1, round(reading.block_seconds * own_rate))
+    for start in range(round(reading.skipped * own_rate), len(wave), size):
+        yield own_rate, mixing.feed(wave[start : start + size])
+        reading.tell_cancelled(mixing.cancelled)
+    yield own_rate, mixing.rest()
+    reading.tell_cancelled(mixing.cancelled)
 
 
 def _coded(sound: Any) -> Any:
@@ -225,7 +281,7 @@ def _coded(sound: Any) -> Any:
 
 
 def _resampled(
-    source: Generator[tuple[float, Wave], None, None], rate: float, name: str
+    source: Generator[tuple[float, Wave], None, None], rate: float, reading: Reading
 ) -> Generator[Wave, None, None]:
     """Blocks of any rate, which may even change on the way, → blocks at `rate`."""
     own_rate: float | None = None
@@ -238,9 +294,11 @@ def _resampled(
             if gone is not None and gone.is_set():
                 raise Interrupted
             heard += len(wave) / new_rate
-            if most is not None and heard > most:
-                raise TooLong(name, f"is longer than the {most:g} s that are taken here; give a part of it")
-            _refuse_unusable(wave, name)
+            if most is not None and reading.skipped + heard > most:
+                raise TooLong(reading.name, f"is longer than the {most:g} s that are taken here; give a part of it")
+            if not len(wave):
+                continue
+            _refuse_unusable(wave, reading.name)
             first = wave[:1] if first is None else first
             if new_rate != own_rate:
                 for rest in _flushed(resampler):
@@ -310,6 +368,15 @@ def _refuse_unusable(wave: Wave, name: str) -> None:
         raise NotFiniteSound(name, "holds NaN or infinite samples; repair it, or replace them by zeros")
     if peak > LOUDEST:
         raise NotFiniteSound(name, f"holds samples as large as {peak:.0e} where full scale is 1; scale it down")
+
+
+def _track(number: Any) -> int | None:
+    number = track_wanted.get() if number is None else number
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise UsageError(f"track is {number!r}; tracks of sound are counted from 1")
+    return int(number)
 
 
 def _rate(value: Any) -> float:

@@ -24,6 +24,7 @@ from openclap.audio.files import opened
 from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
 from openclap.audio.load import Sound, stream
 from openclap.audio.prints import THE_SAME, Prints, connected
+from openclap.audio.reading import Reading
 from openclap.data.items import Item, Manifest, ahead
 from openclap.errors import DataError, NotFiniteSound, SoundError, SoundWarning
 from openclap.labels import LISTS
@@ -203,7 +204,7 @@ def _blocks(sound: Sound, name: str) -> Iterator[tuple[float, decode.Wave]]:
             yield sound["sampling_rate"], wave
         return
     with opened(sound, name) as file:
-        yield from decode.blocks(file, name, BLOCK_SECONDS)
+        yield from decode.blocks(file, Reading(name, block_seconds=BLOCK_SECONDS))
 
 
 @contextmanager

@@ -22,8 +22,10 @@ import numpy.typing as npt
 import soxr
 
 from openclap.audio import decode
+from openclap.audio.channels import mono
 from openclap.audio.files import opened
-from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, QUALITY
+from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, QUALITY, track_wanted
+from openclap.audio.reading import Reading
 from openclap.errors import SourceError, UsageError
 
 __all__ = [
@@ -96,7 +98,7 @@ class Waveform:
             raise SourceError(
                 f"{self._name}: gives {own_rate:g} Hz; {LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz are possible"
             )
-        wave = decode.mono(samples)
+        wave = mono(samples)
         with np.errstate(invalid="ignore"):
             broken = ~(np.abs(wave) <= LOUDEST)
         if broken.any():
@@ -142,7 +144,7 @@ class FileSource:
         """
         shape = Waveform(rate, self.name, tell)
         with opened(self.name, self.name) as file:
-            for own_rate, wave in decode.blocks(file, self.name, FILE_BLOCK):
+            for own_rate, wave in decode.blocks(file, Reading(self.name, track_wanted.get(), block_seconds=FILE_BLOCK)):
                 if stop.is_set():
                     return
                 yield Block(shape.feed(wave, own_rate), name=self.name)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from openclap.audio.decode import frame_wave
+from openclap.audio.ffmpeg import frame_samples
 from openclap.errors import SourceError
 from openclap.watch.sources import LIVE_BLOCK, Block, Tell, Waveform, backoff
 
@@ -89,7 +89,7 @@ class StreamSource:
                 announced = _announced(container)
                 waiting, length = [], 0.0
                 for frame in self._frames(container, stream, stop):
-                    waiting.append(shape.feed(frame_wave(frame), frame.sample_rate))
+                    waiting.append(shape.feed(frame_samples(frame), frame.sample_rate))
                     length += frame.samples / frame.sample_rate
                     if length >= LIVE_BLOCK:
                         for wave in waiting:

@@ -1,0 +1,104 @@
+"""What libsndfile reads → blocks of samples: wav flac ogg opus aiff caf au w64 … Knows nothing of paths and of channels.
+
+A file that ends early gives what could be decoded; "early" is known from
+
+    wav aiff au w64 svx    the data chunk's announced size
+    flac                   the announced number of frames
+
+and not at all for what announces nothing: nist, voc, caf. (Of Ogg, `ogg` knows it.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+from openclap.audio.channels import second_of
+from openclap.audio.reading import Reading
+from openclap.audio.riff import STREAMED_BYTES
+
+__all__ = ["frames_of", "open_sound", "samples_of"]
+
+UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for streams of unknown length is 2**63 - 1
+# What it can begin to read anywhere, with the samples that reading from the start gives; others decode all before.
+SEEKABLE = {
+    "PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS",
+    "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32",
+}  # fmt: skip
+# Sizes that libsndfile found to differ from what the header announced.
+_SIZES = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+def open_sound(file: BinaryIO) -> sf.SoundFile | None:
+    """Open a seekable binary file; None when FFmpeg should try."""
+    file.seek(0)
+    try:
+        sound = sf.SoundFile(file)
+    except sf.LibsndfileError:
+        return None
+    if sound.frames >= UNKNOWN_FRAMES:  # libsndfile fails at the end of these, and loses the last block
+        sound.close()
+        return None
+    return sound
+
+
+def samples_of(sound: sf.SoundFile, reading: Reading, start: int = 0) -> Iterator[npt.NDArray[Any]]:
+    """Blocks of float32 (S, channels) from sample `start` on, sought where that is possible; tells `reading` of a cut.
+
+    `reading.skipped` is set where `start` could be sought.
+    """
+    rate, channels, frames = sound.samplerate, sound.channels, sound.frames
+    if any(int(found) < int(said) < STREAMED_BYTES for said, found in _SIZES.findall(sound.extra_info)):
+        reading.cut = True
+    size, second = reading.block_size(rate, channels), second_of(rate, channels)
+    if channels > 1 and size > second:
+        size -= size % second
+    done = start
+    while done < frames:
+        wanted = min(size, frames - done)
+        # A decoder that fails does not tell how much it wrote, so what it did not write is marked beforehand.
+        block = np.full((wanted, channels), np.nan, np.float32)
+        try:
+            got = len(sound.read(wanted, dtype="float32", always_2d=True, out=block))
+        except sf.LibsndfileError:
+            unwritten = np.isnan(block[:, 0])
+            got = int(unwritten.argmax()) if unwritten.any() else wanted
+            frames = done + got
+            reading.cut = True
+        if got:
+            yield block[:got]
+        done += got
+        if got < wanted:
+            reading.cut = reading.cut or done < frames
+            break
+
+
+def sought(sound: sf.SoundFile, frame: int) -> bool:
+    """Go to a frame; False, and still at the start, where that cannot be done exactly or there is none."""
+    if sound.subtype not in SEEKABLE or not 0 < frame < sound.frames or sound.format == "SD2":
+        return False
+    try:
+        sound.seek(frame)
+    except sf.LibsndfileError:
+        sound.seek(0)
+        return False
+    return True
+
+
+def frames_of(sound: sf.SoundFile) -> int | None:
+    """How many frames reading it will give, without reading it; None where its header cannot be relied on."""
+    if sound.frames and sound.format == "FLAC":  # the header knows how many there were before it was cut
+        try:
+            sound.seek(sound.frames - 1)
+            if len(sound.read(1, dtype="float32")) != 1:
+                return None
+        except sf.LibsndfileError:
+            return None
+    elif sound.subtype not in SEEKABLE:
+        return None
+    return int(sound.frames)

@@ -1,0 +1,144 @@
+"""Where in an Ogg file its links lie: whole recordings one after another, as internet radio writes them. Knows nothing of codecs.
+
+    │ BOS │ page │ page │ EOS │ junk │ BOS │ page │ … │ EOS │
+    └───────── link ──────────┘      └──────── link ────────┘
+
+Pages are read by their headers alone (RFC 3533): 1.5 µs a page. A beginning (BOS) counts where its checksum is right, so no
+cover picture is taken for a link.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+__all__ = ["Link", "is_ogg", "links_of"]
+
+MAGIC = b"OggS"
+HEADER_BYTES = 27
+LARGEST_PAGE = HEADER_BYTES + 255 + 255 * 255
+READ_BYTES = 1 << 20
+BEGINS, ENDS = 2, 4  # flags of a page
+AUDIO = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ", b"fLaC")  # how the first packet of a stream begins
+ABOUT = b"fishead"  # Skeleton: a stream that describes the others
+
+
+@dataclass
+class Link:
+    """One recording of a chain: its bytes, how its streams begin, and whether anything of it is known to be missing."""
+
+    start: int
+    end: int = 0
+    heads: list[bytes] = field(default_factory=list)
+    ends_well: bool = False  # its last page is whole, and marked as the last
+    holes: bool = False  # pages were lost on the way
+
+    @property
+    def audio(self) -> int:
+        """Streams of sound that run side by side in it."""
+        return sum(head.startswith(AUDIO) for head in self.heads)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether something else than one stream of sound is in it: pictures, or another sound."""
+        return sum(not head.startswith(ABOUT) for head in self.heads) > 1
+
+
+def is_ogg(head: bytes) -> bool:
+    """Whether a file begins as an Ogg page."""
+    return head.startswith(MAGIC)
+
+
+def links_of(file: BinaryIO) -> list[Link]:
+    """The links of an Ogg file in order; memory does not grow with it."""
+    pages = _Pages(file)
+    links: list[Link] = []
+    numbers: dict[int, int] = {}  # of the last page of each stream
+    beginning = False
+    while (page := pages.next()) is not None:
+        at, end, flags, serial, number, head = page
+        begins = bool(flags & BEGINS) and (not links or _is_whole(pages.part(at, end)))
+        if begins and not beginning:
+            links.append(Link(at))
+            numbers = {}
+        beginning = begins
+        if not links:  # cut out of a stream: no link begins with it
+            links.append(Link(at))
+        link = links[-1]
+        if begins:
+            link.heads.append(head)
+        elif serial in numbers and number > numbers[serial] + 1:
+            link.holes = True
+        numbers[serial] = number
+        link.end = min(end, pages.size)
+        link.ends_well = bool(flags & ENDS) and end <= pages.size
+    if links:
+        links[0].start = 0
+        links[-1].end = pages.size
+    return links
+
+
+class _Pages:
+    """Walks over the pages of a file, past whatever lies between them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = file.seek(0, 2)
+        self._begin, self._buffer = 0, b""  # what is held of the file, from where
+        self._here = 0
+
+    def part(self, start: int, end: int) -> bytes:
+        """Some bytes of the file, as many as it has; most are held already."""
+        if start < self._begin or end > self._begin + len(self._buffer):
+            self._file.seek(start)
+            self._begin, self._buffer = start, self._file.read(max(READ_BYTES, end - start))
+        return self._buffer[start - self._begin : end - self._begin]
+
+    def next(self) -> tuple[int, int, int, int, int, bytes] | None:
+        """Place, end, flags, serial and page number, first bytes of the next page; None at the end."""
+        while self._here < self.size - HEADER_BYTES:
+            head = self.part(self._here, self._here + HEADER_BYTES + 255)
+            if head[:5] == MAGIC + b"\0":
+                flags, serial, number, count = head[5], *struct.unpack_from("<II", head, 14), head[26]
+                body = self._here + HEADER_BYTES + count
+                end = body + sum(head[HEADER_BYTES : HEADER_BYTES + count])
+                here, self._here = self._here, end
+                first = self.part(body, body + 8) if flags & BEGINS else b""
+                return here, end, flags, serial, number, first
+            self._find()
+        return None
+
+    def _find(self) -> None:
+        """Go on to the next place where a page may begin."""
+        start = self._here + 1
+        while start < self.size:
+            piece = self.part(start, start + READ_BYTES)
+            found = piece.find(MAGIC)
+            if found >= 0:
+                self._here = start + found
+                return
+            start += max(1, len(piece) - 3)
+            if not piece:
+                break
+        self._here = self.size
+
+
+def _is_whole(page: bytes) -> bool:
+    """Whether the checksum of a page is right."""
+    if len(page) < HEADER_BYTES:
+        return False
+    check = 0
+    for byte in page[:22] + bytes(4) + page[26:]:
+        check = (check << 8 & 0xFFFFFFFF) ^ _CRC[check >> 24 ^ byte]
+    return check == int(struct.unpack_from("<I", page, 22)[0])
+
+
+def _crc_of(byte: int) -> int:
+    value = byte << 24
+    for _ in range(8):
+        value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
+    return value
+
+
+_CRC = [_crc_of(byte) for byte in range(256)]
