@@ -14,6 +14,7 @@ from openclap.typed import typed
 __all__ = [
     "FORMAT_NAME",
     "FORMAT_VERSION",
+    "MAX_LOGIT_SCALE",
     "AudioConfig",
     "CLAPConfig",
     "FrontEnd",
@@ -26,6 +27,7 @@ __all__ = [
 
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
+MAX_LOGIT_SCALE = 100.0  # the most that multiplies cosines: the paper clamps exp(logit_scale)
 RARE = frozenset({"head_widths", "mlp_rows", "head_width", "quantise"})  # fields that most models do not set
 
 Padding: TypeAlias = Literal["repeatpad", "repeat", "pad"]
