@@ -4,6 +4,7 @@
     bytes ────────┼─ open ─ decode ─┐
     binary file ──┘                 ├─ mono ─ finite? ─ resample (soxr HQ) ─ float32 (S,)
     (wave, rate), dict ─────────────┘
+    audio objects of `datasets`, torchcodec ─ objects ─ one of these
 
 Whole and in blocks give the same samples, whatever the size of the blocks. Nothing is ever fetched: a URL is
 a path with nothing at it.
@@ -27,6 +28,7 @@ import soxr
 from openclap.audio import decode
 from openclap.audio.decode import Wave
 from openclap.audio.files import opened
+from openclap.audio.objects import SampleSource, is_audio_object, object_name, unwrapped
 from openclap.errors import EmptySound, NotFiniteSound, TooLong, UnreadableSound, UsageError
 
 __all__ = [
@@ -44,7 +46,15 @@ __all__ = [
 ]
 
 Sound: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | tuple[npt.ArrayLike, float] | Mapping[str, Any]
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | tuple[npt.ArrayLike, float]
+    | Mapping[str, Any]
+    | SampleSource
 )
 
 QUALITY = "HQ"  # soxr; MQ is 0.012 dB off and hardly faster
@@ -52,6 +62,7 @@ LOWEST_RATE, HIGHEST_RATE = 100.0, 10e6  # Hz; beyond these a header is broken, 
 LOUDEST = 1e12  # full scale is 1; the power of still louder samples would overflow float32
 BLOCK_SECONDS = 30.0
 NAME_CHARACTERS = 300
+MOST_CHANNELS = 8  # in an array that is wider than long: beyond, its axes were mixed up
 
 stopping: ContextVar[threading.Event | None] = ContextVar("stopping", default=None)  # set: nobody waits for this sound
 longest: ContextVar[float | None] = ContextVar("longest", default=None)  # seconds; more is refused while it is decoded
@@ -68,8 +79,8 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
     ----------
     sound
         Path (`~` is expanded), bytes, binary file (read from its position, to which it is set back; never
-        closed), (wave, rate), or {"array": wave, "sampling_rate": rate}. A wave is (S,) or (S, channels);
-        integers are scaled by their full range.
+        closed), (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …}, or a decoder of torchcodec or
+        `datasets`. A wave is (S,) or (S, channels), a torch tensor (channels, S) as well; integers are scaled by their full range.
     rate
         Wanted sampling rate, Hz.
     seconds
@@ -114,6 +125,7 @@ def stream(sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS) -
     rate = _rate(rate)
     _positive(block_seconds, "block_seconds")
     name = sound_name(sound)
+    sound = unwrapped(sound, name)
     pair = _pair(sound)
     if pair is None:
         source = _file_blocks(_coded(sound), name, block_seconds)
@@ -145,11 +157,12 @@ def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]]) -> list
 
 def duration(sound: Sound) -> float:
     """Seconds of a sound: as announced by its header where that is reliable, else by decoding it."""
+    name = sound_name(sound)
+    sound = unwrapped(sound, name)
     pair = _pair(sound)
     if pair is not None:
         wave, own_rate = _checked(*pair)
         return len(wave) / own_rate
-    name = sound_name(sound)
     with opened(_coded(sound), name) as file:
         announced = decode.seconds(file, name)
         if announced is not None:
@@ -166,7 +179,7 @@ def is_sound(thing: object) -> bool:
     """Whether a value is one sound rather than a list of them; a (wave, rate) pair is one sound."""
     if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)):
         return True
-    return _pair(thing) is not None or callable(getattr(thing, "read", None))
+    return _pair(thing) is not None or callable(getattr(thing, "read", None)) or is_audio_object(thing)
 
 
 def sound_name(sound: object) -> str:
@@ -179,7 +192,7 @@ def sound_name(sound: object) -> str:
     elif pair is not None:
         name = f"<wave of {_shape_of(pair[0])} at {pair[1]} Hz>"
     else:
-        own = getattr(sound, "name", None)
+        own = object_name(sound) or getattr(sound, "name", None)
         name = own if isinstance(own, str) and own else f"<{type(sound).__name__}>"
     if not name.isprintable():  # no Unicode, or line breaks: it must print, in one line
         name = repr(name)[1:-1]
@@ -215,7 +228,9 @@ def _coded(sound: Any) -> Any:
     """Pass what is a file or holds the bytes of one; refuse anything else."""
     if isinstance(sound, Mapping):
         keys = ", ".join(map(repr, sound)) or "nothing"
-        raise UsageError(f"a sound given as a dict needs 'array' and 'sampling_rate', this one has {keys}")
+        raise UsageError(
+            f"a sound given as a dict needs 'array' and 'sampling_rate', or 'bytes' or 'path' that are not None; this one has {keys}"
+        )
     if is_sound(sound):
         return sound
     if hasattr(sound, "__array__"):
@@ -275,7 +290,8 @@ _RATES = f"{LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz"
 def _pair(sound: Any) -> tuple[Any, Any] | None:
     """(wave, rate) of a pair or a dict; None for anything else, a pair of sounds included."""
     if isinstance(sound, Mapping):
-        return (sound["array"], sound["sampling_rate"]) if {"array", "sampling_rate"} <= set(sound) else None
+        whole = sound.get("array") is not None and sound.get("sampling_rate") is not None
+        return (sound["array"], sound["sampling_rate"]) if whole else None
     if not isinstance(sound, tuple) or len(sound) != 2:
         return None
     wave, rate = sound
@@ -289,6 +305,8 @@ def _checked(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
     rate = _rate(rate)
     if hasattr(wave, "detach"):  # a torch tensor, perhaps with gradient, perhaps on another device
         wave = wave.detach().cpu()
+        wave = wave.float() if str(wave.dtype) == "torch.bfloat16" else wave  # numpy has no such type
+        wave = wave.T if _channels_first(wave) else wave  # as torchaudio and torchcodec lay it
     try:
         samples = np.asarray(wave)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -299,9 +317,14 @@ def _checked(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
         raise UsageError(f"a wave of {samples.dtype} has no usual full scale; pass floats in [-1, 1] or int16")
     if samples.ndim not in (1, 2):
         raise UsageError(f"a wave of shape {samples.shape}; it must be (S,) or (S, channels)")
-    if samples.ndim == 2 and samples.shape[0] <= 8 < samples.shape[1]:
+    if _channels_first(samples):
         raise UsageError(f"a wave of shape {samples.shape} looks like (channels, S); pass (S, channels): wave.T")
     return samples, rate
+
+
+def _channels_first(wave: Any) -> bool:
+    """Whether a wave has more channels than samples, and more than anybody records with."""
+    return wave.ndim == 2 and bool(wave.shape[0] < wave.shape[1] > MOST_CHANNELS)
 
 
 def _refuse_unusable(wave: Wave, name: str) -> None:

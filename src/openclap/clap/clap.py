@@ -272,8 +272,8 @@ class CLAP:
         Parameters
         ----------
         sounds
-            One or a list of: path, bytes, binary file, (wave, rate), {"array": wave, "sampling_rate": rate};
-            a wave is (S,) or (S, channels) at any rate.
+            One or a list of: path, bytes, binary file, (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …},
+            a decoder of torchcodec or `datasets`; a wave is (S,) or (S, channels), a torch tensor (channels, S) as well, at any rate.
         long
             What to do with recordings longer than a clip (10 s): "fusion", the paper's four views, each local
             chunk from the middle of its third; "windows", the mean of the windows, renormalised; "head", the
