@@ -5,15 +5,17 @@ A checkpoint stores this as `config.json`; everything that builds, loads or feed
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from openclap.errors import BadCheckpoint, UsageError
 from openclap.typed import typed
 
 __all__ = [
+    "ACTIVATIONS",
     "FORMAT_NAME",
     "FORMAT_VERSION",
+    "MAX_LOGIT_SCALE",
     "AudioConfig",
     "CLAPConfig",
     "FrontEnd",
@@ -26,7 +28,19 @@ __all__ = [
 
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
-RARE = frozenset({"head_widths", "mlp_rows", "head_width", "quantise"})  # fields that most models do not set
+LEAST_TOKENS = 3  # begin, end, and one between
+MAX_LOGIT_SCALE = 100.0  # the most that multiplies cosines: the paper clamps exp(logit_scale)
+# what transformers calls an activation → which one it is
+ACTIVATIONS = {
+    "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh", "quick_gelu": "quick_gelu", "relu": "relu", "silu": "silu", "swish": "silu",
+}  # fmt: skip
+# fields that most models do not set: left out of config.json there, so that older versions read it
+RARE = {
+    "audio": ("head_widths", "mlp_rows", "activation", "layer_norm_eps", "qkv_bias", "patch_norm", "fusion_reduction"),
+    "text": ("head_width",),
+    "front_end": ("quantise",),
+}
 
 Padding: TypeAlias = Literal["repeatpad", "repeat", "pad"]
 Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
@@ -80,6 +94,11 @@ class HTSATConfig:
     drop_path: float = 0.1
     head_widths: tuple[int, ...] | None = None  # of every head, a stage; None: the stage's width / its heads
     mlp_rows: tuple[int, ...] | None = None  # hidden rows of the MLPs, a stage; None: the stage's width * mlp_ratio
+    activation: str = "gelu"  # of the MLPs: a name of ACTIVATIONS
+    layer_norm_eps: float = 1e-5  # of the norms within blocks; all others have 1e-5
+    qkv_bias: bool = True
+    patch_norm: bool = True  # a layer norm after the patches
+    fusion_reduction: int = 4  # r: channels are squeezed by this inside a 2-D fusion's attention
     kind: Literal["htsat"] = "htsat"
 
     @property
@@ -173,6 +192,11 @@ class TextConfig:
         return self.width
 
     @property
+    def most_tokens(self) -> int:
+        """The longest text that the tower has positions for, begin and end included: 512 for RoBERTa, 77 for CLIP."""
+        return self.positions - self.pad_id - 1 if self.kind == "roberta" else self.positions
+
+    @property
     def head_size(self) -> int:
         """Numbers of one head; a pruned tower keeps those of the whole one."""
         return self.width // self.heads if self.head_width is None else self.head_width
@@ -240,16 +264,35 @@ class CLAPConfig:
         if isinstance(self.text, TextConfig):
             _check_text(self.text)
 
+    def reading(self, max_tokens: int) -> CLAPConfig:
+        """The same model with texts cut after so many tokens instead.
+
+        Raises
+        ------
+        UsageError
+            No number of tokens, or more than the text tower has positions for.
+        """
+        text = self.text
+        least, most = (1, None) if isinstance(text, WordsConfig) else (LEAST_TOKENS, text.most_tokens)
+        whole = isinstance(max_tokens, int) and not isinstance(max_tokens, bool)
+        if not whole or max_tokens < least or (most is not None and max_tokens > most):
+            range_ = f"{least} or more" if most is None else f"{least} to {most}"
+            raise UsageError(
+                f"max_tokens is {max_tokens!r}; the text tower of {self.name} takes a whole number, {range_}"
+            )
+        return replace(self, text=replace(text, max_tokens=max_tokens))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with the format's name and version: the content of `config.json`.
 
         What only some models have is left out of all others, so that older versions read those.
         """
         data = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **asdict(self)}
-        for part in (data["audio"], data["text"], data["front_end"]):
-            for name in RARE & set(part):
-                if part[name] is None:
-                    del part[name]
+        for part, names in RARE.items():
+            usual = {f.name: f.default for f in fields(getattr(self, part))}
+            for name in names:
+                if name in usual and data[part][name] == usual[name]:
+                    del data[part][name]
         return data
 
     @classmethod
@@ -329,6 +372,13 @@ def _check_htsat(audio: HTSATConfig, front: FrontEnd) -> None:
         raise UsageError(
             f"HTSAT has {len(audio.depths)} stages and {len(audio.heads)} numbers of heads; give one a stage"
         )
+    if audio.activation not in ACTIVATIONS:
+        raise UsageError(f"'{audio.activation}' is not an activation of HTSAT; choose one of {', '.join(ACTIVATIONS)}")
+    if not 1 <= audio.fusion_reduction <= audio.width or audio.layer_norm_eps < 0:
+        raise UsageError(
+            f"HTSAT of width {audio.width} with fusion_reduction {audio.fusion_reduction} and layer_norm_eps {audio.layer_norm_eps!r}; "
+            "the first lies between 1 and the width, the second is not below 0"
+        )
     for name in ("head_widths", "mlp_rows"):
         given = getattr(audio, name)
         if given is not None and (len(given) != len(audio.depths) or min(given) < 1):
@@ -346,6 +396,10 @@ def _check_htsat(audio: HTSATConfig, front: FrontEnd) -> None:
 
 def _check_text(text: TextConfig) -> None:
     _check_positive("the text tower", heads=text.heads, intermediate=text.intermediate)
+    if min(text.max_tokens, text.most_tokens) < LEAST_TOKENS:
+        raise UsageError(
+            f"a text tower of {text.positions} positions, pad id {text.pad_id} and max_tokens {text.max_tokens} has no room for a text"
+        )
     if text.head_width is None and text.width % text.heads:
         raise UsageError(f"a text tower of width {text.width} cannot have {text.heads} heads: no whole number")
     if text.head_width is not None and (

@@ -9,6 +9,7 @@ import time
 import warnings
 from typing import Any
 
+from openclap.checkpoints.health import Finding
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
@@ -42,7 +43,8 @@ def examine_installation(model: str) -> dict[str, Any]:
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
         "loaded in": f"{seconds:.2f} s",
     }
-    findings = [finding.to_dict() for finding in clap.examine(requested=model, fresh=True)]
+    unstated = [Finding(note, "copy the file anew from where the model is published") for note in clap.checkpoint.notes]
+    findings = [finding.to_dict() for finding in (*clap.examine(requested=model, fresh=True), *unstated)]
     return {"installation": installation, "findings": findings}
 
 

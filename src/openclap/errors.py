@@ -27,7 +27,7 @@ OpenClapError                  exit code 1, HTTP 500
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
 
 SoundWarning, ModelWarning     something is usable but not as it should be
-LanguageWarning                words of a text were left out
+LanguageWarning                words of a text were left out, or the end of a long one
 """
 
 from __future__ import annotations
@@ -222,4 +222,4 @@ class ModelWarning(UserWarning):
 
 
 class LanguageWarning(UserWarning):
-    """Words of a text were left out, because there is no English for them."""
+    """Words of a text were left out: there is no English for them, or it is longer than its tower takes."""

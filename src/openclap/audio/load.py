@@ -4,6 +4,7 @@
     bytes ────────┼─ open ─ decode ─┐
     binary file ──┘                 ├─ mono ─ finite? ─ resample (soxr HQ) ─ float32 (S,)
     (wave, rate), dict ─────────────┘
+    audio objects of `datasets`, torchcodec ─ objects ─ one of these
 
 Whole and in blocks give the same samples, whatever the size of the blocks. Nothing is ever fetched: a URL is
 a path with nothing at it.
@@ -27,6 +28,7 @@ import soxr
 from openclap.audio import decode
 from openclap.audio.channels import Downmix, Wave
 from openclap.audio.files import opened
+from openclap.audio.objects import SampleSource, is_audio_object, object_name, unwrapped
 from openclap.audio.reading import Reading
 from openclap.errors import EmptySound, NotFiniteSound, TooLong, UnreadableSound, UsageError
 
@@ -46,7 +48,15 @@ __all__ = [
 ]
 
 Sound: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | tuple[npt.ArrayLike, float] | Mapping[str, Any]
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | tuple[npt.ArrayLike, float]
+    | Mapping[str, Any]
+    | SampleSource
 )
 
 QUALITY = "HQ"  # soxr; MQ is 0.012 dB off and hardly faster
@@ -56,6 +66,7 @@ BLOCK_SECONDS = 30.0
 NAME_CHARACTERS = 300
 JUMP_SECONDS = 60.0  # of a recording that are decoded rather than sought past
 SETTLED_SECONDS = 1  # after which a resampler that began in the middle gives what it would have given
+MOST_CHANNELS = 8  # in an array that is wider than long: beyond, its axes were mixed up
 
 stopping: ContextVar[threading.Event | None] = ContextVar("stopping", default=None)  # set: nobody waits for this sound
 longest: ContextVar[float | None] = ContextVar("longest", default=None)  # seconds; more is refused while it is decoded
@@ -74,8 +85,8 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
     ----------
     sound
         Path (`~` is expanded), bytes, binary file (read from its position, to which it is set back; never
-        closed), (wave, rate), or {"array": wave, "sampling_rate": rate}. A wave is (S,) or (S, channels);
-        integers are scaled by their full range.
+        closed), (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …}, or a decoder of torchcodec or
+        `datasets`. A wave is (S,) or (S, channels), a torch tensor (channels, S) as well; integers are scaled by their full range.
     rate
         Wanted sampling rate, Hz.
     seconds
@@ -188,6 +199,7 @@ def _can_reopen(sound: Any) -> bool:
 def duration(sound: Sound, *, track: int | None = None) -> float:
     """Seconds of a sound, as `stream` gives it: by its header where that can be relied on, else by decoding it."""
     reading = Reading(sound_name(sound), _track(track), quiet=True)
+    sound = unwrapped(sound, reading.name)
     pair = _pair(sound)
     if pair is not None:
         wave, own_rate = _checked(*pair)
@@ -208,7 +220,7 @@ def is_sound(thing: object) -> bool:
     """Whether a value is one sound rather than a list of them; a (wave, rate) pair is one sound."""
     if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)):
         return True
-    return _pair(thing) is not None or callable(getattr(thing, "read", None))
+    return _pair(thing) is not None or callable(getattr(thing, "read", None)) or is_audio_object(thing)
 
 
 def sound_name(sound: object) -> str:
@@ -221,7 +233,7 @@ def sound_name(sound: object) -> str:
     elif pair is not None:
         name = f"<wave of {_shape_of(pair[0])} at {pair[1]} Hz>"
     else:
-        own = getattr(sound, "name", None)
+        own = object_name(sound) or getattr(sound, "name", None)
         name = own if isinstance(own, str) and own else f"<{type(sound).__name__}>"
     if not name.isprintable():  # no Unicode, or line breaks: it must print, in one line
         name = repr(name)[1:-1]
@@ -237,6 +249,7 @@ def _shape_of(wave: Any) -> str:
 
 def _source(sound: Sound, reading: Reading) -> Generator[tuple[float, Wave], None, None]:
     """Mono blocks of any sound at its own rate."""
+    sound = unwrapped(sound, reading.name)
     pair = _pair(sound)
     return _file_blocks(_coded(sound), reading) if pair is None else _wave_blocks(*_checked(*pair), reading)
 
@@ -271,7 +284,9 @@ def _coded(sound: Any) -> Any:
     """Pass what is a file or holds the bytes of one; refuse anything else."""
     if isinstance(sound, Mapping):
         keys = ", ".join(map(repr, sound)) or "nothing"
-        raise UsageError(f"a sound given as a dict needs 'array' and 'sampling_rate', this one has {keys}")
+        raise UsageError(
+            f"a sound given as a dict needs 'array' and 'sampling_rate', or 'bytes' or 'path' that are not None; this one has {keys}"
+        )
     if is_sound(sound):
         return sound
     if hasattr(sound, "__array__"):
@@ -333,7 +348,8 @@ _RATES = f"{LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz"
 def _pair(sound: Any) -> tuple[Any, Any] | None:
     """(wave, rate) of a pair or a dict; None for anything else, a pair of sounds included."""
     if isinstance(sound, Mapping):
-        return (sound["array"], sound["sampling_rate"]) if {"array", "sampling_rate"} <= set(sound) else None
+        whole = sound.get("array") is not None and sound.get("sampling_rate") is not None
+        return (sound["array"], sound["sampling_rate"]) if whole else None
     if not isinstance(sound, tuple) or len(sound) != 2:
         return None
     wave, rate = sound
@@ -347,6 +363,8 @@ def _checked(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
     rate = _rate(rate)
     if hasattr(wave, "detach"):  # a torch tensor, perhaps with gradient, perhaps on another device
         wave = wave.detach().cpu()
+        wave = wave.float() if str(wave.dtype) == "torch.bfloat16" else wave  # numpy has no such type
+        wave = wave.T if _channels_first(wave) else wave  # as torchaudio and torchcodec lay it
     try:
         samples = np.asarray(wave)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -357,9 +375,14 @@ def _checked(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
         raise UsageError(f"a wave of {samples.dtype} has no usual full scale; pass floats in [-1, 1] or int16")
     if samples.ndim not in (1, 2):
         raise UsageError(f"a wave of shape {samples.shape}; it must be (S,) or (S, channels)")
-    if samples.ndim == 2 and samples.shape[0] <= 8 < samples.shape[1]:
+    if _channels_first(samples):
         raise UsageError(f"a wave of shape {samples.shape} looks like (channels, S); pass (S, channels): wave.T")
     return samples, rate
+
+
+def _channels_first(wave: Any) -> bool:
+    """Whether a wave has more channels than samples, and more than anybody records with."""
+    return wave.ndim == 2 and bool(wave.shape[0] < wave.shape[1] > MOST_CHANNELS)
 
 
 def _refuse_unusable(wave: Wave, name: str) -> None:

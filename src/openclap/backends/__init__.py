@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
+from openclap.config import ACTIVATIONS
 from openclap.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def why_no_graph(config: CLAPConfig) -> str | None:
     """Why only torch runs this model; None where OpenVINO does too."""
     if config.text.kind in ("bert", "clip"):
         return f"its {config.text.kind} text tower has no graph"
-    if config.text.kind == "roberta" and config.text.activation != "gelu":
+    if config.text.kind == "roberta" and config.text.activation not in ACTIVATIONS:
         return f"its text tower's {config.text.activation} has no graph"
     if config.fusion is not None and config.fusion.endswith("_1d"):
         return f"its {config.fusion} fusion has no graph"

@@ -6,13 +6,14 @@ most of which is reading its weights. `openclap.models.text` is the same in torc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.weights import Weights
-from openclap.config import CLAPConfig, TextConfig, WordsConfig
+from openclap.config import ACTIVATIONS, CLAPConfig, TextConfig, WordsConfig
 from openclap.vectors import unit
 
 __all__ = ["encode", "vectors_of"]
@@ -52,7 +53,7 @@ def _words(weights: Weights, ids: Ids, mask: Ids) -> Vectors:
 
 def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     """The pooler's output (B, D)."""
-    eps = text.layer_norm_eps
+    eps, activated = text.layer_norm_eps, _ACTS[ACTIVATIONS[text.activation]]
     bias = np.where(mask > 0, np.float32(0), NEVER)[:, None, None]
     x = _layer_norm(weights, vectors_of(text, weights, ids), f"{TOP}embeddings.LayerNorm", eps)
     for layer in range(text.layers):
@@ -60,7 +61,7 @@ def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors
         attended = _attention(text, weights, x, f"{name}.attention.self", bias)
         attended = _linear(weights, attended, f"{name}.attention.output.dense")
         x = _layer_norm(weights, x + attended, f"{name}.attention.output.LayerNorm", eps)
-        hidden = _gelu(_linear(weights, x, f"{name}.intermediate.dense"))
+        hidden = activated(_linear(weights, x, f"{name}.intermediate.dense"))
         hidden = _linear(weights, hidden, f"{name}.output.dense")
         x = _layer_norm(weights, x + hidden, f"{name}.output.LayerNorm", eps)
     pooled: Vectors = np.tanh(_linear(weights, x[:, 0], f"{TOP}pooler.dense"))
@@ -99,6 +100,26 @@ def _layer_norm(weights: Weights, x: Vectors, name: str, eps: float) -> Vectors:
 
 def _gelu(x: Vectors) -> Vectors:
     return x * (1 + _erf(x * np.float32(0.5**0.5))) * np.float32(0.5)
+
+
+def _gelu_tanh(x: Vectors) -> Vectors:
+    inner: Vectors = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
+    y: Vectors = x * (1 + np.tanh(inner)) * np.float32(0.5)
+    return y
+
+
+def _sigmoid(x: Vectors) -> Vectors:
+    y: Vectors = (1 + np.tanh(x * np.float32(0.5))) * np.float32(0.5)  # nothing overflows
+    return y
+
+
+_ACTS: dict[str, Callable[[Vectors], Vectors]] = {
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "quick_gelu": lambda x: x * _sigmoid(np.float32(1.702) * x),
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x * _sigmoid(x),
+}
 
 
 def _erf(x: Vectors) -> Vectors:

@@ -25,7 +25,7 @@ from openclap.errors import ModelError
 
 __all__ = ["Encode", "Finding", "Health", "examine"]
 
-VERSION = 1  # of what is remembered
+VERSION = 2  # of what is remembered
 UNRELATED = (
     "a dog barking",
     "heavy rain",
@@ -121,7 +121,10 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
     facts |= {"fusion": config.fusion, "audio": audio.kind, "text": text.kind}
     if isinstance(audio, HTSATConfig):
         facts |= {"window": audio.window, "heads": audio.heads, "image": audio.image}
-        facts |= {} if audio.head_widths is None else {"head_widths": audio.head_widths}
+        usual = HTSATConfig()
+        for name in ("head_widths", "activation", "layer_norm_eps", "qkv_bias", "patch_norm", "fusion_reduction"):
+            if getattr(audio, name) != getattr(usual, name):
+                facts[name] = getattr(audio, name)
     else:
         facts["pools"] = audio.pools
     if not isinstance(text, WordsConfig):

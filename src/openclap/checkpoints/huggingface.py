@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from openclap.checkpoints.huggingface_config import read_config
 from openclap.checkpoints.native import read_json
 from openclap.checkpoints.pickles import import_torch, of_tensors
 from openclap.checkpoints.shapes import COUNTER
 from openclap.checkpoints.tokens import read_fast
 from openclap.checkpoints.weights import Entry, Weights, joined, part, read_safetensors
-from openclap.config import CLAPConfig, FrontEnd, Fusion, HTSATConfig, TextConfig
+from openclap.config import CLAPConfig, HTSATConfig, TextConfig
 from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UnsafeCheckpoint, UsageError
 
 __all__ = ["export_huggingface", "read_huggingface", "to_huggingface"]
@@ -54,13 +55,15 @@ QKV = ("query", "key", "value")
 
 def read_huggingface(
     folder: Path, config: dict[str, Any], file: Path | None = None
-) -> tuple[CLAPConfig, dict[str, Entry]]:
-    """Configuration and weights in openclap's names of a folder that transformers saved; `file` is the one to take of several.
+) -> tuple[CLAPConfig, dict[str, Entry], list[str]]:
+    """Of a folder that transformers saved: configuration, weights in openclap's names, and what a user should know of it.
+
+    `file` is the one to take of several.
 
     Raises
     ------
     BadCheckpoint
-        No weights, an architecture that is not CLAP's, or a pickle that is cut short.
+        No weights, an architecture that is not CLAP's or not known here, or a pickle that is cut short.
     UnsafeCheckpoint
         A .bin file that holds more than tensors.
     """
@@ -68,59 +71,9 @@ def read_huggingface(
         raise BadCheckpoint(
             f"{folder}: a {config.get('model_type', 'nameless')} model, not a CLAP; give a folder with a ClapModel"
         )
-    return _config(folder, config), _rename(_weights(folder) if file is None else _one(file))
-
-
-# what transformers' ClapConfig means by what a config.json leaves out (a test compares them)
-AUDIO = {"patch_embeds_hidden_size": 96, "depths": [2, 2, 6, 2], "num_attention_heads": [4, 8, 16, 32], "window_size": 8,
-         "patch_size": 4, "spec_size": 256, "mlp_ratio": 4.0, "drop_path_rate": 0.0, "enable_fusion": False, "fusion_type": None}  # fmt: skip
-TEXT = {"vocab_size": 50_265, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
-        "max_position_embeddings": 514, "type_vocab_size": 1, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
-        "layer_norm_eps": 1e-12, "hidden_act": "gelu", "hidden_dropout_prob": 0.1}  # fmt: skip
-WHOLE = {"projection_hidden_act": "relu", "projection_dim": 512}
-
-
-def _config(folder: Path, config: dict[str, Any]) -> CLAPConfig:
-    audio, text, full = (
-        {**defaults, **{key: value for key, value in (given or {}).items() if key in defaults}}
-        for defaults, given in ((AUDIO, config.get("audio_config")), (TEXT, config.get("text_config")), (WHOLE, config))
-    )
-    if full["projection_hidden_act"] != "relu":
-        raise BadCheckpoint(f"{folder}: projections with {full['projection_hidden_act']}; openclap knows relu")
-    fusion: Fusion | None = (audio["fusion_type"] or "aff_2d") if audio["enable_fusion"] else None
-    patch = audio["patch_size"] if isinstance(audio["patch_size"], int) else audio["patch_size"][0]
-    return CLAPConfig(
-        audio=HTSATConfig(
-            width=audio["patch_embeds_hidden_size"],
-            depths=tuple(audio["depths"]),
-            heads=tuple(audio["num_attention_heads"]),
-            window=audio["window_size"],
-            patch=patch,
-            image=audio["spec_size"],
-            mlp_ratio=audio["mlp_ratio"],
-            drop_path=audio["drop_path_rate"],
-        ),
-        text=TextConfig(
-            vocabulary=text["vocab_size"],
-            width=text["hidden_size"],
-            layers=text["num_hidden_layers"],
-            heads=text["num_attention_heads"],
-            intermediate=text["intermediate_size"],
-            positions=text["max_position_embeddings"],
-            token_types=text["type_vocab_size"],
-            begin_id=text["bos_token_id"],
-            end_id=text["eos_token_id"],
-            pad_id=text["pad_token_id"],
-            layer_norm_eps=text["layer_norm_eps"],
-            activation=text["hidden_act"],
-            dropout=text["hidden_dropout_prob"],
-        ),
-        front_end=_front_end(folder, fused=fusion is not None),
-        fusion=fusion,
-        embedding=full["projection_dim"],
-        name=_name(folder, config),
-        licence="Apache-2.0" if "laion" in _name(folder, config) else "unknown",
-    )
+    name = _name(folder, config)
+    read, notes = read_config(folder, config, name=name, licence="Apache-2.0" if "laion" in name else "unknown")
+    return read, _rename(_weights(folder) if file is None else _one(file)), notes
 
 
 def _name(folder: Path, config: Mapping[str, Any]) -> str:
@@ -129,29 +82,6 @@ def _name(folder: Path, config: Mapping[str, Any]) -> str:
         if parent.name.startswith("models--"):
             return parent.name.removeprefix("models--").replace("--", "/")
     return str(config.get("_name_or_path") or folder.resolve().name)
-
-
-def _front_end(folder: Path, *, fused: bool) -> FrontEnd:
-    """What ClapFeatureExtractor makes of the folder's preprocessor file; without one, what LAION trained with."""
-    slaney = {"mel_scale": "slaney", "mel_norm": "slaney"}
-    if (folder / "processor_config.json").is_file():
-        data = read_json(folder / "processor_config.json").get("feature_extractor", {})
-    elif (folder / "preprocessor_config.json").is_file():
-        data = read_json(folder / "preprocessor_config.json")
-    else:
-        return FrontEnd() if fused else FrontEnd(**slaney)  # type: ignore[arg-type]
-    bank = {} if data.get("truncation", "fusion") == "fusion" else slaney
-    return FrontEnd(
-        sampling_rate=data.get("sampling_rate", 48_000),
-        clip_seconds=float(data.get("max_length_s", 10)),
-        n_fft=data.get("fft_window_size", 1024),
-        hop=data.get("hop_length", 480),
-        mel_bins=data.get("feature_size", 64),
-        f_min=float(data.get("frequency_min", 0)),  # the extractor's own default
-        f_max=float(data.get("frequency_max", 14_000)),
-        padding=data.get("padding", "repeatpad"),
-        **bank,  # type: ignore[arg-type]
-    )
 
 
 def _weights(folder: Path) -> dict[str, Entry]:
@@ -310,6 +240,8 @@ def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> A
             "patch_embeds_hidden_size": audio.width, "hidden_size": audio.output, "depths": list(audio.depths),
             "num_attention_heads": list(audio.heads), "num_hidden_layers": len(audio.depths), "window_size": audio.window,
             "patch_size": audio.patch, "patch_stride": [audio.patch, audio.patch], "spec_size": audio.image,
+            "hidden_act": audio.activation, "layer_norm_eps": audio.layer_norm_eps, "qkv_bias": audio.qkv_bias,
+            "enable_patch_layer_norm": audio.patch_norm, "aff_block_r": audio.fusion_reduction,
             "mlp_ratio": _mlp_ratio(audio), "drop_path_rate": audio.drop_path, "num_mel_bins": config.front_end.mel_bins,
             "enable_fusion": config.fusion is not None, "fusion_type": config.fusion, "projection_dim": config.embedding,
         },

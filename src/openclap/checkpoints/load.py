@@ -9,6 +9,7 @@ name ─ locate ─┬─ folder, config.json of openclap ──── native
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from openclap.checkpoints.shapes import check_fit
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Entry, Weights
 from openclap.config import CLAPConfig
-from openclap.errors import BadCheckpoint, ModelNotHere
+from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning
 
 __all__ = ["Checkpoint", "load_checkpoint", "tokenizer_of"]
 
@@ -45,6 +46,7 @@ class Checkpoint:
     tokenizer_file: Path | None
     source: str
     folder: Path | None = None  # that its files are in; None for a model that is not on disk
+    notes: tuple[str, ...] = ()  # what its files leave open, and what was taken for it
 
 
 def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
@@ -58,20 +60,27 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
         Weights that are missing, left over (both listed) or mis-shaped, or files that cannot be read.
     MissingExtra
         A .pt or .bin file, and torch is not installed.
+
+    Warns
+    -----
+    ModelWarning
+        Values that matter are stated nowhere; it names what was taken.
     """
     name = os.fspath(name_or_path)
     path = locate(name_or_path)
-    config, entries, folder = _read(path)
+    config, entries, folder, notes = _read(path)
     if find_preset(name) is not None:
         config = replace(config, name=name)
     weights = Weights(entries)
     check_fit(config, {key: weights.shape(key) for key in weights}, str(path))
-    return Checkpoint(config, weights, _tokenizer_file(config, folder), str(path), folder)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", ModelWarning, stacklevel=3)
+    return Checkpoint(config, weights, _tokenizer_file(config, folder), str(path), folder, tuple(notes))
 
 
-def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path]:
+def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
     if path.is_file() and path.suffix != ".safetensors":
-        return *laion.read_laion(path), path.parent
+        return *laion.read_laion(path), path.parent, []
     folder = path if path.is_dir() else path.parent
     file = folder / "config.json"
     if not file.is_file():
@@ -80,8 +89,9 @@ def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path]:
         )
     data = native.read_json(file)
     if not native.is_native(data):
-        return *huggingface.read_huggingface(folder, data, None if path.is_dir() else path), folder
-    return *native.read_native(data, path if path.is_file() else folder / "model.safetensors"), folder
+        read, entries, notes = huggingface.read_huggingface(folder, data, None if path.is_dir() else path)
+        return read, entries, folder, notes
+    return *native.read_native(data, path if path.is_file() else folder / "model.safetensors"), folder, []
 
 
 def tokenizer_of(checkpoint: Checkpoint) -> Tokenizer:

@@ -79,11 +79,11 @@ def _batch_norm(name: str, width: int) -> Shapes:
     return {**_norm(name, width), f"{name}.running_mean": (width,), f"{name}.running_var": (width,)}
 
 
-def _fusion(name: str, fusion: Fusion, channels: int) -> Shapes:
+def _fusion(name: str, fusion: Fusion, channels: int, reduction: int = REDUCTION) -> Shapes:
     """The attentions of an AFF or iAFF; a DAF has no weights."""
     kind, dimensions = fusion.split("_")
     ones = (1,) * int(dimensions[0])
-    inner = channels // REDUCTION
+    inner = channels // reduction
     shapes: Shapes = {}
     for which in {"daf": (), "aff": ("",), "iaff": ("", "2")}[kind]:
         for reach, first in (("local", 0), ("global", 1)):  # a global one begins with its pooling
@@ -96,13 +96,15 @@ def _fusion(name: str, fusion: Fusion, channels: int) -> Shapes:
 def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
     patch, width = config.patch, config.width
     shapes = _conv("audio.patches.project", width, VIEWS if fusion == "channel_map" else 1, patch, patch)
-    shapes |= _norm("audio.patches.norm", width) | _norm("audio.norm", config.output)
+    shapes |= _norm("audio.norm", config.output)
+    if config.patch_norm:
+        shapes |= _norm("audio.patches.norm", width)
     if fusion is not None and fusion.endswith("_1d"):
         shapes |= _conv("audio.local_project.0", bins, bins, 5) | _batch_norm("audio.local_project.1", bins)
         shapes |= _fusion("audio.fusion", fusion, bins)
     if fusion is not None and fusion.endswith("_2d"):
         shapes |= _conv("audio.patches.local_project", width, 1, patch, LOCAL * patch)
-        shapes |= _fusion("audio.patches.fusion", fusion, width)
+        shapes |= _fusion("audio.patches.fusion", fusion, width, config.fusion_reduction)
     for stage, depth in enumerate(config.depths):
         size, side = width << stage, (config.image // patch) >> stage
         for block in range(depth):
@@ -111,6 +113,8 @@ def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
             inner = config.heads[stage] * config.head_width(stage)
             shapes |= _linear(f"{at}attention.qkv", size, 3 * inner) | _linear(f"{at}attention.out", inner, size)
             shapes[f"{at}attention.bias_table"] = ((2 * min(config.window, side) - 1) ** 2, config.heads[stage])
+            if not config.qkv_bias:
+                del shapes[f"{at}attention.qkv.bias"]
             hidden = config.hidden(stage)
             shapes |= _linear(f"{at}mlp.0", size, hidden) | _linear(f"{at}mlp.2", hidden, size)
         if stage + 1 < len(config.depths):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.config import TextConfig, WordsConfig
-from openclap.errors import BadCheckpoint
+from openclap.errors import BadCheckpoint, LanguageWarning
 
 __all__ = ["Tokenizer", "read_fast"]
 
@@ -24,12 +26,15 @@ CHINESE = 1000  # tokens; a tokenizer made for English text may hold a few chara
 class Tokenizer:
     """The tokenizer of a text tower: its begin and end tokens, its maximum, its padding.
 
-    Texts are cut after `max_tokens` (77) and padded to the longest text of the call, which changes no embedding.
+    Texts are cut after `max_tokens` (77), or what the tower has positions for, and padded to the longest text of the call, which
+    changes no embedding. The first text that is cut is told of, once.
     """
 
     def __init__(self, file: Path, config: TextConfig | WordsConfig) -> None:
         self._fast = read_fast(file)
         self._config = config
+        self.most = config.max_tokens if isinstance(config, WordsConfig) else min(config.max_tokens, config.most_tokens)
+        self._told = False
         size = self._fast.get_vocab_size()
         if size > config.vocabulary:
             raise BadCheckpoint(
@@ -39,8 +44,16 @@ class Tokenizer:
         self._fast.no_truncation()
 
     def __call__(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
-        """Texts → ids and mask, both int64 (B, L); mask is 1 on tokens and 0 on padding."""
-        rows = [self._row(encoding.ids) for encoding in self._fast.encode_batch(list(texts), add_special_tokens=False)]
+        """Texts → ids and mask, both int64 (B, L); mask is 1 on tokens and 0 on padding.
+
+        Warns
+        -----
+        LanguageWarning
+            A text is cut.
+        """
+        found = [encoding.ids for encoding in self._fast.encode_batch(list(texts), add_special_tokens=False)]
+        self._tell(found)
+        rows = [self._row(ids) for ids in found]
         longest = max(map(len, rows), default=0)
         ids = np.full((len(rows), longest), self._config.pad_id, np.int64)
         mask = np.zeros((len(rows), longest), np.int64)
@@ -56,8 +69,31 @@ class Tokenizer:
     def _row(self, ids: list[int]) -> list[int]:
         config = self._config
         if isinstance(config, WordsConfig):
-            return ids[: config.max_tokens] or [config.pad_id]
-        return [config.begin_id, *ids[: config.max_tokens - 2], config.end_id]
+            return ids[: self.most] or [config.pad_id]
+        return [config.begin_id, *ids[: self.most - 2], config.end_id]
+
+    def _tell(self, rows: list[list[int]]) -> None:
+        """Warn, once, of a text that is cut."""
+        ends = 0 if isinstance(self._config, WordsConfig) else 2
+        longest = max(map(len, rows), default=0) + ends
+        if longest <= self.most or self._told:
+            return
+        self._told = True
+        takes = None if isinstance(self._config, WordsConfig) else self._config.most_tokens
+        more = "" if takes is None or takes <= self.most else f"; max_tokens= of from_pretrained takes up to {takes}"
+        warnings.warn(
+            f"a text of {longest} tokens is cut to the first {self.most} tokens, and so is any other as long{more}",
+            LanguageWarning,
+            stacklevel=_outside(),
+        )
+
+
+def _outside() -> int:
+    """The stack level of whoever called openclap, as seen from the caller of this."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("openclap."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def read_fast(file: Path) -> FastTokenizer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -84,6 +85,7 @@ class CLAP:
         precision: Precision = "float32",
         calibration: Sound | Sequence[Sound] | None = None,
         translate: str = "auto",
+        max_tokens: int | None = None,
     ) -> CLAP:
         """Load a model.
 
@@ -105,6 +107,9 @@ class CLAP:
         translate
             What Chinese texts become before they are embedded. "auto": English, by the shipped lexicon, unless the text tower
             reads Chinese itself or OPENCLAP_TRANSLATE says otherwise; "off": nothing; else by the translation model named.
+        max_tokens
+            Where texts are cut, begin and end included: up to what the text tower has positions for, 512 for RoBERTa. None: as the
+            model says, 77 for LAION's, which were trained on no longer ones.
 
         Raises
         ------
@@ -114,6 +119,8 @@ class CLAP:
             raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
         bridge = Bridge(translate)
         checkpoint = load_checkpoint(name_or_path)
+        if max_tokens is not None:
+            checkpoint = replace(checkpoint, config=checkpoint.config.reading(max_tokens))
         half = precision if precision in ("bfloat16", "float16") else None
         chosen = backends.choose(checkpoint, backend=backend, device=device, threads=threads, half=half)
         clap = cls(checkpoint, chosen, bridge=bridge)
@@ -122,7 +129,7 @@ class CLAP:
             name = os.path.abspath(name_or_path) if Path(name_or_path).exists() else os.fspath(name_or_path)
             clap._asked = {
                 "name_or_path": name, "backend": backend, "device": device, "threads": threads, "precision": precision,
-                "translate": bridge.choice,
+                "translate": bridge.choice, "max_tokens": max_tokens,
             }  # fmt: skip
         for finding in clap.examine(requested=os.fspath(name_or_path)):
             message = f"{os.fspath(name_or_path)}: {finding.what}; {finding.advice}"
@@ -265,8 +272,8 @@ class CLAP:
         Parameters
         ----------
         sounds
-            One or a list of: path, bytes, binary file, (wave, rate), {"array": wave, "sampling_rate": rate};
-            a wave is (S,) or (S, channels) at any rate.
+            One or a list of: path, bytes, binary file, (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …},
+            a decoder of torchcodec or `datasets`; a wave is (S,) or (S, channels), a torch tensor (channels, S) as well, at any rate.
         long
             What to do with recordings longer than a clip (10 s): "fusion", the paper's four views, each local
             chunk from the middle of its third; "windows", the mean of the windows, renormalised; "head", the
@@ -321,9 +328,17 @@ class CLAP:
         return self._hearing.of_clips(clips)
 
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
-        """Embed texts → float32 (M, E), unit rows. A text is cut after the tower's maximum (77 tokens).
+        """Embed texts → float32 (M, E), unit rows. Chinese is put into English first, see `in_english`.
 
-        Chinese is put into English first, see `in_english`.
+        Raises
+        ------
+        UsageError
+            A text is empty, or no string.
+
+        Warns
+        -----
+        LanguageWarning
+            A text is cut after `max_tokens` of `from_pretrained` (77 tokens): once, for the first that is.
         """
         check_batch_size(batch_size)
         return self._reading.rows(self._reading.in_english(texts), batch_size)

@@ -121,7 +121,7 @@ def listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:
     """One sound or several → a list. A (wave, rate) pair is one sound."""
     if is_sound(sounds):
         return [sounds]  # type: ignore[list-item]
-    if isinstance(sounds, np.ndarray):
+    if isinstance(sounds, np.ndarray) or hasattr(sounds, "detach"):  # a torch tensor
         raise UsageError("a bare array has no sampling rate; pass (wave, rate)")
     try:
         return list(sounds)  # type: ignore[arg-type]

@@ -63,4 +63,6 @@ def listed_texts(texts: str | Sequence[str]) -> list[str]:
             text.encode("utf-8")
         except UnicodeEncodeError:
             raise UsageError(f"a text holds what is no Unicode: {text!a}; replace those characters") from None
+        if not text.strip():
+            raise UsageError("a text is empty; describe a sound in words")
     return many

@@ -18,6 +18,7 @@ from openclap import backends
 from openclap.checkpoints.health import Encode, Health, examine
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.config import MAX_LOGIT_SCALE
 from openclap.errors import BadCheckpoint
 
 if TYPE_CHECKING:
@@ -122,10 +123,12 @@ class Towers:
 
     @property
     def logit_scale(self) -> float:
-        """What multiplies cosines before a softmax."""
+        """What multiplies cosines before a softmax, bounded as in training."""
         if self._model is not None:
-            return float(self._model.logit_scale.detach().exp())
-        return float(np.exp(self.checkpoint.weights["logit_scale"]))
+            scale = float(self._model.logit_scale.detach().exp())
+        else:
+            scale = float(np.exp(self.checkpoint.weights["logit_scale"]))
+        return min(scale, MAX_LOGIT_SCALE)
 
     def health(self, encode: Encode, *, requested: str = "", fresh: bool = False) -> Health:
         """Fingerprint and faults, see `openclap.checkpoints.health.examine`; `encode` embeds texts."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from openclap.config import CLAPConfig, HTSATConfig
+from openclap.config import MAX_LOGIT_SCALE, CLAPConfig, HTSATConfig
 from openclap.models.htsat import HTSAT, make_htsat
 from openclap.models.pann import PANN, make_pann
 from openclap.models.text import make_text
@@ -59,6 +59,14 @@ class CLAPModel(nn.Module):
         """All weights by name, as numpy sees them; counters of batches, which inference never reads, left out."""
         state = self.state_dict().items()
         return {k: v.detach().cpu().numpy() for k, v in state if not k.endswith("num_batches_tracked")}
+
+    @torch.no_grad()
+    def bound_scale(self) -> None:
+        """Set the logit scale back where it has grown beyond its maximum: before the first step, and after each.
+
+        A clamp within the loss would be without gradient beyond it, and a scale that has come there could never fall.
+        """
+        self.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def for_inference(self) -> CLAPModel:
         """Make the same model with a faster audio tower where there is one; all other weights are shared."""

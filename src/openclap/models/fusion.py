@@ -16,7 +16,7 @@ __all__ = ["LOCAL", "VIEWS", "fuse_rows", "local_views", "make_fusion"]
 
 VIEWS = 4  # of a long recording: global, front, middle, back
 LOCAL = VIEWS - 1
-REDUCTION = 4  # r: channels are squeezed by this inside the attention
+REDUCTION = 4  # r of the paper: channels are squeezed by this inside the attention
 
 
 class DAF(nn.Module):
@@ -32,10 +32,10 @@ class AFF(nn.Module):
 
     doubles_one = True  # row in training: batch norm over the pooled map needs more than one value
 
-    def __init__(self, channels: int, dimensions: int) -> None:
+    def __init__(self, channels: int, dimensions: int, reduction: int) -> None:
         super().__init__()
-        self.local_attention = _attention(channels, dimensions, pooled=False)
-        self.global_attention = _attention(channels, dimensions, pooled=True)
+        self.local_attention = _attention(channels, dimensions, reduction, pooled=False)
+        self.global_attention = _attention(channels, dimensions, reduction, pooled=True)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(B, C, …) twice → (B, C, …)."""
@@ -53,12 +53,12 @@ class IAFF(nn.Module):
 
     doubles_one = True  # row in training: batch norm over the pooled map needs more than one value
 
-    def __init__(self, channels: int, dimensions: int) -> None:
+    def __init__(self, channels: int, dimensions: int, reduction: int) -> None:
         super().__init__()
-        self.local_attention = _attention(channels, dimensions, pooled=False)
-        self.global_attention = _attention(channels, dimensions, pooled=True)
-        self.local_attention2 = _attention(channels, dimensions, pooled=False)
-        self.global_attention2 = _attention(channels, dimensions, pooled=True)
+        self.local_attention = _attention(channels, dimensions, reduction, pooled=False)
+        self.global_attention = _attention(channels, dimensions, reduction, pooled=True)
+        self.local_attention2 = _attention(channels, dimensions, reduction, pooled=False)
+        self.global_attention2 = _attention(channels, dimensions, reduction, pooled=True)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(B, C, …) twice → (B, C, …)."""
@@ -69,19 +69,19 @@ class IAFF(nn.Module):
         return x * w + y * (1 - w)
 
 
-def make_fusion(name: str, channels: int) -> nn.Module:
-    """`daf_1d` … `iaff_2d` for maps of `channels` channels."""
+def make_fusion(name: str, channels: int, reduction: int = REDUCTION) -> nn.Module:
+    """`daf_1d` … `iaff_2d` for maps of `channels` channels, squeezed by `reduction` inside the attention."""
     kind, dimensions = name.split("_")
     if kind == "daf":
         return DAF()
-    return {"aff": AFF, "iaff": IAFF}[kind](channels, int(dimensions[0]))
+    return {"aff": AFF, "iaff": IAFF}[kind](channels, int(dimensions[0]), reduction)
 
 
-def _attention(channels: int, dimensions: int, *, pooled: bool) -> nn.Sequential:
+def _attention(channels: int, dimensions: int, reduction: int, *, pooled: bool) -> nn.Sequential:
     conv = nn.Conv1d if dimensions == 1 else nn.Conv2d
     norm = nn.BatchNorm1d if dimensions == 1 else nn.BatchNorm2d
     pool = nn.AdaptiveAvgPool1d(1) if dimensions == 1 else nn.AdaptiveAvgPool2d(1)
-    inner = channels // REDUCTION
+    inner = channels // reduction
     layers = [conv(channels, inner, 1), norm(inner), nn.ReLU(), conv(inner, channels, 1), norm(channels)]
     return nn.Sequential(pool, *layers) if pooled else nn.Sequential(*layers)
 

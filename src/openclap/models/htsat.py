@@ -47,6 +47,9 @@ class HTSAT(nn.Module):
                         hidden=config.hidden(stage),
                         shifted=block % 2 == 1,
                         drop_path=next(drops),
+                        activation=config.activation,
+                        eps=config.layer_norm_eps,
+                        qkv_bias=config.qkv_bias,
                     )
                     for block in range(depth)
                 ],
@@ -130,7 +133,7 @@ class Patches(nn.Module):
     def __init__(self, config: HTSATConfig, channels: int = 1) -> None:
         super().__init__()
         self.project = nn.Conv2d(channels, config.width, config.patch, stride=config.patch)
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = nn.LayerNorm(config.width) if config.patch_norm else nn.Identity()
 
     def forward(self, image: Tensor, longer: Tensor) -> Tensor:
         """(B, V, image, image) → (B, side * side, D)."""
@@ -163,7 +166,7 @@ class FusedPatches(Patches):
         super().__init__(config)
         size = (config.patch, config.patch * LOCAL)
         self.local_project = nn.Conv2d(1, config.width, size, stride=size)
-        self.fusion = make_fusion(fusion, config.width)
+        self.fusion = make_fusion(fusion, config.width, config.fusion_reduction)
 
     def maps(self, image: Tensor, longer: Tensor) -> Tensor:
         """(B, V, image, image) → (B, D, side, side)."""

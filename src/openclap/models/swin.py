@@ -6,13 +6,35 @@ relative-position bias and the mask of the shifted windows as one additive term.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openclap.config import ACTIVATIONS
+
 __all__ = ["Merge", "SwinBlock", "initialise"]
 
 NEVER = -100.0  # added to the scores of patches that are no neighbours in a shifted window
+
+
+class QuickGELU(nn.Module):
+    """x · sigmoid(1.702 x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+ACTS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
+    "quick_gelu": QuickGELU,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+}
 
 
 class WindowAttention(nn.Module):
@@ -22,12 +44,19 @@ class WindowAttention(nn.Module):
     mask: Tensor | None
 
     def __init__(
-        self, width: int, heads: int, window: int, mask: Tensor | None, *, head_width: int | None = None
+        self,
+        width: int,
+        heads: int,
+        window: int,
+        mask: Tensor | None,
+        *,
+        head_width: int | None = None,
+        qkv_bias: bool = True,
     ) -> None:
         super().__init__()
         self.heads = heads
         inner = width if head_width is None else heads * head_width
-        self.qkv = nn.Linear(width, 3 * inner)
+        self.qkv = nn.Linear(width, 3 * inner, bias=qkv_bias)
         self.out = nn.Linear(inner, width)
         self.bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.bias_table, std=0.02)
@@ -62,6 +91,9 @@ class SwinBlock(nn.Module):
         head_width: int | None = None,
         shifted: bool,
         drop_path: float,
+        activation: str = "gelu",
+        eps: float = 1e-5,
+        qkv_bias: bool = True,
     ) -> None:
         super().__init__()
         self.side = side
@@ -69,10 +101,11 @@ class SwinBlock(nn.Module):
         self.shift = window // 2 if shifted and side > window else 0
         self.drop_path = drop_path
         mask = _shift_mask(side, self.window, self.shift) if self.shift else None
-        self.norm1 = nn.LayerNorm(width)
-        self.attention = WindowAttention(width, heads, self.window, mask, head_width=head_width)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.norm1 = nn.LayerNorm(width, eps)
+        self.attention = WindowAttention(width, heads, self.window, mask, head_width=head_width, qkv_bias=qkv_bias)
+        self.norm2 = nn.LayerNorm(width, eps)
+        act = ACTS[ACTIVATIONS[activation]]()
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), act, nn.Linear(hidden, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, side * side, D) → the same shape."""

@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MAX_LOGIT_SCALE", "contrastive_loss", "sigmoid_loss"]
+__all__ = ["contrastive_loss", "sigmoid_loss"]
 
-MAX_LOGIT_SCALE = 100.0  # the paper clamps exp(logit_scale) to at most this
 NEVER = -1e4  # a logit without weight; finite, since 0 * -inf is no number
 
 
@@ -26,7 +25,7 @@ def contrastive_loss(
     audio : (B, E), text : (M, E)
         Unit rows.
     logit_scale : ()
-        Logarithm of the scale; the scale is clamped to MAX_LOGIT_SCALE.
+        Logarithm of the scale. It is not clamped here: `CLAPModel.bound_scale` does that after each step.
     positives : (B, M), optional
         How much text m describes clip b, ≥ 0. The identity when omitted: text b describes clip b alone. Each
         direction's target is this matrix with its rows normalised to 1; a text that describes no clip of
@@ -34,7 +33,7 @@ def contrastive_loss(
     ignored : bool (B, M), optional
         Pairs that are neither right nor wrong ("rain" and "heavy rain"); they leave both softmaxes.
     """
-    logits = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * audio @ text.T  # (B, M)
+    logits = logit_scale.exp() * audio @ text.T  # (B, M)
     if ignored is not None:
         logits = logits.masked_fill(ignored, NEVER)
     if positives is None:
@@ -58,13 +57,13 @@ def sigmoid_loss(
     audio : (B, E), text : (M, E)
         Unit rows.
     logit_scale, bias : ()
-        Logarithm of the scale, clamped as in `contrastive_loss`; what is added to every logit, at first about -10.
+        Logarithm of the scale, as in `contrastive_loss`; what is added to every logit, at first about -10.
     positives : (B, M), optional
         How right a pair is, from 0 to 1. The identity when omitted.
     ignored : bool (B, M), optional
         Pairs that are neither.
     """
-    logits = logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * audio @ text.T + bias
+    logits = logit_scale.exp() * audio @ text.T + bias
     if positives is None:
         positives = torch.eye(*logits.shape, device=logits.device)
     each = F.binary_cross_entropy_with_logits(logits, positives.clamp(max=1).to(logits.dtype), reduction="none")

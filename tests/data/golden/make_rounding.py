@@ -39,7 +39,8 @@ def import_laion() -> tuple[Any, Any]:
     for name in ("RobertaTokenizer", "BertTokenizer", "BartTokenizer"):
         setattr(transformers, name, MagicMock())
     found = importlib.util.find_spec("laion_clap")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     sys.path.insert(0, str(Path(found.origin).parent))  # its modules import each other from there
     return importlib.import_module("training.data"), importlib.import_module("clap_module.htsat")
 

@@ -47,7 +47,7 @@ def htsat(g: Graph, config: CLAPConfig) -> object:
         x = chosen(g, longer, fused(g, config.fusion.partition("_")[0], x, local, "audio.patches.fusion"), x)
     elif config.fusion == "channel_map":  # every row goes the same way; the flag is taken and not needed
         inputs.append(opset.parameter([-1], np.bool_, "longer"))
-    x = g.layer_norm(x, "audio.patches.norm")
+    x = g.layer_norm(x, "audio.patches.norm") if audio.patch_norm else x
     x = _stages(g, x, audio)
     x = g.mean(g.layer_norm(x, "audio.norm"), 1)
     return ov.Model([g.projected(x, "audio_projection")], inputs, "audio")
@@ -125,9 +125,11 @@ def _stages(g: Graph, x: Node, audio: HTSATConfig) -> Node:
             shift = audio.window // 2 if block % 2 and side > audio.window else 0
             wanted = _windows(side, window, shift)
             x, order = _rearranged(g, x, order, wanted), wanted
-            attended = _attention(g, g.layer_norm(x, f"{name}.norm1"), f"{name}.attention", audio.heads[stage], window, _mask(side, window, shift))  # fmt: skip
+            normal = g.layer_norm(x, f"{name}.norm1", audio.layer_norm_eps)
+            attended = _attention(g, normal, f"{name}.attention", audio.heads[stage], window, _mask(side, window, shift))  # fmt: skip
             x = x + g.reshape(attended, -1, side * side, width)
-            hidden = opset.gelu(g.linear(g.layer_norm(x, f"{name}.norm2"), f"{name}.mlp.0"), "erf")
+            normal = g.layer_norm(x, f"{name}.norm2", audio.layer_norm_eps)
+            hidden = g.activated(g.linear(normal, f"{name}.mlp.0"), audio.activation)
             x = x + g.linear(hidden, f"{name}.mlp.2")
         if stage + 1 < len(audio.depths):
             name = f"audio.stages.{stage}.merge"
@@ -170,12 +172,18 @@ def _mask(side: int, window: int, shift: int) -> Array | None:
 def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Array | None) -> Node:
     """Tokens in window order (B, N, D) → (B * windows, L, D)."""
     size = window * window
-    inner = g.weights[f"{name}.qkv.bias"].shape[0] // 3  # the width, but for a pruned tower
-    weight, bias = (g.weights[f"{name}.qkv.{which}"].reshape(3, inner, -1) for which in ("weight", "bias"))
+    weight = g.weights[f"{name}.qkv.weight"]
+    inner = len(weight) // 3  # the width, but for a pruned tower
+    weight = weight.reshape(3, inner, -1)
+    bias = (
+        g.weights[f"{name}.qkv.bias"].reshape(3, inner)
+        if f"{name}.qkv.bias" in g.weights
+        else np.zeros((3, inner), np.float32)
+    )
     scale = (inner // heads) ** -0.5  # of the scores, taken into the queries
 
     def heads_of(which: int, factor: float = 1.0) -> Node:
-        y = g.product(x, weight[which] * np.float32(factor), bias[which, :, 0] * np.float32(factor))
+        y = g.product(x, weight[which] * np.float32(factor), bias[which] * np.float32(factor))
         return g.transpose(g.reshape(y, -1, size, heads, inner // heads), 0, 2, 1, 3)  # (B * windows, H, L, D / H)
 
     # three products are 5 % faster than one whose result must be taken apart

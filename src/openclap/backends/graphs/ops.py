@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.backends.graphs.engine import opset, ov
+from openclap.config import ACTIVATIONS
 
 __all__ = ["Graph", "Node"]
 
@@ -51,6 +52,15 @@ class Graph:
     def product(self, x: Node, weight: Array, bias: Array) -> Node:
         """(…, D) @ (D', D).T + (D',) with arrays made while the graph is built."""
         return opset.matmul(x, self.number(weight), False, True) + self.number(bias)
+
+    def activated(self, x: Node, name: str) -> Node:
+        """What a name of `ACTIVATIONS` makes of x."""
+        kind = ACTIVATIONS[name]
+        if kind == "quick_gelu":
+            return x * opset.sigmoid(x * self.number(1.702))
+        if kind == "silu":
+            return opset.swish(x)
+        return opset.relu(x) if kind == "relu" else opset.gelu(x, "tanh" if kind == "gelu_tanh" else "erf")
 
     def layer_norm(self, x: Node, name: str, eps: float = LAYER_NORM_EPS) -> Node:
         """Over the last axis."""

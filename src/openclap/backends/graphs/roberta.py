@@ -24,7 +24,7 @@ def roberta(g: Graph, config: CLAPConfig) -> object:
         name = f"text.tower.encoder.layer.{layer}"
         attended = g.linear(_attention(g, x, f"{name}.attention.self", text, bias), f"{name}.attention.output.dense")
         x = g.layer_norm(x + attended, f"{name}.attention.output.LayerNorm", eps)
-        hidden = opset.gelu(g.linear(x, f"{name}.intermediate.dense"), "erf")
+        hidden = g.activated(g.linear(x, f"{name}.intermediate.dense"), text.activation)
         x = g.layer_norm(x + g.linear(hidden, f"{name}.output.dense"), f"{name}.output.LayerNorm", eps)
     first = opset.gather(x, opset.constant(np.int64(0)), opset.constant(np.int64(1)))
     pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense"))

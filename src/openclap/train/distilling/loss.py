@@ -11,7 +11,6 @@ from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.distilling.lessons import Lesson
 from openclap.train.distilling.settings import Distill
-from openclap.train.loss import MAX_LOGIT_SCALE
 from openclap.train.step import TowersStep
 
 __all__ = ["LessonStep"]
@@ -29,7 +28,7 @@ class LessonStep(TowersStep):
         gather, parts = self.ranks.gather, self.parts
         heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
         audio, text = gather(audio), gather(text) if len(text) else said
-        scale = model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
+        scale = model.logit_scale.detach().exp()
         loss = audio.new_zeros(())
         if parts.audio:
             loss = loss + parts.audio * (1 - (audio * heard).sum(1)).mean()

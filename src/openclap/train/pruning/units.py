@@ -158,7 +158,8 @@ def _htsat(audio: HTSATConfig, small: HTSATConfig) -> Iterator[Units]:
         size = audio.head_width(stage)
         for block in range(depth):
             at = f"audio.stages.{stage}.blocks.{block}."
-            cut = (*_linear(f"{at}attention.qkv", size=size, parts=3), Slice(f"{at}attention.bias_table", 1))
+            qkv = _linear(f"{at}attention.qkv", size=size, parts=3)
+            cut = (*(qkv if audio.qkv_bias else qkv[:1]), Slice(f"{at}attention.bias_table", 1))
             out = f"{at}attention.out"
             yield Units(out, "heads", audio.heads[stage], small.heads[stage], cut, size, bias=f"{out}.bias")
             yield _mlp(f"{at}mlp.0", f"{at}mlp.2", audio.hidden(stage), small.hidden(stage))
