@@ -14,10 +14,12 @@ demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
 test: $(VENV)/.dev  ## the whole suite, offline; needs Chromium for the page (apt-get install chromium)
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev  ## style, types
+check: $(VENV)/.dev  ## style, types; of what is installed, for Windows and macOS too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 src
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin src
 
 bench: $(VENV)/.dev  ## speed and memory as ratios; DATA=folder takes your own recordings
 	$(BIN)/python bench/end_to_end.py $(DATA)

@@ -27,6 +27,7 @@ OpenClapError                  exit code 1, HTTP 500
 
 SoundWarning, ModelWarning     something is usable but not as it should be
 LanguageWarning                words of a text were left out
+DataWarning                    a table or a list was read, but not all of it is certain
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from __future__ import annotations
 __all__ = [
     "BadCheckpoint",
     "DataError",
+    "DataWarning",
     "DetectorError",
     "DetectorMismatch",
     "EmptySound",
@@ -67,6 +69,7 @@ class OpenClapError(Exception):
 
     exit_code = 1
     http_status = 500
+    quiet = False  # another process of the same run tells it
 
 
 class SoundError(OpenClapError):
@@ -217,3 +220,7 @@ class ModelWarning(UserWarning):
 
 class LanguageWarning(UserWarning):
     """Words of a text were left out, because there is no English for them."""
+
+
+class DataWarning(UserWarning):
+    """A table or a list was read, but something about it is uncertain (its encoding, for example)."""
