@@ -18,10 +18,12 @@ test: $(VENV)/.dev  ## the whole suite, offline, on all cores; what needs a prog
 test-quick: $(VENV)/.dev  ## what is not marked slow or in need of a program, in about a minute
 	$(PYTEST) -m "not slow and not needs"
 
-check: $(VENV)/.dev  ## style, types
+check: $(VENV)/.dev  ## style, types; of what is installed, for Windows and macOS too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 src
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin src
 
 bench: $(VENV)/.dev  ## speed and memory as ratios; DATA=folder takes your own recordings
 	$(BIN)/python bench/end_to_end.py $(DATA)

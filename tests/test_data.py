@@ -259,7 +259,7 @@ def test_bad_members_are_named_and_never_fatal(tmp_path: Path) -> None:
     assert failed["d.json"] == "is a JSON list; an object with `text` is expected"
     assert failed["i.flac"].startswith("is a link")
     assert "cut short" in "".join(f.error for f in manifest.failed if "1.tar" in f.path)
-    assert failed["2.tar"].startswith("is no plain tar")
+    assert failed["2.tar"].startswith("is no tar")
     list(manifest)
     assert len(manifest.failed) == len({f.path for f in manifest.failed})
     with pytest.raises(SoundError):
@@ -316,12 +316,12 @@ def test_bad_rows_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [
-        ("a.csv", "path,text\nx,y\n", "no column `file`, found path, text"),
+        ("a.csv", "place,words\nx,y\n", "no column `file`, found place, words"),
         ("a.csv", "", "no column `file`, found none"),
         ("a.csv", "file,caption\n", "no row names a file"),
-        ("a.csv", b"file\n\xff\xfe", "UTF-8"),
+        ("a.csv", b"\0\1\2\xff" * 40, "is no text"),
         ("a.csv", 'file,caption\na,b\n"c"d,e\n', "after line 2, "),
-        ("a.jsonl", b"\xff", "UTF-8"),
+        ("a.jsonl", b"\0\1\2\xff" * 40, "UTF-8"),
         ("a.parquet", "text", "Parquet file with a column"),
         ("a.zip", "text", "is of no known kind; a source is a folder"),
         ("a.csv", None, "No such file"),

@@ -223,7 +223,7 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([["name"], ["a.wav"]], "no column file"),
+        ([["name"], ["a.wav"]], "no column `file`"),
         ([["file"], ["a.wav"]], "caption or label"),
         ([["file", "label"]], "no row"),
         ([["file", "label"], ["", "dog"]], "line 2 has no file"),

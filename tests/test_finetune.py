@@ -415,7 +415,6 @@ def test_folds_of_tables(tmp_path: Path) -> None:
     ("table", "asked", "words"),
     [
         ("0-dog.wav,,\n", {}, "none of the 1 sounds of .* has a label"),
-        ("0-dog.wav,,1\n1-dog.wav,dog,2\n", {}, r"1 sound is not there or has no label: .*0-dog\.wav"),
         ("0-dog.wav,dog,1\n1-dog.wav,dog,2\n", {}, r"1 label \(dog\)"),
         ("0-dog.wav,dog,1\n1-cat.wav,cat,1\n1-dog.wav,dog,1\n0-cat.wav,cat,1\n0-siren.wav,siren,2\n", {}, "'siren'"),
         ("0-dog.wav,dog,1\n1-dog.wav,dog;cat,2\n", {"multi_label": False}, "1 sound has several labels"),
@@ -433,11 +432,34 @@ def test_what_is_wrong_with_labels(place: Path, table: str, asked: dict[str, Any
         labelled(place, **asked)
 
 
-def test_a_few_sounds_without_label_are_left_out(place: Path) -> None:
+@pytest.mark.parametrize("count", [1, 60])
+def test_sounds_without_label_are_left_out(place: Path, count: int) -> None:
+    """One clip without a label stopped the run, and the message asked for a flag that there is not."""
+    with (place / "metadata.csv").open("a") as file:
+        file.write("".join(f"none{i}.wav,N/A,1\n" for i in range(count)))
+    with pytest.warns(
+        SoundWarning, match=rf"{count} sounds without a label are left out: .*none0\.wav: no label"
+    ) as told:
+        data = labelled(place)
+    assert len(data.train) == 18
+    assert [failure.path.rpartition(":")[2] for failure in data.left_out] == [f"none{i}.wav" for i in range(count)]
+    assert len(str(told[0].message)) < 5000
+    (place / "metadata.csv").write_text("file,label\n,dog\n0-dog.wav,dog\n0-cat.wav,cat\n")
+    with pytest.raises(TrainingError, match=r"1 row that names no sound: .*raise most_broken in a configuration"):
+        labelled(place)
+
+
+def test_a_report_counts_and_names_what_had_no_label(place: Path) -> None:
     with (place / "metadata.csv").open("a") as file:
         file.write("none.wav,,1\n")
-    with pytest.warns(SoundWarning, match=r"1 sounds that are not there or have no label are left out: .*none\.wav"):
-        assert len(labelled(place, most_broken=0.1).train) == 18
+    with pytest.warns(SoundWarning, match="without a label"):
+        done = run(place, epochs=1, supervised={"draws": 0, "test_share": 0.0})
+    assert [(f.path.rpartition(":")[2], f.error) for f in done.left_out] == [("none.wav", "no label")]
+    assert done.to_dict()["left_out"][0]["error"] == "no label"
+    assert done.verdict is not None
+    assert done.verdict.settings["left out"] == 1
+    assert done.verdict.notes[0].startswith("1 sound without a label was left out: ")
+    assert done.verdict.failed == []
 
 
 def test_a_label_with_one_sound_is_told_and_learnt(place: Path) -> None:

@@ -14,6 +14,7 @@ import openclap
 ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
+    "textfiles": 1,
     "vectors": 0,
     "aside": 1,
     "ears": 2,
@@ -23,7 +24,7 @@ FLOORS = {
     "labels": 1,
     "language": 2,
     "results": 1,
-    "sentences": 1,
+    "sentences": 2,
     "audio": 2,
     "store": 2,
     "synth": 2,

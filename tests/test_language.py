@@ -112,7 +112,7 @@ def test_a_lexicon_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         own.write_text(content, encoding="utf-8")
         with pytest.raises(UsageError, match=message):
             read_lexicon(own)
-    own.write_bytes(b"zh,en\n\xff\xfe,x\n")
+    own.write_bytes(b"zh,en\n\0\1\2,x\n")
     with pytest.raises(UsageError, match="UTF-8"):
         read_lexicon(own)
     with pytest.raises(UsageError, match="cannot be read"):

@@ -115,9 +115,9 @@ def _stage(name: str, calls: Sequence[Callable[[], object]], seconds: list[float
 
 def _peak() -> float | None:
     """MB at the peak of this process; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
+    if sys.platform == "win32":
         return None
+    import resource
+
     unit = 2**20 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 0)

@@ -28,6 +28,7 @@ OpenClapError                  exit code 1, HTTP 500
 
 SoundWarning, ModelWarning     something is usable but not as it should be
 LanguageWarning                words of a text were left out, or the end of a long one
+DataWarning                    a table or a list was read, but not all of it is certain
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from __future__ import annotations
 __all__ = [
     "BadCheckpoint",
     "DataError",
+    "DataWarning",
     "DetectorError",
     "DetectorMismatch",
     "EmptySound",
@@ -69,6 +71,7 @@ class OpenClapError(Exception):
 
     exit_code = 1
     http_status = 500
+    quiet = False  # another process of the same run tells it
 
 
 class SoundError(OpenClapError):
@@ -223,3 +226,7 @@ class ModelWarning(UserWarning):
 
 class LanguageWarning(UserWarning):
     """Words of a text were left out: there is no English for them, or it is longer than its tower takes."""
+
+
+class DataWarning(UserWarning):
+    """A table or a list was read, but something about it is uncertain (its encoding, for example)."""

@@ -86,7 +86,8 @@ def _run() -> int:
             err.print("interrupted; what was finished is kept")
         raise
     except OpenClapError as error:
-        tell(error)
+        if not error.quiet:
+            tell(error)
         return error.exit_code
     except BrokenPipeError:  # `openclap … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

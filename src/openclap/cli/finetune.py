@@ -102,6 +102,10 @@ def _model(name: str | None, config: Path | None) -> str | None:
 
 
 def _tell(done: Finetuned, as_json: bool) -> None:
+    from openclap.train.ranks import is_first
+
+    if not is_first():
+        return
     if as_json:
         emit([done.to_dict()])
     else:

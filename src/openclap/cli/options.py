@@ -12,7 +12,7 @@ import typer
 from platformdirs import user_cache_path, user_data_path
 
 from openclap.cli.show import err
-from openclap.errors import UsageError
+from openclap.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -108,7 +108,7 @@ def _moment(text: str | None, option: str) -> float | None:
         return None
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OSError, OverflowError):  # Windows knows no local time before 1970
         raise UsageError(f"{option} is {text!r}; give a date or a time: 2026-05-31, 2026-05-31T12:00") from None
 
 
@@ -135,21 +135,19 @@ def load_model(
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """What a file of labels, captions or alerts holds, one a line, in order and as often as it stands there.
+    """What a file of labels, captions or alerts holds, one a line, in order and as often as it stands there; of a .csv, its column of these.
 
     Raises
     ------
     UsageError
         No such file, no text, or nothing in it.
     """
+    from openclap.textfiles import lines_of
+
     try:
-        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"{path}: cannot be read ({why}); give a UTF-8 text file with one of the {what} a line"
-        ) from None
-    found = [line.strip() for line in lines if line.strip()]
+        found = lines_of(Path(os.path.expanduser(path)), (what.removesuffix("s"), what))
+    except DataError as error:
+        raise UsageError(f"{error}: one of the {what} a line") from None
     if not found:
         raise UsageError(f"{path}: holds no {what}; write one a line")
     return found

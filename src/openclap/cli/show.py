@@ -52,8 +52,10 @@ def emit(rows: Iterable[dict[str, Any]]) -> None:
     for row in rows:
         line = json.dumps(row, ensure_ascii=False, allow_nan=False)
         try:
-            line.encode("utf-8")
-        except UnicodeEncodeError:  # a file name that is no UTF-8 is escaped, so that the line stays JSON
+            line.encode(sys.stdout.encoding or "utf-8")
+        except (
+            UnicodeEncodeError
+        ):  # a file name that is no UTF-8, or a pipe of Windows, is escaped, so that the line stays JSON
             line = json.dumps(row, allow_nan=False)
         print(line, flush=True)
 

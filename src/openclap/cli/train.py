@@ -37,12 +37,18 @@ def distill(
     from openclap.train import distill as run
 
     report = run(config, resume=resume, progress=err.is_terminal)
-    if report.agreement is not None and not as_json:
+    from openclap.train.ranks import is_first
+
+    if report.agreement is not None and not as_json and is_first():
         _show(report.agreement)
     _tell(report, as_json)
 
 
 def _tell(report: Report, as_json: bool) -> None:
+    from openclap.train.ranks import is_first
+
+    if not is_first():
+        return
     if as_json:
         emit([report.to_dict()])
     else:

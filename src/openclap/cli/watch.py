@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -131,6 +132,8 @@ def _sinks(webhooks: list[str], brokers: list[str], commands: list[str], spool: 
 
 def _arguments(line: str) -> list[str]:
     try:
+        if sys.platform == "win32":  # a backslash parts folders there, and quotes stay in the words
+            return [word.strip('"') for word in shlex.split(line, posix=False)]
         return shlex.split(line)
     except ValueError as error:
         raise UsageError(f"command {line!r} cannot be split into arguments ({error}); close its quotes") from None

@@ -30,6 +30,7 @@ from openclap.errors import DataError, NotFiniteSound, SoundError, SoundWarning
 from openclap.labels import LISTS
 from openclap.labels import labels as packaged
 from openclap.results import Failure
+from openclap.textfiles import lines_of
 
 __all__ = ["EDGES", "Bin", "CaptionLeak", "CheckReport", "Lengths", "Member", "check", "read_labels"]
 
@@ -305,7 +306,7 @@ def _lengths(seconds: Sequence[float]) -> Lengths | None:
 
 
 def read_labels(path: Path) -> list[str]:
-    """Labels, one a line; empty lines are left out. The name of a packaged list (`audioset`, `esc50`, …) stands for it.
+    """Labels, one a line, or a .csv with a column `label`; empty lines are left out. The name of a packaged list (`audioset`, `esc50`, …) stands for it.
 
     Raises
     ------
@@ -314,13 +315,7 @@ def read_labels(path: Path) -> list[str]:
     """
     if str(path) in LISTS and not path.exists():
         return packaged(str(path))
-    try:
-        lines = path.expanduser().read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: {getattr(error, 'strerror', None) or error}; labels in UTF-8, one a line, are expected"
-        ) from None
-    labels = [line.strip() for line in lines if line.strip()]
+    labels = lines_of(path.expanduser(), ("label", "labels"))
     if not labels:
         raise DataError(f"{path}: holds no labels; write one a line")
     return labels

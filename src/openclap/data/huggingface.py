@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from openclap.audio.load import Sound
-from openclap.data.items import Item, Manifest, fold_of, texts_of
+from openclap.data.columns import Columns, columns_of
+from openclap.data.items import Item, Manifest, texts_of
 from openclap.errors import DataError, MissingExtra, UnreadableSound
 
 __all__ = ["HuggingFace", "is_dataset", "is_saved", "open_saved"]
-
-CAPTIONS = ("caption", "captions", "text", "sentence")
-LABELS = ("label", "labels", "tag", "tags", "category")
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,7 @@ class Cell:
 class HuggingFace(Manifest):
     """The rows of a `datasets.Dataset`, or of the splits of a `DatasetDict`.
 
-    Captions are taken from the columns caption, captions, text and sentence, labels from label, labels, tag, tags and
-    category; numbers of classes become their names. A column `split` is obeyed where the data set has no splits.
+    Captions and labels are taken from the columns that tables have them in (`columns`); numbers of classes become their names. A column `split` is obeyed where the data set has no splits.
     """
 
     def __init__(self, name: str, dataset: Any, *, split: str | None = None) -> None:
@@ -73,25 +70,24 @@ class HuggingFace(Manifest):
     def _items(self, shard: int, of: int) -> Iterator[Item]:
         start = 0
         for split, part, column in self._parts:
-            said = part.select_columns([c for c in (*CAPTIONS, *LABELS, "split", "fold") if c in part.column_names])
+            columns = columns_of(tuple(c for c in part.column_names if c != column))
+            said = part.select_columns([c for c in part.column_names if c in columns.all and c != columns.file])
             first = (shard - start) % of
             for row in range(first, len(part), of):
-                item = self._item(split, part, column, row, said[row] if said.column_names else {})
+                item = self._item(split, part, (column, columns), row, said[row] if said.column_names else {})
                 if self._by_row is None or item.split == self._by_row:
                     yield item
             start += len(part)
 
-    def _item(self, split: str | None, part: Any, column: str, row: int, cells: Mapping[str, Any]) -> Item:
-        captions = [text for c in CAPTIONS for text in texts_of(cells.get(c))]
-        labels = [text for c in LABELS for text in _names(part.features.get(c), cells.get(c))]
+    def _item(
+        self, split: str | None, part: Any, where: tuple[str, Columns], row: int, cells: Mapping[str, Any]
+    ) -> Item:
+        column, columns = where
+        said = columns.said(cells)
+        labels = [text for c in columns.labels for text in _names(part.features.get(c), cells.get(c))]
         return Item(
-            f"{row:08d}",
-            Cell(part, row, column),
-            texts_of(captions),
-            texts_of(labels),
-            split or next(iter(texts_of(cells.get("split"))), None),
-            fold=fold_of(cells.get("fold")),
-        )
+            f"{row:08d}", Cell(part, row, column), said.captions, texts_of(labels), split or said.split, fold=said.fold
+        )  # fmt: skip
 
 
 def _undecoded(name: str, dataset: Any) -> tuple[Any, str]:

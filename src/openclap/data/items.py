@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -16,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from openclap.audio.load import Sound
 from openclap.errors import DataError, UsageError
 from openclap.results import Failure
+from openclap.textfiles import is_absent
 
 __all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "fold_of", "seconds_of", "texts_of"]
 
@@ -157,7 +159,7 @@ class Table(Manifest):
 
 
 def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
-    """A text, a list of texts or nothing → texts without spaces around them, none empty, each once.
+    """A text, a list of texts or nothing → texts without spaces around them, none that says nothing (`nan`, `N/A`), each once.
 
     Parameters
     ----------
@@ -169,23 +171,31 @@ def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     parts = [part for t in texts if isinstance(t, str) for part in (t.split(separator) if separator else [t])]
     whole = (part.encode("utf-8", "replace").decode() for part in parts)  # half a surrogate pair, from JSON, is no text
-    return tuple(dict.fromkeys(part.strip() for part in whole if part.strip()))
+    return tuple(dict.fromkeys(part.strip() for part in whole if not is_absent(part)))
 
 
 def seconds_of(value: Any) -> float | None:
-    """A length as a source claims it: a positive number, or the text of one; else None."""
+    """A length as a source claims it: a positive number, or the text of one (4.2, or 4,2); else None."""
     try:
-        number = float(value)
+        number = float(_pointed(value))
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) and number > 0 else None
 
 
 def fold_of(value: Any) -> str | None:
-    """The name of a fold as a source writes it: 1, 1.0 and "1" are one."""
+    """The name of a fold as a source writes it: 1, 1.0, "1" and "1,0" are one."""
+    if isinstance(value, str):
+        whole = re.fullmatch(r"(\d+)[.,]0+", value.strip())
+        value = whole[1] if whole else value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip() or None if isinstance(value, (int, str)) else None
+    return str(value).strip() if isinstance(value, (int, str)) and not is_absent(str(value)) else None
+
+
+def _pointed(value: Any) -> Any:
+    """A number with a decimal comma, as a spreadsheet in most of Europe writes it, with a point."""
+    return value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 and "." not in value else value
 
 
 def ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:

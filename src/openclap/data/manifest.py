@@ -1,9 +1,9 @@
 """Any source of described sounds → a manifest. Knows where each kind of source is read, and nothing more.
 
-folder with metadata.csv / .jsonl / .parquet ─┐
-.csv .jsonl .parquet ─────────────────────────┼─ tables ──────┐
-.tar, list, {0000..0012}.tar, folder of tars ─── tars ────────┼─ Manifest of Items
-save_to_disk folder, Dataset, DatasetDict ────── huggingface ─┘
+folder with metadata.csv / .tsv / .jsonl / .parquet ─┐
+.csv .tsv .jsonl .parquet ───────────────────────────┼─ tables ──────┐
+.tar(.gz), list, {0000..0012}.tar, folder of tars ───── tars ────────┼─ Manifest of Items
+save_to_disk folder, Dataset, DatasetDict ───────────── huggingface ─┘
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 from openclap.data.huggingface import HuggingFace, is_dataset, is_saved, open_saved
 from openclap.data.items import Manifest
-from openclap.data.tables import SUFFIXES, open_table
-from openclap.data.tars import Tars, expand, find_tars, split_of
+from openclap.data.tables import SUFFIXES, metadata_of, open_table, refuse_workbook
+from openclap.data.tars import Tars, expand, find_tars, is_tar, split_of
 from openclap.errors import DataError
 
 __all__ = ["open_manifest"]
 
 ALLOWED = (
-    "a source is a folder with a metadata.csv, a .csv, .jsonl or .parquet file, WebDataset tars (one, several, "
+    "a source is a folder with a metadata.csv, a .csv, .tsv, .jsonl or .parquet file, WebDataset tars (one, several, "
     "a pattern {0000..0012}.tar, a folder of them), or a data set saved by save_to_disk"
 )
 
@@ -56,10 +56,11 @@ def open_manifest(
     path = Path(text)
     if path.is_dir():
         return _folder(path, split)
-    if path.suffix in SUFFIXES:
+    refuse_workbook(path)
+    if path.suffix.lower() in SUFFIXES:
         return open_table(path, split=split)
     paths = [text] if path.exists() else expand(text)
-    if all(p.endswith(".tar") for p in paths):
+    if all(map(is_tar, paths)):
         return _tars(paths, text, split)
     raise DataError(f"{text}: {'is of no known kind' if path.exists() else 'nothing is there'}; {ALLOWED}")
 
@@ -71,20 +72,21 @@ def _path(source: Any) -> str:
 
 
 def _folder(folder: Path, split: str | None) -> Manifest:
-    for suffix in SUFFIXES:
-        table = folder / f"metadata{suffix}"
-        if table.is_file():
-            return open_table(table, split=split)
+    table = metadata_of(folder)
+    if table is not None:
+        return open_table(table, split=split)
     if is_saved(folder):
         return HuggingFace(str(folder), open_saved(folder), split=split)
-    tars = find_tars(folder)
+    tars, passed = find_tars(folder)
     if tars:
-        return Tars(str(folder), tars, split=split)
+        return Tars(str(folder), tars, split=split, passed=passed)
+    for place, why in passed[:1]:
+        raise DataError(f"{place}: {why}")
     raise DataError(f"{folder}: neither a metadata.csv nor tars nor a saved data set are in it; {ALLOWED}")
 
 
 def _tars(paths: Sequence[str], name: str, split: str | None) -> Manifest:
-    other = [p for p in paths if not p.endswith(".tar")]
+    other = [p for p in paths if not is_tar(p)]
     if other or not paths:
         raise DataError(f"{other[0] if other else 'an empty list'} is no .tar; several sources at once must be tars")
     missing = [p for p in paths if not Path(p).is_file()]

@@ -7,21 +7,22 @@ dog/1.wav         barking in a yard                                            "
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openclap.data.items import Item, Manifest, Table, fold_of, seconds_of, texts_of
+from openclap.data.columns import COLUMNS, KNOWN, Columns, Said, columns_of
+from openclap.data.items import Item, Manifest, Table
+from openclap.data.places import Places
 from openclap.errors import DataError, MissingExtra
+from openclap.textfiles import WORKBOOKS, encoding_of, open_grid
 
-__all__ = ["COLUMNS", "SUFFIXES", "open_table"]
+__all__ = ["COLUMNS", "SUFFIXES", "metadata_of", "open_table", "read_rows", "refuse_workbook"]
 
-COLUMNS = ("file", "caption", "label", "split", "seconds", "fold")
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 Row = tuple[str, Mapping[str, Any] | str]  # its place, and its cells or why it has none
 
@@ -32,8 +33,9 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
     Parameters
     ----------
     path
-        A .csv (UTF-8, with a header), .jsonl or .parquet file with the columns `file` and, where known, `caption`,
-        `label`, `split`, `seconds` and `fold`; in JSONL and Parquet a caption or label may be a list. Others are ignored.
+        A .csv or .tsv (with a header), .jsonl or .parquet file with the columns `file` and, where known, `caption`, `label`,
+        `split`, `seconds` and `fold`, or their like (`columns`); in JSONL and Parquet a caption or label may be a list. Others are
+        ignored. Cells that are empty, `nan`, `N/A`, `None`, `NULL` or `-` say nothing.
     split
         Only items of this split.
 
@@ -51,20 +53,24 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
     """
     drafts: dict[tuple[str, str | None], _Draft] = {}
     failed: list[tuple[str, str]] = []
-    for place, cells in _READERS[path.suffix](path):
+    found: dict[str, None] = {}  # names of columns
+    places = Places(path.parent)
+    for place, cells in read_rows(path):
         if isinstance(cells, str):
             failed.append((place, cells))
             continue
-        file = cells.get("file")
-        if not isinstance(file, str) or not file.strip():
+        columns = columns_of(tuple(cells))
+        file = columns.file_of(cells)
+        if file is None:
+            found.update(dict.fromkeys(cells))
             failed.append((place, "names no file; fill it in, or remove the row"))
             continue
-        name = os.path.normpath(file.strip())
-        of = next(iter(texts_of(cells.get("split"))), None)
-        drafts.setdefault((name, of), _Draft()).add(cells)
+        said = columns.said(cells)
+        drafts.setdefault((places.name_of(file), said.split), _Draft()).add(said)
     if not drafts:
         raise DataError(
-            f"{path}: no row names a file; a table has the columns {', '.join(COLUMNS)}, the last five where known"
+            f"{path}: no row names a file, found {', '.join(found) or 'none'}; a table has the columns {', '.join(COLUMNS)}, the last "
+            "five where known"
         )
     items = [draft.item(path.parent, name, of) for (name, of), draft in drafts.items()]
     manifest = Table(str(path), items, split=split)
@@ -82,36 +88,77 @@ class _Draft:
     seconds: float | None = None
     fold: str | None = None
 
-    def add(self, cells: Mapping[str, Any]) -> None:
-        self.captions.update(dict.fromkeys(texts_of(cells.get("caption"))))
-        self.labels.update(dict.fromkeys(texts_of(cells.get("label"), separator=";")))
-        self.seconds = seconds_of(cells.get("seconds")) if self.seconds is None else self.seconds
-        self.fold = fold_of(cells.get("fold")) if self.fold is None else self.fold
+    def add(self, said: Said) -> None:
+        self.captions.update(dict.fromkeys(said.captions))
+        self.labels.update(dict.fromkeys(said.labels))
+        self.seconds = said.seconds if self.seconds is None else self.seconds
+        self.fold = said.fold if self.fold is None else self.fold
 
     def item(self, folder: Path, name: str, split: str | None) -> Item:
         return Item(name, folder / name, tuple(self.captions), tuple(self.labels), split, self.seconds, self.fold)
 
 
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a table with its own names of columns: place and cells of each, or why it has none.
+
+    Raises
+    ------
+    DataError, MissingExtra
+        As of `open_table`.
+    """
+    return _READERS[path.suffix.lower()](path)
+
+
+def metadata_of(folder: Path) -> Path | None:
+    """The table that describes the sounds of a folder: its `metadata.csv`, or with another of the endings; None without one."""
+    for suffix in SUFFIXES:
+        table = folder / f"metadata{suffix}"
+        if table.is_file():
+            return table
+    return next(
+        (p for p in sorted(folder.glob("*")) if p.stem.lower() == "metadata" and p.suffix.lower() in SUFFIXES), None
+    )
+
+
+def refuse_workbook(path: Path) -> None:
+    """A workbook is named for what it is.
+
+    Raises
+    ------
+    DataError
+        It is one, by its ending.
+    """
+    if path.suffix.lower() in WORKBOOKS:
+        raise DataError(f"{path}: is a workbook; save its sheet as CSV (UTF-8), and give that")
+
+
 def _csv_rows(path: Path) -> Iterator[Row]:
-    line = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            _need_file(path, list(reader.fieldnames or ()))
-            width = len(reader.fieldnames or ())
-            for row in reader:
-                line = reader.line_num
-                place = f"{path}: line {reader.line_num}"
-                many = None in row
-                yield place, f"more cells than the {width} columns; put texts with commas in quotes" if many else row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        where = f"after line {line}, " if line else ""
-        raise DataError(f"{path}: {where}{_why(error)}; a CSV in UTF-8 with a column `file` is expected") from None
+    grid = open_grid(path, KNOWN)
+    names = _apart(grid.names)
+    _need_file(path, names)
+    for line, row in grid.rows:
+        more = any(map(str.strip, row[len(names) :]))
+        place = f"{path}: line {line}"
+        if more:
+            yield place, f"more cells than the {len(names)} columns; put texts with commas in quotes"
+        else:
+            yield place, dict(zip(names, row, strict=False))
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Columns of one name, as `caption,caption`, with numbers from the second on."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name} {seen[name]}" if seen[name] > 1 else name)
+    return found
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
+    encoding = encoding_of(path)
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding=encoding) as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
@@ -122,7 +169,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
                     yield place, f"is not JSON ({error})"
                     continue
                 yield place, row if isinstance(row, dict) else 'is no JSON object; write {"file": …, "caption": …}'
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise DataError(f"{path}: {_why(error)}; JSON objects in UTF-8, one a line, are expected") from None
 
 
@@ -134,26 +181,28 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         raise MissingExtra("a .parquet file needs pyarrow:  pip install 'openclap[train]'") from None
     try:
         with parquet.ParquetFile(path) as table:
-            names = table.schema_arrow.names
-            _need_file(path, names)
+            texts = [field.name for field in table.schema_arrow if not pyarrow.types.is_struct(field.type)]
+            columns = _need_file(path, texts)
             number = 0
-            for batch in table.iter_batches(columns=[n for n in COLUMNS if n in names]):
+            for batch in table.iter_batches(columns=[name for name in texts if name in columns.all]):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}: row {number}", row
-    except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
+    except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{path}: {_why(error)}; a Parquet file with a column `file` is expected") from None
 
 
-_READERS = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+_READERS = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
 
 
-def _need_file(path: Path, found: list[str]) -> None:
-    if "file" not in found:
+def _need_file(path: Path, found: Sequence[str]) -> Columns:
+    columns = columns_of(tuple(found))
+    if columns.file is None:
         raise DataError(
-            f"{path}: no column `file`, found {', '.join(map(str, found)) or 'none'}; a table has the columns "
+            f"{path}: no column `file`, found {', '.join(name for name in found if name) or 'none'}; a table has the columns "
             f"{', '.join(COLUMNS)}, the last five where known: rename them"
         )
+    return columns
 
 
 def _why(error: Exception) -> str:

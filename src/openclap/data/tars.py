@@ -5,7 +5,8 @@
 
     x.json: {"text": [..] or "..", "tag": [..], "text_augment_t5": ".." or null, "text_augment_all": [..]}
 
-A tar is gone through by its headers; captions are read on the way, sounds when they are asked for.
+A tar is gone through by its headers; captions are read on the way, sounds when they are asked for. Compressed ones
+(.tar.gz, .tgz, .tar.bz2, .tar.xz, .tar.zst) are read through `plain`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from openclap.data.items import Item, Manifest, seconds_of, texts_of
+from openclap.data.unpacked import plain
 from openclap.errors import DataError, SoundNotFound, UnreadableSound
 
-__all__ = ["SOUNDS", "Member", "Tars", "expand", "find_tars"]
+__all__ = ["SOUNDS", "TARS", "Member", "Tars", "expand", "find_tars", "is_tar", "split_of"]
+
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar.lz4", ".tar.br", ".tar.lz", ".tar.lzo", ".tar.z")
 
 SOUNDS = ("flac", "wav", "ogg", "opus", "mp3", "m4a", "aac", "aiff", "aif", "webm", "mp4")  # the first is taken
 SPLITS = frozenset(("train", "valid", "validation", "val", "dev", "test", "eval", "evaluation"))
@@ -48,13 +54,15 @@ class Member:
         """
         name = f"{self.tar}:{self.name}"
         try:
-            with self.tar.open("rb") as file:
+            with plain(self.tar) as file:
                 file.seek(self.offset)
                 data = file.read(self.size)
         except FileNotFoundError:
             raise SoundNotFound(name, "the tar is not there any more") from None
-        except OSError as error:
-            raise UnreadableSound(name, f"the tar cannot be read ({error.strerror})") from None
+        except (OSError, DataError) as error:
+            raise UnreadableSound(
+                name, f"the tar cannot be read ({getattr(error, 'strerror', None) or error})"
+            ) from None
         if len(data) < self.size:
             raise UnreadableSound(name, f"the tar ends after {len(data)} of its {self.size} bytes")
         return data
@@ -71,10 +79,20 @@ class Tars(Manifest):
         How messages call the source.
     tars
         Each with its split; their items are named `tar/key`, with the folder where tars of equal names are in two.
+    passed
+        What lies among them and is not read, and why: it is in `failed`.
     """
 
-    def __init__(self, name: str, tars: Sequence[tuple[Path, str | None]], *, split: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        tars: Sequence[tuple[Path, str | None]],
+        *,
+        split: str | None = None,
+        passed: Sequence[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(name)
+        self._sizes: dict[Path, dict[str, int]] = {}
         if split is not None:
             splits = sorted({of or "none" for _, of in tars})
             tars = [(tar, of) for tar, of in tars if of == split]
@@ -82,16 +100,23 @@ class Tars(Manifest):
                 raise DataError(f"{name}: no tar is of the split {split!r}; there are: {', '.join(splits)}")
         self.tars = list(tars)
         self._unique = len({tar.name for tar, _ in tars}) == len(tars)
+        for place, why in passed:
+            self._fail(place, why)
 
     @property
     def count(self) -> int | None:
         """The sum of what the `sizes.json` beside the tars say; None where one does not know a tar."""
-        sizes = {folder: self._sizes(folder) for folder in {tar.parent for tar, _ in self.tars}}
-        counts = [sizes[tar.parent].get(tar.name) for tar, _ in self.tars]
+        counts = [self._size(tar) for tar, _ in self.tars]
         known = [n for n in counts if n is not None]
         return sum(known) if len(known) == len(counts) else None
 
-    def _sizes(self, folder: Path) -> dict[str, int]:
+    def _size(self, tar: Path) -> int | None:
+        """How many sounds the `sizes.json` beside a tar says that it has."""
+        if tar.parent not in self._sizes:
+            self._sizes[tar.parent] = self._read_sizes(tar.parent)
+        return self._sizes[tar.parent].get(tar.name)
+
+    def _read_sizes(self, folder: Path) -> dict[str, int]:
         path = folder / "sizes.json"
         try:
             found = json.loads(path.read_bytes())
@@ -124,6 +149,7 @@ class Tars(Manifest):
             if extension.lower() in sample:
                 self._fail(f"{tar}:{member.name}", "is in the tar twice; the first is taken")
             sample.setdefault(extension.lower(), member)
+        self._compare(tar, samples)
         for key, sample in samples.items():
             sound = next((sample[extension] for extension in SOUNDS if extension in sample), None)
             if sound is None:
@@ -143,11 +169,21 @@ class Tars(Manifest):
                 seconds_of(said.get("seconds")),
             )
 
+    def _compare(self, tar: Path, samples: dict[str, dict[str, Member]]) -> None:
+        """A tar of other than the announced size is noted: it was cut, or a count of them means nothing."""
+        told = self._size(tar)
+        sounds = sum(any(extension in sample for extension in SOUNDS) for sample in samples.values())
+        if told is not None and not sounds <= told <= len(samples):
+            place = f"{tar.parent / 'sizes.json'}: {tar.name}"
+            self._fail(
+                place, f"should hold {told} sounds, and holds {sounds}; fetch the tar again, or make sizes.json anew"
+            )
+
     def _members(self, tar: Path) -> Iterator[Member]:
         """The plain files in a tar, by its headers; a fault of the tar ends it and is noted."""
         try:
-            size = tar.stat().st_size
-            with tarfile.open(tar, "r:") as opened:
+            size = _size_of(tar)
+            with plain(tar) as file, tarfile.open(fileobj=file, mode="r:") as opened:
                 for info in opened:
                     if info.isdir():
                         continue
@@ -161,9 +197,9 @@ class Tars(Manifest):
         except FileNotFoundError:
             self._fail(str(tar), "no such file; check the path")
         except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # the others: of absurd sizes
-            self._fail(str(tar), f"is no plain tar, or broken ({error}); compressed ones must be unpacked with gunzip")
-        except OSError as error:
-            self._fail(str(tar), f"cannot be read ({error.strerror})")
+            self._fail(str(tar), f"is no tar, or broken ({error}); pack it anew")
+        except (OSError, DataError) as error:
+            self._fail(str(tar), f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
     def _said(self, member: Member | None, name: str) -> dict[str, Any] | None:
         """What the .json of a sound holds; None where it is no use, which is noted."""
@@ -191,17 +227,55 @@ def _texts(said: dict[str, Any], name: str) -> tuple[str, ...]:
     return texts_of(said.get(name))
 
 
-def find_tars(folder: Path) -> list[tuple[Path, str | None]]:
+def _size_of(tar: Path) -> int:
+    """Of what is in it, in bytes."""
+    with plain(tar) as file:
+        return file.seek(0, 2)
+
+
+def is_tar(name: str) -> bool:
+    """Whether a file is a tar by its name, compressed ones too."""
+    return name.lower().endswith(TARS)
+
+
+def find_tars(folder: Path) -> tuple[list[tuple[Path, str | None]], list[tuple[str, str]]]:
     """The tars in a folder and below, by folder and number, each with its split: the name of the folder it lies in.
 
     Tars right in `folder` are of no split, unless its own name is one: train, test, ….
+
+    Returns
+    -------
+    Them, and what looks like one of them and is not read, with the reason.
     """
-    found = sorted(folder.rglob("*.tar"), key=lambda p: (_natural(str(p.parent)), _natural(p.name)))
-    return [
-        (tar, split_of(tar) if tar.parent == folder else tar.parent.name)
-        for tar in found
-        if tar.is_file() and not tar.name.startswith(".")
-    ]
+    tars: list[tuple[Path, str | None]] = []
+    passed: list[tuple[str, str]] = []
+    names: set[Path] = set()
+    for path in sorted(folder.rglob("*"), key=lambda p: (_natural(str(p.parent)), len(p.name), _natural(p.name))):
+        if path.name.startswith("."):
+            continue
+        if not is_tar(path.name):
+            if path.name.lower().endswith(OTHER_ARCHIVES):
+                passed.append((str(path), "is an archive of a kind that is not read; unpack it, and make it a tar"))
+            continue
+        stem = path.parent / path.name[: path.name.lower().rindex(".t")]
+        if not path.is_file():
+            passed.append((str(path), "is a folder with the name of a tar; rename it, and pack what is in it"))
+        elif stem in names:
+            passed.append((str(path), "lies beside a tar of the same name, which is read; remove one of them"))
+        else:
+            names.add(stem)
+            tars.append((path, split_of(path) if path.parent == folder else path.parent.name))
+    tars.sort(key=lambda pair: (_natural(str(pair[0].parent)), _natural(pair[0].name)))
+    return tars, [*passed, *_announced(tars)]
+
+
+def _announced(tars: Sequence[tuple[Path, str | None]]) -> Iterator[tuple[str, str]]:
+    """Tars that a `sizes.json` beside these names and that are not there."""
+    for folder in dict.fromkeys(tar.parent for tar, _ in tars):
+        with suppress(OSError, ValueError, TypeError, RecursionError):  # told when it is read
+            for name in json.loads((folder / "sizes.json").read_bytes()):
+                if not (folder / str(name)).exists():
+                    yield str(folder / str(name)), "is named in sizes.json and is not there; fetch it, or take it out"
 
 
 def split_of(tar: Path) -> str | None:

@@ -9,19 +9,22 @@ A folder of one's own is described by a `metadata.csv` in it:
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from openclap.errors import SoundError, UsageError
+from openclap.data.columns import COLUMNS, Columns, columns_of
+from openclap.data.places import Places
+from openclap.data.tables import metadata_of, read_rows
+from openclap.errors import DataError, SoundError, UsageError
 from openclap.results import Failure
+from openclap.textfiles import records_of
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -102,7 +105,7 @@ def embed(clap: CLAP, examples: Sequence[Example], *, progress: bool = False, ba
 
 
 def read_folder(folder: Path) -> Dataset:
-    """A folder with a `metadata.csv`: columns file, caption and/or label, optionally split and fold.
+    """A folder with a `metadata.csv`: columns file, caption and/or label, optionally split and fold; or with another table of `openclap.data`.
 
     Rows of one file are put together: each caption and label once. The labels are those that occur, in sorted order.
     Rows of a validation split are left out.
@@ -112,22 +115,21 @@ def read_folder(folder: Path) -> Dataset:
     UsageError
         No such table, a missing column, or rows of one file that disagree on its split or fold.
     """
-    table = folder / "metadata.csv"
-    rows = read_csv(table, ("file",))
-    if "caption" not in rows[0] and "label" not in rows[0]:
-        raise UsageError(f"{table}: a column caption or label is needed; it has {', '.join(rows[0])}")
-    multi = any(";" in (row.get("label") or "") for row in rows)
+    table = metadata_of(folder) or folder / "metadata.csv"
+    rows = _rows_of(table)
+    multi = any(_is_several(row.get(name)) for _, columns, row in rows for name in columns.labels)
+    places = Places(folder)
     found: dict[str, Example] = {}
-    for row in rows:
-        labels = tuple(part.strip() for part in (row.get("label") or "").split(";") if part.strip())
-        caption = (row.get("caption") or "").strip()
-        new = Example(folder / row["file"], (caption,) if caption else (), labels, row.get("fold") or "", _split(row))
-        old = found.setdefault(row["file"], new)
+    for place, columns, row in rows:
+        file = columns.file_of(row)
+        if file is None:
+            raise UsageError(f"{place} has no file")
+        name, said = places.name_of(file), columns.said(row)
+        new = Example(folder / name, said.captions, said.labels, said.fold or "", _split(said.split or ""))
+        old = found.setdefault(name, new)
         if (old.fold, old.split) != (new.fold, new.split):
-            raise UsageError(f"{table}: the rows of {row['file']} disagree on its split or fold; give it one")
-        found[row["file"]] = replace(
-            old, captions=_once(old.captions + new.captions), labels=_once(old.labels + new.labels)
-        )
+            raise UsageError(f"{table}: the rows of {name} disagree on its split or fold; give it one")
+        found[name] = replace(old, captions=_once(old.captions + new.captions), labels=_once(old.labels + new.labels))
     examples = [example for example in found.values() if example.split in ("", "train", "test")]
     if any(len(example.labels) > 1 for example in examples) and not multi:
         name = next(example.path.name for example in examples if len(example.labels) > 1)
@@ -136,8 +138,29 @@ def read_folder(folder: Path) -> Dataset:
     return Dataset(folder.resolve().name, examples, labels, multi)
 
 
-def _split(row: dict[str, str]) -> str:
-    split = (row.get("split") or "").strip().lower()
+def _rows_of(table: Path) -> list[tuple[str, Columns, Mapping[str, Any]]]:
+    """Rows with their places and with what their columns tell; a row that cannot be read is refused: scores are about all of them."""
+    found = []
+    try:
+        for place, row in read_rows(table):
+            if isinstance(row, str):
+                raise UsageError(f"{place}: {row}")
+            found.append((place, columns_of(tuple(row)), row))
+    except DataError as error:
+        raise UsageError(f"{error}") from error
+    if not found:
+        raise UsageError(f"{table}: no row; a table has the columns {', '.join(COLUMNS)}")
+    if not any(columns.captions or columns.labels for _, columns, _ in found):
+        raise UsageError(f"{table}: a column caption or label is needed; it has {', '.join(found[0][2])}")
+    return found
+
+
+def _is_several(cell: Any) -> bool:
+    return ";" in cell if isinstance(cell, str) else isinstance(cell, list) and len(cell) > 1
+
+
+def _split(name: str) -> str:
+    split = name.lower()
     return "test" if split in TEST else "train" if split in TRAIN else split
 
 
@@ -146,31 +169,27 @@ def _once(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, by column.
+    """The rows of a benchmark's CSV file with a header, by column.
 
     Raises
     ------
     UsageError
-        Not there, not UTF-8, empty, or without one of the columns.
+        Not there, no text, empty, or without one of the columns.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(
-            f"{path}: cannot be read ({why}); a CSV file with columns {', '.join(columns)} … is expected"
-        ) from error
-    missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        names, rows = records_of(path, columns)
+    except DataError as error:
+        raise UsageError(f"{error}; a CSV file with columns {', '.join(columns)} … is expected") from error
+    missing = [column for column in columns if column not in names]
     if missing:
-        raise UsageError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ()) or 'none'}"
-        )
-    short = next((i for i, row in enumerate(rows, 2) if not row[columns[0]]), None)
-    if not rows or short is not None:
-        raise UsageError(f"{path}: {'no row' if not rows else f'line {short} has no {columns[0]}'}")
-    return rows
+        raise UsageError(f"{path}: no column {', '.join(missing)}; it has {', '.join(names) or 'none'}")
+    for line, row in rows:
+        empty = next((column for column in columns if column not in row), None)
+        if empty is not None or not row[columns[0]].strip():
+            raise UsageError(f"{path}: line {line} has no {empty or columns[0]}")
+    if not rows:
+        raise UsageError(f"{path}: no row")
+    return [row for _, row in rows]
 
 
 def labelled(data: Dataset, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:

@@ -5,18 +5,19 @@ Nothing is fetched: a protocol names its source, and reads the folder that one h
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from openclap.errors import UsageError
+from openclap.data.places import Places
+from openclap.errors import DataError, UsageError
 from openclap.eval.examples import Dataset, Example, read_csv, read_folder
 from openclap.eval.report import Report
 from openclap.labels import labels
 from openclap.library.scan import EXTENSIONS
+from openclap.textfiles import open_grid
 
 __all__ = ["PROTOCOLS", "Protocol", "Task", "compared", "read_dataset"]
 
@@ -149,7 +150,8 @@ def _read_clotho(folder: Path) -> Dataset:
         "clotho_audio_files/evaluation",
     )
     place = _first(folder, places)
-    examples = [Example(place / row["file_name"], captions=tuple(row[c] for c in columns)) for row in rows]
+    sounds = Places(place)
+    examples = [Example(sounds.path_of(row["file_name"]), captions=tuple(row[c] for c in columns)) for row in rows]
     return Dataset("Clotho", examples)
 
 
@@ -159,10 +161,10 @@ def _read_vggsound(folder: Path) -> Dataset:
     names = _Names(labels("vggsound"))
     sounds = _by_stem(folder)
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{table}: cannot be read ({error})") from error
+        grid = open_grid(table)
+        rows = [list(grid.names), *(row for _, row in grid.rows)] if grid.names else []
+    except DataError as error:
+        raise UsageError(f"{error}") from error
     if not rows or any(len(row) != 4 for row in rows):
         raise UsageError(f"{table}: every line needs four columns")
     examples = [
@@ -245,7 +247,7 @@ def _youtube_stems(identity: str, start: str, numbers: Sequence[str] = ()) -> li
     "abc_30", "abc_000030", "abc_30000_40000" (milliseconds), "Yabc" and "abc", with ten seconds from 30 on.
     """
     try:
-        seconds = int(float(start))
+        seconds = int(float(start.replace(",", ".")))
     except ValueError:
         raise UsageError(f"the start of {identity} is {start!r}, which is no number of seconds") from None
     milliseconds = f"{identity}_{1000 * seconds}_{1000 * (seconds + 10)}"

@@ -9,15 +9,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from openclap.errors import UsageError
+from openclap.errors import DataError, UsageError
 from openclap.language.script import has_foreign, simplified
+from openclap.textfiles import records_of
 
 __all__ = ["LEXICON_ENV", "Lexicon", "read_lexicon"]
 
@@ -70,15 +70,10 @@ def _shipped() -> Mapping[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [(reader.line_num, row.get("zh"), row.get("en")) for row in reader]
-            columns = reader.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(
-            f"{path}: the lexicon cannot be read ({why}); give a UTF-8 CSV file with columns zh,en"
-        ) from error
+        columns, records = records_of(path, ("zh", "en"))
+    except DataError as error:
+        raise UsageError(f"the lexicon cannot be read: {error}; its columns are zh,en") from error
+    rows = [(line, row.get("zh"), row.get("en")) for line, row in records]
     if "zh" not in columns or "en" not in columns:
         raise UsageError(f"{path}: the columns of a lexicon are zh,en; it has {', '.join(columns) or 'none'}")
     words: dict[str, str] = {}

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict, deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -129,7 +130,8 @@ class Shelf:
         with self._lock:
             self._written[token] = file
             while len(self._written) > WRITTEN:
-                self._written.popitem(last=False)[1].unlink(missing_ok=True)
+                with suppress(OSError):  # Windows keeps what is being played
+                    self._written.popitem(last=False)[1].unlink(missing_ok=True)
         return file
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from openclap.errors import DataError, UsageError
+from openclap.textfiles import open_grid, plain_name
 
 __all__ = ["DEBIAS", "and_so_on", "debiaser", "said", "template"]
 
@@ -77,15 +77,10 @@ def _loosely(word: str) -> str:
 
 @lru_cache(maxsize=8)
 def _table(path: Path) -> dict[str, str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file, strict=True) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}: {getattr(error, 'strerror', None) or error}; a CSV `word,instead` is expected"
-        ) from None
-    if not rows or rows[0] != ["word", "instead"]:
-        raise DataError(f"{path}: begins with {','.join(rows[0]) if rows else 'nothing'}; the header is word,instead")
+    grid = open_grid(path, ("word", "instead"))
+    rows = [list(map(plain_name, grid.names)), *(row for _, row in grid.rows)]
+    if rows[0] != ["word", "instead"]:
+        raise DataError(f"{path}: begins with {','.join(grid.names) or 'nothing'}; the header is word,instead")
     bad = next((row for row in rows[1:] if len(row) != 2 or not row[0].strip() or not row[1].strip()), None)
     if bad is not None or len(rows) == 1:
         raise DataError(f"{path}: {bad or 'no rows'}; each row is a word and what stands instead of it")

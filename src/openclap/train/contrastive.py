@@ -17,6 +17,7 @@ from openclap.train.configuration import read_settings
 from openclap.train.examples import Example, read_examples
 from openclap.train.loop import run
 from openclap.train.mels import Mels
+from openclap.train.ranks import alike
 from openclap.train.settings import Settings
 from openclap.train.step import Step, half_of, tokens_by
 from openclap.train.task import Around, Report
@@ -36,7 +37,9 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     resume, Raises
         See `openclap.train.loop.run`.
     """
-    return run(Contrastive(read_settings(Path(path), **changes)), resume=resume, progress=progress)
+    with alike():
+        task = Contrastive(read_settings(Path(path), **changes))
+    return run(task, resume=resume, progress=progress)
 
 
 class Contrastive:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from openclap.data import Item, open_manifest
 from openclap.data.captions import captions_of
-from openclap.data.tables import SUFFIXES
+from openclap.data.tables import metadata_of
 from openclap.errors import DataError, TrainingError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
@@ -156,7 +156,7 @@ def _is_wanted(item: Item, source: Source) -> bool:
 
 def _sounds_in(folder: Path) -> list[Item] | None:
     """The sounds in a folder and below that nothing is written about; None for what `open_manifest` reads."""
-    if not folder.is_dir() or any((folder / f"metadata{suffix}").exists() for suffix in SUFFIXES):
+    if not folder.is_dir() or metadata_of(folder) is not None:
         return None
     files = find_sounds([folder]).files
     return [Item(file.relative_to(folder.absolute()).as_posix(), file) for file in files] or None

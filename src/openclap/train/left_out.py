@@ -13,7 +13,7 @@ from openclap.results import Failure
 
 __all__ = ["NAMED", "refuse_many", "refuse_unreadable", "warn_of"]
 
-NAMED = 5  # of those that an error names
+NAMED, MANY = 5, 20  # of those that an error names, and a warning
 
 
 def refuse_many(left_out: Collection[Failure], count: int, most: float, said: str, do: str = "leave them out") -> None:
@@ -27,7 +27,9 @@ def refuse_many(left_out: Collection[Failure], count: int, most: float, said: st
         What helps, beside raising `most_broken`.
     """
     if len(left_out) > most * count:
-        raise TrainingError(f"{said}: {_named(list(left_out)[:NAMED])}; {do}, or raise most_broken")
+        raise TrainingError(
+            f"{said}: {_named(list(left_out)[:NAMED])}; {do}, or raise most_broken in a configuration (YAML)"
+        )
 
 
 def refuse_unreadable(left_out: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
@@ -36,9 +38,11 @@ def refuse_unreadable(left_out: Collection[Failure], count: int, most: float, wh
 
 
 def warn_of(left_out: Collection[Failure], what: str = "files") -> None:
-    """Name all of them, where there are any."""
+    """Name them, where there are any; of very many the first."""
     if left_out:
-        warnings.warn(f"{len(left_out)} {what} are left out: {_named(left_out)}", SoundWarning, stacklevel=3)
+        more = len(left_out) - MANY
+        named = _named(list(left_out)[:MANY]) + (f"; and {more} more" if more > 0 else "")
+        warnings.warn(f"{len(left_out)} {what} are left out: {named}", SoundWarning, stacklevel=3)
 
 
 def _named(left_out: Collection[Failure]) -> str:

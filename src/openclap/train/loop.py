@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,13 @@ from openclap.errors import OpenClapError, TrainingError
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.examples import Example
+from openclap.train.left_out import warn_of
 from openclap.train.mels import Mels
 from openclap.train.memory import keep_freed_memory
 from openclap.train.monitor import EpochLog, Trackers, progress_bar
 from openclap.train.optimising import MovingAverage, groups_of, optimiser_of, schedule, set_rates
-from openclap.train.ranks import Ranks, joined, share_norms
-from openclap.train.ready import check_folder, fitting_crop, forget_results, told_of_memory
+from openclap.train.ranks import Ranks, alike, hushed, joined, share_norms
+from openclap.train.ready import check_folder, fitting_crop, forget_results, own_folder, told_of_memory
 from openclap.train.sharding import clip_gradients, is_sharded, like, shard, whole
 from openclap.train.start import Start, device_of, rest_norms, train_mode, wake_adapters
 from openclap.train.state import STATE_FILE, digest, identity_of, keep, take_up
@@ -58,7 +59,8 @@ def run(task: Task, *, resume: bool = True, progress: bool = True) -> Report:
     TrainingError
         Before the first step, when data or configuration is wrong.
     """
-    examples = task.examples()
+    with alike():
+        examples = task.examples()
     device = device_of(task.settings)
     with joined(device) as ranks:
         return _run_as(ranks, device, task, examples, resume=resume, progress=progress and ranks.first)
@@ -68,28 +70,41 @@ def _run_as(
     ranks: Ranks, device: torch.device, task: Task, examples: list[Example], *, resume: bool, progress: bool
 ) -> Report:
     settings = task.settings
-    if settings.batch_size % ranks.world:
-        raise TrainingError(
-            f"batch_size is {settings.batch_size}; it must be a multiple of the {ranks.world} processes"
-        )
-    config = settings.config()
+    with ranks.alike():
+        if settings.batch_size % ranks.world:
+            raise TrainingError(
+                f"batch_size is {settings.batch_size}; it must be a multiple of the {ranks.world} processes"
+            )
+        config = settings.config()
+        fitting_crop(settings, config)
     if device.type == "cpu":
         keep_freed_memory()
-    fitting_crop(settings, config)
     ranks.agreed(lambda: check_folder(settings, resume=resume) if ranks.first else None)
-    run = _Run(task, config, examples, ranks, device)
+    with ExitStack() as held:
+        ranks.agreed(lambda: held.enter_context(own_folder(settings)) if ranks.first else None)
+        return _run_in(ranks, device, task, config, examples, resume=resume, progress=progress)
+
+
+def _run_in(
+    ranks: Ranks, device: torch.device, task: Task, config: CLAPConfig, examples: list[Example], *, resume: bool, progress: bool
+) -> Report:  # fmt: skip
+    settings = task.settings
+    with hushed(ranks.rank):  # errors may be one's own: a file that is not on this machine
+        run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
     if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
         raise TrainingError(f"only some processes see {run.out / STATE_FILE}; put out on a disk that all of them share")
     mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
     ranks.agreed(lambda: mels.decode(progress=progress))
-    broken = set().union(*ranks.all_of(set(mels.left_out)))
-    batches = task.batches([e for e in examples if e.key not in broken], mels)
-    if not batches.steps:
-        raise TrainingError(
-            f"{len(batches.examples)} sounds that can be read are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
-        )
+    broken = {key: failure for left_out in ranks.all_of(dict(mels.left_out)) for key, failure in left_out.items()}
+    with ranks.alike():
+        warn_of(broken.values())
+        batches = task.batches([e for e in examples if e.key not in broken], mels)
+        if not batches.steps:
+            raise TrainingError(
+                f"{len(batches.examples)} sounds that can be read are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+            )
     with _threads(settings.threads), told_of_memory():
         loss = run.go(batches, progress=progress, console=console)
     run.save()
@@ -185,7 +200,8 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.task.gradients(self.model, batch, int(rng.integers(2**62)))
         if not math.isfinite(loss):
-            raise TrainingError(f"the loss is {loss} at step {self.step}; lower learning_rate or set clip_gradient")
+            with self.ranks.alike():
+                raise TrainingError(f"the loss is {loss} at step {self.step}; lower learning_rate or set clip_gradient")
         self.ranks.average(p for p in self._trained if not is_sharded(p))
         self.scaler.unscale_(self.optimiser)
         if settings.clip_gradient and self.sharded:

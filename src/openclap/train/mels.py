@@ -19,7 +19,7 @@ from openclap.config import FrontEnd
 from openclap.errors import SoundError, SoundWarning
 from openclap.results import Failure
 from openclap.train.examples import Example
-from openclap.train.left_out import refuse_unreadable, warn_of
+from openclap.train.left_out import refuse_unreadable
 
 __all__ = ["Mels"]
 
@@ -48,7 +48,7 @@ class Mels:
         self.left_out: dict[str, Failure] = {}  # by key
 
     def decode(self, *, progress: bool = False) -> None:
-        """Fill the memory.
+        """Fill the memory; what cannot be read is in `left_out`.
 
         Raises
         ------
@@ -60,7 +60,6 @@ class Mels:
             if self._room <= 0:
                 break
         self._decoded = True
-        warn_of(self.left_out.values())
 
     def get(self, key: str) -> Tensor | None:
         """The mel of a recording, or None for one that cannot be read."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from openclap.errors import TrainingError
+from openclap.errors import DataError, TrainingError
+from openclap.textfiles import lines_of, records_of
 
 __all__ = ["read_families", "read_phrases", "read_texts"]
 
@@ -39,33 +39,21 @@ def read_texts(file: Path) -> list[str]:
         A file that is not there, or a CSV without a column of texts.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            if file.suffix.lower() != ".csv":
-                return [line.strip() for line in opened if line.strip()]
-            reader = csv.DictReader(opened)
-            column = next((c for c in COLUMNS if c in (reader.fieldnames or ())), None)
-            if column is None:
-                raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a text file has one text a line")
-            return [row[column].strip() for row in reader if (row[column] or "").strip()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(
-            f"{file}: {getattr(error, 'strerror', None) or error}; give a file with one text a line, or a CSV"
-        ) from error
+        return lines_of(file, COLUMNS)
+    except DataError as error:
+        raise TrainingError(f"{error}") from error
 
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            columns_found = list(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path}: {error}; a CSV with the columns {', '.join(columns)} is expected") from error
+        columns_found, rows = records_of(path, columns)
+    except DataError as error:
+        raise TrainingError(f"{error}; a CSV with the columns {', '.join(columns)} is expected") from error
     lacking = [c for c in columns if c not in columns_found]
     if lacking:
         raise TrainingError(f"{path}: no column {', '.join(lacking)}; found {', '.join(columns_found) or 'none'}")
-    for number, row in enumerate(rows, 2):
-        empty = [c for c in columns if not (row[c] or "").strip()]
+    for line, row in rows:
+        empty = [c for c in columns if not row.get(c, "").strip()]
         if empty:
-            raise TrainingError(f"{path}: line {number} has no {', '.join(empty)}; fill it in, or remove the line")
-    return rows
+            raise TrainingError(f"{path}: line {line} has no {', '.join(empty)}; fill it in, or remove the line")
+    return [row for _, row in rows]

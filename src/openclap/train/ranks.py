@@ -7,8 +7,9 @@ scaled by the number of ranks, so that the mean of their gradients is the gradie
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,9 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from openclap.errors import OpenClapError
+from openclap.errors import DataWarning, LanguageWarning, ModelWarning, OpenClapError, SoundWarning
 
-__all__ = ["Ranks", "joined", "share_norms"]
+__all__ = ["Ranks", "alike", "hushed", "is_first", "joined", "share_norms"]
 
 T = TypeVar("T")
 BUCKET = 25_000_000  # numbers that are averaged in one call
@@ -89,13 +90,55 @@ class Ranks:
         told = self.all_of((found, trouble))
         for _, wrong in told:
             if wrong is not None:
+                wrong.quiet = not self.first
                 raise wrong
         return [value for value, _ in told]  # type: ignore[misc]  # nothing failed
+
+    def alike(self) -> AbstractContextManager[None]:
+        """What every rank does with the same outcome: the first alone warns and tells what is wrong."""
+        return alike(self.rank)
 
     def wait(self) -> None:
         """Until every rank is here."""
         if self.world > 1:
             dist.barrier()
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or the first of those that torchrun has started: the one that tells results."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def alike(rank: int | None = None) -> Iterator[None]:
+    """What every process does with the same outcome: the first alone warns and tells what is wrong.
+
+    Parameters
+    ----------
+    rank
+        Of this process; None, before they have joined: its number on this machine, whose files may differ from another's.
+    """
+    if rank is None:
+        alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+        rank = 0 if alone else int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")))
+    with hushed(rank):
+        try:
+            yield
+        except OpenClapError as error:
+            error.quiet = rank > 0
+            raise
+
+
+@contextmanager
+def hushed(rank: int) -> Iterator[None]:
+    """Only the first warns of what all of them see."""
+    if rank == 0:
+        yield
+        return
+    with warnings.catch_warnings():
+        for category in (DataWarning, LanguageWarning, ModelWarning, SoundWarning):
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 @contextmanager

@@ -8,17 +8,20 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from openclap.config import CLAPConfig, HTSATConfig
 from openclap.errors import TrainingError
 from openclap.train.settings import Settings
 from openclap.train.state import STATE_FILE
 
-__all__ = ["RESULTS", "check_folder", "fitting_crop", "forget_results", "told_of_memory"]
+__all__ = ["RESULTS", "check_folder", "fitting_crop", "forget_results", "own_folder", "told_of_memory"]
+
+LOCK = ".lock"
 
 # what is written beside a model and tells of that very one
 RESULTS = ("training.json", "head.safetensors", "finetune.json", "distill.json", "prune.json")
@@ -35,15 +38,15 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
     """
     out = settings.resolve(settings.out)
     if settings.init is not None and settings.resolve(settings.init) in (out, out / "model.safetensors"):
-        raise TrainingError(f"out and init are both {out}; choose another folder with out")
+        raise TrainingError(f"out and init are both {out}; choose another folder (out, or -o)")
     if resume and not (out / STATE_FILE).exists():
         if (out / "training.json").exists():
             raise TrainingError(
-                f"{out} holds a finished model; start anew with --restart, or choose another folder with out"
+                f"{out} holds a finished model; start anew with --restart, or choose another folder (out, or -o)"
             )
         if (out / "config.json").exists() and not (out / "log.csv").exists():  # a run writes its log first
             raise TrainingError(
-                f"{out} holds a model of another making; choose another folder with out, or replace it with --restart"
+                f"{out} holds a model of another making; choose another folder (out, or -o), or replace it with --restart"
             )
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     probe = out / f"writable.{os.getpid()}.part"
@@ -54,7 +57,39 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
         for folder in made:
             folder.rmdir()
     except OSError as error:
-        raise TrainingError(f"{out} cannot be written to ({error.strerror}); choose another folder with out") from error
+        raise TrainingError(
+            f"{out} cannot be written to ({error.strerror}); choose another folder (out, or -o)"
+        ) from error
+
+
+@contextmanager
+def own_folder(settings: Settings) -> Iterator[None]:
+    """Keep every other run out of the folder of this one, as long as it goes on. It is made where it is not.
+
+    Raises
+    ------
+    TrainingError
+        Another run trains into it.
+    """
+    out = settings.resolve(settings.out)
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainingError(
+            f"{out}: another run trains into it; wait for its end, or choose another folder (out, or -o)"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps it while it is held
+            (out / LOCK).unlink()
+        lock.release()
+        with suppress(OSError):  # where nothing was written
+            for folder in made:
+                folder.rmdir()
 
 
 def fitting_crop(settings: Settings, config: CLAPConfig) -> None:

@@ -71,6 +71,6 @@ def take_up(folder: Path, identity: str) -> dict[str, Any] | None:
         )
     if state["run"] != identity:
         raise TrainingError(
-            f"{file} is the state of another configuration; start anew with --restart, or choose another folder with out"
+            f"{file} is the state of another configuration; start anew with --restart, or choose another folder (out, or -o)"
         )
     return state

@@ -11,6 +11,7 @@ import queue
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -46,6 +47,7 @@ class Command:
         self._recent: deque[float] = deque(maxlen=a_minute)
         self._events: queue.Queue[Event | None] = queue.Queue(WAITING)
         self._running: subprocess.Popen[bytes] | None = None
+        self._stopped: subprocess.Popen[bytes] | None = None  # by `close`
         self._gone = threading.Event()  # nobody waits for the thread any more
         self._thread = threading.Thread(target=self._run, name="openclap-command", daemon=True)
         self._thread.start()
@@ -73,6 +75,7 @@ class Command:
         waiting = sum(event is not None for event in list(self._events.queue))
         self._gone.set()
         if (running := self._running) is not None:
+            self._stopped = running
             _stop(running)
             self._thread.join(1.0)
         return self.dropped + self.failed + waiting
@@ -102,14 +105,19 @@ class Command:
             process.wait()
         finally:
             self._running = None
-        if self._gone.is_set() and process.returncode == -signal.SIGKILL:
+        if process is self._stopped and process.returncode:
             return "was not done when the watch ended and was stopped"
         return f"failed with exit code {process.returncode}" if process.returncode else None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a run and what it has started."""
+    """End a run and what it has started, as far as the system lets us."""
     with contextlib.suppress(OSError):
-        if process.poll() is None:
+        if process.poll() is not None:
+            return
+        if sys.platform == "win32":  # it has no groups that can be killed; taskkill knows who started whom
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+            process.kill()
+        else:
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -36,6 +36,7 @@ from openclap.train.held_out import by_name
 from openclap.train.left_out import refuse_unreadable, warn_of
 from openclap.train.loop import run
 from openclap.train.mels import Mels
+from openclap.train.ranks import alike
 from openclap.train.settings import Settings
 from openclap.train.start import device_of
 from openclap.train.state import digest
@@ -80,8 +81,10 @@ def distill(
     TrainingError
         Before the first step, when data, teacher or configuration is wrong.
     """
-    settings = read_settings(Path(path), DistillSettings, **changes)
-    report = run(Distillation(settings, progress=progress), resume=resume, progress=progress)
+    with alike():
+        settings = read_settings(Path(path), DistillSettings, **changes)
+        task = Distillation(settings, progress=progress)
+    report = run(task, resume=resume, progress=progress)
     return DistillReport(**vars(report), agreement=read_agreement(Path(report.out)))
 
 
@@ -187,7 +190,7 @@ def _teacher_of(settings: DistillSettings) -> CLAP:
     path = settings.resolve(settings.teacher)
     name = str(path) if path.exists() else settings.teacher
     if path == settings.resolve(settings.out):
-        raise TrainingError(f"out and teacher are both {path}; choose another folder with out")
+        raise TrainingError(f"out and teacher are both {path}; choose another folder (out)")
     try:
         clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
     except OpenClapError as error:

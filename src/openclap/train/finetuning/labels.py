@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from openclap.errors import SoundWarning, TrainingError
 from openclap.results import Failure
 from openclap.train.examples import Example, key_of, read_sources
 from openclap.train.finetuning.settings import SupervisedSettings, check
-from openclap.train.held_out import Row, by_table
+from openclap.train.held_out import by_table
 from openclap.train.left_out import NAMED, refuse_many, warn_of
 
 __all__ = ["Labelled", "read_labelled", "truth_of"]
@@ -32,6 +32,7 @@ class Labelled:
     multi_label: bool
     how: str  # the test side was chosen
     name: str  # of the sources, for reports
+    left_out: list[Failure] = field(default_factory=list)  # those without a label
 
 
 def truth_of(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -49,29 +50,40 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     Raises
     ------
     TrainingError
-        A source that cannot be read, more sounds without a label than may be, fewer than two labels, a side without
+        A source that cannot be read, more sounds that are not there than may be, fewer than two labels, a side without
         sounds, several labels a sound where one is asked for, or a label that is judged and never learnt.
+
+    Warns
+    -----
+    SoundWarning
+        Sounds without a label are left out, however many they are, and named.
     """
     supervision = settings.supervised
     check(supervision)
-    found = read_sources(settings, _example, all_splits=True)
-    if not any(example.item.labels for _, example in found.rows):
+    everything = read_sources(settings, _example, all_splits=True)
+    if not any(example.item.labels for _, example in everything.rows):
         where = ", ".join(source.folder for source in settings.sources)
         raise TrainingError(
-            f"none of the {len(found.rows)} sounds of {where} has a label; a table needs a column label"
+            f"none of the {len(everything.rows)} sounds of {where} has a label; a table needs a column label"
         )
+    lost = everything.left_out
+    said = "1 row that names no sound" if len(lost) == 1 else f"{len(lost)} rows that name no sound"
+    refuse_many(lost, len(everything.rows) + len(lost), settings.most_broken, said, "fill them in")
+    warn_of(lost, "rows that name no sound")
+    found = everything.but(lambda example: not example.item.labels, "no label")
+    silent = found.left_out[len(lost) :]
+    warn_of(silent, "sounds without a label")
     train, test, how = by_table(
         found.rows, split=supervision.test_split, folds=supervision.test_folds, files=supervision.test_files,
         share=supervision.test_share, seed=settings.seed,
     )  # fmt: skip
-    train, test = _described(train, test, found.left_out, settings.most_broken)
     learnt = [example for source, example in train for _ in range(source.repeat)]
     judged = [example for _, example in test]
     several = [e for e in (*learnt, *judged) if len(e.item.labels) > 1]
     multi = bool(several) if supervision.multi_label is None else supervision.multi_label
     if several and not multi:
         raise TrainingError(
-            f"{_said(len({e.key for e in several}), 'has', 'have')} several labels, the first is {several[0].key}; give each one, or set multi_label"
+            f"{_said(len({e.key for e in several}), 'has', 'have')} several labels, the first is {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a configuration)"
         )
     counts = Counter(label for _, example in train for label in example.item.labels)
     _check(learnt, judged, counts)
@@ -82,6 +94,7 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
         multi,
         how,
         " and ".join(Path(s.folder).name or s.folder for s in settings.sources),
+        silent,
     )
 
 
@@ -109,15 +122,6 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
 def _example(name: str, item: Item) -> Example:
     """Its labels stand for captions: mixing two sounds then joins them as it joins captions."""
     return Example(key_of(name, item), item, item.labels, "\n".join(item.labels))
-
-
-def _described(train: list[Row], test: list[Row], lost: list[Failure], most: float) -> tuple[list[Row], list[Row]]:
-    """Without those that have no label, which are named, as are those that were lost before."""
-    silent = [*lost, *(Failure(e.key, "no label") for _, e in (*train, *test) if not e.item.labels)]
-    said = _said(len(silent), "is not there or has", "are not there or have")
-    refuse_many(silent, len(train) + len(test) + len(lost), most, f"{said} no label", "label them")
-    warn_of(silent, "sounds that are not there or have no label")
-    return [row for row in train if row[1].item.labels], [row for row in test if row[1].item.labels]
 
 
 def _said(count: int, one: str, many: str) -> str:

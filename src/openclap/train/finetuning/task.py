@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from openclap.eval.head import Head
 from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
+from openclap.results import Failure
 from openclap.train.augment import spec_augment
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
@@ -34,6 +35,7 @@ from openclap.train.finetuning.settings import SupervisedSettings, supervised_se
 from openclap.train.finetuning.verdict import verdict_of
 from openclap.train.loop import run
 from openclap.train.mels import Mels
+from openclap.train.ranks import alike
 from openclap.train.step import half_of, seed_of_piece
 from openclap.train.task import Around, Report
 
@@ -50,10 +52,12 @@ class Finetuned:
 
     run: Report
     verdict: Verdict | None
+    left_out: list[Failure] = field(default_factory=list)  # sounds without a label
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {**self.run.to_dict(), "verdict": None if self.verdict is None else self.verdict.to_dict()}
+        verdict = None if self.verdict is None else self.verdict.to_dict()
+        return {**self.run.to_dict(), "verdict": verdict, "left_out": [failure.to_dict() for failure in self.left_out]}
 
 
 def finetune(
@@ -77,8 +81,9 @@ def finetune(
     TrainingError
         Before the first step, when data or configuration is wrong.
     """
-    chosen, named = supervised_settings(settings, changes)
-    data = read_labelled(chosen)
+    with alike():
+        chosen, named = supervised_settings(settings, changes)
+        data = read_labelled(chosen)
     if "batch_size" not in named:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         size = min(BATCH, len(data.train) // 2)
@@ -87,7 +92,7 @@ def finetune(
         chosen = replace(chosen, augment=replace(chosen.augment, mix_share=MIXED))
     task = Supervised(chosen, data, progress=progress)
     done = run(task, resume=resume, progress=progress)
-    return Finetuned(done, task.verdict)
+    return Finetuned(done, task.verdict, data.left_out)
 
 
 class Supervised:

@@ -16,6 +16,7 @@ from openclap.eval.report import Report, report_of
 from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
 from openclap.train.finetuning.labels import Labelled
 from openclap.train.finetuning.settings import SupervisedSettings
+from openclap.train.left_out import NAMED
 
 __all__ = ["compare", "verdict_of"]
 
@@ -35,17 +36,17 @@ def verdict_of(
     asked = settings.supervised
     facts = {
         "head": asked.head, "start": asked.start, "labels": len(data.labels), "judged by": data.how,
-        "learnt from": len({e.key for e in data.train}), "epochs": settings.epochs, "draws": asked.draws, "seed": settings.seed,
+        "learnt from": len({e.key for e in data.train}), "left out": len(data.left_out) or None, "epochs": settings.epochs, "draws": asked.draws, "seed": settings.seed,
     }  # fmt: skip
     row = {key: i for i, key in enumerate(baseline.keys)}
     used = embed_examples(clap, [e for e in data.test if e.key in row], progress=progress, task="judging")
     failed = [*baseline.failed, *used.failed]  # a sound may have gone while the model trained
     before = {name: points[[row[key] for key in used.keys]] for name, points in baseline.scores.items()}
+    notes = [left_out] if (left_out := _left_out(data)) else []
     if not used.examples:
-        notes = ["nothing was held out, so how well it hears is not known"]
+        notes.append("nothing was held out, so how well it hears is not known")
         return report_of(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed)  # fmt: skip
     scores = {"": head.logits(used.vectors), **before}
-    notes = []
     prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in baseline.scores else None
     if prompts is not None:
         scores["zero-shot afterwards"] = clap.similarity(used.vectors, prompts)
@@ -57,6 +58,15 @@ def verdict_of(
         clap, "finetune", data.name, examples=len(used.examples), settings=facts,
         metrics=metrics, classes=judged.classes, notes=notes, failed=failed,
     )  # fmt: skip
+
+
+def _left_out(data: Labelled) -> str:
+    """How many sounds were not learnt from, and which; nothing where none."""
+    silent = data.left_out
+    if not silent:
+        return ""
+    named = ", ".join(failure.path for failure in silent[:NAMED]) + (", …" if len(silent) > NAMED else "")
+    return f"{'1 sound without a label was' if len(silent) == 1 else f'{len(silent)} sounds without a label were'} left out: {named}"
 
 
 def compare(

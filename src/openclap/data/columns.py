@@ -1,0 +1,94 @@
+"""What the columns of a described data set are called, and what of a row they tell. Knows nothing of files.
+
+file       file, file_name, path, file_path, audio, audio_path, …     the first of these that there is
+captions   caption, captions, caption_1 … caption_5; else text; else sentence
+labels     label, labels, label_1 …; else tag, tags; else category
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from openclap.data.items import fold_of, seconds_of, texts_of
+from openclap.textfiles import is_absent, plain_name
+
+__all__ = ["COLUMNS", "KNOWN", "Columns", "Said", "columns_of"]
+
+COLUMNS = ("file", "caption", "label", "split", "seconds", "fold")  # what messages call them
+FILE = ("file", "filename", "filepath", "path", "audio", "audiofile", "audiofilename", "audiopath", "audiofilepath", "sound", "soundfile", "wav", "wavfile", "wavpath")  # fmt: skip
+CAPTIONS = (r"captions?\d*", r"texts?\d*", r"sentences?\d*")
+LABELS = (r"labels?\d*", r"tags?\d*", r"categor(?:y|ies)")
+KNOWN = frozenset((*FILE, *COLUMNS, "captions", *(f"caption{i}" for i in range(10)), "text", "sentence", "labels", "tag", "tags", "category"))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a row says of its sound."""
+
+    captions: tuple[str, ...]
+    labels: tuple[str, ...]
+    split: str | None
+    seconds: float | None
+    fold: str | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table tell what, by their names in it; `file` and others are None where there is none."""
+
+    file: str | None
+    captions: tuple[str, ...]
+    labels: tuple[str, ...]
+    split: str | None
+    seconds: str | None
+    fold: str | None
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Those that tell anything."""
+        return frozenset(filter(None, (self.file, *self.captions, *self.labels, self.split, self.seconds, self.fold)))
+
+    def file_of(self, row: Mapping[str, Any]) -> str | None:
+        """The sound that a row names; None where it names none."""
+        name = None if self.file is None else row.get(self.file)
+        return name.strip() if isinstance(name, str) and not is_absent(name) else None
+
+    def said(self, row: Mapping[str, Any]) -> Said:
+        """What a row says of its sound: empty cells, `nan`, `N/A` and the like say nothing."""
+        captions = [text for column in self.captions for text in texts_of(row.get(column))]
+        labels = [text for column in self.labels for text in texts_of(row.get(column), separator=";")]
+        return Said(
+            tuple(dict.fromkeys(captions)),
+            tuple(dict.fromkeys(labels)),
+            next(iter(texts_of(row.get(self.split or ""))), None),
+            seconds_of(row.get(self.seconds or "")),
+            fold_of(row.get(self.fold or "")),
+        )
+
+
+@lru_cache(maxsize=256)  # of a JSONL every row has its own
+def columns_of(names: tuple[str, ...]) -> Columns:
+    """Which of these names tell what; upper and lower case, spaces, hyphens and underscores do not count.
+
+    Parameters
+    ----------
+    names
+        All of a table's.
+    """
+    plain = [plain_name(name) for name in names]
+
+    def one(*wanted: str) -> str | None:
+        return next((names[plain.index(name)] for name in wanted if name in plain), None)
+
+    def some(patterns: Sequence[str]) -> tuple[str, ...]:
+        for pattern in patterns:
+            found = tuple(dict.fromkeys(n for n, p in zip(names, plain, strict=True) if re.fullmatch(pattern, p)))
+            if found:
+                return found
+        return ()
+
+    return Columns(one(*FILE), some(CAPTIONS), some(LABELS), one("split"), one("seconds"), one("fold"))

@@ -1,0 +1,260 @@
+"""Text files and tables as people's programs write them: any usual encoding, any usual separator. Knows nothing of what is in them.
+
+UTF-8, with or without a mark; UTF-16; else western, Chinese, Japanese or Russian Windows, as charset-normalizer guesses and a warning tells
+comma, semicolon, tab or bar: the first line says `sep=;`, else that one is taken which makes the most known names of the header
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openclap.errors import DataError, DataWarning
+
+if TYPE_CHECKING:
+    from charset_normalizer import CharsetMatch
+
+__all__ = ["WORKBOOKS", "Grid", "encoding_of", "is_absent", "lines_of", "open_grid", "plain_name", "records_of"]
+
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+TABLES = (".csv", ".tsv", ".tab")
+SEPARATORS = ",;\t|"
+# what stands in a cell that nothing was written into, lower case; the last ones are what people type
+ABSENT = frozenset(("", "nan", "-nan", "n/a", "#n/a", "na", "#na", "<na>", "none", "null", "-", "--", "–", "—"))
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+BINARY = ((b"PK\x03\x04", "a workbook or a zip"), (b"\xd0\xcf\x11\xe0", "a workbook"), (b"PAR1", "a Parquet file"))
+# of old Windows: what Excel's plain "CSV" is in. More of them would be taken for each other in a text of a few words
+WESTERN = "cp1252"
+OTHERS = ("gb18030", "big5", "cp932", "cp1251")
+SIGNS = re.compile("[\u0400-\u04ff]+|[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+")
+BLOCK, SAMPLE = 1 << 20, 1 << 16  # bytes
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts: the names of its columns as they are written, and its rows with the line each ends on."""
+
+    names: tuple[str, ...]
+    rows: Iterator[tuple[int, list[str]]]
+
+
+def plain_name(name: str) -> str:
+    """A column's name without what people write differently: `File Name`, `file_name` and `filename` are one."""
+    return re.sub(r"[\s_\-]+", "", name.casefold())
+
+
+def is_absent(cell: str) -> bool:
+    """Whether a cell says that there is nothing: empty, `nan`, `N/A`, `None`, `NULL`, `-`."""
+    return cell.strip().casefold() in ABSENT
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or is no text.
+
+    Warns
+    -----
+    DataWarning
+        It is in none of Unicode's, so it was guessed.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(BLOCK)
+            mark = next((name for mark, name in MARKS if head.startswith(mark)), None)
+            if mark is not None:
+                return mark
+            what = next((what for magic, what in BINARY if head.startswith(magic)), None)
+            if what is not None:
+                raise DataError(f"{path}: is {what}, no text; save it as CSV (UTF-8)")
+            if b"\0" in head:
+                return _guessed(path, head[:SAMPLE])
+            odd = _not_utf8(head, file)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; give a text file in UTF-8") from None
+    return "utf-8" if odd is None else _guessed(path, odd)
+
+
+def _not_utf8(head: bytes, file: io.BufferedReader) -> bytes | None:
+    """The lines with other signs than ASCII around the first place that is no UTF-8; None where all of it is."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    block = head
+    while True:
+        try:
+            decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            seen: bytes = error.object  # with what was left of the block before
+            lines = seen[max(0, error.start - SAMPLE) : error.start + SAMPLE].splitlines()
+            return b"\n".join(line for line in lines if not line.isascii())
+        if not block:
+            return None
+        block = file.read(BLOCK)
+
+
+def _guessed(path: Path, sample: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    candidates = ["utf_16_le", "utf_16_be"] if b"\0" in sample else [WESTERN, *OTHERS]
+    found = [match.encoding for match in from_bytes(sample, cp_isolation=candidates) if _is_likely(match)]
+    if b"\0" in sample:
+        if not found:
+            raise DataError(f"{path}: is no text; save it as CSV or text in UTF-8")
+        return found[0]
+    guess = found[0] if found else WESTERN
+    warnings.warn(
+        DataWarning(f"{path}: is not in UTF-8, and read as {guess}; where letters look wrong, save it as UTF-8"),
+        stacklevel=2,
+    )
+    return guess
+
+
+def _is_likely(match: CharsetMatch) -> bool:
+    """Letters of Chinese, Japanese and Russian come in words; in a text of western ones read so, a lone é becomes one of them."""
+    if match.encoding not in OTHERS:
+        return True
+    runs = [len(run) for run in SIGNS.findall(str(match))]
+    return 2 * sum(n for n in runs if n > 1) > sum(runs)
+
+
+def lines_of(path: Path, columns: Sequence[str] = ()) -> list[str]:
+    """What a list of texts holds, one a line: without spaces around them, in order, as often as they stand there.
+
+    Parameters
+    ----------
+    path
+        A text file. Of a .csv or .tsv, the cells of the first of `columns` that it has; one column without a name is taken as it is.
+    columns
+        Names, as `plain_name` gives them.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or is a table without one of the columns.
+
+    Warns
+    -----
+    DataWarning
+        Lines that say `nan`, `N/A` and the like are left out.
+    """
+    if path.suffix.lower() in TABLES:
+        grid = open_grid(path, columns)
+        names = [plain_name(name) for name in grid.names]
+        place = next((names.index(column) for column in columns if column in names), None)
+        if place is None and len(names) > 1:
+            raise DataError(
+                f"{path}: no column {' or '.join(columns)}; it has {', '.join(grid.names)}: rename one, or give one text a line"
+            )
+        cells = [row[place or 0] for _, row in grid.rows if len(row) > (place or 0)]
+        found = [*(grid.names if place is None else ()), *cells]
+    else:
+        encoding = encoding_of(path)
+        try:
+            found = path.read_text(encoding=encoding).splitlines()
+        except (OSError, UnicodeError) as error:
+            raise DataError(f"{path}: {_why(error)}; save it as UTF-8") from None
+    texts = [text.strip() for text in found if text.strip()]
+    said = [text for text in texts if not is_absent(text)]
+    if len(said) < len(texts):
+        left = len(texts) - len(said)
+        warnings.warn(
+            DataWarning(
+                f"{path}: {left} that {'says' if left == 1 else 'say'} nothing (nan, N/A, None, -) are left out"
+            ),
+            stacklevel=2,
+        )
+    return said
+
+
+def open_grid(path: Path, known: Collection[str] = ()) -> Grid:
+    """A table with a header, whatever separates its cells; rows are read as they are asked for.
+
+    Parameters
+    ----------
+    known
+        Names that its columns may have, as `plain_name` gives them: they tell which separator it is.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, is no text, or breaks off within quotes: now, or when its rows are read.
+    """
+    encoding = encoding_of(path)
+    rows = _rows(path, encoding, known)
+    try:
+        _, names = next(rows)
+    except StopIteration:
+        names = []
+    return Grid(tuple(name.strip() for name in names), rows)
+
+
+def _rows(path: Path, encoding: str, known: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+    """Lines and cells of all rows that are not blank, the header's first."""
+    line = 0
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            start = file.read(SAMPLE)
+            file.seek(0)
+            told = re.match(r"\s*\"?sep=(.)\"?\r?\n", start, re.IGNORECASE)
+            if told:
+                file.readline()
+            separator = told.group(1) if told else _separator(start, known)
+            reader = csv.reader(file, delimiter=separator, strict=True)
+            for row in reader:
+                line = reader.line_num + bool(told)
+                if any(map(str.strip, row)):
+                    yield line, row
+    except (OSError, UnicodeError, csv.Error) as error:
+        where = f"after line {line}, " if line else ""
+        raise DataError(f"{path}: {where}{_why(error)}; a CSV in UTF-8 is expected") from None
+
+
+def _separator(start: str, known: Collection[str]) -> str:
+    """The one that makes the most known names of the header, then the most cells."""
+
+    def worth(separator: str) -> tuple[int, int]:
+        try:
+            header = next((row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if row), [])
+        except csv.Error:
+            return (0, 0)
+        return sum(plain_name(name) in known for name in header), len(header)
+
+    return max(SEPARATORS, key=worth)
+
+
+def records_of(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header's names, and all rows of a small table as a mapping by column, each with its line.
+
+    Parameters
+    ----------
+    columns
+        Those that are asked for; they have these names in the rows, however the header writes them. Others have their own.
+
+    Raises
+    ------
+    DataError
+        As of `open_grid`.
+    """
+    grid = open_grid(path, [plain_name(column) for column in columns])
+    asked = {plain_name(column): column for column in columns}
+    names = [asked.get(plain_name(name), name) for name in grid.names]
+    return names, [(line, dict(zip(names, row, strict=False))) for line, row in grid.rows]
+
+
+def _why(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
