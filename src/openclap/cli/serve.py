@@ -25,6 +25,19 @@ Root = Annotated[
         "--root", help="A folder of this machine whose sounds the page may index, play and hand out; may be repeated"
     ),
 ]
+RootPath = Annotated[
+    str, typer.Option("--root-path", help="The path that a proxy serves this under, as /clap, where it does not say so")
+]
+Proxy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy", help="Address of a proxy whose X-Forwarded-For, -Proto and -Prefix are believed; may be repeated"
+    ),
+]
+HostName = Annotated[
+    list[str] | None,
+    typer.Option("--host-name", help="A name that the server goes by, beside localhost and addresses; may be repeated"),
+]
 
 
 def serve(
@@ -37,10 +50,24 @@ def serve(
         typer.Option("--keys-file", help="Bearer keys, one a line; beside those of the environment's OPENCLAP_KEYS"),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen to others without a key")] = False,
-    host_name: Annotated[
+    host_name: HostName = None,
+    proxy: Proxy = None,
+    root_path: RootPath = "",
+    cors_origin: Annotated[
         list[str] | None,
         typer.Option(
-            "--host-name", help="A name that the server goes by, beside localhost and addresses; may be repeated"
+            "--cors-origin", help="A site whose pages may use the API, as https://example.org; may be repeated"
+        ),
+    ] = None,
+    frame_origin: Annotated[
+        list[str] | None,
+        typer.Option("--frame-origin", help="A site that may show the page in a frame of its own; may be repeated"),
+    ] = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--alias",
+            help="Another name that requests may call the model, as text-embedding-3-small; * for any; may be repeated",
         ),
     ] = None,
     allow_host: Annotated[
@@ -89,6 +116,7 @@ def serve(
     settings = {
         "model": model, "device": device, "threads": threads, "precision": precision, "library": str(library or default_library()),
         "detectors": tuple(detector or ()), "host": host, "port": port, "insecure": insecure, "names": tuple(host_name or ()), "fetch_from": tuple(allow_host or ()),
+        "proxies": tuple(proxy or ()), "root_path": root_path, "origins": tuple(cors_origin or ()), "frames": tuple(frame_origin or ()), "aliases": tuple(alias or ()),
         "memory_bytes": int(max_memory_mb * MIB), "body_bytes": int(max_body_mb * MIB), "audio_seconds": max_seconds, "items": max_items,
         "results": max_results, "queue": queue, "request_seconds": timeout, "sockets": sockets, "idle_seconds": idle, "patience_seconds": patience / 1000, "batch": batch,
     }  # fmt: skip
@@ -110,6 +138,9 @@ def serve(
 def ui(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one")] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only say where the page is")] = False,
+    host_name: HostName = None,
+    proxy: Proxy = None,
+    root_path: RootPath = "",
     root: Root = None,
     library: LibraryPath = None,
     model: Model = "mini",
@@ -119,7 +150,8 @@ def ui(
 ) -> None:
     """Open the page in the browser: match, classify, describe, search, moments, watch, teach, library. For this machine alone; Ctrl-C ends it."""
     settings = {
-        "model": model, "device": device, "threads": threads, "library": str(library or default_library()), "host": "127.0.0.1", "port": port
+        "model": model, "device": device, "threads": threads, "library": str(library or default_library()), "host": "127.0.0.1", "port": port,
+        "names": tuple(host_name or ()), "proxies": tuple(proxy or ()), "root_path": root_path,
     }  # fmt: skip
 
     def told(url: str) -> None:

@@ -41,6 +41,8 @@ from openclap.vectors import unit
 __all__ = ["Engine", "Source"]
 
 T = TypeVar("T")
+
+ANY_NAME = "*"  # among the aliases: every name means the loaded model
 Vectors = npt.NDArray[np.float32]
 Calls = Lane[Callable[[], Any], Any]
 
@@ -114,7 +116,12 @@ class Engine:
     @property
     def names(self) -> tuple[str, ...]:
         """What a request may call it."""
-        return tuple(dict.fromkeys((self.name, Path(self.clap.name).name or "model", "default")))
+        own = (self.name, Path(self.clap.name).name or "model", "default")
+        return tuple(dict.fromkeys((*own, *self.settings.aliases)))
+
+    def goes_by(self, name: str) -> bool:
+        """Whether a request may call the model so."""
+        return name in self.names or ANY_NAME in self.settings.aliases
 
     # -- asking --------------------------------------------------------------------------------------
 

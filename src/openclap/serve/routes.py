@@ -127,7 +127,7 @@ def _of_models(router: APIRouter, engine: Engine) -> None:
     async def model(name: str) -> ModelCard:
         """One of them."""
         for card in cards:
-            if card.id == name or (card.loaded and name in engine.names):
+            if card.id == name or (card.loaded and engine.goes_by(name)):
                 return card
         raise RequestRefused(f"there is no model {name[:100]!a} here; see /v1/models", 404, "model_not_found")
 
@@ -244,9 +244,9 @@ class _Api:
 
     async def _read(self, request: HttpRequest, schema: type[S]) -> S:
         asked = await read_request(request, schema, self._settings)
-        if asked.model is not None and asked.model not in self._engine.names:
+        if asked.model is not None and not self._engine.goes_by(asked.model):
             raise RequestRefused(
-                f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}",
+                f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name} (whoever runs it adds names with --alias)",
                 404,
                 "model_not_found",
             )

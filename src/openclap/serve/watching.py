@@ -164,7 +164,7 @@ class _Session:
 
     def _check(self, asked: WatchRequest) -> None:
         most, longest = self._settings.items, self._settings.text_characters
-        if asked.model is not None and asked.model not in self._engine.names:
+        if asked.model is not None and not self._engine.goes_by(asked.model):
             raise _Fault(f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}")
         there = self._engine.detectors
         if (count := len(asked.alerts) + len(asked.detectors)) > most:
