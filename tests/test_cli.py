@@ -90,7 +90,7 @@ def test_index_search_library(place: Path) -> None:
     report = json.loads(done.stdout.splitlines()[-1])
     assert (report["added"], [Path(f["path"]).name for f in report["failed"]]) == (3, ["text.wav"])
     again = rows(run(place, "index", "sounds", "--json"))[-1]
-    assert again == {"added": 0, "unchanged": 3, "updated": 0, "removed": 0, "failed": []}
+    assert again == {"added": 0, "unchanged": 3, "updated": 0, "removed": 0, "kept_missing": 0, "failed": []}
     hits = rows(run(place, "search", "a dog", "-k", "2", "--json"))
     assert [row["rank"] for row in hits] == [1, 2]
     assert set(hits[0]) == {"rank", "path", "start", "end", "score", "confidence"}

@@ -196,7 +196,9 @@ def test_only_what_is_gone_from_the_disk_leaves(clap: CLAP, place: Path, tmp_pat
     report = library.add(sounds)  # as where a disk is missing
     assert (report.removed, [f.path for f in report.failed]) == (0, [str(sounds)])
     assert library.stats()["files"] == 2
-    assert library.add(tmp_path).removed == 2
+    report = library.add(tmp_path)  # the same, seen from above
+    assert (report.removed, report.kept_missing) == (0, 2)
+    assert library.add(tmp_path, prune=True).removed == 2
     assert library.stats()["files"] == 0
 
 
@@ -286,7 +288,7 @@ def test_moved_copied_and_touched_files_are_not_embedded_again(counted: Counted,
     (sounds / "sound 1 声.wav").rename(tmp_path / "elsewhere" / "moved.wav")
     shutil.copy(sounds / "sound 2 声.wav", sounds / "copy.wav")
     os.utime(sounds / "sound 3 声.wav", (1, 1))
-    before = {hit.path: hit.score for hit in library.search("a dog", 9)}
+    before = {hit.path: hit.score for hit in library.search("a dog", 9, missing=True)}
     report = library.add([sounds, tmp_path / "elsewhere"])
     assert counted.sounds == []
     assert (report.added, report.updated, report.unchanged, report.removed) == (1, 2, 2, 0)
@@ -566,7 +568,10 @@ def test_moments_end_where_the_sound_does(place: Path, tmp_path: Path) -> None:
     coarse = library.moments("a siren", 1, fine=False)[0]
     assert coarse.end - coarse.start >= 10
     (tmp_path / "street.flac").unlink()
-    assert library.moments("a siren", 1)[0].start <= 20  # the file has gone: the edges of the windows
+    assert library.moments("a siren", 1).left_out == 1
+    (gone,) = library.moments("a siren", 1, missing=True)
+    assert gone.start <= 20  # the edges of the windows
+    assert gone.to_dict()["missing"]
 
 
 def test_a_full_disk_loses_nothing(clap: CLAP, tmp_path: Path) -> None:

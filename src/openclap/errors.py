@@ -26,7 +26,7 @@ OpenClapError                  exit code 1, HTTP 500
 ├── RequestRefused             a request that the service does not answer    exit 2, HTTP as given
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
 
-SoundWarning, ModelWarning     something is usable but not as it should be
+SoundWarning, ModelWarning, LibraryWarning     something is usable but not as it should be
 LanguageWarning                words of a text were left out, or the end of a long one
 DataWarning                    a table or a list was read, but not all of it is certain
 """
@@ -45,6 +45,7 @@ __all__ = [
     "LanguageWarning",
     "LibraryError",
     "LibraryMismatch",
+    "LibraryWarning",
     "MissingExtra",
     "ModelError",
     "ModelNotHere",
@@ -222,6 +223,10 @@ class SoundWarning(UserWarning):
 
 class ModelWarning(UserWarning):
     """A model is usable, but something about it is suspicious."""
+
+
+class LibraryWarning(UserWarning):
+    """A library is usable, but something of it is of an earlier day."""
 
 
 class LanguageWarning(UserWarning):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,9 @@ __all__ = [
     "Hit",
     "Label",
     "Match",
+    "MissingFolder",
     "Moment",
+    "Ranked",
     "Span",
     "Tag",
     "Verification",
@@ -32,6 +35,13 @@ class _Result:
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+def _without_false(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Without a value that most results do not have."""
+    if not values[name]:
+        del values[name]
+    return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +94,8 @@ class Hit(_Result):
     """A window of a library that fits a query: seconds in the recording, and the cosine.
 
     `confidence`, in [0, 1], tells how likely it is that the window holds what was asked for; below
-    `openclap.library.UNLIKELY` it most likely does not.
+    `openclap.library.UNLIKELY` it most likely does not. `missing`: the file cannot be reached now; it is in the JSON where it
+    is true.
     """
 
     path: str
@@ -92,16 +103,37 @@ class Hit(_Result):
     end: float
     score: float
     confidence: float | None = None
+    missing: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, `missing` only where the file is."""
+        return _without_false(asdict(self), "missing")
 
 
 @dataclass(frozen=True)
 class Moment(_Result):
-    """A span of a recording merged from overlapping windows that fit a query, and its best cosine."""
+    """A span of a recording merged from overlapping windows that fit a query, and its best cosine; `missing` as of a `Hit`."""
 
     path: str
     start: float
     end: float
     score: float
+    missing: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, `missing` only where the file is."""
+        return _without_false(asdict(self), "missing")
+
+
+R = TypeVar("R", bound=Hit | Moment)
+
+
+class Ranked(list[R]):
+    """Hits or moments, best first; `left_out` is how many better ones are not among them since their files cannot be reached now."""
+
+    def __init__(self, found: Iterable[R] = (), left_out: int = 0) -> None:
+        super().__init__(found)
+        self.left_out = left_out
 
 
 @dataclass(frozen=True)
@@ -147,14 +179,32 @@ class Failure(_Result):
 
 
 @dataclass(frozen=True)
+class MissingFolder(_Result):
+    """A folder from which so many files are missing that a disk may be, and how many they are."""
+
+    path: str
+    files: int
+
+
+@dataclass(frozen=True)
 class AddReport(_Result):
-    """What adding files to a library did, in files."""
+    """What adding files to a library did, in files.
+
+    `kept_missing` are those that are missing from the disk and stay, since so many of their folder are that a disk may not be
+    mounted; `missing_folders` says from where, and is in the JSON where there are some.
+    """
 
     added: int = 0
     unchanged: int = 0
     updated: int = 0
     removed: int = 0
+    kept_missing: int = 0
     failed: list[Failure] = field(default_factory=list)
+    missing_folders: list[MissingFolder] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for `json.dumps`."""
+        return _without_false(asdict(self), "missing_folders")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from openclap.aside import write_text
 from openclap.catalogue.rows import ENDINGS, HEAD, read_lines, read_rows, written
 from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
 from openclap.errors import SoundError, UsageError
-from openclap.library.indexing import is_gone
+from openclap.library.missing import is_gone
 from openclap.library.scan import Found, find_sounds
 from openclap.results import Failure
 

@@ -17,7 +17,7 @@ from openclap.cli.options import (
     default_library,
     load_model,
 )
-from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed
+from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed, tell_missing
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ def index(
     tag: Annotated[
         list[str] | None, typer.Option("--tag", help="A word to put on all of them; may be repeated")
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", help='Leave out files and folders of this name or pattern; may be repeated: "*/drafts/*"'
+        ),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Drop what is missing, even where a disk may not be mounted")
+    ] = False,
     reembed: Annotated[
         bool, typer.Option("--reembed", help="Embed a library anew that another model has made")
     ] = False,
@@ -55,13 +64,17 @@ def index(
 
     if not paths and not reembed:
         raise UsageError("say what to index:  openclap index FOLDER")
+    if watch and prune:
+        raise UsageError(
+            "--watch with --prune would drop a whole disk whenever it is away; prune once, without --watch"
+        )
     if engine != "local" and (reembed or watch):
         raise UsageError("--engine ray indexes once; for another model, index into another --library")
     clap = load_model(model, device, threads)
     place = library or default_library()
     show = err.is_terminal
     if reembed:
-        done = Library.reembed(place, clap, progress=show)
+        done = Library.reembed(place, clap, progress=show, prune=prune)
         _show_report(done, as_json, report)
         if not paths:
             exit_told(done.failed)
@@ -69,11 +82,13 @@ def index(
         tell_failed(done.failed)
     collection = Library.open(place, model=clap)
     if watch:
-        for done in collection.watch(paths or [], every=every, tags=tag or ()):
+        for done in collection.watch(paths or [], every=every, tags=tag or (), exclude=exclude or ()):
             _show_report(done, as_json, report)
             tell_failed(done.failed)
+            tell_missing(done.missing_folders)
         return
-    _tell_report(collection.add(paths or [], tags=tag or (), progress=show, engine=engine), as_json, report)
+    done = collection.add(paths or [], tags=tag or (), exclude=exclude or (), prune=prune, progress=show, engine=engine)
+    _tell_report(done, as_json, report)
 
 
 def duplicates(
@@ -154,7 +169,9 @@ def _show_report(done: AddReport, as_json: bool, report: Path | None) -> None:
         emit([done.to_dict()])
     else:
         print(
-            f"{done.added} added, {done.updated} updated, {done.unchanged} unchanged, {done.removed} removed, {len(done.failed)} failed",
+            f"{done.added} added, {done.updated} updated, {done.unchanged} unchanged, {done.removed} removed, "
+            + f"{done.kept_missing} missing but kept, " * bool(done.kept_missing)
+            + f"{len(done.failed)} failed",
             flush=True,
         )
     if report is not None:
@@ -165,7 +182,10 @@ def _show_report(done: AddReport, as_json: bool, report: Path | None) -> None:
 
 def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
     _show_report(done, as_json, report)
+    tell_missing(done.missing_folders)
     exit_told(done.failed)
+    if done.kept_missing:
+        raise typer.Exit(1)
 
 
 VERBS = (index, duplicates, library)

@@ -30,6 +30,7 @@ __all__ = [
     "Precision",
     "ReportFile",
     "Resume",
+    "ShowMissing",
     "Tagged",
     "Threads",
     "Translate",
@@ -77,6 +78,8 @@ MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Length 
 ChangedSince = Annotated[str | None, typer.Option("--after", help="Changed since: 2026-05-31")]
 ChangedBefore = Annotated[str | None, typer.Option("--before", help="Changed before: 2026-06-01T12:00")]
 Tagged = Annotated[list[str] | None, typer.Option("--tag", help="Given when it was indexed; may be repeated")]
+
+ShowMissing = Annotated[bool, typer.Option("--missing", help="Show what cannot be reached now as well")]
 
 HINT = "mini, the small model that comes with openclap, is at work; a larger one hears much better:  openclap pull laion/clap-htsat-fused  then  --model laion/clap-htsat-fused"
 

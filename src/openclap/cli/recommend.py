@@ -18,6 +18,7 @@ from openclap.cli.options import (
     MinSeconds,
     Model,
     PathPattern,
+    ShowMissing,
     Tagged,
     Threads,
     Translate,
@@ -52,6 +53,7 @@ def recommend(
     after: ChangedSince = None,
     before: ChangedBefore = None,
     tag: Tagged = None,
+    missing: ShowMissing = False,
     library: LibraryPath = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -67,7 +69,7 @@ def recommend(
     filters = filters_of(within, glob, shortest, longest, after, before, tag)
     collection, _ = opened(library, model, device, threads, k, None, translate)
     likes, unlikes = ([_sound_or_words(part) for part in parts] for parts in (like, unlike or []))
-    hits = collection.recommend(likes, unlikes, k, variety=variety, **filters)
+    hits = collection.recommend(likes, unlikes, k, variety=variety, missing=missing, **filters)
     if m3u is not None:
         from openclap.library import write_playlist
 

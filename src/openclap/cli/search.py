@@ -18,6 +18,7 @@ from openclap.cli.options import (
     MinSeconds,
     Model,
     PathPattern,
+    ShowMissing,
     Tagged,
     Threads,
     Translate,
@@ -25,12 +26,14 @@ from openclap.cli.options import (
     filters_of,
     load_model,
 )
-from openclap.cli.show import bar, emit, err, plain, short, span, table, tell_failed
+from openclap.cli.show import bar, emit, err, plain, short, span, table, tell_failed, tell_left_out
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from openclap.library import Library
-    from openclap.results import Hit, Moment
+    from openclap.results import Hit, Moment, Ranked
 
 __all__ = ["VERBS", "opened", "show_hits"]
 
@@ -61,6 +64,7 @@ def search(
     after: ChangedSince = None,
     before: ChangedBefore = None,
     tag: Tagged = None,
+    missing: ShowMissing = False,
     library: LibraryPath = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -89,13 +93,15 @@ def search(
     wanted = [part for part in (query, sound, taught) if part is not None]
     title = " + ".join([*([query] if query else []), *([short(str(sound))] if sound else []), *([taught.name] if taught else [])])  # fmt: skip
     if exact:
-        _show_moments(collection.moments(wanted if len(wanted) > 1 else wanted[0], k), title, output, as_json)
+        found = collection.moments(wanted if len(wanted) > 1 else wanted[0], k, missing=missing)
+        _show_moments(found, title, output, as_json)
         return
     hits = collection.search(
         wanted if len(wanted) > 1 else wanted[0],
         k,
         without=without or (),
         per="window" if windows else "file",
+        missing=missing,
         **filters,
     )
     show_hits(hits, title, as_json)
@@ -107,6 +113,7 @@ def similar(
     sound: Annotated[Path, typer.Argument(help="A sound file")],
     paths: Annotated[list[str] | None, typer.Argument(help="Look in these files and folders only")] = None,
     k: Count = 10,
+    missing: ShowMissing = False,
     library: LibraryPath = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -114,9 +121,12 @@ def similar(
     threads: Threads = None,
 ) -> None:
     """What in the library sounds like a file, the file itself left out."""
+    from openclap.results import Ranked
+
     collection, failed = opened(library, model, device, threads, k, paths)
     own = os.path.abspath(sound.expanduser())
-    hits = [hit for hit in collection.search(sound, k + 1, within=paths or None) if hit.path != own][:k]
+    found = collection.search(sound, k + 1, within=paths or None, missing=missing)
+    hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out)
     show_hits(hits, f"like {short(str(sound))}", as_json)
     if failed:
         raise typer.Exit(1)
@@ -172,7 +182,7 @@ def opened(
     paths: list[str] | None,
     translate: str = "auto",
 ) -> tuple[Library, bool]:
-    """The library with its model, and whether something of the paths could not be added."""
+    """The library with its model, and whether something of the paths could not be added, or is missing."""
     from openclap.library import Library
 
     if k < 1:
@@ -180,33 +190,46 @@ def opened(
     collection = Library.open(
         library or default_library(), model=load_model(model, device, threads, translate=translate)
     )
-    failed = collection.add(paths, progress=err.is_terminal).failed if paths else []
-    tell_failed(failed)
-    return collection, bool(failed)
+    if not paths:
+        return collection, False
+    report = collection.add(paths, keep=True, progress=err.is_terminal)
+    tell_failed(report.failed)
+    return collection, bool(report.failed or report.kept_missing)
 
 
-def show_hits(hits: list[Hit], title: str, as_json: bool) -> None:
-    """Hits as a table or as JSON lines; says so where none is likely."""
+def show_hits(hits: Ranked[Hit], title: str, as_json: bool) -> None:
+    """Hits as a table or as JSON lines; says so where none is likely, and how many cannot be reached."""
+    _show_hits(hits, title, as_json)
+    tell_left_out(hits.left_out, "hit")
+
+
+def _show_hits(hits: Ranked[Hit], title: str, as_json: bool) -> None:
     from openclap.library import UNLIKELY
 
     if as_json:
         emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
         return
     if not hits:
-        err.print("nothing in the library passes these filters")
+        if not hits.left_out:
+            err.print("nothing in the library passes these filters")
         return
     sure = [hit.confidence or 0.0 for hit in hits]
     if max(sure) < UNLIKELY:
         err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {max(sure):.0%}); the nearest:")
     rows = [
-        (str(rank), f"{h.score:+.3f}", f"{share:.0%}", bar(share), plain(short(h.path)), span(h.start, h.end))
+        (str(rank), f"{h.score:+.3f}", f"{share:.0%}", bar(share), _name(h), span(h.start, h.end))
         for rank, (h, share) in enumerate(zip(hits, sure, strict=True), 1)
     ]
     columns = ("", "cosine", "confidence", "", "sound", "where")
     table(plain(title), columns, rows, right=("", "cosine", "confidence"))
 
 
-def _show_moments(found: list[Moment], title: str, output: Path | None, as_json: bool) -> None:
+def _name(found: Hit | Moment) -> Text:
+    name = plain(short(found.path))
+    return name.append(" (missing)", "yellow") if found.missing else name
+
+
+def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_json: bool) -> None:
     from openclap.library import write_moments
 
     if output is not None:
@@ -214,8 +237,9 @@ def _show_moments(found: list[Moment], title: str, output: Path | None, as_json:
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
-        rows = [(span(m.start, m.end), f"{m.score:+.3f}", bar(m.score), plain(short(m.path))) for m in found]
+        rows = [(span(m.start, m.end), f"{m.score:+.3f}", bar(m.score), _name(m)) for m in found]
         table(plain(title), ("when", "cosine", "", "sound"), rows, right=("cosine",))
+    tell_left_out(found.left_out, "recording")
 
 
 VERBS = (search, similar, moments)

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from openclap.results import Failure
+    from openclap.results import Failure, MissingFolder
 
 __all__ = [
     "bar",
@@ -32,6 +32,8 @@ __all__ = [
     "table",
     "tell",
     "tell_failed",
+    "tell_left_out",
+    "tell_missing",
     "use_any_terminal",
     "warn_in_one_line",
 ]
@@ -69,6 +71,21 @@ def tell_failed(failed: Sequence[Failure]) -> None:
     """Name what failed on stderr, a line each."""
     for failure in failed:
         tell(f"{failure.path}: {failure.error}")
+
+
+def tell_left_out(count: int, what: str) -> None:
+    """How many results are not shown since their files cannot be reached, in a line."""
+    if count:
+        files = "its file" if count == 1 else "their files"
+        err.print(f"{count} {what}{'s' * (count != 1)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
+
+
+def tell_missing(folders: Sequence[MissingFolder]) -> None:
+    """Which files stay in a library though they are missing, in a line."""
+    if folders:
+        count = sum(folder.files for folder in folders)
+        where = ", ".join(short(folder.path) for folder in folders[:3]) + ", …" * (len(folders) > 3)
+        err.print(f"[yellow]kept:[/yellow] {count} file{'s' * (count != 1)} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
 
 
 def exit_told(failed: Sequence[Failure]) -> None:

@@ -6,13 +6,15 @@ Paths are made absolute, a pattern without a folder counts in every one, and wha
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from openclap.errors import UsageError
 from openclap.library.indexing import absolute
 from openclap.store import Where
+from openclap.store.patterns import whole_pattern
 
-__all__ = ["Paths", "is_text", "where_of"]
+__all__ = ["Paths", "as_written", "is_text", "where_of"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -24,6 +26,11 @@ def is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def as_written(tag: str) -> str:
+    """A tag as it is kept: one that looks like another is the same."""
+    return unicodedata.normalize("NFC", tag)
 
 
 def where_of(
@@ -38,7 +45,7 @@ def where_of(
     """The filter that these options make; None where all are allowed."""
     some = [within] if isinstance(within, str | os.PathLike) else within
     inside = None if some is None else tuple(absolute(path) for path in some)
-    pattern = glob if glob is None or glob.startswith(("/", "*")) else f"*/{glob}"
+    pattern = None if glob is None else whole_pattern(glob)
     if not all(map(is_text, (*tags, glob or ""))):
         raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
     where = Where(inside, pattern, shortest, longest, after, before, tuple(tags))

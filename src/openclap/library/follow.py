@@ -25,7 +25,13 @@ SETTLED = 2.0  # seconds since a file was written to, after which it is taken fo
 
 
 def follow(
-    store: Store, clap: CLAP, paths: Sequence[str | os.PathLike[str]], *, every: float, tags: Sequence[str]
+    store: Store,
+    clap: CLAP,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    every: float,
+    tags: Sequence[str],
+    exclude: Sequence[str] = (),
 ) -> Iterator[AddReport]:
     """A report at once, and whenever something has changed, for ever; see `Library.watch`."""
     bad: dict[str, tuple[int, int]] = {}
@@ -34,9 +40,11 @@ def follow(
     def skip(path: Path, now: os.stat_result) -> bool:
         return 0 <= time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
 
-    first = True
+    first, kept = True, 0
     while True:
-        report = indexing.add(store, clap, paths, claim=partial(claim_for, store, clap), tags=tags, skip=skip)
+        report = indexing.add(
+            store, clap, paths, claim=partial(claim_for, store, clap), tags=tags, exclude=exclude, skip=skip
+        )
         for failure in report.failed:
             with contextlib.suppress(OSError):
                 stat = Path(failure.path).stat()
@@ -44,7 +52,7 @@ def follow(
         failed = [failure for failure in report.failed if (failure.path, failure.error) not in told]
         told |= {(failure.path, failure.error) for failure in failed}
         report = replace(report, failed=failed)
-        if first or report.added or report.updated or report.removed or report.failed:
+        if first or report.added or report.updated or report.removed or report.failed or report.kept_missing != kept:
             yield report
-        first = False
+        first, kept = False, report.kept_missing
         time.sleep(every)

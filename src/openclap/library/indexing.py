@@ -1,6 +1,7 @@
 """Files and folders → rows of a store: only what is new is embedded. Knows nothing of searching.
 
-    paths ─ scan ─┬─ size and time as before ──────────────────────────── unchanged
+    paths ─ scan ─┬─ size and time as before ─┬────────────────────────── unchanged
+                  │                           └─ read by an earlier revision that heard it differently: embedded anew
                   └─ content hash ─┬─ known at this path ──────────────── unchanged: the time is noted
                                    ├─ known at a path that is gone ────── the file has moved: its rows move
                                    ├─ known elsewhere ─────────────────── a copy: its rows are copied
@@ -15,24 +16,27 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from openclap.audio.files import opened
+from openclap.audio.revision import READING, concerns
 from openclap.errors import SoundError
-from openclap.library.scan import find_sounds
-from openclap.results import AddReport, Failure, Windows
+from openclap.library.missing import is_gone, out_of_reach, yields
+from openclap.library.scan import Found, find_sounds, is_sound
+from openclap.results import AddReport, Failure, MissingFolder, Windows
 from openclap.store import File, Recording, Store, Where
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute", "add", "add_shard", "content_hash", "is_gone"]
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute", "add", "add_shard", "content_hash"]
 
 WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
@@ -56,6 +60,9 @@ def add(
     *,
     claim: Callable[[], None],
     tags: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    keep: bool = False,
+    prune: bool = False,
     progress: bool | Progress = False,
     skip: Callable[[Path, os.stat_result], bool] = lambda *_: False,
     spread: Spread | None = None,
@@ -65,39 +72,45 @@ def add(
     `claim` makes the store the model's before anything is written, or refuses; what `skip` says is left for another time;
     `spread` has the new files embedded elsewhere.
     """
-    found = find_sounds(paths)
+    found = find_sounds(paths, exclude)
     known = store.known(map(str, found.files))
     fresh: list[tuple[Path, os.stat_result | None]] = []
     run = _Run(store, clap, known, failed=list(found.closed))
     for path in found.files:
         now, old = _stat(path), known.get(str(path))
         if old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns):
-            run.unchanged += 1
+            run.meet(old)
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))
-    gone = _gone(store, paths) if paths else []
-    for root in map(absolute, paths):  # a disk that is not there must not empty the library
-        kept = [path for path in gone if path.startswith(root + os.sep)] if is_gone(Path(root)) else []
-        if kept:
-            gone = [path for path in gone if path not in set(kept)]
+    held = _held(store, paths, found)
+    for root in map(absolute, paths):  # a disk that is not there, perhaps
+        if is_gone(Path(root)) and any(path.startswith(root.rstrip(os.sep) + os.sep) for path in held.gone):
             fresh = [(path, now) for path, now in fresh if str(path) != root]
-            what = f"is not there (a disk that is missing?); its {len(kept)} files stay in the library: index the folder above to drop them"
-            run.failed.append(Failure(root, what))
-    if fresh or gone:
+            if not prune:
+                run.failed.append(Failure(root, "is not there; the files that it held stay in the library"))
+    anew = [] if keep else list(run.outdated)
+    if fresh or anew or (not keep and (held.gone or held.excluded)):
         claim()
-    if fresh:
-        with _progress(len(fresh), progress, run.failed) as advance:
+    if fresh or anew:
+        with _progress(len(fresh) + len(anew), progress, run.failed) as advance:
             if spread is None:
                 run.take(fresh, advance)
             else:
                 run.join(spread([str(path) for path, _ in fresh], known), advance)
-    left = [path for path in gone if path not in run.moved and is_gone(Path(path))]  # it may have come back meanwhile
-    run.removed = store.delete(left) if left else 0
+            if not keep:
+                run.read_anew(anew, advance)
+                run.read_anew(run.outdated[len(anew) :], lambda _: None)  # what has just moved, or been copied
+    left = [
+        path for path in held.gone if path not in run.moved and is_gone(Path(path))
+    ]  # it may have come back meanwhile
+    kept, folders = ([], []) if prune else held.out_of_reach(left, found, run.moved)
+    leaving = [] if keep else [*sorted(set(left) - set(kept)), *held.excluded]
+    run.removed = store.delete(leaving) if leaving else 0
     untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
     store.tag(untagged, tags)
-    if fresh or left:
+    if fresh or anew or leaving:
         store.tidy()
-    return run.report()
+    return replace(run.report(), kept_missing=len(kept), missing_folders=folders)
 
 
 def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[str]) -> AddReport:
@@ -133,17 +146,6 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def is_gone(path: Path) -> bool:
-    """Whether nothing is there; what cannot be looked at may still be."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
-
-
 @dataclass
 class _Run:
     """One call of `add`: what has been counted so far, and what waits to be committed."""
@@ -157,6 +159,8 @@ class _Run:
     unchanged: int = 0
     removed: int = 0
     moved: set[str] = field(default_factory=set)  # paths that files have left
+    outdated: list[File] = field(default_factory=list)  # that an earlier revision of decoding has read
+    _met: set[str] = field(default_factory=set)  # those of them that were counted as unchanged
     often: bool = True  # commit every second
     _touched: list[File] = field(default_factory=list)
     _windows: int = 0  # that wait
@@ -172,6 +176,25 @@ class _Run:
         finally:  # Ctrl-C: what is embedded is kept
             self._commit()
 
+    def meet(self, file: File) -> None:
+        """A file whose content is what it was."""
+        self.unchanged += 1
+        self._doubt(file)
+        if file.reading < READING:
+            self._met.add(file.path)
+
+    def read_anew(self, files: Sequence[File], advance: Advance) -> None:
+        """Embed those files anew that this revision of decoding reads differently, and note of the others that it does not.
+
+        Nothing is hashed again, and a stopped run is continued by the next: what is done is noted with each batch.
+        """
+        try:
+            with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-ask") as pool:
+                for some in _parts(files):
+                    self._read_anew(some, list(pool.map(_concerns_or_error, some)), advance)
+        finally:
+            self._commit()
+
     def join(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
         """What others did with some of the files."""
         for number, (count, part) in enumerate(parts, 1):
@@ -182,7 +205,7 @@ class _Run:
             advance(count)
 
     def report(self) -> AddReport:
-        return AddReport(self.added, self.unchanged, self.updated, self.removed, self.failed)
+        return AddReport(self.added, self.unchanged, self.updated, self.removed, failed=self.failed)
 
     def _take(
         self, some: Sequence[tuple[Path, os.stat_result | None]], hashes: Sequence[str | SoundError], advance: Advance
@@ -229,37 +252,76 @@ class _Run:
                 left = now.get(other.path, other.hash) != other.hash or is_gone(Path(other.path))
                 if left and other.path not in self.moved:
                     self.moved.add(other.path)
-                    moves.append((other.path, replace(file, seconds=other.seconds)))
+                    moves.append((other.path, replace(file, seconds=other.seconds, reading=other.reading)))
                     break
         arrived = set(self.store.move(moves)) if moves else set()
         self.updated += len(arrived)
+        for _, file in moves:
+            if file.path in arrived:
+                self._doubt(file)
         return arrived
 
     def _recognised(self, file: File, same: Sequence[File]) -> bool:
         """Whether the content is known already, here or elsewhere; if so, the store is told."""
-        if any(other.path == file.path for other in same):
-            self._touched.append(file)
-            self.unchanged += 1
+        here = next((other for other in same if other.path == file.path), None)
+        if here is not None:
+            self._touched.append(replace(file, reading=here.reading))
+            self.meet(replace(file, seconds=here.seconds, reading=here.reading))
             return True
         for other in same:
             recording = self.store.recording(other.path)
             if recording is not None and recording.file.hash == file.hash:
+                copy = replace(file, seconds=recording.file.seconds, reading=recording.file.reading)
                 self._count(file)
-                self._put(replace(recording, file=replace(file, seconds=recording.file.seconds)))
+                self._doubt(copy)
+                self._put(replace(recording, file=copy))
                 return True
         return False
 
-    def _embed(self, files: Sequence[File], advance: Advance) -> None:
+    def _doubt(self, file: File) -> None:
+        """Look at a file once more where an earlier revision has read it."""
+        if file.reading < READING:
+            self.outdated.append(file)
+
+    def _read_anew(self, some: Sequence[File], concerned: Sequence[bool | SoundError], advance: Advance) -> None:
+        first: dict[str, File] = {}
+        copies: list[File] = []
+        for file, answer in zip(some, concerned, strict=True):
+            if not answer:
+                self._touched.append(replace(file, reading=READING))
+            elif isinstance(answer, SoundError):
+                self.failed.append(Failure(file.path, answer.cause))
+            elif first.setdefault(file.hash, file) is file:
+                continue
+            else:
+                copies.append(file)
+                continue
+            advance(1)
+        self._embed(list(first.values()), advance, again=True)
+        self._commit()
+        for file in copies:
+            recording = self.store.recording(first[file.hash].path)
+            if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, READING):
+                self._again(file)
+                self._put(replace(recording, file=replace(recording.file, **_facts(file))))
+            else:  # the first could not be read, or is another by now
+                self._embed([file], lambda _: None, again=True)
+            advance(1)
+
+    def _again(self, file: File) -> None:
+        """Embedded anew; one that has moved, or is a copy, is counted already."""
+        if file.path in self._met:
+            self.unchanged -= 1
+            self.updated += 1
+
+    def _embed(self, files: Sequence[File], advance: Advance, *, again: bool = False) -> None:
         for file, windows in zip(
             files, self.clap.encode_each([file.path for file in files], window=WINDOW, hop=HOP), strict=True
         ):
             if isinstance(windows, Windows):
-                self._count(file)
-                self._put(
-                    Recording(
-                        replace(file, seconds=float(windows.end[-1])), windows.start, windows.end, windows.embedding
-                    )
-                )
+                (self._again if again else self._count)(file)
+                now = replace(file, seconds=float(windows.end[-1]), reading=READING)
+                self._put(Recording(now, windows.start, windows.end, windows.embedding))
             else:
                 self.failed.append(Failure(file.path, windows.cause))
             advance(1)
@@ -294,10 +356,64 @@ def _hash_or_error(path: Path) -> str | SoundError:
         return error
 
 
-def _gone(store: Store, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """Files of the store that lay at or below these paths and are there no more."""
-    where = Where(within=tuple(absolute(path) for path in paths))
-    return [file.path for file in store.files(where) if is_gone(Path(file.path))]
+def _concerns_or_error(file: File) -> bool | SoundError:
+    try:
+        return concerns(file.path, file.reading)
+    except SoundError as error:
+        return error
+
+
+def _facts(file: File) -> dict[str, Any]:
+    """What a copy of a file does not have in common with it."""
+    return {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What the library holds of the paths that were given: files, those of them that are gone, and those that are left out now."""
+
+    files: list[str]
+    gone: list[str]
+    excluded: list[str]
+    roots: frozenset[str]
+
+    def out_of_reach(
+        self, gone: Sequence[str], found: Found, moved: Collection[str]
+    ) -> tuple[list[str], list[MissingFolder]]:
+        """Those that are gone and must be kept, and from which folders they are missing."""
+        looked_through = frozenset(map(str, found.folders))
+        below = [path for path in gone if _folder_of(path, looked_through) or path not in self.roots]
+        kept, folders = out_of_reach(below, self.files, map(str, found.files), moved, self.roots)
+        alone = Counter(os.path.dirname(path) for path in set(gone) - set(below))  # noqa: PTH120
+        empty = {folder: count for folder, count in alone.items() if not yields(folder, is_sound)}
+        kept += [path for path in gone if path not in below and os.path.dirname(path) in empty]  # noqa: PTH120
+        return kept, [*folders, *(MissingFolder(folder, count) for folder, count in empty.items())]
+
+
+def _held(store: Store, paths: Sequence[str | os.PathLike[str]], found: Found) -> _Held:
+    roots = frozenset(map(absolute, paths))
+    looked_through = frozenset(map(str, found.folders))
+    named = roots - looked_through
+    held = _Held([], [], [], roots)
+    for file in store.files(Where(within=tuple(roots))) if roots else ():
+        root = _folder_of(file.path, looked_through)
+        if root and file.path not in named and found.left_out.excludes(file.path, root):
+            held.excluded.append(file.path)
+            continue
+        held.files.append(file.path)
+        if is_gone(Path(file.path)):
+            held.gone.append(file.path)
+    return held
+
+
+def _folder_of(path: str, folders: Collection[str]) -> str:
+    """The innermost of these folders that a file lies in, or nothing."""
+    folder = os.path.dirname(path)  # noqa: PTH120 -- a hundred thousand of them
+    while folder not in folders:
+        path, folder = folder, os.path.dirname(folder)  # noqa: PTH120
+        if folder == path:
+            return folder if folder in folders else ""
+    return folder
 
 
 def _stat(path: Path) -> os.stat_result | None:

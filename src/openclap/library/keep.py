@@ -17,7 +17,8 @@ import numpy as np
 
 from openclap.aside import aside
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
-from openclap.library.indexing import content_hash, is_gone
+from openclap.library.indexing import content_hash
+from openclap.library.missing import is_gone
 from openclap.results import Verification
 from openclap.store import File, Recording, Store
 

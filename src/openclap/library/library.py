@@ -8,7 +8,9 @@ words, sounds ─ query ────┘
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -18,25 +20,26 @@ import numpy.typing as npt
 
 from openclap.confidence import Background, background_of
 from openclap.detector import Detector
-from openclap.errors import LibraryError, LibraryMismatch, UsageError
+from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning, UsageError
 from openclap.library import indexing, keep
 from openclap.library.duplicates import find_duplicates
-from openclap.library.filtering import Paths, is_text, where_of
+from openclap.library.filtering import Paths, as_written, is_text, where_of
 from openclap.library.follow import follow
 from openclap.library.indexing import absolute
-from openclap.library.maker import claim_for, refuse_another
+from openclap.library.maker import claim_for, is_heard_alike, refuse_another
+from openclap.library.missing import is_reachable, nearest_reachable
 from openclap.library.moments import moments_of
 from openclap.library.query import Query, has_words, vector_of
 from openclap.library.recommend import recommend
 from openclap.library.reembed import reembed
 from openclap.library.serving import ServedFiles, Version
-from openclap.results import AddReport, Duplicates, Hit, Moment, Verification
+from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verification
 from openclap.store import open_store
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.store import Recording, Store
+    from openclap.store import Recording, Row, Store, Where
 
 __all__ = ["Library"]
 
@@ -48,6 +51,7 @@ class Library:
         self._store = store
         self._model = model
         self._usual: Background | None = None
+        self._told = False  # that it is searched as it is
 
     @classmethod
     def open(cls, path_or_uri: str | os.PathLike[str], model: CLAP | None = None) -> Library:
@@ -78,20 +82,33 @@ class Library:
         paths: Paths,
         *,
         tags: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        keep: bool = False,
+        prune: bool = False,
         progress: bool | indexing.Progress = False,
         engine: Literal["local", "ray"] = "local",
     ) -> AddReport:
         """Add files and folders, or bring them up to date.
 
-        What has its size and time is not read again; what has moved, or is a copy, is recognised by its content and not
-        embedded again. Files that have left an added folder leave the library. A file that cannot be used is reported and
-        tried again next time. Finished work is committed every second: a stopped run is continued by the next, and
-        several processes may add to one library.
+        What has its size and time is not read again, unless this version reads it differently; what has moved, or is a copy, is
+        recognised by its content and not embedded again. Files that have left an added folder leave the library, and so do those
+        that are left out now. Where none is left in a folder that held some, or more than half of at least ten files are
+        gone from it at once, they stay, as a disk may not be mounted: `kept_missing` in the report. The tags of what leaves are
+        remembered, and given back to the same content. A file that cannot be used is reported and tried again next
+        time. Finished work is committed every second: a stopped run is continued by the next, and several processes may
+        add to one library. A library that was made with another front end of the same model is embedded anew, first.
 
         Parameters
         ----------
         tags
             Words to put on all these files, to search by.
+        exclude
+            What to leave out of folders: names, as "outtakes" or "*.tmp.wav", and patterns of paths, as "*/drafts/*"; further
+            ones may stand in `.openclapignore` files, as .gitignore has them.
+        keep
+            Nothing leaves, and what is there already is not read anew: what a search does with its paths.
+        prune
+            What is missing leaves, however much it is.
         progress
             Show it on stderr; or a function that is told how many files of how many are done, and stops the run by raising.
         engine
@@ -100,31 +117,44 @@ class Library:
         """
         if engine not in ("local", "ray"):
             raise UsageError(f"engine is {engine!r}; choose local or ray")
+        if keep and prune:
+            raise UsageError("keep lets nothing leave, prune everything that is missing; give one of them")
         clap = self._need_model()
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         for tag in tags:
             if not isinstance(tag, str) or not tag.strip() or not is_text(tag):
                 raise UsageError(f"a tag is {tag!r}; give words")
-
-        claim = partial(claim_for, self._store, clap)
+        spread = self._spread(clap, engine)
+        stale = not is_heard_alike(self._store.maker(), clap)
+        if stale and keep:
+            return AddReport()  # the search says so
+        before = reembed(self._store, clap, progress=progress, prune=prune) if stale else None
         report = indexing.add(
-            self._store, clap, many, claim=claim, tags=tags, progress=progress, spread=self._spread(clap, engine)
-        )
+            self._store, clap, many, claim=partial(claim_for, self._store, clap), tags=[as_written(tag) for tag in tags],
+            exclude=exclude, keep=keep, prune=prune, progress=progress, spread=spread,
+        )  # fmt: skip
         if report.added or report.updated:
             self._background()  # takes seconds for a large model: now, not at the first search
-        return report
+        return report if before is None else _both(before, report)
 
-    def watch(self, paths: Paths, *, every: float = 5.0, tags: Sequence[str] = ()) -> Iterator[AddReport]:
+    def watch(
+        self, paths: Paths, *, every: float = 5.0, tags: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Iterator[AddReport]:
         """Keep files and folders up to date for ever: a report at once, and whenever something has changed.
 
         Looks again every `every` seconds. A file that was written to in the last two seconds is left until the next look;
         one that cannot be used is reported once, until it changes.
         """
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-        yield from follow(self._store, self._need_model(), many, every=every, tags=tags)
+        clap = self._need_model()
+        if not is_heard_alike(self._store.maker(), clap):
+            reembed(self._store, clap)
+        yield from follow(self._store, clap, many, every=every, tags=[as_written(tag) for tag in tags], exclude=exclude)
 
     @classmethod
-    def reembed(cls, path_or_uri: str | os.PathLike[str], model: CLAP, *, progress: bool = False) -> AddReport:
+    def reembed(
+        cls, path_or_uri: str | os.PathLike[str], model: CLAP, *, progress: bool = False, prune: bool = False
+    ) -> AddReport:
         """Embed every file of a library anew with another model, in place.
 
         The new vectors are made beside the old ones, which stay in use until all is done; a stopped run is continued by
@@ -133,9 +163,10 @@ class Library:
         Raises
         ------
         LibraryError
-            None of its files can be used, so nothing was replaced.
+            None of its files can be used, or so many are missing that a disk may not be mounted (unless `prune`), so nothing
+            was replaced.
         """
-        return reembed(open_store(path_or_uri), model, progress=progress)
+        return reembed(open_store(path_or_uri), model, progress=progress, prune=prune)
 
     # -- searching -----------------------------------------------------------------------------------
 
@@ -153,7 +184,8 @@ class Library:
         after: float | None = None,
         before: float | None = None,
         tags: Sequence[str] = (),
-    ) -> list[Hit]:
+        missing: bool = False,
+    ) -> Ranked[Hit]:
         """What fits a query, best first: the best window of each file, or all windows.
 
         Parameters
@@ -176,19 +208,25 @@ class Library:
             When the file was last changed: seconds since 1970, as `os.path.getmtime`.
         tags
             Words that were put on the file when it was added; it must have all of them.
+        missing
+            Find files too that cannot be reached now; else they are left out, and `left_out` of what is returned counts them.
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
         where = where_of(within, glob, shortest, longest, after, before, tags)
         unwanted = [without] if isinstance(without, str) else list(without)
         vector = self._vector(query, unwanted, k)
-        rows = self._store.nearest(vector, k, where=where, per_file=per == "file")
+        rows, left_out = self._nearest(vector, k, where, per == "file", missing)
         sure: Callable[[Any], float]
         if isinstance(query, Detector):
             sure = lambda window: float(query.probability(window[None])[0])
         else:
             sure = partial(self._background().confidence, vector, words=has_words(query))
-        return [Hit(row.path, row.start, row.end, row.score, sure(row.embedding)) for row in rows]
+        hits = (
+            Hit(row.path, row.start, row.end, row.score, sure(row.embedding), missing and not is_reachable(row.path))
+            for row in rows
+        )
+        return Ranked(hits, left_out)
 
     def vectors(self, hits: Sequence[Hit]) -> npt.NDArray[np.float32]:
         """The embeddings of windows that a search has found → float32 (N, E), to teach a detector by.
@@ -224,7 +262,8 @@ class Library:
         after: float | None = None,
         before: float | None = None,
         tags: Sequence[str] = (),
-    ) -> list[Hit]:
+        missing: bool = False,
+    ) -> Ranked[Hit]:
         """More like these, less like those: recordings to hear next, each with its best window, in the order of a playlist.
 
         Parameters
@@ -233,7 +272,7 @@ class Library:
             Sounds, and words; a string is words, a Path is a sound. What is given is not recommended back, nor are its copies.
         variety
             0: what is nearest, however much alike; 1: what differs most from what comes before it.
-        within, glob, shortest, longest, after, before, tags
+        within, glob, shortest, longest, after, before, tags, missing
             As in `search`.
 
         A hit's score and confidence are those against the nearest of what is liked.
@@ -242,21 +281,23 @@ class Library:
         where = where_of(within, glob, shortest, longest, after, before, tags)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
         return recommend(
-            self._store, self._need_model(), self._background(), likes, unlikes, k, variety=variety, where=where
-        )
+            self._store, self._need_model(), self._background(), likes, unlikes, k,
+            variety=variety, where=where, missing=missing,
+        )  # fmt: skip
 
     def moments(
-        self, query: Query, k: int = 10, *, fine: bool = True, served: ServedFiles | None = None
-    ) -> list[Moment]:
+        self, query: Query, k: int = 10, *, fine: bool = True, missing: bool = False, served: ServedFiles | None = None
+    ) -> Ranked[Moment]:
         """Spans of recordings that fit a query, overlapping good windows merged, best first.
 
         With `fine`, the files of the best windows are looked into with windows of 1 s every quarter of a second, which finds
-        short sounds and exact edges; without, and where a file is not there, the edges are those of the library's windows.
+        short sounds and exact edges; without, the edges are those of the library's windows. `missing` is as in `search`; those
+        of a file that is not there have the edges of the library's windows, too.
         With `served` no other file is read than what it would hand out.
         """
         vector = self._vector(query, (), k)
         opened = None if served is None else partial(self._served, served)
-        return moments_of(self._store, self._need_model(), vector, k, fine=fine, opened=opened)
+        return moments_of(self._store, self._need_model(), vector, k, fine=fine, missing=missing, opened=opened)
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
         """Files that hold the same recording, whatever their format, gain and start; needs the files, not only their vectors.
@@ -348,6 +389,13 @@ class Library:
         clap = self._need_model()
         maker = self._store.maker()
         refuse_another(self._store, maker, clap)
+        if not is_heard_alike(maker, clap) and not self._told:
+            self._told = True
+            warnings.warn(
+                f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is; openclap index reads its files anew",
+                LibraryWarning,
+                stacklevel=4,
+            )
         if not maker or next(self._store.files(), None) is None:
             raise LibraryError(f"{self._store.place} holds no sounds yet; fill it with  openclap index FOLDER")
         return clap
@@ -368,6 +416,15 @@ class Library:
             self._usual = background_of(self._need_model())
         return self._usual
 
+    def _nearest(
+        self, vector: npt.NDArray[np.float32], k: int, where: Where | None, per_file: bool, missing: bool
+    ) -> tuple[list[Row], int]:
+        """Rows, and how many better ones were left out since their files cannot be reached."""
+        if missing:
+            return self._store.nearest(vector, k, where=where, per_file=per_file), 0
+        rows, left_out = nearest_reachable(self._store, vector, k, where=where, per_file=per_file)
+        return rows, len(left_out)
+
     def _spread(self, clap: CLAP, engine: str) -> indexing.Spread | None:
         """Who embeds new files; None, this process."""
         if engine == "local":
@@ -386,3 +443,13 @@ class Library:
         if self._model is None:
             raise UsageError("this library was opened without a model; give one: Library.open(path, model=clap)")
         return self._model
+
+
+def _both(first: AddReport, then: AddReport) -> AddReport:
+    """What was embedded anew, then brought up to date: what was unchanged by then is the same files."""
+    told = {failure.path for failure in then.failed}
+    failed = [failure for failure in first.failed if failure.path not in told]
+    return replace(
+        then, updated=first.updated + then.updated, unchanged=0, removed=first.removed + then.removed,
+        failed=[*failed, *then.failed],
+    )  # fmt: skip

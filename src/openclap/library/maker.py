@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from openclap.config import FrontEnd
 from openclap.errors import LibraryMismatch
 from openclap.library.indexing import HOP, WINDOW
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["claim_for", "maker_of", "refuse_another"]
+__all__ = ["claim_for", "is_heard_alike", "maker_of", "refuse_another"]
 
 
 def maker_of(clap: CLAP) -> dict[str, Any]:
@@ -27,9 +28,27 @@ def maker_of(clap: CLAP) -> dict[str, Any]:
     }
 
 
+def is_heard_alike(maker: dict[str, Any], clap: CLAP) -> bool:
+    """Whether the front end that made a library is this model's: of the same weights a later version may have mended it.
+
+    A field that the library does not know had its default; one that we do not know had none if it is empty.
+    """
+    was, now = maker.get("front_end") or {}, asdict(clap.front_end)
+    usual = asdict(FrontEnd())
+    if not was:
+        return True
+    known = all(was.get(name, usual[name]) == value for name, value in now.items())
+    return known and not any(value for name, value in was.items() if name not in now)
+
+
 def claim_for(store: Store, clap: CLAP) -> None:
-    """Make a store the library of this model, or refuse."""
-    refuse_another(store, store.claim(maker_of(clap)), clap)
+    """Make a store the library of this model, or refuse: another model, and another front end, whose rows would not fit."""
+    maker = store.claim(maker_of(clap))
+    refuse_another(store, maker, clap)
+    if not is_heard_alike(maker, clap):
+        raise LibraryMismatch(
+            f"{store.place} was made with another front end of {clap.name}; run  openclap index  again, which reads its files anew"
+        )
 
 
 def refuse_another(store: Store, maker: dict[str, Any], clap: CLAP) -> None:

@@ -24,8 +24,9 @@ import numpy.typing as npt
 
 from openclap.audio.load import cut, sound_name
 from openclap.errors import SoundError, UsageError
+from openclap.library.missing import is_reachable, nearest_reachable
 from openclap.library.query import Query, vector_of
-from openclap.results import Moment
+from openclap.results import Moment, Ranked
 
 if TYPE_CHECKING:
     from openclap.audio.load import Sound
@@ -74,31 +75,43 @@ def moments_in(
 
 
 def moments_of(
-    store: Store, clap: CLAP, vector: Vector, k: int, *, fine: bool, opened: Callable[[str], BinaryIO] | None = None
-) -> list[Moment]:
+    store: Store,
+    clap: CLAP,
+    vector: Vector,
+    k: int,
+    *,
+    fine: bool,
+    missing: bool = False,
+    opened: Callable[[str], BinaryIO] | None = None,
+) -> Ranked[Moment]:
     """The moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
 
     `opened` gives the file at a path, where not every file may be read.
     """
+    count = max(20, LOOKED_INTO * k) if fine else k
+    rows, away = (store.nearest(vector, count, per_file=not fine), []) if missing else nearest_reachable(store, vector, count, per_file=not fine)  # fmt: skip
     found: list[Moment] = []
     if not fine:
-        for row in store.nearest(vector, k, per_file=True):  # no moment is better than its file's best window
+        for row in rows:  # no moment is better than its file's best window
             recording = store.recording(row.path)
             if recording is not None:
                 score = np.clip(recording.embedding @ vector, -1.0, 1.0)
                 found += merge(row.path, recording.start, recording.end, score)
-        return best_of(found, k)
-    rows = store.nearest(vector, max(20, LOOKED_INTO * k), per_file=False)
-    for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
-        some = list(group)
-        start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
-        spans = joined(path, start, end, score)
-        try:
-            with nullcontext(path) if opened is None else opened(path) as sound:
-                found += refined(clap, sound, vector, spans)
-        except SoundError:  # the file has gone, or may not be read
-            found += spans
-    return best_of(found, k)
+    else:
+        for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
+            some = list(group)
+            start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
+            spans = joined(path, start, end, score)
+            try:
+                with nullcontext(path) if opened is None else opened(path) as sound:
+                    found += refined(clap, sound, vector, spans)
+            except SoundError:  # the file has gone, or may not be read
+                found += spans
+    best = best_of(found, k)
+    if missing:
+        lost = {moment.path for moment in best if not is_reachable(moment.path)}
+        best = [replace(moment, missing=moment.path in lost) for moment in best]
+    return Ranked(best, len({row.path for row in away}))
 
 
 def merge(path: str, start: Seconds, end: Seconds, score: Vector) -> list[Moment]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from openclap.errors import SoundError, UsageError
 from openclap.library.indexing import absolute, content_hash
+from openclap.library.missing import is_reachable, nearest_reachable
 from openclap.library.query import PUSH, Query, has_words, vector_of
-from openclap.results import Hit
+from openclap.results import Hit, Ranked
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def recommend(
     *,
     variety: float,
     where: Where | None,
-) -> list[Hit]:
+    missing: bool = False,
+) -> Ranked[Hit]:
     """The `k` recordings to hear next, in the order in which they were picked; see `Library.recommend`."""
     if not 0 <= variety <= 1:
         raise UsageError(
@@ -67,14 +69,14 @@ def recommend(
     if not like:
         raise UsageError("say what you like: a sound, or words; unlike alone tells nothing to look for")
     wanted, unwanted = ([_wish(store, clap, part) for part in parts] for parts in (like, unlike))
-    rows = _pool(store, wanted, max(FEWEST, POOL * k), where)
+    rows, left_out = _pool(store, wanted, max(FEWEST, POOL * k), where, missing)
     given = _given(store, [*like, *unlike])
     sounds = np.array([wish.vector for wish in (*wanted, *unwanted) if not wish.words])
     rows = [
         row for row in rows if row.path not in given and not (len(sounds) and (sounds @ row.embedding).max() >= SAME)
     ]
     if not rows:
-        return []
+        return Ranked((), left_out)
     vectors = np.array([row.embedding for row in rows])
     near = _nearness(usual, wanted, vectors)  # (N, wishes)
     relevance = near.max(1)
@@ -85,7 +87,10 @@ def recommend(
         best.setdefault(rows[i].path, int(i))
     chosen = np.array(sorted(best.values()))
     order = chosen[picked(relevance[chosen], vectors[chosen], k, variety)]
-    return [_hit(rows[i], wanted[int(near[i].argmax())], usual) for i in order]
+    hits = [_hit(rows[i], wanted[int(near[i].argmax())], usual) for i in order]
+    if missing:
+        hits = [replace(hit, missing=not is_reachable(hit.path)) for hit in hits]
+    return Ranked(hits, left_out)
 
 
 def picked(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:
@@ -118,15 +123,20 @@ def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
     return _Wish(vector_of(clap, part), has_words(part))
 
 
-def _pool(store: Store, wanted: Sequence[_Wish], count: int, where: Where | None) -> list[Row]:
-    """The recordings nearest to each wish, a window each, and to all of them together."""
+def _pool(
+    store: Store, wanted: Sequence[_Wish], count: int, where: Where | None, missing: bool
+) -> tuple[list[Row], int]:
+    """The recordings nearest to each wish, a window each, and to all of them together; how many cannot be reached."""
     middle = unit(np.sum([wish.vector for wish in wanted], axis=0))
     vectors = [wish.vector for wish in wanted] + ([middle] if len(wanted) > 1 else [])
     found: dict[tuple[str, float], Row] = {}
+    left_out: set[str] = set()
     for vector in vectors:
-        for row in store.nearest(vector, count, where=where, per_file=True):
+        rows, away = (store.nearest(vector, count, where=where), []) if missing else nearest_reachable(store, vector, count, where=where)  # fmt: skip
+        left_out |= {row.path for row in away}
+        for row in rows:
             found.setdefault((row.path, row.start), row)
-    return [found[key] for key in sorted(found)]
+    return [found[key] for key in sorted(found)], len(left_out)
 
 
 def _given(store: Store, parts: Sequence[Any]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 from openclap.confidence import background_of
 from openclap.errors import LibraryError
 from openclap.library import indexing
-from openclap.library.maker import claim_for, maker_of
+from openclap.library.maker import claim_for, is_heard_alike, maker_of
+from openclap.library.missing import is_gone, out_of_reach
 from openclap.results import AddReport, Failure
+from openclap.store import Remembered
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -20,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["reembed"]
 
 
-def reembed(store: Store, clap: CLAP, *, progress: bool = False) -> AddReport:
+def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = False, prune: bool = False) -> AddReport:
     """Embed every file of a store anew, in place; see `Library.reembed`."""
     maker = store.maker()
     if not maker:
         raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
-    if maker["fingerprint"] == clap.fingerprint:
+    if maker["fingerprint"] == clap.fingerprint and is_heard_alike(maker, clap):
         return AddReport(unchanged=store.stats()["files"])
     with store.alone():
         aside = store.aside(maker_of(clap))
@@ -33,7 +36,7 @@ def reembed(store: Store, clap: CLAP, *, progress: bool = False) -> AddReport:
         done: set[str] = set()
         while True:  # what other processes add meanwhile is embedded too
             files = {file.path: file for file in store.files()}
-            more = [path for path in files if path not in done and not indexing.is_gone(Path(path))]
+            more = [path for path in files if path not in done and not is_gone(Path(path))]
             if not more:
                 break
             report = indexing.add(aside, clap, more, claim=partial(claim_for, aside, clap), progress=progress)
@@ -45,8 +48,34 @@ def reembed(store: Store, clap: CLAP, *, progress: bool = False) -> AddReport:
             raise LibraryError(
                 f"none of the {len(files)} files of {store.place} can be used now (is a disk missing?); nothing was replaced"
             )
+        if not prune:
+            _refuse_to_lose(store, files)
         for tags, group in groupby(sorted(files.values(), key=lambda file: file.tags), key=lambda file: file.tags):
             aside.tag([file.path for file in group], tags)
+        there = aside.known(files)
+        left = [
+            Remembered(file.hash, path, file.tags) for path, file in files.items() if path not in there and file.tags
+        ]
+        aside.remember([*store.remembered(), *left])
         store.become(aside)
     kept = store.stats()["files"]
     return AddReport(updated=kept, removed=len(files) - kept, failed=list(failed.values()))
+
+
+def _refuse_to_lose(store: Store, files: Collection[str]) -> None:
+    """Replace nothing while files are missing that may only be out of reach.
+
+    Raises
+    ------
+    LibraryError
+        Says how many, and from where.
+    """
+    gone = [path for path in files if is_gone(Path(path))]
+    roots = {Path(path).anchor for path in files}
+    _, folders = out_of_reach(gone, files, (), (), roots)
+    if folders:
+        count, where = sum(folder.files for folder in folders), ", ".join(folder.path for folder in folders[:3])
+        raise LibraryError(
+            f"{count} files of {store.place} are missing from {where} (is a disk not mounted?), so nothing was replaced; "
+            "what is done is kept: make them reachable and run it again, or leave them out with --prune"
+        )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from openclap.errors import UsageError
+from openclap.library.exclude import Exclusions
 from openclap.results import Failure
 
-__all__ = ["EXTENSIONS", "Found", "find_sounds"]
+__all__ = ["EXTENSIONS", "Found", "find_sounds", "is_sound"]
 
 EXTENSIONS = frozenset(
     [
@@ -54,20 +55,23 @@ class Found:
 
     files: list[Path]
     folders: list[Path]  # that were looked through
-    closed: list[Failure]  # folders without permission, and the like
+    closed: list[Failure]  # folders without permission, ignore files that cannot be read, and the like
+    left_out: Exclusions = field(default_factory=Exclusions)
 
 
-def find_sounds(paths: Iterable[str | os.PathLike[str]]) -> Found:
+def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> Found:
     """Files to index, and the folders that were looked through.
 
-    Folders are searched recursively for known extensions; hidden files and folders are left out, links are followed
-    once. A file that is named itself is always taken, whatever its name. Everything is absolute and sorted.
+    Folders are searched recursively for known extensions; hidden files and folders, those of the system, and what `exclude`
+    and ignore files say (see `exclude`) are left out, links are followed once. A file that is named itself is always taken,
+    whatever its name. Everything is absolute and sorted.
 
     Raises
     ------
     UsageError
-        An empty path, which would be the current folder.
+        An empty path, which would be the current folder; a pattern that is none.
     """
+    left_out = Exclusions(exclude)
     files: dict[Path, None] = {}
     folders: list[Path] = []
     closed: list[Failure] = []
@@ -77,13 +81,18 @@ def find_sounds(paths: Iterable[str | os.PathLike[str]]) -> Found:
         path = Path(os.path.abspath(Path(os.path.expanduser(given))))  # the name the user knows: links are not resolved
         if path.is_dir():
             folders.append(path)
-            files.update(dict.fromkeys(_below(path, closed)))
+            files.update(dict.fromkeys(_below(path, closed, left_out)))
         else:
             files[path] = None
-    return Found(list(files), folders, closed)
+    return Found(list(files), folders, [*closed, *left_out.failed], left_out)
 
 
-def _below(folder: Path, closed: list[Failure]) -> list[Path]:
+def is_sound(name: str) -> bool:
+    """Whether a file is called as sounds are."""
+    return name.rpartition(".")[2].lower() in EXTENSIONS
+
+
+def _below(folder: Path, closed: list[Failure], left_out: Exclusions) -> list[Path]:
     found: list[Path] = []
     seen: set[str] = set()
 
@@ -96,10 +105,16 @@ def _below(folder: Path, closed: list[Failure]) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not left_out.leaves_out(os.path.join(root, name), folder=True)  # noqa: PTH118
+        )
         found += [
             Path(root, name)
             for name in names
-            if not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS
+            if not name.startswith(".")
+            and is_sound(name)
+            and not left_out.leaves_out(os.path.join(root, name), folder=False)  # noqa: PTH118
         ]
     return sorted(found)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from openclap.errors import LibraryError
 
-__all__ = ["File", "Recording", "Row", "Store", "Vectors", "Where", "wrong_width"]
+__all__ = ["File", "Recording", "Remembered", "Row", "Store", "Vectors", "Where", "is_of", "wrong_width"]
 
 Vectors = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
@@ -34,7 +34,10 @@ class File:
     seconds : float
         Length.
     tags : tuple of str
-        Sorted; `put` neither sets nor clears them, `tag` adds some.
+        Sorted; `put` neither sets nor clears them, `tag` adds some. A store remembers those of content that leaves it, and
+        gives them back when it returns.
+    reading : int
+        The revision of decoding by which its windows were made; 1 where that was not noted yet.
     """
 
     path: str
@@ -43,6 +46,7 @@ class File:
     hash: str
     seconds: float
     tags: tuple[str, ...] = field(default=(), compare=False)
+    reading: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,15 @@ class Recording:
     start: Seconds
     end: Seconds
     embedding: Vectors
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The tags that content had when it left a library, at the path where it lay."""
+
+    hash: str
+    path: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,13 +88,17 @@ class Where:
     within : tuple of str
         Absolute paths of files, and of folders the files must lie in.
     glob : str
-        A pattern of the whole path: `*` is anything, `?` one character, `[…]` one of these.
+        A pattern of the whole path: `*` is anything, `?` one character, `[…]` one of these; see `patterns`.
     shortest, longest : float
         Seconds.
     after, before : float
         When the file was last changed: seconds since 1970.
     tags : tuple of str
         All of them must be on the file.
+    outside : tuple of str
+        Absolute paths of files and folders that are left out.
+
+    Paths, patterns and tags fit what looks like them: é is the same as one sign and as e with an accent.
     """
 
     within: tuple[str, ...] | None = None
@@ -91,6 +108,7 @@ class Where:
     after: float | None = None
     before: float | None = None
     tags: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
 
 class Store(Protocol):
@@ -112,7 +130,7 @@ class Store(Protocol):
         """Add files with their windows, or replace them."""
 
     def touch(self, files: Sequence[File]) -> None:
-        """Note new sizes and times of files whose content is what it was."""
+        """Note new sizes, times and revisions of reading of files whose content is what it was."""
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
         """Give files another path (old path, file as it is now), windows and tags with them → the paths of those moved."""
@@ -122,6 +140,12 @@ class Store(Protocol):
 
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
+
+    def remembered(self) -> list[Remembered]:
+        """Tags of content that has left, in no order."""
+
+    def remember(self, tags: Sequence[Remembered]) -> None:
+        """Remember tags of content that is not here."""
 
     def known(self, paths: Iterable[str]) -> dict[str, File]:
         """Those of the files that are in the store."""
@@ -170,6 +194,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def is_of(store: Store, maker: dict[str, Any]) -> bool:
+    """Whether what an earlier run made aside is of this maker, or of none yet; what is broken is not."""
+    try:
+        return store.maker() in ({}, maker)
+    except LibraryError:
+        return False
 
 
 def wrong_width(got: int, has: int) -> LibraryError:

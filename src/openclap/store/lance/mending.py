@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from openclap.store.lance.rows import by, vectors_of
+from openclap.store.lance.rows import by, facts_of, file_of, vectors_of
 from openclap.store.lance.tables import is_outage
+from openclap.store.values import UNIT, BrokenValue, checked_span
 
 __all__ = ["bad_files", "readable", "readable_rows"]
 
 ROWS_AT_ONCE = 4_096
-UNIT = 1e-3  # from the length 1 that a vector may be
 
 
 def readable(table: Any) -> bool:
@@ -29,21 +29,37 @@ def readable(table: Any) -> bool:
 
 
 def bad_files(table: Any) -> list[str]:
-    """The texts of the paths whose windows are not 0, 1, 2 …, all of one content, each with a unit vector."""
+    """The texts of the paths that cannot be, or whose windows are not 0, 1, 2 …, all of one content, each with a unit vector and its times."""
     bad: dict[str, None] = {}
     for batch in table.search().select(["path", "embedding"]).limit(None).to_batches():
-        wrong = ~(np.abs(np.linalg.norm(vectors_of(batch), axis=1) - 1) < UNIT)
-        bad |= dict.fromkeys(batch["path"].filter(wrong).to_pylist() if wrong.any() else ())
+        whole = batch.filter(batch["embedding"].is_valid())
+        with np.errstate(all="ignore"):
+            wrong = ~(np.abs(np.linalg.norm(vectors_of(whole), axis=1) - 1) < UNIT)
+        bad |= dict.fromkeys(whole["path"].filter(wrong).to_pylist() if wrong.any() else ())
+        bad |= dict.fromkeys(batch["path"].filter(batch["embedding"].is_null()).to_pylist())
+    for batch in table.search().select([*facts_of(table), "start", "end"]).limit(None).to_batches():
+        bad |= dict.fromkeys(row["path"] for row in batch.to_pylist() if not _is_whole(row))
     order, last, expected = [by("path"), by("number")], ("", ""), 0
     for batch in table.search().select(["path", "number", "hash"]).order_by(order).limit(None).to_batches():
         for path, number, content in zip(
             *(batch[name].to_pylist() for name in ("path", "number", "hash")), strict=True
         ):
+            if path is None:
+                continue
             expected = expected + 1 if path == last[0] else 0
             if number != expected or (expected and content != last[1]):
                 bad[path] = None
             last = path, content
     return list(bad)
+
+
+def _is_whole(row: dict[str, Any]) -> bool:
+    """Whether the facts of a file and the times of a window are what they can be."""
+    try:
+        checked_span(file_of(row).path, row["start"], row["end"])
+    except BrokenValue:
+        return False
+    return True
 
 
 def readable_rows(table: Any) -> Iterator[Any]:

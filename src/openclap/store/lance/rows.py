@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from openclap.store.records import File, Recording, Row, Vectors, Where
+from openclap.store.patterns import has_one_spelling, path_of, regex_of_folder, regex_of_pattern, spellings, text_of
+from openclap.store.records import File, Recording, Remembered, Row, Vectors, Where
+from openclap.store.values import BrokenValue, checked_file, checked_path, checked_scores, checked_span
 
 __all__ = [
     "FACTS",
@@ -24,36 +25,28 @@ __all__ = [
     "about_of",
     "about_schema",
     "among",
+    "as_now",
     "by",
+    "check_schema",
     "condition_of",
+    "facts_of",
     "file_of",
     "quoted",
     "recordings_of",
+    "remembered_row",
+    "remembered_schema",
     "rows_of",
     "table_of",
-    "text_of",
     "update_of",
     "vectors_of",
     "windows_schema",
 ]
 
-FACTS = ["path", "size", "mtime_ns", "hash", "seconds", "tags"]
+FACTS = ["path", "size", "mtime_ns", "hash", "seconds", "tags", "reading"]
 WINDOW = ["path", "start", "end", "embedding"]
 FIRST = "number = 0"
 LARGEST = 2**62
 PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # so that two writers of one key are told apart
-
-UNDECODED = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are no UTF-8, as Python spells them
-
-
-def text_of(path: str) -> str:
-    """A path as these tables hold it: each byte that is no UTF-8 as NUL and two digits, and no path has a NUL."""
-    return UNDECODED.sub(lambda found: f"\0{ord(found[0]) - 0xDC00:02x}", path)
-
-
-def path_of(text: str) -> str:
-    """The path of a text."""
-    return re.sub("\0(..)", lambda found: chr(0xDC00 + int(found[1], 16)), text)
 
 
 def key_of(path: str, number: int) -> str:
@@ -76,9 +69,32 @@ def windows_schema(width: int) -> Any:
         [
             _key_field(), ("path", pa.string()), ("number", pa.int32()), ("size", pa.int64()), ("mtime_ns", pa.int64()),
             ("hash", pa.string()), ("seconds", pa.float64()), ("tags", pa.list_(pa.string())),
-            ("start", pa.float64()), ("end", pa.float64()), ("embedding", pa.list_(pa.float32(), width)),
+            ("start", pa.float64()), ("end", pa.float64()), ("embedding", pa.list_(pa.float32(), width)), ("reading", pa.int32()),
         ]
     )  # fmt: skip
+
+
+def remembered_schema() -> Any:
+    """Of the table of tags that content had when it left."""
+    import pyarrow as pa
+
+    return pa.schema([_key_field(), ("hash", pa.string()), ("path", pa.string()), ("tags", pa.list_(pa.string()))])
+
+
+def check_schema(name: str, schema: Any) -> None:
+    """That a table has the columns of its name: a library may have been made, or changed, by anybody.
+
+    `reading` is missing in tables of format 1.
+    """
+    width = 1
+    if name.startswith("windows-") and "embedding" in schema.names:
+        width = getattr(schema.field("embedding").type, "list_size", 1)
+    kinds = {"about": about_schema, "remembered": remembered_schema}
+    wanted = kinds[name]() if name in kinds else windows_schema(width)
+    for field in wanted:
+        there = name not in kinds and field.name == "reading" and "reading" not in schema.names
+        if not there and (field.name not in schema.names or schema.field(field.name).type != field.type):
+            raise BrokenValue(f"its table {name} has no column {field.name} of {field.type}")
 
 
 def _key_field() -> Any:
@@ -97,18 +113,22 @@ def table_of(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]])
     repeated = np.repeat(np.arange(len(files)), counts)
     numbers = np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
     vectors = np.concatenate([recording.embedding for recording in recordings]).astype(np.float32, copy=False)
-    columns: list[Any] = [
-        [key_of(files[i].path, number) for i, number in zip(repeated, numbers.tolist(), strict=True)],
-        [text_of(files[i].path) for i in repeated],
-        numbers,
-        *([getattr(files[i], name) for i in repeated] for name in ("size", "mtime_ns", "hash", "seconds")),
-        [list(tags.get(files[i].path, ())) for i in repeated],
-        *(np.concatenate([getattr(recording, name) for recording in recordings]) for name in ("start", "end")),
-    ]
-    schema = windows_schema(vectors.shape[1])
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=False)]
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    return pa.Table.from_arrays([*arrays, lists], schema=schema)
+    columns: dict[str, Any] = {
+        "key": [key_of(files[i].path, number) for i, number in zip(repeated, numbers.tolist(), strict=True)],
+        "path": [text_of(files[i].path) for i in repeated],
+        "number": numbers,
+        **{
+            name: [getattr(files[i], name) for i in repeated]
+            for name in ("size", "mtime_ns", "hash", "seconds", "reading")
+        },
+        "tags": [list(tags.get(files[i].path, ())) for i in repeated],
+        **{name: np.concatenate([getattr(recording, name) for recording in recordings]) for name in ("start", "end")},
+        "embedding": lists,
+    }
+    schema = windows_schema(vectors.shape[1])
+    arrays = [pa.array(columns[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def update_of(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> Any:
@@ -127,10 +147,33 @@ def about_of(rows: list[dict[str, Any]]) -> Any:
     return pa.Table.from_pylist(rows, schema=about_schema())
 
 
+def as_now(table: Any) -> Any:
+    """An Arrow table of windows of any format, with the columns of now."""
+    import pyarrow as pa
+
+    return (
+        table
+        if "reading" in table.schema.names
+        else table.append_column("reading", pa.array([1] * len(table), pa.int32()))
+    )
+
+
+def facts_of(table: Any) -> list[str]:
+    """Those of FACTS that a table has: one of format 1 has no `reading`."""
+    return FACTS if "reading" in table.schema.names else FACTS[:-1]
+
+
 def file_of(row: dict[str, Any]) -> File:
     """Of a row with FACTS."""
-    facts = {name: row[name] for name in ("size", "mtime_ns", "hash", "seconds")}
-    return File(path_of(row["path"]), **facts, tags=tuple(row["tags"] or ()))
+    path = path_of(row["path"]) if isinstance(row["path"], str) else row["path"]
+    size, mtime_ns, content, seconds = (row[name] for name in ("size", "mtime_ns", "hash", "seconds"))
+    return checked_file(path, size, mtime_ns, content, seconds, row["tags"] or (), row.get("reading", 1))
+
+
+def remembered_row(some: Remembered) -> dict[str, Any]:
+    """Of `remembered_schema`."""
+    path = text_of(some.path)
+    return {"key": f"{some.hash}\0\0{path}", "hash": some.hash, "path": path, "tags": list(some.tags)}
 
 
 def recordings_of(table: Any) -> Iterator[Recording]:
@@ -140,14 +183,17 @@ def recordings_of(table: Any) -> Iterator[Recording]:
     rows = table.drop_columns(["embedding"]).to_pylist()
     for _, group in groupby(range(len(rows)), key=lambda i: rows[i]["path"]):
         places = list(group)
-        start, end = (np.array([rows[i][name] for i in places], np.float64) for name in ("start", "end"))
-        yield Recording(file_of(rows[places[0]]), start, end, vectors[places[0] : places[-1] + 1])
+        file = file_of(rows[places[0]])
+        spans = np.array([checked_span(file.path, rows[i]["start"], rows[i]["end"]) for i in places], np.float64)
+        yield Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), vectors[places[0] : places[-1] + 1])
 
 
 def vectors_of(table: Any) -> Vectors:
     """The column of vectors of a table, or of a batch: (n, E)."""
     column = table["embedding"]
     column = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    if column.null_count:
+        raise BrokenValue("vectors are missing")
     rows: Vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
     return rows
 
@@ -155,12 +201,12 @@ def vectors_of(table: Any) -> Vectors:
 def rows_of(query: Vectors, table: Any) -> list[Row]:
     """Windows with their cosine to a unit vector, as every store counts it."""
     vectors = vectors_of(table)
-    scores = np.clip(vectors @ query, -1.0, 1.0).tolist()
-    places = table.select(["path", "start", "end"]).to_pylist()
-    return [
-        Row(path_of(place["path"]), place["start"], place["end"], score, vector)
-        for place, score, vector in zip(places, scores, vectors, strict=True)
-    ]
+    scores = np.clip(checked_scores(vectors @ query), -1.0, 1.0).tolist()
+    rows = []
+    for place, score, vector in zip(table.select(["path", "start", "end"]).to_pylist(), scores, vectors, strict=True):
+        path = checked_path(path_of(place["path"]) if isinstance(place["path"], str) else place["path"])
+        rows.append(Row(path, *checked_span(path, place["start"], place["end"]), score, vector))
+    return rows
 
 
 # -- conditions --------------------------------------------------------------------------------------
@@ -190,17 +236,19 @@ def condition_of(where: Where | None, files: Collection[str] = ()) -> str | None
     conditions = [
         condition.format(wanted)
         for value, condition, wanted in (
-            (where.glob, "regexp_like(path, {})", where.glob is not None and quoted(_pattern(where.glob))),
+            (where.glob, "regexp_like(path, {})", where.glob is not None and quoted(regex_of_pattern(where.glob))),
             (where.shortest, "seconds >= {}", _number(where.shortest)),
             (where.longest, "seconds <= {}", _number(where.longest)),
             (where.after, "mtime_ns >= {}", _nanoseconds(where.after)),
             (where.before, "mtime_ns < {}", _nanoseconds(where.before)),
-            *((tag, "array_has(tags, {})", quoted(tag)) for tag in where.tags),
         )
         if value is not None
     ]
+    conditions += [_any([f"array_has(tags, {quoted(way)})" for way in spellings(tag)]) for tag in where.tags]
     if where.within is not None:
         conditions.append(_any([*map(_lies_in, where.within), *([among("path", sorted(files))] if files else [])]))
+    if where.outside:
+        conditions.append(f"NOT {_any([*map(_lies_in, where.outside)])}")
     return " AND ".join(conditions) or None
 
 
@@ -213,6 +261,8 @@ def _any(conditions: Sequence[str]) -> str:
 
 
 def _lies_in(path: str) -> str:
+    if not has_one_spelling(path):
+        return f"regexp_like(path, {quoted(regex_of_folder(path))})"
     folder = text_of(path).rstrip(os.sep) + os.sep
     beyond = folder[:-1] + chr(ord(os.sep) + 1)
     return f"path = {quoted(text_of(path))} OR (path > {quoted(folder)} AND path < {quoted(beyond)})"
@@ -229,41 +279,3 @@ def _nanoseconds(seconds: float | None) -> int:
     return (
         math.ceil(max(-LARGEST, min(LARGEST, wanted))) if abs(wanted) < LARGEST else int(math.copysign(LARGEST, wanted))
     )
-
-
-def _pattern(glob: str) -> str:
-    """A regular expression that fits what SQLite's GLOB fits."""
-    pattern, i = "", 0
-    while i < len(glob):
-        sign = glob[i]
-        i += 1
-        if sign == "[":
-            negated = glob.startswith("^", i)
-            end = glob.find("]", i + negated + 1)
-            if end < 0:
-                return "[^\\s\\S]"  # an open bracket fits nothing, as in SQLite
-            pattern += _class_of(glob[i + negated : end], negated)
-            i = end + 1
-        else:
-            pattern += {"*": "[\\s\\S]*", "?": "(?:\0..|[\\s\\S])"}.get(sign) or re.escape(text_of(sign))
-    return f"^{pattern}$"
-
-
-def _class_of(signs: str, negated: bool) -> str:
-    """A class of a regular expression: of `a-z` all between, and of `z-a` none."""
-    inside, i = "", 0
-    while i < len(signs):
-        if signs[i + 1 : i + 2] == "-" and i + 2 < len(signs):
-            first, last = signs[i], signs[i + 2]
-            inside += f"{_escaped(first)}-{_escaped(last)}" if first <= last else ""
-            i += 3
-        else:
-            inside += _escaped(signs[i])
-            i += 1
-    if not inside:
-        return "[\\s\\S]" if negated else "[^\\s\\S]"
-    return f"[{'^' * negated}{inside}]"
-
-
-def _escaped(sign: str) -> str:
-    return "\\" + sign if sign in "\\[]&~^-" else sign

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from itertools import groupby, islice
 from typing import Any
@@ -20,29 +20,35 @@ import numpy as np
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store.disk import alone_in, bytes_in
 from openclap.store.lance import indexes, mending
+from openclap.store.lance.migration import bring_up
 from openclap.store.lance.rows import (
-    FACTS,
     FIRST,
     WINDOW,
     among,
+    as_now,
     by,
     condition_of,
+    facts_of,
     file_of,
+    quoted,
     recordings_of,
+    remembered_row,
+    remembered_schema,
     rows_of,
     table_of,
-    text_of,
     update_of,
     vectors_of,
     windows_schema,
 )
-from openclap.store.lance.tables import About, Tables, new_name
+from openclap.store.lance.tables import FORMAT_VERSION, About, Tables, new_name
+from openclap.store.patterns import lying_in, path_of, text_of
 from openclap.store.ranking import best, ordered, rounded
-from openclap.store.records import File, Recording, Row, Store, Vectors, Where, wrong_width
+from openclap.store.records import File, Recording, Remembered, Row, Store, Vectors, Where, is_of, wrong_width
+from openclap.store.values import BrokenValue, checked_width
 
 __all__ = ["LanceStore"]
 
-LIBRARY, ASIDE = "library", "reembedding"
+LIBRARY, ASIDE, REMEMBERED = "library", "reembedding", "remembered"
 PARTITIONS_PROBED = 40  # of √n: recall@10 of 0.99 and more at a million rows (bench/search.py)
 REFINED = 3  # times as many rows compared by their whole vectors as are asked for
 PATHS_AT_ONCE = 2_000  # in one condition
@@ -86,18 +92,28 @@ class LanceStore:
             table = self._writable(width)
             if width != table.schema.field("embedding").type.list_size:
                 raise wrong_width(width, table.schema.field("embedding").type.list_size)
-            known = {text_of(path): file for path, file in self.known(last).items()}
-            rows = table_of(list(last.values()), {file.path: file.tags for file in known.values()})
-            self._merge(table, rows, self._with_surplus(known, last))
+            known = self.known(last)
+            returned, used = self._returned(
+                [r.file for path, r in last.items() if path not in known or known[path].hash != r.file.hash]
+            )
+            self._note([file for path, file in known.items() if file.hash != last[path].file.hash])
+            tags = {
+                path: sorted({*(known[path].tags if path in known else ()), *returned.get(path, ())}) for path in last
+            }
+            paths = [text_of(path) for path in known]
+            self._merge(table, table_of(list(last.values()), tags), self._with_surplus(paths, last))
+            self._forget_remembered(used)
 
     def touch(self, files: Sequence[File]) -> None:
-        """Note new sizes and times of files whose content is what it was."""
+        """Note new sizes, times and revisions of reading of files whose content is what it was."""
         new = {text_of(file.path): file for file in files}
         with self._tables.told("written to"), self._tables.locked():
             found = self._found("path", new, ["key", "path", "hash"])
             rows = [row for row in found if row["hash"] == new[row["path"]].hash]
             if rows:
-                facts = {name: [getattr(new[row["path"]], name) for row in rows] for name in ("size", "mtime_ns")}
+                facts = {
+                    name: [getattr(new[row["path"]], name) for row in rows] for name in ("size", "mtime_ns", "reading")
+                }
                 self._update([row["key"] for row in rows], **facts)
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
@@ -113,28 +129,25 @@ class LanceStore:
             for old, file in moves:
                 recording = at.get(old)
                 if recording is not None and recording.file.hash == file.hash:
-                    moved[file.path] = replace(recording, file=replace(file, seconds=recording.file.seconds))
+                    kept = {name: getattr(recording.file, name) for name in ("seconds", "reading")}
+                    moved[file.path] = replace(recording, file=replace(file, **kept))
                     tags[file.path] = recording.file.tags
                     left.append(old)
                     del at[old]
             if moved:
-                rows = table_of(list(moved.values()), tags)
-                self._merge(
-                    self._writable(vectors_of(rows).shape[1]), rows, [text_of(path) for path in (*left, *moved)]
-                )
+                table = self._writable(next(iter(moved.values())).embedding.shape[1])
+                returned, used = self._returned([recording.file for recording in moved.values()])
+                self._note(file for path, file in self.known(moved).items() if path not in left)
+                both = {path: sorted({*tags[path], *returned.get(path, ())}) for path in moved}
+                rows = table_of(list(moved.values()), both)
+                self._merge(table, rows, [text_of(path) for path in (*left, *moved)])
+                self._forget_remembered(used)
         return list(moved)
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were. Of very many, some thousands a commit."""
-        gone = 0
         with self._tables.told("written to"), self._tables.locked():
-            for some in _parts(dict.fromkeys(map(text_of, paths)), PATHS_AT_ONCE):
-                table = self._windows()
-                count = table.count_rows(f"{FIRST} AND {among('path', some)}") if table is not None else 0
-                if count:
-                    self._writable(0).delete(among("path", some))
-                gone += count
-        return gone
+            return self._leave(map(text_of, paths))
 
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
@@ -147,18 +160,29 @@ class LanceStore:
             if rows:
                 self._update([row["key"] for row in rows], tags=[sorted({*(row["tags"] or ()), *tags}) for row in rows])
 
+    def remembered(self) -> list[Remembered]:
+        """Tags of content that has left, in no order."""
+        with self._tables.told("read"):
+            table = self._tables.get(REMEMBERED)
+            return list(map(_remembered_of, table.search().limit(None).to_list())) if table is not None else []
+
+    def remember(self, tags: Sequence[Remembered]) -> None:
+        """Remember tags of content that is not here."""
+        with self._tables.told("written to"), self._tables.locked():
+            self._remember(tags)
+
     # -- reading -------------------------------------------------------------------------------------
 
     def known(self, paths: Iterable[str]) -> dict[str, File]:
         """Those of the files that are in the store."""
         with self._tables.told("read"):
-            rows = self._found("path", map(text_of, paths), FACTS, FIRST)
+            rows = self._found("path", map(text_of, paths), None, FIRST)
             return {file.path: file for file in map(file_of, rows)}
 
     def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
         """The files of each content."""
         with self._tables.told("read"):
-            files = [file_of(row) for row in self._found("hash", hashes, FACTS, FIRST)]
+            files = [file_of(row) for row in self._found("hash", hashes, None, FIRST)]
         files.sort(key=lambda file: (file.hash, os.fsencode(file.path)))
         return {content: list(group) for content, group in groupby(files, key=lambda file: file.hash)}
 
@@ -169,7 +193,7 @@ class LanceStore:
             if table is None:
                 return
             wanted = " AND ".join(filter(None, [FIRST, self._condition(where)]))
-            found = table.search().where(wanted).select(FACTS).order_by([by("path")]).limit(None).to_batches()
+            found = table.search().where(wanted).select(facts_of(table)).order_by([by("path")]).limit(None).to_batches()
             for batch in found:
                 yield from map(file_of, batch.to_pylist())
 
@@ -207,6 +231,8 @@ class LanceStore:
         found: list[Row] = []  # of files that have had their say
         with self._tables.told("read"):
             table = self._windows()
+            if table is not None:
+                checked_width(query, table.schema.field("embedding").type.list_size)
             condition = self._condition(where)
             k = min(k, table.count_rows()) if table is not None else 0
             wanted = 2 * k + 10
@@ -257,7 +283,10 @@ class LanceStore:
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words."""
         with self._tables.told("read"):
-            table = self._windows()
+            try:
+                table = self._windows()
+            except BrokenValue as error:
+                return [str(error)]
             if table is None:
                 return []
             if not mending.readable(table):
@@ -270,26 +299,44 @@ class LanceStore:
     def repair(self) -> list[str]:
         """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
         done: list[str] = []
-        with self._tables.told("written to"):
-            table = self._windows()
+        with self._tables.told("written to"), self._tables.locked():
+            try:
+                table = self._windows()
+            except BrokenValue as error:
+                return [self._give_up(str(error))]
             if table is None:
                 return done
             if not mending.readable(table):
                 done.append(self._salvage(table))
                 table = self._windows()
             bad = mending.bad_files(table)
-            for some in _parts(bad, PATHS_AT_ONCE):
+            table.delete("path IS NULL")
+            for some in _parts((path for path in bad if path is not None), PATHS_AT_ONCE):
+                self._note_readable(table, some)
                 table.delete(among("path", some))
             if bad:
                 done.append(f"{len(bad)} files without sound vectors removed: index them again")
         return done
+
+    def _give_up(self, why: str) -> str:
+        """Begin anew where it cannot be told which model made the vectors, or where they are; their table stays beside it."""
+        name = self._tables.unmade(self._slot)
+        table = self._tables.get(name) if name else None
+        if table is not None:
+            paths = sorted(
+                {row["path"] for row in table.search().where(FIRST).select(["path"]).limit(None).to_list()} - {None}
+            )
+            for some in _parts(paths, PATHS_AT_ONCE):
+                self._note_readable(table, some)
+        self._tables.get("about").delete(f"key = {quoted(self._slot)}")
+        return f"{why}: its files removed, their tags are kept: index them again; the table of windows was {name or 'not named'}"
 
     def _salvage(self, broken: Any) -> str:
         """Copy the rows that can be read to a new table, and use that; the broken one stays beside it."""
         name, count = new_name(), broken.count_rows()
         table = self._tables.make(name, windows_schema(broken.schema.field("embedding").type.list_size))
         for rows in mending.readable_rows(broken):
-            self._merge(table, rows.cast(table.schema))
+            self._merge(table, as_now(rows).select(table.schema.names).cast(table.schema))
         self._tables.say(self._slot, About(self._tables.about(self._slot).maker, name))
         return f"{table.count_rows()} of {count} windows copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
 
@@ -304,7 +351,7 @@ class LanceStore:
     def aside(self, maker: dict[str, Any]) -> LanceStore:
         """A store of another maker in a table beside this one's."""
         other = LanceStore(self.place, ASIDE)
-        if other.maker() not in ({}, maker):
+        if not is_of(other, maker):
             with self._tables.told("written to"):
                 self._tables.forget(ASIDE)
         return other
@@ -342,7 +389,70 @@ class LanceStore:
             raise LibraryMismatch(f"{self.place} was taken over by another model meanwhile; open it again")
         name = about.windows or self._tables.introduce(self._slot, {}).windows
         table = self._tables.get(name)
-        return self._tables.make(name, windows_schema(width)) if table is None else table
+        if table is None:
+            return self._tables.make(name, windows_schema(width))
+        if about.format < FORMAT_VERSION:
+            bring_up(self._tables, self._slot, table)
+        return table
+
+    # -- tags of what has left -----------------------------------------------------------------------
+
+    def _leave(self, paths: Iterable[str]) -> int:
+        """Forget files of these texts of paths, but not their tags → how many there were."""
+        gone = 0
+        for some in _parts(dict.fromkeys(paths), PATHS_AT_ONCE):
+            files = [file_of(row) for row in self._found("path", some, None, FIRST)]
+            if files:
+                self._note(files)
+                self._writable(0).delete(among("path", some))
+            gone += len(files)
+        return gone
+
+    def _note(self, files: Iterable[File]) -> None:
+        """Remember the tags of files that leave; what is made aside has none that are not the library's."""
+        if self._slot == LIBRARY:
+            self._remember([Remembered(file.hash, file.path, file.tags) for file in files if file.tags])
+
+    def _note_readable(self, table: Any, paths: Sequence[str]) -> None:
+        """The same of files that are not whole, as far as can be told."""
+        for row in (
+            table.search().where(f"{FIRST} AND {among('path', paths)}").select(facts_of(table)).limit(None).to_list()
+        ):
+            with suppress(BrokenValue):
+                self._note([file_of({**row, "size": 0, "mtime_ns": 0, "seconds": 0.0})])
+
+    def _remember(self, tags: Sequence[Remembered]) -> None:
+        if tags:
+            import pyarrow as pa
+
+            table = self._tables.make(REMEMBERED, remembered_schema())
+            rows = pa.Table.from_pylist([remembered_row(some) for some in tags], schema=remembered_schema())
+            table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def _returned(self, files: Sequence[File]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        """The tags of files whose content has been here before, and the keys of those that are used up by it.
+
+        Those that lay at another path stay remembered: the file that had them may come back, too.
+        """
+        table = self._tables.get(REMEMBERED) if files and self._slot == LIBRARY else None
+        if table is None:
+            return {}, []
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for some in _parts({file.hash for file in files}, PATHS_AT_ONCE):
+            for row in table.search().where(among("hash", some)).limit(None).to_list():
+                rows.setdefault(row["hash"], []).append(row)
+        found: dict[str, tuple[str, ...]] = {}
+        used: list[str] = []
+        for file in files:
+            same = rows.get(file.hash, [])
+            here = [row for row in same if row["path"] == text_of(file.path)]
+            found[file.path] = tuple(sorted({tag for row in here or same for tag in row["tags"] or ()}))
+            used += [row["key"] for row in here]
+        return found, used
+
+    def _forget_remembered(self, keys: Sequence[str]) -> None:
+        for some in _parts(keys, PATHS_AT_ONCE):
+            self._tables.get(REMEMBERED).delete(among("key", some))
 
     def _merge(self, table: Any, rows: Any, instead_of: Sequence[str] = ()) -> None:
         """Write rows in one commit, with which further rows of these texts of paths leave, at the cost of a look at every path."""
@@ -363,18 +473,18 @@ class LanceStore:
         return sorted({row["path"] for row in rows if row["number"] >= counts[row["path"]]})
 
     def _found(
-        self, column: str, values: Iterable[str], columns: list[str], also: str | None = None
+        self, column: str, values: Iterable[str], columns: list[str] | None, also: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Rows whose column is one of these texts."""
+        """Rows whose column is one of these texts; with the facts of their file where no columns are named."""
         table = self._windows()
         for some in _parts(dict.fromkeys(values), PATHS_AT_ONCE) if table is not None else ():
             wanted = " AND ".join(filter(None, [also, among(column, some)]))
-            yield from table.search().where(wanted).select(columns).limit(None).to_list()
+            yield from table.search().where(wanted).select(columns or facts_of(table)).limit(None).to_list()
 
     def _recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         table = self._windows()
         for some in _parts(paths, FILES_AT_ONCE) if table is not None else ():
-            columns = [*FACTS, "number", "start", "end", "embedding"]
+            columns = [*facts_of(table), "number", "start", "end", "embedding"]
             found = table.search().where(among("path", map(text_of, some))).select(columns).limit(None).to_arrow()
             yield from recordings_of(found)
 
@@ -386,18 +496,16 @@ class LanceStore:
         folders = {text_of(path).rstrip(os.sep) for path in where.within} - files
         table = self._windows()
         if len(folders) > FILES_AT_ONCE and table is not None:
+            lies = lying_in(map(path_of, folders))
             for batch in table.search().where(FIRST).select(["path"]).limit(None).to_batches():
-                files |= {path for path in batch["path"].to_pylist() if not folders.isdisjoint(_above(path))}
+                files |= {path for path in batch["path"].to_pylist() if lies(path_of(path))}
             folders = set()
         within = tuple(path for path in where.within if text_of(path).rstrip(os.sep) in folders)
         return condition_of(replace(where, within=within), files=files)
 
 
-def _above(path: str) -> Iterator[str]:
-    """The folders it lies in."""
-    while path:
-        path = path.rpartition(os.sep)[0]
-        yield path
+def _remembered_of(row: dict[str, Any]) -> Remembered:
+    return Remembered(row["hash"], path_of(row["path"]), tuple(row["tags"] or ()))
 
 
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -1,7 +1,8 @@
 """LanceDB's tables of one place: opened, made, dropped, and their errors in words. Knows what `about` says, not what windows hold.
 
-about      a row for the library, and one for what is made beside it: who made it, and which table holds its windows
-windows-…  one of them is the library's
+about       a row for the library, and one for what is made beside it: who made it, and which table holds its windows
+windows-…   one of them is the library's
+remembered  tags of content that has left, made when there are some
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, OpenClapError
-from openclap.store.lance.rows import about_of, about_schema, among, quoted
+from openclap.store.lance.rows import about_of, about_schema, among, check_schema, quoted
+from openclap.store.values import BrokenValue, checked_maker
 
 __all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WAIT_SECONDS = 120  # for another process to finish writing
 REASONS = [  # what is in the long messages of the storage → what to do about it
     ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or give another --library"),
@@ -34,16 +36,18 @@ REASONS = [  # what is in the long messages of the storage → what to do about 
     ("RelativeUrlWithoutBase|InvalidUri|builder error", "AWS_ENDPOINT_URL is no address"),
     ("HttpError|Connect|dns error|error sending request|timed out", "the storage is not reachable; is AWS_ENDPOINT_URL right?"),
 ]  # fmt: skip
+NAME = re.compile("windows-[0-9a-f]+")  # of a table of windows, which is a folder's as well
 PLACE_IN_CODE = re.compile(r",? /\S*cargo\S*")
 NOTHING_THERE = re.compile("was not found|not found in|does not exist")
 
 
 @dataclass(frozen=True)
 class About:
-    """Who made a library, and the name of its table of windows; empty where there is none."""
+    """Who made a library, the name of its table of windows, empty where there is none, and the format of both."""
 
     maker: dict[str, Any]
     windows: str
+    format: int = FORMAT_VERSION
 
 
 class Tables:
@@ -69,9 +73,11 @@ class Tables:
                 return None
             if name not in self._open:
                 try:
-                    self._open[name] = self._connected().open_table(name)
+                    table = self._connected().open_table(name)
+                    check_schema(name, table.schema)
+                    self._open[name] = table
                 except (ValueError, FileNotFoundError) as error:
-                    if NOTHING_THERE.search(str(error)):
+                    if not isinstance(error, BrokenValue) and NOTHING_THERE.search(str(error)):
                         return None
                     raise
             return self._open[name]
@@ -116,11 +122,20 @@ class Tables:
         rows = table.search().where(f"key = {quoted(slot)}").limit(None).to_list() if table is not None else []
         if not rows:
             return About({}, "")
-        if rows[0]["format"] != FORMAT_VERSION:
+        version, maker, windows = (rows[0].get(name) for name in ("format", "maker", "windows"))
+        if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
             raise LibraryMismatch(
-                f"{self.uri} is of format version {rows[0]['format']}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
+                f"{self.uri} is of format version {version}; this openclap reads versions 1 to {FORMAT_VERSION}: update openclap, or index again into another --library"
             )
-        return About(json.loads(rows[0]["maker"]), rows[0]["windows"])
+        if not isinstance(windows, str) or not (NAME.fullmatch(windows) or not windows):
+            raise BrokenValue("it does not say where its windows are")
+        return About(checked_maker(maker), windows, version)
+
+    def unmade(self, slot: str) -> str:
+        """The table of windows that the broken row of a slot names, or nothing."""
+        rows = self.get("about").search().where(f"key = {quoted(slot)}").limit(None).to_list()
+        name = rows[0]["windows"] if rows else None
+        return name if isinstance(name, str) and NAME.fullmatch(name) else ""
 
     def introduce(self, slot: str, maker: dict[str, Any]) -> About:
         """Write the row of a slot where there is none, or its maker where it has none → what it says now."""
@@ -180,6 +195,10 @@ class Tables:
             if isinstance(error, OpenClapError) or not ours:
                 raise
             told = re.sub(r"\s+", " ", PLACE_IN_CODE.sub("", str(error)))
+            if isinstance(error, BrokenValue):
+                raise LibraryError(
+                    f"{self.uri} is broken ({told}); openclap library verify says what of it, and openclap library repair mends what can be"
+                ) from error
             short = next((words for found, words in REASONS if re.search(found, told)), told[:200])
             raise LibraryError(f"{self.uri} cannot be {what}: {short}") from error
 
@@ -195,4 +214,4 @@ def new_name() -> str:
 
 
 def _row(slot: str, about: About) -> dict[str, Any]:
-    return {"key": slot, "format": FORMAT_VERSION, "maker": json.dumps(about.maker), "windows": about.windows}
+    return {"key": slot, "format": about.format, "maker": json.dumps(about.maker), "windows": about.windows}

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from openclap.errors import LibraryMismatch
+from openclap.store.sqlite.migration import (
+    FORMAT_VERSION,
+    OLDEST,
+    TAGS_OF_CONTENT,
+    bring_up,
+    drop_copies,
+    look_as_now,
+    statements,
+)
 
-__all__ = ["FORMAT_VERSION", "WAIT_SECONDS", "Held", "NothingYet"]
+__all__ = ["WAIT_SECONDS", "Held", "NothingYet"]
 
-FORMAT_VERSION = 2  # 1 was a single .npz file
 APPLICATION_ID = 0x6F63_6C70  # "oclp", so that `file` and others know whose it is
 WAIT_SECONDS = 120  # for another process to finish writing
 PAGE_BYTES = 16_384  # seven vectors of 512 numbers to a page
@@ -22,7 +29,7 @@ SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY AUTOINCREMENT, path NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    hash TEXT NOT NULL, seconds REAL NOT NULL);
+    hash TEXT NOT NULL, seconds REAL NOT NULL, reading INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX files_by_hash ON files (hash);
 CREATE TABLE tags (
     file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (file, name)) WITHOUT ROWID;
@@ -49,6 +56,7 @@ class Held:
 
     def __init__(self, file: Path, *, make: bool) -> None:
         self.process = os.getpid()
+        self.version = FORMAT_VERSION
         exists = file.exists()
         self.writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
         # a folder that may not be written to has no room for the files that readers share, so nobody may be writing
@@ -68,6 +76,7 @@ class Held:
 
     def _prepare(self, file: Path, make: bool) -> None:
         self.db.execute("PRAGMA foreign_keys = ON")
+        self.db.execute("PRAGMA trusted_schema = OFF")  # a library that somebody prepared runs no code of ours
         # the tables first: one who makes the library now commits them with the numbers, which would still be 0 if they were read before
         foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
@@ -75,18 +84,33 @@ class Held:
             _create(self.db)
         elif foreign and application != APPLICATION_ID:
             raise LibraryMismatch(f"{file} is a database of another program; use another --library")
-        elif version != FORMAT_VERSION and foreign:
+        elif not OLDEST <= version <= FORMAT_VERSION and foreign:
             raise LibraryMismatch(
-                f"{file} is of format version {version}; this openclap reads version {FORMAT_VERSION}: update openclap, or index again into another --library"
+                f"{file} is of format version {version}; this openclap reads versions {OLDEST} to {FORMAT_VERSION}: update openclap, or index again into another --library"
             )
         elif not foreign:
             raise NothingYet
+        elif version < FORMAT_VERSION and make and self.writable:
+            bring_up(self.db, file)
+        elif version < FORMAT_VERSION and make:
+            raise sqlite3.OperationalError("attempt to write a readonly database")  # which its views would hide
+        elif version < FORMAT_VERSION:
+            look_as_now(self.db, version)
+            self.version = version
+        elif make and self.writable:
+            drop_copies(file)
         if self.writable:
             self.db.execute("PRAGMA synchronous = FULL")
 
     def fits(self, file: Path) -> bool:
-        """Whether this process opened it, and it is still the file of that name."""
-        return self.process == os.getpid() and self._signature(file) == self._seen
+        """Whether this process opened it, and it is still the file of that name, and of the version that it was."""
+        return self.process == os.getpid() and self._signature(file) == self._seen and self._as_it_was()
+
+    def _as_it_was(self) -> bool:
+        """Whether an older library has not been brought up by somebody."""
+        if self.version == FORMAT_VERSION or self.db.in_transaction:
+            return True
+        return bool(self.db.execute("PRAGMA user_version").fetchone()[0] == self.version)
 
     def _signature(self, file: Path) -> tuple[Any, ...] | None:
         try:
@@ -113,7 +137,7 @@ def _create(db: sqlite3.Connection) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         if not db.execute("PRAGMA user_version").fetchone()[0]:
-            for statement in _statements(SCHEMA):
+            for statement in statements(SCHEMA + TAGS_OF_CONTENT):
                 db.execute(statement)
             db.execute("INSERT INTO meta VALUES ('identity', ?)", [uuid.uuid4().hex])
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -122,13 +146,3 @@ def _create(db: sqlite3.Connection) -> None:
     except BaseException:
         db.rollback()
         raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    """One after another; `executescript` would end the transaction."""
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -6,6 +6,7 @@ Knows nothing of what is in it.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 import weakref
@@ -15,8 +16,14 @@ from pathlib import Path
 
 from openclap.errors import LibraryError
 from openclap.store.sqlite.connection import WAIT_SECONDS, Held, NothingYet
+from openclap.store.sqlite.migration import FORMAT_VERSION
+from openclap.store.values import BrokenValue
 
 __all__ = ["Database"]
+
+DAMAGE = re.compile(
+    "no such (table|column)|decode|JSON|malformed|has no column"
+)  # in what is called an operation's error
 
 
 class Database:
@@ -61,7 +68,8 @@ class Database:
         """The one of this thread, to the file that is there now."""
         held: Held | None = getattr(self._of_thread, "held", None)
         if held is not None:
-            if held.fits(self.file):
+            current = held.version == FORMAT_VERSION or not make
+            if current and held.fits(self.file):
                 return held.db
             if held.process == os.getpid():  # a forked process must not close what its parent uses
                 held.close()
@@ -92,16 +100,23 @@ class Database:
         """Errors of SQLite and of the disk, in words."""
         try:
             yield
+        except BrokenValue as error:
+            raise self._broken(error) from error
         except sqlite3.OperationalError as error:
+            if DAMAGE.search(str(error)):
+                raise self._broken(error) from error
             advice = "what was there before is unharmed; make room, give yourself permission, or use another --library"
             if "locked" in str(error):
                 advice = f"another process has been writing for {WAIT_SECONDS} s; wait until it is done"
             raise LibraryError(f"{self.file} cannot be {what} ({error}); {advice}") from error
-        except sqlite3.DatabaseError as error:
-            raise LibraryError(
-                f"{self.file} is no library of openclap, or broken ({error}); try  openclap library repair, or move it away and index again"
-            ) from error
+        except (sqlite3.DatabaseError, OverflowError) as error:
+            raise self._broken(error) from error
         except OSError as error:
             raise LibraryError(
                 f"{self.file.parent} cannot be {what} ({error.strerror or error}); choose another --library"
             ) from error
+
+    def _broken(self, error: Exception) -> LibraryError:
+        return LibraryError(
+            f"{self.file} is no library of openclap, or broken ({error}); try  openclap library repair, or move it away and index again"
+        )

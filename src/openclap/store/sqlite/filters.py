@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from openclap.store.patterns import fitting, has_one_spelling, is_plain, lying_in, regex_of_pattern, spellings
 from openclap.store.records import Where
-from openclap.store.sqlite.rows import key_of
+from openclap.store.sqlite.rows import key_of, marks
 
 __all__ = ["allowed_by", "mask_of"]
 
@@ -28,25 +30,44 @@ def allowed_by(db: sqlite3.Connection, where: Where) -> set[int]:
     conditions: list[str] = []
     values: list[Any] = []
     for value, condition in (
-        (where.glob, "CAST(path AS TEXT) GLOB ?"),
         (where.shortest, "seconds >= ?"),
         (where.longest, "seconds <= ?"),
         (None if where.after is None else where.after * 1e9, "mtime_ns >= ?"),
         (None if where.before is None else where.before * 1e9, "mtime_ns < ?"),
-        *((tag, "EXISTS (SELECT 1 FROM tags WHERE file = id AND name = ?)") for tag in where.tags),
     ):
         if value is not None:
             conditions.append(condition)
             values.append(value)
-    if where.within is None:
-        query = " AND ".join(conditions) or "1"
-        return {number for (number,) in db.execute(f"SELECT id FROM files WHERE {query}", values)}
+    for tag in where.tags:
+        ways = spellings(tag)
+        conditions.append(f"EXISTS (SELECT 1 FROM tags WHERE file = id AND name IN ({marks(ways)}))")
+        values += ways
+    if where.glob is not None and is_plain(where.glob):
+        conditions.append("CAST(path AS TEXT) GLOB ?")
+        values.append(where.glob)
+    elif where.glob is not None:
+        db.create_function("fits", 1, fitting(regex_of_pattern(where.glob)), deterministic=True)
+        conditions.append("fits(path)")
+    chosen = f"SELECT id FROM files WHERE {' AND '.join(conditions) or '1'}"
+    found = (
+        {number for (number,) in db.execute(chosen, values)}
+        if where.within is None
+        else _within(db, where.within, chosen, values)
+    )
+    return found - _within(db, where.outside, "SELECT id FROM files WHERE 1", []) if where.outside else found
+
+
+def _within(db: sqlite3.Connection, paths: Sequence[str], chosen: str, values: list[Any]) -> set[int]:
+    """The numbers of the chosen files that are these, or lie in these folders."""
     found: set[int] = set()
-    for path in where.within:
+    odd = [path for path in paths if not has_one_spelling(path)]
+    if odd:
+        db.create_function("lies_in", 1, lying_in(odd), deterministic=True)
+        found |= {number for (number,) in db.execute(f"{chosen} AND lies_in(path)", values)}
+    for path in filter(has_one_spelling, paths):
         folder = path.rstrip(os.sep) + os.sep
         beyond = folder[:-1] + chr(ord(os.sep) + 1)
         lies = "(path = ? OR (path > ? AND path < ?) OR (path > ? AND path < ?))"  # text, and names that are no text
-        query = " AND ".join([*conditions, lies])
         inside = [key_of(path), key_of(folder), key_of(beyond), os.fsencode(folder), os.fsencode(beyond)]
-        found |= {number for (number,) in db.execute(f"SELECT id FROM files WHERE {query}", [*values, *inside])}
+        found |= {number for (number,) in db.execute(f"{chosen} AND {lies}", [*values, *inside])}
     return found

@@ -2,54 +2,149 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from openclap.errors import LibraryError
 from openclap.store.records import Recording, Store
-from openclap.store.sqlite.rows import AT_ONCE, TAGGED, maker_of, recording_of, vectors_of, width_of
+from openclap.store.sqlite.migration import look_as_now
+from openclap.store.sqlite.rows import (
+    AT_ONCE,
+    ROWS_AT_ONCE,
+    TAGGED,
+    maker_of,
+    matrix_of,
+    recording_of,
+    remembered_in,
+    vectors_of,
+)
 from openclap.store.sqlite.vectors import VectorCache
+from openclap.store.values import LONGEST, UNIT, BrokenValue, checked_file
 
-__all__ = ["faults", "mend", "salvage", "wrong_cache"]
+__all__ = ["faults", "mend", "salvage", "without_maker", "wrong_cache"]
 
-BAD_WINDOWS = "SELECT DISTINCT file FROM windows WHERE length(embedding) <> ?"
 SILENT_FILES = "SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)"
+OTHER_SIZE = "typeof(embedding) <> 'blob' OR length(embedding) <> ?"
+NO_SPAN = (
+    "typeof(start_seconds) NOT IN ('real', 'integer') OR typeof(end_seconds) NOT IN ('real', 'integer')"
+    f" OR start_seconds < 0 OR end_seconds < start_seconds OR end_seconds > {LONGEST}"
+)
 
 
 def faults(db: sqlite3.Connection) -> list[str]:
     """What is wrong with the tables, in words."""
     wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+    unmade = without_maker(db)
+    wrong += [unmade] if unmade else []
     orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
     wrong += [f"{count} rows of {table} have no file" for table, count in orphans.items()]
-    width = width_of(db)
-    bad = db.execute("SELECT count(*) FROM windows WHERE length(embedding) <> ?", [4 * width]).fetchone()[0]
+    width = _width(db)
+    bad, no_spans = (
+        db.execute(f"SELECT count(*) FROM windows WHERE {what}", values).fetchone()[0]
+        for what, values in ((OTHER_SIZE, [4 * width]), (NO_SPAN, []))
+    )
+    numberless = len(_without_numbers(db, width))
     without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
-    counted = db.execute("SELECT files, windows FROM counts").fetchone()
-    real = db.execute("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM windows)").fetchone()
+    odd = len(_impossible(db))
+    counted, real = _counts(db), _counted(db)
     wrong += [f"{bad} windows have vectors of another size than {width}"] if bad else []
+    wrong += [f"{no_spans} windows have times that cannot be"] if no_spans else []
+    wrong += [f"{numberless} files have vectors that are none"] if numberless else []
     wrong += [f"{without} files have no windows"] if without else []
+    wrong += [f"{odd} files have a path, size, time, length or tag that cannot be"] if odd else []
     wrong += [f"the counts say {counted} files and windows, there are {real}"] if counted != real else []
     return wrong
 
 
+def without_maker(db: sqlite3.Connection) -> str:
+    """Why it cannot be told what made the vectors; nothing where it can."""
+    try:
+        if maker_of(db) or not db.execute("SELECT 1 FROM files LIMIT 1").fetchone():
+            return ""
+    except BrokenValue as error:
+        return str(error)
+    return ""
+
+
 def mend(db: sqlite3.Connection) -> list[str]:
-    """Remove files and rows that are not whole, and count again → what was done, in words."""
-    bad = {number for (number,) in db.execute(BAD_WINDOWS, [4 * width_of(db)])}
-    bad |= {number for (number,) in db.execute(SILENT_FILES)}
-    db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in bad])
-    lost = db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
+    """Remove files and rows that are not whole, and count again → what was done, in words.
+
+    Where it cannot be told which model made the vectors, all leave: they could not be compared with anything.
+    """
+    done = []
+    unmade = without_maker(db)
+    if unmade:
+        db.execute("DELETE FROM meta WHERE name = 'maker'")
+        gone = db.execute("DELETE FROM files").rowcount
+        done.append(f"{unmade}: its {gone} files removed, their tags are kept: index them again")
+    lost = db.execute("DELETE FROM tags WHERE typeof(name) <> 'text'").rowcount
+    width = _width(db)
+    bad = {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {OTHER_SIZE}", [4 * width])}
+    bad |= {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {NO_SPAN}")}
+    bad |= {number for (number,) in db.execute(SILENT_FILES)} | _without_numbers(db, width) | _impossible(db)
+    removed = db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in bad]).rowcount if bad else 0
+    lost += db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
     lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
-    before = db.execute("SELECT files, windows FROM counts").fetchone()
-    db.execute(
-        "UPDATE counts SET files = (SELECT count(*) FROM files), windows = (SELECT count(*) FROM windows),"
-        " seconds = (SELECT coalesce(sum(seconds), 0) FROM files)"
-    )
-    after = db.execute("SELECT files, windows FROM counts").fetchone()
-    done = [f"{len(bad)} files without sound vectors removed: index them again"] if bad else []
+    before, after = _counts(db), _counted(db)
+    db.execute("DELETE FROM counts")
+    db.execute("INSERT INTO counts SELECT ?, ?, coalesce(sum(seconds), 0.0) FROM files", after)
+    done += [f"{removed} files without sound vectors removed: index them again"] if removed else []
     done += [f"{lost} rows of no file removed"] if lost else []
     done += [f"counts set from {before} to {after} files and windows"] if before != after else []
     return done
+
+
+def _width(db: sqlite3.Connection) -> int:
+    """The numbers that a vector has: those of the maker, or of most."""
+    try:
+        if maker := maker_of(db):
+            return int(maker["embedding"])
+    except BrokenValue:
+        pass
+    most = "SELECT length(embedding) / 4 FROM windows GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+    row = db.execute(most).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def _without_numbers(db: sqlite3.Connection, width: int) -> set[int]:
+    """Numbers of the files with vectors of the right size that are not at length 1."""
+    bad: set[int] = set()
+    rows = db.execute(f"SELECT file, embedding FROM windows WHERE NOT ({OTHER_SIZE})", [4 * width])
+    while width and (some := rows.fetchmany(ROWS_AT_ONCE)):
+        with np.errstate(all="ignore"):
+            wrong = ~(np.abs(np.linalg.norm(matrix_of([blob for _, blob in some]), axis=1) - 1) < UNIT)
+        bad |= {some[i][0] for i in np.flatnonzero(wrong)}
+    return bad
+
+
+def _impossible(db: sqlite3.Connection) -> set[int]:
+    """Numbers of the files that no library can hold."""
+    bad: set[int] = set()
+    texts = "CAST(path AS BLOB), typeof(path), size, mtime_ns, CAST(hash AS BLOB), typeof(hash), seconds, reading"
+    for number, path, kind, size, mtime_ns, content, of, seconds, reading in db.execute(
+        f"SELECT id, {texts} FROM files"
+    ):
+        try:
+            name = os.fsdecode(path) if kind == "blob" else path.decode() if kind == "text" else path
+            checked_file(name, size, mtime_ns, content.decode() if of == "text" else content, seconds, (), reading)
+        except (BrokenValue, UnicodeDecodeError):
+            bad.add(number)
+    tagged = "SELECT id FROM files WHERE EXISTS (SELECT 1 FROM tags WHERE file = files.id AND typeof(name) <> 'text')"
+    return bad | {number for (number,) in db.execute(tagged)}
+
+
+def _counts(db: sqlite3.Connection) -> tuple[int, ...]:
+    """Files and windows as they are noted."""
+    return tuple(db.execute("SELECT files, windows FROM counts").fetchone() or ())
+
+
+def _counted(db: sqlite3.Connection) -> tuple[int, ...]:
+    """Files and windows as they are."""
+    return tuple(db.execute("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM windows)").fetchone())
 
 
 def salvage(file: Path, into: Store) -> tuple[int, int]:
@@ -57,6 +152,7 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
     source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     kept = lost = 0
     try:
+        look_as_now(source, int(source.execute("PRAGMA user_version").fetchone()[0]))
         maker = maker_of(source)
         if maker:
             into.claim(maker)
@@ -75,7 +171,8 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
                 for recording in waiting:
                     into.tag([recording.file.path], recording.file.tags)
                 waiting = []
-    except sqlite3.DatabaseError as error:
+        into.remember(remembered_in(source))
+    except (sqlite3.DatabaseError, BrokenValue) as error:
         raise LibraryError(f"nothing can be read of {file} ({error}); move it away and index again") from error
     finally:
         source.close()

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
 import numpy as np
 
-from openclap.store.records import File, Recording, Vectors
+from openclap.store.records import File, Recording, Remembered, Vectors
 from openclap.store.sqlite.vectors import Block
+from openclap.store.values import BrokenValue, checked_file, checked_maker, checked_span
 
 __all__ = [
     "FILE",
     "ROWS_AT_ONCE",
     "TAGGED",
     "blocks_after",
+    "counts_of",
     "file_of",
+    "give_back",
     "key_of",
     "maker_of",
     "marks",
     "matrix_of",
     "meta_of",
+    "name_of",
     "parts",
     "recording_of",
+    "remembered_in",
     "row_of",
     "vectors_of",
     "width_of",
@@ -36,26 +42,28 @@ T = TypeVar("T")
 
 AT_ONCE = 500  # values in one statement
 ROWS_AT_ONCE = 4096
-FILE = "path, size, mtime_ns, hash, seconds"
+FILE = "path, size, mtime_ns, hash, seconds, reading"
 TAGGED = f"{FILE}, (SELECT json_group_array(name) FROM (SELECT name FROM tags WHERE file = files.id ORDER BY name))"
 
 
 def meta_of(db: sqlite3.Connection, name: str) -> str:
     """A fact about the library, or nothing."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
-    return row[0] if row else ""
+    value = row[0] if row else ""
+    if not isinstance(value, str):
+        raise BrokenValue(f"the {name} of the library is no text")
+    return value
 
 
 def maker_of(db: sqlite3.Connection) -> dict[str, Any]:
     """What made the vectors; empty in a new library."""
-    found: dict[str, Any] = json.loads(meta_of(db, "maker") or "{}")
-    return found
+    return checked_maker(meta_of(db, "maker"))
 
 
 def width_of(db: sqlite3.Connection) -> int:
     """E, or 0 where there is no window."""
-    row = db.execute("SELECT length(embedding) / 4 FROM windows LIMIT 1").fetchone()
-    return int(row[0]) if row else 0
+    row = db.execute("SELECT embedding FROM windows LIMIT 1").fetchone()
+    return matrix_of([row[0]]).shape[1] if row else 0
 
 
 def key_of(path: str) -> str | bytes:
@@ -69,23 +77,59 @@ def key_of(path: str) -> str | bytes:
 
 def row_of(file: File) -> tuple[Any, ...]:
     """What FILE names."""
-    return key_of(file.path), file.size, file.mtime_ns, file.hash, file.seconds
+    return key_of(file.path), file.size, file.mtime_ns, file.hash, file.seconds, file.reading
 
 
 def file_of(row: tuple[Any, ...]) -> File:
     """Of a row of TAGGED."""
-    path, size, mtime_ns, content, seconds, tags = row[:6]
-    return File(os.fsdecode(path), size, mtime_ns, content, seconds, tuple(json.loads(tags)))
+    path, size, mtime_ns, content, seconds, reading, tags = row[:7]
+    return checked_file(name_of(path), size, mtime_ns, content, seconds, json.loads(tags), reading)
+
+
+def name_of(path: Any) -> Any:
+    """A path as Python has it; what is none stays what it is."""
+    return os.fsdecode(path) if isinstance(path, bytes) else path
 
 
 def recording_of(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
     """A file of a row of TAGGED and its number, with its windows."""
+    file = file_of(row)
     windows = db.execute(
-        "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[6]]
+        "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[7]]
     ).fetchall()
     vectors = matrix_of([blob for _, _, blob in windows])
-    start, end = (np.array([window[i] for window in windows], np.float64) for i in (0, 1))
-    return Recording(file_of(row), start, end, vectors.astype(np.float32))
+    spans = np.array([checked_span(file.path, start, end) for start, end, _ in windows], np.float64)
+    return Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), vectors.astype(np.float32))
+
+
+def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
+    """How many files and windows there are, and seconds."""
+    row = db.execute("SELECT files, windows, seconds FROM counts").fetchone()
+    if row is None or not all(isinstance(value, int | float) and math.isfinite(value) for value in row):
+        raise BrokenValue(f"its counts are {row}")
+    return int(row[0]), int(row[1]), float(row[2])
+
+
+def remembered_in(db: sqlite3.Connection) -> list[Remembered]:
+    """Tags of content that has left."""
+    rows = db.execute("SELECT hash, path, name FROM remembered ORDER BY hash, path, name").fetchall()
+    whole = [row for row in rows if isinstance(row[0], str) and isinstance(row[2], str)]
+    groups = groupby(whole, key=lambda row: (row[0], name_of(row[1])))
+    return [Remembered(*key, tuple(name for _, _, name in group)) for key, group in groups]
+
+
+def give_back(db: sqlite3.Connection, number: int, file: File) -> None:
+    """Put the tags that content had when it left on the file that brings it back: those of its path, or else of any.
+
+    Those of another path stay remembered: the file that had them may come back, too.
+    """
+    here = [file.hash, key_of(file.path)]
+    names = db.execute("SELECT name FROM remembered WHERE hash = ? AND path = ?", here).fetchall()
+    if names:
+        db.execute("DELETE FROM remembered WHERE hash = ? AND path = ?", here)
+    else:
+        names = db.execute("SELECT DISTINCT name FROM remembered WHERE hash = ?", here[:1]).fetchall()
+    db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(number, name) for (name,) in names])
 
 
 def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:
@@ -99,15 +143,19 @@ def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:
 
 def matrix_of(blobs: Sequence[bytes]) -> Vectors:
     """Vectors of one size → (n, E)."""
-    if len({len(blob) for blob in blobs}) != 1 or len(blobs[0]) % 4:
-        raise sqlite3.DatabaseError("vectors are missing, or of different sizes")
+    if not all(isinstance(blob, bytes) for blob in blobs):
+        raise BrokenValue("a vector is no vector")
+    if len({len(blob) for blob in blobs}) != 1 or not blobs[0] or len(blobs[0]) % 4:
+        raise BrokenValue("vectors are missing, or of different sizes")
     return np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
 
 
 def vectors_of(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]:
     """The vectors of some rows, those that are there."""
     return {
-        number: np.frombuffer(blob[: len(blob) // 4 * 4], "<f4")  # one of a wrong size differs, and is told
+        number: np.frombuffer(
+            blob[: len(blob) // 4 * 4] if isinstance(blob, bytes) else b"", "<f4"
+        )  # one of a wrong size differs
         for some in parts(ids)
         for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({marks(some)})", some)
     }

@@ -26,27 +26,33 @@ import numpy.typing as npt
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store.disk import alone_in, bytes_in
 from openclap.store.ranking import best, ordered, rounded
-from openclap.store.records import File, Recording, Row, Store, Vectors, Where, wrong_width
+from openclap.store.records import File, Recording, Remembered, Row, Store, Vectors, Where, is_of, wrong_width
 from openclap.store.sqlite import mending
-from openclap.store.sqlite.connection import FORMAT_VERSION, WAIT_SECONDS
+from openclap.store.sqlite.connection import WAIT_SECONDS
 from openclap.store.sqlite.database import Database
 from openclap.store.sqlite.filters import allowed_by, mask_of
+from openclap.store.sqlite.migration import FORMAT_VERSION, copy_whole
 from openclap.store.sqlite.rows import (
     FILE,
     ROWS_AT_ONCE,
     TAGGED,
     blocks_after,
+    counts_of,
     file_of,
+    give_back,
     key_of,
     maker_of,
     marks,
     meta_of,
+    name_of,
     parts,
     recording_of,
+    remembered_in,
     row_of,
     width_of,
 )
 from openclap.store.sqlite.vectors import VectorCache
+from openclap.store.values import BrokenValue, checked_path, checked_scores, checked_span, checked_width
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
@@ -66,6 +72,7 @@ class SqliteStore:
         self.folder = folder
         self.file = folder / "library.sqlite"
         self.place = str(folder)
+        self._broken = folder / "library.sqlite.broken"  # where what `repair` gives up is kept
         self._database = Database(self.file)
         self._claimed: dict[str, Any] = {}
         self._cached: tuple[tuple[Any, ...], VectorCache] | None = None  # what it was made for
@@ -97,16 +104,21 @@ class SqliteStore:
         """Add files with their windows, or replace them."""
         with self._writing() as db:
             width = width_of(db)
+            returning = db.execute("SELECT 1 FROM remembered LIMIT 1").fetchone() is not None
             for recording in recordings:
                 file, has = recording.file, recording.embedding.shape[1]
                 width = width or has
                 if has != width:
                     raise wrong_width(has, width)
+                before = db.execute("SELECT hash FROM files WHERE path = ?", [key_of(file.path)]).fetchone()
                 (number,) = db.execute(
-                    f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
-                    " mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds RETURNING id",
+                    f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
+                    " mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds, reading = excluded.reading"
+                    " RETURNING id",
                     row_of(file),
                 ).fetchone()
+                if returning and before != (file.hash,):
+                    give_back(db, number, file)
                 db.execute("DELETE FROM windows WHERE file = ?", [number])
                 db.executemany(
                     "INSERT INTO windows (file, start_seconds, end_seconds, embedding) VALUES (?, ?, ?, ?)",
@@ -117,11 +129,11 @@ class SqliteStore:
                 )
 
     def touch(self, files: Sequence[File]) -> None:
-        """Note new sizes and times of files whose content is what it was."""
+        """Note new sizes, times and revisions of reading of files whose content is what it was."""
         with self._writing() as db:
             db.executemany(
-                "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ? AND hash = ?",
-                [(file.size, file.mtime_ns, key_of(file.path), file.hash) for file in files],
+                "UPDATE files SET size = ?, mtime_ns = ?, reading = ? WHERE path = ? AND hash = ?",
+                [(file.size, file.mtime_ns, file.reading, key_of(file.path), file.hash) for file in files],
             )
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
@@ -144,6 +156,7 @@ class SqliteStore:
                     "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
                     [key_of(file.path), file.size, file.mtime_ns, number],
                 )
+                give_back(db, number, file)
         return list(dict.fromkeys(file.path for _, file in done))
 
     def delete(self, paths: Iterable[str]) -> int:
@@ -161,6 +174,18 @@ class SqliteStore:
                 "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
                 [(tag, key_of(path)) for path in paths for tag in tags],
             )
+
+    def remembered(self) -> list[Remembered]:
+        """Tags of content that has left, in no order."""
+        with self._database.reading() as db:
+            return remembered_in(db) if db else []
+
+    def remember(self, tags: Sequence[Remembered]) -> None:
+        """Remember tags of content that is not here."""
+        rows = [(some.hash, key_of(some.path), name) for some in tags for name in some.tags]
+        if rows:
+            with self._writing() as db:
+                db.executemany("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?)", rows)
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -189,9 +214,10 @@ class SqliteStore:
         while True:
             with self._database.reading() as db:
                 rows = db.execute(f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]).fetchall() if db else []  # fmt: skip
+                found = [file_of(row) for row in rows]
             if not rows:
                 return
-            yield from map(file_of, rows)
+            yield from found
             last = rows[-1][0]
 
     def recording(self, path: str) -> Recording | None:
@@ -213,7 +239,7 @@ class SqliteStore:
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk, the cache included."""
         with self._database.reading() as db:
-            files, windows, seconds = db.execute("SELECT * FROM counts").fetchone() if db else (0, 0, 0.0)
+            files, windows, seconds = counts_of(db) if db else (0, 0, 0.0)
         used = bytes_in(self.folder) if db else 0
         return {"files": files, "windows": windows, "seconds": round(seconds, 3), "bytes": used}
 
@@ -225,11 +251,12 @@ class SqliteStore:
             cache = db and self._fresh(db)
             if not db or not cache:
                 return []
+            checked_width(query, cache.width)
             allowed = None if where is None else mask_of(db, where)
             wanted, effort = 2 * k + 10, 1.0
             while True:  # rows of deleted files, and further windows of a file, are not hits
                 near = cache.nearest(query, wanted, allowed, effort)
-                rows = _looked_up(db, near.ids, near.scores)
+                rows = _looked_up(db, near.ids, checked_scores(near.scores), cache.width)
                 hits = best(rows, k, per_file)
                 enough = len(hits) == k and (rounded(rows[-1].score) < rounded(hits[-1].score) or wanted > TIED_MOST)
                 if enough or near.everything:
@@ -248,14 +275,19 @@ class SqliteStore:
             cache = db and self._fresh(db)
             if not db or not cache:
                 return
-            windows = db.execute("SELECT windows FROM counts").fetchone()[0]
+            windows = counts_of(db)[1]
             if cache.newer or cache.rows - windows > DEAD_SHARE * cache.rows:
                 self._rebuild(db, cache)
 
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words."""
         with self._database.reading() as db:
-            return [] if db is None else mending.faults(db) + mending.wrong_cache(db, self._cache_of(db))
+            if db is None:
+                return []
+            wrong = mending.faults(db)
+            with contextlib.suppress(BrokenValue):  # which is among them
+                wrong += mending.wrong_cache(db, self._cache_of(db))
+            return wrong
 
     def repair(self) -> list[str]:
         """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
@@ -268,6 +300,9 @@ class SqliteStore:
             broken = True
         done = [self._salvage()] if broken else []
         with self._writing() as db:
+            unmade = mending.without_maker(db)
+            if unmade:
+                copy_whole(self.file, self._broken)
             done += mending.mend(db)
         with self._database.reading() as db:
             cache = db and self._cache_of(db)
@@ -284,10 +319,11 @@ class SqliteStore:
             kept, lost = mending.salvage(self.file, aside)
         finally:
             aside.close()
-        kept_as = self.file.with_name("library.sqlite.broken")
-        shutil.copy2(self.file, kept_as)
+        shutil.copy2(self.file, self._broken)
         self.become(aside)
-        return f"{kept} files copied out of a broken database, {lost} lost: index again; the broken one is {kept_as}"
+        return (
+            f"{kept} files copied out of a broken database, {lost} lost: index again; the broken one is {self._broken}"
+        )
 
     def alone(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile."""
@@ -296,7 +332,7 @@ class SqliteStore:
     def aside(self, maker: dict[str, Any]) -> SqliteStore:
         """A store of another maker in a folder of this one."""
         other = SqliteStore(self.folder / "reembedding")
-        if other.maker() not in ({}, maker):
+        if not is_of(other, maker):
             other.close()
             shutil.rmtree(other.folder)
         return other
@@ -396,21 +432,19 @@ class SqliteStore:
 # -- rows --------------------------------------------------------------------------------------------
 
 
-def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors) -> list[Row]:
+def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors, width: int) -> list[Row]:
     """Rows that still are in the library, best first; ties by path and start."""
     score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
-    found = [
-        Row(
-            os.fsdecode(path),
-            start,
-            end,
-            min(1.0, max(-1.0, score_of[number])),
-            np.frombuffer(vector, "<f4").astype(np.float32),
-        )
-        for some in parts(score_of)
+    found = []
+    for some in parts(score_of):
         for number, path, start, end, vector in db.execute(
             f"SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id WHERE windows.id IN ({marks(some)})",
             some,
-        )
-    ]
+        ):
+            if not isinstance(vector, bytes) or len(vector) != 4 * width:
+                raise BrokenValue("vectors are missing, or of different sizes")
+            name = checked_path(name_of(path))
+            score = min(1.0, max(-1.0, score_of[number]))
+            embedding = np.frombuffer(vector, "<f4").astype(np.float32)
+            found.append(Row(name, *checked_span(name, start, end), score, embedding))
     return ordered(found)

@@ -31,6 +31,7 @@ Numbers = npt.NDArray[np.int64]
 Block = tuple[Numbers, Numbers, Vectors]  # ids (n,), files (n,), vectors (n, E)
 
 VERSION = 1
+ARRAYS = ("ids", "files", "vectors", "centroids", "edges")
 PARTITION_FROM = 250_000  # rows; below, looking at every row takes less than 30 ms
 PROBED_SHARE = 0.05  # of the rows, in the nearest partitions: recall@10 of 0.99 and more (bench/search.py)
 PROBED_LEAST = 20_000  # rows
@@ -80,17 +81,14 @@ class VectorCache:
         """Map the current generation → whether there is a usable one."""
         try:
             name = (self.folder / "current").read_text(encoding="utf-8").strip()
-            place = self.folder / name
+            place = self.folder / Path(name).name
             manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
             if (manifest["version"], manifest["identity"], manifest["width"]) != (VERSION, self.identity, self.width):
                 return False
-            arrays = {key: np.load(place / f"{key}.npy", mmap_mode="r") for key in manifest["arrays"]}
-            rows = manifest["rows"]
-            if any(len(arrays[key]) != rows for key in ("ids", "files", "vectors")):
+            arrays = {key: np.load(place / f"{key}.npy", mmap_mode="r") for key in manifest["arrays"] if key in ARRAYS}
+            if not _fit(arrays, int(manifest["rows"]), self.width) or int(manifest["last"]) < 0:
                 return False
-            if arrays["vectors"].shape != (rows, self.width) or arrays["vectors"].dtype != np.float32:
-                return False
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, EOFError):
             return False
         self._base = _Generation(
             np.array(arrays["ids"]),
@@ -325,6 +323,18 @@ def _in(allowed: npt.NDArray[np.bool_], files: Numbers) -> npt.NDArray[np.bool_]
     known = files < len(allowed)
     kept: npt.NDArray[np.bool_] = allowed[np.where(known, files, 0)] & known
     return kept
+
+
+def _fit(arrays: dict[str, Any], rows: int, width: int) -> bool:
+    """Whether the arrays of a generation are what they should be: the files may be anything."""
+    count = len(arrays["centroids"]) if "centroids" in arrays else 0
+    wanted = {"ids": ((rows,), np.int64), "files": ((rows,), np.int64), "vectors": ((rows, width), np.float32)}
+    if count:
+        wanted |= {"centroids": ((count, width), np.float32), "edges": ((count + 1,), np.int64)}
+    if any((arrays[name].shape, arrays[name].dtype) != kind for name, kind in wanted.items()):
+        return False
+    edges = arrays["edges"] if count else np.array([0, rows])
+    return bool(edges[0] == 0 and edges[-1] == rows and (np.diff(edges) >= 0).all() and (arrays["files"] >= 0).all())
 
 
 def _empty(width: int) -> _Generation:

@@ -1,0 +1,136 @@
+"""Older libraries in SQLite: read as they are, and brought up in place by the first who writes.
+
+    version 2 ─ STEPS[2] ─ version 3 ─ …     one transaction, with a copy beside the file until it has succeeded
+            └ AS_NOW[2]: views that make its tables look like those of now, for those who only read
+
+A new version is a row in each table; `AS_NOW` of every older one must say what those of now look like.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from openclap.aside import aside
+from openclap.errors import LibraryError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "OLDEST",
+    "TAGS_OF_CONTENT",
+    "bring_up",
+    "copy_whole",
+    "drop_copies",
+    "look_as_now",
+    "statements",
+]
+
+FORMAT_VERSION = 3  # 1 was a single .npz file
+OLDEST = 2
+
+TAGS_OF_CONTENT = """
+CREATE TABLE remembered (
+    hash TEXT NOT NULL, path NOT NULL, name TEXT NOT NULL, PRIMARY KEY (hash, path, name)) WITHOUT ROWID;
+CREATE TRIGGER file_removed_with_tags BEFORE DELETE ON files BEGIN
+    INSERT OR IGNORE INTO remembered SELECT old.hash, old.path, name FROM tags WHERE file = old.id; END;
+CREATE TRIGGER file_changed_with_tags BEFORE UPDATE OF hash ON files WHEN old.hash <> new.hash BEGIN
+    INSERT OR IGNORE INTO remembered SELECT old.hash, old.path, name FROM tags WHERE file = old.id; END;
+"""
+
+
+def statements(script: str) -> Iterator[str]:
+    """One after another; `executescript` would end the transaction."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _tags_of_content_and_readings(db: sqlite3.Connection) -> None:
+    """2 → 3: the tags of content that leaves are remembered, and by which revision of decoding each file was read."""
+    db.execute("ALTER TABLE files ADD COLUMN reading INTEGER NOT NULL DEFAULT 1")
+    for statement in statements(TAGS_OF_CONTENT):
+        db.execute(statement)
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _tags_of_content_and_readings}
+AS_NOW = {
+    2: """
+CREATE TEMP VIEW files AS SELECT id, path, size, mtime_ns, hash, seconds, 1 AS reading FROM main.files;
+CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT);
+""",
+}
+
+
+def look_as_now(db: sqlite3.Connection, version: int) -> None:
+    """Let a connection to an older library read it as if it were one of now; nothing of it is changed."""
+    db.execute("PRAGMA temp_store = MEMORY")
+    for statement in statements(AS_NOW.get(version, "")):
+        db.execute(statement)
+
+
+def bring_up(db: sqlite3.Connection, file: Path) -> None:
+    """Make an older library one of now, in one transaction; of several processes that come at once one does, the others wait.
+
+    Raises
+    ------
+    LibraryError
+        It would not hold what it held; it is left as it was.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(db)
+        if version in STEPS:
+            copy_whole(file, _name_of_copy(file, version))
+            before = _counted(db)
+            while version in STEPS:
+                STEPS[version](db)
+                version += 1
+            db.execute(f"PRAGMA user_version = {version}")
+            if _counted(db) != before:
+                raise LibraryError(
+                    f"{file} could not be brought up to format version {version}; it is as it was, try  openclap library verify"
+                )
+        db.commit()
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise
+    drop_copies(file)
+
+
+def drop_copies(file: Path) -> None:
+    """Remove the copies of a library that is one of now: of a process that was killed just after it was done, too."""
+    for version in range(OLDEST, FORMAT_VERSION):
+        with contextlib.suppress(OSError):
+            _name_of_copy(file, version).unlink(missing_ok=True)
+
+
+def copy_whole(file: Path, to: Path) -> None:
+    """A copy of a library as it is at this moment, with what is not in its main file yet; it has its name when it is whole."""
+    with (
+        aside(to, own=True, sync=True) as part,
+        contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,
+    ):
+        part.unlink(missing_ok=True)  # of one that was killed
+        with contextlib.closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+
+
+def _name_of_copy(file: Path, version: int) -> Path:
+    return file.with_name(f"{file.name}.version-{version}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _counted(db: sqlite3.Connection) -> tuple[int, ...]:
+    """How much there is of everything."""
+    return tuple(
+        db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0] for table in ("files", "windows", "tags")
+    )
