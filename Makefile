@@ -23,6 +23,9 @@ check: $(VENV)/.dev  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+check-install: $(VENV)/.dev  ## whether the versions resolve for each Python and platform; asks PyPI, installs nothing
+	UV=$(BIN)/uv .ci/check-install
+
 bench: $(VENV)/.dev  ## speed and memory as ratios; DATA=folder takes your own recordings
 	$(BIN)/python bench/end_to_end.py $(DATA)
 	$(BIN)/python bench/cold_start.py
