@@ -25,6 +25,9 @@ check: $(VENV)/.dev  ## style, types; of what is installed, for Windows and macO
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 src
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin src
 
+check-install: $(VENV)/.dev  ## whether the versions resolve for each Python and platform; asks PyPI, installs nothing
+	UV=$(BIN)/uv .ci/check-install
+
 bench: $(VENV)/.dev  ## speed and memory as ratios; DATA=folder takes your own recordings
 	$(BIN)/python bench/end_to_end.py $(DATA)
 	$(BIN)/python bench/cold_start.py

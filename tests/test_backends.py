@@ -190,7 +190,9 @@ def test_a_damaged_compiled_graph_is_made_again(damage: str, tokenizer_file: Pat
         }
         blob.write_bytes(damaged[damage])
     assert np.array_equal(CLAP.from_pretrained(tmp_path, backend="openvino").encode_audio(sound), expected)
-    assert len(blob.read_bytes()) == len(content)
+    mended = kept.kept(blob)
+    assert mended is not None
+    assert len(mended) > 1500  # a graph, not what lay there; the engine does not write the same bytes each time
 
 
 def test_many_processes_start_at_once_on_an_empty_cache(tokenizer_file: Path, tmp_path: Path) -> None:

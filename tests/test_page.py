@@ -204,7 +204,6 @@ def test_classify_takes_commas_of_every_width_and_sorts(page: Page, dog: str) ->
         (lambda page, dog: classify.compute(page, dog, " ， ,"), "error.no_labels"),
         (lambda page, dog: search.compute(page, EN, "examples", None, None, 3, search.Filters()), "error.no_query"),
         (lambda page, dog: search.compute(page, EN, "examples", "-rain", None, 3, search.Filters()), "error.only_not"),
-        (lambda page, dog: search.compute(page, EN, "own", "rain", None, 3, search.Filters()), "error.empty_library"),
         (lambda page, dog: search.like(page, EN, "examples", "guessed", 3, search.Filters()), "error.gone"),
         (lambda page, dog: moments.compute(page, dog, "", 3), "error.no_query"),
         (lambda page, dog: page.desk.refuse("/etc/passwd"), "error.model_refused"),
@@ -217,6 +216,14 @@ def test_wrong_use_is_told_by_its_own_sentence(page: Page, dog: str, call: Any, 
     with pytest.raises(Told) as caught:
         call(page, dog)
     assert caught.value.key == key
+
+
+def test_nothing_is_found_where_nothing_is_held(page: Page) -> None:
+    desk = Desk(PageSettings(), page.desk.clap)
+    with pytest.raises(Told) as caught:
+        search.compute(Page(desk, Wording(), None), EN, "own", "rain", None, 3, search.Filters())
+    assert caught.value.key == "error.empty_library"
+    desk.close()
 
 
 def test_search_finds_and_filters_and_goes_on_from_what_it_found(page: Page) -> None:

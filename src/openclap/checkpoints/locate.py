@@ -56,7 +56,7 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
 
 def packaged(name: str) -> Path:
     """The folder of a model that comes with openclap."""
-    return Path(str(files("openclap").joinpath("weights", name)))
+    return Path(str(files("openclap") / "weights" / name))
 
 
 def here(preset: Preset) -> bool:
