@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ import numpy.typing as npt
 from openclap.audio.clips import wave_of
 from openclap.audio.load import duration
 from openclap.audio.mel import log_mel, mel_bank
-from openclap.clap import CLAP
 from openclap.config import FrontEnd
 from openclap.detector import Detector, Heard, heard_in
 from openclap.page import taught
+from openclap.page.desk import Desk
 from openclap.page.examples import SINGLE
+from openclap.page.jobs import Doing, Job
 from openclap.page.parts import Page
 from openclap.page.pictures import bar, spectrogram, text
 from openclap.page.strings import Language, Told, say
+from openclap.page.wording import Visit
 from openclap.results import Label
 
 __all__ = ["Classified", "build", "compute", "draw", "edges_of", "labels_of"]
@@ -53,14 +55,19 @@ def build(page: Page) -> None:
                 gr.Textbox, {"label": "classify.labels", "placeholder": "classify.placeholder"}, lines=2, max_lines=8, elem_id="classify-labels"
             )  # fmt: skip
             detectors = taught.chooser(page, elem_id="classify-detectors")
-            go = page.button("classify.go", elem_id="classify-go")
+            with gr.Row():
+                go, stop = page.button("classify.go", min_width=100, elem_id="classify-go"), page.stopper("classify")
             keys = list(SINGLE)
             page.examples(
                 keys, lambda i: (page.desk.example(page.desk.examples.single(keys[i])), SINGLE[keys[i]][2]), [sound, labels], elem_id="classify-examples"
             )  # fmt: skip
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="classify-result")
-    page.computes([go.click], lambda _, *given: compute(page, *given), [sound, labels, detectors], result, draw)
+
+    def asked(visit: Visit, *given: Any) -> Iterator[Doing | Classified]:
+        yield from page.desk.follow(visit.visitor, "classify", lambda job: compute(page, *given, job=job))
+
+    page.computes([go.click], asked, [sound, labels, detectors], result, draw, stop=stop)
 
 
 def labels_of(written: str) -> list[str]:
@@ -68,7 +75,9 @@ def labels_of(written: str) -> list[str]:
     return list(dict.fromkeys(label.strip() for label in BETWEEN.split(written) if label.strip()))
 
 
-def compute(page: Page, sound: str | None, labels: str | None, detectors: Sequence[str] | None = None) -> Classified:
+def compute(
+    page: Page, sound: str | None, labels: str | None, detectors: Sequence[str] | None = None, *, job: Job | None = None
+) -> Classified:
     """Labels, best first, what detectors say, and the mel that was heard."""
     given, wanted, most = page.desk.sound(sound), labels_of(labels or ""), page.desk.settings.texts
     learnt = taught.chosen(page.desk, detectors)
@@ -76,18 +85,22 @@ def compute(page: Page, sound: str | None, labels: str | None, detectors: Sequen
         raise Told("error.no_labels")
     if len(wanted) + len(learnt) > most:
         raise Told("error.many", count=len(wanted) + len(learnt), most=most)
-    return page.desk.do(lambda: _classified(page.desk.clap, given, wanted, learnt))
+    return page.desk.limited(lambda job: _classified(page.desk, job, given, wanted, learnt), job)
 
 
-def _classified(clap: CLAP, sound: Path, labels: list[str], detectors: list[Detector]) -> Classified:
+def _classified(desk: Desk, job: Job, sound: Path, labels: list[str], detectors: list[Detector]) -> Classified:
+    clap = desk.ears(job)
     for one in detectors:
         one.check(clap)
-    front_end = clap.front_end
+    front_end, seconds = clap.front_end, duration(sound)
+    parts = [bool(labels), bool(detectors)]
+    job.part(0.0, 1 / sum(parts), seconds)
     wave = wave_of(sound, front_end, seconds=front_end.clip_seconds)
     mel = np.asarray(log_mel(wave, front_end), np.float32)
     found = clap.classify(sound, labels) if labels else []
+    job.part(1 - 1 / sum(parts), 1.0, seconds)
     heard = heard_in(clap.encode_windows(sound).embedding, detectors) if detectors else []
-    return Classified(found, mel, len(wave) / front_end.sampling_rate, duration(sound), edges_of(front_end), heard)
+    return Classified(found, mel, len(wave) / front_end.sampling_rate, seconds, edges_of(front_end), heard)
 
 
 def edges_of(front_end: FrontEnd, written: Sequence[float] = WRITTEN_HZ) -> list[tuple[float, float]]:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from openclap.audio.clips import windows_of
 from openclap.audio.levels import level_blocks
 from openclap.audio.load import duration
-from openclap.clap import CLAP
 from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, spans_of
 from openclap.describe.chinese import span_in_chinese
@@ -28,7 +27,8 @@ from openclap.labels import labels as packaged
 from openclap.page.classify import edges_of, labels_of
 from openclap.page.desk import Desk
 from openclap.page.examples import SINGLE
-from openclap.page.parts import PLAYERS, Doing, Page
+from openclap.page.jobs import Doing, Job
+from openclap.page.parts import PLAYERS, Page
 from openclap.page.pictures import Piece, bar, clock, text, timeline
 from openclap.page.strings import LANGUAGES, Language, Told, say
 from openclap.page.wording import Visit
@@ -36,7 +36,7 @@ from openclap.results import Description, Span, Windows
 
 __all__ = ["Described", "build", "compute", "draw"]
 
-PIECE = 8  # windows that the model hears before others have their turn
+PIECE = 8  # windows of a step
 LABELS = 64  # labels, likewise
 COLUMNS = 500  # of the picture, at least; twice as many at most
 LISTED = 300  # spans in the table; the files hold all
@@ -68,7 +68,8 @@ def build(page: Page) -> None:
                 gr.Textbox, {"label": "describe.labels", "placeholder": "describe.placeholder"}, lines=2, max_lines=8, elem_id="describe-labels"
             )  # fmt: skip
             spans = words.make(gr.Checkbox, {"label": "describe.timeline"}, value=False, elem_id="describe-timeline")
-            go = page.button("describe.go", elem_id="describe-go")
+            with gr.Row():
+                go, stop = page.button("describe.go", min_width=100, elem_id="describe-go"), page.stopper("describe")
             keys = ["example.minute", *SINGLE]
 
             def fill(number: int) -> tuple[str, str, bool]:
@@ -87,9 +88,10 @@ def build(page: Page) -> None:
                 ]  # fmt: skip
 
     def asked(visit: Visit, sound: str | None, labels: str | None, spans: bool) -> Iterator[Doing | Described]:
-        yield from compute(page, sound, labels, spans)
+        with page.desk.jobs.at_work(Job(visit.visitor, "describe")) as job:
+            yield from compute(page, sound, labels, spans, job=job)
 
-    state = page.computes([go.click, labels.submit], asked, [sound, labels, spans], result, draw)
+    state = page.computes([go.click, labels.submit], asked, [sound, labels, spans], result, draw, stop=stop)
 
     def offered(found: Described | None, language: Language) -> list[Any]:
         files = {} if found is None else found.files.get(language, {})
@@ -98,19 +100,20 @@ def build(page: Page) -> None:
     gr.on([state.change, page.language.change], offered, [state, page.language], buttons, show_progress="hidden", api_visibility="private")  # fmt: skip
 
 
-def compute(page: Page, sound: str | None, labels: str | None, spans: bool) -> Iterator[Doing | Described]:
+def compute(
+    page: Page, sound: str | None, labels: str | None, spans: bool, *, job: Job | None = None
+) -> Iterator[Doing | Described]:
     """How far it is, again and again, and at last what is heard; `spans`, from when to when."""
     desk = page.desk
     given, own, most = desk.sound(sound), labels_of(labels or ""), desk.settings.texts
     if len(own) > most:
         raise Told("error.many", count=len(own), most=most)
-    with closing(desk.steps((_read if spans else _described)(desk, given, own))) as steps:
+    with closing(desk.steps((_read if spans else _described)(desk, job, given, own), job)) as steps:
         for step in steps:
-            # which spans these are is a matter of seconds for hours of sound, and needs no model: others need not wait for it
             yield _timeline(desk, given, step) if isinstance(step, _Read) else step
 
 
-# -- in the model's thread, a step at a time ----------------------------------------------------------
+# -- a step at a time ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +129,8 @@ class _Read:
 Steps = Generator[Doing | Described | _Read, None, None]
 
 
-def _described(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
-    clap = desk.clap  # the same to the end, whatever is loaded meanwhile
+def _described(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> Steps:
+    clap = desk.ears(job)
     describer = yield from _describer(desk, clap, own)
     clip, seconds = clap.front_end.clip_seconds, duration(sound)
     windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
@@ -135,8 +138,8 @@ def _described(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
     yield Described(sound.name, seconds, {"en": made, "zh": describer.in_chinese(made, windows)})
 
 
-def _read(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
-    clap = desk.clap
+def _read(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> Steps:
+    clap = desk.ears(job)
     describer = yield from _describer(desk, clap, own)
     seconds, levels, share = duration(sound), [], 0.0
     for level in level_blocks(sound):
@@ -151,7 +154,7 @@ def _read(desk: Desk, sound: Path, own: Sequence[str]) -> Steps:
     yield _Read(describer, windows, np.concatenate(levels), pooling.rows())
 
 
-def _describer(desk: Desk, clap: CLAP, own: Sequence[str]) -> Generator[Doing, None, Describer]:
+def _describer(desk: Desk, clap: Any, own: Sequence[str]) -> Generator[Doing, None, Describer]:
     """One whose labels are embedded, some at a time."""
     names = list(own) or packaged("audioset")
     encode = partial(desk.labels.vectors, encode=clap.encode_text, state=(clap.fingerprint, clap.backend.state()))
@@ -162,7 +165,7 @@ def _describer(desk: Desk, clap: CLAP, own: Sequence[str]) -> Generator[Doing, N
 
 
 def _windows(
-    clap: CLAP, sound: Path, window: float, hop: float, seconds: float, shares: tuple[float, float]
+    clap: Any, sound: Path, window: float, hop: float, seconds: float, shares: tuple[float, float]
 ) -> Generator[Doing, None, Windows]:
     """As `CLAP.encode_windows`, some at a time; the work is `shares` [begin, length] of all."""
     clips = windows_of(sound, clap.front_end, window=window, hop=hop, as_waves=clap.backend.takes_waves)
@@ -178,10 +181,7 @@ def _windows(
 
 
 def _doing(done: float, seconds: float, share: float) -> Doing:
-    return Doing("describe.doing", {"done": clock(min(done, seconds)), "all": clock(seconds)}, share)
-
-
-# -- in the visitor's own thread ----------------------------------------------------------------------
+    return Doing("common.doing", {"done": clock(min(done, seconds)), "all": clock(seconds)}, share)
 
 
 def _timeline(desk: Desk, sound: Path, read: _Read) -> Described:

@@ -1,9 +1,10 @@
-"""What the tabs ask for: the model, the libraries, examples, and the one thread that computes. Knows nothing of gradio.
+"""What the tabs ask for: the model, the libraries, examples, and the one thread that has the model. Knows nothing of gradio.
 
-tab ─ ask ─┐
-tab ─ ask ─┼─ one thread: model, searches ─ result        the threads of the server wait, its event loop never does
-tab ─ ask ─┘
+tab ─ job ─ pieces ─┐
+tab ─ job ─ pieces ─┼─ one thread: the model ─ rows        each job in a thread of its own; the server's event loop never waits
+tab ─ job ─ pieces ─┘
 tab ─ index ── another thread, with a library of its own
+tab ─ load ─── another one: a download takes minutes
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from contextvars import copy_context
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from openclap.aside import aside
-from openclap.audio.load import duration, longest, stopping
+from openclap.audio.load import Interrupted, duration, longest, stopping
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
 from openclap.errors import LibraryMismatch, ModelError, TooLong
 from openclap.library import Library
 from openclap.library.serving import ServedFiles
+from openclap.page.ears import Pace, Turns
 from openclap.page.examples import Examples
+from openclap.page.jobs import Doing, Job, Jobs
 from openclap.page.sessions import Watches
 from openclap.page.settings import PageSettings
 from openclap.page.shelf import Exports, Shelf
@@ -42,6 +44,8 @@ __all__ = ["Desk", "Loaded", "end_loading"]
 T = TypeVar("T")
 
 KNOWN_LABELS = 2048
+AT_ONCE = 32  # jobs
+EVERY = 0.25  # seconds between two looks at how far one is
 LOADING = "openclap-load"  # the name of threads that load
 
 
@@ -79,8 +83,14 @@ class Desk:
         self.exports = Exports(self.folder / "exports")
         self.watches = Watches(settings.watches, settings.watch_seconds)
         self.labels = Prompts(KNOWN_LABELS)  # vectors of what sounds are described with
-        self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._limits)
+        self.jobs = Jobs()
+        self._pace = Pace()
+        self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._known)
+        self._at_work = ThreadPoolExecutor(AT_ONCE, "openclap-page-job")
         self._indexer = ThreadPoolExecutor(1, "openclap-page-index")
+        self._loader = ThreadPoolExecutor(1, "openclap-page-load")
+        self._first, self._examples = threading.Lock(), threading.Lock()
+        self._model_thread = 0
         self.indexing = threading.Lock()
         self.closing = threading.Event()  # what takes long ends with what is finished
         self._clap = clap
@@ -88,28 +98,84 @@ class Desk:
 
     # -- the threads -----------------------------------------------------------------------------------
 
-    def _limits(self) -> None:
-        """Of what the model's thread decodes, whatever headers say."""
-        longest.set(self.settings.audio_seconds)
-        stopping.set(self.closing)
+    def _known(self) -> None:
+        self._model_thread = threading.get_ident()
 
     def ask(self, call: Callable[[], T]) -> Future[T]:
-        """Have something computed by the model's thread."""
+        """Have something short done by the model's thread, which all others wait for."""
+        if threading.get_ident() == self._model_thread:  # it cannot wait for itself
+            done: Future[T] = Future()
+            done.set_result(call())
+            return done
         return self._worker.submit(call)
 
     def do(self, call: Callable[[], T]) -> T:
-        """Have it computed, and wait."""
+        """Have it done, and wait."""
         return self.ask(call).result()
 
-    def steps(self, work: Generator[T, None, None]) -> Generator[T, None, None]:
-        """Have something long computed step by step; what others ask for is computed in between."""
-        over: Any = object()
+    def ears(self, job: Job | None = None) -> Any:
+        """The model at work, for a thread of its own: a `CLAP` that waits its turn for every piece, and no longer than the job is wanted.
+
+        It stays the same one, whatever is loaded meanwhile.
+        """
+        clap, job = self.clap, job or Job()
+
+        def ask(call: Callable[[], T]) -> Future[T]:
+            job.check()
+            try:
+                return self.ask(call)
+            except RuntimeError:
+                if self.closing.is_set():  # nothing is computed any more
+                    raise Interrupted from None
+                raise
+
+        return Turns(clap, ask, self._pace, job.tell_seconds, job.tell_each)
+
+    def limited(self, call: Callable[[Job], T], job: Job | None = None) -> T:
+        """What a call gives, in this thread; what it decodes ends where it is too long, whatever headers say, or nobody waits for it."""
+        job = job or Job()
+        return self._limits(job).run(call, job)
+
+    def follow(self, visitor: str, name: str, call: Callable[[Job], T]) -> Generator[Doing | T, None, None]:
+        """Have something done in a thread of its own: how far it is, again and again, and at last what it gives.
+
+        It ends with who follows it, with the visitor, and by `jobs.stop`.
+
+        Raises
+        ------
+        Interrupted
+            It was stopped.
+        """
+        with self.jobs.at_work(Job(visitor, name)) as job:
+            future = self._at_work.submit(self.limited, call, job)
+            told = None
+            while wait([future], timeout=EVERY).not_done:
+                if job.stop.is_set():  # what it is at just now may take a while
+                    raise Interrupted
+                if job.doing is not None and job.doing is not told:
+                    told = job.doing
+                    yield told
+            try:
+                found = future.result()
+            except CancelledError:
+                raise Interrupted from None
+            yield found
+
+    def steps(self, work: Generator[T, None, None], job: Job | None = None) -> Generator[T, None, None]:
+        """The same for what is written as steps: each is done in the thread of who asks for it."""
+        limits, over = self._limits(job or Job()), cast(Any, object())
         try:
-            while (step := self.do(lambda: next(work, over))) is not over:
+            while (step := limits.run(next, work, over)) is not over:
                 yield step
         finally:  # also where who asked has left
-            with suppress(RuntimeError):  # the desk is closed, and so is all that it had open
-                self.ask(work.close)
+            limits.run(work.close)
+
+    def _limits(self, job: Job) -> Context:
+        """Of what is decoded for a job."""
+        limits = copy_context()
+        limits.run(longest.set, self.settings.audio_seconds)
+        limits.run(stopping.set, job.stop)
+        return limits
 
     def index(self, call: Callable[[], T]) -> Future[T]:
         """Have something done by the thread that indexes, which may take hours."""
@@ -123,17 +189,20 @@ class Desk:
         """Finish what was begun, indexing aside, which keeps what is finished; and delete what was kept for it."""
         self.closing.set()
         self.watches.close()
-        self._worker.shutdown(cancel_futures=True)
-        self._indexer.shutdown(cancel_futures=True)
+        self.jobs.close()
+        for threads in (self._worker, self._at_work, self._indexer, self._loader):
+            threads.shutdown(cancel_futures=True)
         self._temporary.cleanup()
 
     # -- the model -------------------------------------------------------------------------------------
 
     @property
     def clap(self) -> CLAP:
-        """The model at work; in the model's thread alone."""
+        """The model at work, loaded when it is first asked for; its towers are called by `ears`, or in the model's thread."""
         if self._clap is None:
-            self._load(self.settings.model)
+            with self._first:
+                if self._clap is None:
+                    self._load(self.settings.model)
         assert self._clap is not None
         return self._clap
 
@@ -149,7 +218,7 @@ class Desk:
         """
         wanted = name.strip()
         self.refuse(wanted)
-        return self.ask(lambda: self._load(wanted))
+        return self._loader.submit(self._load, wanted)
 
     def refuse(self, name: str) -> None:
         """Refuse the name of a model that may not be loaded here: what lies on the server's disk outside the roots is nobody's."""
@@ -265,19 +334,22 @@ class Desk:
     def forget(self, visitor: str) -> None:
         """Delete what was kept for a visitor who has left, and listen to them no longer."""
         self.watches.forget(visitor)
+        self.jobs.stop(visitor)
         if visitor.isalnum():
             shutil.rmtree(self.folder / "visitors" / visitor, ignore_errors=True)
 
-    def opened(self, which: str, visitor: str) -> Library:
-        """A library for the model's thread, made of the examples where these are asked for."""
+    def opened(self, which: str, visitor: str, job: Job | None = None) -> Library:
+        """A library for the thread of a job, made of the examples where these are asked for."""
         place = self.place(which, visitor)
         try:
-            library = Library.open(place, model=self.clap)
+            library = Library.open(place, model=self.ears(job))
         except LibraryMismatch as error:
             error.maker = Library.open(place).stats().get("model")  # type: ignore[attr-defined]
             raise
-        if which == "examples" and not library.stats()["files"]:
-            library.add(self.examples.library())
+        if which == "examples":
+            with self._examples:
+                if not library.stats()["files"]:
+                    library.add(self.examples.library())
         return library
 
 

@@ -145,8 +145,7 @@ def fill(
         raise Told("error.busy")
     try:
         begun = time.monotonic()
-        clap = desk.do(lambda: desk.clap)
-        place = desk.do(lambda: desk.place("own", visitor))
+        clap, place = desk.clap, desk.place("own", visitor)
         library: Library | None = None
 
         def work() -> AddReport:

@@ -17,6 +17,7 @@ from openclap.library.scan import EXTENSIONS
 from openclap.library.serving import Version
 from openclap.page.classify import labels_of
 from openclap.page.filling import Filling, fill, folders_in
+from openclap.page.jobs import Doing, Job
 from openclap.page.map import has_umap, places_of
 from openclap.page.parts import BESIDE, PLAYERS, Page
 from openclap.page.pictures import bar, map_of, text
@@ -76,6 +77,7 @@ class _Viewer:
     how: Any
     holds: Any
     draw_it: Any
+    stop: Any
     plan: Any
 
 
@@ -100,7 +102,11 @@ def build(page: Page) -> None:
     held = page.computes([where.change], partial(held_in, page), [where], holds, draw_held)
     for each in filled:
         page.after(each, partial(_looked, page), [], [held, holds, where, filler.stop])
-    page.computes([viewer.draw_it.click], partial(mapped, page), [where, viewer.how], viewer.plan, draw_map)
+
+    def asked(visit: Visit, where: str, how: str) -> Iterator[Doing | Mapped]:
+        yield from page.desk.follow(visit.visitor, "library-map", lambda job: mapped(page, visit, where, how, job=job))
+
+    page.computes([viewer.draw_it.click], asked, [where, viewer.how], viewer.plan, draw_map, stop=viewer.stop)
 
 
 def _filler(page: Page) -> _Filler:
@@ -135,9 +141,11 @@ def _viewer(page: Page) -> _Viewer:
             gr.Radio, {"label": "library.map_how", "choices": hows}, value="pca", min_width=120, visible=has_umap(), elem_id="library-how"
         )  # fmt: skip
     holds = gr.HTML(elem_id="library-holds")
-    draw_it = words.make(gr.Button, {"value": "library.map_go"}, size="sm", elem_id="library-map-go")
+    with gr.Row():
+        draw_it = words.make(gr.Button, {"value": "library.map_go"}, size="sm", elem_id="library-map-go")
+        stop = page.stopper("library-map")
     plan = gr.HTML(elem_id="library-map", js_on_load=PLAYERS)
-    return _Viewer(where, how, holds, draw_it, plan)
+    return _Viewer(where, how, holds, draw_it, stop, plan)
 
 
 # -- what they do -------------------------------------------------------------------------------------
@@ -227,16 +235,12 @@ def _failures(failed: list[Failure], language: Language) -> str:
 
 def held_in(page: Page, visit: Visit, where: str) -> Held:
     """What a library holds."""
-
-    def found() -> Held:
-        try:
-            with opened(page, where, visit.visitor) as library:
-                stats = library.stats()
-        except Told as error:
-            return Held(trouble=None if error.key == "error.empty_library" else (error.key, error.values))
-        return Held(stats["files"], stats["windows"], stats["seconds"], stats["bytes"], str(stats["model"]))
-
-    return page.desk.do(found)
+    try:
+        with opened(page, where, visit.visitor) as library:
+            stats = library.stats()
+    except Told as error:
+        return Held(trouble=None if error.key == "error.empty_library" else (error.key, error.values))
+    return Held(stats["files"], stats["windows"], stats["seconds"], stats["bytes"], str(stats["model"]))
 
 
 def draw_held(held: Held, language: Language) -> str:
@@ -254,22 +258,26 @@ def draw_held(held: Held, language: Language) -> str:
     return f'<div class="oc-card"><h3>{say("library.holds", language)}</h3><dl class="oc-facts">{rows}</dl></div>'
 
 
-def mapped(page: Page, visit: Visit, where: str, how: str) -> Mapped:
+def mapped(page: Page, visit: Visit, where: str, how: str, *, job: Job | None = None) -> Mapped:
     """The files of a library on a plane, each by the mean of its windows."""
 
-    def found() -> Mapped:
-        with opened(page, where, visit.visitor) as library:
-            recordings = list(library.recordings(POINTS))
+    def found(job: Job) -> Mapped:
+        means: list[npt.NDArray[np.float32]] = []
+        names: list[str] = []
+        tokens: list[str] = []
+        with opened(page, where, visit.visitor, job) as library:
             files = library.stats()["files"]
-        means = np.stack([recording.embedding.mean(axis=0) for recording in recordings])
-        shelf = page.desk.shelf
-        tokens = [
-            shelf.show_indexed(r.file.path, Version.indexed(r.file), float(r.start[0]), float(r.end[0]))
-            for r in recordings
-        ]
-        return Mapped(places_of(unit(means), how), [Path(r.file.path).name for r in recordings], tokens, files)
+            for recording in library.recordings(POINTS):
+                file = recording.file
+                means.append(recording.embedding.mean(axis=0))
+                names.append(Path(file.path).name)
+                span = float(recording.start[0]), float(recording.end[0])
+                tokens.append(page.desk.shelf.show_indexed(file.path, Version.indexed(file), *span))
+                job.tell("library.map_doing", len(names) / min(files, POINTS), done=len(names), all=min(files, POINTS))
+                job.check()
+        return Mapped(places_of(unit(np.stack(means)), how), names, tokens, files)
 
-    return page.desk.do(found)
+    return page.desk.limited(found, job)
 
 
 def draw_map(found: Mapped, language: Language) -> str:

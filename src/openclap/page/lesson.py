@@ -13,6 +13,7 @@ from openclap.detector import Detector, place_of
 from openclap.errors import SoundError, UsageError
 from openclap.library import Library
 from openclap.library.query import parse
+from openclap.page.jobs import Job
 from openclap.page.parts import Page
 from openclap.page.search import opened
 from openclap.page.strings import Told
@@ -77,39 +78,45 @@ def marked(lesson: Lesson | None, marks: str) -> Lesson:
     return replace(lesson, yes=of["yes"], no=of["no"])
 
 
-def searched(page: Page, visit: Visit, lesson: Lesson, where: str, words: str | None, k: int) -> Lesson:
+def searched(
+    page: Page, visit: Visit, lesson: Lesson, where: str, words: str | None, k: int, *, job: Job | None = None
+) -> Lesson:
     """What fits words; what is marked stays so, as long as library and model are the same."""
     wanted, unwanted = parse(words or "")
     if not wanted:
         raise Told("error.only_not" if unwanted else "error.no_query")
 
-    def found() -> Lesson:
+    def found(job: Job) -> Lesson:
         maker = page.desk.clap.fingerprint
-        with opened(page, where, visit.visitor) as library:
-            hits = library.search(words or "", _count(page, k), per="file")
         before = lesson if (lesson.where, lesson.maker) == (where, maker) else Lesson()
         begun = replace(before, where=where, maker=maker, words=" and ".join(wanted), following=(), detector=None)
-        return _showing(page, begun, library, hits, None)
+        with opened(page, where, visit.visitor, job) as library:
+            hits = library.search(words or "", _count(page, k), per="file")
+            return _showing(page, begun, library, hits, None)
 
-    return page.desk.do(found)
+    return page.desk.limited(found, job)
 
 
-def trained(page: Page, visit: Visit, lesson: Lesson, k: int) -> Lesson:
+def trained(page: Page, visit: Visit, lesson: Lesson, k: int, *, job: Job | None = None) -> Lesson:
     """A detector by what is marked, its ranking, and what should be marked next."""
     if not lesson.yes:
         raise Told("error.no_marks")
 
-    def found() -> Lesson:
-        clap = page.desk.clap
+    def found(job: Job) -> Lesson:
+        clap = page.desk.ears(job)
+        job.tell("teach.doing", 0.0)
         if lesson.maker != clap.fingerprint:
             raise Told("error.other_lesson")
-        with opened(page, lesson.where, visit.visitor) as library:
+        with opened(page, lesson.where, visit.visitor, job) as library:
             yes, no = (library.vectors([lesson.known[token].hit for token in some]) for some in (lesson.yes, lesson.no))
             drawn = counter_examples(library, yes)
+            job.check()
             detector = fit(clap, lesson.words, yes, no, text=lesson.words, drawn=drawn)
+            job.tell("teach.ranking", 0.7)
+            job.check()
             return _following(page, replace(lesson, detector=detector), library, _count(page, k))
 
-    return page.desk.do(found)
+    return page.desk.limited(found, job)
 
 
 def _following(page: Page, lesson: Lesson, library: Library, k: int) -> Lesson:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
+from openclap.audio.load import duration
 from openclap.page.examples import SINGLE
+from openclap.page.jobs import Doing, Job
 from openclap.page.parts import Page
 from openclap.page.pictures import cosine_bar, text
 from openclap.page.strings import Language, Told, say
+from openclap.page.wording import Visit
 from openclap.results import Match
 
 __all__ = ["build", "compute", "draw"]
@@ -24,17 +28,22 @@ def build(page: Page) -> None:
             texts = page.words.make(
                 gr.Textbox, {"label": "match.texts", "placeholder": "match.placeholder"}, lines=4, max_lines=12, elem_id="match-texts"
             )  # fmt: skip
-            go = page.button("match.go", elem_id="match-go")
+            with gr.Row():
+                go, stop = page.button("match.go", min_width=100, elem_id="match-go"), page.stopper("match")
             keys = list(SINGLE)
             page.examples(
                 keys, lambda i: (page.desk.example(page.desk.examples.single(keys[i])), SINGLE[keys[i]][1]), [sound, texts], elem_id="match-examples"
             )  # fmt: skip
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="match-result")
-    page.computes([go.click], lambda _, *given: compute(page, *given), [sound, texts], result, draw)
+
+    def asked(visit: Visit, *given: Any) -> Iterator[Doing | list[Match]]:
+        yield from page.desk.follow(visit.visitor, "match", lambda job: compute(page, *given, job=job))
+
+    page.computes([go.click], asked, [sound, texts], result, draw, stop=stop)
 
 
-def compute(page: Page, sound: str | None, texts: str | None) -> list[Match]:
+def compute(page: Page, sound: str | None, texts: str | None, *, job: Job | None = None) -> list[Match]:
     """One text a line → their cosines, best first."""
     wanted = list(dict.fromkeys(line.strip() for line in (texts or "").splitlines() if line.strip()))
     most = page.desk.settings.texts
@@ -43,8 +52,13 @@ def compute(page: Page, sound: str | None, texts: str | None) -> list[Match]:
         raise Told("error.no_texts")
     if len(wanted) > most:
         raise Told("error.many", count=len(wanted), most=most)
-    found = page.desk.do(lambda: page.desk.clap.match(given, wanted))
-    return sorted(found, key=lambda match: -match.score)
+
+    def found(job: Job) -> list[Match]:
+        job.part(0.0, 1.0, duration(given))
+        matches: list[Match] = page.desk.ears(job).match(given, wanted)
+        return sorted(matches, key=lambda match: -match.score)
+
+    return page.desk.limited(found, job)
 
 
 def draw(found: list[Match], language: Language) -> Any:

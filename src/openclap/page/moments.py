@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,11 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import stream
+from openclap.audio.load import duration, stream
 from openclap.library import moments_in, write_moments
 from openclap.library.query import parse
 from openclap.page.examples import LONG_WORDS
+from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
 from openclap.page.pictures import clock, waveform
 from openclap.page.strings import Language, Told, say
@@ -25,6 +27,7 @@ __all__ = ["Found", "build", "compute", "draw", "peaks_of"]
 
 PEAK_RATE = 8000  # Hz, enough for a picture
 PEAKS = 700
+HEARD = 0.6  # of the work: the first look; the rest, the closer one
 MOST = 50
 
 
@@ -55,7 +58,8 @@ def build(page: Page) -> None:
             k = words.make(
                 gr.Slider, {"label": "moments.k"}, minimum=1, maximum=MOST, value=3, step=1, elem_id="moments-k"
             )
-            go = page.button("moments.go", elem_id="moments-go")
+            with gr.Row():
+                go, stop = page.button("moments.go", min_width=100, elem_id="moments-go"), page.stopper("moments")
 
             def fill(number: int) -> tuple[str, str]:
                 return page.desk.example(page.desk.examples.long()), LONG_WORDS[number]
@@ -75,10 +79,10 @@ def build(page: Page) -> None:
                     for kind in ("csv", "audacity")
                 ]
 
-    def asked(visit: Visit, sound: str | None, words: str | None, k: float) -> Found:
-        return compute(page, sound, words, int(k))
+    def asked(visit: Visit, sound: str | None, words: str | None, k: float) -> Iterator[Doing | Found]:
+        yield from page.desk.follow(visit.visitor, "moments", lambda job: compute(page, sound, words, int(k), job=job))
 
-    state = page.computes([go.click, query.submit], asked, [sound, query, k], result, draw)
+    state = page.computes([go.click, query.submit], asked, [sound, query, k], result, draw, stop=stop)
 
     def offered(found: Found | None) -> list[Any]:
         if found is None:
@@ -88,7 +92,7 @@ def build(page: Page) -> None:
     state.change(offered, state, files, show_progress="hidden", api_visibility="private")
 
 
-def compute(page: Page, sound: str | None, words: str | None, k: int) -> Found:
+def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Job | None = None) -> Found:
     """Where words fit, best first."""
     given = page.desk.sound(sound)
     words = words or ""
@@ -96,8 +100,9 @@ def compute(page: Page, sound: str | None, words: str | None, k: int) -> Found:
     if not wanted:
         raise Told("error.only_not" if unwanted else "error.no_query")
 
-    def found() -> Found:
-        moments = moments_in(page.desk.clap, given, words, max(1, min(k, MOST)))
+    def found(job: Job) -> Found:
+        job.part(0.0, HEARD, duration(given))
+        moments = moments_in(page.desk.ears(job), given, words, max(1, min(k, MOST)))
         seconds, peaks = peaks_of(given)
         shelf = page.desk.shelf
         players = [
@@ -107,7 +112,7 @@ def compute(page: Page, sound: str | None, words: str | None, k: int) -> Found:
         csv, labels = _written(page, given, moments, words)
         return Found(given.name, seconds, peaks, players, csv, labels)
 
-    return page.desk.do(found)
+    return page.desk.limited(found, job)
 
 
 def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tuple[str, str]:

@@ -11,16 +11,16 @@ from typing import Any
 
 import gradio as gr
 
+from openclap.audio.load import Interrupted
 from openclap.errors import SoundError
-from openclap.page.desk import Desk
+from openclap.page.desk import AT_ONCE, EVERY, Desk
+from openclap.page.jobs import Doing
 from openclap.page.pictures import bar, clock, cosine_bar, text
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps, sentence
 
 __all__ = ["BESIDE", "Doing", "Page", "Player", "draw_doing", "player_rows"]
 
-EVERY = 0.25  # seconds between two pictures of how far something is
-AT_ONCE = 16  # handlers that may wait for the desk
 PLAYERS = (Path(__file__).parent / "players.js").read_text(encoding="utf-8")
 
 
@@ -87,33 +87,18 @@ class Page:
         inputs: Sequence[Any],
         part: Any,
         draw: Callable[[Any, Language], Any],
+        *,
+        stop: Any = None,
     ) -> Any:
         """On a trigger, `part` shows `draw(compute(visit, *inputs), language)`, and again in another language.
 
-        Where `compute` is a generator, what it gives is `Doing`, shown meanwhile, and at last the result.
+        Where `compute` is a generator, what it gives is `Doing`, shown meanwhile, and at last the result; meanwhile there is a
+        button `stop`, of `stopper`.
         """
         result = gr.State()
         self.words.shows(result, part, draw)
         if inspect.isgeneratorfunction(compute):
-
-            def run_on(visit: Visit, *given: Any) -> Iterator[Any]:
-                told = 0.0
-                for step in compute(visit, *given):
-                    if isinstance(step, Doing):
-                        if time.monotonic() - told > EVERY:
-                            told = time.monotonic()
-                            yield None, draw_doing(step, visit.language)
-                    else:
-                        yield step, draw(step, visit.language)
-
-            gr.on(
-                list(triggers),
-                handled_steps(run_on),
-                [self.language, *inputs],
-                [result, part],
-                show_progress="hidden",
-                **WAITING,
-            )
+            self.follows(triggers, compute, inputs, (result, part), draw, stop=stop)
             return result
 
         def run(visit: Visit, *given: Any) -> Any:
@@ -122,6 +107,59 @@ class Page:
 
         gr.on(list(triggers), handled(run), [self.language, *inputs], [result, part], show_progress_on=part, **WAITING)
         return result
+
+    def follows(
+        self,
+        triggers: Sequence[Any],
+        compute: Callable[..., Any],
+        inputs: Sequence[Any],
+        shown: tuple[Any, Any],
+        draw: Callable[[Any, Language], Any],
+        *,
+        stop: Any,
+        kept: int | None = None,
+        **how: Any,
+    ) -> None:
+        """On a trigger, a state and a part show how far it is, and then the result of a `compute` that gives both.
+
+        `kept`, which of the inputs is the state as it was: that is shown again where nothing came of it, and else nothing is.
+        """
+
+        def run(visit: Visit, *given: Any) -> Iterator[Any]:
+            before = None if kept is None else given[kept]
+            old = "" if before is None else draw(before, visit.language)
+            told = 0.0
+            try:
+                for step in compute(visit, *given):
+                    if not isinstance(step, Doing):
+                        yield step, draw(step, visit.language), gr.update(visible=False)
+                    elif time.monotonic() - told > EVERY:
+                        told = time.monotonic()
+                        drawn = draw_doing(step, visit.language)
+                        yield (None if kept is None else gr.skip()), drawn, gr.update(visible=True)
+            except Interrupted:
+                yield before, old or draw_stopped(visit.language), gr.update(visible=False)
+            except Exception:
+                if told:  # else what is there stays
+                    yield before, old, gr.update(visible=False)
+                raise
+
+        event = gr.on(
+            list(triggers), handled_steps(run), [self.language, *inputs], [*shown, stop], show_progress="hidden", **{**WAITING, **how}
+        )  # fmt: skip
+        event.then(lambda: gr.update(visible=False), [], [stop], **LIGHT)  # also where it failed
+
+    def stopper(self, name: str) -> Any:
+        """A button that stops what `Desk` has at work for this visitor under a name, seen as long as there is something."""
+        button = self.words.make(
+            gr.Button, {"value": "common.stop"}, variant="stop", visible=False, min_width=80, elem_id=f"{name}-stop"
+        )
+
+        def stopped(visit: Visit) -> None:
+            self.desk.jobs.stop(visit.visitor, name)
+
+        self.on([button.click], stopped, [], [], **STOPPING)
+        return button
 
     def on(
         self,
@@ -149,26 +187,26 @@ class Page:
 WAITING: dict[str, Any] = {
     "concurrency_id": "desk", "concurrency_limit": AT_ONCE, "api_visibility": "private", "trigger_mode": "once",
 }  # fmt: skip
-
-
+LIGHT: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+STOPPING: dict[str, Any] = {
+    "show_progress": "hidden",
+    "concurrency_id": "stop",
+    "concurrency_limit": 4,
+}  # waits for nobody
 # What leaving a field does, which is the same movement as the click on a button. Not in gradio's queue: its browser part
 # loses the answer of an event sent while the stream of the event before is being closed. The last state of a field counts.
 BESIDE: dict[str, Any] = {"queue": False, "trigger_mode": "always_last"}
-
-
-@dataclass(frozen=True)
-class Doing:
-    """How far something is: a key of the table with its values, and a share in [0, 1]."""
-
-    key: str
-    values: dict[str, Any]
-    share: float
 
 
 def draw_doing(doing: Doing, language: Language) -> str:
     """A line and a bar."""
     said = say(doing.key, language, **doing.values)
     return f'<div class="oc-card"><p>{said}</p>{bar(doing.share, label=f"{100 * doing.share:.0f} %")}</div>'
+
+
+def draw_stopped(language: Language) -> str:
+    """What was stopped shows nothing."""
+    return f'<div class="oc-card"><p>{say("common.stopped", language)}</p></div>'
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from openclap.audio.load import cut
+from openclap.audio.load import cut, duration
 from openclap.errors import LibraryMismatch
 from openclap.library import UNLIKELY, Library
 from openclap.library.query import parse
@@ -18,6 +18,7 @@ from openclap.library.serving import Version
 from openclap.page import taught
 from openclap.page.classify import labels_of
 from openclap.page.examples import QUERIES
+from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
 from openclap.page.pictures import text
 from openclap.page.strings import Language, Told, say
@@ -79,15 +80,20 @@ def build(page: Page) -> None:
             )
             with words.make(gr.Accordion, {"label": "search.filters"}, open=False, elem_id="search-filters"):
                 filters = _filters(page)
-            go = page.button("search.go", elem_id="search-go")
+            with gr.Row():
+                go, stop = page.button("search.go", min_width=100, elem_id="search-go"), page.stopper("search")
             page.examples(QUERIES, lambda i: ("examples", QUERIES[i]), [where, query], elem_id="search-examples")
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="search-result", js_on_load=PLAYERS)
 
-    def asked(visit: Visit, where: str, words: str | None, sound: str | None, detectors: list[str] | None, k: float, *given: Any) -> Results:  # fmt: skip
-        return compute(page, visit, where, words, sound, int(k), Filters(*given), detectors)
+    def asked(visit: Visit, where: str, words: str | None, sound: str | None, detectors: list[str] | None, k: float, *given: Any) -> Iterator[Doing | Results]:  # fmt: skip
+        def found(job: Job) -> Results:
+            return compute(page, visit, where, words, sound, int(k), Filters(*given), detectors, job=job)
 
-    state = page.computes([go.click, query.submit], asked, [where, query, sound, detectors, k, *filters], result, draw)
+        yield from page.desk.follow(visit.visitor, "search", found)
+
+    inputs = [where, query, sound, detectors, k, *filters]
+    state = page.computes([go.click, query.submit], asked, inputs, result, draw, stop=stop)
 
     def more(visit: Visit, facts: dict[str, Any], where: str, k: float, *given: Any) -> tuple[Results, str]:
         found = like(page, visit, where, str(facts.get("token", "")), int(k), Filters(*given))
@@ -117,7 +123,7 @@ def _filters(page: Page) -> list[Any]:
 
 def compute(
     page: Page, visit: Visit, where: str, words: str | None, sound: str | None, k: int, filters: Filters,
-    detectors: Sequence[str] | None = None,
+    detectors: Sequence[str] | None = None, *, job: Job | None = None,
 ) -> Results:  # fmt: skip
     """What fits words, a sound, detectors, or all of them."""
     words = words or ""
@@ -126,21 +132,31 @@ def compute(
     if not wanted and sound is None and not learnt:
         raise Told("error.only_not" if unwanted else "error.no_query")
     parts: list[Any] = [words] if words.strip() else []
-    if sound is not None:
-        parts.append(page.desk.sound(sound))
-    return _search(page, visit, where, [*parts, *learnt], k, filters, "")
+    given = None if sound is None else page.desk.sound(sound)
+
+    def found(job: Job) -> Results:
+        if given is not None:
+            job.part(0.0, 1.0, duration(given))
+            parts.append(
+                page.desk.ears(job).encode_audio([given], long="windows")[0]
+            )  # as the library hears its sounds
+        return _search(page, visit, where, [*parts, *learnt], k, filters, "", job)
+
+    return page.desk.limited(found, job)
 
 
 def like(page: Page, visit: Visit, where: str, token: str, k: int, filters: Filters) -> Results:
     """What sounds like something that was found."""
     shown = page.desk.shelf.of(token)
-    rate = page.desk.do(lambda: page.desk.clap.front_end.sampling_rate)
+    rate = page.desk.clap.front_end.sampling_rate
     with page.desk.shelf.open(token) as sound:
         (wave,) = cut(sound, rate, [(shown.start, shown.end or shown.start + 10.0)])
-    return _search(page, visit, where, [(wave, rate)], k, filters, shown.name)
+    return _search(page, visit, where, [(wave, rate)], k, filters, shown.name, None)
 
 
-def _search(page: Page, visit: Visit, where: str, parts: list[Any], k: int, filters: Filters, name: str) -> Results:
+def _search(
+    page: Page, visit: Visit, where: str, parts: list[Any], k: int, filters: Filters, name: str, job: Job | None
+) -> Results:
     shortest, longest = filters.shortest or None, filters.longest or None
     if shortest is not None and longest is not None and shortest > longest:
         raise Told("error.seconds")
@@ -150,12 +166,9 @@ def _search(page: Page, visit: Visit, where: str, parts: list[Any], k: int, filt
     }  # fmt: skip
     most = page.desk.settings.results
 
-    def found() -> tuple[list[Hit], dict[str, Version]]:
-        with opened(page, where, visit.visitor) as library:
-            hits = library.search(parts if len(parts) > 1 else parts[0], max(1, min(k, most)), **options)
-            return hits, library.versions({hit.path for hit in hits})
-
-    hits, versions = page.desk.do(found)
+    with opened(page, where, visit.visitor, job) as library:
+        hits = library.search(parts if len(parts) > 1 else parts[0], max(1, min(k, most)), **options)
+        versions = library.versions({hit.path for hit in hits})
     return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name)
 
 
@@ -168,11 +181,11 @@ def _player(page: Page, hit: Hit, version: Version | None) -> Player:
 
 
 @contextlib.contextmanager
-def opened(page: Page, where: str, visitor: str) -> Iterator[Library]:
-    """A library that holds something, in the model's thread."""
+def opened(page: Page, where: str, visitor: str, job: Job | None = None) -> Iterator[Library]:
+    """A library that holds something, for the thread of a job."""
     place = page.desk.place(where, visitor)
     try:
-        library = page.desk.opened(where, visitor)
+        library = page.desk.opened(where, visitor, job)
     except LibraryMismatch as error:
         raise Told("error.mismatch", maker=getattr(error, "maker", None) or Path(place).name) from error
     try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
 
 from openclap.detector import Detector
+from openclap.page.jobs import Doing
 from openclap.page.lesson import Lesson, Shown, keep, marked, named, searched, trained
 from openclap.page.parts import BESIDE, PLAYERS, Page
 from openclap.page.pictures import bar, clock, cosine_bar, text
@@ -22,6 +24,7 @@ __all__ = ["build", "draw"]
 MARKS = (Path(__file__).parent / "marks.js").read_text(encoding="utf-8")
 WITH_MARKS = "(language, marks, ...rest) => [language, JSON.stringify(window.openclapMarks || {}), ...rest]"
 ANEW = "(...rest) => { for (const token of Object.keys(window.openclapMarks || {})) delete window.openclapMarks[token]; return rest; }"
+Steps: TypeAlias = Iterator[Doing | Lesson]
 WORDS: dict[Language, tuple[str, ...]] = {
     "en": ("something ringing", "water running", "a vehicle passing"),
     "zh": ("铃声", "流水声", "车辆经过"),
@@ -38,6 +41,7 @@ class _Asking:
     k: Any
     go: Any
     train: Any
+    stop: Any
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,22 @@ def build(page: Page) -> None:
     page.words.shows(state, result, draw)
     page.words.shows(kept, keeping.saved, _drawn_saved)
     shown, told = [state, result], [kept, keeping.saved]
-    where, query, k, name = asking.where, asking.query, asking.k, keeping.name
-    working: dict[str, Any] = {"js": WITH_MARKS, "show_progress_on": result}
+    where, query, k, name, stop = asking.where, asking.query, asking.k, keeping.name, asking.stop
     quiet: dict[str, Any] = {"show_progress": "hidden"}
-    page.on([asking.go.click, query.submit], partial(_looked, page), [marks, state, where, query, k], shown, **working)
-    page.on([asking.train.click], partial(_taught, page), [marks, state, k], shown, **working)
+
+    def looked(visit: Visit, marks: str, lesson: Lesson | None, where: str, words: str | None, k: float) -> Steps:
+        before = marked(lesson, marks)
+        yield from page.desk.follow(visit.visitor, "teach", lambda job: searched(page, visit, before, where, words, int(k), job=job))  # fmt: skip
+
+    def taught(visit: Visit, marks: str, lesson: Lesson | None, k: float) -> Steps:
+        before = marked(lesson, marks)
+        yield from page.desk.follow(visit.visitor, "teach", lambda job: trained(page, visit, before, int(k), job=job))
+
+    for triggers, call, inputs in (
+        ([asking.go.click, query.submit], looked, [marks, state, where, query, k]),
+        ([asking.train.click], taught, [marks, state, k]),
+    ):
+        page.follows(triggers, call, inputs, (state, result), draw, stop=stop, kept=1, js=WITH_MARKS)
     offered = [keeping.save, keeping.file]
     page.on([state.change, name.blur], partial(_offered, page), [state, name], offered, **quiet, **BESIDE)
     page.on([keeping.save.click], partial(_stored, page), [state, name], told, **quiet)
@@ -86,8 +101,9 @@ def _asking(page: Page) -> _Asking:
     with gr.Row():
         go = words.make(gr.Button, {"value": "teach.search"}, min_width=100, elem_id="teach-search")
         train = page.button("teach.go", min_width=100, elem_id="teach-go")
+        stop = page.stopper("teach")
     page.examples(EXAMPLES, lambda i, language: ("examples", WORDS[language][i]), [where, query], spoken=True, elem_id="teach-examples")  # fmt: skip
-    return _Asking(where, query, k, go, train)
+    return _Asking(where, query, k, go, train, stop)
 
 
 def _keeping(page: Page) -> _Keeping:
@@ -105,18 +121,6 @@ def _keeping(page: Page) -> _Keeping:
 
 
 # -- what the buttons do ------------------------------------------------------------------------------
-
-
-def _looked(
-    page: Page, visit: Visit, marks: str, lesson: Lesson | None, where: str, words: str | None, k: float
-) -> tuple[Lesson, str]:
-    made = searched(page, visit, marked(lesson, marks), where, words, int(k))
-    return made, draw(made, visit.language)
-
-
-def _taught(page: Page, visit: Visit, marks: str, lesson: Lesson | None, k: float) -> tuple[Lesson, str]:
-    made = trained(page, visit, marked(lesson, marks), int(k))
-    return made, draw(made, visit.language)
 
 
 def _offered(page: Page, visit: Visit, lesson: Lesson | None, name: str | None) -> list[Any]:

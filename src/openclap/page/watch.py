@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ from openclap.audio.load import Interrupted, duration
 from openclap.detector import Detector
 from openclap.page import taught
 from openclap.page.desk import Desk
+from openclap.page.jobs import Job
 from openclap.page.parts import PLAYERS, Page
 from openclap.page.pictures import Track, bar, clock, text, tracks
 from openclap.page.sessions import Asked, Seen, Session
@@ -163,10 +164,11 @@ def compute(
     """
     desk = page.desk
     asked = _asked(desk, alerts, taught.chosen(desk, detectors), unusual, on, warmup)
+    steps: Callable[[Job], Iterator[Seen]]
     if source == RECORDING:
         given = desk.sound(sound)
         session = desk.watches.open(visit.visitor, asked, visit.language)
-        steps = _heard_recording(desk, session, given)
+        steps = partial(_heard_recording, desk, session, given)
     else:
         if not token or token.startswith("!"):
             raise Told(
@@ -175,19 +177,21 @@ def compute(
                 )
             )
         session = desk.watches.open(visit.visitor, asked, visit.language, token)
-        steps = _heard_browser(desk, session)
+        steps = partial(_heard_browser, desk, session)
+    job = Job(visit.visitor, "watch")
     try:
-        for found in steps:
-            yield found, session.language
-        if desk.closing.is_set():  # nobody is there to be told
-            return
-        desk.do(session.finish)
+        with desk.jobs.at_work(job):
+            for found in steps(job):
+                yield found, session.language
+            if desk.closing.is_set():  # nobody is there to be told
+                return
+            session.finish()
         last = session.look()
         if source == RECORDING:
             shown = {one.id: desk.shelf.show(str(given), one.start, one.end) for one in last.events[:LISTED]}
             last = replace(last, sounds=shown)
         yield last, session.language
-    except Interrupted:  # the server ends
+    except Interrupted:  # they have left, or the server ends
         return
     finally:  # also where they have left
         session.end("watch.stopped")
@@ -209,26 +213,26 @@ def _asked(
     return Asked((*wanted, *detectors), unusual, min(1.0, max(0.05, float(on))), min(600.0, max(0.0, float(warmup))))
 
 
-def _heard_browser(desk: Desk, session: Session) -> Iterator[Seen]:
+def _heard_browser(desk: Desk, session: Session, job: Job) -> Iterator[Seen]:
     """A picture every second, and at once where something begins or ends."""
     yield session.last
-    desk.do(lambda: session.begin(desk.clap, MICROPHONE))
+    session.begin(desk.ears(job), MICROPHONE)
     drawn = 0.0
     while not session.stop.is_set() and not desk.closing.is_set():
         some = session.take(PATIENCE)
-        news = desk.do(lambda: session.hear(some)) if some else 0  # noqa: B023 -- it is waited for
+        news = session.hear(some) if some else 0
         if news or time.monotonic() - drawn >= EVERY:
             drawn = time.monotonic()
             yield session.look()
     session.end("watch.stopped")
 
 
-def _heard_recording(desk: Desk, session: Session, sound: Path) -> Iterator[Seen]:
+def _heard_recording(desk: Desk, session: Session, sound: Path, job: Job) -> Iterator[Seen]:
     """The same for a recording, as fast as it can be heard."""
     yield session.last
-    desk.do(lambda: session.begin(desk.clap, sound.name))
+    session.begin(desk.ears(job), sound.name)
     seconds, drawn = duration(sound), 0.0
-    with closing(desk.steps(session.recording(sound, seconds))) as steps:
+    with closing(desk.steps(session.recording(sound, seconds), job)) as steps:
         for news in steps:
             if news or time.monotonic() - drawn >= EVERY:
                 drawn = time.monotonic()

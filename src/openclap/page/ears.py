@@ -1,0 +1,194 @@
+"""A model as one of many jobs hears through it: every call of its towers is a small piece, which waits its turn. Knows no tab.
+
+    moments, a timeline, a search … ─ Turns ─ pieces of some clips, or some texts ─ the model's one thread
+
+What decodes and makes clips does so in the thread of who asks, ahead of the model by a piece.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.clips import Clip, WindowClip, windows_of
+from openclap.clap.hearing import listed
+from openclap.errors import SoundError
+from openclap.results import Label, Match, Windows
+from openclap.vectors import unit
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP, Long
+
+__all__ = ["Pace", "Turns"]
+
+T = TypeVar("T")
+Vectors = npt.NDArray[np.float32]
+Clips: TypeAlias = list[Clip | WindowClip]
+Ask: TypeAlias = Callable[[Callable[[], Any]], "Future[Any]"]
+
+CLIPS, TEXTS = 8, 8  # of a piece, at most
+CHARACTERS = 4096  # of its texts, unless one alone is longer
+SECONDS = 0.25  # that a piece should take
+
+
+class Pace:
+    """How many clips a model hears in a turn, by how long the last ones took it."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0  # a clip
+
+    @property
+    def clips(self) -> int:
+        """Of the next piece."""
+        return CLIPS if self._seconds * CLIPS <= SECONDS else max(1, int(SECONDS / self._seconds))
+
+    def timed(self, clap: CLAP, clips: Clips) -> Vectors:
+        """Their rows; in the model's thread."""
+        begun = time.monotonic()
+        rows = clap.encode_clips(clips)
+        self._seconds = (time.monotonic() - begun) / max(1, len(clips))
+        return rows
+
+
+class Turns:
+    """A `CLAP` whose towers are called by turns; what needs none of them is the model's own.
+
+    Parameters
+    ----------
+    ask
+        Has something done by the model's thread; raises `Interrupted` where nobody waits for it any more.
+    heard
+        Told the end, in seconds, of the last window of a recording that was heard.
+    each
+        Told how many of how many sounds were.
+    """
+
+    def __init__(
+        self,
+        clap: CLAP,
+        ask: Ask,
+        pace: Pace | None = None,
+        heard: Callable[[float], None] = lambda seconds: None,
+        each: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self._clap, self._ask, self._pace, self._heard, self._each = clap, ask, pace or Pace(), heard, each
+
+    def __getattr__(self, name: str) -> Any:
+        """What others ask of a model beside embeddings."""
+        return getattr(self._clap, name)
+
+    # -- texts -----------------------------------------------------------------------------------------
+
+    def encode_text(self, texts: str | Sequence[str], *, batch_size: int = TEXTS) -> Vectors:
+        """As `CLAP.encode_text`."""
+        many = [texts] if isinstance(texts, str) else list(texts)
+        rows = [self._do(lambda some=some: self._clap.encode_text(some)) for some in _pieces(many)]  # type: ignore[misc]
+        return np.concatenate(rows) if rows else np.zeros((0, self._clap.config.embedding), np.float32)
+
+    def match(self, sound: Any, texts: Sequence[str]) -> list[Match]:
+        """As `CLAP.match`."""
+        row = self._row_of(sound)
+        return [one for some in _pieces(texts) for one in self._do(lambda some=some: self._clap.match(row, some))]  # type: ignore[misc]
+
+    def classify(self, sound: Any, labels: Sequence[str]) -> list[Label]:
+        """As `CLAP.classify`."""
+        row = self._row_of(sound)
+        for some in _pieces(labels):  # their prompts are embedded, and remembered
+            self._do(lambda some=some: self._clap.classify(row, some))  # type: ignore[misc]
+        return self._do(lambda: self._clap.classify(row, labels))
+
+    # -- sounds ----------------------------------------------------------------------------------------
+
+    def encode_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
+        """As `CLAP.encode_clips`."""
+        return self._rows(clips, lambda seconds: None)
+
+    def encode_audio(self, sounds: Any, *, long: Long = "auto", batch_size: int = CLIPS) -> Vectors:
+        """As `CLAP.encode_audio`, for one sound or a list."""
+        counts: list[int] = []
+
+        def clips() -> Iterator[Clip | WindowClip]:
+            for sound in listed(sounds):
+                counts.append(0)
+                for clip in self._clap.clips(sound, long=long):
+                    counts[-1] += 1
+                    yield clip
+
+        rows = self._rows(clips(), self._heard)
+        return unit(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
+
+    def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
+        """As `CLAP.encode_windows`."""
+        return self._windows(sound, window, hop, self._heard)
+
+    def _windows(self, sound: Any, window: float, hop: float, heard: Callable[[float], None]) -> Windows:
+        start: list[float] = []
+        end: list[float] = []
+
+        def clips() -> Iterator[Clip | WindowClip]:
+            as_waves = self._clap.backend.takes_waves
+            for clip in windows_of(sound, self._clap.front_end, window=window, hop=hop, as_waves=as_waves):
+                start.append(clip.start)
+                end.append(clip.end)
+                yield clip
+
+        rows = self._rows(clips(), heard)
+        return Windows(np.array(start), np.array(end), rows)
+
+    def encode_each(
+        self, sounds: Sequence[Any], *, window: float = 10.0, hop: float = 5.0
+    ) -> Iterator[Windows | SoundError]:
+        """As `CLAP.encode_each` with a window."""
+        for number, sound in enumerate(sounds, 1):
+            try:
+                yield self._windows(sound, window, hop, lambda seconds: None)
+            except SoundError as error:
+                yield error
+            self._each(number, len(sounds))
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _do(self, call: Callable[[], T]) -> T:
+        found: T = self._ask(call).result()
+        return found
+
+    def _row_of(self, sound: Any) -> Vectors:
+        """The embedding (E,) of a sound, or itself."""
+        return sound if isinstance(sound, np.ndarray) else self.encode_audio([sound])[0]
+
+    def _rows(self, clips: Iterable[Clip | WindowClip], heard: Callable[[float], None]) -> Vectors:
+        """The rows (N, E) of clips, of which the next ones are made while the model hears the last."""
+        rows: list[Vectors] = []
+        before: tuple[Future[Vectors], Clip | WindowClip] | None = None
+
+        def take() -> None:
+            if before is not None:
+                coming, last = before
+                rows.append(coming.result())
+                if isinstance(last, WindowClip):
+                    heard(last.end)
+
+        made = iter(clips)
+        while some := list(islice(made, self._pace.clips)):
+            take()
+            before = self._ask(lambda some=some: self._pace.timed(self._clap, some)), some[-1]  # type: ignore[misc]
+        take()
+        return np.concatenate(rows) if rows else np.zeros((0, self._clap.config.embedding), np.float32)
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Texts, some at a time: few, and few characters."""
+    some: list[str] = []
+    for text in texts:
+        if some and (len(some) == TEXTS or sum(map(len, some)) + len(text) > CHARACTERS):
+            yield some
+            some = []
+        some.append(text)
+    if some:
+        yield some
