@@ -13,7 +13,7 @@ frames lie by their time stamps, `channels` makes one channel of several. `readi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any, BinaryIO
 
@@ -115,7 +115,7 @@ def _rest_cancels(mixing: Downmix) -> bool:
 # -- samples of any file --------------------------------------------------------------------------------
 
 
-def _samples(file: BinaryIO, reading: Reading) -> Iterator[tuple[int, Samples]]:
+def _samples(file: BinaryIO, reading: Reading) -> Generator[tuple[int, Samples], None, None]:
     """Blocks of (rate, samples (S, channels))."""
     if ogg.is_ogg(_head(file)):
         links = ogg.links_of(file)
@@ -197,6 +197,7 @@ def _chain(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> Iterator[
     for number, link in enumerate(links[first:], first + 1):
         piece = part_of(file, link.start, link.end)
         sound = _opened_link(piece, link, reading) if begin else None
+        before, cut = reading.samples, reading.cut
         try:
             if sound is not None:
                 with sound:
@@ -208,7 +209,12 @@ def _chain(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> Iterator[
                     reading.changed = reading.changed or number > 1
                     yield rate, samples
         except UnreadableSound:
+            failed = True
+        else:
+            failed = reading.samples == before and not link.ends_well
+        if failed:
             left_out.append(str(number))
+            reading.cut = cut
         begin = 0
     if left_out:
         text = f"of the {len(links)} recordings chained in it number {', '.join(left_out[:20])} cannot be decoded"

@@ -16,7 +16,7 @@ import math
 import os
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from numbers import Real
 from typing import Any, BinaryIO, TypeAlias
@@ -41,6 +41,7 @@ __all__ = [
     "is_sound",
     "load",
     "longest",
+    "reading_track",
     "sound_name",
     "stopping",
     "stream",
@@ -72,6 +73,22 @@ stopping: ContextVar[threading.Event | None] = ContextVar("stopping", default=No
 longest: ContextVar[float | None] = ContextVar("longest", default=None)  # seconds; more is refused while it is decoded
 
 track_wanted: ContextVar[int | None] = ContextVar("track_wanted", default=None)  # where a call names none
+
+
+@contextmanager
+def reading_track(number: int | None) -> Iterator[None]:
+    """In this block sounds of several tracks are read from this one, counted from 1; None leaves it as it was.
+
+    Raises
+    ------
+    UsageError
+        It is no number of a track.
+    """
+    token = track_wanted.set(_track(number))
+    try:
+        yield
+    finally:
+        track_wanted.reset(token)
 
 
 class Interrupted(Exception):
@@ -153,8 +170,10 @@ def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, trac
     parts: list[list[Wave]] = [[] for _ in wanted]
     order = sorted((i for i, (start, end) in enumerate(wanted) if start < end), key=lambda i: wanted[i])
     while order:
-        reading = Reading(name, number, start=_second_before(wanted[order[0]][0], rate, sound))
         near = _near(order, wanted, rate)
+        begin, end = _second_before(wanted[order[0]][0], rate, sound), max(wanted[i][1] for i in near)
+        block_seconds = min(BLOCK_SECONDS, end / rate - begin + 0.1) if begin else BLOCK_SECONDS
+        reading = Reading(name, number, begin, block_seconds)
         here: int | None = None
         with closing(_resampled(_source(sound, reading), rate, reading)) as blocks:
             for block in blocks:

@@ -54,21 +54,21 @@ def links_of(file: BinaryIO) -> list[Link]:
     """The links of an Ogg file in order; memory does not grow with it."""
     pages = _Pages(file)
     links: list[Link] = []
-    numbers: dict[int, int] = {}  # of the last page of each stream
-    beginning = False
+    numbers: dict[int, int] = {}  # of the last page of each stream of the link
+    beginning = -1  # where the streams of a link go on to begin, one right after the other
     while (page := pages.next()) is not None:
         at, end, flags, serial, number, head = page
         begins = bool(flags & BEGINS) and (not links or _is_whole(pages.part(at, end)))
-        if begins and not beginning:
+        if not links or (begins and at != beginning):
             links.append(Link(at))
             numbers = {}
-        beginning = begins
-        if not links:  # cut out of a stream: no link begins with it
-            links.append(Link(at))
         link = links[-1]
         if begins:
+            beginning = end
             link.heads.append(head)
-        elif serial in numbers and number > numbers[serial] + 1:
+        elif serial not in numbers and link.heads:  # not of this link
+            continue
+        elif number > numbers.get(serial, number) + 1:
             link.holes = True
         numbers[serial] = number
         link.end = min(end, pages.size)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from openclap import backends
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound
+from openclap.audio.load import Sound, reading_track
 from openclap.checkpoints.health import Finding, Health
 from openclap.checkpoints.huggingface import export_huggingface
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
@@ -266,6 +266,7 @@ class CLAP:
         long: Long = "auto",
         batch_size: int = BATCH,
         progress: bool = False,
+        track: int | None = None,
     ) -> Vectors:
         """Embed sounds.
 
@@ -278,6 +279,8 @@ class CLAP:
             What to do with recordings longer than a clip (10 s): "fusion", the paper's four views, each local
             chunk from the middle of its third; "windows", the mean of the windows, renormalised; "head", the
             first 10 s; "auto", fusion for fused checkpoints and windows for the others.
+        track
+            Which track of files that hold several, from 1; None: the one marked as the default, else the first.
 
         Returns
         -------
@@ -288,7 +291,8 @@ class CLAP:
         SoundError
             Its message names the sound and the cause.
         """
-        return self._hearing.rows(sounds, long=long, batch_size=batch_size, progress=progress)
+        with reading_track(track):
+            return self._hearing.rows(sounds, long=long, batch_size=batch_size, progress=progress)
 
     def encode_each(
         self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
@@ -300,7 +304,13 @@ class CLAP:
         return self._hearing.each(sounds, window=window, hop=hop, batch_size=batch_size)
 
     def encode_windows(
-        self, sound: Sound, *, window: float = 10.0, hop: float = 5.0, batch_size: int = BATCH
+        self,
+        sound: Sound,
+        *,
+        window: float = 10.0,
+        hop: float = 5.0,
+        batch_size: int = BATCH,
+        track: int | None = None,
     ) -> Windows:
         """Embed spans of one recording, which is streamed: memory does not grow with its length.
 
@@ -310,8 +320,12 @@ class CLAP:
               5 ····· 15      to end with the recording; a recording of 10 s or less is one window
                 10 ····· 20
                    13 ····· 23
+
+        Times are those that a player shows: a sound that starts at 12 s of its video has silence before it.
+        `track` as in `encode_audio`.
         """
-        (found,) = self.encode_each([one(sound)], window=window, hop=hop, batch_size=batch_size)
+        with reading_track(track):
+            (found,) = self.encode_each([one(sound)], window=window, hop=hop, batch_size=batch_size)
         if isinstance(found, SoundError):
             raise found
         return found
@@ -364,22 +378,27 @@ class CLAP:
         """Cosines of every row of `a` (N, E) with every row of `b` (M, E) → float32 (N, M), in [-1, 1]."""
         return cosines(a, b)
 
-    def match(self, sound: Sound | Vectors, texts: str | Sequence[str]) -> list[Match]:
-        """How well each text fits one sound, or its embedding (E,): cosines, in the order given."""
+    def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> list[Match]:
+        """How well each text fits one sound, or its embedding (E,): cosines, in the order given; `track` as in `encode_audio`."""
         many = listed_texts(texts)
         if not many:
             raise UsageError("no text to match with; give at least one")
-        scores = self.similarity(self._row_of(sound), self.encode_text(many))[0]
+        scores = self.similarity(self._row_of(sound, track), self.encode_text(many))[0]
         return [Match(text, float(score)) for text, score in zip(many, scores, strict=True)]
 
     def classify(
-        self, sound: Sound | Vectors, labels: Sequence[str], *, template: str = DEFAULT_TEMPLATE
+        self,
+        sound: Sound | Vectors,
+        labels: Sequence[str],
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        track: int | None = None,
     ) -> list[Label]:
         """Zero-shot classification of one sound, or of its embedding (E,): the labels, best first.
 
         `similarity` is the cosine of sound and prompt; `score` the softmax over the given labels of
         exp(logit_scale) * cosine: it sums to 1 whatever is heard, so it says which label fits best, not
-        whether one does. Prompts are embedded once and kept.
+        whether one does. Prompts are embedded once and kept. `track` as in `encode_audio`.
         """
         many = listed_texts(labels)
         if not many:
@@ -387,7 +406,7 @@ class CLAP:
         check_template(template)
         filled = [template.replace("{}", label) for label in self._reading.in_english(many)]
         prompts = self._prompts.vectors(filled, self.encode_text, self._towers.state)
-        return ranked(many, self.similarity(self._row_of(sound), prompts)[0], self.logit_scale)
+        return ranked(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
 
     def describe(
         self,
@@ -399,6 +418,7 @@ class CLAP:
         captions: Sequence[str] = (),
         nearest: int = 3,
         writer: Writer | None = None,
+        track: int | None = None,
     ) -> Description:
         """What is heard in a sound, in words: tags with a confidence, a sentence, and the nearest of `captions`.
 
@@ -412,19 +432,23 @@ class CLAP:
             Tags and captions at most.
         writer
             Writes the sentence from the tags, as `openclap.data.KeywordToCaption`; None: a template.
+        track
+            As in `encode_audio`.
         """
         encode = partial(self._prompts.vectors, encode=self.encode_text, state=self._towers.state)
-        return Describer(
+        describer = Describer(
             self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
-        )(one(sound))
+        )
+        with reading_track(track):
+            return describer(one(sound))
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _row_of(self, sound: Sound | Vectors) -> Vectors:
+    def _row_of(self, sound: Sound | Vectors, track: int | None) -> Vectors:
         """The row (1, E) of a sound, or of the embedding that stands for it."""
         if is_embedding(sound, self.config.embedding):
             return np.asarray(sound, np.float32)[None]
-        return self.encode_audio(one(sound))  # type: ignore[arg-type]
+        return self.encode_audio(one(sound), track=track)  # type: ignore[arg-type]
 
     def _health(self, *, requested: str = "", fresh: bool = False) -> Health:
         return self._towers.health(self.encode_text, requested=requested, fresh=fresh)

@@ -10,7 +10,7 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.listen import labels_given
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
+from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell
 from openclap.errors import SoundError, UsageError
 
@@ -61,6 +61,7 @@ def describe(
             help="A .json, .jsonl or .csv of all descriptions. With --timeline: .md, .csv, .json, .srt, .vtt or .png, several if you like; or a folder, for everything of every sound",
         ),
     ] = None,
+    track: Track = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
+from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
 from openclap.errors import SoundError, UsageError
 from openclap.labels import LANGUAGES, LISTS
@@ -28,6 +28,7 @@ PACKAGED = (*LISTS, *(f"{name}.{language}" for name in LISTS for language in LAN
 def match(
     sound: Annotated[str, typer.Argument(help="A sound file")],
     texts: Annotated[list[str], typer.Argument(help="Descriptions to compare it with")],
+    track: Track = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",
@@ -73,6 +74,7 @@ def classify(
             "--detector", help="Say whether this is heard, too: what was taught, by name or file; may be repeated"
         ),
     ] = None,
+    track: Track = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",
@@ -173,6 +175,7 @@ def embed(
     paths: Annotated[list[str], typer.Argument(help="Sound files and folders")],
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.npz or FILE.parquet")],
     windows: Annotated[bool, typer.Option("--windows", help="A vector for every 10-s window, not one a file")] = False,
+    track: Track = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",

@@ -33,6 +33,7 @@ __all__ = [
     "ShowMissing",
     "Tagged",
     "Threads",
+    "Track",
     "Translate",
     "default_library",
     "filters_of",
@@ -58,6 +59,24 @@ Translate = Annotated[
         "--translate",
         envvar="OPENCLAP_TRANSLATE",
         help="Chinese words become English: auto, by the lexicon; off; or by this translation model",
+    ),
+]
+
+
+def _choose_track(number: int | None) -> int | None:
+    from openclap.audio.load import track_wanted
+
+    track_wanted.set(number)  # for all that this run reads
+    return number
+
+
+Track = Annotated[
+    int | None,
+    typer.Option(
+        "--track",
+        min=1,
+        callback=_choose_track,
+        help="Of a file with several tracks of sound, which [default: the one marked as such, else the first]",
     ),
 ]
 LibraryPath = Annotated[

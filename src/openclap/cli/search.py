@@ -21,6 +21,7 @@ from openclap.cli.options import (
     ShowMissing,
     Tagged,
     Threads,
+    Track,
     Translate,
     default_library,
     filters_of,
@@ -144,6 +145,7 @@ def moments(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write them too: .csv, .json, .txt (Audacity labels), .m3u")
     ] = None,
+    track: Track = None,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",

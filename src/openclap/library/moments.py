@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import cut, sound_name
+from openclap.audio.load import cut, reading_track, sound_name
 from openclap.errors import SoundError, UsageError
 from openclap.library.missing import is_reachable, nearest_reachable
 from openclap.library.query import Query, vector_of
@@ -55,23 +55,26 @@ def moments_in(
     window: float = 2.0,
     hop: float = 1.0,
     fine: bool = True,
+    track: int | None = None,
 ) -> list[Moment]:
     """The moments of one recording that fit a query, best first; windows of 2 s every second unless told otherwise.
 
     With `fine`, the best windows are looked into with windows of 1 s every quarter of a second, which find short sounds and
-    exact edges.
+    exact edges. `track` is that of a recording which has several, from 1.
     """
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
     vector = vector_of(clap, query)
-    spans = clap.encode_windows(sound, window=window, hop=hop)
+    with reading_track(track):
+        spans = clap.encode_windows(sound, window=window, hop=hop)
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
     name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
     if not fine:
         return best_of(merge(name, spans.start, spans.end, score), k)
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
     found = joined(name, spans.start[chosen], spans.end[chosen], score[chosen])
-    return best_of(refined(clap, sound, vector, found), k)
+    with reading_track(track):
+        return best_of(refined(clap, sound, vector, found), k)
 
 
 def moments_of(
