@@ -112,7 +112,7 @@ def test_many_at_once_get_what_each_would_get_alone(clap: CLAP, long: Any) -> No
     assert sum(sizes["text"]) == 40
 
 
-@pytest.mark.parametrize("step", ["clips", "encode_clips", "encode_text", "classify"])
+@pytest.mark.parametrize("step", ["clips", "encode_clips", "encode_text", "in_english"])
 def test_the_event_loop_never_waits(clap: CLAP, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is computed or decoded waits here until another request was answered meanwhile."""
     app = create_app(Settings(), clap=clap)

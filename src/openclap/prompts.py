@@ -26,6 +26,12 @@ class Prompts:
         self._state: object = None
         self._lock = threading.Lock()
 
+    def unknown(self, texts: Sequence[str], state: object) -> list[str]:
+        """Those of the texts that are not known, each once."""
+        with self._lock:
+            known = self._known if state == self._state else {}
+            return [text for text in dict.fromkeys(texts) if text not in known]
+
     def vectors(self, texts: Sequence[str], encode: Callable[[list[str]], Vectors], state: object) -> Vectors:
         """Texts (M,) → rows (M, E); `encode` embeds those that are not known."""
         with self._lock:

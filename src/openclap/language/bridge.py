@@ -21,7 +21,7 @@ __all__ = ["TRANSLATE_ENV", "Bridge"]
 
 TRANSLATE_ENV = "OPENCLAP_TRANSLATE"
 KEPT = 4096  # pieces of text whose English is kept
-READ = 500  # characters of a piece: a text tower reads 77 tokens
+READ = 1000  # characters of a text that are put into English: a text tower reads 77 tokens, 512 at most
 NAMED = 20  # unknown words in a message
 
 
@@ -79,7 +79,7 @@ class Bridge:
         """
         if self.is_off or not any(map(has_foreign, texts)):
             return list(texts)
-        texts = [tidy(text) if has_foreign(text) else text for text in texts]
+        texts = [tidy(text)[:READ] if has_foreign(text) else text for text in texts]
         pieces = list(dict.fromkeys(piece for text in texts if has_foreign(text) for piece in _pieces(text)))
         known = self._english(pieces)
         made = [self._whole(text, known) if has_foreign(text) else text for text in texts]
@@ -109,13 +109,13 @@ class Bridge:
         if self.choice == "auto":
             if self._lexicon is None:
                 self._lexicon = read_lexicon(self._own)
-            said = [caption(simplified(piece[:READ]), self._lexicon) for piece in pieces]
+            said = [caption(simplified(piece), self._lexicon) for piece in pieces]
             return [(english, tuple(unknown)) for english, unknown in said]
         if self._model is None:
             from openclap.language.seq2seq import Seq2Seq
 
             self._model = Seq2Seq(self.choice)
-        return [(english, ()) for english in self._model([piece[:READ] for piece in pieces])]
+        return [(english, ()) for english in self._model(pieces)]
 
     def _whole(self, text: str, known: dict[str, tuple[str, tuple[str, ...]]]) -> str:
         """A text with its pieces in English, apart from the letters and numbers beside them."""

@@ -25,6 +25,7 @@ PLACES = {
 PHRASES = ("in ", "on ", "at ", "outside", "under ", "near ", "outdoors")  # English that says where, and comes last
 CALLS = {"叫", "叫声", "鸣叫", "鸣叫声", "叫唤", "啼叫", "鸣", "啼", "叫着", "鸣唱", "大叫", "吼", "吼叫", "叫个不停"}
 RINGS = {"响", "响起", "响着", "鸣响", "响了", "大响", "响个不停", "作响", "响声", "响起来", "响铃"}
+NEAR = 40  # words before a verb among which its subject is: who writes thousands without a comma is not waited for
 LITTLE = {"and", "or", "with", "while", "then"}  # joins two things, and says nothing alone
 
 
@@ -142,7 +143,7 @@ def _with_subject(words: list[Word], i: int, lexicon: Lexicon) -> bool:
     """What is done, with the nearest thing before it that has a word for it: 鸟 … 叫 → 鸟叫, 火车 … 鸣笛 → 火车鸣笛."""
     verb = words[i].zh
     stem = "叫" if verb in CALLS else "响" if verb in RINGS else ""
-    for j in range(i - 1, -1, -1) if stem or len(verb) > 1 else ():
+    for j in range(i - 1, max(-1, i - NEAR), -1) if stem or len(verb) > 1 else ():
         for whole in (words[j].zh + verb, words[j].zh + stem):
             if whole != words[j].zh and lexicon.says(whole):
                 words[j] = Word(whole, lexicon.says(whole))

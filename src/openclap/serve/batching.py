@@ -4,7 +4,8 @@
     ask ─┼─ queue ─ wait for more, a little ─ do([job, job, job]) ─ a result or an error each
     ask ─┘
 
-A thread that was busy finds its next batch waiting, so patience costs something only where there is nothing to gain.
+A thread that was busy finds its next batch waiting, so patience costs something only where there is nothing to gain. Nobody can be interrupted,
+so a batch is as large as the thread has been seen to do in `STEP` seconds, and whoever has more to ask asks it piece by piece (`room`): then all take turns.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 __all__ = ["Lane"]
+
+STEP = 0.3  # seconds that a batch should take at most
+LEARNING = 0.2  # how far the last batch changes what a unit of weight is thought to take
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -63,6 +67,8 @@ class Lane(Generic[J, R]):
         self._seen = seen
         self._jobs: queue.SimpleQueue[_Job[J, R] | None] = queue.SimpleQueue()
         self._closed = False
+        self._pace = 0.0  # seconds that a unit of weight takes
+        self._unfinished = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name=f"openclap-{name}", daemon=True)
         self._thread.start()
@@ -72,12 +78,24 @@ class Lane(Generic[J, R]):
         """Jobs that nobody has begun."""
         return self._jobs.qsize()
 
+    @property
+    def unfinished(self) -> int:
+        """Jobs that wait or are being done."""
+        return self._unfinished
+
+    @property
+    def room(self) -> int:
+        """Weight that one batch, and so one job, should have at most."""
+        pace = self._pace
+        return min(self._most, max(1, int(STEP / pace))) if pace else self._most
+
     def ask(self, what: J, *, weight: int = 1) -> Future[R]:
         """Have a job done; one that is cancelled before its turn is left out."""
         job: _Job[J, R] = _Job(what, weight)
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"lane {self.name} is closed")
+            self._unfinished += 1
             self._jobs.put(job)
         return job.future
 
@@ -93,11 +111,19 @@ class Lane(Generic[J, R]):
         more = True
         while more:
             batch, more = self._collect()
-            batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
-            if batch:
+            asked = [job for job in batch if job.future.set_running_or_notify_cancel()]
+            if asked:
+                weight = sum(job.weight for job in asked)
                 if self._seen is not None:
-                    self._seen(sum(job.weight for job in batch))
-                self._finish(batch)
+                    self._seen(weight)
+                begun = time.perf_counter()
+                self._finish(asked)
+                self._learn((time.perf_counter() - begun) / max(1, weight))
+            with self._lock:
+                self._unfinished -= len(batch)
+
+    def _learn(self, pace: float) -> None:
+        self._pace += (LEARNING if self._pace else 1.0) * (pace - self._pace)
 
     def _collect(self) -> tuple[list[_Job[J, R]], bool]:
         """The next batch, and whether there can be another one."""
@@ -105,8 +131,8 @@ class Lane(Generic[J, R]):
         if first is None:
             return [], False
         batch, weight = [first], first.weight
-        until = first.since + self._patience
-        while weight < self._most:
+        until, room = first.since + self._patience, self.room
+        while weight < room:
             try:
                 job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:

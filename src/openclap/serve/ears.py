@@ -20,13 +20,14 @@ import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip, windows_of
 from openclap.config import CLAPConfig, FrontEnd
+from openclap.errors import SoundError
 from openclap.results import Windows
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP, Long
 
-__all__ = ["CHUNK", "Clips", "SharedEars"]
+__all__ = ["CHUNK", "Clips", "LibraryEars", "SharedEars"]
 
 Vectors = npt.NDArray[np.float32]
 Clips: TypeAlias = list[Clip | WindowClip]
@@ -47,10 +48,12 @@ class SharedEars:
         Clips → the future of their rows (N, E).
     text
         Texts → their rows (M, E), at once or remembered.
+    chunk
+        Clips to have in the lane at once, now.
     """
 
-    def __init__(self, clap: CLAP, audio: AskAudio, text: AskText) -> None:
-        self._clap, self._audio, self._text = clap, audio, text
+    def __init__(self, clap: CLAP, audio: AskAudio, text: AskText, chunk: Callable[[], int] = lambda: CHUNK) -> None:
+        self._clap, self._audio, self._text, self._chunk = clap, audio, text, chunk
         self.config: CLAPConfig = clap.config
 
     @property
@@ -105,15 +108,33 @@ class SharedEars:
         rows = self._rows(clips())
         return Windows(np.array(start), np.array(end), rows)
 
+    def encode_each(
+        self, sounds: Sequence[Any], *, window: float = 10.0, hop: float = 5.0
+    ) -> Iterator[Windows | SoundError]:
+        """As `CLAP.encode_each` with a window: a sound that cannot be used gives its error."""
+        for sound in sounds:
+            try:
+                yield self.encode_windows(sound, window=window, hop=hop)
+            except SoundError as error:
+                yield error
+
     def _rows(self, clips: Iterable[Clip | WindowClip]) -> Vectors:
         """The rows (N, E) of clips, of which the next ones are made while the model hears the last."""
         rows: list[Vectors] = []
         pending: Future[Vectors] | None = None
         coming = iter(clips)
-        while chunk := list(islice(coming, CHUNK)):
+        while chunk := list(islice(coming, self._chunk())):
             if pending is not None:
                 rows.append(pending.result())
             pending = self._audio(chunk)
         if pending is not None:
             rows.append(pending.result())
         return np.concatenate(rows) if rows else np.zeros((0, self.config.embedding), np.float32)
+
+
+class LibraryEars(SharedEars):
+    """A `CLAP` for a library that is searched, not filled: its towers are called through the lanes, all else is the model's."""
+
+    def __getattr__(self, name: str) -> Any:
+        """What a library asks of its model beside embeddings."""
+        return getattr(self._clap, name)

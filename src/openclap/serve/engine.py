@@ -1,41 +1,46 @@
 """What computes behind the service: the model, its lanes, the threads that decode, the library. Knows nothing of HTTP.
 
-    sound ─ decoders (threads: base64, URL, decode, mel) ─ clips ─ lane "audio" ─ row ─┬─ embeddings
-                                                                                       ├─ lane "compare" ─ labels, matches
-    texts ──────────────────────────────────────────────────────── lane "text" ── rows ┘
-    a description, a watch ── a thread that may wait ── ears: both lanes, as all others
-    query ──────────────────────────────────────────────────────── lane "search", lane "moments": a thread and a library each
+    sound ─ readers (base64, URL) ─ decoders, a few clips at a time ─ lane "audio" ─ row ─┬─ embeddings
+                                                                                          ├─ lane "compare" ─ labels, matches
+    texts ─ a few at a time ───────────────────────────────────────── lane "text" ── rows ┘
+    a description, moments of a sound, a watch ── a thread that may wait ── ears: both lanes, as all others
+    query ─────────────────────────────────────────────────────────── lane "search", lanes "moments": a thread and a library each
 
-Whoever awaits here waits for a thread; the event loop computes nothing. Memory is bounded: a sound gives the audio lane
-`CHUNK` clips at a time, and the next ones when these are done, so a long recording and short ones take turns.
+Whoever awaits here waits for a thread; the event loop computes nothing. Nothing long is asked for at once: a sound gives the decoders
+and the audio lane a few clips at a time, many texts the text lane a few, and the next ones when these are done. So all take turns, memory is
+bounded, and what is asked by who has gone (their task is cancelled) ends with the piece in work.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio.clips import Clip, WindowClip
 from openclap.audio.load import longest, stopping
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
+from openclap.clap.comparing import check_template, cosines, ranked
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
 from openclap.results import Hit, Label, Match, Moment
 from openclap.serve.batching import Lane
 from openclap.serve.describing import Described, Describing, How
-from openclap.serve.ears import CHUNK, Clips, SharedEars
+from openclap.serve.ears import CHUNK, Clips, LibraryEars, SharedEars
 from openclap.serve.settings import Settings
 from openclap.serve.shelf import Shelf
+from openclap.serve.texts import Texts
 from openclap.vectors import unit
 
 __all__ = ["Engine", "Source"]
@@ -45,6 +50,11 @@ T = TypeVar("T")
 ANY_NAME = "*"  # among the aliases: every name means the loaded model
 Vectors = npt.NDArray[np.float32]
 Calls = Lane[Callable[[], Any], Any]
+
+READERS = 16  # threads that wait for URLs
+DECODERS = 4  # threads that decode at least, so that one whose sound comes in one piece leaves some
+WAITERS = 32  # threads of describing and of moments, which mostly wait for the lanes
+MOMENTS = 3  # searches for moments in the library at once
 
 
 @dataclass(frozen=True)
@@ -86,24 +96,30 @@ class Engine:
         for one in self.detectors.values():
             one.check(self.clap)
         self._warm_up()
-        place = settings.library
-        self._shelves = [] if place is None else [Shelf(place, self.clap, settings.roots) for _ in range(2)]
-        self._decoders = ThreadPoolExecutor(settings.decoders, "openclap-decode")
-        # of their own: a timeline keeps its thread as long as it takes, and an embedding is done with it once its sound is decoded
-        self._describers = ThreadPoolExecutor(settings.decoders, "openclap-describe")
+        self._readers = ThreadPoolExecutor(READERS, "openclap-read")
+        self._decoders = ThreadPoolExecutor(max(DECODERS, settings.decoders), "openclap-decode")
+        self._waiters = ThreadPoolExecutor(WAITERS, "openclap-wait")
         patience, most = settings.patience_seconds, settings.batch
         self._audio: Lane[Clips, Vectors] = Lane(
             "audio", self._heard, patience=patience, most=most, seen=lambda size: seen("audio", size)
         )
-        self._text: Lane[list[str], tuple[Vectors, int]] = Lane(
-            "text", self._rows, patience=patience, most=most, seen=lambda size: seen("text", size)
-        )
-        self._compare, self._search, self._moments = (
-            Calls(name, lambda jobs: [job() for job in jobs]) for name in ("compare", "search", "moments")
-        )
-        self.lanes: tuple[Lane[Any, Any], ...] = (self._audio, self._text, self._compare, self._search, self._moments)
-        self.ears = SharedEars(self.clap, lambda clips: self._audio.ask(clips, weight=len(clips)), self._said)
+        self._texts = Texts(self.clap, patience=patience, most=most, seen=lambda size: seen("text", size))
+        audio = lambda clips: self._audio.ask(clips, weight=len(clips))
+        self.ears = SharedEars(self.clap, audio, self._texts.said, self._chunk)
         self._describing = Describing(self.ears)
+        names = ("compare", "search", *(f"moments-{i}" for i in range(MOMENTS)))
+        self._compare, self._search, *self._moments = (
+            Calls(name, lambda jobs: [job() for job in jobs]) for name in names
+        )
+        self.lanes: tuple[Lane[Any, Any], ...] = (
+            self._search,
+            *self._moments,
+            self._compare,
+            self._texts.lane,
+            self._audio,
+        )
+        place, model = settings.library, cast(CLAP, LibraryEars(self.clap, audio, self._texts.remembered, self._chunk))
+        self._shelves = [] if place is None else [Shelf(place, model, settings.roots) for _ in range(1 + MOMENTS)]
         self.draining = False
 
     @property
@@ -127,8 +143,7 @@ class Engine:
 
     async def texts(self, texts: Sequence[str]) -> tuple[Vectors, int]:
         """Texts → rows (M, E), and how many tokens they have."""
-        many = list(texts)
-        return await asyncio.wrap_future(self._text.ask(many, weight=len(many)))
+        return await self._texts.rows(texts)
 
     async def sounds(self, sources: Sequence[Source], *, long: Long = "auto") -> Vectors:
         """Sounds → rows (N, E) as `CLAP.encode_audio` gives them.
@@ -138,9 +153,14 @@ class Engine:
         SoundError, RequestRefused
             Of the first one that cannot be used.
         """
-        gone = threading.Event()
+        gone, few = threading.Event(), asyncio.Semaphore(self.settings.decoders)
+
+        async def one(source: Source) -> Vectors:
+            async with few:
+                return await self._sound(source, long, gone)
+
         try:
-            rows = await asyncio.gather(*(self._sound(one, long, gone) for one in sources), return_exceptions=True)
+            rows = await asyncio.gather(*(one(source) for source in sources), return_exceptions=True)
         finally:
             gone.set()  # nobody waits any more
         for row in rows:
@@ -150,20 +170,24 @@ class Engine:
 
     async def classify(self, source: Source, labels: Sequence[str], template: str) -> list[Label]:
         """As `CLAP.classify`."""
+        check_template(template)
         (row,) = await self.sounds([source])
-        return await self._ask(self._compare, lambda: self.clap.classify(row, labels, template=template))
+        prompts = await self._texts.vectors([(template, label) for label in labels])
+        return await self._ask(self._compare, lambda: ranked(labels, cosines(row, prompts)[0], self.clap.logit_scale))
 
     async def match(self, source: Source, texts: Sequence[str]) -> list[Match]:
         """As `CLAP.match`."""
         (row,) = await self.sounds([source])
-        return await self._ask(self._compare, lambda: self.clap.match(row, texts))
+        rows = await self._texts.vectors([("", text) for text in texts])
+        scores = await self._ask(self._compare, lambda: cosines(row, rows)[0])
+        return [Match(text, float(score)) for text, score in zip(texts, scores, strict=True)]
 
     async def describe(self, source: Source, how: How) -> Described:
         """As `CLAP.describe`, and span by span where that is asked for."""
         gone = threading.Event()
         try:
             return await asyncio.wrap_future(
-                self._describers.submit(self._decoding, source, gone, lambda data: self._describing(data, how))
+                self._waiters.submit(self._decoding, source, gone, lambda data: self._describing(data, how))
             )
         finally:
             gone.set()
@@ -171,29 +195,35 @@ class Engine:
     async def search(self, words: str | None, source: Source | None, k: int, **filters: Any) -> list[Hit]:
         """As `Library.search`, for words, a sound, or both."""
         shelf = self._shelf(0)
+        await self._texts.read_query(words, filters.get("without") or ())
         query = await self._query(words, source)
         return await self._ask(self._search, lambda: shelf.search(query, k, **filters))
 
     async def moments(self, words: str | None, source: Source | None, k: int) -> list[Moment]:
         """Where in the library, as `Library.moments`; with words and a sound: where in that sound, as `moments_in`."""
         gone = threading.Event()
-
-        def of_sound() -> list[Moment]:
-            assert source is not None
-            assert words is not None
-            return self._decoding(source, gone, lambda data: moments_in(self.clap, data, words, k))
-
-        def of_library() -> list[Moment]:
-            stopping.set(gone)
-            return shelf.moments(query, k)
-
         try:
             if words is not None and source is not None:
-                return await self._ask(self._moments, of_sound)
-            shelf, query = self._shelf(1), await self._query(words, source)
-            return await self._ask(self._moments, lambda: copy_context().run(of_library))
+                return await self._moments_of_sound(words, source, k, gone)
+            number = min(range(MOMENTS), key=lambda i: self._moments[i].unfinished)
+            shelf = self._shelf(1 + number)
+            await self._texts.read_query(words)
+            query = await self._query(words, source)
+
+            def of_library() -> list[Moment]:
+                stopping.set(gone)
+                return shelf.moments(query, k)
+
+            return await self._ask(self._moments[number], lambda: copy_context().run(of_library))
         finally:
             gone.set()
+
+    async def _moments_of_sound(self, words: str, source: Source, k: int, gone: threading.Event) -> list[Moment]:
+        await self._texts.read_query(words)
+        ears = cast(CLAP, self.ears)
+        return await asyncio.wrap_future(
+            self._waiters.submit(self._decoding, source, gone, lambda data: moments_in(ears, data, words, k))
+        )
 
     def facts(self) -> dict[str, Any] | None:
         """What the library holds, or None without one. For the thread of the search lane, or before any search."""
@@ -202,8 +232,8 @@ class Engine:
     def close(self) -> None:
         """Finish what was accepted, and let go of everything."""
         self.draining = True
-        self._decoders.shutdown()
-        self._describers.shutdown()
+        for pool in (self._readers, self._decoders, self._waiters):
+            pool.shutdown()
         for lane in self.lanes:
             lane.close()
         for shelf in self._shelves:
@@ -235,17 +265,44 @@ class Engine:
         return self._shelves[number]
 
     async def _sound(self, source: Source, long: Long, gone: threading.Event) -> Vectors:
-        begun = self._decoders.submit(self._decoding, source, gone, lambda data: self._clips(data, long))
-        summed, last = await asyncio.wrap_future(begun)
-        total = summed + (await asyncio.wrap_future(last)).sum(axis=0)
-        return unit(total)
+        """A sound's row (E,): the next clips are decoded while the model hears the last."""
+        limits = Context()
+        limits.run(self._limit, gone)
+        loop = asyncio.get_running_loop()
+        total, waiting = np.zeros(self.clap.config.embedding, np.float32), None
+        try:
+            data = await loop.run_in_executor(self._readers, limits.run, source.read)
+            clips = self._clips(data, long)
+            while chunk := await loop.run_in_executor(self._decoders, limits.run, self._next_of, clips):
+                if waiting is not None:
+                    total = total + (await waiting).sum(axis=0)
+                waiting = asyncio.wrap_future(self._audio.ask(chunk, weight=len(chunk)))
+        except SoundError as error:
+            raise type(error)(source.name, error.cause) from error
+        assert waiting is not None
+        return unit(total + (await waiting).sum(axis=0))
+
+    def _clips(self, data: bytes, long: Long) -> Iterator[Clip | WindowClip]:
+        """As `CLAP.clips`, which begins at once: here nothing does before it is asked for."""
+        yield from self.clap.clips(data, long=long)
+
+    def _next_of(self, clips: Iterator[Clip | WindowClip]) -> Clips:
+        return list(islice(clips, self._chunk()))
+
+    def _chunk(self) -> int:
+        """Clips of one sound that wait for the model at once."""
+        return min(CHUNK, self._audio.room)
+
+    def _limit(self, gone: threading.Event) -> None:
+        """What is decoded from here on has an end: in seconds, and where nobody waits."""
+        longest.set(self.settings.audio_seconds)
+        stopping.set(gone)
 
     def _decoding(self, source: Source, gone: threading.Event, use: Callable[[bytes], T]) -> T:
         """Do something with a sound within the limits: in seconds, and for as long as somebody waits."""
 
         def limited() -> T:
-            longest.set(self.settings.audio_seconds)
-            stopping.set(gone)
+            self._limit(gone)
             return use(source.read())
 
         try:
@@ -253,38 +310,7 @@ class Engine:
         except SoundError as error:
             raise type(error)(source.name, error.cause) from error
 
-    def _clips(self, data: bytes, long: Long) -> tuple[Vectors, Future[Vectors]]:
-        """Have a sound embedded as it is decoded → the sum of all rows but the last ones, which are still awaited."""
-        total = np.zeros(self.clap.config.embedding, np.float32)
-        pending: Future[Vectors] | None = None
-        chunk: Clips = []
-        for clip in self.clap.clips(data, long=long):
-            if len(chunk) == CHUNK:
-                if pending is not None:
-                    total = total + pending.result().sum(axis=0)
-                pending, chunk = self._audio.ask(chunk, weight=len(chunk)), []
-            chunk.append(clip)
-        if pending is not None:
-            total = total + pending.result().sum(axis=0)
-        return total, self._audio.ask(chunk, weight=len(chunk))
-
     def _heard(self, jobs: list[Clips]) -> list[Vectors]:
         """Clips of several sounds → each one's rows."""
         rows = self.clap.encode_clips([clip for clips in jobs for clip in clips])
         return np.split(rows, np.cumsum([len(clips) for clips in jobs])[:-1])
-
-    def _said(self, texts: list[str]) -> Vectors:
-        """Texts → rows, for a thread that waits; many texts let others in between."""
-        size = max(1, self.settings.batch)
-        some = [texts[i : i + size] for i in range(0, len(texts), size)]
-        return np.concatenate([self._text.ask(texts, weight=len(texts)).result()[0] for texts in some])
-
-    def _rows(self, jobs: list[list[str]]) -> list[tuple[Vectors, int]]:
-        """Texts of several requests → each one's rows, and its number of tokens."""
-        texts = [text for job in jobs for text in job]
-        rows = self.clap.encode_text(texts, batch_size=max(1, self.settings.batch))
-        tokens = self.clap.tokenizer(texts)[1].sum(axis=1)
-        ends = np.cumsum([len(job) for job in jobs])[:-1]
-        return [
-            (part, int(count.sum())) for part, count in zip(np.split(rows, ends), np.split(tokens, ends), strict=True)
-        ]
