@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap import CLAP
-from openclap.errors import SoundError, SoundNotFound, WithheldSound
+from openclap.errors import LibraryError, SoundError, SoundNotFound, WithheldSound
 from openclap.library import Library
 from openclap.library import safe_open as safe_open_module
 from openclap.library.safe_open import open_without_links
@@ -244,9 +244,13 @@ def test_a_prepared_library_gives_nothing_away(
     }
     prepared(tmp_path / "library", **facts[what])
     page, client = paged()
-    refused(
-        page, client, shown=what not in ("time", "no sound")
-    )  # these need a look into the file, which is taken when it is asked for
+    if what == "zero":  # no path at all: the library is broken
+        with pytest.raises(LibraryError, match="the path of a file"):
+            search.compute(page, EN, "own", "rain", None, 5, search.Filters())
+    elif what in ("relative", "nothing"):  # nothing is there, so it is left out
+        assert not search.compute(page, EN, "own", "rain", None, 5, search.Filters()).players
+    else:  # some need a look into the file, which is taken when it is asked for
+        refused(page, client, shown=what not in ("time", "no sound"))
 
 
 @FIFOS
