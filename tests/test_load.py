@@ -519,7 +519,7 @@ def test_rates_refused(rate: Any) -> None:
 def test_what_is_no_sound() -> None:
     with pytest.raises(UsageError, match="no sampling rate"):
         load(tone(), 48_000)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="needs 'array' and 'sampling_rate', .*this one has 'file'"):
+    with pytest.raises(UsageError, match=r"needs 'array' and 'sampling_rate', .*this one has 'file'"):
         load({"file": "a.wav"}, 48_000)
     with pytest.raises(UsageError, match="int is not a sound"):
         load(3, 48_000)  # type: ignore[arg-type]
