@@ -130,6 +130,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    torch.set_num_threads(1)  # beside other work, more threads wait for each other
     model = model_of(asked.model)
     files = find_sounds([asked.folder]).files
     clip = model.config.front_end.clip_seconds
