@@ -75,6 +75,7 @@ OBJECTS: dict[str, Any] = {
     "datasets": DatasetsDecoder(STEREO),
     "one channel": Decoder(MONO),
     "two keys": Keyed(),
+    "samples": Decoder(STEREO).get_all_samples(),
     "bytes": {"bytes": coded(STEREO), "path": None},
     "bytes before path": {"bytes": coded(STEREO), "path": "was/here.wav"},
     "view": {"bytes": memoryview(coded(STEREO)), "path": None},

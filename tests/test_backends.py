@@ -307,13 +307,13 @@ def test_towers_without_a_graph_run_on_torch(tmp_path: Path, monkeypatch: pytest
 
 
 def test_an_activation_without_a_graph_runs_on_torch(tokenizer_file: Path, tmp_path: Path) -> None:
-    """The graph and numpy compute GELU; a text tower with another activation was once given it silently."""
+    """The graph and numpy know five; a text tower with another activation was once given GELU silently."""
     config = CLAPConfig(
-        audio=PANN_SMALL, text=replace(text_config("roberta"), activation="relu"), front_end=FRONT, embedding=24
+        audio=PANN_SMALL, text=replace(text_config("roberta"), activation="mish"), front_end=FRONT, embedding=24
     )
     CLAP.from_config(config).save_pretrained(tmp_path)
     assert isinstance(CLAP.from_pretrained(tmp_path).backend, TorchBackend)
-    with pytest.raises(UsageError, match="relu has no graph"):
+    with pytest.raises(UsageError, match="mish has no graph"):
         CLAP.from_pretrained(tmp_path, backend="openvino")
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from openclap import CLAP
 from openclap.cli.app import app
 from openclap.errors import LanguageWarning, UsageError
+from openclap.eval.mteb_adapter import MTEBModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nearly the same vector:openclap.errors.ModelWarning")
 
@@ -91,3 +92,11 @@ def test_an_empty_text_is_refused_at_every_door(nothing: str, tokenizer_file: Pa
     assert len(clap.encode_text([])) == 0
     result = CliRunner().invoke(app, ["match", str(tmp_path / "x.wav"), nothing])
     assert str(result.exception) == "a text is empty; describe a sound in words"
+
+
+def test_an_empty_text_stops_no_benchmark(tokenizer_file: Path) -> None:
+    """mteb's data sets hold some; its batches of sounds may hold decoders."""
+    clap = small_clap(tokenizer_file)
+    rows = MTEBModel(clap).encode([{"text": ["rain", "", "a dog"]}], task_metadata=None, hf_split="", hf_subset="")
+    assert np.array_equal(rows[[0, 2]], clap.encode_text(["rain", "a dog"]))
+    assert not rows[1].any()

@@ -65,9 +65,7 @@ class FrontEnd:
     mel_norm: Literal["slaney"] | None = None
     padding: Padding = "repeatpad"  # what fills a clip after a shorter sound: see audio/clips.py
     dynamic_range: float | None = None  # dB; None: absolute dB, else dB below the clip's loudest bin, clamped
-    quantise: Literal["int16"] | None = (
-        None  # "int16": samples are cut to [-1, 1] and rounded to 16 bits, as LAION does
-    )
+    quantise: Literal["int16"] | None = None  # of samples, after cutting them to [-1, 1]: as LAION does (audio/mel.py)
 
     @property
     def clip_samples(self) -> int:
@@ -264,7 +262,7 @@ class CLAPConfig:
         if isinstance(self.text, TextConfig):
             _check_text(self.text)
 
-    def reading(self, max_tokens: int) -> CLAPConfig:
+    def with_max_tokens(self, max_tokens: int) -> CLAPConfig:
         """The same model with texts cut after so many tokens instead.
 
         Raises
@@ -374,11 +372,7 @@ def _check_htsat(audio: HTSATConfig, front: FrontEnd) -> None:
         )
     if audio.activation not in ACTIVATIONS:
         raise UsageError(f"'{audio.activation}' is not an activation of HTSAT; choose one of {', '.join(ACTIVATIONS)}")
-    if not 1 <= audio.fusion_reduction <= audio.width or audio.layer_norm_eps < 0:
-        raise UsageError(
-            f"HTSAT of width {audio.width} with fusion_reduction {audio.fusion_reduction} and layer_norm_eps {audio.layer_norm_eps!r}; "
-            "the first lies between 1 and the width, the second is not below 0"
-        )
+    _check_positive("HTSAT", fusion_reduction=audio.fusion_reduction, layer_norm_eps=audio.layer_norm_eps)
     for name in ("head_widths", "mlp_rows"):
         given = getattr(audio, name)
         if given is not None and (len(given) != len(audio.depths) or min(given) < 1):

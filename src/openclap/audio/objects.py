@@ -1,8 +1,9 @@
 """Audio as other libraries hand it over → what `load` takes: a pair, coded bytes or a path. Imports none of them.
 
-{"bytes": …, "path": …}          a row of `datasets` that is not decoded    → its bytes, else its path
-.get_all_samples()               torchcodec's AudioDecoder, and `datasets`' → (samples (S, channels), rate)
-["array"], ["sampling_rate"]     what behaves like a decoded row            → (array, rate)
+{"bytes": …, "path": …}          a row of `datasets` that is not decoded            → its bytes, else its path
+.get_all_samples()               torchcodec's AudioDecoder, and that of `datasets` → (samples (S, channels), rate)
+.data, .sample_rate              torchcodec's AudioSamples                         → the same
+["array"], ["sampling_rate"]     what behaves like a decoded row                   → (array, rate)
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class SampleSource(Protocol):
 
 def is_audio_object(thing: object) -> bool:
     """Whether a value is one sound of another library; a column of them, which can be gone through, is not."""
-    if callable(getattr(thing, "get_all_samples", None)):
+    if callable(getattr(thing, "get_all_samples", None)) or _are_samples(thing):
         return True
     if isinstance(thing, (Mapping, str, bytes)) or hasattr(thing, "__iter__") or not hasattr(thing, "__getitem__"):
         return False
@@ -59,14 +60,19 @@ def unwrapped(thing: Any, name: str) -> Any:
     if not is_audio_object(thing):
         return thing
     try:
-        if callable(getattr(thing, "get_all_samples", None)):
-            samples = thing.get_all_samples()
+        samples = thing.get_all_samples() if callable(getattr(thing, "get_all_samples", None)) else thing
+        if _are_samples(samples):
             data = samples.data
             return (data.T if data.ndim == 2 else data), samples.sample_rate  # (channels, S) → (S, channels)
         return thing["array"], thing["sampling_rate"]
     except (*NO_KEY, RuntimeError, OSError, ImportError) as error:  # whatever a decoder of FFmpeg's raises
         why = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableSound(name, f"the {type(thing).__name__} that holds it cannot decode it ({why})") from error
+
+
+def _are_samples(thing: object) -> bool:
+    """Whether a value is torchcodec's AudioSamples, or like one."""
+    return hasattr(thing, "sample_rate") and hasattr(getattr(thing, "data", None), "ndim")
 
 
 def _of_row(row: Mapping[str, Any]) -> Any:

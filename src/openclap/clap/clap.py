@@ -120,7 +120,7 @@ class CLAP:
         bridge = Bridge(translate)
         checkpoint = load_checkpoint(name_or_path)
         if max_tokens is not None:
-            checkpoint = replace(checkpoint, config=checkpoint.config.reading(max_tokens))
+            checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
         half = precision if precision in ("bfloat16", "float16") else None
         chosen = backends.choose(checkpoint, backend=backend, device=device, threads=threads, half=half)
         clap = cls(checkpoint, chosen, bridge=bridge)

@@ -75,9 +75,10 @@ class MTEBModel:
         prompt_type: Any = None,
         **options: Any,
     ) -> Vectors:
-        """Batches with "text" (list of strings), "audio" (list of {"array", "sampling_rate"}) or both → float32 (N, E).
+        """Batches with "text" (list of strings), "audio" (list of {"array", "sampling_rate"}, or other sounds) or both → float32 (N, E).
 
-        Where both are given, the vectors are added and brought to unit length. `batch_size` among the options is heeded.
+        Where both are given, the vectors are added and brought to unit length. An empty text, which says nothing, has a row of
+        zeros. `batch_size` among the options is heeded.
 
         Raises
         ------
@@ -93,13 +94,18 @@ class MTEBModel:
     def _batch(self, batch: Mapping[str, Any], size: int) -> Vectors:
         parts = []
         if "text" in batch:
-            parts.append(self.clap.encode_text(list(batch["text"]), batch_size=size))
+            parts.append(self._texts(list(batch["text"]), size))
         if "audio" in batch:
-            sounds = [(np.asarray(a["array"], np.float32), a["sampling_rate"]) for a in batch["audio"]]
-            parts.append(self.clap.encode_audio(sounds, batch_size=size))
+            parts.append(self.clap.encode_audio(list(batch["audio"]), batch_size=size))
         if not parts:
             raise UsageError(f"a batch of {', '.join(map(str, batch)) or 'nothing'}; text or audio is expected")
         return parts[0] if len(parts) == 1 else unit(parts[0] + parts[1])
+
+    def _texts(self, texts: list[str], size: int) -> Vectors:
+        rows = np.zeros((len(texts), self.clap.config.embedding), np.float32)
+        said = [i for i, text in enumerate(texts) if text.strip()]
+        rows[said] = self.clap.encode_text([texts[i] for i in said], batch_size=size)
+        return rows
 
     def similarity(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
         """Cosines of every row (N, E) with every row (M, E) → (N, M)."""

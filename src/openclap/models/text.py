@@ -12,13 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.config import TextConfig, WordsConfig
+from openclap.errors import UsageError
 
 __all__ = ["TextTransformer", "Words", "make_text"]
 
 
 def _transformer(config: TextConfig) -> Any:
     import transformers
+    from transformers.activations import ACT2FN
 
+    if config.activation not in ACT2FN:
+        raise UsageError(f"'{config.activation}' is not an activation of transformers, which the text tower is made of")
     common: dict[str, Any] = {
         "vocab_size": config.vocabulary,
         "hidden_size": config.width,
