@@ -608,6 +608,7 @@ def test_packed_sounds_are_what_laion_reads(folder: Path, tmp_path: Path) -> Non
     with pytest.warns(ModelWarning):
         report = pack(open_manifest(folder), tmp_path / "out", shard_size=2, min_seconds=1.5, k2c=writer)
     writer.close()
+    assert (report.sentences, report.templates) == (3, 3)  # it was silent about all of them
     assert (report.shards, report.made, report.sounds, report.short) == (3, 3, 3, 1)
     assert [f.path for f in report.failed] == ["gone.wav"]
     assert json.loads((tmp_path / "out/train/sizes.json").read_text()) == {"000000.tar": 1, "000001.tar": 1}
@@ -656,7 +657,9 @@ def test_any_source_is_packed_once(folder: Path, tmp_path: Path, make: Callable[
 def test_a_pack_with_captions_by_a_model(t5: Path, folder: Path, tmp_path: Path) -> None:
     write_csv(folder / "metadata.csv", [("cat.wav", "", "woman;street", ""), ("rain.wav", "it rains", "", "")])
     writer = KeywordToCaption(str(t5), cache=tmp_path / "c.sqlite")
-    pack(open_manifest(folder), tmp_path / "out", k2c=writer)
+    report = pack(open_manifest(folder), tmp_path / "out", k2c=writer)
+    assert (report.sentences, report.templates) == (1, 0)
+    assert report.to_dict()["templates"] == 0
     assert [item.captions for item in open_manifest(tmp_path / "out")] == [
         ("The sound of woman, and street", "a person is heard in the street"),
         ("it rains",),

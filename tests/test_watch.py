@@ -740,7 +740,7 @@ def test_a_model_that_is_too_slow_skips_and_says_so(loud: Loud, monkeypatch: pyt
     report = listening.report()
     assert report.skipped > 10
     assert report.windows + report.skipped >= 58
-    assert len(told) == 1
+    assert sum("the model is slower than the sound comes" in line for line in told) == 1
     assert "skipped" in told[0]
 
 

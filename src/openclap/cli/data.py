@@ -95,6 +95,13 @@ def pack(
                 f"{report.short} too short, {len(report.failed)} broken: {report.folder}"
             )
         )
+        if k2c is not None:
+            out.print(
+                plain(
+                    f"{report.sentences} sentences from labels by {k2c}; {report.templates} of them are the template instead, "
+                    "as it wrote nothing of use or is not here"
+                )
+            )
     exit_told(report.failed)
 
 

@@ -66,6 +66,8 @@ class KeywordToCaption:
     ----------
     calls
         Batches the model has run.
+    templates
+        How many sentences that were asked for became the template, because the model is not here or wrote nothing of use.
     why_not
         Why the model is not used; None while it is, or has not been needed.
 
@@ -89,7 +91,7 @@ class KeywordToCaption:
             raise UsageError(f"batch is {batch}; it must be at least 1")
         self.model = str(Path(model).expanduser().resolve()) if Path(model).expanduser().is_dir() else model
         self.writing = writing or Writing()
-        self.calls = 0
+        self.calls = self.templates = 0
         self.why_not: str | None = None
         self._batch, self._device, self._words = batch, device, words or debiaser()
         self._loaded: tuple[Any, Any] | None = None
@@ -119,7 +121,10 @@ class KeywordToCaption:
         return [self._caption(one, known.get(key)) for key, one in zip(keys, tags, strict=True)]
 
     def _caption(self, tags: Sequence[str], sentence: str | None) -> str:
-        return self._words(template(tags) if sentence is None or degenerate(sentence) else " ".join(sentence.split()))
+        if sentence is None or degenerate(sentence):
+            self.templates += 1
+            return self._words(template(tags))
+        return self._words(" ".join(sentence.split()))
 
     def _key(self, tags: Sequence[str]) -> bytes:
         said = json.dumps([self.model, list(tags), asdict(self.writing)], ensure_ascii=False, sort_keys=True)

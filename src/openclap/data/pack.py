@@ -45,6 +45,9 @@ class PackReport:
         Sounds left out because they are shorter than asked for.
     failed
         Sounds left out because they cannot be read, and what could not become an item.
+    sentences, templates
+        With `k2c`: items it was asked for a sentence of, and those of them that got the template of their labels instead, because the
+        model is not here or wrote nothing of use.
     """
 
     folder: str
@@ -54,6 +57,8 @@ class PackReport:
     hours: float = 0.0
     short: int = 0
     failed: list[Failure] = field(default_factory=list)
+    sentences: int = 0
+    templates: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
@@ -119,7 +124,8 @@ class _Packing:
         self._folder, self._size, self._min, self._k2c = folder, shard_size, min_seconds, k2c
         self._before = _read_record(folder)
         self._now: dict[str, Shard] = {}
-        self._made = 0
+        self._made = self._sentences = 0
+        self._templates = k2c.templates if k2c is not None else 0  # of calls before
         for left in folder.rglob(f"*{ENDING}"):  # of a killed call
             left.unlink()
 
@@ -146,6 +152,8 @@ class _Packing:
             hours=sum(s.seconds for s in done) / 3600,
             short=sum(s.short for s in done),
             failed=[*manifest.failed, *(Failure(key, cause) for s in done for key, cause in s.failed)],
+            sentences=self._sentences,
+            templates=self._k2c.templates - self._templates if self._k2c is not None else 0,
         )
 
     def _shard(self, name: str, items: Sequence[Item], start: int) -> None:
@@ -153,6 +161,7 @@ class _Packing:
         if any(self._folder.absolute() in tar.absolute().parents for tar in _tars(items)):
             raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
         said = captions_of(items, self._k2c)
+        self._sentences += sum(texts["text_augment_t5"] is not None for texts in said)
         of = digest_of(items, said, start, self._min)
         path = self._folder / name
         known = self._before.get(name)

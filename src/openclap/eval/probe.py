@@ -39,6 +39,7 @@ HIDDEN = 512  # of the MLP probe
 BATCH, STEPS, EPOCHS = 512, 600, 20  # at least so many steps, and so many times through the data
 RATE, DECAY = 1e-2, 1e-2  # of Adam: falls to 0 along a cosine; decoupled weight decay
 FOLDS = 5  # where the data has none
+NAMED = 5  # rare labels in a note
 
 
 def probe(
@@ -82,6 +83,8 @@ def probe(
     used = embed(clap, chosen, progress=progress, batch_size=batch_size)
     truth = used.truth(data.labels)
     used, rounds, how = _rounds(used, truth, seed)
+    fewer = {} if shots is None else _fewer(shots, rounds, truth, data.labels)
+    notes += _told_of_fewer(shots, fewer)
 
     def head_of(rows: Ints) -> Head:
         layers = fit_layers(used.vectors[rows], truth[rows], kind=kind, multi_label=data.multi_label, seed=seed)
@@ -100,6 +103,7 @@ def probe(
     report = report_of(
         clap, "probe", data.name, examples=len(tested),
         settings={"kind": kind, "labels": len(data.labels), "judged by": how, "shots": shots,
+                  "shots of rarer labels": [f"{label}: {count}" for label, count in fewer.items()] or None,
                   "each draw": [round(value, 4) for value in each] if shots else None,
                   "examples of the saved head": len(kept), "draws": draws, "seed": seed},
         metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=used.failed,
@@ -208,6 +212,23 @@ def _fold_of(truth: Truth, seed: int) -> npt.NDArray[np.str_]:
     folds = np.empty(len(truth), np.int64)
     folds[order] = np.arange(len(truth)) % FOLDS
     return (folds + 1).astype(np.str_)
+
+
+def _fewer(shots: int, rounds: Sequence[tuple[Ints, Ints]], truth: Truth, labels: Sequence[str]) -> dict[str, int]:
+    """Labels with fewer examples to learn from than asked for, in the round where they have the fewest, rarest first."""
+    counts = np.min([truth[train].sum(axis=0) for train, _ in rounds], axis=0)
+    order = np.argsort(counts, kind="stable")
+    return {labels[i]: int(counts[i]) for i in order if counts[i] < shots}
+
+
+def _told_of_fewer(shots: int | None, fewer: dict[str, int]) -> list[str]:
+    """That a few-shot score is not about as many examples as asked for; nothing where it is."""
+    if not fewer:
+        return []
+    named = ", ".join(f"{label} {count}" for label, count in list(fewer.items())[:NAMED])
+    more = f" and {len(fewer) - NAMED} more" if len(fewer) > NAMED else ""
+    has = "1 label has" if len(fewer) == 1 else f"{len(fewer)} labels have"
+    return [f"{shots} shots: {has} fewer examples to learn from, of which all were used: {named}{more}"]
 
 
 def _drawn(rows: Ints, truth: Truth, shots: int | None, seed: tuple[int, ...]) -> Ints:

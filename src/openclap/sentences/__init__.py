@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from openclap.errors import DataError, UsageError
+from openclap.sentences.agreement import is_object, plural_verbs
 from openclap.textfiles import open_grid, plain_name
 
 __all__ = ["DEBIAS", "and_so_on", "debiaser", "said", "template"]
@@ -47,7 +48,8 @@ def debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
 
     Whole words only (man-made stays), upper and lower case in the table are one, the longest match is taken, and what stands instead
     begins with a capital, or is all capitals, as what it replaces. The packaged table does as the paper: woman and man become
-    person, her and his become their; `she is` becomes `they are`.
+    person, her and his become their. Where he and she become they, the verbs after them follow (`she speaks` → `they speak`), and a
+    her that becomes their is `them` where nothing of hers follows (`talks to her`).
 
     Raises
     ------
@@ -58,16 +60,20 @@ def debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
     words = sorted(instead, key=lambda w: (-len(w), w))
     pattern = re.compile(r"(?<![\w-])(?:" + "|".join(map(_loosely, words)) + r")(?![\w-])", re.IGNORECASE)
 
+    agree = all(instead.get(word, "").lower() == "they" for word in ("he", "she"))
+
     def one(found: re.Match[str]) -> str:
         word = found.group()
         new = instead[" ".join(word.lower().replace("’", "'").split())]
+        if word.lower() == "her" and new == "their" and is_object(found.string[found.end() :]):
+            new = "them"
         if word.lower() == new.lower():
             return word
         if word.isupper() and len(word) > 1:
             return new.upper()
         return new[:1].upper() + new[1:] if word[0].isupper() else new
 
-    return lambda text: pattern.sub(one, text)
+    return lambda text: pattern.sub(one, plural_verbs(text) if agree else text)
 
 
 def _loosely(word: str) -> str:

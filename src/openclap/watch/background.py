@@ -18,6 +18,7 @@ distances found a third less at as many false alarms. Knows nothing of sound or 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,7 @@ class OwnBackground:
         self._mean, self._deviation = near.mean(0), np.maximum(near.std(0), 1e-3)
         self._warmup, self._minute, self._seen = warmup, max(1, minute), 0
         self._best = np.full(len(queries), -1.0)
+        self._sure = self._best.copy()  # of this minute, what was judged after all
         self._kept_out = np.zeros(len(queries), np.int64)  # windows in a row
         self._before: Levels | None = None  # logits of the window before
         self._minutes = np.zeros((MINUTES, len(queries)), np.float32)
@@ -77,9 +79,49 @@ class OwnBackground:
 
     def judge(self, embedding: Vectors) -> tuple[Levels, Levels]:
         """A window (E,) → confidences and cosines, each (A,). Zero confidence during the warm-up."""
-        cosine = (self._queries @ embedding).astype(np.float64)
-        if self._seen < self._warmup:
+        if self.learns:
+            cosine = (self._queries @ embedding).astype(np.float64)
             return np.zeros_like(cosine), cosine
+        return self._judge(embedding)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the warm-up goes on."""
+        return self._seen < self._warmup
+
+    def judge_after_all(
+        self, windows: Sequence[Vectors], apart: Sequence[bool], off: float
+    ) -> list[tuple[Levels, Levels]]:
+        """Windows (E,) of a recording that ends within the warm-up: judged by the banks and by what there is of the source.
+
+        They are one minute, however short. What may be heard by the banks alone, at `off` or more, counts in it as the upper tenth
+        at most, as in `learn`. The warm-up goes on with the next recording.
+
+        Parameters
+        ----------
+        apart
+            Whether each window does not overlap the one before.
+        """
+        maybe = [(confidence >= off, cosine) for confidence, cosine in self._judge_each(windows, apart)]
+        most = self._usual + self._unit
+        best = np.max([np.where(may, np.minimum(cosine, most), cosine) for may, cosine in maybe], axis=0)
+        self._best = self._sure = np.maximum(self._sure, best)  # without what an event of this recording has put there
+        self._look(self._best)
+        found = self._judge_each(windows, apart)
+        self._look()
+        self.restart()
+        return found
+
+    def _judge_each(self, windows: Sequence[Vectors], apart: Sequence[bool]) -> list[tuple[Levels, Levels]]:
+        found = []
+        for window, alone in zip(windows, apart, strict=True):
+            if alone:
+                self.restart()
+            found.append(self._judge(window))
+        return found
+
+    def _judge(self, embedding: Vectors) -> tuple[Levels, Levels]:
+        cosine = (self._queries @ embedding).astype(np.float64)
         own = (cosine - self._usual) / self._unit
         sounds = (cosine - self._mean) / self._deviation
         others = self._texts @ embedding
@@ -105,12 +147,13 @@ class OwnBackground:
         if self._seen % self._minute == 0 or self._seen == self._warmup:
             self._minutes[self._known % MINUTES] = self._best
             self._known += 1
-            self._best = np.full_like(self._best, -1.0)
+            self._best, self._sure = np.full_like(self._best, -1.0), np.full_like(self._best, -1.0)
             self._look()
 
-    def _look(self) -> None:
-        known = self._minutes[: min(self._known, MINUTES)]
-        last = self._minutes[np.arange(max(0, self._known - RECENT), self._known) % MINUTES]
+    def _look(self, *more: Levels) -> None:
+        """What is usual, by the minutes that are known and by `more` of them."""
+        known = np.array([*self._minutes[: min(self._known, MINUTES)], *more])
+        last = np.array([*self._minutes[np.arange(max(0, self._known - RECENT), self._known) % MINUTES], *more])
         self._usual, upper = np.maximum(
             np.quantile(known, (0.5, UPPER), axis=0), np.quantile(last, (0.5, UPPER), axis=0)
         )
@@ -159,6 +202,11 @@ class Novelty:
         place = self._filled if self._filled < RESERVOIR else int(self._random.integers(RESERVOIR))
         self._reservoir[place] = self._recent.popleft()
         self._filled = min(self._filled + 1, RESERVOIR)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the warm-up goes on."""
+        return self._seen < self._warmup
 
     def restart(self) -> None:
         """The next window does not overlap the last one."""

@@ -15,7 +15,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -55,6 +57,7 @@ AHEAD = 30.0  # seconds of sound more than time has passed: this "live" source w
 TOLD_EVERY = 60.0  # seconds between two messages that windows are skipped
 LONGEST_CLIP = 300.0  # seconds; of a longer event the clip holds the end
 LONGEST_WARMUP = 86_400.0  # seconds
+EARLY = 4096  # windows of a warm-up that are kept in case the recording ends within it
 
 
 def watch(
@@ -89,7 +92,8 @@ def watch(
     rules
         When an event begins and ends.
     window, hop, warmup
-        Seconds: of what is heard at once, between two windows, and that are learnt from before anything is told.
+        Seconds: of what is heard at once, between two windows, and that are learnt from before anything is told. A recording that
+        ends within the warm-up is judged by what there is of it when it ends, which `tell` is told.
     when
         Whether an event is given when it has ended (all is known), when it has begun (at once), or both (the same `id`).
     clips
@@ -101,7 +105,8 @@ def watch(
     tell
         What happens on the way (a stream was cut, windows were skipped), a line each; by default the logger "openclap.watch".
     judged
-        Called after every window with its start and end in seconds and a confidence for every name in `Watch.alerts`.
+        Called after every window with its start and end in seconds and a confidence for every name in `Watch.alerts`: 0 during the
+        warm-up, and once more at the end of a recording that ends within it.
 
     Raises
     ------
@@ -177,6 +182,8 @@ class Watch(Iterator[Event]):
         self._sliding = Sliding(self._rate, window, hop)
         self._waiting: list[Span] = []
         self._before: float | None = None  # start of the window before
+        self._early: deque[_Early] = deque(maxlen=EARLY)  # of this recording, during the warm-up
+        self._warmup, self._told_short = warmup, False
         self._name = source.name
         self._told_skipped = float("-inf")
         self._since = time.monotonic()
@@ -278,8 +285,38 @@ class Watch(Iterator[Event]):
         for start in range(0, len(self._waiting), BATCH):
             yield from self._decide(self._waiting[start : start + BATCH])
         self._waiting.clear()
+        yield from self._after_all()
         yield from self._telling.told(self._hysteresis.finish(), self._name)
         yield from self._telling.ready(ended=True)
+
+    def _after_all(self) -> Iterator[Event]:
+        """A recording that ends within the warm-up is judged by what there is of it, and that is told."""
+        early, self._early = self._early, deque(maxlen=EARLY)
+        unknown = self._novelty is not None and self._novelty.learns
+        if (early or unknown) and not self._told_short:
+            self._told_short = True
+            self._tell(self._short(early, unknown=unknown))
+        if not early:
+            return
+        judged = self._own.judge_after_all([e.row for e in early], [e.apart for e in early], self._rules.off)
+        more = [0.0] * (len(self._names) - self._words)  # of "unusual"
+        for window, (levels, cosines) in zip(early, judged, strict=True):
+            confidence, score = np.append(levels, more), np.append(cosines, more)
+            changes = self._hysteresis.step(window.start, window.end, confidence, score)
+            if self._judged is not None:
+                self._judged(window.begin, window.end, confidence)
+            yield from self._telling.told(changes, self._name)
+
+    def _short(self, early: Collection[_Early], *, unknown: bool) -> str:
+        """What is told of a recording that ends before enough was learnt."""
+        heard = f"{self._name}: ended after {self._report.heard:.0f} s"
+        words = (
+            f", within the warm-up of {self._warmup:g} s: judged by what there is of it, which is less sure (a longer recording, or a shorter --warmup)"
+            if early and self._words
+            else ""
+        )
+        unusual = ', too short to know what is "unusual" there' if unknown else ""
+        return heard + words + unusual
 
     def _in_time(self, waiting: list[Span]) -> list[Span]:
         """Of a live source, the windows that are not too late."""
@@ -309,7 +346,11 @@ class Watch(Iterator[Event]):
                 sure, distance = self._novelty.judge(row)
                 confidence, score = np.append(confidence, sure), np.append(score, distance)
             start = span.start if self._before is None else self._before  # it was heard together with the window before
-            self._before = span.start
+            apart, self._before = self._before is None, span.start
+            if self._own.learns:
+                self._early.append(_Early(start, span.start, span.end, apart, row))
+            elif self._early:
+                self._early.clear()
             changes = self._hysteresis.step(start, span.end, confidence, score)
             self._own.learn(score[: self._words], confidence[: self._words] >= self._rules.off)
             if self._novelty is not None:
@@ -318,6 +359,17 @@ class Watch(Iterator[Event]):
                 self._judged(span.start, span.end, confidence)
             yield from self._telling.told(changes, self._name)
         yield from self._telling.ready()
+
+
+@dataclass(frozen=True, eq=False)
+class _Early:
+    """A window that was heard during the warm-up, with its embedding (E,), in case the recording ends within it."""
+
+    start: float  # s: of what it was heard together with
+    begin: float
+    end: float
+    apart: bool  # it does not overlap the one before
+    row: Vectors
 
 
 def _check_apart(clips: Path, watched: Path) -> None:
