@@ -1,19 +1,30 @@
-"""kill -9 while indexing: does the library stay whole, is anything acknowledged ever lost, does the next run go on.
+"""kill -9 while a library is written to: does it stay whole, is anything acknowledged ever lost, does the next run go on.
 
-usage: python bench/crash.py [--rounds 20] [--kills 3] [--indexers 2] [--files 300] [--lance]
+usage: python bench/crash.py [--rounds 20] [--kills 3] [--indexers 2] [--files 1000] [--lance] [--work index|migrate|reread|front-end]
 
-Each round indexes a folder of synthesised sounds into a new library with some processes at once, kills all of them at random moments,
-looks, and starts again; the last run is left to finish. What another process saw committed before a kill is acknowledged. The last line is JSON.
+Each round works on a new library with some processes at once, kills all of them at random moments, looks, and starts again; the last
+run is left to finish. What another process saw committed before a kill is acknowledged. What they do:
+
+    index      add a folder of synthesised sounds
+    migrate    add them to a library that an older version has made, which is brought up first
+    reread     embed anew what an earlier revision of decoding has read, tags kept
+    front-end  embed a library of another front end anew, as a whole: after each kill all of it is old, or all of it new
+
+The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +33,32 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from openclap.store import open_store
+from openclap import CLAP, Library
+from openclap.audio.revision import READING
+from openclap.library.maker import maker_of
+from openclap.store import Store, open_store
 
+TAG = "kept"
 CODE = """
 import sys
 from openclap import CLAP, Library
-report = Library.open(sys.argv[1], model=CLAP.from_pretrained("mini", threads=1)).add(sys.argv[2:])
+from openclap.library import indexing
+if sys.argv[1] == "reread":
+    indexing.concerns = lambda path, since: path[-5] in "02468"
+indexing.COMMIT_SECONDS = float(sys.argv[2])
+report = Library.open(sys.argv[3], model=CLAP.from_pretrained("mini", threads=1)).add(sys.argv[4:])
 print(len(report.failed))
 """
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to a library: how it is before, and what must hold of it after every kill → how much does not."""
+
+    name: str
+    prepare: Callable[[Path, Path], None] = lambda library, sounds: None
+    wrong: Callable[[Store], int] = lambda store: 0
+    commits: float = 1.0  # seconds between them
 
 
 def write_sounds(folder: Path, count: int) -> list[Path]:
@@ -43,29 +72,117 @@ def write_sounds(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+# -- what is done ------------------------------------------------------------------------------------
+
+
+def filled(library: Path, sounds: Path) -> None:
+    """Every sound with a tag, indexed once and copied from then on."""
+    template = sounds.parents[1] / f"filled with {sounds.name}{library.suffix}"
+    if not template.exists():
+        made = Library.open(template, model=CLAP.from_pretrained("mini"))
+        made.add(sounds, tags=[TAG])
+        made.close()
+    shutil.copytree(template, library)
+
+
+def old(library: Path, sounds: Path) -> None:
+    """Half of the sounds, in a library as an older version has made it."""
+    filled(library, sounds / "part 0")
+    if library.suffix:
+        import lancedb
+
+        place = lancedb.connect(library)
+        place.open_table(next(name for name in place.list_tables().tables if name.startswith("windows"))).drop_columns(
+            ["reading"]
+        )
+        place.open_table("about").update("key = 'library'", {"format": 1})
+        return
+    db = sqlite3.connect(library / "library.sqlite")
+    for trigger in ("file_removed_with_tags", "file_changed_with_tags"):
+        db.execute(f"DROP TRIGGER {trigger}")
+    db.execute("DROP TABLE remembered")
+    db.execute("ALTER TABLE files DROP COLUMN reading")
+    db.execute("PRAGMA user_version = 2")
+    db.close()
+
+
+def lacks_of_old(store: Store) -> int:
+    """Files of the older library that are lost, or have lost their tag."""
+    return sum("/part 0/" in file.path and file.tags != (TAG,) for file in store.files())
+
+
+def of_another_reading(library: Path, sounds: Path) -> None:
+    filled(library, sounds)
+    store = open_store(library)
+    store.touch([replace(file, reading=READING - 1) for file in store.files()])
+    store.close()
+
+
+def of_another_front_end(library: Path, sounds: Path) -> None:
+    filled(library, sounds)
+    store = open_store(library)
+    maker = maker_of(CLAP.from_pretrained("mini"))
+    other = {**maker, "front_end": {**maker["front_end"], "f_max": 1000.0}}
+    aside = store.aside(other)
+    aside.claim(other)
+    for some in store.scan():
+        aside.put([replace(some, file=replace(some.file, seconds=77.0))])
+        aside.tag([some.file.path], some.file.tags)
+    store.become(aside)
+    store.close()
+
+
+def untagged(store: Store) -> int:
+    return sum(file.tags != (TAG,) for file in store.files())
+
+
+def mixed(store: Store) -> int:
+    """Files of both front ends at once, or of the one that the library does not say."""
+    new = store.maker()["front_end"]["f_max"] != 1000.0
+    return sum(bool((file.seconds == 77.0) == new) for file in store.files()) + untagged(store)
+
+
+WORK = {
+    "index": Work("index"),
+    "migrate": Work("migrate", old, lacks_of_old, 0.0),
+    "reread": Work("reread", of_another_reading, untagged, 0.0),
+    "front-end": Work("front-end", of_another_front_end, mixed, 0.0),
+}
+
+
+# -- kills -------------------------------------------------------------------------------------------
+
+
 def known(library: Path) -> set[str]:
+    """What is committed: the paths, and which of them have been read by this revision."""
     store = open_store(library)
     try:
-        return {file.path for file in store.files()}
+        return {
+            name for file in store.files() for name in (file.path, *[f"{file.path} read"] * (file.reading == READING))
+        }
     finally:
         store.close()
 
 
-def start(library: Path, sounds: Path, indexers: int) -> list[subprocess.Popen[bytes]]:
+def start(library: Path, sounds: Path, indexers: int, work: Work) -> list[subprocess.Popen[bytes]]:
     folders = [sounds / f"part {i}" for i in range(2)] if indexers == 2 else [sounds]
-    return [subprocess.Popen([sys.executable, "-c", CODE, str(library), str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for folder in folders]  # fmt: skip
+    arguments = [sys.executable, "-c", CODE, work.name, str(work.commits), str(library)]
+    return [subprocess.Popen([*arguments, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for folder in folders]  # fmt: skip
 
 
-def one_round(library: Path, sounds: Path, files: int, kills: int, indexers: int, rng: np.random.Generator) -> dict[str, int]:  # fmt: skip
+def one_round(
+    library: Path, sounds: Path, files: int, kills: int, indexers: int, rng: np.random.Generator, work: Work = WORK["index"]
+) -> dict[str, int]:  # fmt: skip
     found = {"kills": 0, "lost": 0, "damaged": 0, "repeated": 0, "unfinished": 0}
+    work.prepare(library, sounds)
+    acknowledged = known(library) if library.exists() else set()
     for _ in range(kills):
-        running = start(library, sounds, indexers)
+        running = start(library, sounds, indexers, work)
         patience = rng.exponential(0.3)  # seconds after start-up, or after the first commit of this run
         begun, before = time.monotonic(), len(known(library)) if library.exists() else 0
-        acknowledged: set[str] = set()
         seen = 0.0
         while any(process.poll() is None for process in running):
-            acknowledged = known(library) if library.exists() else set()
+            acknowledged = known(library) if library.exists() else acknowledged
             seen = seen or (time.monotonic() if len(acknowledged) > before else 0.0)
             if (seen and time.monotonic() > seen + patience) or time.monotonic() > begun + 1 + 4 * patience:
                 break
@@ -75,20 +192,30 @@ def one_round(library: Path, sounds: Path, files: int, kills: int, indexers: int
             process.kill()
         for process in running:
             process.wait()
-        found["lost"] += len(acknowledged - known(library))
-        store = open_store(library)
-        found["damaged"] += len(store.check())
-        store.close()
-    for process in start(library, sounds, indexers):
+        found["lost"] += len(acknowledged - known(library) if library.exists() else acknowledged)
+        found["damaged"] += examined(library, work)
+    for process in start(library, sounds, indexers, work):
         process.wait()
         found["unfinished"] += process.returncode != 0
+    found["damaged"] += examined(library, work)
     store = open_store(library)
-    found["damaged"] += len(store.check())
-    stats = store.stats()
-    found["unfinished"] += files - stats["files"]
-    found["repeated"] += stats["windows"] - files  # each of these sounds is one window
+    here = list(store.files())
+    found["unfinished"] += abs(files - len(here)) + sum(file.reading != READING for file in here)
+    recordings = (store.recording(file.path) for file in here)
+    found["repeated"] += sum(
+        len(some.start) - 1 for some in recordings if some is not None
+    )  # each of these sounds is one window
     store.close()
     return found
+
+
+def examined(library: Path, work: Work) -> int:
+    """What is wrong with a library."""
+    store = open_store(library)
+    try:
+        return len(store.check()) + (work.wrong(store) if library.exists() else 0)
+    finally:
+        store.close()
 
 
 def main() -> None:
@@ -97,27 +224,27 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--indexers", type=int, choices=(1, 2), default=2)
     parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments at which they are killed")
     parser.add_argument("--lance", action="store_true", help="libraries in LanceDB instead of SQLite")
+    parser.add_argument("--work", choices=list(WORK), default="index")
     args = parser.parse_args()
     total: dict[str, int] = {}
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(args.seed)
+    work = WORK[args.work]
+    indexers = 1 if args.work == "front-end" else args.indexers  # one at a time may
     with tempfile.TemporaryDirectory() as aside:
-        sounds = Path(aside, "sounds")
+        sounds = Path(aside, "work", "sounds")
         write_sounds(sounds, args.files)
         for number in track(range(args.rounds), "rounds", console=Console(stderr=True)):
-            found = one_round(
-                Path(aside, f"library {number}{'.lance' * args.lance}"),
-                sounds,
-                args.files,
-                args.kills,
-                args.indexers,
-                rng,
-            )
+            library = Path(aside, f"library {number}{'.lance' * args.lance}")
+            found = one_round(library, sounds, args.files, args.kills, indexers, rng, work)
             total = {name: total.get(name, 0) + value for name, value in found.items()}
-    table = Table(*total, title=f"{args.rounds} rounds, {args.indexers} indexers at once, {args.files} files")
+            shutil.rmtree(library)
+    title = f"{args.work}, {'LanceDB' if args.lance else 'SQLite'}: {args.rounds} rounds, {indexers} at once, {args.files} files"
+    table = Table(*total, title=title)
     table.add_row(*map(str, total.values()))
     Console().print(table)
-    print(json.dumps(total))
+    print(json.dumps({"work": args.work, "store": "lance" if args.lance else "sqlite", **total}))
 
 
 if __name__ == "__main__":

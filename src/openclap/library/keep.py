@@ -1,7 +1,7 @@
 """Keeping a library well: is it whole, mend it, take it elsewhere. Knows nothing of models.
 
-A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding) and, as metadata,
-what made it; it imports into a library of the same model.
+A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading) and, as
+metadata, what made it; it imports into a library of the same model. Those of before had no reading: 1, then.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import numpy as np
 from openclap.aside import aside
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash
+from openclap.library.maker import are_alike
 from openclap.library.missing import is_gone
 from openclap.results import Verification
 from openclap.store import File, Recording, Store
+from openclap.store.values import checked_file, checked_maker, checked_span, checked_vectors
 
 __all__ = ["export_parquet", "import_parquet", "verify"]
 
@@ -35,20 +37,28 @@ def verify(store: Store, *, hashes: bool = True) -> Verification:
 
     With `hashes` every file is read and its content compared, else its size and time alone.
     """
-    missing, changed = [], []
-    for file in store.files():
-        path = Path(file.path)
-        if is_gone(path):
-            missing.append(file.path)
-            continue
-        try:
-            stat = path.stat()
-            same = (stat.st_size, stat.st_mtime_ns) == (file.size, file.mtime_ns)
-            if not (content_hash(path) == file.hash if hashes else same):
+    damaged = store.check()
+    missing: list[str] = []
+    changed: list[str] = []
+    try:
+        for file in store.files():
+            path = Path(file.path)
+            if is_gone(path):
+                missing.append(file.path)
+            elif not _is_as_it_was(path, file, hashes):
                 changed.append(file.path)
-        except (OSError, SoundError):
-            changed.append(file.path)
-    return Verification(store.check(), missing, changed)
+    except LibraryError as error:  # what is damaged may be what says which files there are
+        damaged = damaged or [str(error)]
+    return Verification(damaged, missing, changed)
+
+
+def _is_as_it_was(path: Path, file: File, hashes: bool) -> bool:
+    try:
+        stat = path.stat()
+        same = (stat.st_size, stat.st_mtime_ns) == (file.size, file.mtime_ns)
+        return content_hash(path) == file.hash if hashes else same
+    except (OSError, ValueError, SoundError):
+        return False
 
 
 def export_parquet(store: Store, output: Path) -> dict[str, Any]:
@@ -64,7 +74,7 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
         [
             ("path", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("hash", pa.string()), ("seconds", pa.float64()),
             ("tags", pa.list_(pa.string())), ("start", pa.float64()), ("end", pa.float64()),
-            ("embedding", pa.list_(pa.float32(), maker["embedding"])),
+            ("embedding", pa.list_(pa.float32(), maker["embedding"])), ("reading", pa.int32()),
         ],
         metadata={"openclap": about},
     )  # fmt: skip
@@ -80,9 +90,9 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
                     pa.array(recording.embedding.ravel()), recording.embedding.shape[1]
                 )
                 columns = [pa.array([fact] * count, kind) for fact, kind in zip(facts, schema.types, strict=False)]
-                waiting.append(
-                    pa.Table.from_arrays([*columns, pa.array(recording.start), pa.array(recording.end), vectors], schema=schema)
-                )  # fmt: skip
+                readings = pa.array([file.reading] * count, pa.int32())
+                spans = [pa.array(recording.start), pa.array(recording.end)]
+                waiting.append(pa.Table.from_arrays([*columns, *spans, vectors, readings], schema=schema))
                 files, windows = files + 1, windows + count
                 if sum(map(len, waiting)) >= ROWS_AT_ONCE:
                     writer.write_table(pa.concat_tables(waiting))
@@ -108,7 +118,9 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     try:
         file = pq.ParquetFile(source)
         about = json.loads((file.schema_arrow.metadata or {})[b"openclap"])
-        maker = about["maker"]
+        maker = checked_maker(json.dumps(about["maker"]))
+        if not maker:
+            raise ValueError("it does not say what made it")
         if (about["format"], about["version"]) != (FORMAT, VERSION):
             raise LibraryMismatch(
                 f"{source} is of format version {about['version']}; this openclap reads {VERSION}: update openclap"
@@ -120,9 +132,13 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
         raise LibraryMismatch(
             f"{source} was made by {maker['model']} ({maker['fingerprint']}), {store.place} by {mine['model']} ({mine['fingerprint']}); import it into another --library"
         )
+    if not are_alike(mine.get("front_end"), maker.get("front_end")):
+        raise LibraryMismatch(
+            f"{source} and {store.place} were made with another front end of {mine['model']}; run  openclap index  on both libraries, and export it again"
+        )
     files = windows = 0
     waiting: list[Recording] = []
-    for recording in _recordings(file, source):
+    for recording in _recordings(file, source, maker["embedding"]):
         waiting.append(recording)
         files, windows = files + 1, windows + len(recording.start)
         if len(waiting) == FILES_AT_ONCE:
@@ -140,20 +156,22 @@ def _put(store: Store, recordings: list[Recording]) -> None:
             store.tag([recording.file.path], recording.file.tags)
 
 
-def _recordings(file: Any, source: Path) -> Iterator[Recording]:
+def _recordings(file: Any, source: Path, width: int) -> Iterator[Recording]:
     """Rows of one file follow each other."""
     rows = (row for batch in file.iter_batches(ROWS_AT_ONCE) for row in batch.to_pylist())
     try:
         for path, group in groupby(rows, key=lambda row: row["path"]):
             some = list(group)
             first = some[0]
-            size, mtime_ns, content, seconds = (first[name] for name in ("size", "mtime_ns", "hash", "seconds"))
-            yield Recording(
-                File(os.fsdecode(path), size, mtime_ns, content, seconds, tuple(first["tags"])),
-                np.array([row["start"] for row in some], np.float64),
-                np.array([row["end"] for row in some], np.float64),
-                np.array([row["embedding"] for row in some], np.float32),
+            size, mtime_ns, content, seconds, tags = (
+                first[name] for name in ("size", "mtime_ns", "hash", "seconds", "tags")
             )
+            reading = first.get("reading", 1)
+            known = checked_file(os.fsdecode(path), size, mtime_ns, content, seconds, tags or (), reading)
+            spans = np.array([checked_span(known.path, row["start"], row["end"]) for row in some], np.float64)
+            vectors = np.array([row["embedding"] for row in some], np.float32)
+            whole = checked_vectors(known.path, vectors, width)
+            yield Recording(known, spans[:, 0].copy(), spans[:, 1].copy(), whole)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise LibraryError(
             f"{source} is damaged ({error}); what was before that is imported, export it again"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["claim_for", "is_heard_alike", "maker_of", "refuse_another"]
+__all__ = ["are_alike", "claim_for", "is_heard_alike", "maker_of", "refuse_another"]
 
 
 def maker_of(clap: CLAP) -> dict[str, Any]:
@@ -29,16 +29,19 @@ def maker_of(clap: CLAP) -> dict[str, Any]:
 
 
 def is_heard_alike(maker: dict[str, Any], clap: CLAP) -> bool:
-    """Whether the front end that made a library is this model's: of the same weights a later version may have mended it.
+    """Whether the front end that made a library is this model's: of the same weights a later version may have mended it."""
+    return are_alike(maker.get("front_end"), asdict(clap.front_end))
 
-    A field that the library does not know had its default; one that we do not know had none if it is empty.
+
+def are_alike(first: dict[str, Any] | None, second: dict[str, Any] | None) -> bool:
+    """Whether two front ends are one, as libraries of several versions remember them; where none is, nothing is known against it.
+
+    A field that one does not have had its default there; one that this version does not know had none where it is empty.
     """
-    was, now = maker.get("front_end") or {}, asdict(clap.front_end)
-    usual = asdict(FrontEnd())
-    if not was:
+    if not first or not second:
         return True
-    known = all(was.get(name, usual[name]) == value for name, value in now.items())
-    return known and not any(value for name, value in was.items() if name not in now)
+    usual = asdict(FrontEnd())
+    return all(first.get(name, usual.get(name)) == second.get(name, usual.get(name)) for name in {*first, *second})
 
 
 def claim_for(store: Store, clap: CLAP) -> None:

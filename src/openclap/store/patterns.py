@@ -30,7 +30,8 @@ UNDECODED = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are no 
 MARKS = (
     "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f"  # that belong to the letter before
 )
-ONE = f"(?:\0..|[\\s\\S][{MARKS}]*)"
+SYLLABLE = "[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?"  # of Korean, in parts
+ONE = f"(?:\0..|{SYLLABLE}|[\\s\\S][{MARKS}]*)"
 ANYTHING, NOTHING = "[\\s\\S]*", "[^\\s\\S]"
 
 

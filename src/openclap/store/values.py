@@ -23,6 +23,7 @@ __all__ = [
     "checked_path",
     "checked_scores",
     "checked_span",
+    "checked_vectors",
     "checked_width",
 ]
 
@@ -86,6 +87,18 @@ def checked_maker(text: Any) -> dict[str, Any]:
     if found["embedding"] < 1:
         raise BrokenValue(f"embedding of what made it is {found['embedding']}")
     return found
+
+
+def checked_vectors(path: str, vectors: Vectors, width: int) -> Vectors:
+    """Vectors (n, E) of a file, at length 1."""
+    with np.errstate(all="ignore"):
+        if (
+            vectors.ndim != 2
+            or vectors.shape[1] != width
+            or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT).all()
+        ):
+            raise BrokenValue(f"the vectors of {path} are none")
+    return vectors
 
 
 def checked_width(query: Vectors, width: int) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from openclap.store.patterns import has_one_spelling, path_of, regex_of_folder, regex_of_pattern, spellings, text_of
 from openclap.store.records import File, Recording, Remembered, Row, Vectors, Where
-from openclap.store.values import BrokenValue, checked_file, checked_path, checked_scores, checked_span
+from openclap.store.values import BrokenValue, checked_file, checked_path, checked_scores, checked_span, checked_vectors
 
 __all__ = [
     "FACTS",
@@ -185,7 +185,10 @@ def recordings_of(table: Any) -> Iterator[Recording]:
         places = list(group)
         file = file_of(rows[places[0]])
         spans = np.array([checked_span(file.path, rows[i]["start"], rows[i]["end"]) for i in places], np.float64)
-        yield Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), vectors[places[0] : places[-1] + 1])
+        some = vectors[places[0] : places[-1] + 1]
+        yield Recording(
+            file, spans[:, 0].copy(), spans[:, 1].copy(), checked_vectors(file.path, some, vectors.shape[1])
+        )
 
 
 def vectors_of(table: Any) -> Vectors:

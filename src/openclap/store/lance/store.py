@@ -320,16 +320,13 @@ class LanceStore:
 
     def _give_up(self, why: str) -> str:
         """Begin anew where it cannot be told which model made the vectors, or where they are; their table stays beside it."""
-        name = self._tables.unmade(self._slot)
-        table = self._tables.get(name) if name else None
-        if table is not None:
-            paths = sorted(
-                {row["path"] for row in table.search().where(FIRST).select(["path"]).limit(None).to_list()} - {None}
-            )
-            for some in _parts(paths, PATHS_AT_ONCE):
+        names = self._tables.unmade(self._slot)
+        for table in map(self._tables.get, names):
+            firsts = table.search().where(f"{FIRST} AND path IS NOT NULL").select(["path"]).limit(None).to_list()
+            for some in _parts(sorted({row["path"] for row in firsts}), PATHS_AT_ONCE):
                 self._note_readable(table, some)
         self._tables.get("about").delete(f"key = {quoted(self._slot)}")
-        return f"{why}: its files removed, their tags are kept: index them again; the table of windows was {name or 'not named'}"
+        return f"{why}: its files removed, their tags are kept: index them again; their windows stay in {', '.join(names) or 'no table'}"
 
     def _salvage(self, broken: Any) -> str:
         """Copy the rows that can be read to a new table, and use that; the broken one stays beside it."""

@@ -131,11 +131,12 @@ class Tables:
             raise BrokenValue("it does not say where its windows are")
         return About(checked_maker(maker), windows, version)
 
-    def unmade(self, slot: str) -> str:
-        """The table of windows that the broken row of a slot names, or nothing."""
+    def unmade(self, slot: str) -> list[str]:
+        """The table of windows that the broken row of a slot names, or all that there are."""
         rows = self.get("about").search().where(f"key = {quoted(slot)}").limit(None).to_list()
-        name = rows[0]["windows"] if rows else None
-        return name if isinstance(name, str) and NAME.fullmatch(name) else ""
+        name = str(rows[0]["windows"]) if rows else ""
+        there = [name for name in self._connected().list_tables().tables if NAME.fullmatch(name)]
+        return [name] if name in there else there
 
     def introduce(self, slot: str, maker: dict[str, Any]) -> About:
         """Write the row of a slot where there is none, or its maker where it has none → what it says now."""

@@ -76,6 +76,9 @@ def mend(db: sqlite3.Connection) -> list[str]:
     Where it cannot be told which model made the vectors, all leave: they could not be compared with anything.
     """
     done = []
+    db.execute(
+        "UPDATE counts SET seconds = 0.0"
+    )  # infinities that leave would make it no number; it is counted at the end
     unmade = without_maker(db)
     if unmade:
         db.execute("DELETE FROM meta WHERE name = 'maker'")

@@ -7,6 +7,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from openclap.store.records import File, Recording, Remembered, Vectors
 from openclap.store.sqlite.vectors import Block
-from openclap.store.values import BrokenValue, checked_file, checked_maker, checked_span
+from openclap.store.values import BrokenValue, checked_file, checked_maker, checked_span, checked_vectors
 
 __all__ = [
     "FILE",
@@ -63,7 +64,17 @@ def maker_of(db: sqlite3.Connection) -> dict[str, Any]:
 def width_of(db: sqlite3.Connection) -> int:
     """E, or 0 where there is no window."""
     row = db.execute("SELECT embedding FROM windows LIMIT 1").fetchone()
-    return matrix_of([row[0]]).shape[1] if row else 0
+    width = matrix_of([row[0]]).shape[1] if row else 0
+    said = _width_said(meta_of(db, "maker"))
+    if width and said and width != said:
+        raise BrokenValue(f"its vectors have {width} numbers, those of the model that made it {said}")
+    return width
+
+
+@lru_cache(8)
+def _width_said(maker: str) -> int:
+    """E as the maker has it."""
+    return int(checked_maker(maker).get("embedding", 0))
 
 
 def key_of(path: str) -> str | bytes:
@@ -97,7 +108,7 @@ def recording_of(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
     windows = db.execute(
         "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[7]]
     ).fetchall()
-    vectors = matrix_of([blob for _, _, blob in windows])
+    vectors = checked_vectors(file.path, matrix_of([blob for _, _, blob in windows]), width_of(db))
     spans = np.array([checked_span(file.path, start, end) for start, end, _ in windows], np.float64)
     return Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), vectors.astype(np.float32))
 

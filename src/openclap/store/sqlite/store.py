@@ -52,7 +52,7 @@ from openclap.store.sqlite.rows import (
     width_of,
 )
 from openclap.store.sqlite.vectors import VectorCache
-from openclap.store.values import BrokenValue, checked_path, checked_scores, checked_span, checked_width
+from openclap.store.values import UNIT, BrokenValue, checked_path, checked_scores, checked_span, checked_width
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
@@ -446,5 +446,7 @@ def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vecto
             name = checked_path(name_of(path))
             score = min(1.0, max(-1.0, score_of[number]))
             embedding = np.frombuffer(vector, "<f4").astype(np.float32)
+            if not abs(float(embedding @ embedding) - 1) < 2 * UNIT:  # what the cache has may be older
+                raise BrokenValue(f"the vectors of {name} are none")
             found.append(Row(name, *checked_span(name, start, end), score, embedding))
     return ordered(found)
