@@ -10,8 +10,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import soundfile as sf
+from muxed_for_tests import Track, muxed
 
-__all__ = ["FORMATS", "mutations", "silence", "sound_of"]
+__all__ = ["FORMATS", "RECORDINGS", "mutations", "recording_of", "silence", "sound_of"]
 
 RATE = 16_000
 FORMATS = (
@@ -22,6 +23,13 @@ _BY_FFMPEG = {
     "m4a": ("ipod", "aac"), "webm": ("webm", "libopus"), "wma": ("asf", "wmav2"), "aac": ("adts", "aac"), "ac3": ("ac3", "ac3"),
     "mkv": ("matroska", "flac"), "wv": ("wv", "wavpack"), "tta": ("tta", "tta"), "avi": ("avi", "mp2"),
 }  # fmt: skip
+# What is odd about a recording that is whole: chains, sizes, time stamps, tracks, phases, tags.
+RECORDINGS = (
+    "chained vorbis", "chained opus", "chained flac", "chain of all", "chain with junk", "killed wav", "killed wav behind FLLR", "killed aiff",
+    "killed w64", "wav with LIST", "streamed wav", "24-bit wav", "ADPCM wav", "id3 wav", "id3 flac", "mp3 in wav", "mp3 without Xing", "wrong Xing",
+    "late mp4", "late mov", "late mkv", "late webm", "late ts", "late flv", "gaps mkv", "gaps ts", "overlapping mkv", "jitter mkv", "set back ts",
+    "two tracks mkv", "two tracks mp4", "sound and pictures", "opposite phase wav", "opposite phase ogg", "opposite phase m4a",
+)  # fmt: skip
 EXTREMES = (
     b"\xff\xff\xff\xff",
     b"\x00\x00\x00\x00",
@@ -52,15 +60,90 @@ def sound_of(kind: str, wave: np.ndarray, rate: int = RATE) -> bytes:
     return file.getvalue()
 
 
+def recording_of(kind: str, wave: np.ndarray) -> bytes:
+    """A wave (S,) as one of `RECORDINGS`."""
+    what, _, container = kind.partition(" ")
+    if what.startswith("chain"):
+        return _chain_of(kind, wave)
+    if what in ("late", "gaps", "overlapping", "jitter", "set", "two", "sound"):
+        return _muxed_of(kind, wave)
+    if what == "opposite":
+        against = np.stack([wave, -wave], axis=1)
+        if container.endswith("m4a"):
+            return muxed("mp4", [Track(against, rate=RATE)], codec="aac")
+        return sound_of("OGG" if container.endswith("ogg") else "WAV", against)
+    return _header_of(kind, wave)
+
+
+def _chain_of(kind: str, wave: np.ndarray) -> bytes:
+    half = wave[: len(wave) // 2]
+    flac = [muxed("ogg", [Track(part, rate=RATE)], codec="flac") for part in (wave, half)]
+    vorbis = [sound_of("OGG", part) for part in (wave, half)]
+    opus = [sound_of("OPUS", part) for part in (wave, half)]
+    links = {"vorbis": vorbis, "opus": opus, "flac": flac}.get(
+        kind.rsplit(maxsplit=1)[-1], [vorbis[0], opus[1], flac[1]]
+    )
+    return (b"x" * 333 if kind.endswith("junk") else b"").join(links)
+
+
+def _muxed_of(kind: str, wave: np.ndarray) -> bytes:
+    what, container = kind.split(maxsplit=1)[0], kind.rsplit(maxsplit=1)[-1]
+    form, codec = {
+        "mp4": ("mp4", "aac"), "mov": ("mov", "alac"), "mkv": ("matroska", "flac"), "webm": ("webm", "libopus"), "ts": ("mpegts", "mp2"),
+        "flv": ("flv", "libmp3lame"), "pictures": ("matroska", "aac"),
+    }[container]  # fmt: skip
+    rate = 48_000 if codec == "libopus" else 44_100 if form == "flv" else RATE
+    middle = len(wave) / rate / 2
+    place = {
+        "late": lambda second: second + 1.5, "gaps": lambda second: second + 2.0 * (second > middle),
+        "overlapping": lambda second: second - 0.15 * (second > middle), "jitter": lambda second: second + 0.01 * (int(second * 100) % 2),
+        "set": lambda second: second + 20.0,
+    }.get(what, lambda second: second)  # fmt: skip
+    tracks = [Track(wave, place, rate=rate)]
+    if what == "two":
+        tracks.append(Track(wave[::-1].copy(), place, rate=rate, default=False))
+    made = muxed(form, tracks, codec=codec, video=0.5 if what in ("late", "sound") else 0.0)
+    return made + muxed(form, [Track(wave, rate=rate)], codec=codec) if what == "set" else made
+
+
+def _header_of(kind: str, wave: np.ndarray) -> bytes:
+    if "mp3" in kind or "Xing" in kind:
+        made = bytearray(muxed("wav" if kind.endswith("wav") else "mp3", [Track(wave, rate=RATE)], codec="libmp3lame",
+                               options={"write_xing": "0"} if kind.endswith("without Xing") else None))  # fmt: skip
+        at = max(made.find(b"Xing"), made.find(b"Info"))
+        if kind == "wrong Xing" and at > 0:
+            struct.pack_into(">I", made, at + 8, 99_999)
+        return bytes(made)
+    form = {"flac": "FLAC", "aiff": "AIFF", "w64": "W64"}.get(kind.rsplit(maxsplit=1)[-1], "WAV")
+    file = io.BytesIO()
+    sf.write(
+        file, wave, RATE, format=form, subtype={"24-bit": "PCM_24", "ADPCM": "IMA_ADPCM"}.get(kind.split(maxsplit=1)[0])
+    )
+    made = bytearray(file.getvalue())
+    if kind.startswith("id3"):
+        return b"ID3\3\0\0\0\0\0\x64" + bytes(100) + bytes(made)
+    size = {"AIFF": made.find(b"SSND") + 4, "W64": made.find(b"data\xf3\xac") + 16}.get(form, made.find(b"data") + 4)
+    if kind.startswith("killed"):
+        made[size : size + 4] = bytes(4)
+    elif kind.startswith("streamed"):
+        made[4:8] = made[size : size + 4] = b"\xff" * 4
+    elif kind.endswith("LIST"):
+        made += b"LIST" + struct.pack("<I", 40) + b"INFO" + bytes(36)
+    if kind.endswith("FLLR"):
+        made[size - 4 : size - 4] = b"FLLR" + struct.pack("<I", 400) + bytes(400)
+    return bytes(made)
+
+
 def mutations(count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """Damaged files, the formats in turn: (what was done, bytes)."""
+    """Damaged files, the formats and odd recordings in turn: (what was done, bytes)."""
     rng = np.random.default_rng(seed)
     wave = (0.2 * rng.standard_normal(RATE // 2)).astype(np.float32)
-    whole = {kind: sound_of(kind, wave) for kind in FORMATS}
+    whole = {kind: sound_of(kind, wave) for kind in FORMATS} | {kind: recording_of(kind, wave) for kind in RECORDINGS}
+    kinds = tuple(whole)
     ways = (_cut, _bits, _extremes, _header, _zeros, _twice, _without, _spliced)
     for i in range(count):
-        kind, way = FORMATS[i % len(FORMATS)], ways[int(rng.integers(len(ways)))]
-        other = whole[FORMATS[int(rng.integers(len(FORMATS)))]]
+        kind, way = kinds[i % len(kinds)], ways[int(rng.integers(len(ways)))]
+        other = whole[kinds[int(rng.integers(len(kinds)))]]
         yield f"{i}: {kind} {way.__name__[1:]}", way(whole[kind], other, rng)
 
 

@@ -176,3 +176,23 @@ def test_a_wrapped_size_leads_to_the_last_second(tmp_path: Path) -> None:
     with pytest.warns(SoundWarning, match="are there"):
         (wave,) = cut(path, RATE, [(last - 1, last)])
     np.testing.assert_array_equal(wave, READ)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "path", "open file"])
+def test_a_place_that_no_file_can_have_prints_nothing(kind: str, tmp_path: Path) -> None:
+    """libsndfile and FFmpeg go where a broken header sends them; what then failed was printed with a traceback."""
+    from openclap.audio.files import opened
+
+    (tmp_path / "a").write_bytes(b"x" * 100)
+    given = {"bytes": b"x" * 100, "path": tmp_path / "a", "open file": io.BytesIO(b"y" * 7 + b"x" * 100)}[kind]
+    if isinstance(given, io.BytesIO):
+        given.seek(7)
+    with opened(given, "a") as file:
+        for place, whence in ((-5, 0), (-500, 1), (-500, 2)):
+            assert file.seek(place, whence) == 0
+            assert file.read(1) == b"x"
+        for place, whence in ((1 << 62, 0), ((1 << 63) - 200, 1), (1 << 62, 2), (5, 2)):
+            assert file.seek(place, whence) >= 100
+            assert file.read(1) == b""
+        assert file.seek(-1, 2) == 99
+        assert file.seek(0, 0) + file.seek(10, 1) + file.seek(5, 1) == 25

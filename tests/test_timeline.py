@@ -108,6 +108,14 @@ def test_a_clock_that_is_set_back_goes_on_where_it_was() -> None:
     assert "go back by 5.0 s at 5.0 s" in told[0]
 
 
+def test_pieces_with_clocks_of_their_own_are_put_one_behind_the_other() -> None:
+    """Two recordings in turns made twenty seconds of silence at every other border."""
+    pieces: list[tuple[float | None, int]] = [(20.0, 1000), (0.0, 1000), (20.0, 1000), (0.0, 1000)]
+    placed, told = told_by(pieces, zero=20.0)
+    assert placed == [(0, 0)] * 4
+    assert len(told) == 1
+
+
 def test_a_leap_is_believed_where_the_end_bears_it_out() -> None:
     far = BELIEVED * 5
     assert told_by([(0.0, 1000), (far, 1000)], end=far + 2)[0] == [(0, 0), (round((far - 1) * 1000), 0)]

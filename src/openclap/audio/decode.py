@@ -7,7 +7,7 @@
 The content decides, never the file's name. MP3 goes to FFmpeg although libsndfile reads it: mpg123 prints
 its worries on stderr, and guesses the length of files without a Xing header.
 
-Rooms: `ogg` finds links, `riff` mends sizes, `mpeg` reads what an MP3 announces, `libsndfile` and `ffmpeg` decode, `timeline` knows where
+Rooms: `ogg` finds links, `sizes` mends headers (`riff`, `headers`), `mpeg` reads what an MP3 announces, `libsndfile` and `ffmpeg` decode, `timeline` knows where
 frames lie by their time stamps, `channels` makes one channel of several. `reading` is what one pass is asked and tells.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy.typing as npt
 import soundfile as sf
 
-from openclap.audio import ffmpeg, libsndfile, mpeg, ogg, riff
+from openclap.audio import ffmpeg, libsndfile, mpeg, ogg, sizes
 from openclap.audio.channels import Downmix, Wave, as_floats, mono, second_of
 from openclap.audio.parts import part_of
 from openclap.audio.reading import Reading
@@ -29,18 +29,7 @@ from openclap.errors import UnreadableSound
 __all__ = ["Reading", "Wave", "as_floats", "blocks", "mono", "seconds"]
 
 Samples = npt.NDArray[Any]
-TAGGED = (
-    b"RIFF",
-    b"RIFX",
-    b"RF64",
-    b"BW64",
-    b"riff",
-    b"FORM",
-    b"fLaC",
-    b"OggS",
-    b".snd",
-    b"caff",
-)  # what may stand behind ID3
+TAGGED = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"OggS", b".snd", b"caff")  # what may stand behind ID3
 
 
 def blocks(file: BinaryIO, reading: Reading) -> Iterator[tuple[float, Wave]]:
@@ -73,7 +62,7 @@ def seconds(file: BinaryIO, reading: Reading) -> float | None:
     file = _untagged(file)
     if ogg.is_ogg(_head(file)):
         return _seconds_of_links(file, reading)
-    container = riff.examined(file)
+    container = sizes.examined(file)
     sound = None if _is_for_ffmpeg(container) else libsndfile.open_sound(container.file)
     if sound is None:
         return ffmpeg.seconds_of(container.file, reading)
@@ -104,7 +93,17 @@ def differs(file: BinaryIO, reading: Reading) -> bool:
             if mixing.cancelled is not None:
                 return True
     reading.finish()
+    if reading.compared:
+        reading.changed = _samples_before(file, reading) != reading.samples
     return reading.changed or (mixing is not None and _rest_cancels(mixing))
+
+
+def _samples_before(file: BinaryIO, reading: Reading) -> int:
+    """How many samples FFmpeg finds in a file as it is; -1 where it finds none."""
+    try:
+        return sum(len(samples) for _, samples in ffmpeg.samples_of(file, Reading(reading.name, quiet=True)))
+    except UnreadableSound:
+        return -1
 
 
 def _rest_cancels(mixing: Downmix) -> bool:
@@ -124,7 +123,7 @@ def _samples(file: BinaryIO, reading: Reading) -> Generator[tuple[int, Samples],
         else:
             yield from _link(file, links[0] if links else ogg.Link(0), reading, reading.start)
         return
-    container = riff.examined(file)
+    container = sizes.examined(file)
     if container.sizes is not None:
         reading.tell(container.sizes)
     reading.cut = container.cut
@@ -151,7 +150,7 @@ def _of_sound(sound: sf.SoundFile, reading: Reading, start: int) -> Iterator[tup
         yield rate, samples
 
 
-def _is_for_ffmpeg(container: riff.Container) -> bool:
+def _is_for_ffmpeg(container: sizes.Container) -> bool:
     return container.mpeg or mpeg.is_like(_head(container.file))
 
 
@@ -191,7 +190,8 @@ def _link(file: BinaryIO, link: ogg.Link, reading: Reading, start: int | None) -
 
 def _chain(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> Iterator[tuple[int, Samples]]:
     """The sound of every link, from `reading.start` on where all have one rate; what cannot be decoded is left out and told."""
-    reading.changed = any(_holds_sound(part_of(file, link.start, link.end)) for link in links[1:])
+    reading.changed = _frames_before(file) >= 0
+    reading.compared = not reading.changed  # FFmpeg read it, and reads chains of FLAC
     first, begin = _sought_link(file, links, reading) if reading.start else (0, 0)
     left_out: list[str] = []
     for number, link in enumerate(links[first:], first + 1):
@@ -205,9 +205,7 @@ def _chain(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> Iterator[
                     for samples in libsndfile.samples_of(sound, reading, begin):
                         yield sound.samplerate, samples
             else:
-                for rate, samples in _link(piece, link, reading, None):
-                    reading.changed = reading.changed or number > 1
-                    yield rate, samples
+                yield from _link(piece, link, reading, None)
         except UnreadableSound:
             failed = True
         else:
@@ -216,21 +214,11 @@ def _chain(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> Iterator[
             left_out.append(str(number))
             reading.cut = cut
         begin = 0
-    if left_out:
+    if not reading.samples and not reading.skipped:  # its pages are damaged; FFmpeg may find something in the whole
+        yield from ffmpeg.samples_of(file, reading)
+    elif left_out:
         text = f"of the {len(links)} recordings chained in it number {', '.join(left_out[:20])} cannot be decoded"
-        if len(left_out) == len(links):
-            raise UnreadableSound(
-                reading.name, f"none {text[:-21]} can be decoded; it may be broken or no audio at all"
-            )
         reading.tell(f"{text}; the others are used")
-
-
-def _holds_sound(link: BinaryIO) -> bool:
-    sound = libsndfile.open_sound(link)
-    if sound is None:
-        return False
-    with sound:
-        return bool(sound.frames)
 
 
 def _sought_link(file: BinaryIO, links: list[ogg.Link], reading: Reading) -> tuple[int, int]:

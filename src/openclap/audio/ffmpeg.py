@@ -1,7 +1,6 @@
 """What FFmpeg (PyAV) reads → blocks of samples: mp3 m4a aac wma ac3 webm, the sound of videos, flac of unknown length.
 
-Knows nothing of paths. FFmpeg only ever sees an open file and may open nothing else: a playlist or an sdp text cannot make it read
-other files or a network.
+Knows nothing of paths; `tracks` opens.
 
 Where the container has time stamps, samples lie where they say (`timeline`). A sound that starts at 12 s has 12 s of silence before it.
 Zero is the container's own where it has one (mp4, Matroska), else where its first stream begins. A file that ends early gives what
@@ -11,7 +10,6 @@ could be decoded; "early" is known from the duration that a header announces, ne
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,10 +17,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio import mpeg
 from openclap.audio.channels import as_floats
 from openclap.audio.reading import Reading
 from openclap.audio.timeline import TOLERANCE, Timeline
+from openclap.audio.tracks import TIMED, Track
 from openclap.errors import UnreadableSound
 
 if TYPE_CHECKING:
@@ -35,20 +33,10 @@ MP3_FRAME = 1152  # samples
 PREROLL_SECONDS = 2.0  # decoded before what is sought: MP3's bit reservoir, the windows and predictors of the others
 LEAST_PREROLL = 0.2
 TAIL_SECONDS = 5
-BLIND_SECONDS = 60.0  # between packets; more, and stamps are not relied on
 SILENCE = 1 << 20  # samples × channels of silence at once
 
-# Containers with time stamps, and whether their zero is that of the recording.
-_TIMED = {
-    "mov,mp4,m4a,3gp,3g2,mj2": True, "matroska,webm": True, "mpegts": False, "mpeg": False, "flv": False, "asf": False, "ogg": False,
-    "nut": False,
-}  # fmt: skip
-# Demuxers that read the duration of a stream from a header; the others estimate it from the bit rate, or give the whole file's.
-_ANNOUNCED = {"aiff", "ape", "au", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "tak", "tta", "w64", "wv"}
-_ANNOUNCED_IF_ALONE = {"asf", "flv", "matroska,webm"}
-
 # Where a sample can be sought by its time stamp.
-_SOUGHT = {*_TIMED, "mp3", "flac", "aac", "avi", "wav", "w64", "aiff", "tta", "wv", "ape", "caf"}
+_SOUGHT = {*TIMED, "mp3", "flac", "aac", "avi", "wav", "w64", "aiff", "tta", "wv", "ape", "caf"}
 
 Samples = npt.NDArray[Any]
 
@@ -91,12 +79,12 @@ def seconds_of(file: BinaryIO, reading: Reading) -> float | None:
 def _ends(file: BinaryIO, reading: Reading) -> Iterator[float]:
     """Where a sound may end, in seconds: as announced, as FFmpeg estimates, by the stamps of all packets."""
     with _Pass(file, reading) as passed:
-        if passed.announced is not None:
-            yield passed.announced
-        if passed.estimated is not None:
-            yield passed.estimated
+        if passed.track.announced is not None:
+            yield passed.track.announced
+        if passed.track.estimated is not None:
+            yield passed.track.estimated
     with _Pass(file, reading) as passed:
-        last = passed.last_stamp()
+        last = passed.track.last_stamp()
     if last is not None:
         yield last
 
@@ -110,9 +98,9 @@ def frame_samples(frame: av.AudioFrame) -> Samples:
 def _sought(file: BinaryIO, reading: Reading, start: int) -> _Pass | None:
     """A pass that begins at a whole second, to the sample; None where it has to be read from the beginning."""
     passed = _Pass(file, reading)
-    if passed.stamps_may_turn:
+    if passed.track.stamps_may_turn:
         with passed:
-            if passed.last_stamp() is None:
+            if passed.track.last_stamp() is None:
                 return None
         passed = _Pass(file, reading)
     if passed.begin_at(start):
@@ -129,21 +117,11 @@ class _Frame:
 
 
 class _Pass:
-    """A container that is open, the stream in it that is heard, and how far it has been decoded."""
+    """A track, and how far it has been decoded."""
 
     def __init__(self, file: BinaryIO, reading: Reading) -> None:
         self._reading = reading
-        self._like_mp3 = mpeg.is_like(_head(file))
-        self._short = mpeg.is_short(file) if self._like_mp3 else None
-        self._container = _opened(file, reading.name)
-        try:
-            self._stream = _audio_of(self._container, reading)
-        except BaseException:
-            self._container.close()
-            raise
-        _leave_out_others(self._container, self._stream)
-        self._kind = self._container.format.name
-        self.announced = self._announced()
+        self.track = Track(file, reading)
         self._timeline: Timeline | None = None
         self._broken = 0  # packets that could not be decoded, or 1 for a container that ends in the middle
         self._begun: _Frame | None = None  # what was decoded of the place that was sought
@@ -155,64 +133,7 @@ class _Pass:
         self.close()
 
     def close(self) -> None:
-        self._container.close()
-
-    # -- what the container says -------------------------------------------------------------------
-
-    def _announced(self) -> float | None:
-        """Where the sound ends, in seconds of the recording, as a header announces."""
-        stream, container = self._stream, self._container
-        if self._kind == "mp3" and not self._short:
-            return None
-        if self._kind in _ANNOUNCED and stream.duration is not None:
-            begin = (stream.start_time or 0) if self._kind in _TIMED else 0
-            return float((begin + stream.duration) * stream.time_base) - min(0.0, self._start())
-        own = _seconds_in(stream.metadata.get("DURATION", "")) if self._kind == "matroska,webm" else None
-        if own is not None:
-            return own
-        if self._kind in _ANNOUNCED | _ANNOUNCED_IF_ALONE and container.duration and len(container.streams) == 1:
-            return float(container.duration / 1e6)  # microseconds
-        return None
-
-    def _start(self) -> float:
-        return float((self._container.start_time or 0) / 1e6)
-
-    def _timeline_from(self, first: _Frame) -> Timeline | None:
-        if self._kind not in _TIMED or first.stamp is None:
-            return None
-        zero = min(0.0, self._start())
-        if not _TIMED[self._kind]:
-            zero = first.stamp if self._container.start_time is None else min(self._start(), first.stamp)
-        end = self.announced
-        if end is None and self._kind in _ANNOUNCED | _ANNOUNCED_IF_ALONE and self._container.duration:
-            end = float(self._container.duration / 1e6)
-        return Timeline(zero, end, self._reading.tell)
-
-    @property
-    def estimated(self) -> float | None:
-        """Seconds of the whole file as FFmpeg estimates them; None where its clock may have been set back meanwhile."""
-        return None if self.stamps_may_turn or not self._container.duration else float(self._container.duration / 1e6)
-
-    @property
-    def stamps_may_turn(self) -> bool:
-        """Whether pieces with clocks of their own are put together in such files, so that a time may be in them twice."""
-        return self._kind in ("mpegts", "mpeg")
-
-    def last_stamp(self) -> float | None:
-        """Where its packets end, in seconds since the first; None where their stamps are not in order. Nothing is decoded."""
-        base = self._stream.time_base
-        back, blind = int(1.0 / base), int(BLIND_SECONDS / base)
-        first = last = end = None
-        for packet in self._container.demux(self._stream):
-            begin = packet.pts
-            if begin is None:
-                continue
-            if last is None:
-                first = begin
-            elif not -back < begin - last < blind:
-                return None
-            last, end = begin, begin + (packet.duration or 0)
-        return None if first is None or end is None else float((end - first) * base)
+        self.track.container.close()
 
     # -- decoding ------------------------------------------------------------------------------------
 
@@ -220,7 +141,7 @@ class _Pass:
         """Every frame; what cannot be decoded is skipped and counted."""
         import av
 
-        packets = self._container.demux(self._stream)
+        packets = self.track.container.demux(self.track.stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -240,15 +161,15 @@ class _Pass:
 
         try:
             first = next(self._frames(), None)
-            if first is None or first.stamp is None or self._kind not in _SOUGHT:
+            if first is None or first.stamp is None or self.track.kind not in _SOUGHT:
                 return False
-            line = self._timeline_from(first)
+            line = self.track.timeline(first.stamp, self._reading.tell)
             begin = 0 if line is None else line.place(first.stamp, len(first.samples), first.rate)[0]
             target = start * first.rate
             if target <= begin + len(first.samples) + first.rate:
                 return False
             stamp = first.stamp + (target - begin) / first.rate - PREROLL_SECONDS
-            self._container.seek(int(stamp / self._stream.time_base), stream=self._stream)
+            self.track.container.seek(int(stamp / self.track.stream.time_base), stream=self.track.stream)
             self._begun = self._frame_at(target, first, begin)
         except av.FFmpegError:
             return False
@@ -279,8 +200,8 @@ class _Pass:
         assert frame.stamp is not None
         assert first.stamp is not None
         about = begin + (frame.stamp - first.stamp) * frame.rate
-        unit = self._stream.time_base * frame.rate  # samples
-        if (1 / unit).denominator > 1 and self._stream.codec_context.name != "vorbis":  # its frames have two sizes
+        unit = self.track.stream.time_base * frame.rate  # samples
+        if (1 / unit).denominator > 1 and self.track.stream.codec_context.name != "vorbis":  # its frames have two sizes
             size, anchor = len(frame.samples), begin + len(first.samples)
             drawn = anchor + round((about - anchor) / size) * size
             if abs(drawn - about) <= 1.5 * unit + 0.5:
@@ -295,7 +216,7 @@ class _Pass:
         frames = self._frames()
         for frame in frames if self._begun is None else itertools.chain([self._begun], frames):
             if self._timeline is None and not decoded and self._begun is None:
-                self._timeline = self._timeline_from(frame)
+                self._timeline = self.track.timeline(frame.stamp, self._reading.tell)
                 self._reading.known = self._timeline is None
             samples, silent = frame.samples, 0
             decoded += len(samples)
@@ -311,8 +232,8 @@ class _Pass:
             now = kind
             waiting.append(samples)
             held += len(samples)
-        by_chance = self._kind == "mp3" and decoded <= MP3_FRAME
-        if (self._broken and not decoded) or (by_chance and (self._broken or not self._like_mp3)):
+        by_chance = self.track.kind == "mp3" and decoded <= MP3_FRAME
+        if (self._broken and not decoded) or (by_chance and (self._broken or not self.track.like_mp3)):
             # FFmpeg finds a single frame of MP3 in about a thousandth of all files that are no audio.
             cause = "nothing in it could be decoded as audio; it may be broken or no audio at all"
             raise UnreadableSound(self._reading.name, cause)
@@ -321,7 +242,7 @@ class _Pass:
 
     def is_cut(self, seconds: float) -> bool:
         """Whether something is missing of what was announced, when so many seconds were read."""
-        return self._broken > 0 or (self.announced is not None and seconds < self.announced - SLACK_SECONDS)
+        return self._broken > 0 or (self.track.announced is not None and seconds < self.track.announced - SLACK_SECONDS)
 
 
 def _joined(frames: list[Samples]) -> Samples:
@@ -333,70 +254,3 @@ def _silence(samples: int, rate: int, channels: int) -> Iterator[tuple[int, Samp
     size = max(1, SILENCE // channels)
     for done in range(0, samples, size):
         yield rate, np.zeros((min(size, samples - done), channels), np.float32)
-
-
-def _seconds_in(text: str) -> float | None:
-    """What Matroska's tag DURATION says: "00:00:16.001000000"."""
-    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*\0*", text)
-    return None if found is None else int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
-
-
-# -- opening ------------------------------------------------------------------------------------------
-
-
-def _head(file: BinaryIO) -> bytes:
-    file.seek(0)
-    return file.read(16)
-
-
-def _opened(file: BinaryIO, name: str) -> av.container.InputContainer:
-    import av
-
-    file.seek(0)
-    try:
-        # No protocol is allowed: what is read is this open file and nothing it points to.
-        return av.open(file, metadata_errors="replace", container_options={"protocol_whitelist": ""})
-    except av.FFmpegError as error:
-        cause = f"not a sound that libsndfile or FFmpeg can read ({error.strerror})"
-        raise UnreadableSound(name, f"{cause}; it may be broken or no audio at all") from None
-
-
-def _leave_out_others(container: av.container.InputContainer, stream: av.AudioStream) -> None:
-    """Let FFmpeg skip the bytes of pictures and other tracks where the container allows it."""
-    from av.stream import Discard
-
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all
-
-
-def _audio_of(container: av.container.InputContainer, reading: Reading) -> av.AudioStream:
-    """The track that is wanted; of several, the one marked as the default, else the first."""
-    tracks = list(container.streams.audio)
-    if not tracks:
-        what = container.format.long_name or container.format.name
-        raise UnreadableSound(reading.name, f"{what} without any audio in it")
-    number = reading.chosen(len(tracks))
-    if number is None:
-        playable = [i for i, track in enumerate(tracks) if track.codec_context is not None] or [0]
-        marked = [i for i in playable if tracks[i].disposition & 1]
-        number = (marked or playable)[0] + 1
-        if len(tracks) > 1:
-            reading.tell(
-                f"holds {len(tracks)} tracks of sound; track {number}{_described(tracks[number - 1])} is taken"
-            )
-        best = container.streams.best("audio")
-        reading.changed = reading.changed or (best is not None and best.index != tracks[number - 1].index)
-    stream = tracks[number - 1]
-    if stream.codec_context is None:
-        raise UnreadableSound(
-            reading.name, "its audio is in a codec that this FFmpeg cannot decode; convert it to FLAC"
-        )
-    return stream
-
-
-def _described(track: av.AudioStream) -> str:
-    """What a container says of a track: " (eng, Commentary)"."""
-    said = [track.metadata.get(key, "") for key in ("language", "title")]
-    words = ", ".join(word for word in said if word and word != "und" and word.isprintable())
-    return f" ({words[:60]})" if words else ""

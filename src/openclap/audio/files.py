@@ -40,7 +40,7 @@ def opened(sound: Any, name: str) -> Iterator[BinaryIO]:
     """
     try:
         if isinstance(sound, (bytes, bytearray, memoryview)):
-            yield _begun(io.BytesIO(sound), name)
+            yield _begun(_Bytes(sound), name)
         elif isinstance(sound, (str, os.PathLike)):
             with _open_path(os.path.expanduser(os.fsdecode(sound)), name) as file:
                 yield _begun(file, name)
@@ -132,5 +132,25 @@ class _FromHere(io.RawIOBase):
         return int(self._file.tell()) - self._start
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._file.seek(offset + self._start if whence == io.SEEK_SET else offset, whence)
+        """Go to a place; to the nearest one where a broken header asks for a place that no file can have."""
+        before = {io.SEEK_SET: lambda: self._start, io.SEEK_CUR: self._file.tell, io.SEEK_END: self._end}[whence]()
+        try:
+            self._file.seek(max(self._start, before + offset))
+        except (OSError, ValueError, OverflowError):  # the libraries would print it, with a traceback
+            self._file.seek(0, io.SEEK_END)
         return self.tell()
+
+    def _end(self) -> int:
+        self._file.seek(0, io.SEEK_END)
+        return int(self._file.tell())
+
+
+class _Bytes(io.BytesIO):
+    """Bytes as a file that is never sought before its beginning."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_CUR:
+            offset, whence = offset + self.tell(), io.SEEK_SET
+        if whence == io.SEEK_SET:
+            return super().seek(min(max(0, offset), self.getbuffer().nbytes + 1))
+        return super().seek(max(offset, -self.getbuffer().nbytes), whence)

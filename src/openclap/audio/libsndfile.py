@@ -20,7 +20,7 @@ import soundfile as sf
 
 from openclap.audio.channels import second_of
 from openclap.audio.reading import Reading
-from openclap.audio.riff import STREAMED_BYTES
+from openclap.audio.sizes import STREAMED_BYTES
 
 __all__ = ["frames_of", "open_sound", "samples_of"]
 

@@ -30,6 +30,8 @@ class Reading:
         Whether revision 1 (see `revision`) gave other samples.
     known
         Whether nothing that comes later can make a difference to `changed`, but for channels that cancel each other out.
+    compared
+        Whether only reading it as revision 1 did tells `changed`.
     cut
         Whether something that was announced is missing, or could not be decoded.
     """
@@ -42,6 +44,7 @@ class Reading:
     skipped: int = 0
     changed: bool = False
     known: bool = False
+    compared: bool = False
     cut: bool = False
     samples: int = 0
     seconds: float = 0.0

@@ -30,7 +30,7 @@ class Timeline:
     end
         Where it ends as the container announces, in seconds of the recording; None where it announces nothing.
     tell
-        Is told, in words, what was wrong with the stamps.
+        Is told, in words and once, what was wrong with the stamps.
     """
 
     def __init__(self, zero: float, end: float | None, tell: Callable[[str], None]) -> None:
@@ -39,7 +39,7 @@ class Timeline:
         self._before = 0.0  # seconds of what had another rate
         self._rate = 0
         self._samples = 0
-        self._overlapping = False
+        self._overlapping = self._told = False
 
     @property
     def seconds(self) -> float:
@@ -78,12 +78,22 @@ class Timeline:
             left_out = min(samples, round(-ahead * self._rate))
             self._overlapping = left_out == samples  # go on until all of it is left out
             return 0, left_out
-        self._zero += ahead
-        way = f"leap {ahead:.0f} s ahead" if ahead > 0 else f"go back by {-ahead:.1f} s"
-        self._tell(f"its time stamps {way} at {self.seconds:.1f} s; what follows is put right behind what was before")
+        self._set_clock(ahead)
         return 0, 0
 
+    def _set_clock(self, ahead: float) -> None:
+        """Take what is due this much later, or earlier, for due now."""
+        self._zero += ahead
+        if not self._told:
+            self._told = True
+            way = f"leap {ahead:.0f} s ahead" if ahead > 0 else f"go back by {-ahead:.1f} s"
+            self._tell(
+                f"its time stamps {way} at {self.seconds:.1f} s; what follows is put right behind what was before"
+            )
+
     def _is_believed(self, ahead: float) -> bool:
+        if self._told and ahead > SET_BACK:  # where a clock was set once, a leap is another one
+            return False
         if self._filled + ahead > MOST:
             return False
         return self.seconds + ahead <= self._end + 1.0 or self._filled + ahead <= BELIEVED

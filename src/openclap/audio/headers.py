@@ -1,0 +1,278 @@
+"""Headers of W64, AIFF, AU and CAF: where their samples begin, and how a right header would look. Knows nothing of what is wrong."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+__all__ = [
+    "CHUNKS",
+    "W64_RIFF",
+    "WRAP",
+    "Header",
+    "chunks_follow",
+    "is_name",
+    "read_aiff",
+    "read_au",
+    "read_caf",
+    "read_w64",
+]
+
+WRAP = 1 << 32
+CHUNKS = 4096  # that are looked at
+W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+W64_LIST = W64_RIFF[4:]
+W64_CHUNK = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+PLAIN_AIFF = frozenset(
+    name.encode()
+    for name in [
+        "NONE",
+        "twos",
+        "sowt",
+        "raw ",
+        "in24",
+        "in32",
+        "fl32",
+        "FL32",
+        "fl64",
+        "FL64",
+        "ulaw",
+        "alaw",
+        "ULAW",
+        "ALAW",
+    ]
+)
+KNOWN = frozenset(
+    name.encode().ljust(4)
+    for name in [
+        "LIST",
+        "fact",
+        "bext",
+        "cue",
+        "plst",
+        "smpl",
+        "inst",
+        "JUNK",
+        "junk",
+        "PAD",
+        "FLLR",
+        "Fake",
+        "iXML",
+        "axml",
+        "chna",
+        "cart",
+        "afsp",
+        "PEAK",
+        "DISP",
+        "acid",
+        "strc",
+        "levl",
+        "labl",
+        "note",
+        "id3",
+        "ID3",
+        "_PMX",
+        "umid",
+        "r64m",
+        "minf",
+        "elm1",
+        "regn",
+        "SyLp",
+        "slnt",
+        "wavl",
+        "LGWV",
+        "MARK",
+        "COMT",
+        "ANNO",
+        "NAME",
+        "AUTH",
+        "(c)",
+        "APPL",
+        "MIDI",
+        "AESD",
+        "INST",
+        "CHAN",
+        "FVER",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header: where samples begin, how many bytes of them it announces, and what makes a right one."""
+
+    start: int
+    announced: int
+    frame: int  # bytes that belong together
+    right: Callable[[int], bytes]  # bytes of samples → head
+    follows: Callable[[BinaryIO, int, int], bool]  # file, place, size: whether chunks go from there to the end
+    wraps: bool = False
+    tag: int = 0
+
+
+def is_name(name: bytes) -> bool:
+    """Whether four bytes may be the name of a chunk."""
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name != b"    "
+
+
+def chunks_follow(order: str) -> Callable[[BinaryIO, int, int], bool]:
+    """Whether chunks of RIFF or AIFF lie from a place to the end; the first may be cut, or stand without an even place."""
+
+    def follow(file: BinaryIO, here: int, size: int) -> bool:
+        return any(_walk(file, place, size, order) for place in dict.fromkeys((here + here % 2, here)))
+
+    return follow
+
+
+def _walk(file: BinaryIO, here: int, size: int, order: str) -> bool:
+    for _ in range(CHUNKS):
+        if here >= size - 1:
+            return True
+        file.seek(here)
+        head = file.read(8)
+        if head[:4] in KNOWN:
+            return True
+        if len(head) < 8 or not is_name(head[:4]):
+            return False
+        length = struct.unpack_from(order + "I", head, 4)[0]
+        here += 8 + length + length % 2
+        if here > size + 1:
+            return False
+    return False
+
+
+# -- Sony Wave64 ----------------------------------------------------------------------------------------
+
+
+def read_w64(head: bytes, size: int) -> Header | None:
+    """Sony Wave64: names of 16 bytes, sizes of 8 that count their own head."""
+    here, frame = 40, 1
+    while here + 24 <= len(head):
+        name, length = head[here : here + 16], struct.unpack_from("<Q", head, here + 16)[0]
+        if name == b"data" + W64_CHUNK:
+            break
+        if name == b"fmt " + W64_CHUNK and length >= 40:
+            frame = max(1, struct.unpack_from("<H", head, here + 24 + 12)[0])
+        if length < 24:
+            return None
+        here += length + -length % 8
+    else:
+        return None
+    start = here + 24
+
+    def right(samples: int) -> bytes:
+        made = bytearray(head[:start])
+        struct.pack_into("<Q", made, 16, start + samples)
+        struct.pack_into("<Q", made, here + 16, samples + 24)
+        return bytes(made)
+
+    return Header(start, max(0, length - 24), frame, right, _w64_follows)
+
+
+def _w64_follows(file: BinaryIO, here: int, size: int) -> bool:
+    here += -here % 8
+    for _ in range(CHUNKS):
+        if here >= size - 7:
+            return True
+        file.seek(here)
+        head = file.read(24)
+        if len(head) < 24 or not (head[4:16] in (W64_CHUNK, W64_LIST) or is_name(head[:4])):
+            return False
+        length = struct.unpack_from("<Q", head, 16)[0]
+        if length < 24:
+            return False
+        here += length + -length % 8
+        if here > size + 8:
+            return False
+    return False
+
+
+# -- AIFF, AU, CAF --------------------------------------------------------------------------------------
+
+
+def read_aiff(head: bytes, size: int) -> Header | None:
+    """AIFF, and AIFC of samples that are not compressed; None where its samples come before what they are."""
+    here, common = 12, -1
+    while here + 16 <= len(head):
+        name, length = head[here : here + 4], struct.unpack_from(">I", head, here + 4)[0]
+        if name == b"SSND":
+            break
+        if name == b"COMM" and length >= 18:
+            common = here
+        here += 8 + length + length % 2
+    else:
+        return None
+    if common < 0 or (head[8:12] == b"AIFC" and head[common + 26 : common + 30] not in PLAIN_AIFF):
+        return None
+    channels, bits = struct.unpack_from(">H", head, common + 8)[0], struct.unpack_from(">H", head, common + 14)[0]
+    frame = max(1, channels * -(-bits // 8))
+    offset = struct.unpack_from(">I", head, here + 8)[0]
+    start = here + 16 + offset
+    if start > len(head):
+        return None
+
+    def right(samples: int) -> bytes:
+        made = bytearray(head[:start])
+        struct.pack_into(">I", made, 4, min(start + samples - 8, WRAP - 1))
+        struct.pack_into(">I", made, here + 4, min(samples + offset + 8, WRAP - 1))
+        struct.pack_into(">I", made, common + 10, min(samples // frame, WRAP - 1))
+        return bytes(made)
+
+    return Header(start, max(0, length - 8 - offset), frame, right, chunks_follow(">"), wraps=True)
+
+
+def read_au(head: bytes, size: int) -> Header | None:
+    """AU (.snd): samples to the end of the file."""
+    if len(head) < 24:
+        return None
+    start, length, coding, _, channels = struct.unpack_from(">5I", head, 4)
+    frame = channels * {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(coding, 0)
+    if not 24 <= start <= len(head) or not frame:
+        return None
+
+    def right(samples: int) -> bytes:
+        return head[:8] + struct.pack(">I", min(samples, WRAP - 1)) + head[12:start]
+
+    return Header(start, length, frame, right, lambda *_: False, wraps=True)
+
+
+def read_caf(head: bytes, size: int) -> Header | None:
+    """Apple's CAF, of samples that are not compressed."""
+    here, plain, frame = 8, False, 1
+    while here + 12 <= len(head):
+        name, length = head[here : here + 4], struct.unpack_from(">q", head, here + 4)[0]
+        if name == b"data":
+            break
+        if name == b"desc" and length >= 32:
+            plain = head[here + 20 : here + 24] in (b"lpcm", b"ulaw", b"alaw")
+            frame = max(1, struct.unpack_from(">I", head, here + 28)[0])
+        if length < 0:
+            return None
+        here += 12 + length
+    else:
+        return None
+    if not plain or length < 0:  # -1: to the end of the file
+        return None
+    start = here + 16  # behind the number of edits
+
+    def right(samples: int) -> bytes:
+        return head[: here + 4] + struct.pack(">q", samples + 4) + head[here + 12 : start]
+
+    return Header(start, max(0, length - 4), frame, right, _caf_follows)
+
+
+def _caf_follows(file: BinaryIO, here: int, size: int) -> bool:
+    for _ in range(CHUNKS):
+        if here >= size:
+            return True
+        file.seek(here)
+        head = file.read(12)
+        if len(head) < 12 or not is_name(head[:4]):
+            return False
+        length = struct.unpack_from(">q", head, 4)[0]
+        if not 0 <= length <= size - here:
+            return False
+        here += 12 + length
+    return False
