@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 
 from fastapi import Request as HttpRequest
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from openclap.errors import RequestRefused
 from openclap.serve.engine import Source
-from openclap.serve.schemas import Request
+from openclap.serve.schemas import EmbeddingsRequest, Request
 from openclap.serve.settings import Settings
 
 __all__ = ["decode_data_uri", "in_words", "is_data_uri", "read_request", "source_of"]
@@ -32,7 +33,13 @@ T = TypeVar("T")
 AT_ONCE = 1 << 16  # bytes that are parsed without a thread
 PIECE = 1 << 20  # characters of base64 decoded at once: the interpreter can do something else between two
 FIELD_BYTES = 1 << 20  # of a form's field that is no file
-SOUND_URI = re.compile(r"data:(audio|video|application)/[\w.+-]+(;[\w.+-]+=[^;,]*)*(;base64)?,", re.IGNORECASE)
+PARAMETERS = r"(;[\w.+-]+=[^;,]*)*(?P<base64>;base64)?,"
+SOUND_URI = re.compile(r"data:(audio|video|application)/[\w.+-]+" + PARAMETERS, re.IGNORECASE)
+BARE_URI = re.compile("data:" + PARAMETERS, re.IGNORECASE)  # without a type: a sound where nothing else can be meant
+TOKENS = (
+    "input holds token ids, which another model's tokenizer made; send texts: langchain's OpenAIEmbeddings needs check_embedding_ctx_length=False, "
+    "other clients a setting that leaves texts whole"
+)
 COMMAS = re.compile("[,，、\n]")
 
 
@@ -50,7 +57,7 @@ async def read_request(request: HttpRequest, schema: type[S], settings: Settings
             limits = {"max_files": settings.items, "max_fields": 4 * settings.items + 32}
             async with request.form(**limits, max_part_size=FIELD_BYTES) as form:
                 fields = await _fields_of(form, schema)
-            return schema.model_validate(fields)
+            return schema.model_validate(_known(fields, schema))
         if kind != "application/json":
             raise RequestRefused(
                 f"the content type is {kind[:100]!a}; send application/json or multipart/form-data",
@@ -58,9 +65,43 @@ async def read_request(request: HttpRequest, schema: type[S], settings: Settings
                 "unsupported_content_type",
             )
         body = await request.body()
-        return await in_thread_if(len(body) > AT_ONCE, lambda: schema.model_validate_json(body))
+        return await in_thread_if(len(body) > AT_ONCE, lambda: _parsed(body, schema))
     except ValidationError as error:
         raise RequestRefused(in_words(error), 400, "invalid_request") from None
+
+
+def _parsed(body: bytes, schema: type[S]) -> S:
+    """JSON → a checked model; names that it does not know are refused before all of them are told as faults."""
+    try:
+        found = from_json(body)
+    except ValueError as error:
+        raise RequestRefused(f"the body is no JSON that can be read: {error}", 400, "invalid_request") from None
+    if not isinstance(found, dict):
+        raise RequestRefused(f"the body is {_kind(found)}; send an object, as {{…}}", 400, "invalid_request")
+    if schema is EmbeddingsRequest and _is_of_tokens(found.get("input")):
+        raise RequestRefused(TOKENS, 400, "token_ids")
+    return schema.model_validate(_known(found, schema))
+
+
+def _known(fields: dict[str, Any], schema: type[Request]) -> dict[str, Any]:
+    """The fields, if there are no others."""
+    unknown = next((name for name in fields if name not in schema.model_fields), None)
+    if unknown is not None:
+        place = f"{unknown[:100]!a}".strip("'\"")
+        raise RequestRefused(f"{place}: there is no such field; there are {', '.join(schema.model_fields)}", 400, "invalid_request")  # fmt: skip
+    return fields
+
+
+def _kind(value: object) -> str:
+    kinds = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _is_of_tokens(value: object) -> bool:
+    """Whether it is a list of numbers, or a list of such lists: texts as a client's own tokenizer cut them."""
+    first = value[0] if isinstance(value, list) and value else None
+    first = first[0] if isinstance(first, list) and first else first
+    return isinstance(first, int) and not isinstance(first, bool)
 
 
 async def in_thread_if(large: bool, call: Callable[[], T]) -> T:
@@ -122,7 +163,7 @@ def source_of(value: str | bytes, name: str, fetch: Callable[[str], bytes] | Non
     """
     if isinstance(value, bytes):
         return Source(name, lambda: value)
-    if is_data_uri(value):
+    if is_data_uri(value) or BARE_URI.match(value[:300]):
         return Source(name, lambda: decode_data_uri(value, name))
     if value[:8].lower().startswith(("http://", "https://")):
         if fetch is None:
@@ -147,8 +188,8 @@ def decode_data_uri(uri: str, name: str) -> bytes:
     RequestRefused
         Not in base64, or wrong base64.
     """
-    head = SOUND_URI.match(uri[:300])
-    if head is None or head[3] is None:
+    head = SOUND_URI.match(uri[:300]) or BARE_URI.match(uri[:300])
+    if head is None or head["base64"] is None:
         raise RequestRefused(
             f"{name} is a data URI that is not in base64; give data:audio/wav;base64,…", 400, "invalid_audio"
         )

@@ -21,6 +21,7 @@ from openclap.serve.faults import fault_of
 from openclap.serve.fetching import Fetcher
 from openclap.serve.inputs import in_thread_if, is_data_uri, read_request, source_of
 from openclap.serve.metrics import TYPE, Metrics
+from openclap.serve.openapi import body_of
 from openclap.serve.schemas import (
     Classified,
     ClassifyRequest,
@@ -95,7 +96,7 @@ def _that_compute(router: APIRouter, api: _Api) -> None:
     ):
         router.add_api_route(
             path, does, methods=["POST"], response_model=answer, responses=FAULTS, tags=["v1"],
-            summary=(schema.__doc__ or "").rstrip("."), openapi_extra={"requestBody": _documented(schema)},
+            summary=(schema.__doc__ or "").rstrip("."), openapi_extra={"requestBody": api.body_of(schema)},
         )  # fmt: skip
 
 
@@ -160,6 +161,12 @@ class _Api:
         fetcher = Fetcher(engine.settings.fetch_from, most=engine.settings.body_bytes)
         fetch = partial(fetcher.fetch, seconds=engine.settings.request_seconds)
         self._fetch: Callable[[str], bytes] | None = fetch if engine.settings.fetch_from else None
+
+    def body_of(self, schema: type[Request]) -> dict[str, Any]:
+        """The body of a route for OpenAPI."""
+        config = self._engine.clap.config
+        seconds, names = config.front_end.clip_seconds, self._engine.names
+        return body_of(schema, self._settings, size=config.embedding, seconds=seconds, names=names)
 
     async def embeddings(self, request: HttpRequest) -> Response:
         """Embed texts and sounds: unit vectors, in the order of the input; their dot products are cosines."""
@@ -309,20 +316,3 @@ def _cards(engine: Engine) -> list[ModelCard]:
         if preset.name != engine.name and here(preset)
     ]  # fmt: skip
     return [loaded, *others]
-
-
-def _documented(schema: type[Request]) -> dict[str, Any]:
-    """The body of a route for OpenAPI: JSON, and a form whose sounds are files."""
-    described = schema.model_json_schema()
-    examples = {f"example {i}": {"value": one} for i, one in enumerate(described.pop("examples", []), 1)}
-    fields = {name: dict(field) for name, field in described["properties"].items()}
-    file = {"type": "string", "format": "binary"}
-    for name in schema.sounds:
-        fields[name] = {"type": "array", "items": file} if name in schema.several else file
-    return {
-        "required": True,
-        "content": {
-            "application/json": {"schema": described, "examples": examples},
-            "multipart/form-data": {"schema": {**described, "properties": fields}},
-        },
-    }

@@ -41,18 +41,33 @@ __all__ = [
     "WatchRequest",
 ]
 
-WAV = "data:audio/wav;base64,UklGRv4AAABXQVZF…"  # shortened: only to be looked at
-Sound = Annotated[
-    str | SkipJsonSchema[bytes],  # bytes are uploads
+# 32 samples of a square wave: short enough to be shown, and a sound all the same
+WAV = "data:audio/wav;base64,UklGRkQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YSAAAADAwMDAQEBAQMDAwMBAQEBAwMDAwEBAQEDAwMDAQEBAQA=="
+# what of a value the server's settings decide, or no schema can say, is filled in by `openapi`, by these marks
+TEXT, QUERY, SOUND, MODEL, FILE, GLOB = ({"format": f"openclap-{kind}"} for kind in ("text", "query", "sound", "model", "file", "glob"))  # fmt: skip
+SOME, MANY, RESULTS, SIZE, WINDOW_SECONDS = ({"format": f"openclap-{kind}"} for kind in ("some", "many", "results", "size", "window"))  # fmt: skip
+Text = Annotated[str, Field(json_schema_extra=TEXT)]
+Words = Annotated[str, Field(json_schema_extra=QUERY)]
+Uri = Annotated[
+    str,
     Field(
+        json_schema_extra=SOUND,
         description="A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. A URL only from hosts that the server allows; never a path.",
         examples=[WAV],
     ),
 ]
+Sound = Uri | SkipJsonSchema[bytes]  # bytes are uploads
+# the first fault of a list is enough: a body of 2 MB had a million of them, which took half a minute and 2.6 GB to tell
+Texts = Annotated[list[Text], Field(fail_fast=True, json_schema_extra=SOME)]
+MaybeTexts = Annotated[list[Text], Field(fail_fast=True, json_schema_extra=MANY)]
+Files = Annotated[list[Annotated[str, Field(json_schema_extra=FILE)]], Field(fail_fast=True, json_schema_extra=MANY)]
 ModelName = Annotated[
-    str | None, Field(description="The loaded model, as /v1/models names it, or 'default'; may be left out.")
+    Annotated[str, Field(json_schema_extra=MODEL)] | None,
+    Field(description="The loaded model, as /v1/models names it, or 'default'; may be left out."),
 ]
+Results = Annotated[int, Field(ge=1, json_schema_extra=RESULTS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+LONGEST_HOP = 60.0  # seconds, of a timeline
 RULES = Rules()
 
 
@@ -80,7 +95,7 @@ class EmbeddingsRequest(Request):
     )  # fmt: skip
 
     input: Annotated[
-        str | list[str | SkipJsonSchema[bytes]],
+        Text | Annotated[list[Text | SkipJsonSchema[bytes]], Field(fail_fast=True, json_schema_extra=SOME)],
         Field(description="A text, a data URI of a sound, or a list of them; in multipart/form-data, files."),
     ]
     modality: Annotated[
@@ -93,7 +108,8 @@ class EmbeddingsRequest(Request):
         Literal["float", "base64"], Field(description="base64: little-endian float32, as the openai client asks for")
     ] = "float"
     dimensions: Annotated[
-        int | None, Field(description="Only the model's own number: its embeddings cannot be shortened.")
+        Annotated[int, Field(json_schema_extra=SIZE)] | None,
+        Field(description="Only the model's own number: its embeddings cannot be shortened."),
     ] = None
     user: Annotated[str | None, Field(description="Ignored.")] = None
 
@@ -107,10 +123,15 @@ class ClassifyRequest(Request):
     )
 
     audio: Sound
-    labels: Annotated[
-        list[str], Field(min_length=1, description="In a form: repeated, or one value with commas between.")
-    ]
-    template: Annotated[str, Field(description="The prompt; {} is the label.", max_length=1000)] = DEFAULT_TEMPLATE
+    labels: Annotated[Texts, Field(description="In a form: repeated, or one value with commas between.")]
+    template: Annotated[
+        str,
+        Field(
+            description="The prompt; {} is the label.",
+            max_length=1000,
+            json_schema_extra={"pattern": r"^[^{}]*\{\}[^{}]*$"},
+        ),
+    ] = DEFAULT_TEMPLATE
 
 
 class DescribeRequest(Request):
@@ -128,28 +149,30 @@ class DescribeRequest(Request):
 
     audio: Sound
     labels: Annotated[
-        list[str] | None,
-        Field(
-            min_length=1, description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."
-        ),
+        Texts | None,
+        Field(description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."),
     ] = None
     threshold: Annotated[float, Field(ge=0, le=1, description="Least confidence of a tag.")] = UNLIKELY
     top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = 5
     alike: Annotated[
         Number, Field(description="Cosine from which two labels are one family; above 1 keeps them all.")
     ] = ALIKE
-    captions: Annotated[list[str], Field(description="Sentences of which the nearest are told too.")] = []
+    captions: Annotated[MaybeTexts, Field(description="Sentences of which the nearest are told too.")] = []
     nearest: Annotated[int, Field(ge=1, le=100, description="How many of the captions.")] = 3
     timeline: Annotated[bool, Field(description="Span by span: what is heard from when to when.")] = False
     window: Annotated[
-        float, Field(ge=0.1, allow_inf_nan=False, description="Seconds heard at once, of a timeline.")
+        float,
+        Field(
+            ge=0.1,
+            le=LONGEST_HOP,
+            json_schema_extra=WINDOW_SECONDS,
+            description="Seconds heard at once, of a timeline.",
+        ),
     ] = WINDOW
     hop: Annotated[
-        float, Field(ge=LEAST_HOP, allow_inf_nan=False, description="Seconds between windows, of a timeline.")
+        float, Field(ge=LEAST_HOP, le=LONGEST_HOP, description="Seconds between windows, of a timeline.")
     ] = HOP
-    change: Annotated[
-        float, Field(ge=0, allow_inf_nan=False, description="What a new span costs: more, fewer spans.")
-    ] = CHANGE
+    change: Annotated[float, Field(ge=0, le=1000, description="What a new span costs: more, fewer spans.")] = CHANGE
     language: Annotated[
         Literal["en", "zh"],
         Field(description="Of the sentences, and of AudioSet's labels; labels of your own stay as they are."),
@@ -170,7 +193,7 @@ class MatchRequest(Request):
     )
 
     audio: Sound
-    texts: Annotated[list[str], Field(min_length=1)]
+    texts: Texts
 
 
 class SearchRequest(Request):
@@ -185,20 +208,23 @@ class SearchRequest(Request):
         ]},
     )  # fmt: skip
 
-    query: Annotated[str | None, Field(description='"rain + wind -thunder" wants both and not the third.')] = None
+    query: Annotated[Words | None, Field(description='"rain + wind -thunder" wants both and not the third.')] = None
     audio: Sound | None = None
-    k: Annotated[int, Field(ge=1)] = 10
-    without: Annotated[list[str], Field(description="What should not be heard.")] = []
+    k: Results = 10
+    without: Annotated[MaybeTexts, Field(description="What should not be heard.")] = []
     per: Annotated[Literal["file", "window"], Field(description="One hit a file, or every window by itself.")] = "file"
     within: Annotated[
-        list[str] | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
+        Files | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
     ] = None
-    glob: Annotated[str | None, Field(description="A pattern for the name: *.wav, */rain/*", max_length=1000)] = None
+    glob: Annotated[
+        Annotated[str, Field(max_length=1000, json_schema_extra=GLOB)] | None,
+        Field(description="A pattern for the name: *.wav, */rain/*"),
+    ] = None
     shortest: Annotated[Number | None, Field(description="Length of the file, seconds.")] = None
     longest: Annotated[Number | None, Field(description="Length of the file, seconds.")] = None
     after: Annotated[Number | None, Field(description="Changed since, seconds since 1970.")] = None
     before: Annotated[Number | None, Field(description="Changed before, seconds since 1970.")] = None
-    tags: Annotated[list[str], Field(description="Tags that the file must have, all of them.")] = []
+    tags: Annotated[MaybeTexts, Field(description="Tags that the file must have, all of them.")] = []
 
     def filters(self) -> dict[str, Any]:
         """What narrows the search, as `Library.search` takes it."""
@@ -213,12 +239,12 @@ class MomentsRequest(Request):
         json_schema_extra={"examples": [{"query": "a dog barking", "k": 3}, {"query": "a siren", "audio": WAV}]},
     )
 
-    query: Annotated[str | None, Field(description="Words.")] = None
+    query: Annotated[Words | None, Field(description="Words.")] = None
     audio: Annotated[
         Sound | None,
         Field(description="With words: the recording to look in. Without: a sound to look for in the library."),
     ] = None
-    k: Annotated[int, Field(ge=1)] = 5
+    k: Results = 5
 
 
 class WatchRequest(Request):
@@ -232,9 +258,9 @@ class WatchRequest(Request):
         },
     )
 
-    alerts: Annotated[list[str], Field(description="What should be heard, in words.")] = []
+    alerts: Annotated[MaybeTexts, Field(description="What should be heard, in words.")] = []
     detectors: Annotated[
-        list[str],
+        MaybeTexts,
         Field(description="What was taught should be heard: names of what the server was given by --detector."),
     ] = []
     unusual: Annotated[bool, Field(description="Tell of anything unusual, without words, too.")] = False
