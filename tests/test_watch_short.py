@@ -84,7 +84,7 @@ def test_a_folder_of_short_recordings(mini: CLAP) -> None:
                 yield Block(rainy(10, at), 0.0, f"{number}.wav", True)
 
     told: list[str] = []
-    events = list(watch(Recordings(), ["a siren"], model=mini, tell=told.append))  # type: ignore[arg-type]
+    events = list(watch(Recordings(), ["a siren"], model=mini, tell=told.append))
     assert [event.source for event in events] == ["1.wav", "4.wav"]
     assert len(told) == 1
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
+from openclap.confidence import FITTED_BY, FITTED_ON, fitted_for
 from openclap.errors import ModelWarning
 
 __all__ = ["examine_installation"]
@@ -36,10 +37,19 @@ def examine_installation(model: str) -> dict[str, Any]:
         "parameters": f"{parameters(clap.checkpoint.weights) / 1e6:.1f} M",
         "runs on": clap.backend.reason,
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
+        "confidence": _fitted(clap.fingerprint),
         "loaded in": f"{seconds:.2f} s",
     }
     findings = [finding.to_dict() for finding in clap.examine(requested=model, fresh=True)]
     return {"installation": installation, "findings": findings}
+
+
+def _fitted(fingerprint: str) -> str:
+    """What confidences are worth with this model."""
+    name, of = FITTED_ON
+    if fitted_for(fingerprint):
+        return f"fitted for this model: {FITTED_BY}"
+    return f"fitted for {name} ({of}), not for this model: the order of what is found holds, how large a confidence is is a guess"
 
 
 def _version(package: str) -> str:
