@@ -445,7 +445,9 @@ def test_sounds_without_label_are_left_out(place: Path, count: int) -> None:
     assert [failure.path.rpartition(":")[2] for failure in data.left_out] == [f"none{i}.wav" for i in range(count)]
     assert len(str(told[0].message)) < 5000
     (place / "metadata.csv").write_text("file,label\n,dog\n0-dog.wav,dog\n0-cat.wav,cat\n")
-    with pytest.raises(TrainingError, match=r"1 row that names no sound: .*raise most_broken in a configuration"):
+    with pytest.raises(
+        TrainingError, match=r"1 of 3 entries of the sources cannot be used: .*raise most_broken in a configuration"
+    ):
         labelled(place)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -229,6 +231,25 @@ def test_tables_of_training_of_benchmarks_and_of_words(tmp_path: Path) -> None:
         read_csv(path, ("label", "phrase"))
     path.write_bytes("Word;Instead\nhot dog;sausage\n".encode("utf-8-sig"))
     assert debiaser(path)("A hot dog") == "A sausage"
+
+
+def test_a_text_with_commas_is_not_cut(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("label\nVehicle horn, car horn, honking\n")
+    with pytest.raises(DataError, match="line 2 has more cells than the 1 columns; put texts with commas in quotes"):
+        lines_of(tmp_path / "t.csv", ("label",))
+    (tmp_path / "t.csv").write_text("label,phrase\na,b,c\n")
+    with pytest.raises(TrainingError, match="line 2 has more cells"):
+        read_phrases([tmp_path / "t.csv"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """`--labels-file <(sort labels.txt)`."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes("dog\nTür\n".encode()))
+    writer.start()
+    assert lines_of(tmp_path / "pipe") == ["dog", "Tür"]
+    writer.join()
 
 
 def test_what_is_absent() -> None:

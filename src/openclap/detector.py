@@ -114,8 +114,17 @@ class Detector:
         return found
 
     def probability(self, embeddings: npt.ArrayLike) -> Floats:
-        """Embeddings (N, E) → how likely each holds the sound, in [0, 1] (N,)."""
-        likely: Floats = (0.5 * (1 + np.tanh(0.5 * self.logit(embeddings)))).astype(np.float32)  # no overflow
+        """Embeddings (N, E) → how likely each holds the sound, in [0, 1] (N,).
+
+        No more than so few examples can tell: after n yes at most (n + 1) / (n + 2), Laplace's rule of succession. One half stays one
+        half, and what is below it as it is.
+        """
+        logit = self.logit(embeddings)
+        taught = self.examples.get("yes", 0)
+        if taught > 0:
+            most = math.log(taught + 1)
+            logit = np.where(logit > 0, most * np.tanh(logit / most), logit)
+        likely: Floats = (0.5 * (1 + np.tanh(0.5 * logit))).astype(np.float32)  # no overflow
         return likely
 
     def check(self, clap: Maker) -> None:

@@ -13,6 +13,7 @@ from openclap.checkpoints.health import Finding
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
+from openclap.confidence import FITTED_BY, FITTED_ON, fitted_for
 from openclap.config import CLAPConfig
 from openclap.errors import ModelWarning
 
@@ -41,6 +42,7 @@ def examine_installation(model: str) -> dict[str, Any]:
         "parameters": f"{parameters(clap.checkpoint.weights) / 1e6:.1f} M",
         "runs on": clap.backend.reason,
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
+        "confidence": _fitted(clap.fingerprint),
         "loaded in": f"{seconds:.2f} s",
     }
     unstated = [Finding(note, "copy the file anew from where the model is published") for note in clap.checkpoint.notes]
@@ -61,6 +63,14 @@ def _samples(config: CLAPConfig) -> str:
     if find_preset(f"{config.name.removesuffix('.pt')}.pt") is not None:
         return "as decoded; LAION rounds those of this model to int16: load its .pt file and save it anew for the same numbers"
     return "as decoded"
+
+
+def _fitted(fingerprint: str) -> str:
+    """What confidences are worth with this model."""
+    name, of = FITTED_ON
+    if fitted_for(fingerprint):
+        return f"fitted for this model: {FITTED_BY}"
+    return f"fitted for {name} ({of}), not for this model: the order of what is found holds, how large a confidence is is a guess"
 
 
 def _version(package: str) -> str:

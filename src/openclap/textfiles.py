@@ -12,16 +12,27 @@ import io
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from openclap.errors import DataError, DataWarning
 
 if TYPE_CHECKING:
     from charset_normalizer import CharsetMatch
 
-__all__ = ["WORKBOOKS", "Grid", "encoding_of", "is_absent", "lines_of", "open_grid", "plain_name", "records_of"]
+__all__ = [
+    "WORKBOOKS",
+    "Grid",
+    "encoding_of",
+    "is_absent",
+    "lines_of",
+    "open_grid",
+    "open_text",
+    "plain_name",
+    "records_of",
+]
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 TABLES = (".csv", ".tsv", ".tab")
@@ -61,8 +72,9 @@ def is_absent(cell: str) -> bool:
     return cell.strip().casefold() in ABSENT
 
 
-def encoding_of(path: Path) -> str:
-    """The encoding of a text file.
+@contextmanager
+def open_text(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
+    """A text file in whatever encoding, to be read; a pipe, too.
 
     Raises
     ------
@@ -72,26 +84,38 @@ def encoding_of(path: Path) -> str:
     Warns
     -----
     DataWarning
-        It is in none of Unicode's, so it was guessed.
+        It is in none of Unicode's encodings, so it was guessed.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(BLOCK)
-            mark = next((name for mark, name in MARKS if head.startswith(mark)), None)
-            if mark is not None:
-                return mark
-            what = next((what for magic, what in BINARY if head.startswith(magic)), None)
-            if what is not None:
-                raise DataError(f"{path}: is {what}, no text; save it as CSV (UTF-8)")
-            if b"\0" in head:
-                return _guessed(path, head[:SAMPLE])
-            odd = _not_utf8(head, file)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}; give a text file in UTF-8") from None
+        with path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes()) as file:
+            encoding = _encoding_of(file, path)
+            file.seek(0)
+            yield io.TextIOWrapper(file, encoding=encoding, newline=newline)
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path}: {_why(error)}; give a text file in UTF-8") from None
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file, and the errors and warnings of `open_text`."""
+    with open_text(path) as file:
+        return str(file.encoding)
+
+
+def _encoding_of(file: BinaryIO, path: Path) -> str:
+    head = file.read(BLOCK)
+    mark = next((name for mark, name in MARKS if head.startswith(mark)), None)
+    if mark is not None:
+        return mark
+    what = next((what for magic, what in BINARY if head.startswith(magic)), None)
+    if what is not None:
+        raise DataError(f"{path}: is {what}, no text; save it as CSV (UTF-8)")
+    if b"\0" in head:
+        return _guessed(path, head[:SAMPLE])
+    odd = _not_utf8(head, file)
     return "utf-8" if odd is None else _guessed(path, odd)
 
 
-def _not_utf8(head: bytes, file: io.BufferedReader) -> bytes | None:
+def _not_utf8(head: bytes, file: BinaryIO) -> bytes | None:
     """The lines with other signs than ASCII around the first place that is no UTF-8; None where all of it is."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     block = head
@@ -160,14 +184,11 @@ def lines_of(path: Path, columns: Sequence[str] = ()) -> list[str]:
             raise DataError(
                 f"{path}: no column {' or '.join(columns)}; it has {', '.join(grid.names)}: rename one, or give one text a line"
             )
-        cells = [row[place or 0] for _, row in grid.rows if len(row) > (place or 0)]
+        cells = [row[place or 0] for _, row in _whole(path, grid) if len(row) > (place or 0)]
         found = [*(grid.names if place is None else ()), *cells]
     else:
-        encoding = encoding_of(path)
-        try:
-            found = path.read_text(encoding=encoding).splitlines()
-        except (OSError, UnicodeError) as error:
-            raise DataError(f"{path}: {_why(error)}; save it as UTF-8") from None
+        with open_text(path) as file:
+            found = file.read().splitlines()
     texts = [text.strip() for text in found if text.strip()]
     said = [text for text in texts if not is_absent(text)]
     if len(said) < len(texts):
@@ -194,8 +215,7 @@ def open_grid(path: Path, known: Collection[str] = ()) -> Grid:
     DataError
         It cannot be read, is no text, or breaks off within quotes: now, or when its rows are read.
     """
-    encoding = encoding_of(path)
-    rows = _rows(path, encoding, known)
+    rows = _rows(path, known)
     try:
         _, names = next(rows)
     except StopIteration:
@@ -203,25 +223,34 @@ def open_grid(path: Path, known: Collection[str] = ()) -> Grid:
     return Grid(tuple(name.strip() for name in names), rows)
 
 
-def _rows(path: Path, encoding: str, known: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[str]]]:
     """Lines and cells of all rows that are not blank, the header's first."""
     line = 0
-    try:
-        with path.open(encoding=encoding, newline="") as file:
-            start = file.read(SAMPLE)
-            file.seek(0)
-            told = re.match(r"\s*\"?sep=(.)\"?\r?\n", start, re.IGNORECASE)
-            if told:
-                file.readline()
-            separator = told.group(1) if told else _separator(start, known)
-            reader = csv.reader(file, delimiter=separator, strict=True)
+    with open_text(path, newline="") as file:
+        start = file.read(SAMPLE)
+        file.seek(0)
+        told = re.match(r"\s*\"?sep=(.)\"?\r?\n", start, re.IGNORECASE)
+        if told:
+            file.readline()
+        reader = csv.reader(file, delimiter=told.group(1) if told else _separator(start, known), strict=True)
+        try:
             for row in reader:
                 line = reader.line_num + bool(told)
                 if any(map(str.strip, row)):
                     yield line, row
-    except (OSError, UnicodeError, csv.Error) as error:
-        where = f"after line {line}, " if line else ""
-        raise DataError(f"{path}: {where}{_why(error)}; a CSV in UTF-8 is expected") from None
+        except (UnicodeError, csv.Error) as error:
+            where = f"after line {line}, " if line else ""
+            raise DataError(f"{path}: {where}{_why(error)}; a CSV in UTF-8 is expected") from None
+
+
+def _whole(path: Path, grid: Grid) -> Iterator[tuple[int, list[str]]]:
+    """The rows, none of which has more cells than there are columns: a text with commas that is not in quotes would be cut."""
+    for line, row in grid.rows:
+        if any(map(str.strip, row[len(grid.names) :])):
+            raise DataError(
+                f"{path}: line {line} has more cells than the {len(grid.names)} columns; put texts with commas in quotes"
+            )
+        yield line, row
 
 
 def _separator(start: str, known: Collection[str]) -> str:
@@ -248,12 +277,12 @@ def records_of(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tupl
     Raises
     ------
     DataError
-        As of `open_grid`.
+        As of `open_grid`; a row with more cells than columns.
     """
     grid = open_grid(path, [plain_name(column) for column in columns])
     asked = {plain_name(column): column for column in columns}
     names = [asked.get(plain_name(name), name) for name in grid.names]
-    return names, [(line, dict(zip(names, row, strict=False))) for line, row in grid.rows]
+    return names, [(line, dict(zip(names, row, strict=False))) for line, row in _whole(path, grid)]
 
 
 def _why(error: Exception) -> str:

@@ -18,7 +18,7 @@ from openclap.data.columns import COLUMNS, KNOWN, Columns, Said, columns_of
 from openclap.data.items import Item, Manifest, Table
 from openclap.data.places import Places
 from openclap.errors import DataError, MissingExtra
-from openclap.textfiles import WORKBOOKS, encoding_of, open_grid
+from openclap.textfiles import WORKBOOKS, open_grid, open_text
 
 __all__ = ["COLUMNS", "SUFFIXES", "metadata_of", "open_table", "read_rows", "refuse_workbook"]
 
@@ -156,21 +156,17 @@ def _apart(names: Sequence[str]) -> list[str]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
-    encoding = encoding_of(path)
-    try:
-        with path.open(encoding=encoding) as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                place = f"{path}: line {number}"
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    yield place, f"is not JSON ({error})"
-                    continue
-                yield place, row if isinstance(row, dict) else 'is no JSON object; write {"file": …, "caption": …}'
-    except (OSError, UnicodeError) as error:
-        raise DataError(f"{path}: {_why(error)}; JSON objects in UTF-8, one a line, are expected") from None
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            place = f"{path}: line {number}"
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield place, f"is not JSON ({error})"
+                continue
+            yield place, row if isinstance(row, dict) else 'is no JSON object; write {"file": …, "caption": …}'
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

@@ -250,12 +250,14 @@ def find_tars(folder: Path) -> tuple[list[tuple[Path, str | None]], list[tuple[s
     tars: list[tuple[Path, str | None]] = []
     passed: list[tuple[str, str]] = []
     names: set[Path] = set()
-    for path in sorted(folder.rglob("*"), key=lambda p: (_natural(str(p.parent)), len(p.name), _natural(p.name))):
-        if path.name.startswith("."):
-            continue
+    archives = [
+        p
+        for p in folder.rglob("*.*")
+        if not p.name.startswith(".") and p.name.lower().endswith((*TARS, *OTHER_ARCHIVES))
+    ]
+    for path in sorted(archives, key=lambda p: (_natural(str(p.parent)), len(p.name), _natural(p.name))):
         if not is_tar(path.name):
-            if path.name.lower().endswith(OTHER_ARCHIVES):
-                passed.append((str(path), "is an archive of a kind that is not read; unpack it, and make it a tar"))
+            passed.append((str(path), "is an archive of a kind that is not read; unpack it, and make it a tar"))
             continue
         stem = path.parent / path.name[: path.name.lower().rindex(".t")]
         if not path.is_file():

@@ -82,6 +82,9 @@ def _run_as(
     ranks.agreed(lambda: check_folder(settings, resume=resume) if ranks.first else None)
     with ExitStack() as held:
         ranks.agreed(lambda: held.enter_context(own_folder(settings)) if ranks.first else None)
+        ranks.agreed(
+            lambda: check_folder(settings, resume=resume) if ranks.first else None
+        )  # nobody has finished meanwhile
         return _run_in(ranks, device, task, config, examples, resume=resume, progress=progress)
 
 

@@ -67,9 +67,9 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
             f"none of the {len(everything.rows)} sounds of {where} has a label; a table needs a column label"
         )
     lost = everything.left_out
-    said = "1 row that names no sound" if len(lost) == 1 else f"{len(lost)} rows that name no sound"
-    refuse_many(lost, len(everything.rows) + len(lost), settings.most_broken, said, "fill them in")
-    warn_of(lost, "rows that name no sound")
+    said = f"{len(lost)} of {len(everything.rows) + len(lost)} entries of the sources cannot be used"
+    refuse_many(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
+    warn_of(lost, "entries of the sources that cannot be used")
     found = everything.but(lambda example: not example.item.labels, "no label")
     silent = found.left_out[len(lost) :]
     warn_of(silent, "sounds without a label")
