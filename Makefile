@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal -o cache_dir=$(VENV)/pytest_cache
 DATA ?=
 
-.PHONY: demo test test-quick check check-install bench format clean
+.PHONY: demo test test-quick test-times check check-install bench format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
@@ -15,8 +15,11 @@ demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
 test: $(VENV)/.dev  ## the whole suite, offline, on all cores; what needs a program that is not here is skipped and named
 	$(PYTEST)
 
-test-quick: $(VENV)/.dev  ## what is not marked slow or in need of a program, in about a minute
-	$(PYTEST) -m "not slow and not needs"
+test-quick: $(VENV)/.dev  ## in a tenth of the time: without what tests/slow.txt names or what needs a program
+	$(PYTEST) --quick
+
+test-times: $(VENV)/.dev  ## the whole suite, and tests/slow.txt anew from what it takes here; on a machine that does nothing else
+	$(PYTEST) --note-slow
 
 check: $(VENV)/.dev  ## style, types; of what is installed, for Windows and macOS too
 	$(BIN)/ruff check .

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slow_for_tests import leave_out_slow, note_slow
+from tools_for_tests import pytest_addoption as add_no_skips
+from tools_for_tests import pytest_configure as declare_needs
 from tools_for_tests import (  # noqa: F401  these are hooks
-    pytest_addoption,
     pytest_make_collect_report,
     pytest_runtest_makereport,
 )
-from tools_for_tests import pytest_configure as declare_needs
 from tools_for_tests import pytest_runtest_setup as skip_what_needs_more
 from tools_for_tests import pytest_terminal_summary as tell_what_was_skipped
 
@@ -35,6 +36,10 @@ Path(os.environ["TMPDIR"]).mkdir()
 tempfile.tempdir = None  # to be asked for anew
 for _name in [name for name in os.environ if name.startswith("OPENCLAP_") or name in ("HF_HOME", "HF_HUB_CACHE")]:
     del os.environ[_name]  # the user's settings
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(
+        _name, "1"
+    )  # several processes with threads for all cores wait for each other longer than they compute
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no test may reach a network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
@@ -53,18 +58,19 @@ socket.getaddrinfo = _this_machine_alone  # the environment alone would only ask
 
 # -- hooks of pytest ----------------------------------------------------------------------------------------
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 A_WORKER = 3 << 30  # bytes of memory that torch, transformers, a model and a browser take together
 MOST_WORKERS = 8  # each starts its own servers and models: more would repeat more than they share
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_no_skips(parser)
+    parser.addoption("--quick", action="store_true", help="leave out what is in tests/slow.txt or needs a program")
+    parser.addoption("--note-slow", action="store_true", help="write tests/slow.txt anew from this run")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     declare_needs(config)
     config.option.randomly_reset_seed = False  # the order is random, what a test draws is not: see below
-
-
-def pytest_unconfigure() -> None:
-    _home.cleanup()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -73,14 +79,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(_cores(), max(1, memory // A_WORKER), MOST_WORKERS)
 
 
-def pytest_xdist_setupnodes(specs: list[Any]) -> None:
-    """Workers share the cores: each of them with threads for all cores takes longer than with its part."""
-    for name in THREADS:
-        os.environ.setdefault(name, str(max(1, _cores() // len(specs))))
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_out_slow(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -106,6 +110,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if isinstance(seed := getattr(config.option, "randomly_seed", None), int):
         terminalreporter.write_line(f"in random order; --randomly-seed={seed} gives it again")
     tell_what_was_skipped(terminalreporter)
+    if config.getoption("note_slow"):
+        note_slow(terminalreporter.stats)
 
 
 # -- what tests share ---------------------------------------------------------------------------------------

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +14,9 @@ import torch
 import torch.distributed as dist
 import yaml
 from models_for_tests import small_clap, small_config
+from ranks_for_tests import run_program, run_ranks
 from test_gradients import batch_of, model_of, tokenize
-from test_train import SOUNDS, free_port
+from test_train import SOUNDS
 from test_train import sound as kind_of_sound
 from typer.testing import CliRunner
 
@@ -259,12 +256,7 @@ def test_a_broken_sound_is_named_and_left_out(place: Path) -> None:
 def test_two_processes_teach_one_student(place: Path) -> None:
     edit(place, epochs=2, device="cpu", augment={"stretch": 0.0, "equaliser_db": 0.0}, distill={"contrast": 0.1})
     code = "import sys; from openclap.train import distill; distill(sys.argv[1], progress=False)"
-    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    workers = [
-        subprocess.Popen([sys.executable, "-c", code, str(place / "run.yaml")], env={**base, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(2)
-    ]  # fmt: skip
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert [rank.code for rank in run_program(code, str(place / "run.yaml"))] == [0, 0]
     assert len((place / "student" / "log.csv").read_text().splitlines()) == 3
     assert json.loads((place / "student" / "distill.json").read_text())["recordings"] == 6
 
@@ -297,13 +289,7 @@ def _rank(rank: int, folder: str) -> None:
 
 
 def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_rank, args=(rank, str(tmp_path))) for rank in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=100)
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert [rank.code for rank in run_ranks(_rank, str(tmp_path))] == [0, 0]
     whole = lesson_gradients(Ranks(), slice(0, 6))
     pieces = lesson_gradients(Ranks(), slice(0, 6), pieces=4)
     assert "logit_scale" not in whole

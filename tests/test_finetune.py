@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +15,7 @@ import torch
 import torch.distributed as dist
 import yaml
 from models_for_tests import small_clap, small_config
+from ranks_for_tests import run_program, run_ranks
 from torch import nn
 from typer.testing import CliRunner
 
@@ -331,8 +327,8 @@ CASES: list[dict[str, Any]] = [
 ]
 
 
-def _rank(rank: int, file: str, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+def _rank(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     with joined(torch.device("cpu")) as ranks:
         for i, case in enumerate(CASES):
             found = gradients(ranks=ranks, rows=slice(3 * rank, 3 * rank + 3), **case)
@@ -341,13 +337,7 @@ def _rank(rank: int, file: str, folder: str) -> None:
 
 
 def test_two_processes_and_pieces_give_the_gradient_of_the_whole(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_rank, args=(r, str(tmp_path / "meet"), str(tmp_path))) for r in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=120)
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert [rank.code for rank in run_ranks(_rank, str(tmp_path))] == [0, 0]
     for i, case in enumerate(CASES):
         whole = gradients(ranks=Ranks(), rows=slice(None), **{**case, "pieces": None})
         assert max(float(np.abs(value).max()) for value in whole.values()) > 1e-2
@@ -571,17 +561,7 @@ print(json.dumps(done.to_dict()))
 def test_two_processes_make_one_classifier(place: Path) -> None:
     """The head of the first is that of both: on other machines a probe may differ in the last digit."""
     given = json.dumps(values(place, epochs=1, supervised={"draws": 0}))
-    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", TRAINER, given],
-            env={**base, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    told = [json.loads(worker.communicate(timeout=120)[0]) for worker in workers]
+    told = [json.loads(rank.out) for rank in run_program(TRAINER, given)]
     assert told[0]["verdict"]["examples"] == 6
     assert told[1]["verdict"] is None
     assert told[0]["loss"] == told[1]["loss"]
@@ -601,17 +581,6 @@ def gone(*_):
 if os.environ["RANK"] == "1":
     task.starting_model = gone
 """
-    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    workers = [
-        subprocess.Popen([sys.executable, "-c", fails + TRAINER, given], env={**base, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]  # fmt: skip
-    told = [worker.communicate(timeout=120)[1] for worker in workers]
-    assert all("the start is not on this machine" in said for said in told)
-    assert [worker.returncode for worker in workers] == [1, 1]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    ended = run_program(fails + TRAINER, given)
+    assert all("the start is not on this machine" in rank.err for rank in ended)
+    assert [rank.code for rank in ended] == [1, 1]

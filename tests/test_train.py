@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import soundfile as sf
 import torch
 import yaml
 from models_for_tests import small_config
+from ranks_for_tests import run_program, started
 
 from openclap import CLAP
 from openclap.errors import ModelWarning, SoundWarning, TrainingError
@@ -111,13 +108,14 @@ def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.Monk
 
 
 TRAINER = """
-import sys, time
+import signal, sys
 from openclap.train import loop, train
 step = loop._Run._step
 def slow(run, *args):
     loss = step(run, *args)
     print(run.step, flush=True)
-    time.sleep(0.05)
+    if run.step >= int(sys.argv[3]):
+        signal.pause()  # until it is killed
     return loss
 loop._Run._step = slow
 train(sys.argv[1], progress=False, out=sys.argv[2])
@@ -129,13 +127,9 @@ def test_a_killed_run_goes_on_bit_for_bit(place: Path) -> None:
     edit(place, epochs=6, checkpoint_minutes=0.0)
     train(place / "run.yaml", progress=False, out="whole")
     for wanted in (3, 5):
-        command = [sys.executable, "-c", TRAINER, str(place / "run.yaml"), "parted"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if int(line) >= wanted:
-                    process.kill()
-        assert process.returncode == -signal.SIGKILL
+        with started(TRAINER, str(place / "run.yaml"), "parted", str(wanted)) as (process, lines):
+            assert any(int(line) >= wanted for line in lines)
+        assert process.exitcode == -signal.SIGKILL
     report = train(place / "run.yaml", progress=False, out="parted")
     assert report.steps == 12
     whole, parted = (CLAP.from_pretrained(place / name).model.state_dict() for name in ("whole", "parted"))
@@ -145,20 +139,9 @@ def test_a_killed_run_goes_on_bit_for_bit(place: Path) -> None:
 def test_two_processes_train_one_model(place: Path) -> None:
     edit(place, epochs=2, device="cpu")
     code = "import sys; from openclap.train import train; train(sys.argv[1], progress=False)"
-    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    workers = [
-        subprocess.Popen([sys.executable, "-c", code, str(place / "run.yaml")], env={**base, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(2)
-    ]  # fmt: skip
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert [rank.code for rank in run_program(code, str(place / "run.yaml"))] == [0, 0]
     assert len((place / "model" / "log.csv").read_text().splitlines()) == 3
     assert CLAP.from_pretrained(place / "model").encode_text("dog").shape == (1, 24)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -372,11 +355,7 @@ def test_sounds_broken_for_one_process_are_left_out_by_all(place: Path) -> None:
         "mels.load = broken\n"
         "train(sys.argv[1], progress=False)\n"
     )
-    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    workers = [
-        subprocess.Popen([sys.executable, "-c", code, str(place / "run.yaml")], env={**base, "RANK": str(rank)}) for rank in range(2)
-    ]  # fmt: skip
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert [rank.code for rank in run_program(code, str(place / "run.yaml"))] == [0, 0]
     assert (place / "model" / "log.csv").read_text().splitlines()[1].startswith("1,2,")
 
 

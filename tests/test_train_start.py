@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,8 @@ import pytest
 import torch
 import yaml
 from models_for_tests import small_config, text_config
-from test_train import edit, free_port, place, stopped  # noqa: F401  (a fixture)
+from ranks_for_tests import run_program
+from test_train import edit, place, stopped  # noqa: F401  (a fixture)
 
 from openclap import CLAP
 from openclap.errors import MissingExtra, TrainingError
@@ -199,12 +197,7 @@ loop._Run._step = stops"""
 def two_processes(place: Path, out: str, code: str = "") -> list[int]:  # noqa: F811
     """Train in two processes over gloo → their exit codes."""
     program = f"import os, sys; from openclap.train import loop, train; {code}\ntrain(sys.argv[1], progress=False, out={out!r})"
-    base = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}  # fmt: skip
-    workers = [
-        subprocess.Popen([sys.executable, "-c", program, str(place / "run.yaml")], env={**base, "RANK": str(rank)})
-        for rank in range(2)
-    ]
-    return [worker.wait(timeout=120) for worker in workers]
+    return [rank.code for rank in run_program(program, str(place / "run.yaml"))]
 
 
 def test_a_run_with_spread_weights_goes_on_bit_for_bit(place: Path) -> None:  # noqa: F811
