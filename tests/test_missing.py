@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ import soundfile as sf
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
+from openclap.cli import app
 from openclap.errors import LibraryError, UsageError
-from openclap.library.missing import out_of_reach
+from openclap.library.leaving import out_of_reach
 from openclap.results import MissingFolder
 from openclap.store import Remembered, open_store
 
@@ -175,6 +178,41 @@ def test_hits_behind_many_that_are_away(clap: CLAP, place: Path, tmp_path: Path)
     assert ({moment.path for moment in moments}, moments.left_out > 0) == ({str(here / "01.wav")}, True)
 
 
+def test_the_command_line(
+    clap: CLAP, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`index` said "removed" and exit 0, and a search with an empty mount point emptied the library."""
+    clap.save_pretrained(tmp_path / "model")
+    nas = fill(tmp_path / "media" / "nas", 2)
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        options = ("--library", str(place), "--model", str(tmp_path / "model"))
+        monkeypatch.setattr(sys, "argv", ["openclap", *arguments, *options])
+        with pytest.raises(SystemExit) as left:
+            sys.exit(app._run())
+        return (left.value.code or 0, *capsys.readouterr())
+
+    assert run("index", str(nas), "--tag", "field")[0] == 0
+    away = unmount(nas)
+    code, out, err = run("search", "rain", str(nas), "--json")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "2 hits left out: their files cannot be reached now (--missing shows them)" in err
+    code, out, err = run("search", "rain", "--missing", "--json")
+    assert (code, [json.loads(line)["missing"] for line in out.splitlines()], err) == (0, [True, True], "")
+    code, out, err = run("index", str(nas), "--json")
+    report = {"added": 0, "unchanged": 0, "updated": 0, "removed": 0, "kept_missing": 2, "failed": []}
+    assert (code, json.loads(out)) == (1, {**report, "missing_folders": [{"path": str(nas), "files": 2}]})
+    assert (err.count("\n"), "2 files missing from" in err, "--prune drops them" in err) == (1, True, True)
+    assert "2 missing but kept" in run("index", str(nas))[1]
+    mount(nas, away)
+    code, out, err = run("search", "rain", str(nas), "--tag", "field", "--json")
+    assert (code, len(out.splitlines()), err, "missing" in out) == (0, 2, "", False)
+    unmount(nas)
+    code, out, err = run("index", str(nas), "--prune", "--json")
+    assert (code, json.loads(out)["removed"], err) == (0, 2, "")
+    assert run("index", str(nas), "--prune", "--watch")[0] == 2
+
+
 # -- tags --------------------------------------------------------------------------------------------
 
 
@@ -234,6 +272,24 @@ def test_copies_have_tags_of_their_own(clap: CLAP, place: Path, tmp_path: Path) 
     assert open_store(place).remembered() == []
 
 
+def test_what_moved_from_a_disk_that_was_only_away(clap: CLAP, place: Path, tmp_path: Path) -> None:
+    """A copy of it that is met meanwhile takes its place, and its tags: they are there again when the disk is."""
+    nas = fill(tmp_path / "media" / "nas", 1)
+    library = Library.open(place, model=clap)
+    library.add(nas, tags=["field"])
+    away = unmount(nas)
+    (tmp_path / "here").mkdir()
+    shutil.copy(away / "00.wav", tmp_path / "here" / "copy.wav")
+    library.add([nas, tmp_path / "here"])
+    assert names(library, tags=["field"]) == ["copy.wav"]
+    mount(nas, away)
+    library.add(nas)
+    assert names(library, tags=["field"]) == ["00.wav", "copy.wav"]
+    shutil.copy(nas / "00.wav", nas / "another.wav")
+    library.add(nas)
+    assert names(library, tags=["field"]) == ["00.wav", "copy.wav"]
+
+
 def test_tags_outlive_another_model(clap: CLAP, tokenizer_file: Path, place: Path, tmp_path: Path) -> None:
     sounds = fill(tmp_path / "sounds", 4)
     library = Library.open(place, model=clap)
@@ -274,7 +330,7 @@ def test_another_model_does_not_drop_a_disk_that_is_away(
 
 def test_what_is_remembered_is_kept_by_the_store(place: Path) -> None:
     store = open_store(place)
-    some = [Remembered("h1", "/na\udcffme.wav", ("a", "b")), Remembered("h2", "/声.wav", ("c",))]
+    some = [Remembered("h1", "/na\udcffme.wav", ("a", "b")), Remembered("h2", "/声.wav", ("c",), moved=True)]
     store.remember(some)
     store.remember(some)
     assert sorted(store.remembered(), key=lambda one: one.hash) == some

@@ -70,6 +70,10 @@ class Exclusions:
             verdict = verdict if found is None else found
         return verdict
 
+    def takes_all_files(self, folder: str) -> bool:
+        """Whether no rule can leave a file of this folder out, which saves asking for each."""
+        return not (self._names or self._paths or self._ignore_files(folder))
+
     def excludes(self, path: str, root: str) -> bool:
         """Whether a file is left out, or a folder that it lies in, below `root`."""
         return self._folder_is_out(os.path.dirname(path), root) or self.leaves_out(path, folder=False)  # noqa: PTH120

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,10 +27,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from openclap.audio.files import opened
 from openclap.audio.revision import READING, concerns
 from openclap.errors import SoundError
-from openclap.library.missing import is_gone, out_of_reach, yields
-from openclap.library.scan import Found, find_sounds, is_sound
-from openclap.results import AddReport, Failure, MissingFolder, Windows
-from openclap.store import File, Recording, Store, Where
+from openclap.library.leaving import held_below
+from openclap.library.missing import is_gone
+from openclap.library.scan import find_sounds
+from openclap.results import AddReport, Failure, Windows
+from openclap.store import File, Recording, Store
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -82,7 +82,7 @@ def add(
             run.meet(old)
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))
-    held = _held(store, paths, found)
+    held = held_below(store, [absolute(path) for path in paths], found)
     for root in map(absolute, paths):  # a disk that is not there, perhaps
         if is_gone(Path(root)) and any(path.startswith(root.rstrip(os.sep) + os.sep) for path in held.gone):
             fresh = [(path, now) for path, now in fresh if str(path) != root]
@@ -100,9 +100,7 @@ def add(
             if not keep:
                 run.read_anew(anew, advance)
                 run.read_anew(run.outdated[len(anew) :], lambda _: None)  # what has just moved, or been copied
-    left = [
-        path for path in held.gone if path not in run.moved and is_gone(Path(path))
-    ]  # it may have come back meanwhile
+    left = [path for path in held.gone if path not in run.moved and is_gone(Path(path))]  # some may have come back
     kept, folders = ([], []) if prune else held.out_of_reach(left, found, run.moved)
     leaving = [] if keep else [*sorted(set(left) - set(kept)), *held.excluded]
     run.removed = store.delete(leaving) if leaving else 0
@@ -366,54 +364,6 @@ def _concerns_or_error(file: File) -> bool | SoundError:
 def _facts(file: File) -> dict[str, Any]:
     """What a copy of a file does not have in common with it."""
     return {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
-
-
-@dataclass(frozen=True)
-class _Held:
-    """What the library holds of the paths that were given: files, those of them that are gone, and those that are left out now."""
-
-    files: list[str]
-    gone: list[str]
-    excluded: list[str]
-    roots: frozenset[str]
-
-    def out_of_reach(
-        self, gone: Sequence[str], found: Found, moved: Collection[str]
-    ) -> tuple[list[str], list[MissingFolder]]:
-        """Those that are gone and must be kept, and from which folders they are missing."""
-        looked_through = frozenset(map(str, found.folders))
-        below = [path for path in gone if _folder_of(path, looked_through) or path not in self.roots]
-        kept, folders = out_of_reach(below, self.files, map(str, found.files), moved, self.roots)
-        alone = Counter(os.path.dirname(path) for path in set(gone) - set(below))  # noqa: PTH120
-        empty = {folder: count for folder, count in alone.items() if not yields(folder, is_sound)}
-        kept += [path for path in gone if path not in below and os.path.dirname(path) in empty]  # noqa: PTH120
-        return kept, [*folders, *(MissingFolder(folder, count) for folder, count in empty.items())]
-
-
-def _held(store: Store, paths: Sequence[str | os.PathLike[str]], found: Found) -> _Held:
-    roots = frozenset(map(absolute, paths))
-    looked_through = frozenset(map(str, found.folders))
-    named = roots - looked_through
-    held = _Held([], [], [], roots)
-    for file in store.files(Where(within=tuple(roots))) if roots else ():
-        root = _folder_of(file.path, looked_through)
-        if root and file.path not in named and found.left_out.excludes(file.path, root):
-            held.excluded.append(file.path)
-            continue
-        held.files.append(file.path)
-        if is_gone(Path(file.path)):
-            held.gone.append(file.path)
-    return held
-
-
-def _folder_of(path: str, folders: Collection[str]) -> str:
-    """The innermost of these folders that a file lies in, or nothing."""
-    folder = os.path.dirname(path)  # noqa: PTH120 -- a hundred thousand of them
-    while folder not in folders:
-        path, folder = folder, os.path.dirname(folder)  # noqa: PTH120
-        if folder == path:
-            return folder if folder in folders else ""
-    return folder
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from openclap.confidence import background_of
 from openclap.errors import LibraryError
 from openclap.library import indexing
+from openclap.library.leaving import out_of_reach
 from openclap.library.maker import claim_for, is_heard_alike, maker_of
-from openclap.library.missing import is_gone, out_of_reach
+from openclap.library.missing import is_gone
 from openclap.results import AddReport, Failure
 from openclap.store import Remembered
 

@@ -110,11 +110,8 @@ def _below(folder: Path, closed: list[Failure], left_out: Exclusions) -> list[Pa
             for name in folders
             if not name.startswith(".") and not left_out.leaves_out(os.path.join(root, name), folder=True)  # noqa: PTH118
         )
-        found += [
-            Path(root, name)
-            for name in names
-            if not name.startswith(".")
-            and is_sound(name)
-            and not left_out.leaves_out(os.path.join(root, name), folder=False)  # noqa: PTH118
-        ]
+        sounds = [Path(root, name) for name in names if not name.startswith(".") and is_sound(name)]
+        if not left_out.takes_all_files(root):
+            sounds = [path for path in sounds if not left_out.leaves_out(str(path), folder=False)]
+        found += sounds
     return sorted(found)

@@ -61,11 +61,15 @@ class Recording:
 
 @dataclass(frozen=True)
 class Remembered:
-    """The tags that content had when it left a library, at the path where it lay."""
+    """The tags that content had when it left a library, at the path where it lay.
+
+    Content that has `moved` took them along: they come back at the old path alone, as where its disk was only away.
+    """
 
     hash: str
     path: str
     tags: tuple[str, ...]
+    moved: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ __all__ = [
     "file_of",
     "quoted",
     "recordings_of",
+    "remembered_of",
     "remembered_row",
     "remembered_schema",
     "rows_of",
@@ -78,7 +79,10 @@ def remembered_schema() -> Any:
     """Of the table of tags that content had when it left."""
     import pyarrow as pa
 
-    return pa.schema([_key_field(), ("hash", pa.string()), ("path", pa.string()), ("tags", pa.list_(pa.string()))])
+    tags = pa.list_(pa.string())
+    return pa.schema(
+        [_key_field(), ("hash", pa.string()), ("path", pa.string()), ("tags", tags), ("moved", pa.bool_())]
+    )
 
 
 def check_schema(name: str, schema: Any) -> None:
@@ -173,7 +177,18 @@ def file_of(row: dict[str, Any]) -> File:
 def remembered_row(some: Remembered) -> dict[str, Any]:
     """Of `remembered_schema`."""
     path = text_of(some.path)
-    return {"key": f"{some.hash}\0\0{path}", "hash": some.hash, "path": path, "tags": list(some.tags)}
+    return {
+        "key": f"{some.hash}\0\0{path}",
+        "hash": some.hash,
+        "path": path,
+        "tags": list(some.tags),
+        "moved": some.moved,
+    }
+
+
+def remembered_of(row: dict[str, Any]) -> Remembered:
+    """Of a row of `remembered_schema`."""
+    return Remembered(row["hash"], path_of(row["path"]), tuple(row["tags"] or ()), bool(row["moved"]))
 
 
 def recordings_of(table: Any) -> Iterator[Recording]:

@@ -21,6 +21,7 @@ from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store.disk import alone_in, bytes_in
 from openclap.store.lance import indexes, mending
 from openclap.store.lance.migration import bring_up
+from openclap.store.lance.remembered import TagsOfContent
 from openclap.store.lance.rows import (
     FIRST,
     WINDOW,
@@ -32,8 +33,6 @@ from openclap.store.lance.rows import (
     file_of,
     quoted,
     recordings_of,
-    remembered_row,
-    remembered_schema,
     rows_of,
     table_of,
     update_of,
@@ -48,7 +47,7 @@ from openclap.store.values import BrokenValue, checked_width
 
 __all__ = ["LanceStore"]
 
-LIBRARY, ASIDE, REMEMBERED = "library", "reembedding", "remembered"
+LIBRARY, ASIDE = "library", "reembedding"
 PARTITIONS_PROBED = 40  # of √n: recall@10 of 0.99 and more at a million rows (bench/search.py)
 REFINED = 3  # times as many rows compared by their whole vectors as are asked for
 PATHS_AT_ONCE = 2_000  # in one condition
@@ -66,6 +65,7 @@ class LanceStore:
         self._tables = Tables(uri)
         self._slot = slot
         self._claimed: dict[str, Any] = {}
+        self._remembered = TagsOfContent(self._tables, of_library=slot == LIBRARY)
 
     # -- who made it ---------------------------------------------------------------------------------
 
@@ -93,16 +93,16 @@ class LanceStore:
             if width != table.schema.field("embedding").type.list_size:
                 raise wrong_width(width, table.schema.field("embedding").type.list_size)
             known = self.known(last)
-            returned, used = self._returned(
+            returned, used = self._remembered.returned(
                 [r.file for path, r in last.items() if path not in known or known[path].hash != r.file.hash]
             )
-            self._note([file for path, file in known.items() if file.hash != last[path].file.hash])
+            self._remembered.note([file for path, file in known.items() if file.hash != last[path].file.hash])
             tags = {
                 path: sorted({*(known[path].tags if path in known else ()), *returned.get(path, ())}) for path in last
             }
             paths = [text_of(path) for path in known]
             self._merge(table, table_of(list(last.values()), tags), self._with_surplus(paths, last))
-            self._forget_remembered(used)
+            self._remembered.forget(used)
 
     def touch(self, files: Sequence[File]) -> None:
         """Note new sizes, times and revisions of reading of files whose content is what it was."""
@@ -136,12 +136,13 @@ class LanceStore:
                     del at[old]
             if moved:
                 table = self._writable(next(iter(moved.values())).embedding.shape[1])
-                returned, used = self._returned([recording.file for recording in moved.values()])
-                self._note(file for path, file in self.known(moved).items() if path not in left)
+                returned, used = self._remembered.returned([recording.file for recording in moved.values()])
+                self._remembered.note(file for path, file in self.known(moved).items() if path not in left)
+                self._remembered.note(self.known(left).values(), moved=True)
                 both = {path: sorted({*tags[path], *returned.get(path, ())}) for path in moved}
                 rows = table_of(list(moved.values()), both)
                 self._merge(table, rows, [text_of(path) for path in (*left, *moved)])
-                self._forget_remembered(used)
+                self._remembered.forget(used)
         return list(moved)
 
     def delete(self, paths: Iterable[str]) -> int:
@@ -163,13 +164,12 @@ class LanceStore:
     def remembered(self) -> list[Remembered]:
         """Tags of content that has left, in no order."""
         with self._tables.told("read"):
-            table = self._tables.get(REMEMBERED)
-            return list(map(_remembered_of, table.search().limit(None).to_list())) if table is not None else []
+            return self._remembered.all()
 
     def remember(self, tags: Sequence[Remembered]) -> None:
         """Remember tags of content that is not here."""
         with self._tables.told("written to"), self._tables.locked():
-            self._remember(tags)
+            self._remembered.put(tags)
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -392,64 +392,23 @@ class LanceStore:
             bring_up(self._tables, self._slot, table)
         return table
 
-    # -- tags of what has left -----------------------------------------------------------------------
-
     def _leave(self, paths: Iterable[str]) -> int:
         """Forget files of these texts of paths, but not their tags → how many there were."""
         gone = 0
         for some in _parts(dict.fromkeys(paths), PATHS_AT_ONCE):
             files = [file_of(row) for row in self._found("path", some, None, FIRST)]
             if files:
-                self._note(files)
+                self._remembered.note(files)
                 self._writable(0).delete(among("path", some))
             gone += len(files)
         return gone
 
-    def _note(self, files: Iterable[File]) -> None:
-        """Remember the tags of files that leave; what is made aside has none that are not the library's."""
-        if self._slot == LIBRARY:
-            self._remember([Remembered(file.hash, file.path, file.tags) for file in files if file.tags])
-
     def _note_readable(self, table: Any, paths: Sequence[str]) -> None:
-        """The same of files that are not whole, as far as can be told."""
-        for row in (
-            table.search().where(f"{FIRST} AND {among('path', paths)}").select(facts_of(table)).limit(None).to_list()
-        ):
+        """Remember the tags of files that are not whole, as far as can be told."""
+        some = f"{FIRST} AND {among('path', paths)}"
+        for row in table.search().where(some).select(facts_of(table)).limit(None).to_list():
             with suppress(BrokenValue):
-                self._note([file_of({**row, "size": 0, "mtime_ns": 0, "seconds": 0.0})])
-
-    def _remember(self, tags: Sequence[Remembered]) -> None:
-        if tags:
-            import pyarrow as pa
-
-            table = self._tables.make(REMEMBERED, remembered_schema())
-            rows = pa.Table.from_pylist([remembered_row(some) for some in tags], schema=remembered_schema())
-            table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(rows)
-
-    def _returned(self, files: Sequence[File]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-        """The tags of files whose content has been here before, and the keys of those that are used up by it.
-
-        Those that lay at another path stay remembered: the file that had them may come back, too.
-        """
-        table = self._tables.get(REMEMBERED) if files and self._slot == LIBRARY else None
-        if table is None:
-            return {}, []
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for some in _parts({file.hash for file in files}, PATHS_AT_ONCE):
-            for row in table.search().where(among("hash", some)).limit(None).to_list():
-                rows.setdefault(row["hash"], []).append(row)
-        found: dict[str, tuple[str, ...]] = {}
-        used: list[str] = []
-        for file in files:
-            same = rows.get(file.hash, [])
-            here = [row for row in same if row["path"] == text_of(file.path)]
-            found[file.path] = tuple(sorted({tag for row in here or same for tag in row["tags"] or ()}))
-            used += [row["key"] for row in here]
-        return found, used
-
-    def _forget_remembered(self, keys: Sequence[str]) -> None:
-        for some in _parts(keys, PATHS_AT_ONCE):
-            self._tables.get(REMEMBERED).delete(among("key", some))
+                self._remembered.note([file_of({**row, "size": 0, "mtime_ns": 0, "seconds": 0.0})])
 
     def _merge(self, table: Any, rows: Any, instead_of: Sequence[str] = ()) -> None:
         """Write rows in one commit, with which further rows of these texts of paths leave, at the cost of a look at every path."""
@@ -499,10 +458,6 @@ class LanceStore:
             folders = set()
         within = tuple(path for path in where.within if text_of(path).rstrip(os.sep) in folders)
         return condition_of(replace(where, within=within), files=files)
-
-
-def _remembered_of(row: dict[str, Any]) -> Remembered:
-    return Remembered(row["hash"], path_of(row["path"]), tuple(row["tags"] or ()))
 
 
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

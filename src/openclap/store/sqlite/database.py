@@ -22,7 +22,7 @@ from openclap.store.values import BrokenValue
 __all__ = ["Database"]
 
 DAMAGE = re.compile(
-    "no such (table|column)|decode|JSON|malformed|has no column"
+    "no such (table|column)|decode|JSON|malformed|has no column|user-defined"
 )  # in what is called an operation's error
 
 

@@ -32,11 +32,12 @@ OLDEST = 2
 
 TAGS_OF_CONTENT = """
 CREATE TABLE remembered (
-    hash TEXT NOT NULL, path NOT NULL, name TEXT NOT NULL, PRIMARY KEY (hash, path, name)) WITHOUT ROWID;
+    hash TEXT NOT NULL, path NOT NULL, name TEXT NOT NULL, moved INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (hash, path, name)) WITHOUT ROWID;
 CREATE TRIGGER file_removed_with_tags BEFORE DELETE ON files BEGIN
-    INSERT OR IGNORE INTO remembered SELECT old.hash, old.path, name FROM tags WHERE file = old.id; END;
+    INSERT OR REPLACE INTO remembered SELECT old.hash, old.path, name, 0 FROM tags WHERE file = old.id; END;
 CREATE TRIGGER file_changed_with_tags BEFORE UPDATE OF hash ON files WHEN old.hash <> new.hash BEGIN
-    INSERT OR IGNORE INTO remembered SELECT old.hash, old.path, name FROM tags WHERE file = old.id; END;
+    INSERT OR REPLACE INTO remembered SELECT old.hash, old.path, name, 0 FROM tags WHERE file = old.id; END;
 """
 
 
@@ -61,7 +62,7 @@ STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _tags_of_content_an
 AS_NOW = {
     2: """
 CREATE TEMP VIEW files AS SELECT id, path, size, mtime_ns, hash, seconds, 1 AS reading FROM main.files;
-CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT);
+CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT, moved INTEGER);
 """,
 }
 

@@ -123,10 +123,10 @@ def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
 
 def remembered_in(db: sqlite3.Connection) -> list[Remembered]:
     """Tags of content that has left."""
-    rows = db.execute("SELECT hash, path, name FROM remembered ORDER BY hash, path, name").fetchall()
-    whole = [row for row in rows if isinstance(row[0], str) and isinstance(row[2], str)]
-    groups = groupby(whole, key=lambda row: (row[0], name_of(row[1])))
-    return [Remembered(*key, tuple(name for _, _, name in group)) for key, group in groups]
+    rows = db.execute("SELECT hash, path, moved, name FROM remembered ORDER BY hash, path, moved, name").fetchall()
+    whole = [row for row in rows if isinstance(row[0], str) and isinstance(row[3], str)]
+    groups = groupby(whole, key=lambda row: (row[0], name_of(row[1]), bool(row[2])))
+    return [Remembered(hash, path, tuple(row[3] for row in group), moved) for (hash, path, moved), group in groups]
 
 
 def give_back(db: sqlite3.Connection, number: int, file: File) -> None:
@@ -139,7 +139,7 @@ def give_back(db: sqlite3.Connection, number: int, file: File) -> None:
     if names:
         db.execute("DELETE FROM remembered WHERE hash = ? AND path = ?", here)
     else:
-        names = db.execute("SELECT DISTINCT name FROM remembered WHERE hash = ?", here[:1]).fetchall()
+        names = db.execute("SELECT DISTINCT name FROM remembered WHERE hash = ? AND NOT moved", here[:1]).fetchall()
     db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(number, name) for (name,) in names])
 
 

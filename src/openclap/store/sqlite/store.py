@@ -148,6 +148,10 @@ class SqliteStore:
                     "SELECT id FROM files WHERE path = ? AND hash = ?", [key_of(old), file.hash]
                 ).fetchone()
                 if row is not None:
+                    db.execute(
+                        "INSERT OR IGNORE INTO remembered SELECT ?, ?, name, 1 FROM tags WHERE file = ?",
+                        [file.hash, key_of(old), row[0]],
+                    )
                     db.execute("UPDATE files SET path = ? WHERE id = ?", [f"\0moving {row[0]}", row[0]])
                     done.append((row[0], file))
             for number, file in done:
@@ -182,10 +186,10 @@ class SqliteStore:
 
     def remember(self, tags: Sequence[Remembered]) -> None:
         """Remember tags of content that is not here."""
-        rows = [(some.hash, key_of(some.path), name) for some in tags for name in some.tags]
+        rows = [(some.hash, key_of(some.path), name, some.moved) for some in tags for name in some.tags]
         if rows:
             with self._writing() as db:
-                db.executemany("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?)", rows)
+                db.executemany("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)", rows)
 
     # -- reading -------------------------------------------------------------------------------------
 
