@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,12 @@ def test_a_short_question_waits_for_a_piece_of_a_long_one_and_not_for_all(
 ) -> None:
     """An hour in Moments held the one model thread for 111 s."""
     asked, desk = threading.Event(), page.desk
-    model.before = lambda kind: asked.wait(60) and None if kind == "moments" else None  # type: ignore[func-returns-value]
+
+    def before(kind: str) -> None:
+        if kind == "moments":
+            asked.wait(60)
+
+    model.before = before
     ask = desk.ask
 
     def noted(call: Callable[[], Any]) -> Future[Any]:
@@ -185,7 +191,7 @@ def test_it_ends_with_who_asked(how: str, page: Page, model: Noted, sounds: Path
             steps.close()
         going.set()
         if how != "close":
-            stopped = threads.submit(list, steps) if followed.exception(60) is None else followed  # type: ignore[arg-type]
+            stopped = threads.submit(list, steps) if followed.exception(60) is None else followed
             assert isinstance(stopped.exception(60), Interrupted)
     desk.do(lambda: None)
     while desk.jobs._at_work or desk._at_work._work_queue.qsize():
@@ -250,7 +256,7 @@ def test_a_slow_model_is_given_smaller_pieces(monkeypatch: pytest.MonkeyPatch) -
             now[0] += 0.1 * len(clips)
             return np.zeros((len(clips), 4), np.float32)
 
-    monkeypatch.setattr(ears.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ears, "time", SimpleNamespace(monotonic=lambda: now[0]))
     pace = Pace()
     assert pace.clips == CLIPS
     pace.timed(Slow(), [object()] * 4)  # type: ignore[arg-type, list-item]
@@ -284,7 +290,7 @@ def test_a_page_that_closes_ends_what_is_at_work(model: Noted, sounds: Path) -> 
         "someone", "moments", lambda job: moments.compute(page, str(sounds / "long.wav"), "rain", 3, job=job)
     )
     with ThreadPoolExecutor(1) as threads:
-        followed = threads.submit(list, steps)  # type: ignore[arg-type]
+        followed = threads.submit(list, steps)
         assert begun.wait(60)
         desk.close()
         with pytest.raises(Interrupted):
