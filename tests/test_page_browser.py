@@ -333,7 +333,7 @@ def test_library(visitor: Visitor, sounds: Path) -> None:
     assert visitor.result("library-map", ".oc-playing").inner_text() in ("rex.wav", "rain.flac")
     visitor.press("library-example")
     visitor.result("library-report", ".oc-ready")
-    _no_foreign_word(visitor, str(sounds), str(sounds.parent), sounds.name)
+    _no_foreign_word(visitor, str(sounds), str(sounds.parent), sounds.parent.name, sounds.name)
     visitor.open(visitor.say("search.tab"))
     visitor.tab.locator("#search-where").get_by_text(visitor.say("search.own"), exact=True).click()
     if visitor.tab.locator("#search-pattern input").is_visible():
@@ -355,7 +355,7 @@ def test_errors_are_sentences(visitor: Visitor, sounds: Path) -> None:
     visitor.open(visitor.say("library.tab"))
     _choose(visitor, "/etc")
     visitor.press("library-go")
-    visitor.see(visitor.say("error.outside", roots=str(sounds.parent)))
+    visitor.see(visitor.say("error.outside", roots=sounds.parent.name))
     assert "Traceback" not in visitor.tab.content()
 
 

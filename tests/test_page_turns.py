@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import soundfile as sf
 from openclap import CLAP
 from openclap.audio.load import Interrupted
 from openclap.library import Library, moments_in
-from openclap.page import classify, describe, holdings, lesson, match, moments, search, watch
+from openclap.page import classify, describe, ears, holdings, lesson, match, moments, search, watch
 from openclap.page.desk import Desk
 from openclap.page.ears import CHARACTERS, CLIPS, TEXTS, Pace, Turns
 from openclap.page.jobs import Doing, Job
@@ -132,11 +133,11 @@ def test_a_short_question_waits_for_a_piece_of_a_long_one_and_not_for_all(
     """An hour in Moments held the one model thread for 111 s."""
     asked, desk = threading.Event(), page.desk
 
-    def wait_for_the_short_one(kind: str) -> None:
+    def before(kind: str) -> None:
         if kind == "moments":
             asked.wait(60)
 
-    model.before = wait_for_the_short_one
+    model.before = before
     ask = desk.ask
 
     def noted(call: Callable[[], Any]) -> Future[Any]:
@@ -255,7 +256,7 @@ def test_a_slow_model_is_given_smaller_pieces(monkeypatch: pytest.MonkeyPatch) -
             now[0] += 0.1 * len(clips)
             return np.zeros((len(clips), 4), np.float32)
 
-    monkeypatch.setattr("openclap.page.ears.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(ears, "time", SimpleNamespace(monotonic=lambda: now[0]))
     pace = Pace()
     assert pace.clips == CLIPS
     pace.timed(Slow(), [object()] * 4)  # type: ignore[arg-type, list-item]

@@ -67,7 +67,7 @@ class _Folder:
 
     named: str
     real: str
-    prefix: str = ""  # what names of the files in it begin with
+    title: str = ""  # what it is called
     own: bool = False
 
     def below(self, path: str) -> str | None:
@@ -94,8 +94,9 @@ class ServedFiles:
         self, folders: Iterable[str | os.PathLike[str]], *, own: Iterable[str | os.PathLike[str]] = ()
     ) -> None:
         named = list(dict.fromkeys(map(_absolute, folders)))
-        several = len(named) > 1
-        self._folders = [_Folder(one, os.path.realpath(one), Path(one).name if several else "") for one in named]
+        self._folders = [
+            _Folder(one, os.path.realpath(one), title) for one, title in zip(named, _titles(named), strict=True)
+        ]
         self._folders += [_Folder(one, os.path.realpath(one), own=True) for one in map(_absolute, own)]
         self._found: OrderedDict[tuple[object, ...], Any] = OrderedDict()  # what was looked into
         self._lock = threading.Lock()
@@ -115,7 +116,32 @@ class ServedFiles:
         _, folder, inside = min(found, key=lambda one: one[0])
         if folder.own:
             return Path(path).name
-        return f"{folder.prefix}{os.sep}{inside}" if folder.prefix else inside
+        return inside if len(self.titles) == 1 else f"{folder.title}{os.sep}{inside}"
+
+    @property
+    def titles(self) -> list[str]:
+        """What the named folders are called: their last names, each another."""
+        return [folder.title for folder in self._folders if not folder.own]
+
+    def title_of(self, place: str | os.PathLike[str]) -> str:
+        """What a folder is called that is a named one, or lies below it: the title of that, and the names below it."""
+        path = _absolute(place)
+        for folder in self._folders:
+            if not folder.own and path in (folder.named, folder.real):
+                return folder.title
+        found = [(len(inside), folder, inside) for folder in self._folders if (inside := folder.below(path)) is not None and not folder.own]  # fmt: skip
+        if not found:
+            return Path(path).name
+        _, folder, inside = min(found, key=lambda one: one[0])
+        return f"{folder.title}{os.sep}{inside}"
+
+    def folder_of(self, title: str) -> str | None:
+        """The path of a folder by what `title_of` calls it; None, there is none of that name."""
+        first, _, rest = title.partition(os.sep)
+        for folder in self._folders:
+            if not folder.own and first == folder.title:
+                return str(Path(folder.named, rest.lstrip(os.sep)))
+        return None
 
     def open(self, path: str, version: Version | None) -> BinaryIO:
         """The file at a path of a library, open for reading, which the caller closes.
@@ -222,6 +248,16 @@ def _is_sound(file: BinaryIO) -> bool:
             return next(blocks, None) is not None
     except SoundError:
         return False
+
+
+def _titles(folders: list[str]) -> list[str]:
+    """The last names of folders, numbered where several have the same."""
+    titles: list[str] = []
+    for folder in folders:
+        name = Path(folder).name or "disk"
+        same = (name, *(f"{name} ({number})" for number in range(2, len(folders) + 2)))
+        titles.append(next(title for title in same if title not in titles))
+    return titles
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

@@ -19,7 +19,7 @@ from openclap.config import FrontEnd
 from openclap.detector import Detector, Heard, heard_in
 from openclap.page import taught
 from openclap.page.desk import Desk
-from openclap.page.examples import SINGLE
+from openclap.page.examples import SINGLE, words_for
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import Page
 from openclap.page.pictures import bar, spectrogram, text
@@ -59,7 +59,8 @@ def build(page: Page) -> None:
                 go, stop = page.button("classify.go", min_width=100, elem_id="classify-go"), page.stopper("classify")
             keys = list(SINGLE)
             page.examples(
-                keys, lambda i: (page.desk.example(page.desk.examples.single(keys[i])), SINGLE[keys[i]][2]), [sound, labels], elem_id="classify-examples"
+                keys, lambda i, language: (page.desk.example(page.desk.examples.single(keys[i])), words_for(keys[i], language)[1]), [sound, labels],
+                spoken=True, elem_id="classify-examples"
             )  # fmt: skip
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="classify-result")

@@ -25,6 +25,7 @@ from typing import Any, TypeVar, cast
 
 from openclap.aside import aside
 from openclap.audio.load import Interrupted, duration, longest, stopping
+from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
 from openclap.errors import LibraryMismatch, ModelError, TooLong
@@ -39,7 +40,7 @@ from openclap.page.shelf import Exports, Shelf
 from openclap.page.strings import Told
 from openclap.prompts import Prompts
 
-__all__ = ["Desk", "Loaded", "end_loading"]
+__all__ = ["Desk", "Loaded", "end_loading", "title_of"]
 
 T = TypeVar("T")
 
@@ -93,6 +94,8 @@ class Desk:
         self._model_thread = 0
         self.indexing = threading.Lock()
         self.closing = threading.Event()  # what takes long ends with what is finished
+        # by what they are called: where they lie on the server is nobody's business
+        self.models = {title_of(name): name for name in (settings.model, *(settings.models or ()))}
         self._clap = clap
         self.loaded = None if clap is None else _facts(clap, settings.model, 0.0)
 
@@ -183,7 +186,7 @@ class Desk:
 
     def prepare(self) -> None:
         """Begin with what nobody should wait for later."""
-        self.index(self.examples.prepare)
+        self._at_work.submit(self.examples.prepare)
 
     def close(self) -> None:
         """Finish what was begun, indexing aside, which keeps what is finished; and delete what was kept for it."""
@@ -216,7 +219,7 @@ class Desk:
         ModelError
             From the future: it cannot be used; `asked` is its name.
         """
-        wanted = name.strip()
+        wanted = self.models.get(name.strip(), name.strip())
         self.refuse(wanted)
         return self._loader.submit(self._load, wanted)
 
@@ -228,19 +231,17 @@ class Desk:
             return
         if self.settings.models is not None:
             if name not in self.settings.models:
-                raise Told("error.model_refused", name=name)
+                raise Told("error.model_refused", name=title_of(name))
             return
-        path = Path(os.path.expanduser(name))
-        looks_like_path = name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or "\\" in name
-        if (looks_like_path or path.exists()) and not self.within_roots(path):
-            raise Told("error.model_refused", name=Path(name).name)
+        if _is_path(name) and not self.within_roots(Path(os.path.expanduser(name))):
+            raise Told("error.model_refused", name=title_of(name))
 
     def _load(self, name: str) -> Loaded:
         begun = time.perf_counter()
         try:
             clap = self._unless_closing(lambda: self._read(name))
         except ModelError as error:
-            error.asked = Path(name).name if name.startswith(("/", "~", ".")) else name  # type: ignore[attr-defined]
+            error.asked = title_of(name)  # type: ignore[attr-defined]
             raise
         self._clap = clap
         self.loaded = _facts(clap, name, time.perf_counter() - begun)
@@ -365,7 +366,15 @@ def end_loading() -> None:
         os._exit(0)
 
 
+def title_of(model: str) -> str:
+    """What a model is called: its name, or that of its file or folder."""
+    return Path(model).name if _is_path(model) and find_preset(model) is None else model
+
+
+def _is_path(model: str) -> bool:
+    return model.startswith((".", "/", "~", "\\")) or model.count("/") > 1 or "\\" in model or Path(model).exists()
+
+
 def _facts(clap: CLAP, name: str, seconds: float) -> Loaded:
     engine, _, where = clap.backend.reason.partition(":")[0].partition(" on ")
-    shown = Path(name).name if Path(name).is_absolute() else name
-    return Loaded(shown, f"{where or engine} ({engine})", parameters(clap.checkpoint.weights), seconds)
+    return Loaded(title_of(name), f"{where or engine} ({engine})", parameters(clap.checkpoint.weights), seconds)

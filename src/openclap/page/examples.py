@@ -14,9 +14,10 @@ import numpy.typing as npt
 import soundfile as sf
 from platformdirs import user_cache_path
 
+from openclap.page.strings import TABLE, Language
 from openclap.synth import make, write_library
 
-__all__ = ["LONG_WORDS", "SINGLE", "Examples"]
+__all__ = ["LONG_TRIED", "LONG_WORDS", "QUERIES", "SINGLE", "TRIED", "Examples", "words_for"]
 
 RATE = 32_000
 SECONDS = 6.0
@@ -29,10 +30,20 @@ SINGLE: dict[str, tuple[str, str, str]] = {
     "example.siren": ("siren", "a police siren\na rooster crowing\na telephone ringing", "siren, telephone, alarm clock, vehicle horn"),
     "example.bells": ("church bells", "church bells\na doorbell\na piano playing", "church bells, doorbell, piano, guitar"),
 }  # fmt: skip
-QUERIES = ("a puppy yapping", "church bells", "someone knocks at the door", "an audience claps", "waves at the beach")
+# the same in Chinese
+SPOKEN: dict[str, tuple[str, str]] = {
+    "example.dog": ("狗叫\n猫叫\n大雨\n钢琴", "狗，猫，牛，公鸡，雨"),
+    "example.rooster": ("公鸡打鸣\n婴儿哭声\n警笛", "公鸡，婴儿哭声，直升机，教堂钟声"),
+    "example.rain": ("下雨\n风声\n鼓掌\n火焰噼啪声", "雨，风，海浪，鼓掌，火车"),
+    "example.siren": ("警笛\n公鸡打鸣\n电话铃声", "警笛，电话，闹钟，汽车喇叭"),
+    "example.bells": ("教堂钟声\n门铃\n钢琴", "教堂钟声，门铃，钢琴，吉他"),
+}
+TRIED = ("try.puppy", "try.bells", "try.knock", "try.applause", "try.waves")  # keys of the table: words to search by
+QUERIES = tuple(TABLE[key][0] for key in TRIED)
 LONG = ((8.0, "dog bark"), (22.0, "siren"), (38.0, "church bells"), (50.0, "rooster"))  # seconds, kind
 LONG_SECONDS = 60.0
-LONG_WORDS = ("a dog barking", "a siren", "church bells", "a rooster crowing")
+LONG_TRIED = ("try.dog", "try.siren", "try.bells", "try.rooster")
+LONG_WORDS = tuple(TABLE[key][0] for key in LONG_TRIED)
 
 
 # of the library that is searched before there is one of one's own
@@ -42,6 +53,11 @@ KINDS = (
     "piano", "flute", "organ", "electronic drum beat",
 )  # fmt: skip
 VERSION = 1  # counts up when what is made changes
+
+
+def words_for(key: str, language: Language) -> tuple[str, str]:
+    """Texts to match an example with, one a line, and labels to choose from, in a language."""
+    return SINGLE[key][1:] if language == "en" else SPOKEN[key]
 
 
 class Examples:

@@ -22,7 +22,7 @@ from openclap.page.desk import Desk
 from openclap.page.strings import Told
 from openclap.results import AddReport
 
-__all__ = ["Filling", "fill", "folders_in", "keep"]
+__all__ = ["Filling", "fill", "folders_in", "keep", "titles_in"]
 
 EVERY = 0.25  # seconds between two looks at the progress
 LISTED = 300  # folders to choose from
@@ -50,10 +50,20 @@ class Filling:
             raise _Stopped
 
 
+def titles_in(desk: Desk, folder: str | None) -> list[str]:
+    """`folders_in`, as they are called: where they lie on the server is nobody's business."""
+    return [desk.served.title_of(place) for place in folders_in(desk, folder)]
+
+
+def _place_of(desk: Desk, folder: str) -> Path:
+    """Where a folder lies, by what it is called, or by its path."""
+    return Path(os.path.abspath(os.path.expanduser(desk.served.folder_of(folder) or folder)))
+
+
 def folders_in(desk: Desk, folder: str | None) -> list[str]:
     """The roots, and around a folder its parent, itself and the folders in it, as far as they may be used."""
     shown = [os.path.abspath(os.path.expanduser(root)) for root in desk.settings.roots]
-    around = Path(os.path.abspath(os.path.expanduser(folder))) if folder else Path(shown[0]) if shown else None
+    around = _place_of(desk, folder) if folder else Path(shown[0]) if shown else None
     if around is None or not around.is_dir() or not desk.within_roots(around):
         return shown
     shown += [str(place) for place in (around.parent, around) if desk.within_roots(place)]
@@ -111,8 +121,8 @@ def _chosen(desk: Desk, folder: str | None, files: Sequence[str], visitor: str) 
     """What to index: a folder that may be, and uploads."""
     chosen: list[Path] = []
     if folder:
-        place = Path(os.path.abspath(os.path.expanduser(folder)))
-        roots = ", ".join(map(str, desk.settings.roots)) or "–"
+        place = _place_of(desk, folder)
+        roots = ", ".join(desk.served.titles) or "–"
         if not place.is_dir() or not desk.within_roots(place):
             raise Told("error.outside", roots=roots)
         found = find_sounds([place]).files

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from openclap.library.scan import EXTENSIONS
 from openclap.library.serving import Version
+from openclap.page.causes import cause_of
 from openclap.page.classify import labels_of
-from openclap.page.filling import Filling, fill, folders_in
+from openclap.page.filling import Filling, fill, titles_in
 from openclap.page.jobs import Doing, Job
 from openclap.page.map import has_umap, places_of
 from openclap.page.parts import BESIDE, PLAYERS, Page
@@ -110,11 +111,11 @@ def build(page: Page) -> None:
 
 
 def _filler(page: Page) -> _Filler:
-    words, settings = page.words, page.desk.settings
-    roots = ", ".join(str(root) for root in settings.roots)
+    words = page.words
+    roots = ", ".join(page.desk.served.titles)
     folder = words.make(
         gr.Dropdown, {"label": "library.folder", "info": (lambda language: say("library.folder_info", language, roots=roots)) if roots else "library.no_roots"},
-        choices=folders_in(page.desk, None), value=None, allow_custom_value=True, interactive=bool(roots), elem_id="library-folder",
+        choices=titles_in(page.desk, None), value=None, allow_custom_value=True, interactive=bool(roots), elem_id="library-folder",
     )  # fmt: skip
     files = words.make(
         gr.File, {"label": "library.upload"}, file_count="multiple", file_types=[f".{name}" for name in sorted(EXTENSIONS)], height=150, elem_id="library-files"
@@ -185,7 +186,7 @@ class _Runs:
 
 
 def _browsed(page: Page, visit: Visit, chosen: str | None) -> Any:
-    return gr.update(choices=folders_in(page.desk, chosen))
+    return gr.update(choices=titles_in(page.desk, chosen))
 
 
 def _looked(page: Page, visit: Visit) -> Any:
@@ -222,7 +223,7 @@ def _failures(failed: list[Failure], language: Language) -> str:
     if not failed:
         return ""
     rows = "".join(
-        f"<li><b>{text(Path(one.path).name)}</b>{': ' + text(one.error) if language == 'en' else ''}</li>"
+        f"<li><b>{text(Path(one.path).name)}</b>{': ' if language == 'en' else '：'}{say(cause_of(one.error), language)}</li>"
         for one in failed[:FAILURES]
     )
     more = (

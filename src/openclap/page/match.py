@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from openclap.audio.load import duration
-from openclap.page.examples import SINGLE
+from openclap.page.examples import SINGLE, words_for
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import Page
 from openclap.page.pictures import cosine_bar, text
@@ -32,7 +32,8 @@ def build(page: Page) -> None:
                 go, stop = page.button("match.go", min_width=100, elem_id="match-go"), page.stopper("match")
             keys = list(SINGLE)
             page.examples(
-                keys, lambda i: (page.desk.example(page.desk.examples.single(keys[i])), SINGLE[keys[i]][1]), [sound, texts], elem_id="match-examples"
+                keys, lambda i, language: (page.desk.example(page.desk.examples.single(keys[i])), words_for(keys[i], language)[0]), [sound, texts],
+                spoken=True, elem_id="match-examples"
             )  # fmt: skip
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="match-result")

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from openclap.checkpoints.presets import PRESETS, find_preset
-from openclap.page.desk import Loaded
+from openclap.page.desk import Loaded, title_of
 from openclap.page.parts import Page
 from openclap.page.pictures import bar, text
 from openclap.page.strings import Language, say
@@ -35,7 +35,7 @@ def build(page: Page) -> Any:
             free = settings.models is None
             name = page.words.make(
                 gr.Dropdown, {"label": "model.name", "choices": choices, "info": "model.info" if free else "model.info_listed"},
-                value=settings.model, allow_custom_value=free, filterable=free, elem_id="model-name",
+                value=title_of(settings.model), allow_custom_value=free, filterable=free, elem_id="model-name",
             )  # fmt: skip
             go = page.button("model.load", elem_id="model-load")
         with gr.Column(min_width=320):
@@ -51,9 +51,9 @@ def build(page: Page) -> Any:
 
 def _names(page: Page) -> list[str]:
     if page.desk.settings.models is not None:
-        return list(dict.fromkeys((page.desk.settings.model, *page.desk.settings.models)))
+        return list(page.desk.models)
     presets = [preset.name for preset in PRESETS if not preset.note]
-    return list(dict.fromkeys((*presets, page.desk.settings.model)))
+    return list(dict.fromkeys((*presets, *page.desk.models)))
 
 
 def _choice(name: str, language: Language) -> str:
@@ -84,7 +84,7 @@ def load(page: Page, language: Language, name: str | None) -> Iterator[str]:
 
 
 def _progress(name: str, megabytes: float, seconds: float, language: Language) -> str:
-    preset, shown = find_preset(name), text(Path(name).name if name.startswith(("/", "~", ".")) else name)
+    preset, shown = find_preset(name), text(title_of(name))
     took = f"{seconds:.0f}"
     if megabytes < 1:
         return f'<div class="oc-card"><p>{say("model.looking", language, name=shown, seconds=took)}</p><span class="oc-bar oc-running"><i></i></span></div>'
@@ -119,7 +119,7 @@ def _fetched(name: str) -> float:
 def draw(page: Page, loaded: Loaded | None, language: Language) -> str:
     """The status line, and facts of the model."""
     if loaded is None:
-        said = say("model.none", language, name=text(Path(page.desk.settings.model).name))
+        said = say("model.none", language, name=text(title_of(page.desk.settings.model)))
         return f'<div class="oc-card oc-waiting"><p>{said}</p></div>'
     size = say("model.parameters", language, millions=f"{loaded.parameters / 1e6:.1f}")
     facts = {"model.name": text(loaded.name), "model.size": size, "model.device": text(loaded.device), "model.took": say("common.seconds", language, seconds=f"{loaded.seconds:.1f}")}  # fmt: skip

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from openclap.audio.load import duration, stream
 from openclap.library import moments_in, write_moments
 from openclap.library.query import parse
-from openclap.page.examples import LONG_WORDS
+from openclap.page.examples import LONG_TRIED
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
 from openclap.page.pictures import clock, waveform
@@ -61,10 +61,10 @@ def build(page: Page) -> None:
             with gr.Row():
                 go, stop = page.button("moments.go", min_width=100, elem_id="moments-go"), page.stopper("moments")
 
-            def fill(number: int) -> tuple[str, str]:
-                return page.desk.example(page.desk.examples.long()), LONG_WORDS[number]
+            def fill(number: int, language: Language) -> tuple[str, str]:
+                return page.desk.example(page.desk.examples.long()), say(LONG_TRIED[number], language)
 
-            page.examples(LONG_WORDS, fill, [sound, query], elem_id="moments-examples")
+            page.examples(LONG_TRIED, fill, [sound, query], spoken=True, elem_id="moments-examples")
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="moments-result", js_on_load=PLAYERS)
             with gr.Row():

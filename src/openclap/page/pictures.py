@@ -149,7 +149,7 @@ def timeline(
         out.append("</span></div>")
     out.append('<div class="oc-line oc-clock"><span></span><span class="oc-track">')
     out += [
-        f'<i style="left:{100 * at / seconds:.2f}%">{clock(at)[:-2]}</i>'
+        f'<i style="left:{100 * at / seconds:.2f}%">{tick(at, seconds)}</i>'
         for at in ticks(seconds)
         if at <= 0.97 * seconds
     ]
@@ -187,7 +187,8 @@ def tracks(times: Numbers, rows: Sequence[Track], begin: float, end: float, on: 
             f'<span class="oc-number">{100 * one.shown:.0f} %</span></div>'
         )
     marks = "".join(
-        f'<i style="left:{100 * (at - begin) / length:.2f}%">{clock(at)[:-2]}</i>' for at in _times_between(begin, end)
+        f'<i style="left:{100 * (at - begin) / length:.2f}%">{tick(at, length)}</i>'
+        for at in _times_between(begin, end)
     )
     return "".join(
         [*out, f'<div class="oc-line oc-clock"><span></span><span class="oc-track">{marks}</span></div></div>']
@@ -231,7 +232,7 @@ def waveform(peaks: Numbers, seconds: float, spans: Sequence[tuple[float, float,
         at = width * second / seconds
         anchor = "start" if second == 0 else "end" if at > 0.96 * width else "middle"
         out.append(
-            f'<text class="oc-axis" x="{at:.1f}" y="{height + 18:g}" text-anchor="{anchor}">{clock(second)[:-2]}</text>'
+            f'<text class="oc-axis" x="{at:.1f}" y="{height + 18:g}" text-anchor="{anchor}">{tick(second, seconds)}</text>'
         )
     out.append("</svg>")
     return "".join(out)
@@ -256,6 +257,17 @@ def map_of(places: Numbers, names: Sequence[str], sources: Sequence[str], *, alt
 
 def ticks(seconds: float) -> list[float]:
     """Round times to write down, ten at most."""
-    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
+    steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
     step = next((s for s in steps if seconds / s <= 9), steps[-1])
     return [round(i * step, 3) for i in range(int(seconds / step * 1.0001) + 1)]
+
+
+def tick(at: float, seconds: float) -> str:
+    """A time of `ticks` of so many seconds, as fine as they are apart: 1:05, of short sounds 0:00.2."""
+    marks = ticks(seconds)
+    step = marks[1] if len(marks) > 1 else 1.0
+    digits = 0 if step >= 1 else 1 if step >= 0.1 else 2
+    minutes, rest = divmod(round(at, digits), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    shown = f"{rest:0{3 + digits if digits else 2}.{digits}f}"
+    return f"{hours}:{minutes:02d}:{shown}" if hours else f"{minutes}:{shown}"

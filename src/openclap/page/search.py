@@ -17,7 +17,7 @@ from openclap.library.query import parse
 from openclap.library.serving import Version
 from openclap.page import taught
 from openclap.page.classify import labels_of
-from openclap.page.examples import QUERIES
+from openclap.page.examples import TRIED
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
 from openclap.page.pictures import text
@@ -82,7 +82,9 @@ def build(page: Page) -> None:
                 filters = _filters(page)
             with gr.Row():
                 go, stop = page.button("search.go", min_width=100, elem_id="search-go"), page.stopper("search")
-            page.examples(QUERIES, lambda i: ("examples", QUERIES[i]), [where, query], elem_id="search-examples")
+            page.examples(
+                TRIED, lambda i, language: ("examples", say(TRIED[i], language)), [where, query], spoken=True, elem_id="search-examples"
+            )  # fmt: skip
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="search-result", js_on_load=PLAYERS)
 

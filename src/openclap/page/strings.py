@@ -1,10 +1,12 @@
 """Every string of the page, in one table: key → (English, 中文). Knows nothing of gradio.
 
-`tests/test_page.py` finds keys that are missing, unused, or whose {places} differ between the languages.
+In a {place} a number may bring its word, `{count:result|results}`: one of it, and any other number of it; `{millions:万}` is a number of millions
+as Chinese counts. `tests/test_page.py` finds keys that are missing, unused, or whose {places} differ between the languages.
 """
 
 from __future__ import annotations
 
+import string
 from typing import Any, Literal, TypeAlias
 
 from openclap.errors import UsageError
@@ -56,14 +58,14 @@ TABLE: dict[str, tuple[str, str]] = {
     "model.fetching_some": ("Downloading {name}: {done} MB, {seconds} s", "正在下载 {name}：{done} MB，{seconds} 秒"),
     "model.ready": ("Model ready", "模型已就绪"),
     "model.size": ("Size", "大小"),
-    "model.parameters": ("{millions} million parameters", "{millions} M 个参数"),
+    "model.parameters": ("{millions} million parameters", "{millions:万}个参数"),
     "model.device": ("Device", "设备"),
     "model.took": ("Loaded in", "加载用时"),
     # -- match ----------------------------------------------------------------------------------------
     "match.tab": ("Match", "匹配"),
     "match.about": ("How well does each text fit a sound?", "每段文字与声音有多相符？"),
     "match.texts": ("Texts, one a line", "文字，每行一条"),
-    "match.placeholder": ("a dog barking\nheavy rain", "a dog barking\nheavy rain"),
+    "match.placeholder": ("a dog barking\nheavy rain", "狗叫\n大雨"),
     "match.go": ("Match", "匹配"),
     "match.result": ("Cosine similarity", "余弦相似度"),
     "match.means": (
@@ -74,7 +76,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "classify.tab": ("Classify", "分类"),
     "classify.about": ("Which of these labels fits a sound best?", "哪个标签最符合声音？"),
     "classify.labels": ("Labels, with commas between", "标签，用逗号分隔"),
-    "classify.placeholder": ("dog, rain, church bells", "dog, rain, church bells"),
+    "classify.placeholder": ("dog, rain, church bells", "狗，雨，教堂钟声"),
     "classify.go": ("Classify", "分类"),
     "classify.label": ("Label", "标签"),
     "classify.score": ("Confidence", "置信度"),
@@ -97,7 +99,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "search.examples": ("Example sounds", "示例声音"),
     "search.own": ("The library", "音库"),
     "search.words": ("Words", "文字"),
-    "search.placeholder": ("rain + wind -thunder", "rain + wind -thunder"),
+    "search.placeholder": ("rain + wind -thunder", "雨 + 风 -雷声"),
     "search.sound": ("Or a sound", "或一段声音"),
     "search.k": ("Number of results", "结果数量"),
     "search.filters": ("Filters", "筛选"),
@@ -109,7 +111,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "search.longest": ("At most, seconds (0: any)", "最长（秒，0 为不限）"),
     "search.per": ("Each file once", "每个文件只出现一次"),
     "search.go": ("Search", "检索"),
-    "search.found": ("{count} results", "{count} 个结果"),
+    "search.found": ("{count:result|results}", "{count} 个结果"),
     "search.nothing": ("Nothing passes these filters.", "没有声音符合这些筛选条件。"),
     "search.unlikely": ("probably not it", "可能不是"),
     "search.more": ("More like this", "查找相似"),
@@ -120,7 +122,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "moments.tab": ("Moments", "定位"),
     "moments.about": ("Where in a long recording is something heard?", "在长录音的哪个位置能听到？"),
     "moments.words": ("What to look for", "要找什么"),
-    "moments.placeholder": ("a dog barking", "a dog barking"),
+    "moments.placeholder": ("a dog barking", "狗叫"),
     "moments.k": ("Number of moments", "片段数量"),
     "moments.go": ("Find moments", "查找片段"),
     "moments.wave": ("Waveform of {name}, {length}; the marked spans can be clicked", "{name} 的波形，{length}；可点击标记的片段"),
@@ -146,13 +148,13 @@ TABLE: dict[str, tuple[str, str]] = {
         "Confidence says how likely each is heard by itself, so it does not sum to 100 %; what is below {least} % is left out. “Perhaps” is what is less than half sure.",
         "置信度说明每一项单独被听到的可能性，因此合计不是 100 %；低于 {least} % 的不显示。不足一半把握的会写“可能”。",
     ),
-    "describe.spans": ("{count} named spans in {name}, {length}", "{name}（{length}）中有 {count} 个命名的片段"),
+    "describe.spans": ("{count:named span|named spans} in {name}, {length}", "{name}（{length}）中有 {count} 个命名的片段"),
     "describe.picture": ("Timeline of {name}, {length}; the spans can be clicked", "{name} 的时间线，{length}；可点击片段"),
     "describe.hint": ("Click a span to hear it.", "点击片段即可收听。"),
     "describe.play": ("Play {name}", "播放 {name}"),
     "describe.others": ("others", "其他"),
     "describe.nothing": ("Nothing that can be named.", "没有可以命名的声音。"),
-    "describe.more": ("{count} more spans are in the files.", "另有 {count} 个片段，见下载的文件。"),
+    "describe.more": ("{count:more span is|more spans are} in the files.", "另有 {count} 个片段，见下载的文件。"),
     "describe.md": ("Markdown", "Markdown"),
     "describe.csv": ("CSV", "CSV"),
     "describe.json": ("JSON", "JSON"),
@@ -198,7 +200,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "watch.confidence": ("Confidence", "置信度"),
     "watch.still": ("now", "现在"),
     "watch.hint": ("Click a time to hear it.", "点击时间即可收听。"),
-    "watch.more": ("{count} older ones are not shown.", "另有 {count} 个更早的事件未显示。"),
+    "watch.more": ("{count:older one is|older ones are} not shown.", "另有 {count} 个更早的事件未显示。"),
     "watch.csv": ("Events as CSV", "事件 CSV"),
     "watch.lines": ("Events as JSON lines", "事件 JSON"),
     "watch.home": ("At home", "家中"),
@@ -224,7 +226,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap search, classify and watch take it with --detector.",
         "已保存为“{name}”：可在“分类”、“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用 --detector 使用。",
     ),
-    "teach.found": ("{count} sounds to mark", "{count} 个待标记的声音"),
+    "teach.found": ("{count:sound|sounds} to mark", "{count} 个待标记的声音"),
     "teach.hint": ("Listen, mark what is the sound and what is not, then press Train. A few of each are enough to begin.", "请试听，标出哪些是、哪些不是，然后按“训练”。各标几个即可开始。"),
     "teach.marked": ("Marked: {yes} yes, {no} no", "已标记：“是” {yes}，“不是” {no}"),
     "teach.yes": ("✓ This is it", "✓ 是"),
@@ -233,7 +235,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.next": ("Mark these next", "接下来请标记"),
     "teach.next_hint": ("What the detector is least sure of teaches it most.", "检测器最没把握的声音，最能教会它。"),
     "teach.taught": (
-        "Taught by {yes} yes, {no} no, and {drawn} unmarked sounds of the library",
+        "Taught by {yes} yes, {no} no, and {drawn:unmarked sound|unmarked sounds} of the library",
         "已用 {yes} 个“是”、{no} 个“不是”和音库中 {drawn} 个未标记的声音训练",
     ),
     "teach.too_few": (
@@ -254,7 +256,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "{yes} 个“是”和 {no} 个“不是”，每一个都由用其余标记训练的检测器判断。它们是你标出的声音：声音很少见时，准确率会更低。",
     ),
     "teach.unmarked": (
-        "Each of {yes} yes and {no} unmarked sounds, taken for no, was judged by a detector that was taught by the others; mark some no to know better.",
+        "Each of {yes} yes and {no:unmarked sound|unmarked sounds}, taken for no, was judged by a detector that was taught by the others; mark some no to know better.",
         "{yes} 个“是”和 {no} 个当作“不是”的未标记声音，每一个都由用其余声音训练的检测器判断；标出一些“不是”会更准确。",
     ),
     "teach.ringing": ("Something ringing", "铃声"),
@@ -274,7 +276,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "library.go": ("Index", "建立索引"),
     "library.stop": ("Stop", "停止"),
     "library.example": ("Index the example sounds", "索引示例声音"),
-    "library.indexing": ("Indexing: {done} of {total} files, {seconds} s", "正在索引：{done} / {total} 个文件，{seconds} 秒"),
+    "library.indexing": ("Indexing: {done} of {total:file|files}, {seconds} s", "正在索引：{done} / {total} 个文件，{seconds} 秒"),
     "library.begun": ("Looking for sounds… {seconds} s", "正在查找声音… {seconds} 秒"),
     "library.done": (
         "Done in {seconds} s: {added} added, {unchanged} unchanged, {updated} updated, {removed} removed, {failed} failed.",
@@ -296,10 +298,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "library.map_how": ("Method", "方法"),
     "library.pca": ("PCA", "PCA"),
     "library.umap": ("UMAP", "UMAP"),
-    "library.map_doing": ("Reading: {done} of {all} files", "正在读取：{done} / {all} 个文件"),
+    "library.map_doing": ("Reading: {done} of {all:file|files}", "正在读取：{done} / {all} 个文件"),
     "library.map_hint": ("Each point is a sound; near ones sound alike. Click one to hear it.", "每个点是一个声音；相近的点听起来相似。点击即可收听。"),
-    "library.map_some": ("{shown} of {all} files are shown.", "显示 {all} 个文件中的 {shown} 个。"),
-    "library.map_alt": ("Map of {count} sounds", "{count} 个声音的地图"),
+    "library.map_some": ("{shown} of {all:file is|files are} shown.", "显示 {all} 个文件中的 {shown} 个。"),
+    "library.map_alt": ("Map of {count:sound|sounds}", "{count} 个声音的地图"),
     "library.map_none": ("Click a point", "请点击一个点"),
     # -- examples -------------------------------------------------------------------------------------
     "example.dog": ("A dog", "狗"),
@@ -329,13 +331,38 @@ TABLE: dict[str, tuple[str, str]] = {
     "gradio.more_tabs": ("More tabs", "更多页面"),
     "gradio.upload_source": ("Upload file", "上传文件"),
     "gradio.record_source": ("Record audio", "录制音频"),
+    # -- words to try ------------------------------------------------------------------------------------
+    "try.puppy": ("a puppy yapping", "小狗叫"),
+    "try.bells": ("church bells", "教堂钟声"),
+    "try.knock": ("someone knocks at the door", "有人敲门"),
+    "try.applause": ("an audience claps", "观众鼓掌"),
+    "try.waves": ("waves at the beach", "海浪声"),
+    "try.dog": ("a dog barking", "狗叫"),
+    "try.siren": ("a siren", "警笛"),
+    "try.rooster": ("a rooster crowing", "公鸡打鸣"),
+    # -- why a sound cannot be used (causes.py) -------------------------------------------------------------
+    "cause.no_sound": ("it is not a sound, or is damaged", "它不是声音，或已损坏"),
+    "cause.no_audio": ("there is no audio in it", "其中没有音频"),
+    "cause.codec": ("its audio is in a codec that cannot be decoded here; convert it to FLAC", "其音频编码无法在此解码；请转换为 FLAC"),
+    "cause.empty": ("it holds no sound at all", "其中没有任何声音"),
+    "cause.not_finite": ("it holds samples that are no numbers; repair it", "其中含有非数值的采样；请修复"),
+    "cause.loud": ("its samples are far too large; scale it down", "其采样值过大；请调低"),
+    "cause.header": ("its header claims an impossible sampling rate", "其文件头声称的采样率不可能存在"),
+    "cause.long": ("it is longer than is taken here; give a part of it", "它超过此处允许的长度；请截取一部分"),
+    "cause.permission": ("there is no permission to read it", "没有读取权限"),
+    "cause.gone": ("it is not there any more", "它已不存在"),
+    "cause.no_file": ("it is no ordinary file", "它不是普通文件"),
+    "cause.link": ("it is a link, or lies outside of the folders that may be used", "它是链接，或位于可用文件夹之外"),
+    "cause.changed": ("it is no longer the file that was indexed", "它已不是索引时的文件"),
+    "cause.unreadable": ("it cannot be read", "它无法读取"),
+    "cause.other": ("it is damaged, no sound, or may not be read", "文件损坏、不是声音或没有权限"),
     # -- errors ---------------------------------------------------------------------------------------
 "error.inside": ("Something went wrong inside the server; its log says what.", "服务器内部出错；详情见其日志。"),
     "error.no_sound": ("There is no sound yet: upload one, record one, or take an example.", "还没有声音：请上传、录制或选用示例。"),
     "error.no_texts": ("There is no text yet: write at least one line.", "还没有文字：请至少写一行。"),
     "error.no_labels": ("There is no label yet: write some, with commas between.", "还没有标签：请写几个，用逗号分隔。"),
     "error.no_alerts": ("There is nothing to listen for: write at least one line, or ask for anything unusual.", "没有要监听的内容：请至少写一行，或选择任何异常声音。"),
-    "error.watches": ("{most} others are listening already, which is all that this server can; try again later.", "已有 {most} 人在监听，这是此服务器的上限；请稍后再试。"),
+    "error.watches": ("{most:other is|others are} listening already, which is all that this server can; try again later.", "已有 {most} 人在监听，这是此服务器的上限；请稍后再试。"),
     "error.watch_over": ("This watch is over, and its events are kept no longer; listen again.", "此次监听已结束，其事件已不再保留；请重新监听。"),
     "error.microphone": ("No microphone was found; plug one in, or listen to a recording.", "找不到麦克风；请接上麦克风，或监听录音。"),
     "error.microphone_denied": ("The browser was not allowed to use the microphone; allow it beside the address, or listen to a recording.", "浏览器未获准使用麦克风；请在地址栏旁允许，或监听录音。"),
@@ -349,9 +376,9 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.no_query": ("There is nothing to look for: write words or give a sound.", "没有要查找的内容：请写文字或提供声音。"),
     "error.only_not": ("Say also what should be heard, not only what should not.", "除了不想听到的，还请写出想听到的内容。"),
     "error.many": ("{count} are too many at once; give {most} or fewer.", "一次 {count} 条太多；请不要超过 {most} 条。"),
-    "error.words": ("One of them has {count} characters; describe a sound in a few words, {most} characters at most.", "其中一条有 {count} 个字符；请用几个词描述声音，不超过 {most} 个字符。"),
-    "error.long": ("The sound lasts {minutes} minutes; give one of {most} or less.", "声音长达 {minutes} 分钟；请不要超过 {most} 分钟。"),
-    "error.sound": ("{name} cannot be used: it {cause}.", "{name} 无法使用：文件损坏、不是声音或没有权限。"),
+    "error.words": ("One of them has {count:character|characters}; describe a sound in a few words, {most:character|characters} at most.", "其中一条有 {count} 个字符；请用几个词描述声音，不超过 {most} 个字符。"),
+    "error.long": ("The sound lasts {minutes:minute|minutes}; give one of {most:minute|minutes} or less.", "声音长达 {minutes} 分钟；请不要超过 {most} 分钟。"),
+    "error.sound": ("{name} cannot be used: {why}.", "{name} 无法使用：{why}。"),
     "error.empty_sound": ("{name} holds no sound at all.", "{name} 中没有任何声音。"),
     "error.no_model": ("The name of the model is empty; choose one from the list.", "模型名称为空；请从列表中选择。"),
     "error.unknown_model": (
@@ -376,7 +403,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.library": ("The library cannot be used now; the server's log says why.", "音库目前无法使用；原因见服务器日志。"),
     "error.nothing_chosen": ("Choose a folder or upload files first.", "请先选择文件夹或上传文件。"),
     "error.outside": ("This folder may not be used; choose one below {roots}.", "不能使用此文件夹；请选择 {roots} 之下的文件夹。"),
-    "error.outside_links": ("{count} files in this folder are links to places outside {roots}, so it is not indexed.", "此文件夹中有 {count} 个文件链接到 {roots} 之外，因此未索引。"),
+    "error.outside_links": ("{count:file in this folder is a link|files in this folder are links} to places outside {roots}, so it is not indexed.", "此文件夹中有 {count} 个文件链接到 {roots} 之外，因此未索引。"),
     "error.no_sounds": ("There are no sound files in this folder.", "此文件夹中没有声音文件。"),
     "error.full": ("There is no room for more uploads; ask whoever runs this server.", "没有空间再上传；请联系服务器管理员。"),
     "error.busy": ("Another indexing is at work; wait until it is done.", "另一个索引正在进行；请等待完成。"),
@@ -395,7 +422,23 @@ TABLE: dict[str, tuple[str, str]] = {
 def say(key: str, language: Language, **values: Any) -> str:
     """A string of the table, its {places} filled."""
     text = TABLE[key][0 if language == "en" else 1]
-    return text.format(**values) if values else text
+    return SPEAKER.vformat(text, (), values) if values else text
+
+
+class _Speaker(string.Formatter):
+    """`str.format` whose numbers bring their words."""
+
+    def format_field(self, value: Any, spec: str) -> Any:
+        if "|" in spec:
+            one, other = spec.split("|")
+            return f"{value} {one if str(value) == '1' else other}"
+        if spec == "万":
+            number = 100 * float(value)
+            return f"{number / 10_000:.3g} 亿" if number >= 10_000 else f"{number:.0f} 万"
+        return super().format_field(value, spec)
+
+
+SPEAKER = _Speaker()
 
 
 class Told(UsageError):

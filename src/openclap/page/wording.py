@@ -30,6 +30,7 @@ from openclap.errors import (
     WithheldSound,
 )
 from openclap.library.serving import CHANGED
+from openclap.page.causes import cause_of
 from openclap.page.strings import Language, Told, say
 
 __all__ = ["Visit", "Wording", "handled", "handled_event", "handled_steps", "sentence", "visitor_of"]
@@ -151,6 +152,8 @@ class _Telling:
 def sentence(error: Exception, language: Language) -> str:
     """An error as one sentence; it names no path of the server."""
     key, values = _told(error)
+    if (why := values.get("why")) is not None:
+        values = {**values, "why": say(why, language)}
     return say(key, language, **values)
 
 
@@ -165,7 +168,7 @@ def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911, PLR
     if isinstance(error, SoundNotFound):  # an upload is kept for an hour
         return "error.gone", {}
     if isinstance(error, SoundError):
-        return "error.sound", {"name": Path(error.name).name, "cause": error.cause.rstrip(".")}
+        return "error.sound", {"name": Path(error.name).name, "why": cause_of(error.cause)}
     if isinstance(error, UnknownModel):
         return "error.unknown_model", named
     if isinstance(error, ModelNotHere):
