@@ -300,7 +300,7 @@ def test_several_labels_a_sound(tmp_path: Path, clap: CLAP) -> None:
     expected = np.mean([average_precision_score(truth[:, c], scores[:, c]) for c in range(3)])  # glass never occurs
     assert report.metrics["mAP"].value == pytest.approx(expected)
     assert [(c.label, c.examples, c.score is None) for c in judged.classes][3] == ("glass", 0, True)
-    assert report.notes == ["1 sounds without a label were left out"]
+    assert report.notes == ["1 sound without a label was left out"]
     with pytest.raises(UsageError, match="multi-label"):
         write_confusion(judged, tmp_path / "x.csv")
 

@@ -156,7 +156,7 @@ def test_other_ways_to_compute(place: Path, changes: dict[str, Any]) -> None:
 
 def test_a_few_broken_sounds_are_left_out(place: Path) -> None:
     (place / "1-cat.wav").write_text("no sound")
-    with pytest.warns(SoundWarning, match=r"1 files are left out: .*1-cat\.wav"):
+    with pytest.warns(SoundWarning, match=r"1 file is left out: .*1-cat\.wav"):
         train(edit(place, epochs=1, most_broken=0.1), progress=False)
 
 

@@ -198,4 +198,5 @@ def labelled(data: Dataset, examples: Sequence[Example]) -> tuple[list[Example],
     if not chosen:
         raise UsageError(f"{data.name} has no labels, so there is nothing to name; choose retrieval")
     without = len(examples) - len(chosen)
-    return chosen, [f"{without} sounds without a label were left out"] if without else []
+    said = "1 sound without a label was" if without == 1 else f"{without} sounds without a label were"
+    return chosen, [f"{said} left out"] if without else []

@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except ImportError:
         raise MissingExtra("training reads YAML: install it with  pip install 'openclap[train]'") from None
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(path.read_bytes())  # UTF-8 or, by its mark, UTF-16
     except OSError as error:
         raise TrainingError(f"{path}: {error.strerror or error}; give a training configuration (YAML)") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -42,7 +42,14 @@ def warn_of(left_out: Collection[Failure], what: str = "files") -> None:
     if left_out:
         more = len(left_out) - MANY
         named = _named(list(left_out)[:MANY]) + (f"; and {more} more" if more > 0 else "")
-        warnings.warn(f"{len(left_out)} {what} are left out: {named}", SoundWarning, stacklevel=3)
+        said = f"1 {_singular(what)} is" if len(left_out) == 1 else f"{len(left_out)} {what} are"
+        warnings.warn(f"{said} left out: {named}", SoundWarning, stacklevel=3)
+
+
+def _singular(what: str) -> str:
+    """`sounds that are not there or have neither` → sound that is not there or has neither."""
+    one = {"sounds": "sound", "files": "file", "entries": "entry", "are": "is", "have": "has"}
+    return " ".join(one.get(word, word) for word in what.split())
 
 
 def _named(left_out: Collection[Failure]) -> str:

@@ -69,7 +69,7 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     lost = everything.left_out
     said = f"{len(lost)} of {len(everything.rows) + len(lost)} entries of the sources cannot be used"
     refuse_many(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
-    warn_of(lost, "entries of the sources that cannot be used")
+    warn_of(lost, "entries that cannot be used")
     found = everything.but(lambda example: not example.item.labels, "no label")
     silent = found.left_out[len(lost) :]
     warn_of(silent, "sounds without a label")
