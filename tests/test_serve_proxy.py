@@ -17,6 +17,7 @@ from proxy_for_tests import nginx
 from server_for_tests import Running, running, some_sounds
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from openclap.errors import UsageError
 from openclap.http.headers import Answers
@@ -234,7 +235,7 @@ def test_what_is_no_request_is_told_so_too(server: Running) -> None:
 def test_handshakes_that_are_refused(server: Running) -> None:
     url = server.url.replace("http", "ws")
     with pytest.raises(InvalidStatus) as refused:
-        connect(url + "/v1/watch", origin="https://evil.example")  # type: ignore[arg-type]
+        connect(url + "/v1/watch", origin=Origin("https://evil.example"))
     assert refused.value.response.status_code == 403
     checked(refused.value.response.headers)
     with pytest.raises(InvalidStatus) as refused:
