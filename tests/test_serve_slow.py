@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from server_for_tests import Running, serving
+from slow_clients import head_of
 
 from openclap.http.connections import Connections, Limits
 from openclap.http.proxy import Proxies, address_of
@@ -39,11 +40,6 @@ def connected(server: Running, data: bytes = b"") -> socket.socket:
     client = socket.create_connection(("127.0.0.1", server.port), 30)
     client.sendall(data)
     return client
-
-
-def head_of(length: int, path: str = "/v1/embeddings") -> bytes:
-    kind = "Content-Type: application/json"
-    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{kind}\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
 def all_of(client: socket.socket) -> bytes:

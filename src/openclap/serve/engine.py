@@ -1,10 +1,10 @@
 """What computes behind the service: the model, its lanes, the threads that decode, the library. Knows nothing of HTTP.
 
-    sound ─ readers (base64, URL) ─ decoders, a few clips at a time ─ lane "audio" ─ row ─┬─ embeddings
-                                                                                          ├─ lane "compare" ─ labels, matches
-    texts ─ a few at a time ───────────────────────────────────────── lane "text" ── rows ┘
+    sound ─ decoders, a few clips at a time (a URL: readers) ─ lane "audio" ─ row ─┬─ embeddings
+                                                                                   ├─ lane "compare" ─ labels, matches
+    texts ─ a few at a time ────────────────────────────────── lane "text" ── rows ┘
     a description, moments of a sound, a watch ── a thread that may wait ── ears: both lanes, as all others
-    query ─────────────────────────────────────────────────────────── lane "search", lanes "moments": a thread and a library each
+    query ──────────────────────────────────────────────────── lane "search", lanes "moments": a thread and a library each
 
 Whoever awaits here waits for a thread; the event loop computes nothing. Nothing long is asked for at once: a sound gives the decoders
 and the audio lane a few clips at a time, many texts the text lane a few, and the next ones when these are done. So all take turns, memory is
@@ -52,17 +52,18 @@ Vectors = npt.NDArray[np.float32]
 Calls = Lane[Callable[[], Any], Any]
 
 READERS = 16  # threads that wait for URLs
-DECODERS = 4  # threads that decode at least, so that one whose sound comes in one piece leaves some
+DECODERS = 3  # threads that decode at least: a sound that becomes one clip is decoded in one piece
 WAITERS = 32  # threads of describing and of moments, which mostly wait for the lanes
 MOMENTS = 3  # searches for moments in the library at once
 
 
 @dataclass(frozen=True)
 class Source:
-    """A sound of a request: how its errors call it, and how to get its bytes, which may take a while."""
+    """A sound of a request: how its errors call it, how to get its bytes, and whether that means waiting for another server."""
 
     name: str
     read: Callable[[], bytes]
+    is_far: bool = False
 
 
 class Engine:
@@ -270,24 +271,29 @@ class Engine:
         limits.run(self._limit, gone)
         loop = asyncio.get_running_loop()
         total, waiting = np.zeros(self.clap.config.embedding, np.float32), None
+        clips = self._clips(source, long)
+        pool = self._readers if source.is_far else self._decoders
         try:
-            data = await loop.run_in_executor(self._readers, limits.run, source.read)
-            clips = self._clips(data, long)
-            while chunk := await loop.run_in_executor(self._decoders, limits.run, self._next_of, clips):
+            more = True
+            while more:
+                chunk, more = await loop.run_in_executor(pool, limits.run, self._next_of, clips)
+                pool = self._decoders
                 if waiting is not None:
                     total = total + (await waiting).sum(axis=0)
-                waiting = asyncio.wrap_future(self._audio.ask(chunk, weight=len(chunk)))
+                waiting = asyncio.wrap_future(self._audio.ask(chunk, weight=len(chunk))) if chunk else None
         except SoundError as error:
             raise type(error)(source.name, error.cause) from error
-        assert waiting is not None
-        return unit(total + (await waiting).sum(axis=0))
+        return unit(total if waiting is None else total + (await waiting).sum(axis=0))
 
-    def _clips(self, data: bytes, long: Long) -> Iterator[Clip | WindowClip]:
-        """As `CLAP.clips`, which begins at once: here nothing does before it is asked for."""
-        yield from self.clap.clips(data, long=long)
+    def _clips(self, source: Source, long: Long) -> Iterator[Clip | WindowClip]:
+        """A sound's clips; it is read when the first is asked for."""
+        yield from self.clap.clips(source.read(), long=long)
 
-    def _next_of(self, clips: Iterator[Clip | WindowClip]) -> Clips:
-        return list(islice(clips, self._chunk()))
+    def _next_of(self, clips: Iterator[Clip | WindowClip]) -> tuple[Clips, bool]:
+        """The next clips, and whether there may be more."""
+        size = self._chunk()
+        chunk = list(islice(clips, size))
+        return chunk, len(chunk) == size
 
     def _chunk(self) -> int:
         """Clips of one sound that wait for the model at once."""

@@ -172,7 +172,7 @@ def source_of(value: str | bytes, name: str, fetch: Callable[[str], bytes] | Non
                 403,
                 "url_not_allowed",
             )
-        return Source(name, lambda: fetch(value))
+        return Source(name, lambda: fetch(value), is_far=True)
     raise RequestRefused(
         f"{name} is no sound; give a data URI as data:audio/wav;base64,… or upload a file as multipart/form-data (a path is never opened)",
         400,

@@ -34,6 +34,7 @@ __all__ = ["serve"]
 
 GRACE = 5  # seconds beyond the longest request
 KEEP_ALIVE = 65  # seconds; longer than clients and proxies keep a connection, so that they are who closes it
+M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 1 << 20  # of mallopt(3), bytes
 IDLE_TICKS = 10  # of a tenth of a second, after which memory is given back
 log = logging.getLogger("openclap.serve")
 
@@ -64,6 +65,7 @@ def serve(
         The address cannot be listened on.
     """
     log_as_json(logging.WARNING if quiet else logging.INFO)
+    _keep_no_large_blocks()
     sock = _bound(settings)  # before a model is loaded for nothing
     try:
         app = create_app(settings, page=page)
@@ -161,6 +163,12 @@ def _bound(settings: Settings) -> socket.socket:
         ) from error
     sock.set_inheritable(True)
     return sock
+
+
+def _keep_no_large_blocks() -> None:
+    """Have glibc return what is large when it is freed: else each thread's heap keeps the largest that it ever had."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def _give_memory_back() -> None:
