@@ -17,6 +17,7 @@ from playwright.sync_api import Error
 
 from openclap import CLAP
 from openclap.detector import Detector
+from openclap.page import sessions
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Language, say
 from openclap.synth import make
@@ -213,10 +214,11 @@ def test_who_closes_the_page_is_no_longer_heard(running: Any, monkeypatch: pytes
         second.press("watch-go")
         second.see(say("error.watches", "en", most=1))
         first.tab.context.close()
-        for _ in range(20):
+        monkeypatch.setattr(sessions, "SILENT", 1.0)  # seconds until who sends nothing is taken for gone
+        for _ in range(100):
             second.press("watch-go")
             with contextlib.suppress(Error):
-                second.tab.locator("#watch-stop").wait_for(timeout=2000)
+                second.tab.locator("#watch-stop").wait_for(timeout=500)
                 break
         second.see(say("watch.listening", "en").partition("{")[0])
         second.tab.context.close()
@@ -284,14 +286,10 @@ def test_teach(visitor: Visitor) -> None:
     visitor.write("teach-name", "glocke")
     visitor.tab.locator("#teach-name input, #teach-name textarea").press("Tab")
     named = ""
-    for _ in range(50):  # the file follows its name as soon as the field is left
+    while named != "glocke.safetensors":  # the file follows its name as soon as the field is left
         with visitor.tab.expect_download() as download:
             visitor.press("teach-download")
         named = download.value.suggested_filename
-        if named == "glocke.safetensors":
-            break
-        visitor.tab.wait_for_timeout(100)
-    assert named == "glocke.safetensors"
     assert Detector.load(Path(download.value.path())).examples["yes"] == 2
     assert visitor.tab.locator("#teach-save").is_hidden(), "nobody keeps anything on a server that is not theirs"
     _no_foreign_word(visitor, "glocke", *hits.locator("b").all_inner_texts())

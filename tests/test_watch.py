@@ -65,8 +65,8 @@ class Loud:
 
     front_end = FrontEnd(sampling_rate=RATE, n_fft=512, hop=320, f_max=7000.0)
 
-    def __init__(self, slow: float = 0.0) -> None:
-        self.slow, self.most = slow, 0
+    def __init__(self) -> None:
+        self.most = 0
         self.fingerprint = "loud"
         self.config = type("Config", (), {"embedding": 4})()
 
@@ -76,7 +76,6 @@ class Loud:
         return unit(rows)
 
     def encode_audio(self, sounds: list[Any], **_: Any) -> np.ndarray:
-        time.sleep(self.slow * len(sounds))
         self.most = max(self.most, len(sounds))
         loud = np.array([min(1.0, 3 * float(np.sqrt(np.mean(np.square(wave))))) for wave, _ in sounds])
         rows = np.stack([loud, 0 * loud, np.sqrt(1 - loud**2), 0 * loud], 1)
@@ -138,7 +137,7 @@ def served(answer: Callable[[BaseHTTPRequestHandler], None], port: int = 0) -> I
         thread.join()
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
@@ -631,16 +630,23 @@ def test_a_stream_that_is_cut_is_heard_again(loud: Loud, format: str, monkeypatc
     assert any("trying again" in line for line in told)
 
 
-def test_a_folder_that_grows_and_vanishes(loud: Loud, tmp_path: Path) -> None:
+def test_a_folder_that_grows_and_vanishes(loud: Loud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     sf.write(folder / "old.wav", hum(45, (40,)), RATE)
-    stop, told = threading.Event(), list[str]()
+    stop, told, looked = threading.Event(), list[str](), threading.Event()
     events: list[Event] = []
+
+    def looking(given: Any) -> Any:
+        found = find_sounds(given)
+        looked.set()
+        return found
+
+    monkeypatch.setattr("openclap.watch.folder.find_sounds", looking)
     listening = watch(FolderSource(folder, poll=0.02), ["noise"], model=loud, stop=stop, tell=told.append)  # type: ignore[arg-type]
     thread = threading.Thread(target=lambda: events.extend(listening), daemon=True)
     thread.start()
-    time.sleep(0.1)
+    assert looked.wait(60)
     (folder / "broken.wav").write_text("no sound at all")
     sf.write(folder / "new.wav", hum(45, (40,)), RATE)
     assert until(lambda: len(events) == 1)
@@ -652,7 +658,7 @@ def test_a_folder_that_grows_and_vanishes(loud: Loud, tmp_path: Path) -> None:
     sf.write(folder / "newer.wav", hum(15, (5,)), RATE)
     assert until(lambda: any(event.source.endswith("newer.wav") for event in events))
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert any("broken.wav" in line for line in told)
 
@@ -717,28 +723,40 @@ def test_a_closed_standard_input_is_one_sentence(monkeypatch: pytest.MonkeyPatch
 
 
 class Steadily:
-    """A live source faster than a slow model: `seconds` of sound, a quarter each 5 ms, as if that were a quarter of a second."""
+    """A live source: `seconds` of sound, a quarter each millisecond, as if that were a quarter of a second."""
 
     name, live, threaded = "steadily", True, True
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self.begun = threading.Semaphore(0)  # one for each block
 
     def blocks(self, rate: int, stop: threading.Event, tell: Callable[[str], None]) -> Iterator[Block]:
         for _ in range(round(4 * self.seconds)):
-            time.sleep(0.005)
+            time.sleep(0.001)
+            self.begun.release()
             yield Block(np.full(rate // 4, 0.01, np.float32))
 
 
 def test_a_model_that_is_too_slow_skips_and_says_so(loud: Loud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openclap.watch.loop.LATE", 0.2)
     monkeypatch.setattr("openclap.watch.loop.AHEAD", 1e9)  # its second is shorter than ours
-    loud.slow = 0.1
     told: list[str] = []
-    listening = watch(Steadily(60), ["noise"], model=loud, tell=told.append)  # type: ignore[arg-type]
+    source, encode, slow = Steadily(60), loud.encode_audio, threading.Event()
+
+    def encode_audio(sounds: list[Any], **options: Any) -> np.ndarray:
+        if not slow.is_set():  # once: until fourteen more seconds wait, and these are late
+            slow.set()
+            for _ in range(60):
+                assert source.begun.acquire(timeout=60)
+            time.sleep(0.3)
+        return encode(sounds, **options)
+
+    monkeypatch.setattr(loud, "encode_audio", encode_audio)
+    listening = watch(source, ["noise"], model=loud, tell=told.append)  # type: ignore[arg-type]
     assert list(listening) == []
     report = listening.report()
-    assert report.skipped > 10
+    assert report.skipped >= 10
     assert report.windows + report.skipped >= 58
     assert sum("the model is slower than the sound comes" in line for line in told) == 1
     assert "skipped" in told[0]
@@ -752,7 +770,7 @@ def test_who_stops_listening_stops_the_reading() -> None:
         thread for thread in threading.enumerate() if thread.name == "openclap-source" and thread not in steadily
     )
     generator.close()
-    reader.join(5)
+    reader.join(60)
     assert not reader.is_alive()
 
 
@@ -774,8 +792,10 @@ class Receiver:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         status = self.statuses.pop(0) if self.statuses else 204
         self.got.append((request.headers, body, status))
-        if status == 0:  # hangs
-            time.sleep(1.0)
+        if status == 0:  # hangs, until the other end has given up
+            request.connection.settimeout(60)
+            with suppress(OSError):
+                request.connection.recv(1)
             return
         request.send_response(status)
         if status == 302:
@@ -786,8 +806,8 @@ class Receiver:
         return [json.loads(body)["id"] for _, body, status in self.got if status == 204]
 
 
-def delivery(url: str, folder: Path, told: list[str], **options: Any) -> Delivery:
-    return Delivery(Webhook(url, timeout=0.3, **options), folder, told.append, first=0.01, most=0.05)
+def delivery(url: str, folder: Path, told: list[str], timeout: float = 30.0, **options: Any) -> Delivery:
+    return Delivery(Webhook(url, timeout=timeout, **options), folder, told.append, first=0.01, most=0.05)
 
 
 def test_a_webhook_is_signed_and_says_what_it_is(tmp_path: Path) -> None:
@@ -795,7 +815,7 @@ def test_a_webhook_is_signed_and_says_what_it_is(tmp_path: Path) -> None:
     with served(receiver) as url:
         sink = delivery(url, tmp_path, told, secret="hush")
         sink.put(an_event(7))
-        assert sink.close(5.0) == 0
+        assert sink.close(60.0) == 0
     ((headers, body, _),) = receiver.got
     stamp = headers["X-OpenClap-Timestamp"]
     mac = hmac.new(b"hush", stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -811,15 +831,17 @@ def test_a_webhook_is_signed_and_says_what_it_is(tmp_path: Path) -> None:
 def test_what_is_not_taken_is_sent_again_in_order(tmp_path: Path, statuses: tuple[int, ...]) -> None:
     receiver, told = Receiver(*statuses), list[str]()
     with served(receiver) as url:
-        sink = delivery(url, tmp_path, told)
+        sink = delivery(url, tmp_path, told, timeout=0.3 if 0 in statuses else 30.0)
         for number in range(5):
             sink.put(an_event(number))
         assert until(lambda: len(receiver.taken()) == 5)
-        assert sink.close(5.0) == 0
+        assert sink.close(60.0) == 0
     assert receiver.taken() == [f"run-{n:06d}" for n in range(5)]
     keys = [headers["Idempotency-Key"] for headers, _, _ in receiver.got]
     assert keys[: len(statuses) + 1] == ["run-000000.ended"] * (len(statuses) + 1)
-    assert len(told) == 2  # the first failure of the row, and that it works again
+    assert (
+        len(told) == 2 or 0 in statuses
+    )  # the first failure of the row, and that it works again; 0.3 s may pass twice
 
 
 def test_what_will_never_be_wanted_stops_nothing(tmp_path: Path) -> None:
@@ -829,7 +851,7 @@ def test_what_will_never_be_wanted_stops_nothing(tmp_path: Path) -> None:
         for number in range(3):
             sink.put(an_event(number))
         assert until(lambda: len(receiver.taken()) == 2)
-        assert sink.close(5.0) == 1
+        assert sink.close(60.0) == 1
     assert receiver.taken() == ["run-000000", "run-000002"]
     assert "refuses an event for good (HTTP 422)" in told[0]
 
@@ -849,7 +871,7 @@ def test_a_receiver_that_is_down_loses_nothing_even_over_a_restart(tmp_path: Pat
     again.put(an_event(3))
     with served(receiver, port):
         assert until(lambda: len(receiver.taken()) == 4)
-        assert again.close(5.0) == 0
+        assert again.close(60.0) == 0
     assert receiver.taken() == [f"run-{n:06d}" for n in range(4)]
     assert not list(tmp_path.rglob("*.json"))
 
@@ -863,13 +885,13 @@ def test_two_watches_of_one_receiver_do_not_share_a_spool(tmp_path: Path) -> Non
         for number, sink in enumerate((first, second, other)):
             sink.put(an_event(number))
         assert until(lambda: len(receiver.taken()) == 3)
-        assert [sink.close(5.0) for sink in (first, second, other)] == [0, 0, 0]
+        assert [sink.close(60.0) for sink in (first, second, other)] == [0, 0, 0]
         assert sorted(receiver.taken()) == [f"run-{n:06d}" for n in range(3)]
         (left,) = (path for path in tmp_path.iterdir() if path.is_dir() and path.name.endswith("-1"))
         (left / "0000000000000001-run-000009.ended.json").write_bytes(an_event(9).to_json())
         last = delivery(url, tmp_path, told)
         assert until(lambda: len(receiver.taken()) == 4)
-        assert last.close(5.0) == 0
+        assert last.close(60.0) == 0
     assert receiver.taken()[-1] == "run-000009"
 
 
@@ -967,7 +989,7 @@ def test_a_webhook_may_ask_for_a_password(tmp_path: Path) -> None:
     with served(receiver) as url:
         sink = delivery(url.replace("://", "://me:h%40sh@") + "/x", tmp_path, told, secret="a\udcffb")
         sink.put(an_event())
-        assert sink.close(5.0) == 0
+        assert sink.close(60.0) == 0
     ((headers, body, _),) = receiver.got
     assert base64.b64decode(headers["Authorization"].split()[1]) == b"me:h@sh"
     mac = hmac.new(b"a\xffb", headers["X-OpenClap-Timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -1024,17 +1046,20 @@ class Broker:
 def test_mqtt_gets_every_event_until_it_says_so(tmp_path: Path, silent: int) -> None:
     broker, told = Broker(silent), list[str]()
     sink = Delivery(
-        Mqtt(f"mqtt://127.0.0.1:{broker.port}/house/alarms", timeout=0.5), tmp_path, told.append, first=0.01
+        Mqtt(f"mqtt://127.0.0.1:{broker.port}/house/alarms", timeout=0.5 if silent else 30.0),
+        tmp_path,
+        told.append,
+        first=0.01,
     )
     for number in range(3):
         sink.put(an_event(number))
     assert until(lambda: len({body for _, body in broker.got}) == 3)
-    assert sink.close(5.0) == 0
+    assert sink.close(60.0) == 0
     broker.socket.close()
     assert {topic for topic, _ in broker.got} == {"house/alarms"}
     ids = list(dict.fromkeys(json.loads(body)["id"] for _, body in broker.got))
     assert ids == [f"run-{n:06d}" for n in range(3)]
-    assert len(told) == 2 * silent
+    assert len(told) >= 2 if silent else told == []
 
 
 @pytest.mark.parametrize(
@@ -1062,7 +1087,7 @@ def test_a_command_gets_the_event_and_no_shell(tmp_path: Path) -> None:
     code = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.argv[2] + sys.stdin.read())"
     sink = Command([sys.executable, "-c", code, str(tmp_path / "got"), "$HOME; "], told.append)
     sink.put(an_event())
-    assert sink.close(20.0) == 0
+    assert sink.close(60.0) == 0
     assert (tmp_path / "got").read_text() == f"$HOME; {an_event().to_json().decode()}\n"
 
 
@@ -1070,10 +1095,10 @@ def test_a_command_that_hangs_or_fails_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     sink = Command([sys.executable, "-c", "import time; time.sleep(60)"], told.append, timeout=0.3)
     sink.put(an_event())
-    assert sink.close(10.0) == 1
+    assert sink.close(60.0) == 1
     failing = Command([sys.executable, "-c", "raise SystemExit(3)"], told.append)
     failing.put(an_event())
-    assert failing.close(20.0) == 1
+    assert failing.close(60.0) == 1
     assert "was not done after 0.3 s" in told[0]
     assert "exit code 3" in told[1]
 
@@ -1097,7 +1122,7 @@ def test_a_command_is_not_run_too_often() -> None:
     sink = Command(["true"], told.append, a_minute=2)
     for number in range(10):
         sink.put(an_event(number))
-    assert sink.close(10.0) == 8
+    assert sink.close(60.0) == 8
     assert len(told) == 1
 
 
@@ -1210,15 +1235,16 @@ def test_watch_prints_events_and_a_summary(tmp_path: Path) -> None:
 
 def test_a_signal_ends_a_watch_and_flushes(tmp_path: Path) -> None:
     """The siren still sounds when the pipe is left open and SIGTERM comes."""
-    run = openclap("-", "--rate", "32000", "--alert", "a siren", "--json", stdin=subprocess.PIPE)
+    run = openclap("-", "--rate", "32000", "--alert", "a siren", "--tell", "both", "--json", stdin=subprocess.PIPE)
     assert run.stdin is not None
     run.stdin.write((rainy((40,), 44) * 32767).astype("<i2").tobytes())
     run.stdin.flush()
-    time.sleep(4.0)
+    assert run.stdout is not None
+    began = run.stdout.readline()
     run.send_signal(signal.SIGTERM)
     out, err = run.communicate(timeout=30)
     assert run.returncode == 0, err
-    assert [json.loads(line)["alert"] for line in out.splitlines()] == ["a siren"]
+    assert [(one["alert"], one["state"]) for one in map(json.loads, [began, *out.splitlines()])] == [("a siren", "began"), ("a siren", "ended")]  # fmt: skip
 
 
 class Waiting:
