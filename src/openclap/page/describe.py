@@ -181,7 +181,7 @@ def _windows(
 
 
 def _doing(done: float, seconds: float, share: float) -> Doing:
-    return Doing("common.doing", {"done": clock(min(done, seconds)), "all": clock(seconds)}, share)
+    return Doing("common.doing", {"done": clock(min(done, seconds))[:-2], "all": clock(seconds)[:-2]}, share)
 
 
 def _timeline(desk: Desk, sound: Path, read: _Read) -> Described:

@@ -19,6 +19,7 @@ from openclap.library import Library
 from openclap.library.safe_open import in_real_folder, open_without_links
 from openclap.library.scan import find_sounds
 from openclap.page.desk import Desk
+from openclap.page.jobs import Job
 from openclap.page.strings import Told
 from openclap.results import AddReport
 
@@ -172,14 +173,11 @@ def fill(
             if desk.closing.is_set():
                 raise _Stopped
 
-        future = desk.index(work)
-        try:
+        with desk.jobs.at_work(Job(visitor, "library", run.stop)):  # who asked may leave: what is finished is kept
+            future = desk.index(work)
             while wait([future], timeout=EVERY).not_done:
                 run.seconds = time.monotonic() - begun
                 yield run
-        except GeneratorExit:  # who asked has left: what is finished is kept
-            run.stop.set()
-            raise
         run.seconds = time.monotonic() - begun
         try:
             run.report = future.result()

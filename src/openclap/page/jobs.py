@@ -32,9 +32,9 @@ class Doing:
 class Job:
     """One of them. `stop` is set when nobody waits for it any more; `doing` is how far it is."""
 
-    def __init__(self, visitor: str = "", name: str = "") -> None:
+    def __init__(self, visitor: str = "", name: str = "", stop: threading.Event | None = None) -> None:
         self.visitor, self.name = visitor, name
-        self.stop = threading.Event()
+        self.stop = stop or threading.Event()
         self.doing: Doing | None = None
         self._length, self._begin, self._end = 0.0, 0.0, 1.0
 
@@ -62,7 +62,7 @@ class Job:
         if self._length:
             done = min(heard, self._length)
             share = self._begin + (self._end - self._begin) * done / self._length
-            self.tell("common.doing", share, done=clock(done), all=clock(self._length))
+            self.tell("common.doing", share, done=clock(done)[:-2], all=clock(self._length)[:-2])
 
     def tell_each(self, done: int, total: int) -> None:
         """So many of the parts were heard that are listened to after the whole."""

@@ -256,9 +256,9 @@ def map_of(places: Numbers, names: Sequence[str], sources: Sequence[str], *, alt
 
 
 def ticks(seconds: float) -> list[float]:
-    """Round times to write down, ten at most."""
+    """Round times to write down, ten at most; fewer where they are longer to write."""
     steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
-    step = next((s for s in steps if seconds / s <= 9), steps[-1])
+    step = next((s for s in steps if seconds / s <= (9 if s >= 1 else 6)), steps[-1])
     return [round(i * step, 3) for i in range(int(seconds / step * 1.0001) + 1)]
 
 

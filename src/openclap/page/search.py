@@ -149,11 +149,16 @@ def compute(
 
 def like(page: Page, visit: Visit, where: str, token: str, k: int, filters: Filters) -> Results:
     """What sounds like something that was found."""
-    shown = page.desk.shelf.of(token)
-    rate = page.desk.clap.front_end.sampling_rate
-    with page.desk.shelf.open(token) as sound:
-        (wave,) = cut(sound, rate, [(shown.start, shown.end or shown.start + 10.0)])
-    return _search(page, visit, where, [(wave, rate)], k, filters, shown.name, None)
+    shown, desk = page.desk.shelf.of(token), page.desk
+
+    def found(job: Job) -> Results:
+        rate = desk.clap.front_end.sampling_rate
+        with desk.shelf.open(token) as sound:
+            (wave,) = cut(sound, rate, [(shown.start, shown.end or shown.start + 10.0)])
+        return _search(page, visit, where, [(wave, rate)], k, filters, shown.name, job)
+
+    with desk.jobs.at_work(Job(visit.visitor, "search")) as job:
+        return desk.limited(found, job)
 
 
 def _search(

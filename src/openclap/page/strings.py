@@ -409,8 +409,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.busy": ("Another indexing is at work; wait until it is done.", "另一个索引正在进行；请等待完成。"),
     "error.gone": ("This sound is no longer kept; search again.", "此声音已不再保留；请重新检索。"),
     "error.withheld": (
-        "This file is not handed out: it lies outside of the folders that this page may use, behind a link, or is no sound. Whoever runs the server names folders with --root.",
-        "此文件不能提供：它位于此页面可用的文件夹之外、经由链接，或不是声音。服务器管理员可用 --root 指定文件夹。",
+        "This file is not given out: it lies outside of the folders that the server was started with (--root), behind a link, or is no sound.",
+        "此文件不能提供：它位于服务器启动时指定的文件夹（--root）之外、经由链接，或不是声音。",
     ),
     "error.changed": ("This file is no longer the one that was indexed; index its folder again.", "此文件已不是索引时的文件；请重新索引其文件夹。"),
     "error.seconds": ("The shortest length is above the longest.", "最短时长大于最长时长。"),
