@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -153,8 +153,8 @@ def beside(judge: Judge) -> dict[str, float]:
         vanish(port, LEAVING, head_of(1000) + b"{")
         return 200
 
-    # an hour in the page's Moments belongs here too
-    jobs = {"half heads": heads, "half bodies": bodies, "leaving clients": leaving, "long texts": lambda: long_texts(url), "long sounds": lambda: long_sounds(url)}  # fmt: skip
+    # an hour in the page's Moments: bench/fairness.py
+    jobs: dict[str, Callable[[], int]] = {"half heads": heads, "half bodies": bodies, "leaving clients": leaving, "long texts": lambda: long_texts(url), "long sounds": lambda: long_sounds(url)}  # fmt: skip
     found: dict[str, float] = {}
     for name, job in jobs.items():
         with Patient(url + "/v1/classify", short) as patient:
