@@ -259,6 +259,22 @@ def indexing_claim(store: Store, clap: CLAP) -> None:
     claim_for(store, clap)
 
 
+def test_another_model_with_another_front_end_is_refused(
+    clap: CLAP, tokenizer_file: Path, place: Path, tmp_path: Path
+) -> None:
+    """Opened on an empty library, the second model would have taken it over."""
+    other = small_clap(tokenizer_file, name="other", seed=3, dynamic_range=None)
+    first, second = Library.open(place, model=clap), Library.open(place, model=other)
+    first.add(fill(tmp_path / "sounds", 2))
+    more = fill(tmp_path / "more", 5)
+    with pytest.raises(LibraryMismatch, match=r"made by first .*, not by other"):
+        second.add(more)
+    os.utime(more / "4.wav", (1, 1))
+    with pytest.raises(LibraryMismatch, match=r"made by first .*, not by other"):
+        next(second.watch(more))
+    assert first.stats()["model"] == "first"
+
+
 def test_which_front_ends_are_alike(small: CLAP) -> None:
     now = asdict(small.front_end)
     assert is_heard_alike({"front_end": now}, small)

@@ -26,7 +26,7 @@ from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import Paths, as_written, is_text, where_of
 from openclap.library.follow import follow
 from openclap.library.indexing import absolute
-from openclap.library.maker import claim_for, is_heard_alike, refuse_another
+from openclap.library.maker import claim_for, must_be_read_anew, refuse_another
 from openclap.library.missing import is_reachable, nearest_reachable
 from openclap.library.moments import moments_of
 from openclap.library.query import Query, has_words, vector_of
@@ -125,7 +125,7 @@ class Library:
             if not isinstance(tag, str) or not tag.strip() or not is_text(tag):
                 raise UsageError(f"a tag is {tag!r}; give words")
         spread = self._spread(clap, engine)
-        stale = not is_heard_alike(self._store.maker(), clap)
+        stale = must_be_read_anew(self._store.maker(), clap)
         if stale and keep:
             return AddReport()  # the search says so
         before = reembed(self._store, clap, progress=progress, prune=prune) if stale else None
@@ -147,7 +147,7 @@ class Library:
         """
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         clap = self._need_model()
-        if not is_heard_alike(self._store.maker(), clap):
+        if must_be_read_anew(self._store.maker(), clap):
             reembed(self._store, clap)
         yield from follow(self._store, clap, many, every=every, tags=[as_written(tag) for tag in tags], exclude=exclude)
 
@@ -389,7 +389,7 @@ class Library:
         clap = self._need_model()
         maker = self._store.maker()
         refuse_another(self._store, maker, clap)
-        if not is_heard_alike(maker, clap) and not self._told:
+        if must_be_read_anew(maker, clap) and not self._told:
             self._told = True
             warnings.warn(
                 f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is; openclap index reads its files anew",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["are_alike", "claim_for", "is_heard_alike", "maker_of", "refuse_another"]
+__all__ = ["are_alike", "claim_for", "is_heard_alike", "maker_of", "must_be_read_anew", "refuse_another"]
 
 
 def maker_of(clap: CLAP) -> dict[str, Any]:
@@ -31,6 +31,11 @@ def maker_of(clap: CLAP) -> dict[str, Any]:
 def is_heard_alike(maker: dict[str, Any], clap: CLAP) -> bool:
     """Whether the front end that made a library is this model's: of the same weights a later version may have mended it."""
     return are_alike(maker.get("front_end"), asdict(clap.front_end))
+
+
+def must_be_read_anew(maker: dict[str, Any], clap: CLAP) -> bool:
+    """Whether a library was made by this very model, but with another front end."""
+    return bool(maker) and maker["fingerprint"] == clap.fingerprint and not is_heard_alike(maker, clap)
 
 
 def are_alike(first: dict[str, Any] | None, second: dict[str, Any] | None) -> bool:
