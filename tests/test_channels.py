@@ -99,6 +99,24 @@ def test_a_cut_that_is_sought_is_that_of_the_whole(monkeypatch: pytest.MonkeyPat
         np.testing.assert_array_equal(part, whole[round(2.5 * RATE) : round(3.4 * RATE)])
 
 
+def test_what_comes_live_is_judged_at_once() -> None:
+    """Through a pipe or from a microphone nothing waits for a second to be whole."""
+    from openclap.watch.sources import Waveform
+
+    told: list[str] = []
+    shape = Waveform(RATE, "<pipe>", told.append)
+    against, alike = columns(WAVE, -WAVE), columns(WAVE, OTHER)
+    step = RATE // 4
+    heard = [shape.feed(against[begin : begin + step], RATE) for begin in range(0, len(WAVE), step)]
+    np.testing.assert_array_equal(np.concatenate(heard), WAVE)
+    assert len(told) == 1
+    assert "cancel each other out" in told[0]
+    shape, told = Waveform(RATE, "<pipe>", told.append), []
+    heard = [shape.feed(alike[begin : begin + step], RATE) for begin in range(0, len(WAVE), step)]
+    np.testing.assert_array_equal(np.concatenate(heard), mono(alike))
+    assert told == []
+
+
 def test_what_is_broken_stays_broken() -> None:
     """Infinities are refused by name later, not lost in a comparison of powers."""
     samples = columns(WAVE, -WAVE)

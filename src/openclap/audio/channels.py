@@ -13,12 +13,13 @@ recording is heard as in the whole, whatever the size of the blocks it is read i
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCK_VALUES", "Downmix", "Wave", "as_floats", "mono", "second_of"]
+__all__ = ["BLOCK_VALUES", "CANCELLING", "Downmix", "LiveDownmix", "Wave", "as_floats", "mono", "second_of"]
 
 Wave = npt.NDArray[np.float32]
 
@@ -26,6 +27,9 @@ BLOCK_VALUES = 1 << 22  # samples × channels decoded at once, 16 MiB, whatever 
 CANCELLED = 0.08  # of the power that unrelated channels add up to; lossy codecs leave 0.06 of noise in opposite phase
 FAINT = 1e-8  # power, -80 dB: what is left of silence, or two converters' constant offsets
 STANDS_FOR_ALL = 0.25  # of the loudest channel's power
+CANCELLING = (
+    "its channels cancel each other out (opposite phase); where they do, one of them is heard instead of their mean"
+)
 
 
 def mono(samples: npt.NDArray[Any]) -> Wave:
@@ -81,7 +85,7 @@ class Downmix:
             return np.zeros(0, np.float32)
         joined = np.concatenate(self._waiting) if len(self._waiting) > 1 else samples
         whole = self._held // self.second * self.second
-        self._waiting = [joined[whole:].copy()] if whole < self._held else []
+        self._waiting = [joined[whole:]] if whole < self._held else []
         self._held -= whole
         return self._mixed(joined[:whole])
 
@@ -89,7 +93,7 @@ class Downmix:
         """What still waits: the last part of a second."""
         if not self._held:
             return np.zeros(0, np.float32)
-        joined = np.concatenate(self._waiting)
+        joined = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
         self._waiting, self._held = [], 0
         return self._mixed(joined)
 
@@ -107,15 +111,48 @@ class Downmix:
         return mixed
 
 
+class LiveDownmix:
+    """The same for what is heard as it comes: nothing waits, each block is judged by it and about the second before it."""
+
+    def __init__(self) -> None:
+        self.cancelled = False  # at any time so far
+        self._left = self._there = self._values = 0.0  # power of the sum, of the channels, and of how many values
+
+    def feed(self, samples: npt.NDArray[Any], rate: float) -> Wave:
+        """(S,) or (S, channels) of any sample type → (S,)."""
+        mixed = mono(samples)
+        if samples.ndim == 1 or samples.shape[1] == 1 or not len(mixed):
+            return mixed
+        floats = as_floats(samples)
+        left, there = _powers(floats, mixed)
+        if not math.isfinite(left + there):
+            return mixed
+        kept = math.exp(-len(mixed) / rate)
+        self._left, self._there = self._left * kept + left, self._there * kept + there
+        self._values = self._values * kept + floats.size
+        if self._left < CANCELLED * self._there and self._there >= FAINT * self._values:
+            self.cancelled = True
+            return floats[:, audible(floats)].copy()
+        return mixed
+
+
+def _powers(samples: Wave, mean: Wave) -> tuple[float, float]:
+    """Power of the sum of channels (S, C), whose mean is (S,), and of all of them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if samples.flags.c_contiguous:  # in one go
+            every = samples.reshape(-1)
+            there = float(np.dot(every, every))
+        else:
+            there = sum(float(np.dot(column, column)) for column in samples.T)
+        return float(np.dot(mean, mean)) * samples.shape[1] ** 2, there
+
+
 def cancels(samples: Wave, mean: Wave) -> bool:
     """Whether the mean (S,) of channels (S, C) lacks what is in them."""
-    channels = samples.shape[1]
-    with np.errstate(over="ignore", invalid="ignore"):
-        there = sum(float(np.dot(column, column)) for column in samples.T)
-        left = float(np.dot(mean, mean)) * channels**2
-        if not left < CANCELLED * there or there < FAINT * samples.size:
-            return False
-        moving = samples - samples.mean(axis=0, dtype=np.float64)  # constant offsets are no sound
+    left, there = _powers(samples, mean)
+    if not left < CANCELLED * there or there < FAINT * samples.size:
+        return False
+    moving = samples - samples.mean(axis=0, dtype=np.float64)  # constant offsets are no sound
     there, left = float((moving**2).sum()), float((moving.sum(axis=1) ** 2).sum())
     return left < CANCELLED * there and there >= FAINT * samples.size
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -109,8 +108,7 @@ def _sought(file: BinaryIO, reading: Reading, start: int) -> _Pass | None:
     return None
 
 
-@dataclass
-class _Frame:
+class _Frame(NamedTuple):
     rate: int
     stamp: float | None  # seconds, by the container's clock
     samples: Samples
@@ -142,6 +140,7 @@ class _Pass:
         import av
 
         packets = self.track.container.demux(self.track.stream)
+        base = float(self.track.stream.time_base)  # fractions take as long as the decoding
         while True:
             try:
                 packet = next(packets, None)
@@ -152,8 +151,8 @@ class _Pass:
             if packet is None:
                 return
             for frame in frames:
-                stamp = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
-                yield _Frame(frame.sample_rate, stamp, frame_samples(frame))
+                pts = frame.pts
+                yield _Frame(frame.sample_rate, None if pts is None else pts * base, frame_samples(frame))
 
     def begin_at(self, start: int) -> bool:
         """Go to a whole second, to the sample; False where that cannot be done."""
@@ -211,7 +210,7 @@ class _Pass:
     def blocks(self) -> Iterator[tuple[int, Samples]]:
         """(rate, samples) of what has not been decoded yet."""
         waiting: list[Samples] = []
-        held, now = 0, (0, 0)  # rate and channels of what waits
+        held, now, most = 0, (0, 0), 0  # rate and channels of what waits, and how much of it may
         decoded = 0
         frames = self._frames()
         for frame in frames if self._begun is None else itertools.chain([self._begun], frames):
@@ -225,11 +224,12 @@ class _Pass:
                 samples = samples[left_out:]
                 self._reading.changed = self._reading.changed or silent > 0 or left_out > 0
             kind = (frame.rate, samples.shape[1])
-            if waiting and (silent or kind != now or held >= self._reading.block_size(*now)):
+            if waiting and (silent or kind != now or held >= most):
                 yield now[0], _joined(waiting)
                 waiting, held = [], 0
             yield from _silence(silent, *kind)
-            now = kind
+            if kind != now:
+                now, most = kind, self._reading.block_size(*kind)
             waiting.append(samples)
             held += len(samples)
         by_chance = self.track.kind == "mp3" and decoded <= MP3_FRAME

@@ -133,11 +133,13 @@ class _FromHere(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place; to the nearest one where a broken header asks for a place that no file can have."""
-        before = {io.SEEK_SET: lambda: self._start, io.SEEK_CUR: self._file.tell, io.SEEK_END: self._end}[whence]()
+        place = offset + self._start
+        if whence != io.SEEK_SET:
+            place = offset + (self._file.tell() if whence == io.SEEK_CUR else self._end())
         try:
-            self._file.seek(max(self._start, before + offset))
+            self._file.seek(max(self._start, place))
         except (OSError, ValueError, OverflowError):  # the libraries would print it, with a traceback
-            self._file.seek(0, io.SEEK_END)
+            self._end()
         return self.tell()
 
     def _end(self) -> int:

@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass, field
 
-from openclap.audio.channels import BLOCK_VALUES
+from openclap.audio.channels import BLOCK_VALUES, CANCELLING
 from openclap.errors import EmptySound, SoundWarning, UnreadableSound
 
 __all__ = ["Reading"]
@@ -60,8 +60,7 @@ class Reading:
     def tell_cancelled(self, since: float | None) -> None:
         """Warn where channels cancelled each other out, at whatever second."""
         if since is not None:
-            how = "where they do, one of them is heard instead of their mean"
-            self.tell(f"its channels cancel each other out (opposite phase); {how}", changed=True)
+            self.tell(CANCELLING, changed=True)
 
     def chosen(self, tracks: int) -> int | None:
         """The track that is wanted of so many, None for whichever is the default.

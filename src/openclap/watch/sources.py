@@ -22,7 +22,7 @@ import numpy.typing as npt
 import soxr
 
 from openclap.audio import decode
-from openclap.audio.channels import mono
+from openclap.audio.channels import CANCELLING, LiveDownmix
 from openclap.audio.files import opened
 from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, QUALITY, track_wanted
 from openclap.audio.reading import Reading
@@ -90,7 +90,8 @@ class Waveform:
         self._rate, self._name, self._tell = rate, name, tell
         self._own = 0.0
         self._resampler: soxr.ResampleStream | None = None
-        self._told = False
+        self._told = self._cancelling = False
+        self._mixing = LiveDownmix()
 
     def feed(self, samples: npt.NDArray[np.generic], own_rate: float) -> Wave:
         """(S,) or (S, channels) of any sample type → (S',), perhaps empty."""
@@ -98,7 +99,10 @@ class Waveform:
             raise SourceError(
                 f"{self._name}: gives {own_rate:g} Hz; {LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz are possible"
             )
-        wave = mono(samples)
+        wave = self._mixing.feed(samples, own_rate)
+        if self._mixing.cancelled and not self._cancelling:
+            self._cancelling = True
+            self._tell(f"{self._name}: {CANCELLING}")
         with np.errstate(invalid="ignore"):
             broken = ~(np.abs(wave) <= LOUDEST)
         if broken.any():
