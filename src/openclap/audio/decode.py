@@ -138,6 +138,18 @@ def _samples(file: BinaryIO, reading: Reading) -> Generator[tuple[int, Samples],
             reading.changed = sound.frames != _frames_before(file)
         reading.known = True
         yield from _of_sound(sound, reading, reading.start)
+        if sound.format == "FLAC":
+            _tell_behind(container.file, reading)
+
+
+def _tell_behind(file: BinaryIO, reading: Reading) -> None:
+    """Warn of FLAC files that were put behind the one that was read: where one ends is not known without decoding it."""
+    begin = libsndfile.flac_behind(file)
+    behind = None if begin is None else libsndfile.open_sound(part_of(file, begin))
+    if behind is not None:
+        with behind:
+            seconds = f" of {behind.frames / behind.samplerate:.2f} s" if behind.frames else ""
+            reading.tell(f"another FLAC{seconds} lies behind it in the same file and is left out; make a file of each")
 
 
 def _of_sound(sound: sf.SoundFile, reading: Reading, start: int) -> Iterator[tuple[int, Samples]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio import mpeg
 from openclap.audio.channels import as_floats
 from openclap.audio.reading import Reading
 from openclap.audio.timeline import TOLERANCE, Timeline
@@ -141,12 +142,20 @@ class _Pass:
 
         packets = self.track.container.demux(self.track.stream)
         base = float(self.track.stream.time_base)  # fractions take as long as the decoding
+        tagged = 0  # bytes of a tag between two recordings that were put one behind another: nothing is damaged there
         while True:
+            packet, failed = None, False
             try:
                 packet = next(packets, None)
                 frames = packet.decode() if packet is not None else []
             except av.FFmpegError:
-                self._broken += 1
+                failed = True
+            if failed:
+                tagged = tagged or (0 if packet is None else mpeg.tag_length(bytes(packet)))
+                self._broken += tagged == 0
+            if tagged and packet is not None:
+                tagged = max(0, tagged - packet.size)
+            if failed:
                 continue
             if packet is None:
                 return

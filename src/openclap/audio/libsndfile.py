@@ -22,9 +22,11 @@ from openclap.audio.channels import second_of
 from openclap.audio.reading import Reading
 from openclap.audio.sizes import STREAMED_BYTES
 
-__all__ = ["frames_of", "open_sound", "samples_of"]
+__all__ = ["flac_behind", "frames_of", "open_sound", "samples_of", "sought"]
 
 UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for streams of unknown length is 2**63 - 1
+BUFFER_BYTES = 1 << 16
+FLAC_HEADS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")  # with the head of its first block, which may be the last
 # What it can begin to read anywhere, with the samples that reading from the start gives; others decode all before.
 SEEKABLE = {
     "PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS",
@@ -88,6 +90,21 @@ def sought(sound: sf.SoundFile, frame: int) -> bool:
         sound.seek(0)
         return False
     return True
+
+
+def flac_behind(file: BinaryIO) -> int | None:
+    """Where another FLAC begins behind the one that was just read to its end; None without any.
+
+    libsndfile ends where the first header says; the decoder has asked for at most a buffer of what follows.
+    """
+    at, kept = max(1, file.tell() - BUFFER_BYTES), b""
+    file.seek(at)
+    while data := file.read(BUFFER_BYTES):
+        found = [place for head in FLAC_HEADS if (place := (kept + data).find(head)) >= 0]
+        if found:
+            return at - len(kept) + min(found)
+        at, kept = at + len(data), data[-7:]
+    return None
 
 
 def frames_of(sound: sf.SoundFile) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-__all__ = ["is_like", "is_short", "tag_bytes"]
+__all__ = ["is_like", "is_short", "tag_bytes", "tag_length"]
 
 LOOKED_AT = 1 << 16
 SLACK_BYTES = 2 * 1441  # two of the largest frames of Layer III
@@ -25,12 +25,16 @@ def tag_bytes(file: BinaryIO) -> int:
     length = 0
     while True:
         file.seek(length)
-        head = file.read(10)
-        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
+        tag = _id3_length(file.read(10))
+        if not tag:
             file.seek(0)
             return length
-        a, b, c, d = head[6:10]
-        length += 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if head[5] & 0x10 else 0)
+        length += tag
+
+
+def tag_length(data: bytes) -> int:
+    """How long the tag is with which these bytes begin (ID3, or at least so long: APE, ID3v1); 0 where they begin with none."""
+    return _id3_length(data[:10]) or (len(data) if data.startswith((b"APETAGEX", b"TAG")) else 0)
 
 
 def is_short(file: BinaryIO) -> bool | None:
@@ -57,6 +61,14 @@ def is_short(file: BinaryIO) -> bool | None:
     if data[at + 36 : at + 40] == b"VBRI" and at + 50 <= len(data):
         return there + SLACK_BYTES < int(struct.unpack_from(">I", data, at + 46)[0])
     return None
+
+
+def _id3_length(head: bytes) -> int:
+    """Bytes of an ID3v2 tag with this head of ten; 0 where it is none."""
+    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
+        return 0
+    a, b, c, d = head[6:10]
+    return 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if head[5] & 0x10 else 0)
 
 
 def _is_frame(data: bytes, at: int) -> bool:
