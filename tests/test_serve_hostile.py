@@ -148,7 +148,7 @@ def test_numbers_that_are_none(server: Running) -> None:
     [
         "/etc/passwd", "../../etc/passwd", "file:///etc/passwd", "~/.ssh/id_rsa", "dog.wav", "C:\\dog.wav", "", "\0", "data:", "data:,",
         "data:audio/wav,plain", "data:audio/wav;base64", "data:audio/wav;base64,%%%", "data:audio/wav;base64,abc",
-        "data:audio/wav;base64,ab=c", "data:audio/wav;base64,AAAA\nAAAA", "data:audio/wav;base64,声", "data:text/plain;base64,AAAA",
+        "data:audio/wav;base64,ab=c", "data:audio/wav;base64,AAAA\nAAAA", "data:audio/wav;base64,声", "data:text/plain,AAAA",
         "http://127.0.0.1/x.wav", "http://localhost/x.wav", "https://example.org/x.wav", "ftp://example.org/x.wav", "pipe:0", "concat:a|b",
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ old one that has not said what it wants: who sends whole requests always gets in
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
@@ -32,6 +33,14 @@ __all__ = ["KERNEL_BACKLOG", "Connections", "Limits"]
 FILES = 128  # that the process opens beside its connections: libraries, models, uploads
 BURST = 64  # connections accepted in one turn of the event loop, of which up to four are on their way at once
 KERNEL_BACKLOG = 1024  # connections that the kernel keeps until they are accepted: for `listen`, after uvicorn has
+AT_ONCE = (
+    1 << 14
+)  # bytes read in one turn of the event loop: of 256 KiB, asyncio's, 40 000 chunks of one byte took 0.8 s
+OF_SOCKET = 1 << 12  # as AT_ONCE: a frame, which may be of eight bytes, costs more than a chunk
+CHUNKS, CHUNK_BYTES = (
+    1024,
+    64,
+)  # a body of more chunks than these has so many bytes in each, on average: every one costs 20 µs
 STALLED = 60.0  # seconds without a byte taken, after which whoever does not read an answer is left
 
 
@@ -135,6 +144,9 @@ class _Http(H11Protocol):
         self._head_begun = True  # a new connection is for a request
         self._got = 0  # bytes since then
         self._unread: tuple[int, float] | None = None  # bytes of the answer that wait, and since when
+        self._chunks = self._chunk_bytes = 0  # of a body
+        self._next_event = self.conn.next_event
+        self.conn.next_event = self._counted_event  # type: ignore[method-assign]
 
     @property
     def is_incomplete(self) -> bool:
@@ -143,6 +155,8 @@ class _Http(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        with contextlib.suppress(AttributeError):  # another event loop than asyncio's
+            transport.max_size = AT_ONCE  # type: ignore[attr-defined]
         if not self._all.let_in(self):
             transport.abort()
 
@@ -163,7 +177,19 @@ class _Http(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._answer(400, msg)
+        self._end(400, msg)
+
+    def _counted_event(self) -> Any:
+        """What h11 reads next, unless it is crumbs."""
+        event = self._next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._chunk_bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += event.chunk_start
+            self._chunk_bytes += len(event.data)
+            if self._chunks > CHUNKS and self._chunk_bytes < CHUNK_BYTES * self._chunks:
+                raise h11.RemoteProtocolError("the body comes in chunks of a few bytes")  # 400
+        return event
 
     def check(self, now: float) -> None:
         """Close where a head takes too long, a body comes too slowly, or an answer is not read."""
@@ -177,7 +203,7 @@ class _Http(H11Protocol):
         elif self.in_body and self.flow.read_paused:
             self.since, self._got = now, 0  # it is the server that is slow
         elif self.in_body and self._got < limits.body_rate * (waited - limits.head_seconds):
-            self._refuse_body()
+            self._end(408, "the body of the request came too slowly")
         self._check_unread(now)
 
     def _note_body(self) -> None:
@@ -186,15 +212,18 @@ class _Http(H11Protocol):
             self.since, self._got = time.monotonic(), 0
         self.in_body = in_body
 
-    def _refuse_body(self) -> None:
+    def _end(self, status: int, sentence: str) -> None:
+        """Say what is wrong with a request, unless its answer has begun, and close; who is at work on it learns that nobody waits."""
         self.in_body = False
-        if self.cycle.response_started:  # answered already, and the rest still comes
+        if self.cycle is not None and not self.cycle.response_complete:
+            if not self.cycle.response_started:
+                self.cycle.scope["state"][REFUSED] = status
+            self.cycle.disconnected = True  # what is sent from now on goes nowhere
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._answer(status, sentence)
+        else:
             self.transport.abort()
-            return
-        self.cycle.scope["state"][REFUSED] = 408
-        self.cycle.disconnected = True
-        self.cycle.message_event.set()
-        self._answer(408, "the body of the request came too slowly")
 
     def _check_unread(self, now: float) -> None:
         waiting = self.transport.get_write_buffer_size()
@@ -237,6 +266,8 @@ class _Socket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        with contextlib.suppress(AttributeError):
+            transport.max_size = OF_SOCKET  # type: ignore[attr-defined]
         self._all.upgraded(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

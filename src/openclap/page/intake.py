@@ -118,6 +118,11 @@ class Bounded:
                 raise
             sentence = say("error.full", "en") if uploads else say("error.input", "en")
             await PlainTextResponse(sentence, 413, {"connection": "close"})(scope, receive, send)
+        except RuntimeError as error:
+            if not begun or not isinstance(error.__cause__, HTTPException):
+                raise
+            # a tab of before the server was started anew, or a stranger's: gradio has told it in the stream, and raises
+            await send({"type": "http.response.body", "body": b""})
 
 
 def _held() -> int:

@@ -50,6 +50,8 @@ class Lesson:
         Windows by token; `yes` and `no` are tokens of them.
     found, following
         What is shown: the ranking, and what should be marked next.
+    left_out
+        How many of the ranking are not shown since their files cannot be reached now.
     """
 
     where: str = ""
@@ -60,6 +62,7 @@ class Lesson:
     no: tuple[str, ...] = ()
     found: tuple[Shown, ...] = ()
     following: tuple[Shown, ...] = ()
+    left_out: int = 0
     detector: Detector | None = None
 
 
@@ -92,7 +95,7 @@ def searched(
         begun = replace(before, where=where, maker=maker, words=" and ".join(wanted), following=(), detector=None)
         with opened(page, where, visit.visitor, job) as library:
             hits = library.search(words or "", _count(page, k), per="file")
-            return _showing(page, begun, library, hits, None)
+            return replace(_showing(page, begun, library, hits, None), left_out=hits.left_out)
 
     return page.desk.limited(found, job)
 
@@ -125,7 +128,8 @@ def _following(page: Page, lesson: Lesson, library: Library, k: int) -> Lesson:
     assert detector is not None
     paths = [lesson.known[token].hit.path for token in (*lesson.yes, *lesson.no)]
     following = suggest(library, detector, NEXT, marked=paths)
-    ranked = _showing(page, lesson, library, library.search(detector, k, per="file"), True)
+    hits = library.search(detector, k, per="file")
+    ranked = replace(_showing(page, lesson, library, hits, True), left_out=hits.left_out)
     both = _showing(page, ranked, library, following, True)
     return replace(both, found=ranked.found, following=both.found)
 

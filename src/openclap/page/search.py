@@ -25,7 +25,7 @@ from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
 from openclap.results import Hit
 
-__all__ = ["Filters", "Results", "build", "compute", "draw", "like", "opened"]
+__all__ = ["Filters", "Results", "build", "compute", "draw", "draw_left_out", "like", "opened"]
 
 WHERE = (("search.examples", "examples"), ("search.own", "own"))
 
@@ -45,10 +45,11 @@ class Filters:
 
 @dataclass(frozen=True)
 class Results:
-    """Players, best first; `like` is the name of the sound that was searched with by its button."""
+    """Players, best first; `like` is the name of the sound that was searched with by its button; `left_out` as of `Ranked`."""
 
     players: list[Player]
     like: str = ""
+    left_out: int = 0
 
 
 def build(page: Page) -> None:
@@ -176,7 +177,7 @@ def _search(
     with opened(page, where, visit.visitor, job) as library:
         hits = library.search(parts if len(parts) > 1 else parts[0], max(1, min(k, most)), **options)
         versions = library.versions({hit.path for hit in hits})
-    return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name)
+    return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name, hits.left_out)
 
 
 def _player(page: Page, hit: Hit, version: Version | None) -> Player:
@@ -213,10 +214,16 @@ def _glob(filters: Filters) -> str | None:
     return f"*/{folder}/{name if name.startswith('*') else '*' + name}" if folder else f"*/{name}"
 
 
+def draw_left_out(count: int, language: Language) -> str:
+    """How many better hits are not shown since their files cannot be reached now; nothing where there are none."""
+    return f'<p class="oc-note">{say("search.left_out", language, count=count)}</p>' if count else ""
+
+
 def draw(found: Results, language: Language) -> str:
     """Players, best first."""
+    away = draw_left_out(found.left_out, language)
     if not found.players:
-        return f'<div class="oc-card"><p>{say("search.nothing", language)}</p></div>'
+        return f'<div class="oc-card"><p>{"" if away else say("search.nothing", language)}</p>{away}</div>'
     title = say("search.found", language, count=len(found.players))
     of = f" · {say('search.like', language, name=text(found.like))}" if found.like else ""
-    return f'<div class="oc-card"><h3>{title}{of}</h3>{player_rows(found.players, language, actions=True)}</div>'
+    return f'<div class="oc-card"><h3>{title}{of}</h3>{away}{player_rows(found.players, language, actions=True)}</div>'

@@ -15,7 +15,7 @@ from openclap.page.jobs import Doing
 from openclap.page.lesson import Lesson, Shown, keep, marked, named, searched, trained
 from openclap.page.parts import BESIDE, PLAYERS, Page
 from openclap.page.pictures import bar, clock, cosine_bar, text
-from openclap.page.search import WHERE
+from openclap.page.search import WHERE, draw_left_out
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit, sentence
 
@@ -143,10 +143,11 @@ def draw(lesson: Lesson, language: Language) -> str:
     """How well it does, what to mark next, and the ranking; everything can be heard and marked."""
     counts = text(say("teach.marked", language, yes="#yes", no="#no"))
     line = f'<p class="oc-note oc-marked" data-said="{counts}"></p>'
+    away = draw_left_out(lesson.left_out, language)
     if lesson.detector is None:
         title = say("teach.found", language, count=len(lesson.found))
         hint = f'<p class="oc-note">{say("teach.hint", language)}</p>'
-        return f'<div class="oc-card"><h3>{title}</h3>{hint}{line}{_rows(lesson.found, lesson, language)}</div>'
+        return f'<div class="oc-card"><h3>{title}</h3>{hint}{away}{line}{_rows(lesson.found, lesson, language)}</div>'
     parts = [f'<div class="oc-card oc-ready">{_report(lesson.detector, language)}{line}</div>']
     if lesson.following:
         title, hint = say("teach.next", language), say("teach.next_hint", language)
@@ -154,7 +155,7 @@ def draw(lesson: Lesson, language: Language) -> str:
             f'<div class="oc-card"><h3>{title}</h3><p class="oc-note">{hint}</p>{_rows(lesson.following, lesson, language)}</div>'
         )
     parts.append(
-        f'<div class="oc-card"><h3>{say("teach.ranked", language)}</h3>{_rows(lesson.found, lesson, language)}</div>'
+        f'<div class="oc-card"><h3>{say("teach.ranked", language)}</h3>{away}{_rows(lesson.found, lesson, language)}</div>'
     )
     return "".join(parts)
 

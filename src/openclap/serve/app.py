@@ -88,7 +88,8 @@ def create_app(
     if settings.origins:  # before the door: a browser asks without a key whether it may ask
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.origins), allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=["Authorization", "Content-Type"], expose_headers=["Retry-After"],
+            allow_headers=["*"],  # a client of OpenAI's has a dozen of its own
+            expose_headers=["Retry-After"],
         )  # fmt: skip
     app.add_middleware(Answers, frames=settings.frames)
     app.add_middleware(Proxied, proxies=Proxies(settings.proxies), prefix=settings.root_path)

@@ -85,7 +85,7 @@ class Door:
                 )
         finally:
             seconds = time.perf_counter() - begun
-            status = visit.status or scope.get("state", {}).get(REFUSED, GONE)
+            status = scope.get("state", {}).get(REFUSED) or visit.status or GONE
             self._metrics.requests.labels(visit.route, str(status)).inc()
             self._metrics.seconds.labels(visit.route).observe(seconds)
             _log_request(scope, visit.route, status, seconds)

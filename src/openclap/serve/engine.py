@@ -34,7 +34,7 @@ from openclap.clap.comparing import check_template, cosines, ranked
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
-from openclap.results import Hit, Label, Match, Moment
+from openclap.results import Hit, Label, Match, Moment, Ranked
 from openclap.serve.batching import Lane
 from openclap.serve.describing import Described, Describing, How
 from openclap.serve.ears import CHUNK, Clips, LibraryEars, SharedEars
@@ -193,25 +193,25 @@ class Engine:
         finally:
             gone.set()
 
-    async def search(self, words: str | None, source: Source | None, k: int, **filters: Any) -> list[Hit]:
+    async def search(self, words: str | None, source: Source | None, k: int, **filters: Any) -> Ranked[Hit]:
         """As `Library.search`, for words, a sound, or both."""
         shelf = self._shelf(0)
         await self._texts.read_query(words, filters.get("without") or ())
         query = await self._query(words, source)
         return await self._ask(self._search, lambda: shelf.search(query, k, **filters))
 
-    async def moments(self, words: str | None, source: Source | None, k: int) -> list[Moment]:
+    async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:
         """Where in the library, as `Library.moments`; with words and a sound: where in that sound, as `moments_in`."""
         gone = threading.Event()
         try:
             if words is not None and source is not None:
-                return await self._moments_of_sound(words, source, k, gone)
+                return Ranked(await self._moments_of_sound(words, source, k, gone))
             number = min(range(MOMENTS), key=lambda i: self._moments[i].unfinished)
             shelf = self._shelf(1 + number)
             await self._texts.read_query(words)
             query = await self._query(words, source)
 
-            def of_library() -> list[Moment]:
+            def of_library() -> Ranked[Moment]:
                 stopping.set(gone)
                 return shelf.moments(query, k)
 

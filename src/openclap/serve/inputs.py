@@ -33,9 +33,13 @@ T = TypeVar("T")
 AT_ONCE = 1 << 16  # bytes that are parsed without a thread
 PIECE = 1 << 20  # characters of base64 decoded at once: the interpreter can do something else between two
 FIELD_BYTES = 1 << 20  # of a form's field that is no file
-PARAMETERS = r"(;[\w.+-]+=[^;,]*)*(?P<base64>;base64)?,"
+PARAMETERS = (
+    r"(; ?[\w.+-]+=(\"[^\"]*\"|[^;,\"]*))*(?P<base64>; ?base64)?,"  # Firefox writes a space: audio/ogg; codecs=opus
+)
 SOUND_URI = re.compile(r"data:(audio|video|application)/[\w.+-]+" + PARAMETERS, re.IGNORECASE)
-BARE_URI = re.compile("data:" + PARAMETERS, re.IGNORECASE)  # without a type: a sound where nothing else can be meant
+ANY_URI = re.compile(
+    r"data:([\w.+-]+/[\w.+-]+)?" + PARAMETERS, re.IGNORECASE
+)  # of any type, or of none, where only a sound can be meant
 TOKENS = (
     "input holds token ids, which another model's tokenizer made; send texts: langchain's OpenAIEmbeddings needs check_embedding_ctx_length=False, "
     "other clients a setting that leaves texts whole"
@@ -163,7 +167,7 @@ def source_of(value: str | bytes, name: str, fetch: Callable[[str], bytes] | Non
     """
     if isinstance(value, bytes):
         return Source(name, lambda: value)
-    if is_data_uri(value) or BARE_URI.match(value[:300]):
+    if ANY_URI.match(value[:300]):
         return Source(name, lambda: decode_data_uri(value, name))
     if value[:8].lower().startswith(("http://", "https://")):
         if fetch is None:
@@ -188,7 +192,7 @@ def decode_data_uri(uri: str, name: str) -> bytes:
     RequestRefused
         Not in base64, or wrong base64.
     """
-    head = SOUND_URI.match(uri[:300]) or BARE_URI.match(uri[:300])
+    head = ANY_URI.match(uri[:300])
     if head is None or head["base64"] is None:
         raise RequestRefused(
             f"{name} is a data URI that is not in base64; give data:audio/wav;base64,…", 400, "invalid_audio"
@@ -202,7 +206,7 @@ def decode_data_uri(uri: str, name: str) -> bytes:
             pieces.append(base64.b64decode(piece, validate=True))
     except ValueError as error:  # binascii.Error, or what is no ASCII
         raise RequestRefused(
-            f"{name} holds wrong base64 ({str(error).rstrip('.')[:100]}); encode it anew, without line breaks",
+            f"{name} holds wrong base64 ({str(error).rstrip('.')[:100]}); encode it anew, in the alphabet that has + and /, without line breaks",
             400,
             "invalid_audio",
         ) from None

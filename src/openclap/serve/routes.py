@@ -32,6 +32,7 @@ from openclap.serve.schemas import (
     EmbeddingsRequest,
     Fault,
     Found,
+    FoundHit,
     Matched,
     MatchRequest,
     ModelCard,
@@ -233,7 +234,8 @@ class _Api:
         for name in ("without", "within", "tags"):
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
-        return _shown(Found(hits=await self._engine.search(asked.query, source, asked.k, **asked.filters())))
+        found = await self._engine.search(asked.query, source, asked.k, **asked.filters())
+        return _shown(Found(hits=[FoundHit.model_validate(hit) for hit in found], left_out=found.left_out))
 
     async def moments(self, request: HttpRequest) -> Response:
         """Find where something is heard: in the recording that is given, or in the server's library."""
@@ -241,11 +243,8 @@ class _Api:
         source = self._query(asked.query, asked.audio, asked.k)
         found = await self._engine.moments(asked.query, source, asked.k)
         given = asked.query is not None and source is not None
-        return _shown(
-            MomentsFound(
-                moments=[Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score) for m in found]
-            )
-        )
+        moments = [Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score) for m in found]
+        return _shown(MomentsFound(moments=moments, left_out=found.left_out))
 
     # -- checks --------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from openclap.clap import DEFAULT_TEMPLATE
 from openclap.confidence import UNLIKELY
 from openclap.describe import ALIKE
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
-from openclap.results import Hit, Label, Match, Tag
+from openclap.results import Label, Match, Tag
 from openclap.serve.describing import LEAST_HOP, How
 from openclap.watch import Rules
 from openclap.watch import loop as watching
@@ -27,6 +27,7 @@ __all__ = [
     "Fault",
     "FaultDetails",
     "Found",
+    "FoundHit",
     "MatchRequest",
     "Matched",
     "ModelCard",
@@ -357,10 +358,28 @@ class Matched(BaseModel):
     matches: list[Match]
 
 
-class Found(BaseModel):
-    """Hits, best first: a name below the library's folder, seconds, cosine, and how likely it is what was asked for."""
+class FoundHit(BaseModel):
+    """A name below the library's folder, seconds, the cosine `score`, and the `confidence` that it is what was asked for."""
 
-    hits: list[Hit]
+    model_config = ConfigDict(from_attributes=True)
+
+    path: str
+    start: float
+    end: float
+    score: float
+    confidence: float | None = None
+
+
+LeftOut = Annotated[
+    int, Field(ge=0, description="Better ones that are not among them, since their files cannot be reached now.")
+]
+
+
+class Found(BaseModel):
+    """Hits, best first."""
+
+    hits: list[FoundHit]
+    left_out: LeftOut = 0
 
 
 class Span(BaseModel):
@@ -373,9 +392,10 @@ class Span(BaseModel):
 
 
 class MomentsFound(BaseModel):
-    """Moments, best first."""
+    """Moments, best first; `left_out` counts recordings of the library."""
 
     moments: list[Span]
+    left_out: LeftOut = 0
 
 
 class ModelCard(BaseModel):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
 from openclap.library.serving import ServedFiles
-from openclap.results import Hit, Moment
+from openclap.results import Hit, Moment, Ranked
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -43,14 +43,14 @@ class Shelf:
 
     def search(
         self, query: Query, k: int, *, within: Sequence[str] | None = None, glob: str | None = None, **filters: Any
-    ) -> list[Hit]:
+    ) -> Ranked[Hit]:
         """As `Library.search`; `within` and `glob` are below the library's folder."""
         self._need_sounds()
         inside = None if within is None else [self._path_of(name) for name in within]
         hits = self._library.search(query, k, within=inside, glob=self._pattern(glob), **filters)
         return self._with_names(hits)
 
-    def moments(self, query: Query, k: int) -> list[Moment]:
+    def moments(self, query: Query, k: int) -> Ranked[Moment]:
         """As `Library.moments`."""
         self._need_sounds()
         return self._with_names(self._library.moments(query, k, served=self._served))
@@ -88,12 +88,13 @@ class Shelf:
         if not self._named:
             self._served = ServedFiles([folder])
 
-    def _with_names(self, found: list[R]) -> list[R]:
+    def _with_names(self, found: Ranked[R]) -> Ranked[R]:
         if not all(one.path.startswith(self._root or "") for one in found):  # files were added elsewhere meanwhile
             self._look()
         if self._root is None:
             raise LibraryError("the library was emptied meanwhile")
-        return [replace(one, path=_as_text(one.path.removeprefix(self._root))) for one in found]
+        named = (replace(one, path=_as_text(one.path.removeprefix(self._root or ""))) for one in found)
+        return Ranked(named, found.left_out)
 
     def _path_of(self, name: str) -> str:
         if "\0" in name or name.startswith("/") or ".." in name.split("/"):
