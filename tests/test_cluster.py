@@ -18,7 +18,7 @@ from openclap import CLAP, Library
 from openclap.errors import UsageError
 from openclap.library import indexing
 from openclap.library.cluster import _until_done, spread_with_ray
-from openclap.library.maker import claim_for
+from openclap.library.maker import claim_for, maker_of
 from openclap.results import AddReport
 from openclap.store import Recording, open_store
 
@@ -108,7 +108,7 @@ def test_what_a_worker_committed_before_it_died_is_not_done_again(
     for i, path in enumerate(paths):
         sf.write(path, long_wave(1, RATE, seed=i), RATE)
     store = open_store(tmp_path / "x.lance")
-    store.claim({"fingerprint": mini.fingerprint})
+    store.claim(maker_of(mini))
     commits: list[int] = []
     put = store.put
 

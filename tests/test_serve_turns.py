@@ -82,6 +82,7 @@ def test_one_text_does_not_wait_for_128(engine: Engine, clap: CLAP, monkeypatch:
     assert any("a dog" in texts for texts in held.asked[:4])
 
 
+@pytest.mark.filterwarnings("ignore:a text of .* tokens is cut")
 def test_texts_piece_by_piece_are_texts_at_once(engine: Engine, clap: CLAP) -> None:
     texts = [f"sound number {i} {'of something long ' * (i % 7 * 40)}" for i in range(40)] + ["狗叫"]
     rows, tokens = asyncio.run(engine.texts(texts))

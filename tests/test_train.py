@@ -348,11 +348,11 @@ def test_sounds_broken_for_one_process_are_left_out_by_all(place: Path) -> None:
         "import sys, os, warnings; warnings.simplefilter('ignore')\n"
         "from openclap.train import mels, train\n"
         "from openclap.errors import UnreadableSound\n"
-        "load = mels.load\n"
+        "read = mels.wave_of\n"
         "def broken(sound, *a, **k):\n"
         "    if os.environ['RANK'] == '1' and '1-cat' in str(sound): raise UnreadableSound(str(sound), 'broken')\n"
-        "    return load(sound, *a, **k)\n"
-        "mels.load = broken\n"
+        "    return read(sound, *a, **k)\n"
+        "mels.wave_of = broken\n"
         "train(sys.argv[1], progress=False)\n"
     )
     assert [rank.code for rank in run_program(code, str(place / "run.yaml"))] == [0, 0]

@@ -20,7 +20,8 @@ import hmac
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from openclap.errors import RequestRefused
@@ -185,6 +186,7 @@ class Door:
         self.in_work += 1
         self._theirs[visit.whose] += 1
         self._metrics.accepted.set(self.in_work)
+        visit.finishing = leave = _once(partial(self._leave, visit.whose))
         try:
             if not await _first_of(seconds, self._app(visit.scope, visit.receive, visit.send), visit.leaves()):
                 most = f"{self._settings.request_seconds:g} s"
@@ -192,9 +194,12 @@ class Door:
                 await visit.refuse(RequestRefused(sentence, 504, "timeout", retry_after=1))
         finally:
             self.answered += visit.done
-            self.in_work -= 1
-            _give_up(self._theirs, visit.whose)
-            self._metrics.accepted.set(self.in_work)
+            leave()
+
+    def _leave(self, whose: str) -> None:
+        self.in_work -= 1
+        _give_up(self._theirs, whose)
+        self._metrics.accepted.set(self.in_work)
 
     def _check_places(self, whose: str) -> None:
         """Refuse where no place is left, or none but those for clients that have none."""
@@ -241,6 +246,12 @@ class Door:
             given = ""
         digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
         return sum(hmac.compare_digest(digest, key) for key in self._keys) > 0
+
+
+def _once(call: Callable[[], None]) -> Callable[[], None]:
+    """A call that does nothing from the second time on."""
+    waiting = [call]
+    return lambda: waiting.pop()() if waiting else None
 
 
 async def _within(seconds: float, doing: Coroutine[Any, Any, None]) -> bool:

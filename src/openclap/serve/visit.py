@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from openclap.errors import RequestRefused
 from openclap.http.headers import Message, Receive, Scope, Send
@@ -31,6 +31,8 @@ class Visit:
         Nobody waits for the answer.
     done : bool
         The answer was sent whole.
+    finishing : callable
+        Called before the last part of the answer is sent: who has it may ask again at once.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
@@ -43,6 +45,7 @@ class Visit:
         self._body: deque[bytes] | None = deque()  # None: all of it was handed on
         self.held = 0
         self.gone = self.done = False
+        self.finishing: Callable[[], None] = lambda: None
         self._whole = not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
     @property
@@ -118,6 +121,7 @@ class Visit:
                 message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.done = True
+            self.finishing()
         await self._send(message)
 
     async def refuse(self, refusal: RequestRefused) -> None:
