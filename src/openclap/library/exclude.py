@@ -127,7 +127,9 @@ def _of_folder(spec: GitIgnoreSpec, below: str) -> bool | None:
     """
     verdict = None
     for pattern in spec.patterns:
-        for found in pattern.regex.finditer(below) if pattern.include is not None else ():
+        if pattern.include is None or pattern.regex is None:
+            continue
+        for found in pattern.regex.finditer(below):
             ends = found.end() == len(below)
             if ends == (found.groupdict().get("ps_d") is not None):  # the slash behind a folder that is meant
                 verdict = pattern.include
