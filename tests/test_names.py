@@ -234,7 +234,7 @@ def test_an_ignore_file_that_cannot_be_read(tmp_path: Path) -> None:
     found = find_sounds([tmp_path / "sounds"])
     assert (found.files, [Path(f.path).name for f in found.closed]) == ([path], [".openclapignore"])
     (tmp_path / "sounds" / exclude.IGNORE_FILE).rmdir()
-    (tmp_path / "sounds" / exclude.IGNORE_FILE).write_bytes(b"!\nb\xff\xfe.wav\n[\n")
+    (tmp_path / "sounds" / exclude.IGNORE_FILE).write_text("!\nb.wav\n[\n")
     found = find_sounds([tmp_path / "sounds"])
     assert found.files == [path]
     assert all(re.search("line 1 is no pattern", failure.error) for failure in found.closed)

@@ -9,7 +9,7 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.options import Device, Json
-from openclap.cli.show import bar, emit, err, exit_told, out, plain, table, tell
+from openclap.cli.show import bar, counted, emit, err, exit_told, out, plain, table, tell
 
 if TYPE_CHECKING:
     from openclap.data import CheckReport, Manifest
@@ -91,7 +91,7 @@ def pack(
     else:
         out.print(
             plain(
-                f"{report.sounds} sounds, {report.hours:.2f} h, in {report.shards} tars, {report.made} of them made now; "
+                f"{counted(report.sounds, 'sound')}, {report.hours:.2f} h, in {counted(report.shards, 'tar')}, {report.made} of them made now; "
                 f"{report.short} too short, {len(report.failed)} broken: {report.folder}"
             )
         )
@@ -117,16 +117,22 @@ def _show(report: CheckReport, deep: bool) -> None:
         ("items", f"{report.items} ({splits})"),
         ("hours", f"{report.hours:.2f}"),
         ("rates", ", ".join(f"{rate} Hz: {n}" for rate, n in report.rates.items())),
-        ("captions", f"{report.captions}; {len(report.without_captions)} items have neither captions nor labels"),
+        (
+            "captions",
+            f"{report.captions}; {counted(len(report.without_captions), 'item has', 'items have')} neither captions nor labels",
+        ),
         (
             "labels",
             str(report.labels) + (f", {len(report.unknown_labels)} of them unknown" if report.unknown_labels else ""),
         ),
         ("broken", f"{len(report.broken)}; {len(report.damaged)} damaged"),
-        ("copies", f"{len(report.duplicates)} groups" + (f"; {len(report.near_duplicates)} near" if deep else "")),
+        (
+            "copies",
+            counted(len(report.duplicates), "group") + (f"; {len(report.near_duplicates)} near" if deep else ""),
+        ),
         (
             "leaks",
-            f"{len(report.sound_leaks)} sounds and {len(report.caption_leaks)} sets of captions in several splits",
+            f"{counted(len(report.sound_leaks), 'sound')} and {counted(len(report.caption_leaks), 'set')} of captions in several splits",
         ),
     ]
     table(plain(report.source), ("", "value"), [(name, plain(value)) for name, value in rows])

@@ -10,7 +10,7 @@ import typer
 
 from openclap.cli.evaluate import show_report
 from openclap.cli.options import Device, Json, Resume, Threads
-from openclap.cli.show import emit, err, exit_told, out, plain, short
+from openclap.cli.show import counted, emit, err, exit_told, out, plain, short
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _tell(done: Finetuned, as_json: bool) -> None:
         if done.verdict is not None:
             show_report(done.verdict)
         where = short(done.run.out)
-        out.print(plain(f"{done.run.steps} steps in {done.run.seconds:.0f} s: {where}"))
+        out.print(plain(f"{counted(done.run.steps, 'step')} in {done.run.seconds:.0f} s: {where}"))
         out.print(plain(f"openclap classify SOUND --head {where}"))
     exit_told(done.verdict.failed if done.verdict is not None else [])
 

@@ -17,7 +17,7 @@ from openclap.cli.options import (
     default_library,
     load_model,
 )
-from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed, tell_missing
+from openclap.cli.show import counted, emit, err, exit_told, plain, short, table, tell_failed, tell_missing
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def duplicates(
             for number, group in enumerate(found.groups, 1)
             for i, copy in enumerate(group.files)
         ]
-        table(plain(f"{len(found.groups)} groups"), ("", "begins", "alike", "file"), rows, right=("begins", "alike"))
+        table(
+            plain(counted(len(found.groups), "group")), ("", "begins", "alike", "file"), rows, right=("begins", "alike")
+        )
     exit_told(found.failed)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bar",
+    "counted",
     "emit",
     "err",
     "exit_told",
@@ -125,6 +126,11 @@ def bar(value: float, width: int = 16) -> str:
 def plain(text: object) -> Text:
     """Text that is printed as it is, on one line; of what is no letter, what it is called."""
     return Text(UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], " ".join(str(text).split())))
+
+
+def counted(count: int, what: str, many: str = "") -> str:
+    """1 group, 2 groups; `many` where an s is not enough."""
+    return f"{count} {what if count == 1 else many or what + 's'}"
 
 
 def short(path: str) -> str:

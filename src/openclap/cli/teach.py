@@ -153,7 +153,7 @@ def _show_report(report: Any) -> None:
         row: tuple[Cell, ...] = (name.replace("_", " "), _share(share["value"]), between)
         rows.append((*row, _share(words[name])) if words else row)
     columns = ("", "detector", "95 % interval", *(["words alone"] if words else []))
-    against = "drawn from the library, unmarked" if report["unmarked"] else "marked"
+    against = "drawn, unmarked" if report["unmarked"] else "marked"
     table(f"on examples left out: {report['yes']} yes, {report['no']} no ({against})", columns, rows, right=columns[1:])
     if words:
         out.print(plain(VERDICTS[report["verdict"]]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openclap.cli.options import Json, Resume
-from openclap.cli.show import emit, err, out, plain, table
+from openclap.cli.show import counted, emit, err, out, plain, table
 
 if TYPE_CHECKING:
     from openclap.train.distilling.agreement import Agreement
@@ -52,7 +52,9 @@ def _tell(report: Report, as_json: bool) -> None:
     if as_json:
         emit([report.to_dict()])
     else:
-        out.print(plain(f"{report.steps} steps in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}"))
+        out.print(
+            plain(f"{counted(report.steps, 'step')} in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}")
+        )
 
 
 def _show(found: Agreement) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openclap.errors import UsageError
+from openclap.errors import DataError, UsageError
 from openclap.results import Failure
 from openclap.store.patterns import fitting, regex_of_pattern, whole_pattern
+from openclap.textfiles import open_text
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -66,7 +67,8 @@ class Exclusions:
         verdict = False
         for place, spec in self._ignore_files(os.path.dirname(path)):  # noqa: PTH120
             below = path[len(place.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
-            found = spec.check_file(unicodedata.normalize("NFC", below) + "/" * folder).include
+            below = unicodedata.normalize("NFC", below)
+            found = _of_folder(spec, below + "/") if folder else spec.check_file(below).include
             verdict = verdict if found is None else found
         return verdict
 
@@ -96,12 +98,13 @@ class Exclusions:
         return self._ignoring[folder]
 
     def _read(self, file: Path) -> GitIgnoreSpec | None:
-        try:
-            text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
-        except (FileNotFoundError, NotADirectoryError):
+        if not file.exists():
             return None
-        except (OSError, ValueError) as error:
-            self.failed.append(Failure(str(file), f"cannot be read ({getattr(error, 'strerror', None) or error}); nothing is left out by it"))  # fmt: skip
+        try:
+            with open_text(file) as opened:  # Windows writes UTF-16 and code pages, too
+                text = opened.read()
+        except DataError as error:
+            self.failed.append(Failure(str(file), f"{str(error).removeprefix(f'{file}: ')}; nothing is left out by it"))
             return None
         from pathspec import GitIgnoreSpec
 
@@ -115,3 +118,20 @@ class Exclusions:
                     Failure(str(file), f"line {number} is no pattern of .gitignore ({error}); it is left out")
                 )
         return GitIgnoreSpec.from_lines(lines)
+
+
+def _of_folder(spec: GitIgnoreSpec, below: str) -> bool | None:
+    """What the last pattern says that fits a folder, "a/b/", itself; its parents have been asked before.
+
+    `check_file` asks of whole paths, so that `*` counts for more than `!*/` after it, and `a/**` takes `a` out, too.
+    """
+    verdict = None
+    for pattern in spec.patterns:
+        if pattern.include is None or pattern.regex is None:
+            continue
+        for found in pattern.regex.finditer(below):
+            ends = found.end() == len(below)
+            if ends == (found.groupdict().get("ps_d") is not None):  # the slash behind a folder that is meant
+                verdict = pattern.include
+                break
+    return verdict

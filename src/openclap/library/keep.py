@@ -115,6 +115,8 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
         It is no export of a library.
     """
     pa, pq = _pyarrow()
+    if not source.exists():
+        raise LibraryError(f"{source}: no such file; give one that  openclap library export  has written")
     try:
         file = pq.ParquetFile(source)
         about = json.loads((file.schema_arrow.metadata or {})[b"openclap"])

@@ -159,6 +159,9 @@ def teach(
         raise LibraryError(f"{library.stats()['path']} holds no sounds yet; fill it with  openclap index FOLDER")
     found = [find_sounds([some] if isinstance(some, str | os.PathLike) else some) for some in (yes, no)]
     failed = [failure for part in found for failure in part.closed]
+    for part in found:
+        empty = (folder for folder in part.folders if not any(file.is_relative_to(folder) for file in part.files))
+        failed += [Failure(str(folder), "no sounds are in it") for folder in empty]
     both = sorted(set(found[0].files) & set(found[1].files))
     if both:
         raise UsageError(f"{both[0]} is among the yes and among the no; say which it is")
