@@ -13,7 +13,7 @@ __all__ = ["cause_of"]
 CAUSES: tuple[tuple[str, str], ...] = (
     (r"without any audio", "cause.no_audio"),
     (r"\bcodec\b", "cause.codec"),
-    (r"not a sound|is no sound|could be decoded as audio|be broken or no audio", "cause.no_sound"),
+    (r"not a sound|is no sound|could be decoded as audio|cannot decode it|be broken or no audio", "cause.no_sound"),
     (r"is 0 bytes long|holds no samples|no samples", "cause.empty"),
     (r"that holds it cannot decode it", "cause.decoder"),
     (r"\btrack \S+ is wanted", "cause.track"),
@@ -21,6 +21,7 @@ CAUSES: tuple[tuple[str, str], ...] = (
     (r"as large as", "cause.loud"),
     (r"header claims", "cause.header"),
     (r"is longer than", "cause.long"),
+    (r"^track ", "cause.track"),
     (r"no permission", "cause.permission"),
     (r"no such file|no file (?:of|can have) this name|has gone", "cause.gone"),
     (r"is a directory|is a pipe|no ordinary file", "cause.no_file"),

@@ -214,7 +214,7 @@ def draw_filling(run: dict[str, Any], language: Language) -> str:
     failed = [Failure(**one) for one in report["failed"]]
     counts = {name: report[name] for name in ("added", "unchanged", "updated", "removed")}
     said = say("library.done", language, seconds=f"{run['seconds']:.1f}", failed=len(failed), **counts)
-    kept = report["kept_missing"]
+    kept = report.get("kept_missing", 0)
     away = f'<p class="oc-note">{say("library.kept_missing", language, count=kept)}</p>' if kept else ""
     colour = "waiting" if failed or kept else "ready"
     return f'<div class="oc-card oc-{colour}"><p>{said}</p>{away}{_failures(failed, language)}</div>'

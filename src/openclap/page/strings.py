@@ -353,6 +353,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "cause.loud": ("its samples are far too large; scale it down", "其采样值过大；请调低"),
     "cause.header": ("its header claims an impossible sampling rate", "其文件头声称的采样率不可能存在"),
     "cause.long": ("it is longer than is taken here; give a part of it", "它超过此处允许的长度；请截取一部分"),
+    "cause.track": ("it has no such track of sound", "其中没有这条音轨"),
     "cause.permission": ("there is no permission to read it", "没有读取权限"),
     "cause.gone": ("it is not there any more", "它已不存在"),
     "cause.no_file": ("it is no ordinary file", "它不是普通文件"),
