@@ -20,6 +20,9 @@ from openclap.serve.batching import STEP, Lane
 from openclap.serve.engine import Engine, Source
 from openclap.serve.settings import Settings
 
+# the first long text of a process is told of, whichever test sends it
+pytestmark = pytest.mark.filterwarnings("ignore:a text of:openclap.errors.LanguageWarning")
+
 LONG = "远处的狗叫和下雨" * 1024  # 8 192 characters
 SOUND = encoded(long_wave(1.0, 16_000))
 
