@@ -123,7 +123,9 @@ def attack(judge: Judge, count: int, seed: int) -> None:
 
 def long_texts(url: str) -> int:
     rng = np.random.default_rng(3)
-    some = ["".join(chr(sign) for sign in rng.integers(0x4E00, 0x9FA5, 8)) + "远处的狗叫和下雨声" * 910 for _ in range(128)]
+    some = [
+        "".join(chr(sign) for sign in rng.integers(0x4E00, 0x9FA5, 8)) + "远处的狗叫和下雨声" * 910 for _ in range(128)
+    ]
     return httpx.post(url + "/v1/embeddings", json={"input": [text[:8192] for text in some]}, timeout=300).status_code
 
 
