@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import long_wave
+from libraries_for_tests import Counted
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
@@ -255,21 +256,6 @@ def test_k_is_a_whole_number(clap: CLAP, tmp_path: Path, k: object) -> None:
 
 
 # -- recognising -------------------------------------------------------------------------------------
-
-
-class Counted:
-    """A CLAP that counts what it is asked to embed."""
-
-    def __init__(self, clap: CLAP) -> None:
-        self._clap = clap
-        self.sounds: list[str] = []
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._clap, name)
-
-    def encode_each(self, sounds: list[str], **options: object) -> object:
-        self.sounds += [Path(sound).name for sound in sounds]
-        return self._clap.encode_each(sounds, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from libraries_for_tests import Counted
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
@@ -26,21 +27,6 @@ RATE = 16_000
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     found: Path = tmp_path / request.param
     return found
-
-
-class Counted:
-    """A CLAP that counts what it is asked to embed."""
-
-    def __init__(self, clap: CLAP) -> None:
-        self._clap = clap
-        self.sounds: list[str] = []
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._clap, name)
-
-    def encode_each(self, sounds: list[str], **options: object) -> object:
-        self.sounds += [Path(sound).name for sound in sounds]
-        return self._clap.encode_each(sounds, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ __all__ = ["Link", "is_ogg", "links_of"]
 
 MAGIC = b"OggS"
 HEADER_BYTES = 27
-LARGEST_PAGE = HEADER_BYTES + 255 + 255 * 255
 READ_BYTES = 1 << 20
 BEGINS, ENDS = 2, 4  # flags of a page
 AUDIO = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ", b"fLaC")  # how the first packet of a stream begins

@@ -10,17 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import Clip, WindowClip, windows_of
+from openclap.audio.clips import Clip, WindowClip
 from openclap.clap.hearing import listed
+from openclap.clap.pieces import Clips, embed_clips, embed_sounds, embed_windows
 from openclap.errors import SoundError
 from openclap.results import Label, Match, Windows
-from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP, Long
@@ -29,7 +28,6 @@ __all__ = ["Pace", "Turns"]
 
 T = TypeVar("T")
 Vectors = npt.NDArray[np.float32]
-Clips: TypeAlias = list[Clip | WindowClip]
 Ask: TypeAlias = Callable[[Callable[[], Any]], "Future[Any]"]
 
 CLIPS, TEXTS = 8, 8  # of a piece, at most
@@ -111,35 +109,14 @@ class Turns:
 
     def encode_audio(self, sounds: Any, *, long: Long = "auto", batch_size: int = CLIPS) -> Vectors:
         """As `CLAP.encode_audio`, for one sound or a list."""
-        counts: list[int] = []
-
-        def clips() -> Iterator[Clip | WindowClip]:
-            for sound in listed(sounds):
-                counts.append(0)
-                for clip in self._clap.clips(sound, long=long):
-                    counts[-1] += 1
-                    yield clip
-
-        rows = self._rows(clips(), self._heard)
-        return unit(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
+        return embed_sounds(self._clap, listed(sounds), long, lambda clips: self._rows(clips, self._heard))
 
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
         """As `CLAP.encode_windows`."""
         return self._windows(sound, window, hop, self._heard)
 
     def _windows(self, sound: Any, window: float, hop: float, heard: Callable[[float], None]) -> Windows:
-        start: list[float] = []
-        end: list[float] = []
-
-        def clips() -> Iterator[Clip | WindowClip]:
-            as_waves = self._clap.backend.takes_waves
-            for clip in windows_of(sound, self._clap.front_end, window=window, hop=hop, as_waves=as_waves):
-                start.append(clip.start)
-                end.append(clip.end)
-                yield clip
-
-        rows = self._rows(clips(), heard)
-        return Windows(np.array(start), np.array(end), rows)
+        return embed_windows(self._clap, sound, window, hop, lambda clips: self._rows(clips, heard))
 
     def encode_each(
         self, sounds: Sequence[Any], *, window: float = 10.0, hop: float = 5.0
@@ -163,23 +140,9 @@ class Turns:
         return sound if isinstance(sound, np.ndarray) else self.encode_audio([sound])[0]
 
     def _rows(self, clips: Iterable[Clip | WindowClip], heard: Callable[[float], None]) -> Vectors:
-        """The rows (N, E) of clips, of which the next ones are made while the model hears the last."""
-        rows: list[Vectors] = []
-        before: tuple[Future[Vectors], Clip | WindowClip] | None = None
-
-        def take() -> None:
-            if before is not None:
-                coming, last = before
-                rows.append(coming.result())
-                if isinstance(last, WindowClip):
-                    heard(last.end)
-
-        made = iter(clips)
-        while some := list(islice(made, self._pace.clips)):
-            take()
-            before = self._ask(lambda some=some: self._pace.timed(self._clap, some)), some[-1]  # type: ignore[misc]
-        take()
-        return np.concatenate(rows) if rows else np.zeros((0, self._clap.config.embedding), np.float32)
+        """The rows (N, E) of clips."""
+        ask = lambda piece: self._ask(lambda: self._pace.timed(self._clap, piece))
+        return embed_clips(clips, self._clap.config.embedding, ask=ask, most=lambda: self._pace.clips, heard=heard)
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:

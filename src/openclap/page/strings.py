@@ -346,8 +346,6 @@ TABLE: dict[str, tuple[str, str]] = {
     "cause.no_sound": ("it is not a sound, or is damaged", "它不是声音，或已损坏"),
     "cause.no_audio": ("there is no audio in it", "其中没有音频"),
     "cause.codec": ("its audio is in a codec that cannot be decoded here; convert it to FLAC", "其音频编码无法在此解码；请转换为 FLAC"),
-    "cause.decoder": ("the library that it comes from cannot decode it", "它所属的库无法将其解码"),
-    "cause.track": ("it has no such track of sound; choose another", "它没有这条音轨；请另选一条"),
     "cause.empty": ("it holds no sound at all", "其中没有任何声音"),
     "cause.not_finite": ("it holds samples that are no numbers; repair it", "其中含有非数值的采样；请修复"),
     "cause.loud": ("its samples are far too large; scale it down", "其采样值过大；请调低"),

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import Clip, WindowClip, windows_of
+from openclap.audio.clips import Clip, WindowClip
+from openclap.clap.pieces import Clips, embed_clips, embed_sounds, embed_windows
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.errors import SoundError
 from openclap.results import Windows
-from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP, Long
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK", "Clips", "LibraryEars", "SharedEars"]
 
 Vectors = npt.NDArray[np.float32]
-Clips: TypeAlias = list[Clip | WindowClip]
 AskAudio: TypeAlias = Callable[[Clips], "Future[Vectors]"]
 AskText: TypeAlias = Callable[[list[str]], Vectors]
 
@@ -78,35 +76,11 @@ class SharedEars:
 
     def encode_audio(self, sounds: Sequence[Any], *, long: Long = "auto", batch_size: int = CHUNK) -> Vectors:
         """As `CLAP.encode_audio`, for a list; batches are the lane's."""
-        counts: list[int] = []
-
-        def clips() -> Iterator[Clip | WindowClip]:
-            for sound in sounds:
-                counts.append(0)
-                for clip in self._clap.clips(sound, long=long):
-                    counts[-1] += 1
-                    yield clip
-
-        rows = self._rows(clips())
-        if not len(rows):
-            return rows
-        sums = np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)
-        return unit(sums)
+        return embed_sounds(self._clap, sounds, long, self._rows)
 
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
         """As `CLAP.encode_windows`."""
-        start: list[float] = []
-        end: list[float] = []
-
-        def clips() -> Iterator[Clip | WindowClip]:
-            as_waves = self._clap.backend.takes_waves
-            for clip in windows_of(sound, self.front_end, window=window, hop=hop, as_waves=as_waves):
-                start.append(clip.start)
-                end.append(clip.end)
-                yield clip
-
-        rows = self._rows(clips())
-        return Windows(np.array(start), np.array(end), rows)
+        return embed_windows(self._clap, sound, window, hop, self._rows)
 
     def encode_each(
         self, sounds: Sequence[Any], *, window: float = 10.0, hop: float = 5.0
@@ -119,17 +93,8 @@ class SharedEars:
                 yield error
 
     def _rows(self, clips: Iterable[Clip | WindowClip]) -> Vectors:
-        """The rows (N, E) of clips, of which the next ones are made while the model hears the last."""
-        rows: list[Vectors] = []
-        pending: Future[Vectors] | None = None
-        coming = iter(clips)
-        while chunk := list(islice(coming, self._chunk())):
-            if pending is not None:
-                rows.append(pending.result())
-            pending = self._audio(chunk)
-        if pending is not None:
-            rows.append(pending.result())
-        return np.concatenate(rows) if rows else np.zeros((0, self.config.embedding), np.float32)
+        """The rows (N, E) of clips."""
+        return embed_clips(clips, self.config.embedding, ask=self._audio, most=self._chunk)
 
 
 class LibraryEars(SharedEars):

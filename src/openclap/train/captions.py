@@ -44,10 +44,6 @@ class Captions:
         """Its number, the same in every process."""
         return self._numbers[concept]
 
-    def related(self, one: str, other: str) -> bool:
-        """Whether two concepts share a family without being the same."""
-        return one != other and bool(self._families.get(one, set()) & self._families.get(other, set()))
-
     @cached_property
     def families(self) -> Tensor:
         """The numbers of each concept's families, -1 where it has fewer than another: (concepts, K)."""
