@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextvars import Context, copy_context
@@ -71,8 +72,8 @@ class Desk:
 
     def __init__(self, settings: PageSettings, clap: CLAP | None = None) -> None:
         self.settings = settings
-        self._temporary = tempfile.TemporaryDirectory(prefix="openclap-page-", ignore_cleanup_errors=True)
-        self.folder = Path(self._temporary.name)
+        self.folder = Path(tempfile.mkdtemp(prefix="openclap-page-"))
+        self._remove_folder = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.examples = Examples()
         own = [
             self.folder / "visitors",
@@ -195,7 +196,7 @@ class Desk:
         self.jobs.close()
         for threads in (self._worker, self._at_work, self._indexer, self._loader):
             threads.shutdown(cancel_futures=True)
-        self._temporary.cleanup()
+        self._remove_folder()
 
     # -- the model -------------------------------------------------------------------------------------
 
