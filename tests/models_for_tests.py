@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from openclap import CLAP, CLAPConfig
-from openclap.config import FrontEnd, HTSATConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.config import FrontEnd, HTSATConfig, MobileNetConfig, PANNConfig, TextConfig, WordsConfig
 
 HTSAT_SMALL = HTSATConfig(width=8, depths=(1, 2, 1), heads=(2, 2, 4))
 PANN_SMALL = PANNConfig(
     widths=(8, 8, 16), convs=1, pools=((2, 2),) * 3, output=16, dropout=0.0, head_dropout=0.0, output_dropout=0.0
 )
+MOBILENET_SMALL = MobileNetConfig(width=0.25, depths=(1, 1, 2, 1, 1, 1), output=16, dropout=0.0)
 WORDS = WordsConfig(vocabulary=64, width=16)
 
 

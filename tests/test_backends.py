@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
+from models_for_tests import HTSAT_SMALL, MOBILENET_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
 from platformdirs import user_cache_path
 
 from openclap import CLAP, CLAPConfig, backends
@@ -24,17 +24,19 @@ from openclap.backends.graphs.engine import opset
 from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
 from openclap.backends.torch_backend import TorchBackend
 from openclap.checkpoints.shapes import COUNTER, shapes_of
-from openclap.config import FrontEnd, Fusion, HTSATConfig, PANNConfig
+from openclap.config import AudioConfig, FrontEnd, Fusion, HTSATConfig
 from openclap.errors import MissingExtra, ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.synth import KINDS, make
 
 FRONT = FrontEnd(sampling_rate=16_000, n_fft=512, hop=320, f_max=7000.0)  # 501 frames: the image stretches them to 1024
-AUDIO: dict[str, HTSATConfig | PANNConfig] = {
+AUDIO: dict[str, AudioConfig] = {
     "htsat": HTSAT_SMALL,
     "htsat of another size": HTSATConfig(width=12, depths=(2, 2), heads=(2, 3), window=4, image=128, mlp_ratio=2.0),
     "pann": PANN_SMALL,
     "pann of two convolutions": replace(PANN_SMALL, convs=2, kernel=5, pools=((2, 2), (3, 2), (1, 1))),
+    "mobilenet": MOBILENET_SMALL,
+    "mobilenet, pruned": replace(MOBILENET_SMALL, expanded=(8, 8, 16, 16, 32, 16, 32)),
 }
 
 
@@ -51,7 +53,7 @@ def random_model(config: CLAPConfig, seed: int = 0) -> CLAPModel:
 
 
 def pairs(towers: Iterable[str], fusions: Iterable[str | None]) -> list[tuple[str, str | None]]:
-    """Those that exist: PANN has no 1-D fusion, and no channel map."""
+    """Those that exist: convolutions have no 1-D fusion, and no channel map."""
     return [
         (audio, fusion)
         for audio, fusion in itertools.product(towers, fusions)

@@ -11,6 +11,7 @@ from openclap.train.configuration import read_yaml, settings_of
 from openclap.train.distilling.settings import DistillSettings
 from openclap.train.finetuning.settings import SupervisedSettings
 from openclap.train.settings import Settings
+from openclap.train.tagging.settings import TagSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -21,7 +22,13 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "kind"), [("training", Settings), ("finetuning", SupervisedSettings), ("distillation", DistillSettings)]
+    ("page", "kind"),
+    [
+        ("training", Settings),
+        ("finetuning", SupervisedSettings),
+        ("distillation", DistillSettings),
+        ("tagging", TagSettings),
+    ],
 )
 def test_training_configurations_are_read(tmp_path: Path, page: str, kind: type[Settings]) -> None:
     found = blocks(ROOT / "docs" / f"{page}.md", "yaml")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from models_for_tests import MOBILENET_SMALL
 from torch import Tensor, nn
 
 from openclap.config import (
@@ -49,6 +50,7 @@ COMBINATIONS: list[tuple[AudioConfig, Fusion | None]] = [
     *[(PANN_SMALL, fusion) for fusion in (None, "daf_2d", "aff_2d", "iaff_2d")],
     (PANN_ONE, None),
     (PANN_ONE, "iaff_2d"),
+    *[(MOBILENET_SMALL, fusion) for fusion in (None, "daf_2d", "aff_2d", "iaff_2d")],
 ]
 NAMES = [f"{audio.kind}{len(audio.widths) if isinstance(audio, PANNConfig) else ''}-{f}" for audio, f in COMBINATIONS]
 everywhere = pytest.mark.parametrize(("audio", "fusion"), COMBINATIONS, ids=NAMES)

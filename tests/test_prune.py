@@ -13,7 +13,7 @@ import soundfile as sf
 import torch
 import yaml
 from conftest import long_wave
-from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, text_config
+from models_for_tests import HTSAT_SMALL, MOBILENET_SMALL, PANN_SMALL, WORDS, text_config
 from typer.testing import CliRunner
 
 from openclap import CLAP, CLAPConfig
@@ -42,6 +42,7 @@ MODELS = {
     "pann": (CONVS, WORDS, None),
     "pann, aff, one convolution": (replace(CONVS, convs=1), WORDS, "aff_2d"),
     "pann, iaff": (CONVS, WORDS, "iaff_2d"),
+    "mobilenet, aff": (replace(MOBILENET_SMALL, width=0.5, output=48), WORDS, "aff_2d"),
     "htsat + roberta": (HTSAT, text_config("roberta"), None),
     "htsat, aff + bert": (HTSAT, text_config("bert"), "aff_2d"),
     "htsat, daf 1d + clip": (HTSAT, text_config("clip"), "daf_1d"),

@@ -5,14 +5,16 @@ A checkpoint stores this as `config.json`; everything that builds, loads or feed
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from openclap.errors import BadCheckpoint, UsageError
 from openclap.typed import typed
 
 __all__ = [
     "ACTIVATIONS",
+    "AUDIO",
     "FORMAT_NAME",
     "FORMAT_VERSION",
     "MAX_LOGIT_SCALE",
@@ -21,6 +23,8 @@ __all__ = [
     "FrontEnd",
     "Fusion",
     "HTSATConfig",
+    "InvertedResidual",
+    "MobileNetConfig",
     "PANNConfig",
     "TextConfig",
     "WordsConfig",
@@ -37,13 +41,27 @@ ACTIVATIONS = {
 }  # fmt: skip
 # fields that most models do not set: left out of config.json there, so that older versions read it
 RARE = {
-    "audio": ("head_widths", "mlp_rows", "activation", "layer_norm_eps", "qkv_bias", "patch_norm", "fusion_reduction"),
+    "audio": (
+        "head_widths",
+        "mlp_rows",
+        "activation",
+        "layer_norm_eps",
+        "qkv_bias",
+        "patch_norm",
+        "fusion_reduction",
+        "expanded",
+    ),
     "text": ("head_width",),
     "front_end": ("quantise",),
 }
 
 Padding: TypeAlias = Literal["repeatpad", "repeat", "pad"]
 Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+FUSIONS_2D: tuple[Fusion, ...] = ("daf_2d", "aff_2d", "iaff_2d")
+Facts: TypeAlias = dict[
+    str, Any
+]  # what of a tower changes an embedding and does not show in names and shapes of weights
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,53 @@ class HTSATConfig:
     fusion_reduction: int = 4  # r: channels are squeezed by this inside a 2-D fusion's attention
     kind: Literal["htsat"] = "htsat"
 
+    title: ClassVar[str] = "HTSAT"
+    fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS
+
+    def check(self, front: FrontEnd) -> None:
+        """UsageError for what cannot be built, or cannot hear what the front end gives."""
+        _check_positive("HTSAT", width=self.width, window=self.window, patch=self.patch, image=self.image)
+        if self.image % front.mel_bins:
+            raise UsageError(f"HTSAT folds {front.mel_bins} mel bins into {self.image} pixels: no whole number")
+        most = self.image // front.mel_bins * self.image
+        if front.clip_frames > most:
+            raise UsageError(
+                f"a clip has {front.clip_frames} frames, the image of HTSAT holds {most}; raise hop or image"
+            )
+        if len(self.heads) != len(self.depths) or not self.depths:
+            raise UsageError(
+                f"HTSAT has {len(self.depths)} stages and {len(self.heads)} numbers of heads; give one a stage"
+            )
+        if self.activation not in ACTIVATIONS:
+            raise UsageError(
+                f"'{self.activation}' is not an activation of HTSAT; choose one of {', '.join(ACTIVATIONS)}"
+            )
+        _check_positive("HTSAT", fusion_reduction=self.fusion_reduction, layer_norm_eps=self.layer_norm_eps)
+        for name in ("head_widths", "mlp_rows"):
+            given = getattr(self, name)
+            if given is not None and (len(given) != len(self.depths) or min(given) < 1):
+                raise UsageError(
+                    f"{name} of HTSAT is {given}; give a number above 0 for each of {len(self.depths)} stages"
+                )
+        for stage, heads in enumerate(self.heads):
+            width, side = self.width << stage, (self.image // self.patch) >> stage
+            uneven = self.head_widths is None and heads > 0 and width % heads
+            if heads < 1 or uneven or side < 1 or side % min(self.window, side):
+                raise UsageError(
+                    f"stage {stage + 1} of HTSAT: width {width} by {heads} heads, {side} patches by windows of {self.window}; both must divide"
+                )
+
+    def frames(self, front: FrontEnd) -> tuple[int, int | None]:
+        """The fewest and the most mel frames that it takes; None, any number."""
+        return 1, self.image // front.mel_bins * self.image
+
+    def facts(self) -> Facts:
+        """What changes an embedding and does not show in the weights; a field that came later only where it is not usual."""
+        usual = HTSATConfig()
+        later = ("head_widths", "activation", "layer_norm_eps", "qkv_bias", "patch_norm", "fusion_reduction")
+        changed = {name: getattr(self, name) for name in later if getattr(self, name) != getattr(usual, name)}
+        return {"window": self.window, "heads": self.heads, "image": self.image, **changed}
+
     @property
     def output(self) -> int:
         """Width of the tower's output: 768 for tiny."""
@@ -146,6 +211,25 @@ class PANNConfig:
     output_dropout: float = 0.5  # after it
     kind: Literal["pann"] = "pann"
 
+    title: ClassVar[str] = "PANN"
+    fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS_2D
+
+    def check(self, front: FrontEnd) -> None:
+        """UsageError for what cannot be built."""
+        _check_positive(
+            "PANN", convs=self.convs, kernel=self.kernel, output=self.output, width=min(self.widths, default=0)
+        )
+        if len(self.pools) != len(self.widths):
+            raise UsageError(f"PANN has {len(self.widths)} blocks and {len(self.pools)} poolings; give one a block")
+
+    def frames(self, front: FrontEnd) -> tuple[int, int | None]:
+        """The fewest and the most mel frames that it takes: what its pooling leaves something of."""
+        return math.prod(time for time, _ in self.pools), None
+
+    def facts(self) -> Facts:
+        """What changes an embedding and does not show in the weights."""
+        return {"pools": self.pools}
+
     @classmethod
     def preset(cls, name: str) -> PANNConfig:
         """`14`, `10` or `6` of the paper."""
@@ -160,7 +244,118 @@ class PANNConfig:
         return presets[name]
 
 
-AudioConfig: TypeAlias = HTSATConfig | PANNConfig
+@dataclass(frozen=True)
+class InvertedResidual:
+    """One block of a MobileNet, in channels."""
+
+    inner: int
+    expanded: int
+    outer: int
+    kernel: int
+    stride: int
+    squeezed: int  # 0: without squeeze-and-excitation
+    swish: bool  # hard swish, else ReLU
+    widened: bool  # by a 1 x 1 convolution; else the channels inside are those that come in
+
+
+@dataclass(frozen=True)
+class MobileNetConfig:
+    """MobileNetV3 (arXiv 1905.02244): its "large" table, scaled in width and depth. Small and quick, slow to train on a CPU."""
+
+    width: float = 1.0  # times the channels of every layer of the table, rounded to eights
+    depths: tuple[int, ...] = (1, 2, 3, 4, 2, 3)  # blocks of each stage; further ones are like its last
+    output: int = 1280
+    dropout: float = 0.2  # after the last layer
+    expanded: tuple[int, ...] | None = None  # channels inside every block; None: those of the table
+    kind: Literal["mobilenet"] = "mobilenet"
+
+    # channels, kernel, stride of the first block, squeeze-and-excitation, hard swish; channels inside each block
+    STAGES: ClassVar[tuple[tuple[int, int, int, bool, bool, tuple[int, ...]], ...]] = (
+        (16, 3, 1, False, False, (16,)),
+        (24, 3, 2, False, False, (64, 72)),
+        (40, 5, 2, True, False, (72, 120, 120)),
+        (80, 3, 2, False, True, (240, 200, 184, 184)),
+        (112, 3, 1, True, True, (480, 672)),
+        (160, 5, 2, True, True, (672, 960, 960)),
+    )
+    STEM: ClassVar[int] = 16
+    SQUEEZE: ClassVar[int] = 4  # channels are squeezed by this
+    WIDEN: ClassVar[int] = 6  # the last convolution makes so many times the channels of the last block
+
+    title: ClassVar[str] = "MobileNet"
+    fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS_2D
+
+    def check(self, front: FrontEnd) -> None:
+        """UsageError for what cannot be built."""
+        _check_positive("MobileNet", width=self.width, output=self.output)
+        stages = len(self.STAGES)
+        if len(self.depths) != stages or min(self.depths, default=0) < 1:
+            raise UsageError(
+                f"MobileNet has {stages} stages and the depths {self.depths}; give one a stage, each 1 or more"
+            )
+        if self.expanded is not None and (len(self.expanded) != sum(self.depths) or min(self.expanded) < 1):
+            raise UsageError(
+                f"expanded of MobileNet is {self.expanded}; give a number above 0 for each of {sum(self.depths)} blocks"
+            )
+
+    def frames(self, front: FrontEnd) -> tuple[int, int | None]:
+        """The fewest and the most mel frames that it takes: its convolutions pad."""
+        return 1, None
+
+    def facts(self) -> Facts:
+        """What changes an embedding and does not show in the weights."""
+        return {}
+
+    @property
+    def stem(self) -> int:
+        """Channels of the first convolution."""
+        return self._scaled(self.STEM)
+
+    @property
+    def blocks(self) -> tuple[InvertedResidual, ...]:
+        """Every block, in order."""
+        found: list[InvertedResidual] = []
+        inner = self.stem
+        for depth, (channels, kernel, stride, squeeze, swish, inside) in zip(self.depths, self.STAGES, strict=True):
+            outer = self._scaled(channels)
+            for i in range(depth):
+                whole = self._scaled(inside[min(i, len(inside) - 1)])
+                wide = whole if self.expanded is None else self.expanded[len(found)]
+                squeezed = _to_eights(whole // self.SQUEEZE) if squeeze else 0
+                steps = stride if i == 0 else 1
+                found.append(
+                    InvertedResidual(inner, wide, outer, kernel, steps, squeezed, swish, widened=whole != inner)
+                )
+                inner = outer
+        return tuple(found)
+
+    @property
+    def features(self) -> int:
+        """Channels of the last convolution: what is averaged over time and mel."""
+        return self.WIDEN * self._scaled(self.STAGES[-1][0])
+
+    @classmethod
+    def preset(cls, name: str) -> MobileNetConfig:
+        """`mn04`, `mn10`, `mn20`, `mn30` of EfficientAT: the paper's table at 0.4, 1, 2 and 3 times its width."""
+        widths = {"mn04": 0.4, "mn10": 1.0, "mn20": 2.0, "mn30": 3.0}
+        if name not in widths:
+            raise UsageError(f"'{name}' is not a MobileNet; choose one of {', '.join(widths)}")
+        return cls(width=widths[name], output=_to_eights(1280 * widths[name]))
+
+    def _scaled(self, channels: int) -> int:
+        return _to_eights(channels * self.width)
+
+
+def _to_eights(channels: float) -> int:
+    """The nearest multiple of 8, at least 8, and never less than nine tenths."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+AudioConfig: TypeAlias = HTSATConfig | PANNConfig | MobileNetConfig
+# every audio encoder: what it is. How it is built lies by the same kinds in models/clap (torch), backends/graphs (OpenVINO),
+# checkpoints/shapes (names of weights) and train/pruning/units (what can be cut); tests/test_encoders.py holds the tables equal
+AUDIO: dict[str, type[AudioConfig]] = {"htsat": HTSATConfig, "pann": PANNConfig, "mobilenet": MobileNetConfig}
 
 
 @dataclass(frozen=True)
@@ -249,13 +444,11 @@ class CLAPConfig:
     def __post_init__(self) -> None:
         if self.fusion is not None and self.fusion not in get_args(Fusion):
             raise UsageError(f"'{self.fusion}' is not a fusion; choose one of {', '.join(get_args(Fusion))}, or None")
-        if self.fusion is not None and self.audio.kind == "pann" and not self.fusion.endswith("_2d"):
-            raise UsageError(f"PANN takes the fusions daf_2d, aff_2d and iaff_2d, not {self.fusion}")
+        if self.fusion is not None and self.fusion not in self.audio.fusions:
+            *most, last = self.audio.fusions
+            raise UsageError(f"{self.audio.title} takes the fusions {', '.join(most)} and {last}, not {self.fusion}")
         _check_front_end(self.front_end)
-        if isinstance(self.audio, HTSATConfig):
-            _check_htsat(self.audio, self.front_end)
-        else:
-            _check_pann(self.audio)
+        self.audio.check(self.front_end)
         _check_positive(
             "the model", embedding=self.embedding, vocabulary=self.text.vocabulary, text_width=self.text.width
         )
@@ -304,7 +497,7 @@ class CLAPConfig:
             )
         rest = {k: v for k, v in data.items() if k not in ("format", "format_version")}
         parts: dict[str, dict[str, type[Any]]] = {
-            "audio": {"htsat": HTSATConfig, "pann": PANNConfig},
+            "audio": AUDIO,
             "text": {"roberta": TextConfig, "bert": TextConfig, "clip": TextConfig, "words": WordsConfig},
         }
         for part, kinds in parts.items():
@@ -359,35 +552,6 @@ def _check_front_end(front: FrontEnd) -> None:
         )
 
 
-def _check_htsat(audio: HTSATConfig, front: FrontEnd) -> None:
-    _check_positive("HTSAT", width=audio.width, window=audio.window, patch=audio.patch, image=audio.image)
-    if audio.image % front.mel_bins:
-        raise UsageError(f"HTSAT folds {front.mel_bins} mel bins into {audio.image} pixels: no whole number")
-    most = audio.image // front.mel_bins * audio.image
-    if front.clip_frames > most:
-        raise UsageError(f"a clip has {front.clip_frames} frames, the image of HTSAT holds {most}; raise hop or image")
-    if len(audio.heads) != len(audio.depths) or not audio.depths:
-        raise UsageError(
-            f"HTSAT has {len(audio.depths)} stages and {len(audio.heads)} numbers of heads; give one a stage"
-        )
-    if audio.activation not in ACTIVATIONS:
-        raise UsageError(f"'{audio.activation}' is not an activation of HTSAT; choose one of {', '.join(ACTIVATIONS)}")
-    _check_positive("HTSAT", fusion_reduction=audio.fusion_reduction, layer_norm_eps=audio.layer_norm_eps)
-    for name in ("head_widths", "mlp_rows"):
-        given = getattr(audio, name)
-        if given is not None and (len(given) != len(audio.depths) or min(given) < 1):
-            raise UsageError(
-                f"{name} of HTSAT is {given}; give a number above 0 for each of {len(audio.depths)} stages"
-            )
-    for stage, heads in enumerate(audio.heads):
-        width, side = audio.width << stage, (audio.image // audio.patch) >> stage
-        uneven = audio.head_widths is None and heads > 0 and width % heads
-        if heads < 1 or uneven or side < 1 or side % min(audio.window, side):
-            raise UsageError(
-                f"stage {stage + 1} of HTSAT: width {width} by {heads} heads, {side} patches by windows of {audio.window}; both must divide"
-            )
-
-
 def _check_text(text: TextConfig) -> None:
     _check_positive("the text tower", heads=text.heads, intermediate=text.intermediate)
     if min(text.max_tokens, text.most_tokens) < LEAST_TOKENS:
@@ -402,11 +566,3 @@ def _check_text(text: TextConfig) -> None:
         raise UsageError(
             f"a text tower of width {text.width} cannot have {text.heads} heads of {text.head_width}; whole heads of the width must be left"
         )
-
-
-def _check_pann(audio: PANNConfig) -> None:
-    _check_positive(
-        "PANN", convs=audio.convs, kernel=audio.kernel, output=audio.output, width=min(audio.widths, default=0)
-    )
-    if len(audio.pools) != len(audio.widths):
-        raise UsageError(f"PANN has {len(audio.widths)} blocks and {len(audio.pools)} poolings; give one a block")

@@ -21,7 +21,7 @@ from openclap.audio.mel import level, log_mel
 from openclap.backends import kept, numpy_text
 from openclap.backends.graphs import revision
 from openclap.checkpoints.weights import Array, Weights, of_arrays
-from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig, WordsConfig
+from openclap.config import CLAPConfig, FrontEnd, TextConfig, WordsConfig
 
 __all__ = ["OpenVINOBackend"]
 
@@ -107,12 +107,10 @@ class OpenVINOBackend:
             return self._run(self._text, [numpy_text.vectors_of(text, self.weights, ids), mask.astype(np.float32)])
 
     def _audio_graph(self) -> Any:
-        from openclap.backends.graphs.htsat import htsat
         from openclap.backends.graphs.ops import Graph
-        from openclap.backends.graphs.pann import pann
+        from openclap.backends.graphs.towers import TOWERS
 
-        build = htsat if isinstance(self._config.audio, HTSATConfig) else pann
-        return build(Graph(self.weights), self._config)
+        return TOWERS[self._config.audio.kind](Graph(self.weights), self._config)
 
     def _text_graph(self) -> Any:
         from openclap.backends.graphs.ops import Graph

@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 from openclap.aside import write_json
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD
-from openclap.config import CLAPConfig, HTSATConfig, WordsConfig
+from openclap.config import CLAPConfig, WordsConfig
 from openclap.errors import ModelError
 
 __all__ = ["Encode", "Finding", "Health", "examine"]
@@ -119,14 +119,7 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
     front, audio, text = config.front_end, config.audio, config.text
     facts: dict[str, Any] = {name: getattr(front, name) for name in FRONT_END}
     facts |= {"fusion": config.fusion, "audio": audio.kind, "text": text.kind}
-    if isinstance(audio, HTSATConfig):
-        facts |= {"window": audio.window, "heads": audio.heads, "image": audio.image}
-        usual = HTSATConfig()
-        for name in ("head_widths", "activation", "layer_norm_eps", "qkv_bias", "patch_norm", "fusion_reduction"):
-            if getattr(audio, name) != getattr(usual, name):
-                facts[name] = getattr(audio, name)
-    else:
-        facts["pools"] = audio.pools
+    facts |= audio.facts()
     if not isinstance(text, WordsConfig):
         facts |= {
             "text_heads": text.heads,

@@ -7,9 +7,10 @@ reads them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from openclap.config import CLAPConfig, Fusion, HTSATConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.config import CLAPConfig, Fusion, HTSATConfig, MobileNetConfig, PANNConfig, TextConfig, WordsConfig
 from openclap.errors import BadCheckpoint
 
 __all__ = ["COUNTER", "check_fit", "shapes_of"]
@@ -28,7 +29,7 @@ def shapes_of(config: CLAPConfig) -> Shapes:
     return {
         "logit_scale": (),
         **_batch_norm("audio.batch_norm", bins),
-        **(_htsat(audio, config.fusion, bins) if isinstance(audio, HTSATConfig) else _pann(audio, config.fusion)),
+        **TOWERS[audio.kind](audio, config.fusion, bins),
         **(_words(text) if isinstance(text, WordsConfig) else _clip(text) if text.kind == "clip" else _bert(text)),
         **_linear("audio_projection.0", audio.output, size),
         **_linear("audio_projection.2", size, size),
@@ -123,7 +124,7 @@ def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
     return shapes
 
 
-def _pann(config: PANNConfig, fusion: Fusion | None) -> Shapes:
+def _pann(config: PANNConfig, fusion: Fusion | None, bins: int) -> Shapes:
     shapes = _linear("audio.hidden", config.widths[-1], config.output)
     for i, (inner, width) in enumerate(zip((1, *config.widths[:-1]), config.widths, strict=True)):
         for j in range(config.convs):
@@ -138,6 +139,28 @@ def _pann(config: PANNConfig, fusion: Fusion | None) -> Shapes:
         width = config.widths[0]
         shapes |= _conv("audio.local_project.0", width, 1, 5, 5) | _batch_norm("audio.local_project.1", width)
         shapes |= _fusion("audio.fusion", fusion, width)
+    return shapes
+
+
+def _mobilenet(config: MobileNetConfig, fusion: Fusion | None, bins: int) -> Shapes:
+    def conv(name: str, inner: int, outer: int, kernel: int = 1) -> Shapes:
+        return {f"{name}.0.weight": (outer, inner, kernel, kernel), **_batch_norm(f"{name}.1", outer)}
+
+    shapes = conv("audio.stem", 1, config.stem, 3) | conv("audio.last", config.blocks[-1].outer, config.features)
+    shapes |= _linear("audio.hidden", config.features, config.output)
+    for i, block in enumerate(config.blocks):
+        at = f"audio.blocks.{i}."
+        if block.widened:
+            shapes |= conv(f"{at}expand", block.inner, block.expanded)
+        shapes |= conv(f"{at}depthwise", 1, block.expanded, block.kernel)
+        if block.squeezed:
+            shapes |= _linear(f"{at}squeeze.down", block.expanded, block.squeezed)
+            shapes |= _linear(f"{at}squeeze.up", block.squeezed, block.expanded)
+        shapes |= conv(f"{at}project", block.expanded, block.outer)
+    if fusion is not None:
+        shapes |= _conv("audio.local_project.0", config.stem, 1, 5, 5)
+        shapes |= _batch_norm("audio.local_project.1", config.stem)
+        shapes |= _fusion("audio.fusion", fusion, config.stem)
     return shapes
 
 
@@ -180,3 +203,10 @@ def _clip(config: TextConfig) -> Shapes:
         shapes |= _linear(f"{at}mlp.fc1", width, config.intermediate)
         shapes |= _linear(f"{at}mlp.fc2", config.intermediate, width)
     return shapes
+
+
+TOWERS: dict[str, Callable[[Any, Fusion | None, int], Shapes]] = {
+    "htsat": _htsat,
+    "pann": _pann,
+    "mobilenet": _mobilenet,
+}

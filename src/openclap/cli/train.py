@@ -29,13 +29,25 @@ def train(
 
 
 def distill(
-    config: Annotated[Path, typer.Argument(help="A training configuration (YAML) with a teacher")],
+    config: Annotated[Path, typer.Argument(help="A training configuration (YAML) with a teacher, or with taggers")],
     resume: Resume = True,
     as_json: Json = False,
 ) -> None:
     """Teach a small model what a large one says, by sounds and texts that need no labels."""
     from openclap.train import distill as run
+    from openclap.train import learn_tags
+    from openclap.train.configuration import read_yaml
 
+    if "taggers" in read_yaml(config):
+        tagged = learn_tags(config, resume=resume, progress=err.is_terminal)
+        if tagged.understood is not None and tagged.understood.same is not None and not as_json:
+            found = tagged.understood
+            out.print(
+                f"of {found.classes} classes the taggers' first one for {100 * tagged.understood.same:.0f} % of {found.recordings} "
+                f"held-out recordings, among the first five for {100 * (found.among_five or 0):.0f} %"
+            )
+        _tell(tagged, as_json)
+        return
     report = run(config, resume=resume, progress=err.is_terminal)
     from openclap.train.ranks import is_first
 

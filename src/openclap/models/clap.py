@@ -14,14 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from openclap.config import MAX_LOGIT_SCALE, CLAPConfig, HTSATConfig
+from openclap.config import MAX_LOGIT_SCALE, CLAPConfig, FrontEnd
 from openclap.models.htsat import HTSAT, make_htsat
+from openclap.models.mobilenet import MobileNet, make_mobilenet
 from openclap.models.pann import PANN, make_pann
 from openclap.models.text import make_text
 
 __all__ = ["CLAPModel"]
 
 INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
+TOWERS: dict[str, Callable[[Any, FrontEnd, str | None], HTSAT | PANN | MobileNet]] = {
+    "htsat": make_htsat,
+    "pann": make_pann,
+    "mobilenet": make_mobilenet,
+}
 
 
 class CLAPModel(nn.Module):
@@ -34,10 +40,7 @@ class CLAPModel(nn.Module):
     def __init__(self, config: CLAPConfig) -> None:
         super().__init__()
         self.config = config
-        if isinstance(config.audio, HTSATConfig):
-            self.audio: HTSAT | PANN = make_htsat(config.audio, config.front_end, config.fusion)
-        else:
-            self.audio = make_pann(config.audio, config.front_end, config.fusion)
+        self.audio = TOWERS[config.audio.kind](config.audio, config.front_end, config.fusion)
         self.text = make_text(config.text)
         self.audio_projection = _projection(config.audio.output, config.embedding)
         self.text_projection = _projection(config.text.output, config.embedding)
@@ -70,10 +73,11 @@ class CLAPModel(nn.Module):
 
     def for_inference(self) -> CLAPModel:
         """Make the same model with a faster audio tower where there is one; all other weights are shared."""
-        if not isinstance(self.audio, PANN):
+        folded = getattr(self.audio, "folded", None)
+        if folded is None:
             return self
         fast = copy.copy(self)
-        fast._modules = {**self._modules, "audio": self.audio.folded()}
+        fast._modules = {**self._modules, "audio": folded()}
         return fast
 
     def encode_audio(self, mel: Tensor, longer: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:

@@ -1,8 +1,9 @@
-"""Training: described sounds → a checkpoint, by the paper's contrastive recipe; labels → a classifier; a teacher → a student."""
+"""Training: described sounds → a checkpoint, by the paper's contrastive recipe; labels → a classifier; a teacher, or taggers → a student."""
 
 from openclap.train.contrastive import train
 from openclap.train.distilling import DistillReport, distill
 from openclap.train.finetuning import Finetuned, finetune
+from openclap.train.tagging import TaggedReport, learn_tags
 from openclap.train.task import Report
 
-__all__ = ["DistillReport", "Finetuned", "Report", "distill", "finetune", "train"]
+__all__ = ["DistillReport", "Finetuned", "Report", "TaggedReport", "distill", "finetune", "learn_tags", "train"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_type_hints, overload
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train.rules import check
@@ -20,6 +20,9 @@ OTHERS = {
     "teacher": "openclap distill",
     "distill": "openclap distill",
     "supervised": "openclap finetune",
+    "taggers": "openclap distill",
+    "tags": "openclap distill",
+    "play": "openclap distill",
 }  # names that only another verb knows
 
 
@@ -71,10 +74,11 @@ def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[
         An unknown, missing or ill-typed value.
     """
     data = dict(values)
-    sources = data.get("sources") or ()
-    if not isinstance(sources, list | tuple):
-        raise TrainingError(f"{where}: sources is {sources!r}; it must be a list of folders")
-    data["sources"] = tuple(_build(Source, s, f"{where}: sources") for s in sources)
+    for name, (part, what) in _lists(kind).items():
+        given = data.get(name) or ()
+        if not isinstance(given, list | tuple):
+            raise TrainingError(f"{where}: {name} is {given!r}; it must be a list of {what}")
+        data[name] = tuple(_build(part, values, f"{where}: {name}") for values in given)
     for name, part in _parts(kind).items():
         if data.get(name) is not None or name == "augment":
             data[name] = _build(part, data.get(name) or {}, f"{where}: {name}")
@@ -84,6 +88,17 @@ def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[
     settings: Kind = _build(kind, {**data, "folder": folder.resolve()}, where)
     check(settings, where)
     return settings
+
+
+def _lists(kind: type[Settings]) -> dict[str, tuple[type[Any], str]]:
+    """The settings that are lists of such mappings, and what they are of."""
+    found: dict[str, tuple[type[Any], str]] = {}
+    for name, hint in get_type_hints(kind).items():
+        options = get_args(hint) if get_origin(hint) is tuple else ()
+        part = next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
+        if part is not None:
+            found[name] = part, "folders" if part is Source else "mappings"
+    return found
 
 
 def _parts(kind: type[Settings]) -> dict[str, type[Any]]:

@@ -5,7 +5,6 @@ Knows nothing of tasks or weights.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from openclap.config import CLAPConfig, HTSATConfig
+from openclap.config import CLAPConfig
 from openclap.errors import TrainingError
 from openclap.train.settings import Settings
 from openclap.train.state import STATE_FILE
@@ -102,10 +101,7 @@ def fitting_crop(settings: Settings, config: CLAPConfig) -> None:
     """
     front, audio = config.front_end, config.audio
     frames = round(settings.crop_seconds * front.sampling_rate) // front.hop + 1
-    if isinstance(audio, HTSATConfig):
-        least, most = 1, audio.image // front.mel_bins * audio.image
-    else:
-        least, most = math.prod(time for time, _ in audio.pools), None
+    least, most = audio.frames(front)
     if frames < least or (most is not None and frames > most):
         second = front.hop / front.sampling_rate
         allowed = f"{(least - 1) * second:.3g} s or more" if most is None else f"at most {(most - 1) * second:.4g} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node
 
-__all__ = ["LOCAL", "VIEWS", "chosen", "fused"]
+__all__ = ["LOCAL", "VIEWS", "chosen", "fitted", "fused"]
 
 VIEWS, LOCAL = 4, 3
 
@@ -27,6 +27,16 @@ def fused(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
 def chosen(g: Graph, longer: Node, long: Node, short: Node) -> Node:
     """Rows of `long` where `longer` (B,), else of `short`; both (B, N, D)."""
     return opset.select(opset.unsqueeze(longer, g.index([1, 2])), long, short)
+
+
+def fitted(g: Graph, x: Node, size: int, axis: int) -> Node:
+    """Zeros at the end of an axis, or a cut."""
+    have = g.size(x, axis)
+    if have >= size:
+        return x if have == size else g.part(x, 0, size, axis)
+    end = [0] * 4
+    end[axis] = size - have
+    return opset.pad(x, g.index([0] * 4), g.index(end), "constant", g.number(0))
 
 
 def _local(g: Graph, x: Node, name: str) -> Node:

@@ -67,15 +67,15 @@ class Graph:
         normal = opset.mvn(x, self.index([-1]), True, eps, "inside_sqrt")
         return normal * self.constant(f"{name}.weight") + self.constant(f"{name}.bias")
 
-    def batch_norm(self, name: str) -> tuple[Array, Array]:
+    def batch_norm(self, name: str, eps: float = BATCH_NORM_EPS) -> tuple[Array, Array]:
         """(scale, shift), each (C,): what a batch norm does to its channels at inference."""
         w = self.weights
-        scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + np.float32(BATCH_NORM_EPS))
+        scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + np.float32(eps))
         return scale, w[f"{name}.bias"] - w[f"{name}.running_mean"] * scale
 
-    def folded(self, conv: str, norm: str) -> tuple[Array, Array]:
+    def folded(self, conv: str, norm: str, eps: float = BATCH_NORM_EPS) -> tuple[Array, Array]:
         """Weight (C', …) and bias (C',) of a convolution with its batch norm folded in."""
-        scale, shift = self.batch_norm(norm)
+        scale, shift = self.batch_norm(norm, eps)
         weight = self.weights[f"{conv}.weight"]
         bias = self.weights[f"{conv}.bias"] if f"{conv}.bias" in self.weights else np.float32(0)
         return weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)), bias * scale + shift

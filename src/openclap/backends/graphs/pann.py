@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, VIEWS, chosen, fused
+from openclap.backends.graphs.fusion import LOCAL, VIEWS, chosen, fitted, fused
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, PANNConfig
 
@@ -58,18 +58,8 @@ def _with_local(g: Graph, x: Node, maps: Node, longer: Node, kind: str, audio: P
     long_frames, long_bins = g.size(local, 2), g.size(local, 3)
     local = g.transpose(g.reshape(local, -1, LOCAL, width, long_frames, long_bins), 0, 1, 3, 4, 2)
     local = g.reshape(local, -1, LOCAL * long_frames, long_bins, width)  # (B, T', F', C)
-    local = _fitted(g, _fitted(g, local, short_frames, 1), short_bins, 2)
+    local = fitted(g, fitted(g, local, short_frames, 1), short_bins, 2)
     tokens = g.reshape(g.transpose(maps, 0, 2, 3, 1), 0, -1, width)
     both = fused(g, kind, tokens, g.reshape(local, 0, -1, width), "audio.fusion")
     tokens = chosen(g, longer, both, tokens)
     return g.transpose(g.reshape(tokens, 0, short_frames, short_bins, width), 0, 3, 1, 2)
-
-
-def _fitted(g: Graph, x: Node, size: int, axis: int) -> Node:
-    """Zeros at the end of an axis, or a cut."""
-    have = g.size(x, axis)
-    if have >= size:
-        return x if have == size else g.part(x, 0, size, axis)
-    end = [0] * 4
-    end[axis] = size - have
-    return opset.pad(x, g.index([0] * 4), g.index(end), "constant", g.number(0))

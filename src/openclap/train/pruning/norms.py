@@ -18,7 +18,7 @@ from openclap.models.clap import CLAPModel
 from openclap.train.pruning.importance import Batch
 from openclap.train.pruning.units import Index
 
-__all__ = ["match_norms"]
+__all__ = ["match_norms", "norms_of"]
 
 FEW = 32  # positions of a batch: too few to tell a variance
 MOST = 4.0  # times that a variance is taken to have changed
@@ -42,11 +42,11 @@ def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], ke
     theirs: dict[str, list[tuple[Tensor, Tensor]]] = {}
     moved: dict[str, _Moved] = {}
     hooks = []
-    for name, norm in _norms_of(whole).items():
+    for name, norm in norms_of(whole).items():
         theirs[name] = []
         index = torch.as_tensor(kept[name]) if name in kept else slice(None)
         hooks.append(norm.register_forward_pre_hook(_noting(theirs[name], index)))
-    for name, norm in _norms_of(small).items():
+    for name, norm in norms_of(small).items():
         mean, var = _statistics(norm)
         moved[name] = _Moved(mean.clone(), var.clone())
         hooks.append(norm.register_forward_pre_hook(_moving(theirs[name], moved[name])))
@@ -58,13 +58,13 @@ def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], ke
     finally:
         for hook in hooks:
             hook.remove()
-    for name, norm in _norms_of(small).items():
+    for name, norm in norms_of(small).items():
         was = moved[name]
         shift = was.shift / was.positions if was.positions else torch.zeros_like(was.mean)
         _set(norm, was, shift, _ratio(was.before, was.after, norm.eps) if was.told else torch.ones_like(was.var))
 
 
-def _norms_of(model: CLAPModel) -> dict[str, Any]:
+def norms_of(model: CLAPModel) -> dict[str, Any]:
     """All but the first, which sees mels."""
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
     return {n: m for n, m in model.named_modules() if isinstance(m, norms) and n != "audio.batch_norm"}

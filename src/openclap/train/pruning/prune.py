@@ -25,7 +25,7 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
 from openclap.checkpoints.native import is_compact, read_json, save_pretrained
 from openclap.checkpoints.weights import Weights, of_arrays, parameters
 from openclap.clap import CLAP
-from openclap.config import CLAPConfig, PANNConfig, WordsConfig
+from openclap.config import CLAPConfig, WordsConfig
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
@@ -33,7 +33,7 @@ from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
 from openclap.train.pruning.cutting import cut
 from openclap.train.pruning.importance import Batch, Seen, chosen, watch
-from openclap.train.pruning.norms import match_norms
+from openclap.train.pruning.norms import match_norms, norms_of
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
@@ -168,8 +168,8 @@ def _cut(
     seen |= texts
     kept = chosen(units, weights, seen)
     arrays = cut(weights, units, kept, seen)
-    if isinstance(config.audio, PANNConfig):
-        model = CLAPModel.from_arrays(config, arrays).to(where)
+    model = CLAPModel.from_arrays(config, arrays).to(where)
+    if norms_of(model):
         match_norms(whole, model, track_of(heard, "batch norms", progress), _by_norm(units, kept))
         arrays = model.arrays()
     notes.append(f"calibrated with {len(clips)} sounds and {len(sounds.texts) if texts else 0} texts")

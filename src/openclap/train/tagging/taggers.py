@@ -1,0 +1,182 @@
+"""Whom is learnt from: anything that answers to waves. Two kinds are read from settings, others only need the members of `Tagger`.
+
+Several taggers answer as one: a class is what all that know it say of it, on average, and embeddings are laid side by side.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from openclap.errors import TrainingError
+from openclap.train.settings import Settings
+from openclap.train.tagging.settings import TaggerSettings
+
+__all__ = ["Answers", "FileTagger", "Tagger", "Together", "open_taggers"]
+
+Array = npt.NDArray[np.float32]
+COLUMNS = ("display_name", "name", "class", "label")  # of a table of classes, the first that is there
+LEAST = 1e-6  # of a probability
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a tagger says of waves: logits (B, C), and an embedding (B, K) where it has one."""
+
+    logits: Array
+    embedding: Array | None = None
+
+
+class Tagger(Protocol):
+    """A teacher."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """C names."""
+
+    @property
+    def rate(self) -> int:
+        """Hz, of the waves it takes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one, another run."""
+
+    def answer(self, waves: Array) -> Answers:
+        """(B, S), peak 1 → what is heard in each."""
+
+
+class FileTagger:
+    """A file that OpenVINO reads, such as YAMNet's .tflite."""
+
+    def __init__(self, file: Path, classes: Path, asked: TaggerSettings, threads: int | None = None) -> None:
+        from openclap.backends.graphs.engine import ov
+
+        self.classes = read_classes(classes)
+        self.rate = asked.rate
+        self._asked = asked
+        try:
+            self.fingerprint = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+            options = {} if threads is None else {"INFERENCE_NUM_THREADS": str(threads)}
+            core = ov.Core()
+            self._model: Any = core.compile_model(core.read_model(str(file)), "CPU", {**options, "NUM_STREAMS": "1"})
+        except (OSError, RuntimeError) as error:
+            why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise TrainingError(
+                f"{file} cannot be read by OpenVINO ({why}); give a .xml, .onnx or .tflite file"
+            ) from error
+        self._batches = self._model.inputs[0].get_partial_shape().rank.get_length() > 1
+
+    def answer(self, waves: Array) -> Answers:
+        """Of a window's length, or cut into windows whose answers are averaged."""
+        asked = self._asked
+        size = waves.shape[1] if asked.window_seconds is None else round(asked.window_seconds * self.rate)
+        waves = np.pad(waves, ((0, 0), (0, max(0, size - waves.shape[1]))))
+        starts = np.arange(0, waves.shape[1] - size + 1, max(size // 2, 1))
+        said = np.stack([self._ask(np.ascontiguousarray(waves[:, s : s + size])) for s in starts]).mean(0)
+        if said.shape[1:] != (len(self.classes),):
+            raise TrainingError(
+                f"{asked.file} gives {said.shape[-1]} numbers of a sound, {asked.classes} names {len(self.classes)} classes; give the table that belongs to it, or another output"
+            )
+        if asked.logits:
+            return Answers(said)
+        probability = said.clip(LEAST, 1 - LEAST)
+        return Answers(np.log(probability / (1 - probability)))
+
+    def _ask(self, waves: Array) -> Array:
+        """(B, S) → (B, C)."""
+        if self._batches:
+            return np.array(self._model(waves)[self._asked.output], np.float32).reshape(len(waves), -1)
+        return np.stack([np.array(self._model(wave)[self._asked.output], np.float32).reshape(-1) for wave in waves])
+
+
+class Together:
+    """Some taggers as one, which takes waves at any rate.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        All that one of them knows.
+    """
+
+    def __init__(self, taggers: Sequence[Tagger], rate: int) -> None:
+        self._taggers, self._rate = list(taggers), rate
+        self.classes = tuple(dict.fromkeys(name for tagger in taggers for name in tagger.classes))
+        self.fingerprint = "-".join(tagger.fingerprint for tagger in taggers)
+        place = {name: i for i, name in enumerate(self.classes)}
+        self._places = [np.array([place[name] for name in tagger.classes]) for tagger in taggers]
+
+    def answer(self, waves: Array) -> Answers:
+        """(B, S) at `rate` → logits (B, C) of all classes; embeddings side by side."""
+        sums = np.zeros((len(waves), len(self.classes)), np.float32)
+        known = np.zeros(len(self.classes), np.float32)
+        embeddings = []
+        for tagger, places in zip(self._taggers, self._places, strict=True):
+            heard = waves
+            if tagger.rate != self._rate:
+                heard = soxr.resample(waves.T, self._rate, tagger.rate, "MQ").T
+            said = tagger.answer(np.ascontiguousarray(heard, np.float32))
+            np.add.at(sums.T, places, said.logits.T)
+            np.add.at(known, places, 1.0)
+            if said.embedding is not None:
+                embeddings.append(said.embedding)
+        return Answers(sums / known, np.concatenate(embeddings, 1) if embeddings else None)
+
+
+def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int) -> Together:
+    """Those of a configuration.
+
+    Raises
+    ------
+    TrainingError
+        A file that is not there or cannot be read; a function that gives no tagger.
+    """
+    found: list[Tagger] = []
+    for one in asked:
+        if one.python is not None:
+            found.append(_of_python(settings, one.python))
+        else:
+            assert one.file is not None
+            assert one.classes is not None
+            found.append(FileTagger(settings.resolve(one.file), settings.resolve(one.classes), one, settings.threads))
+    return Together(found, rate)
+
+
+def read_classes(file: Path) -> tuple[str, ...]:
+    """Names of classes, in order."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            rows = csv.DictReader(opened)
+            column = next((c for c in COLUMNS if c in (rows.fieldnames or ())), None)
+            if column is None:
+                raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a CSV with one class a line is expected")
+            return tuple(row[column] for row in rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise TrainingError(f"{file}: {why}; give a CSV with one class a line") from error
+
+
+def _of_python(settings: Settings, where: str) -> Tagger:
+    name, _, function = where.rpartition(":")
+    file = settings.resolve(name)
+    spec = importlib.util.spec_from_file_location(file.stem, file) if name and file.is_file() else None
+    if spec is None or spec.loader is None:
+        raise TrainingError(f"python: {where}; give FILE.py:NAME, a Python file that is there and a function of it")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    make = getattr(module, function, None)
+    tagger = make() if callable(make) else None
+    lacking = [member for member in ("classes", "rate", "fingerprint", "answer") if not hasattr(tagger, member)]
+    if tagger is None or lacking:
+        raise TrainingError(f"{file}: {function}() must give an object with classes, rate, fingerprint and answer")
+    made: Tagger = tagger
+    return made

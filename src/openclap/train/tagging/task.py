@@ -1,0 +1,188 @@
+"""Distillation from taggers: a student learns what they answer to mixtures of any sounds, and to be asked for it by words.
+
+A tagger knows fixed classes and no sentence. Which classes a text means comes from a table; what a cosine has to say is how much more
+than usual a sound is of these. Knows nothing of how views are made or taggers asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from openclap.aside import write_json
+from openclap.audio.load import load
+from openclap.clap import CLAP
+from openclap.errors import SoundError
+from openclap.models.clap import CLAPModel
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
+from openclap.train.examples import Example, read_examples
+from openclap.train.held_out import by_name
+from openclap.train.loop import run
+from openclap.train.mels import Mels
+from openclap.train.state import digest
+from openclap.train.step import half_of, tokens_by
+from openclap.train.tagging.answered import Tagged, TaggedBatches
+from openclap.train.tagging.loss import Heads, TagStep
+from openclap.train.tagging.settings import TagSettings, check
+from openclap.train.tagging.taggers import open_taggers
+from openclap.train.tagging.words import read_words
+from openclap.train.task import Around, Report
+
+__all__ = ["TaggedReport", "Tagging", "Understood", "learn_tags"]
+
+FILE = "tags.json"
+BEST = 5
+
+
+@dataclass(frozen=True)
+class Understood:
+    """On held-out recordings: what the student names of all classes, beside what the teachers hear most.
+
+    Attributes
+    ----------
+    recordings, classes
+        How many.
+    same
+        Share of recordings for which the student's first class is the teachers'.
+    among_five
+        Share for which the teachers' is among the student's first five.
+    constant
+        What `same` would be of one that always names the same class.
+    """
+
+    recordings: int
+    classes: int
+    same: float | None
+    among_five: float | None
+    constant: float | None
+
+
+@dataclass(frozen=True)
+class TaggedReport(Report):
+    """What a distillation from taggers did, and how well the student names what the teachers hear."""
+
+    understood: Understood | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "understood": None if self.understood is None else asdict(self.understood)}
+
+
+def learn_tags(
+    path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any
+) -> TaggedReport:
+    """Teach a student what taggers answer, as a YAML file describes, and write it as a checkpoint.
+
+    Parameters
+    ----------
+    path
+        The configuration: that of `openclap.train.train` with `taggers`, `play` and `tags`; `changes` replace its top-level values.
+    resume
+        Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted run.
+
+    Raises
+    ------
+    TrainingError
+        Before the first step, when data, a tagger or the configuration is wrong.
+    """
+    task = Tagging(read_settings(Path(path), TagSettings, **changes))
+    report = run(task, resume=resume, progress=progress)
+    return TaggedReport(**vars(report), understood=task.understood)
+
+
+class Tagging:
+    """The task of a distillation from taggers.
+
+    Raises
+    ------
+    TrainingError
+        A configuration that cannot be learnt by, or a tagger that is not here.
+    """
+
+    own_rate = 1.0
+
+    def __init__(self, settings: TagSettings) -> None:
+        check(settings)
+        config = settings.config()
+        rate = config.front_end.sampling_rate
+        self.settings = settings
+        self._teacher = open_taggers(settings, settings.taggers, rate)
+        files = [settings.resolve(file) for file in settings.tags.words]
+        self._words = read_words(files, self._teacher.classes, settings.templates)
+        self.facts: Mapping[str, Any] = {"told": [self._teacher.fingerprint, *digest(files)]}
+        second = np.random.default_rng(0).standard_normal((1, round(settings.crop_seconds * rate))).astype(np.float32)
+        said = self._teacher.answer(second / np.abs(second).max())
+        width = None if said.embedding is None or not settings.tags.embedding else said.embedding.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.own: nn.Module = Heads(config.audio.output, len(self._teacher.classes), width)
+        self.understood: Understood | None = None
+
+    def examples(self) -> list[Example]:
+        """Sounds, described or not, but for those that are held out."""
+        found = read_examples(self.settings, described=False)
+        self._held = by_name(found, self.settings.tags.held_out)
+        keys = {example.key for example in self._held}
+        return [example for example in found if example.key not in keys]
+
+    def begin(self, around: Around) -> None:
+        """The model is there."""
+        self._around = around
+        around.tokenizer()
+
+    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+        """Mixtures of the examples with their answers; what is usual of answers is told first."""
+        settings, around = self.settings, self._around
+        batches = TaggedBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
+        if batches.steps:
+            tokens = tokens_by(around.tokenizer())
+            half = half_of(settings.precision)
+            assert isinstance(self.own, Heads)
+            self._step = TagStep(
+                tokens, self.own, batches.usual(), settings.tags, settings.augment, half, scale_loss=around.scale_loss
+            )
+        return batches
+
+    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
+        """See `openclap.train.tagging.loss.TagStep.gradients`."""
+        assert isinstance(batch, Tagged)
+        return self._step.gradients(model, batch, seed)
+
+    def save(self, out: Path) -> None:
+        """tags.json: how well the student names what the teachers hear."""
+        student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
+        self.understood = self._measure(student)
+        write_json(out / FILE, asdict(self.understood), own=True, sync=True)
+
+    def _measure(self, student: CLAP) -> Understood:
+        rate = student.front_end.sampling_rate
+        samples = round(self.settings.crop_seconds * rate)
+        waves, answers = [], []
+        for example in self._held:
+            try:
+                wave = load(example.item.read(), rate)[:samples]
+            except SoundError:  # what cannot be read is named where the sounds are read
+                continue
+            peak = float(np.abs(wave).max())
+            padded = np.pad(wave / np.float32(max(peak, 1e-6)), (0, samples - len(wave)))
+            waves.append((wave, rate))
+            answers.append(self._teacher.answer(padded[None]).logits[0])
+        classes = len(self._teacher.classes)
+        if not waves:
+            return Understood(0, classes, None, None, None)
+        first = np.stack(answers).argmax(1)
+        names = student.encode_text([name.lower() for name in self._teacher.classes])
+        order = np.argsort(-(student.encode_audio(waves) @ names.T), axis=1, kind="stable")
+        found = order[:, :BEST] == first[:, None]
+        most = float(np.bincount(first).max() / len(first))
+        same, among = float(found[:, 0].mean()), float(found.any(1).mean())
+        return Understood(len(waves), classes, round(same, 4), round(among, 4), round(most, 4))
