@@ -37,6 +37,7 @@ KEEP_ALIVE = 65  # seconds; longer than clients and proxies keep a connection, s
 # of mallopt(3), bytes. Lower ones (1 MiB, and glibc's 128 KiB for the second) cost a fifth of the service: each sound's memory comes from the kernel and goes back
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 16 << 20
 M_TRIM_THRESHOLD, LARGE_REST = -1, 64 << 20
+M_ARENA_MAX, ARENAS = -8, 1  # what a thread frees, all others may take, and malloc_trim(3) gives back
 IDLE_TICKS = 10  # of a tenth of a second, after which memory is given back
 log = logging.getLogger("openclap.serve")
 
@@ -173,6 +174,7 @@ def _keep_no_large_blocks() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
         libc.mallopt(M_TRIM_THRESHOLD, LARGE_REST)
+        libc.mallopt(M_ARENA_MAX, ARENAS)
 
 
 def _give_memory_back() -> None:
