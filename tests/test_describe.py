@@ -25,7 +25,7 @@ from openclap import CLAP, confidence
 from openclap.catalogue import describe_to_file, timelines_to_folder
 from openclap.catalogue.descriptions import _alone, _opened
 from openclap.cli.describe import describe as describe_verb
-from openclap.confidence import UNLIKELY, background_of
+from openclap.confidence import background_of, curves_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
 from openclap.describe.spectrogram import spectrogram
 from openclap.describe.timeline import most_likely_path
@@ -104,7 +104,9 @@ def test_the_threshold_is_kept(clap: CLAP) -> None:
 
 def test_the_verb_and_the_call_have_one_threshold(clap: CLAP) -> None:
     """The verb kept the first edition's 0.3, so it left tags out that `clap.describe` gave."""
-    assert inspect.signature(describe_verb).parameters["threshold"].default == UNLIKELY
+    assert inspect.signature(describe_verb).parameters["threshold"].default is None
+    assert inspect.signature(CLAP.describe).parameters["threshold"].default is None
+    assert Describer(clap, ["rain"]).threshold == curves_of(clap.config).unlikely == 0.25
 
 
 def test_in_chinese_the_same_is_heard(clap: CLAP, describer: Describer) -> None:

@@ -7,8 +7,8 @@ banks tell what is usual:
     sounds  56 synthesised sounds, one of each kind: how near are these words to any sound at all?
 
 The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve. For a query by sound it is how
-far the cosine lies on the way from what is usual for these two, among the sounds, to 1. Both curves are fitted by
-`runs/mini/confidence.py` on recordings that the model had never heard.
+far the cosine lies on the way from what is usual for these two, among the sounds, to 1. The curves are the model's
+(`CLAPConfig.confidence`), fitted by `runs/mini/confidence.py` on recordings that it had never heard.
 Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0). Knows of a model only what `Ears` says.
 """
 
@@ -18,7 +18,7 @@ import contextlib
 import math
 import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,32 +26,34 @@ import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from openclap.aside import aside
+from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.ears import Ears
 from openclap.labels import labels
 from openclap.synth import synthesised
 
-__all__ = ["FITTED_BY", "FITTED_ON", "UNLIKELY", "Background", "background_of", "fitted_for"]
+__all__ = ["UNLIKELY", "USUAL", "Background", "background_of", "curves_of", "is_fitted"]
 
 Vectors = npt.NDArray[np.float32]
 
 VERSION = 1  # of the banks
-WORDS = (-9.54, 0.66, 2.0)  # logit = a + b · deviations from the sounds + c · deviations from the texts
-SOUNDS = (-15.9, 19.2)  # logit = a + b · share of the way
-FITTED_ON = (
-    "mini",
-    "86b7c91662cc86f7",
-)  # the model whose folds both were fitted on, and its fingerprint; anew where mini changes
-FITTED_BY = "48 paraphrases, labels and captions of ESC-10 and of sound effects, asked of models of its training that had not heard them"
-UNLIKELY = 0.25  # below, "nothing here sounds like that"
+# of a model that brings none: those of mini's third edition, as a guess
+USUAL = ConfidenceCurves(
+    words=(-9.54, 0.66, 2.0),
+    sounds=(-15.9, 19.2),
+    fingerprint="86b7c91662cc86f7",
+    fitted_on="48 paraphrases, labels and captions of ESC-10 and of sound effects, asked of models of its training that had not heard them",
+)
+UNLIKELY = USUAL.unlikely  # below, "nothing here sounds like that"; a model may have its own: `curves_of`
 REMEMBERED = 4  # models whose banks are in memory
 
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """What is usual for a model: `texts` (B, E) and `sounds` (N, E), unit rows."""
+    """What is usual for a model: `texts` (B, E) and `sounds` (N, E), unit rows; and its curves."""
 
     texts: Vectors
     sounds: Vectors
+    curves: ConfidenceCurves = USUAL
 
     def features(self, query: Vectors, window: Vectors, *, words: bool) -> tuple[float, ...]:
         """What the confidence follows from: the cosine of two unit vectors (E,), seen against the banks."""
@@ -63,7 +65,7 @@ class Background:
 
     def confidence(self, query: Vectors, window: Vectors, *, words: bool) -> float:
         """In [0, 1]: how likely a window (E,) holds what was asked for, in words or by a sound (E,)."""
-        start, *slopes = WORDS if words else SOUNDS
+        start, *slopes = self.curves.words if words else self.curves.sounds
         logit = start + sum(
             slope * feature for slope, feature in zip(slopes, self.features(query, window, words=words), strict=True)
         )
@@ -75,14 +77,20 @@ class Background:
         sounds, names = self.sounds @ texts.T, windows @ self.texts.T  # (N, M), (W, B)
         near = (cosine - sounds.mean(0)) / np.maximum(sounds.std(0), 1e-6)
         called = (cosine - names.mean(1, keepdims=True)) / np.maximum(names.std(1, keepdims=True), 1e-6)
-        logit = np.clip(WORDS[0] + WORDS[1] * near + WORDS[2] * called, -30.0, 30.0)
+        start, by_sounds, by_texts = self.curves.words
+        logit = np.clip(start + by_sounds * near + by_texts * called, -30.0, 30.0)
         sure: Vectors = (1 / (1 + np.exp(-logit))).astype(np.float32)
         return sure
 
 
-def fitted_for(fingerprint: str) -> bool:
-    """Whether the curves were fitted on the model of this fingerprint; of any other the order of confidences holds, their size is a guess."""
-    return fingerprint == FITTED_ON[1]
+def curves_of(config: CLAPConfig) -> ConfidenceCurves:
+    """The model's own curves and threshold, or what is usual as a guess."""
+    return config.confidence or USUAL
+
+
+def is_fitted(clap: Ears) -> bool:
+    """Whether its curves were fitted for this very model; else the order of confidences holds, their size is a guess."""
+    return curves_of(clap.config).fingerprint == clap.fingerprint
 
 
 def background_of(clap: Ears) -> Background:
@@ -95,7 +103,7 @@ def background_of(clap: Ears) -> Background:
             while len(_remembered) >= REMEMBERED:
                 del _remembered[next(iter(_remembered))]
             _remembered[key] = found
-    return found
+    return replace(found, curves=curves_of(clap.config))  # the same weights may come with other curves
 
 
 # a home that cannot be written to has them made once a process, not once a call

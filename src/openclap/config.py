@@ -6,6 +6,7 @@ A checkpoint stores this as `config.json`; everything that builds, loads or feed
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_LOGIT_SCALE",
     "AudioConfig",
     "CLAPConfig",
+    "ConfidenceCurves",
     "FrontEnd",
     "Fusion",
     "HTSATConfig",
@@ -33,6 +35,9 @@ __all__ = [
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
 LEAST_TOKENS = 3  # begin, end, and one between
+FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+MOST_SAID = 300  # characters that say what something was fitted on
+STEEPEST = 1000.0  # of a curve: 0 or 1, whatever is heard
 MAX_LOGIT_SCALE = 100.0  # the most that multiplies cosines: the paper clamps exp(logit_scale)
 # what transformers calls an activation → which one it is
 ACTIVATIONS = {
@@ -430,6 +435,42 @@ class WordsConfig:
 
 
 @dataclass(frozen=True)
+class ConfidenceCurves:
+    """How likely it is that something is heard, by how unusual its cosine is (`openclap.confidence`): fitted for one model.
+
+    With other curves a model gives the same vectors, so they are no part of its fingerprint, nor of what makes two models equal.
+    """
+
+    words: tuple[
+        float, ...
+    ]  # logit = a + b · deviations from the bank of sounds + c · deviations from the bank of texts
+    sounds: tuple[float, ...]  # logit = a + b · share of the way from what is usual to 1
+    fingerprint: str  # of the model that they were fitted for
+    fitted_on: str  # which sounds and queries, in words
+    unlikely: float = 0.25  # below, "nothing here sounds like that"
+
+    def __post_init__(self) -> None:
+        for name, count in (("words", 3), ("sounds", 2)):
+            given = getattr(self, name)
+            if len(given) != count or not all(abs(x) <= STEEPEST for x in given):
+                raise UsageError(
+                    f"{name} of the confidence is {given}; give {count} numbers between -{STEEPEST:g} and {STEEPEST:g}"
+                )
+            if min(given[1:]) < 0 or not any(given[1:]):
+                raise UsageError(
+                    f"{name} of the confidence is {given}; after the first, none may be below 0, nor all 0"
+                )
+        if not 0 < self.unlikely < 1:
+            raise UsageError(f"unlikely of the confidence is {self.unlikely!r}; it must lie between 0 and 1")
+        if not FINGERPRINT.fullmatch(self.fingerprint):
+            raise UsageError(
+                f"fingerprint of the confidence is {self.fingerprint!r:.60}; 16 digits of 0-9 and a-f are expected"
+            )
+        if not self.fitted_on.isprintable() or len(self.fitted_on) > MOST_SAID:
+            raise UsageError(f"fitted_on of the confidence is no line of at most {MOST_SAID} printable characters")
+
+
+@dataclass(frozen=True)
 class CLAPConfig:
     """A whole model: two towers, fusion for recordings longer than a clip, projections to E."""
 
@@ -440,6 +481,7 @@ class CLAPConfig:
     embedding: int = 512  # E
     name: str = "unnamed"
     licence: str = "unknown"
+    confidence: ConfidenceCurves | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.fusion is not None and self.fusion not in get_args(Fusion):
@@ -484,6 +526,8 @@ class CLAPConfig:
             for name in names:
                 if name in usual and data[part][name] == usual[name]:
                     del data[part][name]
+        if self.confidence is None:
+            del data["confidence"]
         return data
 
     @classmethod
@@ -507,6 +551,8 @@ class CLAPConfig:
                 raise BadCheckpoint(f"{part} tower of kind {kind!r}; this openclap knows {', '.join(kinds)}")
             rest[part] = _build(kinds[kind], values)
         rest["front_end"] = _build(FrontEnd, _mapping(rest.get("front_end"), "front_end"))
+        if rest.get("confidence") is not None:
+            rest["confidence"] = _build(ConfidenceCurves, _mapping(rest["confidence"], "confidence"))
         config: CLAPConfig = _build(cls, rest)
         return config
 

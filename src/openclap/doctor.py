@@ -13,7 +13,7 @@ from openclap.checkpoints.health import Finding
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
-from openclap.confidence import FITTED_BY, FITTED_ON, fitted_for
+from openclap.confidence import curves_of, is_fitted
 from openclap.config import CLAPConfig
 from openclap.errors import ModelWarning
 
@@ -42,7 +42,7 @@ def examine_installation(model: str) -> dict[str, Any]:
         "parameters": f"{parameters(clap.checkpoint.weights) / 1e6:.1f} M",
         "runs on": clap.backend.reason,
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
-        "confidence": _fitted(clap.fingerprint),
+        "confidence": _fitted(clap),
         "loaded in": f"{seconds:.2f} s",
     }
     unstated = [Finding(note, "copy the file anew from where the model is published") for note in clap.checkpoint.notes]
@@ -65,12 +65,13 @@ def _samples(config: CLAPConfig) -> str:
     return "as decoded"
 
 
-def _fitted(fingerprint: str) -> str:
+def _fitted(clap: CLAP) -> str:
     """What confidences are worth with this model."""
-    name, of = FITTED_ON
-    if fitted_for(fingerprint):
-        return f"fitted for this model: {FITTED_BY}"
-    return f"fitted for {name} ({of}), not for this model: the order of what is found holds, how large a confidence is is a guess"
+    curves = curves_of(clap.config)
+    if is_fitted(clap):
+        return f"fitted for this model: {curves.fitted_on}"
+    of = "another model" if clap.config.confidence else "mini's third edition"
+    return f"fitted for {of} ({curves.fingerprint}), not for this one: the order of what is found holds, how large a confidence is is a guess"
 
 
 def _version(package: str) -> str:

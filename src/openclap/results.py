@@ -94,7 +94,7 @@ class Hit(_Result):
     """A window of a library that fits a query: seconds in the recording, and the cosine.
 
     `confidence`, in [0, 1], tells how likely it is that the window holds what was asked for; below
-    `openclap.library.UNLIKELY` it most likely does not. `missing`: the file cannot be reached now; it is in the JSON where it
+    `Library.unlikely` it most likely does not. `missing`: the file cannot be reached now; it is in the JSON where it
     is true.
     """
 

@@ -30,7 +30,6 @@ from openclap.clap.comparing import DEFAULT_TEMPLATE, check_template, cosines, i
 from openclap.clap.hearing import BATCH, Hearing, Long, check_batch_size, one
 from openclap.clap.reading import Reading, listed_texts
 from openclap.clap.towers import Towers
-from openclap.confidence import UNLIKELY
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
@@ -413,7 +412,7 @@ class CLAP:
         sound: Sound,
         labels: Sequence[str] | None = None,
         *,
-        threshold: float = UNLIKELY,
+        threshold: float | None = None,
         top: int = 5,
         captions: Sequence[str] = (),
         nearest: int = 3,
@@ -427,7 +426,7 @@ class CLAP:
         labels
             What may be heard; None is AudioSet's 527 labels. Of labels that name one thing the surest stands for all.
         threshold
-            The least confidence of a tag, in [0, 1].
+            The least confidence of a tag, in [0, 1]; None: the model's, below which nothing is likely there (mini: 0.25).
         top, nearest
             Tags and captions at most.
         writer

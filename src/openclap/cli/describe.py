@@ -29,7 +29,12 @@ def describe(
         str | None, typer.Option("--labels", help='What may be heard: "dog bark, rain" [default: AudioSet\'s 527]')
     ] = None,
     labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
-    threshold: Annotated[float, typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag")] = 0.25,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", min=0.0, max=1.0, help="Least confidence of a tag [default: the model's; mini's is 0.25]"
+        ),
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = 5,
     alike: Annotated[
         float, typer.Option("--alike", help="Cosine from which two labels are one family; above 1 keeps all")

@@ -105,7 +105,7 @@ def search(
         missing=missing,
         **filters,
     )
-    show_hits(hits, title, as_json)
+    show_hits(hits, title, as_json, collection.unlikely)
     if failed:
         raise typer.Exit(1)
 
@@ -128,7 +128,7 @@ def similar(
     own = os.path.abspath(sound.expanduser())
     found = collection.search(sound, k + 1, within=paths or None, missing=missing)
     hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out)
-    show_hits(hits, f"like {short(str(sound))}", as_json)
+    show_hits(hits, f"like {short(str(sound))}", as_json, collection.unlikely)
     if failed:
         raise typer.Exit(1)
 
@@ -199,15 +199,13 @@ def opened(
     return collection, bool(report.failed or report.kept_missing)
 
 
-def show_hits(hits: Ranked[Hit], title: str, as_json: bool) -> None:
-    """Hits as a table or as JSON lines; says so where none is likely, and how many cannot be reached."""
-    _show_hits(hits, title, as_json)
+def show_hits(hits: Ranked[Hit], title: str, as_json: bool, unlikely: float) -> None:
+    """Hits as a table or as JSON lines; says so where all are `unlikely`, a confidence, and how many cannot be reached."""
+    _show_hits(hits, title, as_json, unlikely)
     tell_left_out(hits.left_out, "hit")
 
 
-def _show_hits(hits: Ranked[Hit], title: str, as_json: bool) -> None:
-    from openclap.library import UNLIKELY
-
+def _show_hits(hits: Ranked[Hit], title: str, as_json: bool, unlikely: float) -> None:
     if as_json:
         emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
         return
@@ -216,7 +214,7 @@ def _show_hits(hits: Ranked[Hit], title: str, as_json: bool) -> None:
             err.print("nothing in the library passes these filters")
         return
     sure = [hit.confidence or 0.0 for hit in hits]
-    if max(sure) < UNLIKELY:
+    if max(sure) < unlikely:
         err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {max(sure):.0%}); the nearest:")
     rows = [
         (str(rank), f"{h.score:+.3f}", f"{share:.0%}", bar(share), _name(h), span(h.start, h.end))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.levels import is_silent
-from openclap.confidence import UNLIKELY, background_of
+from openclap.confidence import USUAL, background_of, curves_of
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
 from openclap.describe.english import NO_TAG, SILENCE, sentence_of
 from openclap.describe.vocabulary import ALIKE, Vocabulary, check_labels
@@ -43,7 +43,7 @@ class Describer:
     labels
         What may be heard, any number; None is AudioSet's 527.
     threshold
-        A tag's least confidence, in [0, 1].
+        A tag's least confidence, in [0, 1]; None: below which the model says "nothing here".
     top
         Tags at most.
     alike
@@ -68,7 +68,7 @@ class Describer:
         clap: Ears,
         labels: Sequence[str] | None = None,
         *,
-        threshold: float = UNLIKELY,
+        threshold: float | None = None,
         top: int = 5,
         alike: float = ALIKE,
         captions: Sequence[str] = (),
@@ -77,6 +77,8 @@ class Describer:
         language: str = "en",
         encode: Callable[[list[str]], Vectors] | None = None,
     ) -> None:
+        if threshold is None:
+            threshold = curves_of(clap.config).unlikely
         if not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold!r}; a confidence lies between 0 and 1")
         if top < 1 or nearest < 1:
@@ -101,8 +103,11 @@ class Describer:
         """All that its descriptions depend on beside the model and the sound, for `json.dumps`."""
         writer = None if self._writer is None else getattr(self._writer, "model", type(self._writer).__name__)
         numbers = [self.threshold, self.top, self.alike, self._nearest]
-        spoken = [] if self.language == "en" else [self.language]  # what was described before there were others stays
-        return [list(self.vocabulary.labels), self._captions, numbers, writer, *spoken]
+        # what was described before there were other languages and other curves stays
+        spoken = [] if self.language == "en" else [self.language]
+        words = self.vocabulary.usual.curves.words
+        curve = [] if words == USUAL.words else [list(words)]
+        return [list(self.vocabulary.labels), self._captions, numbers, writer, *spoken, *curve]
 
     def __call__(self, sound: Any) -> Description:
         """Describe one sound.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import UNLIKELY, Background
+from openclap.confidence import Background
 from openclap.errors import UsageError
 from openclap.results import Tag
 
@@ -62,8 +62,12 @@ class Vocabulary:
             sure[better], where[better] = values[better], start + here[better]
         return sure, where
 
-    def tags(self, windows: Vectors, *, threshold: float = UNLIKELY, top: int = 5, alike: float = ALIKE) -> list[Tag]:
-        """Labels heard in one of the windows (W, E) with a confidence of `threshold` or more, one a family, best first."""
+    def tags(
+        self, windows: Vectors, *, threshold: float | None = None, top: int = 5, alike: float = ALIKE
+    ) -> list[Tag]:
+        """Labels heard in one of the windows (W, E) with a confidence of `threshold` or more (None: the model's), one a family, best first."""
+        if threshold is None:
+            threshold = self.usual.curves.unlikely
         sure, where = self.best(windows)
         order = [int(i) for i in np.argsort(-sure, kind="stable")[:MOST] if sure[i] >= threshold]
         made = []

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Background, background_of
+from openclap.confidence import Background, background_of, curves_of
 from openclap.detector import Detector
 from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning, UsageError
 from openclap.library import indexing, keep
@@ -227,6 +227,11 @@ class Library:
             for row in rows
         )
         return Ranked(hits, left_out)
+
+    @property
+    def unlikely(self) -> float:
+        """The confidence below which a hit is most likely not what was looked for: the model's own."""
+        return curves_of(self._need_model().config).unlikely
 
     def vectors(self, hits: Sequence[Hit]) -> npt.NDArray[np.float32]:
         """The embeddings of windows that a search has found → float32 (N, E), to teach a detector by.

@@ -55,6 +55,7 @@ class Described:
     tokens: list[str] = field(default_factory=list)
     mel: npt.NDArray[np.float32] | None = None
     files: dict[Language, dict[str, str]] = field(default_factory=dict)
+    least: float = UNLIKELY  # confidence of a tag
 
 
 def build(page: Page) -> None:
@@ -135,7 +136,9 @@ def _described(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> 
     clip, seconds = clap.front_end.clip_seconds, duration(sound)
     windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
     made = describer.of_windows(sound, windows)
-    yield Described(sound.name, seconds, {"en": made, "zh": describer.in_chinese(made, windows)})
+    yield Described(
+        sound.name, seconds, {"en": made, "zh": describer.in_chinese(made, windows)}, least=describer.threshold
+    )
 
 
 def _read(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> Steps:
@@ -219,7 +222,7 @@ def draw(found: Described, language: Language) -> str:
         for tag in made.tags
     )
     table = f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.confidence", "", "describe.alike"), language)}</thead><tbody>{rows}</tbody></table>'
-    note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * UNLIKELY:.0f}")}</p>'
+    note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * found.least:.0f}")}</p>'
     return f'<div class="oc-card"><p class="oc-said">{text(made.sentence)}</p>{table if made.tags else ""}{note}</div>'
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import UNLIKELY, background_of
+from openclap.confidence import background_of
 from openclap.describe import ALIKE, Describer, timeline
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.ears import Ears
@@ -30,7 +30,7 @@ class How:
     """What is asked for, as the options of `CLAP.describe` and `openclap describe` are called."""
 
     labels: tuple[str, ...] | None = None
-    threshold: float = UNLIKELY
+    threshold: float | None = None
     top: int = 5
     alike: float = ALIKE
     captions: tuple[str, ...] = ()

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from openclap.clap import DEFAULT_TEMPLATE
-from openclap.confidence import UNLIKELY
 from openclap.describe import ALIKE
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.results import Label, Match, Tag
@@ -153,7 +152,9 @@ class DescribeRequest(Request):
         Texts | None,
         Field(description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."),
     ] = None
-    threshold: Annotated[float, Field(ge=0, le=1, description="Least confidence of a tag.")] = UNLIKELY
+    threshold: Annotated[
+        float | None, Field(ge=0, le=1, description="Least confidence of a tag; left out, the model's own.")
+    ] = None
     top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = 5
     alike: Annotated[
         Number, Field(description="Cosine from which two labels are one family; above 1 keeps them all.")
