@@ -23,7 +23,8 @@ def main() -> None:
     save_pretrained(checkpoint.config, checkpoint.weights, checkpoint.tokenizer_file, target, compact=True)
     size = sum(file.stat().st_size for file in target.iterdir())
     assert size <= LIMIT, size
-    print(f"{target}: {size / 1e6:.1f} MB")
+    fingerprint = CLAP.from_pretrained(str(target)).fingerprint
+    print(f"{target}: {size / 1e6:.1f} MB; its fingerprint belongs in checkpoints/presets.py: {fingerprint}")
 
 
 if __name__ == "__main__":

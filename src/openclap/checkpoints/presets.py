@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset"]
+__all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset", "name_of_maker", "name_to_load"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Preset:
     file: str | None = None
     esc50: float | None = None  # published zero-shot accuracy, percent
     note: str = ""
+    fingerprint: str | None = None  # of a packaged one, by which what was made with it is told
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -32,7 +33,7 @@ class Preset:
 _LAION = "lukewys/laion_clap"
 
 PRESETS: tuple[Preset, ...] = (
-    Preset("mini", "small CNN + word vectors, fused; comes with openclap", "Apache-2.0", 0),
+    Preset("mini", "small CNN + word vectors, fused; comes with openclap", "Apache-2.0", 0, fingerprint="86b7c91662cc86f7"),
     Preset("laion/clap-htsat-fused", "HTSAT-tiny + RoBERTa, fused; general sounds", "Apache-2.0", 615, "laion/clap-htsat-fused", esc50=90.5),
     Preset("laion/clap-htsat-unfused", "HTSAT-tiny + RoBERTa; general sounds", "Apache-2.0", 615, "laion/clap-htsat-unfused", esc50=92.75),
     Preset("laion/larger_clap_general", "HTSAT-base + RoBERTa; general sounds", "Apache-2.0", 776, "laion/larger_clap_general", esc50=89.98),
@@ -45,6 +46,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset("music_audioset_epoch_15_esc_90.14.pt", "HTSAT-base + RoBERTa; music", "CC0-1.0", 2352, _LAION, "music_audioset_epoch_15_esc_90.14.pt", 90.14),
     Preset("music_speech_epoch_15_esc_89.25.pt", "HTSAT-base + RoBERTa; music and speech", "CC0-1.0", 2352, _LAION, "music_speech_epoch_15_esc_89.25.pt", 89.25),
     Preset("music_speech_audioset_epoch_15_esc_89.98.pt", "HTSAT-base + RoBERTa; music, speech, AudioSet", "CC0-1.0", 2352, _LAION, "music_speech_audioset_epoch_15_esc_89.98.pt", 89.98),
+    Preset("mini-3", "mini's third edition, for what was made with it; comes with openclap, 16 MB", "Apache-2.0", 0, fingerprint="86b7c91662cc86f7"),
 )  # fmt: skip
 
 KNOWN_BAD = {"laion/larger_clap_music": "music_audioset_epoch_15_esc_90.14.pt"}  # broken copy → what to use instead
@@ -53,3 +55,19 @@ KNOWN_BAD = {"laion/larger_clap_music": "music_audioset_epoch_15_esc_90.14.pt"} 
 def find_preset(name: str) -> Preset | None:
     """The preset of this name."""
     return next((preset for preset in PRESETS if preset.name == name), None)
+
+
+def name_to_load(model: str, fingerprint: str) -> str | None:
+    """By what name a model is loaded today that went by `model` when something was made with it; None, by none that is known here.
+
+    A packaged model keeps its name and gets new weights with a new edition: the fingerprint tells which one it was. What is on the Hub stays as it is.
+    """
+    preset = find_preset(model)
+    if preset is not None and preset.fingerprint in (None, fingerprint):
+        return model
+    return next((one.name for one in PRESETS if one.fingerprint == fingerprint), None)
+
+
+def name_of_maker(model: str, fingerprint: str) -> str:
+    """What to call such a model: its name of today, or "another mini", which no name loads any more."""
+    return name_to_load(model, fingerprint) or (f"another {model}" if find_preset(model) is not None else model)
