@@ -129,11 +129,20 @@ R = TypeVar("R", bound=Hit | Moment)
 
 
 class Ranked(list[R]):
-    """Hits or moments, best first; `left_out` is how many better ones are not among them since their files cannot be reached now."""
+    """Hits or moments, best first.
 
-    def __init__(self, found: Iterable[R] = (), left_out: int = 0) -> None:
+    Attributes
+    ----------
+    left_out
+        How many better ones are not among them since their files cannot be reached now.
+    calibrated
+        False: the confidences were fitted for another model; their order holds, how large they are is a guess.
+    """
+
+    def __init__(self, found: Iterable[R] = (), left_out: int = 0, *, calibrated: bool = True) -> None:
         super().__init__(found)
         self.left_out = left_out
+        self.calibrated = calibrated
 
 
 @dataclass(frozen=True)

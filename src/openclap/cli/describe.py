@@ -11,7 +11,7 @@ from platformdirs import user_cache_path
 
 from openclap.cli.listen import labels_given
 from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
-from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell
+from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell, tell_uncalibrated
 from openclap.errors import SoundError, UsageError
 
 if TYPE_CHECKING:
@@ -74,12 +74,15 @@ def describe(
     translate: Translate = "auto",
 ) -> None:
     """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
+    from openclap.confidence import is_fitted
     from openclap.describe import Describer
 
     names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
     sentences = read_lines(captions, "captions") if captions is not None else []
     _check_outputs(sounds, output or [], as_timeline)
     clap = load_model(model, device, threads, translate=translate)
+    if not is_fitted(clap):
+        tell_uncalibrated()
     describer = Describer(
         clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device), language=language,
     )  # fmt: skip

@@ -27,7 +27,7 @@ from openclap.cli.options import (
     filters_of,
     load_model,
 )
-from openclap.cli.show import bar, emit, err, plain, short, span, table, tell_failed, tell_left_out
+from openclap.cli.show import bar, emit, err, plain, short, span, table, tell_failed, tell_left_out, tell_uncalibrated
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def similar(
     collection, failed = opened(library, model, device, threads, k, paths)
     own = os.path.abspath(sound.expanduser())
     found = collection.search(sound, k + 1, within=paths or None, missing=missing)
-    hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out)
+    hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out, calibrated=found.calibrated)
     show_hits(hits, f"like {short(str(sound))}", as_json, collection.unlikely)
     if failed:
         raise typer.Exit(1)
@@ -200,8 +200,10 @@ def opened(
 
 
 def show_hits(hits: Ranked[Hit], title: str, as_json: bool, unlikely: float) -> None:
-    """Hits as a table or as JSON lines; says so where all are `unlikely`, a confidence, and how many cannot be reached."""
+    """Hits as a table or as JSON lines; says so where all are `unlikely`, a confidence, what confidences are worth, and how many cannot be reached."""
     _show_hits(hits, title, as_json, unlikely)
+    if hits and not hits.calibrated:
+        tell_uncalibrated()
     tell_left_out(hits.left_out, "hit")
 
 

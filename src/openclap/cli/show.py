@@ -35,6 +35,7 @@ __all__ = [
     "tell_failed",
     "tell_left_out",
     "tell_missing",
+    "tell_uncalibrated",
     "use_any_terminal",
     "warn_in_one_line",
 ]
@@ -87,6 +88,11 @@ def tell_missing(folders: Sequence[MissingFolder]) -> None:
         count = sum(folder.files for folder in folders)
         where = ", ".join(short(folder.path) for folder in folders[:3]) + ", …" * (len(folders) > 3)
         err.print(f"[yellow]kept:[/yellow] {count} file{'s' * (count != 1)} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
+
+
+def tell_uncalibrated() -> None:
+    """What confidences are worth with a model that they were not fitted for, in a line."""
+    err.print("[dim]confidences were not fitted for this model: their order holds, how large they are is a guess[/dim]")
 
 
 def exit_told(failed: Sequence[Failure]) -> None:

@@ -15,7 +15,7 @@ import typer
 from platformdirs import user_data_path
 
 from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
-from openclap.cli.show import emit, err, out, plain, span
+from openclap.cli.show import emit, err, out, plain, span, tell_uncalibrated
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def watch(
     translate: Translate = "auto",
 ) -> None:  # fmt: skip
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
+    from openclap.confidence import is_fitted
     from openclap.detector import Detector
     from openclap.watch import Clips, Rules, source_of
     from openclap.watch import watch as run
@@ -75,8 +76,11 @@ def watch(
         None if clips is None else Clips(clips, _tell, budget=round(budget * 2**20), before=before, after=after)
     )
     sinks: list[Sink] = []
+    clap = load_model(model, device, threads, translate=translate)
+    if (alerts or from_file) and not is_fitted(clap):
+        tell_uncalibrated()
     watching = run(
-        sound, names, model=load_model(model, device, threads, translate=translate), unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
+        sound, names, model=clap, unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
         when=when, clips=kept, sinks=sinks, stop=stop, tell=_tell,
     )  # fmt: skip
     sinks += _sinks(

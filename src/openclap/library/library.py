@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Background, background_of, curves_of
+from openclap.confidence import Background, background_of, curves_of, is_fitted
 from openclap.detector import Detector
 from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning, UsageError
 from openclap.library import indexing, keep
@@ -218,6 +218,7 @@ class Library:
         vector = self._vector(query, unwanted, k)
         rows, left_out = self._nearest(vector, k, where, per == "file", missing)
         sure: Callable[[Any], float]
+        calibrated = isinstance(query, Detector) or is_fitted(self._need_model())
         if isinstance(query, Detector):
             sure = lambda window: float(query.probability(window[None])[0])
         else:
@@ -226,7 +227,7 @@ class Library:
             Hit(row.path, row.start, row.end, row.score, sure(row.embedding), missing and not is_reachable(row.path))
             for row in rows
         )
-        return Ranked(hits, left_out)
+        return Ranked(hits, left_out, calibrated=calibrated)
 
     @property
     def unlikely(self) -> float:

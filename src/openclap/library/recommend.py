@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.confidence import is_fitted
 from openclap.errors import SoundError, UsageError
 from openclap.library.indexing import absolute, content_hash
 from openclap.library.missing import is_reachable, nearest_reachable
@@ -90,7 +91,7 @@ def recommend(
     hits = [_hit(rows[i], wanted[int(near[i].argmax())], usual) for i in order]
     if missing:
         hits = [replace(hit, missing=not is_reachable(hit.path)) for hit in hits]
-    return Ranked(hits, left_out)
+    return Ranked(hits, left_out, calibrated=is_fitted(clap))
 
 
 def picked(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from openclap.checkpoints.locate import here
 from openclap.checkpoints.presets import PRESETS, find_preset
+from openclap.confidence import is_fitted
 from openclap.errors import RequestRefused
 from openclap.serve.engine import Engine, Source
 from openclap.serve.faults import fault_of
@@ -307,7 +308,7 @@ def _cards(engine: Engine) -> list[ModelCard]:
     known = find_preset(engine.name)
     loaded = ModelCard(
         id=engine.name, owned_by="openclap", loaded=True, embedding=engine.clap.config.embedding,
-        licence=known.licence if known else None,
+        licence=known.licence if known else None, calibrated=is_fitted(engine.clap),
     )  # fmt: skip
     others = [
         ModelCard(id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, licence=preset.licence)

@@ -400,7 +400,10 @@ class MomentsFound(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model; requests are answered by the `loaded` one alone."""
+    """A model; requests are answered by the `loaded` one alone.
+
+    `calibrated`: whether confidences were fitted for it; with any other their order holds, how large they are is a guess.
+    """
 
     id: str
     object: Literal["model"] = "model"
@@ -409,6 +412,7 @@ class ModelCard(BaseModel):
     loaded: bool
     embedding: int | None = None
     licence: str | None = None
+    calibrated: bool | None = None
 
 
 class Models(BaseModel):

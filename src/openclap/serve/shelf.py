@@ -94,7 +94,7 @@ class Shelf:
         if self._root is None:
             raise LibraryError("the library was emptied meanwhile")
         named = (replace(one, path=_as_text(one.path.removeprefix(self._root or ""))) for one in found)
-        return Ranked(named, found.left_out)
+        return Ranked(named, found.left_out, calibrated=found.calibrated)
 
     def _path_of(self, name: str) -> str:
         if "\0" in name or name.startswith("/") or ".." in name.split("/"):
