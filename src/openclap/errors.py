@@ -146,7 +146,9 @@ class LibraryError(OpenClapError):
 
 
 class LibraryMismatch(LibraryError):
-    """A library made by another model or another format version."""
+    """A library made by another model or another format version; of another model, `maker` is the name of it."""
+
+    maker: str | None = None
 
 
 class DataError(OpenClapError):

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.aside import aside
+from openclap.checkpoints.presets import name_of_maker, name_to_load
 from openclap.errors import HeadError, HeadMismatch, UsageError
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ class Head:
         """
         if clap.fingerprint != self.fingerprint:
             raise HeadMismatch(
-                f"this head was trained on {self.model} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
-                f"use --model with that one, or train a head for this one:  openclap eval probe FOLDER --save FILE"
+                f"this head was trained on {name_of_maker(self.model, self.fingerprint)} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
+                f"use --model {name_to_load(self.model, self.fingerprint) or 'with that one'}, or train a head for this one:  openclap eval probe FOLDER --save FILE"
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:

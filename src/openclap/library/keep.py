@@ -18,7 +18,7 @@ import numpy as np
 from openclap.aside import aside
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash
-from openclap.library.maker import are_alike
+from openclap.library.maker import are_alike, called
 from openclap.library.missing import is_gone
 from openclap.results import Verification
 from openclap.store import File, Recording, Store
@@ -132,7 +132,7 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     mine = store.claim(maker)
     if mine["fingerprint"] != maker["fingerprint"]:
         raise LibraryMismatch(
-            f"{source} was made by {maker['model']} ({maker['fingerprint']}), {store.place} by {mine['model']} ({mine['fingerprint']}); import it into another --library"
+            f"{source} was made by {called(maker)} ({maker['fingerprint']}), {store.place} by {called(mine)} ({mine['fingerprint']}); import it into another --library"
         )
     if not are_alike(mine.get("front_end"), maker.get("front_end")):
         raise LibraryMismatch(

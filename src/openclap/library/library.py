@@ -26,7 +26,7 @@ from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import Paths, as_written, is_text, where_of
 from openclap.library.follow import follow
 from openclap.library.indexing import absolute
-from openclap.library.maker import claim_for, must_be_read_anew, refuse_another
+from openclap.library.maker import called, claim_for, must_be_read_anew, refuse_another
 from openclap.library.missing import is_reachable, nearest_reachable
 from openclap.library.moments import moments_of
 from openclap.library.query import Query, has_words, vector_of
@@ -351,9 +351,10 @@ class Library:
         return unit(recording.embedding.mean(0))
 
     def stats(self) -> dict[str, Any]:
-        """What the library holds: files, windows, seconds, bytes, and the model that made it."""
-        maker = self._store.maker() or {"model": None, "fingerprint": None}
-        return {"path": self._store.place, **self._store.stats(), **maker}
+        """What the library holds: files, windows, seconds, bytes, and the model that made it, by the name that it has today."""
+        maker = self._store.maker()
+        known = {**maker, "model": called(maker)} if maker else {"model": None, "fingerprint": None}
+        return {"path": self._store.place, **self._store.stats(), **known}
 
     # -- keeping -------------------------------------------------------------------------------------
 

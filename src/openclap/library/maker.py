@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from openclap.checkpoints.presets import name_of_maker, name_to_load
 from openclap.config import FrontEnd
 from openclap.errors import LibraryMismatch
 from openclap.library.indexing import HOP, WINDOW
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["are_alike", "claim_for", "is_heard_alike", "maker_of", "must_be_read_anew", "refuse_another"]
+__all__ = ["are_alike", "called", "claim_for", "is_heard_alike", "maker_of", "must_be_read_anew", "refuse_another"]
 
 
 def maker_of(clap: CLAP) -> dict[str, Any]:
@@ -65,10 +66,20 @@ def refuse_another(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     Raises
     ------
     LibraryMismatch
-        Names both.
+        Names both, its maker as it can be loaded today.
     """
-    if maker and maker["fingerprint"] != clap.fingerprint:
-        raise LibraryMismatch(
-            f"{store.place} was made by {maker['model']} ({maker['fingerprint']}), not by {clap.name} from {clap.source} ({clap.fingerprint}); "
-            "give the model that made it with --model, embed it anew with  openclap index --reembed, or use another --library"
-        )
+    if not maker or maker["fingerprint"] == clap.fingerprint:
+        return
+    name, loads = called(maker), name_to_load(maker["model"], maker["fingerprint"])
+    as_it_is = f"go on with --model {loads}" if loads else "give the model that made it with --model"
+    error = LibraryMismatch(
+        f"{store.place} was made by {name} ({maker['fingerprint']}), not by {clap.name} from {clap.source} ({clap.fingerprint}); "
+        f"{as_it_is}, embed it anew with  openclap index --reembed, or use another --library"
+    )
+    error.maker = name
+    raise error
+
+
+def called(maker: dict[str, Any]) -> str:
+    """What the model that has made a library is called today: mini's third edition, "mini" then, is mini-3."""
+    return name_of_maker(maker["model"], maker["fingerprint"])

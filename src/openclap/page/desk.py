@@ -29,7 +29,7 @@ from openclap.audio.load import Interrupted, duration, longest, stopping
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
-from openclap.errors import LibraryMismatch, ModelError, TooLong
+from openclap.errors import ModelError, TooLong
 from openclap.library import Library
 from openclap.library.serving import ServedFiles
 from openclap.page.ears import Pace, Turns
@@ -343,11 +343,7 @@ class Desk:
     def opened(self, which: str, visitor: str, job: Job | None = None) -> Library:
         """A library for the thread of a job, made of the examples where these are asked for."""
         place = self.place(which, visitor)
-        try:
-            library = Library.open(place, model=self.ears(job))
-        except LibraryMismatch as error:
-            error.maker = Library.open(place).stats().get("model")  # type: ignore[attr-defined]
-            raise
+        library = Library.open(place, model=self.ears(job))
         if which == "examples":
             with self._examples:
                 if not library.stats()["files"]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openclap.aside import aside
-from openclap.errors import LibraryMismatch
 from openclap.library import Library
 from openclap.library.safe_open import in_real_folder, open_without_links
 from openclap.library.scan import find_sounds
@@ -162,10 +161,7 @@ def fill(
         def work() -> AddReport:
             nonlocal library
             chosen = _chosen(desk, folder, files, visitor)
-            try:
-                library = Library.open(place, model=clap)
-            except LibraryMismatch as error:
-                raise Told("error.mismatch", maker=Library.open(place).stats().get("model")) from error
+            library = Library.open(place, model=clap)
             return library.add(chosen, tags=tags, progress=told)
 
         def told(done: int, total: int) -> None:

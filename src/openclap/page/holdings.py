@@ -249,7 +249,8 @@ def draw_held(held: Held, language: Language) -> str:
     """A line a fact."""
     if not held.files:
         key, values = held.trouble or ("library.empty", {})
-        return f'<div class="oc-card oc-waiting"><p>{say(key, language, **values)}</p></div>'
+        shown = {name: text(value) if isinstance(value, str) else value for name, value in values.items()}
+        return f'<div class="oc-card oc-waiting"><p>{say(key, language, **shown)}</p></div>'
     minutes, seconds = divmod(round(held.seconds), 60)
     length = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     facts = {

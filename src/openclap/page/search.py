@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -193,11 +192,12 @@ def _player(page: Page, hit: Hit, version: Version | None) -> Player:
 @contextlib.contextmanager
 def opened(page: Page, where: str, visitor: str, job: Job | None = None) -> Iterator[Library]:
     """A library that holds something, for the thread of a job."""
-    place = page.desk.place(where, visitor)
     try:
         library = page.desk.opened(where, visitor, job)
     except LibraryMismatch as error:
-        raise Told("error.mismatch", maker=getattr(error, "maker", None) or Path(place).name) from error
+        if error.maker is None:
+            raise
+        raise Told("error.mismatch", maker=error.maker) from error
     try:
         if not library.stats()["files"]:
             raise Told("error.empty_library")

@@ -396,8 +396,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.bad_model": ("“{name}” is broken or no CLAP model; choose another one.", "“{name}”已损坏或不是 CLAP 模型；请选择其他模型。"),
     "error.missing": ("This needs {what}, which is not installed on the server.", "这需要 {what}，但服务器上没有安装。"),
     "error.mismatch": (
-        "The library was made by another model ({maker}); load that one, or search the example sounds.",
-        "此音库由另一个模型（{maker}）建立；请加载该模型，或在示例声音中检索。",
+        "The library was made by another model ({maker}); load that one, embed the library anew with openclap index --reembed, or search the example sounds.",
+        "此音库由另一个模型（{maker}）建立；请加载该模型，或用 openclap index --reembed 重新计算音库，或在示例声音中检索。",
     ),
     "error.empty_library": (
         "The library holds no sounds yet; fill it on the Library tab, or search the example sounds.",

@@ -177,8 +177,8 @@ def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911, PLR
         return "error.bad_model", named
     if isinstance(error, MissingExtra):
         return "error.missing", {"what": error.name or "a package"}
-    if isinstance(error, LibraryMismatch):
-        return "error.mismatch", {"maker": getattr(error, "maker", "?")}
+    if isinstance(error, LibraryMismatch) and error.maker is not None:
+        return "error.mismatch", {"maker": error.maker}
     if isinstance(error, LibraryError):
         return "error.library", {}
     if isinstance(error, DetectorMismatch):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi import Request as HttpRequest
@@ -15,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from openclap.clap import CLAP
-from openclap.errors import LibraryError, ModelError, OpenClapError, RequestRefused, SoundError
+from openclap.errors import LibraryError, LibraryMismatch, ModelError, OpenClapError, RequestRefused, SoundError
 from openclap.http.headers import Answers
 from openclap.http.proxy import Proxied, Proxies
 from openclap.serve.documentation import add_documentation
@@ -142,6 +143,13 @@ async def _told(request: HttpRequest, error: Exception) -> Response:
         refusal = error
     elif isinstance(error, SoundError):
         refusal = RequestRefused(str(error), error.http_status, _code(error))
+    elif isinstance(error, LibraryMismatch) and error.maker is not None:
+        log.error(str(error), extra={"facts": {"route": request.url.path}})
+        refusal = RequestRefused(
+            f"the server's library was made by another model ({Path(error.maker).name}); whoever runs it loads that one, or embeds the library anew with  openclap index --reembed",
+            error.http_status,
+            _code(error),
+        )
     elif isinstance(error, LibraryError | ModelError) or error.http_status >= 500:
         log.error(str(error), extra={"facts": {"route": request.url.path}})
         what = "library" if isinstance(error, LibraryError) else "model"
