@@ -120,6 +120,8 @@ def test_adapters_go_on_bit_for_bit(place: Path, first: Path, monkeypatch: pytes
 def test_the_text_tower_starts_from_a_transformer(place: Path, tokenizer_file: Path, kind: str) -> None:  # noqa: F811
     from dataclasses import replace
 
+    from transformers import PreTrainedModel
+
     from openclap.models.text import TextTransformer, make_text
 
     torch.manual_seed(3)
@@ -127,6 +129,7 @@ def test_the_text_tower_starts_from_a_transformer(place: Path, tokenizer_file: P
     made = make_text(config)
     assert isinstance(made, TextTransformer)
     tower = made.tower
+    assert isinstance(tower, PreTrainedModel)
     tower.save_pretrained(place / "transformer")
     (place / "transformer" / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
     model = replace(small_config(), text=config).to_dict()

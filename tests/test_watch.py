@@ -255,7 +255,8 @@ def heard(own: OwnBackground, cosines: np.ndarray) -> list[float]:
 
 def own_background(alerts: int = 1) -> OwnBackground:
     rng = np.random.default_rng(0)
-    banks = Background(*(unit(np.c_[rng.normal(0.1, 0.18, (n, 2)), np.full((n, 6), 0.4)]) for n in (132, 56)))
+    texts, sounds = (unit(np.c_[rng.normal(0.1, 0.18, (n, 2)), np.full((n, 6), 0.4)]) for n in (132, 56))
+    banks = Background(texts, sounds)
     return OwnBackground(np.tile(np.eye(8, dtype=np.float32)[0], (alerts, 1)), banks, warmup=30, minute=60)
 
 

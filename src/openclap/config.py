@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -19,6 +20,8 @@ __all__ = [
     "FORMAT_NAME",
     "FORMAT_VERSION",
     "MAX_LOGIT_SCALE",
+    "TEXT",
+    "AnyTextConfig",
     "AudioConfig",
     "CLAPConfig",
     "ConfidenceCurves",
@@ -34,7 +37,6 @@ __all__ = [
 
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
-LEAST_TOKENS = 3  # begin, end, and one between
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 MOST_SAID = 300  # characters that say what something was fitted on
 STEEPEST = 1000.0  # of a curve: 0 or 1, whatever is heard
@@ -384,15 +386,55 @@ class TextConfig:
     dropout: float = 0.1
     head_width: int | None = None  # numbers of a head; None: width / heads
 
+    least_tokens: ClassVar[int] = 3  # begin, end, and one between
+
+    def check(self) -> None:
+        """UsageError for what cannot be built."""
+        if self.kind not in FIRST_POSITION:
+            raise UsageError(f"'{self.kind}' is not a transformer for text; choose one of {', '.join(FIRST_POSITION)}")
+        _check_positive("the text tower", heads=self.heads, intermediate=self.intermediate)
+        if min(self.max_tokens, self.most_tokens) < self.least_tokens:
+            raise UsageError(
+                f"a text tower of {self.positions} positions, pad id {self.pad_id} and max_tokens {self.max_tokens} has no room for a text"
+            )
+        if self.head_width is None and self.width % self.heads:
+            raise UsageError(f"a text tower of width {self.width} cannot have {self.heads} heads: no whole number")
+        if self.head_width is not None and (
+            self.head_width < 1 or self.width % self.head_width or self.heads * self.head_width > self.width
+        ):
+            raise UsageError(
+                f"a text tower of width {self.width} cannot have {self.heads} heads of {self.head_width}; whole heads of the width must be left"
+            )
+
+    def facts(self) -> Facts:
+        """What changes an embedding and does not show in the weights; a field that came later only where it is set."""
+        return {
+            "text_heads": self.heads,
+            "ids": [self.begin_id, self.end_id, self.pad_id],
+            "eps": self.layer_norm_eps,
+            "activation": self.activation,
+            **({} if self.head_width is None else {"text_head_width": self.head_width}),
+        }
+
     @property
     def output(self) -> int:
         """Width of the tower's output."""
         return self.width
 
     @property
+    def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids before and after those of a text."""
+        return (self.begin_id,), (self.end_id,)
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations in it."""
+        return (self.activation,)
+
+    @property
     def most_tokens(self) -> int:
         """The longest text that the tower has positions for, begin and end included: 512 for RoBERTa, 77 for CLIP."""
-        return self.positions - self.pad_id - 1 if self.kind == "roberta" else self.positions
+        return self.positions - FIRST_POSITION[self.kind](self.pad_id)
 
     @property
     def head_size(self) -> int:
@@ -428,10 +470,39 @@ class WordsConfig:
     pad_id: int = 0
     kind: Literal["words"] = "words"
 
+    least_tokens: ClassVar[int] = 1
+    most_tokens: ClassVar[int | None] = None
+    ends: ClassVar[tuple[tuple[int, ...], tuple[int, ...]]] = (), ()
+    activations: ClassVar[tuple[str, ...]] = ()
+
+    def check(self) -> None:
+        """UsageError for what cannot be built: nothing but what every tower has (`CLAPConfig`)."""
+
+    def facts(self) -> Facts:
+        """What changes an embedding and does not show in the weights."""
+        return {}
+
     @property
     def output(self) -> int:
         """Width of the tower's output."""
         return self.width
+
+
+# where a transformer's positions begin, by its pad id: RoBERTa counts after it
+FIRST_POSITION: dict[str, Callable[[int], int]] = {
+    "roberta": lambda pad: pad + 1,
+    "bert": lambda _: 0,
+    "clip": lambda _: 0,
+}
+AnyTextConfig: TypeAlias = TextConfig | WordsConfig
+# every text encoder: what it is. How it is built lies by the same kinds in models/text (torch), backends/numpy_text,
+# backends/graphs/texts (OpenVINO), checkpoints/shapes, checkpoints/load (tokenizers) and train/pruning/units
+TEXT: dict[str, type[AnyTextConfig]] = {
+    "roberta": TextConfig,
+    "bert": TextConfig,
+    "clip": TextConfig,
+    "words": WordsConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -475,7 +546,7 @@ class CLAPConfig:
     """A whole model: two towers, fusion for recordings longer than a clip, projections to E."""
 
     audio: AudioConfig = field(default_factory=HTSATConfig)
-    text: TextConfig | WordsConfig = field(default_factory=TextConfig)
+    text: AnyTextConfig = field(default_factory=TextConfig)
     front_end: FrontEnd = field(default_factory=FrontEnd)
     fusion: Fusion | None = None
     embedding: int = 512  # E
@@ -494,8 +565,7 @@ class CLAPConfig:
         _check_positive(
             "the model", embedding=self.embedding, vocabulary=self.text.vocabulary, text_width=self.text.width
         )
-        if isinstance(self.text, TextConfig):
-            _check_text(self.text)
+        self.text.check()
 
     def with_max_tokens(self, max_tokens: int) -> CLAPConfig:
         """The same model with texts cut after so many tokens instead.
@@ -506,7 +576,7 @@ class CLAPConfig:
             No number of tokens, or more than the text tower has positions for.
         """
         text = self.text
-        least, most = (1, None) if isinstance(text, WordsConfig) else (LEAST_TOKENS, text.most_tokens)
+        least, most = text.least_tokens, text.most_tokens
         whole = isinstance(max_tokens, int) and not isinstance(max_tokens, bool)
         if not whole or max_tokens < least or (most is not None and max_tokens > most):
             range_ = f"{least} or more" if most is None else f"{least} to {most}"
@@ -542,12 +612,12 @@ class CLAPConfig:
         rest = {k: v for k, v in data.items() if k not in ("format", "format_version")}
         parts: dict[str, dict[str, type[Any]]] = {
             "audio": AUDIO,
-            "text": {"roberta": TextConfig, "bert": TextConfig, "clip": TextConfig, "words": WordsConfig},
+            "text": TEXT,
         }
         for part, kinds in parts.items():
             values = _mapping(rest.get(part), part)
             kind = values.get("kind")
-            if kind not in kinds:
+            if not isinstance(kind, str) or kind not in kinds:
                 raise BadCheckpoint(f"{part} tower of kind {kind!r}; this openclap knows {', '.join(kinds)}")
             rest[part] = _build(kinds[kind], values)
         rest["front_end"] = _build(FrontEnd, _mapping(rest.get("front_end"), "front_end"))
@@ -595,20 +665,4 @@ def _check_front_end(front: FrontEnd) -> None:
         raise UsageError(
             f"the mel bank goes from {front.f_min:g} to {front.f_max:g} Hz at a rate of {front.sampling_rate} Hz; "
             "0 <= f_min < f_max <= half the rate must hold"
-        )
-
-
-def _check_text(text: TextConfig) -> None:
-    _check_positive("the text tower", heads=text.heads, intermediate=text.intermediate)
-    if min(text.max_tokens, text.most_tokens) < LEAST_TOKENS:
-        raise UsageError(
-            f"a text tower of {text.positions} positions, pad id {text.pad_id} and max_tokens {text.max_tokens} has no room for a text"
-        )
-    if text.head_width is None and text.width % text.heads:
-        raise UsageError(f"a text tower of width {text.width} cannot have {text.heads} heads: no whole number")
-    if text.head_width is not None and (
-        text.head_width < 1 or text.width % text.head_width or text.heads * text.head_width > text.width
-    ):
-        raise UsageError(
-            f"a text tower of width {text.width} cannot have {text.heads} heads of {text.head_width}; whole heads of the width must be left"
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from openclap.config import ACTIVATIONS
+from openclap.backends import numpy_text
 from openclap.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -125,10 +125,9 @@ def need_torch(why: str) -> None:
 
 def why_no_graph(config: CLAPConfig) -> str | None:
     """Why only torch runs this model; None where OpenVINO does too."""
-    if config.text.kind in ("bert", "clip"):
-        return f"its {config.text.kind} text tower has no graph"
-    if config.text.kind == "roberta" and config.text.activation not in ACTIVATIONS:
-        return f"its text tower's {config.text.activation} has no graph"
+    why = numpy_text.why_not(config.text)
+    if why is not None:
+        return why
     if config.fusion is not None and config.fusion.endswith("_1d"):
         return f"its {config.fusion} fusion has no graph"
     return None

@@ -7,16 +7,17 @@ most of which is reading its weights. `openclap.models.text` is the same in torc
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.weights import Weights
-from openclap.config import ACTIVATIONS, CLAPConfig, TextConfig, WordsConfig
+from openclap.config import ACTIVATIONS, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
 from openclap.vectors import unit
 
-__all__ = ["encode", "vectors_of"]
+__all__ = ["TOWERS", "Tower", "encode", "why_not"]
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -25,24 +26,53 @@ ALIGNED = 8  # rows: matrix products of other heights are slower
 NEVER = np.float32(-1e9)
 
 
+@dataclass(frozen=True)
+class Tower:
+    """A text encoder here.
+
+    `read` takes its configuration, weights, ids and mask (B, L) and gives (B, D). `embed` takes the first three and gives (B, L, D), what
+    its graph begins with; None where numpy is the fastest for any number of texts.
+    """
+
+    read: Callable[[Any, Weights, Ids, Ids], Vectors]
+    embed: Callable[[Any, Weights, Ids], Vectors] | None = None
+
+
+def why_not(text: AnyTextConfig) -> str | None:
+    """Why only torch runs this tower; None where numpy does."""
+    if TOWERS[text.kind] is None:
+        return f"its {text.kind} text tower has no graph"
+    unknown = [name for name in text.activations if name not in ACTIVATIONS]
+    return f"its text tower's {unknown[0]} has no graph" if unknown else None
+
+
 def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     """Token ids and mask (B, L) → (B, E) unit rows."""
-    text = config.text
-    x = _words(weights, ids, mask) if isinstance(text, WordsConfig) else _roberta(text, weights, ids, mask)
+    tower = TOWERS[config.text.kind]
+    assert tower is not None
+    x = tower.read(config.text, weights, ids, mask)
     return unit(_linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2"))
 
 
-def vectors_of(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
-    """Sums of word, position and type vectors (B, L, D): what a RoBERTa sees of its tokens."""
+def _roberta_vectors(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
+    """As `_vectors`; padding, also within a text, has the position of the pad token and is not counted."""
     known = ids != text.pad_id
-    position = np.cumsum(known, 1) * known + text.pad_id  # padding has the position of the pad token
+    return _vectors(weights, ids, np.cumsum(known, 1) * known + text.pad_id)
+
+
+def _bert_vectors(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
+    return _vectors(weights, ids, np.arange(ids.shape[1]))
+
+
+def _vectors(weights: Weights, ids: Ids, position: Ids) -> Vectors:
+    """Sums of word, position and type vectors (B, L, D): what a transformer sees of its tokens."""
     table = f"{TOP}embeddings."
     kind = weights.rows(f"{table}token_type_embeddings.weight", np.zeros(1, np.int64))
     words = weights.rows(f"{table}word_embeddings.weight", ids)
     return words + kind + weights.rows(f"{table}position_embeddings.weight", position)
 
 
-def _words(weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+def _words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     """The weighted mean of word vectors (B, D)."""
     gate = weights.rows("text.gate.weight", ids)
     weight = np.logaddexp(gate, np.float32(0)) * mask[..., None].astype(np.float32)  # softplus
@@ -52,10 +82,18 @@ def _words(weights: Weights, ids: Ids, mask: Ids) -> Vectors:
 
 
 def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    """The pooler's output (B, D)."""
+    return _pooled(text, weights, _roberta_vectors(text, weights, ids), mask)
+
+
+def _bert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    return _pooled(text, weights, _bert_vectors(text, weights, ids), mask)
+
+
+def _pooled(text: TextConfig, weights: Weights, x: Vectors, mask: Ids) -> Vectors:
+    """The pooler's output (B, D) of RoBERTa and BERT."""
     eps, activated = text.layer_norm_eps, _ACTS[ACTIVATIONS[text.activation]]
     bias = np.where(mask > 0, np.float32(0), NEVER)[:, None, None]
-    x = _layer_norm(weights, vectors_of(text, weights, ids), f"{TOP}embeddings.LayerNorm", eps)
+    x = _layer_norm(weights, x, f"{TOP}embeddings.LayerNorm", eps)
     for layer in range(text.layers):
         name = f"{TOP}encoder.layer.{layer}"
         attended = _attention(text, weights, x, f"{name}.attention.self", bias)
@@ -128,3 +166,11 @@ def _erf(x: Vectors) -> Vectors:
     series = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
     signed: Vectors = np.copysign(1 - series * np.exp(-x * x), x).astype(np.float32)
     return signed
+
+
+TOWERS: dict[str, Tower | None] = {
+    "roberta": Tower(_roberta, _roberta_vectors),
+    "bert": Tower(_bert, _bert_vectors),
+    "clip": None,
+    "words": Tower(_words),
+}

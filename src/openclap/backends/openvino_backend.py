@@ -21,7 +21,7 @@ from openclap.audio.mel import level, log_mel
 from openclap.backends import kept, numpy_text
 from openclap.backends.graphs import revision
 from openclap.checkpoints.weights import Array, Weights, of_arrays
-from openclap.config import CLAPConfig, FrontEnd, TextConfig, WordsConfig
+from openclap.config import CLAPConfig, FrontEnd
 
 __all__ = ["OpenVINOBackend"]
 
@@ -96,7 +96,8 @@ class OpenVINOBackend:
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
         """Token ids and mask (B, L) → (B, E) unit rows."""
         text = self._config.text
-        if isinstance(text, WordsConfig):
+        tower = numpy_text.TOWERS[text.kind]
+        if tower is None or tower.embed is None:
             return numpy_text.encode(self._config, self.weights, ids, mask)
         with self._lock:
             self._texts += len(ids)
@@ -104,7 +105,7 @@ class OpenVINOBackend:
                 return numpy_text.encode(self._config, self.weights, ids, mask)
             if self._text is None:
                 self._text = self._compile(self._text_graph)
-            return self._run(self._text, [numpy_text.vectors_of(text, self.weights, ids), mask.astype(np.float32)])
+            return self._run(self._text, [tower.embed(text, self.weights, ids), mask.astype(np.float32)])
 
     def _audio_graph(self) -> Any:
         from openclap.backends.graphs.ops import Graph
@@ -114,10 +115,11 @@ class OpenVINOBackend:
 
     def _text_graph(self) -> Any:
         from openclap.backends.graphs.ops import Graph
-        from openclap.backends.graphs.roberta import roberta
+        from openclap.backends.graphs.towers import TEXT_TOWERS
 
-        assert isinstance(self._config.text, TextConfig)
-        return roberta(Graph(self.weights), self._config)
+        build = TEXT_TOWERS[self._config.text.kind]
+        assert build is not None
+        return build(Graph(self.weights), self._config)
 
     def _compile(self, build: Callable[[], Any], *, keep: str | None = None) -> Any:
         """A request of a compiled graph; with `keep`, from disk where one of this name, engine and processor is there."""

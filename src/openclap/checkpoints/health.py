@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 from openclap.aside import write_json
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD
-from openclap.config import CLAPConfig, WordsConfig
+from openclap.config import CLAPConfig
 from openclap.errors import ModelError
 
 __all__ = ["Encode", "Finding", "Health", "examine"]
@@ -119,16 +119,7 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
     front, audio, text = config.front_end, config.audio, config.text
     facts: dict[str, Any] = {name: getattr(front, name) for name in FRONT_END}
     facts |= {"fusion": config.fusion, "audio": audio.kind, "text": text.kind}
-    facts |= audio.facts()
-    if not isinstance(text, WordsConfig):
-        facts |= {
-            "text_heads": text.heads,
-            "ids": [text.begin_id, text.end_id, text.pad_id],
-            "eps": text.layer_norm_eps,
-            "activation": text.activation,
-        }
-        facts |= {} if text.head_width is None else {"text_head_width": text.head_width}
-    return facts
+    return facts | audio.facts() | text.facts()
 
 
 def _weights_or_texts(broken: list[str], encode: Encode | None) -> list[Finding]:

@@ -24,8 +24,8 @@ from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning
 
 __all__ = ["Checkpoint", "load_checkpoint", "tokenizer_of"]
 
-# where the tokenizer of a LAION .pt, which carries none, may already be
-TOKENIZERS = {
+# where the tokenizer of a LAION .pt, which carries none, may already be: by the kind of text tower
+TOKENIZERS: dict[str, tuple[str, ...]] = {
     "roberta": (
         "laion/clap-htsat-unfused",
         "laion/clap-htsat-fused",
@@ -34,6 +34,7 @@ TOKENIZERS = {
     ),
     "bert": ("bert-base-uncased", "google-bert/bert-base-uncased"),
     "clip": ("openai/clip-vit-base-patch32",),
+    "words": (),
 }
 
 
@@ -98,8 +99,7 @@ def tokenizer_of(checkpoint: Checkpoint) -> Tokenizer:
     """The tokenizer, or ModelNotHere with what to do."""
     file = checkpoint.tokenizer_file
     if file is None:
-        kind = checkpoint.config.text.kind
-        source = TOKENIZERS.get(kind, ("the model",))[0]
+        source = (*TOKENIZERS[checkpoint.config.text.kind], "the model")[0]
         raise ModelNotHere(
             f"{checkpoint.config.name} came without a tokenizer, so it can embed sounds but no texts; put the tokenizer.json of {source} "
             f"beside {checkpoint.source}, or run  openclap pull {source}"
@@ -113,11 +113,9 @@ def _tokenizer_file(config: CLAPConfig, folder: Path) -> Path | None:
         return file
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return folder / "vocab.json"
-    if config.text.kind not in TOKENIZERS:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
     for repo in TOKENIZERS[config.text.kind]:
+        from huggingface_hub import try_to_load_from_cache
+
         found = try_to_load_from_cache(repo, "tokenizer.json")
         if isinstance(found, str):
             return Path(found)

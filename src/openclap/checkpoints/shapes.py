@@ -30,7 +30,7 @@ def shapes_of(config: CLAPConfig) -> Shapes:
         "logit_scale": (),
         **_batch_norm("audio.batch_norm", bins),
         **TOWERS[audio.kind](audio, config.fusion, bins),
-        **(_words(text) if isinstance(text, WordsConfig) else _clip(text) if text.kind == "clip" else _bert(text)),
+        **TEXT_TOWERS[text.kind](text),
         **_linear("audio_projection.0", audio.output, size),
         **_linear("audio_projection.2", size, size),
         **_linear("text_projection.0", text.output, size),
@@ -210,3 +210,4 @@ TOWERS: dict[str, Callable[[Any, Fusion | None, int], Shapes]] = {
     "pann": _pann,
     "mobilenet": _mobilenet,
 }
+TEXT_TOWERS: dict[str, Callable[[Any], Shapes]] = {"roberta": _bert, "bert": _bert, "clip": _clip, "words": _words}

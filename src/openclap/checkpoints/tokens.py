@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from openclap.config import TextConfig, WordsConfig
+from openclap.config import AnyTextConfig
 from openclap.errors import BadCheckpoint, LanguageWarning
 
 __all__ = ["Tokenizer", "read_fast"]
@@ -30,10 +30,13 @@ class Tokenizer:
     changes no embedding. The first text that is cut is told of, once.
     """
 
-    def __init__(self, file: Path, config: TextConfig | WordsConfig) -> None:
+    def __init__(self, file: Path, config: AnyTextConfig) -> None:
         self._fast = read_fast(file)
         self._config = config
-        self.most = config.max_tokens if isinstance(config, WordsConfig) else min(config.max_tokens, config.most_tokens)
+        self._begin, self._end = config.ends
+        self._beside = len(self._begin) + len(self._end)
+        takes = config.most_tokens
+        self.most = config.max_tokens if takes is None else min(config.max_tokens, takes)
         self._told = False
         size = self._fast.get_vocab_size()
         if size > config.vocabulary:
@@ -67,19 +70,15 @@ class Tokenizer:
         return sum(any("\u4e00" <= c <= "\u9fff" for c in token) for token in self._fast.get_vocab()) >= CHINESE
 
     def _row(self, ids: list[int]) -> list[int]:
-        config = self._config
-        if isinstance(config, WordsConfig):
-            return ids[: self.most] or [config.pad_id]
-        return [config.begin_id, *ids[: self.most - 2], config.end_id]
+        return [*self._begin, *ids[: self.most - self._beside], *self._end] or [self._config.pad_id]
 
     def _tell(self, rows: list[list[int]]) -> None:
         """Warn, once, of a text that is cut."""
-        ends = 0 if isinstance(self._config, WordsConfig) else 2
-        longest = max(map(len, rows), default=0) + ends
+        longest = max(map(len, rows), default=0) + self._beside
         if longest <= self.most or self._told:
             return
         self._told = True
-        takes = None if isinstance(self._config, WordsConfig) else self._config.most_tokens
+        takes = self._config.most_tokens
         more = "" if takes is None or takes <= self.most else f"; max_tokens= of from_pretrained takes up to {takes}"
         warnings.warn(
             f"a text of {longest} tokens is cut to the first {self.most} tokens, and so is any other as long{more}",

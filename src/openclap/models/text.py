@@ -5,25 +5,28 @@ The transformers are Hugging Face's, used as they are: well kept, and exact with
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openclap.config import TextConfig, WordsConfig
+from openclap.config import AnyTextConfig, TextConfig, WordsConfig
 from openclap.errors import UsageError
 
-__all__ = ["TextTransformer", "Words", "make_text"]
+__all__ = ["TOWERS", "TextTransformer", "Words", "make_text"]
+
+Read = Callable[[Any, Tensor], Tensor]  # what the transformer gave, ids (B, L) → (B, D)
 
 
-def _transformer(config: TextConfig) -> Any:
-    import transformers
+def _sizes(config: TextConfig) -> dict[str, Any]:
+    """What every configuration of transformers calls by the same names."""
     from transformers.activations import ACT2FN
 
     if config.activation not in ACT2FN:
         raise UsageError(f"'{config.activation}' is not an activation of transformers, which the text tower is made of")
-    common: dict[str, Any] = {
+    return {
         "vocab_size": config.vocabulary,
         "hidden_size": config.width,
         "num_hidden_layers": config.layers,
@@ -37,28 +40,27 @@ def _transformer(config: TextConfig) -> Any:
         "eos_token_id": config.end_id,
         "attn_implementation": "sdpa",
     }
-    if config.kind == "clip":
-        clip = transformers.CLIPTextConfig(**common, attention_dropout=config.dropout)
-        return transformers.CLIPTextModel(clip)
-    common |= {
+
+
+def _bert_sizes(config: TextConfig) -> dict[str, Any]:
+    """Those of RoBERTa and BERT."""
+    return {
+        **_sizes(config),
         "type_vocab_size": config.token_types,
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.dropout,
     }
-    if config.kind == "bert":
-        return transformers.BertModel(transformers.BertConfig(**common))
-    return transformers.RobertaModel(transformers.RobertaConfig(**common))
 
 
 class TextTransformer(nn.Module):
-    """RoBERTa or BERT: the pooler's output. CLIP: the state at the end-of-text token, the largest id."""
+    """A transformer, and what is read of its output."""
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, tower: nn.Module, read: Read) -> None:
         super().__init__()
-        self.tower = _transformer(config)
+        self.tower = tower
         if config.heads * config.head_size != config.width:
             _fewer_heads(self.tower, config)
-        self.read = _at_end if config.kind == "clip" else _pooled
+        self.read = read
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Ids and mask (B, L) → (B, D)."""
@@ -124,6 +126,31 @@ class Words(nn.Module):
         return mean
 
 
-def make_text(config: TextConfig | WordsConfig) -> nn.Module:
+def _roberta(config: TextConfig) -> TextTransformer:
+    """RoBERTa: the pooler's output."""
+    from transformers import RobertaConfig, RobertaModel
+
+    return TextTransformer(config, RobertaModel(RobertaConfig(**_bert_sizes(config))), _pooled)
+
+
+def _bert(config: TextConfig) -> TextTransformer:
+    """BERT: the pooler's output."""
+    from transformers import BertConfig, BertModel
+
+    return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config))), _pooled)
+
+
+def _clip(config: TextConfig) -> TextTransformer:
+    """CLIP: the state at the end-of-text token, the largest id."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    sizes = CLIPTextConfig(**_sizes(config), attention_dropout=config.dropout)
+    return TextTransformer(config, CLIPTextModel(sizes), _at_end)
+
+
+TOWERS: dict[str, Callable[[Any], nn.Module]] = {"roberta": _roberta, "bert": _bert, "clip": _clip, "words": Words}
+
+
+def make_text(config: AnyTextConfig) -> nn.Module:
     """Build the tower that a configuration describes."""
-    return Words(config) if isinstance(config, WordsConfig) else TextTransformer(config)
+    return TOWERS[config.kind](config)

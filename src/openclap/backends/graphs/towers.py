@@ -1,15 +1,23 @@
-"""The graph of each audio encoder, by its kind."""
+"""The graph of each encoder, by its kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from openclap.backends.graphs.bert import bert
 from openclap.backends.graphs.htsat import htsat
 from openclap.backends.graphs.mobilenet import mobilenet
 from openclap.backends.graphs.ops import Graph
 from openclap.backends.graphs.pann import pann
 from openclap.config import CLAPConfig
 
-__all__ = ["TOWERS"]
+__all__ = ["TEXT_TOWERS", "TOWERS"]
 
 TOWERS: dict[str, Callable[[Graph, CLAPConfig], object]] = {"htsat": htsat, "pann": pann, "mobilenet": mobilenet}
+# of embedded tokens (`numpy_text.Tower.embed`); None: numpy has the fastest there is, or only torch runs it
+TEXT_TOWERS: dict[str, Callable[[Graph, CLAPConfig], object] | None] = {
+    "roberta": bert,
+    "bert": bert,
+    "clip": None,
+    "words": None,
+}

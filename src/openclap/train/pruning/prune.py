@@ -25,7 +25,7 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
 from openclap.checkpoints.native import is_compact, read_json, save_pretrained
 from openclap.checkpoints.weights import Weights, of_arrays, parameters
 from openclap.clap import CLAP
-from openclap.config import CLAPConfig, WordsConfig
+from openclap.config import CLAPConfig
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
@@ -36,7 +36,7 @@ from openclap.train.pruning.importance import Batch, Seen, chosen, watch
 from openclap.train.pruning.norms import match_norms, norms_of
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
-from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
+from openclap.train.pruning.units import TEXT_TOWERS, Index, Keep, Units, smaller, units_of
 from openclap.train.ready import RESULTS
 from openclap.train.state import STATE_FILE, digest
 
@@ -145,8 +145,9 @@ def _cut(
     notes = []
     if not units:
         notes.append("nothing was cut: everything was to be kept, or what was not is not in this model")
-    if keep.text and isinstance(checkpoint.config.text, WordsConfig):
-        notes.append("its text tower is a table of words, which has nothing to cut: it stays whole")
+    uncut = TEXT_TOWERS[checkpoint.config.text.kind].whole
+    if keep.text and uncut is not None:
+        notes.append(uncut)
     weights = checkpoint.weights
     if importance == "norm" or not units:
         if units:

@@ -9,7 +9,7 @@ A unit goes with its rows, its columns, and whatever else is indexed by it. Know
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -17,10 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.shapes import REDUCTION
-from openclap.config import AudioConfig, CLAPConfig, HTSATConfig, MobileNetConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.config import (
+    AnyTextConfig,
+    AudioConfig,
+    CLAPConfig,
+    HTSATConfig,
+    MobileNetConfig,
+    PANNConfig,
+    TextConfig,
+)
 from openclap.errors import UsageError
 
-__all__ = ["Keep", "Kind", "Slice", "Units", "smaller", "units_of"]
+__all__ = ["TEXT_TOWERS", "TOWERS", "Keep", "Kind", "Slice", "Units", "smaller", "units_of"]
 
 Kind: TypeAlias = Literal["heads", "mlp", "channels"]
 Index: TypeAlias = npt.NDArray[np.intp]
@@ -90,17 +98,11 @@ class Units:
 def smaller(config: CLAPConfig, keep: Keep) -> CLAPConfig:
     """The configuration of the pruned model."""
     audio: AudioConfig = config.audio
-    text = config.text
+    text: AnyTextConfig = config.text
     if keep.audio:
         audio = TOWERS[audio.kind].smaller(audio, keep)
-    if keep.text and isinstance(text, TextConfig):
-        heads = _left(text.heads, keep.heads)
-        text = replace(
-            text,
-            heads=heads,
-            head_width=text.head_width if heads == text.heads else text.head_size,
-            intermediate=_left(text.intermediate, keep.mlp),
-        )
+    if keep.text:
+        text = TEXT_TOWERS[text.kind].smaller(text, keep)
     same = (audio, text) == (config.audio, config.text)
     name = config.name if same or config.name.endswith("-pruned") else f"{config.name}-pruned"
     return replace(config, audio=audio, text=text, name=name)
@@ -129,6 +131,16 @@ def _smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
     )
 
 
+def _smaller_text(text: TextConfig, keep: Keep) -> TextConfig:
+    heads = _left(text.heads, keep.heads)
+    return replace(
+        text,
+        heads=heads,
+        head_width=text.head_width if heads == text.heads else text.head_size,
+        intermediate=_left(text.intermediate, keep.mlp),
+    )
+
+
 def _left(count: int, share: float, least: int = 1) -> int:
     """How many of `count` stay: whole registers where there is more than one."""
     if share == 1:
@@ -140,11 +152,8 @@ def _left(count: int, share: float, least: int = 1) -> int:
 def units_of(config: CLAPConfig, pruned: CLAPConfig) -> list[Units]:
     """All that can be cut of a model, and how many of each its pruned form has."""
     audio, small = config.audio, pruned.audio
-    units = [*TOWERS[audio.kind].units(audio, small, config.fusion)]
-    if not isinstance(config.text, WordsConfig):
-        assert isinstance(pruned.text, TextConfig)
-        units += (_clip if config.text.kind == "clip" else _bert)(config.text, pruned.text)
-    return units
+    text = TEXT_TOWERS[config.text.kind].units(config.text, pruned.text)
+    return [*TOWERS[audio.kind].units(audio, small, config.fusion), *text]
 
 
 def _linear(name: str, **how: int) -> tuple[Slice, ...]:
@@ -256,4 +265,25 @@ TOWERS = {
     "htsat": Tower(_smaller_htsat, _htsat),
     "pann": Tower(_smaller_pann, _pann),
     "mobilenet": Tower(_smaller_mobilenet, _mobilenet),
+}
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """The same of a text encoder; `whole` says why nothing of it can be cut."""
+
+    smaller: Callable[[Any, Keep], AnyTextConfig]
+    units: Callable[[Any, Any], Iterable[Units]]
+    whole: str | None = None
+
+
+TEXT_TOWERS = {
+    "roberta": TextTower(_smaller_text, _bert),
+    "bert": TextTower(_smaller_text, _bert),
+    "clip": TextTower(_smaller_text, _clip),
+    "words": TextTower(
+        lambda text, keep: text,
+        lambda text, small: (),
+        "its text tower is a table of words, which has nothing to cut: it stays whole",
+    ),
 }

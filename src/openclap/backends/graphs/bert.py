@@ -1,4 +1,4 @@
-"""RoBERTa as a graph over embedded tokens: see `transformers.RobertaModel`. The word table stays outside, mapped."""
+"""RoBERTa and BERT as a graph over embedded tokens: see `transformers.BertModel`. The word table stays outside, mapped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from openclap.backends.graphs.engine import opset, ov
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, TextConfig
 
-__all__ = ["roberta"]
+__all__ = ["bert"]
 
 
-def roberta(g: Graph, config: CLAPConfig) -> object:
+def bert(g: Graph, config: CLAPConfig) -> object:
     """Sums of word, position and type vectors (B, L, D), mask (B, L) float 0 or 1 → (B, E)."""
     text = config.text
     assert isinstance(text, TextConfig)
