@@ -319,7 +319,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     content = bytearray(cached.read_bytes())
     content[-4] ^= 255
     cached.write_bytes(content)
-    assert store.check() == ["1 of 6000 cached vectors differ"]
+    assert store.check() == ["1 of 6000 cached vectors differs"]
     store.close()
     file = tmp_path / "library.sqlite"
     content = bytearray(file.read_bytes())

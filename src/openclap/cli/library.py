@@ -17,7 +17,8 @@ from openclap.cli.options import (
     default_library,
     load_model,
 )
-from openclap.cli.show import counted, emit, err, exit_told, plain, short, table, tell_failed, tell_missing
+from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed, tell_missing
+from openclap.counting import counted
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:

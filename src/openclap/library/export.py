@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from openclap.aside import aside
+from openclap.counting import counted
 from openclap.errors import MissingExtra, SoundError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure, Windows
@@ -57,7 +58,7 @@ def embed_to_file(
         if stopped:
             raise KeyboardInterrupt
         raise UsageError(
-            f"none of the {len(found.files)} sounds could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
+            f"not one of {counted(len(found.files), 'sound')} could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
         )
     columns: dict[str, Any] = {"path": np.array([path for path, spans in done for _ in range(len(spans))], np.str_)}
     if windows:
