@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import soundfile as sf
@@ -94,7 +93,7 @@ def test_the_service_says_so_of_its_model(place: Path) -> None:
     for model, calibrated in (("mini", True), (str(place / "model"), False)):
         service = create_app(Settings(), clap=CLAP.from_pretrained(model))
         try:
-            answer: httpx.Response = TestClient(service, base_url="http://localhost").get("/v1/models")
+            answer = TestClient(service, base_url="http://localhost").get("/v1/models")
         finally:
             service.state.engine.close()
         (loaded,) = (card for card in answer.json()["data"] if card["loaded"])
