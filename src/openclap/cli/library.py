@@ -186,6 +186,8 @@ def _show_report(done: AddReport, as_json: bool, report: Path | None) -> None:
 def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
     _show_report(done, as_json, report)
     tell_missing(done.missing_folders)
+    if not any(done.to_dict().values()):
+        err.print("there are no sounds in what was given, or they are hidden or excluded")
     exit_told(done.failed)
     if done.kept_missing:
         raise typer.Exit(1)

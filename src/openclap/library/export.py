@@ -13,7 +13,7 @@ from rich.progress import track
 from openclap.aside import aside
 from openclap.counting import counted
 from openclap.errors import MissingExtra, SoundError, UsageError
-from openclap.library.scan import find_sounds
+from openclap.library.scan import find_sounds, refuse_empty
 from openclap.results import Failure, Windows
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def embed_to_file(
             f"-o {output}: {'it is a folder' if output.is_dir() else 'its folder does not exist'}; choose another -o"
         )
     found = find_sounds(paths)
-    if not found.files:
-        raise UsageError("no sound files there; give files, or folders that hold some")
+    refuse_empty(found)
     done: list[tuple[str, Windows]] = []
     failed = list(found.closed)
     stopped = False
