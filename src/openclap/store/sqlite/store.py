@@ -78,10 +78,6 @@ class SqliteStore:
         self._claimed: dict[str, Any] = {}
         self._cached: tuple[tuple[Any, ...], VectorCache] | None = None  # what it was made for
         self._caching = threading.Lock()
-        if (folder / "library.npz").exists() and not self.file.exists():
-            raise LibraryMismatch(
-                f"{folder / 'library.npz'} is of format version 1; this openclap reads version {FORMAT_VERSION}: index again into another --library"
-            )
 
     # -- who made it ---------------------------------------------------------------------------------
 
