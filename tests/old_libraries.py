@@ -34,12 +34,15 @@ def recording(path: str, windows: int) -> Recording:
 
 
 def old_library(kind: str, folder: Path) -> Path:
-    """A copy of the one in "sqlite" or "lance", to be opened and changed."""
+    """A copy of the one in "sqlite", "lance" or "first", to be opened and changed."""
     if kind == "lance":
         shutil.unpack_archive(OLD / "format-1.lance.zip", folder / "old.lance")
         return folder / "old.lance"
     place = folder / "old"
     place.mkdir(parents=True)
+    if kind == "first":
+        shutil.copy(OLD / "format-1.npz", place / "library.npz")
+        return place
     db = sqlite3.connect(place / "library.sqlite")
     db.executescript((OLD / "version-2.sql").read_text(encoding="utf-8"))
     db.close()

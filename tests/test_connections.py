@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from openclap.http.connections import AT_ONCE, CHUNKS, OF_SOCKET, Connections, Limits
+from openclap.http.connections import AT_ONCE, CHUNKS, HEAD_BYTES, OF_SOCKET, Connections, Limits
 from openclap.http.headers import Answers, App, Receive, Scope, Send
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -109,6 +109,45 @@ def test_bodies_do_not_come_in_crumbs(count: int, size: int, status: bytes) -> N
         return await reader.readline()
 
     assert asked(reads, talk).split()[1] == status
+
+
+def test_crumbs_are_called_so() -> None:
+    """It was "Invalid HTTP request received.", which they are not."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(HEAD + b"1\r\n \r\n" * (CHUNKS + 1))
+        return await reader.read()
+
+    assert b"chunks of a few bytes" in asked(reads, talk)
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "said"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ", b"431", b"larger than 64 KiB"),
+        (b"GET /?query=", b"431", b"larger than 64 KiB"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", b"501", b"Invalid HTTP"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n", b"400", b"Invalid HTTP"),
+    ],
+)
+def test_a_head_that_is_refused_says_why(head: bytes, status: bytes, said: bytes) -> None:
+    """One of 70 KB was answered 400, "Invalid HTTP request received."."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(head if head.endswith(b"\n\r\n") else head.ljust(HEAD_BYTES + 1, b"x"))
+        return await reader.read()
+
+    told = asked(answers_at_once, talk)
+    assert told.split()[1] == status
+    assert said in told
+
+
+def test_a_large_head_is_taken() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ".ljust(HEAD_BYTES - 4, b"x") + b"\r\n\r\n")
+        return await reader.readline()
+
+    assert asked(answers_at_once, talk).split()[1] == b"200"
 
 
 def test_little_is_read_in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -404,7 +404,7 @@ def test_folds_of_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "asked", "words"),
     [
-        ("0-dog.wav,,\n", {}, "none of the 1 sounds of .* has a label"),
+        ("0-dog.wav,,\n", {}, "not one of 1 sound of .* has a label"),
         ("0-dog.wav,dog,1\n1-dog.wav,dog,2\n", {}, r"1 label \(dog\)"),
         ("0-dog.wav,dog,1\n1-cat.wav,cat,1\n1-dog.wav,dog,1\n0-cat.wav,cat,1\n0-siren.wav,siren,2\n", {}, "'siren'"),
         ("0-dog.wav,dog,1\n1-dog.wav,dog;cat,2\n", {"multi_label": False}, "1 sound has several labels"),
@@ -458,7 +458,7 @@ def test_a_label_with_one_sound_is_told_and_learnt(place: Path) -> None:
     sf.write(place / "rain.wav", sound(("siren",), np.random.default_rng(7)), RATE)
     with (place / "metadata.csv").open("a") as file:
         file.write("rain.wav,rain,1\n")
-    with pytest.warns(SoundWarning, match="1 labels have one sound to learn from.*: rain"):
+    with pytest.warns(SoundWarning, match="1 label has one sound to learn from.*: rain"):
         data = labelled(place, test_share=0.2)
     assert "rain" in data.labels
     assert "rain.wav" in keys(data.train)

@@ -14,6 +14,7 @@ import openclap
 ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
+    "counting": 0,
     "textfiles": 1,
     "vectors": 0,
     "aside": 1,

@@ -202,8 +202,8 @@ def test_damage_is_told_and_mended(tmp_path: Path) -> None:
     same(broken.nearest(query(), 99, per_file=False), brute(left, query(), 99, per_file=False))
     bad = recording("/0.wav")
     broken.put([Recording(bad.file, bad.start, bad.end, bad.embedding * 2)])
-    assert broken.check() == ["1 files have missing windows, windows of two contents, or vectors that are none"]
-    assert broken.repair() == ["1 files without sound vectors removed: index them again"]
+    assert broken.check() == ["1 file has missing windows, windows of two contents, or vectors that are none"]
+    assert broken.repair() == ["1 file without sound vectors removed: index again"]
     assert (broken.check(), broken.repair()) == ([], [])
 
 
@@ -305,7 +305,7 @@ def test_windows_of_two_contents_are_found(tmp_path: Path) -> None:
     store.put([recording("/a.wav", 5)])
     table = store._windows()  # type: ignore[attr-defined]
     store._merge(table, table_of([recording("/a.wav", 2, seed=3)], {}))  # type: ignore[attr-defined]
-    assert store.check() == ["1 files have missing windows, windows of two contents, or vectors that are none"]
+    assert store.check() == ["1 file has missing windows, windows of two contents, or vectors that are none"]
     store.put([recording("/a.wav", 2, seed=3)])
     assert store.check() == []
     same(store.nearest(query(), 9, per_file=False), brute([recording("/a.wav", 2, seed=3)], query(), 9, per_file=False))

@@ -246,6 +246,6 @@ def test_a_broken_older_one_is_mended(tmp_path: Path) -> None:
     db.close()
     store = open_store(place)
     assert store.check() == ["5 windows have times that cannot be"]
-    assert store.repair() == ["1 files without sound vectors removed: index them again"]
+    assert store.repair() == ["1 file without sound vectors removed: index again"]
     store.put([recording("/nas/wind.flac", 5)])
     holds_all(open_store(place))  # the tag too

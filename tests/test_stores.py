@@ -319,7 +319,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     content = bytearray(cached.read_bytes())
     content[-4] ^= 255
     cached.write_bytes(content)
-    assert store.check() == ["1 of 6000 cached vectors differ"]
+    assert store.check() == ["1 of 6000 cached vectors differs"]
     store.close()
     file = tmp_path / "library.sqlite"
     content = bytearray(file.read_bytes())
@@ -392,10 +392,6 @@ def test_another_format_is_refused_by_number(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(LibraryMismatch, match="version 99"):
         open_store(tmp_path).stats()
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "library.npz").touch()
-    with pytest.raises(LibraryMismatch, match="version 1;"):
-        open_store(tmp_path / "old")
 
 
 def test_a_library_nobody_may_write_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

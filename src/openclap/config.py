@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
+from openclap.counting import counted
 from openclap.errors import BadCheckpoint, UsageError
 from openclap.typed import typed
 
@@ -139,7 +140,7 @@ class HTSATConfig:
             )
         if len(self.heads) != len(self.depths) or not self.depths:
             raise UsageError(
-                f"HTSAT has {len(self.depths)} stages and {len(self.heads)} numbers of heads; give one a stage"
+                f"HTSAT has {counted(len(self.depths), 'stage')} and {counted(len(self.heads), 'number')} of heads; give one a stage"
             )
         if self.activation not in ACTIVATIONS:
             raise UsageError(
@@ -227,7 +228,9 @@ class PANNConfig:
             "PANN", convs=self.convs, kernel=self.kernel, output=self.output, width=min(self.widths, default=0)
         )
         if len(self.pools) != len(self.widths):
-            raise UsageError(f"PANN has {len(self.widths)} blocks and {len(self.pools)} poolings; give one a block")
+            raise UsageError(
+                f"PANN has {counted(len(self.widths), 'block')} and {counted(len(self.pools), 'pooling')}; give one a block"
+            )
 
     def frames(self, front: FrontEnd) -> tuple[int, int | None]:
         """The fewest and the most mel frames that it takes: what its pooling leaves something of."""
@@ -298,7 +301,7 @@ class MobileNetConfig:
         stages = len(self.STAGES)
         if len(self.depths) != stages or min(self.depths, default=0) < 1:
             raise UsageError(
-                f"MobileNet has {stages} stages and the depths {self.depths}; give one a stage, each 1 or more"
+                f"MobileNet has {counted(stages, 'stage')} and the depths {self.depths}; give one a stage, each 1 or more"
             )
         if self.expanded is not None and (len(self.expanded) != sum(self.depths) or min(self.expanded) < 1):
             raise UsageError(

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from openclap.clap import CLAP
+from openclap.counting import counted
 from openclap.errors import UsageError
 from openclap.library import Library
 from openclap.synth import KINDS, make, write_library
@@ -47,7 +48,7 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
     console.print(f"[bold]2[/bold]  indexing [cyan]{sounds}[/cyan]")
     report = library.add(sounds, progress=True)
     each = (time.perf_counter() - began) / max(report.added, 1)
-    console.print(f"   {report.added} sounds, {1000 * each:.0f} ms each")
+    console.print(f"   {counted(report.added, 'sound')}, {1000 * each:.0f} ms each")
     console.print(f"[bold]3[/bold]  searching it with {len(QUERIES)} queries")
     for query, right in QUERIES:
         _search(library, query, right, files, console)

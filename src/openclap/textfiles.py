@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from openclap.counting import counted
 from openclap.errors import DataError, DataWarning
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def lines_of(path: Path, columns: Sequence[str] = ()) -> list[str]:
         left = len(texts) - len(said)
         warnings.warn(
             DataWarning(
-                f"{path}: {left} that {'says' if left == 1 else 'say'} nothing (nan, N/A, None, -) are left out"
+                f"{path}: {counted(left, 'that says', 'that say')} nothing (nan, N/A, None, -) {'is' if left == 1 else 'are'} left out"
             ),
             stacklevel=2,
         )

@@ -2,12 +2,15 @@
 
 usage: git worktree add /tmp/old 0c2d56b && PYTHONPATH=/tmp/old/src:tests python tests/data/make_old_libraries.py tests/data/old
 
-The code of that commit is the last that wrote version 2 of SQLite's libraries and format 1 of LanceDB's. What they hold is told by
+The code of that commit is the last that wrote version 2 of SQLite's libraries and format 1 of LanceDB's; a file of
+3acd8d2 wrote the first format of all: git show 3acd8d2:src/openclap/library/store.py > /tmp/first.py && PYTHONPATH=src:tests python
+tests/data/make_old_libraries.py tests/data/old /tmp/first.py. What they hold is told by
 `HELD` of the test. SQLite's is kept as text, so that a change of it can be read.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sqlite3
 import sys
@@ -17,6 +20,22 @@ from pathlib import Path
 from old_libraries import HELD, MAKER, TAGS, recording
 
 from openclap.store import open_store
+
+
+def fill_first(folder: Path, code: Path) -> None:
+    spec = importlib.util.spec_from_file_location("first", code)
+    assert spec is not None
+    assert spec.loader is not None
+    first = sys.modules["first"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(first)
+    store = first.NpzStore(folder)
+    store.maker = MAKER
+    for path, windows in HELD.items():
+        made = recording(path, windows)
+        facts = made.file
+        store.put(first.File(path, facts.size, facts.mtime_ns, facts.seconds), made.start, made.end, made.embedding)
+    store.commit()
+    (folder / "library.npz").rename(folder / "format-1.npz")
 
 
 def fill(place: Path) -> None:
@@ -31,6 +50,9 @@ def fill(place: Path) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    if len(sys.argv) > 2:
+        fill_first(folder, Path(sys.argv[2]))
+        return
     with tempfile.TemporaryDirectory() as work:
         fill(Path(work, "lib"))
         db = sqlite3.connect(Path(work, "lib", "library.sqlite"))

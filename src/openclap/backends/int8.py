@@ -21,6 +21,7 @@ from platformdirs import user_cache_path
 
 from openclap.backends import kept
 from openclap.backends.graphs import revision
+from openclap.counting import counted
 from openclap.errors import MissingExtra, ModelError, UsageError
 
 __all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "quantised"]
@@ -74,7 +75,9 @@ def quantised(
 def _quantise(model: Any, clips: Clips, run: Callable[[Any, Clips], Any]) -> Any:
     different = list({b"".join(part.tobytes() for part in clip): clip for clip in clips}.values())
     if len(different) < FEWEST:
-        raise UsageError(f"{len(different)} different sounds are too few to calibrate int8 with; give {FEWEST} or more")
+        raise UsageError(
+            f"{counted(len(different), 'different sound is', 'different sounds are')} too few to calibrate int8 with; give {FEWEST} or more"
+        )
     held = different[::CHECK_EVERY]
     shown = [clip for i, clip in enumerate(different) if i % CHECK_EVERY]
     expected = run(model, held)

@@ -25,7 +25,7 @@ from openclap.catalogue.rows import ENDINGS, HEAD, read_lines, read_rows, writte
 from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
 from openclap.errors import SoundError, UsageError
 from openclap.library.missing import is_gone
-from openclap.library.scan import Found, find_sounds
+from openclap.library.scan import Found, find_sounds, refuse_empty
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -46,13 +46,15 @@ def describe_to_file(
     Raises
     ------
     UsageError
-        Another ending, a file that was not made by this or that another process is writing, or a place that cannot be written to.
+        No sounds there, another ending, a file that was not made by this or that another process is writing, or a place that cannot be written to.
     """
     output = output / "descriptions.json" if output.is_dir() else output
     if output.suffix.lower() not in ENDINGS:
         raise UsageError(f"-o {output}: descriptions are written to a name that ends in {', '.join(ENDINGS)}, or to a folder that exists")  # fmt: skip
+    found = find_sounds(paths)
+    refuse_empty(found)
     with _alone(output):
-        return _describe(clap, describer, find_sounds(paths), output, progress)
+        return _describe(clap, describer, found, output, progress)
 
 
 # -- inside ------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from openclap.describe import timeline
 from openclap.describe.picture import check_picture, draw_timeline
 from openclap.describe.written import FORMATS, HEAD, write_timeline
 from openclap.errors import SoundError, UsageError
-from openclap.library.scan import find_sounds
+from openclap.library.scan import find_sounds, refuse_empty
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def timelines_to_folder(
     Raises
     ------
     UsageError
-        The folder cannot be made or written to.
+        No sounds there, or the folder cannot be made or written to.
     MissingExtra
         Pictures are wanted and matplotlib is not installed.
     """
@@ -57,8 +57,9 @@ def timelines_to_folder(
     if pictures:
         check_picture()
     settings = settings_of(describer, window, hop, change)
-    _make_folder(folder)
     found = find_sounds(paths)
+    refuse_empty(found)
+    _make_folder(folder)
     top = os.path.commonpath([path.parent for path in found.files]) if found.files else ""
     failed, described, unchanged = list(found.closed), 0, 0
     for path in shown(found.files, progress):

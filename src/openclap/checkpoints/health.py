@@ -21,6 +21,7 @@ from openclap.aside import write_json
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD
 from openclap.config import CLAPConfig
+from openclap.counting import counted
 from openclap.errors import ModelError
 
 __all__ = ["Encode", "Finding", "Health", "examine"]
@@ -124,7 +125,7 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
 
 def _weights_or_texts(broken: list[str], encode: Encode | None) -> list[Finding]:
     if broken:
-        what = f"{len(broken)} weights hold NaN or infinite values ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
+        what = f"{counted(len(broken), 'weight holds', 'weights hold')} NaN or infinite values ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
         return [Finding(what, "download it again or use another checkpoint")]
     if encode is None:
         return []

@@ -9,7 +9,8 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.options import Device, Json
-from openclap.cli.show import bar, counted, emit, err, exit_told, out, plain, table, tell
+from openclap.cli.show import bar, emit, err, exit_told, out, plain, table, tell
+from openclap.counting import counted
 
 if TYPE_CHECKING:
     from openclap.data import CheckReport, Manifest
@@ -98,7 +99,7 @@ def pack(
         if k2c is not None:
             out.print(
                 plain(
-                    f"{report.sentences} sentences from labels by {k2c}; {report.templates} of them are the template instead, "
+                    f"{counted(report.sentences, 'sentence')} from labels by {k2c}; {counted(report.templates, 'of them is', 'of them are')} the template instead, "
                     "as it wrote nothing of use or is not here"
                 )
             )

@@ -95,9 +95,10 @@ def describe(
 
 
 def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
-    from openclap.library.scan import find_sounds
+    from openclap.library.scan import find_sounds, refuse_empty
 
     found = find_sounds(sounds)
+    refuse_empty(found)
     failed = len(found.closed)
     for path in (str(path) for path in found.files):
         try:
@@ -136,7 +137,7 @@ def _timelines(
     from openclap.describe import timeline
     from openclap.describe.picture import check_picture, draw_timeline
     from openclap.describe.written import write_timeline
-    from openclap.library.scan import find_sounds
+    from openclap.library.scan import find_sounds, refuse_empty
 
     if output and not output[0].suffix:
         report = timelines_to_folder(
@@ -147,6 +148,7 @@ def _timelines(
     if any(file.suffix.lower() == ".png" for file in output):
         check_picture()
     found = find_sounds(sounds)
+    refuse_empty(found)
     failed = bool(found.closed)
     for path in found.files:
         try:

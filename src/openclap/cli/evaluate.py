@@ -9,6 +9,7 @@ import typer
 
 from openclap.cli.options import Device, Json, Model, ReportFile, Threads, load_model
 from openclap.cli.show import emit, err, exit_told, out, plain, short, table
+from openclap.counting import counted
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def show_report(found: Report) -> None:
         (name.replace("_", " "), _number(name, x.value), _interval(name, x), _number(name, found.published.get(name)))
         for name, x in found.metrics.items()
     ]
-    title = f"{found.task}, {found.protocol or short(found.dataset)}: {found.examples} sounds, {found.model}"
+    title = f"{found.task}, {found.protocol or short(found.dataset)}: {counted(found.examples, 'sound')}, {found.model}"
     columns = ("metric", "value", "95 % interval", "paper" if found.published else "")
     table(plain(title), columns, rows, right=columns[1:])
     if found.classes:

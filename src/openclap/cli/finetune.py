@@ -10,7 +10,8 @@ import typer
 
 from openclap.cli.evaluate import show_report
 from openclap.cli.options import Device, Json, Resume, Threads
-from openclap.cli.show import counted, emit, err, exit_told, out, plain, short
+from openclap.cli.show import emit, err, exit_told, out, plain, short
+from openclap.counting import counted
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from openclap.cli.options import (
     default_library,
     load_model,
 )
-from openclap.cli.show import counted, emit, err, exit_told, plain, short, table, tell_failed, tell_missing
+from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed, tell_missing
+from openclap.counting import counted
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -185,6 +186,8 @@ def _show_report(done: AddReport, as_json: bool, report: Path | None) -> None:
 def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
     _show_report(done, as_json, report)
     tell_missing(done.missing_folders)
+    if not any(done.to_dict().values()):
+        err.print("there are no sounds in what was given, or they are hidden or excluded")
     exit_told(done.failed)
     if done.kept_missing:
         raise typer.Exit(1)

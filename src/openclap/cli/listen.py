@@ -10,6 +10,7 @@ import typer
 
 from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
+from openclap.counting import counted
 from openclap.errors import SoundError, UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
@@ -190,7 +191,7 @@ def embed(
         emit([report])
     else:
         print(
-            f"{report['embeddings']} vectors of {report['files']} sounds, {report['size']} numbers each, in {report['output']}"
+            f"{counted(report['embeddings'], 'vector')} of {counted(report['files'], 'sound')}, {report['size']} numbers each, in {report['output']}"
         )
     exit_told([Failure(**failure) for failure in report["failed"]])
 

@@ -9,6 +9,7 @@ import typer
 
 from openclap.cli.options import Device, Json, Model, Precision, Threads, load_model
 from openclap.cli.show import emit, err, out, plain, table
+from openclap.counting import counted
 
 __all__ = ["VERBS"]
 
@@ -66,7 +67,7 @@ def doctor(model: Model = "mini", as_json: Json = False) -> None:
         )
         for finding in report["findings"]:
             err.print("[yellow]warning:[/yellow]", plain(f"{finding['what']}; {finding['advice']}"))
-        out.print("all is well" if not report["findings"] else f"{len(report['findings'])} findings")
+        out.print("all is well" if not report["findings"] else counted(len(report["findings"]), "finding"))
     if report["findings"]:
         raise typer.Exit(1)
 
@@ -91,7 +92,11 @@ def bench(
     rows = [(row["stage"], f"{row['ms']:.2f}", _speed(row["times_real_time"])) for row in report["stages"]]
     line = report["pipeline"]
     rows.append(
-        (f"all, {line['sounds']} sounds in one call", f"{line['ms_each']:.2f}", _speed(line["times_real_time"]))
+        (
+            f"all, {counted(line['sounds'], 'sound')} in one call",
+            f"{line['ms_each']:.2f}",
+            _speed(line["times_real_time"]),
+        )
     )
     table(
         plain(f"{report['model']}, {report['runs_on']}"), ("stage", "ms", "real time"), rows, right=("ms", "real time")

@@ -186,6 +186,7 @@ def opened(
 ) -> tuple[Library, bool]:
     """The library with its model, and whether something of the paths could not be added, or is missing."""
     from openclap.library import Library
+    from openclap.library.scan import find_sounds, refuse_empty
 
     if k < 1:
         raise UsageError(f"-k is {k}; it must be 1 or more")
@@ -196,6 +197,9 @@ def opened(
         return collection, False
     report = collection.add(paths, keep=True, progress=err.is_terminal)
     tell_failed(report.failed)
+    touched = report.added or report.unchanged or report.updated or report.kept_missing or report.failed
+    if not touched and next(collection.paths(within=paths), None) is None:
+        refuse_empty(find_sounds(paths))
     return collection, bool(report.failed or report.kept_missing)
 
 

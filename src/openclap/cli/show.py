@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from openclap.counting import counted
+
 if TYPE_CHECKING:
     from openclap.results import Failure, MissingFolder
 
 __all__ = [
     "bar",
-    "counted",
     "emit",
     "err",
     "exit_told",
@@ -79,7 +80,7 @@ def tell_left_out(count: int, what: str) -> None:
     """How many results are not shown since their files cannot be reached, in a line."""
     if count:
         files = "its file" if count == 1 else "their files"
-        err.print(f"{count} {what}{'s' * (count != 1)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
+        err.print(f"{counted(count, what)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
 
 
 def tell_missing(folders: Sequence[MissingFolder]) -> None:
@@ -87,7 +88,7 @@ def tell_missing(folders: Sequence[MissingFolder]) -> None:
     if folders:
         count = sum(folder.files for folder in folders)
         where = ", ".join(short(folder.path) for folder in folders[:3]) + ", …" * (len(folders) > 3)
-        err.print(f"[yellow]kept:[/yellow] {count} file{'s' * (count != 1)} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
+        err.print(f"[yellow]kept:[/yellow] {counted(count, 'file')} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
 
 
 def tell_uncalibrated() -> None:
@@ -132,11 +133,6 @@ def bar(value: float, width: int = 16) -> str:
 def plain(text: object) -> Text:
     """Text that is printed as it is, on one line; of what is no letter, what it is called."""
     return Text(UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], " ".join(str(text).split())))
-
-
-def counted(count: int, what: str, many: str = "") -> str:
-    """1 group, 2 groups; `many` where an s is not enough."""
-    return f"{count} {what if count == 1 else many or what + 's'}"
 
 
 def short(path: str) -> str:

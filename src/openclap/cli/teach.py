@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
 from openclap.cli.show import Cell, emit, err, exit_told, out, plain, short, table
+from openclap.counting import counted
 from openclap.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _library(place: str | None, clap: CLAP) -> Library | None:
 
 def _show(detector: Detector, suggestions: list[Hit], place: Path) -> None:
     report, counts = detector.report, detector.examples
-    drawn = f", {counts['drawn']} counter-examples that nobody has marked" if counts["drawn"] else ""
+    drawn = f", {counted(counts['drawn'], 'counter-example')} that nobody has marked" if counts["drawn"] else ""
     out.print(plain(f"{detector.name}: {counts['yes']} yes, {counts['no']} no{drawn} → {short(str(place))}"))
     if not report.get("judged"):
         out.print(plain(f"not judged: {report.get('why')}"))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openclap.cli.options import Json, Resume
-from openclap.cli.show import counted, emit, err, out, plain, table
+from openclap.cli.show import emit, err, out, plain, table
+from openclap.counting import counted
 
 if TYPE_CHECKING:
     from openclap.train.distilling.agreement import Agreement
@@ -43,8 +44,8 @@ def distill(
         if tagged.understood is not None and tagged.understood.same is not None and not as_json:
             found = tagged.understood
             out.print(
-                f"of {found.classes} classes the taggers' first one for {100 * tagged.understood.same:.0f} % of {found.recordings} "
-                f"held-out recordings, among the first five for {100 * (found.among_five or 0):.0f} %"
+                f"of {found.classes} classes the taggers' first one for {100 * tagged.understood.same:.0f} % of "
+                f"{counted(found.recordings, 'held-out recording')}, among the first five for {100 * (found.among_five or 0):.0f} %"
             )
         _tell(tagged, as_json)
         return
@@ -83,11 +84,11 @@ def _show(found: Agreement) -> None:
             f"{found.constant:.3f} for one that says the same of all"
         )
     if found.same_text is not None:
-        out.print(f"the same of {found.texts} texts for {100 * found.same_text:.0f} % of {_held(found)}")
+        out.print(f"the same of {counted(found.texts, 'text')} for {100 * found.same_text:.0f} % of {_held(found)}")
 
 
 def _held(found: Agreement) -> str:
-    return f"{found.clips} clips of {found.recordings} held-out recordings"
+    return f"{counted(found.clips, 'clip')} of {counted(found.recordings, 'held-out recording')}"
 
 
 VERBS = (train, distill)

@@ -16,6 +16,7 @@ from platformdirs import user_data_path
 
 from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
 from openclap.cli.show import emit, err, out, plain, span, tell_uncalibrated
+from openclap.counting import counted
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -174,16 +175,14 @@ def _summary(report: WatchReport) -> None:
         if report.latency_median is None
         else f"; decided {report.latency_median:.1f} s after it began (median; worst {report.latency_worst:.1f} s)"
     )
-    lost = f", {report.lost:.0f} s lost in {report.cuts} cuts" if report.cuts else ""
-    skipped = f", {report.skipped} windows skipped" if report.skipped else ""
+    lost = f", {report.lost:.0f} s lost in {counted(report.cuts, 'cut')}" if report.cuts else ""
+    skipped = f", {counted(report.skipped, 'window')} skipped" if report.skipped else ""
     err.print(
-        plain(
-            f"{report.events} event{'' if report.events == 1 else 's'} in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}"
-        )
+        plain(f"{counted(report.events, 'event')} in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}")
     )
     for name, number in report.undelivered.items():
         later = "; what is spooled is sent by the next watch" if "://" in name else ""
-        _tell(f"{name}: {number} events were not taken{later}")
+        _tell(f"{name}: {counted(number, 'event was', 'events were')} not taken{later}")
 
 
 VERBS = (watch,)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from openclap.counting import counted
 from openclap.data.huggingface import HuggingFace, is_dataset, is_saved, open_saved
 from openclap.data.items import Manifest
 from openclap.data.tables import SUFFIXES, metadata_of, open_table, refuse_workbook
@@ -51,7 +52,7 @@ def open_manifest(
     if is_dataset(source):
         return HuggingFace(f"<{type(source).__name__}>", source, split=split)
     if isinstance(source, (list, tuple)):
-        return _tars([path for one in source for path in expand(_path(one))], f"{len(source)} tars", split)
+        return _tars([path for one in source for path in expand(_path(one))], counted(len(source), "tar"), split)
     text = _path(source)
     path = Path(text)
     if path.is_dir():

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from openclap.counting import counted
 from openclap.data.items import Item, Manifest, seconds_of, texts_of
 from openclap.data.unpacked import plain
 from openclap.errors import DataError, SoundNotFound, UnreadableSound
@@ -176,7 +177,8 @@ class Tars(Manifest):
         if told is not None and not sounds <= told <= len(samples):
             place = f"{tar.parent / 'sizes.json'}: {tar.name}"
             self._fail(
-                place, f"should hold {told} sounds, and holds {sounds}; fetch the tar again, or make sizes.json anew"
+                place,
+                f"should hold {counted(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json anew",
             )
 
     def _members(self, tar: Path) -> Iterator[Member]:

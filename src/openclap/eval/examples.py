@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
+from openclap.counting import counted
 from openclap.data.columns import COLUMNS, Columns, columns_of
 from openclap.data.places import Places
 from openclap.data.tables import metadata_of, read_rows
@@ -100,7 +101,7 @@ def embed(clap: CLAP, examples: Sequence[Example], *, progress: bool = False, ba
             rows.append(result.embedding[0])
     if not kept:
         first = f"; the first: {failed[0].path}: {failed[0].error}" if failed else ""
-        raise UsageError(f"none of the {len(examples)} sounds could be used{first}")
+        raise UsageError(f"not one of {counted(len(examples), 'sound')} could be used{first}")
     return Embedded(kept, np.stack(rows), failed)
 
 
@@ -198,5 +199,6 @@ def labelled(data: Dataset, examples: Sequence[Example]) -> tuple[list[Example],
     if not chosen:
         raise UsageError(f"{data.name} has no labels, so there is nothing to name; choose retrieval")
     without = len(examples) - len(chosen)
-    said = "1 sound without a label was" if without == 1 else f"{without} sounds without a label were"
-    return chosen, [f"{said} left out"] if without else []
+    return chosen, [
+        f"{counted(without, 'sound without a label was', 'sounds without a label were')} left out"
+    ] if without else []

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from openclap.counting import counted
 from openclap.errors import UsageError
 from openclap.eval.examples import Dataset, Embedded, embed, labelled
 from openclap.eval.head import Head
@@ -205,7 +206,7 @@ def _fold_of(truth: Truth, seed: int) -> npt.NDArray[np.str_]:
     """A fold for every example, each with its share of every label (of an example's rarest, where it has several)."""
     rng = np.random.default_rng((seed, FOLDS))
     if len(truth) < FOLDS:
-        raise UsageError(f"{len(truth)} usable sounds are too few for {FOLDS} folds")
+        raise UsageError(f"{counted(len(truth), 'usable sound is', 'usable sounds are')} too few for {FOLDS} folds")
     rarity = np.where(truth, truth.sum(axis=0), len(truth) + 1)
     order = rng.permutation(len(truth))
     order = order[np.argsort(rarity[order].argmin(axis=1), kind="stable")]  # by label, within it at random
@@ -227,8 +228,8 @@ def _told_of_fewer(shots: int | None, fewer: dict[str, int]) -> list[str]:
         return []
     named = ", ".join(f"{label} {count}" for label, count in list(fewer.items())[:NAMED])
     more = f" and {len(fewer) - NAMED} more" if len(fewer) > NAMED else ""
-    has = "1 label has" if len(fewer) == 1 else f"{len(fewer)} labels have"
-    return [f"{shots} shots: {has} fewer examples to learn from, of which all were used: {named}{more}"]
+    has = counted(len(fewer), "label has", "labels have")
+    return [f"{counted(shots or 0, 'shot')}: {has} fewer examples to learn from, of which all were used: {named}{more}"]
 
 
 def _drawn(rows: Ints, truth: Truth, shots: int | None, seed: tuple[int, ...]) -> Ints:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openclap.aside import write_text
+from openclap.counting import counted
 from openclap.errors import UsageError
 from openclap.eval.metrics import Estimate
 from openclap.results import Failure
@@ -92,7 +93,7 @@ def card_section(report: Report) -> str:
     lines = [
         f"### {report.task}: {report.protocol or report.dataset}",
         "",
-        f"{report.model} (`{report.fingerprint}`), {report.examples} sounds, {len(report.failed)} failed; {done}",
+        f"{report.model} (`{report.fingerprint}`), {counted(report.examples, 'sound')}, {len(report.failed)} failed; {done}",
         "",
         "| metric | value | 95 % interval |" + (" arXiv 2211.06687 |" if report.published else ""),
         "|---|---:|---:|" + ("---:|" if report.published else ""),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openclap.counting import counted
 from openclap.errors import UsageError
 from openclap.eval.examples import Dataset, embed
 from openclap.eval.metrics import Definition, ranks_of, summary
@@ -47,9 +48,13 @@ def retrieval(
     shared = len(captions) - len(set(captions))
     notes = []
     if shared:
-        notes.append(f"{shared} captions are said of several sounds, of which only one counts as found")
+        notes.append(
+            f"{counted(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as found"
+        )
     if len(described) < len(data.judged):
-        notes.append(f"{len(data.judged) - len(described)} sounds without a caption were left out")
+        notes.append(
+            f"{counted(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')} left out"
+        )
     return report_of(
         clap, "retrieval", data.name, examples=len(used.examples),
         settings={"captions": len(captions), "definition": definition, "draws": draws, "seed": seed},

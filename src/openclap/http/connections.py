@@ -41,7 +41,12 @@ CHUNKS, CHUNK_BYTES = (
     1024,
     64,
 )  # a body of more chunks than these has so many bytes in each, on average: every one costs 20 µs
+HEAD_BYTES = 1 << 16  # of a request, its address and headers; more is answered 431
 STALLED = 60.0  # seconds without a byte taken, after which whoever does not read an answer is left
+
+TOO_LARGE = (
+    f"the address and headers of the request are larger than {HEAD_BYTES >> 10} KiB; send less, or put it into the body"
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,12 @@ class Connections:
 
     def options(self) -> dict[str, Any]:
         """For `uvicorn.Config`."""
-        return {"http": partial(_Http, self), "ws": partial(_Socket, self), "backlog": self.burst}
+        return {
+            "http": partial(_Http, self),
+            "ws": partial(_Socket, self),
+            "backlog": self.burst,
+            "h11_max_incomplete_event_size": HEAD_BYTES,
+        }
 
     def __len__(self) -> int:
         """How many are open."""
@@ -145,6 +155,7 @@ class _Http(H11Protocol):
         self._got = 0  # bytes since then
         self._unread: tuple[int, float] | None = None  # bytes of the answer that wait, and since when
         self._chunks = self._chunk_bytes = 0  # of a body
+        self._fault = (400, "")  # status and sentence for what is no request
         self._next_event = self.conn.next_event
         self.conn.next_event = self._counted_event  # type: ignore[method-assign]
 
@@ -177,18 +188,28 @@ class _Http(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._end(400, msg)
+        status, sentence = self._fault
+        self._end(status, sentence or msg)
 
     def _counted_event(self) -> Any:
         """What h11 reads next, unless it is crumbs."""
-        event = self._next_event()
+        in_head = self.conn.their_state is h11.IDLE
+        try:
+            event = self._next_event()
+        except h11.RemoteProtocolError as error:
+            if not in_head:
+                raise
+            too_large = error.error_status_hint == 431
+            self._fault = (error.error_status_hint, TOO_LARGE if too_large else "")
+            raise
         if isinstance(event, h11.Request):
             self._chunks = self._chunk_bytes = 0
         elif isinstance(event, h11.Data):
             self._chunks += event.chunk_start
             self._chunk_bytes += len(event.data)
             if self._chunks > CHUNKS and self._chunk_bytes < CHUNK_BYTES * self._chunks:
-                raise h11.RemoteProtocolError("the body comes in chunks of a few bytes")  # 400
+                self._fault = (400, "the body comes in chunks of a few bytes; send larger ones, or its length")
+                raise h11.RemoteProtocolError(self._fault[1])
         return event
 
     def check(self, now: float) -> None:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import track
 
 from openclap.aside import aside
+from openclap.counting import counted
 from openclap.errors import MissingExtra, SoundError, UsageError
-from openclap.library.scan import find_sounds
+from openclap.library.scan import find_sounds, refuse_empty
 from openclap.results import Failure, Windows
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def embed_to_file(
             f"-o {output}: {'it is a folder' if output.is_dir() else 'its folder does not exist'}; choose another -o"
         )
     found = find_sounds(paths)
-    if not found.files:
-        raise UsageError("no sound files there; give files, or folders that hold some")
+    refuse_empty(found)
     done: list[tuple[str, Windows]] = []
     failed = list(found.closed)
     stopped = False
@@ -57,7 +57,7 @@ def embed_to_file(
         if stopped:
             raise KeyboardInterrupt
         raise UsageError(
-            f"none of the {len(found.files)} sounds could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
+            f"not one of {counted(len(found.files), 'sound')} could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
         )
     columns: dict[str, Any] = {"path": np.array([path for path, spans in done for _ in range(len(spans))], np.str_)}
     if windows:

@@ -78,7 +78,8 @@ def add(
     run = _Run(store, clap, known, failed=list(found.closed))
     for path in found.files:
         now, old = _stat(path), known.get(str(path))
-        if old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns):
+        same = old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns)
+        if old is not None and same and (keep or old.is_hashed):
             run.meet(old)
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))

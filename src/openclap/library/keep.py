@@ -56,7 +56,7 @@ def _is_as_it_was(path: Path, file: File, hashes: bool) -> bool:
     try:
         stat = path.stat()
         same = (stat.st_size, stat.st_mtime_ns) == (file.size, file.mtime_ns)
-        return content_hash(path) == file.hash if hashes else same
+        return content_hash(path) == file.hash if hashes and file.is_hashed else same
     except (OSError, ValueError, SoundError):
         return False
 

@@ -5,7 +5,9 @@
     /nas/rain         12            5      more than half of ten or more at once: kept
     /nas/wind         12           11      one was deleted: it leaves the library
 
-What was found at another path has moved, and counts as being there.
+What was found at another path has moved, and counts as being there. Files are said to be missing from the outermost folder that
+yields none any more, of these rather one that is empty or not there: the disk that is not mounted, not a folder around it. Where
+all that hold them still yield some, it is the innermost that lost so many.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from openclap.library.missing import is_gone
+from openclap.library.missing import holds_nothing, is_gone
 from openclap.library.scan import Found, is_sound
 from openclap.results import MissingFolder
 from openclap.store import Store, Where
@@ -78,7 +81,7 @@ def _folder_of(path: str, folders: Collection[str]) -> str:
 def out_of_reach(
     gone: Sequence[str], held: Collection[str], found: Iterable[str], moved: Collection[str], roots: Collection[str]
 ) -> tuple[list[str], list[MissingFolder]]:
-    """Those of the files that are gone which must be kept, and the outermost folders they are missing from.
+    """Those of the files that are gone which must be kept, and the folders they are missing from.
 
     Parameters
     ----------
@@ -111,11 +114,13 @@ def out_of_reach(
     }
     kept: list[str] = []
     missing_from: Counter[str] = Counter()
+    empty = lru_cache(maxsize=None)(holds_nothing)
     for path, folders in above.items():
-        outermost = next((folder for folder in reversed(folders) if folder in doubtful), None)
-        if outermost is not None:
+        unsure = [folder for folder in folders if folder in doubtful]
+        if unsure:
             kept.append(path)
-            missing_from[outermost] += 1
+            silent = [folder for folder in unsure if not counts["there"][folder]] or unsure[:1]
+            missing_from[next(filter(empty, reversed(silent)), silent[-1])] += 1
     return kept, [MissingFolder(folder, count) for folder, count in sorted(missing_from.items())]
 
 

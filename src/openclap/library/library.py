@@ -317,9 +317,10 @@ class Library:
         """Files as they were when they were indexed, by their paths; those that the library does not hold are left out."""
         return {path: Version.indexed(file) for path, file in self._store.known(paths).items()}
 
-    def paths(self) -> Iterator[str]:
-        """The path of every file it holds."""
-        return (file.path for file in self._store.files())
+    def paths(self, within: Paths | None = None) -> Iterator[str]:
+        """The path of every file it holds, or of those in some files and folders."""
+        where = where_of(within, None, None, None, None, None, ())
+        return (file.path for file in self._store.files(where))
 
     def recordings(self, most: int | None = None) -> Iterator[Recording]:
         """Files with their windows, by path: all, or at most so many, evenly from all of them."""

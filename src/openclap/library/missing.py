@@ -9,7 +9,7 @@ from pathlib import Path
 from openclap.store import Row, Store, Where
 from openclap.store.records import Vectors
 
-__all__ = ["is_gone", "is_reachable", "nearest_reachable"]
+__all__ = ["holds_nothing", "is_gone", "is_reachable", "nearest_reachable"]
 
 GROWTH = 4  # times as many hits are looked at, where some cannot be reached
 
@@ -32,6 +32,17 @@ def is_reachable(path: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def holds_nothing(folder: str) -> bool:
+    """Whether a folder is missing or empty; what cannot be looked into may hold something."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def nearest_reachable(
@@ -63,14 +74,8 @@ def nearest_reachable(
 def _away(path: str) -> str:
     """The outermost folder around a file that is missing, or empty: the disk that is not mounted; or the file alone."""
     outermost = path
-    for folder in Path(path).parents if os.path.isabs(path) else ():  # noqa: PTH117
-        try:
-            with os.scandir(folder) as entries:
-                if next(entries, None) is not None:
-                    break
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except (OSError, ValueError):
+    for folder in map(str, Path(path).parents) if os.path.isabs(path) else ():  # noqa: PTH117
+        if not holds_nothing(folder):
             break
-        outermost = str(folder)
+        outermost = folder
     return outermost

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openclap.confidence import background_of
+from openclap.counting import counted
 from openclap.errors import LibraryError
 from openclap.library import indexing
 from openclap.library.leaving import out_of_reach
@@ -47,7 +48,7 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = Fa
             done |= set(more)
         if not aside.stats()["files"]:
             raise LibraryError(
-                f"none of the {len(files)} files of {store.place} can be used now (is a disk missing?); nothing was replaced"
+                f"not one of {counted(len(files), 'file')} of {store.place} can be used now (is a disk missing?); nothing was replaced"
             )
         if not prune:
             _refuse_to_lose(store, files)
@@ -77,6 +78,6 @@ def _refuse_to_lose(store: Store, files: Collection[str]) -> None:
     if folders:
         count, where = sum(folder.files for folder in folders), ", ".join(folder.path for folder in folders[:3])
         raise LibraryError(
-            f"{count} files of {store.place} are missing from {where} (is a disk not mounted?), so nothing was replaced; "
-            "what is done is kept: make them reachable and run it again, or leave them out with --prune"
+            f"{counted(count, 'file')} of {store.place} {'is' if count == 1 else 'are'} missing from {where} (is a disk not mounted?), so nothing was replaced; "
+            "what is done is kept: make the disk reachable and run it again, or drop what is missing with --prune"
         )

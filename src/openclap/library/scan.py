@@ -11,7 +11,7 @@ from openclap.errors import UsageError
 from openclap.library.exclude import Exclusions
 from openclap.results import Failure
 
-__all__ = ["EXTENSIONS", "Found", "find_sounds", "is_sound"]
+__all__ = ["EXTENSIONS", "Found", "find_sounds", "is_sound", "refuse_empty"]
 
 EXTENSIONS = frozenset(
     [
@@ -85,6 +85,21 @@ def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] 
         else:
             files[path] = None
     return Found(list(files), folders, [*closed, *left_out.failed], left_out)
+
+
+def refuse_empty(found: Found) -> None:
+    """Nothing where a sound was found, or where something could not be looked into, which is told by itself.
+
+    Raises
+    ------
+    UsageError
+        The folders hold no sounds.
+    """
+    if not found.files and not found.closed:
+        where = ", ".join(map(str, found.folders)) or "what was given"
+        raise UsageError(
+            f"no sounds in {where}; give a folder that holds some (.wav, .flac, .mp3, …, neither hidden nor excluded), or name the files themselves"
+        )
 
 
 def is_sound(name: str) -> bool:

@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from openclap.counting import counted
 from openclap.errors import RequestRefused
 from openclap.hosts import is_loopback, is_own_name, is_own_site
 from openclap.http.headers import REFUSED, App, Message, Receive, Scope, Send
@@ -135,7 +136,7 @@ class Door:
         if self.sockets < most - (most // RESERVED if self._sockets_of[whose] else 0):
             return None
         return RequestRefused(
-            f"the server has {self.sockets} websockets open, which is as many as it takes; try again later",
+            f"the server has {counted(self.sockets, 'websocket')} open, which is as many as it takes; try again later",
             429,
             "busy",
             retry_after=5,
@@ -209,7 +210,7 @@ class Door:
 
     def _busy(self) -> RequestRefused:
         return RequestRefused(
-            f"the server has {self.in_work} requests in work, which is as many as it takes; try again in a second",
+            f"the server has {counted(self.in_work, 'request')} in work, which is as many as it takes; try again in a second",
             429,
             "busy",
             retry_after=1,

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from openclap.checkpoints.locate import here
 from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.confidence import is_fitted
+from openclap.counting import counted
 from openclap.errors import RequestRefused
 from openclap.serve.engine import Engine, Source
 from openclap.serve.faults import fault_of
@@ -267,7 +268,9 @@ class _Api:
             raise RequestRefused("there is nothing to look for; give query, audio, or both", 400, "invalid_request")
         if k > self._settings.results:
             raise RequestRefused(
-                f"k is {k}; at most {self._settings.results} results are given", 400, "invalid_request"
+                f"k is {k}; at most {counted(self._settings.results, 'result is', 'results are')} given",
+                400,
+                "invalid_request",
             )
         if words is not None:
             self._check_texts("query", [words])
@@ -276,7 +279,7 @@ class _Api:
     def _check_many(self, name: str, items: Sequence[object]) -> None:
         if not 1 <= len(items) <= self._settings.items:
             raise RequestRefused(
-                f"{name} holds {len(items)} items; 1 to {self._settings.items} are taken in one request",
+                f"{name} holds {counted(len(items), 'item')}; 1 to {self._settings.items} are taken in one request",
                 400,
                 "invalid_request",
             )

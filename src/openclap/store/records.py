@@ -18,6 +18,9 @@ Vectors = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
 
 
+UNHASHED = "unknown "  # begins what stands for a hash where none was made
+
+
 @dataclass(frozen=True)
 class File:
     """A file of the library, as it was when it was embedded.
@@ -47,6 +50,11 @@ class File:
     seconds: float
     tags: tuple[str, ...] = field(default=(), compare=False)
     reading: int = 1
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether its content was hashed: the first version did not."""
+        return not self.hash.startswith(UNHASHED)
 
 
 @dataclass(frozen=True, eq=False)

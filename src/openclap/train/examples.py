@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
+from openclap.counting import counted
 from openclap.data import Item, open_manifest
 from openclap.data.captions import captions_of
 from openclap.data.tables import metadata_of
@@ -119,12 +120,16 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
     visits, lost = found.visits, found.left_out
     silent = "not there or have neither caption nor label"
     refuse_many(
-        lost, len(visits) + len(lost), settings.most_broken, f"{len(lost)} sounds are {silent}", "describe them"
+        lost,
+        len(visits) + len(lost),
+        settings.most_broken,
+        f"{counted(len(lost), 'sound is not there or has', 'sounds are not there or have')} neither caption nor label",
+        "describe them",
     )
     warn_of(lost, f"sounds that are {silent}")
     if len(visits) < settings.batch_size:
         raise TrainingError(
-            f"{len(visits)} examples are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+            f"{counted(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
         )
     return visits
 

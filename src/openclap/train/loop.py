@@ -26,6 +26,7 @@ from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
+from openclap.counting import counted
 from openclap.errors import OpenClapError, TrainingError
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
@@ -106,7 +107,7 @@ def _run_in(
         batches = task.batches([e for e in examples if e.key not in broken], mels)
         if not batches.steps:
             raise TrainingError(
-                f"{len(batches.examples)} sounds that can be read are fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+                f"{counted(len(batches.examples), 'sound that can be read is', 'sounds that can be read are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
             )
     with _threads(settings.threads), told_of_memory():
         loss = run.go(batches, progress=progress, console=console)

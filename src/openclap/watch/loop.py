@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import background_of
+from openclap.counting import counted
 from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.watch.alerts import named, queries_of
@@ -329,7 +330,7 @@ class Watch(Iterator[Event]):
             if time.monotonic() - self._told_skipped > TOLD_EVERY:
                 self._told_skipped = time.monotonic()
                 self._tell(
-                    f"{self._name}: the model is slower than the sound comes; {self._report.skipped} windows are skipped so far"
+                    f"{self._name}: the model is slower than the sound comes; {counted(self._report.skipped, 'window is', 'windows are')} skipped so far"
                     " (a longer --hop or a smaller model keeps up)"
                 )
         return kept

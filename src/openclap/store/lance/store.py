@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from openclap.counting import counted
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store.disk import alone_in, bytes_in
 from openclap.store.lance import indexes, mending
@@ -293,7 +294,11 @@ class LanceStore:
                 return ["some windows cannot be read"]
             bad = len(mending.bad_files(table))
             return (
-                [f"{bad} files have missing windows, windows of two contents, or vectors that are none"] if bad else []
+                [
+                    f"{counted(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors that are none"
+                ]
+                if bad
+                else []
             )
 
     def repair(self) -> list[str]:
@@ -315,7 +320,7 @@ class LanceStore:
                 self._note_readable(table, some)
                 table.delete(among("path", some))
             if bad:
-                done.append(f"{len(bad)} files without sound vectors removed: index them again")
+                done.append(f"{counted(len(bad), 'file')} without sound vectors removed: index again")
         return done
 
     def _give_up(self, why: str) -> str:
@@ -335,7 +340,7 @@ class LanceStore:
         for rows in mending.readable_rows(broken):
             self._merge(table, as_now(rows).select(table.schema.names).cast(table.schema))
         self._tables.say(self._slot, About(self._tables.about(self._slot).maker, name))
-        return f"{table.count_rows()} of {count} windows copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
+        return f"{table.count_rows()} of {counted(count, 'window')} copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
 
     def alone(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile.

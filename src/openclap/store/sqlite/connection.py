@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from openclap.errors import LibraryMismatch
+from openclap.store.sqlite.first_format import VERSION as FIRST
+from openclap.store.sqlite.first_format import fill, first_format_beside
 from openclap.store.sqlite.migration import (
     FORMAT_VERSION,
     OLDEST,
@@ -23,6 +25,7 @@ __all__ = ["WAIT_SECONDS", "Held", "NothingYet"]
 
 APPLICATION_ID = 0x6F63_6C70  # "oclp", so that `file` and others know whose it is
 WAIT_SECONDS = 120  # for another process to finish writing
+MEMORY = "file::memory:"
 PAGE_BYTES = 16_384  # seven vectors of 512 numbers to a page
 
 SCHEMA = """
@@ -64,9 +67,8 @@ class Held:
         mode = (
             "rwc" if self.writable and make else "rw" if self.writable else "ro&immutable=1" if self.immutable else "ro"
         )
-        self.db = sqlite3.connect(
-            f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
-        )  # fmt: skip
+        place = f"{file.absolute().as_uri()}?mode={mode}" if exists or make else MEMORY
+        self.db = sqlite3.connect(place, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(file, make)
         except BaseException:
@@ -81,13 +83,17 @@ class Held:
         foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
         if make and self.writable and not foreign:
-            _create(self.db)
+            _create(self.db, first_format_beside(file))
         elif foreign and application != APPLICATION_ID:
             raise LibraryMismatch(f"{file} is a database of another program; use another --library")
         elif not OLDEST <= version <= FORMAT_VERSION and foreign:
             raise LibraryMismatch(
                 f"{file} is of format version {version}; this openclap reads versions {OLDEST} to {FORMAT_VERSION}: update openclap, or index again into another --library"
             )
+        elif not foreign and (first := first_format_beside(file)) is not None:
+            if make:
+                raise sqlite3.OperationalError("attempt to write a readonly database")
+            self._read_into_memory(first)
         elif not foreign:
             raise NothingYet
         elif version < FORMAT_VERSION and make and self.writable:
@@ -101,6 +107,14 @@ class Held:
             drop_copies(file)
         if self.writable:
             self.db.execute("PRAGMA synchronous = FULL")
+
+    def _read_into_memory(self, first: Path) -> None:
+        """Become a connection to what a library of format 1 holds."""
+        self.db.close()
+        self.db = sqlite3.connect(MEMORY, uri=True, isolation_level=None, check_same_thread=False)
+        self.version, self.immutable, self.writable = FIRST, True, False
+        _make_tables(self.db, first, f"{first.stat().st_mtime_ns} {first.stat().st_size}")
+        self.db.execute(f"PRAGMA user_version = {FIRST}")
 
     def fits(self, file: Path) -> bool:
         """Whether this process opened it, and it is still the file of that name, and of the version that it was."""
@@ -130,19 +144,25 @@ class Held:
             self.db.close()
 
 
-def _create(db: sqlite3.Connection) -> None:
-    """A new library; of two processes that come at once, one makes it."""
+def _create(db: sqlite3.Connection, first: Path | None) -> None:
+    """A new library, of what one of format 1 holds; of two processes that come at once, one makes it."""
     db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")
     try:
         if not db.execute("PRAGMA user_version").fetchone()[0]:
-            for statement in statements(SCHEMA + TAGS_OF_CONTENT):
-                db.execute(statement)
-            db.execute("INSERT INTO meta VALUES ('identity', ?)", [uuid.uuid4().hex])
+            _make_tables(db, first, uuid.uuid4().hex)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         db.commit()
     except BaseException:
         db.rollback()
         raise
+
+
+def _make_tables(db: sqlite3.Connection, first: Path | None, identity: str) -> None:
+    for statement in statements(SCHEMA + TAGS_OF_CONTENT):
+        db.execute(statement)
+    db.execute("INSERT INTO meta VALUES ('identity', ?)", [identity])
+    if first is not None:
+        fill(db, first)

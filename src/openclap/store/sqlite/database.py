@@ -16,6 +16,7 @@ from pathlib import Path
 
 from openclap.errors import LibraryError
 from openclap.store.sqlite.connection import WAIT_SECONDS, Held, NothingYet
+from openclap.store.sqlite.first_format import first_format_beside
 from openclap.store.sqlite.migration import FORMAT_VERSION
 from openclap.store.values import BrokenValue
 
@@ -75,11 +76,11 @@ class Database:
                 held.close()
             self._of_thread.held = None
             self.changes += 1
-            if make and not self.file.exists():
+            if make and not self._is_there():
                 raise LibraryError(f"{self.file.parent} was deleted or moved while it was in use; open it again")
-        if not self.file.exists():
-            if not make:
-                return None
+        if not self._is_there() and not make:
+            return None
+        if not self.file.exists() and make:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
             held = Held(self.file, make=make)
@@ -115,6 +116,9 @@ class Database:
             raise LibraryError(
                 f"{self.file.parent} cannot be {what} ({error.strerror or error}); choose another --library"
             ) from error
+
+    def _is_there(self) -> bool:
+        return self.file.exists() or first_format_beside(self.file) is not None
 
     def _broken(self, error: Exception) -> LibraryError:
         return LibraryError(

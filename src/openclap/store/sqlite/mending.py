@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openclap.counting import counted
 from openclap.errors import LibraryError
 from openclap.store.records import Recording, Store
 from openclap.store.sqlite.migration import look_as_now
@@ -41,7 +42,9 @@ def faults(db: sqlite3.Connection) -> list[str]:
     unmade = without_maker(db)
     wrong += [unmade] if unmade else []
     orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
-    wrong += [f"{count} rows of {table} have no file" for table, count in orphans.items()]
+    wrong += [
+        f"{counted(count, f'row of {table} has', f'rows of {table} have')} no file" for table, count in orphans.items()
+    ]
     width = _width(db)
     bad, no_spans = (
         db.execute(f"SELECT count(*) FROM windows WHERE {what}", values).fetchone()[0]
@@ -50,13 +53,15 @@ def faults(db: sqlite3.Connection) -> list[str]:
     numberless = len(_without_numbers(db, width))
     without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
     odd = len(_impossible(db))
-    counted, real = _counts(db), _counted(db)
-    wrong += [f"{bad} windows have vectors of another size than {width}"] if bad else []
-    wrong += [f"{no_spans} windows have times that cannot be"] if no_spans else []
-    wrong += [f"{numberless} files have vectors that are none"] if numberless else []
-    wrong += [f"{without} files have no windows"] if without else []
-    wrong += [f"{odd} files have a path, size, time, length or tag that cannot be"] if odd else []
-    wrong += [f"the counts say {counted} files and windows, there are {real}"] if counted != real else []
+    said, real = _counts(db), _counted(db)
+    wrong += [f"{counted(bad, 'window has', 'windows have')} vectors of another size than {width}"] if bad else []
+    wrong += [f"{counted(no_spans, 'window has', 'windows have')} times that cannot be"] if no_spans else []
+    wrong += [f"{counted(numberless, 'file has', 'files have')} vectors that are none"] if numberless else []
+    wrong += [f"{counted(without, 'file has', 'files have')} no windows"] if without else []
+    wrong += (
+        [f"{counted(odd, 'file has', 'files have')} a path, size, time, length or tag that cannot be"] if odd else []
+    )
+    wrong += [f"the counts of files and windows are {said}, there are {real}"] if said != real else []
     return wrong
 
 
@@ -83,7 +88,7 @@ def mend(db: sqlite3.Connection) -> list[str]:
     if unmade:
         db.execute("DELETE FROM meta WHERE name = 'maker'")
         gone = db.execute("DELETE FROM files").rowcount
-        done.append(f"{unmade}: its {gone} files removed, their tags are kept: index them again")
+        done.append(f"{unmade}: {counted(gone, 'file')} removed with tags kept: index again")
     lost = db.execute("DELETE FROM tags WHERE typeof(name) <> 'text'").rowcount
     width = _width(db)
     bad = {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {OTHER_SIZE}", [4 * width])}
@@ -95,9 +100,9 @@ def mend(db: sqlite3.Connection) -> list[str]:
     before, after = _counts(db), _counted(db)
     db.execute("DELETE FROM counts")
     db.execute("INSERT INTO counts SELECT ?, ?, coalesce(sum(seconds), 0.0) FROM files", after)
-    done += [f"{removed} files without sound vectors removed: index them again"] if removed else []
-    done += [f"{lost} rows of no file removed"] if lost else []
-    done += [f"counts set from {before} to {after} files and windows"] if before != after else []
+    done += [f"{counted(removed, 'file')} without sound vectors removed: index again"] if removed else []
+    done += [f"{counted(lost, 'row')} of no file removed"] if lost else []
+    done += [f"counts of files and windows set from {before} to {after}"] if before != after else []
     return done
 
 

@@ -27,7 +27,7 @@ __all__ = [
     "statements",
 ]
 
-FORMAT_VERSION = 3  # 1 was a single .npz file
+FORMAT_VERSION = 3  # for 1, a single .npz file, see `first_format`
 OLDEST = 2
 
 TAGS_OF_CONTENT = """

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.counting import counted
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store.disk import alone_in, bytes_in
 from openclap.store.ranking import best, ordered, rounded
@@ -77,10 +78,6 @@ class SqliteStore:
         self._claimed: dict[str, Any] = {}
         self._cached: tuple[tuple[Any, ...], VectorCache] | None = None  # what it was made for
         self._caching = threading.Lock()
-        if (folder / "library.npz").exists() and not self.file.exists():
-            raise LibraryMismatch(
-                f"{folder / 'library.npz'} is of format version 1; this openclap reads version {FORMAT_VERSION}: index again into another --library"
-            )
 
     # -- who made it ---------------------------------------------------------------------------------
 
@@ -325,9 +322,7 @@ class SqliteStore:
             aside.close()
         shutil.copy2(self.file, self._broken)
         self.become(aside)
-        return (
-            f"{kept} files copied out of a broken database, {lost} lost: index again; the broken one is {self._broken}"
-        )
+        return f"{counted(kept, 'file')} copied out of a broken database, {lost} lost: index again; the broken one is {self._broken}"
 
     def alone(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile."""

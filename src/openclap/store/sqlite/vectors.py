@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.counting import counted
+
 __all__ = ["PARTITION_FROM", "Block", "Nearest", "VectorCache"]
 
 Vectors = npt.NDArray[np.float32]
@@ -230,7 +232,11 @@ class VectorCache:
                 for i, number in enumerate(ids)
             )
             _give_back(self._base.vectors)
-        return [f"{wrong} of {len(self._base.ids)} cached vectors differ"] if wrong else []
+        return (
+            [f"{wrong} of {counted(len(self._base.ids), 'cached vector')} {'differs' if wrong == 1 else 'differ'}"]
+            if wrong
+            else []
+        )
 
     def sample(self, count: int) -> Vectors:
         """Rows evenly spread over all: (at most count, E)."""

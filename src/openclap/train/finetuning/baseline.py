@@ -19,6 +19,7 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
+from openclap.counting import counted
 from openclap.errors import ModelNotHere, SoundError, TrainingError
 from openclap.eval.examples import Embedded
 from openclap.eval.examples import Example as Judged
@@ -85,7 +86,9 @@ class Baseline:
         asked, failed, keys = settings.supervised, test.failed, test.keys
         refuse_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
         if not len(train.vectors):
-            raise TrainingError(f"none of the {len(train.failed)} sounds to learn from can be read; check the folder")
+            raise TrainingError(
+                f"not one of {counted(len(train.failed), 'sound')} to learn from can be read; check the folder"
+            )
         truth = train.truth(data.labels)
         probed = fit_layers(train.vectors, truth, kind=asked.head, multi_label=data.multi_label, seed=settings.seed)
         prompts = prompts_of(clap, data.labels, asked.templates)

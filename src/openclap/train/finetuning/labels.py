@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from openclap.counting import counted
 from openclap.data import Item
 from openclap.errors import SoundWarning, TrainingError
 from openclap.results import Failure
@@ -64,10 +65,12 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     if not any(example.item.labels for _, example in everything.rows):
         where = ", ".join(source.folder for source in settings.sources)
         raise TrainingError(
-            f"none of the {len(everything.rows)} sounds of {where} has a label; a table needs a column label"
+            f"not one of {counted(len(everything.rows), 'sound')} of {where} has a label; a table needs a column label"
         )
     lost = everything.left_out
-    said = f"{len(lost)} of {len(everything.rows) + len(lost)} entries of the sources cannot be used"
+    said = (
+        f"{len(lost)} of {counted(len(everything.rows) + len(lost), 'entry', 'entries')} of the sources cannot be used"
+    )
     refuse_many(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
     warn_of(lost, "entries that cannot be used")
     found = everything.but(lambda example: not example.item.labels, "no label")
@@ -83,7 +86,7 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     multi = bool(several) if supervision.multi_label is None else supervision.multi_label
     if several and not multi:
         raise TrainingError(
-            f"{_said(len({e.key for e in several}), 'has', 'have')} several labels, the first is {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a configuration)"
+            f"{counted(len({e.key for e in several}), 'sound has', 'sounds have')} several labels, the first is {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a configuration)"
         )
     counts = Counter(label for _, example in train for label in example.item.labels)
     _check(learnt, judged, counts)
@@ -102,18 +105,18 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
     """Labels that can be learnt and judged."""
     if len(counts) < 2:
         raise TrainingError(
-            f"the {len(train)} sounds to learn from have {len(counts)} label ({', '.join(counts)}); a classifier needs two or more"
+            f"{counted(len(train), 'sound')} to learn from {'has' if len(train) == 1 else 'have'} {counted(len(counts), 'label')} ({', '.join(counts)}); a classifier needs two or more"
         )
     unseen = {label: e for e in test for label in e.item.labels if label not in counts}
     if unseen:
         label, example = next(iter(unseen.items()))
         raise TrainingError(
-            f"{len(unseen)} labels are judged but no sound to learn from has them, the first is {label!r} ({example.key}); add sounds of it, or leave them out"
+            f"{counted(len(unseen), 'label is', 'labels are')} judged that no sound to learn from has, the first is {label!r} ({example.key}); add sounds of it, or leave it out"
         )
     rare = [label for label, count in counts.items() if count == 1]
     if rare:
         warnings.warn(
-            f"{len(rare)} labels have one sound to learn from, too little to hear them elsewhere: {', '.join(sorted(rare)[:NAMED])}",
+            f"{counted(len(rare), 'label has', 'labels have')} one sound to learn from, too little to hear elsewhere: {', '.join(sorted(rare)[:NAMED])}",
             SoundWarning,
             stacklevel=3,
         )
@@ -122,7 +125,3 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
 def _example(name: str, item: Item) -> Example:
     """Its labels stand for captions: mixing two sounds then joins them as it joins captions."""
     return Example(key_of(name, item), item, item.labels, "\n".join(item.labels))
-
-
-def _said(count: int, one: str, many: str) -> str:
-    return f"1 sound {one}" if count == 1 else f"{count} sounds {many}"

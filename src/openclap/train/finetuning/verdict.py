@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.clap import CLAP
+from openclap.counting import counted
 from openclap.eval.examples import Embedded
 from openclap.eval.head import Head
 from openclap.eval.judging import judge
@@ -66,7 +67,7 @@ def _left_out(data: Labelled) -> str:
     if not silent:
         return ""
     named = ", ".join(failure.path for failure in silent[:NAMED]) + (", …" if len(silent) > NAMED else "")
-    return f"{'1 sound without a label was' if len(silent) == 1 else f'{len(silent)} sounds without a label were'} left out: {named}"
+    return f"{counted(len(silent), 'sound without a label was', 'sounds without a label were')} left out: {named}"
 
 
 def compare(

@@ -26,6 +26,7 @@ from openclap.checkpoints.native import is_compact, read_json, save_pretrained
 from openclap.checkpoints.weights import Weights, of_arrays, parameters
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
+from openclap.counting import counted
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
@@ -158,7 +159,9 @@ def _cut(
     whole = CLAPModel.from_arrays(checkpoint.config, {name: np.array(weights[name]) for name in weights}).to(where)
     clips, failed = clips_of(sounds.calibrated, checkpoint.config.front_end, fused=checkpoint.config.fusion is not None)
     if len(clips) < FEWEST:
-        raise UsageError(f"{len(clips)} sounds that can be used are too few to calibrate with; give {FEWEST} or more")
+        raise UsageError(
+            f"{counted(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate with; give {FEWEST} or more"
+        )
     heard = clip_batches(clips, where)
     seen = _listen(whole, units, heard, seed, progress=progress)
     texts = _read_texts(whole, units, checkpoint, sounds, seed, progress=progress)
@@ -173,7 +176,9 @@ def _cut(
     if norms_of(model):
         match_norms(whole, model, track_of(heard, "batch norms", progress), _by_norm(units, kept))
         arrays = model.arrays()
-    notes.append(f"calibrated with {len(clips)} sounds and {len(sounds.texts) if texts else 0} texts")
+    notes.append(
+        f"calibrated with {counted(len(clips), 'sound')} and {counted(len(sounds.texts) if texts else 0, 'text')}"
+    )
     return _small(checkpoint, config, arrays), notes, failed
 
 

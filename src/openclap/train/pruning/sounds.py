@@ -18,6 +18,7 @@ from openclap.audio.clips import Clip, clip_of
 from openclap.audio.load import Sound
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.config import FrontEnd
+from openclap.counting import counted
 from openclap.data import Item, open_manifest
 from openclap.errors import DataError, SoundError, UsageError
 from openclap.library.scan import find_sounds
@@ -69,7 +70,7 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
     shown, held = every_other(items, CALIBRATED)
     labels = tuple(sorted({label for item in held for label in item.labels}))
     said = sorted({text for item in items for text in (*item.captions, *item.labels)})
-    what = f"{len(held)} sounds of {os.fspath(data)}"
+    what = f"{counted(len(held), 'sound')} of {os.fspath(data)}"
     return Sounds(
         [*shown, *synthetic],
         [*held],

@@ -1,0 +1,70 @@
+"""Libraries of format 1: one file, `library.npz`, a manifest and three arrays, without tags and content hashes.
+
+library.npz ─ memory             for those who only read
+           └─ library.sqlite     by the first who writes, in one transaction; the old file stays beside it, and is read no more
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openclap.store.records import UNHASHED, File
+from openclap.store.sqlite.rows import FILE, row_of
+from openclap.store.values import BrokenValue
+
+__all__ = ["VERSION", "fill", "first_format_beside"]
+
+VERSION = 1
+PARTS = {"manifest.npy", "start.npy", "end.npy", "embedding.npy"}
+
+
+def first_format_beside(file: Path) -> Path | None:
+    """The library of format 1 in the folder of a `library.sqlite`, if there is one: other files may be called so, too."""
+    place = file.with_name("library.npz")
+    try:
+        with zipfile.ZipFile(place) as parts:
+            return place if set(parts.namelist()) >= PARTS else None
+    except (OSError, zipfile.BadZipFile):
+        return None
+
+
+def fill(db: sqlite3.Connection, place: Path) -> None:
+    """Put what a library of format 1 holds into the empty tables of one of now.
+
+    A file's hash is `UNHASHED` and its number, so that no two are taken for copies.
+
+    Raises
+    ------
+    BrokenValue
+        Its parts do not fit together, or it is of another version.
+    """
+    try:
+        with place.open("rb") as opened, np.load(opened, allow_pickle=False) as parts:
+            manifest = json.loads(str(parts["manifest"]))
+            start, end, rows = (np.asarray(parts[name]) for name in ("start", "end", "embedding"))
+        if (manifest["format"], manifest["format_version"]) != ("openclap-library", VERSION):
+            raise ValueError(f"format {manifest['format']!r}, version {manifest['format_version']!r}")
+        files, counts = manifest["files"], manifest["windows_of_file"]
+        edges = np.cumsum([0, *counts])
+        if not len(files) == len(counts) or not len(start) == len(end) == len(rows) == edges[-1] or rows.ndim != 2:
+            raise ValueError("its parts do not fit together")
+        db.execute("INSERT INTO meta VALUES ('maker', ?)", [json.dumps(manifest["maker"])])
+        for number, (facts, first, last) in enumerate(zip(files, edges[:-1], edges[1:], strict=True), 1):
+            _put(db, number, facts, start[first:last], end[first:last], rows[first:last])
+    except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise BrokenValue(f"{place.name}: {error}") from error
+
+
+def _put(db: sqlite3.Connection, number: int, facts: Any, start: Any, end: Any, rows: Any) -> None:
+    file = File(facts["path"], facts["size"], facts["mtime_ns"], f"{UNHASHED}{number}", facts["seconds"])
+    db.execute(f"INSERT INTO files (id, {FILE}) VALUES (?, ?, ?, ?, ?, ?, ?)", [number, *row_of(file)])
+    db.executemany(
+        "INSERT INTO windows (file, start_seconds, end_seconds, embedding) VALUES (?, ?, ?, ?)",
+        [(number, float(a), float(b), row.astype("<f4").tobytes()) for a, b, row in zip(start, end, rows, strict=True)],
+    )
