@@ -195,7 +195,8 @@ def main() -> None:
         assert process.stdout is not None
         judge = Judge(json.loads(process.stdout.readline())["url"])
         memory = psutil.Process(process.pid)
-        attack(judge, 120, args.seed + 1)  # a first round of all: what any use needs is loaded now, and each buffer has been as large as it gets
+        # a first round of all: what any use needs is loaded now, and each buffer has been as large as it gets
+        attack(judge, 120, args.seed + 1)
         beside(judge)
         time.sleep(3)  # memory is given back when nobody has asked for a second
         before = memory.memory_info().rss

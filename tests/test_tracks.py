@@ -114,3 +114,14 @@ def test_the_command_line_takes_a_track(tmp_path: Path, clap: CLAP) -> None:
     assert ran.exit_code == 1
     with pytest.warns(SoundWarning, match="2 tracks"):  # what one run chose is no other run's choice
         CliRunner().invoke(app, ["match", str(tmp_path / "a.mkv"), "hiss", "--json"])
+
+
+@pytest.mark.filterwarnings("ignore::openclap.errors.SoundWarning")
+def test_a_stream_that_turns_up_in_the_middle_is_left_out() -> None:
+    """One bit of a damaged MPEG-TS made another stream of a packet: "IndexError: list index out of range"."""
+    data = bytearray(muxed("mpegts", [Track(noise(4.0))], codec="mp2"))
+    packets = range(0, len(data), 188)
+    begins = [at for at in packets if data[at + 1] & 0x40 and data[at + 1 : at + 3] == b"\x41\x00"]  # of the sound
+    data[begins[len(begins) // 2] + 2] ^= 4  # is of a stream 0x104 now
+    assert 3.0 < len(load(bytes(data), RATE)) / RATE < 4.5
+    assert 3.0 < (duration(bytes(data)) or 0) < 4.5

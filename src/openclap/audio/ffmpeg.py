@@ -20,7 +20,7 @@ from openclap.audio import mpeg
 from openclap.audio.channels import as_floats
 from openclap.audio.reading import Reading
 from openclap.audio.timeline import TOLERANCE, Timeline
-from openclap.audio.tracks import TIMED, Track
+from openclap.audio.tracks import TIMED, Track, packets_of
 from openclap.errors import UnreadableSound
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class _Pass:
         """Every frame; what cannot be decoded is skipped and counted."""
         import av
 
-        packets = self.track.container.demux(self.track.stream)
+        packets = packets_of(self.track.container, self.track.stream)
         base = float(self.track.stream.time_base)  # fractions take as long as the decoding
         tagged = 0  # bytes of a tag between two recordings that were put one behind another: nothing is damaged there
         while True:

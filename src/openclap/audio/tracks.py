@@ -6,7 +6,7 @@ FFmpeg only ever sees an open file and may open nothing else: a playlist or an s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from openclap.audio import mpeg
@@ -17,7 +17,7 @@ from openclap.errors import UnreadableSound
 if TYPE_CHECKING:
     import av
 
-__all__ = ["TIMED", "Track"]
+__all__ = ["TIMED", "Track", "packets_of"]
 
 BLIND_SECONDS = 60.0  # between packets; more, and stamps are not relied on
 
@@ -102,7 +102,7 @@ class Track:
         back, blind = int(1.0 / base), int(BLIND_SECONDS / base)
         first = last = end = None
         try:
-            for packet in self.container.demux(self.stream):
+            for packet in packets_of(self.container, self.stream):
                 begin = packet.pts
                 if begin is None:
                     continue
@@ -114,6 +114,16 @@ class Track:
         except av.FFmpegError:
             return None
         return None if first is None or end is None else float((end - first) * base)
+
+
+def packets_of(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.Packet]:
+    """The packets of a stream, also where others turn up on the way (of a live stream, or a damaged one): PyAV fails at the first packet of such."""
+    while True:
+        try:
+            yield from container.demux(stream)
+        except IndexError:
+            continue
+        return
 
 
 def _seconds_in(text: str) -> float | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from openclap.audio.ffmpeg import frame_samples
+from openclap.audio.tracks import packets_of
 from openclap.errors import SourceError
 from openclap.watch.sources import LIVE_BLOCK, Block, Tell, Waveform, backoff
 
@@ -112,7 +113,7 @@ class StreamSource:
         import av
 
         last = time.monotonic()
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if stop.is_set():
                 return
             try:
