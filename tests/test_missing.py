@@ -21,6 +21,7 @@ from openclap.results import MissingFolder
 from openclap.store import Remembered, open_store
 
 RATE = 16_000
+UNFITTED = "confidences were not fitted for this model"  # a line of whatever shows them; see test_calibrated
 
 
 @pytest.fixture(params=["lib", "lib.lance"], ids=["sqlite", "lance"])
@@ -190,7 +191,8 @@ def test_the_command_line(
         monkeypatch.setattr(sys, "argv", ["openclap", *arguments, *options])
         with pytest.raises(SystemExit) as left:
             sys.exit(app._run())
-        return (left.value.code or 0, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        return (left.value.code or 0, out, "".join(line for line in err.splitlines(True) if UNFITTED not in line))
 
     assert run("index", str(nas), "--tag", "field")[0] == 0
     away = unmount(nas)
@@ -317,7 +319,7 @@ def test_another_model_does_not_drop_a_disk_that_is_away(
     library.close()
     away = unmount(nas)
     other = small_clap(tokenizer_file, name="other", seed=9)
-    with pytest.raises(LibraryError, match=r"3 files of .* are missing from .*media .*--prune"):
+    with pytest.raises(LibraryError, match=r"3 files of .* are missing from .*media/nas .*--prune"):
         Library.reembed(place, other)
     assert len(names(Library.open(place, model=clap), missing=True)) == 5
     report = Library.reembed(place, other, prune=True)
