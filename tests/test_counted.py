@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 
 from openclap import CLAP
-from openclap.cli.show import counted
+from openclap.counting import counted
 from openclap.errors import LibraryError
 from openclap.library import Library
 from openclap.teach import teach
