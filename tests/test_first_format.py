@@ -126,6 +126,17 @@ def test_a_broken_one_is_one_sentence(old: Path, change: dict[str, Any], said: s
         store.put([recording("/a.wav", 1)])
 
 
+def test_one_that_is_cut_is_not_taken_for_nothing(old: Path) -> None:
+    data = (old / "library.npz").read_bytes()
+    (old / "library.npz").write_bytes(data[: len(data) // 2])
+    store = open_store(old)
+    with pytest.raises(LibraryError, match=r"broken \(library.npz: "):
+        store.maker()
+    with pytest.raises(LibraryError, match=r"broken \(library.npz: "):
+        store.put([recording("/a.wav", 1)])
+    assert [path.name for path in old.iterdir()] == ["library.npz"]
+
+
 def test_another_file_of_that_name_is_none(tmp_path: Path) -> None:
     """`openclap embed -o library.npz` may have made it: it was a library of version 1, and refused."""
     np.savez(tmp_path / "library.npz", path=np.array(["a"]), embedding=np.eye(1, 4))
