@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from libraries_for_tests import place  # noqa: F401  a fixture
 from slow_for_tests import leave_out_slow, note_slow
 from tools_for_tests import pytest_addoption as add_no_skips
 from tools_for_tests import pytest_configure as declare_needs

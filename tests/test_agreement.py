@@ -18,11 +18,6 @@ from openclap.store.records import File
 from openclap.textfiles import lines_of
 
 
-def test_counted() -> None:
-    assert [counted(n, "window") for n in (0, 1, 2)] == ["0 windows", "1 window", "2 windows"]
-    assert [counted(n, "entry has", "entries have") for n in (1, 2)] == ["1 entry has", "2 entries have"]
-
-
 @pytest.mark.parametrize(("count", "wrong"), [(1, "1 window has"), (2, "2 windows have")])
 def test_what_is_wrong_with_a_library_is_counted_right(tmp_path: Path, count: int, wrong: str) -> None:
     """`openclap library verify` said "1 windows have"."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile as sf
+from libraries_for_tests import fill
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
@@ -19,7 +19,6 @@ from openclap.cli import app
 from openclap.errors import LibraryError
 from openclap.store import open_store
 
-RATE = 16_000
 E = 24
 
 
@@ -32,14 +31,6 @@ def clap(tokenizer_file: Path) -> CLAP:
 def model(clap: CLAP, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     clap.save_pretrained(folder)
-    return folder
-
-
-def fill(folder: Path, count: int = 4) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        wave = np.random.default_rng(i).standard_normal(RATE // 4) * 0.1
-        sf.write(folder / f"{i}.wav", wave.astype(np.float32), RATE)
     return folder
 
 

@@ -119,10 +119,22 @@ def test_a_broken_one_is_one_sentence(old: Path, change: dict[str, Any], said: s
         arrays = dict(parts)
     arrays["manifest"] = np.array(json.dumps({**json.loads(str(arrays["manifest"])), **change}))
     np.savez(old / "library.npz", **arrays)
+    store = open_store(old)
     with pytest.raises(LibraryError, match=f"broken .*library.npz: .*{said}"):
-        open_store(old).stats()
+        store.stats()
     with pytest.raises(LibraryError, match=f"broken .*library.npz: .*{said}"):
-        open_store(old).put([recording("/a.wav", 1)])
+        store.put([recording("/a.wav", 1)])
+
+
+def test_one_that_is_cut_is_not_taken_for_nothing(old: Path) -> None:
+    data = (old / "library.npz").read_bytes()
+    (old / "library.npz").write_bytes(data[: len(data) // 2])
+    store = open_store(old)
+    with pytest.raises(LibraryError, match=r"broken \(library.npz: "):
+        store.maker()
+    with pytest.raises(LibraryError, match=r"broken \(library.npz: "):
+        store.put([recording("/a.wav", 1)])
+    assert [path.name for path in old.iterdir()] == ["library.npz"]
 
 
 def test_another_file_of_that_name_is_none(tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import libraries_for_tests
 import numpy as np
 import pytest
 import soundfile as sf
 from conftest import long_wave
-from libraries_for_tests import Counted
+from libraries_for_tests import RATE, Counted
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
@@ -26,26 +28,14 @@ from openclap.library.query import parse
 from openclap.results import Moment
 from openclap.store.sqlite.store import SqliteStore
 
-RATE = 16_000
-
-
-@pytest.fixture(params=["lib", "lib.lance"], ids=["sqlite", "lance"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where a library of each store is made."""
-    found: Path = tmp_path / request.param
-    return found
+fill = partial(
+    libraries_for_tests.fill, name="sound {} 声.wav", wave=lambda number, _: long_wave(1 + number, RATE, seed=number)
+)
 
 
 @pytest.fixture(scope="module")
 def clap(tokenizer_file: Path) -> CLAP:
     return small_clap(tokenizer_file, name="first")
-
-
-def fill(folder: Path, count: int = 4) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        sf.write(folder / f"sound {i} 声.wav", long_wave(1 + i, RATE, seed=i), RATE)
-    return folder
 
 
 def test_good_and_bad_files(clap: CLAP, place: Path, tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+import libraries_for_tests
 import pytest
-import soundfile as sf
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
@@ -20,27 +20,12 @@ from openclap.library.leaving import out_of_reach
 from openclap.results import MissingFolder
 from openclap.store import Remembered, open_store
 
-RATE = 16_000
-UNFITTED = "confidences were not fitted for this model"  # a line of whatever shows them; see test_calibrated
-
-
-@pytest.fixture(params=["lib", "lib.lance"], ids=["sqlite", "lance"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    found: Path = tmp_path / request.param
-    return found
+fill = partial(libraries_for_tests.fill, name="{:02}.wav")
 
 
 @pytest.fixture(scope="module")
 def clap(tokenizer_file: Path) -> CLAP:
     return small_clap(tokenizer_file, name="first")
-
-
-def fill(folder: Path, count: int = 3, seed: int = 0) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        wave = np.random.default_rng([seed, i]).standard_normal(RATE // 4) * 0.1
-        sf.write(folder / f"{i:02}.wav", wave.astype(np.float32), RATE)
-    return folder
 
 
 def unmount(folder: Path) -> Path:
@@ -62,7 +47,7 @@ def names(library: Library, **options: object) -> list[str]:
 
 def test_an_empty_mount_point_empties_nothing(clap: CLAP, place: Path, tmp_path: Path) -> None:
     """Every file left the library, with its tags, and the report said "removed", exit 0."""
-    nas, here = fill(tmp_path / "media" / "nas"), fill(tmp_path / "media" / "here", 2, seed=1)
+    nas, here = fill(tmp_path / "media" / "nas", 3), fill(tmp_path / "media" / "here", 2, seed=1)
     library = Library.open(place, model=clap)
     library.add([nas], tags=["field"])
     library.add([here])
@@ -192,7 +177,8 @@ def test_the_command_line(
         with pytest.raises(SystemExit) as left:
             sys.exit(app._run())
         out, err = capsys.readouterr()
-        return (left.value.code or 0, out, "".join(line for line in err.splitlines(True) if UNFITTED not in line))
+        told = [line for line in err.splitlines(keepends=True) if "not fitted for this model" not in line]
+        return left.value.code or 0, out, "".join(told)
 
     assert run("index", str(nas), "--tag", "field")[0] == 0
     away = unmount(nas)

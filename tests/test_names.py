@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from libraries_for_tests import RATE
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
@@ -18,14 +19,6 @@ from openclap.library import exclude
 from openclap.library.scan import find_sounds
 from openclap.store import File, Recording, Where, open_store
 from openclap.store.patterns import fitting, lying_in, regex_of_pattern, whole_pattern
-
-RATE = 16_000
-
-
-@pytest.fixture(params=["lib", "lib.lance"], ids=["sqlite", "lance"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    found: Path = tmp_path / request.param
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,8 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
-from libraries_for_tests import Counted
+from libraries_for_tests import Counted, fill
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
@@ -19,14 +17,6 @@ from openclap.errors import LibraryMismatch, LibraryWarning, UnreadableSound
 from openclap.library import indexing
 from openclap.library.maker import is_heard_alike, maker_of
 from openclap.store import Store, open_store
-
-RATE = 16_000
-
-
-@pytest.fixture(params=["lib", "lib.lance"], ids=["sqlite", "lance"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    found: Path = tmp_path / request.param
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +34,6 @@ def embedded(clap: CLAP) -> list[str]:
     sounds = sorted(clap.sounds)  # type: ignore[attr-defined]
     clap.sounds.clear()  # type: ignore[attr-defined]
     return sounds
-
-
-def fill(folder: Path, count: int = 4) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        wave = np.random.default_rng(i).standard_normal(RATE // 4) * 0.1
-        sf.write(folder / f"{i}.wav", wave.astype(np.float32), RATE)
-    return folder
 
 
 def age(place: Path, reading: int = 1, *names: str) -> None:

@@ -25,13 +25,21 @@ PARTS = {"manifest.npy", "start.npy", "end.npy", "embedding.npy"}
 
 
 def first_format_beside(file: Path) -> Path | None:
-    """The library of format 1 in the folder of a `library.sqlite`, if there is one: other files may be called so, too."""
+    """The library of format 1 in the folder of a `library.sqlite`, if there is one: other files may be called so, too.
+
+    Raises
+    ------
+    BrokenValue
+        It is no archive, so that nobody can tell.
+    """
     place = file.with_name("library.npz")
     try:
         with zipfile.ZipFile(place) as parts:
             return place if set(parts.namelist()) >= PARTS else None
-    except (OSError, zipfile.BadZipFile):
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except zipfile.BadZipFile as error:
+        raise BrokenValue(f"{place.name}: {error}") from error
 
 
 def fill(db: sqlite3.Connection, place: Path) -> None:

@@ -102,7 +102,7 @@ def mend(db: sqlite3.Connection) -> list[str]:
     db.execute("INSERT INTO counts SELECT ?, ?, coalesce(sum(seconds), 0.0) FROM files", after)
     done += [f"{counted(removed, 'file')} without sound vectors removed: index again"] if removed else []
     done += [f"{counted(lost, 'row')} of no file removed"] if lost else []
-    done += [f"counts of files and windows set from {before} to {after}"] if before != after else []
+    done += [f"counts set from {before} to {after}, files and windows"] if before != after else []
     return done
 
 
