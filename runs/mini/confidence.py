@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,13 +31,18 @@ from openclap import CLAP
 from openclap.aside import write_json
 from openclap.confidence import Background, background_of, curves_of
 from openclap.config import ConfidenceCurves
+from openclap.labels import labels
 
-__all__ = ["Judged", "Observed", "fitted", "judged", "observed_by_sounds", "observed_by_words", "show"]
+__all__ = ["Judged", "Observed", "evidence_of", "fitted", "judged", "observed_by_sounds", "observed_by_words", "show"]
 
 PARTS = 5
+HEARD = 0.5  # confidence from which a name counts as heard
+RARELY = 0.02  # share of unrelated sounds: heard in so many, a name needs 0.7 more
+LEAST = 0.1  # of a logit: less is not worth a line of config.json
 SILENT, FOUND = 0.06, 0.20  # at most, of right hits and of questions without an answer
 STEP = 0.01  # of the threshold
 EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -124,6 +129,60 @@ def fitted(seen: Observed) -> tuple[float, ...]:
     return tuple(round(float(x), 3) for x in (model.intercept_[0], *curve))
 
 
+def evidence_of(
+    usual: Background,
+    vectors: Vectors,
+    names: Sequence[str],
+    sounds: Sequence[DevSound],
+    rows: Rows,
+    curve: Sequence[float],
+) -> Floats:
+    """How much more evidence each name (N,) needs, as logits: by how many recordings that are called otherwise it is heard in.
+
+    Concepts weigh the same, however many takes they have. Of a bank of synthesised sounds the shares tell nothing (LOG.md).
+    """
+    sure = replace(usual, curves=replace(usual.curves, words=tuple(curve))).confidences(vectors, rows)
+    said = [words_of(name) for name in names]
+    called = [words_of(s.asked) for s in sounds]
+    other = np.array([[not own & words for words in said] for own in called])
+    asked = [s.asked for s in sounds]
+    weight = np.array([1 / asked.count(name) for name in asked])[:, None] * other
+    share = (weight * (sure >= HEARD)).sum(0) / np.maximum(weight.sum(0), 1e-9)
+    more: Floats = np.log((share + RARELY) / RARELY)
+    return np.where(more >= LEAST, more, 0.0)
+
+
+def named(
+    usual: Background,
+    vectors: Vectors,
+    names: Sequence[str],
+    sounds: Sequence[DevSound],
+    rows: Rows,
+    curve: Sequence[float],
+) -> dict[str, tuple[float, float]]:
+    """Share of recordings whose surest name, or one of five, has a word of what they are called: as it is, and with evidence from other concepts."""
+    sure = replace(usual, curves=replace(usual.curves, words=tuple(curve))).confidences(vectors, rows).astype(float)
+    logits = np.log(sure) - np.log1p(-np.minimum(sure, 1 - 1e-9))
+    asked = sorted({s.asked for s in sounds})
+    part = np.array([asked.index(s.asked) % PARTS for s in sounds])
+    more = np.zeros_like(logits)
+    for number in range(PARTS):
+        others = np.flatnonzero(part != number)
+        more[part == number] = evidence_of(usual, vectors, names, [sounds[i] for i in others], rows[others], curve)
+    right = np.array([[bool(words_of(s.asked) & words_of(name)) for name in names] for s in sounds])
+    found = {}
+    for what, by in (("as it is", logits), ("with evidence", logits - more)):
+        best = np.argsort(-by, 1, kind="stable")[:, :5]
+        of = np.take_along_axis(right, best, 1)
+        found[what] = (float(of[:, 0].mean()), float(of.any(1).mean()))
+    return found
+
+
+def recordings(sounds: Sequence[DevSound]) -> list[int]:
+    """Those that are called what AudioSet may call them."""
+    return [i for i, s in enumerate(sounds) if s.set in ("concept", "fold", "take")]
+
+
 def _part(seen: Observed, some: Bools) -> Observed:
     return Observed(*(getattr(seen, name)[some] for name in ("features", "there", "right", "part", "kind")))
 
@@ -200,8 +259,17 @@ def main() -> None:
         some = words.kind == kind
         show(console, f"  {kind}", judged(_part(words, some), sure[some], made.threshold))
     show(console, "sounds, fitted on other concepts", judged(by_sounds, confidences(by_sounds), made.threshold))
+    names = labels("audioset")
+    vectors, some = clap.encode_text(names), recordings(sounds)
+    strange, theirs, curve = [sounds[i] for i in some], rows[some], fitted(words)
+    for how, (one, five) in named(usual, vectors, names, strange, theirs, curve).items():
+        console.print(
+            f"AudioSet's names, {how}: a word of {len(some)} recordings' own names in the surest {one:.3f}, in one of five {five:.3f}"
+        )
+    more = evidence_of(usual, vectors, names, strange, theirs, curve)
+    evidence = {name: round(float(less), 2) for name, less in zip(names, more, strict=True) if less}
     what = f"{made.questions} questions in words, {len(by_sounds.there)} by sounds to {len(sounds)} sounds kept aside (runs/mini/development.csv)"
-    curves = ConfidenceCurves(fitted(words), fitted(by_sounds), clap.fingerprint, what, made.threshold)
+    curves = ConfidenceCurves(curve, fitted(by_sounds), clap.fingerprint, what, made.threshold, evidence)
     print(json.dumps(vars(curves)))
     if args.write:
         write(Path(args.model), curves)
