@@ -25,4 +25,5 @@ mini hear "$work/tower" "${asked[@]}" --minutes "$minutes"          # without wh
 mini hear "$work/tower" "${asked[@]}" --decay 3000
 mini judge "$work/tower" "${asked[@]}"
 mini speak "$work/tower" "$work/model" "${asked[@]}" --texts "$work/texts.npz"
-mini sheet "$work/sounds" mini "$work/model"
+mini confidence "$work/sounds" "$work/model" --write                  # its own curves, on sounds it never heard
+mini evaluate "$work/sounds" mini "$work/model"

@@ -23,5 +23,5 @@ for fold in 1 2 3 4; do
   [ -f "$OPENCLAP_MINI/fold$fold/config.json" ] || python "$here/mini/recipe.py" "$fold"
 done
 [ -f "$OPENCLAP_MINI/model/config.json" ] || python "$here/mini/recipe.py" all
-python "$here/mini/evaluate.py"
+python "$here/mini/folds.py"
 python "$here/mini/package.py" "$OPENCLAP_MINI/model"

@@ -1,91 +1,278 @@
-"""Fit and judge the confidence of search, on recordings that a model had never heard.
+"""Fit a model's curves of confidence and its "nothing here" on sounds it was not trained on, judge them, and write them into its config.json.
 
-usage: python runs/mini/confidence.py     the curves of confidence.py, their reliability, false alarms and misses
+usage: python runs/mini/confidence.py SOUNDS MODEL            what the curves it has are worth, and what fitted ones are
+       python runs/mini/confidence.py SOUNDS MODEL --write    the same, and MODEL/config.json gets the fitted ones
 
-For each fold's model and each query (48 paraphrases, 10 labels, the captions of held-out takes): once with the fold's clips and
-held-out takes, once without those that answer it. In the first case the best hit, where it is right, is a yes; in the second any best
-hit is a no. The same with each clip as the query. Needs the folders of runs/mini.sh, and scikit-learn.
+SOUNDS is what gather.py made; what of it is asked for, and how: asking.py. A question whose best hit is right is a yes; the best hit of
+one whose answers were left out is a no; both weigh the same, so a confidence supposes even odds beforehand. The same with sounds as
+questions. Everything that is reported of fitted curves is of concepts that they were not fitted on (five parts). The threshold is where
+silence in place of a right hit, of at most 6 %, and an answer where there is none, of at most 20 %, are kept best. `--new`: only
+sounds that mini's third edition had not heard either. Needs scikit-learn.
 """
 
 from __future__ import annotations
 
-import csv
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from recipe import DATA, HERE, WORK, held_takes, rows
+import numpy.typing as npt
+from asking import cases, questions, unheard_by_the_third_edition, words_of
 from rich.console import Console
 from rich.table import Table
+from sheet import DevSound, Rows, dev_sounds, embedded
 from sklearn.linear_model import LogisticRegression
 
 from openclap import CLAP
-from openclap.confidence import SOUNDS, WORDS, background_of
+from openclap.aside import write_json
+from openclap.confidence import Background, background_of, curves_of
+from openclap.config import ConfidenceCurves
+from openclap.labels import labels
 
-FOLDS = (1, 2, 3, 4)
-LITTLE = {"a", "an", "the", "of", "on", "in", "with", "and"}
-Case = tuple[bool, int, bool, tuple[float, ...]]  # by words, fold, is it there, features
+__all__ = ["Judged", "Observed", "evidence_of", "fitted", "judged", "observed_by_sounds", "observed_by_words", "show"]
+
+PARTS = 5
+HEARD = 0.5  # confidence from which a name counts as heard
+RARELY = 0.02  # share of unrelated sounds: heard in so many, a name needs 0.7 more
+LEAST = 0.1  # of a logit: less is not worth a line of config.json
+SILENT, FOUND = 0.06, 0.20  # at most, of right hits and of questions without an answer
+STEP = 0.01  # of the threshold
+EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
-def cases(fold: int) -> list[Case]:
-    clap = CLAP.from_pretrained(WORK / f"fold{fold}")
-    usual = background_of(clap)
-    clips = [row for row in rows("esc10") if Path(row["file"]).name.startswith(f"{fold}-")]
-    held = held_takes(fold)
-    names = np.array([row["label"] for row in clips] + [row["caption"] for row in held])
-    audio = clap.encode_audio(
-        [DATA / "esc10" / r["file"] for r in clips] + [DATA / "effects" / r["file"] for r in held]
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """Best hits: features (N, F), whether the answer was in the collection, whether the hit is it, the part of its concept; and of what kind."""
+
+    features: Floats
+    there: Bools
+    right: Bools
+    part: npt.NDArray[np.intp]
+    kind: npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Confidences, seen against what was so. Shares in [0, 1]; `silent` of right hits, `missed` of all questions with an answer there."""
+
+    questions: int
+    right: float  # of the best hits, where the answer is there
+    auc: float  # a right hit is surer than one without an answer
+    threshold: float
+    silent: float
+    missed: float
+    found: float  # of questions without an answer
+    table: list[tuple[float, float, int, float, float]]  # from, to, how many, said, true
+
+
+def observed_by_words(usual: Background, clap: CLAP, sounds: Sequence[DevSound], rows: Rows) -> Observed:
+    """Every question in words, with and without its answers."""
+    asked = questions(sounds)
+    texts = clap.encode_text([question.text for question in asked])
+    fits = rows @ texts.T
+    names = sorted({question.concept for question in asked})
+    made = []
+    for case in cases(sounds, asked):
+        best = int(fits[case.collection, case.question].argmax())
+        question = asked[case.question]
+        features = usual.features(texts[case.question], rows[case.collection[best]], words=True)
+        made.append(
+            (features, case.there, bool(case.answers[best]), names.index(question.concept) % PARTS, question.kind)
+        )
+    return _observed(made)
+
+
+def observed_by_sounds(usual: Background, sounds: Sequence[DevSound], rows: Rows) -> Observed:
+    """Every sound as a question to all others, and to all but those that are called alike."""
+    plain = [i for i, s in enumerate(sounds) if not s.set.startswith("mixture")]
+    names = [sounds[i].asked for i in plain]
+    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+    words = [words_of(name) for name in names]
+    fits = rows[plain] @ rows[plain].T
+    made = []
+    for i, name in enumerate(names):
+        alike = np.array([other == name or bool(words[i] & words[j]) for j, other in enumerate(names)])
+        for there in (True, False):
+            of = np.flatnonzero(np.arange(len(names)) != i if there else ~alike)
+            if there and alike.sum() < 2:
+                continue
+            best = int(of[fits[i, of].argmax()])
+            features = usual.features(rows[plain[i]], rows[plain[best]], words=False)
+            made.append((features, there, there and bool(alike[best]), numbers[name] % PARTS, sounds[plain[i]].set))
+    return _observed(made)
+
+
+def _observed(made: Sequence[tuple[tuple[float, ...], bool, bool, int, str]]) -> Observed:
+    features, there, right, part, kind = zip(*made, strict=True)
+    return Observed(np.array(features), np.array(there), np.array(right), np.array(part), np.array(kind))
+
+
+def fitted(seen: Observed) -> tuple[float, ...]:
+    """The curve: where it begins, and a slope a feature, none below 0: a feature that tells nothing by itself is left out."""
+    use = seen.right | ~seen.there
+    kept = list(range(seen.features.shape[1]))
+    while True:
+        model = LogisticRegression(C=1000, class_weight="balanced").fit(seen.features[use][:, kept], seen.right[use])
+        slopes = model.coef_[0]
+        if slopes.min() > 0 or len(kept) == 1:
+            break
+        kept.remove(kept[int(slopes.argmin())])
+    curve = np.zeros(seen.features.shape[1])
+    curve[kept] = np.maximum(slopes, 0.01)
+    return tuple(round(float(x), 3) for x in (model.intercept_[0], *curve))
+
+
+def evidence_of(
+    usual: Background,
+    vectors: Vectors,
+    names: Sequence[str],
+    sounds: Sequence[DevSound],
+    rows: Rows,
+    curve: Sequence[float],
+) -> Floats:
+    """How much more evidence each name (N,) needs, as logits: by how many recordings that are called otherwise it is heard in.
+
+    Concepts weigh the same, however many takes they have. Of a bank of synthesised sounds the shares tell nothing (LOG.md).
+    """
+    sure = replace(usual, curves=replace(usual.curves, words=tuple(curve))).confidences(vectors, rows)
+    said = [words_of(name) for name in names]
+    called = [words_of(s.asked) for s in sounds]
+    other = np.array([[not own & words for words in said] for own in called])
+    asked = [s.asked for s in sounds]
+    weight = np.array([1 / asked.count(name) for name in asked])[:, None] * other
+    share = (weight * (sure >= HEARD)).sum(0) / np.maximum(weight.sum(0), 1e-9)
+    more: Floats = np.log((share + RARELY) / RARELY)
+    return np.where(more >= LEAST, more, 0.0)
+
+
+def named(
+    usual: Background,
+    vectors: Vectors,
+    names: Sequence[str],
+    sounds: Sequence[DevSound],
+    rows: Rows,
+    curve: Sequence[float],
+) -> dict[str, tuple[float, float]]:
+    """Share of recordings whose surest name, or one of five, has a word of what they are called: as it is, and with evidence from other concepts."""
+    sure = replace(usual, curves=replace(usual.curves, words=tuple(curve))).confidences(vectors, rows).astype(float)
+    logits = np.log(sure) - np.log1p(-np.minimum(sure, 1 - 1e-9))
+    asked = sorted({s.asked for s in sounds})
+    part = np.array([asked.index(s.asked) % PARTS for s in sounds])
+    more = np.zeros_like(logits)
+    for number in range(PARTS):
+        others = np.flatnonzero(part != number)
+        more[part == number] = evidence_of(usual, vectors, names, [sounds[i] for i in others], rows[others], curve)
+    right = np.array([[bool(words_of(s.asked) & words_of(name)) for name in names] for s in sounds])
+    found = {}
+    for what, by in (("as it is", logits), ("with evidence", logits - more)):
+        best = np.argsort(-by, 1, kind="stable")[:, :5]
+        of = np.take_along_axis(right, best, 1)
+        found[what] = (float(of[:, 0].mean()), float(of.any(1).mean()))
+    return found
+
+
+def recordings(sounds: Sequence[DevSound]) -> list[int]:
+    """Those that are called what AudioSet may call them."""
+    return [i for i, s in enumerate(sounds) if s.set in ("concept", "fold", "take")]
+
+
+def _part(seen: Observed, some: Bools) -> Observed:
+    return Observed(*(getattr(seen, name)[some] for name in ("features", "there", "right", "part", "kind")))
+
+
+def confidences(seen: Observed, curve: Sequence[float] | None = None) -> Floats:
+    """By one curve, or each part by a curve fitted on the others."""
+    made = np.zeros(len(seen.there))
+    for part in range(PARTS):
+        own = seen.part == part
+        start, *slopes = curve or fitted(_part(seen, ~own))
+        made[own] = 1 / (1 + np.exp(-np.clip(start + seen.features[own] @ np.array(slopes), -30, 30)))
+    return made
+
+
+def judged(seen: Observed, sure: Floats, threshold: float | None = None) -> Judged:
+    """What confidences are worth; at the best threshold where none is given."""
+    yes, no, all_there = sure[seen.right], sure[~seen.there], sure[seen.there]
+    if threshold is None:
+        steps = np.arange(STEP, 1, STEP)
+        worst = [max(float((yes < t).mean()) / SILENT, float((no >= t).mean()) / FOUND) for t in steps]
+        threshold = round(float(steps[int(np.argmin(worst))]), 2)
+    used, sure_of = seen.right | ~seen.there, sure[seen.right | ~seen.there]
+    weight = np.where(seen.right[used], 0.5 / max(len(yes), 1), 0.5 / max(len(no), 1))
+    table = []
+    for low, high in pairwise(EDGES):
+        here = (sure_of >= low) & ((sure_of < high) | (high == 1))
+        if here.any():
+            said, so = (float(np.average(x[here], weights=weight[here])) for x in (sure_of, seen.right[used]))
+            table.append((low, high, int(here.sum()), round(said, 3), round(so, 3)))
+    auc = float(np.mean(yes[:, None] > no[None]) + np.mean(yes[:, None] == no[None]) / 2)
+    right, auc, silent, missed, found = (
+        round(float(x), 3)
+        for x in (seen.right[seen.there].mean(), auc, (yes < threshold).mean(), (all_there < threshold).mean(), (no >= threshold).mean())
+    )  # fmt: skip
+    return Judged(len(seen.there), right, auc, threshold, silent, missed, found, table)
+
+
+def show(console: Console, what: str, made: Judged) -> None:
+    """A line of shares, and the table of reliability."""
+    console.print(
+        f"[bold]{what}[/bold]: {made.questions} questions, best hit right {made.right:.3f}, AUC {made.auc:.3f}; below {made.threshold:.2f} “nothing here”: "
+        f"of right hits {made.silent:.3f}, of all that are there {made.missed:.3f}; an answer where there is none {made.found:.3f}"
     )
-    with (HERE / "queries.csv").open(encoding="utf-8") as file:
-        queries = [(row["query"], row["label"]) for row in csv.DictReader(file)]
-    queries += [(name, name) for name in sorted(set(names))]
-    found: list[Case] = []
-    for (_, name), vector in zip(queries, clap.encode_text([query for query, _ in queries]), strict=True):
-        words = {word.rstrip("s") for word in name.lower().split()} - LITTLE
-        answers = np.array([other == name or any(word in other.lower() for word in words) for other in names])
-        found += judged(usual, vector, audio, answers, fold, words=True)
-    for i in range(len(clips)):
-        others = np.arange(len(clips)) != i
-        found += judged(usual, audio[i], audio[: len(clips)][others], (names[: len(clips)] == names[i])[others], fold, words=False)  # fmt: skip
-    return found
+    table = Table("confidence", "hits", "said", "true (even odds)")
+    for low, high, count, said, so in made.table:
+        table.add_row(f"{low:.2f}-{high:.2f}", str(count), f"{said:.2f}", f"{so:.2f}")
+    console.print(table)
 
 
-def judged(usual, vector, audio, answers, fold, *, words) -> list[Case]:  # type: ignore[no-untyped-def]
-    found: list[Case] = []
-    for there in (True, False):
-        of = audio if there else audio[~answers]
-        best = int((of @ vector).argmax())
-        if not there or answers[best]:
-            found.append((words, fold, there, usual.features(vector, of[best], words=words)))
-    return found
+def write(folder: Path, curves: ConfidenceCurves) -> None:
+    """Put curves into a checkpoint; nothing else of it changes."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    write_json(folder / "config.json", {**config, "confidence": vars(curves)}, indent=1)
+    CLAP.from_pretrained(folder, strict=True)
 
 
 def main() -> None:
-    everything = [case for fold in FOLDS for case in cases(fold)]
-    console = Console(width=110)
-    for words in (True, False):
-        some = [case for case in everything if case[0] == words]
-        x, y, fold = np.array([c[3] for c in some]), np.array([c[2] for c in some]), np.array([c[1] for c in some])
-        chance = np.zeros(len(y))
-        for out in FOLDS:
-            model = LogisticRegression(C=1000).fit(x[fold != out], y[fold != out])
-            chance[fold == out] = model.predict_proba(x[fold == out])[:, 1]
-        model = LogisticRegression(C=1000).fit(x, y)
-        above = (chance[y][:, None] > chance[~y][None]).mean()
-        console.print(f"[bold]{'words' if words else 'sounds'}[/bold]: logit = {model.intercept_[0]:.2f} + {model.coef_[0].round(2)} · features; {len(y)} cases, AUC {above:.3f}")  # fmt: skip
-        tell(console, "fitted on the other folds", chance, y)
-        start, *slopes = WORDS if words else SOUNDS
-        tell(console, "as confidence.py has it", 1 / (1 + np.exp(-(start + x @ np.array(slopes)))), y)
-
-
-def tell(console: Console, what: str, chance: np.ndarray, y: np.ndarray) -> None:
-    """How often it was there, by what the confidence said."""
-    table = Table("confidence", "cases", "said", "true", title=what)
-    for low in np.arange(0, 1, 0.2):
-        there = (chance >= low) & (chance < low + 0.2)
-        table.add_row(f"{low:.1f}-{low + 0.2:.1f}", str(there.sum()), f"{chance[there].mean():.2f}", f"{y[there].mean():.2f}")  # fmt: skip
-    console.print(table)
-    for least in (0.2, 0.25, 0.3, 0.5):
-        console.print(f"below {least} “nothing here”: wrongly silent {(chance[y] < least).mean():.3f}, wrongly found {(chance[~y] >= least).mean():.3f}")  # fmt: skip
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sounds", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--new", action="store_true")
+    args = parser.parse_args()
+    console, clap = Console(width=140), CLAP.from_pretrained(args.model, threads=1)
+    sounds = [s for s in dev_sounds(args.sounds) if not args.new or unheard_by_the_third_edition(s)]
+    usual, rows, own = background_of(clap), embedded(clap, sounds), curves_of(clap.config)
+    words, by_sounds = observed_by_words(usual, clap, sounds, rows), observed_by_sounds(usual, sounds, rows)
+    show(console, "words, by the curve it has", judged(words, confidences(words, own.words), own.unlikely))
+    show(console, "sounds, by the curve it has", judged(by_sounds, confidences(by_sounds, own.sounds), own.unlikely))
+    sure = confidences(words)
+    made = judged(words, sure)
+    show(console, "words, fitted on other concepts", made)
+    for kind in sorted(set(words.kind)):
+        some = words.kind == kind
+        show(console, f"  {kind}", judged(_part(words, some), sure[some], made.threshold))
+    show(console, "sounds, fitted on other concepts", judged(by_sounds, confidences(by_sounds), made.threshold))
+    names = labels("audioset")
+    vectors, some = clap.encode_text(names), recordings(sounds)
+    strange, theirs, curve = [sounds[i] for i in some], rows[some], fitted(words)
+    for how, (one, five) in named(usual, vectors, names, strange, theirs, curve).items():
+        console.print(
+            f"AudioSet's names, {how}: a word of {len(some)} recordings' own names in the surest {one:.3f}, in one of five {five:.3f}"
+        )
+    more = evidence_of(usual, vectors, names, strange, theirs, curve)
+    evidence = {name: round(float(less), 2) for name, less in zip(names, more, strict=True) if less}
+    what = f"{made.questions} questions in words, {len(by_sounds.there)} by sounds to {len(sounds)} sounds kept aside (runs/mini/development.csv)"
+    curves = ConfidenceCurves(curve, fitted(by_sounds), clap.fingerprint, what, made.threshold, evidence)
+    print(json.dumps(vars(curves)))
+    if args.write:
+        write(Path(args.model), curves)
 
 
 if __name__ == "__main__":

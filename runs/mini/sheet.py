@@ -1,16 +1,10 @@
-"""The development sheet: what training never heard, asked for by words, for any checkpoint and for any tagger.
+"""The numbers of the development sheet: what training never heard, asked for by words, of any checkpoint (evaluate.py) and any tagger (judge.py).
 
-usage: python runs/mini/sheet.py SOUNDS MODEL [MODEL …]     checkpoints beside each other, with 95 % intervals
-       python runs/mini/sheet.py SOUNDS --json MODEL …      one JSON line each
-
-SOUNDS is what gather.py made; MODEL whatever CLAP.from_pretrained takes. Which recordings these are: development.csv. A tagger is asked
-by words alone: see judge.py.
+Which recordings these are: development.csv.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +18,20 @@ from rich.table import Table
 
 from openclap import CLAP
 
-__all__ = ["TEMPLATE", "DevSound", "Figure", "Scores", "dev_sounds", "figures", "of_model"]
+__all__ = [
+    "LEVELS",
+    "NEW",
+    "TEMPLATE",
+    "DevSound",
+    "Figure",
+    "Rows",
+    "Scores",
+    "dev_sounds",
+    "embedded",
+    "figures",
+    "of_rows",
+    "show",
+]
 
 TEMPLATE = "This is a sound of {}."
 LEVELS = (-6, 0, 6, 12)  # dB of a sound over another
@@ -35,6 +42,7 @@ FAMILIES = {0: "piano", 2: "organ", 3: "guitar", 4: "bass guitar", 5: "string in
 SPEAKERS = {"man": "a man speaking", "woman": "a woman speaking", "child": "a child speaking"}
 SUNG = {"malevoice": "a man singing", "femalevoice": "a woman singing"}
 Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.float32]  # unit rows (N, E)
 Scores = Callable[[Sequence["DevSound"], Sequence[str]], Array]  # sounds (N,), texts (M,) → how well each fits (N, M)
 
 
@@ -175,9 +183,14 @@ def _figure(right: npt.ArrayLike, groups: npt.NDArray[np.intp] | None = None) ->
     return Figure(round(float(values.mean()), 4), round(float(low), 4), round(float(high), 4), len(values))
 
 
-def of_model(clap: CLAP, sounds: Sequence[DevSound]) -> Scores:
-    """Cosines; every sound is embedded once."""
-    rows = dict(zip(map(id, sounds), clap.encode_audio([(s.wave, RATE) for s in sounds]), strict=True))
+def embedded(clap: CLAP, sounds: Sequence[DevSound]) -> Rows:
+    """A row a sound, as a library hears them: windows for what is longer than a clip."""
+    return clap.encode_audio([(s.wave, RATE) for s in sounds], long="windows")
+
+
+def of_rows(clap: CLAP, sounds: Sequence[DevSound], embeddings: Rows) -> Scores:
+    """Cosines of sounds that are embedded already."""
+    rows = dict(zip(map(id, sounds), embeddings, strict=True))
 
     def scores(some: Sequence[DevSound], texts: Sequence[str]) -> Array:
         return np.stack([rows[id(s)] for s in some]) @ clap.encode_text(list(texts)).T
@@ -196,24 +209,3 @@ def show(tables: dict[str, dict[str, Figure]]) -> None:
         cells = (f"{f.value:.3f} ({f.low:.2f}-{f.high:.2f})" for f in (found[line] for found in tables.values()))
         table.add_row(line, *cells, str(next(iter(tables.values()))[line].count))
     Console().print(table)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sounds", type=Path)
-    parser.add_argument("models", nargs="+")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    sounds = dev_sounds(args.sounds)
-    tables = {}
-    for name in args.models:
-        clap = CLAP.from_pretrained(name, threads=1)
-        tables[name] = figures(sounds, of_model(clap, sounds))
-        if args.json:
-            print(json.dumps({"model": name, **{k.strip(): vars(f) for k, f in tables[name].items()}}), flush=True)
-    if not args.json:
-        show(tables)
-
-
-if __name__ == "__main__":
-    main()

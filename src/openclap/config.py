@@ -522,6 +522,9 @@ class ConfidenceCurves:
     fingerprint: str  # of the model that they were fitted for
     fitted_on: str  # which sounds and queries, in words
     unlikely: float = 0.25  # below, "nothing here sounds like that"
+    evidence: dict[str, float] = field(
+        default_factory=dict
+    )  # how much less a name's logit is, where any of AudioSet's may be heard
 
     def __post_init__(self) -> None:
         for name, count in (("words", 3), ("sounds", 2)):
@@ -533,6 +536,11 @@ class ConfidenceCurves:
             if min(given[1:]) < 0 or not any(given[1:]):
                 raise UsageError(
                     f"{name} of the confidence is {given}; after the first, none may be below 0, nor all 0"
+                )
+        for label, less in self.evidence.items():
+            if isinstance(less, bool) or not isinstance(less, int | float) or not 0 <= less <= STEEPEST:
+                raise UsageError(
+                    f"evidence of the confidence for {label!r:.60} is {less!r:.60}; give a number between 0 and {STEEPEST:g}"
                 )
         if not 0 < self.unlikely < 1:
             raise UsageError(f"unlikely of the confidence is {self.unlikely!r}; it must lie between 0 and 1")
@@ -601,6 +609,8 @@ class CLAPConfig:
                     del data[part][name]
         if self.confidence is None:
             del data["confidence"]
+        elif not self.confidence.evidence:
+            del data["confidence"]["evidence"]
         return data
 
     @classmethod

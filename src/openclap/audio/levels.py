@@ -13,10 +13,14 @@ import numpy.typing as npt
 
 from openclap.audio.load import Sound, stream
 
-__all__ = ["FRAME_SECONDS", "SILENT", "is_silent", "level_blocks", "levels"]
+__all__ = ["FRAME_SECONDS", "HISS", "SILENT", "is_silent", "level_blocks", "levels"]
 
 FRAME_SECONDS = 0.05
 SILENT = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
+CLICK = 10 ** (-52 / 20)  # a sample as loud as this is heard, however short it is; noise of -65 dB hardly reaches it
+HISS = (
+    -65.0
+)  # dB of full scale: where no 50 ms are louder, what is heard is the noise of a quiet room or of a preamplifier
 LEAST = -120.0  # dB: digital silence
 RATE = 48_000  # no model hears more; at 16 kHz a cricket that sings at 10 kHz was silence
 
@@ -46,6 +50,18 @@ def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def is_silent(sound: Sound) -> bool:
-    """Whether no sample is above -80 dB of full scale; only what comes before the first such sample is read."""
+    """Whether nothing is heard: no sample above -80 dB of full scale, or none above -52 dB and no 50 ms above -65 dB.
+
+    Only what comes before the first second that is no silence is read.
+    """
     with closing(stream(sound, RATE, block_seconds=1.0)) as blocks:
-        return all(float(np.abs(block).max()) < SILENT for block in blocks)
+        return all(_is_hiss(block) for block in blocks)
+
+
+def _is_hiss(block: npt.NDArray[np.float32]) -> bool:
+    peak = float(np.abs(block).max())
+    if not SILENT <= peak < CLICK:
+        return peak < SILENT
+    size = min(len(block), round(FRAME_SECONDS * RATE))
+    frames = block[: len(block) // size * size].reshape(-1, size)
+    return float(_decibels((frames**2).mean(1)).max()) < HISS

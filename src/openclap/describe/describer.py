@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from openclap.audio.levels import is_silent
 from openclap.confidence import USUAL, background_of, curves_of
+from openclap.config import ConfidenceCurves
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
 from openclap.describe.english import NO_TAG, SILENCE, sentence_of
 from openclap.describe.vocabulary import ALIKE, Vocabulary, check_labels
@@ -92,7 +93,10 @@ class Describer:
         self.clap = clap
         self.language = language
         self.own = labels is not None
-        self.vocabulary = Vocabulary(names, encode(list(names)), background_of(clap))
+        usual = background_of(clap)
+        self.vocabulary = Vocabulary(
+            names, encode(list(names)), usual, None if self.own else _less_of(names, usual.curves)
+        )
         self.threshold, self.top, self.alike = threshold, top, alike
         self._captions = list(dict.fromkeys(captions))
         self._caption_vectors = encode(self._captions) if self._captions else None
@@ -105,8 +109,10 @@ class Describer:
         numbers = [self.threshold, self.top, self.alike, self._nearest]
         # what was described before there were other languages and other curves stays
         spoken = [] if self.language == "en" else [self.language]
-        words = self.vocabulary.usual.curves.words
-        curve = [] if words == USUAL.words else [list(words)]
+        curves = self.vocabulary.usual.curves
+        curve = [] if curves.words == USUAL.words else [list(curves.words)]
+        if curves.evidence and not self.own:
+            curve.append(curves.evidence)
         return [list(self.vocabulary.labels), self._captions, numbers, writer, *spoken, *curve]
 
     def __call__(self, sound: Any) -> Description:
@@ -167,6 +173,11 @@ class Describer:
         cosines = np.clip(self._caption_vectors @ unit(windows.mean(0)), -1.0, 1.0)
         best = np.argsort(-cosines, kind="stable")[: self._nearest]
         return [Match(self._captions[i], round(float(cosines[i]), 4)) for i in best]
+
+
+def _less_of(names: Sequence[str], curves: ConfidenceCurves) -> Vectors | None:
+    """How much more evidence each name needs, (L,): some of AudioSet's leaves sound like everything to a model."""
+    return np.array([curves.evidence.get(name, 0.0) for name in names], np.float32) if curves.evidence else None
 
 
 def kept(sound: Any) -> Any:

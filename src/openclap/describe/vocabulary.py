@@ -43,11 +43,14 @@ class Vocabulary:
         Unit rows, the labels as texts: the confidence was fitted on bare phrases.
     usual : Background
         What is usual for the model.
+    less : float32 (L,) or None
+        What is taken from the logit of each label: how much more evidence it needs.
     """
 
     labels: tuple[str, ...]
     vectors: Vectors
     usual: Background
+    less: Vectors | None = None
 
     def best(self, windows: Vectors) -> tuple[Vectors, npt.NDArray[np.intp]]:
         """The highest confidence of each label over windows (W, E), and in which window: (L,), (L,)."""
@@ -60,7 +63,7 @@ class Vocabulary:
             values = some[here, np.arange(len(self.labels))]
             better = values > sure
             sure[better], where[better] = values[better], start + here[better]
-        return sure, where
+        return sure if self.less is None else _lessened(sure, self.less), where
 
     def tags(
         self, windows: Vectors, *, threshold: float | None = None, top: int = 5, alike: float = ALIKE
@@ -105,6 +108,13 @@ class Vocabulary:
 
     def _share_a_word(self, a: int, b: int) -> bool:
         return bool(_words(self.labels[a]) & _words(self.labels[b]))
+
+
+def _lessened(sure: Vectors, less: Vectors) -> Vectors:
+    """Confidences with so much taken from their logits."""
+    odds = sure / np.maximum(1 - sure, 1e-12) * np.exp(-less)
+    made: Vectors = (odds / (1 + odds)).astype(np.float32)
+    return made
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
