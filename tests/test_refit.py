@@ -211,7 +211,7 @@ def test_with_examples_the_command_is_offered(clap: CLAP, other: CLAP, sounds: P
     with pytest.raises(DetectorMismatch, match=r"taught on first \(.*\), not on other \(.*\); use --model with that one, or teach it anew by the examples that were kept:  openclap teach dog --refit --model MODEL$") as caught:  # fmt: skip
         Detector.load("dog").check(other)
     for language in ("en", "zh"):
-        assert "openclap teach dog --refit" in sentence(caught.value, language)  # type: ignore[arg-type]
+        assert "openclap teach dog --refit" in sentence(caught.value, language)
     place = taught.save(tmp_path / "my dog.safetensors")
     with pytest.raises(DetectorMismatch, match=rf"openclap teach '{place}' --refit"):
         Detector.load(place).check(other)

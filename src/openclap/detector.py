@@ -158,7 +158,8 @@ class Detector:
             )
 
     def _mismatch(self, clap: Maker) -> DetectorMismatch:
-        name, loads = name_of_maker(self.model, self.fingerprint), name_to_load(self.model, self.fingerprint)
+        facts = self.model, self.fingerprint, clap.name
+        name, loads = name_of_maker(*facts), name_to_load(*facts)
         before = f"use --model {loads}" if loads else "use --model with that one"
         refit = self.refitted_by(clap) if kept_examples.count(self.key) else None
         again = (

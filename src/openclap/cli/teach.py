@@ -47,7 +47,12 @@ class ManyFiles(TyperCommand):
 
 
 def teach(
-    name: Annotated[str, typer.Argument(help="What to call the sound; also the words that the detector begins from")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="What to call the sound; also the words that the detector begins from. With --refit its name or file"
+        ),
+    ],
     yes: Annotated[
         list[str] | None, typer.Option("--yes", help="Files and folders that are the sound: --yes a.wav b.wav")
     ] = None,
