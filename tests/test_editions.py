@@ -57,6 +57,13 @@ def test_a_maker_goes_by_the_name_that_loads_it_today() -> None:
     assert name_to_load("mini", "0" * 16) is None
     assert name_of_maker("mini", "0" * 16) == "another mini"
     assert name_to_load("laion/clap-htsat-fused", "0" * 16) == "laion/clap-htsat-fused"
+    assert (
+        name_to_load("laion/clap-htsat-fused", "0" * 16, at_work="laion/clap-htsat-fused") is None
+    )  # another copy of it
+    assert (
+        name_of_maker("laion/clap-htsat-fused", "0" * 16, "laion/clap-htsat-fused") == "another laion/clap-htsat-fused"
+    )
+    assert name_to_load("mini", "4" * 16, at_work="mini") == "mini"  # a folder with other weights has its name
     assert name_to_load("my-own", "0" * 16) is None
     assert name_of_maker("my-own", "0" * 16) == "my-own"
 

@@ -12,6 +12,7 @@ import pytest
 
 from openclap.detector import Detector, heard_in, kept, place_of
 from openclap.errors import DetectorMismatch
+from openclap.kept_examples import count
 from openclap.page import classify, search, taught, watch
 from openclap.page.desk import Desk
 from openclap.page.lesson import Lesson, keep, marked, named, searched, trained
@@ -95,7 +96,8 @@ def test_a_detector_is_downloaded_and_kept_by_its_name(page: Page, lesson: Lesso
     rows = np.eye(3, again.size, dtype=np.float32)
     assert np.array_equal(again.probability(rows), made.detector.probability(rows))
     assert named(made, None).name == "something ringing"
-    assert keep(page, made, "我家的门") == "我家的门"
+    assert keep(page, made, "我家的门") == ("我家的门", 0)
+    assert count(Detector.load("我家的门").key) == len(made.yes) + len(made.no)
     assert "我家的门" in {one.name for one in kept()[0]}
     for name in ("../door", ".door", "a/b", "x" * 300):
         assert _told(lambda name=name: named(made, name)) == "error.name"
@@ -155,7 +157,7 @@ def test_a_detector_of_another_model_is_told(page: Page, lesson: Lesson) -> None
     replace(made.detector, name="foreign", fingerprint="0" * 16).save()
     with pytest.raises(DetectorMismatch) as caught:
         search.compute(page, EN, "examples", "", None, 5, search.Filters(), ["foreign"])
-    assert sentence(caught.value, "zh") == say("error.other_detector", "zh")
+    assert sentence(caught.value, "zh") == say("error.other_detector", "zh", name="foreign", maker="another mini")
 
 
 def test_what_was_not_shown_cannot_be_marked(page: Page, lesson: Lesson) -> None:

@@ -4,17 +4,20 @@
 
 A linear head is a query, too: ranking by probability is ranking by the cosine with `direction`. The file names its format and version and
 the model (name and fingerprint) whose embeddings it was taught on: those of another model mean something else, so it is refused for them.
-It holds no paths, and no embedding of any example. Knows nothing of how it was taught.
+It holds no paths, and no embedding of any example: what it was taught by stays in the user's own folder (`kept_examples`), found by its `key`.
+Knows nothing of how it was taught.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_data_path
 
+from openclap import kept_examples
 from openclap.aside import aside
+from openclap.checkpoints.presets import find_preset, name_of_maker, name_to_load
 from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.results import Failure
@@ -75,6 +80,8 @@ class Detector:
         How many it was taught by: "yes", "no", and "drawn", which nobody has marked.
     report : mapping
         How well it did on examples left out, see `openclap.teach.judge`; {} where nothing was judged.
+    place : Path or None
+        The file that it was read from.
     """
 
     name: str
@@ -86,6 +93,14 @@ class Detector:
     threshold: float = 0.5
     examples: Mapping[str, int] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    place: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """16 hex digits that tell it from other detectors: where its examples are kept (`openclap.kept_examples`)."""
+        digest = hashlib.blake2b(np.ascontiguousarray(self.weight, "<f4").tobytes(), digest_size=8)
+        digest.update(json.dumps([self.name, self.bias, self.fingerprint]).encode())
+        return digest.hexdigest()
 
     @property
     def size(self) -> int:
@@ -133,17 +148,38 @@ class Detector:
         Raises
         ------
         DetectorMismatch
-            It names both models, or both sizes.
+            It names both models, the one that it was taught on as it can be loaded today, and says how to go on; or both sizes.
         """
         if clap.fingerprint != self.fingerprint:
-            raise DetectorMismatch(
-                f"the detector {self.name!r} was taught on {self.model} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
-                "use --model with that one, or teach it again"
-            )
+            raise self._mismatch(clap)
         if clap.config.embedding != self.size:
             raise DetectorMismatch(
                 f"the detector {self.name!r} takes embeddings of {self.size} numbers, and {clap.name} has {clap.config.embedding}; teach it again"
             )
+
+    def _mismatch(self, clap: Maker) -> DetectorMismatch:
+        facts = self.model, self.fingerprint, clap.name
+        name, loads = name_of_maker(*facts), name_to_load(*facts)
+        before = f"use --model {loads}" if loads else "use --model with that one"
+        refit = self.refitted_by(clap) if kept_examples.count(self.key) else None
+        again = (
+            f"teach it anew by the examples that were kept:  {refit}"
+            if refit
+            else "teach it again, as none of its examples were kept"
+        )
+        error = DetectorMismatch(
+            f"the detector {self.name!r} was taught on {name} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); {before}, or {again}"
+        )
+        error.detector, error.maker, error.refit = self.name, name, refit
+        return error
+
+    def refitted_by(self, clap: Maker) -> str:
+        """The command that teaches it anew for a model by the examples that were kept."""
+        own = self.place is None or self.place == detectors_folder() / f"{self.name}{SUFFIX}"
+        what = shlex.quote(self.name if own else str(self.place))
+        if clap.name == "mini":
+            return f"openclap teach {what} --refit"
+        return f"openclap teach {what} --refit --model {clap.name if find_preset(clap.name) else 'MODEL'}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`; without the weights."""
@@ -205,7 +241,7 @@ class Detector:
             raise DetectorError(
                 f"{path}: is a detector of version {facts.get('version')}, this openclap reads {VERSION}; update it"
             )
-        return _whole(facts, weight, path)
+        return replace(_whole(facts, weight, path), place=path)
 
 
 @dataclass(frozen=True)
@@ -273,7 +309,7 @@ def kept() -> tuple[list[Detector], list[Failure]]:
 
 
 def forget(name: str) -> Path:
-    """Remove one of the user's detectors → the file that it was.
+    """Remove one of the user's detectors, and the examples that were kept of it → the file that it was.
 
     Raises
     ------
@@ -281,6 +317,11 @@ def forget(name: str) -> Path:
         There is none of this name, or it cannot be removed.
     """
     path = place_of(name)
+    try:
+        kept_examples.drop(Detector.load(path).key)
+    except DetectorError:  # a file that is none any more
+        if os.path.lexists(path):
+            kept_examples.drop_named(name)
     try:
         path.unlink()
     except FileNotFoundError:

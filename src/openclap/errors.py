@@ -177,7 +177,14 @@ class DetectorError(OpenClapError):
 
 
 class DetectorMismatch(DetectorError):
-    """A detector that was taught on the embeddings of another model."""
+    """A detector that was taught on the embeddings of another model.
+
+    Its name, that model's name, and the command that teaches it anew by its examples, where they were kept.
+    """
+
+    detector: str | None = None
+    maker: str | None = None
+    refit: str | None = None
 
 
 class SourceError(OpenClapError):

@@ -57,17 +57,21 @@ def find_preset(name: str) -> Preset | None:
     return next((preset for preset in PRESETS if preset.name == name), None)
 
 
-def name_to_load(model: str, fingerprint: str) -> str | None:
+def name_to_load(model: str, fingerprint: str, at_work: str = "") -> str | None:
     """By what name a model is loaded today that went by `model` when something was made with it; None, by none that is known here.
 
-    A packaged model keeps its name and gets new weights with a new edition: the fingerprint tells which one it was. What is on the Hub stays as it is.
+    A packaged model keeps its name and gets new weights with a new edition: the fingerprint tells which one it was. One of the Hub stays what it is; where
+    `at_work`, the model that is loaded and is not the one, has its name, it was another copy.
     """
     preset = find_preset(model)
-    if preset is not None and preset.fingerprint in (None, fingerprint):
+    if preset is not None and preset.fingerprint is None:
+        return model if model != at_work else None
+    if preset is not None and preset.fingerprint == fingerprint:
         return model
     return next((one.name for one in PRESETS if one.fingerprint == fingerprint), None)
 
 
-def name_of_maker(model: str, fingerprint: str) -> str:
-    """What to call such a model: its name of today, or "another mini", which no name loads any more."""
-    return name_to_load(model, fingerprint) or (f"another {model}" if find_preset(model) is not None else model)
+def name_of_maker(model: str, fingerprint: str, at_work: str = "") -> str:
+    """What to call such a model: its name of today, or "another mini", which no name loads."""
+    loads = name_to_load(model, fingerprint, at_work)
+    return loads or (f"another {model}" if find_preset(model) is not None else model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from typer.core import TyperCommand
 from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
 from openclap.cli.show import Cell, emit, err, exit_told, out, plain, short, table
 from openclap.counting import counted
-from openclap.errors import LibraryError
+from openclap.errors import LibraryError, UsageError
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -47,8 +48,15 @@ class ManyFiles(TyperCommand):
 
 
 def teach(
-    name: Annotated[str, typer.Argument(help="What to call the sound; also the words that the detector begins from")],
-    yes: Annotated[list[str], typer.Option("--yes", help="Files and folders that are the sound: --yes a.wav b.wav")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="What to call the sound; also the words that the detector begins from. With --refit its name or file"
+        ),
+    ],
+    yes: Annotated[
+        list[str] | None, typer.Option("--yes", help="Files and folders that are the sound: --yes a.wav b.wav")
+    ] = None,
     no: Annotated[
         list[str] | None, typer.Option("--no", help="Files and folders that are not, best those mistaken for it")
     ] = None,
@@ -58,6 +66,15 @@ def teach(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file [default: by its name, in your data folder]")
     ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Teach it anew for this model, by the examples that were kept of it")
+    ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep-examples/--no-keep-examples", help="Keep what it is taught by in your data folder, for --refit"
+        ),
+    ] = True,
     suggestions: Annotated[
         int, typer.Option("--suggest", min=0, help="How many sounds of the library to suggest for marking next")
     ] = 5,
@@ -70,21 +87,39 @@ def teach(
     translate: Translate = "auto",
 ) -> None:
     """Teach a detector by a few examples, and say how well it does on examples left out."""
-    from openclap.detector import place_of
+    from openclap.detector import Detector, place_of
+    from openclap.kept_examples import count, drop
+    from openclap.teach import refit as run_again
     from openclap.teach import teach as run
 
-    if output is None:
+    if refit and (yes or no or text is not None):
+        raise UsageError("--refit takes the examples and words that were kept; give it without --yes, --no and --text")
+    if not refit and not yes:
+        raise UsageError("say what the sound is:  openclap teach NAME --yes FILE…")
+    before = Detector.load(name) if refit else None
+    if output is None and before is None:
         place_of(name)  # a name that cannot be a file's is refused before anything is heard
     clap = load_model(model, device, threads, translate=translate)
     collection = _library(library, clap)
-    taught = run(
-        clap, name, yes=yes, no=no or (), text=text, library=collection, suggestions=suggestions, seed=seed, progress=err.is_terminal
-    )  # fmt: skip
-    place = taught.detector.save(output)
-    if as_json:
-        emit([{**taught.to_dict(), "output": str(place)}])
+    given: dict[str, Any] = {"library": collection, "suggestions": suggestions, "seed": seed, "progress": err.is_terminal}  # fmt: skip
+    if before is None:
+        taught = run(clap, name, yes=yes or (), no=no or (), text=text, **given)
+        taught = taught if keep else replace(taught, examples=())
     else:
-        _show(taught.detector, taught.suggestions, place)
+        taught = run_again(clap, before, **given)
+    place = taught.save(output or (before.place if before is not None else None))
+    if not keep and before is None:
+        drop(taught.detector.key)  # of the same teaching before
+    kept = count(taught.detector.key)
+    if as_json:
+        was = {"before": before.to_dict()} if before is not None else {}
+        emit([{**taught.to_dict(), "kept": kept, **was, "output": str(place)}])
+    else:
+        _show(taught.detector, taught.suggestions, place, before)
+        if kept:
+            out.print(
+                plain(f"kept in your data folder: {counted(kept, 'example')}, to teach it anew for another model")
+            )
     exit_told(taught.failed)
 
 
@@ -92,9 +127,11 @@ def detectors(
     forget: Annotated[list[str] | None, typer.Option("--forget", help="Remove this one; may be repeated")] = None,
     as_json: Json = False,
 ) -> None:
-    """What was taught: your detectors, and how well they did."""
+    """What was taught: your detectors, how well they did, and how many examples were kept of each."""
+    from openclap.checkpoints.presets import name_of_maker
     from openclap.detector import forget as remove
     from openclap.detector import kept
+    from openclap.kept_examples import count
 
     for name in forget or []:
         place = remove(name)
@@ -103,16 +140,16 @@ def detectors(
         return
     found, failed = kept()
     if as_json:
-        emit(detector.to_dict() for detector in found)
+        emit({**detector.to_dict(), "kept": count(detector.key)} for detector in found)
     elif not found and not failed:
         err.print("none was taught yet:  openclap teach NAME --yes FILE…")
     else:
         rows = [
-            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), plain(x.model))
+            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), str(count(x.key)), plain(name_of_maker(x.model, x.fingerprint)))
             for x in found
         ]  # fmt: skip
-        columns = ("name", "words", "yes", "no", "precision", "recall", "average precision", "model")
-        table("detectors", columns, rows, right=columns[2:7])
+        columns = ("name", "words", "yes", "no", "precision", "recall", "average precision", "kept", "model")
+        table("detectors", columns, rows, right=columns[2:8])
     exit_told(failed)
 
 
@@ -132,28 +169,30 @@ def _library(place: str | None, clap: CLAP) -> Library | None:
         return None
 
 
-def _show(detector: Detector, suggestions: list[Hit], place: Path) -> None:
+def _show(detector: Detector, suggestions: list[Hit], place: Path, before: Detector | None) -> None:
     report, counts = detector.report, detector.examples
     drawn = f", {counted(counts['drawn'], 'counter-example')} that nobody has marked" if counts["drawn"] else ""
     out.print(plain(f"{detector.name}: {counts['yes']} yes, {counts['no']} no{drawn} → {short(str(place))}"))
     if not report.get("judged"):
         out.print(plain(f"not judged: {report.get('why')}"))
     else:
-        _show_report(report)
+        _show_report(report, before.report if before is not None else {})
     if suggestions:
         rows = [(f"{hit.confidence:.0%}", plain(short(hit.path))) for hit in suggestions]
         table("mark these next: it is least sure of them", ("probability", "sound"), rows, right=("probability",))
 
 
-def _show_report(report: Any) -> None:
-    words = report["text"]
+def _show_report(report: Any, before: Any) -> None:
+    """How well it does; beside it the words alone, and the detector that it takes the place of."""
+    words, was = report["text"], before.get("judged")
     rows: list[tuple[Cell, ...]] = []
     for name in ("precision", "recall", "average_precision"):
         share = report[name]
         between = f"{share['low']:.2f} to {share['high']:.2f}"
-        row: tuple[Cell, ...] = (name.replace("_", " "), _share(share["value"]), between)
-        rows.append((*row, _share(words[name])) if words else row)
-    columns = ("", "detector", "95 % interval", *(["words alone"] if words else []))
+        more = [_share(words[name])] if words else []
+        more += [_share(before[name]["value"])] if was else []
+        rows.append((name.replace("_", " "), _share(share["value"]), between, *more))
+    columns = ("", "detector", "95 % interval", *["words alone"] * bool(words), *["before"] * bool(was))
     against = "drawn, unmarked" if report["unmarked"] else "marked"
     table(f"on examples left out: {report['yes']} yes, {report['no']} no ({against})", columns, rows, right=columns[1:])
     if words:

@@ -98,9 +98,10 @@ class Head:
             It names both models.
         """
         if clap.fingerprint != self.fingerprint:
+            facts = self.model, self.fingerprint, clap.name
             raise HeadMismatch(
-                f"this head was trained on {name_of_maker(self.model, self.fingerprint)} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
-                f"use --model {name_to_load(self.model, self.fingerprint) or 'with that one'}, or train a head for this one:  openclap eval probe FOLDER --save FILE"
+                f"this head was trained on {name_of_maker(*facts)} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
+                f"use --model {name_to_load(*facts) or 'with that one'}, or train a head for this one:  openclap eval probe FOLDER --save FILE"
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:

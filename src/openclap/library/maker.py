@@ -70,7 +70,8 @@ def refuse_another(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     """
     if not maker or maker["fingerprint"] == clap.fingerprint:
         return
-    name, loads = called(maker), name_to_load(maker["model"], maker["fingerprint"])
+    facts = maker["model"], maker["fingerprint"], clap.name
+    name, loads = name_of_maker(*facts), name_to_load(*facts)
     as_it_is = f"go on with --model {loads}" if loads else "give the model that made it with --model"
     error = LibraryMismatch(
         f"{store.place} was made by {name} ({maker['fingerprint']}), not by {clap.name} from {clap.source} ({clap.fingerprint}); "

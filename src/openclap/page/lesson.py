@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from openclap.detector import Detector, place_of
 from openclap.errors import SoundError, UsageError
+from openclap.kept_examples import Source
 from openclap.library import Library
 from openclap.library.query import parse
 from openclap.page.jobs import Job
@@ -19,7 +21,7 @@ from openclap.page.search import opened
 from openclap.page.strings import Told
 from openclap.page.wording import Visit
 from openclap.results import Hit
-from openclap.teach import counter_examples, fit, suggest
+from openclap.teach import Taught, counter_examples, fit, suggest
 
 __all__ = ["Lesson", "Shown", "keep", "marked", "named", "searched", "trained"]
 
@@ -174,8 +176,8 @@ def named(lesson: Lesson, name: str | None) -> Detector:
     return replace(lesson.detector, name=called)
 
 
-def keep(page: Page, lesson: Lesson | None, name: str | None) -> str:
-    """Put the detector among those of whoever runs this → its name.
+def keep(page: Page, lesson: Lesson | None, name: str | None) -> tuple[str, int]:
+    """Put the detector among those of whoever runs this, its examples beside it → its name, how many examples could not be kept.
 
     Raises
     ------
@@ -184,4 +186,10 @@ def keep(page: Page, lesson: Lesson | None, name: str | None) -> str:
     """
     if not page.desk.settings.detectors or lesson is None or lesson.detector is None:
         raise Told("error.not_taught")
-    return named(lesson, name).save().stem
+    sources = [
+        Source(partial(page.desk.shelf.open, token), heard, lesson.known[token].hit.start, lesson.known[token].hit.end)
+        for heard, tokens in ((True, lesson.yes), (False, lesson.no))
+        for token in tokens
+    ]
+    taught = Taught(named(lesson, name), examples=sources)
+    return taught.save().stem, len(taught.failed)

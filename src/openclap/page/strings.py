@@ -227,6 +227,10 @@ TABLE: dict[str, tuple[str, str]] = {
         "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap search, classify and watch take it with --detector.",
         "已保存为“{name}”：可在“分类”、“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用 --detector 使用。",
     ),
+    "teach.saved_without": (
+        "{count:example|examples} of it could not be kept to teach it anew for another model.",
+        "有 {count} 个示例未能保留，无法用于为其他模型重新训练。",
+    ),
     "teach.found": ("{count:sound|sounds} to mark", "{count} 个待标记的声音"),
     "teach.hint": ("Listen, mark what is the sound and what is not, then press Train. A few of each are enough to begin.", "请试听，标出哪些是、哪些不是，然后按“训练”。各标几个即可开始。"),
     "teach.marked": ("Marked: {yes} yes, {no} no", "已标记：“是” {yes}，“不是” {no}"),
@@ -375,7 +379,14 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.other_lesson": ("Another model was loaded meanwhile; search again with it.", "其间加载了另一个模型；请用它重新检索。"),
     "error.name": ("This cannot be a detector's name; give a word or some, without slashes and not beginning with a dot.", "这不能用作检测器名称；请用普通词语，不含斜杠，也不以点开头。"),
     "error.no_detector": ("There is no detector “{name}” here; teach one on the tab Teach, and keep it.", "这里没有检测器“{name}”；请在“训练”页训练并保存。"),
-    "error.other_detector": ("A detector was taught on another model; load that one, or teach it again.", "某个检测器是用另一个模型训练的；请加载该模型，或重新训练。"),
+    "error.other_detector": (
+        "The detector “{name}” was taught on another model ({maker}); load that one, or teach it again, as none of its examples were kept.",
+        "检测器“{name}”是用另一个模型（{maker}）训练的；请加载该模型，或重新训练（其示例未保留）。",
+    ),
+    "error.refit_detector": (
+        "The detector “{name}” was taught on another model ({maker}); load that one, or teach it anew by the examples that were kept: {command}",
+        "检测器“{name}”是用另一个模型（{maker}）训练的；请加载该模型，或用保留的示例重新训练：{command}",
+    ),
     "error.no_query": ("There is nothing to look for: write words or give a sound.", "没有要查找的内容：请写文字或提供声音。"),
     "error.only_not": ("Say also what should be heard, not only what should not.", "除了不想听到的，还请写出想听到的内容。"),
     "error.many": ("{count} are too many at once; give {most} or fewer.", "一次 {count} 条太多；请不要超过 {most} 条。"),

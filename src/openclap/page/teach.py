@@ -131,9 +131,9 @@ def _offered(page: Page, visit: Visit, lesson: Lesson | None, name: str | None) 
     return [gr.update(visible=page.desk.settings.detectors), gr.update(value=str(place), visible=True)]
 
 
-def _stored(page: Page, visit: Visit, lesson: Lesson | None, name: str | None) -> tuple[str, str]:
-    called = keep(page, lesson, name)
-    return called, _drawn_saved(called, visit.language)
+def _stored(page: Page, visit: Visit, lesson: Lesson | None, name: str | None) -> tuple[tuple[str, int], str]:
+    kept = keep(page, lesson, name)
+    return kept, _drawn_saved(kept, visit.language)
 
 
 # -- what is shown ------------------------------------------------------------------------------------
@@ -222,5 +222,7 @@ def _rows(shown: tuple[Shown, ...], lesson: Lesson, language: Language) -> str:
     return f'<ol class="oc-hits">{"".join(rows)}</ol>'
 
 
-def _drawn_saved(name: str, language: Language) -> str:
-    return f'<div class="oc-card oc-ready"><p>{say("teach.saved", language, name=text(name))}</p></div>' if name else ""
+def _drawn_saved(kept: tuple[str, int], language: Language) -> str:
+    name, lost = kept
+    without = f'<p class="oc-note">{say("teach.saved_without", language, count=lost)}</p>' if lost else ""
+    return f'<div class="oc-card oc-ready"><p>{say("teach.saved", language, name=text(name))}</p>{without}</div>'

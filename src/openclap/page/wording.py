@@ -182,7 +182,7 @@ def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911, PLR
     if isinstance(error, LibraryError):
         return "error.library", {}
     if isinstance(error, DetectorMismatch):
-        return "error.other_detector", {}
+        return ("error.refit_detector" if error.refit else "error.other_detector"), {"name": error.detector or "?", "maker": error.maker or "?", "command": error.refit or ""}  # fmt: skip
     if isinstance(error, UsageError):
         return "error.input", {}
     return "error.inside", {}

@@ -1,4 +1,4 @@
-"""A few examples → a detector: from embeddings (`fit`), or from files and folders (`teach`).
+"""A few examples → a detector: from embeddings (`fit`), from files and folders (`teach`), or from what was kept of those (`refit`).
 
 files ─ embeddings ─┐
                     ├─ fit ─ Detector, with what cross-validation says of it
@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.detector import Detector
-from openclap.errors import LibraryError, SoundError, UsageError
+from openclap import kept_examples
+from openclap.detector import Detector, place_of
+from openclap.errors import DetectorError, LibraryError, SoundError, UsageError
+from openclap.kept_examples import RATE, Source
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
 from openclap.teach.fitting import Examples, Problem, ground_of
@@ -31,19 +34,53 @@ if TYPE_CHECKING:
     from openclap.library import Library
     from openclap.results import Hit
 
-__all__ = ["Taught", "fit", "teach"]
+__all__ = ["Taught", "fit", "refit", "teach"]
 
 Vectors = npt.NDArray[np.float32]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+AT_ONCE = 16  # kept examples in memory
+COPY = 0.999  # cosine of a kept example and the file it was cut from, at least
+
 
 @dataclass(frozen=True)
 class Taught:
-    """A detector, what should be marked next, and the files that could not be used."""
+    """A detector, what should be marked next, what could not be used or kept; `examples`: what it was taught by, or the key of a detector whose they are."""
 
     detector: Detector
     suggestions: list[Hit] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    examples: Sequence[Source] | str = ()
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the detector, as `Detector.save`, and keep its examples in the user's data folder; `failed` then also tells what could not be kept.
+
+        The examples of a detector that it replaces there go. `Detector.save` alone keeps none.
+
+        Raises
+        ------
+        UsageError
+            As `Detector.save`.
+        """
+        detector = self.detector
+        before = _key_at(place_of(detector.name) if path is None else Path(os.path.expanduser(path)))
+        if isinstance(self.examples, str):
+            lost = kept_examples.copy(self.examples, detector.key)
+        else:
+            lost = kept_examples.keep(detector.key, detector.name, self.examples) if self.examples else []
+        try:
+            place = detector.save(path)
+        except UsageError:
+            if before != detector.key != self.examples:
+                kept_examples.drop(detector.key)
+            raise
+        self.failed.extend(lost)
+        if before is not None and before != detector.key:
+            try:
+                kept_examples.drop(before)
+            except DetectorError as error:  # what was asked for is done
+                self.failed.append(Failure(str(place), f"the examples of the one before are still there: {error}"))
+        return place
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
@@ -153,7 +190,7 @@ def teach(
     Examples
     --------
     >>> taught = teach(clap, "door creak", yes=["creak1.wav", "creak2.wav"], no=["hinge.wav"], library=library)
-    >>> taught.detector.save()
+    >>> taught.save()
     """
     if library is not None and not library.stats()["files"]:
         raise LibraryError(f"{library.stats()['path']} holds no sounds yet; fill it with  openclap index FOLDER")
@@ -183,7 +220,86 @@ def teach(
     detector = fit(clap, name, kept[0][1], kept[1][1], text=text, drawn=drawn, seed=seed)
     marked = [*kept[0][0], *kept[1][0]]
     next_ = suggest(library, detector, suggestions, marked=marked) if library is not None and suggestions else []
-    return Taught(detector, next_, failed)
+    examples = [Source(file, heard) for heard, (files, _) in zip((True, False), kept, strict=True) for file in files]
+    return Taught(detector, next_, failed, examples)
+
+
+def refit(
+    clap: CLAP,
+    detector: Detector,
+    *,
+    library: Library | None = None,
+    suggestions: int = 5,
+    seed: int = 0,
+    progress: bool = False,
+) -> Taught:
+    """A detector taught anew for a model, by the examples that were kept of it: its name, words and threshold stay.
+
+    The files that it was taught by are not needed. Counter-examples that nobody has marked were not kept: they are drawn anew.
+
+    Parameters
+    ----------
+    library, suggestions, seed, progress
+        As `teach`.
+
+    Raises
+    ------
+    DetectorError
+        None of its examples were kept, or they are damaged.
+
+    Examples
+    --------
+    >>> refit(clap, Detector.load("door creak"), library=library).save()
+    """
+    if not kept_examples.count(detector.key):
+        raise DetectorError(
+            f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them; teach it again with  openclap teach NAME --yes FILE…"
+        )
+    rows: dict[bool, list[Vectors]] = {True: [], False: []}
+    for heard, row in _shown(_recalled(clap, detector), kept_examples.count(detector.key), progress):
+        rows[heard].append(row)
+    yes, no = (np.array(rows[heard], np.float32).reshape(-1, clap.config.embedding) for heard in (True, False))
+    drawn: npt.ArrayLike = () if library is None else counter_examples(library, yes)
+    made = fit(clap, detector.name, yes, no, text=detector.text or "", drawn=drawn, seed=seed)
+    again = replace(made, threshold=detector.threshold)
+    next_ = [] if library is None else _unmarked(library, again, suggestions, np.concatenate([yes, no]))
+    return Taught(again, next_, examples=detector.key)
+
+
+def _unmarked(library: Library, detector: Detector, count: int, examples: Vectors) -> list[Hit]:
+    """What to mark next, where only the embeddings (N, E) of what was marked are known, and not which files they were."""
+    found = suggest(library, detector, count + len(examples)) if count else []
+    if not found:
+        return []
+    near = (library.vectors(found) @ examples.T).max(1)
+    return [hit for hit, alike in zip(found, near, strict=True) if alike < COPY][:count]
+
+
+def _recalled(clap: CLAP, detector: Detector) -> Iterator[tuple[bool, Vectors]]:
+    """Of each example that was kept whether it is the sound, and its embedding (E,): the mean of its windows."""
+    seconds = clap.front_end.clip_seconds
+    examples = kept_examples.recall(detector.key)
+    while some := list(islice(examples, AT_ONCE)):
+        waves = [(wave, RATE) for example in some for wave in example.waves]
+        spans = clap.encode_each(waves, window=seconds, hop=seconds / 2)
+        for example in some:
+            means = []
+            for _ in example.waves:
+                span = next(spans)
+                if isinstance(span, SoundError):
+                    raise DetectorError(
+                        f"an example that was kept of the detector {detector.name!r} cannot be used ({span.cause}); teach it again"
+                    )
+                means.append(span.embedding.mean(0))
+            yield example.heard, unit(np.mean(means, axis=0))
+
+
+def _key_at(place: Path) -> str | None:
+    """The key of the detector that lies there; None, there is none that can be read."""
+    try:
+        return Detector.load(place).key
+    except DetectorError:
+        return None
 
 
 def _embedded(
