@@ -73,8 +73,10 @@ def _widened(table: Entry, scales: Entry) -> Entry:
     """Rows of int8 with a scale each, as float32."""
     assert table.rows is not None
     whole, some, scale = table.read, table.rows, scales.read()
-    return Entry(
-        table.shape,
-        lambda: whole().astype(np.float32) * scale[:, None],
-        lambda index: some(index).astype(np.float32) * scale[index][..., None],
-    )
+
+    def read() -> Array:
+        wide = whole().astype(np.float32)
+        wide *= scale[:, None]  # in place: a second array would take as long again
+        return wide
+
+    return Entry(table.shape, read, lambda index: some(index).astype(np.float32) * scale[index][..., None])
