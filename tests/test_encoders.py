@@ -11,7 +11,7 @@ from models_for_tests import WORDS, small_config, text_config
 from openclap import CLAPConfig
 from openclap.backends import numpy_text
 from openclap.backends.graphs import towers as graphs
-from openclap.checkpoints import load, shapes
+from openclap.checkpoints import compact, load, shapes
 from openclap.config import AUDIO, TEXT, FrontEnd, TextConfig
 from openclap.errors import BadCheckpoint, UsageError
 from openclap.models import clap as modules
@@ -24,7 +24,8 @@ CLASSES = {kind.__name__ for kind in (*AUDIO.values(), *TEXT.values())}
 ALLOWED = {"checkpoints/huggingface.py"}
 OWNERS = {"audio", "text", "config"}  # of whose kind nothing else may ask; within a configuration, of its own
 TEXT_TABLES = [
-    text_modules.TOWERS, numpy_text.TOWERS, graphs.TEXT_TOWERS, shapes.TEXT_TOWERS, load.TOKENIZERS, units.TEXT_TOWERS,
+    text_modules.TOWERS, numpy_text.TOWERS, graphs.TEXT_TOWERS, shapes.TEXT_TOWERS, load.TOKENIZERS, compact.PACKED,
+    units.TEXT_TOWERS,
 ]  # fmt: skip
 
 
@@ -75,10 +76,14 @@ def test_an_unknown_text_encoder_is_refused_by_name(kind: object) -> None:
     """Whatever was neither a table of words nor CLIP was a RoBERTa in one file, and a BERT in the next."""
     data = small_config().to_dict()
     data["text"]["kind"] = kind
-    with pytest.raises(BadCheckpoint, match=r"text tower of kind .*; this openclap knows roberta, bert, clip, words$"):
+    with pytest.raises(
+        BadCheckpoint, match=r"text tower of kind .*; this openclap knows roberta, bert, clip, sbert, words$"
+    ):
         CLAPConfig.from_dict(data)
     if isinstance(kind, str):
-        with pytest.raises(UsageError, match="'gpt2' is not a transformer for text; choose one of roberta, bert, clip"):
+        with pytest.raises(
+            UsageError, match="'gpt2' is not a transformer for text; choose one of roberta, bert, clip, sbert"
+        ):
             CLAPConfig(text=TextConfig(kind=kind))  # type: ignore[arg-type]
 
 

@@ -116,7 +116,7 @@ def test_adapters_go_on_bit_for_bit(place: Path, first: Path, monkeypatch: pytes
     assert all(torch.equal(whole[key], parted[key]) for key in whole)
 
 
-@pytest.mark.parametrize("kind", ["roberta", "bert", "clip"])
+@pytest.mark.parametrize("kind", ["roberta", "bert", "clip", "sbert"])
 def test_the_text_tower_starts_from_a_transformer(place: Path, tokenizer_file: Path, kind: str) -> None:  # noqa: F811
     from dataclasses import replace
 

@@ -1,13 +1,13 @@
-"""A trained tower learns to be asked by words: its projection and a text tower of static word vectors → a checkpoint.
+"""A trained tower learns to be asked by words: its projection and a text tower of static word vectors, or of sentences → a checkpoint.
 
 usage: python runs/mini/speak.py RUN OUT --sounds SOUNDS --teachers TEACHERS --texts TEXTS.npz [--words MODEL]
   RUN     what hear.py trained; its tower is taken as it is (the moving average)
   OUT     a folder that CLAP.from_pretrained loads
   TEXTS   what texts.py made: texts with their weights over the teacher's classes
-  MODEL   whose word vectors and tokenizer are taken (mini)
+  MODEL   whose text tower and tokenizer are taken (mini; or what sentences.py made)
 
     sound ─ tower (at rest) ─ projection ─┐            teacher: log-probabilities, less what is usual ─┐
-    text ─ word vectors ─ projection ─────┴─ cosine  ≈ weights of the text over the classes ───────────┴─ product
+    text ─ text tower ─── projection ─────┴─ cosine  ≈ weights of the text over the classes ───────────┴─ product
 
 What is usual of each class is subtracted, so that a cosine says how much more than any sound this one is meant. Captions that people
 wrote of recordings are learnt beside it, each against the others.
@@ -33,14 +33,14 @@ from hear import FRONT, Ring, Student, as_bytes, open_sources
 from judge import load_student
 from mixing import SAMPLES, _elsewhere, _placed
 from teachers import QuickMN04
-from torch import Tensor
+from torch import Tensor, nn
 
 from openclap import CLAP
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
-from openclap.config import CLAPConfig, WordsConfig
+from openclap.config import CLAPConfig
 from openclap.models.clap import CLAPModel
 
 CAPTIONED = ("esc10", "effects", "music", "long", "berklee", "things")
@@ -48,6 +48,8 @@ EMBEDDING = 512
 CLIP = 10 * RATE
 AUDIO, TEXTS = 384, 1024  # rows of a step
 WARM = 100
+LONGEST = 24  # tokens of a text
+AT_ONCE = 128  # texts that are read
 Array = npt.NDArray[np.float32]
 
 
@@ -138,34 +140,48 @@ def phrases() -> dict[str, list[str]]:
     return found
 
 
-class Words:
-    """Texts as token ids, once: rows of a padded table."""
+class Texts:
+    """Texts as token ids, once: rows of a padded table; and as what a text tower at rest says of them, once."""
 
-    def __init__(self, tokenizer: Tokenizer, texts: list[str]) -> None:
+    def __init__(self, model: CLAPModel, tokenizer: Tokenizer, texts: list[str]) -> None:
         ids, mask = tokenizer(texts)
-        self.ids, self.mask = torch.from_numpy(ids[:, :24]), torch.from_numpy(mask[:, :24])
+        self.ids, self.mask = torch.from_numpy(ids[:, :LONGEST]), torch.from_numpy(mask[:, :LONGEST])
+        rests = not any(p.requires_grad for p in model.text.parameters())
+        self._said = self._read_all(model.text) if rests else None
 
     def of(self, model: CLAPModel, rows: Tensor) -> Tensor:
-        """(M, E)."""
+        """(M, E) unit rows."""
+        said = self._read(model.text, rows) if self._said is None else self._said[rows]
+        return F.normalize(model.text_projection(said), dim=1)
+
+    def _read(self, tower: nn.Module, rows: Tensor) -> Tensor:
         mask = self.mask[rows]
         longest = int(mask.sum(1).max())
-        return model.encode_text(self.ids[rows, :longest], mask[:, :longest])
+        found: Tensor = tower(self.ids[rows, :longest], mask[:, :longest])
+        return found
+
+    @torch.no_grad()
+    def _read_all(self, tower: nn.Module) -> Tensor:
+        """(N, D), texts of about one length at a time."""
+        order = self.mask.sum(1).argsort()
+        said = torch.cat([self._read(tower.eval(), rows) for rows in order.split(AT_ONCE)])
+        return said[order.argsort()]
 
 
 def teach(model: CLAPModel, bank: Bank, tokenizer: Tokenizer, args: argparse.Namespace) -> None:
-    """Projections and the words' gates learn; tower and word vectors stay."""
+    """Projections learn, and the gates of a table of words; tower, word vectors and transformers stay."""
     kept = np.load(args.texts)
     weights = torch.from_numpy(kept["weights"].astype(np.float32))
-    texts = Words(tokenizer, [str(t) for t in kept["texts"]])
+    texts = Texts(model, tokenizer, [str(t) for t in kept["texts"]])
     log_probability = F.logsigmoid(bank.answers)
     log_probability = log_probability - log_probability.mean(0)
     said = phrases()
     own = [said.get(caption, [caption]) for caption in bank.captions]
     flat = [t for some in own for t in dict.fromkeys(some)]
     begins = np.cumsum([0, *(len(dict.fromkeys(some)) for some in own)])
-    spoken = Words(tokenizer, flat)
+    spoken = Texts(model, tokenizer, flat)
     captioned = torch.nonzero(bank.caption >= 0).squeeze(1)
-    trained = [p for n, p in model.named_parameters() if not n.startswith(("audio.", "text.table"))]
+    trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=args.rate, weight_decay=0.05)
     rng = np.random.default_rng(4)
     shares = torch.ones(len(bank.features))
@@ -208,25 +224,25 @@ def _divergence(own: Tensor, its: Tensor) -> Tensor:
 
 
 def assemble(student: Student, words: Path | str, name: str) -> tuple[CLAPModel, Path]:
-    """The tower, new projections, and the word vectors of another model."""
+    """The tower, new projections, and the text tower of another model."""
     given = load_checkpoint(str(words))
     text = given.config.text
-    assert isinstance(text, WordsConfig)
     torch.manual_seed(0)
-    front = FRONT
-    config = CLAPConfig(student.config, text, front, None, EMBEDDING, name, "Apache-2.0")
+    config = CLAPConfig(student.config, text, FRONT, None, EMBEDDING, name, "Apache-2.0")
     model = CLAPModel(config)
     model.audio.load_state_dict(student.tower.state_dict())
     model.text.load_state_dict(
         {
             n.removeprefix("text."): torch.from_numpy(np.array(given.weights[n]))
-            for n in ("text.table.weight", "text.gate.weight")
+            for n in given.weights
+            if n.startswith("text.")
         }
     )
     model.requires_grad_(False)
     for part in (model.audio_projection, model.text_projection):
         part.requires_grad_(True)
-    model.get_parameter("text.gate.weight").requires_grad_(True)
+    for name, parameter in model.text.named_parameters():
+        parameter.requires_grad_(name == "gate.weight")
     model.logit_scale.requires_grad_(True)
     assert given.tokenizer_file is not None
     return model, given.tokenizer_file
@@ -248,6 +264,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--captions", type=float, default=0.3)
+    parser.add_argument("--half", action="store_true", help="matrices and convolutions as float16")
     parser.add_argument("--everything", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -256,9 +273,10 @@ def main() -> None:
     bank = bank_of(student, teacher, args)
     print(json.dumps({**facts, "rows": len(bank.features), "captions": len(bank.captions)}), flush=True)
     model, tokenizer_file = assemble(student, args.words, args.name)
-    assert isinstance(model.config.text, WordsConfig)
     teach(model, bank, Tokenizer(tokenizer_file, model.config.text), args)
-    save_pretrained(model.config, Weights(of_arrays(model.eval().arrays())), tokenizer_file, args.out, compact=True)
+    save_pretrained(
+        model.config, Weights(of_arrays(model.eval().arrays())), tokenizer_file, args.out, compact=True, half=args.half
+    )
     print(CLAP.from_pretrained(args.out))
 
 

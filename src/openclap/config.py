@@ -370,9 +370,12 @@ AUDIO: dict[str, type[AudioConfig]] = {"htsat": HTSATConfig, "pann": PANNConfig,
 
 @dataclass(frozen=True)
 class TextConfig:
-    """A transformer text tower. RoBERTa and BERT give the pooler's output, CLIP the end-of-text token."""
+    """A transformer text tower. RoBERTa and BERT give the pooler's output, CLIP the end-of-text token.
 
-    kind: Literal["roberta", "bert", "clip"] = "roberta"
+    "sbert" is Sentence-BERT (arXiv 1908.10084), of which all-MiniLM-L6-v2 is one: a BERT without pooler that gives the mean over its tokens.
+    """
+
+    kind: Literal["roberta", "bert", "clip", "sbert"] = "roberta"
     vocabulary: int = 50_265
     width: int = 768
     layers: int = 12
@@ -446,7 +449,7 @@ class TextConfig:
 
     @classmethod
     def preset(cls, name: str) -> TextConfig:
-        """`roberta`, `bert` or `clip` as in the paper."""
+        """`roberta`, `bert` or `clip` as in the paper; `sbert` as all-MiniLM-L6-v2."""
         presets = {
             "roberta": cls(),
             "bert": cls(
@@ -456,6 +459,10 @@ class TextConfig:
             "clip": cls(
                 kind="clip", vocabulary=49_408, width=512, heads=8, intermediate=2048, positions=77, token_types=0,
                 begin_id=49_406, end_id=49_407, pad_id=0, activation="quick_gelu", dropout=0.0,
+            ),
+            "sbert": cls(
+                kind="sbert", vocabulary=30_522, width=384, layers=6, intermediate=1536, positions=512, token_types=2,
+                begin_id=101, end_id=102, pad_id=0, layer_norm_eps=1e-12,
             ),
         }  # fmt: skip
         if name not in presets:
@@ -496,6 +503,7 @@ FIRST_POSITION: dict[str, Callable[[int], int]] = {
     "roberta": lambda pad: pad + 1,
     "bert": lambda _: 0,
     "clip": lambda _: 0,
+    "sbert": lambda _: 0,
 }
 AnyTextConfig: TypeAlias = TextConfig | WordsConfig
 # every text encoder: what it is. How it is built lies by the same kinds in models/text (torch), backends/numpy_text,
@@ -504,6 +512,7 @@ TEXT: dict[str, type[AnyTextConfig]] = {
     "roberta": TextConfig,
     "bert": TextConfig,
     "clip": TextConfig,
+    "sbert": TextConfig,
     "words": WordsConfig,
 }
 

@@ -82,15 +82,28 @@ def _words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
 
 
 def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pooled(text, weights, _roberta_vectors(text, weights, ids), mask)
+    return _pooled(weights, _states(text, weights, _roberta_vectors(text, weights, ids), mask))
 
 
 def _bert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pooled(text, weights, _bert_vectors(text, weights, ids), mask)
+    return _pooled(weights, _states(text, weights, _bert_vectors(text, weights, ids), mask))
 
 
-def _pooled(text: TextConfig, weights: Weights, x: Vectors, mask: Ids) -> Vectors:
-    """The pooler's output (B, D) of RoBERTa and BERT."""
+def _sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    states = _states(text, weights, _bert_vectors(text, weights, ids), mask)
+    weight = mask[..., None].astype(np.float32)
+    mean: Vectors = (states * weight).sum(1) / weight.sum(1)
+    return mean
+
+
+def _pooled(weights: Weights, states: Vectors) -> Vectors:
+    """The pooler's output (B, D)."""
+    pooled: Vectors = np.tanh(_linear(weights, states[:, 0], f"{TOP}pooler.dense"))
+    return pooled
+
+
+def _states(text: TextConfig, weights: Weights, x: Vectors, mask: Ids) -> Vectors:
+    """What the layers of a BERT make of its vectors (B, L, D)."""
     eps, activated = text.layer_norm_eps, _ACTS[ACTIVATIONS[text.activation]]
     bias = np.where(mask > 0, np.float32(0), NEVER)[:, None, None]
     x = _layer_norm(weights, x, f"{TOP}embeddings.LayerNorm", eps)
@@ -102,8 +115,7 @@ def _pooled(text: TextConfig, weights: Weights, x: Vectors, mask: Ids) -> Vector
         hidden = activated(_linear(weights, x, f"{name}.intermediate.dense"))
         hidden = _linear(weights, hidden, f"{name}.output.dense")
         x = _layer_norm(weights, x + hidden, f"{name}.output.LayerNorm", eps)
-    pooled: Vectors = np.tanh(_linear(weights, x[:, 0], f"{TOP}pooler.dense"))
-    return pooled
+    return x
 
 
 def _attention(text: TextConfig, weights: Weights, x: Vectors, name: str, bias: npt.NDArray[Any]) -> Vectors:
@@ -172,5 +184,6 @@ TOWERS: dict[str, Tower | None] = {
     "roberta": Tower(_roberta, _roberta_vectors),
     "bert": Tower(_bert, _bert_vectors),
     "clip": None,
+    "sbert": Tower(_sbert, _bert_vectors),
     "words": Tower(_words),
 }

@@ -34,6 +34,7 @@ TOKENIZERS: dict[str, tuple[str, ...]] = {
     ),
     "bert": ("bert-base-uncased", "google-bert/bert-base-uncased"),
     "clip": ("openai/clip-vit-base-patch32",),
+    "sbert": ("sentence-transformers/all-MiniLM-L6-v2", "bert-base-uncased", "google-bert/bert-base-uncased"),
     "words": (),
 }
 

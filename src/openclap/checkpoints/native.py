@@ -1,7 +1,7 @@
 """openclap's own format: config.json, model.safetensors, tokenizer.json. Written aside and renamed, config last.
 
-With `compact=True` the table of a words tower is stored as int8 rows with one scale each (cosine of the vectors
->= 0.9999): `text.table.weight` int8 (V, D) and `text.table.scale` float32 (V,); the rest as float32.
+With `compact=True` the text tower is stored as rows of int8 with one scale each, with `half=True` matrices and convolutions as float16:
+`checkpoints/compact.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from openclap.aside import aside
+from openclap.checkpoints import compact as packing
 from openclap.checkpoints.tokens import read_fast
-from openclap.checkpoints.weights import Entry, Weights, read_safetensors
+from openclap.checkpoints.weights import Array, Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, UsageError
 
 __all__ = ["is_compact", "is_native", "read_json", "read_native", "save_pretrained"]
-
-TABLE, SCALE = "text.table.weight", "text.table.scale"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -45,28 +44,14 @@ def is_native(config: Mapping[str, Any]) -> bool:
 
 
 def is_compact(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder or a .safetensors file holds its table of words as int8."""
+    """Whether a folder or a .safetensors file holds its text tower as int8."""
     file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
-    return file.suffix == ".safetensors" and file.is_file() and SCALE in read_safetensors(file)
+    return file.suffix == ".safetensors" and file.is_file() and packing.is_packed(read_safetensors(file))
 
 
 def read_native(config: dict[str, Any], weights: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
     """Configuration and weights of a folder in openclap's format."""
-    entries = read_safetensors(weights)
-    if SCALE in entries:
-        entries[TABLE] = _widened(entries[TABLE], entries.pop(SCALE).read())
-    return CLAPConfig.from_dict(config), entries
-
-
-def _widened(table: Entry, scale: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Entry:
-    """Rows of int8 with a scale each, as float32."""
-    assert table.rows is not None
-    whole, some = table.read, table.rows
-    return Entry(
-        table.shape,
-        lambda: whole().astype(np.float32) * scale[:, None],
-        lambda index: some(index).astype(np.float32) * scale[index][..., None],
-    )
+    return CLAPConfig.from_dict(config), packing.unpack(read_safetensors(weights))
 
 
 def save_pretrained(
@@ -76,8 +61,9 @@ def save_pretrained(
     folder: str | os.PathLike[str],
     *,
     compact: bool = False,
+    half: bool = False,
 ) -> None:
-    """Write a checkpoint that `CLAP.from_pretrained(folder)` reloads bit for bit (but for a compact table)."""
+    """Write a checkpoint that `CLAP.from_pretrained(folder)` reloads bit for bit, but for what `compact` and `half` round."""
     from safetensors import SafetensorError
 
     target = Path(os.path.expanduser(folder))
@@ -85,21 +71,17 @@ def save_pretrained(
         raise UsageError(f"{target} is a file; give a folder to save the model in")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        _write(config, weights, tokenizer, target, compact=compact)
+        state = {name: np.asarray(weights[name], order="C") for name in weights}
+        state = packing.pack(state, config.text.kind) if compact else state
+        _write(config, packing.halve(state) if half else state, tokenizer, target)
     except (OSError, SafetensorError) as error:  # safetensors wraps what a full disk says
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{target} cannot be written to ({why}); choose another folder") from error
 
 
-def _write(config: CLAPConfig, weights: Weights, tokenizer: Path | None, target: Path, *, compact: bool) -> None:
+def _write(config: CLAPConfig, state: dict[str, Array], tokenizer: Path | None, target: Path) -> None:
     from safetensors.numpy import save_file
 
-    state = {name: np.asarray(weights[name], order="C") for name in weights}
-    if compact:
-        if TABLE not in state:
-            raise UsageError("compact is for models with a words tower; this one has none")
-        scale = np.maximum(np.abs(state[TABLE]).max(1) / 127, 1e-12).astype(np.float32)
-        state[TABLE], state[SCALE] = (state[TABLE] / scale[:, None]).round().astype(np.int8), scale
     with aside(target / "model.safetensors", own=True) as part:
         save_file(state, part, metadata={"format": "openclap"})
         part.chmod(0o644)  # safetensors makes it private; a packaged model must be readable by everyone

@@ -170,13 +170,17 @@ def _words(config: WordsConfig) -> Shapes:
 
 def _bert(config: TextConfig) -> Shapes:
     """RoBERTa and BERT."""
+    return _sbert(config) | _linear("text.tower.pooler.dense", config.width, config.width)
+
+
+def _sbert(config: TextConfig) -> Shapes:
     width, inner, top = config.width, config.heads * config.head_size, "text.tower."
     shapes: Shapes = {
         f"{top}embeddings.word_embeddings.weight": (config.vocabulary, width),
         f"{top}embeddings.position_embeddings.weight": (config.positions, width),
         f"{top}embeddings.token_type_embeddings.weight": (config.token_types, width),
     }
-    shapes |= _norm(f"{top}embeddings.LayerNorm", width) | _linear(f"{top}pooler.dense", width, width)
+    shapes |= _norm(f"{top}embeddings.LayerNorm", width)
     for layer in range(config.layers):
         at = f"{top}encoder.layer.{layer}."
         for which in ("query", "key", "value"):
@@ -210,4 +214,10 @@ TOWERS: dict[str, Callable[[Any, Fusion | None, int], Shapes]] = {
     "pann": _pann,
     "mobilenet": _mobilenet,
 }
-TEXT_TOWERS: dict[str, Callable[[Any], Shapes]] = {"roberta": _bert, "bert": _bert, "clip": _clip, "words": _words}
+TEXT_TOWERS: dict[str, Callable[[Any], Shapes]] = {
+    "roberta": _bert,
+    "bert": _bert,
+    "clip": _clip,
+    "sbert": _sbert,
+    "words": _words,
+}

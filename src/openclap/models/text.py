@@ -17,7 +17,7 @@ from openclap.errors import UsageError
 
 __all__ = ["TOWERS", "TextTransformer", "Words", "make_text"]
 
-Read = Callable[[Any, Tensor], Tensor]  # what the transformer gave, ids (B, L) → (B, D)
+Read = Callable[[Any, Tensor, Tensor], Tensor]  # what the transformer gave, ids, mask (B, L) → (B, D)
 
 
 def _sizes(config: TextConfig) -> dict[str, Any]:
@@ -57,14 +57,14 @@ class TextTransformer(nn.Module):
 
     def __init__(self, config: TextConfig, tower: nn.Module, read: Read) -> None:
         super().__init__()
-        self.tower = tower
+        self.tower: Any = tower  # a model of transformers
         if config.heads * config.head_size != config.width:
             _fewer_heads(self.tower, config)
         self.read = read
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Ids and mask (B, L) → (B, D)."""
-        return self.read(self.tower(input_ids=ids, attention_mask=mask), ids)
+        return self.read(self.tower(input_ids=ids, attention_mask=mask), ids, mask)
 
 
 # in whatever attends: the layers whose rows are heads, and how their number is called
@@ -98,14 +98,20 @@ def _linear(width: int, out: int) -> nn.Linear:
     return layer
 
 
-def _pooled(output: Any, ids: Tensor) -> Tensor:
+def _pooled(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
     pooled: Tensor = output.pooler_output
     return pooled
 
 
-def _at_end(output: Any, ids: Tensor) -> Tensor:
+def _at_end(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
     states: Tensor = output.last_hidden_state  # (B, L, D)
     return states[torch.arange(len(ids), device=ids.device), ids.argmax(1)]
+
+
+def _mean(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    states: Tensor = output.last_hidden_state  # (B, L, D)
+    weight = mask[..., None].to(states.dtype)
+    return (states * weight).sum(1) / weight.sum(1)
 
 
 class Words(nn.Module):
@@ -148,7 +154,20 @@ def _clip(config: TextConfig) -> TextTransformer:
     return TextTransformer(config, CLIPTextModel(sizes), _at_end)
 
 
-TOWERS: dict[str, Callable[[Any], nn.Module]] = {"roberta": _roberta, "bert": _bert, "clip": _clip, "words": Words}
+def _sbert(config: TextConfig) -> TextTransformer:
+    """Sentence-BERT: the mean of the states of a text's tokens, begin and end included."""
+    from transformers import BertConfig, BertModel
+
+    return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config)), add_pooling_layer=False), _mean)
+
+
+TOWERS: dict[str, Callable[[Any], nn.Module]] = {
+    "roberta": _roberta,
+    "bert": _bert,
+    "clip": _clip,
+    "sbert": _sbert,
+    "words": Words,
+}
 
 
 def make_text(config: AnyTextConfig) -> nn.Module:

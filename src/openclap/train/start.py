@@ -173,7 +173,9 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
 
     tower = getattr(model.text, "tower", None)
     if tower is None:
-        raise TrainingError("init_text: the model's text tower is no transformer; choose kind roberta, bert or clip")
+        raise TrainingError(
+            "init_text: the model's text tower is no transformer; choose kind roberta, bert, clip or sbert"
+        )
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # of weights of a head that nobody needs
     try:
@@ -185,6 +187,7 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
     finally:
         logging.set_verbosity(level)
     own = tower.state_dict()
+    found = {k: v for k, v in found.items() if k in own or not k.startswith("pooler.")}  # which Sentence-BERT lacks
     wrong = sorted({*own} ^ {*found}) + [k for k in own if k in found and own[k].shape != found[k].shape]
     if wrong:
         raise TrainingError(

@@ -1,4 +1,4 @@
-"""RoBERTa and BERT as a graph over embedded tokens: see `transformers.BertModel`. The word table stays outside, mapped."""
+"""RoBERTa, BERT and Sentence-BERT as a graph over embedded tokens: see `transformers.BertModel`. The word table stays outside, mapped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,28 @@ from openclap.backends.graphs.engine import opset, ov
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, TextConfig
 
-__all__ = ["bert"]
+__all__ = ["bert", "sbert"]
 
 
 def bert(g: Graph, config: CLAPConfig) -> object:
     """Sums of word, position and type vectors (B, L, D), mask (B, L) float 0 or 1 → (B, E)."""
+    inputs, states = _states(g, config)
+    first = opset.gather(states, opset.constant(np.int64(0)), opset.constant(np.int64(1)))
+    pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense"))
+    return ov.Model([g.projected(pooled, "text_projection")], inputs, "text")
+
+
+def sbert(g: Graph, config: CLAPConfig) -> object:
+    """The same for Sentence-BERT, which has no pooler: the mean of its states where the mask is 1."""
+    inputs, states = _states(g, config)
+    weight = opset.unsqueeze(inputs[1], g.index([2]))
+    total = opset.reduce_sum(states * weight, g.index([1]), False)
+    mean = total / opset.reduce_sum(weight, g.index([1]), False)
+    return ov.Model([g.projected(mean, "text_projection")], inputs, "text")
+
+
+def _states(g: Graph, config: CLAPConfig) -> tuple[list[Node], Node]:
+    """Parameters, and what the layers make of them (B, L, D)."""
     text = config.text
     assert isinstance(text, TextConfig)
     eps = text.layer_norm_eps
@@ -26,9 +43,7 @@ def bert(g: Graph, config: CLAPConfig) -> object:
         x = g.layer_norm(x + attended, f"{name}.attention.output.LayerNorm", eps)
         hidden = g.activated(g.linear(x, f"{name}.intermediate.dense"), text.activation)
         x = g.layer_norm(x + g.linear(hidden, f"{name}.output.dense"), f"{name}.output.LayerNorm", eps)
-    first = opset.gather(x, opset.constant(np.int64(0)), opset.constant(np.int64(1)))
-    pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense"))
-    return ov.Model([g.projected(pooled, "text_projection")], [vectors, mask], "text")
+    return [vectors, mask], x
 
 
 def _attention(g: Graph, x: Node, name: str, text: TextConfig, bias: Node) -> Node:

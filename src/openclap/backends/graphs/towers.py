@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from openclap.backends.graphs.bert import bert
+from openclap.backends.graphs.bert import bert, sbert
 from openclap.backends.graphs.htsat import htsat
 from openclap.backends.graphs.mobilenet import mobilenet
 from openclap.backends.graphs.ops import Graph
@@ -19,5 +19,6 @@ TEXT_TOWERS: dict[str, Callable[[Graph, CLAPConfig], object] | None] = {
     "roberta": bert,
     "bert": bert,
     "clip": None,
+    "sbert": sbert,
     "words": None,
 }

@@ -182,7 +182,7 @@ def _mlp(first: str, last: str, count: int, kept: int) -> Units:
 
 
 def _bert(text: TextConfig, small: TextConfig) -> Iterator[Units]:
-    """RoBERTa and BERT."""
+    """RoBERTa, BERT and Sentence-BERT."""
     for layer in range(text.layers):
         at = f"text.tower.encoder.layer.{layer}."
         makes = [f"{at}attention.self.{which}" for which in ("value", "query", "key")]
@@ -281,6 +281,7 @@ TEXT_TOWERS = {
     "roberta": TextTower(_smaller_text, _bert),
     "bert": TextTower(_smaller_text, _bert),
     "clip": TextTower(_smaller_text, _clip),
+    "sbert": TextTower(_smaller_text, _bert),
     "words": TextTower(
         lambda text, keep: text,
         lambda text, small: (),
