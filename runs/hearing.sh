@@ -24,6 +24,8 @@ asked=(--sounds "$work/sounds" --teachers "$teachers")
 mini hear "$work/tower" "${asked[@]}" --minutes "$minutes"          # without what development.csv keeps aside
 mini hear "$work/tower" "${asked[@]}" --decay 3000
 mini judge "$work/tower" "${asked[@]}"
-mini speak "$work/tower" "$work/model" "${asked[@]}" --texts "$work/texts.npz"
+mini speak "$work/tower" "$work/unfused" "${asked[@]}" --texts "$work/texts.npz"
+mini fuse "$work/unfused" "$work/model" --sounds "$work/sounds"     # long recordings at once; all else as it was
 mini confidence "$work/sounds" "$work/model" --write                  # its own curves, on sounds it never heard
 mini evaluate "$work/sounds" mini "$work/model"
+mini judge_long "$work/sounds" mini "$work/model"
