@@ -12,6 +12,7 @@ import pytest
 import soundfile as sf
 
 from openclap.audio.load import duration, load
+from openclap.audio.sizes import examined
 from openclap.errors import EmptySound, SoundWarning
 
 RATE = 8_000
@@ -196,3 +197,12 @@ def test_a_place_that_no_file_can_have_prints_nothing(kind: str, tmp_path: Path)
             assert file.read(1) == b""
         assert file.seek(-1, 2) == 99
         assert file.seek(0, 0) + file.seek(10, 1) + file.seek(5, 1) == 25
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF"])
+def test_a_header_that_ends_anywhere(kind: str) -> None:
+    """A W64 of 73 bytes: "struct.error: unpack_from requires a buffer of at least 78 bytes"."""
+    file = io.BytesIO()
+    sf.write(file, WAVE, RATE, format=kind, subtype="PCM_16")
+    for length in range(12, 240):
+        assert examined(io.BytesIO(file.getvalue()[:length])).file.read(4)

@@ -91,6 +91,8 @@ def read_w64(head: bytes, size: int) -> Header | None:
         if name == b"data" + W64_CHUNK:
             break
         if name == b"fmt " + W64_CHUNK and length >= 40:
+            if here + 40 > len(head):
+                return None
             frame = max(1, struct.unpack_from("<H", head, here + 24 + 12)[0])
         if length < 24:
             return None
@@ -183,6 +185,8 @@ def read_caf(head: bytes, size: int) -> Header | None:
         if name == b"data":
             break
         if name == b"desc" and length >= 32:
+            if here + 32 > len(head):
+                return None
             plain = head[here + 20 : here + 24] in (b"lpcm", b"ulaw", b"alaw")
             frame = max(1, struct.unpack_from(">I", head, here + 28)[0])
         if length < 0:
