@@ -14,6 +14,7 @@ import numpy.typing as npt
 __all__ = ["RATE", "Track", "muxed", "noise"]
 
 RATE = 48_000
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 Wave = npt.NDArray[np.float32]
 FORMATS = {"pcm_s16le": "s16", "pcm_s16be": "s16", "flac": "s16", "libopus": "flt", "aac": "fltp", "libmp3lame": "s16p",
            "mp2": "s16", "wmav2": "fltp", "alac": "s16p", "ac3": "fltp"}  # fmt: skip
@@ -67,7 +68,7 @@ def muxed(
 
 def _stream(made: av.container.OutputContainer, track: Track, codec: str) -> av.AudioStream:
     channels = 1 if track.wave.ndim == 1 else track.wave.shape[1]
-    stream = made.add_stream(codec, rate=track.rate, layout="mono" if channels == 1 else "stereo")
+    stream = made.add_stream(codec, rate=track.rate, layout=LAYOUTS[channels])
     stream.codec_context.format = FORMATS[codec]
     if codec == "wmav2":
         stream.bit_rate = 64_000

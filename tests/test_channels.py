@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import warnings
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile as sf
+from muxed_for_tests import RATE as FILM_RATE
 from muxed_for_tests import Track, muxed, noise
 
 from openclap.audio.channels import Downmix, mono
+from openclap.audio.ffmpeg import frame_samples
 from openclap.audio.load import cut, load, stream
 from openclap.errors import SoundWarning
 
@@ -134,3 +137,29 @@ def test_lossy_codecs_leave_noise_and_are_known_all_the_same() -> None:
     data = muxed("mp4", [Track(columns(WAVE, -WAVE), rate=RATE)], codec="aac")
     with pytest.warns(SoundWarning, match="cancel"):
         assert np.sqrt(np.mean(load(data, RATE) ** 2)) == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("layout", "kind", "dtype"),
+    [("7.1", "fltp", "f4"), ("hexadecagonal", "s16p", "i2"), ("22.2", "s32p", "i4"), ("mono", "dblp", "f8"), ("stereo", "s64p", "i8"),
+     ("7.1", "s64", "i8"), ("5.1", "u8", "u1")],
+)  # fmt: skip
+def test_frames_of_any_type_and_number_of_channels(layout: str, kind: str, dtype: str) -> None:
+    """Eight channels or more in planes ended the process: PyAV reads planes from behind the frame. Samples of 64 bits: "ValueError: Conversion"."""
+    frame = av.AudioFrame(kind, layout, 5)
+    channels = frame.layout.nb_channels
+    wanted = np.arange(5 * channels).reshape(5, channels).astype(dtype)
+    for plane, column in zip(frame.planes, wanted.T if frame.format.is_planar else [wanted.ravel()], strict=False):
+        plane.update(column.tobytes())
+    found = frame_samples(frame)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_eight_channels_in_planes() -> None:
+    """A film's 7.1 in Opus: the process ended with a segmentation fault."""
+    at = np.arange(FILM_RATE) / FILM_RATE
+    tones = np.stack([0.2 * np.sin(2 * np.pi * 200 * (i + 1) * at) for i in range(8)], axis=1).astype(np.float32)
+    wave = load(muxed("webm", [Track(tones)], codec="libopus"), FILM_RATE)
+    assert len(wave) == FILM_RATE
+    assert np.corrcoef(wave, tones.mean(axis=1))[0, 1] > 0.95

@@ -34,6 +34,7 @@ PREROLL_SECONDS = 2.0  # decoded before what is sought: MP3's bit reservoir, the
 LEAST_PREROLL = 0.2
 TAIL_SECONDS = 5
 SILENCE = 1 << 20  # samples × channels of silence at once
+_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}  # FFmpeg's names → numpy's
 
 # Where a sample can be sought by its time stamp.
 _SOUGHT = {*TIMED, "mp3", "flac", "aac", "avi", "wav", "w64", "aiff", "tta", "wv", "ape", "caf"}
@@ -90,9 +91,15 @@ def _ends(file: BinaryIO, reading: Reading) -> Iterator[float]:
 
 
 def frame_samples(frame: av.AudioFrame) -> Samples:
-    """A frame of FFmpeg → (S, channels) of its own type."""
-    samples: Samples = frame.to_ndarray()  # planar: (channels, S); packed: (1, S * channels)
-    return samples.T if frame.format.is_planar else samples.reshape(frame.samples, -1)
+    """A frame of FFmpeg → (S, channels) of its own type, in memory of its own.
+
+    `AudioFrame.to_ndarray` of PyAV knows no samples of 64 bits, and of channels in planes it takes one more than there are where
+    they are eight or more: what lies behind the frame (https://ffmpeg.org/doxygen/trunk/structAVFrame.html: `extended_data` has no end mark).
+    """
+    kind, channels = _TYPES[frame.format.packed.name], frame.layout.nb_channels
+    if not frame.format.is_planar:
+        return np.frombuffer(frame.planes[0], kind, frame.samples * channels).reshape(frame.samples, channels).copy()
+    return np.stack([np.frombuffer(plane, kind, frame.samples) for plane in frame.planes[:channels]]).T
 
 
 def _sought(file: BinaryIO, reading: Reading, start: int) -> _Pass | None:
