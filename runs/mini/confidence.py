@@ -150,7 +150,7 @@ def named(sure: Vectors, own: Bools, concepts: Sequence[str]) -> list[tuple[floa
     more = np.zeros_like(logits)
     for number in range(PARTS):
         others = np.flatnonzero(part != number)
-        more[part == number] = evidence_of(sure[others], own[others], [concepts[i] for i in others])
+        more[part == number] = evidence_of(sure[others], own[others], [concepts[int(i)] for i in others])
     found = []
     for by in (logits, logits - more):
         right = np.take_along_axis(own, np.argsort(-by, 1, kind="stable")[:, :5], 1)
