@@ -164,7 +164,7 @@ def test_names_that_sound_like_everything_need_more_evidence() -> None:
     after = mini.describe((rain, rate), threshold=0.0, top=100)
     tag = before.tags[0]
     logit = np.log(tag.confidence / (1 - tag.confidence)) - 2.0
-    (same,) = [one for one in after.tags if one.label == tag.label] or [None]
+    same = next((one for one in after.tags if one.label == tag.label), None)
     if same is None:  # another of its family stands for it now
         assert any(tag.label in one.alike for one in after.tags)
     else:

@@ -83,7 +83,12 @@ def test_a_curve_is_judged_on_concepts_it_was_not_fitted_on(monkeypatch: pytest.
     seen = fitting.observed_by_words(usual(), Ears(), some, rows_of(some, 0.5))  # type: ignore[arg-type]
     concepts: list[set[int]] = []
     real = fitting.fitted
-    monkeypatch.setattr(fitting, "fitted", lambda of: (concepts.append(set(of.part)), real(of))[1])
+
+    def noted(of: fitting.Observed) -> tuple[float, ...]:
+        concepts.append(set(of.part.tolist()))
+        return real(of)
+
+    monkeypatch.setattr(fitting, "fitted", noted)
     sure = fitting.confidences(seen)
     assert [set(range(fitting.PARTS)) - some for some in concepts] == [{part} for part in range(fitting.PARTS)]
     made = fitting.judged(seen, sure)
@@ -118,18 +123,21 @@ def test_the_numbers_are_those_of_the_hand() -> None:
 
 def test_a_name_that_is_heard_in_everything_needs_more_evidence() -> None:
     """By hand: of three other concepts, heard in all takes of two; of its own concept it may be heard."""
-    some = [DevSound("concept", "things", name, name, WAVE) for name in ("rain", "rain", "zipper", "gong", "violin")]
-    rows = np.eye(5, dtype=np.float32)[[0, 0, 1, 2, 3]]
-    bank = Background(
-        np.eye(5, dtype=np.float32)[[4, 4]] * 0 + np.float32([[1, -1, 0, 0, 0]]), np.eye(5, dtype=np.float32)
-    )
-    names = ["Rain", "Mantra"]
-    vectors = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0]], np.float32)
-    made = fitting.evidence_of(bank, vectors, names, some, rows, (-1.0, 1.0, 0.0))
+    sure = np.array([[0.9, 0.9], [0.9, 0.9], [0.1, 0.9], [0.1, 0.1], [0.1, 0.1]], np.float32)  # "Rain", "Mantra"
+    own = np.array([[True, False], [True, False], [False, False], [False, False], [False, False]])
+    made = fitting.evidence_of(sure, own, ["rain", "rain", "zipper", "gong", "violin"])
     assert made[0] == 0, "heard in rain alone"
-    assert made[1] == pytest.approx(np.log((2 / 4 + 0.02) / 0.02)), (
-        "rain and zipper, of four concepts: takes weigh one together"
-    )
+    assert made[1] == pytest.approx(np.log((2 / 4 + 0.02) / 0.02)), "rain and zipper, of four concepts"
+
+
+def test_evidence_is_judged_on_other_concepts() -> None:
+    """A name that is heard in everything a little more than the own one: the own one is the surest without it."""
+    concepts = [f"thing {number}" for number in range(10)]
+    sure = np.full((10, 11), 0.01, np.float32)
+    sure[:, 10] = 0.9
+    sure[np.arange(10), np.arange(10)] = 0.8
+    own = np.eye(10, 11, dtype=bool)
+    assert fitting.named(sure, own, concepts) == [(0.0, 1.0), (1.0, 1.0)]
 
 
 def test_curves_are_written_into_a_checkpoint(tmp_path: Path, tokenizer_file: Path) -> None:

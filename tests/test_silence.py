@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from openclap import CLAP
@@ -11,7 +12,6 @@ from openclap.describe import Describer, timeline
 from openclap.describe.english import SILENCE
 
 RATE = 32_000
-Wave = np.ndarray
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,14 @@ def mini() -> CLAP:
     return CLAP.from_pretrained("mini")
 
 
-def noise(decibel: float, power: float = 0.0, seconds: int = 3) -> Wave:
+def noise(decibel: float, power: float = 0.0, seconds: int = 3) -> npt.NDArray[np.float32]:
     """White (0), pink (1) or brown (2) noise of a level in dB of full scale."""
     rng = np.random.default_rng(5)
     spectrum = np.fft.rfft(rng.standard_normal(seconds * RATE))
     spectrum[1:] /= np.arange(1, len(spectrum)) ** (power / 2)
     spectrum[: 20 * seconds] = 0  # below 20 Hz
     wave = np.fft.irfft(spectrum)
-    return (wave / wave.std() * 10 ** (decibel / 20)).astype(np.float32)
+    return np.asarray(wave / wave.std() * 10 ** (decibel / 20), np.float32)
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0], ids=["white", "pink", "brown"])

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from development import HERE
 from sheet import LEVELS, NEW, DevSound
 
-__all__ = ["Case", "Question", "cases", "questions"]
+__all__ = ["HERE", "Case", "Question", "cases", "questions"]
 
 SIZES = (60, 200, 600)  # sounds of a collection
 # said of many sounds, or how loud, long and many: no sign that two are one thing

@@ -13,6 +13,7 @@ sounds that mini's third edition had not heard either. Needs scikit-learn.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from asking import cases, questions, unheard_by_the_third_edition, words_of
+from asking import HERE, cases, questions, unheard_by_the_third_edition, words_of
 from rich.console import Console
 from rich.table import Table
 from sheet import DevSound, Rows, dev_sounds, embedded
@@ -129,58 +130,52 @@ def fitted(seen: Observed) -> tuple[float, ...]:
     return tuple(round(float(x), 3) for x in (model.intercept_[0], *curve))
 
 
-def evidence_of(
-    usual: Background,
-    vectors: Vectors,
-    names: Sequence[str],
-    sounds: Sequence[DevSound],
-    rows: Rows,
-    curve: Sequence[float],
-) -> Floats:
-    """How much more evidence each name (N,) needs, as logits: by how many recordings that are called otherwise it is heard in.
+def evidence_of(sure: Vectors, own: Bools, concepts: Sequence[str]) -> Floats:
+    """How much more evidence each name needs, as logits (L,): by how many recordings that are called otherwise it is heard in.
 
-    Concepts weigh the same, however many takes they have. Of a bank of synthesised sounds the shares tell nothing (LOG.md).
+    Confidences (N, L), whether a name is one of a recording's own, and what recordings are called: concepts weigh the same, however many
+    takes they have. Of a bank of synthesised sounds such shares tell nothing (LOG.md).
     """
-    sure = replace(usual, curves=replace(usual.curves, words=tuple(curve))).confidences(vectors, rows)
-    said = [words_of(name) for name in names]
-    called = [words_of(s.asked) for s in sounds]
-    other = np.array([[not own & words for words in said] for own in called])
-    asked = [s.asked for s in sounds]
-    weight = np.array([1 / asked.count(name) for name in asked])[:, None] * other
+    weight = np.array([1 / concepts.count(name) for name in concepts])[:, None] * ~own
     share = (weight * (sure >= HEARD)).sum(0) / np.maximum(weight.sum(0), 1e-9)
     more: Floats = np.log((share + RARELY) / RARELY)
     return np.where(more >= LEAST, more, 0.0)
 
 
-def named(
-    usual: Background,
-    vectors: Vectors,
-    names: Sequence[str],
-    sounds: Sequence[DevSound],
-    rows: Rows,
-    curve: Sequence[float],
-) -> dict[str, tuple[float, float]]:
-    """Share of recordings whose surest name, or one of five, has a word of what they are called: as it is, and with evidence from other concepts."""
-    sure = replace(usual, curves=replace(usual.curves, words=tuple(curve))).confidences(vectors, rows).astype(float)
-    logits = np.log(sure) - np.log1p(-np.minimum(sure, 1 - 1e-9))
-    asked = sorted({s.asked for s in sounds})
-    part = np.array([asked.index(s.asked) % PARTS for s in sounds])
+def named(sure: Vectors, own: Bools, concepts: Sequence[str]) -> list[tuple[float, float]]:
+    """Share of recordings whose surest name, and one of the five surest, is their own: as it is, and with the evidence of other concepts."""
+    logits = np.log(np.maximum(sure, 1e-9)) - np.log1p(-np.minimum(sure.astype(float), 1 - 1e-9))
+    numbers = {name: number for number, name in enumerate(sorted(set(concepts)))}
+    part = np.array([numbers[name] % PARTS for name in concepts])
     more = np.zeros_like(logits)
     for number in range(PARTS):
         others = np.flatnonzero(part != number)
-        more[part == number] = evidence_of(usual, vectors, names, [sounds[i] for i in others], rows[others], curve)
-    right = np.array([[bool(words_of(s.asked) & words_of(name)) for name in names] for s in sounds])
-    found = {}
-    for what, by in (("as it is", logits), ("with evidence", logits - more)):
-        best = np.argsort(-by, 1, kind="stable")[:, :5]
-        of = np.take_along_axis(right, best, 1)
-        found[what] = (float(of[:, 0].mean()), float(of.any(1).mean()))
+        more[part == number] = evidence_of(sure[others], own[others], [concepts[int(i)] for i in others])
+    found = []
+    for by in (logits, logits - more):
+        right = np.take_along_axis(own, np.argsort(-by, 1, kind="stable")[:, :5], 1)
+        found.append((float(right[:, 0].mean()), float(right.any(1).mean())))
     return found
 
 
-def recordings(sounds: Sequence[DevSound]) -> list[int]:
-    """Those that are called what AudioSet may call them."""
-    return [i for i, s in enumerate(sounds) if s.set in ("concept", "fold", "take")]
+def names_needing_more(
+    console: Console, clap: CLAP, usual: Background, sounds: Sequence[DevSound], rows: Rows
+) -> dict[str, float]:
+    """Evidence by AudioSet's names, where recordings of other concepts are named better with it; else none."""
+    some = [i for i, s in enumerate(sounds) if s.set in ("concept", "fold")]
+    names, concepts = labels("audioset"), [sounds[i].asked for i in some]
+    sure = usual.confidences(clap.encode_text(names), rows[some])
+    with (HERE / "names.csv").open(encoding="utf-8", newline="") as file:
+        theirs = {row["label"]: row["names"] for row in csv.DictReader(file)}
+    said = [words_of(name) for name in names]
+    called = {name: words_of(f"{name} {theirs.get(name, '')}") for name in set(concepts)}
+    own = np.array([[bool(called[name] & words) for words in said] for name in concepts])
+    (plain, five), (better, of_five) = named(sure, own, concepts)
+    console.print(f"AudioSet's names of {len(some)} recordings: the surest is their own in {plain:.3f}, one of five in {five:.3f}; with more evidence for some {better:.3f}, {of_five:.3f}")  # fmt: skip
+    if better < plain or of_five < five:
+        return {}
+    more = evidence_of(sure, own, concepts)
+    return {name: round(float(less), 2) for name, less in zip(names, more, strict=True) if less}
 
 
 def _part(seen: Observed, some: Bools) -> Observed:
@@ -259,15 +254,9 @@ def main() -> None:
         some = words.kind == kind
         show(console, f"  {kind}", judged(_part(words, some), sure[some], made.threshold))
     show(console, "sounds, fitted on other concepts", judged(by_sounds, confidences(by_sounds), made.threshold))
-    names = labels("audioset")
-    vectors, some = clap.encode_text(names), recordings(sounds)
-    strange, theirs, curve = [sounds[i] for i in some], rows[some], fitted(words)
-    for how, (one, five) in named(usual, vectors, names, strange, theirs, curve).items():
-        console.print(
-            f"AudioSet's names, {how}: a word of {len(some)} recordings' own names in the surest {one:.3f}, in one of five {five:.3f}"
-        )
-    more = evidence_of(usual, vectors, names, strange, theirs, curve)
-    evidence = {name: round(float(less), 2) for name, less in zip(names, more, strict=True) if less}
+    curve = fitted(words)
+    fresh = replace(usual, curves=replace(usual.curves, words=curve))
+    evidence = names_needing_more(console, clap, fresh, sounds, rows)
     what = f"{made.questions} questions in words, {len(by_sounds.there)} by sounds to {len(sounds)} sounds kept aside (runs/mini/development.csv)"
     curves = ConfidenceCurves(curve, fitted(by_sounds), clap.fingerprint, what, made.threshold, evidence)
     print(json.dumps(vars(curves)))

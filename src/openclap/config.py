@@ -524,16 +524,12 @@ class ConfidenceCurves:
     With other curves a model gives the same vectors, so they are no part of its fingerprint, nor of what makes two models equal.
     """
 
-    words: tuple[
-        float, ...
-    ]  # logit = a + b · deviations from the bank of sounds + c · deviations from the bank of texts
+    words: tuple[float, ...]  # logit = a + b · deviations from the sounds' bank + c · deviations from the texts'
     sounds: tuple[float, ...]  # logit = a + b · share of the way from what is usual to 1
     fingerprint: str  # of the model that they were fitted for
     fitted_on: str  # which sounds and queries, in words
     unlikely: float = 0.25  # below, "nothing here sounds like that"
-    evidence: dict[str, float] = field(
-        default_factory=dict
-    )  # how much less a name's logit is, where any of AudioSet's may be heard
+    evidence: dict[str, float] = field(default_factory=dict)  # a name of AudioSet → what its logit is less, among all
 
     def __post_init__(self) -> None:
         for name, count in (("words", 3), ("sounds", 2)):

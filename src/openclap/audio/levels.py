@@ -18,9 +18,7 @@ __all__ = ["FRAME_SECONDS", "HISS", "SILENT", "is_silent", "level_blocks", "leve
 FRAME_SECONDS = 0.05
 SILENT = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
 CLICK = 10 ** (-52 / 20)  # a sample as loud as this is heard, however short it is; noise of -65 dB hardly reaches it
-HISS = (
-    -65.0
-)  # dB of full scale: where no 50 ms are louder, what is heard is the noise of a quiet room or of a preamplifier
+HISS = -65.0  # dB of full scale: where no 50 ms are louder, there is the noise of a quiet room or a preamplifier
 LEAST = -120.0  # dB: digital silence
 RATE = 48_000  # no model hears more; at 16 kHz a cricket that sings at 10 kHz was silence
 
@@ -62,6 +60,6 @@ def _is_hiss(block: npt.NDArray[np.float32]) -> bool:
     peak = float(np.abs(block).max())
     if not SILENT <= peak < CLICK:
         return peak < SILENT
-    size = min(len(block), round(FRAME_SECONDS * RATE))
-    frames = block[: len(block) // size * size].reshape(-1, size)
-    return float(_decibels((frames**2).mean(1)).max()) < HISS
+    size = round(FRAME_SECONDS * RATE)
+    power = [(block[start : start + size] ** 2).mean() for start in range(0, len(block), size)]
+    return float(_decibels(np.array(power, np.float32)).max()) < HISS

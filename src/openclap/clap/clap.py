@@ -426,7 +426,7 @@ class CLAP:
         labels
             What may be heard; None is AudioSet's 527 labels. Of labels that name one thing the surest stands for all.
         threshold
-            The least confidence of a tag, in [0, 1]; None: the model's, below which nothing is likely there (mini: 0.25).
+            The least confidence of a tag, in [0, 1]; None: the model's own, below which nothing is likely there.
         top, nearest
             Tags and captions at most.
         writer

@@ -31,9 +31,7 @@ def describe(
     labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            "--threshold", min=0.0, max=1.0, help="Least confidence of a tag [default: the model's; mini's is 0.25]"
-        ),
+        typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag [default: the model's own]"),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = 5,
     alike: Annotated[

@@ -110,10 +110,10 @@ class Describer:
         # what was described before there were other languages and other curves stays
         spoken = [] if self.language == "en" else [self.language]
         curves = self.vocabulary.usual.curves
-        curve = [] if curves.words == USUAL.words else [list(curves.words)]
+        curve: list[object] = [] if curves.words == USUAL.words else [list(curves.words)]
         if curves.evidence and not self.own:
             curve.append(curves.evidence)
-        return [list(self.vocabulary.labels), self._captions, numbers, writer, *spoken, *curve]
+        return [list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *spoken]
 
     def __call__(self, sound: Any) -> Description:
         """Describe one sound.
