@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,14 @@ def test_an_unknown_text_encoder_is_refused_by_name(kind: object) -> None:
             UsageError, match="'gpt2' is not a transformer for text; choose one of roberta, bert, clip, sbert"
         ):
             CLAPConfig(text=TextConfig(kind=kind))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, config in TEXT.items() if config is TextConfig])
+def test_a_kind_alone_is_that_transformer_in_its_usual_size(kind: str) -> None:
+    """`text: {kind: bert}` was a BERT with RoBERTa's vocabulary, positions, begin, end and pad."""
+    data = small_config().to_dict()
+    data["text"] = {"kind": kind, "layers": 2}
+    assert CLAPConfig.from_dict(data).text == replace(TextConfig.preset(kind), layers=2)
 
 
 def test_nothing_else_asks_for_the_kind() -> None:

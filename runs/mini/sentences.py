@@ -46,6 +46,7 @@ LONGEST = 32  # tokens of a text
 WARM = 20  # steps
 KEPT_ASIDE = 256  # texts
 SAVE_EVERY = 30.0  # seconds
+TABLE = "text.tower.embeddings.word_embeddings.weight"
 NEAR = 20.0  # what multiplies cosines among the batch
 
 
@@ -157,16 +158,33 @@ def learn(tower: nn.Module, texts: Texts, args: argparse.Namespace) -> None:
             print(json.dumps({"step": step, "loss": round(float(loss.detach()), 4), **agreement(tower, texts, aside)}), flush=True)  # fmt: skip
 
 
+def english_pieces(out: Path) -> npt.NDArray[np.intp]:
+    """Writes tokenizer.json without pieces that no English text has (other scripts, places kept free) → which rows of the table stay."""
+    data = json.loads((folder() / "tokenizer.json").read_text(encoding="utf-8"))
+    pieces = sorted(data["model"]["vocab"].items(), key=lambda item: item[1])
+    left = [(piece, old) for piece, old in pieces if piece.isascii() and not piece.startswith("[unused")]
+    new = {piece: i for i, (piece, _) in enumerate(left)}
+    data["model"]["vocab"] = new
+    data["added_tokens"] = [{**token, "id": new[token["content"]]} for token in data["added_tokens"]]
+    for token in data["post_processor"]["special_tokens"].values():
+        token["ids"] = [new[piece] for piece in token["tokens"]]
+    (out / "tokenizer.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    return np.array([old for _, old in left])
+
+
 def save_model(tower: nn.Module, layers: int, out: Path) -> None:
     """A checkpoint with this text tower; projections of texts are random, the rest is mini's."""
     mini = load_checkpoint("mini")
     torch.manual_seed(0)
-    text = replace(WHOLE, layers=layers)
+    rows = english_pieces(out)
+    begin, end, pad = (int(np.flatnonzero(rows == old)[0]) for old in (WHOLE.begin_id, WHOLE.end_id, WHOLE.pad_id))
+    text = replace(WHOLE, layers=layers, vocabulary=len(rows), begin_id=begin, end_id=end, pad_id=pad)
     config = CLAPConfig(mini.config.audio, text, mini.config.front_end, mini.config.fusion, mini.config.embedding, "sentences", "Apache-2.0")  # fmt: skip
     arrays = {f"text.{n}": p.detach().numpy() for n, p in tower.named_parameters()}
+    arrays[TABLE] = arrays[TABLE][rows]
     arrays |= {n: a for n, a in CLAPModel(config).arrays().items() if n.startswith("text_projection.")}
     arrays |= {n: np.array(mini.weights[n]) for n in mini.weights if not n.startswith(("text.", "text_projection."))}
-    save_pretrained(config, Weights(of_arrays(arrays)), folder() / "tokenizer.json", out / "model", compact=True)
+    save_pretrained(config, Weights(of_arrays(arrays)), out / "tokenizer.json", out / "model", compact=True)
 
 
 def main() -> None:

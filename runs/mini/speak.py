@@ -164,7 +164,8 @@ class Texts:
     def _read_all(self, tower: nn.Module) -> Tensor:
         """(N, D), texts of about one length at a time."""
         order = self.mask.sum(1).argsort()
-        said = torch.cat([self._read(tower.eval(), rows) for rows in order.split(AT_ONCE)])
+        parts = [order[i : i + AT_ONCE] for i in range(0, len(order), AT_ONCE)]
+        said = torch.cat([self._read(tower.eval(), rows) for rows in parts])
         return said[order.argsort()]
 
 

@@ -620,7 +620,7 @@ class CLAPConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CLAPConfig:
-        """Inverse of `to_dict`; an unknown format, version, kind or field is refused by name."""
+        """Inverse of `to_dict`; an unknown format, version, kind or field is refused by name. What a tower leaves out is as in its preset."""
         data = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **data}
         if data["format"] != FORMAT_NAME or data["format_version"] != FORMAT_VERSION:
             raise BadCheckpoint(
@@ -637,7 +637,8 @@ class CLAPConfig:
             kind = values.get("kind")
             if not isinstance(kind, str) or kind not in kinds:
                 raise BadCheckpoint(f"{part} tower of kind {kind!r}; this openclap knows {', '.join(kinds)}")
-            rest[part] = _build(kinds[kind], values)
+            usual = vars(TextConfig.preset(kind)) if kind in FIRST_POSITION else {}  # "bert" alone is no RoBERTa
+            rest[part] = _build(kinds[kind], {**usual, **values})
         rest["front_end"] = _build(FrontEnd, _mapping(rest.get("front_end"), "front_end"))
         if rest.get("confidence") is not None:
             rest["confidence"] = _build(ConfidenceCurves, _mapping(rest["confidence"], "confidence"))
