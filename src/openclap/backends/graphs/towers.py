@@ -10,6 +10,10 @@ from openclap.backends.graphs.ops import Graph
 from openclap.backends.graphs.pann import pann
 from openclap.config import CLAPConfig
 
-__all__ = ["TOWERS"]
+__all__ = ["SHORT_APART", "TOWERS"]
 
 TOWERS: dict[str, Callable[[Graph, CLAPConfig], object]] = {"htsat": htsat, "pann": pann, "mobilenet": mobilenet}
+
+# whether short clips have a graph of their own, without the fusion: where that takes up to a quarter of their time, and the weights are few
+# enough to be held twice
+SHORT_APART = {"htsat": False, "pann": True, "mobilenet": True}
