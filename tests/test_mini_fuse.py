@@ -19,7 +19,11 @@ from hear import open_sources
 from models_for_tests import small_clap
 
 from openclap import CLAP
+from openclap.backends.graphs import towers
+from openclap.backends.graphs.ops import Graph
+from openclap.backends.openvino_backend import OpenVINOBackend
 from openclap.checkpoints.load import load_checkpoint
+from openclap.config import CLAPConfig
 from openclap.models.clap import CLAPModel
 
 RATE = gather.RATE
@@ -140,6 +144,30 @@ def test_what_is_written_loads_and_agrees_between_backends(
     np.testing.assert_allclose(quick.encode_audio([short, long]), torches.encode_audio([short, long]), atol=2e-6)
     np.testing.assert_allclose(quick.encode_text(["a dog"]), before.encode_text(["a dog"]), atol=1e-5)
     assert np.abs(quick.encode_audio([long]) - quick.encode_audio([long], long="windows")).max() > 1e-3
+
+
+def test_short_recordings_cost_no_fusion(unfused: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fused model's short clips once went through the fusion as well, a quarter of their time, and its result was thrown away."""
+    given = load_checkpoint(unfused)
+    model = fuse.fused(given)
+    built: list[str | None] = []
+
+    build = towers.TOWERS["pann"]
+
+    def pann(graph: Graph, config: CLAPConfig) -> object:
+        built.append(config.fusion)
+        return build(graph, config)
+
+    monkeypatch.setitem(towers.TOWERS, "pann", pann)
+    mel = np.random.default_rng(0).normal(-40, 10, (1, 4, 501, 64)).astype(np.float32)
+    short, long = np.array([False]), np.array([True])
+    fast = OpenVINOBackend(model.config, model.arrays(), threads=1, reason="test")
+    rows = fast.encode_audio(mel[:, :1], short)
+    assert built == [None]
+    before = OpenVINOBackend(given.config, given.weights, threads=1, reason="test")
+    assert np.array_equal(rows, before.encode_audio(mel[:, :1], short))
+    assert np.abs(fast.encode_audio(mel, long) - rows).max() > 1e-3
+    assert built == [None, None, "iaff_2d"]
 
 
 def test_a_fused_model_is_refused(tokenizer_file: Path, tmp_path: Path) -> None:

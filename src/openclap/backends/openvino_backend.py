@@ -11,6 +11,7 @@ import hashlib
 import io
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class OpenVINOBackend:
         self.weights = weights if isinstance(weights, Weights) else Weights(of_arrays(weights))
         self._threads = threads
         self._audio: Any = None
+        self._short: Any = None  # the audio graph without its fusion, where short clips have one of their own
+        self._int8 = False
         self._text: Any = None
         self._texts = 0  # embedded so far
         self._lock = threading.Lock()
@@ -58,6 +61,11 @@ class OpenVINOBackend:
 
     def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> Vectors:
         """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
+        if not longer.any() and self._short_apart():
+            with self._lock:
+                if self._short is None:
+                    self._short = self._compile(lambda: self._audio_graph(fused=False), keep="audio of short clips")
+                return self._run(self._short, [np.ascontiguousarray(mel[:, :1])])
         inputs = self._inputs(mel, longer)
         with self._lock:
             if self._audio is None:
@@ -85,7 +93,7 @@ class OpenVINOBackend:
 
         graph, name = quantised(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
         with self._lock:
-            self._audio = self._compile(lambda: graph, keep=name)
+            self._audio, self._int8 = self._compile(lambda: graph, keep=name), True
             self.reason += ", audio in int8"
 
     def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
@@ -107,11 +115,19 @@ class OpenVINOBackend:
                 self._text = self._compile(self._text_graph)
             return self._run(self._text, [tower.embed(text, self.weights, ids), mask.astype(np.float32)])
 
-    def _audio_graph(self) -> Any:
+    def _short_apart(self) -> bool:
+        """Whether short clips have a graph of their own: int8 has one for all, as it was calibrated."""
+        from openclap.backends.graphs.towers import SHORT_APART
+
+        fusion = self._config.fusion
+        return fusion is not None and not self._int8 and SHORT_APART.get(self._config.audio.kind, False)
+
+    def _audio_graph(self, *, fused: bool = True) -> Any:
         from openclap.backends.graphs.ops import Graph
         from openclap.backends.graphs.towers import TOWERS
 
-        return TOWERS[self._config.audio.kind](Graph(self.weights), self._config)
+        config = self._config if fused else replace(self._config, fusion=None)
+        return TOWERS[config.audio.kind](Graph(self.weights), config)
 
     def _text_graph(self) -> Any:
         from openclap.backends.graphs.ops import Graph

@@ -11,7 +11,7 @@ from openclap.backends.graphs.ops import Graph
 from openclap.backends.graphs.pann import pann
 from openclap.config import CLAPConfig
 
-__all__ = ["TEXT_TOWERS", "TOWERS"]
+__all__ = ["SHORT_APART", "TEXT_TOWERS", "TOWERS"]
 
 TOWERS: dict[str, Callable[[Graph, CLAPConfig], object]] = {"htsat": htsat, "pann": pann, "mobilenet": mobilenet}
 # of embedded tokens (`numpy_text.Tower.embed`); None: numpy has the fastest there is, or only torch runs it
@@ -22,3 +22,6 @@ TEXT_TOWERS: dict[str, Callable[[Graph, CLAPConfig], object] | None] = {
     "sbert": sbert,
     "words": None,
 }
+# whether short clips have a graph of their own, without the fusion: where that takes up to a quarter of their time, and the weights are few
+# enough to be held twice
+SHORT_APART = {"htsat": False, "pann": True, "mobilenet": True}
