@@ -15,6 +15,7 @@ from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import is_compact, save_pretrained
 from openclap.checkpoints.weights import Weights, of_arrays, read_safetensors
 from openclap.config import TEXT
+from openclap.errors import BadCheckpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::openclap.errors.ModelWarning")  # texts of random towers are much alike
 
@@ -90,3 +91,11 @@ def test_a_row_of_zeros_stays_zeros() -> None:
     back = Weights(compact.unpack(of_arrays(packed)))
     np.testing.assert_allclose(back["text.table.weight"], table, atol=2 / 127)
     assert list(back) == ["text.table.weight"]
+
+
+def test_scales_that_do_not_fit_are_told() -> None:
+    """It was a traceback of numpy's when the first text was read."""
+    packed = compact.pack({"text.table.weight": np.ones((3, 2), np.float32)}, "words")
+    packed["text.table.scale"] = np.ones(2, np.float32)
+    with pytest.raises(BadCheckpoint, match=r"text.table.scale has the shape \(2,\).*one scale a row"):
+        compact.unpack(of_arrays(packed))

@@ -507,7 +507,7 @@ FIRST_POSITION: dict[str, Callable[[int], int]] = {
 }
 AnyTextConfig: TypeAlias = TextConfig | WordsConfig
 # every text encoder: what it is. How it is built lies by the same kinds in models/text (torch), backends/numpy_text,
-# backends/graphs/texts (OpenVINO), checkpoints/shapes, checkpoints/load (tokenizers) and train/pruning/units
+# backends/graphs/towers (OpenVINO), checkpoints/shapes, load (tokenizers) and compact (int8), and train/pruning/units
 TEXT: dict[str, type[AnyTextConfig]] = {
     "roberta": TextConfig,
     "bert": TextConfig,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from openclap.checkpoints.weights import Array, Entry
+from openclap.errors import BadCheckpoint
 
 __all__ = ["PACKED", "halve", "is_packed", "pack", "unpack"]
 
@@ -62,6 +63,11 @@ def unpack(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """The same names and shapes as before `pack`, read as float32."""
     scales = {_scale_of(name): name for name in entries if name.endswith(WEIGHT) and _scale_of(name) in entries}
     found = {name: entry for name, entry in entries.items() if name not in scales}
+    for scale, name in scales.items():
+        if entries[scale].shape != entries[name].shape[:1]:
+            raise BadCheckpoint(
+                f"{scale} has the shape {entries[scale].shape}, {name} {entries[name].shape}; one scale a row is expected: copy or download the file again"
+            )
     return found | {name: _widened(entries[name], entries[scale]) for scale, name in scales.items()}
 
 
