@@ -14,6 +14,6 @@ __all__ = ["SHORT_APART", "TOWERS"]
 
 TOWERS: dict[str, Callable[[Graph, CLAPConfig], object]] = {"htsat": htsat, "pann": pann, "mobilenet": mobilenet}
 
-# whether short clips have a graph of their own, without the fusion: where that takes up to a quarter of their time, and the weights are few
+# whether short clips have a graph of their own, without the fusion: where that takes up to a fifth of their time, and the weights are few
 # enough to be held twice
 SHORT_APART = {"htsat": False, "pann": True, "mobilenet": True}
