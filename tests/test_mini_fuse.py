@@ -147,7 +147,7 @@ def test_what_is_written_loads_and_agrees_between_backends(
 
 
 def test_short_recordings_cost_no_fusion(unfused: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fused model's short clips once went through the fusion as well, a quarter of their time, and its result was thrown away."""
+    """A fused model's short clips once went through the fusion as well, up to a fifth of their time, for nothing."""
     given = load_checkpoint(unfused)
     model = fuse.fused(given)
     built: list[str | None] = []

@@ -180,19 +180,19 @@ class Fusing:
         """All steps, from the state on where there is one."""
         if state is not None and state.exists():
             self._load(state)
-        began, total = time.process_time(), 0.0
+        began, losses = time.process_time(), list[float]()
         count = sum(len(piece.wanted) for piece in pieces)
         while self.step < self.steps:
-            total += self._step(pieces, count)
+            losses.append(self._step(pieces, count))
             self.step += 1
             if self.step % self.every == 0 or self.step == self.steps:
                 line = {
                     "step": self.step,
-                    "loss": round(total / self.every, 4),
+                    "loss": round(float(np.mean(losses)), 4),
                     "cpu": round(time.process_time() - began),
                 }
                 print(json.dumps(line), flush=True)
-                total = 0.0
+                losses.clear()
                 if state is not None:
                     self._save(state)
         self.model.eval()
@@ -250,7 +250,7 @@ def made(clap: CLAP, sounds: LongSounds, count: int, folder: Path) -> list[Piece
             aside = file.with_suffix(".part.npz")
             np.savez(aside, allow_pickle=False, **vars(piece_of(clap, sounds, number, min(PIECE, count - start))))
             aside.rename(file)
-            print(f"recordings: {start + PIECE} of {count}", flush=True)
+            print(f"recordings: {min(start + PIECE, count)} of {count}", flush=True)
         pieces.append(Piece(**np.load(file)))
     return pieces
 
