@@ -13,7 +13,7 @@ from openclap import CLAP
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
 
-LIMIT = 16_000_000  # bytes of all files together
+LIMIT = 32_000_000  # bytes of all files together
 
 
 def main() -> None:

@@ -43,7 +43,8 @@ from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.config import CLAPConfig
 from openclap.models.clap import CLAPModel
 
-CAPTIONED = ("esc10", "effects", "music", "long", "berklee", "things")
+CAPTIONED = ("esc10", "effects", "music", "long", "berklee", "things", "synth")
+BY_LABEL = ("esc10", "synth")  # whose labels have phrases in captions.csv
 EMBEDDING = 512
 CLIP = 10 * RATE
 AUDIO, TEXTS = 384, 1024  # rows of a step
@@ -95,7 +96,7 @@ def _captioned(teacher: QuickMN04, args: argparse.Namespace) -> dict[str, npt.ND
             continue
         for number in numbers:
             row = sounds.rows[number]
-            number_of = known.setdefault(row.label if sounds.source == "esc10" else row.caption, len(known))
+            number_of = known.setdefault(row.label if sounds.source in BY_LABEL else row.caption, len(known))
             views = [view(sounds, number, take, rng) for take in range(args.takes)]
             answers.append(teacher.logits(teacher.frames(np.stack([asked for asked, _ in views])).mean(1)))
             mels += [as_bytes(shown) for _, shown in views]
