@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make mini, the model that ships: word vectors, synthesised sounds, cross-validation, training, packaging.
+# Make mini-3, the third edition of the model that ships (the fourth: hearing.sh): word vectors, synthesised sounds, cross-validation, training, packaging.
 #
 # usage: runs/mini.sh DATA WORK [WORDLIST]
 #   DATA      folders esc10, effects, music, long, each with sounds and a metadata.csv (file, caption, label, …)
@@ -24,4 +24,4 @@ for fold in 1 2 3 4; do
 done
 [ -f "$OPENCLAP_MINI/model/config.json" ] || python "$here/mini/recipe.py" all
 python "$here/mini/folds.py"
-python "$here/mini/package.py" "$OPENCLAP_MINI/model"
+python "$here/mini/package.py" "$OPENCLAP_MINI/model" mini-3

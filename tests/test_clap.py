@@ -363,7 +363,7 @@ def test_saving_over_another_model_leaves_no_tokenizer_of_it(tokenizer_file: Pat
         ({"front_end": [1]}, "names and values are expected"),
         ({"audio": {"kind": "htsat", "heads": [4, 8]}}, "4 stages and 2 numbers of heads"),
         ({"audio": {"kind": "htsat", "width": -1}}, "width of HTSAT is -1"),
-        ({"audio": {"kind": "pann", "pools": [[2, 2]]}}, "6 blocks and 1 poolings"),
+        ({"audio": {"kind": "pann", "pools": [[2, 2]]}}, "6 blocks and 1 pooling;"),
         ({"text": {"kind": "words"}}, "vocabulary"),
         ({"embedding": 0}, "embedding of the model is 0"),
     ],

@@ -1,4 +1,4 @@
-"""Words for sounds: tags, families, sentences, timelines, folders. Synthesised sounds, and mini, which knows them."""
+"""Words for sounds: tags, families, sentences, timelines, folders. Synthesised sounds, and mini-3, which was trained on such."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Wave = npt.NDArray[np.float32]
 
 @pytest.fixture(scope="module")
 def clap() -> CLAP:
-    return CLAP.from_pretrained("mini")
+    return CLAP.from_pretrained("mini-3")
 
 
 @pytest.fixture(scope="module")
@@ -640,7 +640,7 @@ def test_a_name_that_leaves_no_room_stops_nothing(describer: Describer, folder: 
 
 def test_the_verb(folder: Path, tmp_path: Path) -> None:
     def run(*args: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+        env = {**os.environ, "PYTHONPATH": ":".join(sys.path), "OPENCLAP_MODEL": "mini-3"}
         command = [sys.executable, "-m", "openclap.cli.app", "describe", *args]
         return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 

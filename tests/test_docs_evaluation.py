@@ -122,7 +122,7 @@ def test_confidence_says_what_it_was_fitted_on() -> None:
     """When mini changes, this fails: fit its curves anew with runs/mini/confidence.py, which writes them into its config.json."""
     assert is_fitted(CLAP.from_pretrained("mini"))
     assert examine_installation("mini")["installation"]["confidence"].startswith(
-        "fitted for this model: 48 paraphrases"
+        "fitted for this model: 1998 questions in words"
     )
 
 

@@ -245,7 +245,7 @@ def test_a_bad_file_is_named_and_stops_nothing(tmp_path: Path, clap: CLAP) -> No
     assert np.allclose(used.vectors, clap.encode_audio(good), atol=1e-5)
     assert [Path(f.path).name for f in used.failed] == ["bad.wav", "missing.wav"]
     assert len(retrieval(clap, Dataset("x", [Example(p, ("a dog",)) for p in paths]), draws=2).failed) == 2
-    with pytest.raises(UsageError, match=r"none of the 1 sounds.*no such file"):
+    with pytest.raises(UsageError, match=r"not one of 1 sound.*no such file"):
         embed(clap, [Example(tmp_path / "missing.wav")])
 
 

@@ -457,10 +457,10 @@ def test_watch_follows_a_folder(clap: CLAP, place: Path, tmp_path: Path, monkeyp
 
 
 def test_confidence_tells_what_is_there(place: Path, tmp_path: Path) -> None:
-    """With mini, on synthesised sounds of other seeds than those it was taught."""
+    """With mini-3, on synthesised sounds of other seeds than those it was taught."""
     from openclap.synth import write_library
 
-    mini = CLAP.from_pretrained("mini")
+    mini = CLAP.from_pretrained("mini-3")
     kinds = ("dog bark", "rain", "siren", "rooster", "piano")
     write_library(tmp_path / "sounds", seed=31, kinds=kinds)
     library = Library.open(place, model=mini)

@@ -56,7 +56,7 @@ SAME_IN_BOTH = {"head.title", "moments.csv", "library.pca", "library.umap", "des
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     root = tmp_path_factory.mktemp("sounds")
-    desk = Desk(PageSettings(roots=(root,), library=str(tmp_path_factory.mktemp("library")), uploads=tmp_path_factory.mktemp("up")))  # fmt: skip
+    desk = Desk(PageSettings("mini-3", roots=(root,), library=str(tmp_path_factory.mktemp("library")), uploads=tmp_path_factory.mktemp("up")))  # fmt: skip
     yield Page(desk, Wording(), None)
     desk.close()
 
@@ -395,7 +395,7 @@ def test_loading_tells_how_far_it_is_and_what_is_at_work(page: Page) -> None:
     assert "No model loaded" in model.draw(pages, desk.loaded, "en")
     last = list(model.load(pages, "zh", "mini"))[-1]
     assert "模型已就绪" in last
-    assert "1180 万个参数" in last
+    assert "1500 万个参数" in last
     with pytest.raises(ModelNotHere):  # offline, and nothing was fetched before it was asked for
         list(model.load(pages, "en", "somebody/some-model"))
     assert desk.loaded is not None

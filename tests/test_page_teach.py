@@ -28,7 +28,7 @@ EN = Visit("en", "someone")
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    desk = Desk(PageSettings(detectors=True))
+    desk = Desk(PageSettings("mini-3", detectors=True))
     yield Page(desk, Wording(), None)
     desk.close()
 
@@ -157,7 +157,7 @@ def test_a_detector_of_another_model_is_told(page: Page, lesson: Lesson) -> None
     replace(made.detector, name="foreign", fingerprint="0" * 16).save()
     with pytest.raises(DetectorMismatch) as caught:
         search.compute(page, EN, "examples", "", None, 5, search.Filters(), ["foreign"])
-    assert sentence(caught.value, "zh") == say("error.other_detector", "zh", name="foreign", maker="another mini")
+    assert sentence(caught.value, "zh") == say("error.other_detector", "zh", name="foreign", maker="another mini-3")
 
 
 def test_what_was_not_shown_cannot_be_marked(page: Page, lesson: Lesson) -> None:

@@ -73,7 +73,7 @@ class Noted:
 
 @pytest.fixture(scope="module")
 def clap() -> CLAP:
-    return CLAP.from_pretrained("mini")
+    return CLAP.from_pretrained("mini-3")
 
 
 @pytest.fixture(scope="module")

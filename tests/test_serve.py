@@ -114,9 +114,9 @@ def test_the_openai_client_gets_its_errors(server: Running) -> None:
     with pytest.raises(NotFoundError, match="is not loaded; this server answers with mini") as unknown:
         client.embeddings.create(model="text-embedding-3-small", input="a dog")
     assert unknown.value.code == "model_not_found"
-    with pytest.raises(BadRequestError, match="256 numbers and cannot be shortened"):
+    with pytest.raises(BadRequestError, match="512 numbers and cannot be shortened"):
         client.embeddings.create(model="mini", input="a dog", dimensions=64)
-    assert len(client.embeddings.create(model="mini", input="a dog", dimensions=256).data[0].embedding) == 256
+    assert len(client.embeddings.create(model="mini", input="a dog", dimensions=512).data[0].embedding) == 512
     loaded, *_ = client.models.list()
     assert (loaded.id, loaded.object, loaded.loaded) == ("mini", "model", True)  # type: ignore[attr-defined]
     assert client.models.retrieve("default").id == "mini"

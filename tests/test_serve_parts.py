@@ -208,7 +208,7 @@ def test_a_page_is_mounted_behind_the_door(clap: CLAP) -> None:
             closed = await client.get("/")
             return closed.status_code, (await client.get("/", auth=("", KEY))).json()
 
-    assert asyncio.run(ask()) == (401, {"numbers": 256, "model": "mini"})
+    assert asyncio.run(ask()) == (401, {"numbers": 512, "model": "mini"})
     app.state.engine.close()
 
 

@@ -40,7 +40,7 @@ TAKES = 6
 
 @pytest.fixture(scope="module")
 def clap() -> CLAP:
-    return CLAP.from_pretrained("mini")
+    return CLAP.from_pretrained("mini-3")
 
 
 @pytest.fixture(scope="module")
@@ -395,6 +395,7 @@ def run(
 ) -> Callable[..., Ran]:
     """`openclap` in this process → exit code, lines of stdout, stderr."""
     monkeypatch.setenv("OPENCLAP_LIBRARY", str(place / "library"))
+    monkeypatch.setenv("OPENCLAP_MODEL", "mini-3")
     monkeypatch.chdir(tmp_path)
 
     def ran(*args: str) -> Ran:
@@ -508,7 +509,7 @@ def test_watch_on_the_command_line(clap: CLAP, library: Library, tmp_path: Path)
     sf.write(tmp_path / "rainy.wav", rainy((50,), 70), RATE)
     done = subprocess.run(
         [sys.executable, "-m", "openclap.cli.app", "watch", "rainy.wav", "--detector", "s.safetensors"],
-        capture_output=True, text=True, cwd=tmp_path, check=False, env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True, text=True, cwd=tmp_path, check=False, env={**os.environ, "PYTHONPATH": ":".join(sys.path), "OPENCLAP_MODEL": "mini-3"},
     )  # fmt: skip
     assert [json.loads(line)["alert"] for line in done.stdout.splitlines()] == ["our siren"], done.stderr
 

@@ -1,11 +1,12 @@
 """A trained mini → the folder that ships, with its word table as int8 rows.
 
-usage: python runs/mini/package.py MODEL_FOLDER
+usage: python runs/mini/package.py MODEL_FOLDER [NAME]     NAME is mini unless said otherwise
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import openclap
@@ -17,10 +18,13 @@ LIMIT = 32_000_000  # bytes of all files together
 
 
 def main() -> None:
-    target = Path(openclap.__file__).parent / "weights" / "mini"
+    name = sys.argv[2] if len(sys.argv) > 2 else "mini"
+    target = Path(openclap.__file__).parent / "weights" / name
     CLAP.from_pretrained(sys.argv[1], strict=True)
     checkpoint = load_checkpoint(sys.argv[1])
-    save_pretrained(checkpoint.config, checkpoint.weights, checkpoint.tokenizer_file, target, compact=True)
+    save_pretrained(
+        replace(checkpoint.config, name=name), checkpoint.weights, checkpoint.tokenizer_file, target, compact=True
+    )
     size = sum(file.stat().st_size for file in target.iterdir())
     assert size <= LIMIT, size
     fingerprint = CLAP.from_pretrained(str(target)).fingerprint

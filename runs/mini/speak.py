@@ -4,7 +4,7 @@ usage: python runs/mini/speak.py RUN OUT --sounds SOUNDS --teachers TEACHERS --t
   RUN     what hear.py trained; its tower is taken as it is (the moving average)
   OUT     a folder that CLAP.from_pretrained loads
   TEXTS   what texts.py made: texts with their weights over the teacher's classes
-  MODEL   whose text tower and tokenizer are taken (mini; or what sentences.py made)
+  MODEL   whose text tower and tokenizer are taken (mini-3; or what sentences.py made)
 
     sound ─ tower (at rest) ─ projection ─┐            teacher: log-probabilities, less what is usual ─┐
     text ─ text tower ─── projection ─────┴─ cosine  ≈ weights of the text over the classes ───────────┴─ product
@@ -257,7 +257,7 @@ def main() -> None:
     parser.add_argument("--sounds", type=Path, required=True)
     parser.add_argument("--teachers", type=Path, required=True)
     parser.add_argument("--texts", type=Path, required=True)
-    parser.add_argument("--words", default="mini")
+    parser.add_argument("--words", default="mini-3")
     parser.add_argument("--name", default="mini")
     parser.add_argument("--takes", type=int, default=3)
     parser.add_argument("--views", type=int, default=20_000)

@@ -33,7 +33,7 @@ class Preset:
 _LAION = "lukewys/laion_clap"
 
 PRESETS: tuple[Preset, ...] = (
-    Preset("mini", "small CNN + word vectors, fused; comes with openclap", "Apache-2.0", 0, fingerprint="86b7c91662cc86f7"),
+    Preset("mini", "small CNN + word vectors; comes with openclap", "Apache-2.0", 0, fingerprint="8550d1fb4d429384"),
     Preset("laion/clap-htsat-fused", "HTSAT-tiny + RoBERTa, fused; general sounds", "Apache-2.0", 615, "laion/clap-htsat-fused", esc50=90.5),
     Preset("laion/clap-htsat-unfused", "HTSAT-tiny + RoBERTa; general sounds", "Apache-2.0", 615, "laion/clap-htsat-unfused", esc50=92.75),
     Preset("laion/larger_clap_general", "HTSAT-base + RoBERTa; general sounds", "Apache-2.0", 776, "laion/larger_clap_general", esc50=89.98),
