@@ -20,6 +20,7 @@ __all__ = ["credits_of"]
 
 FIELDS = ("recording", "label", "author", "licence", "source")
 MADE = ("instruments", "drums", "pieces", "voices", "synth")  # by programs
+UNKNOWN = ("", "N/A", "[↓](#authors)")  # in the tables of some sources
 Row = tuple[str, ...]
 
 
@@ -48,7 +49,8 @@ def _authors(data: Path, debian: Path) -> dict[tuple[str, str], Row]:
         with table.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 licence = row.get("license") or row["licence"]
-                found[source, row["file"]] = (row["author"], licence, row["source"])
+                author = row["author"] if row["author"] not in UNKNOWN else "not recorded; see the source"
+                found[source, row["file"]] = (author, licence, row["source"])
     return found
 
 
