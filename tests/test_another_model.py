@@ -92,7 +92,7 @@ def _made_by_mini(place: Path, sound: Path) -> Path:
 @pytest.mark.usefixtures("later")
 def test_a_library_of_the_third_edition_says_how_to_go_on(place: Path, clap: CLAP, tmp_path: Path) -> None:
     _made_by_mini(place, tmp_path / "a.wav")
-    wanted = rf"was made by mini-3 \({THIRD['fingerprint']}\), not by small from .*; go on with --model mini-3, embed it anew with  openclap index --reembed, or"
+    wanted = rf"was made by mini-3 \({THIRD['fingerprint']}\), not by small from .*; go on with --model mini-3, embed it anew with  openclap index --reembed --library \S+, or"
     with pytest.raises(LibraryMismatch, match=wanted) as caught:
         Library.open(place, model=clap)
     assert caught.value.maker == "mini-3"
@@ -115,7 +115,7 @@ def test_every_verb_says_it_in_one_sentence(
     assert (code, out) == (2, "")
     assert said.startswith("error:")
     assert "was made by mini-3" in said
-    assert "go on with --model mini-3, embed it anew with openclap index --reembed, or" in said
+    assert "go on with --model mini-3, embed it anew with openclap index --reembed --library " in said
 
 
 def test_a_library_of_an_edition_that_is_gone_offers_no_name(tmp_path: Path, clap: CLAP) -> None:

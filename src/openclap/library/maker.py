@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def refuse_another(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     as_it_is = f"go on with --model {loads}" if loads else "give the model that made it with --model"
     error = LibraryMismatch(
         f"{store.place} was made by {name} ({maker['fingerprint']}), not by {clap.name} from {clap.source} ({clap.fingerprint}); "
-        f"{as_it_is}, embed it anew with  openclap index --reembed, or use another --library"
+        f"{as_it_is}, embed it anew with  openclap index --reembed --library {shlex.quote(str(store.place))}, or use another --library"
     )
     error.maker = name
     raise error
