@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from altering import altered, invented
 from gather import RATE, Sounds, Wave
 
 __all__ = ["SAMPLES", "SECONDS", "Mixing", "View"]
@@ -24,6 +25,7 @@ SHARES = (0.5, 0.37, 0.13)  # of views with one, two, three sounds
 LEVELS = (-14.0, 4.0)  # dB of a further sound, beside the first
 SHORT = 0.6  # of a view: what is shorter is played again, or looped for the student
 QUIET = 1e-4  # a peak below is silence
+ALTERED, INVENTED = 0.45, 0.05  # of sounds
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,17 @@ class Mixing:
         return View(_normal(total), None)
 
     def _one(self, rng: np.random.Generator) -> Wave:
-        """A sound, or five seconds of it, varied."""
+        """A sound, or five seconds of it, varied; at times made strange, at times one that no source holds."""
+        if rng.random() < INVENTED:
+            return invented(rng)
+        wave = self._varied(rng)
+        if rng.random() < ALTERED:
+            strange = altered(wave, self._varied(rng), rng)
+            if len(strange) > 64 and np.abs(strange).max() > QUIET:
+                return strange
+        return wave
+
+    def _varied(self, rng: np.random.Generator) -> Wave:
         for _ in range(5):
             sounds, numbers = self._sources[int(np.searchsorted(self._shares, rng.random()))]
             number = int(rng.choice(numbers))
