@@ -330,7 +330,7 @@ class Vectors:
     """A model that hears vectors prepared beforehand: a file's name is the row's number."""
 
     name, fingerprint = "vectors", "0" * 16
-    backend = types.SimpleNamespace(reason="a test")
+    backend = types.SimpleNamespace(info="a test")
 
     def __init__(self, rows: npt.ArrayLike) -> None:
         self.rows = np.asarray(rows, np.float32)

@@ -19,7 +19,7 @@ class Vectors:
     """A model that hears vectors prepared beforehand: a file's name is the row's number."""
 
     name, fingerprint = "vectors", "0"
-    backend = type("Backend", (), {"reason": "by hand"})
+    backend = type("Backend", (), {"info": "by hand"})
 
     def __init__(self, rows: Any) -> None:
         self.rows = rows

@@ -159,7 +159,7 @@ def test_audio(combination: str) -> None:
     assert np.abs(got - expected).max() < (1e-4 if model.config.fusion is None else 1e-5)
     assert np.abs(expected[0] - expected[1]).max() > 1e-2  # the rows differ, so a constant would fail
     if why_no_graph(model.config) is None:
-        graph = OpenVINOBackend(model.config, model.arrays(), threads=None, reason="test")
+        graph = OpenVINOBackend(model.config, model.arrays(), threads=None, why="test")
         assert np.abs(graph.encode_audio(mel.numpy(), longer.numpy()) - got).max() < 5e-6
 
 
@@ -177,7 +177,7 @@ def test_text(encoder: str) -> None:
     expected = NUMBERS[f"text/{encoder}/embedding"]
     assert np.abs(got - expected).max() < 1e-5
     if why_no_graph(model.config) is None:
-        graph = OpenVINOBackend(model.config, model.arrays(), threads=None, reason="test")
+        graph = OpenVINOBackend(model.config, model.arrays(), threads=None, why="test")
         assert np.abs(graph.encode_text(ids.numpy(), mask.numpy()) - expected).max() < 1e-5  # numpy: few texts
         many = np.tile(ids.numpy(), (FEW_TEXTS, 1)), np.tile(mask.numpy(), (FEW_TEXTS, 1))
         assert np.abs(graph.encode_text(*many)[: len(ids)] - expected).max() < 1e-5  # a graph: many

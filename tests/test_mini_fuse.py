@@ -161,10 +161,10 @@ def test_short_recordings_cost_no_fusion(unfused: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(towers.TOWERS, "pann", pann)
     mel = np.random.default_rng(0).normal(-40, 10, (1, 4, 501, 64)).astype(np.float32)
     short, long = np.array([False]), np.array([True])
-    fast = OpenVINOBackend(model.config, model.arrays(), threads=1, reason="test")
+    fast = OpenVINOBackend(model.config, model.arrays(), threads=1, why="test")
     rows = fast.encode_audio(mel[:, :1], short)
     assert built == [None]
-    before = OpenVINOBackend(given.config, given.weights, threads=1, reason="test")
+    before = OpenVINOBackend(given.config, given.weights, threads=1, why="test")
     assert np.array_equal(rows, before.encode_audio(mel[:, :1], short))
     assert np.abs(fast.encode_audio(mel, long) - rows).max() > 1e-3
     assert built == [None, None, "iaff_2d"]

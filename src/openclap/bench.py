@@ -65,7 +65,7 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
     took = time.perf_counter() - began
     return {
         "model": clap.name,
-        "runs_on": clap.backend.reason,
+        "runs_on": str(clap.backend.info),
         "stages": stages,
         "pipeline": {
             "sounds": len(sounds),

@@ -40,7 +40,7 @@ def examine_installation(model: str) -> dict[str, Any]:
         "front end": _front_end(config),
         "samples": _samples(config),
         "parameters": f"{parameters(clap.checkpoint.weights) / 1e6:.1f} M",
-        "runs on": clap.backend.reason,
+        "runs on": str(clap.backend.info),
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
         "confidence": _fitted(clap),
         "loaded in": f"{seconds:.2f} s",

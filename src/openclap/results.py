@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 __all__ = [
     "AddReport",
+    "BackendInfo",
     "Copy",
     "Description",
     "Duplicates",
@@ -66,6 +67,32 @@ class Windows:
     def to_dict(self) -> dict[str, Any]:
         """Plain lists."""
         return {"start": self.start.tolist(), "end": self.end.tolist(), "embedding": self.embedding.tolist()}
+
+
+@dataclass(frozen=True)
+class BackendInfo(_Result):
+    """What computes a model; as text, the sentence that people are shown: `torch on CUDA: a GPU is here, bfloat16`.
+
+    Attributes
+    ----------
+    engine
+        "openvino" or "torch".
+    device
+        "cpu", "cuda" or "cuda:N".
+    dtype
+        What the towers compute in: "float32", "bfloat16", "float16"; "int8", the audio tower, and the text tower in float32.
+    why
+        Why this engine and device.
+    """
+
+    engine: str
+    device: str
+    dtype: str
+    why: str
+
+    def __str__(self) -> str:
+        notes = {"float32": "", "int8": ", audio in int8"}
+        return f"{self.engine} on {self.device.upper()}: {self.why}{notes.get(self.dtype, f', {self.dtype}')}"
 
 
 @dataclass(frozen=True)

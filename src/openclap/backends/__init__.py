@@ -21,6 +21,7 @@ from openclap.errors import MissingExtra, UsageError
 if TYPE_CHECKING:
     from openclap.checkpoints.load import Checkpoint
     from openclap.config import CLAPConfig, FrontEnd
+    from openclap.results import BackendInfo
 
 __all__ = ["MOST_THREADS", "Backend", "BackendName", "choose", "need_torch", "why_no_graph"]
 
@@ -33,7 +34,7 @@ INSTALL = {"torch": "pip install 'openclap[torch]'", "openvino": "pip install op
 class Backend(Protocol):
     """What class CLAP needs of whatever computes the towers."""
 
-    reason: str  # why this backend and device, for people
+    info: BackendInfo
     takes_waves: bool  # mels of short clips are made on its device, by `encode_waves`
     batch: int  # clips at once that use the device well; 1 where a batch gains nothing
 
@@ -100,10 +101,10 @@ def choose(
             raise UsageError(f"openvino cannot run {checkpoint.config.name}: {why_not}; choose backend torch")
         if device not in ("auto", "cpu"):
             raise UsageError(f"openvino runs on the CPU, not on {device}; choose backend torch")
-        return _openvino(checkpoint, threads, "openvino on CPU: asked for")
+        return _openvino(checkpoint, threads, "asked for")
     on_cpu = device == "cpu" or (device == "auto" and not (_here("torch") and _cuda()))
     if backend == "auto" and on_cpu and not why_not and _here("openvino"):
-        return _openvino(checkpoint, threads, "openvino on CPU: the fastest here")
+        return _openvino(checkpoint, threads, "the fastest here")
     if why_not or backend == "torch" or not on_cpu:
         need_torch(
             f"{checkpoint.config.name}: {why_not or ('device ' + device if not on_cpu else 'backend torch was asked for')}; only torch runs it"
@@ -133,12 +134,12 @@ def why_no_graph(config: CLAPConfig) -> str | None:
     return None
 
 
-def _openvino(checkpoint: Checkpoint, threads: int | None, reason: str) -> Backend:
+def _openvino(checkpoint: Checkpoint, threads: int | None, why: str) -> Backend:
     if not _here("openvino"):
         raise MissingExtra(f"openvino is not installed:  {INSTALL['openvino']}")
     from openclap.backends.openvino_backend import OpenVINOBackend
 
-    return OpenVINOBackend(checkpoint.config, checkpoint.weights, threads=threads, reason=reason)
+    return OpenVINOBackend(checkpoint.config, checkpoint.weights, threads=threads, why=why)
 
 
 def _here(package: str) -> bool:

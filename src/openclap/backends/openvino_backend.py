@@ -23,6 +23,7 @@ from openclap.backends import kept, numpy_text
 from openclap.backends.graphs import revision
 from openclap.checkpoints.weights import Array, Weights, of_arrays
 from openclap.config import CLAPConfig, FrontEnd
+from openclap.results import BackendInfo
 
 __all__ = ["OpenVINOBackend"]
 
@@ -37,9 +38,9 @@ class OpenVINOBackend:
     batch = 1
 
     def __init__(
-        self, config: CLAPConfig, weights: Weights | Mapping[str, Array], *, threads: int | None, reason: str
+        self, config: CLAPConfig, weights: Weights | Mapping[str, Array], *, threads: int | None, why: str
     ) -> None:
-        self.reason = reason
+        self.info = BackendInfo("openvino", "cpu", "float32", why)
         self._config = config
         self.weights = weights if isinstance(weights, Weights) else Weights(of_arrays(weights))
         self._threads = threads
@@ -94,7 +95,7 @@ class OpenVINOBackend:
         graph, name = quantised(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
         with self._lock:
             self._audio, self._int8 = self._compile(lambda: graph, keep=name), True
-            self.reason += ", audio in int8"
+            self.info = replace(self.info, dtype="int8")
 
     def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
         """What the audio graph takes."""

@@ -13,6 +13,7 @@ from openclap.audio.mel import level, log_mel
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 from openclap.models.clap import CLAPModel
+from openclap.results import BackendInfo
 
 __all__ = ["TorchBackend"]
 
@@ -26,8 +27,8 @@ class TorchBackend:
     def __init__(
         self, model: CLAPModel, *, device: str = "auto", threads: int | None = None, half: str | None = None
     ) -> None:
-        self.device, self.reason = _pick(device)
-        self.reason += f", {half}" if half else ""
+        self.device, why = _pick(device)
+        self.info = BackendInfo("torch", str(self.device), half or "float32", why)
         self.takes_waves = self.device.type == "cuda"
         self.batch = _batch_of(self.device)
         self._half = None if half is None else getattr(torch, half)
@@ -124,11 +125,7 @@ def _pick(device: str) -> tuple[torch.device, str]:
     """A torch device and the reason for it, in one place."""
     cuda = torch.cuda.is_available()
     if device == "auto":
-        return (
-            (torch.device("cuda"), "torch on CUDA: a GPU is here")
-            if cuda
-            else (torch.device("cpu"), "torch on CPU: no GPU here")
-        )
+        return (torch.device("cuda"), "a GPU is here") if cuda else (torch.device("cpu"), "no GPU here")
     try:
         chosen = torch.device(device)
     except RuntimeError:
@@ -139,4 +136,4 @@ def _pick(device: str) -> tuple[torch.device, str]:
         raise UsageError(
             f"device {device} was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; choose cpu or auto"
         )
-    return chosen, f"torch on {device}: asked for"
+    return chosen, "asked for"

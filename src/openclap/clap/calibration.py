@@ -32,7 +32,7 @@ def use_int8(towers: Towers, hearing: Hearing, fingerprint: str, sounds: Sound |
     use = getattr(towers.backend, "use_int8", None)
     if use is None:
         raise UsageError(
-            f"int8 runs on openvino alone, not on this backend ({towers.backend.reason}); choose backend openvino"
+            f"int8 runs on openvino alone, not on this backend ({towers.backend.info}); choose backend openvino"
         )
     given = [] if sounds is None else listed(sounds)
     vectors = hearing.rows(given, long="auto", batch_size=BATCH, progress=False)

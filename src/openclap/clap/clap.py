@@ -254,7 +254,7 @@ class CLAP:
         return _loaded_again, (self.recipe(),)
 
     def __repr__(self) -> str:
-        return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.reason})"
+        return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.info})"
 
     # -- embedding -----------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ class Towers:
         """Refuse what no search must ever hold."""
         if not np.isfinite(rows).all():
             name = self.config.name
-            if "float16" in self.backend.reason.split():
+            if self.backend.info.dtype == "float16":
                 raise BadCheckpoint(f"{name} gives NaN in float16, whose numbers end at 65504; use bfloat16")
             raise BadCheckpoint(
                 f"{name} from {self.checkpoint.source} gives NaN: its weights are broken; download it again, or see  openclap doctor"
@@ -101,7 +101,7 @@ class Towers:
         """What encodes: as loaded, or `model` itself once a weight of it has been changed."""
         if self._own is not None and self._own.state() != self._unchanged:
             self._backend, self._own = self._own, None
-            self._backend.reason = "torch on CPU: a weight of `model` was changed"
+            self._backend.info = replace(self._backend.info, why="a weight of `model` was changed")
         return self._backend
 
     @property

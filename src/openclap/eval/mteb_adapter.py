@@ -61,7 +61,7 @@ class MTEBModel:
             loader=MTEBModel, name=name if "/" in name else f"openclap/{name}", revision=self._revision,
             release_date=None, languages=["eng-Latn"], n_parameters=None, memory_usage_mb=None, max_tokens=None,
             embed_dim=self.clap.config.embedding, license=None, open_weights=True, public_training_code=None,
-            public_training_data=None, framework=["OpenVINO" if "openvino" in self.clap.backend.reason.lower() else "PyTorch"], similarity_fn_name="cosine", use_instructions=False,
+            public_training_data=None, framework=["OpenVINO" if self.clap.backend.info.engine == "openvino" else "PyTorch"], similarity_fn_name="cosine", use_instructions=False,
             training_datasets=None, modalities=["audio", "text"],
         )  # fmt: skip
 

@@ -60,7 +60,7 @@ def report_of(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
     """A report that knows which model it is about."""
     return Report(
         task=task, dataset=dataset, protocol=facts.pop("protocol", None), model=clap.name,
-        fingerprint=clap.fingerprint, runs_on=clap.backend.reason, **facts,
+        fingerprint=clap.fingerprint, runs_on=str(clap.backend.info), **facts,
     )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def spread_with_ray(
     """
     recipe = clap.recipe()
     cores = recipe["threads"] or 1
-    gpu = "CUDA" in clap.backend.reason or recipe["device"].startswith("cuda")
+    gpu = clap.backend.info.device.startswith("cuda")
     with _cluster() as ray:
         workers = _room_for(ray, cores, gpu)
         size = max(1, min(AT_ONCE, math.ceil(len(paths) / (SHARDS_EACH * workers))))

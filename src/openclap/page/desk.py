@@ -373,5 +373,7 @@ def _is_path(model: str) -> bool:
 
 
 def _facts(clap: CLAP, name: str, seconds: float) -> Loaded:
-    engine, _, where = clap.backend.reason.partition(":")[0].partition(" on ")
-    return Loaded(title_of(name), f"{where or engine} ({engine})", parameters(clap.checkpoint.weights), seconds)
+    info = clap.backend.info
+    return Loaded(
+        title_of(name), f"{info.device.upper()} ({info.engine})", parameters(clap.checkpoint.weights), seconds
+    )

@@ -107,7 +107,7 @@ def compare(
     ]
     return Pruned(
         before=sides[0], after=sides[1], speed=speed, text_speed=text_speed, cosine=_mean_cosine(*rows),
-        text_cosine=text_cosine, agreement=agreement, judged_on=sounds.what, runs_on=after.backend.reason,
+        text_cosine=text_cosine, agreement=agreement, judged_on=sounds.what, runs_on=str(after.backend.info),
         failed=tuple(failed), **facts,
     )  # fmt: skip
 
