@@ -1,11 +1,8 @@
-"""The parts of the service by themselves: lanes, the engine, URLs, and an event loop that never waits."""
+"""The parts of the service by themselves: lanes, the engine, and an event loop that never waits."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import http.server
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +17,11 @@ from conftest import long_wave
 from server_for_tests import encoded, uri_of
 
 from openclap import CLAP
-from openclap.errors import NotFiniteSound, RequestRefused
+from openclap.errors import NotFiniteSound
 from openclap.serve.app import create_app
 from openclap.serve.batching import Lane
 from openclap.serve.ears import CHUNK
 from openclap.serve.engine import Engine, Source
-from openclap.serve.fetching import Fetcher, is_public
 from openclap.serve.settings import Settings, read_keys
 
 KEY = "a-key-that-is-long-enough"
@@ -242,145 +238,3 @@ def test_keys(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplo
     asyncio.run(ask())
     app.state.engine.close()
     assert KEY not in caplog.text
-
-
-# -- URLs ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True), ("2001:4860:4860::8888", True), ("::ffff:8.8.8.8", True), ("64:ff9b::808:808", False),
-        ("127.0.0.1", False), ("10.1.2.3", False), ("172.16.0.1", False), ("192.168.0.1", False), ("169.254.169.254", False),
-        ("0.0.0.0", False), ("100.64.0.1", False), ("224.0.0.1", False), ("255.255.255.255", False), ("240.0.0.1", False),
-        ("::1", False), ("::", False), ("fe80::1%eth0", False), ("fc00::1", False), ("fec0::1", False), ("ff02::1", False),
-        ("::ffff:127.0.0.1", False), ("::ffff:169.254.169.254", False), ("2002:7f00:1::", False), ("64:ff9b::7f00:1", False),
-        ("2001:0:7f00:1::", False),
-    ],
-)  # fmt: skip
-def test_public_addresses(address: str, public: bool) -> None:
-    assert is_public(address) is public
-
-
-class _Site(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        where = {
-            "/away": "http://evil.example/x",
-            "/private": "http://private.example/x",
-            "/again": "/again",
-            "/file": "file:///etc/passwd",
-        }
-        if self.path in where:
-            self.send_response(302)
-            self.send_header("Location", where[self.path])
-            self.end_headers()
-            return
-        if self.path == "/moved":
-            self.send_response(301)
-            self.send_header("Location", "/x.wav?y")
-            self.end_headers()
-            return
-        self.send_response(404 if self.path == "/none" else 200)
-        self.end_headers()
-        if self.path == "/drops":
-            for _ in range(100):
-                self.wfile.write(b".")
-                time.sleep(0.05)
-        else:
-            self.wfile.write(b"R" * (5000 if self.path == "/large" else 10) + self.headers["Host"].encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[int]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
-def test_fetching(site: int) -> None:
-    """The test's names are at 127.0.0.1, which is called public here, but for one."""
-    asked: list[str] = []
-
-    def resolve(host: str, port: int) -> list[str]:
-        asked.append(host)
-        return {"private.example": ["8.8.8.8", "127.0.0.2"]}.get(host, ["127.0.0.1"])
-
-    allowed = [f"Sounds.example:{site}", "private.example"]
-    fetcher = Fetcher(allowed, most=1000, resolve=resolve, public=lambda address: address == "127.0.0.1")
-    at = f"http://sounds.example:{site}"
-    assert fetcher.fetch(at + "/x.wav", seconds=60) == b"R" * 10 + f"sounds.example:{site}".encode()
-    assert asked == ["sounds.example"]  # once: a second answer might be another one
-    assert fetcher.fetch(at + "/moved", seconds=60).startswith(b"R")
-    for path, status in (
-        ("/away", 403),
-        ("/private", 403),
-        ("/file", 400),
-        ("/again", 502),
-        ("/none", 502),
-        ("/large", 413),
-    ):
-        with pytest.raises(RequestRefused) as refused:
-            fetcher.fetch(at + path, seconds=60)
-        assert refused.value.http_status == status, path
-    with pytest.raises(RequestRefused, match="too long"):
-        fetcher.fetch(at + "/drops", seconds=0.3)
-    asked.clear()
-    for url in (
-        "http://other.example/", f"http://sounds.example:{site + 1}/", "http://sounds.example/", "https://sounds.example/",
-        f"http://user@sounds.example:{site}/", f"ftp://sounds.example:{site}/", "http://", "http://[::1/", "http://sounds.example:99999/",
-        f"http://sounds.example:{site}/\r\nX: y", f"http://sounds.example:{site}\\@evil.example/", "http://127.0.0.1/", "http://2130706433/",
-    ):  # fmt: skip
-        with pytest.raises(RequestRefused) as refused:
-            fetcher.fetch(url, seconds=60)
-        assert refused.value.http_status in (400, 403), url
-    assert asked == []  # not even a name was looked up
-
-
-def test_private_addresses_are_never_fetched_from(site: int) -> None:
-    for host in ("localhost", "127.0.0.1"):
-        with pytest.raises(RequestRefused, match="not at a public address"):
-            Fetcher([f"{host}:{site}"], most=1000).fetch(f"http://{host}:{site}/x", seconds=60)
-
-
-def test_urls_as_sounds(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = encoded(long_wave(1, 8_000), 8_000)
-    monkeypatch.setattr(Fetcher, "fetch", lambda self, url, seconds: sound)
-    app = create_app(Settings(fetch_from=("sounds.example",)), clap=clap)
-
-    async def ask() -> Any:
-        async with asking(app) as client:
-            body = {"input": "https://sounds.example/x", "modality": "audio"}
-            return (await client.post("/v1/embeddings", json=body)).json()["data"][0]["embedding"]
-
-    np.testing.assert_allclose(asyncio.run(ask()), clap.encode_audio(sound)[0], atol=1e-5)
-    app.state.engine.close()
-
-
-def test_headers_that_come_drop_by_drop_and_half_a_sound() -> None:
-    def answer(*pieces: bytes, pause: float = 0.0) -> None:
-        connection, _ = listener.accept()
-        with connection, contextlib.suppress(OSError):
-            connection.recv(1000)
-            for piece in pieces:
-                connection.sendall(piece)
-                time.sleep(pause)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        fetcher = Fetcher([f"x.org:{port}"], most=1000, resolve=lambda *_: ["127.0.0.1"], public=lambda _: True)
-        drops = [b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 90]
-        for pieces, pause, seconds, status in (
-            (drops, 0.2, 0.5, 504),
-            ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], 0.0, 60, 502),
-        ):
-            thread = threading.Thread(target=answer, args=pieces, kwargs={"pause": pause})
-            thread.start()
-            with pytest.raises(RequestRefused) as refused:
-                fetcher.fetch(f"http://x.org:{port}/", seconds=seconds)
-            assert refused.value.http_status == status
-            thread.join(timeout=10)
-            assert not thread.is_alive(), "it went on to the last drop"

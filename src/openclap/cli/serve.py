@@ -70,9 +70,6 @@ def serve(
             help="Another name that requests may call the model, as text-embedding-3-small; * for any; may be repeated",
         ),
     ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", help="Fetch sounds from URLs of this host; may be repeated")
-    ] = None,
     max_body_mb: Annotated[float, typer.Option("--max-body-mb", min=0.001, help="Size of a request")] = 32,
     max_memory_mb: Annotated[float, typer.Option("--max-memory-mb", min=0.001, help="Of all requests in work")] = 512,
     max_seconds: Annotated[float, typer.Option("--max-seconds", min=0.1, help="Length of a sound")] = 600,
@@ -115,7 +112,7 @@ def serve(
     """Answer over HTTP: embeddings as OpenAI's, classify, match, search, moments, and a web page. Logs are JSON lines on stderr."""
     settings = {
         "model": model, "device": device, "threads": threads, "precision": precision, "library": str(library or default_library()),
-        "detectors": tuple(detector or ()), "host": host, "port": port, "insecure": insecure, "names": tuple(host_name or ()), "fetch_from": tuple(allow_host or ()),
+        "detectors": tuple(detector or ()), "host": host, "port": port, "insecure": insecure, "names": tuple(host_name or ()),
         "proxies": tuple(proxy or ()), "root_path": root_path, "origins": tuple(cors_origin or ()), "frames": tuple(frame_origin or ()), "aliases": tuple(alias or ()),
         "memory_bytes": int(max_memory_mb * MIB), "body_bytes": int(max_body_mb * MIB), "audio_seconds": max_seconds, "items": max_items,
         "results": max_results, "queue": queue, "request_seconds": timeout, "sockets": sockets, "idle_seconds": idle, "patience_seconds": patience / 1000, "batch": batch,

@@ -1,10 +1,10 @@
 """What computes behind the service: the model, its lanes, the threads that decode, the library. Knows nothing of HTTP.
 
-    sound ─ decoders, a few clips at a time (a URL: readers) ─ lane "audio" ─ row ─┬─ embeddings
-                                                                                   ├─ lane "compare" ─ labels, matches
-    texts ─ a few at a time ────────────────────────────────── lane "text" ── rows ┘
+    sound ─ decoders, a few clips at a time ─ lane "audio" ─ row ─┬─ embeddings
+                                                                  ├─ lane "compare" ─ labels, matches
+    texts ─ a few at a time ───────────────── lane "text" ── rows ┘
     a description, moments of a sound, a watch ── a thread that may wait ── ears: both lanes, as all others
-    query ──────────────────────────────────────────────────── lane "search", lanes "moments": a thread and a library each
+    query ─────────────────────────────────── lane "search", lanes "moments": a thread and a library each
 
 Whoever awaits here waits for a thread; the event loop computes nothing. Nothing long is asked for at once: a sound gives the decoders
 and the audio lane a few clips at a time, many texts the text lane a few, and the next ones when these are done. So all take turns, memory is
@@ -51,7 +51,6 @@ ANY_NAME = "*"  # among the aliases: every name means the loaded model
 Vectors = npt.NDArray[np.float32]
 Calls = Lane[Callable[[], Any], Any]
 
-READERS = 16  # threads that wait for URLs
 DECODERS = 3  # threads that decode at least: a sound that becomes one clip is decoded in one piece
 WAITERS = 32  # threads of describing and of moments, which mostly wait for the lanes
 MOMENTS = 3  # searches for moments in the library at once
@@ -59,11 +58,10 @@ MOMENTS = 3  # searches for moments in the library at once
 
 @dataclass(frozen=True)
 class Source:
-    """A sound of a request: how its errors call it, how to get its bytes, and whether that means waiting for another server."""
+    """A sound of a request: how its errors call it, and how to get its bytes."""
 
     name: str
     read: Callable[[], bytes]
-    is_far: bool = False
 
 
 class Engine:
@@ -97,7 +95,6 @@ class Engine:
         for one in self.detectors.values():
             one.check(self.clap)
         self._warm_up()
-        self._readers = ThreadPoolExecutor(READERS, "openclap-read")
         self._decoders = ThreadPoolExecutor(max(DECODERS, settings.decoders), "openclap-decode")
         self._waiters = ThreadPoolExecutor(WAITERS, "openclap-wait")
         patience, most = settings.patience_seconds, settings.batch
@@ -233,7 +230,7 @@ class Engine:
     def close(self) -> None:
         """Finish what was accepted, and let go of everything."""
         self.draining = True
-        for pool in (self._readers, self._decoders, self._waiters):
+        for pool in (self._decoders, self._waiters):
             pool.shutdown()
         for lane in self.lanes:
             lane.close()
@@ -272,12 +269,10 @@ class Engine:
         loop = asyncio.get_running_loop()
         total, waiting = np.zeros(self.clap.config.embedding, np.float32), None
         clips = self._clips(source, long)
-        pool = self._readers if source.is_far else self._decoders
         try:
             more = True
             while more:
-                chunk, more = await loop.run_in_executor(pool, limits.run, self._next_of, clips)
-                pool = self._decoders
+                chunk, more = await loop.run_in_executor(self._decoders, limits.run, self._next_of, clips)
                 if waiting is not None:
                     total = total + (await waiting).sum(axis=0)
                 waiting = asyncio.wrap_future(self._audio.ask(chunk, weight=len(chunk))) if chunk else None

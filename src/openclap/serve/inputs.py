@@ -157,26 +157,22 @@ def is_data_uri(text: str) -> bool:
     return SOUND_URI.match(text[:300]) is not None
 
 
-def source_of(value: str | bytes, name: str, fetch: Callable[[str], bytes] | None = None) -> Source:
-    """Where the bytes of a sound come from: an upload, a data URI, or a URL for `fetch`.
+def source_of(value: str | bytes, name: str) -> Source:
+    """Where the bytes of a sound come from: an upload or a data URI.
 
     Raises
     ------
     RequestRefused
-        For any other string: a path is never opened.
+        For any other string: no path is opened, no URL fetched.
     """
     if isinstance(value, bytes):
         return Source(name, lambda: value)
     if ANY_URI.match(value[:300]):
         return Source(name, lambda: decode_data_uri(value, name))
     if value[:8].lower().startswith(("http://", "https://")):
-        if fetch is None:
-            raise RequestRefused(
-                f"{name} is a URL, and this server fetches none; give a data URI or upload the file",
-                403,
-                "url_not_allowed",
-            )
-        return Source(name, lambda: fetch(value), is_far=True)
+        raise RequestRefused(
+            f"{name} is a URL, and this server fetches none; give a data URI or upload the file", 403, "url_not_allowed"
+        )
     raise RequestRefused(
         f"{name} is no sound; give a data URI as data:audio/wav;base64,… or upload a file as multipart/form-data (a path is never opened)",
         400,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +19,6 @@ from openclap.counting import counted
 from openclap.errors import RequestRefused
 from openclap.serve.engine import Engine, Source
 from openclap.serve.faults import fault_of
-from openclap.serve.fetching import Fetcher
 from openclap.serve.inputs import in_thread_if, is_data_uri, read_request, source_of
 from openclap.serve.metrics import TYPE, Metrics
 from openclap.serve.openapi import body_of
@@ -161,9 +159,6 @@ class _Api:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._settings = engine.settings
-        fetcher = Fetcher(engine.settings.fetch_from, most=engine.settings.body_bytes)
-        fetch = partial(fetcher.fetch, seconds=engine.settings.request_seconds)
-        self._fetch: Callable[[str], bytes] | None = fetch if engine.settings.fetch_from else None
 
     def body_of(self, schema: type[Request]) -> dict[str, Any]:
         """The body of a route for OpenAPI."""
@@ -189,7 +184,7 @@ class _Api:
         ]
         if asked.modality == "text" and any(heard):
             raise RequestRefused("a file was uploaded as modality text; leave modality out", 400, "invalid_request")
-        sources = [source_of(item, f"input[{i}]", self._fetch) for i, item in enumerate(items) if heard[i]]
+        sources = [source_of(item, f"input[{i}]") for i, item in enumerate(items) if heard[i]]
         texts = [item for item, is_sound in zip(items, heard, strict=True) if not is_sound]
         self._check_texts("input", texts)
         rows, tokens = np.zeros((len(items), size), np.float32), 0
@@ -261,7 +256,7 @@ class _Api:
         return asked
 
     def _source(self, value: str | bytes) -> Source:
-        return source_of(value, "audio", self._fetch)
+        return source_of(value, "audio")
 
     def _query(self, words: str | None, audio: str | bytes | None, k: int) -> Source | None:
         if words is None and audio is None:

@@ -52,7 +52,7 @@ Uri = Annotated[
     str,
     Field(
         json_schema_extra=SOUND,
-        description="A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. A URL only from hosts that the server allows; never a path.",
+        description="A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. Never a URL or a path.",
         examples=[WAV],
     ),
 ]

@@ -1,6 +1,6 @@
 """What the service may do and how much of it: one frozen table. Knows nothing of HTTP.
 
-Defaults are safe on a laptop: this machine alone, no URL, bounded memory.
+Defaults are safe on a laptop: this machine alone, bounded memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ KEYS_VARIABLE = "OPENCLAP_KEYS"
 SHORTEST_KEY = 16  # characters; a shorter one can be guessed
 MIB = 1 << 20
 HOST_NAME = re.compile(r"[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)*")
-ALLOWED_HOST = re.compile(r"[a-zA-Z0-9_.-]+(:\d+)?|\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]?")
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,6 @@ class Settings:
         The path that a proxy serves this under, "/clap", where it does not say so itself.
     aliases
         Further names that requests may call the model, as "text-embedding-3-small".
-    fetch_from
-        Hosts whose URLs may be given as sounds, "sounds.org" or "sounds.org:8443"; private addresses never.
     body_bytes
         Of a request.
     memory_bytes
@@ -104,7 +101,6 @@ class Settings:
     proxies: tuple[str, ...] = ()
     root_path: str = ""
     aliases: tuple[str, ...] = ()
-    fetch_from: tuple[str, ...] = ()
     body_bytes: int = 32 * MIB
     memory_bytes: int = 512 * MIB
     audio_seconds: float = 600.0
@@ -140,9 +136,6 @@ class Settings:
                 raise UsageError(f"{site!r} is no site; give one as https://example.org, without a path")
         checked_prefix(self.root_path)
         Proxies(self.proxies)
-        for host in self.fetch_from:
-            if not ALLOWED_HOST.fullmatch(host):
-                raise UsageError(f"{host!r} is no host to fetch from; give a name as sounds.org or sounds.org:8443, without https:// or a path")  # fmt: skip
         if not self.keys and not self.insecure and not is_loopback(self.host):
             raise UsageError(
                 f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give --keys-file, or --insecure if that is what you want"
