@@ -1,16 +1,19 @@
-"""A search that shows nothing says where it looked, what is there, and what to do."""
+"""Folders without sounds: one sentence that names them and says what to do, whatever the verb."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import soundfile as sf
-from conftest import long_wave
 from models_for_tests import small_clap
 from typer.testing import CliRunner
 
 from openclap.cli.app import app
+from openclap.errors import UsageError
 
 RATE = 16_000
 
@@ -19,63 +22,74 @@ RATE = 16_000
 def place(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> Path:
     place = tmp_path_factory.mktemp("nothing")
     small_clap(tokenizer_file).save_pretrained(place / "model")
-    for folder in ("sounds/rain", "sounds/empty", "alone"):
-        (place / folder).mkdir(parents=True)
-    for i in range(2):
-        sf.write(place / "sounds" / "rain" / f"{i}.wav", long_wave(1, RATE, seed=i), RATE)
-    sf.write(place / "alone" / "a.wav", long_wave(1, RATE, seed=7), RATE)
-    assert run(place, "index", str(place / "sounds"))[0] == 0
+    for name in ("sounds", "empty", "texts"):
+        (place / name).mkdir()
+    sf.write(place / "sounds" / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, RATE), RATE)
+    (place / "texts" / "notes.txt").write_text("rain")
     return place
 
 
-def run(place: Path, *args: str, library: str = "library") -> tuple[int, str]:
-    options = ["--library", str(place / library), "--model", str(place / "model")]
-    done = CliRunner().invoke(app, [*args, *options])
-    return done.exit_code, " ".join(f"{done.output} {done.exception or ''}".split())
+def ask(place: Path, *args: str) -> Any:
+    return CliRunner().invoke(app, [*args, "--model", str(place / "model")])
 
 
-def test_a_path_that_is_not_there_within_an_indexed_folder(place: Path) -> None:
-    """It said "nothing in the library passes these filters", though none was given."""
-    for verb in (["search", "rain"], ["similar", str(place / "alone" / "a.wav")]):
-        code, told = run(place, *verb, str(place / "sounds" / "nothere"))
-        assert code == 1
-        assert "filters" not in told
-        assert f"no sound in {place}/sounds/nothere, which is not there, but 2 sounds in {place}/sounds" in told
-        assert "check the path, or leave it out to search the whole library" in told
-        assert told.count("nothere") == 1, "said once"
+def refused(place: Path, *args: str) -> str:
+    done = ask(place, *args)
+    assert isinstance(done.exception, UsageError), done.output
+    assert done.stdout == ""
+    return str(done.exception)
 
 
-def test_the_same_with_json_and_in_a_new_library(place: Path) -> None:
-    code, told = run(place, "search", "rain", str(place / "sounds" / "nothere"), "--json")
-    assert (code, "which is not there" in told) == (1, True)
-    code, told = run(place, "search", "rain", str(place / "nothere"), library="new")
-    assert code != 0
-    assert "nothere: no such file" in told
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("folder", ["empty", "texts"])
+def test_a_search_in_a_folder_without_sounds(place: Path, tmp_path: Path, folder: str, filled: bool) -> None:
+    """In a new library it was told to "fill it with openclap index FOLDER", in another that "nothing passes these filters"."""
+    library = ["--library", str(tmp_path / "library")]
+    if filled:
+        assert ask(place, "index", str(place / "sounds"), *library).exit_code == 0
+    wanted = f"no sounds in {place / folder}; give a folder that holds some"
+    assert refused(place, "search", "rain", str(place / folder), *library).startswith(wanted)
+    assert refused(place, "similar", str(place / "sounds" / "a.wav"), str(place / folder), *library).startswith(wanted)
 
 
-def test_a_folder_without_sounds_is_told_by_name(place: Path) -> None:
-    code, told = run(place, "search", "rain", str(place / "sounds" / "empty"))
-    assert (code, f"no sounds in {place}/sounds/empty; give a folder that holds some" in told) == (1, True)
-    code, told = run(place, "recommend", "--like", "rain", "--in", str(place / "sounds" / "empty"))
-    assert f"no sound in {place}/sounds/empty, but 2 sounds in {place}/sounds" in told
-    assert "add them: openclap index FOLDER" in told
+def test_what_a_library_holds_is_searched_though_its_disk_is_away(place: Path, tmp_path: Path) -> None:
+    library = ["--library", str(tmp_path / "library")]
+    (tmp_path / "nas").mkdir()
+    sf.write(tmp_path / "nas" / "b.wav", np.random.default_rng(1).uniform(-0.3, 0.3, RATE), RATE)
+    assert ask(place, "index", str(tmp_path / "nas"), *library).exit_code == 0
+    (tmp_path / "nas" / "b.wav").unlink()
+    done = ask(place, "search", "rain", str(tmp_path / "nas"), *library)
+    assert "1 hit left out" in done.stderr
 
 
-def test_of_filters_it_says_which(place: Path) -> None:
-    code, told = run(place, "search", "rain", "--tag", "wet")
-    assert code == 0
-    assert "none of the 2 sounds of the library passes --tag; ask for less, or leave it out" in told
-    code, told = run(place, "search", "rain", str(place / "sounds" / "rain"), "--tag", "wet", "--min-seconds", "9")
-    assert (
-        f"none of the 2 sounds in {place}/sounds/rain passes --min-seconds and --tag; ask for less, or leave one out"
-        in told
-    )
+@pytest.mark.parametrize("args", [[], ["--timeline"], ["--timeline", "-o", "{out}"], ["-o", "{out}.json"]])
+def test_describing_a_folder_without_sounds(place: Path, tmp_path: Path, args: list[str]) -> None:
+    """It printed nothing, and exit 0."""
+    out = [arg.format(out=tmp_path / "out") for arg in args]
+    told = refused(place, "describe", str(place / "empty"), "--labels", "rain, dog bark", *out)
+    assert told.startswith(f"no sounds in {place / 'empty'}; give")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_library_of_what_was_given_alone(place: Path) -> None:
-    """ "nothing in the library passes these filters" it was, without any."""
-    assert run(place, "index", str(place / "alone"), library="one")[0] == 0
-    for verb in (["similar", str(place / "alone" / "a.wav")], ["recommend", "--like", str(place / "alone" / "a.wav")]):
-        code, told = run(place, *verb, library="one")
-        assert code == 0
-        assert "no other sound than what was given among the 1 sound of the library; add more" in told
+def test_descriptions_stay_where_a_disk_is_not_mounted(place: Path, tmp_path: Path) -> None:
+    """The descriptions of all its sounds left the file."""
+    (tmp_path / "nas").mkdir()
+    sf.write(tmp_path / "nas" / "b.wav", np.random.default_rng(1).uniform(-0.3, 0.3, RATE), RATE)
+    args = ["describe", str(tmp_path / "nas"), "--labels", "rain, dog bark", "-o", str(tmp_path / "out.json")]
+    assert ask(place, *args).exit_code == 0
+    before = json.loads((tmp_path / "out.json").read_text())
+    (tmp_path / "nas" / "b.wav").unlink()
+    refused(place, *args)
+    assert json.loads((tmp_path / "out.json").read_text()) == before
+
+
+def test_embedding_a_folder_without_sounds(place: Path, tmp_path: Path) -> None:
+    assert str(place / "empty") in refused(place, "embed", str(place / "empty"), "-o", str(tmp_path / "out.npz"))
+
+
+def test_indexing_nothing_says_so(place: Path, tmp_path: Path) -> None:
+    done = ask(place, "index", str(place / "empty"), "--json", "--library", str(tmp_path / "library"))
+    assert (done.exit_code, json.loads(done.stdout)["added"]) == (0, 0)
+    assert "no sounds in what was given" in done.stderr
+    done = ask(place, "index", str(place / "sounds"), "--library", str(tmp_path / "library"))
+    assert "no sounds" not in done.stderr
