@@ -88,7 +88,8 @@ def test_the_threshold_of_sounds_is_its_own_in_every_door(mini: CLAP, sounds: Pa
     """It was that of words: right hits were called unlikely."""
     mini.save_pretrained(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    query = sounds / "rain 1.wav"
+    query = tmp_path / "query.wav"
+    sf.write(query, make("rain", np.random.default_rng(5), rate=RATE, seconds=2.0)[0], RATE)
     said: dict[tuple[str, float], bool] = {}
     for least in (0.001, 0.9999999):
         changed = {**config, "confidence": {**config["confidence"], "unlikely": 0.5, "unlikely_sounds": least}}
