@@ -93,7 +93,9 @@ def test_any_name_with_a_place_of_ones_own(tmp_path: Path) -> None:
 
 def test_list_and_forget() -> None:
     assert kept() == ([], [])
-    with pytest.raises(DetectorError, match="'rain' is no detector; none was taught yet"):
+    with pytest.raises(
+        DetectorError, match="no detector is called 'rain' \\(none has been taught yet\\); teach it first:"
+    ):
         Detector.load("rain")
     for name in ("b", "a"):
         made(name).save()
@@ -101,11 +103,11 @@ def test_list_and_forget() -> None:
     found, failed = kept()
     assert [one.name for one in found] == ["a", "b"]
     assert [failure.path for failure in failed] == [str(detectors_folder() / "c.safetensors")]
-    with pytest.raises(DetectorError, match="choose a, b, c, or teach it"):
+    with pytest.raises(DetectorError, match="there is a, b, c\\); choose one of these, or teach it:"):
         Detector.load("rain")
     forget("a")
     assert [one.name for one in kept()[0]] == ["b"]
-    with pytest.raises(DetectorError, match="'a' is no detector"):
+    with pytest.raises(DetectorError, match="no detector is called 'a'"):
         forget("a")
 
 
@@ -129,7 +131,7 @@ def test_what_is_no_detector(tmp_path: Path) -> None:
         with pytest.raises(DetectorError, match="cannot be read as a detector"):
             Detector.load(place)
     save_file({"weight": np.ones(3, np.float32)}, place)
-    with pytest.raises(DetectorError, match="is no detector; make one"):
+    with pytest.raises(DetectorError, match="not a file of a detector; teach one"):
         Detector.load(place)
     facts = {"format": "openclap-detector", "version": "1", "detector": json.dumps({**made().to_dict(), "bias": 0.0})}
     save_file({"weight": np.ones(3, np.float32)}, place, metadata={**facts, "version": "9"})

@@ -120,19 +120,36 @@ def test_a_broken_one_is_one_sentence(old: Path, change: dict[str, Any], said: s
     arrays["manifest"] = np.array(json.dumps({**json.loads(str(arrays["manifest"])), **change}))
     np.savez(old / "library.npz", **arrays)
     store = open_store(old)
-    with pytest.raises(LibraryError, match=f"broken .*library.npz: .*{said}"):
+    with pytest.raises(
+        LibraryError, match=f"library.npz is no library of openclap, or broken .*{said}.*; move it away"
+    ):
         store.stats()
-    with pytest.raises(LibraryError, match=f"broken .*library.npz: .*{said}"):
+    with pytest.raises(
+        LibraryError, match=f"library.npz is no library of openclap, or broken .*{said}.*; move it away"
+    ):
         store.put([recording("/a.wav", 1)])
+
+
+def test_a_value_that_cannot_be_is_told_of_the_file_that_holds_it(old: Path) -> None:
+    """It named a library.sqlite, which was not there."""
+    with np.load(old / "library.npz") as parts:
+        arrays = dict(parts)
+    manifest = json.loads(str(arrays["manifest"]))
+    manifest["maker"]["embedding"] = -1
+    arrays["manifest"] = np.array(json.dumps(manifest))
+    np.savez(old / "library.npz", **arrays)
+    with pytest.raises(LibraryError, match=r"library\.npz is no library of openclap, or broken") as told:
+        open_store(old).maker()
+    assert "sqlite" not in str(told.value)
 
 
 def test_one_that_is_cut_is_not_taken_for_nothing(old: Path) -> None:
     data = (old / "library.npz").read_bytes()
     (old / "library.npz").write_bytes(data[: len(data) // 2])
     store = open_store(old)
-    with pytest.raises(LibraryError, match=r"broken \(library.npz: "):
+    with pytest.raises(LibraryError, match=r"library.npz is no library of openclap, or broken \(File is not"):
         store.maker()
-    with pytest.raises(LibraryError, match=r"broken \(library.npz: "):
+    with pytest.raises(LibraryError, match=r"library.npz is no library of openclap, or broken \(File is not"):
         store.put([recording("/a.wav", 1)])
     assert [path.name for path in old.iterdir()] == ["library.npz"]
 

@@ -177,7 +177,7 @@ def test_what_was_marked_is_not_suggested_again(clap: CLAP, sounds: Path, tmp_pa
 def test_of_a_file_that_is_broken_the_examples_go_too(clap: CLAP, sounds: Path, home: Path) -> None:
     place = _taught(clap, sounds).save()
     place.write_bytes(b"nothing")
-    with pytest.raises(DetectorError, match="is no detector"):
+    with pytest.raises(DetectorError, match="no detector is called 'cat'"):
         forget("cat")
     assert len(list((home / "examples").iterdir())) == 1
     forget("dog")

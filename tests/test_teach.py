@@ -444,9 +444,9 @@ def test_taught_and_used_on_the_command_line(run: Callable[..., Ran], place: Pat
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        (["classify", "YES", "--detector", "nix"], "none was taught yet"),
-        (["search", "--detector", "nix"], "none was taught yet"),
-        (["detectors", "--forget", "nix"], "none was taught yet"),
+        (["classify", "YES", "--detector", "nix"], "none has been taught yet"),
+        (["search", "--detector", "nix"], "none has been taught yet"),
+        (["detectors", "--forget", "nix"], "none has been taught yet"),
         (["teach", "../x", "--yes", "YES"], "cannot be a detector's name"),
         (["teach", "x", "--yes", "YES", "--no", "YES"], "say which it is"),
         (["teach", "x", "--yes", "gone.wav"], "no example of 'x' can be used"),

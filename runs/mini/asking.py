@@ -2,7 +2,7 @@
 
 Every question is put to collections of three sizes twice: with the sounds that answer it, and without them. Sounds are those of sheet.py;
 questions are labels, captions as their authors wrote them, other words for both (queries.csv, paraphrases.csv), and of mixtures the
-sound that lies in front.
+sound that lies in front. Sounds are questions as well: other recordings that are called alike are right.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from development import HERE
 from sheet import LEVELS, NEW, DevSound
 
-__all__ = ["HERE", "Case", "Question", "cases", "questions"]
+__all__ = ["HERE", "Case", "Question", "cases", "cases_by_sounds", "questions"]
 
 SIZES = (60, 200, 600)  # sounds of a collection
 # said of many sounds, or how loud, long and many: no sign that two are one thing
@@ -25,8 +25,10 @@ LITTLE = """a an the of on in with and for to at is its it sound sounds noise in
  electric loud speaking talking playing being someone somebody group one up down off out b c d e game fail kill cute wet yes no"""
 # words of which each may answer the other: such a sound is neither right nor wrong
 ALIKE = (
-    "man woman child voice singing speech male female hello radio announcement baby cry crying scream moan laugh laughter aww yey yeah song joke bruh wow whoops",
-    "piano organ guitar bass string brass woodwind flute violin fiddle sitar kalimba theremin music didgeridoo tambourine harmonica song jingle drum orchestral trombone bugle gong",
+    """man woman child voice singing speech male female hello radio announcement baby cry crying scream moan laugh laughter aww yey yeah song joke bruh wow whoops
+ access danger shot time message nope haters hell please thank bye what who beautiful correct dude love eyes mmm confused hallelujah yeet robot""",  # said by voices
+    """piano organ guitar bass string brass woodwind flute violin fiddle sitar kalimba theremin music didgeridoo tambourine harmonica song jingle drum orchestral trombone bugle gong
+ dramatic bg reveille timpani""",
     "gong bell bells church chimes doorbell bicycle telephone ding phone",
     "rain water sea wave waves ocean toilet sprinkler stream shower gargling",
     "explosion gun gunshot rifle pistol bomb thunder fireworks fireball blast",
@@ -57,7 +59,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Case:
-    """A question put to some of the sounds; `answers` are those of them that are right, none where it is asked without."""
+    """A question, or a sound, put to some of the sounds; `answers` are those of them that are right, none where it is asked without."""
 
     question: int
     there: bool
@@ -104,6 +106,25 @@ def cases(sounds: Sequence[DevSound], asked: Sequence[Question]) -> Iterator[Cas
             if len(answers):
                 some = np.concatenate([answers, others])
                 yield Case(number, True, some, np.arange(len(some)) < len(answers))
+
+
+def cases_by_sounds(sounds: Sequence[DevSound]) -> Iterator[Case]:
+    """Every sound that is no mixture as a question to others, with and without those that are called alike."""
+    rng = np.random.default_rng(17)
+    plain = np.array([i for i, s in enumerate(sounds) if not s.set.startswith("mixture")])
+    names, words = [s.asked for s in sounds], [words_of(s.asked) - {"instrument"} for s in sounds]
+    groups = [_groups(some) for some in words]
+    for number in plain:
+        others = plain[plain != number]
+        right = np.array([names[i] == names[number] or bool(words[i] & words[number]) for i in others])
+        unclear = ~right & np.array([bool(groups[i] & groups[number]) for i in others])
+        for size in SIZES:
+            away = rng.permutation(others[~right & ~unclear])[:size]
+            yield Case(int(number), False, away, np.zeros(len(away), bool))
+            answers = rng.permutation(others[right])[: max(1, size // 60)]
+            if len(answers):
+                some = np.concatenate([answers, away])
+                yield Case(int(number), True, some, np.arange(len(some)) < len(answers))
 
 
 def words_of(text: str) -> set[str]:

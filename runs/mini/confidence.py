@@ -6,23 +6,27 @@ usage: python runs/mini/confidence.py SOUNDS MODEL            what the curves it
 SOUNDS is what gather.py made; what of it is asked for, and how: asking.py. A question whose best hit is right is a yes; the best hit of
 one whose answers were left out is a no; both weigh the same, so a confidence supposes even odds beforehand. The same with sounds as
 questions. Everything that is reported of fitted curves is of concepts that they were not fitted on (five parts). The threshold is where
-silence in place of a right hit, of at most 6 %, and an answer where there is none, of at most 20 %, are kept best. `--new`: only
-sounds that mini's third edition had not heard either. Needs scikit-learn.
+silence in place of a right hit, of at most 6 % (10 % by sounds), and an answer where there is none, of at most 20 %, are kept best; words
+and sounds have one each. Pairs of recordings are shown besides: copies, takes of one thing, and strangers. `--new`: only sounds that
+mini's third edition had not heard either. Needs scikit-learn.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from asking import HERE, cases, questions, unheard_by_the_third_edition, words_of
+import soundfile as sf
+from asking import HERE, cases, cases_by_sounds, questions, unheard_by_the_third_edition, words_of
+from gather import RATE, Wave
 from rich.console import Console
 from rich.table import Table
 from sheet import DevSound, Rows, dev_sounds, embedded
@@ -37,10 +41,15 @@ from openclap.labels import labels
 __all__ = ["Judged", "Observed", "evidence_of", "fitted", "judged", "observed_by_sounds", "observed_by_words", "show"]
 
 PARTS = 5
+COPIED = 12  # every so many sounds, for pairs of copies
 HEARD = 0.5  # confidence from which a name counts as heard
 RARELY = 0.02  # share of unrelated sounds: heard in so many, a name needs 0.7 more
 LEAST = 0.1  # of a logit: less is not worth a line of config.json
-SILENT, FOUND = 0.06, 0.20  # at most, of right hits and of questions without an answer
+SILENT, SILENT_SOUNDS, FOUND = (
+    0.06,
+    0.10,
+    0.20,
+)  # at most, of right hits (in words, by sounds) and of questions without an answer
 STEP = 0.01  # of the threshold
 EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 Vectors = npt.NDArray[np.float32]
@@ -91,22 +100,14 @@ def observed_by_words(usual: Background, clap: CLAP, sounds: Sequence[DevSound],
 
 
 def observed_by_sounds(usual: Background, sounds: Sequence[DevSound], rows: Rows) -> Observed:
-    """Every sound as a question to all others, and to all but those that are called alike."""
-    plain = [i for i, s in enumerate(sounds) if not s.set.startswith("mixture")]
-    names = [sounds[i].asked for i in plain]
-    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
-    words = [words_of(name) for name in names]
-    fits = rows[plain] @ rows[plain].T
+    """Every sound as a question to others, with and without those that are called alike."""
+    numbers = {name: number for number, name in enumerate(sorted({s.asked for s in sounds}))}
+    fits = rows @ rows.T
     made = []
-    for i, name in enumerate(names):
-        alike = np.array([other == name or bool(words[i] & words[j]) for j, other in enumerate(names)])
-        for there in (True, False):
-            of = np.flatnonzero(np.arange(len(names)) != i if there else ~alike)
-            if there and alike.sum() < 2:
-                continue
-            best = int(of[fits[i, of].argmax()])
-            features = usual.features(rows[plain[i]], rows[plain[best]], words=False)
-            made.append((features, there, there and bool(alike[best]), numbers[name] % PARTS, sounds[plain[i]].set))
+    for case in cases_by_sounds(sounds):
+        asked, best = sounds[case.question], int(fits[case.question, case.collection].argmax())
+        features = usual.features(rows[case.question], rows[case.collection[best]], words=False)
+        made.append((features, case.there, bool(case.answers[best]), numbers[asked.asked] % PARTS, asked.set))
     return _observed(made)
 
 
@@ -188,16 +189,17 @@ def confidences(seen: Observed, curve: Sequence[float] | None = None) -> Floats:
     for part in range(PARTS):
         own = seen.part == part
         start, *slopes = curve or fitted(_part(seen, ~own))
-        made[own] = 1 / (1 + np.exp(-np.clip(start + seen.features[own] @ np.array(slopes), -30, 30)))
+        logit = start + seen.features[own][:, : len(slopes)] @ np.array(slopes)
+        made[own] = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
     return made
 
 
-def judged(seen: Observed, sure: Floats, threshold: float | None = None) -> Judged:
+def judged(seen: Observed, sure: Floats, threshold: float | None = None, *, silent_at_most: float = SILENT) -> Judged:
     """What confidences are worth; at the best threshold where none is given."""
     yes, no, all_there = sure[seen.right], sure[~seen.there], sure[seen.there]
     if threshold is None:
         steps = np.arange(STEP, 1, STEP)
-        worst = [max(float((yes < t).mean()) / SILENT, float((no >= t).mean()) / FOUND) for t in steps]
+        worst = [max(float((yes < t).mean()) / silent_at_most, float((no >= t).mean()) / FOUND) for t in steps]
         threshold = round(float(steps[int(np.argmin(worst))]), 2)
     used, sure_of = seen.right | ~seen.there, sure[seen.right | ~seen.there]
     weight = np.where(seen.right[used], 0.5 / max(len(yes), 1), 0.5 / max(len(no), 1))
@@ -227,6 +229,51 @@ def show(console: Console, what: str, made: Judged) -> None:
     console.print(table)
 
 
+def pairs(console: Console, clap: CLAP, usual: Background, curves: dict[str, ConfidenceCurves], sounds: Sequence[DevSound], rows: Rows) -> None:  # fmt: skip
+    """Two recordings at a time, whatever else is there: how sure each curve is of them, and how many lie above its threshold."""
+    plain = [i for i, s in enumerate(sounds) if not s.set.startswith("mixture")]
+    kinds: dict[str, tuple[list[tuple[float, ...]], str]] = {}
+    names, words = [sounds[i].asked for i in plain], [words_of(sounds[i].asked) for i in plain]
+    copied = plain[::COPIED]
+    copies = [copies_of(sounds[i].wave) for i in copied]
+    for name in copies[0]:
+        made = clap.encode_audio([(copy[name], RATE) for copy in copies], long="windows")
+        kinds[name] = [usual.features(rows[i], row, words=False) for i, row in zip(copied, made, strict=True)], "above"
+    of = [usual.features(rows[plain[i]], rows[plain[j]], words=False) for i, j in combinations(range(len(plain)), 2) if names[i] == names[j]]  # fmt: skip
+    kinds["two takes of one thing"] = of, "above"
+    rng = np.random.default_rng(5)
+    drawn = [rng.choice(len(plain), 2, replace=False) for _ in range(4 * len(plain))]
+    of = [usual.features(rows[plain[i]], rows[plain[j]], words=False) for i, j in drawn if not words[i] & words[j]]
+    kinds["strangers"] = of, "below"
+    table = Table("a recording and", "pairs", *(f"{what}, the curve {name}" for name in curves for what in ("5 %, half, 95 % of confidences", "right of its threshold")))  # fmt: skip
+    for kind, (features, side) in kinds.items():
+        cells = []
+        for one in curves.values():
+            start, *slopes = one.sounds
+            sure = 1 / (1 + np.exp(-(start + np.array(features)[:, : len(slopes)] @ np.array(slopes))))
+            low, half, high = np.quantile(sure, (0.05, 0.5, 0.95))
+            above = float((sure >= one.least(words=False)).mean())
+            cells += [f"{low:.3f} {half:.3f} {high:.3f}", f"{above if side == 'above' else 1 - above:.3f} {side}"]
+        table.add_row(kind, str(len(features)), *cells)
+    console.print(table)
+
+
+def copies_of(wave: Wave) -> dict[str, Wave]:
+    """A recording again, as it may lie in another folder."""
+    rng = np.random.default_rng(0)
+    loud = float(np.sqrt((wave.astype(np.float64) ** 2).mean())) + 1e-6
+    mp3 = io.BytesIO()
+    sf.write(mp3, np.clip(wave, -1, 1), RATE, format="MP3")
+    mp3.seek(0)
+    return {
+        "itself": wave,
+        "it at a quarter of its level": wave / 4,
+        "it as MP3": sf.read(mp3, dtype="float32")[0],
+        "it without its first fifth": wave[min(len(wave) // 5, RATE // 2) :],
+        "it with noise 30 dB below": wave + (loud * 10**-1.5) * rng.standard_normal(len(wave)).astype(np.float32),
+    }
+
+
 def write(folder: Path, curves: ConfidenceCurves) -> None:
     """Put curves into a checkpoint; nothing else of it changes."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -246,19 +293,29 @@ def main() -> None:
     usual, rows, own = background_of(clap), embedded(clap, sounds), curves_of(clap.config)
     words, by_sounds = observed_by_words(usual, clap, sounds, rows), observed_by_sounds(usual, sounds, rows)
     show(console, "words, by the curve it has", judged(words, confidences(words, own.words), own.unlikely))
-    show(console, "sounds, by the curve it has", judged(by_sounds, confidences(by_sounds, own.sounds), own.unlikely))
+    show(
+        console,
+        "sounds, by the curve it has",
+        judged(by_sounds, confidences(by_sounds, own.sounds), own.least(words=False)),
+    )
     sure = confidences(words)
     made = judged(words, sure)
     show(console, "words, fitted on other concepts", made)
     for kind in sorted(set(words.kind)):
         some = words.kind == kind
         show(console, f"  {kind}", judged(_part(words, some), sure[some], made.threshold))
-    show(console, "sounds, fitted on other concepts", judged(by_sounds, confidences(by_sounds), made.threshold))
+    heard = confidences(by_sounds)
+    of_sounds = judged(by_sounds, heard, silent_at_most=SILENT_SOUNDS)
+    show(console, "sounds, fitted on other concepts", of_sounds)
     curve = fitted(words)
     fresh = replace(usual, curves=replace(usual.curves, words=curve))
     evidence = names_needing_more(console, clap, fresh, sounds, rows)
     what = f"{made.questions} questions in words, {len(by_sounds.there)} by sounds to {len(sounds)} sounds kept aside (runs/mini/development.csv)"
-    curves = ConfidenceCurves(curve, fitted(by_sounds), clap.fingerprint, what, made.threshold, evidence)
+    curves = replace(
+        own, words=curve, sounds=fitted(by_sounds), fingerprint=clap.fingerprint, fitted_on=what,
+        unlikely=made.threshold, evidence=evidence, unlikely_sounds=of_sounds.threshold,
+    )  # fmt: skip
+    pairs(console, clap, usual, {"it has": own, "fitted": curves}, sounds, rows)
     print(json.dumps(vars(curves)))
     if args.write:
         write(Path(args.model), curves)

@@ -7,7 +7,8 @@ banks tell what is usual:
     sounds  56 synthesised sounds, one of each kind: how near are these words to any sound at all?
 
 The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve. For a query by sound it is how
-far the cosine lies on the way from what is usual for these two, among the sounds, to 1. The curves are the model's
+far the cosine lies on the way from what is usual for these two, among the sounds, to 1, and how little of that way is left, in
+decades: none of it at what is usual, one where a tenth is left, three for the same recording. The curves are the model's
 (`CLAPConfig.confidence`), fitted by `runs/mini/confidence.py` on recordings that it had never heard.
 Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0). Knows of a model only what `Ears` says.
 """
@@ -43,7 +44,8 @@ USUAL = ConfidenceCurves(
     fingerprint="86b7c91662cc86f7",
     fitted_on="48 paraphrases, labels and captions of ESC-10 and of sound effects, asked of models of its training that had not heard them",
 )
-UNLIKELY = USUAL.unlikely  # below, "nothing here sounds like that"; a model may have its own: `curves_of`
+UNLIKELY = USUAL.unlikely  # below, "nothing here sounds like that"; a model may have its own: `curves_of(config).least`
+ALMOST = 1e-3  # of the way from what is usual to 1: what is nearer is the same recording
 REMEMBERED = 4  # models whose banks are in memory
 
 
@@ -61,13 +63,14 @@ class Background:
         if words:
             return _deviations(cosine, self.sounds @ query), _deviations(cosine, self.texts @ window)
         usual = float((self.sounds @ query).mean() + (self.sounds @ window).mean()) / 2
-        return ((cosine - usual) / max(1 - usual, 1e-6),)
+        share = (cosine - usual) / max(1 - usual, 1e-6)
+        return share, -math.log10(max(1 - share, 0.0) + ALMOST)
 
     def confidence(self, query: Vectors, window: Vectors, *, words: bool) -> float:
         """In [0, 1]: how likely a window (E,) holds what was asked for, in words or by a sound (E,)."""
         start, *slopes = self.curves.words if words else self.curves.sounds
-        logit = start + sum(
-            slope * feature for slope, feature in zip(slopes, self.features(query, window, words=words), strict=True)
+        logit = start + sum(  # an older curve of sounds has one slope
+            slope * feature for slope, feature in zip(slopes, self.features(query, window, words=words), strict=False)
         )
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 

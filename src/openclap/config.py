@@ -525,18 +525,19 @@ class ConfidenceCurves:
     """
 
     words: tuple[float, ...]  # logit = a + b · deviations from the sounds' bank + c · deviations from the texts'
-    sounds: tuple[float, ...]  # logit = a + b · share of the way from what is usual to 1
+    sounds: tuple[float, ...]  # logit = a + b · share of the way from what is usual to 1 [+ c · decades nearer to 1]
     fingerprint: str  # of the model that they were fitted for
     fitted_on: str  # which sounds and queries, in words
-    unlikely: float = 0.25  # below, "nothing here sounds like that"
+    unlikely: float = 0.25  # below, "nothing here sounds like that", of words
     evidence: dict[str, float] = field(default_factory=dict)  # a name of AudioSet → what its logit is less, among all
+    unlikely_sounds: float | None = None  # the same, of a sound; None: as of words
 
     def __post_init__(self) -> None:
-        for name, count in (("words", 3), ("sounds", 2)):
+        for name, counts in (("words", (3,)), ("sounds", (2, 3))):
             given = getattr(self, name)
-            if len(given) != count or not all(abs(x) <= STEEPEST for x in given):
+            if len(given) not in counts or not all(abs(x) <= STEEPEST for x in given):
                 raise UsageError(
-                    f"{name} of the confidence is {given}; give {count} numbers between -{STEEPEST:g} and {STEEPEST:g}"
+                    f"{name} of the confidence is {given}; give {' or '.join(map(str, counts))} numbers between -{STEEPEST:g} and {STEEPEST:g}"
                 )
             if min(given[1:]) < 0 or not any(given[1:]):
                 raise UsageError(
@@ -547,14 +548,20 @@ class ConfidenceCurves:
                 raise UsageError(
                     f"evidence of the confidence for {label!r:.60} is {less!r:.60}; give a number between 0 and {STEEPEST:g}"
                 )
-        if not 0 < self.unlikely < 1:
-            raise UsageError(f"unlikely of the confidence is {self.unlikely!r}; it must lie between 0 and 1")
+        for name in ("unlikely", "unlikely_sounds"):
+            least = getattr(self, name)
+            if least is not None and not 0 < least < 1:
+                raise UsageError(f"{name} of the confidence is {least!r}; it must lie between 0 and 1")
         if not FINGERPRINT.fullmatch(self.fingerprint):
             raise UsageError(
                 f"fingerprint of the confidence is {self.fingerprint!r:.60}; 16 digits of 0-9 and a-f are expected"
             )
         if not self.fitted_on.isprintable() or len(self.fitted_on) > MOST_SAID:
             raise UsageError(f"fitted_on of the confidence is no line of at most {MOST_SAID} printable characters")
+
+    def least(self, *, words: bool) -> float:
+        """The confidence below which a hit is unlikely, of a query in words or by a sound."""
+        return self.unlikely if words or self.unlikely_sounds is None else self.unlikely_sounds
 
 
 @dataclass(frozen=True)
@@ -614,8 +621,10 @@ class CLAPConfig:
                     del data[part][name]
         if self.confidence is None:
             del data["confidence"]
-        elif not self.confidence.evidence:
-            del data["confidence"]["evidence"]
+        else:
+            for name in ("evidence", "unlikely_sounds"):
+                if not data["confidence"][name]:
+                    del data["confidence"][name]
         return data
 
     @classmethod

@@ -236,7 +236,7 @@ class Detector:
         except (SafetensorError, OSError) as error:
             raise DetectorError(f"{path}: cannot be read as a detector ({error}); teach it again") from error
         if facts.get("format") != FORMAT:
-            raise DetectorError(f"{path}: is no detector; make one:  openclap teach NAME --yes FILE…")
+            raise DetectorError(f"{path}: not a file of a detector; teach one:  openclap teach NAME --yes FILE…")
         if facts.get("version") != VERSION:
             raise DetectorError(
                 f"{path}: is a detector of version {facts.get('version')}, this openclap reads {VERSION}; update it"
@@ -349,8 +349,11 @@ def _at(path: str | os.PathLike[str]) -> Path:
 
 def _no_such(name: str) -> str:
     names = [path.stem for path in sorted(detectors_folder().glob(f"*{SUFFIX}"))]
-    which = f"choose {', '.join(names[:10])}{' …' if len(names) > 10 else ''}, or" if names else "none was taught yet:"
-    return f"{name!r} is no detector; {which} teach it:  openclap teach NAME --yes FILE…"
+    there = (
+        f"there is {', '.join(names[:10])}{' …' if len(names) > 10 else ''}" if names else "none has been taught yet"
+    )
+    do = "choose one of these, or teach it" if names else "teach it first"
+    return f"no detector is called {name!r} ({there}); {do}:  openclap teach NAME --yes FILE…"
 
 
 def _in_order(file: bytes) -> bytes:

@@ -120,9 +120,9 @@ class Label(_Result):
 class Hit(_Result):
     """A window of a library that fits a query: seconds in the recording, and the cosine.
 
-    `confidence`, in [0, 1], tells how likely it is that the window holds what was asked for; below
-    `Library.unlikely` it most likely does not. `missing`: the file cannot be reached now; it is in the JSON where it
-    is true.
+    `confidence`, in [0, 1], tells how likely it is that the window holds what was asked for. `missing`: the file cannot
+    be reached now; it is in the JSON where it is true. `unlikely`: it most likely does not hold it, as its confidence lies
+    below what the model's curve for words, or that for sounds, says; not in the JSON.
     """
 
     path: str
@@ -131,10 +131,11 @@ class Hit(_Result):
     score: float
     confidence: float | None = None
     missing: bool = False
+    unlikely: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, `missing` only where the file is."""
-        return _without_false(asdict(self), "missing")
+        return _without_false({name: value for name, value in asdict(self).items() if name != "unlikely"}, "missing")
 
 
 @dataclass(frozen=True)

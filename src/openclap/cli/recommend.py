@@ -75,7 +75,7 @@ def recommend(
 
         write_playlist(hits, m3u)
     title = " + ".join(part if isinstance(part, str) else short(str(part)) for part in likes)
-    show_hits(hits, f"like {title}", as_json, collection.unlikely)
+    show_hits(hits, f"like {title}", as_json, collection, filters)
 
 
 def _sound_or_words(part: str) -> str | Path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -105,7 +106,7 @@ def search(
         missing=missing,
         **filters,
     )
-    show_hits(hits, title, as_json, collection.unlikely)
+    show_hits(hits, title, as_json, collection, filters)
     if failed:
         raise typer.Exit(1)
 
@@ -128,7 +129,7 @@ def similar(
     own = os.path.abspath(sound.expanduser())
     found = collection.search(sound, k + 1, within=paths or None, missing=missing)
     hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out, calibrated=found.calibrated)
-    show_hits(hits, f"like {short(str(sound))}", as_json, collection.unlikely)
+    show_hits(hits, f"like {short(str(sound))}", as_json, collection, {"within": paths})
     if failed:
         raise typer.Exit(1)
 
@@ -196,31 +197,33 @@ def opened(
     if not paths:
         return collection, False
     report = collection.add(paths, keep=True, progress=err.is_terminal)
-    tell_failed(report.failed)
-    touched = report.added or report.unchanged or report.updated or report.kept_missing or report.failed
-    if not touched and next(collection.paths(within=paths), None) is None:
+    known = report.added or report.unchanged or report.updated or report.kept_missing
+    empty = not known and next(collection.paths(within=paths), None) is None
+    if empty and not report.failed:
         refuse_empty(find_sounds(paths))
+    elsewhere = empty and collection.stats()["files"] > 0  # of what is not there `why_nothing` tells, with what is
+    tell_failed([failure for failure in report.failed if not elsewhere or os.path.lexists(failure.path)])
     return collection, bool(report.failed or report.kept_missing)
 
 
-def show_hits(hits: Ranked[Hit], title: str, as_json: bool, unlikely: float) -> None:
-    """Hits as a table or as JSON lines; says so where all are `unlikely`, a confidence, what confidences are worth, and how many cannot be reached."""
-    _show_hits(hits, title, as_json, unlikely)
+def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, filters: Mapping[str, Any]) -> None:
+    """Hits as a table or as JSON lines; says so where all are unlikely, why there are none, what confidences are worth, and how many cannot be reached."""
+    from openclap.cli.nothing import why_nothing
+
+    if not hits and not hits.left_out:
+        err.print(plain(why_nothing(library, filters)))
+    elif as_json:
+        emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
+    elif hits:
+        _show_hits(hits, title)
     if hits and not hits.calibrated:
         tell_uncalibrated()
     tell_left_out(hits.left_out, "hit")
 
 
-def _show_hits(hits: Ranked[Hit], title: str, as_json: bool, unlikely: float) -> None:
-    if as_json:
-        emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
-        return
-    if not hits:
-        if not hits.left_out:
-            err.print("nothing in the library passes these filters")
-        return
+def _show_hits(hits: Ranked[Hit], title: str) -> None:
     sure = [hit.confidence or 0.0 for hit in hits]
-    if max(sure) < unlikely:
+    if all(hit.unlikely for hit in hits):
         err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {max(sure):.0%}); the nearest:")
     rows = [
         (str(rank), f"{h.score:+.3f}", f"{share:.0%}", bar(share), _name(h), span(h.start, h.end))

@@ -142,7 +142,7 @@ def detectors(
     if as_json:
         emit({**detector.to_dict(), "kept": count(detector.key)} for detector in found)
     elif not found and not failed:
-        err.print("none was taught yet:  openclap teach NAME --yes FILE…")
+        err.print("no detector has been taught yet; teach one:  openclap teach NAME --yes FILE…")
     else:
         rows = [
             (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), str(count(x.key)), plain(name_of_maker(x.model, x.fingerprint)))

@@ -219,19 +219,25 @@ class Library:
         rows, left_out = self._nearest(vector, k, where, per == "file", missing)
         sure: Callable[[Any], float]
         calibrated = isinstance(query, Detector) or is_fitted(self._need_model())
+        words = has_words(query)
+        least = curves_of(self._need_model().config).least(words=words)
         if isinstance(query, Detector):
             sure = lambda window: float(query.probability(window[None])[0])
         else:
-            sure = partial(self._background().confidence, vector, words=has_words(query))
+            sure = partial(self._background().confidence, vector, words=words)
         hits = (
-            Hit(row.path, row.start, row.end, row.score, sure(row.embedding), missing and not is_reachable(row.path))
+            Hit(row.path, row.start, row.end, row.score, likely, missing and not is_reachable(row.path), likely < least)
             for row in rows
+            for likely in (sure(row.embedding),)
         )
         return Ranked(hits, left_out, calibrated=calibrated)
 
     @property
     def unlikely(self) -> float:
-        """The confidence below which a hit is most likely not what was looked for: the model's own."""
+        """The confidence below which a hit is most likely not what was looked for in words: the model's own.
+
+        Of a sound that is looked for it may be another; `Hit.unlikely` says of each hit whether it lies below.
+        """
         return curves_of(self._need_model().config).unlikely
 
     def vectors(self, hits: Sequence[Hit]) -> npt.NDArray[np.float32]:

@@ -165,4 +165,6 @@ def _nearness(usual: Background, wishes: Sequence[_Wish], vectors: Vectors) -> V
 
 def _hit(row: Row, wish: _Wish, usual: Background) -> Hit:
     score = float(np.clip(row.embedding @ wish.vector, -1.0, 1.0))
-    return Hit(row.path, row.start, row.end, score, usual.confidence(wish.vector, row.embedding, words=wish.words))
+    likely = usual.confidence(wish.vector, row.embedding, words=wish.words)
+    unlikely = likely < usual.curves.least(words=wish.words)
+    return Hit(row.path, row.start, row.end, score, likely, unlikely=unlikely)

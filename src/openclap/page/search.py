@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from openclap.audio.load import cut, duration
-from openclap.confidence import curves_of
 from openclap.errors import LibraryMismatch
 from openclap.library import Library
 from openclap.library.query import parse
@@ -182,10 +181,9 @@ def _search(
 
 def _player(page: Page, hit: Hit, version: Version | None) -> Player:
     shelf, served = page.desk.shelf, page.desk.served
-    unlikely = hit.confidence is not None and hit.confidence < curves_of(page.desk.clap.config).unlikely
     return Player(
         shelf.show_indexed(hit.path, version, hit.start, hit.end), served.name_of(hit.path), hit.start, hit.end, hit.score,
-        unlikely, shelf.show_indexed(hit.path, version), served.withheld(hit.path, version),
+        hit.unlikely, shelf.show_indexed(hit.path, version), served.withheld(hit.path, version),
     )  # fmt: skip
 
 

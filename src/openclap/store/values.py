@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,11 @@ UNIT = 1e-3  # from the length 1 that a vector may be
 
 
 class BrokenValue(ValueError):
-    """A value that no library can hold; says which, and what it is."""
+    """A value that no library can hold; says which, and what it is. `file`: where it was read, if not in the library's own file."""
+
+    def __init__(self, said: str, file: Path | None = None) -> None:
+        super().__init__(said)
+        self.file = file
 
 
 def checked_file(

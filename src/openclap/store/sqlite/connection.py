@@ -60,6 +60,7 @@ class Held:
     def __init__(self, file: Path, *, make: bool) -> None:
         self.process = os.getpid()
         self.version = FORMAT_VERSION
+        self.source = file  # what its rows come from
         exists = file.exists()
         self.writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
         # a folder that may not be written to has no room for the files that readers share, so nobody may be writing
@@ -112,7 +113,7 @@ class Held:
         """Become a connection to what a library of format 1 holds."""
         self.db.close()
         self.db = sqlite3.connect(MEMORY, uri=True, isolation_level=None, check_same_thread=False)
-        self.version, self.immutable, self.writable = FIRST, True, False
+        self.version, self.immutable, self.writable, self.source = FIRST, True, False, first
         _make_tables(self.db, first, f"{first.stat().st_mtime_ns} {first.stat().st_size}")
         self.db.execute(f"PRAGMA user_version = {FIRST}")
 

@@ -121,6 +121,9 @@ class Database:
         return self.file.exists() or first_format_beside(self.file) is not None
 
     def _broken(self, error: Exception) -> LibraryError:
-        return LibraryError(
-            f"{self.file} is no library of openclap, or broken ({error}); try  openclap library repair, or move it away and index again"
-        )
+        """Names the file in which it was read: that of an older library may lie beside the one of now."""
+        held: Held | None = getattr(self._of_thread, "held", None)
+        unread = error.file if isinstance(error, BrokenValue) else None
+        file = unread or (self.file if held is None else held.source)
+        advice = "move it away" if unread else "try  openclap library repair, or move it away"
+        return LibraryError(f"{file} is no library of openclap, or broken ({error}); {advice} and index again")

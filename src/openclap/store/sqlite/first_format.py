@@ -39,7 +39,7 @@ def first_format_beside(file: Path) -> Path | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except zipfile.BadZipFile as error:
-        raise BrokenValue(f"{place.name}: {error}") from error
+        raise BrokenValue(str(error), place) from error
 
 
 def fill(db: sqlite3.Connection, place: Path) -> None:
@@ -66,7 +66,14 @@ def fill(db: sqlite3.Connection, place: Path) -> None:
         for number, (facts, first, last) in enumerate(zip(files, edges[:-1], edges[1:], strict=True), 1):
             _put(db, number, facts, start[first:last], end[first:last], rows[first:last])
     except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise BrokenValue(f"{place.name}: {error}") from error
+        raise BrokenValue(_said(error), place) from error
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, of errors that may say no more than a name."""
+    if isinstance(error, KeyError):
+        return f"it does not say its {error.args[0]}"
+    return str(error) or "it ends too early"
 
 
 def _put(db: sqlite3.Connection, number: int, facts: Any, start: Any, end: Any, rows: Any) -> None:

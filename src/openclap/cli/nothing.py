@@ -1,0 +1,52 @@
+"""Why a search shows nothing, in a sentence: where it looked, what is there, and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openclap.cli.show import short
+from openclap.counting import counted
+from openclap.library.indexing import absolute
+
+if TYPE_CHECKING:
+    from openclap.library import Library
+
+__all__ = ["why_nothing"]
+
+OPTIONS = {"glob": "--path", "shortest": "--min-seconds", "longest": "--max-seconds", "after": "--after", "before": "--before", "tags": "--tag"}  # fmt: skip
+
+
+def why_nothing(library: Library, filters: Mapping[str, Any]) -> str:
+    """The sentence for a search that found nothing in a library which holds some sounds; `filters` of `filters_of`."""
+    given = list(dict.fromkeys(map(absolute, filters.get("within") or ())))
+    others = [option for name, option in OPTIONS.items() if filters.get(name) not in (None, (), [])]
+    here = sum(1 for _ in library.paths(within=given)) if given else library.stats()["files"]
+    where = " or ".join(short(path) for path in given)
+    if not here:
+        return f"the library holds no sound in {where}{_around(library, given)}; {_advice(given)}"
+    held = f"{counted(here, 'sound')} in {where}" if given else f"{counted(here, 'sound')} of the library"
+    if others:
+        subject = f"the {held} does not pass" if here == 1 else f"none of the {held} passes"
+        return f"{subject} {' and '.join(others)}; ask for less, or leave {'it' if len(others) == 1 else 'one'} out"
+    return f"there is no other sound than what was given among the {held}; add more:  openclap index FOLDER"
+
+
+def _around(library: Library, given: Sequence[str]) -> str:
+    """What there is in the folder around it, the nearest that holds some; of one path alone."""
+    if len(given) != 1:
+        return ""
+    gone = "" if os.path.lexists(given[0]) else ", which is not there"
+    for folder in Path(given[0]).parents[:-1]:
+        count = sum(1 for _ in library.paths(within=folder))
+        if count:
+            return f"{gone}, but {counted(count, 'sound')} in {short(str(folder))}"
+    return gone
+
+
+def _advice(given: Sequence[str]) -> str:
+    if all(map(os.path.lexists, given)):
+        return "give a folder that holds some, or add them:  openclap index FOLDER"
+    return "check the path, or leave it out to search the whole library"
