@@ -258,7 +258,7 @@ def main() -> None:
     fresh = replace(usual, curves=replace(usual.curves, words=curve))
     evidence = names_needing_more(console, clap, fresh, sounds, rows)
     what = f"{made.questions} questions in words, {len(by_sounds.there)} by sounds to {len(sounds)} sounds kept aside (runs/mini/development.csv)"
-    curves = ConfidenceCurves(curve, fitted(by_sounds), clap.fingerprint, what, made.threshold, evidence)
+    curves = ConfidenceCurves(curve, fitted(by_sounds), clap.fingerprint, what, made.threshold, evidence, watch=own.watch)
     print(json.dumps(vars(curves)))
     if args.write:
         write(Path(args.model), curves)

@@ -530,9 +530,11 @@ class ConfidenceCurves:
     fitted_on: str  # which sounds and queries, in words
     unlikely: float = 0.25  # below, "nothing here sounds like that"
     evidence: dict[str, float] = field(default_factory=dict)  # a name of AudioSet → what its logit is less, among all
+    # of a watch: logit = a + b · own + c · rise + d · new (`openclap.watch.foreground`); a model without one: `openclap.watch.background`
+    watch: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, count in (("words", 3), ("sounds", 2)):
+        for name, count in (("words", 3), ("sounds", 2), *([("watch", 4)] if self.watch else [])):
             given = getattr(self, name)
             if len(given) != count or not all(abs(x) <= STEEPEST for x in given):
                 raise UsageError(
@@ -614,8 +616,10 @@ class CLAPConfig:
                     del data[part][name]
         if self.confidence is None:
             del data["confidence"]
-        elif not self.confidence.evidence:
-            del data["confidence"]["evidence"]
+        else:
+            for name in ("evidence", "watch"):
+                if not data["confidence"][name]:
+                    del data["confidence"][name]
         return data
 
     @classmethod
