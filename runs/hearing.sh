@@ -28,6 +28,7 @@ mini speak "$work/tower" "$work/model" "${asked[@]}" --texts "$work/texts.npz"
 # a fusion for recordings over a clip is not worth it yet (LOG.md): mini fuse "$work/model" "$work/fused" --sounds "$work/sounds"
 mini package "$work/model"                                            # into the package; its fingerprint belongs in checkpoints/presets.py
 mini confidence "$work/sounds" "$here/../src/openclap/weights/mini" --write   # its own curves, on sounds it never heard
+mini watching "$data" "$here/../src/openclap/weights/mini" --write            # and its curve of a watch
 mini credits "$work/sounds" "$here/../src/openclap/weights/mini/CREDITS.csv" --data "$data" --debian "$work/debian"
 mini evaluate "$work/sounds" mini mini-3
 mini classes "$work/sounds" mini mini-3 --teacher "$work" --markdown

@@ -248,7 +248,7 @@ def heard(own: OwnBackground, cosines: np.ndarray) -> list[float]:
         row = np.zeros(8, np.float32)
         row[0], row[1] = cosine, np.sqrt(1 - cosine**2)
         confidence, score = own.judge(row)
-        own.learn(score, confidence >= 0.2)
+        own.learn(row, score, confidence >= 0.2)
         found.append(float(confidence[0]))
     return found
 
@@ -302,7 +302,7 @@ def test_what_is_known_of_the_background_does_not_grow() -> None:
     own, novelty, rng = own_background(3), Novelty(8, warmup=10), np.random.default_rng(0)
     for row in unit(rng.standard_normal((3000, 8))):
         confidence, score = own.judge(row)
-        own.learn(score, confidence > 0.2)
+        own.learn(row, score, confidence > 0.2)
         novelty.judge(row)
         novelty.learn(row)
     assert own._minutes.shape == (MINUTES, 3)

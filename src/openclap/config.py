@@ -531,9 +531,11 @@ class ConfidenceCurves:
     unlikely: float = 0.25  # below, "nothing here sounds like that", of words
     evidence: dict[str, float] = field(default_factory=dict)  # a name of AudioSet → what its logit is less, among all
     unlikely_sounds: float | None = None  # the same, of a sound; None: as of words
+    # of a watch: logit = a + b · own + c · rise + d · new (`openclap.watch.foreground`); a model without one: `openclap.watch.background`
+    watch: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, counts in (("words", (3,)), ("sounds", (2, 3))):
+        for name, counts in (("words", (3,)), ("sounds", (2, 3)), *([("watch", (4,))] if self.watch else [])):
             given = getattr(self, name)
             if len(given) not in counts or not all(abs(x) <= STEEPEST for x in given):
                 raise UsageError(
@@ -622,7 +624,7 @@ class CLAPConfig:
         if self.confidence is None:
             del data["confidence"]
         else:
-            for name in ("evidence", "unlikely_sounds"):
+            for name in ("evidence", "unlikely_sounds", "watch"):
                 if not data["confidence"][name]:
                     del data["confidence"][name]
         return data

@@ -1,14 +1,14 @@
 """What is usual at this place, learnt while listening, and how sure a window's cosines make us against it.
 
-For an alert, three distances of its cosine:
+For an alert of a model that has no curve of its own for a watch (else: `openclap.watch.foreground`), three distances of its cosine:
 
     own      from the best of a usual minute of this source: its median over the last two hours, in units of what lies between the
              median and the upper tenth; what may be an event counts as the upper tenth at most
     sounds   from what 56 synthesised sounds give these words        ┐ the fixed banks of openclap.confidence,
     texts    from what 132 other names give this window              ┘ in standard deviations
 
-go through a logistic curve that was fitted on the half "tune" of `bench/watch.py`, over windows and the ones before them: what is heard
-in one of two overlapping windows alone is mostly nothing. Means and deviations of all windows, not of the
+go through a logistic curve that was fitted with mini's third edition on the half "tune" of `bench/watch.py`, over windows and the ones
+before them: what is heard in one of two overlapping windows alone was mostly nothing. Means and deviations of all windows, not of the
 best of each minute, were worse: what makes false alarms is the tail, which differs from alert to alert (LOG.md). "Unusual" has no
 words: it is how far a window is from the eight nearest of a reservoir of what was heard so far, over the source's own quantiles of that.
 Eight are more than the windows of one event, so an event does not explain itself, and nothing has to be kept out. Mahalanobis
@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from openclap.confidence import Background
 
-__all__ = ["MINUTE", "Novelty", "OwnBackground"]
+__all__ = ["MINUTE", "Novelty", "OwnBackground", "logistic"]
 
 Vectors = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.float64]
@@ -128,13 +128,13 @@ class OwnBackground:
         texts = (cosine - float(others.mean())) / max(float(others.std()), 1e-6)
         logit = CURVE[0] + CURVE[1] * own + CURVE[2] * sounds + CURVE[3] * texts
         before, self._before = self._before, logit
-        return _logistic(logit if before is None else (logit + before) / 2), cosine
+        return logistic(logit if before is None else (logit + before) / 2), cosine
 
     def restart(self) -> None:
         """The next window does not overlap the last one."""
         self._before = None
 
-    def learn(self, cosine: Levels, maybe: npt.NDArray[np.bool_]) -> None:
+    def learn(self, embedding: Vectors, cosine: Levels, maybe: npt.NDArray[np.bool_]) -> None:
         """Take a window's cosines (A,) into the minute; at its end, the minute into what is known.
 
         An alert that `maybe` (A,) is heard counts as the upper tenth at most, so its event is not learnt; what goes on for longer than
@@ -191,7 +191,7 @@ class Novelty:
         distance = (1 - float(near.mean()) - self._middle) / max(self._far - self._middle, LEAST_FAR)
         before, self._before = self._before, distance
         both = distance if before is None else (distance + before) / 2
-        return float(_logistic(np.array(NOVEL[0] + NOVEL[1] * both))), distance
+        return float(logistic(np.array(NOVEL[0] + NOVEL[1] * both))), distance
 
     def learn(self, embedding: Vectors) -> None:
         """Put a window into the reservoir, ten windows later; when it is full, in place of any."""
@@ -213,6 +213,7 @@ class Novelty:
         self._before = None
 
 
-def _logistic(logit: Levels) -> Levels:
+def logistic(logit: Levels) -> Levels:
+    """Logits → confidences in [0, 1]."""
     made: Levels = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
     return made

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import background_of
+from openclap.confidence import Background, background_of
 from openclap.counting import counted
 from openclap.detector import Detector
 from openclap.errors import UsageError
@@ -33,6 +33,7 @@ from openclap.watch.background import MINUTE, Novelty, OwnBackground
 from openclap.watch.clips import Clips
 from openclap.watch.event import UNUSUAL, Event, WatchReport
 from openclap.watch.folder import FolderSource
+from openclap.watch.foreground import MEMORY, Foreground
 from openclap.watch.hysteresis import Hysteresis, Rules
 from openclap.watch.open import source_of
 from openclap.watch.reading import Stop, blocks_of
@@ -165,7 +166,7 @@ class Watch(Iterator[Event]):
         self._rate = model.front_end.sampling_rate
         self._words = len(asked)
         queries = queries_of(asked, model)
-        self._own = OwnBackground(queries, background_of(model), warmup=round(warmup / hop), minute=round(MINUTE / hop))
+        self._own = _background(queries, background_of(model), warmup=round(warmup / hop), hop=hop)
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
         if isinstance(clips, (str, os.PathLike)):
@@ -353,7 +354,7 @@ class Watch(Iterator[Event]):
             elif self._early:
                 self._early.clear()
             changes = self._hysteresis.step(start, span.end, confidence, score)
-            self._own.learn(score[: self._words], confidence[: self._words] >= self._rules.off)
+            self._own.learn(row, score[: self._words], confidence[: self._words] >= self._rules.off)
             if self._novelty is not None:
                 self._novelty.learn(row)
             if self._judged is not None:
@@ -371,6 +372,14 @@ class _Early:
     end: float
     apart: bool  # it does not overlap the one before
     row: Vectors
+
+
+def _background(queries: Vectors, banks: Background, *, warmup: int, hop: float) -> OwnBackground:
+    """By the model's own curve for a watch, or by the one for models that have none."""
+    minute = round(MINUTE / hop)
+    if banks.curves.watch:
+        return Foreground(queries, banks, warmup=warmup, minute=minute, known=round(MEMORY / hop))
+    return OwnBackground(queries, banks, warmup=warmup, minute=minute)
 
 
 def _check_apart(clips: Path, watched: Path) -> None:
