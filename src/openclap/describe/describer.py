@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,9 +17,10 @@ import numpy.typing as npt
 from openclap.audio.levels import is_silent
 from openclap.confidence import USUAL, background_of, curves_of
 from openclap.config import ConfidenceCurves
+from openclap.describe.audioset import names_of_audioset
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
 from openclap.describe.english import NO_TAG, SILENCE, sentence_of
-from openclap.describe.vocabulary import ALIKE, Vocabulary, check_labels
+from openclap.describe.vocabulary import ALIKE, Names, Vocabulary, check_labels
 from openclap.ears import Ears
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
@@ -32,6 +34,7 @@ Vectors = npt.NDArray[np.float32]
 Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence each
 
 LANGUAGES = ("en", "zh")
+NAMING = 2  # of how names are chosen and ordered: another makes descriptions anew
 
 
 class Describer:
@@ -95,7 +98,7 @@ class Describer:
         self.own = labels is not None
         usual = background_of(clap)
         self.vocabulary = Vocabulary(
-            names, encode(list(names)), usual, None if self.own else _less_of(names, usual.curves)
+            names, encode(list(names)), usual, None if self.own else _known_of(names, usual.curves)
         )
         self.threshold, self.top, self.alike = threshold, top, alike
         self._captions = list(dict.fromkeys(captions))
@@ -113,7 +116,7 @@ class Describer:
         curve: list[object] = [] if curves.words == USUAL.words else [list(curves.words)]
         if curves.evidence and not self.own:
             curve.append(curves.evidence)
-        return [list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *spoken]
+        return [NAMING, list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *spoken]
 
     def __call__(self, sound: Any) -> Description:
         """Describe one sound.
@@ -175,9 +178,10 @@ class Describer:
         return [Match(self._captions[i], round(float(cosines[i]), 4)) for i in best]
 
 
-def _less_of(names: Sequence[str], curves: ConfidenceCurves) -> Vectors | None:
-    """How much more evidence each name needs, (L,): some of AudioSet's leaves sound like everything to a model."""
-    return np.array([curves.evidence.get(name, 0.0) for name in names], np.float32) if curves.evidence else None
+def _known_of(names: Sequence[str], curves: ConfidenceCurves) -> Names:
+    """What is known of AudioSet's names, with how much more evidence each needs of this model: some sound like everything to it."""
+    known = names_of_audioset()
+    return replace(known, less=known.less + np.array([curves.evidence.get(name, 0.0) for name in names], np.float32))
 
 
 def kept(sound: Any) -> Any:

@@ -118,6 +118,7 @@ class _Heard:
     windows: Windows
     level: Vectors  # (T,)
     floor: float | None
+    sure: Vectors  # (L,), of all labels
     candidates: Ints  # (K,), of the vocabulary, the surest first
 
     @classmethod
@@ -135,7 +136,7 @@ class _Heard:
         if loudest.max() < HISS:  # all of it: a pause that is as quiet is nothing only beside what is louder
             loudest[:] = -120.0
         sure, _ = describer.vocabulary.best(windows.embedding)
-        return cls(describer, windows, loudest, floor, np.argsort(-sure, kind="stable")[:STATES])
+        return cls(describer, windows, loudest, floor, sure, np.argsort(-sure, kind="stable")[:STATES])
 
     def emissions(self, scale: float) -> Vectors:
         """(T, K + 1): how far each label lies behind the best, and last how likely there is nothing."""
@@ -161,7 +162,7 @@ class _Heard:
         nothing = len(self.candidates)
         family = np.arange(nothing + 1)
         if not self.describer.own:
-            for group in self.describer.vocabulary.families([int(i) for i in self.candidates], self.describer.alike):
+            for group in self.describer.vocabulary.families(self.candidates.tolist(), self.sure, self.describer.alike):
                 places = np.flatnonzero(np.isin(self.candidates, group))
                 family[places] = places[0]
         runs = [
