@@ -95,7 +95,7 @@ def test_a_short_recording_is_judged_though_half_of_it_is_the_event() -> None:
     bark = unit(np.eye(8)[1] + 0.8 * np.eye(8)[0])
     rows = np.concatenate([rain(6), np.tile(bark, (6, 1))])
     assert max(heard(own, rows)) == 0.0
-    levels = [float(confidence[0]) for confidence, _ in own.judge_after_all(rows, [True, *[False] * 11], 0.2)]
+    levels = [float(confidence[0]) for confidence, _ in own.judge_after_all(list(rows), [True, *[False] * 11], 0.2)]
     assert min(levels[6:]) > 0.7
     assert max(levels[:6]) < 0.2
 

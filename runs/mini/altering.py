@@ -114,7 +114,7 @@ def _gated(wave: Wave, other: Wave, rng: Random) -> Wave:
     """Louder and softer at a steady or drifting rate."""
     rate = np.exp(rng.uniform(np.log(0.7), np.log(60))) * np.exp2(_wandering(len(wave), rng, 0.3))
     beat = 0.5 + 0.5 * np.cos(2 * np.pi * np.cumsum(rate) / RATE)
-    return wave * (beat ** np.exp(rng.uniform(np.log(0.5), np.log(12)))).astype(np.float32)
+    return np.asarray(wave * beat ** np.exp(rng.uniform(np.log(0.5), np.log(12))), np.float32)
 
 
 def _in_syllables(wave: Wave, other: Wave, rng: Random) -> Wave:
@@ -177,7 +177,7 @@ def _in_a_tube(wave: Wave, other: Wave, rng: Random) -> Wave:
 def _driven(wave: Wave, other: Wave, rng: Random) -> Wave:
     """Clipped, softly."""
     loud = float(np.abs(wave).max()) + 1e-9
-    return np.tanh(wave * np.float32(np.exp(rng.uniform(np.log(2), np.log(60))) / loud))
+    return np.asarray(np.tanh(wave * (np.exp(rng.uniform(np.log(2), np.log(60))) / loud)), np.float32)
 
 
 def _resonances(rng: Random) -> Response:

@@ -42,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "bench"))
 
 from watch import ALERTS, NEAR, RATE, Planted, judged, recording
 
-__all__ = ["Heard", "Recorded", "begun", "bests", "fitted", "heard", "told"]
+__all__ = ["ALERTS", "Heard", "Planted", "Recorded", "Rules", "begun", "bests", "fitted", "heard", "judged", "told"]
 
 OWN = (0.0, 0.01, 0.02, 0.04)  # weights beside 1 for rise
 NEW = (0.0, 0.5, 1.0, 1.5, 2.0)

@@ -145,6 +145,9 @@ class OpenVINOBackend:
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
         if self._threads is not None:
             options["INFERENCE_NUM_THREADS"] = str(self._threads)
+            options["ENABLE_CPU_PINNING"] = (
+                False  # else all processes of few threads share the first cores, and others idle
+            )
         core = ov.Core()
         if keep is None or self._name is None:
             return core.compile_model(build(), "CPU", options).create_infer_request()
