@@ -30,7 +30,7 @@ TAKEN_OUT = 0.8  # of the mean window
 LEAST_LEFT = 0.6  # length of what is left; where less is, nothing has come, and its direction says nothing
 RENEWED = 5  # windows between two looks at what is usual
 FEWEST = 10  # windows that it takes; the bank of sounds stands for what is missing
-USUALLY = (0.5, 0.95)  # quantiles whose middle is usual
+LATELY = (0.5, 0.95)  # quantiles whose middle is usual
 SHORT = (0.25,)  # of a recording that may be the event by half
 
 
@@ -51,7 +51,7 @@ class Foreground(OwnBackground):
         self._first = np.repeat(self._mean[None].astype(np.float32), FEWEST, axis=0)
         self._cosines = np.zeros((max(1, known), len(queries)), np.float32)
         self._window = np.zeros(queries.shape[1], np.float32)  # the mean one
-        self._usually = self._mean
+        self._lately = self._mean
 
     def learn(self, embedding: Vectors, cosine: Levels, maybe: npt.NDArray[np.bool_]) -> None:
         """Take a window (E,) and its cosines (A,) into the last minutes, whatever is heard in it, and into the minute as before."""
@@ -59,22 +59,22 @@ class Foreground(OwnBackground):
         super().learn(embedding, cosine, maybe)
         self._window += (embedding - self._window) / np.float32(min(self._seen, len(self._cosines)))
         if self._seen % RENEWED == 0 or self._seen == self._warmup:
-            self._usually = self._quantiles(USUALLY)
+            self._lately = self._quantiles(LATELY)
 
     def judge_after_all(
         self, windows: Sequence[Vectors], apart: Sequence[bool], off: float
     ) -> list[tuple[Levels, Levels]]:
         """As of `OwnBackground`; what is usual is the quiet quarter of what was heard, as half of a short recording may be the event."""
-        self._usually = self._quantiles(SHORT)
+        self._lately = self._quantiles(SHORT)
         found = super().judge_after_all(windows, apart, off)
-        self._usually = self._quantiles(USUALLY)
+        self._lately = self._quantiles(LATELY)
         return found
 
     def features(self, cosine: Levels, embedding: Vectors) -> Levels:
         """The three distances (3, A) of a window's cosines (A,): what the curve is fitted on."""
         left = embedding - np.float32(TAKEN_OUT) * self._window
         new = self._queries @ left / max(float(np.linalg.norm(left)), LEAST_LEFT)
-        return np.stack([(cosine - self._usual) / self._unit, cosine - self._usually, new.astype(np.float64)])
+        return np.stack([(cosine - self._usual) / self._unit, cosine - self._lately, new.astype(np.float64)])
 
     def _judge(self, embedding: Vectors) -> tuple[Levels, Levels]:
         cosine = (self._queries @ embedding).astype(np.float64)
