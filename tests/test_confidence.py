@@ -103,7 +103,7 @@ def test_of_a_model_that_was_changed_it_says_so(folder: Path) -> None:
         ({"evidence": {"Mantra": float("nan")}}, "evidence of the confidence for 'Mantra' is nan"),
         ({"evidence": {"Mantra": "much"}}, "evidence of the confidence for 'Mantra' is 'much'"),
         ({"evidence": [1.0]}, "evidence is .*table of names and values"),
-        ({"watch": 1}, "ConfidenceCurves has no field watch: the checkpoint is newer"),
+        ({"unheard": 1}, "ConfidenceCurves has no field unheard: the checkpoint is newer"),
     ],
 )
 def test_bad_curves_are_refused_in_one_sentence(folder: Path, changed: dict[str, Any], why: str) -> None:

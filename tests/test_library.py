@@ -485,7 +485,7 @@ def test_moments_as_files(tmp_path: Path) -> None:
     for name in ("x.csv", "x.json", "x.txt", "x.m3u"):
         write_moments(one, tmp_path / name, "a\tdog")
     with (tmp_path / "x.csv").open(encoding="utf-8") as file:
-        assert next(iter(csv.DictReader(file))) == {"path": "/a, b.wav", "start": "5.25", "end": "7.0", "score": "0.8", "query": "a\tdog"}  # fmt: skip
+        assert next(iter(csv.DictReader(file))) == {"path": "/a, b.wav", "start": "5.25", "end": "7.0", "score": "0.8", "query": "a\tdog", "confidence": ""}  # fmt: skip
     assert json.loads((tmp_path / "x.json").read_text())["moments"][1]["start"] == 1.0
     assert (tmp_path / "x.txt").read_text() == "1.000000\t2.500000\ta dog 0.50\n5.250000\t7.000000\ta dog 0.80\n"
     playlist = (tmp_path / "x.m3u").read_text().splitlines()

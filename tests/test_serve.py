@@ -226,8 +226,8 @@ def test_where_the_library_lies_is_not_found_out(server: Running) -> None:
 def test_moments(server: Running, clap: CLAP, sounds: list[bytes]) -> None:
     found = post(server, "/v1/moments", {"query": "rain", "audio": uri_of(sounds[1]), "k": 3})["moments"]
     right = [moment.to_dict() for moment in moments_in(clap, sounds[1], "rain", 3)]
-    assert [set(moment) for moment in found] == [{"start", "end", "score"}] * len(right)
-    for name in ("start", "end", "score"):
+    assert [set(moment) for moment in found] == [{"start", "end", "score", "confidence"}] * len(right)
+    for name in ("start", "end", "score", "confidence"):
         np.testing.assert_allclose([m[name] for m in found], [m[name] for m in right], atol=1e-4)
     inside = post(server, "/v1/moments", {"query": "rain"})["moments"]
     assert inside

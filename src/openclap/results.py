@@ -140,12 +140,16 @@ class Hit(_Result):
 
 @dataclass(frozen=True)
 class Moment(_Result):
-    """A span of a recording merged from overlapping windows that fit a query, and its best cosine; `missing` as of a `Hit`."""
+    """A span of a recording merged from overlapping windows that fit a query, and its best cosine.
+
+    `confidence`, of the best window, and `missing` are as of a `Hit`; no confidence where none was asked for.
+    """
 
     path: str
     start: float
     end: float
     score: float
+    confidence: float | None = None
     missing: bool = False
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from openclap.results import Hit, Moment, Ranked
 
 __all__ = ["VERBS", "opened", "show_hits"]
+
+WHEN = ("when", "cosine", "confidence", "")  # columns of moments
 
 Count = Annotated[int, typer.Option("-k", help="How many results")]
 
@@ -96,7 +98,7 @@ def search(
     title = " + ".join([*([query] if query else []), *([short(str(sound))] if sound else []), *([taught.name] if taught else [])])  # fmt: skip
     if exact:
         found = collection.moments(wanted if len(wanted) > 1 else wanted[0], k, missing=missing)
-        _show_moments(found, title, output, as_json)
+        _show_moments(found, title, output, as_json, collection.unlikely)
         return
     hits = collection.search(
         wanted if len(wanted) > 1 else wanted[0],
@@ -154,6 +156,7 @@ def moments(
     translate: Translate = "auto",
 ) -> None:
     """Where in a long recording something is heard."""
+    from openclap.confidence import curves_of, is_fitted
     from openclap.detector import Detector
     from openclap.library import moments_in, write_moments
 
@@ -169,8 +172,10 @@ def moments(
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
-        rows = [(span(m.start, m.end), f"{m.score:+.3f}", bar(m.score)) for m in found]
-        table(plain(f"{title} in {short(sound)}"), ("when", "cosine", ""), rows, right=("cosine",))
+        _tell_unlikely(found, curves_of(clap.config).unlikely)
+        table(plain(f"{title} in {short(sound)}"), WHEN, [_when(m) for m in found], right=WHEN[1:3])
+        if not is_fitted(clap):
+            tell_uncalibrated()
 
 
 # -- inside ------------------------------------------------------------------------------------------
@@ -233,12 +238,25 @@ def _show_hits(hits: Ranked[Hit], title: str) -> None:
     table(plain(title), columns, rows, right=("", "cosine", "confidence"))
 
 
+def _tell_unlikely(found: Sequence[Moment], unlikely: float) -> None:
+    """Say so before the best of them, where none is likely."""
+    sure = max((one.confidence or 0.0 for one in found), default=1.0)
+    if sure < unlikely:
+        err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {sure:.0%}); the nearest:")
+
+
+def _when(moment: Moment) -> tuple[str, str, str, str]:
+    """A moment's cells under `WHEN`."""
+    sure = moment.confidence or 0.0
+    return span(moment.start, moment.end), f"{moment.score:+.3f}", f"{sure:.0%}", bar(sure)
+
+
 def _name(found: Hit | Moment) -> Text:
     name = plain(short(found.path))
     return name.append(" (missing)", "yellow") if found.missing else name
 
 
-def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_json: bool) -> None:
+def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_json: bool, unlikely: float) -> None:
     from openclap.library import write_moments
 
     if output is not None:
@@ -246,8 +264,10 @@ def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_jso
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
-        rows = [(span(m.start, m.end), f"{m.score:+.3f}", bar(m.score), _name(m)) for m in found]
-        table(plain(title), ("when", "cosine", "", "sound"), rows, right=("cosine",))
+        _tell_unlikely(found, unlikely)
+        table(plain(title), (*WHEN, "sound"), [(*_when(m), _name(m)) for m in found], right=WHEN[1:3])
+        if found and not found.calibrated:
+            tell_uncalibrated()
     tell_left_out(found.left_out, "recording")
 
 

@@ -4,10 +4,10 @@
                [  ][  ]
     levels   ▁▁▇▆▇▁▁▁▅▅▅▁        of 50 ms: is there anything above the recording's floor
     cells    ··aaa···bbb·        of 1/4 s: the most likely sequence (Viterbi), where every change costs `change`
-    spans    ─┤ a ├─┤ b ├─       neighbours of one family are one; named where the label's confidence reaches the threshold
+    spans    ─┤ a ├─┤ b ├─       neighbours of one family are one; named by what is surest there, where it reaches the threshold
 
-Which label fits is a comparison between labels, so the path follows cosines; whether it is there at all is asked of the level and of
-the calibrated confidence. Levels are needed because a model that normalises loudness names hiss as surely as rain: what is within
+Which label fits is a comparison between labels, so the path follows cosines; what a span is called, and whether it is there at all, is
+asked of the level and of the calibrated confidence. Levels are needed because a model that normalises loudness names hiss as surely as rain: what is within
 some decibels of the floor is a state of its own, and named only where it is loud enough to be heard as something (`QUIET`).
 """
 
@@ -42,6 +42,7 @@ FARTHEST = -3.0  # nats that a label can lie behind: where the level says that t
 FLAT = 12.0  # dB between the quiet and the loud parts; below, a recording has no floor: all of it is one sound
 QUIET = -50.0  # dB of full scale: what lies at the floor and below this is not named
 NO_SOUND = -80.0  # dB: nothing at all
+APART = 2.0  # a cosine that no two labels have
 UNSURE = "\0"  # a label was the most likely, but not likely
 
 
@@ -168,12 +169,7 @@ class _Heard:
         runs = [
             (f, [t for t, _ in cells]) for f, cells in groupby(enumerate(path), key=lambda cell: int(family[cell[1]]))
         ]
-        found: list[Span] = []
-        for state, cells in runs:
-            members = (
-                [] if state == nothing else [int(self.candidates[i]) for i in np.flatnonzero(family[:nothing] == state)]
-            )
-            found.append(self._span(cells[0], cells[-1] + 1, members))
+        found = [self._span(cells[0], cells[-1] + 1, state != nothing) for state, cells in runs]
         found = _given_to_neighbours(found, float(self.windows.end[0] - self.windows.start[0]))
         merged = [list(some) for _, some in groupby(found, key=lambda span: span.label)]
         return [some[0] if len(some) == 1 else self._joined(some) for some in merged]
@@ -182,28 +178,33 @@ class _Heard:
         best = max(some, key=lambda span: span.score)
         return Span(some[0].start, some[-1].end, best.label, best.score, best.tags)
 
-    def _span(self, first: int, last: int, members: list[int]) -> Span:
-        """Name the cells from first to last: one of the members, or, where they lie at the floor, whatever is sure enough."""
+    def _span(self, first: int, last: int, named: bool) -> Span:
+        """Name the cells from first to last by what is heard there; where they lie at the floor, if it is sure enough."""
         start, end = round(first * CELL, 3), round(min(last * CELL, float(self.windows.end[-1])), 3)
-        level, describer = float(np.median(self.level[first:last])), self.describer
+        level = float(np.median(self.level[first:last]))
         if level <= NO_SOUND:
             return Span(start, end, SILENCE, 1.0, [Tag(SILENCE, 1.0, 0.0)])
-        if not members and (self.floor is None or level < QUIET):
+        if not named and (self.floor is None or level < QUIET):
             return Span(start, end, None, 0.0)
-        inside = self._inside(start, end)
-        tags, vocabulary = describer.tags(inside), describer.vocabulary
-        if members:
-            sure, where = vocabulary.best(inside)
-            chosen = vocabulary.leading(members, sure)
-            label, score = vocabulary.labels[chosen], round(float(sure[chosen]), 4)
-            if score < describer.threshold:
-                return Span(start, end, UNSURE, 0.0)
-            cosine = float(inside[where[chosen]] @ vocabulary.vectors[chosen])
-            others = [tag for tag in tags if label != tag.label and label not in tag.alike]
-            return Span(start, end, label, score, [Tag(label, score, round(cosine, 4)), *others][: describer.top])
-        if not tags or tags[0].confidence < 0.5:
+        tags = self._tags(self._inside(start, end))
+        if named and not tags:
+            return Span(start, end, UNSURE, 0.0)
+        if not tags or (not named and tags[0].confidence < 0.5):
             return Span(start, end, None, 0.0)
         return Span(start, end, tags[0].label, tags[0].confidence, tags)
+
+    def _tags(self, inside: Vectors) -> list[Tag]:
+        """What is heard in the windows of a span, the surest first: the path says where it ends, not what it is called.
+
+        Of AudioSet's many names some is always sure in a single window; one's own are few, and all told apart.
+        """
+        describer, vocabulary = self.describer, self.describer.vocabulary
+        if describer.own:
+            return vocabulary.tags(inside, threshold=describer.threshold, top=describer.top, alike=APART)
+        sure, where = vocabulary.throughout(inside)
+        return vocabulary.named(
+            inside, sure, where, threshold=describer.threshold, top=describer.top, alike=describer.alike
+        )
 
     def _inside(self, start: float, end: float) -> Vectors:
         """The windows whose middle lies in a span, or the nearest one."""

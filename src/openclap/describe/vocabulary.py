@@ -27,12 +27,16 @@ __all__ = ["ALIKE", "Names", "Vocabulary", "check_labels"]
 
 Vectors = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.intp]
 
 # Of 84 pairs that are names of one thing 60 lie above with mini, 58 with mini-3; of 69 of different things 11 and 16.
 # Rain/Raindrop 0.86, Dog/Bark 0.67, Duck/Quack 0.74; Dog/Cat 0.39, Wind/Rain 0.31, Piano/Violin 0.17 (mini).
 ALIKE = 0.5
 WITH_WORDS = 0.8  # of that is enough where one label says all words of the other: Bell, Bicycle bell
 AS_SURE = 0.1  # of confidence
+THROUGHOUT = (
+    0.75  # of the windows of a span may be less sure than its label: one window is enough for some name of many
+)
 AT_ONCE = 2_000_000  # confidences in memory: 8 MB
 MOST = 100  # labels above the threshold that are looked at, the surest
 LITTLE = {"and", "or", "of", "the", "etc", "in", "with", "on", "sound", "sounds", "music", "noise"}
@@ -78,7 +82,7 @@ class Vocabulary:
     usual: Background
     names: Names | None = None
 
-    def best(self, windows: Vectors) -> tuple[Vectors, npt.NDArray[np.intp]]:
+    def best(self, windows: Vectors) -> tuple[Vectors, Ints]:
         """The highest confidence of each label over windows (W, E), and in which window: (L,), (L,)."""
         sure = np.full(len(self.labels), -1.0, np.float32)
         where = np.zeros(len(self.labels), np.intp)
@@ -91,13 +95,25 @@ class Vocabulary:
             sure[better], where[better] = values[better], start + here[better]
         return sure if self.names is None else _lessened(sure, self.names.less), where
 
+    def throughout(self, windows: Vectors) -> tuple[Vectors, Ints]:
+        """The confidence of each label that a quarter of the windows (W, E) reaches, and one of these that has it: (L,), (L,)."""
+        sure = self.usual.confidences(self.vectors, windows)
+        where = sure.argsort(0, kind="stable")[round(THROUGHOUT * (len(windows) - 1))]
+        made: Vectors = sure[where, np.arange(len(self.labels))]
+        return made if self.names is None else _lessened(made, self.names.less), where
+
     def tags(
         self, windows: Vectors, *, threshold: float | None = None, top: int = 5, alike: float = ALIKE
     ) -> list[Tag]:
         """Labels heard in one of the windows (W, E) with a confidence of `threshold` or more (None: the model's), one a family, best first."""
+        return self.named(windows, *self.best(windows), threshold=threshold, top=top, alike=alike)
+
+    def named(
+        self, windows: Vectors, sure: Vectors, where: Ints, *, threshold: float | None, top: int, alike: float
+    ) -> list[Tag]:
+        """`tags` where the confidence of every label (L,) is known, and in which window it is so."""
         if threshold is None:
             threshold = self.usual.curves.unlikely
-        sure, where = self.best(windows)
         order = [int(i) for i in np.argsort(-sure, kind="stable")[:MOST] if sure[i] >= threshold]
         made = []
         for group in self.families(order, sure, alike):

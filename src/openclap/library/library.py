@@ -28,7 +28,7 @@ from openclap.library.follow import follow
 from openclap.library.indexing import absolute
 from openclap.library.maker import called, claim_for, must_be_read_anew, refuse_another
 from openclap.library.missing import is_reachable, nearest_reachable
-from openclap.library.moments import moments_of
+from openclap.library.moments import judge_of, moments_of
 from openclap.library.query import Query, has_words, vector_of
 from openclap.library.recommend import recommend
 from openclap.library.reembed import reembed
@@ -309,7 +309,10 @@ class Library:
         """
         vector = self._vector(query, (), k)
         opened = None if served is None else partial(self._served, served)
-        return moments_of(self._store, self._need_model(), vector, k, fine=fine, missing=missing, opened=opened)
+        judge = judge_of(self._background(), query, vector)
+        return moments_of(
+            self._store, self._need_model(), vector, k, judge=judge, fine=fine, missing=missing, opened=opened
+        )
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
         """Files that hold the same recording, whatever their format, gain and start; needs the files, not only their vectors.

@@ -15,7 +15,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from contextvars import Context
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,9 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import cut, reading_track, sound_name
+from openclap.confidence import Background, background_of, is_fitted
 from openclap.errors import SoundError, UsageError
 from openclap.library.missing import is_reachable, nearest_reachable
-from openclap.library.query import Query, vector_of
+from openclap.library.query import Query, has_words, vector_of
 from openclap.results import Moment, Ranked
 
 if TYPE_CHECKING:
@@ -33,10 +36,11 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["best_of", "joined", "merge", "moments_in", "moments_of", "refined"]
+__all__ = ["Judge", "best_of", "joined", "judge_of", "merge", "moments_in", "moments_of", "refined"]
 
 Seconds = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float32]
+Judge = Callable[[Vector], Vector]  # windows (W, E) → how sure it is that each holds what is looked for (W,)
 
 FINE_WINDOW, FINE_HOP = 1.0, 0.25  # seconds
 CANDIDATES = 0.05  # of the coarse windows, and
@@ -69,12 +73,14 @@ def moments_in(
         spans = clap.encode_windows(sound, window=window, hop=hop)
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
     name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
+    # made once for all: whoever asks first, and goes, must not stop it
+    judge = judge_of(Context().run(background_of, clap), query, vector)
     if not fine:
-        return best_of(merge(name, spans.start, spans.end, score), k)
+        return best_of(merge(name, spans.start, spans.end, score, judge(spans.embedding)), k)
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
-    found = joined(name, spans.start[chosen], spans.end[chosen], score[chosen])
+    found = joined(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
     with reading_track(track):
-        return best_of(refined(clap, sound, vector, found), k)
+        return best_of(refined(clap, sound, vector, found, judge), k)
 
 
 def moments_of(
@@ -83,6 +89,7 @@ def moments_of(
     vector: Vector,
     k: int,
     *,
+    judge: Judge,
     fine: bool,
     missing: bool = False,
     opened: Callable[[str], BinaryIO] | None = None,
@@ -99,39 +106,49 @@ def moments_of(
             recording = store.recording(row.path)
             if recording is not None:
                 score = np.clip(recording.embedding @ vector, -1.0, 1.0)
-                found += merge(row.path, recording.start, recording.end, score)
+                found += merge(row.path, recording.start, recording.end, score, judge(recording.embedding))
     else:
         for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
             some = list(group)
             start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
-            spans = joined(path, start, end, score)
+            spans = joined(path, start, end, score, judge(np.stack([row.embedding for row in some])))
             try:
                 with nullcontext(path) if opened is None else opened(path) as sound:
-                    found += refined(clap, sound, vector, spans)
+                    found += refined(clap, sound, vector, spans, judge)
             except SoundError:  # the file has gone, or may not be read
                 found += spans
     best = best_of(found, k)
     if missing:
         lost = {moment.path for moment in best if not is_reachable(moment.path)}
         best = [replace(moment, missing=moment.path in lost) for moment in best]
-    return Ranked(best, len({row.path for row in away}))
+    return Ranked(best, len({row.path for row in away}), calibrated=is_fitted(clap))
 
 
-def merge(path: str, start: Seconds, end: Seconds, score: Vector) -> list[Moment]:
+def judge_of(usual: Background, query: Query, vector: Vector) -> Judge:
+    """How sure windows are, by what is usual for the model: as the hits of a search for the same query, whose vector is (E,)."""
+    if has_words(query):
+        return lambda windows: usual.confidences(vector[None], windows)[:, 0]
+    sure = partial(usual.confidence, vector, words=False)
+    return lambda windows: np.array([sure(window) for window in windows], np.float32)
+
+
+def merge(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
     """The moments of one recording from its windows alone: those half-way between the mean and the best, or better."""
     good = score >= (score.mean() + score.max()) / 2
-    return joined(path, start[good], end[good], score[good])
+    return joined(path, start[good], end[good], score[good], None if sure is None else sure[good])
 
 
-def joined(path: str, start: Seconds, end: Seconds, score: Vector) -> list[Moment]:
-    """Windows in order of time → moments: those that overlap or touch are one, as good as the best of them."""
+def joined(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
+    """Windows in order of time → moments: those that overlap or touch are one, as good, and as sure, as the best of them."""
     moments: list[Moment] = []
-    for a, b, value in zip(start, end, score, strict=True):
-        if moments and a <= moments[-1].end:
+    for i, (a, b, value) in enumerate(zip(start, end, score, strict=True)):
+        one = Moment(path, float(a), float(b), float(value), None if sure is None else float(sure[i]))
+        if moments and one.start <= moments[-1].end:
             last = moments.pop()
-            moments.append(Moment(path, last.start, max(last.end, float(b)), max(last.score, float(value))))
+            best = last if last.score >= one.score else one
+            moments.append(replace(best, start=last.start, end=max(last.end, one.end)))
         else:
-            moments.append(Moment(path, float(a), float(b), float(value)))
+            moments.append(one)
     return moments
 
 
@@ -140,7 +157,7 @@ def best_of(moments: Sequence[Moment], k: int) -> list[Moment]:
     return sorted(moments, key=lambda m: (-m.score, m.path, m.start))[:k]
 
 
-def refined(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment]) -> list[Moment]:
+def refined(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment], judge: Judge) -> list[Moment]:
     """What the finer look finds in moments of one recording, which is read once more; one may become several.
 
     Raises
@@ -159,19 +176,20 @@ def refined(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment])
         if isinstance(span, SoundError):  # the file is shorter now
             made.append(moment)
         else:
-            made += _inside(moment, span.start, span.end, np.clip(span.embedding @ vector, -1.0, 1.0))
+            score = np.clip(span.embedding @ vector, -1.0, 1.0)
+            made += _inside(moment, span.start, span.end, score, judge(span.embedding))
     return made
 
 
-def _inside(moment: Moment, start: Seconds, end: Seconds, score: Vector) -> list[Moment]:
+def _inside(moment: Moment, start: Seconds, end: Seconds, score: Vector, sure: Vector) -> list[Moment]:
     """Where it is heard: quarters of a second whose windows score above half-way between the least and the best."""
     edges = np.unique(np.concatenate([start, end]))
     middle = (edges[:-1] + edges[1:]) / 2
     covered = (start[None] <= middle[:, None]) & (middle[:, None] < end[None])
     level = (covered * score[None]).sum(1) / covered.sum(1)
-    best = np.where(covered, score[None], -1.0).max(1)
+    best = np.where(covered, score[None], -2.0).argmax(1)
     heard = level >= (level.min() + level.max()) / 2
-    runs = joined(moment.path, edges[:-1][heard], edges[1:][heard] + PAUSE, best[heard].astype(np.float32))
+    runs = joined(moment.path, edges[:-1][heard], edges[1:][heard] + PAUSE, score[best][heard], sure[best][heard])
     return [
         replace(run, start=round(moment.start + run.start, 3), end=round(moment.start + run.end - PAUSE, 3))
         for run in runs

@@ -46,8 +46,11 @@ def write_playlist(hits: Sequence[Hit], output: Path) -> None:
 
 
 def _csv(moments: Sequence[Moment], label: str) -> str:
-    rows = ((m.path, m.start, m.end, round(m.score, 6), label) for m in moments)
-    return csv_of(("path", "start", "end", "score", "query"), rows)
+    rows = (
+        (m.path, m.start, m.end, round(m.score, 6), label, "" if m.confidence is None else round(m.confidence, 4))
+        for m in moments
+    )
+    return csv_of(("path", "start", "end", "score", "query", "confidence"), rows)
 
 
 def _json(moments: Sequence[Moment], label: str) -> str:

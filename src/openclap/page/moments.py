@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import duration, stream
+from openclap.confidence import curves_of
 from openclap.library import moments_in, write_moments
 from openclap.library.query import parse
 from openclap.page.examples import LONG_TRIED
@@ -105,10 +106,14 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
         moments = moments_in(page.desk.ears(job), given, words, max(1, min(k, MOST)))
         seconds, peaks = peaks_of(given)
         shelf = page.desk.shelf
+        least = curves_of(page.desk.clap.config).unlikely
         players = [
-            Player(shelf.show(str(given), m.start, m.end), given.name, m.start, min(m.end, seconds), m.score)
+            Player(
+                shelf.show(str(given), m.start, m.end), given.name, m.start, min(m.end, seconds), m.score,
+                m.confidence is not None and m.confidence < least,
+            )
             for m in moments
-        ]
+        ]  # fmt: skip
         csv, labels = _written(page, given, moments, words)
         return Found(given.name, seconds, peaks, players, csv, labels)
 
@@ -157,4 +162,7 @@ def draw(found: Found, language: Language) -> str:
     alt = say("moments.wave", language, name=found.name, length=clock(found.seconds))
     picture = waveform(found.peaks, found.seconds, spans, alt=alt)
     hint = f'<p class="oc-note">{say("moments.hint", language)}</p>'
-    return f'<div class="oc-card">{picture}{hint}{player_rows(found.players, language, actions=False)}</div>'
+    nothing = (
+        f'<p class="oc-said">{say("moments.nothing", language)}</p>' if all(p.unlikely for p in found.players) else ""
+    )
+    return f'<div class="oc-card">{nothing}{picture}{hint}{player_rows(found.players, language, actions=False)}</div>'

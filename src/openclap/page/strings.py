@@ -129,6 +129,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "moments.wave": ("Waveform of {name}, {length}; the marked spans can be clicked", "{name} 的波形，{length}；可点击标记的片段"),
     "moments.play": ("Play moment {rank}, {span}", "播放片段 {rank}，{span}"),
     "moments.hint": ("Click a marked span to hear it.", "点击标记的片段即可收听。"),
+    "moments.nothing": ("Nothing here sounds like that; the nearest:", "这里没有这样的声音；最接近的是："),
     "moments.csv": ("CSV", "CSV"),
     "moments.audacity": ("Audacity labels", "Audacity 标签"),
     # -- describe -------------------------------------------------------------------------------------

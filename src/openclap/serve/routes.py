@@ -240,7 +240,10 @@ class _Api:
         source = self._query(asked.query, asked.audio, asked.k)
         found = await self._engine.moments(asked.query, source, asked.k)
         given = asked.query is not None and source is not None
-        moments = [Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score) for m in found]
+        moments = [
+            Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score, confidence=m.confidence)
+            for m in found
+        ]
         return _shown(MomentsFound(moments=moments, left_out=found.left_out))
 
     # -- checks --------------------------------------------------------------------------------------

@@ -384,12 +384,13 @@ class Found(BaseModel):
 
 
 class Span(BaseModel):
-    """A moment; `path` is missing where the recording was given with the request."""
+    """A moment with its `confidence`, as of a hit; `path` is missing where the recording was given with the request."""
 
     path: str | None = None
     start: float
     end: float
     score: float
+    confidence: float | None = None
 
 
 class MomentsFound(BaseModel):
