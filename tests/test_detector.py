@@ -129,7 +129,7 @@ def test_what_is_no_detector(tmp_path: Path) -> None:
         with pytest.raises(DetectorError, match="cannot be read as a detector"):
             Detector.load(place)
     save_file({"weight": np.ones(3, np.float32)}, place)
-    with pytest.raises(DetectorError, match="is no detector; make one"):
+    with pytest.raises(DetectorError, match="not a file of a detector; teach one"):
         Detector.load(place)
     facts = {"format": "openclap-detector", "version": "1", "detector": json.dumps({**made().to_dict(), "bias": 0.0})}
     save_file({"weight": np.ones(3, np.float32)}, place, metadata={**facts, "version": "9"})
