@@ -38,8 +38,8 @@ from rich.console import Console
 from rich.table import Table
 
 from openclap import CLAP
+from openclap.scores import average_precision
 from openclap.teach.fitting import Examples, Ground, Problem, ground_of
-from openclap.teach.judging import average_precision
 from openclap.teach.searching import ALIKE, stand_ins
 
 Vectors = npt.NDArray[np.float32]
@@ -163,7 +163,7 @@ def tried(case: Case, n: int, way: str, seed: int) -> list[float] | None:
     found: list[float] = []
     for logit in (case.ground.words(case.rows[ranked]), case.rows[ranked].astype(np.float64) @ weight + bias):
         right = float((heard & (logit >= 0)).sum())
-        found += [average_precision(heard, logit), right / max((logit >= 0).sum(), 1), right / heard.sum()]
+        found += [average_precision(logit, heard), right / max((logit >= 0).sum(), 1), right / heard.sum()]
     return found
 
 

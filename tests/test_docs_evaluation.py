@@ -20,7 +20,7 @@ from openclap.confidence import USUAL, is_fitted
 from openclap.data.columns import KNOWN, columns_of
 from openclap.data.tars import TARS
 from openclap.doctor import examine_installation
-from openclap.eval.examples import read_folder
+from openclap.eval.examples import read_items
 from openclap.eval.metrics import ranks_of, summary
 from openclap.eval.protocols import PROTOCOLS
 from openclap.eval.report import Report
@@ -92,9 +92,9 @@ def _all(command: Any) -> Iterator[Any]:
 def test_the_table_is_read(tmp_path: Path) -> None:
     (table,) = re.findall(r"```csv\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "metadata.csv").write_text(table)
-    data = read_folder(tmp_path)
-    assert [(e.path.name, e.captions, e.labels, e.fold) for e in data.examples] == [
-        ("1.wav", ("a dog barks twice", "barking in a yard"), ("dog",), "1"), ("2.wav", (), ("dog", "rain"), "2"),
+    data = read_items(tmp_path)
+    assert [(e.key, e.captions, e.labels, e.fold) for e in data.items] == [
+        ("a/1.wav", ("a dog barks twice", "barking in a yard"), ("dog",), "1"), ("a/2.wav", (), ("dog", "rain"), "2"),
     ]  # fmt: skip
     assert data.multi_label
 

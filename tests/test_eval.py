@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,9 @@ from models_for_tests import small_clap
 
 from openclap import CLAP
 from openclap.cli.app import _run
+from openclap.data.items import Item
 from openclap.errors import (
+    DataError,
     HeadError,
     HeadMismatch,
     MissingExtra,
@@ -29,13 +32,13 @@ from openclap.errors import (
     UsageError,
 )
 from openclap.eval import probe as probing
-from openclap.eval.examples import Dataset, Example, embed, read_folder
+from openclap.eval.embedding import embed_items, truth_of
+from openclap.eval.examples import Dataset, read_items
 from openclap.eval.head import Head, classify_with_head, load_head
 from openclap.eval.judging import check_confusion, judge, write_confusion
 from openclap.eval.metrics import (
     Estimate,
     accuracy,
-    average_precision,
     bootstrap,
     confusion_matrix,
     mean_average_precision,
@@ -52,6 +55,7 @@ from openclap.eval.retrieval import retrieval
 from openclap.eval.zeroshot import class_vectors, zeroshot
 from openclap.labels import LISTS, labels
 from openclap.results import Windows
+from openclap.scores import average_precision
 
 RATE = 16_000
 GOLDEN = Path(__file__).parent / "data/golden/retrieval_metrics.json"
@@ -207,46 +211,44 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
         ["a.wav", "two dogs", "dog", ""],
     ]
     table(tmp_path / "metadata.csv", rows)
-    with pytest.raises(UsageError, match=r"a\.wav disagree"):
-        read_folder(tmp_path)
-    rows[2][3] = "test"
+    with pytest.raises(DataError, match=r"a\.wav disagree"):
+        read_items(tmp_path)
+    rows[1][3] = rows[2][3] = "test"
     table(tmp_path / "metadata.csv", [*rows, ["b.wav", "", "rain", "train"], ["c.wav", "", "wind", "validation"]])
-    data = read_folder(tmp_path)
+    data = read_items(tmp_path)
     assert (data.labels, data.multi_label) == (("dog", "rain"), True)
-    assert [(e.path.name, e.captions, e.labels, e.split) for e in data.examples] == [
+    assert [(e.key, e.captions, e.labels, e.split) for e in data.items] == [
         ("a.wav", ("a dog", "two dogs"), ("dog", "rain"), "test"),
         ("b.wav", (), ("rain",), "train"),
     ]
-    assert [e.path.name for e in data.judged] == ["a.wav"]
+    assert [e.key for e in data.judged] == ["a.wav"]
 
 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
         ([["name"], ["a.wav"]], "no column `file`"),
-        ([["file"], ["a.wav"]], "caption or label"),
         ([["file", "label"]], "no row"),
-        ([["file", "label"], ["", "dog"]], "line 2 has no file"),
-        ([["file", "label"], ["a.wav", "dog"], ["a.wav", "cat"]], "several labels"),
+        ([["file", "label"], ["", "dog"]], "no row names a file"),
     ],
 )
 def test_a_table_that_is_wrong_says_how(tmp_path: Path, rows: list[list[str]], words: str) -> None:
     table(tmp_path / "metadata.csv", rows)
-    with pytest.raises(UsageError, match=words):
-        read_folder(tmp_path)
+    with pytest.raises(DataError, match=words):
+        read_items(tmp_path)
 
 
 def test_a_bad_file_is_named_and_stops_nothing(tmp_path: Path, clap: CLAP) -> None:
     good = [tone(tmp_path / f"{i}.wav", 200 * i) for i in range(3)]
     (tmp_path / "bad.wav").write_text("no sound")
     paths = [good[0], tmp_path / "bad.wav", good[1], tmp_path / "missing.wav", good[2]]
-    used = embed(clap, [Example(path, ("a dog",)) for path in paths])
-    assert [e.path for e in used.examples] == good
+    used = embed_items(clap, [Item.at(path, ("a dog",)) for path in paths])
+    assert [e.sound for e in used.items] == good
     assert np.allclose(used.vectors, clap.encode_audio(good), atol=1e-5)
     assert [Path(f.path).name for f in used.failed] == ["bad.wav", "missing.wav"]
-    assert len(retrieval(clap, Dataset("x", [Example(p, ("a dog",)) for p in paths]), draws=2).failed) == 2
+    assert len(retrieval(clap, Dataset("x", [Item.at(p, ("a dog",)) for p in paths]), draws=2).failed) == 2
     with pytest.raises(UsageError, match=r"not one of 1 sound.*no such file"):
-        embed(clap, [Example(tmp_path / "missing.wav")])
+        embed_items(clap, [Item.at(tmp_path / "missing.wav")])
 
 
 # -- retrieval and zero-shot -------------------------------------------------------------------------
@@ -255,7 +257,7 @@ def test_a_bad_file_is_named_and_stops_nothing(tmp_path: Path, clap: CLAP) -> No
 def test_retrieval_is_the_metrics_of_the_models_cosines(tmp_path: Path, clap: CLAP) -> None:
     captions = [("a dog", "the dog barking"), ("heavy rain",), ("glass breaking", "a siren", "people laughing")]
     paths = [tone(tmp_path / f"{i}.wav", 300 * i) for i in range(3)]
-    data = Dataset("x", [Example(p, c) for p, c in zip(paths, captions, strict=True)])
+    data = Dataset("x", [Item.at(p, c) for p, c in zip(paths, captions, strict=True)])
     found = retrieval(clap, data, draws=10)
     cosines = clap.similarity(clap.encode_audio(paths), clap.encode_text([c for many in captions for c in many]))
     expected = retrieval_metrics(ranks_of(cosines, [0, 0, 1, 2, 2, 2]))
@@ -263,14 +265,14 @@ def test_retrieval_is_the_metrics_of_the_models_cosines(tmp_path: Path, clap: CL
     assert found.metrics["audio_to_text mAP@10"].value == expected["audio_to_text"]["mAP@10"]
     assert (found.model, found.fingerprint, found.examples) == ("small", clap.fingerprint, 3)
     with pytest.raises(UsageError, match="no captions"):
-        retrieval(clap, Dataset("x", [Example(paths[0], labels=("dog",))], ("dog",)))
+        retrieval(clap, Dataset("x", [Item.at(paths[0], labels=("dog",))], ("dog",)))
 
 
 def test_zeroshot_is_classify_one_by_one(tmp_path: Path, clap: CLAP) -> None:
     names = ("dog", "rain", "siren")
-    examples = [Example(tone(tmp_path / f"{i}.wav", 250 * i), labels=(names[i % 3],)) for i in range(6)]
+    examples = [Item.at(tone(tmp_path / f"{i}.wav", 250 * i), labels=(names[i % 3],)) for i in range(6)]
     report, judged = zeroshot(clap, Dataset("x", examples, names), draws=5)
-    answers = [clap.classify(e.path, names)[0].label for e in examples]
+    answers = [clap.classify(e.read(), names)[0].label for e in examples]
     right = [answer == e.labels[0] for answer, e in zip(answers, examples, strict=True)]
     assert report.metrics["accuracy"].value == pytest.approx(np.mean(right))
     assert judged.confusion is not None
@@ -293,22 +295,25 @@ def test_several_labels_a_sound(tmp_path: Path, clap: CLAP) -> None:
 
     names = ("dog", "rain", "siren", "glass")
     given = [("dog",), ("rain", "dog"), ("siren",), ("rain",), ()]
-    examples = [Example(tone(tmp_path / f"{i}.wav", 250 * i), labels=given[i]) for i in range(5)]
+    examples = [Item.at(tone(tmp_path / f"{i}.wav", 250 * i), labels=given[i]) for i in range(5)]
     report, judged = zeroshot(clap, Dataset("x", examples, names, multi_label=True), draws=5)
-    used = embed(clap, examples[:4])
-    truth, scores = used.truth(names), clap.similarity(used.vectors, class_vectors(clap, names))
+    used = embed_items(clap, examples[:4])
+    truth, scores = truth_of(used.items, names), clap.similarity(used.vectors, class_vectors(clap, names))
     expected = np.mean([average_precision_score(truth[:, c], scores[:, c]) for c in range(3)])  # glass never occurs
     assert report.metrics["mAP"].value == pytest.approx(expected)
     assert [(c.label, c.examples, c.score is None) for c in judged.classes][3] == ("glass", 0, True)
-    assert report.notes == ["1 sound without a label was left out"]
+    assert report.notes == [
+        "1 sound without a label was left out",
+        "1 sound has several labels, so each label is judged by itself",
+    ]
     with pytest.raises(UsageError, match="multi-label"):
         write_confusion(judged, tmp_path / "x.csv")
 
 
 def test_folds_classes_and_confusions_by_hand(tmp_path: Path) -> None:
     names = ("dog", "rain")
-    examples = [Example(Path(f"{i}"), labels=(names[i % 2],), fold="12"[i > 2]) for i in range(4)]
-    used = embed(cast("CLAP", Vectors(np.eye(4))), examples)
+    examples = [Item.at(Path(f"{i}"), labels=(names[i % 2],), fold="12"[i > 2]) for i in range(4)]
+    used = embed_items(cast("CLAP", Vectors(np.eye(4))), examples)
     scores = np.array([[[1, 0], [1, 0], [1, 0], [0, 1]]])
     judged = judge(used, scores, names, multi_label=False, draws=3, seed=0)
     assert judged.metrics["accuracy"].value == 0.75
@@ -350,7 +355,7 @@ def clusters(examples: int, classes: int, spread: float, seed: int = 0) -> tuple
     rows = centres[truth] + spread * rng.standard_normal((examples, 16))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     names = tuple(f"class {i}" for i in range(classes))
-    data = Dataset("clusters", [Example(Path(f"{i}"), labels=(names[t],)) for i, t in enumerate(truth)], names)
+    data = Dataset("clusters", [Item.at(Path(f"{i}"), labels=(names[t],)) for i, t in enumerate(truth)], names)
     return cast("CLAP", Vectors(rows)), data
 
 
@@ -402,7 +407,7 @@ def test_a_probe_is_judged_on_what_it_has_not_seen(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(probing, "STEPS", 150)
     clap, data = clusters(200, 2, 3.0, seed=1)
     drawn = np.random.default_rng(5).permutation(200)
-    examples = [Example(Path(f"{drawn[i]}"), labels=e.labels) for i, e in enumerate(data.examples)]
+    examples = [Item.at(Path(f"{drawn[i]}"), labels=e.labels) for i, e in enumerate(data.items)]
     for kind in ("linear", "mlp"):
         report, _, _ = probe(clap, Dataset("x", examples, data.labels), kind=cast("Any", kind), draws=2)
         assert 0.35 < report.metrics["accuracy"].value < 0.65
@@ -410,10 +415,8 @@ def test_a_probe_is_judged_on_what_it_has_not_seen(monkeypatch: pytest.MonkeyPat
 
 def test_a_split_and_a_seed_decide() -> None:
     clap, data = clusters(60, 3, 0.5)
-    splits = [
-        Example(e.path, labels=e.labels, split="test" if i < 20 else "train") for i, e in enumerate(data.examples)
-    ]
-    split = Dataset("x", [*splits, Example(Path("999"), labels=("class 0",), split="test")], data.labels)
+    splits = [replace(e, split="test" if i < 20 else "train") for i, e in enumerate(data.items)]
+    split = Dataset("x", [*splits, Item.at(Path("999"), labels=("class 0",), split="test")], data.labels)
     one, two, other = (probe(clap, split, draws=5, seed=seed) for seed in (0, 0, 1))
     assert one[0] == two[0]
     assert all(
@@ -448,7 +451,7 @@ def test_several_labels_are_learnt_each_by_itself() -> None:
     truth = rows[:, :3] > 0.3
     names = ("a", "b", "c")
     examples = [
-        Example(Path(f"{i}"), labels=tuple(n for n, t in zip(names, row, strict=True) if t))
+        Item.at(Path(f"{i}"), labels=tuple(n for n, t in zip(names, row, strict=True) if t))
         for i, row in enumerate(truth)
     ]
     report, _, head = probe(cast("CLAP", Vectors(rows)), Dataset("x", examples, names, multi_label=True), draws=5)
@@ -529,7 +532,7 @@ def test_what_is_no_head_says_so(tmp_path: Path, clap: CLAP, folder: Path) -> No
     for name, words in places.items():
         with pytest.raises(HeadError, match=words):
             load_head(tmp_path / name)
-    with pytest.raises(HeadError, match="no classification head"):
+    with pytest.raises(HeadError, match="not a file of a classification head"):
         load_head(folder / "model/model.safetensors")
 
 
@@ -600,13 +603,13 @@ def lay_gtzan(place: Path) -> None:
 LAYOUTS: dict[str, Callable[[Path], None]] = {p.name: globals()[f"lay_{p.name}"] for p in PROTOCOLS}
 RUNS = [(p.name, task) for p in PROTOCOLS for task in p.tasks]
 EXAMPLES = {  # how many; the facts of the first, of the last
-    "esc50": (10, ("dog",), "1", "", ("sea waves",), "5", ""),
-    "urbansound8k": (6, ("air conditioner",), "1", "", ("car horn",), "10", ""),
-    "audiocaps": (3, (), "", "", (), "", ""),
-    "clotho": (2, (), "", "", (), "", ""),
-    "vggsound": (4, ("people marching",), "", "test", ("playing violin, fiddle",), "", "train"),
-    "fsd50k": (6, ("Bark", "Dog"), "", "train", ("Rattle (instrument)",), "", "test"),
-    "gtzan": (10, ("blues",), "", "", ("rock",), "", ""),
+    "esc50": (10, ("dog",), "1", None, ("sea waves",), "5", None),
+    "urbansound8k": (6, ("air conditioner",), "1", None, ("car horn",), "10", None),
+    "audiocaps": (3, (), None, None, (), None, None),
+    "clotho": (2, (), None, None, (), None, None),
+    "vggsound": (4, ("people marching",), None, "test", ("playing violin, fiddle",), None, "train"),
+    "fsd50k": (6, ("Bark", "Dog"), None, "train", ("Rattle (instrument)",), None, "test"),
+    "gtzan": (10, ("blues",), None, None, ("rock",), None, None),
 }
 
 
@@ -628,15 +631,15 @@ def test_every_protocol_from_its_authors_layout_to_a_metric(
     laid: Callable[[str], Path], clap: CLAP, name: str, task: Task
 ) -> None:
     data = read_dataset(laid(name), task, name)
-    assert [e.path for e in data.examples if not e.path.is_file()] == []
-    first, last = data.examples[0], data.examples[-1]
-    assert (len(data.examples), first.labels, first.fold, first.split, last.labels, last.fold, last.split) == EXAMPLES[
+    assert [e.place for e in data.items if not Path(e.place).is_file()] == []
+    first, last = data.items[0], data.items[-1]
+    assert (len(data.items), first.labels, first.fold, first.split, last.labels, last.fold, last.split) == EXAMPLES[
         name
     ]
     if name in LISTS:
         assert data.labels == tuple(labels(name))
     if task == "retrieval":
-        assert all(len(example.captions) == 5 for example in data.examples)
+        assert all(len(example.captions) == 5 for example in data.items)
         report = retrieval(clap, data, draws=2)
     elif task == "zeroshot":
         report = zeroshot(clap, data, draws=2)[0]
@@ -800,7 +803,7 @@ def test_tables_are_for_people(laid: Callable[[str], Path], cli: Any) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("eval", "zeroshot", "nowhere"), "no such folder"),
+        (("eval", "zeroshot", "nowhere"), "nothing is there"),
         (("eval", "zeroshot", "{esc50}"), "metadata.csv"),
         (("eval", "zeroshot", "{esc50}", "--protocol", "esc60"), "is no protocol"),
         (("eval", "retrieval", "{esc50}", "--protocol", "esc50"), "not for retrieval"),
@@ -814,7 +817,7 @@ def test_tables_are_for_people(laid: Callable[[str], Path], cli: Any) -> None:
         (("eval", "probe", "{esc50}", "--protocol", "esc50", "--kind", "forest"), "forest"),
         (("eval", "nonsense"), "nonsense"),
         (("classify", "x.wav", "--head", "h.safetensors", "--labels", "dog"), "has its own labels"),
-        (("classify", "x.wav", "--head", "nowhere.safetensors"), "cannot be read as a head"),
+        (("classify", "x.wav", "--head", "nowhere.safetensors"), "cannot be read as a classification head"),
     ],
 )
 def test_wrong_use_is_a_sentence(laid: Callable[[str], Path], cli: Any, args: tuple[str, ...], words: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from openclap.data.items import Item
 from openclap.eval import probe as probing
-from openclap.eval.examples import Dataset, Example
+from openclap.eval.examples import Dataset
 from openclap.eval.probe import probe
 from openclap.eval.report import card_section
 from openclap.results import Windows
@@ -35,10 +36,10 @@ def test_shots(shots: int, told: str | None, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(probing, "STEPS", 20)
     labels = ["usual"] * 24 + ["rare"] * 6
     examples = [
-        Example(Path(str(i)), labels=(x,), split="test" if i % 6 == 5 or i == 29 else "train")
+        Item.at(Path(str(i)), labels=(x,), split="test" if i % 6 == 5 or i == 29 else "train")
         for i, x in enumerate(labels)
     ]
-    examples[28] = Example(Path("28"), labels=("rare",), split="test")
+    examples[28] = Item.at(Path("28"), labels=("rare",), split="test")
     rows = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
     data = Dataset("x", examples, ("rare", "usual"))
     report, _, _ = probe(cast("Any", Vectors(rows)), data, shots=shots, few_draws=2, draws=0)

@@ -22,7 +22,7 @@ from openclap.checkpoints.weights import Weights, of_arrays
 from openclap.cli.app import app
 from openclap.config import FrontEnd, PANNConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError, UsageError
-from openclap.eval.examples import read_folder
+from openclap.eval.examples import read_items
 from openclap.eval.zeroshot import zeroshot
 from openclap.models.clap import CLAPModel
 from openclap.synth import KINDS, make
@@ -244,7 +244,7 @@ def test_the_command_line(tmp_path: Path, tokenizer_file: Path, labelled: Path) 
     rows = (labelled / "metadata.csv").read_text().splitlines()
     (labelled / "metadata.csv").write_text("\n".join([rows[0], *rows[2::2]]) + "\n")
     for side, folder in (("before", whole), ("after", tmp_path / "new" / "out")):
-        expected, _ = zeroshot(CLAP.from_pretrained(folder), read_folder(labelled), draws=0)
+        expected, _ = zeroshot(CLAP.from_pretrained(folder), read_items(labelled), draws=0)
         assert told[side]["accuracy"] == pytest.approx(expected.metrics["accuracy"].value)
     with pytest.raises(UsageError, match="holds a checkpoint; choose another folder"):
         prune(whole, tmp_path / "new" / "out")

@@ -18,9 +18,9 @@ from openclap.data.check import read_labels
 from openclap.data.columns import columns_of
 from openclap.data.places import Places
 from openclap.errors import DataError, DataWarning, TrainingError, UsageError
-from openclap.eval.examples import read_csv, read_folder
+from openclap.eval.examples import read_items
 from openclap.sentences import debiaser
-from openclap.textfiles import encoding_of, is_absent, lines_of, open_grid
+from openclap.textfiles import encoding_of, is_absent, lines_of, open_grid, read_records
 from openclap.train.phrases import read_phrases, read_texts
 
 Form = Literal["NFC", "NFD"]
@@ -66,8 +66,8 @@ def test_every_program_writes_the_same_table(tmp_path: Path, written: bytes) -> 
     table.write_bytes(written)
     assert said(table) == said(tmp_path) == EXPECTED
     assert open_manifest(table).failed == []
-    data = read_folder(tmp_path)
-    assert [(e.path, e.captions, e.labels) for e in data.examples] == [(tmp_path / n, c, x) for n, c, x in EXPECTED]
+    data = read_items(tmp_path)
+    assert [(e.sound, e.captions, e.labels) for e in data.items] == [(tmp_path / n, c, x) for n, c, x in EXPECTED]
 
 
 def test_western_windows_is_read_and_told(tmp_path: Path) -> None:
@@ -221,14 +221,14 @@ def test_tables_of_training_of_benchmarks_and_of_words(tmp_path: Path) -> None:
     path.write_bytes("Label;PHRASE\r\ndog;a dog, loud\r\n".encode("utf-16"))
     assert read_phrases([path]) == {"dog": ["a dog, loud"]}
     assert read_texts(path) == ["a dog, loud"]
-    with pytest.raises(UsageError, match="no column fold; it has"):
-        read_csv(path, ("label", "fold"))
-    assert read_csv(path, ("label", "phrase")) == [{"label": "dog", "phrase": "a dog, loud"}]
+    with pytest.raises(DataError, match="no column fold; it has"):
+        read_records(path, ("label", "fold"))
+    assert read_records(path, ("label", "phrase")) == [(2, {"label": "dog", "phrase": "a dog, loud"})]
     path.write_text("label;phrase\ndog\n")
     with pytest.raises(TrainingError, match="line 2 has no phrase"):
         read_phrases([path])
-    with pytest.raises(UsageError, match="line 2 has no phrase"):
-        read_csv(path, ("label", "phrase"))
+    with pytest.raises(DataError, match="line 2 has no phrase"):
+        read_records(path, ("label", "phrase"))
     path.write_bytes("Word;Instead\nhot dog;sausage\n".encode("utf-8-sig"))
     assert debiaser(path)("A hot dog") == "A sausage"
 

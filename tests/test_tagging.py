@@ -230,7 +230,7 @@ def test_playing_is_decided_by_its_generator() -> None:
         ({"taggers": "shapes.py"}, "taggers is 'shapes.py'; it must be a list of mappings"),
         ({"play": {"shares": []}}, "play.shares is"),
         ({"tags": {"classes": -1.0}}, "tags.classes is -1.0"),
-        ({"tags": {"words": ["lost.csv"]}}, "lost.csv: No such file or directory; a CSV text,class is expected"),
+        ({"tags": {"words": ["lost.csv"]}}, "lost.csv: No such file or directory"),
         ({"pieces": 2}, "pieces must be left out"),
         ({"tokenizer": None}, "the run has no tokenizer"),
     ],

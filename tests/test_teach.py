@@ -27,10 +27,11 @@ from openclap.detector import kept
 from openclap.errors import DetectorMismatch, LibraryError, UsageError
 from openclap.library import moments_in
 from openclap.results import Hit
+from openclap.scores import average_precision
 from openclap.synth import make
 from openclap.teach import counter_examples, fit, suggest, teach
 from openclap.teach.fitting import Examples, Problem, distinct, ground_of
-from openclap.teach.judging import average_precision, judge, wilson
+from openclap.teach.judging import judge, wilson
 from openclap.watch import watch
 
 RATE = 32_000
@@ -199,8 +200,8 @@ def test_ten_thousand_examples_in_bounded_memory(ears: Any) -> None:
 
 def test_average_precision_and_wilson_by_hand() -> None:
     heard = np.array([True, False, True, False])
-    assert average_precision(heard, np.array([4.0, 3, 2, 1])) == pytest.approx((1 + 2 / 3) / 2)
-    assert average_precision(heard, np.zeros(4)) == pytest.approx((1 / 3 + 2 / 4) / 2)  # equal scores: the no first
+    assert average_precision(np.array([4.0, 3, 2, 1]), heard) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(np.zeros(4), heard) == 0.5  # equal scores are one step, as everywhere
     assert wilson(1.0, 5) == pytest.approx((5 / (5 + 1.959964**2), 1.0))
     assert wilson(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     assert wilson(0.0, 0) == (0.0, 1.0)
@@ -210,7 +211,7 @@ def test_marks_without_meaning_are_seen_through(ears: Any) -> None:
     """A fit of its own examples is always perfect; what was left out tells."""
     rows = unit(np.random.default_rng(3).standard_normal((40, 32)))
     detector = fit(ears, "x", rows[:20], rows[20:])
-    assert average_precision(np.repeat([True, False], 20), detector.logit(rows)) > 0.95
+    assert average_precision(detector.logit(rows), np.repeat([True, False], 20)) > 0.95
     report = detector.report
     assert report["average_precision"]["value"] < 0.7
     assert report["precision"]["low"] < 0.5 < report["precision"]["high"]

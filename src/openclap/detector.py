@@ -26,11 +26,12 @@ import numpy.typing as npt
 from platformdirs import user_data_path
 
 from openclap import kept_examples
-from openclap.aside import aside
 from openclap.checkpoints.presets import find_preset, name_of_maker, name_to_load
 from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
+from openclap.head_files import HeadFormat, embeddings_of
 from openclap.results import Failure
+from openclap.scores import logistic
 from openclap.vectors import unit
 
 __all__ = ["FORMAT", "VERSION", "Detector", "Heard", "detectors_folder", "forget", "heard_in", "kept", "place_of"]
@@ -38,7 +39,10 @@ __all__ = ["FORMAT", "VERSION", "Detector", "Heard", "detectors_folder", "forget
 FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
 LONGEST_NAME, LONGEST_BYTES = 100, 200  # a file system takes 255 bytes
-LARGEST = 1 << 24  # bytes of a file; one of `mini` has 4,000
+# one of `mini` has 4,000 bytes
+FILE = HeadFormat(
+    FORMAT, VERSION, "detector", DetectorError, "teach one:  openclap teach NAME --yes FILE…", largest=1 << 24
+)
 JOINERS = "\u200c\u200d"  # unseen signs that writing needs
 Floats = npt.NDArray[np.float32]
 
@@ -120,11 +124,7 @@ class Detector:
         DetectorMismatch
             Embeddings of another size.
         """
-        x = np.asarray(embeddings, np.float32)
-        if x.ndim != 2 or x.shape[1] != self.size:
-            raise DetectorMismatch(
-                f"the detector {self.name!r} takes embeddings of {self.size} numbers (N, {self.size}), not {x.shape}"
-            )
+        x = embeddings_of(embeddings, self.size, f"the detector {self.name!r}", DetectorMismatch)
         found: npt.NDArray[np.float64] = x.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
         return found
 
@@ -139,8 +139,7 @@ class Detector:
         if taught > 0:
             most = math.log(taught + 1)
             logit = np.where(logit > 0, most * np.tanh(logit / most), logit)
-        likely: Floats = (0.5 * (1 + np.tanh(0.5 * logit))).astype(np.float32)  # no overflow
-        return likely
+        return logistic(logit).astype(np.float32)
 
     def check(self, clap: Maker) -> None:
         """Refuse a model whose embeddings it was not taught on.
@@ -198,19 +197,9 @@ class Detector:
         UsageError
             The name cannot be a file's, or the place cannot be written to.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import save
-
         target = place_of(self.name) if path is None else _at(path)
-        facts = {"format": FORMAT, "version": VERSION, "detector": json.dumps({**self.to_dict(), "bias": self.bias})}
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with aside(target) as part:
-                part.write_bytes(
-                    _in_order(save({"weight": np.ascontiguousarray(self.weight, np.float32)}, metadata=facts))
-                )
-        except (OSError, SafetensorError, ValueError) as error:  # ValueError: a name that no file has
-            raise UsageError(f"{target} cannot be written ({error}); choose another place with -o FILE") from error
+        about = json.dumps({**self.to_dict(), "bias": self.bias})
+        FILE.write(target, {"weight": self.weight}, {"detector": about}, make_folder=True)
         return target
 
     @classmethod
@@ -222,26 +211,9 @@ class Detector:
         DetectorError
             Nothing there, no detector, of another version, or broken.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = _found(path_or_name)
-        try:
-            if path.stat().st_size > LARGEST:
-                raise OSError("it is too large for one")
-            with safe_open(path, framework="numpy") as file:
-                facts = file.metadata() or {}
-                # others are left alone: numpy cannot read all that may be in such a file
-                kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 -- it is no dictionary
-                weight = file.get_tensor("weight") if kinds.get("weight") == "F32" else None
-        except (SafetensorError, OSError) as error:
-            raise DetectorError(f"{path}: cannot be read as a detector ({error}); teach it again") from error
-        if facts.get("format") != FORMAT:
-            raise DetectorError(f"{path}: not a file of a detector; teach one:  openclap teach NAME --yes FILE…")
-        if facts.get("version") != VERSION:
-            raise DetectorError(
-                f"{path}: is a detector of version {facts.get('version')}, this openclap reads {VERSION}; update it"
-            )
-        return replace(_whole(facts, weight, path), place=path)
+        facts, arrays = FILE.read(path)
+        return replace(_whole(facts, arrays.get("weight"), path), place=path)
 
 
 @dataclass(frozen=True)
@@ -354,14 +326,6 @@ def _no_such(name: str) -> str:
     )
     do = "choose one of these, or teach it" if names else "teach it first"
     return f"no detector is called {name!r} ({there}); {do}:  openclap teach NAME --yes FILE…"
-
-
-def _in_order(file: bytes) -> bytes:
-    """A safetensors file with its header in alphabetical order: the library's own order is another one every time."""
-    size = int.from_bytes(file[:8], "little")
-    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + file[8 + size :]
 
 
 def _whole(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detector:

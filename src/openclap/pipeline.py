@@ -14,8 +14,7 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -25,8 +24,9 @@ import numpy.typing as npt
 from openclap.audio.clips import Clip, WindowClip
 from openclap.audio.load import Sound, longest, stopping, track_wanted
 from openclap.errors import SoundError
+from openclap.prefetch import prefetch
 
-__all__ = ["Embedded", "embed_each", "progress_of"]
+__all__ = ["Embedded", "embed_each"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -128,40 +128,8 @@ def _ahead(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         longest.set(most)
         track_wanted.set(track)
 
-    with ThreadPoolExecutor(WORKERS, "openclap-ahead", initializer=limits) as pool:
-        pending: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                pending.append(_done(function, item) if hasattr(item, "read") else pool.submit(function, item))
-                if len(pending) > WAITING * WORKERS:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:  # also on Ctrl-C: what is being decoded stops at its next block
-            gone.set()
-            for future in pending:
-                future.cancel()
-
-
-def _done(function: Callable[[T], R], item: T) -> Future[R]:
-    future: Future[R] = Future()
-    try:
-        future.set_result(function(item))
-    except Exception as error:
-        future.set_exception(error)
-    return future
-
-
-def progress_of(items: Iterable[Embedded], show: bool, total: int) -> Iterator[Embedded]:
-    """A progress bar on stderr that counts finished sounds."""
-    if not show:
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("embedding", total=total)
-        for item in items:
-            bar.update(task, completed=item.index + 1)
-            yield item
+    yield from prefetch(
+        function, items, threads=WORKERS, ahead=WAITING * WORKERS, in_thread=lambda item: not hasattr(item, "read"),
+        stop=gone.set,  # what is being decoded stops at its next block
+        thread_name_prefix="openclap-ahead", initializer=limits,
+    )  # fmt: skip

@@ -32,7 +32,7 @@ __all__ = [
     "open_grid",
     "open_text",
     "plain_name",
-    "records_of",
+    "read_records",
 ]
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
@@ -267,23 +267,41 @@ def _separator(start: str, known: Collection[str]) -> str:
     return max(SEPARATORS, key=worth)
 
 
-def records_of(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header's names, and all rows of a small table as a mapping by column, each with its line.
+def read_records(
+    path: Path, columns: Sequence[str], *, optional: Sequence[str] = (), filled: Sequence[str] | None = None
+) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a small table by column, each with its line.
 
     Parameters
     ----------
     columns
-        Those that are asked for; they have these names in the rows, however the header writes them. Others have their own.
+        Those that must be there; they have these names in the rows, however the header writes them.
+    optional
+        Those that may be there. Others have their own names.
+    filled
+        Those whose cells may not be empty; `columns`, where it is left out.
 
     Raises
     ------
     DataError
-        As of `open_grid`; a row with more cells than columns.
+        As of `open_grid`; a column is missing, a cell is empty, or a row has more cells than columns.
     """
-    grid = open_grid(path, [plain_name(column) for column in columns])
-    asked = {plain_name(column): column for column in columns}
+    grid = open_grid(path, [plain_name(column) for column in (*columns, *optional)])
+    asked = {plain_name(column): column for column in (*columns, *optional)}
     names = [asked.get(plain_name(name), name) for name in grid.names]
-    return names, [(line, dict(zip(names, row, strict=False))) for line, row in _whole(path, grid)]
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(names) or 'none'}, and {', '.join(columns)} are expected"
+        )
+    found = []
+    for line, cells in _whole(path, grid):
+        row = dict(zip(names, cells, strict=False))
+        empty = [column for column in (columns if filled is None else filled) if not row.get(column, "").strip()]
+        if empty:
+            raise DataError(f"{path}: line {line} has no {', '.join(empty)}; fill it in, or remove the line")
+        found.append((line, row))
+    return found
 
 
 def _why(error: Exception) -> str:

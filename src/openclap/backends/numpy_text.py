@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from openclap.checkpoints.weights import Weights
 from openclap.config import ACTIVATIONS, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
+from openclap.scores import logistic, softmax
 from openclap.vectors import unit
 
 __all__ = ["TOWERS", "Tower", "encode", "why_not"]
@@ -126,9 +127,7 @@ def _attention(text: TextConfig, weights: Weights, x: Vectors, name: str, bias: 
         return y.transpose(0, 2, 1, 3)  # (B, H, L, D / H)
 
     scores = heads("query") @ heads("key").swapaxes(-1, -2) * np.float32(text.head_size**-0.5) + bias
-    scores = np.exp(scores - scores.max(-1, keepdims=True))
-    scores /= scores.sum(-1, keepdims=True)
-    mixed: Vectors = (scores @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, -1)
+    mixed: Vectors = (softmax(scores) @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, -1)
     return mixed
 
 
@@ -158,17 +157,12 @@ def _gelu_tanh(x: Vectors) -> Vectors:
     return y
 
 
-def _sigmoid(x: Vectors) -> Vectors:
-    y: Vectors = (1 + np.tanh(x * np.float32(0.5))) * np.float32(0.5)  # nothing overflows
-    return y
-
-
 _ACTS: dict[str, Callable[[Vectors], Vectors]] = {
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
-    "quick_gelu": lambda x: x * _sigmoid(np.float32(1.702) * x),
+    "quick_gelu": lambda x: x * logistic(np.float32(1.702) * x),
     "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x * _sigmoid(x),
+    "silu": lambda x: x * logistic(x),
 }
 
 

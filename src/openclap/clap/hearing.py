@@ -16,7 +16,8 @@ from openclap.audio.clips import Clip, WindowClip, clip_of, windows_of
 from openclap.audio.load import Sound, is_sound
 from openclap.clap.towers import Towers
 from openclap.errors import SoundError, UsageError
-from openclap.pipeline import embed_each, progress_of
+from openclap.pipeline import embed_each
+from openclap.progress import with_progress
 from openclap.results import Windows
 from openclap.vectors import unit
 
@@ -40,7 +41,9 @@ class Hearing:
         many = listed(sounds)
         rows = np.zeros((len(many), self._towers.config.embedding), np.float32)
         clips_of = partial(self._clips_of, how=self._how(long))
-        for sound in progress_of(embed_each(many, clips_of, self._towers.hear, size), progress, len(many)):
+        for sound in with_progress(
+            embed_each(many, clips_of, self._towers.hear, size), "embedding", len(many), show=progress
+        ):
             if sound.error is not None:
                 raise sound.error
             rows[sound.index] = np.sum(sound.rows, axis=0)

@@ -22,7 +22,12 @@ __all__ = ["VERBS", "show_report"]
 
 CLASSES_SHOWN = 60  # the JSON has all
 
-Folder = Annotated[Path, typer.Argument(help="A benchmark as its authors distribute it, or a folder with metadata.csv")]
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="A benchmark as its authors distribute it, or what training reads: a folder with metadata.csv, a table, tars …"
+    ),
+]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Which benchmark; see  openclap eval protocols")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Put a section into this Markdown file, or renew it")]
 Confusion = Annotated[Path | None, typer.Option("--confusion", help="Write the confusion matrix: a .png or .csv file")]

@@ -10,7 +10,7 @@ import hashlib
 import threading
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -29,6 +29,7 @@ from openclap.data.items import Item, Manifest, ahead
 from openclap.errors import DataError, NotFiniteSound, SoundError, SoundWarning
 from openclap.labels import LISTS
 from openclap.labels import labels as packaged
+from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.textfiles import lines_of
 
@@ -164,7 +165,8 @@ def check(
     heard: list[_Heard] = []
     with Prints() as prints, _noted_warnings() as noted:
         seen: dict[bytes, int] = {}  # one of each content is fingerprinted
-        for i, one in enumerate(_shown(ahead(lambda item: _hear(item, deep, noted), manifest), manifest, progress)):
+        found = ahead(lambda item: _hear(item, deep, noted), manifest)
+        for i, one in enumerate(with_progress(found, "listening", manifest.count, show=progress)):
             if one.print is not None and seen.setdefault(one.hash, i) == i:
                 prints.add(i, one.print)
             heard.append(_Heard(one.item, one.seconds, one.rate, one.hash, None, one.error, one.warning))
@@ -224,13 +226,6 @@ def _noted_warnings() -> Iterator[threading.local]:
         warnings.simplefilter("always", SoundWarning)
         warnings.showwarning = note
         yield noted
-
-
-def _shown(heard: Iterable[_Heard], manifest: Manifest, progress: bool) -> Iterator[_Heard]:
-    from rich.console import Console
-    from rich.progress import track
-
-    return iter(track(heard, "listening", manifest.count, console=Console(stderr=True), disable=not progress))
 
 
 def _near(prints: Prints) -> list[tuple[int, int]]:

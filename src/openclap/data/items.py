@@ -5,26 +5,30 @@ from __future__ import annotations
 import math
 import os
 import re
-import threading
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from openclap.audio.load import Sound
 from openclap.errors import DataError, UsageError
+from openclap.prefetch import prefetch
 from openclap.results import Failure
 from openclap.textfiles import is_absent
 
-__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "fold_of", "seconds_of", "texts_of"]
+__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "fold_of", "seconds_of", "side_of", "texts_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 WORKERS = max(1, min(4, os.cpu_count() or 1))
 WAITING = 2  # finished results a worker that may wait
+SIDES = {
+    "train": ("train", "training", "dev", "development"),
+    "valid": ("valid", "validation", "val"),
+    "test": ("test", "eval", "evaluation"),
+}
+SPLITS = {name: side for side, names in SIDES.items() for name in names}
 
 
 class Lazy(Protocol):
@@ -63,6 +67,16 @@ class Item:
     split: str | None = None
     seconds: float | None = None
     fold: str | None = None
+
+    @classmethod
+    def at(cls, file: Path, captions: tuple[str, ...] = (), **facts: Any) -> Item:
+        """A file that is known by its path; `facts`: labels and so on."""
+        return cls(str(file), file, captions, **facts)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages: a file's path, else its key."""
+        return str(self.sound) if isinstance(self.sound, Path) else self.key
 
     def read(self) -> Sound:
         """The sound as `openclap.audio.load` takes it: nothing is decoded yet.
@@ -158,6 +172,12 @@ class Table(Manifest):
         return iter(self._all[shard::of])
 
 
+def side_of(split: str | None) -> str:
+    """What a split is for, by its usual names: "train", "valid" or "test"; another name as it is, "" where there is no split."""
+    name = (split or "").strip().lower()
+    return SPLITS.get(name, name)
+
+
 def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
     """A text, a list of texts or nothing → texts without spaces around them, none that says nothing (`nan`, `N/A`), each once.
 
@@ -200,23 +220,4 @@ def _pointed(value: Any) -> Any:
 
 def ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
     """`map` in order, a few things ahead in threads; memory is that of a few results."""
-    with ThreadPoolExecutor(WORKERS, "openclap-data") as pool:
-        pending: deque[Future[R]] = deque()
-        gone = threading.Event()
-
-        def one(thing: T) -> R:
-            if gone.is_set():
-                raise InterruptedError
-            return function(thing)
-
-        try:
-            for thing in things:
-                pending.append(pool.submit(one, thing))
-                if len(pending) > WAITING * WORKERS:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:  # also on Ctrl-C: nothing is begun any more
-            gone.set()
-            for future in pending:
-                future.cancel()
+    return prefetch(function, things, threads=WORKERS, ahead=WAITING * WORKERS, thread_name_prefix="openclap-data")

@@ -66,7 +66,12 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
             failed.append((place, "names no file; fill it in, or remove the row"))
             continue
         said = columns.said(cells)
-        drafts.setdefault((places.name_of(file), said.split), _Draft()).add(said)
+        name = places.name_of(file)
+        draft = drafts.setdefault((name, said.split), _Draft())
+        if said.fold is not None and draft.fold not in (None, said.fold):
+            why = f"{name} is in fold {draft.fold} by an earlier row, and in {said.fold} by this one; the first holds"
+            failed.append((place, why))
+        draft.add(said)
     if not drafts:
         raise DataError(
             f"{path}: no row names a file, found {', '.join(found) or 'none'}; a table has the columns {', '.join(COLUMNS)}, the last "

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from openclap.counting import counted
-from openclap.data.items import Item, Manifest, seconds_of, texts_of
+from openclap.data.items import SPLITS, Item, Manifest, seconds_of, texts_of
 from openclap.data.unpacked import plain
 from openclap.errors import DataError, SoundNotFound, UnreadableSound
 
@@ -31,7 +31,6 @@ TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar
 OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar.lz4", ".tar.br", ".tar.lz", ".tar.lzo", ".tar.z")
 
 SOUNDS = ("flac", "wav", "ogg", "opus", "mp3", "m4a", "aac", "aiff", "aif", "webm", "mp4")  # the first is taken
-SPLITS = frozenset(("train", "valid", "validation", "val", "dev", "test", "eval", "evaluation"))
 JSON_BYTES = 1 << 24  # of the captions of one sound: more is no caption
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
 

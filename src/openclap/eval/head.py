@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from openclap.aside import aside
 from openclap.checkpoints.presets import name_of_maker, name_to_load
-from openclap.errors import HeadError, HeadMismatch, UsageError
+from openclap.errors import HeadError, HeadMismatch
+from openclap.head_files import HeadFormat, embeddings_of
+from openclap.scores import logistic, softmax
 
 if TYPE_CHECKING:
     from openclap.audio.load import Sound
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "VERSION", "Guess", "Head", "classify_with_head", "load_head"]
 
 FORMAT, VERSION = "openclap-head", "1"
+FILE = HeadFormat(
+    FORMAT,
+    VERSION,
+    "classification head",
+    HeadError,
+    "make one:  openclap eval probe FOLDER --save FILE",
+    largest=1 << 28,
+)
 Floats = npt.NDArray[np.float32]
 
 
@@ -65,9 +74,7 @@ class Head:
         HeadMismatch
             Embeddings of another size.
         """
-        x = np.asarray(embeddings, np.float32)
-        if x.ndim != 2 or x.shape[1] != self.size:
-            raise HeadMismatch(f"this head takes embeddings of {self.size} numbers (N, {self.size}), not {x.shape}")
+        x = embeddings_of(embeddings, self.size, "this head", HeadMismatch)
         for weight, bias in self.layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0)  # (N, H)
         weight, bias = self.layers[-1]
@@ -77,12 +84,7 @@ class Head:
     def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Embeddings (N, E) → (N, C), rows that sum to 1 (one label) or each in [0, 1] by itself (multi-label)."""
         logits = self.logits(embeddings).astype(np.float64)
-        if self.multi_label:
-            sigmoid: npt.NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * logits))  # no overflow
-            return sigmoid
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        softmax: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-        return softmax
+        return logistic(logits) if self.multi_label else softmax(logits)
 
     def classify(self, embedding: npt.ArrayLike) -> list[Guess]:
         """One embedding (E,) → its labels with probabilities, best first."""
@@ -112,24 +114,14 @@ class Head:
         UsageError
             The place cannot be written to.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-
-        target = Path(path)
         facts = {
-            "format": FORMAT, "version": VERSION, "labels": json.dumps(self.labels), "embedding": str(self.size),
-            "task": "multi-label" if self.multi_label else "single-label", "model": self.model,
-            "fingerprint": self.fingerprint,
+            "labels": json.dumps(self.labels), "embedding": str(self.size), "model": self.model, "fingerprint": self.fingerprint,
+            "task": "multi-label" if self.multi_label else "single-label",
         }  # fmt: skip
         arrays = {}
         for i, (weight, bias) in enumerate(self.layers):
-            arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"] = np.ascontiguousarray(weight), bias
-        try:
-            with aside(target) as part:
-                save_file(arrays, part, metadata=facts)
-                part.chmod(0o644)
-        except (OSError, SafetensorError) as error:
-            raise UsageError(f"{target} cannot be written ({error}); choose another place") from error
+            arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"] = weight, bias
+        FILE.write(Path(path), arrays, facts)
 
 
 def load_head(path: str | os.PathLike[str]) -> Head:
@@ -140,24 +132,7 @@ def load_head(path: str | os.PathLike[str]) -> Head:
     HeadError
         Nothing there, no head, of another version, or broken.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            facts = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dictionary
-    except (SafetensorError, OSError) as error:
-        raise HeadError(
-            f"{os.fspath(path)}: cannot be read as a head ({error}); give what --save has written"
-        ) from error
-    if facts.get("format") != FORMAT:
-        raise HeadError(
-            f"{os.fspath(path)}: is no classification head; make one:  openclap eval probe FOLDER --save FILE"
-        )
-    if facts.get("version") != VERSION:
-        raise HeadError(
-            f"{os.fspath(path)}: is a head of version {facts.get('version')}, this openclap reads {VERSION}; update it"
-        )
+    facts, arrays = FILE.read(Path(path))
     try:
         labels = tuple(json.loads(facts["labels"]))
         layers = tuple((arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"]) for i in range(len(arrays) // 2))

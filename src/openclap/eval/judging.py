@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from openclap.aside import write_text
 from openclap.errors import MissingExtra, UsageError
-from openclap.eval.examples import Embedded
+from openclap.eval.embedding import Embedded, truth_of
 from openclap.eval.metrics import (
     Estimate,
     Floats,
@@ -55,10 +55,12 @@ def judge(
     """
     points = np.asarray(scores, np.float64)
     assert points.ndim == 3, points.shape
-    truth = used.truth(labels)
+    truth = truth_of(used.items, labels)
     if multi_label:
         return _judge_many(points, truth, tuple(labels), draws, seed)
-    return _judge_one(points, truth.argmax(axis=1), [e.fold for e in used.examples], tuple(labels), draws, seed)
+    return _judge_one(
+        points, truth.argmax(axis=1), [item.fold or "" for item in used.items], tuple(labels), draws, seed
+    )
 
 
 def _judge_one(

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import UsageError
+from openclap.scores import PrecisionSteps
 
 __all__ = [
     "Definition",
     "Estimate",
     "Ranks",
     "accuracy",
-    "average_precision",
     "bootstrap",
     "confusion_matrix",
     "mean_average_precision",
@@ -180,49 +180,13 @@ def top_k(scores: npt.ArrayLike, truth: npt.ArrayLike, k: int) -> npt.NDArray[np
     return found
 
 
-def average_precision(scores: npt.ArrayLike, truth: npt.ArrayLike, counts: Ints | None = None) -> float:
-    """Area under the precision-recall steps of one class, equal to scikit-learn's `average_precision_score`.
-
-    Parameters
-    ----------
-    scores : (N,)
-        Higher where the class is more likely; equal scores are one step.
-    truth : bool (N,)
-        Whether the example is of the class.
-
-    Returns
-    -------
-    In [0, 1]; NaN where no example is of the class.
-    """
-    return _Steps(np.asarray(scores), np.asarray(truth, np.bool_)).area(counts)
-
-
-class _Steps:
-    """The descending sort of one class's scores, made once for all resamples."""
-
-    def __init__(self, scores: npt.NDArray[Any], truth: npt.NDArray[np.bool_]) -> None:
-        self._order = np.argsort(-scores, kind="stable")
-        sorted_scores = scores[self._order]
-        self._ends = np.flatnonzero(np.r_[sorted_scores[1:] != sorted_scores[:-1], True])  # of equal scores
-        self._true = truth[self._order]
-
-    def area(self, counts: Ints | None) -> float:
-        drawn = np.ones(len(self._order), np.int64) if counts is None else counts[self._order]
-        hits = np.cumsum(drawn * self._true)[self._ends]
-        seen = np.cumsum(drawn)[self._ends]
-        if hits[-1] == 0:
-            return float("nan")
-        precision = hits / np.maximum(seen, 1)
-        return float(np.sum(np.diff(hits, prepend=0) * precision) / hits[-1])
-
-
 def mean_average_precision(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Callable[[Ints | None], Floats]:
     """Average precision of every class, for any resample: `scores` and bool `truth` (N, C) → function(counts) → (C,).
 
     The mean over the classes that have an example is the mAP: `numpy.nanmean`.
     """
     points, true = np.asarray(scores), np.asarray(truth, np.bool_)
-    steps = [_Steps(points[:, c], true[:, c]) for c in range(points.shape[1])]
+    steps = [PrecisionSteps(points[:, c], true[:, c]) for c in range(points.shape[1])]
     return lambda counts: np.array([step.area(counts) for step in steps])
 
 

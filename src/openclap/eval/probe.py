@@ -20,11 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.counting import counted
+from openclap.data.items import side_of
 from openclap.errors import UsageError
-from openclap.eval.examples import Dataset, Embedded, embed, labelled
+from openclap.eval.embedding import Embedded, embed_items, truth_of
+from openclap.eval.examples import Dataset, labelled
 from openclap.eval.head import Head
 from openclap.eval.judging import Judged, judge
 from openclap.eval.report import Report, report_of
+from openclap.scores import logistic, softmax
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -80,9 +83,9 @@ def probe(
         raise UsageError(f"kind is {kind!r}; choose {', '.join(get_args(Kind))}")
     if shots is not None and (shots < 1 or few_draws < 1):
         raise UsageError(f"{shots} shots, {few_draws} draws; both must be 1 or more")
-    chosen, notes = labelled(data, data.examples)
-    used = embed(clap, chosen, progress=progress, batch_size=batch_size)
-    truth = used.truth(data.labels)
+    chosen, notes = labelled(data, data.items)
+    used = embed_items(clap, chosen, progress=progress, batch_size=batch_size)
+    truth = truth_of(used.items, data.labels)
     used, rounds, how = _rounds(used, truth, seed)
     fewer = {} if shots is None else _fewer(shots, rounds, truth, data.labels)
     notes += _told_of_fewer(shots, fewer)
@@ -96,7 +99,7 @@ def probe(
         for number, (train, test) in enumerate(rounds):
             scores[turn, test] = head_of(_drawn(train, truth, shots, (seed, turn, number))).logits(used.vectors[test])
     tested = np.unique(np.concatenate([test for _, test in rounds]))
-    seen = Embedded([used.examples[i] for i in tested], used.vectors[tested], used.failed)
+    seen = Embedded([used.items[i] for i in tested], used.vectors[tested], used.failed)
     judged_by = partial(judge, seen, labels=data.labels, multi_label=data.multi_label, seed=seed)
     judged = judged_by(scores[:, tested], draws=draws)
     each = [next(iter(judged_by(one[None, tested], draws=0).metrics.values())).value for one in scores]
@@ -107,7 +110,7 @@ def probe(
                   "shots of rarer labels": [f"{label}: {count}" for label, count in fewer.items()] or None,
                   "each draw": [round(value, 4) for value in each] if shots else None,
                   "examples of the saved head": len(kept), "draws": draws, "seed": seed},
-        metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=used.failed,
+        metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=[*data.failed, *used.failed],
     )  # fmt: skip
     return report, judged, head_of(kept)
 
@@ -164,12 +167,8 @@ def _slopes(layers: Sequence[tuple[Floats, Floats]], x: Floats, y: Floats, multi
         inputs.append(np.maximum(inputs[-1] @ weight.T + bias, 0))
     weight, bias = layers[-1]
     logits = inputs[-1] @ weight.T + bias
-    if multi_label:
-        guess = 0.5 * (1 + np.tanh(0.5 * logits))
-    else:
-        guess = np.exp(logits - logits.max(axis=1, keepdims=True))
-        guess /= guess.sum(axis=1, keepdims=True)
-    error = (guess - y) / len(x)  # (B, C)
+    guess: Floats = logistic(logits) if multi_label else softmax(logits)
+    error: Floats = np.divide(guess - y, len(x))  # (B, C)
     found: list[Floats] = []
     for (weight, _), given in zip(reversed(layers), reversed(inputs), strict=True):
         found = [error.T @ given, error.sum(axis=0), *found]
@@ -182,8 +181,8 @@ def _slopes(layers: Sequence[tuple[Floats, Floats]], x: Floats, y: Floats, multi
 
 def _rounds(used: Embedded, truth: Truth, seed: int) -> tuple[Embedded, list[tuple[Ints, Ints]], str]:
     """Who learns and who is judged, as (train, test) row numbers; drawn folds are written into the examples."""
-    splits = np.array([example.split for example in used.examples])
-    folds = np.array([example.fold for example in used.examples])
+    splits = np.array([side_of(item.split) for item in used.items])
+    folds = np.array([item.fold or "" for item in used.items])
     if (splits == "train").any() and (splits == "test").any():
         rounds, how = [(np.flatnonzero(splits == "train"), np.flatnonzero(splits == "test"))], "the test split"
     elif (splits == "train").any():
@@ -192,7 +191,7 @@ def _rounds(used: Embedded, truth: Truth, seed: int) -> tuple[Embedded, list[tup
         how = "the folds given"
         if not (folds != "").all() or len(set(folds)) < 2:
             folds, how = _fold_of(truth, seed), f"{FOLDS} folds, drawn"
-            numbered = [replace(e, fold=fold) for e, fold in zip(used.examples, folds.tolist(), strict=True)]
+            numbered = [replace(item, fold=fold) for item, fold in zip(used.items, folds.tolist(), strict=True)]
             used = Embedded(numbered, used.vectors, used.failed)
         names = sorted(set(folds.tolist()), key=lambda name: (len(name), name))
         rounds = [(np.flatnonzero(folds != name), np.flatnonzero(folds == name)) for name in names]

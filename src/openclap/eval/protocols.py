@@ -5,19 +5,21 @@ Nothing is fetched: a protocol names its source, and reads the folder that one h
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from openclap.data.items import Item
 from openclap.data.places import Places
 from openclap.errors import DataError, UsageError
-from openclap.eval.examples import Dataset, Example, read_csv, read_folder
+from openclap.eval.examples import Dataset, read_items
 from openclap.eval.report import Report
 from openclap.labels import labels
 from openclap.library.scan import EXTENSIONS
-from openclap.textfiles import open_grid
+from openclap.textfiles import open_grid, read_records
 
 __all__ = ["PROTOCOLS", "Protocol", "Task", "compared", "read_dataset"]
 
@@ -55,27 +57,33 @@ class Protocol:
         return facts
 
 
-def read_dataset(folder: Path, task: Task, protocol: str | None = None) -> Dataset:
-    """The examples in a folder, by a protocol or by its own `metadata.csv`.
+def read_dataset(source: str | os.PathLike[str], task: Task, protocol: str | None = None) -> Dataset:
+    """The items of a benchmark's folder by its protocol, or of any source that training reads (`openclap.data.open_manifest`).
 
     Raises
     ------
     UsageError
         No such folder or protocol, a protocol of another task, or a folder laid out in another way.
+    DataError
+        As of `openclap.eval.examples.read_items`.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; give the one that the data was unpacked into")
     if protocol is None:
-        return read_folder(folder)
+        return read_items(source)
     known = {p.name: p for p in PROTOCOLS}
     if protocol not in known:
         raise UsageError(f"{protocol!r} is no protocol; choose {', '.join(known)}, or give the folder a metadata.csv")
     chosen = known[protocol]
     if task not in chosen.tasks:
         raise UsageError(f"{protocol} is for {' and '.join(chosen.tasks)}, not for {task}")
+    folder = Path(source)
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; give the one that the data was unpacked into")
     try:
-        return chosen.read(folder)
-    except UsageError as error:
+        data = chosen.read(folder)
+        if not data.items:
+            raise UsageError(f"{folder}: its table has no row")
+        return data
+    except (DataError, UsageError) as error:
         raise UsageError(f"{error}; {protocol} is expected as {chosen.layout}, from {chosen.source}") from None
 
 
@@ -101,26 +109,27 @@ def compared(report: Report, protocol: str | None) -> Report:
 
 
 def _read_esc50(folder: Path) -> Dataset:
-    rows = read_csv(folder / "meta/esc50.csv", ("filename", "fold", "category"))
+    rows = read_records(folder / "meta/esc50.csv", ("filename", "fold", "category"))
     names = _Names(labels("esc50"))
-    examples = [
-        Example(folder / "audio" / row["filename"], labels=(names(row["category"]),), fold=row["fold"]) for row in rows
+    items = [
+        Item.at(folder / "audio" / row["filename"], labels=(names(row["category"]),), fold=row["fold"])
+        for _, row in rows
     ]
-    return Dataset("ESC-50", examples, names.labels)
+    return Dataset("ESC-50", items, names.labels)
 
 
 def _read_urbansound8k(folder: Path) -> Dataset:
-    rows = read_csv(folder / "metadata/UrbanSound8K.csv", ("slice_file_name", "fold", "class"))
+    rows = read_records(folder / "metadata/UrbanSound8K.csv", ("slice_file_name", "fold", "class"))
     names = _Names(labels("urbansound8k"))
-    examples = [
-        Example(
+    items = [
+        Item.at(
             folder / "audio" / f"fold{row['fold']}" / row["slice_file_name"],
             labels=(names(row["class"]),),
             fold=row["fold"],
         )
-        for row in rows
+        for _, row in rows
     ]
-    return Dataset("UrbanSound8K", examples, names.labels)
+    return Dataset("UrbanSound8K", items, names.labels)
 
 
 def _read_audiocaps(folder: Path) -> Dataset:
@@ -129,20 +138,20 @@ def _read_audiocaps(folder: Path) -> Dataset:
     sounds = _by_stem(folder)
     captions: dict[tuple[str, str], list[str]] = {}
     numbers: dict[tuple[str, str], list[str]] = {}
-    for row in read_csv(table, ("youtube_id", "start_time", "caption")):
+    for _, row in read_records(table, ("youtube_id", "start_time", "caption")):
         clip = row["youtube_id"], row["start_time"]
         captions.setdefault(clip, []).append(row["caption"])
         numbers.setdefault(clip, []).append(row.get("audiocap_id") or "")
-    examples = [
-        Example(_found(sounds, _youtube_stems(*clip, numbers[clip]), folder), captions=tuple(texts))
+    items = [
+        Item.at(_found(sounds, _youtube_stems(*clip, numbers[clip]), folder), captions=tuple(texts))
         for clip, texts in captions.items()
     ]
-    return Dataset("AudioCaps", examples)
+    return Dataset("AudioCaps", items)
 
 
 def _read_clotho(folder: Path) -> Dataset:
     columns = [f"caption_{i}" for i in range(1, 6)]
-    rows = read_csv(folder / "clotho_captions_evaluation.csv", ("file_name", *columns))
+    rows = read_records(folder / "clotho_captions_evaluation.csv", ("file_name", *columns))
     places = (
         "evaluation",
         "clotho_audio_evaluation/evaluation",
@@ -151,8 +160,8 @@ def _read_clotho(folder: Path) -> Dataset:
     )
     place = _first(folder, places)
     sounds = Places(place)
-    examples = [Example(sounds.path_of(row["file_name"]), captions=tuple(row[c] for c in columns)) for row in rows]
-    return Dataset("Clotho", examples)
+    items = [Item.at(sounds.path_of(row["file_name"]), captions=tuple(row[c] for c in columns)) for _, row in rows]
+    return Dataset("Clotho", items)
 
 
 def _read_vggsound(folder: Path) -> Dataset:
@@ -160,47 +169,44 @@ def _read_vggsound(folder: Path) -> Dataset:
     table = _first(folder, ("vggsound.csv", "data/vggsound.csv"))
     names = _Names(labels("vggsound"))
     sounds = _by_stem(folder)
-    try:
-        grid = open_grid(table)
-        rows = [list(grid.names), *(row for _, row in grid.rows)] if grid.names else []
-    except DataError as error:
-        raise UsageError(f"{error}") from error
+    grid = open_grid(table)
+    rows = [list(grid.names), *(row for _, row in grid.rows)] if grid.names else []
     if not rows or any(len(row) != 4 for row in rows):
         raise UsageError(f"{table}: every line needs four columns")
-    examples = [
-        Example(_found(sounds, _youtube_stems(identity, start), folder), labels=(names(label),), split=split)
+    items = [
+        Item.at(_found(sounds, _youtube_stems(identity, start), folder), labels=(names(label),), split=split)
         for identity, start, label, split in rows
     ]
-    return Dataset("VGGSound", examples, names.labels)
+    return Dataset("VGGSound", items, names.labels)
 
 
 def _read_fsd50k(folder: Path) -> Dataset:
     names = _Names(labels("fsd50k"))
-    examples = [
-        Example(
+    items = [
+        Item.at(
             folder / f"FSD50K.{part}_audio" / f"{row['fname']}.wav",
             labels=tuple(names(label) for label in row["labels"].split(",")),
             split=split,
         )
         for part, split in (("dev", "train"), ("eval", "test"))
-        for row in read_csv(folder / f"FSD50K.ground_truth/{part}.csv", ("fname", "labels"))
+        for _, row in read_records(folder / f"FSD50K.ground_truth/{part}.csv", ("fname", "labels"))
     ]
-    return Dataset("FSD50K", examples, names.labels, multi_label=True)
+    return Dataset("FSD50K", items, names.labels, multi_label=True)
 
 
 def _read_gtzan(folder: Path) -> Dataset:
     """A folder a genre. No folds were published; a probe draws its own."""
     place = _first(folder, ("genres", "genres_original", "Data/genres_original", "blues/.."))
     genres = tuple(labels("gtzan"))
-    examples = [
-        Example(path, labels=(genre,))
+    items = [
+        Item.at(path, labels=(genre,))
         for genre in genres
         for path in sorted((place / genre).glob("*"))
         if path.suffix.lower() in (".wav", ".au")
     ]
-    if not examples:
+    if not items:
         raise UsageError(f"{place}: holds no folder of a genre with .wav or .au files")
-    return Dataset("GTZAN", examples, genres)
+    return Dataset("GTZAN", items, genres)
 
 
 # -- finding -----------------------------------------------------------------------------------------

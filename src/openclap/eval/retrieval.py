@@ -8,7 +8,8 @@ import numpy as np
 
 from openclap.counting import counted
 from openclap.errors import UsageError
-from openclap.eval.examples import Dataset, embed
+from openclap.eval.embedding import embed_items
+from openclap.eval.examples import Dataset
 from openclap.eval.metrics import Definition, ranks_of, summary
 from openclap.eval.report import Report, report_of
 
@@ -38,12 +39,12 @@ def retrieval(
     UsageError
         No captions, or not one usable sound.
     """
-    described = [example for example in data.judged if example.captions]
+    described = [item for item in data.judged if item.captions]
     if not described:
         raise UsageError(f"{data.name} has no captions, so there is nothing to retrieve by; choose zeroshot or probe")
-    used = embed(clap, described, progress=progress, batch_size=batch_size)
-    captions = [caption for example in used.examples for caption in example.captions]
-    clip_of = np.repeat(np.arange(len(used.examples)), [len(example.captions) for example in used.examples])
+    used = embed_items(clap, described, progress=progress, batch_size=batch_size)
+    captions = [caption for item in used.items for caption in item.captions]
+    clip_of = np.repeat(np.arange(len(used.items)), [len(item.captions) for item in used.items])
     ranks = ranks_of(clap.similarity(used.vectors, clap.encode_text(captions)), clip_of)
     shared = len(captions) - len(set(captions))
     notes = []
@@ -56,7 +57,7 @@ def retrieval(
             f"{counted(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')} left out"
         )
     return report_of(
-        clap, "retrieval", data.name, examples=len(used.examples),
+        clap, "retrieval", data.name, examples=len(used.items),
         settings={"captions": len(captions), "definition": definition, "draws": draws, "seed": seed},
-        metrics=summary(ranks, definition=definition, draws=draws, rng=seed), notes=notes, failed=used.failed,
+        metrics=summary(ranks, definition=definition, draws=draws, rng=seed), notes=notes, failed=[*data.failed, *used.failed],
     )  # fmt: skip

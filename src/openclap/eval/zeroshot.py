@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from openclap.clap import DEFAULT_TEMPLATE
 from openclap.errors import UsageError
-from openclap.eval.examples import Dataset, embed, labelled
+from openclap.eval.embedding import embed_items
+from openclap.eval.examples import Dataset, labelled
 from openclap.eval.judging import Judged, judge
 from openclap.eval.report import Report, report_of
 from openclap.vectors import unit
@@ -68,12 +69,12 @@ def zeroshot(
     """
     chosen, notes = labelled(data, data.judged)
     prompts = class_vectors(clap, data.labels, templates)
-    used = embed(clap, chosen, progress=progress, batch_size=batch_size)
+    used = embed_items(clap, chosen, progress=progress, batch_size=batch_size)
     scores = clap.similarity(used.vectors, prompts)[None]
     judged = judge(used, scores, data.labels, multi_label=data.multi_label, draws=draws, seed=seed)
     report = report_of(
-        clap, "zeroshot", data.name, examples=len(used.examples),
+        clap, "zeroshot", data.name, examples=len(used.items),
         settings={"labels": len(data.labels), "templates": list(templates), "draws": draws, "seed": seed},
-        metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=used.failed,
+        metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=[*data.failed, *used.failed],
     )  # fmt: skip
     return report, judged

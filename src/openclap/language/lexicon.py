@@ -17,7 +17,7 @@ from pathlib import Path
 
 from openclap.errors import DataError, UsageError
 from openclap.language.script import has_foreign, simplified
-from openclap.textfiles import records_of
+from openclap.textfiles import read_records
 
 __all__ = ["LEXICON_ENV", "Lexicon", "read_lexicon"]
 
@@ -70,15 +70,12 @@ def _shipped() -> Mapping[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        columns, records = records_of(path, ("zh", "en"))
+        rows = read_records(path, ("zh", "en"), filled=("zh",))
     except DataError as error:
         raise UsageError(f"the lexicon cannot be read: {error}; its columns are zh,en") from error
-    rows = [(line, row.get("zh"), row.get("en")) for line, row in records]
-    if "zh" not in columns or "en" not in columns:
-        raise UsageError(f"{path}: the columns of a lexicon are zh,en; it has {', '.join(columns) or 'none'}")
     words: dict[str, str] = {}
-    for line, zh, en in rows:
-        word = "".join((zh or "").split())
+    for line, row in rows:
+        word, en = "".join(row["zh"].split()), row.get("en")
         if not 0 < len(word) <= LONGEST or not has_foreign(word) or en is None or has_foreign(en):
             raise UsageError(
                 f"{path}, line {line}: zh is {word!r} and en {en!r}; 1 to {LONGEST} characters of Chinese and their English are expected"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openclap.errors import DataError, UsageError
 from openclap.sentences.agreement import is_object, plural_verbs
-from openclap.textfiles import open_grid, plain_name
+from openclap.textfiles import read_records
 
 __all__ = ["DEBIAS", "and_so_on", "debiaser", "said", "template"]
 
@@ -83,11 +83,7 @@ def _loosely(word: str) -> str:
 
 @lru_cache(maxsize=8)
 def _table(path: Path) -> dict[str, str]:
-    grid = open_grid(path, ("word", "instead"))
-    rows = [list(map(plain_name, grid.names)), *(row for _, row in grid.rows)]
-    if rows[0] != ["word", "instead"]:
-        raise DataError(f"{path}: begins with {','.join(grid.names) or 'nothing'}; the header is word,instead")
-    bad = next((row for row in rows[1:] if len(row) != 2 or not row[0].strip() or not row[1].strip()), None)
-    if bad is not None or len(rows) == 1:
-        raise DataError(f"{path}: {bad or 'no rows'}; each row is a word and what stands instead of it")
-    return {" ".join(word.lower().replace("’", "'").split()): " ".join(new.split()) for word, new in rows[1:]}
+    rows = [row for _, row in read_records(path, ("word", "instead"))]
+    if not rows:
+        raise DataError(f"{path}: no rows; each row is a word and what stands instead of it")
+    return {" ".join(row["word"].lower().replace("’", "'").split()): " ".join(row["instead"].split()) for row in rows}

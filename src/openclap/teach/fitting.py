@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from openclap.confidence import background_of
 from openclap.errors import UsageError
+from openclap.scores import logistic
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _mode(features: Floats, words: Floats, heard: Flags, weight: Floats, precisi
     theta = np.zeros(features.shape[1])
     worth = objective(theta)
     for _ in range(STEPS):
-        chance = 0.5 * (1 + np.tanh(0.5 * (features @ theta + given)))
+        chance = logistic(features @ theta + given)
         slope = features.T @ (weight * (chance - heard)) + precision * theta
         curve = (features * (weight * chance * (1 - chance))[:, None]).T @ features
         curve[np.diag_indices_from(curve)] += precision

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.scores import PrecisionSteps, average_precision
 from openclap.teach.fitting import Flags, Floats, Problem
 
 Ints = npt.NDArray[np.int64]
 
-__all__ = ["average_precision", "judge", "wilson"]
+__all__ = ["judge", "wilson"]
 
 FOLDS = 5
 REPEATS = ((60, 10), (600, 3))  # examples at most, times they are dealt; else once
@@ -59,7 +60,7 @@ def judge(problem: Problem, *, words: bool = True, seed: int = 0) -> dict[str, A
     text = problem.words[judged]
     report: dict[str, Any] = {
         "judged": True, "yes": yes, "no": no, "unmarked": unmarked, "folds": folds, "repeats": repeats,
-        **_precision_and_recall(heard, logit), "average_precision": _bounded(average_precision(heard, logit), yes),
+        **_precision_and_recall(heard, logit), "average_precision": _bounded(average_precision(logit, heard), yes),
         "text": None, "gain": None, "verdict": None,
     }  # fmt: skip
     if words:
@@ -67,16 +68,11 @@ def judge(problem: Problem, *, words: bool = True, seed: int = 0) -> dict[str, A
         gain = _gain(heard, logit, text, random)
         verdict = "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "even"
         report |= {
-            "text": {**alone, "average_precision": average_precision(heard, text)},
+            "text": {**alone, "average_precision": average_precision(text, heard)},
             "gain": gain,
             "verdict": verdict,
         }
     return report
-
-
-def average_precision(heard: Flags, score: Floats) -> float:
-    """The mean over the yes (N,) of the precision among all that scores as high or higher; of equal scores, no comes first."""
-    return _precision_down_to_each(heard[np.lexsort((heard, -score))].astype(np.int64), np.ones(len(heard), np.int64))
 
 
 def wilson(share: float, of: int) -> tuple[float, float]:
@@ -117,25 +113,15 @@ def _bounded(share: float, of: int) -> dict[str, float | None]:
 
 def _gain(heard: Flags, logit: Floats, text: Floats, random: np.random.Generator) -> dict[str, float]:
     """How much higher the average precision is than that of the words."""
-    orders = [np.lexsort((heard, -score)) for score in (logit, text)]
-    ranked = [heard[order].astype(np.int64) for order in orders]
+    taught, words = PrecisionSteps(logit, heard), PrecisionSteps(text, heard)
     parts = [np.flatnonzero(heard), np.flatnonzero(~heard)]
 
-    def difference(counts: Ints) -> float:
-        taught, words = (
-            _precision_down_to_each(hits, counts[order]) for hits, order in zip(ranked, orders, strict=True)
-        )
-        return taught - words
+    def difference(counts: Ints | None = None) -> float:
+        return taught.area(counts) - words.area(counts)
 
     draws = np.zeros(DRAWS)
     for i in range(DRAWS):
         again = np.concatenate([random.choice(part, len(part)) for part in parts])
         draws[i] = difference(np.bincount(again, minlength=len(heard)))
     low, high = np.quantile(draws, (0.025, 0.975))
-    return {"value": difference(np.ones(len(heard), np.int64)), "low": float(low), "high": float(high)}
-
-
-def _precision_down_to_each(hits: Ints, counts: Ints) -> float:
-    """Average precision of a ranking: 1 for a yes, 0 for a no (N,), and how often each was drawn (N,)."""
-    at = hits * counts
-    return float((at * np.cumsum(at) / np.maximum(np.cumsum(counts), 1)).sum() / max(int(at.sum()), 1))
+    return {"value": difference(), "low": float(low), "high": float(high)}

@@ -23,6 +23,7 @@ from openclap.detector import Detector, place_of
 from openclap.errors import DetectorError, LibraryError, SoundError, UsageError
 from openclap.kept_examples import RATE, Source
 from openclap.library.scan import find_sounds
+from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.teach.fitting import Examples, Problem, ground_of
 from openclap.teach.judging import judge
@@ -256,7 +257,9 @@ def refit(
             f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them; teach it again with  openclap teach NAME --yes FILE…"
         )
     rows: dict[bool, list[Vectors]] = {True: [], False: []}
-    for heard, row in _shown(_recalled(clap, detector), kept_examples.count(detector.key), progress):
+    for heard, row in with_progress(
+        _recalled(clap, detector), "listening", kept_examples.count(detector.key), show=progress
+    ):
         rows[heard].append(row)
     yes, no = (np.array(rows[heard], np.float32).reshape(-1, clap.config.embedding) for heard in (True, False))
     drawn: npt.ArrayLike = () if library is None else counter_examples(library, yes)
@@ -309,7 +312,9 @@ def _embedded(
     known = {} if library is None else {file: row for file in files if (row := library.embedding(file)) is not None}
     new = [file for file in files if file not in known]
     seconds = clap.front_end.clip_seconds
-    fresh = _shown(clap.encode_each(new, window=seconds, hop=seconds / 2), len(new), progress)
+    fresh = with_progress(
+        clap.encode_each(new, window=seconds, hop=seconds / 2), "listening", len(new), show=progress and bool(new)
+    )
     for file in files:
         if file in known:
             yield known[file]
@@ -319,16 +324,6 @@ def _embedded(
             yield spans
         else:
             yield unit(spans.embedding.mean(0))
-
-
-def _shown(items: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
-    if not progress or not total:
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(items, "listening", total, console=Console(stderr=True))
 
 
 def _refuse_copies(yes: tuple[list[Path], Vectors], no: tuple[list[Path], Vectors]) -> None:

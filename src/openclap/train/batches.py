@@ -5,16 +5,14 @@ What a batch holds is decided by (seed, epoch, step) alone, so a resumed run see
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from openclap.config import CLAPConfig
+from openclap.prefetch import prefetch
 from openclap.train.augment import steadiness
 from openclap.train.batch import Batch, Meaning
 from openclap.train.captions import Captions
@@ -64,18 +62,9 @@ class Batches:
             rng = np.random.default_rng((self.settings.seed, number, step + 1, *([self._rank] if self._rank else [])))
             return self.batch([self._readable(int(i)) for i in order[place : place + size]], rng)
 
-        with ThreadPoolExecutor(self.settings.workers, "openclap-batches") as pool:
-            ahead: deque[Future[Batch]] = deque()
-            steps = iter(range(start, self.steps))
-            try:
-                ahead.extend(pool.submit(made, step) for step in islice(steps, self.settings.workers + 1))
-                while ahead:
-                    done = ahead.popleft().result()
-                    ahead.extend(pool.submit(made, step) for step in islice(steps, 1))
-                    yield done
-            finally:
-                for waiting in ahead:
-                    waiting.cancel()
+        workers = self.settings.workers
+        steps = range(start, self.steps)
+        return prefetch(made, steps, threads=workers, ahead=workers + 1, thread_name_prefix="openclap-batches")
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
         """One batch of these examples; another kind of batch is another subclass."""

@@ -13,13 +13,13 @@ from openclap.data import Item, open_manifest
 from openclap.data.captions import captions_of
 from openclap.data.tables import metadata_of
 from openclap.errors import DataError, TrainingError
-from openclap.library.scan import find_sounds
+from openclap.library.scan import EXTENSIONS, find_sounds
 from openclap.results import Failure
 from openclap.train.left_out import refuse_many, warn_of
 from openclap.train.phrases import read_phrases
 from openclap.train.settings import Settings, Source
 
-__all__ = ["Example", "Found", "key_of", "read_examples", "read_sources"]
+__all__ = ["Example", "Found", "key_of", "read_examples", "read_items", "read_sources"]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ def read_sources(
     parts, failed = [], []
     for source in settings.sources:
         name = str(settings.resolve(source.folder))
-        items = _sounds_in(Path(name)) if sounds_alone and not source.split else None
-        if items is None:
-            items, lost = _items_of(name, None if all_splits else source.split)
-            failed += lost
+        try:
+            items, lost = read_items(name, split=None if all_splits else source.split, sounds_alone=sounds_alone)
+        except DataError as error:
+            raise TrainingError(f"sources: {error}") from error
+        failed += lost
         if all_splits and source.split is not None and source.split not in {item.split for item in items}:
             known = sorted({item.split or "none" for item in items})
             raise TrainingError(
@@ -145,23 +146,35 @@ def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:
     return caption if caption in phrases or label not in phrases else label
 
 
-def _items_of(name: str, split: str | None) -> tuple[list[Item], list[Failure]]:
-    try:
-        manifest = open_manifest(name, split=split)
-        return list(manifest), manifest.failed
-    except DataError as error:
-        raise TrainingError(f"sources: {error}") from error
+def read_items(
+    source: str, *, split: str | None = None, sounds_alone: bool = False
+) -> tuple[list[Item], list[Failure]]:
+    """The items of a source, and what could not become one.
+
+    Parameters
+    ----------
+    sounds_alone
+        A folder of nothing but sounds, or a sound, is a source, too: where no split is asked for, and no table is in it.
+
+    Raises
+    ------
+    DataError
+        As of `openclap.data.open_manifest`.
+    """
+    path = Path(source).expanduser()
+    is_plain = (path.is_dir() and metadata_of(path) is None) or (
+        path.is_file() and path.suffix[1:].lower() in EXTENSIONS
+    )
+    if sounds_alone and not split and is_plain:
+        folder = (path if path.is_dir() else path.parent).absolute()
+        items = [Item(file.relative_to(folder).as_posix(), file) for file in find_sounds([path]).files]
+        if items:
+            return items, []
+    manifest = open_manifest(source, split=split)
+    return list(manifest), manifest.failed
 
 
 def _is_wanted(item: Item, source: Source) -> bool:
     """Whether its file name is of the patterns of a source."""
     file = Path(item.key).name
     return any(fnmatch(file, p) for p in source.include) and not any(fnmatch(file, p) for p in source.exclude)
-
-
-def _sounds_in(folder: Path) -> list[Item] | None:
-    """The sounds in a folder and below that nothing is written about; None for what `open_manifest` reads."""
-    if not folder.is_dir() or metadata_of(folder) is not None:
-        return None
-    files = find_sounds([folder]).files
-    return [Item(file.relative_to(folder.absolute()).as_posix(), file) for file in files] or None

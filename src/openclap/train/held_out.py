@@ -17,8 +17,8 @@ from typing import TypeVar
 import numpy as np
 
 from openclap.data import Item
+from openclap.data.items import side_of
 from openclap.errors import TrainingError
-from openclap.eval.examples import TEST, TRAIN
 from openclap.train.examples import Example
 from openclap.train.settings import Source
 
@@ -83,8 +83,8 @@ def by_table(
         return _parted(rows, learnable, lambda e: e.item.fold in folds, f"fold {', '.join(folds)}")
     if split is not None:
         return _parted(rows, learnable, lambda e: e.item.split == split, f"the split {split}")
-    if share is None and any(_is(name, TEST) for name in splits):
-        return _parted(rows, learnable, lambda e: _is(e.item.split or "", TEST), "the test split")
+    if share is None and any(side_of(name) == "test" for name in splits):
+        return _parted(rows, learnable, lambda e: side_of(e.item.split) == "test", "the test split")
     there = {row[1].item.fold for row in learnable}
     if share is None and None not in there and len(there) > 1:
         last = max((fold for fold in there if fold is not None), key=lambda name: (len(name), name))
@@ -95,18 +95,14 @@ def by_table(
     return _parted(rows, learnable, lambda e: e.key in held, how)
 
 
-def _is(split: str, names: Sequence[str]) -> bool:
-    return split.strip().lower() in names
-
-
 def _learnable(rows: list[Row], splits: set[str]) -> list[Row]:
     """Those of the split their source names, or of a train split where there is one; never a test split's."""
-    trains = any(_is(split, TRAIN) for split in splits)
+    trains = any(side_of(split) == "train" for split in splits)
 
     def wanted(source: Source, split: str) -> bool:
         if source.split is not None:
             return split == source.split
-        return _is(split, TRAIN) if trains else not _is(split, TEST)
+        return side_of(split) == "train" if trains else side_of(split) != "test"
 
     return [(source, e) for source, e in rows if wanted(source, e.item.split or "")]
 

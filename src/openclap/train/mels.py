@@ -9,14 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from openclap.audio.clips import wave_of
 from openclap.audio.mel import log_mel
 from openclap.config import FrontEnd
 from openclap.errors import SoundError, SoundWarning
+from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.examples import Example
 from openclap.train.left_out import refuse_unreadable
@@ -55,7 +54,7 @@ class Mels:
         TrainingError
             More than may be cannot be read; some are named.
         """
-        for key in track(sorted(self._items), "reading sounds", console=Console(stderr=True), disable=not progress):
+        for key in with_progress(sorted(self._items), "reading sounds", len(self._items), show=progress):
             self.get(key)
             if self._room <= 0:
                 break

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from openclap.aside import write_json
 from openclap.clap import CLAP
 from openclap.errors import SoundError
+from openclap.eval.embedding import embed_each
+from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.cost import count_weights, in_turns
 from openclap.train.distilling.teacher import Teacher
-from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.left_out import warn_of
 
@@ -94,7 +93,7 @@ def measure(
     own, its = [], []
     lost: list[Failure] = []
     found = embed_each(student, [e.item for e in examples], window=teacher.window, hop=teacher.hop)
-    bar = track(found, "measuring", total=len(examples), console=Console(stderr=True), disable=not progress)
+    bar = with_progress(found, "measuring", len(examples), show=progress)
     for example, windows in zip(examples, bar, strict=True):
         if isinstance(windows, SoundError):  # gone while the student trained
             lost.append(Failure(windows.name, windows.cause))

@@ -27,8 +27,8 @@ from openclap.aside import aside, write_json
 from openclap.clap import CLAP
 from openclap.data import Item
 from openclap.errors import SoundError, TrainingError
+from openclap.eval.embedding import embed_each
 from openclap.results import Failure
-from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.ranks import Ranks
 from openclap.vectors import unit

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from openclap.backends.torch_backend import TorchBackend
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
@@ -21,13 +18,12 @@ from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.counting import counted
 from openclap.errors import ModelNotHere, SoundError, TrainingError
-from openclap.eval.examples import Embedded
-from openclap.eval.examples import Example as Judged
+from openclap.eval.embedding import Embedded, embed_each, truth_of
 from openclap.eval.head import Head
 from openclap.eval.probe import fit_layers
 from openclap.eval.zeroshot import class_vectors
+from openclap.progress import with_progress
 from openclap.results import Failure, Windows
-from openclap.train.embedding import embed_each
 from openclap.train.examples import Example
 from openclap.train.finetuning.labels import Labelled
 from openclap.train.finetuning.settings import SupervisedSettings, Supervision
@@ -36,7 +32,7 @@ from openclap.train.ranks import Ranks
 from openclap.train.settings import Settings
 from openclap.train.start import Start
 
-__all__ = ["Baseline", "Keyed", "Layers", "embed_examples", "prompts_of", "starting_model"]
+__all__ = ["Baseline", "Layers", "embed_examples", "prompts_of", "starting_model"]
 
 Floats = npt.NDArray[np.float32]
 Layers: TypeAlias = tuple[tuple[Floats, Floats], ...]
@@ -59,13 +55,6 @@ def starting_model(settings: Settings, config: CLAPConfig, device: torch.device)
 
 
 @dataclass(frozen=True, eq=False)
-class Keyed(Embedded):
-    """Embedded sounds of any source, with their keys in the run."""
-
-    keys: list[str]
-
-
-@dataclass(frozen=True, eq=False)
 class Baseline:
     """The head's first weights, and how well the frozen model names the judged sounds: scores (N, C) by method."""
 
@@ -75,7 +64,7 @@ class Baseline:
     failed: list[Failure]
 
     @classmethod
-    def of(cls, clap: CLAP, train: Keyed, test: Keyed, data: Labelled, settings: SupervisedSettings) -> Baseline:
+    def of(cls, clap: CLAP, train: Embedded, test: Embedded, data: Labelled, settings: SupervisedSettings) -> Baseline:
         """What a model makes of the embeddings of both sides.
 
         Raises
@@ -83,13 +72,13 @@ class Baseline:
         TrainingError
             Too many judged sounds cannot be read, or a start that the labels or the model do not have.
         """
-        asked, failed, keys = settings.supervised, test.failed, test.keys
+        asked, failed, keys = settings.supervised, test.failed, [item.key for item in test.items]
         refuse_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
         if not len(train.vectors):
             raise TrainingError(
                 f"not one of {counted(len(train.failed), 'sound')} to learn from can be read; check the folder"
             )
-        truth = train.truth(data.labels)
+        truth = truth_of(train.items, data.labels)
         probed = fit_layers(train.vectors, truth, kind=asked.head, multi_label=data.multi_label, seed=settings.seed)
         prompts = prompts_of(clap, data.labels, asked.templates)
         head = Head(probed, data.labels, data.multi_label, clap.name, "")
@@ -136,27 +125,14 @@ def prompts_of(clap: CLAP, labels: Sequence[str], templates: Sequence[str]) -> F
 
 def embed_examples(
     clap: CLAP, examples: Sequence[Example], *, progress: bool, task: str, ranks: Ranks | None = None
-) -> Keyed:
-    """Embed sounds of any source as `CLAP.encode_audio` does; several ranks share the work, and all have all of it."""
+) -> Embedded:
+    """Embed sounds of any source as `CLAP.encode_audio` does, named by their keys in the run; several ranks share the work, and all have all of it."""
     ranks = ranks or Ranks()
-    own = [example.item for example in examples[ranks.rank :: ranks.world]]
+    items = [replace(example.item, key=example.key) for example in examples]
+    own = items[ranks.rank :: ranks.world]
 
     def part() -> list[Windows | SoundError]:
-        console = Console(stderr=True)
-        found = embed_each(clap, own)
-        return [*track(found, f"embedding, {task}", total=len(own), console=console, disable=not progress)]
+        return [*with_progress(embed_each(clap, own), f"embedding, {task}", len(own), show=progress)]
 
     parts = ranks.agreed(part)
-    kept: list[Example] = []
-    rows: list[Floats] = []
-    failed: list[Failure] = []
-    for i, example in enumerate(examples):
-        found = parts[i % ranks.world][i // ranks.world]
-        if isinstance(found, SoundError):
-            failed.append(Failure(example.item.key, found.cause))
-        else:
-            kept.append(example)
-            rows.append(found.embedding[0])
-    vectors = np.stack(rows) if rows else np.zeros((0, clap.config.embedding), np.float32)
-    named = [Judged(Path(e.item.key), labels=e.item.labels, fold=e.item.fold or "") for e in kept]
-    return Keyed(named, vectors, failed, [e.key for e in kept])
+    return Embedded.of(items, [parts[i % ranks.world][i // ranks.world] for i in range(len(items))])

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from openclap.counting import counted
 from openclap.data import Item
 from openclap.errors import SoundWarning, TrainingError
@@ -20,7 +17,7 @@ from openclap.train.finetuning.settings import SupervisedSettings, check
 from openclap.train.held_out import by_table
 from openclap.train.left_out import NAMED, refuse_many, warn_of
 
-__all__ = ["Labelled", "read_labelled", "truth_of"]
+__all__ = ["Labelled", "read_labelled"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +31,6 @@ class Labelled:
     how: str  # the test side was chosen
     name: str  # of the sources, for reports
     left_out: list[Failure] = field(default_factory=list)  # those without a label
-
-
-def truth_of(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which of C labels each example has → (N, C)."""
-    place = {label: i for i, label in enumerate(labels)}
-    table = np.zeros((len(examples), len(labels)), np.bool_)
-    for i, example in enumerate(examples):
-        table[i, [place[label] for label in example.item.labels]] = True
-    return table
 
 
 def read_labelled(settings: SupervisedSettings) -> Labelled:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.clap import CLAP
+from openclap.eval.embedding import truth_of
 from openclap.eval.head import Head
 from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
@@ -30,7 +31,7 @@ from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.examples import Example
 from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples, starting_model
-from openclap.train.finetuning.labels import Labelled, read_labelled, truth_of
+from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
 from openclap.train.finetuning.verdict import verdict_of
 from openclap.train.loop import run
@@ -139,7 +140,9 @@ class Supervised:
 
     def teach(self, examples: Sequence[Example], concepts: Sequence[str]) -> None:
         """What the numbers of concepts in batches mean, as rows of labels."""
-        of = dict(zip((e.concept for e in examples), truth_of(examples, self.data.labels), strict=True))
+        of = dict(
+            zip((e.concept for e in examples), truth_of([e.item for e in examples], self.data.labels), strict=True)
+        )
         nothing = np.zeros(len(self.data.labels), np.bool_)
         self._truth = torch.from_numpy(np.stack([of.get(concept, nothing) for concept in concepts]))
 

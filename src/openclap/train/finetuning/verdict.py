@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from openclap.clap import CLAP
 from openclap.counting import counted
-from openclap.eval.examples import Embedded
+from openclap.eval.embedding import Embedded, truth_of
 from openclap.eval.head import Head
 from openclap.eval.judging import judge
 from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
@@ -42,9 +42,10 @@ def verdict_of(
     row = {key: i for i, key in enumerate(baseline.keys)}
     used = embed_examples(clap, [e for e in data.test if e.key in row], progress=progress, task="judging")
     failed = [*baseline.failed, *used.failed]  # a sound may have gone while the model trained
-    before = {name: points[[row[key] for key in used.keys]] for name, points in baseline.scores.items()}
+    keys = [item.key for item in used.items]
+    before = {name: points[[row[key] for key in keys]] for name, points in baseline.scores.items()}
     notes = [left_out] if (left_out := _left_out(data)) else []
-    if not used.examples:
+    if not used.items:
         notes.append("nothing was held out, so how well it hears is not known")
         return report_of(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed)  # fmt: skip
     scores = {"": head.logits(used.vectors), **before}
@@ -56,7 +57,7 @@ def verdict_of(
     metrics = compare(used, scores, data, draws=asked.draws, seed=settings.seed)
     judged = judge(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
     return report_of(
-        clap, "finetune", data.name, examples=len(used.examples), settings=facts,
+        clap, "finetune", data.name, examples=len(used.items), settings=facts,
         metrics=metrics, classes=judged.classes, notes=notes, failed=failed,
     )  # fmt: skip
 
@@ -74,7 +75,7 @@ def compare(
     used: Embedded, scores: Mapping[str, Scores], data: Labelled, *, draws: int, seed: int
 ) -> dict[str, Estimate]:
     """Accuracy or mAP of each method's scores (N, C), "" being the one in question, and what it gains over the others."""
-    truth = used.truth(data.labels)
+    truth = truth_of(used.items, data.labels)
     name = "mAP" if data.multi_label else "accuracy"
     areas = {key: mean_average_precision(points, truth) for key, points in scores.items()} if data.multi_label else {}
     right = {key: points.argmax(1) == truth.argmax(1) for key, points in scores.items()}

@@ -17,8 +17,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from openclap.aside import write_json
 from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
@@ -29,6 +27,7 @@ from openclap.config import CLAPConfig
 from openclap.counting import counted
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
+from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
@@ -174,7 +173,7 @@ def _cut(
     arrays = cut(weights, units, kept, seen)
     model = CLAPModel.from_arrays(config, arrays).to(where)
     if norms_of(model):
-        match_norms(whole, model, track_of(heard, "batch norms", progress), _by_norm(units, kept))
+        match_norms(whole, model, with_progress(heard, "batch norms", len(heard), show=progress), _by_norm(units, kept))
         arrays = model.arrays()
     notes.append(
         f"calibrated with {counted(len(clips), 'sound')} and {counted(len(sounds.texts) if texts else 0, 'text')}"
@@ -190,7 +189,9 @@ def _listen(whole: CLAPModel, units: list[Units], heard: list[Batch], seed: int,
     mine = [of for of in units if not of.reader.startswith("text.")]
     if not mine:
         return {}
-    return watch(whole, whole.encode_audio, mine, track_of(heard, "listening", progress), _generator(seed))
+    return watch(
+        whole, whole.encode_audio, mine, with_progress(heard, "listening", len(heard), show=progress), _generator(seed)
+    )
 
 
 def _read_texts(
@@ -200,16 +201,13 @@ def _read_texts(
     if not mine or checkpoint.tokenizer_file is None:
         return {}
     batches = text_batches(sounds.texts, tokenizer_of(checkpoint), whole.logit_scale.device)
-    return watch(whole, whole.encode_text, mine, track_of(batches, "reading", progress), _generator(seed))
+    return watch(
+        whole, whole.encode_text, mine, with_progress(batches, "reading", len(batches), show=progress), _generator(seed)
+    )
 
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def track_of(batches: list[Batch], what: str, progress: bool) -> Any:
-    """Batches with a bar on stderr."""
-    return track(batches, what, console=Console(stderr=True), disable=not progress)
 
 
 def _by_norm(units: list[Units], kept: Mapping[str, Index]) -> dict[str, Index]:

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from openclap.audio.load import Sound
 from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP, DEFAULT_TEMPLATE
 from openclap.data import Item
 from openclap.errors import SoundError
+from openclap.eval.embedding import embed_each
+from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.cost import in_turns
-from openclap.train.embedding import embed_each
 from openclap.train.pruning.sounds import Sounds, clips_of
 
 __all__ = ["Pruned", "Side", "compare"]
@@ -120,7 +119,7 @@ def _embedded(
     rows: list[list[Vectors]] = [[], []]
     failed: list[Failure] = []
     found = zip(*(embed_each(clap, sounds) for clap in claps), strict=True)
-    bar = track(found, "comparing", total=len(sounds), console=Console(stderr=True), disable=not progress)
+    bar = with_progress(found, "comparing", len(sounds), show=progress)
     for sound, results in zip(sounds, bar, strict=True):
         wrong = next((result for result in results if isinstance(result, SoundError)), None)
         if wrong is not None:

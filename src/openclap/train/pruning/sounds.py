@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,11 +18,11 @@ from openclap.audio.load import Sound
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.config import FrontEnd
 from openclap.counting import counted
-from openclap.data import Item, open_manifest
-from openclap.errors import DataError, SoundError, UsageError
-from openclap.library.scan import find_sounds
+from openclap.data import Item
+from openclap.errors import SoundError, UsageError
 from openclap.results import Failure
 from openclap.synth import KINDS, make
+from openclap.train.examples import read_items
 from openclap.train.held_out import every_other, spread
 from openclap.train.pruning.importance import Batch
 
@@ -59,6 +58,8 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
     ------
     UsageError
         `data` holds no sound.
+    DataError
+        It cannot be read.
     """
     synthetic: list[Item | Sound] = [take for seed in SEEDS["calibrated"] for take in _takes(seed)]
     texts = _texts_of_kinds()
@@ -66,7 +67,10 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
         labels = tuple(KINDS)
         judged: list[Item | Sound] = [take for seed in SEEDS["judged"] for take in _takes(seed)]
         return Sounds(synthetic, judged, texts[1::2], texts[::2], labels, f"{len(judged)} synthesised sounds")
-    items = spread(_items(data), CALIBRATED + JUDGED)
+    items, _ = read_items(os.fspath(data), sounds_alone=True)
+    if not items:
+        raise UsageError(f"{os.fspath(data)} holds no sound; give a manifest or a folder with sounds")
+    items = spread(items, CALIBRATED + JUDGED)
     shown, held = every_other(items, CALIBRATED)
     labels = tuple(sorted({label for item in held for label in item.labels}))
     said = sorted({text for item in items for text in (*item.captions, *item.labels)})
@@ -79,20 +83,6 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
         labels or tuple(KINDS),
         what if len(held) != len(items) else f"{what}, which it was calibrated with",
     )
-
-
-def _items(data: str | os.PathLike[str]) -> list[Item]:
-    """Of a manifest, or of a folder or file that is none."""
-    try:
-        found = list(open_manifest(data))
-    except DataError:
-        files = find_sounds([os.fspath(data)]).files if Path(data).expanduser().exists() else []
-        if not files:
-            raise
-        found = [Item(os.fspath(file), Path(file)) for file in files]
-    if not found:
-        raise UsageError(f"{os.fspath(data)} holds no sound; give a manifest or a folder with sounds")
-    return found
 
 
 def _takes(seed: int) -> Iterator[Sound]:

@@ -5,7 +5,6 @@ Several taggers answer as one: a class is what all that know it say of it, on av
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.util
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ import numpy.typing as npt
 import soxr
 
 from openclap.errors import TrainingError
+from openclap.textfiles import open_grid, plain_name, read_records
+from openclap.train.phrases import refuse_training
 from openclap.train.settings import Settings
 from openclap.train.tagging.settings import TaggerSettings
 
@@ -151,18 +152,14 @@ def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int)
     return Together(found, rate)
 
 
+@refuse_training()
 def read_classes(file: Path) -> tuple[str, ...]:
     """Names of classes, in order."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            rows = csv.DictReader(opened)
-            column = next((c for c in COLUMNS if c in (rows.fieldnames or ())), None)
-            if column is None:
-                raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a CSV with one class a line is expected")
-            return tuple(row[column] for row in rows)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or error
-        raise TrainingError(f"{file}: {why}; give a CSV with one class a line") from error
+    names = [plain_name(name) for name in open_grid(file, [plain_name(column) for column in COLUMNS]).names]
+    column = next((column for column in COLUMNS if plain_name(column) in names), None)
+    if column is None:
+        raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a CSV with one class a line is expected")
+    return tuple(row[column] for _, row in read_records(file, (column,)))
 
 
 def _of_python(settings: Settings, where: str) -> Tagger:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import TrainingError
+from openclap.textfiles import read_records
+from openclap.train.phrases import refuse_training
 
 __all__ = ["Words", "read_words"]
 
@@ -36,6 +37,7 @@ class Words:
         return [self.texts[i] for i in chosen], self.weights[chosen]
 
 
+@refuse_training()
 def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequence[str]) -> Words:
     """CSV files text,class or text,class,weight: a text may have several lines. Without files, each class's name in every template.
 
@@ -47,7 +49,7 @@ def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequenc
     place = {name: i for i, name in enumerate(classes)}
     means: dict[str, dict[int, float]] = {}
     for file in files:
-        for line, row in enumerate(_rows(file), 2):
+        for line, row in read_records(file, ("text", "class"), optional=("weight",)):
             name = row["class"]
             if name not in place:
                 raise TrainingError(f"{file}: line {line}: no tagger knows the class {name!r}")
@@ -59,23 +61,6 @@ def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequenc
         for i, share in shares.items():
             row_of[i] = share
     return Words(list(means), weights / weights.sum(1, keepdims=True))
-
-
-def _rows(file: Path) -> list[dict[str, str]]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            table = csv.DictReader(opened)
-            rows = list(table)
-            columns = table.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(
-            f"{file}: {getattr(error, 'strerror', None) or error}; a CSV text,class is expected"
-        ) from error
-    if not {"text", "class"} <= set(columns):
-        raise TrainingError(
-            f"{file}: the columns are {', '.join(columns) or 'none'}; text and class are needed, weight may be"
-        )
-    return rows
 
 
 def _number(value: str | None, file: Path, line: int) -> float:

@@ -1,0 +1,115 @@
+"""A head on frozen embeddings as one small .safetensors file: its arrays, and facts about it; the same head gives the same bytes.
+
+What `openclap.detector.Detector` and `openclap.eval.head.Head` have in common. Knows nothing of what a head says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.aside import aside
+from openclap.errors import OpenClapError, UsageError
+
+__all__ = ["HeadFormat", "embeddings_of"]
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeadFormat:
+    """One kind of head.
+
+    Attributes
+    ----------
+    name, version
+        In every file.
+    what
+        For people: "detector".
+    error
+        What a file that is none, or not of this version, raises.
+    make
+        How one is made.
+    largest
+        Bytes of a file.
+    """
+
+    name: str
+    version: str
+    what: str
+    error: type[OpenClapError]
+    make: str
+    largest: int
+
+    def write(
+        self, target: Path, arrays: Mapping[str, Floats], facts: Mapping[str, str], *, make_folder: bool = False
+    ) -> None:
+        """Write a file, aside and renamed; its folder must be there, or be made.
+
+        Raises
+        ------
+        UsageError
+            The place cannot be written to.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import save
+
+        try:
+            content = save(
+                {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()},
+                metadata={"format": self.name, "version": self.version, **facts},
+            )
+            if make_folder:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            with aside(target) as part:
+                part.write_bytes(_in_order(content))
+        except (OSError, SafetensorError, ValueError) as error:  # ValueError: a name that no file has
+            raise UsageError(f"{target} cannot be written ({error}); choose another place") from error
+
+    def read(self, path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
+        """The facts and the float32 arrays of a file; others are left alone: numpy cannot read all that may be in such a file.
+
+        Raises
+        ------
+        OpenClapError
+            `error`: nothing there, no such head, or of another version.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            if path.stat().st_size > self.largest:
+                raise OSError("it is too large for one")
+            with safe_open(path, framework="numpy") as file:
+                facts = dict(file.metadata() or {})
+                names = [name for name in file.keys() if file.get_slice(name).get_dtype() == "F32"]  # noqa: SIM118 -- it is no dictionary
+                arrays = {name: file.get_tensor(name) for name in names}
+        except (SafetensorError, OSError) as error:
+            raise self.error(f"{path}: cannot be read as a {self.what} ({error}); {self.make}") from error
+        if facts.get("format") != self.name:
+            raise self.error(f"{path}: not a file of a {self.what}; {self.make}")
+        if facts.get("version") != self.version:
+            raise self.error(
+                f"{path}: is a {self.what} of version {facts.get('version')}, this openclap reads {self.version}; update it"
+            )
+        return facts, arrays
+
+
+def embeddings_of(given: npt.ArrayLike, size: int, who: str, error: type[OpenClapError]) -> Floats:
+    """Embeddings (N, `size`) as float32; of another size, `error` says who takes which."""
+    rows = np.asarray(given, np.float32)
+    if rows.ndim != 2 or rows.shape[1] != size:
+        raise error(f"{who} takes embeddings of {size} numbers (N, {size}), not {rows.shape}")
+    return rows
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its header in alphabetical order: the library's own order is another one every time."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[8 + size :]
