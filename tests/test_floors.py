@@ -19,7 +19,6 @@ FLOORS = {
     "vectors": 0,
     "aside": 1,
     "ears": 2,
-    "hosts": 1,
     "http": 2,
     "config": 1,
     "labels": 1,
