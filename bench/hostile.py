@@ -177,6 +177,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+", encoding="utf-8") as log:
+        settings = Path(folder, "settings.yaml")
+        settings.write_text("audio_seconds: 120\n", encoding="utf-8")
         command = [
             sys.executable,
             "-m",
@@ -187,8 +189,8 @@ def main() -> None:
             "--json",
             "--library",
             folder,
-            "--max-seconds",
-            "120",
+            "--config",
+            str(settings),
         ]
         limited = ["bash", "-c", f'ulimit -n {FILES}; exec "$@"', "server", *command]
         process = subprocess.Popen(limited, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -39,9 +39,11 @@ SHORT_QUEUE = 16
 
 
 @contextmanager
-def server(*options: str) -> Iterator[tuple[int, psutil.Process]]:
+def server(model: str, queue: int) -> Iterator[tuple[int, psutil.Process]]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "openclap", "serve", "--port", "0", "--json", "--library", folder, *options]
+        settings = Path(folder, "settings.yaml")
+        settings.write_text(f"model: {json.dumps(model)}\nqueue: {queue}\nport: 0\n", encoding="utf-8")
+        command = [sys.executable, "-m", "openclap", "serve", "--config", str(settings), "--json", "--library", folder]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert process.stdout is not None
         with process.stdout:
@@ -119,7 +121,7 @@ def load(clients: list[Client], made: list[bytes], seconds: float) -> float:
 
 
 def throughput(args: argparse.Namespace, made: list[bytes]) -> dict[str, object]:
-    with server("--model", args.model, "--queue", str(2 * args.clients)) as (port, process):
+    with server(args.model, 2 * args.clients) as (port, process):
         one, many = [Client(port)], [Client(port) for _ in range(args.clients)]
         load(many, made, 3)  # to warm up
         one, many = [Client(port)], [Client(port) for _ in range(args.clients)]
@@ -145,7 +147,7 @@ def throughput(args: argparse.Namespace, made: list[bytes]) -> dict[str, object]
 
 def overload(args: argparse.Namespace, made: list[bytes]) -> dict[str, object]:
     """Ten times the queue at once; then a few one after another."""
-    with server("--model", args.model, "--queue", str(SHORT_QUEUE)) as (port, _):
+    with server(args.model, SHORT_QUEUE) as (port, _):
         crowd = [Client(port) for _ in range(10 * SHORT_QUEUE)]
         start = threading.Barrier(len(crowd))
 

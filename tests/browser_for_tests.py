@@ -14,7 +14,9 @@ from typing import Any
 
 from tools_for_tests import find_tool
 
-from openclap.page.server import server_of
+from openclap.http.server import Server
+from openclap.http.settings import ServerSettings
+from openclap.page.server import make_app
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Language, say
 
@@ -38,7 +40,8 @@ def served(settings: PageSettings) -> Iterator[str]:
         address.append(url)
         ready.set()
 
-    server = server_of(settings, listening)
+    own = ServerSettings(request_seconds=3)
+    server = Server(make_app(settings, own), own, listening)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket.create_server(("127.0.0.1", 0))]})
     thread.start()
     try:

@@ -46,8 +46,14 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *options: str, **environment: str) -> Iterator[Running]:
-    """`openclap serve` on a free port, with its library in `folder`, until the block ends."""
+def running(
+    folder: Path, *options: str, settings: dict[str, Any] | None = None, **environment: str
+) -> Iterator[Running]:
+    """`openclap serve` on a free port, with its library in `folder`, until the block ends; `settings` are in a file."""
+    if settings is not None:
+        file = folder / "settings.yaml"
+        file.write_text(json.dumps(settings), encoding="utf-8")  # which is YAML as well
+        options = (*options, "--config", str(file))
     command = [sys.executable, "-m", "openclap", "serve", "--port", "0", "--json", *options]
     if "--library" not in options:
         command += ["--library", str(folder / "library")]
@@ -57,13 +63,14 @@ def running(folder: Path, *options: str, **environment: str) -> Iterator[Running
 
 SERVING = """
 import json, resource, sys
-from openclap.serve.server import serve
-from openclap.serve.settings import Settings
+from openclap.http.server import run_server
+from openclap.serve.app import create_app
+from openclap.serve.settings import ServeSettings
 files, settings = json.loads(sys.argv[1])
 if files:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-serve(Settings(port=0, **settings), listening=lambda url: print(json.dumps({"url": url}), flush=True))
+settings = ServeSettings(port=0, **settings)
+run_server(lambda: create_app(settings), settings, listening=lambda url: print(json.dumps({"url": url}), flush=True))
 """
 
 

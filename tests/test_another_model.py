@@ -24,7 +24,7 @@ from openclap.errors import HeadMismatch, LibraryMismatch
 from openclap.eval.head import Head
 from openclap.page.wording import sentence
 from openclap.serve.app import create_app
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 from openclap.store import File, Recording, Store, open_store
 
 RATE = 16_000
@@ -233,7 +233,7 @@ def test_the_service_says_who_made_it_and_not_where_it_lies(tmp_path: Path, clap
     library = Library.open(tmp_path / "lib", model=clap)
     library.add(tmp_path / "a.wav")
     library.close()
-    served = create_app(Settings(library=str(tmp_path / "lib")), clap=clap)
+    served = create_app(ServeSettings(library=str(tmp_path / "lib")), clap=clap)
 
     async def ask() -> tuple[httpx.Response, httpx.Response]:
         transport = httpx.ASGITransport(app=served, raise_app_exceptions=False)

@@ -21,7 +21,7 @@ from openclap.page.settings import PageSettings
 from openclap.page.wording import Visit, Wording
 from openclap.results import AddReport
 from openclap.serve.app import create_app
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 RATE = 16_000
 EN = Visit("en", "someone")
@@ -56,7 +56,7 @@ def page(root: Path, clap: CLAP) -> Iterator[Page]:
 
 def test_the_service_counts_what_cannot_be_reached(root: Path, clap: CLAP) -> None:
     """They were left out of /v1/search and /v1/moments without a word."""
-    app = create_app(Settings(library=str(root / "library"), roots=(str(root),)), clap=clap)
+    app = create_app(ServeSettings(library=str(root / "library"), roots=(root,)), clap=clap)
 
     async def ask() -> None:
         transport = httpx.ASGITransport(app=app)

@@ -17,7 +17,7 @@ from openclap import CLAP, Library
 from openclap.cli.app import app
 from openclap.detector import Detector
 from openclap.serve.app import create_app
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 RATE = 16_000
 SAID = "confidences were not fitted for this model"
@@ -91,7 +91,7 @@ def test_a_result_says_so_in_python(place: Path) -> None:
 
 def test_the_service_says_so_of_its_model(place: Path) -> None:
     for model, calibrated in (("mini", True), (str(place / "model"), False)):
-        service = create_app(Settings(), clap=CLAP.from_pretrained(model))
+        service = create_app(ServeSettings(), clap=CLAP.from_pretrained(model))
         try:
             cards = TestClient(service, base_url="http://localhost").get("/v1/models").json()["data"]
         finally:

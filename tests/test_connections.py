@@ -14,7 +14,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from openclap.http.connections import AT_ONCE, CHUNKS, HEAD_BYTES, OF_SOCKET, Connections, Limits
-from openclap.http.headers import Answers, App, Receive, Scope, Send
+from openclap.http.headers import App, Receive, Scope, SecurityHeaders, Send
+from openclap.http.request_log import RequestLog
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
@@ -49,7 +50,12 @@ def asked(app: App, talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
         faults: list[dict[str, Any]] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: faults.append(context))
-        config = Config(Answers(app), **Connections(Limits()).options(), log_config=None, lifespan="off")
+        config = Config(
+            SecurityHeaders(RequestLog(app, count=lambda *_: None)),
+            **Connections(Limits()).options(),
+            log_config=None,
+            lifespan="off",
+        )
         config.load()
         state = ServerState()
         made = lambda: config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]

@@ -20,7 +20,6 @@ FLOORS = {
     "aside": 1,
     "ears": 2,
     "head_files": 2,
-    "hosts": 1,
     "http": 2,
     "config": 1,
     "labels": 1,

@@ -29,7 +29,7 @@ from openclap.page.parts import Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import TABLE, Language, Told
 from openclap.page.wording import Visit, Wording, sentence
-from openclap.serve.shelf import Shelf
+from openclap.serve.library_view import LibraryView
 
 EN, ZH = Visit("en", "someone"), Visit("zh", "someone")
 SECRET = "root:$6$nobody-may-read-this:19000:0:99999:7:::\n"
@@ -384,7 +384,7 @@ def test_the_service_reads_no_file_that_a_prepared_library_names(tmp_path: Path,
         return real_open(path, *rest, **options)
 
     for roots in ((tmp_path / "sounds",), ()):
-        shelf = Shelf(str(tmp_path / "library"), clap, roots)
+        shelf = LibraryView(str(tmp_path / "library"), clap, roots)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "open", noted)
             (moment,) = shelf.moments("rain", 5)
@@ -394,6 +394,6 @@ def test_the_service_reads_no_file_that_a_prepared_library_names(tmp_path: Path,
     private.unlink()
     if os.name != "nt":
         private.symlink_to(indexed)
-        shelf = Shelf(str(tmp_path / "library"), clap)
+        shelf = LibraryView(str(tmp_path / "library"), clap)
         assert [(one.start, one.end) for one in shelf.moments("rain", 5)] == [(0.0, 1.0)]
         shelf.close()

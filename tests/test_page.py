@@ -56,7 +56,7 @@ SAME_IN_BOTH = {"head.title", "moments.csv", "library.pca", "library.umap", "des
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     root = tmp_path_factory.mktemp("sounds")
-    desk = Desk(PageSettings("mini-3", roots=(root,), library=str(tmp_path_factory.mktemp("library")), uploads=tmp_path_factory.mktemp("up")))  # fmt: skip
+    desk = Desk(PageSettings(model="mini-3", roots=(root,), library=str(tmp_path_factory.mktemp("library")), uploads=tmp_path_factory.mktemp("up")))  # fmt: skip
     yield Page(desk, Wording(), None)
     desk.close()
 

@@ -50,7 +50,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(sounds: Path) -> Iterator[str]:
-    with served(PageSettings("mini-3", roots=(sounds.parent,))) as address:
+    with served(PageSettings(model="mini-3", roots=(sounds.parent,))) as address:
         yield address
 
 
@@ -205,7 +205,7 @@ def test_a_microphone_that_is_refused_is_told(url: str, running: Any) -> None:
 def test_who_closes_the_page_is_no_longer_heard(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one may listen at a time, the next one may as soon as the first has left."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # a page sets it, and the other one needs its own afterwards
-    with served(PageSettings("mini-3", watches=1)) as address:
+    with served(PageSettings(model="mini-3", watches=1)) as address:
         first, second = (Visitor(running, address, "en") for _ in range(2))
         for one in (first, second):
             one.open("Watch")
@@ -301,7 +301,7 @@ def test_what_was_taught_meanwhile_is_watched_for(running: Any, monkeypatch: pyt
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # a page sets it, and the other one needs its own afterwards
     clap, random = CLAP.from_pretrained("mini-3"), np.random.default_rng(5)
     dogs = [(make("dog bark", random, rate=32_000, seconds=3.0)[0], 32_000) for _ in range(3)]
-    with served(PageSettings("mini-3", detectors=True)) as address:
+    with served(PageSettings(model="mini-3", detectors=True)) as address:
         one = Visitor(running, address, "zh")
         one.open("监听")
         fit(clap, "Waldi", clap.encode_audio(dogs), text="a dog barking", judged=False).save()

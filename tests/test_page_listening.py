@@ -38,7 +38,7 @@ RATE = 32_000  # mini's
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    desk = Desk(PageSettings("mini-3"))
+    desk = Desk(PageSettings(model="mini-3"))
     yield Page(desk, Wording(), None)
     desk.close()
 
@@ -197,7 +197,7 @@ def _wave(path: str) -> np.ndarray:
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
     app = FastAPI()
-    app.state.desk = mount_page(app, PageSettings("mini-3"))
+    app.state.desk = mount_page(app, PageSettings(model="mini-3"))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -28,7 +28,7 @@ EN = Visit("en", "someone")
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    desk = Desk(PageSettings("mini-3", detectors=True))
+    desk = Desk(PageSettings(model="mini-3", detectors=True))
     yield Page(desk, Wording(), None)
     desk.close()
 

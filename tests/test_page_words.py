@@ -30,7 +30,7 @@ from openclap.page.settings import PageSettings
 from openclap.page.strings import TABLE, Language, Told, say
 from openclap.page.wording import Visit, Wording, sentence
 from openclap.serve.app import create_app
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 LATIN = re.compile(r"[A-Za-z]")
@@ -189,9 +189,9 @@ def served(clap: CLAP, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     model = hidden / "models" / "ours.pt"
     model.parent.mkdir()
     model.write_bytes(b"none")
-    settings = PageSettings(str(model), models=("mini", str(model)), library=str(hidden / "library"), uploads=hidden / "uploads", roots=roots)  # fmt: skip
+    settings = PageSettings(model=str(model), models=("mini", str(model)), library=str(hidden / "library"), uploads=hidden / "uploads", roots=roots)  # fmt: skip
     desks: list[Desk] = []
-    app = create_app(Settings(), page=lambda app: desks.append(mount_page(app, settings, clap=clap)), clap=clap)
+    app = create_app(ServeSettings(), page=lambda app: desks.append(mount_page(app, settings, clap=clap)), clap=clap)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         yield desks[0], client
 

@@ -14,7 +14,7 @@ from openclap import CLAP
 from openclap.serve.app import create_app
 from openclap.serve.inputs import is_data_uri
 from openclap.serve.schemas import WAV
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 KEY = "a-key-that-is-long-enough"
 SITE = "https://front.example"
@@ -23,7 +23,7 @@ BASE64 = WAV.partition(",")[2]
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[FastAPI]:
-    app = create_app(Settings(keys=(KEY,), origins=(SITE,)), clap=CLAP.from_pretrained("mini"))
+    app = create_app(ServeSettings(keys=(KEY,), origins=(SITE,)), clap=CLAP.from_pretrained("mini"))
     yield app
     app.state.engine.close()
 

@@ -18,8 +18,9 @@ from openclap.describe import Describer, sentence_in_chinese, timeline
 from openclap.labels import labels
 from openclap.results import Tag
 from openclap.serve.app import create_app
-from openclap.serve.ears import CHUNK, SharedEars
-from openclap.serve.settings import Settings
+from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder
+from openclap.serve.descriptions import describe_sound
+from openclap.serve.settings import ServeSettings
 from openclap.synth import make
 
 CAPTIONS = ["a siren far away", "rain on a roof", "a dog barks"]
@@ -32,7 +33,7 @@ def clap() -> CLAP:
 
 @pytest.fixture(scope="module")
 def app(clap: CLAP) -> Iterator[Any]:
-    app = create_app(Settings(items=8, audio_seconds=60), clap=clap)
+    app = create_app(ServeSettings(items=8, audio_seconds=60), clap=clap)
     yield app
     app.state.engine.close()
 
@@ -174,7 +175,7 @@ def test_descriptions_share_the_lanes(clap: CLAP, sound: bytes) -> None:
     """The model is called by the lanes' threads alone, a few clips at a time, and by several requests at once."""
     sizes: list[int] = []
     who: set[str] = set()
-    app = create_app(Settings(patience_seconds=0.05), clap=clap)
+    app = create_app(ServeSettings(patience_seconds=0.05), clap=clap)
     does = clap.encode_clips
 
     def noted(clips: Any) -> Any:
@@ -202,15 +203,15 @@ def test_descriptions_share_the_lanes(clap: CLAP, sound: bytes) -> None:
     assert max(sizes) > CHUNK
 
 
-def test_shared_ears_hear_what_the_model_hears(app: Any, clap: CLAP) -> None:
-    ears: SharedEars = app.state.engine.ears
+def test_the_batched_embedder_hears_what_the_model_hears(app: Any, clap: CLAP) -> None:
+    embedder: BatchedEmbedder = app.state.engine.embedder
     sounds = [(long_wave(seconds, 16_000, seed=i), 16_000) for i, seconds in enumerate((1, 23, 4))]
     np.testing.assert_allclose(
-        ears.encode_audio(sounds, long="windows"), clap.encode_audio(sounds, long="windows"), atol=1e-5
+        embedder.encode_audio(sounds, long="windows"), clap.encode_audio(sounds, long="windows"), atol=1e-5
     )
-    np.testing.assert_allclose(ears.encode_text(CAPTIONS), clap.encode_text(CAPTIONS), atol=1e-5)
-    assert ears.encode_text([]).shape == ears.encode_audio([]).shape == (0, clap.config.embedding)
-    found, right = (one.encode_windows(sounds[1], window=2.0, hop=0.7) for one in (ears, clap))
+    np.testing.assert_allclose(embedder.encode_text(CAPTIONS), clap.encode_text(CAPTIONS), atol=1e-5)
+    assert embedder.encode_text([]).shape == embedder.encode_audio([]).shape == (0, clap.config.embedding)
+    found, right = (one.encode_windows(sounds[1], window=2.0, hop=0.7) for one in (embedder, clap))
     np.testing.assert_allclose(found.embedding, right.embedding, atol=1e-5)
     assert found.start.tolist() == right.start.tolist()
     assert found.end.tolist() == right.end.tolist()
@@ -218,16 +219,15 @@ def test_shared_ears_hear_what_the_model_hears(app: Any, clap: CLAP) -> None:
 
 def test_long_descriptions_keep_nobody_else_waiting(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two timelines of ten minutes had all threads that decode, and a classification of three seconds waited for a minute."""
-    app = create_app(Settings(decoders=1), clap=clap)
+    app = create_app(ServeSettings(decoders=1), clap=clap)
     engine, going, over = app.state.engine, threading.Event(), threading.Event()
-    real = engine._describing
 
     def slowly(*given: Any) -> Any:
         going.set()
         assert over.wait(30)
-        return real(*given)
+        return describe_sound(*given)
 
-    monkeypatch.setattr(engine, "_describing", slowly)
+    monkeypatch.setattr("openclap.serve.engine.describe_sound", slowly)
     audio = uri_of(encoded(long_wave(1.0, 16_000)))
 
     async def all_at_once() -> list[int]:

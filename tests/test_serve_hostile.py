@@ -29,14 +29,7 @@ TRICKS = ("Traceback", 'File "', "/home/", "site-packages", "openclap/serve")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(
         tmp_path_factory.mktemp("hostile"),
-        "--max-body-mb",
-        "1",
-        "--max-seconds",
-        "60",
-        "--max-items",
-        "8",
-        "--max-k",
-        "50",
+        settings={"body_bytes": "1 MiB", "audio_seconds": 60, "items": 8, "results": 50},
     ) as server:
         yield server
         assert httpx.post(server.url + "/v1/embeddings", json={"input": "still here"}).status_code == 200

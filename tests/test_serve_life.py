@@ -18,8 +18,8 @@ from server_for_tests import Running, encoded, running, some_sounds, uri_of
 
 from openclap import CLAP, Library
 from openclap.errors import UsageError
-from openclap.hosts import is_loopback
-from openclap.serve.settings import Settings, read_keys
+from openclap.http.hosts import is_loopback
+from openclap.serve.settings import ServeSettings, read_keys
 
 KEY = "a-key-that-is-long-enough"
 
@@ -44,7 +44,7 @@ def at_once(server: Running, count: int, body: dict[str, object]) -> list[httpx.
 def test_ten_times_the_queue_and_then_a_signal_under_load(tmp_path: Path) -> None:
     """429 with Retry-After for what does not fit, then as before; on SIGTERM every accepted request is answered."""
     audio = uri_of(encoded(long_wave(20, 16_000)))
-    with running(tmp_path, "--queue", "4") as server:
+    with running(tmp_path, settings={"queue": 4}) as server:
         answers = at_once(server, 40, {"input": audio})
         statuses = Counter(answer.status_code for answer in answers)
         assert set(statuses) == {200, 429}
@@ -106,7 +106,7 @@ def test_kill_9_and_start_again(tmp_path: Path) -> None:
 
 def test_a_page_that_is_looked_at_holds_nobody_up(tmp_path: Path) -> None:
     """A browser keeps a connection as long as its tab is open; it ends with the server."""
-    with running(tmp_path, "--timeout", "3600") as server:
+    with running(tmp_path, settings={"request_seconds": 3600}) as server:
         heard = threading.Semaphore(0)
 
         def look(path: str) -> None:
@@ -130,11 +130,11 @@ def test_a_page_that_is_looked_at_holds_nobody_up(tmp_path: Path) -> None:
 def test_addresses_that_others_reach_need_a_key(host: str) -> None:
     assert not is_loopback(host)
     with pytest.raises(UsageError, match="there is no key"):
-        Settings(host=host)
-    Settings(host=host, keys=(KEY,))
-    Settings(host=host, insecure=True)
+        ServeSettings(host=host)
+    ServeSettings(host=host, keys=(KEY,))
+    ServeSettings(host=host, insecure=True)
     for own in ("127.0.0.1", "127.0.0.2", "::1", "localhost"):
-        Settings(host=own)
+        ServeSettings(host=own)
 
 
 def test_wrong_use_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,8 +156,8 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             read_keys(tmp_path / "keys")
     monkeypatch.setenv("OPENCLAP_KEYS", "short")
     with pytest.raises(UsageError, match="fewer than 16"):
-        read_keys()
+        ServeSettings(keys=read_keys())
     for wrong in ({"queue": 0}, {"body_bytes": -1}, {"audio_seconds": float("inf")}, {"request_seconds": np.nan}):
-        with pytest.raises(UsageError, match="must be above 0"):
-            Settings(**wrong)
-    assert KEY not in repr(Settings(keys=(KEY,)))
+        with pytest.raises(UsageError, match=r"it must be (greater than 0|a finite number|a size)"):
+            ServeSettings(**wrong)
+    assert KEY not in repr(ServeSettings(keys=(KEY,)))

@@ -19,10 +19,10 @@ from server_for_tests import encoded, uri_of
 from openclap import CLAP
 from openclap.errors import NotFiniteSound
 from openclap.serve.app import create_app
-from openclap.serve.batching import Lane
-from openclap.serve.ears import CHUNK
+from openclap.serve.batched_embedder import CHUNK
+from openclap.serve.batching import BatchQueue
 from openclap.serve.engine import Engine, Source
-from openclap.serve.settings import Settings, read_keys
+from openclap.serve.settings import ServeSettings, read_keys
 
 KEY = "a-key-that-is-long-enough"
 
@@ -49,7 +49,7 @@ def test_jobs_that_come_together_are_done_together() -> None:
         held.wait()
         return [-job for job in jobs]
 
-    lane = Lane("test", do, patience=0.0, most=4)
+    lane = BatchQueue("test", do, patience=0.0, most=4)
     first = lane.ask(0)
     begun.wait()
     others = [lane.ask(i) for i in range(1, 8)]  # they come while the lane is busy
@@ -67,7 +67,7 @@ def test_an_error_is_told_to_the_one_whose_it_is() -> None:
     def do(jobs: list[int]) -> list[float]:
         return [1 / job for job in jobs]
 
-    lane = Lane("test", do, patience=0.2, most=3)
+    lane = BatchQueue("test", do, patience=0.2, most=3)
     one, none, two = lane.ask(1), lane.ask(0), lane.ask(2)
     assert (one.result(), two.result()) == (1, 0.5)
     with pytest.raises(ZeroDivisionError):
@@ -83,16 +83,16 @@ def test_an_error_is_told_to_the_one_whose_it_is() -> None:
 def test_many_at_once_get_what_each_would_get_alone(clap: CLAP, long: Any) -> None:
     """Also a recording of more windows than wait for the model at once, and one sound of a request that cannot be used."""
     sizes: dict[str, list[int]] = {"audio": [], "text": []}
-    engine = Engine(Settings(patience_seconds=0.02), clap=clap, seen=lambda lane, size: sizes[lane].append(size))
+    engine = Engine(ServeSettings(patience_seconds=0.02), clap=clap, seen=lambda lane, size: sizes[lane].append(size))
     sounds = [encoded(long_wave(1 + i, 8_000, seed=i), 8_000) for i in range(12)]
     sounds.append(encoded(long_wave(5 * (2 * CHUNK + 3), 8_000), 8_000))
     bad = encoded(np.full(100, np.nan), 8_000, subtype="FLOAT")
     sources = [Source(f"sound {i}", partial(bytes, data)) for i, data in enumerate(sounds)]
 
     async def ask() -> tuple[list[Any], list[Any], Any]:
-        heard = asyncio.gather(*(engine.sounds([source], long=long) for source in sources))
-        said = asyncio.gather(*(engine.texts([f"dog {i}", "rain"]) for i in range(20)))
-        spoilt = asyncio.gather(engine.sounds([sources[0], Source("bad", lambda: bad)]), return_exceptions=True)
+        heard = asyncio.gather(*(engine.embed_sounds([source], long=long) for source in sources))
+        said = asyncio.gather(*(engine.embed_texts([f"dog {i}", "rain"]) for i in range(20)))
+        spoilt = asyncio.gather(engine.embed_sounds([sources[0], Source("bad", lambda: bad)]), return_exceptions=True)
         return await heard, await said, (await spoilt)[0]
 
     heard, said, spoilt = asyncio.run(ask())
@@ -111,7 +111,7 @@ def test_many_at_once_get_what_each_would_get_alone(clap: CLAP, long: Any) -> No
 @pytest.mark.parametrize("step", ["clips", "encode_clips", "encode_text", "in_english"])
 def test_the_event_loop_never_waits(clap: CLAP, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is computed or decoded waits here until another request was answered meanwhile."""
-    app = create_app(Settings(), clap=clap)
+    app = create_app(ServeSettings(), clap=clap)
     begun, go_on = threading.Event(), threading.Event()
     does: Callable[..., Any] = getattr(clap, step)
 
@@ -139,7 +139,7 @@ def test_the_event_loop_never_waits(clap: CLAP, step: str, monkeypatch: pytest.M
 
 def test_a_request_that_takes_too_long(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     """504, and its sound is not decoded on."""
-    app = create_app(Settings(request_seconds=0.3), clap=clap)
+    app = create_app(ServeSettings(request_seconds=0.3), clap=clap)
     decoded: list[int] = []
     from openclap.audio import decode
 
@@ -164,14 +164,14 @@ def test_a_request_that_takes_too_long(clap: CLAP, monkeypatch: pytest.MonkeyPat
     assert "took longer than 0.3 s" in answer.json()["error"]["message"]
     app.state.engine.close()
     assert len(decoded) < 10  # of 20
-    door = app.state.door
-    assert (door.accepted, door.answered, door.in_work, door._bytes) == (1, 1, 0, 0)
+    limits = app.state.limits
+    assert (limits.accepted, limits.answered, limits.requests.taken, limits.memory.taken) == (1, 1, 0, 0)
 
 
 def test_what_nobody_expected_is_told_to_the_log_alone(
     clap: CLAP, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = create_app(Settings(), clap=clap)
+    app = create_app(ServeSettings(), clap=clap)
 
     def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("a secret of /home/alice")
@@ -194,10 +194,10 @@ def test_a_page_is_mounted_behind_the_door(clap: CLAP) -> None:
     def page(app: Any) -> None:
         @app.get("/")  # type: ignore[untyped-decorator]
         async def hello() -> dict[str, Any]:
-            (row,), _ = await app.state.engine.texts(["a dog"])
+            (row,), _ = await app.state.engine.embed_texts(["a dog"])
             return {"numbers": len(row), "model": app.state.settings.model}
 
-    app = create_app(Settings(keys=(KEY,)), page=page, clap=clap)
+    app = create_app(ServeSettings(keys=(KEY,)), page=page, clap=clap)
 
     async def ask() -> tuple[int, Any]:
         async with asking(app) as client:
@@ -213,7 +213,7 @@ def test_keys(clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplo
     other = "another-key-of-the-environment"
     (tmp_path / "keys").write_text(f"# of the house\n{KEY}\n", encoding="utf-8")
     monkeypatch.setenv("OPENCLAP_KEYS", f"{other}, ")
-    app = create_app(Settings(host="0.0.0.0", keys=read_keys(tmp_path / "keys")), clap=clap)
+    app = create_app(ServeSettings(host="0.0.0.0", keys=read_keys(tmp_path / "keys")), clap=clap)
     given = (None, KEY, "Bearer", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", "Basic %", f"Basic {KEY}", "Bearer \xff")
 
     async def ask() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import socket
 from collections.abc import Iterator
@@ -20,11 +21,12 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from openclap.errors import UsageError
-from openclap.http.headers import Answers
-from openclap.http.proxy import Proxied, Proxies, checked_prefix
-from openclap.page.server import server_of
+from openclap.http.proxy import Proxies, ProxyHeaders, check_prefix
+from openclap.http.request_log import RequestLog
+from openclap.http.settings import ServerSettings
+from openclap.page.server import make_app
 from openclap.page.settings import PageSettings
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 SITE = "https://front.example"
 NAME = "sounds.example"
@@ -117,7 +119,7 @@ SAID = {
 
 def test_what_strangers_say_of_themselves_is_not_believed() -> None:
     def proxied(prefix: str = "") -> Any:
-        return lambda inner: Proxied(inner, proxies=Proxies(["10.0.0.0/8"]), prefix=prefix)
+        return lambda inner: ProxyHeaders(inner, proxies=Proxies(["10.0.0.0/8"]), prefix=prefix)
 
     scope = through(proxied(), "192.0.2.1", SAID)
     assert (scope["client"][0], scope["scheme"], scope.get("root_path", "")) == ("192.0.2.1", "http", "")
@@ -134,18 +136,18 @@ def test_what_strangers_say_of_themselves_is_not_believed() -> None:
 @pytest.mark.parametrize("wrong", ["clap", "//evil.example", "/a b", "/a//b", "https://a"])
 def test_prefixes_that_are_none(wrong: str) -> None:
     with pytest.raises(UsageError, match="no path to be served under"):
-        checked_prefix(wrong)
+        check_prefix(wrong)
     with pytest.raises(UsageError):
-        Settings(root_path=wrong)
+        ServeSettings(root_path=wrong)
 
 
 def test_settings_that_are_none() -> None:
     for site in ("front.example", "https://a/b", "*", "https://"):
         with pytest.raises(UsageError, match="no site"):
-            Settings(origins=(site,))
+            ServeSettings(origins=(site,))
     with pytest.raises(UsageError, match="give the address of a proxy"):
-        Settings(proxies=("nginx",))
-    assert checked_prefix("/") == checked_prefix("") == ""
+        ServeSettings(proxies=("nginx",))
+    assert check_prefix("/") == check_prefix("") == ""
 
 
 # -- methods ------------------------------------------------------------------------------------------
@@ -251,8 +253,7 @@ def test_handshakes_that_are_refused(server: Running) -> None:
 
 
 def test_the_page_s_own_server_does_so_too() -> None:
-    server = server_of(PageSettings(), root_path="/clap", frames=[SITE])
-    app: Any = server.config.app
+    app: Any = make_app(PageSettings(), ServerSettings(root_path="/clap", frames=(SITE,)))
 
     async def ask(path: str, **headers: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -271,7 +272,7 @@ def test_the_page_s_own_server_does_so_too() -> None:
         assert "frame-ancestors" in told.headers["Content-Security-Policy"]
 
 
-def test_whoever_leaves_is_no_error_of_an_application() -> None:
+def test_whoever_leaves_is_no_error_of_an_application(caplog: pytest.LogCaptureFixture) -> None:
     async def inner(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         raise RuntimeError("nobody there")
@@ -284,7 +285,12 @@ def test_whoever_leaves_is_no_error_of_an_application() -> None:
 
     async def nothing(message: Any) -> None: ...
 
-    scope = {"type": "http", "method": "POST", "headers": []}
-    asyncio.run(Answers(inner)(scope, gone, nothing))
-    with pytest.raises(RuntimeError):
-        asyncio.run(Answers(inner)(scope, there, nothing))
+    def come_of(receive: Any) -> list[int]:
+        """The status that is counted, and the level that is logged."""
+        scope, seen = {"type": "http", "method": "POST", "path": "/", "headers": []}, []
+        asyncio.run(RequestLog(inner, count=lambda _, status, __: seen.append(status))(scope, receive, nothing))
+        return [*seen, caplog.records[-2].levelno]
+
+    caplog.set_level("DEBUG", "openclap.serve")
+    assert come_of(gone) == [499, logging.DEBUG]
+    assert come_of(there) == [500, logging.ERROR]

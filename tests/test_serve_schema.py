@@ -54,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     for i, sound in enumerate(some_sounds(2)):
         (folder / f"{i}.wav").write_bytes(sound)
     Library.open(folder / "library", model=CLAP.from_pretrained("mini")).add(sorted(folder.glob("*.wav")))
-    with running(folder, "--no-page", "--max-items", str(ITEMS), "--max-k", str(RESULTS), "--alias", "text-embedding-3-small") as server:  # fmt: skip
+    with running(folder, "--no-page", "--alias", "text-embedding-3-small", settings={"items": ITEMS, "results": RESULTS}) as server:  # fmt: skip
         yield server
         assert server.stop() == 0
         assert [line for line in server.log if line["level"] == "error"] == []
@@ -191,16 +191,16 @@ def test_a_million_faults_are_one(server: Running, body: bytes) -> None:
 
     from openclap.errors import RequestRefused
     from openclap.serve.inputs import (
-        _parsed,
-        in_words,
+        _parse_json,
+        describe_fault,
     )
     from openclap.serve.schemas import EmbeddingsRequest
 
     with pytest.raises((RequestRefused, ValidationError)) as refused:
-        _parsed(body, EmbeddingsRequest)
+        _parse_json(body, EmbeddingsRequest)
     if isinstance(refused.value, ValidationError):
         assert refused.value.error_count() < 4
-        assert "input" in in_words(refused.value)
+        assert "input" in describe_fault(refused.value)
     assert (
         httpx.post(
             server.url + "/v1/embeddings", content=body, headers={"content-type": "application/json"}

@@ -174,9 +174,9 @@ class Loop:
 def test_one_address_has_a_share(proxied: bool) -> None:
     """Whole requests are not closed for new ones; behind a proxy everybody has its address."""
     connections = Connections(Limits(connections=100), Proxies(["10.0.0.0/8"] if proxied else []))
-    let_in = [connections.let_in(Connection("10.0.0.1")) for _ in range(200)]  # type: ignore[arg-type]
-    assert sum(let_in) == (100 if proxied else 50)
-    assert connections.let_in(Connection("192.0.2.1")) is not proxied  # type: ignore[arg-type]
+    admit = [connections.admit(Connection("10.0.0.1")) for _ in range(200)]  # type: ignore[arg-type]
+    assert sum(admit) == (100 if proxied else 50)
+    assert connections.admit(Connection("192.0.2.1")) is not proxied  # type: ignore[arg-type]
 
 
 def test_whom_a_connection_counts_for() -> None:

@@ -20,14 +20,15 @@ from test_serve_hostile import pressed
 
 from openclap import CLAP
 from openclap.errors import UsageError
-from openclap.hosts import is_loopback, is_own_name, is_own_site
+from openclap.http.hosts import is_loopback, is_own_name, is_own_site
+from openclap.http.settings import ServerSettings
 from openclap.page.desk import Desk
 from openclap.page.filling import keep
-from openclap.page.server import server_of
+from openclap.page.server import make_app
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Told
 from openclap.serve.app import create_app
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 KEY = "a-key-that-is-long-enough"
 
@@ -126,14 +127,14 @@ def test_sites_of_a_server() -> None:
 @pytest.mark.parametrize(
     ("settings", "right", "wrong"),
     [
-        (Settings(host="0.0.0.0", insecure=True), ["192.168.1.7:8000", "localhost"], ["evil.example", ""]),
-        (Settings(host="0.0.0.0", insecure=True, names=("sounds.example",)), ["sounds.example", "10.0.0.1"], ["evil.example"]),
-        (Settings(names=("sounds.example",)), ["sounds.example:443", "127.0.0.1"], ["10.0.0.1", "evil.example"]),
-        (Settings(host="0.0.0.0", keys=(KEY,)), ["anything.example"], []),
-        (Settings(host="0.0.0.0", keys=(KEY,), names=("sounds.example",)), ["sounds.example", "10.0.0.1"], ["evil.example"]),
+        (ServeSettings(host="0.0.0.0", insecure=True), ["192.168.1.7:8000", "localhost"], ["evil.example", ""]),
+        (ServeSettings(host="0.0.0.0", insecure=True, names=("sounds.example",)), ["sounds.example", "10.0.0.1"], ["evil.example"]),
+        (ServeSettings(names=("sounds.example",)), ["sounds.example:443", "127.0.0.1"], ["10.0.0.1", "evil.example"]),
+        (ServeSettings(host="0.0.0.0", keys=(KEY,)), ["anything.example"], []),
+        (ServeSettings(host="0.0.0.0", keys=(KEY,), names=("sounds.example",)), ["sounds.example", "10.0.0.1"], ["evil.example"]),
     ],
 )  # fmt: skip
-def test_names_at_the_door(settings: Settings, right: list[str], wrong: list[str]) -> None:
+def test_names_at_the_door(settings: ServeSettings, right: list[str], wrong: list[str]) -> None:
     """--insecure on a public address answered under any name, so any page could have its own mean that address."""
     app = create_app(settings, clap=CLAP.from_pretrained("mini"))
     known = {"Authorization": f"Bearer {KEY}"}
@@ -148,7 +149,7 @@ def test_names_at_the_door(settings: Settings, right: list[str], wrong: list[str
     app.state.engine.close()
     for name in ("https://sounds.example", "sounds.example:80", "*", "", "a..b", "a/b"):
         with pytest.raises(UsageError, match="no name of a server"):
-            Settings(names=(name,))
+            ServeSettings(names=(name,))
 
 
 # -- the page -----------------------------------------------------------------------------------------
@@ -167,8 +168,7 @@ def test_nothing_is_fetched_on_a_visitor_s_word(server: Running) -> None:
 
 
 def test_the_page_alone_answers_to_its_own_pages_alone(tmp_path: Path) -> None:
-    server = server_of(PageSettings())
-    page: Any = server.config.app
+    page: Any = make_app(PageSettings(), ServerSettings())
 
     async def ask(headers: dict[str, str]) -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(page), base_url="http://localhost") as client:

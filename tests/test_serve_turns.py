@@ -16,9 +16,9 @@ from server_for_tests import encoded
 from openclap import CLAP
 from openclap.language import Bridge
 from openclap.serve.app import create_app
-from openclap.serve.batching import STEP, Lane
+from openclap.serve.batching import STEP, BatchQueue
 from openclap.serve.engine import Engine, Source
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 # the first long text of a process is told of, whichever test sends it
 pytestmark = pytest.mark.filterwarnings("ignore:a text of:openclap.errors.LanguageWarning")
@@ -34,7 +34,7 @@ def clap() -> CLAP:
 
 @pytest.fixture
 def engine(clap: CLAP) -> Iterator[Engine]:
-    engine = Engine(Settings(patience_seconds=0.0), clap=clap)
+    engine = Engine(ServeSettings(patience_seconds=0.0), clap=clap)
     yield engine
     engine.close()
 
@@ -69,9 +69,9 @@ def test_one_text_does_not_wait_for_128(engine: Engine, clap: CLAP, monkeypatch:
     monkeypatch.setattr(clap, "encode_text", held)
 
     async def ask() -> None:
-        many = asyncio.ensure_future(engine.texts([f"{i}{LONG}"[:8192] for i in range(128)]))
+        many = asyncio.ensure_future(engine.embed_texts([f"{i}{LONG}"[:8192] for i in range(128)]))
         await held.has_begun()
-        one = asyncio.ensure_future(engine.texts(["a dog"]))
+        one = asyncio.ensure_future(engine.embed_texts(["a dog"]))
         labels = asyncio.ensure_future(engine.classify(source(), ["a dog", "rain"], "This is a sound of {}."))
         await asyncio.sleep(0)
         held.go_on.set()
@@ -87,14 +87,14 @@ def test_one_text_does_not_wait_for_128(engine: Engine, clap: CLAP, monkeypatch:
 
 def test_texts_piece_by_piece_are_texts_at_once(engine: Engine, clap: CLAP) -> None:
     texts = [f"sound number {i} {'of something long ' * (i % 7 * 40)}" for i in range(40)] + ["狗叫"]
-    rows, tokens = asyncio.run(engine.texts(texts))
+    rows, tokens = asyncio.run(engine.embed_texts(texts))
     np.testing.assert_allclose(rows, clap.encode_text(texts), atol=1e-5)
     assert tokens == int(clap.tokenizer(clap.in_english(texts))[1].sum())
 
 
 def test_what_nobody_waits_for_is_not_read_on(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that hung up was computed for to the end: the server knew of it when it answered."""
-    app = create_app(Settings(patience_seconds=0.0), clap=clap)
+    app = create_app(ServeSettings(patience_seconds=0.0), clap=clap)
     held = Held(clap.encode_text)
     monkeypatch.setattr(clap, "encode_text", held)
     body = httpx.Request("POST", "http://x", json={"input": [f"a dog {i}" for i in range(128)]}).read()
@@ -129,7 +129,8 @@ def test_what_nobody_waits_for_is_not_read_on(clap: CLAP, monkeypatch: pytest.Mo
     app.state.engine.close()
     assert len(held.asked) == 1
     assert sent == []
-    assert (app.state.door.accepted, app.state.door.answered, app.state.door.in_work) == (1, 0, 0)
+    limits = app.state.limits
+    assert (limits.accepted, limits.answered, limits.requests.taken) == (1, 0, 0)
 
 
 def test_a_text_is_read_as_far_as_a_tower_reads(clap: CLAP) -> None:
@@ -155,9 +156,9 @@ def test_one_sound_does_not_wait_for_many(engine: Engine, clap: CLAP, monkeypatc
         return SOUND
 
     async def ask() -> None:
-        many = asyncio.ensure_future(engine.sounds([Source(f"{i}", lambda i=i: read(f"{i}")) for i in range(64)]))  # type: ignore[misc]
+        many = asyncio.ensure_future(engine.embed_sounds([Source(f"{i}", lambda i=i: read(f"{i}")) for i in range(64)]))  # type: ignore[misc]
         await asyncio.get_running_loop().run_in_executor(None, begun.wait, 30)
-        one = asyncio.ensure_future(engine.sounds([Source("one", lambda: read("one"))]))
+        one = asyncio.ensure_future(engine.embed_sounds([Source("one", lambda: read("one"))]))
         await asyncio.sleep(0)
         go_on.set()
         await one
@@ -176,11 +177,11 @@ def test_the_next_clips_are_decoded_when_they_are_wanted(engine: Engine, clap: C
     read = threading.Event()
 
     async def ask() -> None:
-        many = [asyncio.ensure_future(engine.sounds([one], long="windows")) for one in long_ones]
+        many = [asyncio.ensure_future(engine.embed_sounds([one], long="windows")) for one in long_ones]
         await held.has_begun()
-        one = asyncio.ensure_future(engine.sounds([Source("one", lambda: read.set() or SOUND)]))  # type: ignore[func-returns-value]
+        one = asyncio.ensure_future(engine.embed_sounds([Source("one", lambda: read.set() or SOUND)]))  # type: ignore[func-returns-value]
         for _ in range(2000):
-            if engine.lanes[-1].unfinished > len(long_ones):
+            if engine.queues[-1].unfinished > len(long_ones):
                 break
             await asyncio.sleep(0.01)
         else:
@@ -206,7 +207,7 @@ def test_a_batch_is_as_large_as_can_be_done_in_a_step(monkeypatch: pytest.Monkey
         now += sum(jobs)
         return jobs
 
-    lane = Lane("test", do, most=64)
+    lane = BatchQueue("test", do, most=64)
     assert lane.room == 64
     lane.ask(STEP, weight=4).result()  # a slow model
     lane.close()

@@ -27,8 +27,8 @@ from openclap.detector import Detector
 from openclap.errors import DetectorError
 from openclap.serve.app import create_app
 from openclap.serve.engine import Engine
-from openclap.serve.feed import Feed
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
+from openclap.serve.stream_buffer import StreamBuffer
 from openclap.synth import make
 from openclap.teach import fit
 from openclap.watch import watch
@@ -67,8 +67,9 @@ def taught(clap: CLAP, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    options = ("--no-page", "--sockets", "3", "--idle", "30", "--max-items", "4", "--detector", str(taught))
-    with running(tmp_path_factory.mktemp("sockets"), *options) as server:
+    options = ("--no-page", "--detector", str(taught))
+    settings = {"sockets": 3, "idle_seconds": 30, "items": 4}
+    with running(tmp_path_factory.mktemp("sockets"), *options, settings=settings) as server:
         yield server
         assert httpx.post(server.url + "/v1/embeddings", json={"input": "still here"}).status_code == 200
         assert server.stop() == 0
@@ -158,7 +159,7 @@ def test_a_detector_that_cannot_be_used_is_told_at_the_start(
     elif broken is not None:
         replace(Detector.load(taught), fingerprint="0" * 16).save(place)
     with pytest.raises(DetectorError, match=why):
-        Engine(Settings(detectors=(str(place),)), clap=clap)
+        Engine(ServeSettings(detectors=(str(place),)), clap=clap)
 
 
 def test_metrics_and_logs_count_sockets(server: Running) -> None:
@@ -334,7 +335,7 @@ def test_a_key_is_asked_for_and_a_signal_ends_what_has_begun(tmp_path: Path) -> 
 
 def test_a_feed_holds_so_much_and_keeps_the_order() -> None:
     async def fill() -> tuple[int, bytes]:
-        feed = Feed(10)
+        feed = StreamBuffer(10)
         taken = 0
 
         async def put() -> None:
@@ -385,7 +386,7 @@ class Wire:
 
 def test_a_client_that_is_faster_than_the_model_waits(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that stands still: a few messages are taken, the others wait at the client's, and nothing of them is lost."""
-    app = create_app(Settings(message_bytes=1 << 16), clap=clap)
+    app = create_app(ServeSettings(message_bytes=1 << 16), clap=clap)
     go_on, does = threading.Event(), clap.encode_clips
 
     def slow(clips: Any) -> Any:
@@ -423,7 +424,7 @@ def test_a_client_that_is_faster_than_the_model_waits(clap: CLAP, monkeypatch: p
 
 def test_requests_and_sockets_take_turns(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     """While minutes are sent at once, a request waits for a few clips and not for all of them."""
-    app = create_app(Settings(), clap=clap)
+    app = create_app(ServeSettings(), clap=clap)
     asked: list[int] = []
     does = clap.encode_clips
 
@@ -461,7 +462,7 @@ def test_requests_and_sockets_take_turns(clap: CLAP, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("messages", [[], [GOOD], [GOOD, b"\0" * 64]])
 def test_a_client_that_says_nothing_is_left(clap: CLAP, messages: list[Any]) -> None:
-    app = create_app(Settings(idle_seconds=0.4), clap=clap)
+    app = create_app(ServeSettings(idle_seconds=0.4), clap=clap)
 
     async def wait() -> tuple[dict[str, Any], dict[str, Any]]:
         wire = Wire(app)
@@ -481,8 +482,8 @@ def test_a_client_that_says_nothing_is_left(clap: CLAP, messages: list[Any]) -> 
 
 
 def test_a_server_that_goes_down_takes_no_socket(clap: CLAP) -> None:
-    app = create_app(Settings(), clap=clap)
-    app.state.engine.draining = True
+    app = create_app(ServeSettings(), clap=clap)
+    app.state.draining = True
 
     async def come() -> dict[str, Any]:
         wire = Wire(app)
@@ -494,7 +495,7 @@ def test_a_server_that_goes_down_takes_no_socket(clap: CLAP) -> None:
 
 
 def test_a_client_that_leaves_is_not_listened_to(clap: CLAP) -> None:
-    app = create_app(Settings(), clap=clap)
+    app = create_app(ServeSettings(), clap=clap)
 
     async def leave() -> None:
         wire = Wire(app)
@@ -507,5 +508,5 @@ def test_a_client_that_leaves_is_not_listened_to(clap: CLAP) -> None:
     asyncio.run(leave())
     app.state.engine.close()
     assert app.state.sockets._open == set()
-    assert app.state.door.sockets == 0
+    assert app.state.limits.sockets.taken == 0
     until(lambda: str([thread.name for thread in threading.enumerate() if thread.name == "openclap-source"]), "[]")

@@ -1,1 +1,1 @@
-"""What both servers, `openclap serve` and `openclap ui`, do at the socket: limits of connections, proxies, headers of every answer."""
+"""The one server of service and page: an application goes in, and is answered behind limits, a gate and a log."""

@@ -1,13 +1,14 @@
-"""How many connections a server holds, whose they are, and how long each may take to say what it wants. Knows nothing of routes.
+"""How many connections a server holds, whose they are, and how long each may take to say what it wants.
 
     made ─ head ──────── body ───────── answer ─ idle ─ head …
            head_seconds  body_rate, after        keep-alive of uvicorn
                          head_seconds
            └──── may be closed to make room ─────┘└── may ──┘
 
-uvicorn has a time-out for idle connections alone, and its `limit_concurrency` answers a connection whose head is whole: a thousand
-half-sent heads take every file that the process may open. Here the number of connections stays below that, and a new one is let in for an
-old one that has not said what it wants: who sends whole requests always gets in.
+uvicorn has a time-out for idle connections alone, and its `limit_concurrency` answers a connection whose head is
+whole: a thousand half-sent heads take every file that the process may open. Here the number of connections stays
+below that, and a new one is let in for an old one that has not said what it wants: who sends whole requests always
+gets in.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ CHUNKS, CHUNK_BYTES = (
     64,
 )  # a body of more chunks than these has so many bytes in each, on average: every one costs 20 µs
 HEAD_BYTES = 1 << 16  # of a request, its address and headers; more is answered 431
-STALLED = 60.0  # seconds without a byte taken, after which whoever does not read an answer is left
+STALLED = 60.0  # seconds without a byte taken, after which whoever does not read an answer is cut off
 
 TOO_LARGE = (
     f"the address and headers of the request are larger than {HEAD_BYTES >> 10} KiB; send less, or put it into the body"
@@ -95,14 +96,14 @@ class Connections:
         """How many are open."""
         return len(self._open)
 
-    def let_in(self, one: _Http) -> bool:
+    def admit(self, one: _Http) -> bool:
         """Count a new connection; another may be closed for it. False: there is no room."""
         whose = address_of(one.client)
         shared = whose in self._proxies  # by all who come through the proxy
         full = not shared and self._of.get(whose, 0) >= self.share
-        if full and not self._close_one(c for w, c in self._open.values() if w == whose):
+        if full and not self._close_oldest(c for w, c in self._open.values() if w == whose):
             return False
-        if len(self._open) >= self.most and not self._close_one(c for _, c in self._open.values()):
+        if len(self._open) >= self.most and not self._close_oldest(c for _, c in self._open.values()):
             return False
         self._open[one.transport] = (whose, one)
         self._of[whose] = self._of.get(whose, 0) + 1
@@ -110,12 +111,12 @@ class Connections:
             self._sweep(one.loop)
         return True
 
-    def upgraded(self, one: _Socket) -> None:
+    def replace(self, one: _Socket) -> None:
         """A connection has become a websocket."""
         if one.transport in self._open:
             self._open[one.transport] = (self._open[one.transport][0], one)
 
-    def left(self, transport: asyncio.BaseTransport) -> None:
+    def remove(self, transport: asyncio.BaseTransport) -> None:
         """A connection has ended."""
         whose, _ = self._open.pop(transport, (None, None))
         if whose is not None:
@@ -123,13 +124,13 @@ class Connections:
             if not self._of[whose]:
                 del self._of[whose]
 
-    def _close_one(self, among: Iterable[_Http | _Socket]) -> bool:
+    def _close_oldest(self, among: Iterable[_Http | _Socket]) -> bool:
         """Close the one that has waited longest without a whole request, heads before bodies."""
         waiting = [one for one in among if isinstance(one, _Http) and one.is_incomplete]
         if not waiting:
             return False
         oldest = min(waiting, key=lambda one: (one.in_body, one.since))
-        self.left(oldest.transport)
+        self.remove(oldest.transport)
         oldest.transport.abort()
         return True
 
@@ -157,7 +158,7 @@ class _Http(H11Protocol):
         self._chunks = self._chunk_bytes = 0  # of a body
         self._fault = (400, "")  # status and sentence for what is no request
         self._next_event = self.conn.next_event
-        self.conn.next_event = self._counted_event  # type: ignore[method-assign]
+        self.conn.next_event = self._next_event_checked  # type: ignore[method-assign]
 
     @property
     def is_incomplete(self) -> bool:
@@ -168,11 +169,11 @@ class _Http(H11Protocol):
         super().connection_made(transport)
         with contextlib.suppress(AttributeError):  # another event loop than asyncio's
             transport.max_size = AT_ONCE  # type: ignore[attr-defined]
-        if not self._all.let_in(self):
+        if not self._all.admit(self):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._all.left(self.transport)
+        self._all.remove(self.transport)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -191,7 +192,7 @@ class _Http(H11Protocol):
         status, sentence = self._fault
         self._end(status, sentence or msg)
 
-    def _counted_event(self) -> Any:
+    def _next_event_checked(self) -> Any:
         """What h11 reads next, unless it is crumbs."""
         in_head = self.conn.their_state is h11.IDLE
         try:
@@ -234,7 +235,10 @@ class _Http(H11Protocol):
         self.in_body = in_body
 
     def _end(self, status: int, sentence: str) -> None:
-        """Say what is wrong with a request, unless its answer has begun, and close; who is at work on it learns that nobody waits."""
+        """Say what is wrong with a request, unless its answer has begun, and close the connection.
+
+        The application that works on it learns that nobody waits.
+        """
         self.in_body = False
         if self.cycle is not None and not self.cycle.response_complete:
             if not self.cycle.response_started:
@@ -289,10 +293,10 @@ class _Socket(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         with contextlib.suppress(AttributeError):
             transport.max_size = OF_SOCKET  # type: ignore[attr-defined]
-        self._all.upgraded(self)
+        self._all.replace(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._all.left(self.transport)
+        self._all.remove(self.transport)
         super().connection_lost(exc)
 
 

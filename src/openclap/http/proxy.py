@@ -1,11 +1,11 @@
-"""What a proxy says of who came to it, believed of named proxies alone. Knows nothing of routes.
+"""What a proxy says of who came to it, believed of named proxies alone.
 
     X-Forwarded-For      who asks            → client, of the shares and the log
     X-Forwarded-Proto    https, where it ends TLS → scheme
     X-Forwarded-Prefix   /clap, the path that it serves this under → root path
 
-uvicorn reads the first two. Of anybody else all of them are taken away, so that nothing behind this (gradio reads some) believes them;
-`X-Forwarded-Host` of a proxy too: any page could set it. The proxy passes the name on as Host.
+uvicorn reads the first two. Of anybody else all of them are taken away, so that nothing behind this (gradio reads
+some) believes them; `X-Forwarded-Host` of a proxy too: any page could set it. The proxy passes the name on as Host.
 """
 
 from __future__ import annotations
@@ -17,14 +17,21 @@ from collections.abc import Sequence
 from openclap.errors import UsageError
 from openclap.http.headers import App, Receive, Scope, Send
 
-__all__ = ["Proxied", "Proxies", "address_of", "checked_prefix", "route_path"]
+__all__ = ["Proxies", "ProxyHeaders", "address_of", "check_prefix", "route_path"]
 
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
-SAID = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto", b"x-gradio-server")  # fmt: skip
+SAID = (
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-prefix",
+    b"x-forwarded-proto",
+    b"x-gradio-server",
+)
 KEPT = (b"x-forwarded-for", b"x-forwarded-proto")  # of a proxy
 
 
-def checked_prefix(prefix: str) -> str:
+def check_prefix(prefix: str) -> str:
     """A path that the server is served under, "/clap" or "".
 
     Raises
@@ -65,7 +72,7 @@ class Proxies:
         return any(address in network for network in self._networks)
 
 
-class Proxied:
+class ProxyHeaders:
     """ASGI middleware, outermost.
 
     Parameters
@@ -77,7 +84,7 @@ class Proxied:
     def __init__(self, app: App, *, proxies: Proxies, prefix: str = "") -> None:
         from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-        self._prefix = checked_prefix(prefix)
+        self._prefix = check_prefix(prefix)
         self._proxies = proxies
         self._app = app
         self._forwarded = ProxyHeadersMiddleware(app, list(proxies.addresses))  # type: ignore[arg-type]
@@ -96,11 +103,12 @@ class Proxied:
         headers = [one for one in scope["headers"] if one[0] not in SAID or (known and one[0] in KEPT)]
         inner = {**scope, "headers": headers}
         if prefix:
-            inner |= _under(prefix, scope)
-        await (self._forwarded(inner, receive, send) if known else self._app(inner, receive, send))  # type: ignore[arg-type]
+            inner |= _add_prefix(prefix, scope)
+        app: App = self._forwarded if known else self._app  # type: ignore[assignment]
+        await app(inner, receive, send)
 
 
-def _under(prefix: str, scope: Scope) -> Scope:
+def _add_prefix(prefix: str, scope: Scope) -> Scope:
     """Path and root path as ASGI has them, whether or not the proxy took the prefix away."""
     path, raw = scope["path"], scope.get("raw_path") or b""
     if path != prefix and not path.startswith(f"{prefix}/"):

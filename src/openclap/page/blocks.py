@@ -147,7 +147,7 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
         desk.closing.set()
         gradio_app.stop_event.set()
 
-    app.state.leave = leave
+    app.state.leaving = [*getattr(app.state, "leaving", ()), leave]
     before = app.router.lifespan_context
 
     @asynccontextmanager

@@ -1,20 +1,18 @@
-"""What the page may do and how much of it: one frozen table. Knows nothing of gradio or models."""
+"""What the page may do and how much of it: `PageSettings`, the table `page` of a file of settings."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from openclap.errors import UsageError
+from openclap.http.settings import MIB, Bytes, Count, Folders, Many, Seconds, SettingsModel
 
 __all__ = ["MIB", "PageSettings"]
 
-MIB = 1 << 20
 
-
-@dataclass(frozen=True)
-class PageSettings:
+class PageSettings(SettingsModel):
     """Everything that can be chosen about a page.
 
     Attributes
@@ -49,22 +47,22 @@ class PageSettings:
 
     model: str = "mini"
     device: str = "auto"
-    threads: int | None = None
-    models: tuple[str, ...] | None = None
+    threads: Count | None = None
+    models: Many | None = None
     library: str | None = None
     uploads: Path | None = None
-    roots: tuple[Path, ...] = ()
-    upload_bytes: int = 200 * MIB
-    kept_bytes: int = 4096 * MIB
-    audio_seconds: float = 4 * 3600.0
-    results: int = 50
-    texts: int = 100
+    roots: Folders = ()
+    upload_bytes: Bytes = 200 * MIB
+    kept_bytes: Bytes = 4096 * MIB
+    audio_seconds: Seconds = 4 * 3600.0
+    results: Count = 50
+    texts: Count = 100
     detectors: bool = False
-    watches: int = 8
-    watch_seconds: float = 4 * 3600.0
-    queue: int = 64
+    watches: Count = 8
+    watch_seconds: Seconds = 4 * 3600.0
+    queue: Count = 64
 
-    def __post_init__(self) -> None:
+    def model_post_init(self, context: Any) -> None:
         """Refuse roots that are no folders."""
         for root in self.roots:
             if not Path(os.path.expanduser(root)).is_dir():

@@ -1,11 +1,12 @@
-"""Jobs that arrive within a few milliseconds of one another are done in one call, by one thread. Knows nothing of HTTP or models.
+"""Jobs that arrive within a few milliseconds of one another are done in one call, by one thread.
 
     ask ─┐
     ask ─┼─ queue ─ wait for more, a little ─ do([job, job, job]) ─ a result or an error each
     ask ─┘
 
-A thread that was busy finds its next batch waiting, so patience costs something only where there is nothing to gain. Nobody can be interrupted,
-so a batch is as large as the thread has been seen to do in `STEP` seconds, and whoever has more to ask asks it piece by piece (`room`): then all take turns.
+A thread that was busy finds its next batch waiting, so patience costs something only where there is nothing to gain.
+Nobody can be interrupted, so a batch is as large as the thread has been seen to do in `STEP` seconds, and whoever has
+more to ask asks it piece by piece (`room`): then all take turns.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-__all__ = ["Lane"]
+__all__ = ["BatchQueue"]
 
 STEP = 0.3  # seconds that a batch should take at most
 LEARNING = 0.2  # how far the last batch changes what a unit of weight is thought to take
@@ -35,14 +36,14 @@ class _Job(Generic[J, R]):
     since: float = field(default_factory=time.monotonic)
 
 
-class Lane(Generic[J, R]):
+class BatchQueue(Generic[J, R]):
     """One thread, and the jobs that wait for it, first come first served.
 
     Parameters
     ----------
     do
-        Jobs → their results, in order. Where it fails for several, each is done again by itself, so that an error is told
-        to the one whose it is.
+        Jobs → their results, in order. Where it fails for several, each is done again by itself, so that an error is
+        told to the one whose it is.
     patience
         Seconds that the oldest job of a batch may wait for others.
     most

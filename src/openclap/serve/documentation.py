@@ -1,7 +1,7 @@
-"""The documentation pages, /docs and /redoc, from this machine alone. Knows nothing of routes.
+"""The documentation pages, /docs and /redoc, from this machine alone.
 
-Scripts and styles come with the package fastapi-offline, not from another host; the browser is told to ask no other for anything,
-whatever a script of theirs would like to have (Redoc's would like its maker's logo).
+Scripts and styles come with the package fastapi-offline, not from another host; the browser is told to ask no other
+for anything, whatever a script of theirs would like to have (Redoc's would like its maker's logo).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ __all__ = ["add_documentation"]
 
 STATIC = "/docs-static"
 ONLY_HERE = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; "
     "connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -33,18 +34,29 @@ def add_documentation(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
         static = f"{_root(request)}{STATIC}"
-        return _kept_here(get_swagger_ui_html(
-            openapi_url=f"{_root(request)}{openapi}", title=title, swagger_js_url=f"{static}/swagger-ui-bundle.js",
-            swagger_css_url=f"{static}/swagger-ui.css", swagger_favicon_url=f"{static}/favicon.png", swagger_ui_parameters={"validatorUrl": None},
-        ))  # fmt: skip
+        return _kept_here(
+            get_swagger_ui_html(
+                openapi_url=f"{_root(request)}{openapi}",
+                title=title,
+                swagger_js_url=f"{static}/swagger-ui-bundle.js",
+                swagger_css_url=f"{static}/swagger-ui.css",
+                swagger_favicon_url=f"{static}/favicon.png",
+                swagger_ui_parameters={"validatorUrl": None},
+            )
+        )
 
     @app.get("/redoc", include_in_schema=False)
     def redoc(request: Request) -> HTMLResponse:
         static = f"{_root(request)}{STATIC}"
-        return _kept_here(get_redoc_html(
-            openapi_url=f"{_root(request)}{openapi}", title=title, redoc_js_url=f"{static}/redoc.standalone.js",
-            redoc_favicon_url=f"{static}/favicon.png", with_google_fonts=False,
-        ))  # fmt: skip
+        return _kept_here(
+            get_redoc_html(
+                openapi_url=f"{_root(request)}{openapi}",
+                title=title,
+                redoc_js_url=f"{static}/redoc.standalone.js",
+                redoc_favicon_url=f"{static}/favicon.png",
+                with_google_fonts=False,
+            )
+        )
 
 
 def _root(request: Request) -> str:

@@ -1,9 +1,10 @@
-"""Bodies of requests → checked models, and what they call a sound → where its bytes come from. Knows nothing of models.
+"""Bodies of requests → checked models, and what they call a sound → where its bytes come from.
 
     application/json      {"audio": "data:audio/wav;base64,…"}
     multipart/form-data   audio=@dog.wav (or file=@dog.wav)
 
-A string is never opened as a path. Parsing is bounded by the size of the body alone, and done in a thread where that is large.
+A string is never opened as a path. Parsing is bounded by the size of the body alone, and done in a thread where that
+is large.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from starlette.datastructures import FormData, UploadFile
 from openclap.errors import RequestRefused
 from openclap.serve.engine import Source
 from openclap.serve.schemas import EmbeddingsRequest, Request
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
-__all__ = ["decode_data_uri", "in_words", "is_data_uri", "read_request", "source_of"]
+__all__ = ["decode_data_uri", "describe_fault", "is_data_uri", "read_request", "source_of"]
 
 S = TypeVar("S", bound=Request)
 T = TypeVar("T")
@@ -41,13 +42,14 @@ ANY_URI = re.compile(
     r"data:([\w.+-]+/[\w.+-]+)?" + PARAMETERS, re.IGNORECASE
 )  # of any type, or of none, where only a sound can be meant
 TOKENS = (
-    "input holds token ids, which another model's tokenizer made; send texts: langchain's OpenAIEmbeddings needs check_embedding_ctx_length=False, "
+    "input holds token ids, which another model's tokenizer made; send texts: langchain's OpenAIEmbeddings needs "
+    "check_embedding_ctx_length=False, "
     "other clients a setting that leaves texts whole"
 )
 COMMAS = re.compile("[,，、\n]")
 
 
-async def read_request(request: HttpRequest, schema: type[S], settings: Settings) -> S:
+async def read_request(request: HttpRequest, schema: type[S], settings: ServeSettings) -> S:
     """Read and check a body.
 
     Raises
@@ -60,8 +62,8 @@ async def read_request(request: HttpRequest, schema: type[S], settings: Settings
         if kind == "multipart/form-data":
             limits = {"max_files": settings.items, "max_fields": 4 * settings.items + 32}
             async with request.form(**limits, max_part_size=FIELD_BYTES) as form:
-                fields = await _fields_of(form, schema)
-            return schema.model_validate(_known(fields, schema))
+                fields = await _read_form(form, schema)
+            return schema.model_validate(_check_fields(fields, schema))
         if kind != "application/json":
             raise RequestRefused(
                 f"the content type is {kind[:100]!a}; send application/json or multipart/form-data",
@@ -69,51 +71,53 @@ async def read_request(request: HttpRequest, schema: type[S], settings: Settings
                 "unsupported_content_type",
             )
         body = await request.body()
-        return await in_thread_if(len(body) > AT_ONCE, lambda: _parsed(body, schema))
+        return await run_in_thread_if(len(body) > AT_ONCE, lambda: _parse_json(body, schema))
     except ValidationError as error:
-        raise RequestRefused(in_words(error), 400, "invalid_request") from None
+        raise RequestRefused(describe_fault(error), 400, "invalid_request") from None
 
 
-def _parsed(body: bytes, schema: type[S]) -> S:
+def _parse_json(body: bytes, schema: type[S]) -> S:
     """JSON → a checked model; names that it does not know are refused before all of them are told as faults."""
     try:
         found = from_json(body)
     except ValueError as error:
         raise RequestRefused(f"the body is no JSON that can be read: {error}", 400, "invalid_request") from None
     if not isinstance(found, dict):
-        raise RequestRefused(f"the body is {_kind(found)}; send an object, as {{…}}", 400, "invalid_request")
-    if schema is EmbeddingsRequest and _is_of_tokens(found.get("input")):
+        raise RequestRefused(f"the body is {_kind_of(found)}; send an object, as {{…}}", 400, "invalid_request")
+    if schema is EmbeddingsRequest and _holds_token_ids(found.get("input")):
         raise RequestRefused(TOKENS, 400, "token_ids")
-    return schema.model_validate(_known(found, schema))
+    return schema.model_validate(_check_fields(found, schema))
 
 
-def _known(fields: dict[str, Any], schema: type[Request]) -> dict[str, Any]:
+def _check_fields(fields: dict[str, Any], schema: type[Request]) -> dict[str, Any]:
     """The fields, if there are no others."""
     unknown = next((name for name in fields if name not in schema.model_fields), None)
     if unknown is not None:
         place = f"{unknown[:100]!a}".strip("'\"")
-        raise RequestRefused(f"{place}: there is no such field; there are {', '.join(schema.model_fields)}", 400, "invalid_request")  # fmt: skip
+        raise RequestRefused(
+            f"{place}: there is no such field; there are {', '.join(schema.model_fields)}", 400, "invalid_request"
+        )
     return fields
 
 
-def _kind(value: object) -> str:
+def _kind_of(value: object) -> str:
     kinds = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")
 
 
-def _is_of_tokens(value: object) -> bool:
+def _holds_token_ids(value: object) -> bool:
     """Whether it is a list of numbers, or a list of such lists: texts as a client's own tokenizer cut them."""
     first = value[0] if isinstance(value, list) and value else None
     first = first[0] if isinstance(first, list) and first else first
     return isinstance(first, int) and not isinstance(first, bool)
 
 
-async def in_thread_if(large: bool, call: Callable[[], T]) -> T:
+async def run_in_thread_if(large: bool, call: Callable[[], T]) -> T:
     """What takes long is done where it holds nobody up."""
     return await run_in_threadpool(call) if large else call()
 
 
-async def _fields_of(form: FormData, schema: type[Request]) -> dict[str, Any]:
+async def _read_form(form: FormData, schema: type[Request]) -> dict[str, Any]:
     """A form as the dict that the schema checks; files are bytes."""
     found: dict[str, Any] = {}
     for name, value in form.multi_items():
@@ -138,7 +142,7 @@ async def _fields_of(form: FormData, schema: type[Request]) -> dict[str, Any]:
     return found
 
 
-def in_words(error: ValidationError) -> str:
+def describe_fault(error: ValidationError) -> str:
     """What is wrong with a body, in one sentence."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     place = ".".join(str(part) for part in faults[0]["loc"] if part not in ("str", "bytes", "list[union[str,bytes]]"))
@@ -174,7 +178,8 @@ def source_of(value: str | bytes, name: str) -> Source:
             f"{name} is a URL, and this server fetches none; give a data URI or upload the file", 403, "url_not_allowed"
         )
     raise RequestRefused(
-        f"{name} is no sound; give a data URI as data:audio/wav;base64,… or upload a file as multipart/form-data (a path is never opened)",
+        f"{name} is no sound; give a data URI as data:audio/wav;base64,… or upload a file as multipart/form-data "
+        "(a path is never opened)",
         400,
         "invalid_audio",
     )
@@ -202,7 +207,8 @@ def decode_data_uri(uri: str, name: str) -> bytes:
             pieces.append(base64.b64decode(piece, validate=True))
     except ValueError as error:  # binascii.Error, or what is no ASCII
         raise RequestRefused(
-            f"{name} holds wrong base64 ({str(error).rstrip('.')[:100]}); encode it anew, in the alphabet that has + and /, without line breaks",
+            f"{name} holds wrong base64 ({str(error).rstrip('.')[:100]}); encode it anew, in the alphabet that has + and /, "
+            "without line breaks",
             400,
             "invalid_audio",
         ) from None

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus. Knows nothing of requests or models but their names."""
+"""What the service counts, for Prometheus."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from openclap.serve.batching import Lane
+from openclap.serve.batching import BatchQueue
 
 __all__ = ["TYPE", "Metrics"]
 
@@ -32,13 +32,19 @@ class Metrics:
             "openclap_batch_size", "Clips or texts computed together", ["lane"], buckets=SIZES, registry=self.registry
         )
         self.queue = Gauge("openclap_queue", "Jobs that wait for a lane", ["lane"], registry=self.registry)
-        self.accepted = Gauge("openclap_requests_in_work", "Requests accepted and not answered", registry=self.registry)
+        self.in_work = Gauge("openclap_requests_in_work", "Requests accepted and not answered", registry=self.registry)
         self.sockets = Gauge("openclap_sockets", "Websockets open", registry=self.registry)
         self.events = Counter("openclap_events", "Events told over websockets", registry=self.registry)
 
-    def watch(self, lane: Lane[Any, Any]) -> None:
-        """Have a lane's queue told whenever the metrics are asked for."""
-        self.queue.labels(lane.name).set_function(lambda: lane.waiting)
+    def watch(self, queue: BatchQueue[Any, Any]) -> None:
+        """Have the length of a queue told whenever the metrics are asked for."""
+        self.queue.labels(queue.name).set_function(lambda: queue.waiting)
+
+    def count(self, route: str, status: int, seconds: float | None) -> None:
+        """A request has ended, after so many seconds; or a websocket (None)."""
+        self.requests.labels(route, str(status)).inc()
+        if seconds is not None:
+            self.seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""

@@ -1,7 +1,8 @@
-"""Bodies of requests as OpenAPI describes them: the schemas with this server's limits, so that what fits them is answered. Knows no routes.
+"""Bodies of requests as OpenAPI describes them: the schemas with the limits of this server.
 
-A schema marks what is decided here by its format: `openclap-text` gets the longest text that is taken, `openclap-some` how many of a list,
-and so on (`schemas`). Formats that stay say what no schema can: that a sound is one, that a word is in the lexicon.
+A schema marks what is decided here by its format: `openclap-text` gets the longest text that is taken,
+`openclap-some` how many of a list, and so on (`schemas`). Formats that stay say what no schema can: that a sound is
+one, that a word is in the lexicon.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from openclap.serve.schemas import EmbeddingsRequest, MomentsRequest, Request, SearchRequest
-from openclap.serve.settings import Settings
+from openclap.serve.settings import ServeSettings
 
 __all__ = ["body_of"]
 
@@ -22,7 +23,9 @@ FILE = r"^(?!/)(?!(.*/)?\.\.(/|$))(?=[^\x00]*\S)[^\x00]*$"
 ONE_OF_THEM = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("query", "audio")]
 
 
-def body_of(schema: type[Request], settings: Settings, *, size: int, seconds: float, names: Sequence[str]) -> Schema:
+def body_of(
+    schema: type[Request], settings: ServeSettings, *, size: int, seconds: float, names: Sequence[str]
+) -> Schema:
     """The `requestBody` of a route: JSON, and a form whose sounds are files.
 
     Parameters
@@ -36,7 +39,7 @@ def body_of(schema: type[Request], settings: Settings, *, size: int, seconds: fl
     """
     described = schema.model_json_schema()
     examples = {f"example {i}": {"value": one} for i, one in enumerate(described.pop("examples", []), 1)}
-    described = _filled(described, _limits(settings, size, seconds, names))
+    described = _fill_marks(described, _marks_of(settings, size, seconds, names))
     file = {"type": "string", "format": "binary"}
     fields = {
         **described["properties"],
@@ -46,7 +49,7 @@ def body_of(schema: type[Request], settings: Settings, *, size: int, seconds: fl
     if schema in (SearchRequest, MomentsRequest):
         described["anyOf"] = ONE_OF_THEM
     if schema is EmbeddingsRequest:
-        described = _by_modality(described, settings.items)
+        described = _split_by_modality(described, settings.items)
     return {
         "required": True,
         "content": {
@@ -56,7 +59,7 @@ def body_of(schema: type[Request], settings: Settings, *, size: int, seconds: fl
     }
 
 
-def _limits(settings: Settings, size: int, seconds: float, names: Sequence[str]) -> dict[str, Schema]:
+def _marks_of(settings: ServeSettings, size: int, seconds: float, names: Sequence[str]) -> dict[str, Schema]:
     """What stands in the place of a mark."""
     text = {"minLength": 1, "maxLength": settings.text_characters, "pattern": r"\S"}
     return {
@@ -74,12 +77,12 @@ def _limits(settings: Settings, size: int, seconds: float, names: Sequence[str])
     }
 
 
-def _filled(schema: Any, limits: dict[str, Schema]) -> Any:
+def _fill_marks(schema: Any, limits: dict[str, Schema]) -> Any:
     if isinstance(schema, list):
-        return [_filled(one, limits) for one in schema]
+        return [_fill_marks(one, limits) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    rest = {name: _filled(value, limits) for name, value in schema.items()}
+    rest = {name: _fill_marks(value, limits) for name, value in schema.items()}
     found = limits.get(rest["format"]) if isinstance(rest.get("format"), str) else None
     if found is None:
         return rest
@@ -87,7 +90,7 @@ def _filled(schema: Any, limits: dict[str, Schema]) -> Any:
     return rest | copy.deepcopy(found)
 
 
-def _by_modality(schema: Schema, most: int) -> Schema:
+def _split_by_modality(schema: Schema, most: int) -> Schema:
     """What `input` may hold depends on `modality`: one schema for each."""
     fields = schema["properties"]
     text = next(one for one in fields["input"]["anyOf"] if one["type"] == "string")

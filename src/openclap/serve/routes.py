@@ -17,53 +17,56 @@ from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.confidence import is_fitted
 from openclap.counting import counted
 from openclap.errors import RequestRefused
+from openclap.http.error_responses import error_response
 from openclap.serve.engine import Engine, Source
-from openclap.serve.faults import fault_of
-from openclap.serve.inputs import in_thread_if, is_data_uri, read_request, source_of
+from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
 from openclap.serve.metrics import TYPE, Metrics
 from openclap.serve.openapi import body_of
 from openclap.serve.schemas import (
-    Classified,
     ClassifyRequest,
-    DescribedAs,
+    ClassifyResponse,
     DescribeRequest,
+    DescribeResponse,
     Embedding,
-    Embeddings,
     EmbeddingsRequest,
-    Fault,
-    Found,
-    FoundHit,
-    Matched,
+    EmbeddingsResponse,
+    ErrorResponse,
     MatchRequest,
+    MatchResponse,
     ModelCard,
-    Models,
-    MomentsFound,
+    ModelsResponse,
     MomentsRequest,
+    MomentsResponse,
     Request,
+    SearchHit,
     SearchRequest,
+    SearchResponse,
     Span,
     TimelineSpan,
     Usage,
     WatchRequest,
 )
-from openclap.serve.watching import Sockets
+from openclap.serve.watch_sockets import WatchSockets
 
-__all__ = ["routes_of"]
+__all__ = ["make_router"]
 
 S = TypeVar("S", bound=Request)
 A_SOCKET = """\
-Connect with a websocket, `ws://…/v1/watch`. The first message is the settings in JSON (the schema below); then samples in binary messages,
-whole frames, as fast as you like: who is faster than the model is slowed. The server answers in JSON:
+Connect with a websocket, `ws://…/v1/watch`. The first message is the settings in JSON (the schema below); then
+samples in binary messages, whole frames, as fast as you like: who is faster than the model is slowed. The server
+answers in JSON:
 
-- `{"type": "ready", "model", "window", "hop", "warmup", "latency"}`: it listens; `latency`, how many seconds of sound an event takes to be decided;
+- `{"type": "ready", "model", "window", "hop", "warmup", "latency"}`: it listens; `latency`, how many seconds of sound
+an event takes to be decided;
 - `{"type": "event", …}`: as `openclap watch --json` prints it;
 - `{"type": "note", "note"}`: something happened on the way, windows were skipped;
 - `{"type": "report", …}`: what was heard, after you have sent `{"type": "end"}`; then it closes with 1000;
-- `{"type": "error", "error"}`: one sentence; then it closes with 1003, 1007 or 1008 (something is wrong), 1001 (the server is going down) or 1011.
+- `{"type": "error", "error"}`: one sentence; then it closes with 1003, 1007 or 1008 (something is wrong), 1001 (the
+server is going down) or 1011.
 """
 LARGE = 16  # embeddings, from which on an answer is written in a thread
 FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Fault, "description": what}
+    status: {"model": ErrorResponse, "description": what}
     for status, what in {
         400: "The request is wrong; the message says how",
         401: "A key is needed",
@@ -76,54 +79,66 @@ FAULTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes_of(engine: Engine, metrics: Metrics, sockets: Sockets) -> APIRouter:
+def make_router(engine: Engine, metrics: Metrics, sockets: WatchSockets) -> APIRouter:
     """Every route, for one engine."""
     router = APIRouter()
-    _that_compute(router, _Api(engine))
-    _that_listen(router, sockets)
-    _of_models(router, engine)
-    _of_the_service(router, engine, metrics)
+    _add_compute_routes(router, _ComputeRoutes(engine))
+    _add_watch_route(router, sockets)
+    _add_model_routes(router, engine)
+    _add_service_routes(router, metrics)
     return router
 
 
-def _that_compute(router: APIRouter, api: _Api) -> None:
+def _add_compute_routes(router: APIRouter, api: _ComputeRoutes) -> None:
     for path, schema, answer, does in (
-        ("/v1/embeddings", EmbeddingsRequest, Embeddings, api.embeddings),
-        ("/v1/classify", ClassifyRequest, Classified, api.classify),
-        ("/v1/describe", DescribeRequest, DescribedAs, api.describe),
-        ("/v1/match", MatchRequest, Matched, api.match),
-        ("/v1/search", SearchRequest, Found, api.search),
-        ("/v1/moments", MomentsRequest, MomentsFound, api.moments),
+        ("/v1/embeddings", EmbeddingsRequest, EmbeddingsResponse, api.embeddings),
+        ("/v1/classify", ClassifyRequest, ClassifyResponse, api.classify),
+        ("/v1/describe", DescribeRequest, DescribeResponse, api.describe),
+        ("/v1/match", MatchRequest, MatchResponse, api.match),
+        ("/v1/search", SearchRequest, SearchResponse, api.search),
+        ("/v1/moments", MomentsRequest, MomentsResponse, api.moments),
     ):
         router.add_api_route(
-            path, does, methods=["POST"], response_model=answer, responses=FAULTS, tags=["v1"],
-            summary=(schema.__doc__ or "").rstrip("."), openapi_extra={"requestBody": api.body_of(schema)},
-        )  # fmt: skip
+            path,
+            does,
+            methods=["POST"],
+            response_model=answer,
+            responses=FAULTS,
+            tags=["v1"],
+            summary=(schema.__doc__ or "").rstrip("."),
+            openapi_extra={"requestBody": api.body_of(schema)},
+        )
 
 
-def _that_listen(router: APIRouter, sockets: Sockets) -> None:
+def _add_watch_route(router: APIRouter, sockets: WatchSockets) -> None:
     @router.websocket("/v1/watch")
     async def watch(socket: WebSocket) -> None:
         await sockets.serve(socket)
 
     @router.get(
-        "/v1/watch", tags=["v1"], status_code=426, summary="Events of what you send (a websocket)", description=A_SOCKET,
-        response_class=Response, responses={426: {"model": Fault, "description": "It is a websocket"}},
+        "/v1/watch",
+        tags=["v1"],
+        status_code=426,
+        summary="Events of what you send (a websocket)",
+        description=A_SOCKET,
+        response_class=Response,
+        responses={426: {"model": ErrorResponse, "description": "It is a websocket"}},
         openapi_extra={"x-websocket-settings": WatchRequest.model_json_schema()},
-    )  # fmt: skip
-    async def no_socket() -> Response:
+    )
+    async def no_socket(request: HttpRequest) -> Response:
         refusal = RequestRefused("this is a websocket: connect to it with ws:// (how: /docs)", 426, "upgrade_required")
-        status, headers, body = fault_of(refusal)
-        return Response(body, status, {**headers, "upgrade": "websocket"})
+        response = error_response(refusal, request.scope)
+        response.headers["upgrade"] = "websocket"
+        return response
 
 
-def _of_models(router: APIRouter, engine: Engine) -> None:
-    cards = _cards(engine)
+def _add_model_routes(router: APIRouter, engine: Engine) -> None:
+    cards = _model_cards(engine)
 
     @router.get("/v1/models", tags=["v1"])
-    async def models() -> Models:
+    async def models() -> ModelsResponse:
         """The loaded model, and those that are on the server's disk."""
-        return Models(data=cards)
+        return ModelsResponse(data=cards)
 
     @router.get("/v1/models/{name:path}", tags=["v1"], responses={404: FAULTS[404]})
     async def model(name: str) -> ModelCard:
@@ -134,18 +149,19 @@ def _of_models(router: APIRouter, engine: Engine) -> None:
         raise RequestRefused(f"there is no model {name[:100]!a} here; see /v1/models", 404, "model_not_found")
 
 
-def _of_the_service(router: APIRouter, engine: Engine, metrics: Metrics) -> None:
+def _add_service_routes(router: APIRouter, metrics: Metrics) -> None:
     @router.get("/health", tags=["service"])
     async def health() -> dict[str, str]:
         """Whether the server runs."""
         return {"status": "ok"}
 
     @router.get("/ready", tags=["service"], responses={503: {"description": "It is going down"}})
-    async def ready(response: Response) -> dict[str, str]:
+    async def ready(request: HttpRequest, response: Response) -> dict[str, str]:
         """Whether it takes requests."""
-        if engine.draining:
+        draining = request.app.state.draining
+        if draining:
             response.status_code = 503
-        return {"status": "draining" if engine.draining else "ready"}
+        return {"status": "draining" if draining else "ready"}
 
     @router.get("/metrics", tags=["service"], response_class=Response)
     async def counted() -> Response:
@@ -153,7 +169,7 @@ def _of_the_service(router: APIRouter, engine: Engine, metrics: Metrics) -> None
         return Response(metrics.text(), media_type=TYPE)
 
 
-class _Api:
+class _ComputeRoutes:
     """What computes: read, one question, show."""
 
     def __init__(self, engine: Engine) -> None:
@@ -172,7 +188,8 @@ class _Api:
         size = self._engine.clap.config.embedding
         if asked.dimensions not in (None, size):
             raise RequestRefused(
-                f"dimensions is {asked.dimensions}; this model's embeddings have {size} numbers and cannot be shortened: leave it out",
+                f"dimensions is {asked.dimensions}; this model's embeddings have {size} numbers and cannot be shortened: "
+                "leave it out",
                 400,
                 "invalid_request",
             )
@@ -189,11 +206,12 @@ class _Api:
         self._check_texts("input", texts)
         rows, tokens = np.zeros((len(items), size), np.float32), 0
         if texts:
-            rows[~np.array(heard)], tokens = await self._engine.texts(texts)  # type: ignore[arg-type]
+            rows[~np.array(heard)], tokens = await self._engine.embed_texts(texts)  # type: ignore[arg-type]
         if sources:
-            rows[np.array(heard)] = await self._engine.sounds(sources)
-        return await in_thread_if(
-            len(rows) > LARGE, lambda: _shown(_embeddings(rows, tokens, asked.encoding_format, self._engine.name))
+            rows[np.array(heard)] = await self._engine.embed_sounds(sources)
+        return await run_in_thread_if(
+            len(rows) > LARGE,
+            lambda: _json_response(_embeddings(rows, tokens, asked.encoding_format, self._engine.name)),
         )
 
     async def classify(self, request: HttpRequest) -> Response:
@@ -202,7 +220,7 @@ class _Api:
         self._check_many("labels", asked.labels)
         self._check_texts("labels", asked.labels)
         labels = await self._engine.classify(self._source(asked.audio), asked.labels, asked.template)
-        return _shown(Classified(labels=labels))
+        return _json_response(ClassifyResponse(labels=labels))
 
     async def describe(self, request: HttpRequest) -> Response:
         """Say what is heard in a sound: tags with a confidence, a sentence, the nearest captions, and a timeline."""
@@ -211,7 +229,7 @@ class _Api:
             self._check_many(name, texts or ["-"])
             self._check_texts(name, texts or [])
         found = await self._engine.describe(self._source(asked.audio), asked.how())
-        answer = DescribedAs(**found.description.to_dict())
+        answer = DescribeResponse(**found.description.to_dict())
         if found.spans is not None:
             answer.spans = [TimelineSpan(**span.to_dict(), sentence=sentence) for span, sentence in found.spans]
         left_out = {"spans"} if answer.spans is None else None  # but a span's label may be null
@@ -222,7 +240,7 @@ class _Api:
         asked = await self._read(request, MatchRequest)
         self._check_many("texts", asked.texts)
         self._check_texts("texts", asked.texts)
-        return _shown(Matched(matches=await self._engine.match(self._source(asked.audio), asked.texts)))
+        return _json_response(MatchResponse(matches=await self._engine.match(self._source(asked.audio), asked.texts)))
 
     async def search(self, request: HttpRequest) -> Response:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
@@ -232,7 +250,9 @@ class _Api:
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
         found = await self._engine.search(asked.query, source, asked.k, **asked.filters())
-        return _shown(Found(hits=[FoundHit.model_validate(hit) for hit in found], left_out=found.left_out))
+        return _json_response(
+            SearchResponse(hits=[SearchHit.model_validate(hit) for hit in found], left_out=found.left_out)
+        )
 
     async def moments(self, request: HttpRequest) -> Response:
         """Find where something is heard: in the recording that is given, or in the server's library."""
@@ -244,7 +264,7 @@ class _Api:
             Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score, confidence=m.confidence)
             for m in found
         ]
-        return _shown(MomentsFound(moments=moments, left_out=found.left_out))
+        return _json_response(MomentsResponse(moments=moments, left_out=found.left_out))
 
     # -- checks --------------------------------------------------------------------------------------
 
@@ -252,7 +272,8 @@ class _Api:
         asked = await read_request(request, schema, self._settings)
         if asked.model is not None and not self._engine.goes_by(asked.model):
             raise RequestRefused(
-                f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name} (whoever runs it adds names with --alias)",
+                f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name} "
+                "(whoever runs it adds names with --alias)",
                 404,
                 "model_not_found",
             )
@@ -293,27 +314,33 @@ class _Api:
                 )
 
 
-def _embeddings(rows: npt.NDArray[np.float32], tokens: int, encoding: str, model: str) -> Embeddings:
-    def written(row: npt.NDArray[np.float32]) -> list[float] | str:
+def _embeddings(rows: npt.NDArray[np.float32], tokens: int, encoding: str, model: str) -> EmbeddingsResponse:
+    def encode(row: npt.NDArray[np.float32]) -> list[float] | str:
         return base64.b64encode(row.astype("<f4").tobytes()).decode() if encoding == "base64" else row.tolist()
 
-    data = [Embedding(index=i, embedding=written(row)) for i, row in enumerate(rows)]
-    return Embeddings(data=data, model=model, usage=Usage(prompt_tokens=tokens, total_tokens=tokens))
+    data = [Embedding(index=i, embedding=encode(row)) for i, row in enumerate(rows)]
+    return EmbeddingsResponse(data=data, model=model, usage=Usage(prompt_tokens=tokens, total_tokens=tokens))
 
 
-def _shown(answer: BaseModel) -> Response:
+def _json_response(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 
-def _cards(engine: Engine) -> list[ModelCard]:
+def _model_cards(engine: Engine) -> list[ModelCard]:
     known = find_preset(engine.name)
     loaded = ModelCard(
-        id=engine.name, owned_by="openclap", loaded=True, embedding=engine.clap.config.embedding,
-        licence=known.licence if known else None, calibrated=is_fitted(engine.clap),
-    )  # fmt: skip
+        id=engine.name,
+        owned_by="openclap",
+        loaded=True,
+        embedding=engine.clap.config.embedding,
+        licence=known.licence if known else None,
+        calibrated=is_fitted(engine.clap),
+    )
     others = [
-        ModelCard(id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, licence=preset.licence)
+        ModelCard(
+            id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, licence=preset.licence
+        )
         for preset in PRESETS
         if preset.name != engine.name and here(preset)
-    ]  # fmt: skip
+    ]
     return [loaded, *others]

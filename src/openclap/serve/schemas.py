@@ -11,30 +11,30 @@ from openclap.clap import DEFAULT_TEMPLATE
 from openclap.describe import ALIKE
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.results import Label, Match, Tag
-from openclap.serve.describing import LEAST_HOP, How
+from openclap.serve.descriptions import LEAST_HOP, DescribeOptions
 from openclap.watch import Rules
 from openclap.watch import loop as watching
 
 __all__ = [
-    "Classified",
     "ClassifyRequest",
+    "ClassifyResponse",
     "DescribeRequest",
-    "DescribedAs",
+    "DescribeResponse",
     "Embedding",
-    "Embeddings",
     "EmbeddingsRequest",
-    "Fault",
-    "FaultDetails",
-    "Found",
-    "FoundHit",
+    "EmbeddingsResponse",
+    "ErrorDetails",
+    "ErrorResponse",
     "MatchRequest",
-    "Matched",
+    "MatchResponse",
     "ModelCard",
-    "Models",
-    "MomentsFound",
+    "ModelsResponse",
     "MomentsRequest",
+    "MomentsResponse",
     "Request",
+    "SearchHit",
     "SearchRequest",
+    "SearchResponse",
     "Span",
     "TimelineSpan",
     "Usage",
@@ -44,15 +44,20 @@ __all__ = [
 # 32 samples of a square wave: short enough to be shown, and a sound all the same
 WAV = "data:audio/wav;base64,UklGRkQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YSAAAADAwMDAQEBAQMDAwMBAQEBAwMDAwEBAQEDAwMDAQEBAQA=="
 # what of a value the server's settings decide, or no schema can say, is filled in by `openapi`, by these marks
-TEXT, QUERY, SOUND, MODEL, FILE, GLOB = ({"format": f"openclap-{kind}"} for kind in ("text", "query", "sound", "model", "file", "glob"))  # fmt: skip
-SOME, MANY, RESULTS, SIZE, WINDOW_SECONDS = ({"format": f"openclap-{kind}"} for kind in ("some", "many", "results", "size", "window"))  # fmt: skip
+TEXT, QUERY, SOUND, MODEL, FILE, GLOB = (
+    {"format": f"openclap-{kind}"} for kind in ("text", "query", "sound", "model", "file", "glob")
+)
+SOME, MANY, RESULTS, SIZE, WINDOW_SECONDS = (
+    {"format": f"openclap-{kind}"} for kind in ("some", "many", "results", "size", "window")
+)
 Text = Annotated[str, Field(json_schema_extra=TEXT)]
 Words = Annotated[str, Field(json_schema_extra=QUERY)]
 Uri = Annotated[
     str,
     Field(
         json_schema_extra=SOUND,
-        description="A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. Never a URL or a path.",
+        description="A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. "
+        "Never a URL or a path.",
         examples=[WAV],
     ),
 ]
@@ -88,11 +93,13 @@ class EmbeddingsRequest(Request):
     several = ("input",)
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [
-            {"input": ["a dog barking", "heavy rain"]},
-            {"input": [WAV], "modality": "audio", "encoding_format": "base64"},
-        ]},
-    )  # fmt: skip
+        json_schema_extra={
+            "examples": [
+                {"input": ["a dog barking", "heavy rain"]},
+                {"input": [WAV], "modality": "audio", "encoding_format": "base64"},
+            ]
+        },
+    )
 
     input: Annotated[
         Text | Annotated[list[Text | SkipJsonSchema[bytes]], Field(fail_fast=True, json_schema_extra=SOME)],
@@ -101,7 +108,8 @@ class EmbeddingsRequest(Request):
     modality: Annotated[
         Literal["auto", "text", "audio"],
         Field(
-            description="auto: data URIs of audio, video or application are sounds, anything else is text. text: all are. audio: all are sounds."
+            description="auto: data URIs of audio, video or application are sounds, anything else is text. text: all are. "
+            "audio: all are sounds."
         ),
     ] = "auto"
     encoding_format: Annotated[
@@ -140,12 +148,18 @@ class DescribeRequest(Request):
     several = ("labels", "captions")
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [
-            {"audio": WAV},
-            {"audio": WAV, "labels": ["dog bark", "rain", "siren"], "captions": ["a dog in the rain", "a quiet night"]},
-            {"audio": WAV, "timeline": True, "language": "zh"},
-        ]},
-    )  # fmt: skip
+        json_schema_extra={
+            "examples": [
+                {"audio": WAV},
+                {
+                    "audio": WAV,
+                    "labels": ["dog bark", "rain", "siren"],
+                    "captions": ["a dog in the rain", "a quiet night"],
+                },
+                {"audio": WAV, "timeline": True, "language": "zh"},
+            ]
+        },
+    )
 
     audio: Sound
     labels: Annotated[
@@ -180,10 +194,12 @@ class DescribeRequest(Request):
         Field(description="Of the sentences, and of AudioSet's labels; labels of your own stay as they are."),
     ] = "en"
 
-    def how(self) -> How:
+    def how(self) -> DescribeOptions:
         """All but the sound, as the engine takes it."""
         asked = self.model_dump(exclude={"model", "audio", "labels", "captions"})
-        return How(labels=None if self.labels is None else tuple(self.labels), captions=tuple(self.captions), **asked)
+        return DescribeOptions(
+            labels=None if self.labels is None else tuple(self.labels), captions=tuple(self.captions), **asked
+        )
 
 
 class MatchRequest(Request):
@@ -204,11 +220,13 @@ class SearchRequest(Request):
     several = ("without", "within", "tags")
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [
-            {"query": "rain + wind -thunder", "k": 5},
-            {"audio": WAV, "k": 5, "glob": "*.flac", "shortest": 2},
-        ]},
-    )  # fmt: skip
+        json_schema_extra={
+            "examples": [
+                {"query": "rain + wind -thunder", "k": 5},
+                {"audio": WAV, "k": 5, "glob": "*.flac", "shortest": 2},
+            ]
+        },
+    )
 
     query: Annotated[Words | None, Field(description='"rain + wind -thunder" wants both and not the third.')] = None
     audio: Sound | None = None
@@ -315,7 +333,7 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class Embeddings(BaseModel):
+class EmbeddingsResponse(BaseModel):
     """Unit vectors, in the order of the input."""
 
     object: Literal["list"] = "list"
@@ -324,14 +342,14 @@ class Embeddings(BaseModel):
     usage: Usage
 
 
-class Classified(BaseModel):
+class ClassifyResponse(BaseModel):
     """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels."""
 
     labels: list[Label]
 
 
 class TimelineSpan(BaseModel):
-    """From `start` to `end`, in seconds: the label, its confidence `score`, everything that is heard there, and a sentence.
+    """From `start` to `end`, in seconds: the label, its confidence `score`, all that is heard there, and a sentence.
 
     `label` is null where nothing of the vocabulary is heard.
     """
@@ -344,8 +362,8 @@ class TimelineSpan(BaseModel):
     sentence: str
 
 
-class DescribedAs(BaseModel):
-    """Tags, best first: `confidence` in [0, 1], the cosine `similarity`, and other names in `alike`; `spans` with a timeline."""
+class DescribeResponse(BaseModel):
+    """Tags, best first: `confidence` in [0, 1], cosine `similarity`, other names in `alike`; `spans` with a timeline."""
 
     tags: list[Tag]
     sentence: str
@@ -353,14 +371,14 @@ class DescribedAs(BaseModel):
     spans: list[TimelineSpan] | None = None
 
 
-class Matched(BaseModel):
+class MatchResponse(BaseModel):
     """Texts in the order given; `score` is the cosine."""
 
     matches: list[Match]
 
 
-class FoundHit(BaseModel):
-    """A name below the library's folder, seconds, the cosine `score`, and the `confidence` that it is what was asked for."""
+class SearchHit(BaseModel):
+    """A name below the library's folder, seconds, cosine `score`, and `confidence` that it is what was asked for."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -376,10 +394,10 @@ LeftOut = Annotated[
 ]
 
 
-class Found(BaseModel):
+class SearchResponse(BaseModel):
     """Hits, best first."""
 
-    hits: list[FoundHit]
+    hits: list[SearchHit]
     left_out: LeftOut = 0
 
 
@@ -393,7 +411,7 @@ class Span(BaseModel):
     confidence: float | None = None
 
 
-class MomentsFound(BaseModel):
+class MomentsResponse(BaseModel):
     """Moments, best first; `left_out` counts recordings of the library."""
 
     moments: list[Span]
@@ -403,7 +421,8 @@ class MomentsFound(BaseModel):
 class ModelCard(BaseModel):
     """A model; requests are answered by the `loaded` one alone.
 
-    `calibrated`: whether confidences were fitted for it; with any other their order holds, how large they are is a guess.
+    `calibrated`: whether confidences were fitted for it; with any other their order holds, how large they are is a
+    guess.
     """
 
     id: str
@@ -416,14 +435,14 @@ class ModelCard(BaseModel):
     calibrated: bool | None = None
 
 
-class Models(BaseModel):
+class ModelsResponse(BaseModel):
     """The loaded model, and those that are on the server's disk."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]
 
 
-class FaultDetails(BaseModel):
+class ErrorDetails(BaseModel):
     """What was wrong, in one sentence, and a code for programs."""
 
     message: str
@@ -432,7 +451,7 @@ class FaultDetails(BaseModel):
     param: str | None = None
 
 
-class Fault(BaseModel):
+class ErrorResponse(BaseModel):
     """An error, in OpenAI's shape."""
 
-    error: FaultDetails
+    error: ErrorDetails

@@ -1,7 +1,8 @@
-"""Which names a server goes by, and which pages of the web may talk to it. Knows nothing of servers.
+"""Which names a server goes by, and which pages of the web may talk to it.
 
-A page anywhere can have its own name mean this machine, or another address that the browser reaches, and then ask what it likes: only the
-Host header tells. It cannot have its name be an address or localhost, so these are right; any other name must have been given.
+A page anywhere can have its own name mean this machine, or another address that the browser reaches, and then ask
+what it likes: only the Host header tells. It cannot have its name be an address or localhost, so these are right; any
+other name must have been given.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def is_loopback(host: str) -> bool:
 def is_own_name(host: str, *, bound: str, names: Sequence[str] = ()) -> bool:
     """Whether a server that listens on `bound` goes by a Host header: one of `names`, localhost, or an address.
 
-    The address must be of this machine alone where only this machine reaches the server. Behind NAT a server does not know what
-    others reach it by, so any address is right then.
+    The address must be of this machine alone where only this machine reaches the server. Behind NAT a server does not
+    know what others reach it by, so any address is right then.
     """
     name = _name_of(host)
     if is_loopback(name) or name.rstrip(".") in {one.lower() for one in names}:
@@ -43,7 +44,10 @@ def is_site(text: str) -> bool:
 
 
 def is_own_site(origin: str | None, host: str, *, names: Sequence[str] = (), sites: Sequence[str] = ()) -> bool:
-    """Whether an Origin header, or none, is of a page that was served under this Host header, under one of `names`, or is one of `sites`."""
+    """Whether a page of this origin may use the server: its own page, one of `sites`, or no page (None).
+
+    Its own page is one that came under this Host header, or under one of `names`.
+    """
     if origin is None or origin in sites:
         return True
     try:

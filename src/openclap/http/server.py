@@ -1,6 +1,7 @@
-"""The application on a socket: uvicorn, signals, logs. Knows nothing of routes or models.
+"""The one server, of the service and of the page: uvicorn on a socket, signals, logs.
 
-SIGTERM or Ctrl-C: no new request is taken, those that were accepted are answered, websockets are told what was heard, then it ends with 0. A second Ctrl-C ends at once.
+SIGTERM or Ctrl-C: no new request is taken, those that were accepted are answered, websockets are told what was heard,
+then it ends with 0. A second Ctrl-C ends at once.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import inspect
 import json
 import logging
 import signal
+import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,19 +26,17 @@ import uvicorn
 from openclap.errors import SoundWarning, UsageError
 from openclap.http.connections import KERNEL_BACKLOG, Connections, Limits
 from openclap.http.proxy import Proxies
-from openclap.serve.app import create_app
-from openclap.serve.settings import Settings
+from openclap.http.settings import ServerSettings
 
 if TYPE_CHECKING:
-    import socket
-
     from fastapi import FastAPI
 
-__all__ = ["serve"]
+__all__ = ["Server", "run_server"]
 
 GRACE = 5  # seconds beyond the longest request
 KEEP_ALIVE = 65  # seconds; longer than clients and proxies keep a connection, so that they are who closes it
-# of mallopt(3), bytes. Lower ones (1 MiB, and glibc's 128 KiB for the second) cost a fifth of the service: each sound's memory comes from the kernel and goes back
+# of mallopt(3), bytes. Lower ones (1 MiB, and glibc's 128 KiB for the second) cost a fifth of the service: each
+# sound's memory comes from the kernel and goes back
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 16 << 20
 M_TRIM_THRESHOLD, LARGE_REST = -1, 64 << 20
 M_ARENA_MAX, ARENAS = -8, 1  # what a thread frees, all others may take, and malloc_trim(3) gives back
@@ -42,95 +44,100 @@ IDLE_TICKS = 10  # of a tenth of a second, after which memory is given back
 log = logging.getLogger("openclap.serve")
 
 
-def serve(
-    settings: Settings,
+def run_server(
+    make_app: Callable[[], FastAPI],
+    settings: ServerSettings,
     *,
-    page: Callable[[FastAPI], object] | None = None,
     listening: Callable[[str], None] = lambda url: None,
     quiet: bool = False,
 ) -> None:
-    """Serve until a signal comes.
+    """Serve an application until a signal comes.
 
     Parameters
     ----------
-    page
-        As in `create_app`.
+    make_app
+        Makes the application (`openclap.http.app.new_app`) once the address is known to be free.
     listening
         Told the address once requests are taken.
     quiet
-        Log what goes wrong alone.
+        Log only what goes wrong.
 
     Raises
     ------
-    ModelError, LibraryError
-        The model or the library cannot be used.
     UsageError
         The address cannot be listened on.
     """
-    log_as_json(logging.WARNING if quiet else logging.INFO)
-    _keep_no_large_blocks()
-    sock = _bound(settings)  # before a model is loaded for nothing
-    try:
-        app = create_app(settings, page=page)
-    except BaseException:
-        sock.close()
-        raise
-    connections = Connections(
-        Limits(settings.connections, settings.head_seconds, settings.body_rate), Proxies(settings.proxies)
-    )
-    config = uvicorn.Config(
-        app, **connections.options(), host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=int(settings.request_seconds) + GRACE, proxy_headers=False,
-        # samples do not pack; a pong may wait behind minutes of sound that a slow model has not heard, so silence is judged by the session
-        ws_max_size=settings.message_bytes, ws_per_message_deflate=False, ws_ping_timeout=None,
-    )  # fmt: skip
-    server = _Server(config, app, listening)
-    asyncio.run(server.serve(sockets=[sock]))
-    door = getattr(app.state, "door", None)
-    facts = {"accepted": door.accepted, "answered": door.answered} if door is not None else {}
-    log.info("stopped", extra={"facts": facts})
+    _log_as_json(logging.WARNING if quiet else logging.INFO)
+    _set_allocator()
+    with contextlib.closing(_bind(settings)) as sock:
+        asyncio.run(Server(make_app(), settings, listening).serve(sockets=[sock]))
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, that tells where it listens, and for which SIGTERM is no failure."""
+class Server(uvicorn.Server):
+    """uvicorn with the limits of `openclap.http.connections`; it says where it listens, and SIGTERM is no failure."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, listening: Callable[[str], None]) -> None:
-        super().__init__(config)
-        self._app = app
-        self._listening = listening
-        self._seen = self._idle = 0  # requests at the last tick, ticks since then
+    def __init__(
+        self, app: FastAPI, settings: ServerSettings, listening: Callable[[str], None] = lambda url: None
+    ) -> None:
+        limits = Limits(settings.connections, settings.head_seconds, settings.body_rate)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                **Connections(limits, Proxies(settings.proxies)).options(),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=int(settings.request_seconds) + GRACE,
+                proxy_headers=False,
+                # samples do not pack; a pong may wait behind minutes of sound that a slow model has not heard, so silence
+                # is judged by the session
+                ws_max_size=settings.message_bytes,
+                ws_per_message_deflate=False,
+                ws_ping_timeout=None,
+            )
+        )
+        self._state, self._listening = app.state, listening
+        self._seen, self._idle = (0, 0), 0  # requests, and those in work, at the last tick; ticks since then
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections, and say where."""
         await super().startup(sockets=sockets)
         if self.started and sockets:
             sockets[0].listen(KERNEL_BACKLOG)
             host, port = sockets[0].getsockname()[:2]
             url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            log.info("listening", extra={"facts": {"url": url, "model": self._app.state.engine.name}})
+            log.info("listening", extra={"facts": {"url": url, **self._state.facts}})
             self._listening(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._app.state.sockets.close(GRACE)
+        """Answer what was accepted, and end."""
+        for leave in self._state.leaving:
+            waiting = leave()
+            if inspect.isawaitable(waiting):
+                await waiting
         for connection in list(self.server_state.connections):
             writable: asyncio.Event | None = getattr(connection, "writable", None)
             if writable is not None and not writable.is_set():  # a websocket that does not read would be waited for
                 connection.transport.abort()
-        getattr(self._app.state, "leave", lambda: None)()  # a page that is looked at would keep its connections
         await super().shutdown(sockets=sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Once a while nobody asks anything, give back the memory of what was."""
-        door = getattr(self._app.state, "door", None)
-        if door is not None and (door.accepted != self._seen or door.in_work):
-            self._seen, self._idle = door.accepted, 0
-        elif self._seen:
-            self._idle += 1
-            if self._idle == IDLE_TICKS:
-                await asyncio.to_thread(_give_memory_back)
+        now = (self.server_state.total_requests, len(self.server_state.tasks))
+        self._idle = self._idle + 1 if now == self._seen else 0
+        self._seen = now
+        if self._idle == IDLE_TICKS:
+            await asyncio.to_thread(_trim_memory)
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but a signal that was answered is not raised again."""
+        if threading.current_thread() is not threading.main_thread():  # which alone may
+            yield
+            return
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -139,15 +146,14 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _stop(self, number: int, frame: object) -> None:
-        self._app.state.engine.draining = True
+        self._state.draining = True
         if self.should_exit and number == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
 
 
-def _bound(settings: Settings) -> socket.socket:
-    import socket
-
+def _bind(settings: ServerSettings) -> socket.socket:
+    """A socket that is bound to the address, and does not listen yet."""
     sock: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -157,28 +163,30 @@ def _bound(settings: Settings) -> socket.socket:
         if sys.platform != "win32":  # there it would let two servers listen at one port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         if sock is not None:
             sock.close()
-        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"{settings.host}:{settings.port} cannot be listened on ({reason}); choose another --port or --host"
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror or error}); "
+            "choose another --port or --host"
         ) from error
-    sock.set_inheritable(True)
     return sock
 
 
-def _keep_no_large_blocks() -> None:
+def _set_allocator() -> None:
     """Have glibc return what is large when it is freed: else each thread's heap keeps the largest that it ever had."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
-        libc.mallopt(M_TRIM_THRESHOLD, LARGE_REST)
-        libc.mallopt(M_ARENA_MAX, ARENAS)
+        for parameter, value in (
+            (M_MMAP_THRESHOLD, LARGE_BLOCK),
+            (M_TRIM_THRESHOLD, LARGE_REST),
+            (M_ARENA_MAX, ARENAS),
+        ):
+            libc.mallopt(parameter, value)
 
 
-def _give_memory_back() -> None:
-    """Have glibc return what was freed: it keeps the memory of a busy minute for ever (140 MB after a few bodies of 20 MB)."""
+def _trim_memory() -> None:
+    """Have glibc return what was freed: it keeps the memory of a busy minute (140 MB after a few bodies of 20 MB)."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -200,7 +208,7 @@ class _Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def log_as_json(level: int = logging.INFO) -> None:
+def _log_as_json(level: int) -> None:
     """Logs and warnings of this process as JSON lines on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json())

@@ -1,12 +1,12 @@
-"""Websockets that are listened to: settings, then samples; events come back. Knows nothing of keys, hosts or logs.
+"""Websockets that are listened to: settings, then samples; events come back.
 
     client ─ {"alerts": […], "rate": 16000} ─────────────────────────→ ready, or error
-           ─ samples ─ feed (bounded) ─ a thread: watch ─ shared ears ─→ event, event, note …
+           ─ samples ─ stream buffer ─ a thread: watch ─ embedder ─→ event, event, note …
            ─ {"type": "end"} ────────────────────────────────────────→ the last events, report, 1000
 
-Nothing is opened on a client's word: the one source is what it sends. Whoever sends faster than the model hears finds the socket
-full, and waits; whoever does not read what is told waits too, and is left after a while. Memory of a socket is bounded by a message or two, 15 s
-of sound, and what a watch knows of its background.
+Nothing is opened on a client's word: the one source is what it sends. Whoever sends faster than the model hears finds
+the socket full, and waits; whoever does not read what is told waits too, and is left after a while. Memory of a
+socket is bounded by a message or two, 15 s of sound, and what a watch knows of its background.
 """
 
 from __future__ import annotations
@@ -28,43 +28,43 @@ from starlette.websockets import WebSocketDisconnect
 
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, UsageError
+from openclap.http.error_responses import error_response
 from openclap.serve.engine import Engine
-from openclap.serve.faults import refuse_socket
-from openclap.serve.feed import Feed
-from openclap.serve.inputs import in_thread_if, in_words
+from openclap.serve.inputs import describe_fault, run_in_thread_if
 from openclap.serve.metrics import Metrics
 from openclap.serve.schemas import WatchRequest
+from openclap.serve.stream_buffer import StreamBuffer
 from openclap.watch import watch
 from openclap.watch.sources import FORMATS, PipeSource
 
-__all__ = ["Sockets"]
+__all__ = ["WatchSockets"]
 
 T = TypeVar("T")
 
 # RFC 6455, 7.4.1
-DONE, GOING_AWAY, WRONG_KIND, WRONG_DATA, REFUSED, BROKEN = 1000, 1001, 1003, 1007, 1008, 1011
+NORMAL, GOING_AWAY, WRONG_KIND, WRONG_DATA, REFUSED, BROKEN = 1000, 1001, 1003, 1007, 1008, 1011
 GOING_DOWN = "the server is going down; try again in a while"
 GONE = (WebSocketDisconnect, asyncio.TimeoutError, OSError, RuntimeError)  # what a server says of a client that left
 LARGE = 1 << 14  # characters that are not parsed on the event loop
 log = logging.getLogger("openclap.serve")
 
 
-class Sockets:
+class WatchSockets:
     """All that are open."""
 
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine, self._metrics = engine, metrics
         self._threads = ThreadPoolExecutor(engine.settings.sockets, "openclap-watch")
-        self._open: set[_Session] = set()
+        self._open: set[_WatchSession] = set()
 
     async def serve(self, socket: WebSocket) -> None:
         """One of them, from its first message to its last."""
-        if self._engine.draining:
+        if socket.app.state.draining:
             refusal = RequestRefused(GOING_DOWN, 503, "draining", retry_after=5)
-            await refuse_socket(socket.scope, socket.send, refusal)
+            await error_response(refusal, socket.scope)(socket.scope, socket.receive, socket.send)
             return
         await socket.accept()
-        session = _Session(socket, self._engine, self._metrics, self._threads)
+        session = _WatchSession(socket, self._engine, self._metrics, self._threads)
         self._open.add(session)
         try:
             await session.run()
@@ -79,11 +79,11 @@ class Sockets:
         while self._open and time.monotonic() < until:
             await asyncio.sleep(0.02)
         for session in self._open:
-            session.leave()
+            session.abort()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class _Fault(Exception):
+class _WatchFault(Exception):
     """Why a socket is closed: a sentence and a code."""
 
     def __init__(self, sentence: str, code: int = REFUSED) -> None:
@@ -91,11 +91,11 @@ class _Fault(Exception):
         self.code = code
 
 
-class _Gone(Exception):
+class _ClientGone(Exception):
     """Nobody is there any more to be told."""
 
 
-class _Session:
+class _WatchSession:
     """One socket. The event loop receives, a thread listens and tells."""
 
     def __init__(self, socket: WebSocket, engine: Engine, metrics: Metrics, threads: ThreadPoolExecutor) -> None:
@@ -103,22 +103,22 @@ class _Session:
         self._settings = engine.settings
         self._loop = asyncio.get_running_loop()
         self._sending = asyncio.Lock()
-        self._feed = Feed(engine.settings.message_bytes)
+        self._feed = StreamBuffer(engine.settings.message_bytes)
         self._stop = threading.Event()
         self._ending: asyncio.Future[None] = self._loop.create_future()
-        self._code = DONE
-        self._ended = self._left = self._preparing = False
+        self._code = NORMAL
+        self._ended = self._aborted = self._preparing = False
 
     async def run(self) -> None:
         """Until either side has ended; a fault is told in one sentence."""
         try:
-            asked = await self._first()
+            asked = await self._receive_settings()
             if asked is not None:
-                await self._hear(asked)
+                await self._stream(asked)
                 await self._close(self._code)
-        except _Gone:
+        except _ClientGone:
             pass
-        except _Fault as fault:
+        except _WatchFault as fault:
             await self._fail(str(fault), fault.code)
         except UsageError as error:
             await self._fail(str(error), REFUSED)
@@ -133,51 +133,54 @@ class _Session:
             self._ending.set_result(None)
         self._feed.end()
 
-    def leave(self) -> None:
+    def abort(self) -> None:
         """Stop at once; nothing more is told."""
-        self._left = True
+        self._aborted = True
         self._stop.set()
         self._feed.end()
 
     # -- from the client -------------------------------------------------------------------------------
 
-    async def _first(self) -> WatchRequest | None:
+    async def _receive_settings(self) -> WatchRequest | None:
         """The settings; None where none came before the end."""
-        message = await self._or_ended(self._socket.receive(), self._ending)
+        message = await self._wait_for(self._socket.receive(), self._ending)
         if message is None:
-            raise _Fault(GOING_DOWN, GOING_AWAY)
+            raise _WatchFault(GOING_DOWN, GOING_AWAY)
         if message["type"] == "websocket.disconnect":
             return None
         text = message.get("text")
         if text is None:
-            raise _Fault(
-                'samples came before the settings; send one JSON message first, as {"alerts": ["a dog"], "rate": 16000}',
+            raise _WatchFault(
+                "samples came before the settings; send one JSON message first, "
+                'as {"alerts": ["a dog"], "rate": 16000}',
                 WRONG_KIND,
             )
         try:
-            asked = await in_thread_if(len(text) > LARGE, lambda: WatchRequest.model_validate_json(text))
+            asked = await run_in_thread_if(len(text) > LARGE, lambda: WatchRequest.model_validate_json(text))
         except ValidationError as error:
             is_json = error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid"
-            raise _Fault(in_words(error), REFUSED if is_json else WRONG_DATA) from None
+            raise _WatchFault(describe_fault(error), REFUSED if is_json else WRONG_DATA) from None
         self._check(asked)
         return asked
 
     def _check(self, asked: WatchRequest) -> None:
         most, longest = self._settings.items, self._settings.text_characters
         if asked.model is not None and not self._engine.goes_by(asked.model):
-            raise _Fault(f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}")
+            raise _WatchFault(
+                f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}"
+            )
         there = self._engine.detectors
         if (count := len(asked.alerts) + len(asked.detectors)) > most:
-            raise _Fault(f"alerts and detectors hold {count} items; at most {most} are watched for on one socket")
+            raise _WatchFault(f"alerts and detectors hold {count} items; at most {most} are watched for on one socket")
         if (missing := next((name for name in asked.detectors if name not in there), None)) is not None:
             which = f"choose {', '.join(there)}" if there else "it was started without --detector"
-            raise _Fault(f"the server has no detector {missing[:100]!a}; {which}")
+            raise _WatchFault(f"the server has no detector {missing[:100]!a}; {which}")
         if not asked.alerts and not asked.detectors and not asked.unusual:
-            raise _Fault('there is nothing to listen for; give alerts, as ["glass breaking"], or "unusual": true')
+            raise _WatchFault('there is nothing to listen for; give alerts, as ["glass breaking"], or "unusual": true')
         if any(len(alert) > longest for alert in asked.alerts):
-            raise _Fault(f"an alert has more than {longest} characters; describe a sound in a few words")
+            raise _WatchFault(f"an alert has more than {longest} characters; describe a sound in a few words")
 
-    async def _hear(self, asked: WatchRequest) -> None:
+    async def _stream(self, asked: WatchRequest) -> None:
         """Hand samples to the thread until it has ended."""
         source = PipeSource(
             cast(BinaryIO, self._feed), rate=asked.rate, channels=asked.channels, format=asked.format, live=asked.live
@@ -185,46 +188,47 @@ class _Session:
         source.name = asked.name
         frame = np.dtype(FORMATS[asked.format]).itemsize * asked.channels
         self._preparing = True  # whoever waits for "ready" is not silent
-        working = asyncio.wrap_future(self._threads.submit(self._work, asked, source))
+        working = asyncio.wrap_future(self._threads.submit(self._watch, asked, source))
         try:
             while not working.done():
-                message = await self._or_ended(self._socket.receive(), working)
+                message = await self._wait_for(self._socket.receive(), working)
                 if message is None:
                     break
                 if message["type"] == "websocket.disconnect":
-                    raise _Gone
+                    raise _ClientGone
                 if self._ended:
                     continue  # what comes after the end is nobody's
                 samples = message.get("bytes")
                 if samples is None:
-                    self._told(message["text"])
+                    self._read_text(message["text"])
                 elif len(samples) % frame:
-                    raise _Fault(
-                        f"a message of {len(samples)} bytes is no whole number of frames of {frame} bytes; check format and channels",
+                    raise _WatchFault(
+                        f"a message of {len(samples)} bytes is no whole number of frames of {frame} bytes; "
+                        "check format and channels",
                         WRONG_DATA,
                     )
                 elif samples:
-                    await self._or_ended(self._feed.put(samples), working, for_ever=True)
+                    await self._wait_for(self._feed.put(samples), working, for_ever=True)
             await working
         finally:
             if not working.done():
-                self.leave()
+                self.abort()
                 await asyncio.wait({working})
                 working.exception()
 
-    def _told(self, text: str) -> None:
+    def _read_text(self, text: str) -> None:
         """A message that is no samples: the end."""
         try:
             message = json.loads(text) if len(text) < 1000 else None
         except (ValueError, RecursionError):
-            raise _Fault(
+            raise _WatchFault(
                 'a text is no JSON; after the settings send samples as binary messages, and {"type": "end"}', WRONG_DATA
             ) from None
         if message != {"type": "end"}:
-            raise _Fault('after the settings only samples are taken, as binary messages, and {"type": "end"}')
-        self.end(DONE)
+            raise _WatchFault('after the settings only samples are taken, as binary messages, and {"type": "end"}')
+        self.end(NORMAL)
 
-    async def _or_ended(
+    async def _wait_for(
         self, coming: Coroutine[Any, Any, T], working: asyncio.Future[None], *, for_ever: bool = False
     ) -> T | None:
         """What comes, or None where the thread has ended before it."""
@@ -235,7 +239,7 @@ class _Session:
                 seconds = None if for_ever else self._settings.idle_seconds
                 done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 if not done and not self._ended and not self._preparing:
-                    raise self._idle()
+                    raise self._idle_fault()
             return task.result() if task.done() else None
         finally:
             if not task.done():
@@ -243,38 +247,52 @@ class _Session:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    def _idle(self) -> _Fault:
-        return _Fault(
+    def _idle_fault(self) -> _WatchFault:
+        return _WatchFault(
             f'nothing came for {self._settings.idle_seconds:g} s; send samples, or end with  {{"type": "end"}}'
         )
 
     # -- the thread ------------------------------------------------------------------------------------
 
-    def _work(self, asked: WatchRequest, source: PipeSource) -> None:
+    def _watch(self, asked: WatchRequest, source: PipeSource) -> None:
         """Listen until the samples end."""
         alerts: list[str | Detector] = [*asked.alerts, *(self._engine.detectors[name] for name in asked.detectors)]
         watching = watch(
-            source, alerts, model=cast(Any, self._engine.ears), unusual=asked.unusual, rules=asked.rules(),
-            window=asked.window, hop=asked.hop, warmup=asked.warmup, when=asked.when, stop=self._stop,
-            tell=lambda sentence: self._tell({"type": "note", "note": sentence}),
-        )  # fmt: skip
+            source,
+            alerts,
+            model=cast(Any, self._engine.embedder),
+            unusual=asked.unusual,
+            rules=asked.rules(),
+            window=asked.window,
+            hop=asked.hop,
+            warmup=asked.warmup,
+            when=asked.when,
+            stop=self._stop,
+            tell=lambda sentence: self._send_and_wait({"type": "note", "note": sentence}),
+        )
         with watching:
-            self._tell({
-                "type": "ready", "model": self._engine.name, "window": asked.window, "hop": asked.hop, "warmup": asked.warmup,
-                "latency": round(asked.window + asked.hop + asked.least, 3),
-            })  # fmt: skip
+            self._send_and_wait(
+                {
+                    "type": "ready",
+                    "model": self._engine.name,
+                    "window": asked.window,
+                    "hop": asked.hop,
+                    "warmup": asked.warmup,
+                    "latency": round(asked.window + asked.hop + asked.least, 3),
+                }
+            )
             self._preparing = False
             for event in watching:
                 self._metrics.events.inc()
-                self._tell({"type": "event", **event.to_dict()})
+                self._send_and_wait({"type": "event", **event.to_dict()})
             report = watching.report().to_dict()
             del report["undelivered"]  # there are no receivers but the client
-            self._tell({"type": "report", **report, "heard": round(report["heard"], 3)})
+            self._send_and_wait({"type": "report", **report, "heard": round(report["heard"], 3)})
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send_and_wait(self, message: dict[str, Any]) -> None:
         """Send, and wait until it is taken: a client that does not read is not listened to either."""
-        if self._left:
-            raise _Gone
+        if self._aborted:
+            raise _ClientGone
         sending: Future[None] = asyncio.run_coroutine_threadsafe(self._send(message), self._loop)
         sending.result()
 
@@ -286,10 +304,10 @@ class _Session:
                 text = json.dumps(message, ensure_ascii=True, allow_nan=False)
                 await asyncio.wait_for(self._socket.send_text(text), self._settings.idle_seconds)
         except GONE as error:
-            raise _Gone from error
+            raise _ClientGone from error
 
     async def _fail(self, sentence: str, code: int) -> None:
-        with contextlib.suppress(_Gone):
+        with contextlib.suppress(_ClientGone):
             await self._send({"type": "error", "error": " ".join(sentence.split())})
             await self._close(code)
 

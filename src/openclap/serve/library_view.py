@@ -1,4 +1,4 @@
-"""A library as the service shows it: searched by words and embeddings, its files called by names below their common folder.
+"""A library as the service shows it: its files are called by names below their common folder.
 
 Where on the server's disk that folder lies is told to nobody: filters are names and patterns below it as well.
 """
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.library.query import Query
 
-__all__ = ["Shelf"]
+__all__ = ["LibraryView"]
 
 R = TypeVar("R", Hit, Moment)
 
 
-class Shelf:
+class LibraryView:
     """One library for one thread.
 
     Parameters
     ----------
     roots
-        Folders that its files are read from, no link followed below them; none, the folder that all of them lie in. Nothing
-        of a file is told but where something is heard in it.
+        Folders that its files are read from, no link followed below them; none, the folder that all of them lie in.
+        Nothing of a file is told but where something is heard in it.
     """
 
     def __init__(self, place: str, clap: CLAP, roots: Sequence[str | os.PathLike[str]] = ()) -> None:
@@ -45,28 +45,23 @@ class Shelf:
         self, query: Query, k: int, *, within: Sequence[str] | None = None, glob: str | None = None, **filters: Any
     ) -> Ranked[Hit]:
         """As `Library.search`; `within` and `glob` are below the library's folder."""
-        self._need_sounds()
+        self._require_sounds()
         inside = None if within is None else [self._path_of(name) for name in within]
-        hits = self._library.search(query, k, within=inside, glob=self._pattern(glob), **filters)
-        return self._with_names(hits)
+        hits = self._library.search(query, k, within=inside, glob=self._pattern_of(glob), **filters)
+        return self._name_hits(hits)
 
     def moments(self, query: Query, k: int) -> Ranked[Moment]:
         """As `Library.moments`."""
-        self._need_sounds()
-        return self._with_names(self._library.moments(query, k, served=self._served))
-
-    def facts(self) -> dict[str, Any]:
-        """How much it holds."""
-        stats = self._library.stats()
-        return {name: stats[name] for name in ("files", "windows", "seconds")}
+        self._require_sounds()
+        return self._name_hits(self._library.moments(query, k, served=self._served))
 
     def close(self) -> None:
         """Let go of its files."""
         self._library.close()
 
-    def _need_sounds(self) -> None:
+    def _require_sounds(self) -> None:
         if self._root is None:
-            self._look()
+            self._find_root()
         if self._root is None:
             raise RequestRefused(
                 "this server's library holds no sounds yet; whoever runs it fills it with  openclap index FOLDER",
@@ -74,7 +69,7 @@ class Shelf:
                 "empty_library",
             )
 
-    def _look(self) -> None:
+    def _find_root(self) -> None:
         """Find the folder that all files lie in."""
         first = last = None
         for path in self._library.paths():
@@ -88,12 +83,12 @@ class Shelf:
         if not self._named:
             self._served = ServedFiles([folder])
 
-    def _with_names(self, found: Ranked[R]) -> Ranked[R]:
+    def _name_hits(self, found: Ranked[R]) -> Ranked[R]:
         if not all(one.path.startswith(self._root or "") for one in found):  # files were added elsewhere meanwhile
-            self._look()
+            self._find_root()
         if self._root is None:
             raise LibraryError("the library was emptied meanwhile")
-        named = (replace(one, path=_as_text(one.path.removeprefix(self._root or ""))) for one in found)
+        named = (replace(one, path=_escape_name(one.path.removeprefix(self._root or ""))) for one in found)
         return Ranked(named, found.left_out, calibrated=found.calibrated)
 
     def _path_of(self, name: str) -> str:
@@ -101,7 +96,7 @@ class Shelf:
             raise UsageError(f"within holds {name!r}; give names as a search gives them, or the folders in them")
         return f"{self._root}{name}"
 
-    def _pattern(self, glob: str | None) -> str | None:
+    def _pattern_of(self, glob: str | None) -> str | None:
         """A pattern that begins at the root, so that nobody finds out where it lies."""
         if glob is None:
             return None
@@ -111,6 +106,6 @@ class Shelf:
         return f"{root or '*'}{glob}" if glob.startswith("*") else f"{root or ''}*/{glob}"
 
 
-def _as_text(name: str) -> str:
+def _escape_name(name: str) -> str:
     """A file name that is no UTF-8, escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,6 +1,7 @@
-"""Bytes that come on the event loop, read like a file by a thread, so many at most in between. Knows nothing of sockets.
+"""Bytes that come on the event loop and are read like a file by a thread; so many at most wait in between.
 
-A pipe, and not `watch.Pushed`, which the page has: who pushes computes in the same call, and here that would be the event loop.
+A pipe, and not `watch.Pushed`, which the page has: who pushes computes in the same call, and here that would be the
+event loop.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import contextlib
 import threading
 from collections import deque
 
-__all__ = ["Feed"]
+__all__ = ["StreamBuffer"]
 
 
-class Feed:
-    """Bytes from the event loop to a thread, which reads them like a file's; at most `most`, or one message that is larger."""
+class StreamBuffer:
+    """Bytes from the event loop to a thread; `most` of them wait, or one message that is larger."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,0 +1,30 @@
+"""Errors as answers: JSON in OpenAI's shape, for requests and for handshakes of websockets."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from starlette.responses import Response
+
+from openclap.errors import RequestRefused
+from openclap.http.headers import Scope
+from openclap.http.proxy import route_path
+
+__all__ = ["error_response"]
+
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def error_response(refusal: RequestRefused, scope: Scope) -> Response:
+    """The answer to a request, or a handshake, that is refused: `await error_response(…)(scope, receive, send)`."""
+    status = refusal.http_status
+    kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    details = {"message": " ".join(str(refusal).split()), "type": kind, "code": refusal.code, "param": None}
+    headers = {}
+    if refusal.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(refusal.retry_after))
+    if status == 401:  # a browser asks its user for the password
+        bearer = scope["type"] == "websocket" or route_path(scope).startswith("/v1/")
+        headers["www-authenticate"] = "Bearer" if bearer else 'Basic realm="openclap", charset="UTF-8"'
+    return Response(json.dumps({"error": details}), status, headers, "application/json")

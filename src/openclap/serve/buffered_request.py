@@ -1,0 +1,90 @@
+"""The body of a request, read before the application is asked, and whether its client still waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+
+from starlette.datastructures import Headers
+
+from openclap.errors import RequestRefused
+from openclap.http.headers import Message, Receive, Scope
+
+__all__ = ["BufferedRequest"]
+
+
+class BufferedRequest:
+    """A request as far as it has come.
+
+    Parameters
+    ----------
+    most
+        Bytes that its body may have.
+
+    Attributes
+    ----------
+    held : int
+        Bytes of the body that were read.
+    gone : bool
+        The client has hung up, or has its answer.
+    """
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most = receive, most
+        self._body: deque[bytes] | None = deque()  # None: all of it was handed on
+        self.held, self.gone = 0, False
+
+    def check_announced(self, scope: Scope) -> None:
+        """Look at what the head announces of the body.
+
+        Raises
+        ------
+        RequestRefused
+            It is too large, or packed.
+        """
+        headers = Headers(scope=scope)
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise RequestRefused(
+                "the body is packed; send it without a content encoding", 415, "unsupported_content_type"
+            )
+        length = headers.get("content-length", "")
+        self._check_size(int(length) if length.isdecimal() else 0)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._most:
+            most = f"{self._most / (1 << 20):g} MiB" if self._most >= 1 << 20 else f"{self._most} bytes"
+            raise RequestRefused(
+                f"the body is larger than the {most} that are taken; send less at once", 413, "body_too_large"
+            )
+
+    async def read(self) -> AsyncIterator[int]:
+        """Read the body to its end, or until the client has gone; yields the size of every part."""
+        more = True
+        while more:
+            message = await self._next()
+            part, more = message.get("body", b""), message.get("more_body", False)
+            self._check_size(self.held + len(part))
+            self.held += len(part)
+            if part and self._body is not None:
+                self._body.append(part)
+                yield len(part)
+
+    async def receive(self) -> Message:
+        """For the application: the next part of the body, and after its end what the client does."""
+        if self._body is None:
+            return await self._next()
+        part = self._body.popleft() if self._body else b""
+        more = bool(self._body)
+        if not more:
+            self._body = None
+        return {"type": "http.request", "body": part, "more_body": more}
+
+    async def wait_for_disconnect(self) -> None:
+        """Return when the client has gone."""
+        while not self.gone:
+            await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self.gone = self.gone or message["type"] == "http.disconnect"
+        return message

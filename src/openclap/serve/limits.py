@@ -1,0 +1,188 @@
+"""How many requests and websockets are in work, with how much, for how long.
+
+    request ─ size? ─ room? ─ body, counted as it comes ─ room? ─ route ─ answer
+              413     429     413, 408                    429             504
+
+    socket ── room? ─ route ─ messages ─ closed
+              429
+
+A request takes a place when it is whole: who sends a head and never a body holds up nobody. An eighth of the places,
+and of the memory, is for clients that have none. What is asked is given up when its asker has gone (499).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable
+from contextlib import ExitStack
+
+from openclap.counting import counted
+from openclap.errors import RequestRefused
+from openclap.http.error_responses import error_response
+from openclap.http.headers import App, Message, Receive, Scope, Send
+from openclap.http.proxy import address_of, route_path
+from openclap.serve.buffered_request import BufferedRequest
+from openclap.serve.metrics import Metrics
+from openclap.serve.settings import ServeSettings
+
+__all__ = ["Limits", "Shares"]
+
+RESERVED = 8  # of so many places one is for a client that has none
+
+
+class Shares:
+    """Places, or bytes, of which an eighth is for clients that have none.
+
+    Attributes
+    ----------
+    taken : int
+        By all clients together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self.taken = most, 0
+        self._by: Counter[str] = Counter()
+
+    def has_room(self, client: str, size: int = 1, own: int = 0) -> bool:
+        """Whether a client may have `size` more; `own` of what it has is the thing that grows."""
+        reserved = self._most // RESERVED if self._by[client] > own else 0
+        return self.taken + size <= self._most - reserved
+
+    def take(self, client: str, size: int = 1) -> None:
+        """Count what a client has now."""
+        self.taken += size
+        self._by[client] += size
+
+    def give_back(self, client: str, size: int = 1) -> None:
+        """Count what a client has no more."""
+        self.taken -= size
+        self._by[client] -= size
+        if not self._by[client]:
+            del self._by[client]
+
+
+class Limits:
+    """ASGI middleware around the routes: `app.add_middleware(limits.around)`.
+
+    Attributes
+    ----------
+    accepted, answered : int
+        Requests that were given work, and those of them whose answer was sent whole.
+    requests, sockets, memory : Shares
+        Requests in work, open websockets, and bytes of bodies from when they come until they are answered.
+    """
+
+    def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self.requests, self.sockets, self.memory = map(
+            Shares, (settings.queue, settings.sockets, settings.memory_bytes)
+        )
+        self.accepted = self.answered = 0
+        metrics.in_work.set_function(lambda: self.requests.taken)
+        metrics.sockets.set_function(lambda: self.sockets.taken)
+
+    def around(self, app: App) -> Limits:
+        """The middleware around an application; for one alone."""
+        self._app = app
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or websocket."""
+        client = address_of(scope.get("client"))
+        if scope["type"] == "websocket":
+            await self._pass_socket(scope, receive, send, client)
+        elif scope["type"] == "http" and scope["method"] == "POST" and route_path(scope).startswith("/v1/"):
+            await self._pass_request(scope, receive, send, client)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _pass_socket(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
+        if not self.sockets.has_room(client):
+            refusal = _refuse_as_busy(self.sockets.taken, "websocket", "open", "later", 5)
+            await error_response(refusal, scope)(scope, receive, send)
+            return
+        self.sockets.take(client)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.sockets.give_back(client)
+
+    async def _pass_request(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
+        """A request that computes: within the limits, or not at all."""
+        seconds, begun = self._settings.request_seconds, time.monotonic()
+        request = BufferedRequest(receive, self._settings.body_bytes)
+        try:
+            request.check_announced(scope)
+            self._check_places(client)
+            if not await _first_of(seconds, self._read(request, client)):
+                raise RequestRefused(
+                    f"the body took longer than {seconds:g} s to come; send less at once", 408, "timeout"
+                )
+            if not request.gone:
+                self._check_places(client)
+                await self._work(request, scope, send, client, begun + seconds - time.monotonic())
+        except RequestRefused as refusal:
+            await error_response(refusal, scope)(scope, receive, send)
+        finally:
+            self.memory.give_back(client, request.held)
+
+    async def _read(self, request: BufferedRequest, client: str) -> None:
+        """The body, whole; it counts as it comes, not as it is announced."""
+        async for size in request.read():
+            before = request.held - size
+            has_room = self.memory.taken == before or self.memory.has_room(client, size, own=before)  # or it is alone
+            self.memory.take(client, size)
+            if not has_room:
+                raise self._busy()
+
+    async def _work(self, request: BufferedRequest, scope: Scope, send: Send, client: str, seconds: float) -> None:
+        """Have a whole request answered, for so long, and as long as somebody waits for it."""
+        self.accepted += 1
+        self.requests.take(client)
+        has_begun = False
+
+        async def send_counted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                self.answered += 1
+                place.close()  # before it is sent: who has the answer may ask again at once
+            await send(message)
+
+        with ExitStack() as place:
+            place.callback(self.requests.give_back, client)
+            answering = self._app(scope, request.receive, send_counted)
+            if not await _first_of(seconds, answering, request.wait_for_disconnect()) and not has_begun:
+                limit = f"{self._settings.request_seconds:g} s"
+                sentence = f"the answer took longer than {limit}; send less at once, or try again later"
+                refusal = RequestRefused(sentence, 504, "timeout", retry_after=1)
+                await error_response(refusal, scope)(scope, request.receive, send_counted)
+
+    def _check_places(self, client: str) -> None:
+        """Refuse where no place is left, or none but those for clients that have none."""
+        if not self.requests.has_room(client):
+            raise self._busy()
+
+    def _busy(self) -> RequestRefused:
+        return _refuse_as_busy(self.requests.taken, "request", "in work", "in a second", 1)
+
+
+def _refuse_as_busy(count: int, what: str, where: str, when: str, seconds: int) -> RequestRefused:
+    sentence = f"the server has {counted(count, what)} {where}, which is as many as it takes; try again {when}"
+    return RequestRefused(sentence, 429, "busy", retry_after=seconds)
+
+
+async def _first_of(seconds: float, *doing: Awaitable[None]) -> bool:
+    """Whether one of several things was done in time; the others are given up, and have ended then."""
+    tasks = [asyncio.ensure_future(one) for one in doing]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        return bool(done)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,124 @@
+"""What can be chosen about a server: a file of settings, options before it, and one sentence for what cannot be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from openclap.cli import app as cli
+from openclap.errors import OpenClapError, UsageError
+from openclap.http.settings import ServerSettings
+from openclap.page.settings import PageSettings
+from openclap.serve.settings import ServeSettings
+
+DOCS = Path(__file__).parents[1] / "docs" / "service.md"
+KEY = "a-key-that-is-long-enough"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ServeSettings, PageSettings | None]]:
+    """A verb with a file and options → what the server, and the page, would be started with."""
+    monkeypatch.setenv("OPENCLAP_LIBRARY", str(tmp_path / "of-the-environment"))
+    monkeypatch.delenv("OPENCLAP_KEYS", raising=False)
+
+    def started(text: str, *options: str, verb: str = "serve") -> tuple[ServeSettings, PageSettings | None]:
+        pages: list[PageSettings | None] = []
+        made: list[ServeSettings] = []
+
+        def make(settings: ServeSettings, page: Any = None) -> Any:
+            made.append(settings)
+            if page is not None:
+                page(type("App", (), {"state": type("State", (), {"engine": type("Engine", (), {"clap": None})})}))
+
+        monkeypatch.setattr("openclap.http.server.run_server", lambda make_app, settings, **_: make_app())
+        monkeypatch.setattr("openclap.serve.app.create_app", make)
+        monkeypatch.setattr("openclap.page.blocks.mount_page", lambda app, settings, clap: pages.append(settings))
+        monkeypatch.setattr("openclap.page.desk.end_loading", lambda: None)
+        file = tmp_path / "settings.yaml"
+        file.write_text(text, encoding="utf-8")
+        done = CliRunner().invoke(cli.app, [verb, "--config", str(file), *options])
+        if done.exception is not None:
+            assert isinstance(done.exception, OpenClapError), done.output
+            raise done.exception
+        return made[0], pages[0] if pages else None
+
+    return started
+
+
+def test_a_file_of_settings(run: Callable[..., Any], tmp_path: Path) -> None:
+    settings, page = run(
+        f"queue: 4\nbody_bytes: 64 MiB\nnames: sounds.example\nkeys: [{KEY}]\nhost: 0.0.0.0\nroots: {tmp_path}\n"
+        "patience_seconds: 0\npage:\n  upload_bytes: 1 MiB\n  watches: 2\n"
+    )
+    assert (settings.queue, settings.body_bytes, settings.names) == (4, 64 << 20, ("sounds.example",))
+    assert (settings.keys, settings.host, settings.port, settings.patience_seconds) == ((KEY,), "0.0.0.0", 8000, 0)
+    assert settings.library == str(tmp_path / "of-the-environment")
+    assert settings.roots[0] == tmp_path  # and what is uploaded
+    assert (page.upload_bytes, page.watches, page.roots, page.detectors) == (1 << 20, 2, (tmp_path,), False)
+    assert page.library == settings.library
+    assert "mini" in page.models
+
+
+def test_options_go_before_the_file(run: Callable[..., Any], tmp_path: Path) -> None:
+    text = f"port: 1\nqueue: 4\nhost: 127.0.0.2\nlibrary: {tmp_path}\nmodel: mini-3\n"
+    settings, page = run(text, "--port", "8000", "--library", "here", "--no-page", "--alias", "a", "--alias", "b")
+    assert (settings.port, settings.queue, settings.host) == (8000, 4, "127.0.0.2")
+    assert (settings.library, settings.model, settings.aliases) == ("here", "mini-3", ("a", "b"))
+    assert page is None
+    assert run("page: false")[1] is None
+
+
+def test_the_page_of_its_owner_may_do_more(run: Callable[..., Any]) -> None:
+    settings, page = run("host: 0.0.0.0\nport: 1\nroots: []\n", verb="ui")
+    assert (settings.host, settings.port) == ("127.0.0.1", 0)
+    assert page.roots == (Path.cwd(),)
+    assert (page.models, page.detectors) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("queues: 4", "there is no setting 'queues'; there are aliases, audio_seconds"),
+        ("queue: many", "the setting queue is 'many'; it must be a valid integer"),
+        ("queue: 0", "the setting queue is 0; it must be greater than 0"),
+        ("body_bytes: lots", "the setting body_bytes is 'lots'; it must be a size, as 32 MiB"),
+        ("port: 70000", "the setting port is 70000; it must be less than or equal to 65535"),
+        ("names: [a, [b]]", "the setting names.1 is "),
+        ("keys: short", "fewer than 16 characters"),
+        ("page:\n  many: 2", "there is no setting 'many'; there are audio_seconds, detectors"),
+        ("page:\n  watches: -1", "the setting watches is -1; it must be greater than 0"),
+        ("- a list", "holds no settings; write one a line"),
+        ("a: [", "cannot be read (while parsing"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence(run: Callable[..., Any], text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)) as fault:
+        run(text)
+    assert "\n" not in str(fault.value)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        ServerSettings().port = 1
+    assert KEY not in repr(ServeSettings(keys=(KEY,)))
+
+
+def test_every_setting_is_documented() -> None:
+    """docs/service.md has a row for each, and none for what there is not."""
+    told = DOCS.read_text(encoding="utf-8").partition("## Limits")[2].partition("\n## ")[0]
+    service, page = told.partition("| of the `page` |")[::2]
+    for part, settings in ((service, ServeSettings), (page, PageSettings)):
+        first = [row.split("|")[1] for row in part.splitlines() if row.startswith("| `")]
+        assert {name for cell in first for name in re.findall(r"`(\w+)`", cell)} == set(settings.model_fields)
+
+
+def test_the_table_s_numbers_are_the_defaults() -> None:
+    told = DOCS.read_text(encoding="utf-8")
+    for name, default in re.findall(r"^\| `(\w+)` \| (\d+)(?: \|)", told, re.MULTILINE):
+        own = {cls.model_fields[name].default for cls in (ServeSettings, PageSettings) if name in cls.model_fields}
+        assert int(default) in own, name
