@@ -175,7 +175,7 @@ def test_descriptions_share_the_lanes(clap: CLAP, sound: bytes) -> None:
     """The model is called by the lanes' threads alone, a few clips at a time, and by several requests at once."""
     sizes: list[int] = []
     who: set[str] = set()
-    app = create_app(ServeSettings(patience_seconds=0.05), clap=clap)
+    app = create_app(ServeSettings(patience_seconds=0.05, request_seconds=300), clap=clap)
     does = clap.encode_clips
 
     def noted(clips: Any) -> Any:

@@ -247,7 +247,7 @@ def _all(socket: ClientConnection) -> list[dict[str, Any]]:
     told = []
     try:
         while True:
-            told.append(json.loads(socket.recv(timeout=30)))
+            told.append(json.loads(socket.recv(timeout=120)))
     except ConnectionClosed:
         return told
 
@@ -380,7 +380,7 @@ class Wire:
         self.sent.put_nowait({"type": "websocket.receive", **one})
 
     async def next(self) -> dict[str, Any]:
-        message = await asyncio.wait_for(self.told.get(), 30)
+        message = await asyncio.wait_for(self.told.get(), 120)
         return json.loads(message["text"]) if "text" in message else message
 
 
@@ -445,13 +445,13 @@ def test_requests_and_sockets_take_turns(clap: CLAP, monkeypatch: pytest.MonkeyP
         from server_for_tests import encoded, uri_of
 
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=120) as client:
             before = len(asked)
             uri = uri_of(encoded(np.ones(8000, np.float32) * 0.1, 8000))
             assert (await client.post("/v1/embeddings", json={"input": uri})).status_code == 200
             after = len(asked)
         wire.sent.put_nowait({"type": "websocket.disconnect", "code": 1001})
-        await asyncio.wait_for(wire.task, 60)
+        await asyncio.wait_for(wire.task, 120)
         return before, after
 
     before, after = asyncio.run(ask())
@@ -503,7 +503,7 @@ def test_a_client_that_leaves_is_not_listened_to(clap: CLAP) -> None:
         for _ in range(50):
             wire.send(bytes(2 * RATE))
         wire.sent.put_nowait({"type": "websocket.disconnect", "code": 1006})
-        await asyncio.wait_for(wire.task, 60)
+        await asyncio.wait_for(wire.task, 120)
 
     asyncio.run(leave())
     app.state.engine.close()
