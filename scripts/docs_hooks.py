@@ -1,7 +1,13 @@
-"""What mkdocs does beside its usual work: pages that lie outside of docs/ are part of the site, and links to them lead there."""
+"""What mkdocs does beside its usual work.
+
+Pages that lie outside of docs/ are part of the site, and links to them lead there. What a page loads from another host is an error of
+a strict build: the site is readable without a network.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +16,10 @@ from mkdocs.structure.files import File
 if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
+log = logging.getLogger("mkdocs.hooks")
+LOADED = re.compile(
+    r"<(?:script|img|iframe|link(?![^>]*rel=.?canonical))\b[^>]*(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)"
+)
 ROOT = Path(__file__).parent.parent
 OUTSIDE = {  # page of the site: file of the repository
     "mini-card.md": "src/openclap/weights/mini/README.md",
@@ -32,3 +42,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     for name, path in OUTSIDE.items():
         markdown = markdown.replace(f"](../{path}", f"]({name}")
     return markdown.replace("](docs/", "](") if outside else markdown
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> None:
+    """Name what is loaded from elsewhere."""
+    for address in LOADED.findall(output):
+        log.warning("%s loads %s: the site must be readable without a network", page.file.src_path, address)

@@ -32,6 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.chdir(folder)
         printed = run_cells(["".join(cell["source"]) for cell in cells])
+        os.chdir(NOTEBOOK.parent)  # a folder that somebody is in cannot be removed on Windows
     if check:
         shown = ["".join(line for output in cell["outputs"] for line in output["text"]) for cell in cells]
         wrong = [i for i, (now, then) in enumerate(zip(printed, shown, strict=True), 1) if words(now) != words(then)]

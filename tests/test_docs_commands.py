@@ -23,7 +23,7 @@ from openclap.synth import make
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
-PAGES = [README, README_ZH, *(DOCS / f"{name}.md" for name in ("commands", "tutorial", "models", "configuration", "install", "coming-from"))]  # fmt: skip
+PAGES = [README, README_ZH, *(DOCS / f"{name}.md" for name in ("commands", "tutorial", "models", "scale", "page", "configuration", "install", "coming-from"))]  # fmt: skip
 
 
 def read(page: Path) -> str:
@@ -41,8 +41,9 @@ def commands_in(page: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_that_are_shown_exist(page: Path) -> None:
+    whole = get_command(app)
     for line in commands_in(page):
-        command: Any = get_command(app)
+        command: Any = whole
         words = shlex.split(line, comments=True)[1:]
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]
