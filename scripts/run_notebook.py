@@ -62,7 +62,7 @@ def run_cells(sources: list[str]) -> list[str]:
 
 def words(text: str) -> list[str]:
     """The text without its numbers."""
-    return re.sub(r"[-+]?\d+(\.\d+)?", "", text).split()
+    return re.sub(r"[-+]?\d+(\.\d*)?", "", text).split()
 
 
 def output_of(text: str) -> dict[str, Any]:
