@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal -o cache_dir=$(VENV)/pytest_cache
 DATA ?=
 
-.PHONY: demo test test-quick test-times check check-install bench format clean
+.PHONY: demo test test-quick test-times check check-install docs bench format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
@@ -30,6 +30,9 @@ check: $(VENV)/.dev  ## style, types; of what is installed, for Windows and macO
 
 check-install: $(VENV)/.dev  ## whether the versions resolve for each Python and platform; asks PyPI, installs nothing
 	UV=$(BIN)/uv .ci/check-install
+
+docs: $(VENV)/.dev  ## the documentation as a site, in build/site; a broken link or a docstring that cannot be read is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.dev  ## speed and memory as ratios; DATA=folder takes your own recordings
 	$(BIN)/python bench/end_to_end.py $(DATA)

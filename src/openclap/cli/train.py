@@ -10,6 +10,7 @@ import typer
 from openclap.cli.options import Json, Resume
 from openclap.cli.show import emit, err, out, plain, table
 from openclap.counting import counted
+from openclap.errors import UsageError
 
 if TYPE_CHECKING:
     from openclap.train.distilling.agreement import Agreement
@@ -19,11 +20,28 @@ __all__ = ["VERBS"]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A training configuration (YAML)")],
+    config: Annotated[Path | None, typer.Argument(help="A training configuration (YAML)")] = None,
+    init_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--init-config",
+            metavar="FILE",
+            help="Write a configuration with every setting and what it means; train nothing",
+        ),
+    ] = None,
     resume: Resume = True,
     as_json: Json = False,
 ) -> None:
     """Train a model from folders of described sounds."""
+    if (config is None) == (init_config is None):
+        raise UsageError("give a training configuration, or --init-config FILE to have one written, and not both")
+    if init_config is not None:
+        from openclap.train.explain import write_configuration
+
+        write_configuration(init_config)
+        err.print(plain(f"{init_config} is written: name your sounds in it, then  openclap train {init_config}"))
+        return
+    assert config is not None
     from openclap.train import train as run
 
     _tell(run(config, resume=resume, progress=err.is_terminal), as_json)

@@ -285,9 +285,7 @@ class Library:
         variety
             0: what is nearest, however much alike; 1: what differs most from what comes before it.
         within, glob, shortest, longest, after, before, tags, missing
-            As in `search`.
-
-        A hit's score and confidence are those against the nearest of what is liked.
+            As in `search`. A hit's score and confidence are those against the nearest of what is liked.
         """
         self._check(k)
         where = where_of(within, glob, shortest, longest, after, before, tags)

@@ -34,8 +34,8 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     ----------
     path
         The configuration; `changes` replace its top-level values.
-    resume, Raises
-        See `openclap.train.loop.run`.
+    resume, progress
+        See `openclap.train.loop.run`, also for what is raised.
     """
     with alike():
         task = Contrastive(read_settings(Path(path), **changes))

@@ -23,10 +23,10 @@ FREE = frozenset({
 class Source:
     """Described sounds, as `openclap.data.open_manifest` takes them: a folder with a metadata.csv, a table, tars, a data set."""
 
-    folder: str
-    split: str | None = None
+    folder: str  # a folder, a table, tars, or a saved data set
+    split: str | None = None  # those of this split alone
     include: tuple[str, ...] = ("*",)  # patterns on the file name
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()  # patterns on the file name that are left out
     repeat: int = 1  # visits an epoch
 
 
@@ -41,25 +41,25 @@ class Augment:
     room_share: float = 0.0  # the tail of a room behind the sound
     room_seconds: tuple[float, float] = (0.1, 1.0)  # until it has decayed by 60 dB
     room_db: tuple[float, float] = (-12.0, 3.0)  # the tail's power beside that of the sound
-    noise_share: float = 0.0
-    noise_snr_db: tuple[float, float] = (0.0, 30.0)
+    noise_share: float = 0.0  # noise under the sound
+    noise_snr_db: tuple[float, float] = (0.0, 30.0)  # of the sound over the noise
     mix_share: float = 0.0  # two sounds played at once, captions joined
-    mix_gain_db: tuple[float, float] = (-6.0, 6.0)
+    mix_gain_db: tuple[float, float] = (-6.0, 6.0)  # of the second sound beside the first
     under_share: float = 0.0  # another sound of the batch under it, a steady one rather, and nothing is said of it
     under_snr_db: tuple[float, float] = (-6.0, 18.0)  # of the sound over what plays under it
     time_masks: int = 0  # SpecAugment, after the batch norm
-    time_mask_frames: int = 64
-    mel_masks: int = 0
-    mel_mask_bins: int = 8
+    time_mask_frames: int = 64  # the widest
+    mel_masks: int = 0  # the same across the mel bins
+    mel_mask_bins: int = 8  # the widest
 
 
 @dataclass(frozen=True)
 class Lora:
     """Low-rank adapters (arXiv 2106.09685) beside the linear layers of some parts; these stay as they are, the rest trains."""
 
-    rank: int = 16
+    rank: int = 16  # of the adapters: more can learn more
     alpha: float | None = None  # twice the rank when left out
-    dropout: float = 0.0
+    dropout: float = 0.0  # share of the adapters' inputs that is left out in a step
     parts: tuple[str, ...] = ("audio.", "text.")  # prefixes of names
 
 
@@ -67,47 +67,47 @@ class Lora:
 class Settings:
     """One run. Sizes are in clips and steps, rates per step; paths are relative to the YAML file."""
 
-    out: str
-    sources: tuple[Source, ...]
+    out: str  # the folder that the model is written to
+    sources: tuple[Source, ...]  # what is learnt from
     model: dict[str, Any] = field(default_factory=dict)  # a config.json; left out, that of `init`
     tokenizer: str | None = None  # a tokenizer.json; left out, that of `init` or `init_text`
     init: str | None = None  # any checkpoint, or safetensors with some or all weights, in openclap's names
     init_text: str | None = None  # a transformer for the text tower: a Hub id such as roberta-base, or a folder
-    lora: Lora | None = None
+    lora: Lora | None = None  # adapters are trained instead of all weights
     phrases: tuple[str, ...] = ()  # CSV files: label,phrase
     families: str | None = None  # CSV file: family,concept; concepts of one family are no negatives of each other
     # of the visits that say what came with the sounds; at the others one of these or of `phrases`
     own_share: float = 0.0
-    templates: tuple[str, ...] = ("{}",)
+    templates: tuple[str, ...] = ("{}",)  # sentences around a caption, {} is the caption
     template_share: float = 0.5  # of the captions that are put into a template
-    augment: Augment = field(default_factory=Augment)
-    epochs: int = 45
-    batch_size: int = 64
-    crop_seconds: float = 10.0
+    augment: Augment = field(default_factory=Augment)  # what is done to sounds in training
+    epochs: int = 45  # times through all recordings
+    batch_size: int = 64  # clips of a step, of all processes together
+    crop_seconds: float = 10.0  # of a recording, heard at a visit
     extra_texts: int = 0  # captions of other concepts added to each batch as negatives
-    learning_rate: float = 1e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
+    learning_rate: float = 1e-4  # the highest
+    betas: tuple[float, float] = (0.9, 0.999)  # of AdamW: how long it remembers gradients, and their squares
+    weight_decay: float = 0.0  # of AdamW
     warmup_share: float = 0.05  # of all steps; then cosine to zero
-    clip_gradient: float | None = None
+    clip_gradient: float | None = None  # the longest gradient of a step
     average: float | None = None  # decay of the moving average of the weights that is saved
     freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
     train_only: tuple[str, ...] = ()  # prefixes of the only parameters that change; all that are not frozen when empty
     longer_share: float = 0.5  # of the recordings longer than `longer_from` crops: shown whole, through the fusion
-    longer_from: float = 2.0
+    longer_from: float = 2.0  # in crops
     lengthen: float | None = None  # shorter recordings are repeated to up to this many crops, so that they are long too
     freeze_norms: bool = False  # batch norms keep the statistics they have
     loss: Literal["infonce", "sigmoid"] = "infonce"  # the paper's, or SigLIP's
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the towers' arithmetic; weights stay float32
-    pieces: int | None = None  # clips a rank computes at a time (gradient cache); None: all of its part of the batch
-    device: str = "auto"
+    pieces: int | None = None  # clips a rank computes at a time (gradient cache); left out, its part of the batch
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
     workers: int = 1  # threads that make batches ahead
     # share of the recordings that may be unreadable or undescribed: they are named and left out
     most_broken: float = 0.0
     memory_gb: float = 4.0  # for decoded recordings, of each process; what does not fit is decoded at every visit
-    seed: int = 0
-    threads: int | None = None
-    checkpoint_minutes: float = 2.0
+    seed: int = 0  # decides everything that is drawn
+    threads: int | None = None  # of the processor; left out, as torch chooses
+    checkpoint_minutes: float = 2.0  # between two states of the run that are kept
     shard: bool = False  # weights and optimiser state are spread over the processes (FSDP) instead of copied to each
     trackers: tuple[str, ...] = ("tensorboard",)  # accelerate's: tensorboard, wandb, mlflow, …
     track_steps: int = 10  # between two points of a curve

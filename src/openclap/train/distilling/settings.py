@@ -32,7 +32,7 @@ class DistillSettings(Settings):
     """One distillation. What `model` leaves out of text, embedding, front_end and fusion is the teacher's."""
 
     teacher: str = ""  # as CLAP.from_pretrained takes it
-    distill: Distill = field(default_factory=Distill)
+    distill: Distill = field(default_factory=Distill)  # what is learnt of the teacher
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the run."""

@@ -29,12 +29,12 @@ class Supervision:
     """What `openclap finetune` learns beside the weights of the model: which labels, in which head, judged on what."""
 
     multi_label: bool | None = None  # several labels a sound, each by itself; left out, as the labels say
-    head: Literal["linear", "mlp"] = "linear"
+    head: Literal["linear", "mlp"] = "linear"  # one layer, or one hidden layer between
     start: Literal["probe", "zeroshot", "random"] = "probe"  # of the head: a probe on the frozen model (LP-FT), prompts
     head_rate: float = 10.0  # the head's learning rate, as a multiple of the model's
     # who is judged and not learnt from: files where they are given, else folds, else a split, else a share
-    test_split: str | None = None
-    test_folds: tuple[str, ...] = ()
+    test_split: str | None = None  # the split that is judged
+    test_folds: tuple[str, ...] = ()  # the folds that are judged
     test_files: tuple[str, ...] = ()  # patterns on the file name
     test_share: float | None = None  # of every label, drawn by `seed`; 0: nobody is judged
     templates: tuple[str, ...] = ("This is a sound of {}.",)  # prompts of labels
@@ -45,7 +45,7 @@ class Supervision:
 class SupervisedSettings(Settings):
     """One fine-tuning."""
 
-    supervised: Supervision = field(default_factory=Supervision)
+    supervised: Supervision = field(default_factory=Supervision)  # labels, the head, who is judged
 
 
 def supervised_settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:

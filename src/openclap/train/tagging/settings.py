@@ -31,11 +31,11 @@ class Playing:
     shares: tuple[float, ...] = (0.5, 0.37, 0.13)  # of views with one, two, … sounds
     level_db: tuple[float, float] = (-14.0, 4.0)  # of a further sound beside the first
     speed: float = 0.35  # standard deviation of the octaves by which half of the sounds are faster or slower
-    reverse_share: float = 0.06
+    reverse_share: float = 0.06  # backwards
     again_share: float = 0.5  # of sounds much shorter than a crop: played again and again
     filter_share: float = 0.35  # through the response of another microphone, half of these in a room
     filter_db: float = 4.0  # its standard deviation
-    noise_share: float = 0.15
+    noise_share: float = 0.15  # noise under the sound
     noise_db: tuple[float, float] = (3.0, 30.0)  # below the sound
 
 
@@ -57,9 +57,9 @@ class Tags:
 class TagSettings(Settings):
     """One distillation from taggers."""
 
-    taggers: tuple[TaggerSettings, ...] = ()
-    play: Playing = field(default_factory=Playing)
-    tags: Tags = field(default_factory=Tags)
+    taggers: tuple[TaggerSettings, ...] = ()  # the teachers
+    play: Playing = field(default_factory=Playing)  # how sounds are played
+    tags: Tags = field(default_factory=Tags)  # what is learnt
 
 
 def check(settings: TagSettings) -> None:
