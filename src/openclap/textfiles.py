@@ -33,6 +33,7 @@ __all__ = [
     "open_text",
     "plain_name",
     "read_records",
+    "reason_of",
 ]
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
@@ -93,7 +94,7 @@ def open_text(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
             file.seek(0)
             yield io.TextIOWrapper(file, encoding=encoding, newline=newline)
     except (OSError, UnicodeError) as error:
-        raise DataError(f"{path}: {_why(error)}; give a text file in UTF-8") from None
+        raise DataError(f"{path}: {reason_of(error)}; give a text file in UTF-8") from None
 
 
 def encoding_of(path: Path) -> str:
@@ -241,7 +242,7 @@ def _rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[str]]]
                     yield line, row
         except (UnicodeError, csv.Error) as error:
             where = f"after line {line}, " if line else ""
-            raise DataError(f"{path}: {where}{_why(error)}; a CSV in UTF-8 is expected") from None
+            raise DataError(f"{path}: {where}{reason_of(error)}; a CSV in UTF-8 is expected") from None
 
 
 def _whole(path: Path, grid: Grid) -> Iterator[tuple[int, list[str]]]:
@@ -304,5 +305,6 @@ def read_records(
     return found
 
 
-def _why(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why something could not be read, in one line."""
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]

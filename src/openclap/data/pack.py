@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from openclap.aside import ENDING, write_json
 from openclap.data.items import Item, Manifest
 from openclap.data.keyword_to_caption import KeywordToCaption
-from openclap.data.shard import VERSION, Shard, captions_of, digest_of, write_shard
+from openclap.data.shard import VERSION, Shard, caption_fields, digest_of, write_shard
 from openclap.data.tars import Member
 from openclap.errors import DataError, UsageError
 from openclap.results import Failure
@@ -160,7 +160,7 @@ class _Packing:
         """Make a tar, unless it is there already, made of the same."""
         if any(self._folder.absolute() in tar.absolute().parents for tar in _tars(items)):
             raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
-        said = captions_of(items, self._k2c)
+        said = caption_fields(items, self._k2c)
         self._sentences += sum(texts["text_augment_t5"] is not None for texts in said)
         of = digest_of(items, said, start, self._min)
         path = self._folder / name

@@ -20,12 +20,12 @@ import soundfile as sf
 
 from openclap.aside import aside
 from openclap.audio.load import Sound, stream
-from openclap.data.captions import template
+from openclap.data.captions import captions_of
 from openclap.data.items import Item, ahead
 from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.errors import SoundError
 
-__all__ = ["VERSION", "Shard", "captions_of", "digest_of", "write_shard"]
+__all__ = ["VERSION", "Shard", "caption_fields", "digest_of", "write_shard"]
 
 RATE = 48_000  # Hz
 FULL_SCALE = 32768  # of 16 bits, so that sounds of 16 bits at 48 kHz keep every bit
@@ -44,7 +44,7 @@ class Shard:
     failed: list[list[str]] = field(default_factory=list)  # key, cause
 
 
-def captions_of(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[dict[str, Any]]:
+def caption_fields(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[dict[str, Any]]:
     """The caption part of every .json; `k2c` writes a sentence from the labels."""
     tagged = [i for i, item in enumerate(items) if item.labels]
     sentences: dict[int, str] = {}
@@ -52,7 +52,7 @@ def captions_of(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[dic
         sentences = dict(zip(tagged, k2c([items[i].labels for i in tagged]), strict=True))
     said = []
     for i, item in enumerate(items):
-        text = list(item.captions) or ([template(item.labels)] if item.labels else [])
+        text = list(captions_of(item))
         sentence = sentences.get(i)
         every = list(dict.fromkeys([*text, *([sentence] if sentence else [])]))
         said.append({"text": text, "tag": list(item.labels), "text_augment_t5": sentence, "text_augment_all": every})
@@ -102,7 +102,7 @@ def write_shard(
     Parameters
     ----------
     said
-        What `captions_of` says of the items.
+        What `caption_fields` says of the items.
     start
         The number of the first one.
     of

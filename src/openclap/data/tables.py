@@ -18,7 +18,7 @@ from openclap.data.columns import COLUMNS, KNOWN, Columns, Said, columns_of
 from openclap.data.items import Item, Manifest, Table
 from openclap.data.places import Places
 from openclap.errors import DataError, MissingExtra
-from openclap.textfiles import WORKBOOKS, open_grid, open_text
+from openclap.textfiles import WORKBOOKS, open_grid, open_text, reason_of
 
 __all__ = ["COLUMNS", "SUFFIXES", "metadata_of", "open_table", "read_rows", "refuse_workbook"]
 
@@ -190,7 +190,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                     number += 1
                     yield f"{path}: row {number}", row
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path}: {_why(error)}; a Parquet file with a column `file` is expected") from None
+        raise DataError(f"{path}: {reason_of(error)}; a Parquet file with a column `file` is expected") from None
 
 
 _READERS = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
@@ -204,7 +204,3 @@ def _need_file(path: Path, found: Sequence[str]) -> Columns:
             f"{', '.join(COLUMNS)}, the last five where known: rename them"
         )
     return columns
-
-
-def _why(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["contrastive_loss", "sigmoid_loss"]
+__all__ = ["contrastive_loss", "divergence", "sigmoid_loss"]
 
 NEVER = -1e4  # a logit without weight; finite, since 0 * -inf is no number
 
@@ -68,6 +68,11 @@ def sigmoid_loss(
         positives = torch.eye(*logits.shape, device=logits.device)
     each = F.binary_cross_entropy_with_logits(logits, positives.clamp(max=1).to(logits.dtype), reduction="none")
     return (each if ignored is None else each.masked_fill(ignored, 0.0)).sum() / len(logits)
+
+
+def divergence(own: Tensor, its: Tensor) -> Tensor:
+    """KL of the softmax of each row of `own` from that of `its`, both (B, M); the mean over rows."""
+    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)
 
 
 def _soft_cross_entropy(logits: Tensor, weights: Tensor) -> Tensor:

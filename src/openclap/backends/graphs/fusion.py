@@ -1,11 +1,16 @@
-"""The 2-D fusions over tokens: see `openclap.models.fusion`, whose 1 x 1 convolutions are products here."""
+"""The 2-D fusions: see `openclap.models.fusion`, whose 1 x 1 convolutions are products over tokens here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node
+from openclap.config import CLAPConfig
 
-__all__ = ["LOCAL", "VIEWS", "chosen", "fitted", "fused"]
+__all__ = ["LOCAL", "VIEWS", "chosen", "fused", "fused_maps"]
 
 VIEWS, LOCAL = 4, 3
 
@@ -29,7 +34,38 @@ def chosen(g: Graph, longer: Node, long: Node, short: Node) -> Node:
     return opset.select(opset.unsqueeze(longer, g.index([1, 2])), long, short)
 
 
-def fitted(g: Graph, x: Node, size: int, axis: int) -> Node:
+def fused_maps(
+    g: Graph, config: CLAPConfig, stem: Callable[[Node], Node], project: Callable[[Node], Node]
+) -> tuple[list[Node], Node]:
+    """The inputs of a CNN's graph, mels (B, V, T, F) in dB and `longer` (B,) for a fused one; and its first maps (B, C, T', F').
+
+    Parameters
+    ----------
+    stem
+        Normalised mels (B, 1, T, F) → their first maps.
+    project
+        A local view (B, 1, T, F), of a fused model → maps of as many channels, about a third as long.
+    """
+    front, views = config.front_end, 1 if config.fusion is None else VIEWS
+    mel = opset.parameter([-1, views, front.clip_frames, front.mel_bins], np.float32, "mel")
+    scale, shift = g.batch_norm("audio.batch_norm")
+    x = mel * g.number(scale) + g.number(shift)
+    if config.fusion is None:
+        return [mel], stem(x)
+    maps, longer = stem(g.part(x, 0, 1)), opset.parameter([-1], np.bool_, "longer")
+    width, frames, bins = (g.size(maps, axis) for axis in (1, 2, 3))
+    local = project(g.reshape(g.part(x, 1, VIEWS), -1, 1, g.size(x, 2), g.size(x, 3)))
+    local_frames, local_bins = g.size(local, 2), g.size(local, 3)
+    local = g.transpose(g.reshape(local, -1, LOCAL, width, local_frames, local_bins), 0, 1, 3, 4, 2)
+    local = g.reshape(local, -1, LOCAL * local_frames, local_bins, width)  # (B, T', F', C)
+    local = _fitted(g, _fitted(g, local, frames, 1), bins, 2)
+    tokens = g.reshape(g.transpose(maps, 0, 2, 3, 1), 0, -1, width)
+    both = fused(g, config.fusion.partition("_")[0], tokens, g.reshape(local, 0, -1, width), "audio.fusion")
+    tokens = chosen(g, longer, both, tokens)
+    return [mel, longer], g.transpose(g.reshape(tokens, 0, frames, bins, width), 0, 3, 1, 2)
+
+
+def _fitted(g: Graph, x: Node, size: int, axis: int) -> Node:
     """Zeros at the end of an axis, or a cut."""
     have = g.size(x, axis)
     if have >= size:

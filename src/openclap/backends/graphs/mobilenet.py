@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, VIEWS, chosen, fitted, fused
+from openclap.backends.graphs.fusion import LOCAL, fused_maps
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, InvertedResidual, MobileNetConfig
 
@@ -16,18 +14,13 @@ EPS = 1e-3  # of every batch norm but the mel's
 
 def mobilenet(g: Graph, config: CLAPConfig) -> object:
     """Mels (B, V, T, F) in dB, and `longer` (B,) for a fused one → (B, E)."""
-    audio, front = config.audio, config.front_end
+    audio = config.audio
     assert isinstance(audio, MobileNetConfig)
-    views = 1 if config.fusion is None else VIEWS
-    mel = opset.parameter([-1, views, front.clip_frames, front.mel_bins], np.float32, "mel")
-    inputs = [mel]
-    scale, shift = g.batch_norm("audio.batch_norm")
-    x = mel * g.number(scale) + g.number(shift)
-    first = _stem(g, g.part(x, 0, 1) if views > 1 else x)
-    if config.fusion is not None:
-        longer = opset.parameter([-1], np.bool_, "longer")
-        inputs.append(longer)
-        first = _with_local(g, x, first, longer, config.fusion.partition("_")[0], audio)
+
+    def project(local: Node) -> Node:
+        return opset.hswish(_conv(g, local, "audio.local_project", kernel=5, stride=(LOCAL * 2, 2)))
+
+    inputs, first = fused_maps(g, config, lambda mel: _stem(g, mel), project)
     x = g.mean(_maps(g, first, audio), 2, 3)  # (B, features)
     x = opset.hswish(g.linear(x, "audio.hidden"))
     return ov.Model([g.projected(x, "audio_projection")], inputs, "audio")
@@ -65,10 +58,7 @@ def _block(g: Graph, x: Node, name: str, shape: InvertedResidual) -> Node:
 
 
 def _conv(g: Graph, x: Node, name: str, kernel: int = 1, stride: tuple[int, int] = (1, 1)) -> Node:
-    weight, bias = g.folded(f"{name}.0", f"{name}.1", EPS)
-    pad = [kernel // 2, kernel // 2]
-    maps = opset.convolution(x, g.number(weight), list(stride), pad, pad, [1, 1])
-    return maps + g.number(bias.reshape(1, -1, 1, 1))
+    return g.convolution(x, *g.folded(f"{name}.0", f"{name}.1", EPS), kernel, stride)
 
 
 def _depthwise(g: Graph, x: Node, name: str, kernel: int, stride: int) -> Node:
@@ -76,18 +66,3 @@ def _depthwise(g: Graph, x: Node, name: str, kernel: int, stride: int) -> Node:
     pad = [kernel // 2, kernel // 2]
     maps = opset.group_convolution(x, g.number(weight[:, None]), [stride, stride], pad, pad, [1, 1])
     return maps + g.number(bias.reshape(1, -1, 1, 1))
-
-
-def _with_local(g: Graph, x: Node, maps: Node, longer: Node, kind: str, audio: MobileNetConfig) -> Node:
-    """The stem's maps (B, C, T', F'), fused with those of the local views where a row is longer."""
-    width, frames, bins = audio.stem, g.size(maps, 2), g.size(maps, 3)
-    local = g.reshape(g.part(x, 1, VIEWS), -1, 1, g.size(x, 2), g.size(x, 3))
-    local = opset.hswish(_conv(g, local, "audio.local_project", 5, (LOCAL * 2, 2)))
-    local_frames, local_bins = g.size(local, 2), g.size(local, 3)
-    local = g.transpose(g.reshape(local, -1, LOCAL, width, local_frames, local_bins), 0, 1, 3, 4, 2)
-    local = g.reshape(local, -1, LOCAL * local_frames, local_bins, width)  # (B, T', F', C)
-    local = fitted(g, fitted(g, local, frames, 1), bins, 2)
-    tokens = g.reshape(g.transpose(maps, 0, 2, 3, 1), 0, -1, width)
-    both = fused(g, kind, tokens, g.reshape(local, 0, -1, width), "audio.fusion")
-    tokens = chosen(g, longer, both, tokens)
-    return g.transpose(g.reshape(tokens, 0, frames, bins, width), 0, 3, 1, 2)

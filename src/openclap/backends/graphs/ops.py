@@ -73,6 +73,12 @@ class Graph:
         scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + np.float32(eps))
         return scale, w[f"{name}.bias"] - w[f"{name}.running_mean"] * scale
 
+    def convolution(self, x: Node, weight: Array, bias: Array, kernel: int, stride: tuple[int, int] = (1, 1)) -> Node:
+        """Maps (B, C, H, W), padded so that a stride of 1 keeps their size → (B, D, …)."""
+        pad = [kernel // 2, kernel // 2]
+        maps = opset.convolution(x, self.number(weight), list(stride), pad, pad, [1, 1])
+        return maps + self.number(bias.reshape(1, -1, 1, 1))
+
     def folded(self, conv: str, norm: str, eps: float = BATCH_NORM_EPS) -> tuple[Array, Array]:
         """Weight (C', …) and bias (C',) of a convolution with its batch norm folded in."""
         scale, shift = self.batch_norm(norm, eps)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.distilling.lessons import Lesson
 from openclap.train.distilling.settings import Distill
+from openclap.train.loss import divergence
 from openclap.train.step import TowersStep
 
 __all__ = ["LessonStep"]
@@ -36,12 +36,7 @@ class LessonStep(TowersStep):
             loss = loss + parts.text * (1 - (text * said).sum(1)).mean()
         if parts.relations:
             own, its = scale * audio @ text.T, scale * heard @ said.T
-            loss = loss + parts.relations * (_divergence(own, its) + _divergence(own.T, its.T)) / 2
+            loss = loss + parts.relations * (divergence(own, its) + divergence(own.T, its.T)) / 2
         if parts.contrast:
-            loss = loss + parts.contrast * _divergence(scale * audio @ heard.T, scale * heard @ heard.T)
+            loss = loss + parts.contrast * divergence(scale * audio @ heard.T, scale * heard @ heard.T)
         return loss
-
-
-def _divergence(own: Tensor, its: Tensor) -> Tensor:
-    """KL of the softmax of each row of `own` from that of `its`, the mean over rows."""
-    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
+from openclap.train.loss import divergence
 from openclap.train.settings import Augment
 from openclap.train.step import Tokens
 from openclap.train.tagging.answered import Tagged, Usual
@@ -102,9 +103,4 @@ class TagStep:
         more = F.logsigmoid(batch.logits.to(device)) - self.usual.log_probability.to(device)  # than usual
         meant = more @ batch.weights.to(device).T / self.parts.temperature  # (B, M)
         own = scale * audio @ text.T
-        return (_divergence(own, meant) + _divergence(own.T, meant.T)) / 2
-
-
-def _divergence(own: Tensor, its: Tensor) -> Tensor:
-    """KL of the softmax of each row of `own` from that of `its`, the mean over rows."""
-    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)
+        return (divergence(own, meant) + divergence(own.T, meant.T)) / 2
