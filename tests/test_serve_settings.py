@@ -71,6 +71,8 @@ def test_options_go_before_the_file(run: Callable[..., Any], tmp_path: Path) -> 
     assert (settings.library, settings.model, settings.aliases) == ("here", "mini-3", ("a", "b"))
     assert page is None
     assert run("page: false")[1] is None
+    assert run("page: false", "--page")[1].watches == 8
+    assert run("page: {watches: 2}", "--page", "--models", "one")[1].watches == 2
 
 
 def test_the_page_of_its_owner_may_do_more(run: Callable[..., Any]) -> None:
@@ -92,6 +94,7 @@ def test_the_page_of_its_owner_may_do_more(run: Callable[..., Any]) -> None:
         ("keys: short", "fewer than 16 characters"),
         ("page:\n  many: 2", "there is no setting 'many'; there are audio_seconds, detectors"),
         ("page:\n  watches: -1", "the setting watches is -1; it must be greater than 0"),
+        ("page: 1", "the setting page is 1; give a table of the page's settings, or false"),
         ("- a list", "holds no settings; write one a line"),
         ("a: [", "cannot be read (while parsing"),
     ],

@@ -177,7 +177,10 @@ def _run(
     own: dict[str, Any] | None = None,
 ) -> None:
     """Serve with the settings of a file, of the options that were given, and, before both, those of `ui` (`own`)."""
-    given = {**_read(config), **_options_of(context), **(own or {})}
+    in_file, options = _read(config), _options_of(context)
+    if options.get("page") and in_file.get("page"):  # --page says nothing of what the page may do
+        del options["page"]
+    given = {**in_file, **options, **(own or {})}
     given.setdefault("library", str(default_library()))
     try:
         from openclap.http.server import run_server
@@ -240,12 +243,14 @@ def _page_settings(given: dict[str, Any], *, is_own: bool) -> PageSettings | Non
     page, models = given.pop("page", True), given.pop("models", None)
     if page is False:
         return None
+    if not isinstance(page, dict | bool | None):
+        raise UsageError(f"the setting page is {page!r}; give a table of the page's settings, or false")
     from openclap.page.settings import PageSettings
 
     shared: dict[str, Any] = {name: given[name] for name in ("model", "device", "threads", "library") if name in given}
     page = page if isinstance(page, dict) else {}
     if not is_own:
-        shared["models"] = _loadable(given.get("model", "mini"), [*_listed(page.pop("models", ())), *(models or ())])
+        shared["models"] = _loadable(given.get("model", "mini"), [*_listed(page.pop("models", ())), *_listed(models)])
     return PageSettings(
         **{"uploads": _uploads(), "roots": given.get("roots", ()), "detectors": is_own, **shared, **page}
     )

@@ -95,7 +95,7 @@ class BatchQueue(Generic[J, R]):
         job: _Job[J, R] = _Job(what, weight)
         with self._lock:
             if self._closed:
-                raise RuntimeError(f"lane {self.name} is closed")
+                raise RuntimeError(f"queue {self.name} is closed")
             self._unfinished += 1
             self._jobs.put(job)
         return job.future

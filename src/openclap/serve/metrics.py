@@ -31,7 +31,7 @@ class Metrics:
         self.batch = Histogram(
             "openclap_batch_size", "Clips or texts computed together", ["lane"], buckets=SIZES, registry=self.registry
         )
-        self.queue = Gauge("openclap_queue", "Jobs that wait for a lane", ["lane"], registry=self.registry)
+        self.queue = Gauge("openclap_queue", "Jobs that wait in a queue", ["lane"], registry=self.registry)
         self.in_work = Gauge("openclap_requests_in_work", "Requests accepted and not answered", registry=self.registry)
         self.sockets = Gauge("openclap_sockets", "Websockets open", registry=self.registry)
         self.events = Counter("openclap_events", "Events told over websockets", registry=self.registry)
