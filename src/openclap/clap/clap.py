@@ -94,7 +94,7 @@ class CLAP:
             "mini"; a Hub id such as "laion/clap-htsat-fused"; a folder saved by openclap or transformers;
             a .safetensors file; a LAION .pt file. Nothing is fetched for what is on this machine.
         backend, device, threads
-            See `openclap.backends.choose`.
+            See `openclap.backends.choose_backend`.
         strict
             Refuse a checkpoint whose health check finds a fault, instead of warning.
         precision
@@ -121,7 +121,7 @@ class CLAP:
         if max_tokens is not None:
             checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
         half = precision if precision in ("bfloat16", "float16") else None
-        chosen = backends.choose(checkpoint, backend=backend, device=device, threads=threads, half=half)
+        chosen = backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
         clap = cls(checkpoint, chosen, bridge=bridge)
         clap._towers.threads = threads
         if calibration is None:
@@ -135,7 +135,7 @@ class CLAP:
             if strict:
                 raise BadCheckpoint(message)
             warnings.warn(message, ModelWarning, stacklevel=2)
-        chosen.known_as(clap.fingerprint)
+        chosen.set_fingerprint(clap.fingerprint)
         if precision == "int8":
             use_int8(clap._towers, clap._hearing, clap.fingerprint, calibration)
         return clap
@@ -155,7 +155,7 @@ class CLAP:
         `tokenizer` is a `tokenizer.json`; without one the model embeds audio only. The same `seed`
         gives the same weights. What encodes is always `clap.model` as it is now.
         """
-        backends.need_torch("a model with random weights is made by torch")
+        backends.require_torch("a model with random weights is made by torch")
         import torch
 
         from openclap.backends.torch_backend import TorchBackend

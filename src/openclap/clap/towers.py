@@ -52,7 +52,7 @@ class Towers:
         self._model = model
         self._own: TorchBackend | None = None  # of `model`, where it is not what encodes
         self._unchanged: object = None
-        self._loaded = backend.state()
+        self._loaded = backend.weights_state()
         self._examined: tuple[object, Health] | None = None
 
     # -- computing -----------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class Towers:
     def model(self) -> CLAPModel:
         """The torch module, in eval mode: what runs on the torch backend, else built from the checkpoint when first asked for."""
         if self._model is None:
-            backends.need_torch("`model` is a torch module")
+            backends.require_torch("`model` is a torch module")
             from openclap.backends.torch_backend import TorchBackend
             from openclap.models.clap import CLAPModel
 
@@ -93,13 +93,13 @@ class Towers:
             else:  # OpenVINO goes on as long as nothing of the module is changed
                 self._model = CLAPModel.from_arrays(self.config, self.checkpoint.weights).eval()
                 self._own = TorchBackend(self._model, device="cpu", threads=self.threads)
-                self._unchanged = self._own.state()
+                self._unchanged = self._own.weights_state()
         return self._model
 
     @property
     def backend(self) -> Backend:
         """What encodes: as loaded, or `model` itself once a weight of it has been changed."""
-        if self._own is not None and self._own.state() != self._unchanged:
+        if self._own is not None and self._own.weights_state() != self._unchanged:
             self._backend, self._own = self._own, None
             self._backend.info = replace(self._backend.info, why="a weight of `model` was changed")
         return self._backend
@@ -107,7 +107,7 @@ class Towers:
     @property
     def state(self) -> object:
         """Something that stays equal as long as no weight changes."""
-        return self.backend.state()
+        return self.backend.weights_state()
 
     @property
     def as_loaded(self) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node
 
-__all__ = ["LOCAL", "VIEWS", "chosen", "fitted", "fused"]
+__all__ = ["LOCAL", "VIEWS", "fuse_tokens", "pad_or_cut", "select_rows"]
 
 VIEWS, LOCAL = 4, 3
 
 
-def fused(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
+def fuse_tokens(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
     """Global and local tokens (B, N, D) → (B, N, D); `kind` is daf, aff or iaff."""
     both = x + y
     if kind == "daf":
@@ -24,12 +24,12 @@ def fused(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
     return x * w + y * (g.number(1) - w)
 
 
-def chosen(g: Graph, longer: Node, long: Node, short: Node) -> Node:
+def select_rows(g: Graph, longer: Node, long: Node, short: Node) -> Node:
     """Rows of `long` where `longer` (B,), else of `short`; both (B, N, D)."""
     return opset.select(opset.unsqueeze(longer, g.index([1, 2])), long, short)
 
 
-def fitted(g: Graph, x: Node, size: int, axis: int) -> Node:
+def pad_or_cut(g: Graph, x: Node, size: int, axis: int) -> Node:
     """Zeros at the end of an axis, or a cut."""
     have = g.size(x, axis)
     if have >= size:
@@ -50,7 +50,7 @@ def _global(g: Graph, x: Node, name: str) -> Node:
 def _attention(g: Graph, x: Node, name: str, first: int) -> Node:
     """Product, norm, ReLU, product, norm; in a global attention they are numbered from 1."""
     for conv, norm in ((first, first + 1), (first + 3, first + 4)):
-        weight, bias = g.folded(f"{name}.{conv}", f"{name}.{norm}")
+        weight, bias = g.fold_batch_norm(f"{name}.{conv}", f"{name}.{norm}")
         x = g.product(x, weight.reshape(weight.shape[:2]), bias)
         x = opset.relu(x) if conv == first else x
     return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, VIEWS, chosen, fitted, fused
+from openclap.backends.graphs.fusion import LOCAL, VIEWS, fuse_tokens, pad_or_cut, select_rows
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, InvertedResidual, MobileNetConfig
 
@@ -30,7 +30,7 @@ def mobilenet(g: Graph, config: CLAPConfig) -> object:
         first = _with_local(g, x, first, longer, config.fusion.partition("_")[0], audio)
     x = g.mean(_maps(g, first, audio), 2, 3)  # (B, features)
     x = opset.hswish(g.linear(x, "audio.hidden"))
-    return ov.Model([g.projected(x, "audio_projection")], inputs, "audio")
+    return ov.Model([g.projection(x, "audio_projection")], inputs, "audio")
 
 
 def mobilenet_frames(g: Graph, mel: Node, audio: MobileNetConfig) -> Node:
@@ -65,14 +65,14 @@ def _block(g: Graph, x: Node, name: str, shape: InvertedResidual) -> Node:
 
 
 def _conv(g: Graph, x: Node, name: str, kernel: int = 1, stride: tuple[int, int] = (1, 1)) -> Node:
-    weight, bias = g.folded(f"{name}.0", f"{name}.1", EPS)
+    weight, bias = g.fold_batch_norm(f"{name}.0", f"{name}.1", EPS)
     pad = [kernel // 2, kernel // 2]
     maps = opset.convolution(x, g.number(weight), list(stride), pad, pad, [1, 1])
     return maps + g.number(bias.reshape(1, -1, 1, 1))
 
 
 def _depthwise(g: Graph, x: Node, name: str, kernel: int, stride: int) -> Node:
-    weight, bias = g.folded(f"{name}.0", f"{name}.1", EPS)
+    weight, bias = g.fold_batch_norm(f"{name}.0", f"{name}.1", EPS)
     pad = [kernel // 2, kernel // 2]
     maps = opset.group_convolution(x, g.number(weight[:, None]), [stride, stride], pad, pad, [1, 1])
     return maps + g.number(bias.reshape(1, -1, 1, 1))
@@ -86,8 +86,8 @@ def _with_local(g: Graph, x: Node, maps: Node, longer: Node, kind: str, audio: M
     local_frames, local_bins = g.size(local, 2), g.size(local, 3)
     local = g.transpose(g.reshape(local, -1, LOCAL, width, local_frames, local_bins), 0, 1, 3, 4, 2)
     local = g.reshape(local, -1, LOCAL * local_frames, local_bins, width)  # (B, T', F', C)
-    local = fitted(g, fitted(g, local, frames, 1), bins, 2)
+    local = pad_or_cut(g, pad_or_cut(g, local, frames, 1), bins, 2)
     tokens = g.reshape(g.transpose(maps, 0, 2, 3, 1), 0, -1, width)
-    both = fused(g, kind, tokens, g.reshape(local, 0, -1, width), "audio.fusion")
-    tokens = chosen(g, longer, both, tokens)
+    both = fuse_tokens(g, kind, tokens, g.reshape(local, 0, -1, width), "audio.fusion")
+    tokens = select_rows(g, longer, both, tokens)
     return g.transpose(g.reshape(tokens, 0, frames, bins, width), 0, 3, 1, 2)

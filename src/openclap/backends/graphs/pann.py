@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, VIEWS, chosen, fitted, fused
+from openclap.backends.graphs.fusion import LOCAL, VIEWS, fuse_tokens, pad_or_cut, select_rows
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, PANNConfig
 
@@ -31,7 +31,7 @@ def pann(g: Graph, config: CLAPConfig) -> object:
         x = _block(g, x, i, audio)
     x = g.mean(x, 3)  # (B, C, T')
     x = opset.reduce_max(x, g.index([2]), False) + g.mean(x, 2)
-    x = g.projected(opset.relu(g.linear(x, "audio.hidden")), "audio_projection")
+    x = g.projection(opset.relu(g.linear(x, "audio.hidden")), "audio_projection")
     return ov.Model([x], inputs, "audio")
 
 
@@ -43,7 +43,7 @@ def _block(g: Graph, x: Node, i: int, audio: PANNConfig) -> Node:
 
 
 def _conv(g: Graph, x: Node, conv: str, norm: str, kernel: int, stride: tuple[int, int] = (1, 1)) -> Node:
-    weight, bias = g.folded(conv, norm)
+    weight, bias = g.fold_batch_norm(conv, norm)
     pad = [kernel // 2, kernel // 2]
     maps = opset.convolution(x, g.number(weight), list(stride), pad, pad, [1, 1])
     return maps + g.number(bias.reshape(1, -1, 1, 1))
@@ -58,8 +58,8 @@ def _with_local(g: Graph, x: Node, maps: Node, longer: Node, kind: str, audio: P
     long_frames, long_bins = g.size(local, 2), g.size(local, 3)
     local = g.transpose(g.reshape(local, -1, LOCAL, width, long_frames, long_bins), 0, 1, 3, 4, 2)
     local = g.reshape(local, -1, LOCAL * long_frames, long_bins, width)  # (B, T', F', C)
-    local = fitted(g, fitted(g, local, short_frames, 1), short_bins, 2)
+    local = pad_or_cut(g, pad_or_cut(g, local, short_frames, 1), short_bins, 2)
     tokens = g.reshape(g.transpose(maps, 0, 2, 3, 1), 0, -1, width)
-    both = fused(g, kind, tokens, g.reshape(local, 0, -1, width), "audio.fusion")
-    tokens = chosen(g, longer, both, tokens)
+    both = fuse_tokens(g, kind, tokens, g.reshape(local, 0, -1, width), "audio.fusion")
+    tokens = select_rows(g, longer, both, tokens)
     return g.transpose(g.reshape(tokens, 0, short_frames, short_bins, width), 0, 3, 1, 2)

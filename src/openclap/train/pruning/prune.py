@@ -86,7 +86,7 @@ def prune(
     force
         Replace a checkpoint that is in `out`.
     device, threads
-        For importance and for the comparison; see `openclap.backends.choose`.
+        For importance and for the comparison; see `openclap.backends.choose_backend`.
 
     Raises
     ------

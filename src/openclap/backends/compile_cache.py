@@ -12,12 +12,12 @@ from pathlib import Path
 
 from openclap.aside import aside
 
-__all__ = ["keep", "kept"]
+__all__ = ["read_cached", "write_cached"]
 
 DIGEST_BYTES = 32
 
 
-def kept(place: Path) -> bytes | None:
+def read_cached(place: Path) -> bytes | None:
     """The content of a file, or None where there is none that is whole."""
     try:
         with place.open("rb") as file:
@@ -28,7 +28,7 @@ def kept(place: Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def keep(place: Path, content: bytes | memoryview) -> None:
+def write_cached(place: Path, content: bytes | memoryview) -> None:
     """Write a file aside and rename it; where nothing can be written, nothing happens."""
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
