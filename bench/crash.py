@@ -34,7 +34,7 @@ from rich.progress import track
 from rich.table import Table
 
 from openclap import CLAP, Library
-from openclap.audio.revision import READING
+from openclap.audio.decode_revision import DECODE_REVISION
 from openclap.library.maker import maker_of
 from openclap.store import Store, open_store
 
@@ -114,7 +114,7 @@ def lacks_of_old(store: Store) -> int:
 def of_another_reading(library: Path, sounds: Path) -> None:
     filled(library, sounds)
     store = open_store(library)
-    store.touch([replace(file, reading=READING - 1) for file in store.files()])
+    store.touch([replace(file, reading=DECODE_REVISION - 1) for file in store.files()])
     store.close()
 
 
@@ -158,7 +158,9 @@ def known(library: Path) -> set[str]:
     store = open_store(library)
     try:
         return {
-            name for file in store.files() for name in (file.path, *[f"{file.path} read"] * (file.reading == READING))
+            name
+            for file in store.files()
+            for name in (file.path, *[f"{file.path} read"] * (file.reading == DECODE_REVISION))
         }
     finally:
         store.close()
@@ -200,7 +202,7 @@ def one_round(
     found["damaged"] += examined(library, work)
     store = open_store(library)
     here = list(store.files())
-    found["unfinished"] += abs(files - len(here)) + sum(file.reading != READING for file in here)
+    found["unfinished"] += abs(files - len(here)) + sum(file.reading != DECODE_REVISION for file in here)
     recordings = (store.recording(file.path) for file in here)
     found["repeated"] += sum(
         len(some.start) - 1 for some in recordings if some is not None

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from openclap.audio.mel import level, log_mel
+from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.backends import compile_cache, numpy_text
 from openclap.backends.graphs import code_digest
 from openclap.checkpoints.weights import Array, Weights, of_arrays
@@ -75,7 +75,7 @@ class OpenVINOBackend:
 
     def encode_waves(self, waves: Vectors, front_end: FrontEnd) -> Vectors:
         """Padded waves (B, S) → (B, E) unit rows."""
-        mel = level(log_mel(waves, front_end), front_end)[:, None]
+        mel = apply_dynamic_range(log_mel(waves, front_end), front_end)[:, None]
         return self.encode_audio(mel, np.zeros(len(mel), np.bool_))
 
     def use_int8(self, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:

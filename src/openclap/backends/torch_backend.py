@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from openclap.audio.mel import level, log_mel
+from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 from openclap.models.clap import CLAPModel
@@ -60,7 +60,7 @@ class TorchBackend:
 
         def encode(some: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             with torch.inference_mode():
-                mel = level(log_mel(self._tensor(some), front_end), front_end)[:, None]
+                mel = apply_dynamic_range(log_mel(self._tensor(some), front_end), front_end)[:, None]
             with self._running() as model:
                 return _array(model.encode_audio(mel, torch.zeros(len(mel), dtype=torch.bool, device=self.device)))
 

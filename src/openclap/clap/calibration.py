@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import clip_of
+from openclap.audio.clips import make_clip
 from openclap.audio.load import Sound
 from openclap.clap.hearing import BATCH, Hearing, listed
 from openclap.clap.towers import Towers
@@ -41,7 +41,7 @@ def use_int8(towers: Towers, hearing: Hearing, fingerprint: str, sounds: Sound |
 
     def clips() -> list[tuple[Vectors, npt.NDArray[np.bool_]]]:
         long: Literal["head", "fusion"] = "head" if towers.config.fusion is None else "fusion"
-        made = [clip_of(sound, towers.config.front_end, long=long) for sound in (*given, *synthesised())]
+        made = [make_clip(sound, towers.config.front_end, long=long) for sound in (*given, *synthesised())]
         return [(clip.mel[None], np.array([clip.longer])) for clip in made]
 
     use(key, clips)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from openclap import backends
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound, reading_track
+from openclap.audio.load import Sound, use_track
 from openclap.checkpoints.health import Finding, Health
 from openclap.checkpoints.huggingface import export_huggingface
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
@@ -290,7 +290,7 @@ class CLAP:
         SoundError
             Its message names the sound and the cause.
         """
-        with reading_track(track):
+        with use_track(track):
             return self._hearing.rows(sounds, long=long, batch_size=batch_size, progress=progress)
 
     def encode_each(
@@ -323,7 +323,7 @@ class CLAP:
         Times are those that a player shows: a sound that starts at 12 s of its video has silence before it.
         `track` as in `encode_audio`.
         """
-        with reading_track(track):
+        with use_track(track):
             (found,) = self.encode_each([one(sound)], window=window, hop=hop, batch_size=batch_size)
         if isinstance(found, SoundError):
             raise found
@@ -438,7 +438,7 @@ class CLAP:
         describer = Describer(
             self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
         )
-        with reading_track(track):
+        with use_track(track):
             return describer(one(sound))
 
     # -- inside --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import Clip, WindowClip, clip_of, windows_of
+from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
 from openclap.audio.load import Sound, is_sound
 from openclap.clap.towers import Towers
 from openclap.errors import SoundError, UsageError
@@ -58,7 +58,7 @@ class Hearing:
             clips = partial(self._clips_of, how=self._how("auto"))
         else:
             clips = partial(
-                windows_of,
+                make_windows,
                 front_end=self._towers.config.front_end,
                 window=window,
                 hop=hop,
@@ -104,9 +104,9 @@ class Hearing:
         front_end, as_waves = self._towers.config.front_end, self._towers.backend.takes_waves
         if how == "windows":
             seconds = front_end.clip_seconds
-            return windows_of(sound, front_end, window=seconds, hop=seconds / 2, as_waves=as_waves)
+            return make_windows(sound, front_end, window=seconds, hop=seconds / 2, as_waves=as_waves)
         what: Literal["head", "fusion"] = "head" if how == "head" else "fusion"
-        return iter([clip_of(sound, front_end, long=what, as_waves=as_waves)])
+        return iter([make_clip(sound, front_end, long=what, as_waves=as_waves)])
 
     def _batch(self, asked: int) -> int:
         """What is asked for; where that is no less than the default, as many as the device has room for."""

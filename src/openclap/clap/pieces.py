@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import Clip, WindowClip, windows_of
+from openclap.audio.clips import Clip, WindowClip, make_windows
 from openclap.results import Windows
 from openclap.vectors import unit
 
@@ -92,7 +92,7 @@ def embed_windows(clap: CLAP, sound: Any, window: float, hop: float, embed: Embe
 
     def clips() -> Iterator[AnyClip]:
         as_waves = clap.backend.takes_waves
-        for clip in windows_of(sound, clap.front_end, window=window, hop=hop, as_waves=as_waves):
+        for clip in make_windows(sound, clap.front_end, window=window, hop=hop, as_waves=as_waves):
             start.append(clip.start)
             end.append(clip.end)
             yield clip

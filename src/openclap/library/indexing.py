@@ -24,8 +24,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from openclap.audio.files import opened
-from openclap.audio.revision import READING, concerns
+from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
+from openclap.audio.files import open_binary
 from openclap.errors import SoundError
 from openclap.library.leaving import held_below
 from openclap.library.missing import is_gone
@@ -138,7 +138,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     SoundError
         For what cannot be read, and for what is no file.
     """
-    with opened(os.fspath(path), str(path)) as file:
+    with open_binary(os.fspath(path), str(path)) as file:
         digest = hashlib.blake2b(digest_size=HASH_BYTES)
         while block := file.read(1 << 20):
             digest.update(block)
@@ -179,7 +179,7 @@ class _Run:
         """A file whose content is what it was."""
         self.unchanged += 1
         self._doubt(file)
-        if file.reading < READING:
+        if file.reading < DECODE_REVISION:
             self._met.add(file.path)
 
     def read_anew(self, files: Sequence[File], advance: Advance) -> None:
@@ -279,7 +279,7 @@ class _Run:
 
     def _doubt(self, file: File) -> None:
         """Look at a file once more where an earlier revision has read it."""
-        if file.reading < READING:
+        if file.reading < DECODE_REVISION:
             self.outdated.append(file)
 
     def _read_anew(self, some: Sequence[File], concerned: Sequence[bool | SoundError], advance: Advance) -> None:
@@ -287,7 +287,7 @@ class _Run:
         copies: list[File] = []
         for file, answer in zip(some, concerned, strict=True):
             if not answer:
-                self._touched.append(replace(file, reading=READING))
+                self._touched.append(replace(file, reading=DECODE_REVISION))
             elif isinstance(answer, SoundError):
                 self.failed.append(Failure(file.path, answer.cause))
             elif first.setdefault(file.hash, file) is file:
@@ -300,7 +300,7 @@ class _Run:
         self._commit()
         for file in copies:
             recording = self.store.recording(first[file.hash].path)
-            if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, READING):
+            if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, DECODE_REVISION):
                 self._again(file)
                 self._put(replace(recording, file=replace(recording.file, **_facts(file))))
             else:  # the first could not be read, or is another by now
@@ -319,7 +319,7 @@ class _Run:
         ):
             if isinstance(windows, Windows):
                 (self._again if again else self._count)(file)
-                now = replace(file, seconds=float(windows.end[-1]), reading=READING)
+                now = replace(file, seconds=float(windows.end[-1]), reading=DECODE_REVISION)
                 self._put(Recording(now, windows.start, windows.end, windows.embedding))
             else:
                 self.failed.append(Failure(file.path, windows.cause))
@@ -357,7 +357,7 @@ def _hash_or_error(path: Path) -> str | SoundError:
 
 def _concerns_or_error(file: File) -> bool | SoundError:
     try:
-        return concerns(file.path, file.reading)
+        return is_read_differently(file.path, file.reading)
     except SoundError as error:
         return error
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import cut, reading_track, sound_name
+from openclap.audio.load import cut, sound_name, use_track
 from openclap.confidence import Background, background_of, is_fitted
 from openclap.errors import SoundError, UsageError
 from openclap.library.missing import is_reachable, nearest_reachable
@@ -69,7 +69,7 @@ def moments_in(
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
     vector = vector_of(clap, query)
-    with reading_track(track):
+    with use_track(track):
         spans = clap.encode_windows(sound, window=window, hop=hop)
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
     name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
@@ -79,7 +79,7 @@ def moments_in(
         return best_of(merge(name, spans.start, spans.end, score, judge(spans.embedding)), k)
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
     found = joined(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
-    with reading_track(track):
+    with use_track(track):
         return best_of(refined(clap, sound, vector, found, judge), k)
 
 

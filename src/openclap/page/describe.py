@@ -14,7 +14,7 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import windows_of
+from openclap.audio.clips import make_windows
 from openclap.audio.levels import level_blocks
 from openclap.audio.load import duration
 from openclap.confidence import UNLIKELY
@@ -171,7 +171,7 @@ def _windows(
     clap: Any, sound: Path, window: float, hop: float, seconds: float, shares: tuple[float, float]
 ) -> Generator[Doing, None, Windows]:
     """As `CLAP.encode_windows`, some at a time; the work is `shares` [begin, length] of all."""
-    clips = windows_of(sound, clap.front_end, window=window, hop=hop, as_waves=clap.backend.takes_waves)
+    clips = make_windows(sound, clap.front_end, window=window, hop=hop, as_waves=clap.backend.takes_waves)
     start: list[float] = []
     end: list[float] = []
     rows: list[npt.NDArray[np.float32]] = []

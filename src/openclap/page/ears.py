@@ -60,7 +60,7 @@ class Turns:
     Parameters
     ----------
     ask
-        Has something done by the model's thread; raises `Interrupted` where nobody waits for it any more.
+        Has something done by the model's thread; raises `DecodingStopped` where nobody waits for it any more.
     heard
         Told the end, in seconds, of the last window of a recording that was heard.
     each

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from openclap.audio.load import Interrupted, duration
+from openclap.audio.load import DecodingStopped, duration
 from openclap.detector import Detector
 from openclap.page import taught
 from openclap.page.desk import Desk
@@ -163,7 +163,7 @@ def compute(
         There is nothing to listen for or to listen to, too much, or too many listen.
     """
     desk = page.desk
-    asked = _asked(desk, alerts, taught.chosen(desk, detectors), unusual, on, warmup)
+    asked = _asked(desk, alerts, taught.choose_track(desk, detectors), unusual, on, warmup)
     steps: Callable[[Job], Iterator[Seen]]
     if source == RECORDING:
         given = desk.sound(sound)
@@ -191,7 +191,7 @@ def compute(
             shown = {one.id: desk.shelf.show(str(given), one.start, one.end) for one in last.events[:LISTED]}
             last = replace(last, sounds=shown)
         yield last, session.language
-    except Interrupted:  # they have left, or the server ends
+    except DecodingStopped:  # they have left, or the server ends
         return
     finally:  # also where they have left
         session.end("watch.stopped")

@@ -23,9 +23,9 @@ import soxr
 
 from openclap.audio import decode
 from openclap.audio.channels import CANCELLING, LiveDownmix
-from openclap.audio.files import opened
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.files import open_binary
 from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, QUALITY, track_wanted
-from openclap.audio.reading import Reading
 from openclap.errors import SourceError, UsageError
 
 __all__ = [
@@ -147,8 +147,10 @@ class FileSource:
             Not there, or no sound.
         """
         shape = Waveform(rate, self.name, tell)
-        with opened(self.name, self.name) as file:
-            for own_rate, wave in decode.blocks(file, Reading(self.name, track_wanted.get(), block_seconds=FILE_BLOCK)):
+        with open_binary(self.name, self.name) as file:
+            for own_rate, wave in decode.decode_blocks(
+                file, DecodePass(self.name, track_wanted.get(), block_seconds=FILE_BLOCK)
+            ):
                 if stop.is_set():
                     return
                 yield Block(shape.feed(wave, own_rate), name=self.name)

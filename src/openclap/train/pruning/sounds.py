@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from openclap.audio.clips import Clip, clip_of
+from openclap.audio.clips import Clip, make_clip
 from openclap.audio.load import Sound
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.config import FrontEnd
@@ -106,7 +106,7 @@ def clips_of(sounds: Sequence[Item | Sound], front_end: FrontEnd, *, fused: bool
     for sound in sounds:
         try:
             given = sound.read() if isinstance(sound, Item) else sound
-            clips.append(clip_of(given, front_end, long="fusion" if fused else "head"))
+            clips.append(make_clip(given, front_end, long="fusion" if fused else "head"))
         except SoundError as error:
             failed.append(Failure(error.name, error.cause))
     return clips, failed

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from openclap.audio.channels import BLOCK_VALUES, CANCELLING
 from openclap.errors import EmptySound, SoundWarning, UnreadableSound
 
-__all__ = ["Reading"]
+__all__ = ["DecodePass"]
 
 
 @dataclass
-class Reading:
+class DecodePass:
     """What the decoders of one pass are told, and tell.
 
     Attributes
@@ -50,19 +50,19 @@ class Reading:
     seconds: float = 0.0
     told: set[str] = field(default_factory=set)
 
-    def tell(self, text: str, *, changed: bool = False) -> None:
+    def warn(self, text: str, *, changed: bool = False) -> None:
         """Warn, once of each."""
         self.changed = self.changed or changed
         if not self.quiet and text not in self.told:
             self.told.add(text)
             warnings.warn(SoundWarning(f"{self.name}: {text}"), stacklevel=2)
 
-    def tell_cancelled(self, since: float | None) -> None:
+    def warn_cancelled(self, since: float | None) -> None:
         """Warn where channels cancelled each other out, at whatever second."""
         if since is not None:
-            self.tell(CANCELLING, changed=True)
+            self.warn(CANCELLING, changed=True)
 
-    def chosen(self, tracks: int) -> int | None:
+    def choose_track(self, tracks: int) -> int | None:
         """The track that is wanted of so many, None for whichever is the default.
 
         Raises
@@ -96,4 +96,4 @@ class Reading:
             raise EmptySound(self.name, "holds no samples" + ("; it was cut before the first one" if self.cut else ""))
         if self.cut:
             seconds = math.floor((self.skipped + self.seconds) * 100 + 0.5) / 100
-            self.tell(f"cut short or damaged; the {seconds:.2f} s that could be decoded are used")
+            self.warn(f"cut short or damaged; the {seconds:.2f} s that could be decoded are used")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any, BinaryIO, cast
 
-__all__ = ["part_of"]
+__all__ = ["open_slice"]
 
 
-def part_of(file: BinaryIO, start: int, end: int | None = None, *, head: bytes = b"") -> BinaryIO:
+def open_slice(file: BinaryIO, start: int, end: int | None = None, *, head: bytes = b"") -> BinaryIO:
     """`head` and then the bytes from `start` to `end` of a seekable file; closing it leaves the other open."""
     last = file.seek(0, io.SEEK_END) if end is None else end
     return cast("BinaryIO", _Part(file, start, max(start, last), head))

@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 
 from openclap.audio import decode
-from openclap.audio.files import opened
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.files import open_binary
 from openclap.audio.load import sound_name
-from openclap.audio.reading import Reading
 
-__all__ = ["READING", "concerns"]
+__all__ = ["DECODE_REVISION", "is_read_differently"]
 
-READING: int = 2
+DECODE_REVISION: int = 2
 
 
-def concerns(path: str | os.PathLike[str], since: int) -> bool:
+def is_read_differently(path: str | os.PathLike[str], since: int) -> bool:
     """Whether a file that was read by revision `since` is read differently by this one.
 
     One channel of what libsndfile reads is judged by its header and pages alone; anything else is decoded, up to the first
@@ -30,8 +30,8 @@ def concerns(path: str | os.PathLike[str], since: int) -> bool:
     SoundError
         It cannot be read.
     """
-    if since >= READING:
+    if since >= DECODE_REVISION:
         return False
     name = sound_name(path)
-    with opened(path, name) as file:
-        return decode.differs(file, Reading(name, quiet=True))
+    with open_binary(path, name) as file:
+        return decode.differs_from_first_revision(file, DecodePass(name, quiet=True))

@@ -10,18 +10,18 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.fingerprint import BANDS, Fingerprint, keys_of
+from openclap.audio.fingerprint import BANDS, Fingerprint, landmark_keys
 
-__all__ = ["THE_SAME", "Prints", "connected"]
+__all__ = ["SAME_RECORDING", "FingerprintIndex", "connected_groups"]
 
-THE_SAME = 0.75  # correlation; the same recording has 0.84 and more, strokes of two drums that sound alike at most that (LOG.md)
+SAME_RECORDING = 0.75  # correlation; the same recording has 0.84 and more, strokes of two drums that sound alike at most that (LOG.md)
 COMMON = 50  # files that share a key, above which it tells nothing
 KEYS = 2  # that two recordings share, by chance hardly ever; one is enough where one of them has
 SHORT = 125  # frames, two seconds, or less
 NUMBER_BITS = 32  # of the number of a file, beside a key
 
 
-class Prints:
+class FingerprintIndex:
     """Fingerprints by number: 2 kB a second, so they lie in a file; their keys are in memory, half a kB a second."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Prints:
         self._start: dict[int, int] = {}
         self._keys: list[npt.NDArray[np.int64]] = []  # key, and number of the file
 
-    def __enter__(self) -> Prints:
+    def __enter__(self) -> FingerprintIndex:
         self._file = tempfile.TemporaryFile()
         return self
 
@@ -40,7 +40,7 @@ class Prints:
         """Keep one under its number, below 2**32."""
         self._start[i], self.length[i] = self._file.seek(0, os.SEEK_END), len(print_)
         self._file.write(print_.tobytes())
-        self._keys.append((keys_of(print_).astype(np.int64) << NUMBER_BITS) | i)
+        self._keys.append((landmark_keys(print_).astype(np.int64) << NUMBER_BITS) | i)
 
     def __getitem__(self, i: int) -> Fingerprint:
         """The fingerprint of a number, int8 (T, 31)."""
@@ -48,7 +48,7 @@ class Prints:
         print_: Fingerprint = np.frombuffer(self._file.read(self.length[i] * BANDS), np.int8).reshape(-1, BANDS)
         return print_
 
-    def sharing_keys(self) -> set[tuple[int, int]]:
+    def candidate_pairs(self) -> set[tuple[int, int]]:
         """Pairs that have enough keys in common."""
         held = np.sort(np.concatenate([np.zeros(0, np.int64), *self._keys]))
         numbers = held & ((1 << NUMBER_BITS) - 1)
@@ -66,7 +66,7 @@ class Prints:
         return {(a, b) for a, b, shared in found if shared >= KEYS or min(self.length[a], self.length[b]) < SHORT}
 
 
-def connected(links: Iterable[tuple[int, int]]) -> list[list[int]]:
+def connected_groups(links: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Numbers that are linked, directly or through others; each group sorted."""
     parent: dict[int, int] = {}
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from openclap.audio import headers, riff
+from openclap.audio.file_slice import open_slice
 from openclap.audio.headers import WRAP, Header
-from openclap.audio.parts import part_of
 
-__all__ = ["STREAMED_BYTES", "Container", "examined"]
+__all__ = ["STREAMED_BYTES", "ExaminedFile", "examine_header"]
 
 STREAMED_BYTES = 0x7FFF_F000  # writers to a pipe announce this or more, not knowing the size
 HEAD_BYTES = (1 << 13, 1 << 20)  # how far chunks before the samples are looked for, where the first is not enough
@@ -29,7 +29,7 @@ MPEG_IN_WAV = (0x50, 0x55)
 
 
 @dataclass(frozen=True)
-class Container:
+class ExaminedFile:
     """What was found: `file` to read instead, `sizes` that were wrong in words, and what only FFmpeg should read."""
 
     file: BinaryIO
@@ -38,7 +38,7 @@ class Container:
     mpeg: bool = False  # MP3 in WAV: libsndfile guesses its length
 
 
-def examined(file: BinaryIO) -> Container:
+def examine_header(file: BinaryIO) -> ExaminedFile:
     """Look at the sizes in the header of a seekable binary file; what is none of these formats is given back as it is."""
     size = file.seek(0, 2)
     found = None
@@ -51,21 +51,21 @@ def examined(file: BinaryIO) -> Container:
             break
     file.seek(0)
     if found is None:
-        return Container(
+        return ExaminedFile(
             file, cut=head[:4] == b"RIFF" and head[8:11] == b"AVI" and size < _riff_size(head) < STREAMED_BYTES
         )
     mpeg = found.tag in MPEG_IN_WAV
     there, announced = size - found.start, found.announced
     if announced >= there - 1 or (announced == 0 and there < max(2, found.frame)):
-        return Container(file, cut=there < announced < STREAMED_BYTES, mpeg=mpeg)
-    real = _real_bytes(file, size, found)
+        return ExaminedFile(file, cut=there < announced < STREAMED_BYTES, mpeg=mpeg)
+    real = _sample_bytes(file, size, found)
     file.seek(0)
     if real == announced:
-        return Container(file, mpeg=mpeg)
+        return ExaminedFile(file, mpeg=mpeg)
     real -= real % found.frame
-    mended = part_of(file, found.start, found.start + real, head=found.right(real))
+    mended = open_slice(file, found.start, found.start + real, head=found.right(real))
     sizes = f"its header announces {announced} bytes of samples and {real} are there; it was not closed properly, or is over 4 GiB"
-    return Container(mended, sizes, mpeg=mpeg)
+    return ExaminedFile(mended, sizes, mpeg=mpeg)
 
 
 def _riff_size(head: bytes) -> int:
@@ -82,7 +82,7 @@ def _reader_of(head: bytes) -> Callable[[bytes, int], Header | None] | None:
     return {b".snd": headers.read_au, b"caff": headers.read_caf}.get(head[:4])
 
 
-def _real_bytes(file: BinaryIO, size: int, found: Header) -> int:
+def _sample_bytes(file: BinaryIO, size: int, found: Header) -> int:
     """Bytes of samples: as announced where chunks, a tag or padding follow them, else all to the end of the file."""
     there = size - found.start
     if found.wraps:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from openclap.errors import UnreadableSound, UsageError
 
-__all__ = ["SampleSource", "is_audio_object", "object_name", "unwrapped"]
+__all__ = ["SampleSource", "is_audio_object", "object_name", "unwrap"]
 
 NO_KEY = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
@@ -45,7 +45,7 @@ def object_name(thing: object) -> str | None:
     return os.fsdecode(path) if isinstance(path, (str, os.PathLike)) and os.fsdecode(path) else None
 
 
-def unwrapped(thing: Any, name: str) -> Any:
+def unwrap(thing: Any, name: str) -> Any:
     """The sound within an object of another library; anything else as it is.
 
     Raises

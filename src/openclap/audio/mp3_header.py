@@ -8,14 +8,14 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-__all__ = ["is_like", "is_short", "tag_bytes", "tag_length"]
+__all__ = ["is_truncated", "looks_like_mpeg", "tag_bytes", "tag_length"]
 
 LOOKED_AT = 1 << 16
 SLACK_BYTES = 2 * 1441  # two of the largest frames of Layer III
 SIDE_BYTES = {(3, 3): 17, (3, 0): 32, (2, 3): 9, (2, 0): 17}  # by version (3 = MPEG 1) and mode (3 = mono)
 
 
-def is_like(head: bytes) -> bool:
+def looks_like_mpeg(head: bytes) -> bool:
     """Tell whether a file starts with an ID3 tag or eleven set bits: MP3, ADTS, or a text in UTF-16."""
     return head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)
 
@@ -37,7 +37,7 @@ def tag_length(data: bytes) -> int:
     return _id3_length(data[:10]) or (len(data) if data.startswith((b"APETAGEX", b"TAG")) else 0)
 
 
-def is_short(file: BinaryIO) -> bool | None:
+def is_truncated(file: BinaryIO) -> bool | None:
     """Whether there are fewer bytes than the header of the first frame announces; None where it announces no length.
 
     A header that counts frames alone is taken at its word: True.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["TOLERANCE", "Timeline"]
+__all__ = ["TOLERANCE", "StampClock"]
 
 TOLERANCE = 0.1  # seconds
 SET_BACK = 1.0  # seconds that stamps go back: no overlap, another clock
@@ -20,7 +20,7 @@ BELIEVED = 3600.0  # seconds of silence in all, where the container announces no
 MOST = 48 * 3600.0  # seconds of silence in all
 
 
-class Timeline:
+class StampClock:
     """Where the next samples go.
 
     Parameters
@@ -50,11 +50,11 @@ class Timeline:
         """Go on from a place further on, which was sought."""
         self._samples, self._rate, self._before = samples, rate, 0.0
 
-    def due(self, stamp: float) -> float:
+    def seconds_of_stamp(self, stamp: float) -> float:
         """The second of the recording that a time stamp stands for."""
         return stamp - self._zero
 
-    def place(self, stamp: float | None, samples: int, rate: int) -> tuple[int, int]:
+    def place_frame(self, stamp: float | None, samples: int, rate: int) -> tuple[int, int]:
         """How many samples of silence come before a frame of `samples`, and how many of its own first ones are left out."""
         if rate != self._rate:
             self._before, self._samples, self._rate = self.seconds, 0, rate
@@ -71,7 +71,7 @@ class Timeline:
         self._overlapping = self._overlapping and ahead < 0
         if 0 < ahead <= TOLERANCE:
             return 0, 0
-        if ahead > 0 and self._is_believed(ahead):
+        if ahead > 0 and self._is_plausible(ahead):
             self._filled += ahead
             return round(ahead * self._rate), 0
         if -SET_BACK <= ahead < 0:
@@ -91,7 +91,7 @@ class Timeline:
                 f"its time stamps {way} at {self.seconds:.1f} s; what follows is put right behind what was before"
             )
 
-    def _is_believed(self, ahead: float) -> bool:
+    def _is_plausible(self, ahead: float) -> bool:
         if self._told and ahead > SET_BACK:  # where a clock was set once, a leap is another one
             return False
         if self._filled + ahead > MOST:
