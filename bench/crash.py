@@ -114,7 +114,7 @@ def lacks_of_old(store: Store) -> int:
 def of_another_reading(library: Path, sounds: Path) -> None:
     filled(library, sounds)
     store = open_store(library)
-    store.touch([replace(file, reading=DECODE_REVISION - 1) for file in store.files()])
+    store.update_facts([replace(file, reading=DECODE_REVISION - 1) for file in store.files()])
     store.close()
 
 
@@ -123,12 +123,12 @@ def of_another_front_end(library: Path, sounds: Path) -> None:
     store = open_store(library)
     maker = maker_of(CLAP.from_pretrained("mini"))
     other = {**maker, "front_end": {**maker["front_end"], "f_max": 1000.0}}
-    aside = store.aside(other)
+    aside = store.staging(other)
     aside.claim(other)
     for some in store.scan():
         aside.put([replace(some, file=replace(some.file, seconds=77.0))])
         aside.tag([some.file.path], some.file.tags)
-    store.become(aside)
+    store.swap_in(aside)
     store.close()
 
 
@@ -138,7 +138,7 @@ def untagged(store: Store) -> int:
 
 def mixed(store: Store) -> int:
     """Files of both front ends at once, or of the one that the library does not say."""
-    new = store.maker()["front_end"]["f_max"] != 1000.0
+    new = store.model_identity()["front_end"]["f_max"] != 1000.0
     return sum(bool((file.seconds == 77.0) == new) for file in store.files()) + untagged(store)
 
 

@@ -70,7 +70,7 @@ def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path)
     killed: list[int] = []
 
     def spread(paths, known):  # type: ignore[no-untyped-def]
-        for part in spread_with_ray(place, mini, library._store.maker(), paths, known):
+        for part in spread_with_ray(place, mini, library._store.model_identity(), paths, known):
             if not killed:
                 killed.extend(workers())
                 os.kill(killed[0], signal.SIGKILL)

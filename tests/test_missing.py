@@ -18,7 +18,7 @@ from openclap.cli import app
 from openclap.errors import LibraryError, UsageError
 from openclap.library.leaving import out_of_reach
 from openclap.results import MissingFolder
-from openclap.store import Remembered, open_store
+from openclap.store import RememberedTags, open_store
 
 fill = partial(libraries_for_tests.fill, name="{:02}.wav")
 
@@ -257,7 +257,7 @@ def test_copies_have_tags_of_their_own(clap: CLAP, place: Path, tmp_path: Path) 
     shutil.copy(sounds / "a.wav", sounds / "c.wav")
     library.add(sounds)
     assert names(library, tags=["a"]) == ["a.wav"]
-    assert open_store(place).remembered() == []
+    assert open_store(place).remembered_tags() == []
 
 
 def test_what_moved_from_a_disk_that_was_only_away(clap: CLAP, place: Path, tmp_path: Path) -> None:
@@ -318,10 +318,10 @@ def test_another_model_does_not_drop_a_disk_that_is_away(
 
 def test_what_is_remembered_is_kept_by_the_store(place: Path) -> None:
     store = open_store(place)
-    some = [Remembered("h1", "/na\udcffme.wav", ("a", "b")), Remembered("h2", "/声.wav", ("c",), moved=True)]
-    store.remember(some)
-    store.remember(some)
-    assert sorted(store.remembered(), key=lambda one: one.hash) == some
+    some = [RememberedTags("h1", "/na\udcffme.wav", ("a", "b")), RememberedTags("h2", "/声.wav", ("c",), moved=True)]
+    store.remember_tags(some)
+    store.remember_tags(some)
+    assert sorted(store.remembered_tags(), key=lambda one: one.hash) == some
     store.close()
 
 

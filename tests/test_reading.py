@@ -170,13 +170,13 @@ def test_it_travels_with_an_export(clap: CLAP, place: Path, tmp_path: Path) -> N
 def set_front_end(store: Store, clap: CLAP, **changes: object) -> None:
     """Let a library be made by another front end: with other vectors."""
     maker = maker_of(clap)
-    aside = store.aside({**maker, "front_end": {**maker["front_end"], **changes}})
+    aside = store.staging({**maker, "front_end": {**maker["front_end"], **changes}})
     aside.claim({**maker, "front_end": {**maker["front_end"], **changes}})
     recordings = list(store.scan())
     aside.put([replace(r, embedding=-r.embedding) for r in recordings])
     for r in recordings:
         aside.tag([r.file.path], r.file.tags)
-    store.become(aside)
+    store.swap_in(aside)
     store.close()
 
 

@@ -165,7 +165,7 @@ class _Worker:
                 f"{name} is another model on a machine of the cluster ({clap.fingerprint}, not {self.fingerprint}); give every machine the same"
             )
         store = open_store(self.place)
-        found = store.maker()
+        found = store.model_identity()
         if not found:
             raise LibraryError(
                 f"a machine of the cluster does not see the library at {self.place}; give a place that all of them share"

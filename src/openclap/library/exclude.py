@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclap.errors import DataError, UsageError
 from openclap.results import Failure
-from openclap.store.patterns import fitting, regex_of_pattern, whole_pattern
+from openclap.store.path_patterns import anchor_pattern, path_matcher, regex_of_pattern
 from openclap.textfiles import open_text
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Exclusions:
                     f"a pattern to exclude is {pattern!r}; give a name, as outtakes, or one of paths: */drafts/*"
                 )
         plain = [pattern.rstrip("/") for pattern in patterns]
-        self._names = [fitting(regex_of_pattern(pattern)) for pattern in plain if "/" not in pattern]
-        self._paths = [fitting(regex_of_pattern(whole_pattern(pattern))) for pattern in plain if "/" in pattern]
+        self._names = [path_matcher(regex_of_pattern(pattern)) for pattern in plain if "/" not in pattern]
+        self._paths = [path_matcher(regex_of_pattern(anchor_pattern(pattern))) for pattern in plain if "/" in pattern]
         self._folders: dict[str, bool] = {}
         self._ignoring: dict[str, list[tuple[str, GitIgnoreSpec]]] = {}
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from openclap.errors import UsageError
 from openclap.library.indexing import absolute
 from openclap.store import Where
-from openclap.store.patterns import whole_pattern
+from openclap.store.path_patterns import anchor_pattern
 
 __all__ = ["Paths", "as_written", "is_text", "where_of"]
 
@@ -45,7 +45,7 @@ def where_of(
     """The filter that these options make; None where all are allowed."""
     some = [within] if isinstance(within, str | os.PathLike) else within
     inside = None if some is None else tuple(absolute(path) for path in some)
-    pattern = None if glob is None else whole_pattern(glob)
+    pattern = None if glob is None else anchor_pattern(glob)
     if not all(map(is_text, (*tags, glob or ""))):
         raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
     where = Where(inside, pattern, shortest, longest, after, before, tuple(tags))

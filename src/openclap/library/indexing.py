@@ -73,7 +73,7 @@ def add(
     `spread` has the new files embedded elsewhere.
     """
     found = find_sounds(paths, exclude)
-    known = store.known(map(str, found.files))
+    known = store.find_files(map(str, found.files))
     fresh: list[tuple[Path, os.stat_result | None]] = []
     run = _Run(store, clap, known, failed=list(found.closed))
     for path in found.files:
@@ -108,7 +108,7 @@ def add(
     untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
     store.tag(untagged, tags)
     if fresh or anew or leaving:
-        store.tidy()
+        store.optimize()
     return replace(run.report(), kept_missing=len(kept), missing_folders=folders)
 
 
@@ -117,7 +117,7 @@ def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[
 
     `known` are those the store knew when the run began: what it knows now was written by a worker that died before it could say so.
     """
-    now = store.known(paths)
+    now = store.find_files(paths)
     run = _Run(store, clap, known, failed=[], often=False)
     fresh: list[tuple[Path, os.stat_result | None]] = []
     for path in map(Path, paths):
@@ -198,7 +198,7 @@ class _Run:
         """What others did with some of the files."""
         for number, (count, part) in enumerate(parts, 1):
             if number % TIDY_SHARDS == 0:
-                self.store.tidy()
+                self.store.optimize()
             self.added, self.updated, self.unchanged = self.added + part.added, self.updated + part.updated, self.unchanged + part.unchanged  # fmt: skip
             self.failed += part.failed
             advance(count)
@@ -209,7 +209,7 @@ class _Run:
     def _take(
         self, some: Sequence[tuple[Path, os.stat_result | None]], hashes: Sequence[str | SoundError], advance: Advance
     ) -> None:
-        by_hash = self.store.with_hash({h for h in hashes if isinstance(h, str)})
+        by_hash = self.store.find_by_hash({h for h in hashes if isinstance(h, str)})
         files: list[File] = []
         for (path, now), found in zip(some, hashes, strict=True):
             if isinstance(found, SoundError):
@@ -232,7 +232,7 @@ class _Run:
                 new.append(file)
         self._embed(new, advance)
         self._commit()
-        by_hash = self.store.with_hash({file.hash for file in copies}) if copies else {}
+        by_hash = self.store.find_by_hash({file.hash for file in copies}) if copies else {}
         for file in copies:  # of what was embedded a moment ago, or failed
             if not self._recognised(file, by_hash.get(file.hash, [])):
                 self._embed([file], advance)
@@ -343,7 +343,7 @@ class _Run:
             self.store.put(self._waiting)
             self._waiting, self._windows = [], 0
         if self._touched:
-            self.store.touch(self._touched)
+            self.store.update_facts(self._touched)
             self._touched = []
         self._committed = time.monotonic()
 

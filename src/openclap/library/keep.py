@@ -22,7 +22,7 @@ from openclap.library.maker import are_alike, called
 from openclap.library.missing import is_gone
 from openclap.results import Verification
 from openclap.store import File, Recording, Store
-from openclap.store.values import checked_file, checked_maker, checked_span, checked_vectors
+from openclap.store.validation import validate_file, validate_identity, validate_span, validate_vectors
 
 __all__ = ["export_parquet", "import_parquet", "verify"]
 
@@ -64,7 +64,7 @@ def _is_as_it_was(path: Path, file: File, hashes: bool) -> bool:
 def export_parquet(store: Store, output: Path) -> dict[str, Any]:
     """Write everything to one file, aside and renamed → {"output", "files", "windows"}."""
     pa, pq = _pyarrow()
-    maker = store.maker()
+    maker = store.model_identity()
     if not maker:
         raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
     if output.suffix.lower() != ".parquet":
@@ -120,7 +120,7 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     try:
         file = pq.ParquetFile(source)
         about = json.loads((file.schema_arrow.metadata or {})[b"openclap"])
-        maker = checked_maker(json.dumps(about["maker"]))
+        maker = validate_identity(json.dumps(about["maker"]))
         if not maker:
             raise ValueError("it does not say what made it")
         if (about["format"], about["version"]) != (FORMAT, VERSION):
@@ -147,7 +147,7 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
             _put(store, waiting)
             waiting = []
     _put(store, waiting)
-    store.tidy()
+    store.optimize()
     return {"files": files, "windows": windows}
 
 
@@ -169,10 +169,10 @@ def _recordings(file: Any, source: Path, width: int) -> Iterator[Recording]:
                 first[name] for name in ("size", "mtime_ns", "hash", "seconds", "tags")
             )
             reading = first.get("reading", 1)
-            known = checked_file(os.fsdecode(path), size, mtime_ns, content, seconds, tags or (), reading)
-            spans = np.array([checked_span(known.path, row["start"], row["end"]) for row in some], np.float64)
+            known = validate_file(os.fsdecode(path), size, mtime_ns, content, seconds, tags or (), reading)
+            spans = np.array([validate_span(known.path, row["start"], row["end"]) for row in some], np.float64)
             vectors = np.array([row["embedding"] for row in some], np.float32)
-            whole = checked_vectors(known.path, vectors, width)
+            whole = validate_vectors(known.path, vectors, width)
             yield Recording(known, spans[:, 0].copy(), spans[:, 1].copy(), whole)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise LibraryError(

@@ -39,7 +39,7 @@ from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.store import Recording, Row, Store, Where
+    from openclap.store import Recording, ScoredWindow, Store, Where
 
 __all__ = ["Library"]
 
@@ -72,7 +72,7 @@ class Library:
         """
         library = cls(open_store(path_or_uri), model)
         if model is not None:
-            refuse_another(library._store, library._store.maker(), model)
+            refuse_another(library._store, library._store.model_identity(), model)
         return library
 
     # -- adding --------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class Library:
             if not isinstance(tag, str) or not tag.strip() or not is_text(tag):
                 raise UsageError(f"a tag is {tag!r}; give words")
         spread = self._spread(clap, engine)
-        stale = must_be_read_anew(self._store.maker(), clap)
+        stale = must_be_read_anew(self._store.model_identity(), clap)
         if stale and keep:
             return AddReport()  # the search says so
         before = reembed(self._store, clap, progress=progress, prune=prune) if stale else None
@@ -147,7 +147,7 @@ class Library:
         """
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         clap = self._need_model()
-        if must_be_read_anew(self._store.maker(), clap):
+        if must_be_read_anew(self._store.model_identity(), clap):
             reembed(self._store, clap)
         yield from follow(self._store, clap, many, every=every, tags=[as_written(tag) for tag in tags], exclude=exclude)
 
@@ -324,7 +324,7 @@ class Library:
 
     def versions(self, paths: Iterable[str]) -> dict[str, Version]:
         """Files as they were when they were indexed, by their paths; those that the library does not hold are left out."""
-        return {path: Version.indexed(file) for path, file in self._store.known(paths).items()}
+        return {path: Version.indexed(file) for path, file in self._store.find_files(paths).items()}
 
     def paths(self, within: Paths | None = None) -> Iterator[str]:
         """The path of every file it holds, or of those in some files and folders."""
@@ -362,7 +362,7 @@ class Library:
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it, by the name that it has today."""
-        maker = self._store.maker()
+        maker = self._store.model_identity()
         known = {**maker, "model": called(maker)} if maker else {"model": None, "fingerprint": None}
         return {"path": self._store.place, **self._store.stats(), **known}
 
@@ -404,7 +404,7 @@ class Library:
         if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
         clap = self._need_model()
-        maker = self._store.maker()
+        maker = self._store.model_identity()
         refuse_another(self._store, maker, clap)
         if must_be_read_anew(maker, clap) and not self._told:
             self._told = True
@@ -420,7 +420,7 @@ class Library:
     def _need_sounds(self) -> None:
         """A mistyped path is no library that is whole."""
         try:
-            nothing = not self._store.maker()
+            nothing = not self._store.model_identity()
         except LibraryMismatch:
             raise
         except LibraryError:  # broken: that is what repair is for
@@ -435,7 +435,7 @@ class Library:
 
     def _nearest(
         self, vector: npt.NDArray[np.float32], k: int, where: Where | None, per_file: bool, missing: bool
-    ) -> tuple[list[Row], int]:
+    ) -> tuple[list[ScoredWindow], int]:
         """Rows, and how many better ones were left out since their files cannot be reached."""
         if missing:
             return self._store.nearest(vector, k, where=where, per_file=per_file), 0
@@ -454,7 +454,7 @@ class Library:
         clap.recipe()  # refused before anything is written
         from openclap.library.cluster import spread_with_ray
 
-        return lambda paths, known: spread_with_ray(place, clap, self._store.maker(), paths, known)
+        return lambda paths, known: spread_with_ray(place, clap, self._store.model_identity(), paths, known)
 
     def _need_model(self) -> CLAP:
         if self._model is None:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from openclap.store import Row, Store, Where
+from openclap.store import ScoredWindow, Store, Where
 from openclap.store.records import Vectors
 
 __all__ = ["holds_nothing", "is_gone", "is_reachable", "nearest_reachable"]
@@ -47,16 +47,16 @@ def holds_nothing(folder: str) -> bool:
 
 def nearest_reachable(
     store: Store, vector: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[list[ScoredWindow], list[ScoredWindow]]:
     """`Store.nearest` among the files that can be reached now → rows, and the better ones that were left out."""
     known: dict[str, bool] = {}
     away: dict[str, None] = {}
     wanted = k
-    left_out: list[Row] = []
+    left_out: list[ScoredWindow] = []
     while True:
         among = replace(where or Where(), outside=tuple(away)) if away else where
         rows = store.nearest(vector, wanted, where=among, per_file=per_file)
-        good: list[Row] = []
+        good: list[ScoredWindow] = []
         before = len(away)
         for row in rows:
             if row.path not in known:

@@ -31,7 +31,7 @@ from openclap.vectors import unit
 if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.confidence import Background
-    from openclap.store import Row, Store, Where
+    from openclap.store import ScoredWindow, Store, Where
 
 __all__ = ["picked", "recommend"]
 
@@ -126,11 +126,11 @@ def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
 
 def _pool(
     store: Store, wanted: Sequence[_Wish], count: int, where: Where | None, missing: bool
-) -> tuple[list[Row], int]:
+) -> tuple[list[ScoredWindow], int]:
     """The recordings nearest to each wish, a window each, and to all of them together; how many cannot be reached."""
     middle = unit(np.sum([wish.vector for wish in wanted], axis=0))
     vectors = [wish.vector for wish in wanted] + ([middle] if len(wanted) > 1 else [])
-    found: dict[tuple[str, float], Row] = {}
+    found: dict[tuple[str, float], ScoredWindow] = {}
     left_out: set[str] = set()
     for vector in vectors:
         rows, away = (store.nearest(vector, count, where=where), []) if missing else nearest_reachable(store, vector, count, where=where)  # fmt: skip
@@ -143,14 +143,14 @@ def _pool(
 def _given(store: Store, parts: Sequence[Any]) -> set[str]:
     """Paths of what was given, and of its copies."""
     paths = {absolute(part) for part in parts if isinstance(part, os.PathLike)}
-    known = store.known(paths)
+    known = store.find_files(paths)
     hashes = {file.hash for file in known.values()}
     for path in paths - set(known):
         try:
             hashes.add(content_hash(Path(path)))
         except (SoundError, OSError):
             continue
-    copies = [file.path for files in store.with_hash(hashes).values() for file in files] if hashes else []
+    copies = [file.path for files in store.find_by_hash(hashes).values() for file in files] if hashes else []
     return paths | set(copies)
 
 
@@ -163,7 +163,7 @@ def _nearness(usual: Background, wishes: Sequence[_Wish], vectors: Vectors) -> V
     return np.stack(each, axis=1).astype(np.float32)
 
 
-def _hit(row: Row, wish: _Wish, usual: Background) -> Hit:
+def _hit(row: ScoredWindow, wish: _Wish, usual: Background) -> Hit:
     score = float(np.clip(row.embedding @ wish.vector, -1.0, 1.0))
     likely = usual.confidence(wish.vector, row.embedding, words=wish.words)
     unlikely = likely < usual.curves.least(words=wish.words)

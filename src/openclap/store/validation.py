@@ -19,13 +19,13 @@ __all__ = [
     "LONGEST",
     "UNIT",
     "BrokenValue",
-    "checked_file",
-    "checked_maker",
-    "checked_path",
-    "checked_scores",
-    "checked_span",
-    "checked_vectors",
-    "checked_width",
+    "validate_file",
+    "validate_identity",
+    "validate_path",
+    "validate_scores",
+    "validate_span",
+    "validate_vectors",
+    "validate_width",
 ]
 
 LONGEST = 1e15  # seconds: far beyond any recording, far below what no number of seconds can be told from
@@ -40,47 +40,47 @@ class BrokenValue(ValueError):
         self.file = file
 
 
-def checked_file(
+def validate_file(
     path: Any, size: Any, mtime_ns: Any, content: Any, seconds: Any, tags: Sequence[Any], reading: Any
 ) -> File:
     """A file of a library, of values that may be anything."""
-    checked_path(path)
+    validate_path(path)
     for name, value, least in (("size", size, 0), ("time", mtime_ns, None), ("revision", reading, 0)):
         if not _is_int(value) or (least is not None and value < least):
-            raise BrokenValue(f"the {name} of {path} is {_shown(value)}")
+            raise BrokenValue(f"the {name} of {path} is {_show_value(value)}")
     if not isinstance(content, str):
-        raise BrokenValue(f"the content hash of {path} is {_shown(content)}")
+        raise BrokenValue(f"the content hash of {path} is {_show_value(content)}")
     if not _is_seconds(seconds):
-        raise BrokenValue(f"the length of {path} is {_shown(seconds)}")
+        raise BrokenValue(f"the length of {path} is {_show_value(seconds)}")
     if not all(isinstance(tag, str) for tag in tags):
-        raise BrokenValue(f"the tags of {path} are {_shown(list(tags))}")
+        raise BrokenValue(f"the tags of {path} are {_show_value(list(tags))}")
     return File(path, size, mtime_ns, content, float(seconds), tuple(tags), reading)
 
 
-def checked_path(path: Any) -> str:
+def validate_path(path: Any) -> str:
     """The path of a file."""
     if not isinstance(path, str) or not path or "\0" in path:
-        raise BrokenValue(f"the path of a file is {_shown(path)}")
+        raise BrokenValue(f"the path of a file is {_show_value(path)}")
     return path
 
 
-def checked_span(path: str, start: Any, end: Any) -> tuple[float, float]:
+def validate_span(path: str, start: Any, end: Any) -> tuple[float, float]:
     """Where a window begins and ends, seconds."""
     if not _is_seconds(start) or not _is_seconds(end) or end < start:
-        raise BrokenValue(f"a window of {path} goes from {_shown(start)} to {_shown(end)} s")
+        raise BrokenValue(f"a window of {path} goes from {_show_value(start)} to {_show_value(end)} s")
     return float(start), float(end)
 
 
-def checked_maker(text: Any) -> dict[str, Any]:
+def validate_identity(text: Any) -> dict[str, Any]:
     """What a library remembers of its maker, from JSON; empty where it has none yet."""
     if text in ("", None):
         return {}
     try:
         found = json.loads(text)
     except (TypeError, ValueError, RecursionError):
-        raise BrokenValue(f"what made it is no JSON: {_shown(text)}") from None
+        raise BrokenValue(f"what made it is no JSON: {_show_value(text)}") from None
     if not isinstance(found, dict):
-        raise BrokenValue(f"what made it is {_shown(found)}")
+        raise BrokenValue(f"what made it is {_show_value(found)}")
     if not found:
         return {}
     kinds = {"model": str, "fingerprint": str, "embedding": int, "front_end": dict}
@@ -88,13 +88,13 @@ def checked_maker(text: Any) -> dict[str, Any]:
         value = found.get(name)
         if (value is None and name == "front_end") or (isinstance(value, kind) and not isinstance(value, bool)):
             continue
-        raise BrokenValue(f"{name} of what made it is {_shown(value)}")
+        raise BrokenValue(f"{name} of what made it is {_show_value(value)}")
     if found["embedding"] < 1:
         raise BrokenValue(f"embedding of what made it is {found['embedding']}")
     return found
 
 
-def checked_vectors(path: str, vectors: Vectors, width: int) -> Vectors:
+def validate_vectors(path: str, vectors: Vectors, width: int) -> Vectors:
     """Vectors (n, E) of a file, at length 1."""
     with np.errstate(all="ignore"):
         if (
@@ -106,13 +106,13 @@ def checked_vectors(path: str, vectors: Vectors, width: int) -> Vectors:
     return vectors
 
 
-def checked_width(query: Vectors, width: int) -> None:
+def validate_width(query: Vectors, width: int) -> None:
     """That a query (E,) can be compared with vectors of so many numbers."""
     if query.shape != (width,):
         raise BrokenValue(f"its vectors have {width} numbers, those of the model that made it {query.shape[-1]}")
 
 
-def checked_scores(scores: Vectors) -> Vectors:
+def validate_scores(scores: Vectors) -> Vectors:
     """Cosines, which vectors that hold no numbers would not give."""
     if not np.isfinite(scores).all():
         raise BrokenValue("some of its vectors hold what is no number")
@@ -127,7 +127,7 @@ def _is_seconds(value: Any) -> bool:
     return (_is_int(value) or isinstance(value, float)) and math.isfinite(value) and 0 <= value <= LONGEST
 
 
-def _shown(value: Any) -> str:
+def _show_value(value: Any) -> str:
     """A value as far as a line has room for it."""
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -12,21 +12,21 @@ import numpy as np
 from openclap.counting import counted
 from openclap.errors import LibraryError
 from openclap.store.records import Recording, Store
-from openclap.store.sqlite.migration import look_as_now
+from openclap.store.sqlite.migration import create_compat_views
 from openclap.store.sqlite.rows import (
     AT_ONCE,
     ROWS_AT_ONCE,
     TAGGED,
-    maker_of,
     matrix_of,
-    recording_of,
+    read_model_identity,
     remembered_in,
+    row_to_recording,
     vectors_of,
 )
-from openclap.store.sqlite.vectors import VectorCache
-from openclap.store.values import LONGEST, UNIT, BrokenValue, checked_file
+from openclap.store.sqlite.vector_cache import VectorCache
+from openclap.store.validation import LONGEST, UNIT, BrokenValue, validate_file
 
-__all__ = ["faults", "mend", "salvage", "without_maker", "wrong_cache"]
+__all__ = ["find_cache_faults", "find_faults", "missing_identity", "repair_tables", "salvage"]
 
 SILENT_FILES = "SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)"
 OTHER_SIZE = "typeof(embedding) <> 'blob' OR length(embedding) <> ?"
@@ -36,10 +36,10 @@ NO_SPAN = (
 )
 
 
-def faults(db: sqlite3.Connection) -> list[str]:
+def find_faults(db: sqlite3.Connection) -> list[str]:
     """What is wrong with the tables, in words."""
     wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
-    unmade = without_maker(db)
+    unmade = missing_identity(db)
     wrong += [unmade] if unmade else []
     orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
     wrong += [
@@ -53,7 +53,7 @@ def faults(db: sqlite3.Connection) -> list[str]:
     numberless = len(_without_numbers(db, width))
     without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
     odd = len(_impossible(db))
-    said, real = _counts(db), _counted(db)
+    said, real = _counts(db), _count_rows(db)
     wrong += [f"{counted(bad, 'window has', 'windows have')} vectors of another size than {width}"] if bad else []
     wrong += [f"{counted(no_spans, 'window has', 'windows have')} times that cannot be"] if no_spans else []
     wrong += [f"{counted(numberless, 'file has', 'files have')} vectors that are none"] if numberless else []
@@ -65,17 +65,17 @@ def faults(db: sqlite3.Connection) -> list[str]:
     return wrong
 
 
-def without_maker(db: sqlite3.Connection) -> str:
+def missing_identity(db: sqlite3.Connection) -> str:
     """Why it cannot be told what made the vectors; nothing where it can."""
     try:
-        if maker_of(db) or not db.execute("SELECT 1 FROM files LIMIT 1").fetchone():
+        if read_model_identity(db) or not db.execute("SELECT 1 FROM files LIMIT 1").fetchone():
             return ""
     except BrokenValue as error:
         return str(error)
     return ""
 
 
-def mend(db: sqlite3.Connection) -> list[str]:
+def repair_tables(db: sqlite3.Connection) -> list[str]:
     """Remove files and rows that are not whole, and count again → what was done, in words.
 
     Where it cannot be told which model made the vectors, all leave: they could not be compared with anything.
@@ -84,7 +84,7 @@ def mend(db: sqlite3.Connection) -> list[str]:
     db.execute(
         "UPDATE counts SET seconds = 0.0"
     )  # infinities that leave would make it no number; it is counted at the end
-    unmade = without_maker(db)
+    unmade = missing_identity(db)
     if unmade:
         db.execute("DELETE FROM meta WHERE name = 'maker'")
         gone = db.execute("DELETE FROM files").rowcount
@@ -97,7 +97,7 @@ def mend(db: sqlite3.Connection) -> list[str]:
     removed = db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in bad]).rowcount if bad else 0
     lost += db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
     lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
-    before, after = _counts(db), _counted(db)
+    before, after = _counts(db), _count_rows(db)
     db.execute("DELETE FROM counts")
     db.execute("INSERT INTO counts SELECT ?, ?, coalesce(sum(seconds), 0.0) FROM files", after)
     done += [f"{counted(removed, 'file')} without sound vectors removed: index again"] if removed else []
@@ -109,7 +109,7 @@ def mend(db: sqlite3.Connection) -> list[str]:
 def _width(db: sqlite3.Connection) -> int:
     """The numbers that a vector has: those of the maker, or of most."""
     try:
-        if maker := maker_of(db):
+        if maker := read_model_identity(db):
             return int(maker["embedding"])
     except BrokenValue:
         pass
@@ -138,7 +138,7 @@ def _impossible(db: sqlite3.Connection) -> set[int]:
     ):
         try:
             name = os.fsdecode(path) if kind == "blob" else path.decode() if kind == "text" else path
-            checked_file(name, size, mtime_ns, content.decode() if of == "text" else content, seconds, (), reading)
+            validate_file(name, size, mtime_ns, content.decode() if of == "text" else content, seconds, (), reading)
         except (BrokenValue, UnicodeDecodeError):
             bad.add(number)
     tagged = "SELECT id FROM files WHERE EXISTS (SELECT 1 FROM tags WHERE file = files.id AND typeof(name) <> 'text')"
@@ -150,7 +150,7 @@ def _counts(db: sqlite3.Connection) -> tuple[int, ...]:
     return tuple(db.execute("SELECT files, windows FROM counts").fetchone() or ())
 
 
-def _counted(db: sqlite3.Connection) -> tuple[int, ...]:
+def _count_rows(db: sqlite3.Connection) -> tuple[int, ...]:
     """Files and windows as they are."""
     return tuple(db.execute("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM windows)").fetchone())
 
@@ -160,8 +160,8 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
     source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     kept = lost = 0
     try:
-        look_as_now(source, int(source.execute("PRAGMA user_version").fetchone()[0]))
-        maker = maker_of(source)
+        create_compat_views(source, int(source.execute("PRAGMA user_version").fetchone()[0]))
+        maker = read_model_identity(source)
         if maker:
             into.claim(maker)
         highest = source.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
@@ -170,7 +170,7 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
             try:
                 row = source.execute(f"SELECT {TAGGED}, id FROM files WHERE id = ?", [number]).fetchone()
                 if row is not None:
-                    waiting.append(recording_of(source, row))
+                    waiting.append(row_to_recording(source, row))
                     kept += 1
             except (sqlite3.DatabaseError, ValueError):
                 lost += 1
@@ -179,7 +179,7 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
                 for recording in waiting:
                     into.tag([recording.file.path], recording.file.tags)
                 waiting = []
-        into.remember(remembered_in(source))
+        into.remember_tags(remembered_in(source))
     except (sqlite3.DatabaseError, BrokenValue) as error:
         raise LibraryError(f"nothing can be read of {file} ({error}); move it away and index again") from error
     finally:
@@ -187,7 +187,7 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
     return kept, lost
 
 
-def wrong_cache(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]:
+def find_cache_faults(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]:
     """Whether cached vectors are those of the database."""
     if cache is None or not cache.rows:
         return []

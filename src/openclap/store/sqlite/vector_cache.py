@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from openclap.counting import counted
 
-__all__ = ["PARTITION_FROM", "Block", "Nearest", "VectorCache"]
+__all__ = ["PARTITION_FROM", "Block", "NearestRows", "VectorCache"]
 
 Vectors = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class NearestRows:
     """The best rows, in no order; `everything` tells that no other row could be found by looking harder."""
 
     ids: Numbers
@@ -125,7 +125,7 @@ class VectorCache:
             }  # fmt: skip
             (aside / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
             for file in aside.iterdir():
-                _to_disk(file)
+                _fsync(file)
             name = f"{last}-{rows}-{os.getpid()}"
             shutil.rmtree(self.folder / name, ignore_errors=True)
             os.replace(aside, self.folder / name)
@@ -150,7 +150,7 @@ class VectorCache:
             ids[end : end + len(some)], files[end : end + len(some)] = some_ids, some_files
             vectors[end : end + len(some)] = some
             end += len(some)
-            _give_back(vectors)
+            _release_pages(vectors)
         assert end == rows, (end, rows)
         last = int(ids[-1]) if rows else 0
         names = ["ids", "files", "vectors"]
@@ -160,8 +160,8 @@ class VectorCache:
             by_partition = _new_array(place / "vectors.npy", (rows, self.width))
             for start in range(0, rows, ROWS_AT_ONCE):
                 by_partition[start : start + ROWS_AT_ONCE] = vectors[order[start : start + ROWS_AT_ONCE]]
-                _give_back(by_partition)
-            _give_back(vectors)
+                _release_pages(by_partition)
+            _release_pages(vectors)
             del vectors
             unsorted.unlink()
             np.save(place / "centroids.npy", centroids)
@@ -193,7 +193,7 @@ class VectorCache:
 
     def nearest(
         self, query: Vectors, count: int, allowed: npt.NDArray[np.bool_] | None = None, effort: float = 1.0
-    ) -> Nearest:
+    ) -> NearestRows:
         """At least `count` of the best rows where there are as many, with all that tie with the last of them.
 
         Parameters
@@ -204,22 +204,22 @@ class VectorCache:
             How much more than usual to look at, where rows are partitioned.
         """
         base, new = self._base, self._new
-        found = [self._all_of(new, query, allowed)]
+        found = [self._scan_all(new, query, allowed)]
         everything = True
         share = self._allowed_share(allowed)
         if base.centroids is None:
-            found.append(self._all_of(base, query, allowed))
+            found.append(self._scan_all(base, query, allowed))
         elif allowed is not None and share * len(base.ids) <= GATHERED_MOST:
-            found.append(_gathered(base, query, np.flatnonzero(_in(allowed, base.files))))
+            found.append(_gather(base, query, np.flatnonzero(_allowed_mask(allowed, base.files))))
         else:
-            part, everything = self._probed(query, effort / max(share, 1e-9))
-            found.append(_filtered(part, allowed))
+            part, everything = self._probe_partitions(query, effort / max(share, 1e-9))
+            found.append(_filter(part, allowed))
         ids, files, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if count < len(scores):
             least = np.partition(scores, len(scores) - count)[len(scores) - count]
             chosen = scores >= least
-            return Nearest(ids[chosen], files[chosen], scores[chosen], False)
-        return Nearest(ids, files, scores, everything)
+            return NearestRows(ids[chosen], files[chosen], scores[chosen], False)
+        return NearestRows(ids, files, scores, everything)
 
     def differs(self, true: Callable[[list[int]], dict[int, Vectors]]) -> list[str]:
         """What of the generation on disk is not as the store has it; rows it has no more do not count."""
@@ -231,7 +231,7 @@ class VectorCache:
                 number in known and not np.array_equal(known[number], self._base.vectors[start + i])
                 for i, number in enumerate(ids)
             )
-            _give_back(self._base.vectors)
+            _release_pages(self._base.vectors)
         return (
             [f"{wrong} of {counted(len(self._base.ids), 'cached vector')} {'differs' if wrong == 1 else 'differ'}"]
             if wrong
@@ -245,19 +245,19 @@ class VectorCache:
         rows = [self._base.vectors[i] if i < base else self._new.vectors[i - base] for i in places]
         return np.array(rows, np.float32).reshape(len(places), self.width)
 
-    def _all_of(
+    def _scan_all(
         self, part: _Generation, query: Vectors, allowed: npt.NDArray[np.bool_] | None
     ) -> tuple[Numbers, Numbers, Vectors]:
         if allowed is not None and self._allowed_share(allowed) < 0.2:
-            return _gathered(part, query, np.flatnonzero(_in(allowed, part.files)))
-        return _filtered((part.ids, part.files, part.vectors @ query), allowed)
+            return _gather(part, query, np.flatnonzero(_allowed_mask(allowed, part.files)))
+        return _filter((part.ids, part.files, part.vectors @ query), allowed)
 
     def _allowed_share(self, allowed: npt.NDArray[np.bool_] | None) -> float:
         if allowed is None or not len(self._base.ids):
             return 1.0
-        return float(_in(allowed, self._base.files).mean())
+        return float(_allowed_mask(allowed, self._base.files).mean())
 
-    def _probed(self, query: Vectors, effort: float) -> tuple[tuple[Numbers, Numbers, Vectors], bool]:
+    def _probe_partitions(self, query: Vectors, effort: float) -> tuple[tuple[Numbers, Numbers, Vectors], bool]:
         """The rows of the partitions nearest to the query."""
         base = self._base
         assert base.centroids is not None
@@ -275,7 +275,7 @@ class VectorCache:
         place, score = np.concatenate(places), np.concatenate(scores)
         self._touched += len(place) * self.width * 4
         if self._touched > MAPPED_MOST:
-            _give_back(base.vectors)
+            _release_pages(base.vectors)
             self._touched = 0
         return (base.ids[place], base.files[place], score), count >= len(sizes)
 
@@ -296,7 +296,7 @@ def partition(vectors: Vectors) -> tuple[Vectors, Numbers, Numbers]:
     assigned = np.empty(rows, np.int32)
     for start in range(0, rows, ROWS_AT_ONCE):
         assigned[start : start + ROWS_AT_ONCE] = _nearest_centroid(vectors[start : start + ROWS_AT_ONCE], centroids)
-        _give_back(vectors)
+        _release_pages(vectors)
     edges = np.concatenate([[0], np.cumsum(np.bincount(assigned, minlength=count))]).astype(np.int64)
     return centroids, edges, np.argsort(assigned, kind="stable")
 
@@ -308,23 +308,23 @@ def _nearest_centroid(rows: Vectors, centroids: Vectors) -> npt.NDArray[np.intp]
     return np.concatenate(parts)
 
 
-def _gathered(part: _Generation, query: Vectors, places: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers, Vectors]:
+def _gather(part: _Generation, query: Vectors, places: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers, Vectors]:
     pieces = [
         part.vectors[places[i : i + ROWS_AT_ONCE]] @ query for i in range(0, len(places), ROWS_AT_ONCE)
     ] or [np.zeros(0, np.float32)]  # fmt: skip
     return part.ids[places], part.files[places], np.concatenate(pieces)
 
 
-def _filtered(
+def _filter(
     rows: tuple[Numbers, Numbers, Vectors], allowed: npt.NDArray[np.bool_] | None
 ) -> tuple[Numbers, Numbers, Vectors]:
     if allowed is None:
         return rows
-    kept = _in(allowed, rows[1])
+    kept = _allowed_mask(allowed, rows[1])
     return rows[0][kept], rows[1][kept], rows[2][kept]
 
 
-def _in(allowed: npt.NDArray[np.bool_], files: Numbers) -> npt.NDArray[np.bool_]:
+def _allowed_mask(allowed: npt.NDArray[np.bool_], files: Numbers) -> npt.NDArray[np.bool_]:
     """Which rows are of allowed files; a file newer than the filter is not."""
     known = files < len(allowed)
     kept: npt.NDArray[np.bool_] = allowed[np.where(known, files, 0)] & known
@@ -359,13 +359,13 @@ def _new_array(path: Path, shape: tuple[int, int]) -> Vectors:
     return array
 
 
-def _to_disk(path: Path) -> None:
+def _fsync(path: Path) -> None:
     """A power cut must not leave a file of the right size and no content."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
-def _give_back(array: Any) -> None:
+def _release_pages(array: Any) -> None:
     """Let go of mapped pages, which stay in the system's file cache: what is resident stays small."""
     mapped = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):

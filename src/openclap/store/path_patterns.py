@@ -13,17 +13,17 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 __all__ = [
-    "fitting",
+    "anchor_pattern",
     "fold_case",
+    "folder_matcher",
     "has_one_spelling",
     "is_plain",
-    "lying_in",
-    "path_of",
+    "path_matcher",
+    "path_to_text",
     "regex_of_folder",
     "regex_of_pattern",
     "spellings",
-    "text_of",
-    "whole_pattern",
+    "text_to_path",
 ]
 
 UNDECODED = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are no UTF-8, as Python spells them
@@ -35,12 +35,12 @@ ONE = f"(?:\0..|{SYLLABLE}|[\\s\\S][{MARKS}]*)"
 ANYTHING, NOTHING = "[\\s\\S]*", "[^\\s\\S]"
 
 
-def text_of(path: str) -> str:
+def path_to_text(path: str) -> str:
     """A path as text: each byte that is no UTF-8 as NUL and two digits, and no path has a NUL."""
     return UNDECODED.sub(lambda found: f"\0{ord(found[0]) - 0xDC00:02x}", path)
 
 
-def path_of(text: str) -> str:
+def text_to_path(text: str) -> str:
     """The path of a text."""
     return re.sub("\0(..)", lambda found: chr(0xDC00 + int(found[1], 16)), text)
 
@@ -65,7 +65,7 @@ def is_plain(pattern: str) -> bool:
     return pattern.isascii() and not fold_case() and os.sep == "/" and "?" not in pattern and "[" not in pattern
 
 
-def whole_pattern(glob: str) -> str:
+def anchor_pattern(glob: str) -> str:
     """A pattern of whole paths: one that does not begin at a root or with * counts in every folder."""
     rooted = glob.startswith(("/", "*")) or (os.sep == "\\" and re.match(r"[A-Za-z]:|\\", glob) is not None)
     return glob if rooted else f"*/{glob}"
@@ -99,13 +99,15 @@ def regex_of_folder(path: str, *, sep: str = os.sep, fold: bool | None = None) -
     return f"{_flags(fold)}^{_literal(path.rstrip(sep), sep)}(?:{_literal(sep, sep)}{ANYTHING})?$"
 
 
-def fitting(regex: str) -> Callable[[str | bytes], bool]:
+def path_matcher(regex: str) -> Callable[[str | bytes], bool]:
     """Whether a path, text or bytes, fits."""
     compiled = re.compile(regex)
-    return lambda path: compiled.search(text_of(os.fsdecode(path))) is not None
+    return lambda path: compiled.search(path_to_text(os.fsdecode(path))) is not None
 
 
-def lying_in(paths: Iterable[str], *, sep: str = os.sep, fold: bool | None = None) -> Callable[[str | bytes], bool]:
+def folder_matcher(
+    paths: Iterable[str], *, sep: str = os.sep, fold: bool | None = None
+) -> Callable[[str | bytes], bool]:
     """Whether a path, text or bytes, is one of these or lies below it, however it is written."""
     small = fold_case() if fold is None else fold
 
@@ -142,7 +144,7 @@ def _letter(letter: str, sep: str) -> str:
     if letter in ("/", sep):
         return "[/\\\\]" if sep == "\\" else re.escape(letter)
     ways = spellings(letter)
-    escaped = [re.escape(text_of(way)) for way in ways]
+    escaped = [re.escape(path_to_text(way)) for way in ways]
     return escaped[0] if len(ways) == 1 else f"(?:{'|'.join(escaped)})"
 
 
@@ -152,10 +154,10 @@ def _class_of(signs: str, negated: bool) -> str:
     while i < len(signs):
         if signs[i + 1 : i + 2] == "-" and i + 2 < len(signs):
             first, last = signs[i], signs[i + 2]
-            inside += f"{_escaped(first)}-{_escaped(last)}" if first <= last else ""
+            inside += f"{_escape(first)}-{_escape(last)}" if first <= last else ""
             i += 3
         else:
-            inside += _escaped(signs[i])
+            inside += _escape(signs[i])
             composed += [re.escape(way) for way in spellings(signs[i])[1:]]
             i += 1
     if not inside:
@@ -165,5 +167,5 @@ def _class_of(signs: str, negated: bool) -> str:
     return f"(?:{'|'.join([*composed, f'[{inside}]'])})"
 
 
-def _escaped(sign: str) -> str:
+def _escape(sign: str) -> str:
     return "\\" + sign if sign in "\\[]&~^-" else sign

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from openclap.store.lance.rows import by, facts_of, file_of, vectors_of
+from openclap.store.lance.rows import by, fact_columns, row_to_file, vectors_of
 from openclap.store.lance.tables import is_outage
-from openclap.store.values import UNIT, BrokenValue, checked_span
+from openclap.store.validation import UNIT, BrokenValue, validate_span
 
-__all__ = ["bad_files", "readable", "readable_rows"]
+__all__ = ["find_bad_files", "is_readable", "readable_rows"]
 
 ROWS_AT_ONCE = 4_096
 
 
-def readable(table: Any) -> bool:
+def is_readable(table: Any) -> bool:
     """Whether every row can be read."""
     try:
         for _ in table.search().limit(None).to_batches():
@@ -28,7 +28,7 @@ def readable(table: Any) -> bool:
     return True
 
 
-def bad_files(table: Any) -> list[str]:
+def find_bad_files(table: Any) -> list[str]:
     """The texts of the paths that cannot be, or whose windows are not 0, 1, 2 …, all of one content, each with a unit vector and its times."""
     bad: dict[str, None] = {}
     for batch in table.search().select(["path", "embedding"]).limit(None).to_batches():
@@ -37,7 +37,7 @@ def bad_files(table: Any) -> list[str]:
             wrong = ~(np.abs(np.linalg.norm(vectors_of(whole), axis=1) - 1) < UNIT)
         bad |= dict.fromkeys(whole["path"].filter(wrong).to_pylist() if wrong.any() else ())
         bad |= dict.fromkeys(batch["path"].filter(batch["embedding"].is_null()).to_pylist())
-    for batch in table.search().select([*facts_of(table), "start", "end"]).limit(None).to_batches():
+    for batch in table.search().select([*fact_columns(table), "start", "end"]).limit(None).to_batches():
         bad |= dict.fromkeys(row["path"] for row in batch.to_pylist() if not _is_whole(row))
     order, last, expected = [by("path"), by("number")], ("", ""), 0
     for batch in table.search().select(["path", "number", "hash"]).order_by(order).limit(None).to_batches():
@@ -56,7 +56,7 @@ def bad_files(table: Any) -> list[str]:
 def _is_whole(row: dict[str, Any]) -> bool:
     """Whether the facts of a file and the times of a window are what they can be."""
     try:
-        checked_span(file_of(row).path, row["start"], row["end"])
+        validate_span(row_to_file(row).path, row["start"], row["end"])
     except BrokenValue:
         return False
     return True
