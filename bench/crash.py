@@ -35,7 +35,7 @@ from rich.table import Table
 
 from openclap import CLAP, Library
 from openclap.audio.decode_revision import DECODE_REVISION
-from openclap.library.maker import maker_of
+from openclap.library.model_identity import model_identity
 from openclap.store import Store, open_store
 
 TAG = "kept"
@@ -121,7 +121,7 @@ def of_another_reading(library: Path, sounds: Path) -> None:
 def of_another_front_end(library: Path, sounds: Path) -> None:
     filled(library, sounds)
     store = open_store(library)
-    maker = maker_of(CLAP.from_pretrained("mini"))
+    maker = model_identity(CLAP.from_pretrained("mini"))
     other = {**maker, "front_end": {**maker["front_end"], "f_max": 1000.0}}
     aside = store.staging(other)
     aside.claim(other)

@@ -20,7 +20,7 @@ from old_libraries import HELD, MAKER, old_library, recording
 
 from openclap import CLAP, Library
 from openclap.errors import LibraryError
-from openclap.library.maker import maker_of
+from openclap.library.model_identity import model_identity
 from openclap.store import Store, open_store
 
 RATE = 16_000
@@ -192,7 +192,7 @@ def _first_of(clap: CLAP, sounds: Path, place: Path) -> Path:
         {"path": str(file), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "seconds": 1.0}
         for file, stat in zip(files, stats, strict=True)
     ]
-    manifest = {"format": "openclap-library", "format_version": 1, "maker": maker_of(clap), "files": facts, "windows_of_file": [1, 1]}  # fmt: skip
+    manifest = {"format": "openclap-library", "format_version": 1, "maker": model_identity(clap), "files": facts, "windows_of_file": [1, 1]}  # fmt: skip
     np.savez(
         place / "library.npz", manifest=np.array(json.dumps(manifest)), start=np.zeros(2), end=np.ones(2), embedding=clap.encode_audio(files)
     )  # fmt: skip

@@ -18,7 +18,7 @@ from openclap.errors import LanguageWarning, ModelNotHere, UsageError
 from openclap.labels import LISTS, labels
 from openclap.language import Bridge, has_foreign, read_lexicon, simplified
 from openclap.language.grammar import caption, segment
-from openclap.library.query import parse, vector_of
+from openclap.library.query import embed_query, parse_query
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -161,10 +161,10 @@ def test_chinese_and_english_give_the_same_vectors(mini: CLAP) -> None:
 
 
 def test_queries(mini: CLAP) -> None:
-    assert parse("rain + 狗叫 -雷声") == (["rain", "狗叫"], ["雷声"])
-    assert parse("雨声+狗叫＋警笛 －“汽车 喇叭”") == (["雨声", "狗叫", "警笛"], ["汽车 喇叭"])
-    assert parse("lo-fi + 8-bit -noise") == (["lo-fi", "8-bit"], ["noise"])
-    assert np.array_equal(vector_of(mini, "rain+狗叫 -雷声"), vector_of(mini, "rain + dog barking -thunder"))
+    assert parse_query("rain + 狗叫 -雷声") == (["rain", "狗叫"], ["雷声"])
+    assert parse_query("雨声+狗叫＋警笛 －“汽车 喇叭”") == (["雨声", "狗叫", "警笛"], ["汽车 喇叭"])
+    assert parse_query("lo-fi + 8-bit -noise") == (["lo-fi", "8-bit"], ["noise"])
+    assert np.array_equal(embed_query(mini, "rain+狗叫 -雷声"), embed_query(mini, "rain + dog barking -thunder"))
     assert labels_given("狗叫，雨声、警笛, rain", None) == ["狗叫", "雨声", "警笛", "rain"]
     assert labels_given(None, Path("esc50.zh")) == labels("esc50.zh")
 

@@ -16,7 +16,7 @@ from models_for_tests import small_clap
 from openclap import CLAP, Library
 from openclap.cli import app
 from openclap.errors import LibraryError, UsageError
-from openclap.library.leaving import out_of_reach
+from openclap.library.removal import split_unreachable
 from openclap.results import MissingFolder
 from openclap.store import RememberedTags, open_store
 
@@ -326,10 +326,10 @@ def test_what_is_remembered_is_kept_by_the_store(place: Path) -> None:
 
 
 def test_out_of_reach_costs_nothing_where_nothing_is_gone() -> None:
-    assert out_of_reach([], ["/a"], [], [], ["/"]) == ([], [])
+    assert split_unreachable([], ["/a"], [], [], ["/"]) == ([], [])
     held = [f"/x/{i}/a.wav" for i in range(20)]
-    kept, folders = out_of_reach(held, held, [], [], ["/x"])
+    kept, folders = split_unreachable(held, held, [], [], ["/x"])
     assert (sorted(kept), folders) == (sorted(held), [MissingFolder("/x", 20)])
-    kept, folders = out_of_reach(held[:1], held, [], [], ["/x"])
+    kept, folders = split_unreachable(held[:1], held, [], [], ["/x"])
     assert folders == [MissingFolder("/x/0", 1)]  # it held files and holds none
     assert os.sep == "/"

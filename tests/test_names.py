@@ -15,7 +15,7 @@ from models_for_tests import small_clap
 
 from openclap import CLAP, Library
 from openclap.errors import UsageError
-from openclap.library import exclude
+from openclap.library import exclusions
 from openclap.library.scan import find_sounds
 from openclap.store import File, Recording, Where, open_store
 from openclap.store.path_patterns import anchor_pattern, folder_matcher, path_matcher, regex_of_pattern
@@ -223,11 +223,11 @@ def test_ignore_files(clap: CLAP, place: Path, tmp_path: Path) -> None:
 
 def test_an_ignore_file_that_cannot_be_read(tmp_path: Path) -> None:
     path = sound(tmp_path / "sounds" / "a.wav")
-    (tmp_path / "sounds" / exclude.IGNORE_FILE).mkdir()
+    (tmp_path / "sounds" / exclusions.IGNORE_FILE).mkdir()
     found = find_sounds([tmp_path / "sounds"])
-    assert (found.files, [Path(f.path).name for f in found.closed]) == ([path], [".openclapignore"])
-    (tmp_path / "sounds" / exclude.IGNORE_FILE).rmdir()
-    (tmp_path / "sounds" / exclude.IGNORE_FILE).write_text("!\nb.wav\n[\n")
+    assert (found.files, [Path(f.path).name for f in found.unreadable]) == ([path], [".openclapignore"])
+    (tmp_path / "sounds" / exclusions.IGNORE_FILE).rmdir()
+    (tmp_path / "sounds" / exclusions.IGNORE_FILE).write_text("!\nb.wav\n[\n")
     found = find_sounds([tmp_path / "sounds"])
     assert found.files == [path]
-    assert all(re.search("line 1 is no pattern", failure.error) for failure in found.closed)
+    assert all(re.search("line 1 is no pattern", failure.error) for failure in found.unreadable)

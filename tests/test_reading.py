@@ -15,7 +15,7 @@ from openclap import CLAP, Library
 from openclap.audio.decode_revision import DECODE_REVISION
 from openclap.errors import LibraryMismatch, LibraryWarning, UnreadableSound
 from openclap.library import indexing
-from openclap.library.maker import is_heard_alike, maker_of
+from openclap.library.model_identity import has_same_front_end, model_identity
 from openclap.store import Store, open_store
 
 
@@ -169,7 +169,7 @@ def test_it_travels_with_an_export(clap: CLAP, place: Path, tmp_path: Path) -> N
 
 def set_front_end(store: Store, clap: CLAP, **changes: object) -> None:
     """Let a library be made by another front end: with other vectors."""
-    maker = maker_of(clap)
+    maker = model_identity(clap)
     aside = store.staging({**maker, "front_end": {**maker["front_end"], **changes}})
     aside.claim({**maker, "front_end": {**maker["front_end"], **changes}})
     recordings = list(store.scan())
@@ -222,9 +222,9 @@ def test_a_front_end_that_changes_meanwhile_is_refused(clap: CLAP, place: Path, 
 
 
 def indexing_claim(store: Store, clap: CLAP) -> None:
-    from openclap.library.maker import claim_for
+    from openclap.library.model_identity import claim_store
 
-    claim_for(store, clap)
+    claim_store(store, clap)
 
 
 def test_another_model_with_another_front_end_is_refused(
@@ -245,10 +245,12 @@ def test_another_model_with_another_front_end_is_refused(
 
 def test_which_front_ends_are_alike(small: CLAP) -> None:
     now = asdict(small.front_end)
-    assert is_heard_alike({"front_end": now}, small)
-    assert is_heard_alike({}, small)
-    assert is_heard_alike({"front_end": {name: now[name] for name in now if name != "padding"}}, small)  # its default
-    assert is_heard_alike({"front_end": {**now, "of a later version": None}}, small)
-    assert not is_heard_alike({"front_end": {**now, "of a later version": "on"}}, small)
-    assert not is_heard_alike({"front_end": {**now, "f_max": 6999.0}}, small)
-    assert not is_heard_alike({"front_end": {name: now[name] for name in now if name != "f_max"}}, small)  # 14 kHz
+    assert has_same_front_end({"front_end": now}, small)
+    assert has_same_front_end({}, small)
+    assert has_same_front_end(
+        {"front_end": {name: now[name] for name in now if name != "padding"}}, small
+    )  # its default
+    assert has_same_front_end({"front_end": {**now, "of a later version": None}}, small)
+    assert not has_same_front_end({"front_end": {**now, "of a later version": "on"}}, small)
+    assert not has_same_front_end({"front_end": {**now, "f_max": 6999.0}}, small)
+    assert not has_same_front_end({"front_end": {name: now[name] for name in now if name != "f_max"}}, small)  # 14 kHz

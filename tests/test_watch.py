@@ -673,7 +673,9 @@ def test_a_file_of_an_impossible_rate_and_a_closed_folder_do_not_end_a_folder(
     for name, age in (("a.wav", 200), ("b.wav", 100)):
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     closed = [Failure(str(tmp_path / "closed"), "cannot be looked into (Permission denied)")]
-    monkeypatch.setattr("openclap.watch.folder.find_sounds", lambda given: replace(find_sounds(given), closed=closed))
+    monkeypatch.setattr(
+        "openclap.watch.folder.find_sounds", lambda given: replace(find_sounds(given), unreadable=closed)
+    )
     told: list[str] = []
     source = FolderSource(tmp_path, existing=True, poll=0.01)
     with watch(source, ["noise"], model=loud, tell=told.append) as listening:  # type: ignore[arg-type]

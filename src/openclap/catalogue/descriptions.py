@@ -24,8 +24,8 @@ from openclap.aside import write_text
 from openclap.catalogue.rows import ENDINGS, HEAD, read_lines, read_rows, written
 from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
 from openclap.errors import SoundError, UsageError
-from openclap.library.missing import is_gone
-from openclap.library.scan import Found, find_sounds, refuse_empty
+from openclap.library.reachability import is_gone
+from openclap.library.scan import FoundSounds, find_sounds, require_sounds
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def describe_to_file(
     if output.suffix.lower() not in ENDINGS:
         raise UsageError(f"-o {output}: descriptions are written to a name that ends in {', '.join(ENDINGS)}, or to a folder that exists")  # fmt: skip
     found = find_sounds(paths)
-    refuse_empty(found)
+    require_sounds(found)
     with _alone(output):
         return _describe(clap, describer, found, output, progress)
 
@@ -60,11 +60,11 @@ def describe_to_file(
 # -- inside ------------------------------------------------------------------------------------------
 
 
-def _describe(clap: CLAP, describer: Describer, found: Found, output: Path, progress: bool) -> DescribeReport:
+def _describe(clap: CLAP, describer: Describer, found: FoundSounds, output: Path, progress: bool) -> DescribeReport:
     settings = settings_of(describer)
     journal = output.with_name(output.name + ".part")
     rows = {row["path"]: row for row in (*read_rows(output), *read_lines(journal))}
-    failed, todo = list(found.closed), {}
+    failed, todo = list(found.unreadable), {}
     for path in found.files:
         now = now_of(path) or (-1, -1)
         row = rows.get(str(path), {})
@@ -91,7 +91,7 @@ def _describe(clap: CLAP, describer: Describer, found: Found, output: Path, prog
     return DescribeReport(str(output), described, len(found.files) - len(todo), failed)
 
 
-def _has_left(path: Path, found: Found) -> bool:
+def _has_left(path: Path, found: FoundSounds) -> bool:
     """Whether a sound that was described is no more where we have looked; a drive that is not there has lost nothing."""
     return is_gone(path) and (path in found.files or any(folder in path.parents for folder in found.folders))
 

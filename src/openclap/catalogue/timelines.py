@@ -20,7 +20,7 @@ from openclap.describe import timeline
 from openclap.describe.picture import check_picture, draw_timeline
 from openclap.describe.written import FORMATS, HEAD, write_timeline
 from openclap.errors import SoundError, UsageError
-from openclap.library.scan import find_sounds, refuse_empty
+from openclap.library.scan import find_sounds, require_sounds
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def timelines_to_folder(
         check_picture()
     settings = settings_of(describer, window, hop, change)
     found = find_sounds(paths)
-    refuse_empty(found)
+    require_sounds(found)
     _make_folder(folder)
     top = os.path.commonpath([path.parent for path in found.files]) if found.files else ""
-    failed, described, unchanged = list(found.closed), 0, 0
+    failed, described, unchanged = list(found.unreadable), 0, 0
     for path in shown(found.files, progress):
         place = folder / os.path.relpath(path, top)
         last = place.with_name(place.name + ".json")

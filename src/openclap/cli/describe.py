@@ -93,11 +93,11 @@ def describe(
 
 
 def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
-    from openclap.library.scan import find_sounds, refuse_empty
+    from openclap.library.scan import find_sounds, require_sounds
 
     found = find_sounds(sounds)
-    refuse_empty(found)
-    failed = len(found.closed)
+    require_sounds(found)
+    failed = len(found.unreadable)
     for path in (str(path) for path in found.files):
         try:
             made = describer(path)
@@ -109,7 +109,7 @@ def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
             emit([{"sound": path, **made.to_dict()}])
         else:
             _show(path, made)
-    exit_told(found.closed)
+    exit_told(found.unreadable)
     if failed:
         raise typer.Exit(1)
 
@@ -135,7 +135,7 @@ def _timelines(
     from openclap.describe import timeline
     from openclap.describe.picture import check_picture, draw_timeline
     from openclap.describe.written import write_timeline
-    from openclap.library.scan import find_sounds, refuse_empty
+    from openclap.library.scan import find_sounds, require_sounds
 
     if output and not output[0].suffix:
         report = timelines_to_folder(
@@ -146,8 +146,8 @@ def _timelines(
     if any(file.suffix.lower() == ".png" for file in output):
         check_picture()
     found = find_sounds(sounds)
-    refuse_empty(found)
-    failed = bool(found.closed)
+    require_sounds(found)
+    failed = bool(found.unreadable)
     for path in found.files:
         try:
             spans = timeline(describer, path, window=window, hop=hop, change=change)
@@ -161,7 +161,7 @@ def _timelines(
             tell(error)
             continue
         _show_timeline(str(path), spans, describer, as_json)
-    exit_told(found.closed)
+    exit_told(found.unreadable)
     if failed:
         raise typer.Exit(1)
 

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
 from openclap.audio.files import open_binary
 from openclap.errors import SoundError
-from openclap.library.leaving import held_below
-from openclap.library.missing import is_gone
+from openclap.library.reachability import is_gone
+from openclap.library.removal import files_below
 from openclap.library.scan import find_sounds
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, Recording, Store
@@ -36,7 +36,7 @@ from openclap.store import File, Recording, Store
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute", "add", "add_shard", "content_hash"]
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute_path", "add", "add_shard", "content_hash"]
 
 WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
@@ -75,16 +75,16 @@ def add(
     found = find_sounds(paths, exclude)
     known = store.find_files(map(str, found.files))
     fresh: list[tuple[Path, os.stat_result | None]] = []
-    run = _Run(store, clap, known, failed=list(found.closed))
+    run = _Run(store, clap, known, failed=list(found.unreadable))
     for path in found.files:
         now, old = _stat(path), known.get(str(path))
         same = old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns)
         if old is not None and same and (keep or old.is_hashed):
-            run.meet(old)
+            run.note_unchanged(old)
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))
-    held = held_below(store, [absolute(path) for path in paths], found)
-    for root in map(absolute, paths):  # a disk that is not there, perhaps
+    held = files_below(store, [absolute_path(path) for path in paths], found)
+    for root in map(absolute_path, paths):  # a disk that is not there, perhaps
         if is_gone(Path(root)) and any(path.startswith(root.rstrip(os.sep) + os.sep) for path in held.gone):
             fresh = [(path, now) for path, now in fresh if str(path) != root]
             if not prune:
@@ -95,14 +95,14 @@ def add(
     if fresh or anew:
         with _progress(len(fresh) + len(anew), progress, run.failed) as advance:
             if spread is None:
-                run.take(fresh, advance)
+                run.embed_new(fresh, advance)
             else:
-                run.join(spread([str(path) for path, _ in fresh], known), advance)
+                run.merge_reports(spread([str(path) for path, _ in fresh], known), advance)
             if not keep:
-                run.read_anew(anew, advance)
-                run.read_anew(run.outdated[len(anew) :], lambda _: None)  # what has just moved, or been copied
+                run.reembed_outdated(anew, advance)
+                run.reembed_outdated(run.outdated[len(anew) :], lambda _: None)  # what has just moved, or been copied
     left = [path for path in held.gone if path not in run.moved and is_gone(Path(path))]  # some may have come back
-    kept, folders = ([], []) if prune else held.out_of_reach(left, found, run.moved)
+    kept, folders = ([], []) if prune else held.split_unreachable(left, found, run.moved)
     leaving = [] if keep else [*sorted(set(left) - set(kept)), *held.excluded]
     run.removed = store.delete(leaving) if leaving else 0
     untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
@@ -126,7 +126,7 @@ def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[
             run._count(file)
         else:
             fresh.append((path, stat))
-    run.take(fresh, lambda _: None)
+    run.embed_new(fresh, lambda _: None)
     return run.report()
 
 
@@ -166,7 +166,7 @@ class _Run:
     _waiting: list[Recording] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
 
-    def take(self, fresh: Sequence[tuple[Path, os.stat_result | None]], advance: Advance) -> None:
+    def embed_new(self, fresh: Sequence[tuple[Path, os.stat_result | None]], advance: Advance) -> None:
         """Every file that is not as it was."""
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-hash") as pool:
@@ -175,14 +175,14 @@ class _Run:
         finally:  # Ctrl-C: what is embedded is kept
             self._commit()
 
-    def meet(self, file: File) -> None:
+    def note_unchanged(self, file: File) -> None:
         """A file whose content is what it was."""
         self.unchanged += 1
-        self._doubt(file)
+        self._note_outdated(file)
         if file.reading < DECODE_REVISION:
             self._met.add(file.path)
 
-    def read_anew(self, files: Sequence[File], advance: Advance) -> None:
+    def reembed_outdated(self, files: Sequence[File], advance: Advance) -> None:
         """Embed those files anew that this revision of decoding reads differently, and note of the others that it does not.
 
         Nothing is hashed again, and a stopped run is continued by the next: what is done is noted with each batch.
@@ -194,7 +194,7 @@ class _Run:
         finally:
             self._commit()
 
-    def join(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
+    def merge_reports(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
         """What others did with some of the files."""
         for number, (count, part) in enumerate(parts, 1):
             if number % TIDY_SHARDS == 0:
@@ -223,7 +223,7 @@ class _Run:
         copies: list[File] = []
         started: set[str] = set()
         for file in files:
-            if file.path in arrived or self._recognised(file, by_hash.get(file.hash, [])):
+            if file.path in arrived or self._find_known(file, by_hash.get(file.hash, [])):
                 advance(1)
             elif file.hash in started:
                 copies.append(file)
@@ -234,7 +234,7 @@ class _Run:
         self._commit()
         by_hash = self.store.find_by_hash({file.hash for file in copies}) if copies else {}
         for file in copies:  # of what was embedded a moment ago, or failed
-            if not self._recognised(file, by_hash.get(file.hash, [])):
+            if not self._find_known(file, by_hash.get(file.hash, [])):
                 self._embed([file], advance)
             else:
                 advance(1)
@@ -257,27 +257,27 @@ class _Run:
         self.updated += len(arrived)
         for _, file in moves:
             if file.path in arrived:
-                self._doubt(file)
+                self._note_outdated(file)
         return arrived
 
-    def _recognised(self, file: File, same: Sequence[File]) -> bool:
+    def _find_known(self, file: File, same: Sequence[File]) -> bool:
         """Whether the content is known already, here or elsewhere; if so, the store is told."""
         here = next((other for other in same if other.path == file.path), None)
         if here is not None:
             self._touched.append(replace(file, reading=here.reading))
-            self.meet(replace(file, seconds=here.seconds, reading=here.reading))
+            self.note_unchanged(replace(file, seconds=here.seconds, reading=here.reading))
             return True
         for other in same:
             recording = self.store.recording(other.path)
             if recording is not None and recording.file.hash == file.hash:
                 copy = replace(file, seconds=recording.file.seconds, reading=recording.file.reading)
                 self._count(file)
-                self._doubt(copy)
+                self._note_outdated(copy)
                 self._put(replace(recording, file=copy))
                 return True
         return False
 
-    def _doubt(self, file: File) -> None:
+    def _note_outdated(self, file: File) -> None:
         """Look at a file once more where an earlier revision has read it."""
         if file.reading < DECODE_REVISION:
             self.outdated.append(file)
@@ -301,13 +301,13 @@ class _Run:
         for file in copies:
             recording = self.store.recording(first[file.hash].path)
             if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, DECODE_REVISION):
-                self._again(file)
+                self._count_reembedded(file)
                 self._put(replace(recording, file=replace(recording.file, **_facts(file))))
             else:  # the first could not be read, or is another by now
                 self._embed([file], lambda _: None, again=True)
             advance(1)
 
-    def _again(self, file: File) -> None:
+    def _count_reembedded(self, file: File) -> None:
         """Embedded anew; one that has moved, or is a copy, is counted already."""
         if file.path in self._met:
             self.unchanged -= 1
@@ -318,7 +318,7 @@ class _Run:
             files, self.clap.encode_each([file.path for file in files], window=WINDOW, hop=HOP), strict=True
         ):
             if isinstance(windows, Windows):
-                (self._again if again else self._count)(file)
+                (self._count_reembedded if again else self._count)(file)
                 now = replace(file, seconds=float(windows.end[-1]), reading=DECODE_REVISION)
                 self._put(Recording(now, windows.start, windows.end, windows.embedding))
             else:
@@ -374,7 +374,7 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def absolute(path: str | os.PathLike[str]) -> str:
+def absolute_path(path: str | os.PathLike[str]) -> str:
     """As the library knows it: links are not resolved."""
     return os.path.abspath(Path(os.path.expanduser(path)))
 

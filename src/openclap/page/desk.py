@@ -31,7 +31,7 @@ from openclap.checkpoints.weights import parameters
 from openclap.clap import CLAP
 from openclap.errors import ModelError, TooLong
 from openclap.library import Library
-from openclap.library.serving import ServedFiles
+from openclap.library.served_files import ServedFiles
 from openclap.page.ears import Pace, Turns
 from openclap.page.examples import Examples
 from openclap.page.jobs import Doing, Job, Jobs

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import UsageError
-from openclap.library.indexing import absolute
-from openclap.library.recommend import picked
+from openclap.library.indexing import absolute_path
+from openclap.library.recommend import pick_diverse
 
 if TYPE_CHECKING:
     from openclap.detector import Detector
@@ -57,13 +57,13 @@ def suggest(
     """
     if k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
-    known = {absolute(path) for path in marked}
+    known = {absolute_path(path) for path in marked}
     hits = [hit for hit in library.search(detector, max(POOL, 20 * k) + len(known)) if hit.path not in known]
     if not hits:
         return []
     vectors = library.vectors(hits)
     unsure = -np.abs(detector.logit(vectors)).astype(np.float32)
-    return [hits[i] for i in picked(unsure, vectors, k, VARIETY)]
+    return [hits[i] for i in pick_diverse(unsure, vectors, k, VARIETY)]
 
 
 def _nearest(rows: Vectors, examples: Vectors) -> Vectors:

@@ -196,7 +196,7 @@ def teach(
     if library is not None and not library.stats()["files"]:
         raise LibraryError(f"{library.stats()['path']} holds no sounds yet; fill it with  openclap index FOLDER")
     found = [find_sounds([some] if isinstance(some, str | os.PathLike) else some) for some in (yes, no)]
-    failed = [failure for part in found for failure in part.closed]
+    failed = [failure for part in found for failure in part.unreadable]
     for part in found:
         empty = (folder for folder in part.folders if not any(file.is_relative_to(folder) for file in part.files))
         failed += [Failure(str(folder), "no sounds are in it") for folder in empty]

@@ -63,7 +63,7 @@ class FolderSource:
         if not Path(self.name).is_dir():
             return there
         found = find_sounds([self.name])
-        for closed in found.closed:
+        for closed in found.unreadable:
             if closed.path not in self._closed:
                 self._closed.add(closed.path)
                 tell(f"{closed.path}: {closed.error}; what comes into it is not heard")

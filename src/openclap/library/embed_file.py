@@ -13,7 +13,7 @@ from rich.progress import track
 from openclap.aside import aside
 from openclap.counting import counted
 from openclap.errors import MissingExtra, SoundError, UsageError
-from openclap.library.scan import find_sounds, refuse_empty
+from openclap.library.scan import find_sounds, require_sounds
 from openclap.results import Failure, Windows
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def embed_to_file(
     -------
     A summary: files, embeddings, size (E), output, model, failed.
     """
-    write = _writer(output)
+    write = _choose_writer(output)
     if not output.parent.is_dir() or output.is_dir():
         raise UsageError(
             f"-o {output}: {'it is a folder' if output.is_dir() else 'its folder does not exist'}; choose another -o"
         )
     found = find_sounds(paths)
-    refuse_empty(found)
+    require_sounds(found)
     done: list[tuple[str, Windows]] = []
-    failed = list(found.closed)
+    failed = list(found.unreadable)
     stopped = False
     embedded = clap.encode_each(found.files, window=10.0 if windows else None)
     try:
@@ -79,7 +79,7 @@ def embed_to_file(
     }  # fmt: skip
 
 
-def _writer(output: Path) -> Any:
+def _choose_writer(output: Path) -> Any:
     if output.suffix.lower() == ".npz":
         return _write_npz
     if output.suffix.lower() == ".parquet":

@@ -19,18 +19,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from openclap.library.missing import holds_nothing, is_gone
-from openclap.library.scan import Found, is_sound
+from openclap.library.reachability import holds_nothing, is_gone
+from openclap.library.scan import FoundSounds, is_sound
 from openclap.results import MissingFolder
 from openclap.store import Store, Where
 
-__all__ = ["Held", "held_below", "out_of_reach"]
+__all__ = ["HeldFiles", "files_below", "split_unreachable"]
 
 MANY = 10  # files of a folder, more than half of which are not deleted one by one
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldFiles:
     """What the library holds of the paths that were given: files, those of them that are gone, and those that are left out now."""
 
     files: list[str]
@@ -38,28 +38,28 @@ class Held:
     excluded: list[str]
     roots: frozenset[str]
 
-    def out_of_reach(
-        self, gone: Sequence[str], found: Found, moved: Collection[str]
+    def split_unreachable(
+        self, gone: Sequence[str], found: FoundSounds, moved: Collection[str]
     ) -> tuple[list[str], list[MissingFolder]]:
         """Those that are gone and must be kept, and from which folders they are missing."""
         looked_through = frozenset(map(str, found.folders))
         below = [path for path in gone if _folder_of(path, looked_through) or path not in self.roots]
-        kept, folders = out_of_reach(below, self.files, map(str, found.files), moved, self.roots)
+        kept, folders = split_unreachable(below, self.files, map(str, found.files), moved, self.roots)
         alone = Counter(os.path.dirname(path) for path in set(gone) - set(below))  # noqa: PTH120
         empty = {folder: count for folder, count in alone.items() if not _yields(folder)}
         kept += [path for path in gone if path not in below and os.path.dirname(path) in empty]  # noqa: PTH120
         return kept, [*folders, *(MissingFolder(folder, count) for folder, count in empty.items())]
 
 
-def held_below(store: Store, paths: Sequence[str], found: Found) -> Held:
+def files_below(store: Store, paths: Sequence[str], found: FoundSounds) -> HeldFiles:
     """What the library holds of absolute paths, in which these sounds were found."""
     roots = frozenset(paths)
     looked_through = frozenset(map(str, found.folders))
     named = roots - looked_through
-    held = Held([], [], [], roots)
+    held = HeldFiles([], [], [], roots)
     for file in store.files(Where(within=tuple(roots))) if roots else ():
         root = _folder_of(file.path, looked_through)
-        if root and file.path not in named and found.left_out.excludes(file.path, root):
+        if root and file.path not in named and found.exclusions.is_excluded_below(file.path, root):
             held.excluded.append(file.path)
             continue
         held.files.append(file.path)
@@ -78,7 +78,7 @@ def _folder_of(path: str, folders: Collection[str]) -> str:
     return folder
 
 
-def out_of_reach(
+def split_unreachable(
     gone: Sequence[str], held: Collection[str], found: Iterable[str], moved: Collection[str], roots: Collection[str]
 ) -> tuple[list[str], list[MissingFolder]]:
     """Those of the files that are gone which must be kept, and the folders they are missing from.

@@ -57,7 +57,7 @@ class Exclusions:
         self._folders: dict[str, bool] = {}
         self._ignoring: dict[str, list[tuple[str, GitIgnoreSpec]]] = {}
 
-    def leaves_out(self, path: str, *, folder: bool) -> bool:
+    def is_excluded(self, path: str, *, folder: bool) -> bool:
         """Whether a file or folder itself is left out; it may also lie in one that is."""
         name = os.path.basename(path)  # noqa: PTH119 -- a hundred thousand of them
         if folder and name.casefold() in SYSTEM_FOLDERS:
@@ -76,16 +76,16 @@ class Exclusions:
         """Whether no rule can leave a file of this folder out, which saves asking for each."""
         return not (self._names or self._paths or self._ignore_files(folder))
 
-    def excludes(self, path: str, root: str) -> bool:
+    def is_excluded_below(self, path: str, root: str) -> bool:
         """Whether a file is left out, or a folder that it lies in, below `root`."""
-        return self._folder_is_out(os.path.dirname(path), root) or self.leaves_out(path, folder=False)  # noqa: PTH120
+        return self._folder_is_out(os.path.dirname(path), root) or self.is_excluded(path, folder=False)  # noqa: PTH120
 
     def _folder_is_out(self, folder: str, root: str) -> bool:
         if len(folder) <= len(root):
             return False
         if folder not in self._folders:
             above = self._folder_is_out(os.path.dirname(folder), root)  # noqa: PTH120
-            self._folders[folder] = above or self.leaves_out(folder, folder=True)
+            self._folders[folder] = above or self.is_excluded(folder, folder=True)
         return self._folders[folder]
 
     def _ignore_files(self, folder: str) -> list[tuple[str, Any]]:

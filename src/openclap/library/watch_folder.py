@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openclap.library import indexing
-from openclap.library.maker import claim_for
+from openclap.library.model_identity import claim_store
 from openclap.results import AddReport
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["follow"]
+__all__ = ["watch_folder"]
 
 SETTLED = 2.0  # seconds since a file was written to, after which it is taken for finished
 
 
-def follow(
+def watch_folder(
     store: Store,
     clap: CLAP,
     paths: Sequence[str | os.PathLike[str]],
@@ -43,7 +43,7 @@ def follow(
     first, kept = True, 0
     while True:
         report = indexing.add(
-            store, clap, paths, claim=partial(claim_for, store, clap), tags=tags, exclude=exclude, skip=skip
+            store, clap, paths, claim=partial(claim_store, store, clap), tags=tags, exclude=exclude, skip=skip
         )
         for failure in report.failed:
             with contextlib.suppress(OSError):

@@ -69,7 +69,7 @@ def spread_with_ray(
     cores = recipe["threads"] or 1
     gpu = clap.backend.info.device.startswith("cuda")
     with _cluster() as ray:
-        workers = _room_for(ray, cores, gpu)
+        workers = _count_workers(ray, cores, gpu)
         size = max(1, min(AT_ONCE, math.ceil(len(paths) / (SHARDS_EACH * workers))))
         shards = [list(paths[i : i + size]) for i in range(0, len(paths), size)]
         task = {
@@ -176,7 +176,7 @@ class _Worker:
         return store, clap
 
 
-def _room_for(ray: Any, cores: int, gpu: bool) -> int:
+def _count_workers(ray: Any, cores: int, gpu: bool) -> int:
     """How many workers the cluster has room for."""
     unit, need = ("GPU", 1) if gpu else ("CPU", cores)
     workers = sum(int(node["Resources"].get(unit, 0) // need) for node in ray.nodes() if node["Alive"])
@@ -204,7 +204,7 @@ def _cluster() -> Iterator[Any]:
     with redirect_stdout(sys.stderr):  # where Ray tells of workers that died, and our results are not
         try:
             if not connected:
-                _answers(address)
+                _check_reachable(address)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
@@ -225,7 +225,7 @@ def _cluster() -> Iterator[Any]:
                 ray.shutdown()
 
 
-def _answers(address: str | None) -> None:
+def _check_reachable(address: str | None) -> None:
     """Raise at once where nobody listens; Ray would wait for a minute, and not let go."""
     host, _, port = (address or "").rpartition(":")
     if host and port.isdigit() and "/" not in host:

@@ -65,13 +65,13 @@ def nearest_reachable(
                 good.append(row)
             elif len(good) < k:
                 left_out.append(row)
-                away[_away(row.path)] = None
+                away[_missing_folder(row.path)] = None
         if len(good) >= k or len(away) == before:
             return good[:k], left_out
         wanted *= GROWTH
 
 
-def _away(path: str) -> str:
+def _missing_folder(path: str) -> str:
     """The outermost folder around a file that is missing, or empty: the disk that is not mounted; or the file alone."""
     outermost = path
     for folder in map(str, Path(path).parents) if os.path.isabs(path) else ():  # noqa: PTH117

@@ -18,8 +18,8 @@ import numpy as np
 from openclap.aside import aside
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash
-from openclap.library.maker import are_alike, called
-from openclap.library.missing import is_gone
+from openclap.library.model_identity import current_model_name, same_front_end
+from openclap.library.reachability import is_gone
 from openclap.results import Verification
 from openclap.store import File, Recording, Store
 from openclap.store.validation import validate_file, validate_identity, validate_span, validate_vectors
@@ -132,9 +132,9 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     mine = store.claim(maker)
     if mine["fingerprint"] != maker["fingerprint"]:
         raise LibraryMismatch(
-            f"{source} was made by {called(maker)} ({maker['fingerprint']}), {store.place} by {called(mine)} ({mine['fingerprint']}); import it into another --library"
+            f"{source} was made by {current_model_name(maker)} ({maker['fingerprint']}), {store.place} by {current_model_name(mine)} ({mine['fingerprint']}); import it into another --library"
         )
-    if not are_alike(mine.get("front_end"), maker.get("front_end")):
+    if not same_front_end(mine.get("front_end"), maker.get("front_end")):
         raise LibraryMismatch(
             f"{source} and {store.place} were made with another front end of {mine['model']}; run  openclap index  on both libraries, and export it again"
         )

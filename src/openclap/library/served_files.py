@@ -26,7 +26,7 @@ from openclap.library.indexing import HASH_BYTES
 from openclap.library.safe_open import open_without_links
 from openclap.store import File
 
-__all__ = ["CHANGED", "ServedFiles", "Version"]
+__all__ = ["CHANGED", "FileVersion", "ServedFiles"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ NO_SOUND = "is no sound"
 
 
 @dataclass(frozen=True)
-class Version:
+class FileVersion:
     """A file as it once was: bytes, when it was changed, and the hash of its content where that is known."""
 
     size: int
@@ -47,12 +47,12 @@ class Version:
     hash: str = ""
 
     @classmethod
-    def indexed(cls, file: File) -> Version:
+    def from_index(cls, file: File) -> FileVersion:
         """As a library knows it."""
         return cls(file.size, file.mtime_ns, file.hash)
 
     @classmethod
-    def now(cls, path: str | os.PathLike[str]) -> Version | None:
+    def from_disk(cls, path: str | os.PathLike[str]) -> FileVersion | None:
         """As it is now; None, there is no file, or a link."""
         with suppress(OSError, ValueError):
             found = os.lstat(path)
@@ -143,7 +143,7 @@ class ServedFiles:
                 return str(Path(folder.named, rest.lstrip(os.sep)))
         return None
 
-    def open(self, path: str, version: Version | None) -> BinaryIO:
+    def open(self, path: str, version: FileVersion | None) -> BinaryIO:
         """The file at a path of a library, open for reading, which the caller closes.
 
         Parameters
@@ -159,14 +159,14 @@ class ServedFiles:
             It has gone, or cannot be read.
         """
         name = Path(path).name
-        return self._checked(self._reach(path, name), name, version)
+        return self._check_file(self._reach(path, name), name, version)
 
-    def open_given(self, path: str, version: Version | None) -> BinaryIO:
+    def open_given(self, path: str, version: FileVersion | None) -> BinaryIO:
         """The same for a file that no library told of, wherever it lies: who uses the program has given it, or the program made it."""
         name = Path(path).name
-        return self._checked(open_without_links(path, name), name, version)
+        return self._check_file(open_without_links(path, name), name, version)
 
-    def withheld(self, path: str, version: Version | None) -> SoundError | None:
+    def withhold_reason(self, path: str, version: FileVersion | None) -> SoundError | None:
         """Why a file of a library would not be handed out now, as far as can be told without reading it; None, it may be."""
         name = Path(path).name
         try:
@@ -194,13 +194,13 @@ class ServedFiles:
                 fault = error
         raise fault
 
-    def _checked(self, file: BinaryIO, name: str, version: Version | None) -> BinaryIO:
+    def _check_file(self, file: BinaryIO, name: str, version: FileVersion | None) -> BinaryIO:
         """The file, once it is the one that was indexed and a sound; its descriptor is looked at, never its name again."""
         try:
             now = os.fstat(file.fileno())
             if version is None or not self._is(version, file, now):
                 raise WithheldSound(name, CHANGED)
-            if not self._once("sound", now, lambda: _is_sound(file)):
+            if not self._look_up_once("sound", now, lambda: _is_sound(file)):
                 raise WithheldSound(name, NO_SOUND)
             file.seek(0)
         except BaseException:
@@ -208,15 +208,15 @@ class ServedFiles:
             raise
         return file
 
-    def _is(self, version: Version, file: BinaryIO, now: os.stat_result) -> bool:
+    def _is(self, version: FileVersion, file: BinaryIO, now: os.stat_result) -> bool:
         """Whether an open file is what was indexed: by size and time, or, touched since, by its content."""
         if now.st_size != version.size:
             return False
         if now.st_mtime_ns == version.mtime_ns:
             return True
-        return bool(version.hash) and self._once("hash", now, lambda: _hash_of(file)) == version.hash
+        return bool(version.hash) and self._look_up_once("hash", now, lambda: _hash_of(file)) == version.hash
 
-    def _once(self, what: str, now: os.stat_result, find: Callable[[], T]) -> T:
+    def _look_up_once(self, what: str, now: os.stat_result, find: Callable[[], T]) -> T:
         """What is found of a file, which is looked into again when anything of it has changed."""
         key = (what, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
         with self._lock:

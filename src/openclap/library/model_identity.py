@@ -15,10 +15,18 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["are_alike", "called", "claim_for", "is_heard_alike", "maker_of", "must_be_read_anew", "refuse_another"]
+__all__ = [
+    "claim_store",
+    "current_model_name",
+    "has_same_front_end",
+    "model_identity",
+    "needs_reembedding",
+    "refuse_other_model",
+    "same_front_end",
+]
 
 
-def maker_of(clap: CLAP) -> dict[str, Any]:
+def model_identity(clap: CLAP) -> dict[str, Any]:
     """What a library remembers of the model that made it."""
     return {
         "model": clap.name,
@@ -30,17 +38,17 @@ def maker_of(clap: CLAP) -> dict[str, Any]:
     }
 
 
-def is_heard_alike(maker: dict[str, Any], clap: CLAP) -> bool:
+def has_same_front_end(maker: dict[str, Any], clap: CLAP) -> bool:
     """Whether the front end that made a library is this model's: of the same weights a later version may have mended it."""
-    return are_alike(maker.get("front_end"), asdict(clap.front_end))
+    return same_front_end(maker.get("front_end"), asdict(clap.front_end))
 
 
-def must_be_read_anew(maker: dict[str, Any], clap: CLAP) -> bool:
+def needs_reembedding(maker: dict[str, Any], clap: CLAP) -> bool:
     """Whether a library was made by this very model, but with another front end."""
-    return bool(maker) and maker["fingerprint"] == clap.fingerprint and not is_heard_alike(maker, clap)
+    return bool(maker) and maker["fingerprint"] == clap.fingerprint and not has_same_front_end(maker, clap)
 
 
-def are_alike(first: dict[str, Any] | None, second: dict[str, Any] | None) -> bool:
+def same_front_end(first: dict[str, Any] | None, second: dict[str, Any] | None) -> bool:
     """Whether two front ends are one, as libraries of several versions remember them; where none is, nothing is known against it.
 
     A field that one does not have had its default there; one that this version does not know had none where it is empty.
@@ -51,17 +59,17 @@ def are_alike(first: dict[str, Any] | None, second: dict[str, Any] | None) -> bo
     return all(first.get(name, usual.get(name)) == second.get(name, usual.get(name)) for name in {*first, *second})
 
 
-def claim_for(store: Store, clap: CLAP) -> None:
+def claim_store(store: Store, clap: CLAP) -> None:
     """Make a store the library of this model, or refuse: another model, and another front end, whose rows would not fit."""
-    maker = store.claim(maker_of(clap))
-    refuse_another(store, maker, clap)
-    if not is_heard_alike(maker, clap):
+    maker = store.claim(model_identity(clap))
+    refuse_other_model(store, maker, clap)
+    if not has_same_front_end(maker, clap):
         raise LibraryMismatch(
             f"{store.place} was made with another front end of {clap.name}; run  openclap index  again, which reads its files anew"
         )
 
 
-def refuse_another(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
+def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     """Refuse a model that is not the maker of a store; one that has none yet takes any.
 
     Raises
@@ -82,6 +90,6 @@ def refuse_another(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     raise error
 
 
-def called(maker: dict[str, Any]) -> str:
+def current_model_name(maker: dict[str, Any]) -> str:
     """What the model that has made a library is called today: mini's third edition, "mini" then, is mini-3."""
     return name_of_maker(maker["model"], maker["fingerprint"])
