@@ -25,11 +25,11 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokens import Tokenizer
 from openclap.checkpoints.weights import Weights, of_arrays
-from openclap.clap.calibration import use_int8
-from openclap.clap.comparing import DEFAULT_TEMPLATE, check_template, cosines, is_embedding, ranked
-from openclap.clap.hearing import BATCH, Hearing, Long, check_batch_size, one
-from openclap.clap.reading import Reading, listed_texts
-from openclap.clap.towers import Towers
+from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, check_batch_size, require_one
+from openclap.clap.embed_text import TextEmbedder, as_text_list
+from openclap.clap.int8_calibration import use_int8
+from openclap.clap.runtime import Runtime
+from openclap.clap.similarity import DEFAULT_TEMPLATE, check_template, cosines, is_embedding, rank_labels
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
@@ -64,9 +64,9 @@ class CLAP:
     ) -> None:
         self.config: CLAPConfig = checkpoint.config
         self.source: str = checkpoint.source
-        self._towers = Towers(checkpoint, backend, model)
-        self._hearing = Hearing(self._towers)
-        self._reading = Reading(self._towers, bridge or Bridge())
+        self._towers = Runtime(checkpoint, backend, model)
+        self._hearing = AudioEmbedder(self._towers)
+        self._reading = TextEmbedder(self._towers, bridge or Bridge())
         self._prompts = Prompts(CACHED_TEXTS)
         self._asked: dict[str, Any] | None = None  # of from_pretrained
 
@@ -243,7 +243,7 @@ class CLAP:
         UsageError
             It is not on disk as it is now.
         """
-        if self._asked is None or not self._towers.as_loaded:
+        if self._asked is None or not self._towers.is_unchanged:
             raise UsageError(
                 f"{self.name} is not on disk as it is now, so no other process can load it; save_pretrained it first"
             )
@@ -251,7 +251,7 @@ class CLAP:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A process that is sent a model loads it anew, as `from_pretrained` was asked to here."""
-        return _loaded_again, (self.recipe(),)
+        return _reload, (self.recipe(),)
 
     def __repr__(self) -> str:
         return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.info})"
@@ -291,7 +291,7 @@ class CLAP:
             Its message names the sound and the cause.
         """
         with use_track(track):
-            return self._hearing.rows(sounds, long=long, batch_size=batch_size, progress=progress)
+            return self._hearing.embed(sounds, long=long, batch_size=batch_size, progress=progress)
 
     def encode_each(
         self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
@@ -300,7 +300,7 @@ class CLAP:
 
         With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0 s.
         """
-        return self._hearing.each(sounds, window=window, hop=hop, batch_size=batch_size)
+        return self._hearing.embed_each(sounds, window=window, hop=hop, batch_size=batch_size)
 
     def encode_windows(
         self,
@@ -324,7 +324,7 @@ class CLAP:
         `track` as in `encode_audio`.
         """
         with use_track(track):
-            (found,) = self.encode_each([one(sound)], window=window, hop=hop, batch_size=batch_size)
+            (found,) = self.encode_each([require_one(sound)], window=window, hop=hop, batch_size=batch_size)
         if isinstance(found, SoundError):
             raise found
         return found
@@ -338,7 +338,7 @@ class CLAP:
 
     def encode_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
         """Clips of any sounds (N) → float32 (N, E), unit rows, in their order."""
-        return self._hearing.of_clips(clips)
+        return self._hearing.embed_clips(clips)
 
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
         """Embed texts → float32 (M, E), unit rows. Chinese is put into English first, see `in_english`.
@@ -354,7 +354,7 @@ class CLAP:
             A text is cut after `max_tokens` of `from_pretrained` (77 tokens): once, for the first that is.
         """
         check_batch_size(batch_size)
-        return self._reading.rows(self._reading.in_english(texts), batch_size)
+        return self._reading.embed(self._reading.in_english(texts), batch_size)
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
         """What the text tower is given for each text: an English one as it is, Chinese as `translate` of `from_pretrained` says.
@@ -379,7 +379,7 @@ class CLAP:
 
     def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> list[Match]:
         """How well each text fits one sound, or its embedding (E,): cosines, in the order given; `track` as in `encode_audio`."""
-        many = listed_texts(texts)
+        many = as_text_list(texts)
         if not many:
             raise UsageError("no text to match with; give at least one")
         scores = self.similarity(self._row_of(sound, track), self.encode_text(many))[0]
@@ -399,13 +399,13 @@ class CLAP:
         exp(logit_scale) * cosine: it sums to 1 whatever is heard, so it says which label fits best, not
         whether one does. Prompts are embedded once and kept. `track` as in `encode_audio`.
         """
-        many = listed_texts(labels)
+        many = as_text_list(labels)
         if not many:
             raise UsageError("no label to choose from; give at least one")
         check_template(template)
         filled = [template.replace("{}", label) for label in self._reading.in_english(many)]
         prompts = self._prompts.vectors(filled, self.encode_text, self._towers.state)
-        return ranked(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
+        return rank_labels(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
 
     def describe(
         self,
@@ -439,7 +439,7 @@ class CLAP:
             self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
         )
         with use_track(track):
-            return describer(one(sound))
+            return describer(require_one(sound))
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -447,11 +447,11 @@ class CLAP:
         """The row (1, E) of a sound, or of the embedding that stands for it."""
         if is_embedding(sound, self.config.embedding):
             return np.asarray(sound, np.float32)[None]
-        return self.encode_audio(one(sound), track=track)  # type: ignore[arg-type]
+        return self.encode_audio(require_one(sound), track=track)  # type: ignore[arg-type]
 
     def _health(self, *, requested: str = "", fresh: bool = False) -> Health:
         return self._towers.health(self.encode_text, requested=requested, fresh=fresh)
 
 
-def _loaded_again(asked: dict[str, Any]) -> CLAP:
+def _reload(asked: dict[str, Any]) -> CLAP:
     return CLAP.from_pretrained(**asked)

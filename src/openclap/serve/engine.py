@@ -31,7 +31,7 @@ from openclap.audio.clips import Clip, WindowClip
 from openclap.audio.load import max_decode_seconds, stop_event
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
-from openclap.clap.comparing import check_template, cosines, ranked
+from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
@@ -168,7 +168,7 @@ class Engine:
         """As `CLAP.classify`."""
         check_template(template)
         scores = await self._compare(source, [(template, label) for label in labels])
-        return ranked(labels, scores, self.clap.logit_scale)
+        return rank_labels(labels, scores, self.clap.logit_scale)
 
     async def match(self, source: Source, texts: Sequence[str]) -> list[Match]:
         """As `CLAP.match`."""

@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
 from openclap.audio.load import Sound, is_sound
-from openclap.clap.towers import Towers
+from openclap.clap.runtime import Runtime
 from openclap.errors import SoundError, UsageError
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
 from openclap.results import Windows
 from openclap.vectors import unit
 
-__all__ = ["BATCH", "Hearing", "Long", "check_batch_size", "listed", "one"]
+__all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "check_batch_size", "require_one"]
 
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
 Vectors = npt.NDArray[np.float32]
@@ -29,33 +29,33 @@ Vectors = npt.NDArray[np.float32]
 BATCH = 8  # clips, unless told otherwise
 
 
-class Hearing:
+class AudioEmbedder:
     """Embeds sounds with the towers as they are now; `CLAP` says what each call gives."""
 
-    def __init__(self, towers: Towers) -> None:
+    def __init__(self, towers: Runtime) -> None:
         self._towers = towers
 
-    def rows(self, sounds: Sound | Sequence[Sound], *, long: str, batch_size: int, progress: bool) -> Vectors:
+    def embed(self, sounds: Sound | Sequence[Sound], *, long: str, batch_size: int, progress: bool) -> Vectors:
         """As `CLAP.encode_audio`."""
         size = self._batch(batch_size)
-        many = listed(sounds)
+        many = as_list(sounds)
         rows = np.zeros((len(many), self._towers.config.embedding), np.float32)
-        clips_of = partial(self._clips_of, how=self._how(long))
+        clips_of = partial(self._clips_of, how=self._resolve_long(long))
         for sound in with_progress(
-            embed_each(many, clips_of, self._towers.hear, size), "embedding", len(many), show=progress
+            embed_each(many, clips_of, self._towers.encode_audio, size), "embedding", len(many), show=progress
         ):
             if sound.error is not None:
                 raise sound.error
             rows[sound.index] = np.sum(sound.rows, axis=0)
         return unit(rows)
 
-    def each(
+    def embed_each(
         self, sounds: Sequence[Sound], *, window: float | None, hop: float, batch_size: int
     ) -> Iterator[Windows | SoundError]:
         """As `CLAP.encode_each`."""
-        size, many = self._batch(batch_size), listed(sounds)
+        size, many = self._batch(batch_size), as_list(sounds)
         if window is None:
-            clips = partial(self._clips_of, how=self._how("auto"))
+            clips = partial(self._clips_of, how=self._resolve_long("auto"))
         else:
             clips = partial(
                 make_windows,
@@ -64,7 +64,7 @@ class Hearing:
                 hop=hop,
                 as_waves=self._towers.backend.takes_waves,
             )  # type: ignore[assignment]
-        for sound in embed_each(many, clips, self._towers.hear, size):
+        for sound in embed_each(many, clips, self._towers.encode_audio, size):
             if sound.error is not None:
                 yield sound.error
             elif window is None:
@@ -74,9 +74,9 @@ class Hearing:
 
     def clips(self, sound: Sound, long: str) -> Iterator[Clip | WindowClip]:
         """As `CLAP.clips`."""
-        return self._clips_of(one(sound), self._how(long))
+        return self._clips_of(require_one(sound), self._resolve_long(long))
 
-    def of_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
+    def embed_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
         """As `CLAP.encode_clips`."""
         rows = np.zeros((len(clips), self._towers.config.embedding), np.float32)
         of_shape: dict[tuple[int, ...], list[int]] = {}
@@ -85,10 +85,10 @@ class Hearing:
         for alike in of_shape.values():
             some = [clips[i] for i in alike]
             longer = np.array([isinstance(clip, Clip) and clip.longer for clip in some])
-            rows[alike] = self._towers.hear(np.stack([clip.mel for clip in some]), longer)
+            rows[alike] = self._towers.encode_audio(np.stack([clip.mel for clip in some]), longer)
         return rows
 
-    def _how(self, long: str) -> str:
+    def _resolve_long(self, long: str) -> str:
         """The way that "auto" stands for; refuses what the model cannot do."""
         config = self._towers.config
         if long not in ("auto", "windows", "fusion", "head"):
@@ -120,7 +120,7 @@ def check_batch_size(size: int) -> None:
         raise UsageError(f"batch_size is {size!r}; it must be a whole number, 1 or more")
 
 
-def listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:
+def as_list(sounds: Sound | Sequence[Sound]) -> list[Sound]:
     """One sound or several → a list. A (wave, rate) pair is one sound."""
     if is_sound(sounds):
         return [sounds]  # type: ignore[list-item]
@@ -134,7 +134,7 @@ def listed(sounds: Sound | Sequence[Sound]) -> list[Sound]:
         ) from None
 
 
-def one(sound: Sound) -> Sound:
+def require_one(sound: Sound) -> Sound:
     """A sound, where several are none."""
     if not is_sound(sound):
         raise UsageError(

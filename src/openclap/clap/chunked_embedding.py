@@ -21,7 +21,7 @@ from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap.clap import CLAP
-    from openclap.clap.hearing import Long
+    from openclap.clap.embed_audio import Long
 
 __all__ = ["Clips", "embed_clips", "embed_sounds", "embed_windows"]
 

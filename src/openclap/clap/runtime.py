@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
-__all__ = ["Towers"]
+__all__ = ["Runtime"]
 
 Vectors = npt.NDArray[np.float32]
 
 
-class Towers:
+class Runtime:
     """A checkpoint's two towers.
 
     Parameters
@@ -57,17 +57,17 @@ class Towers:
 
     # -- computing -----------------------------------------------------------------------------------
 
-    def hear(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> Vectors:
+    def encode_audio(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> Vectors:
         """A batch of mels (B, V, T, F), or of waves (B, 1, S) where the device makes the mels → unit rows (B, E)."""
         if mel.ndim == 3:
-            return self._checked(self.backend.encode_waves(mel[:, 0], self.config.front_end))
-        return self._checked(self.backend.encode_audio(mel, longer))
+            return self._check_finite(self.backend.encode_waves(mel[:, 0], self.config.front_end))
+        return self._check_finite(self.backend.encode_audio(mel, longer))
 
-    def read(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
+    def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
         """Token ids and their mask (B, L) → unit rows (B, E)."""
-        return self._checked(self.backend.encode_text(ids, mask))
+        return self._check_finite(self.backend.encode_text(ids, mask))
 
-    def _checked(self, rows: Vectors) -> Vectors:
+    def _check_finite(self, rows: Vectors) -> Vectors:
         """Refuse what no search must ever hold."""
         if not np.isfinite(rows).all():
             name = self.config.name
@@ -110,7 +110,7 @@ class Towers:
         return self.backend.weights_state()
 
     @property
-    def as_loaded(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether no weight was changed since they were loaded."""
         return self.state == self._loaded
 

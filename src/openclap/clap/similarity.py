@@ -11,7 +11,7 @@ from openclap.errors import UsageError
 from openclap.results import Label
 from openclap.vectors import unit
 
-__all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "ranked"]
+__all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "rank_labels"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -40,7 +40,7 @@ def check_template(template: str) -> None:
         raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
 
 
-def ranked(labels: Sequence[str], cosines: Vectors, logit_scale: float) -> list[Label]:
+def rank_labels(labels: Sequence[str], cosines: Vectors, logit_scale: float) -> list[Label]:
     """Labels (M) with their cosines (M,) → best first, with the softmax of logit_scale * cosine."""
     exact = cosines.astype(np.float64)
     weights = np.exp(logit_scale * (exact - exact.max()))

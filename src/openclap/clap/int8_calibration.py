@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from openclap.audio.clips import make_clip
 from openclap.audio.load import Sound
-from openclap.clap.hearing import BATCH, Hearing, listed
-from openclap.clap.towers import Towers
+from openclap.clap.embed_audio import BATCH, AudioEmbedder, as_list
+from openclap.clap.runtime import Runtime
 from openclap.errors import UsageError
 from openclap.synth import synthesised
 
@@ -21,7 +21,7 @@ __all__ = ["use_int8"]
 Vectors = npt.NDArray[np.float32]
 
 
-def use_int8(towers: Towers, hearing: Hearing, fingerprint: str, sounds: Sound | Sequence[Sound] | None) -> None:
+def use_int8(towers: Runtime, hearing: AudioEmbedder, fingerprint: str, sounds: Sound | Sequence[Sound] | None) -> None:
     """Have the backend run in int8, calibrated with the user's sounds, if any, and ours.
 
     Raises
@@ -34,8 +34,8 @@ def use_int8(towers: Towers, hearing: Hearing, fingerprint: str, sounds: Sound |
         raise UsageError(
             f"int8 runs on openvino alone, not on this backend ({towers.backend.info}); choose backend openvino"
         )
-    given = [] if sounds is None else listed(sounds)
-    vectors = hearing.rows(given, long="auto", batch_size=BATCH, progress=False)
+    given = [] if sounds is None else as_list(sounds)
+    vectors = hearing.embed(given, long="auto", batch_size=BATCH, progress=False)
     # what was calibrated with is told apart by what it sounds like
     key = f"{fingerprint} {hashlib.blake2b(vectors.round(3).tobytes(), digest_size=8).hexdigest()}"
 

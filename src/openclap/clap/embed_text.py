@@ -10,19 +10,19 @@ import numpy.typing as npt
 
 from openclap.checkpoints.load import tokenizer_of
 from openclap.checkpoints.tokens import Tokenizer
-from openclap.clap.towers import Towers
+from openclap.clap.runtime import Runtime
 from openclap.errors import UsageError
 from openclap.language import Bridge, has_foreign
 
-__all__ = ["Reading", "listed_texts"]
+__all__ = ["TextEmbedder", "as_text_list"]
 
 Vectors = npt.NDArray[np.float32]
 
 
-class Reading:
+class TextEmbedder:
     """Embeds texts with the towers as they are now; `CLAP` says what each call gives."""
 
-    def __init__(self, towers: Towers, bridge: Bridge) -> None:
+    def __init__(self, towers: Runtime, bridge: Bridge) -> None:
         self._towers = towers
         self._bridge = bridge
 
@@ -37,20 +37,20 @@ class Reading:
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
         """As `CLAP.in_english`. Methods of `CLAP` call it themselves, so that the bridge's warning names who called them."""
-        many = listed_texts(texts)
+        many = as_text_list(texts)
         if self._bridge.is_off or not any(map(has_foreign, many)) or (self._bridge.is_auto and self._reads_chinese):
             return many
         return self._bridge(many)
 
-    def rows(self, english: Sequence[str], batch_size: int) -> Vectors:
+    def embed(self, english: Sequence[str], batch_size: int) -> Vectors:
         """Texts (M) that the text tower reads → rows (M, E)."""
         if not english:
             return np.zeros((0, self._towers.config.embedding), np.float32)
         batches = (list(english[i : i + batch_size]) for i in range(0, len(english), batch_size))
-        return np.concatenate([self._towers.read(*self.tokenizer(batch)) for batch in batches])
+        return np.concatenate([self._towers.encode_text(*self.tokenizer(batch)) for batch in batches])
 
 
-def listed_texts(texts: str | Sequence[str]) -> list[str]:
+def as_text_list(texts: str | Sequence[str]) -> list[str]:
     """One text or several → a list; refuses what is none."""
     try:
         many = [texts] if isinstance(texts, str) else list(texts)
