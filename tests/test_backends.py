@@ -23,7 +23,7 @@ from openclap.backends import compile_cache, int8, numpy_text
 from openclap.backends.graphs.engine import opset
 from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
 from openclap.backends.torch_backend import TorchBackend
-from openclap.checkpoints.shapes import COUNTER, shapes_of
+from openclap.checkpoints.weight_shapes import COUNTER, shapes_of
 from openclap.config import TEXT, AudioConfig, FrontEnd, Fusion, HTSATConfig
 from openclap.errors import MissingExtra, ModelError, UsageError
 from openclap.models.clap import CLAPModel

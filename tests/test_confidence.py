@@ -14,7 +14,7 @@ from models_for_tests import small_clap, small_config
 from typer.testing import CliRunner
 
 from openclap import CLAP, Library
-from openclap.checkpoints.locate import packaged
+from openclap.checkpoints.locate import packaged_folder
 from openclap.cli.app import app
 from openclap.confidence import UNLIKELY, USUAL, background_of, curves_of, is_fitted
 from openclap.config import CLAPConfig, ConfidenceCurves
@@ -44,7 +44,7 @@ def test_the_third_edition_is_what_it_was() -> None:
     mini = CLAP.from_pretrained("mini-3")
     assert (mini.fingerprint, curves_of(mini.config)) == ("86b7c91662cc86f7", USUAL)
     assert is_fitted(mini)
-    data = json.loads((packaged("mini-3") / "config.json").read_text())
+    data = json.loads((packaged_folder("mini-3") / "config.json").read_text())
     assert mini.config == CLAPConfig.from_dict({k: v for k, v in data.items() if k != "confidence"})
 
 

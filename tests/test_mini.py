@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from openclap import CLAP, demo
-from openclap.checkpoints.locate import packaged
+from openclap.checkpoints.locate import packaged_folder
 from openclap.synth import KINDS, make
 
 RATE = 32_000
@@ -32,7 +32,7 @@ def takes(mini: CLAP) -> dict[str, np.ndarray]:
 
 
 def test_all_its_files_are_small() -> None:
-    assert sum(file.stat().st_size for file in packaged("mini").iterdir()) <= 32_000_000
+    assert sum(file.stat().st_size for file in packaged_folder("mini").iterdir()) <= 32_000_000
 
 
 def test_it_is_healthy_and_complete(mini: CLAP) -> None:

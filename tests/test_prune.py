@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from openclap import CLAP, CLAPConfig
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.cli.app import app
 from openclap.config import FrontEnd, PANNConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError, UsageError
@@ -82,7 +82,7 @@ def random_model(config: CLAPConfig) -> CLAPModel:
 
 
 def saved(config: CLAPConfig, arrays: dict[str, Any], tokenizer: Path, folder: Path) -> Path:
-    save_pretrained(config, Weights(of_arrays(arrays)), tokenizer, folder)
+    save_pretrained(config, Weights(entries_from_arrays(arrays)), tokenizer, folder)
     return folder
 
 

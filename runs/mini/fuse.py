@@ -34,7 +34,7 @@ from openclap import CLAP
 from openclap.audio.clips import make_clip
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.native import is_compact, save_pretrained
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.models.clap import CLAPModel
 from openclap.models.pann import FusedPANN
 
@@ -281,7 +281,7 @@ def main() -> None:
     if found["after"] <= found["before"]:
         print("what was learnt is no better: the fusion stays as it began", flush=True)
         model.load_state_dict(before)
-    weights = Weights(of_arrays(model.arrays()))
+    weights = Weights(entries_from_arrays(model.arrays()))
     save_pretrained(model.config, weights, given.tokenizer_file, args.out, compact=is_compact(args.checkpoint))
     print(json.dumps(found))
 

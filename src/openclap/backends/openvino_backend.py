@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.backends import compile_cache, numpy_text
 from openclap.backends.graphs import code_digest
-from openclap.checkpoints.weights import Array, Weights, of_arrays
+from openclap.checkpoints.weights import Array, Weights, entries_from_arrays
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.results import BackendInfo
 
@@ -42,7 +42,7 @@ class OpenVINOBackend:
     ) -> None:
         self.info = BackendInfo("openvino", "cpu", "float32", why)
         self._config = config
-        self.weights = weights if isinstance(weights, Weights) else Weights(of_arrays(weights))
+        self.weights = weights if isinstance(weights, Weights) else Weights(entries_from_arrays(weights))
         self._threads = threads
         self._audio: Any = None
         self._short: Any = None  # the audio graph without its fusion, where short clips have one of their own

@@ -23,8 +23,8 @@ from openclap.checkpoints.health import Finding, Health
 from openclap.checkpoints.huggingface import export_huggingface
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import Tokenizer
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, check_batch_size, require_one
 from openclap.clap.embed_text import TextEmbedder, as_text_list
 from openclap.clap.int8_calibration import use_int8
@@ -167,7 +167,9 @@ class CLAP:
             torch.manual_seed(seed)
             model = CLAPModel(config).eval()
         file = None if tokenizer is None else Path(tokenizer)
-        checkpoint = Checkpoint(config, Weights(of_arrays(model.arrays())), file, f"random weights, seed {seed}")
+        checkpoint = Checkpoint(
+            config, Weights(entries_from_arrays(model.arrays())), file, f"random weights, seed {seed}"
+        )
         return cls(checkpoint, TorchBackend(model, device=device, threads=threads), model=model)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:

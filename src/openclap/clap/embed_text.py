@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from openclap.checkpoints.load import tokenizer_of
-from openclap.checkpoints.tokens import Tokenizer
+from openclap.checkpoints.load import load_tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.runtime import Runtime
 from openclap.errors import UsageError
 from openclap.language import Bridge, has_foreign
@@ -29,7 +29,7 @@ class TextEmbedder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """Loaded when the first text is encoded: audio-only use never needs it."""
-        return tokenizer_of(self._towers.checkpoint)
+        return load_tokenizer(self._towers.checkpoint)
 
     @cached_property
     def _reads_chinese(self) -> bool:

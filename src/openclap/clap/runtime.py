@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap import backends
-from openclap.checkpoints.health import Encode, Health, examine
+from openclap.checkpoints.health import Encode, Health, examine_checkpoint
 from openclap.checkpoints.load import Checkpoint
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import MAX_LOGIT_SCALE
 from openclap.errors import BadCheckpoint
 
@@ -119,7 +119,7 @@ class Runtime:
         """Those of the torch module where there is one, which may have been trained, else the checkpoint's."""
         if self._model is None:
             return self.checkpoint.weights
-        return Weights(of_arrays(self._model.arrays()))
+        return Weights(entries_from_arrays(self._model.arrays()))
 
     @property
     def logit_scale(self) -> float:
@@ -131,12 +131,15 @@ class Runtime:
         return min(scale, MAX_LOGIT_SCALE)
 
     def health(self, encode: Encode, *, requested: str = "", fresh: bool = False) -> Health:
-        """Fingerprint and faults, see `openclap.checkpoints.health.examine`; `encode` embeds texts."""
+        """Fingerprint and faults, see `openclap.checkpoints.health.examine_checkpoint`; `encode` embeds texts."""
         state = self.state
         if self._examined is None or self._examined[0] != state or requested or fresh:
             checkpoint = self.checkpoint
             if state != self._loaded:  # trained since: what is remembered of the files does not hold
                 checkpoint = replace(checkpoint, weights=self.weights, folder=None)
             can_read = checkpoint.tokenizer_file is not None
-            self._examined = state, examine(checkpoint, encode if can_read else None, requested=requested, fresh=fresh)
+            self._examined = (
+                state,
+                examine_checkpoint(checkpoint, encode if can_read else None, requested=requested, fresh=fresh),
+            )
         return self._examined[1]

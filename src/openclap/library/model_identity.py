@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from openclap.checkpoints.presets import name_of_maker, name_to_load
+from openclap.checkpoints.presets import maker_display_name, name_to_load
 from openclap.config import FrontEnd
 from openclap.errors import LibraryMismatch
 from openclap.library.indexing import HOP, WINDOW
@@ -80,7 +80,7 @@ def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     if not maker or maker["fingerprint"] == clap.fingerprint:
         return
     facts = maker["model"], maker["fingerprint"], clap.name
-    name, loads = name_of_maker(*facts), name_to_load(*facts)
+    name, loads = maker_display_name(*facts), name_to_load(*facts)
     as_it_is = f"go on with --model {loads}" if loads else "give the model that made it with --model"
     error = LibraryMismatch(
         f"{store.place} was made by {name} ({maker['fingerprint']}), not by {clap.name} from {clap.source} ({clap.fingerprint}); "
@@ -92,4 +92,4 @@ def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
 
 def current_model_name(maker: dict[str, Any]) -> str:
     """What the model that has made a library is called today: mini's third edition, "mini" then, is mini-3."""
-    return name_of_maker(maker["model"], maker["fingerprint"])
+    return maker_display_name(maker["model"], maker["fingerprint"])

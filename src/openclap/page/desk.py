@@ -27,7 +27,7 @@ from typing import Any, TypeVar, cast
 from openclap.aside import aside
 from openclap.audio.load import DecodingStopped, duration, max_decode_seconds, stop_event
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.weights import parameters
+from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
 from openclap.errors import ModelError, TooLong
 from openclap.library import Library
@@ -375,5 +375,5 @@ def _is_path(model: str) -> bool:
 def _facts(clap: CLAP, name: str, seconds: float) -> Loaded:
     info = clap.backend.info
     return Loaded(
-        title_of(name), f"{info.device.upper()} ({info.engine})", parameters(clap.checkpoint.weights), seconds
+        title_of(name), f"{info.device.upper()} ({info.engine})", count_parameters(clap.checkpoint.weights), seconds
     )

@@ -21,10 +21,10 @@ from rich.console import Console
 from torch import nn
 
 from openclap.aside import write_json
-from openclap.checkpoints.load import Checkpoint, tokenizer_of
+from openclap.checkpoints.load import Checkpoint, load_tokenizer
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import Tokenizer
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig
 from openclap.counting import counted
 from openclap.errors import OpenClapError, TrainingError
@@ -222,7 +222,7 @@ class _Run:
     def _tokenizer(self) -> Tokenizer:
         if self.checkpoint.tokenizer_file is None:
             raise TrainingError("the run has no tokenizer for its texts; name a tokenizer.json with tokenizer")
-        return tokenizer_of(self.checkpoint)
+        return load_tokenizer(self.checkpoint)
 
     # -- keeping -------------------------------------------------------------------------------------
 
@@ -234,7 +234,7 @@ class _Run:
         start = Start(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
         start.model.load_state_dict(state)
         start.model.bound_scale()  # a mean that an older version began may lie beyond
-        weights = Weights(of_arrays(start.plain().eval().arrays()))
+        weights = Weights(entries_from_arrays(start.plain().eval().arrays()))
         replaces = (self.out / "config.json").exists()  # until the new model is there, the old one stays whole
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
         if replaces:

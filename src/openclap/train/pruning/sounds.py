@@ -15,7 +15,7 @@ import torch
 
 from openclap.audio.clips import Clip, make_clip
 from openclap.audio.load import Sound
-from openclap.checkpoints.tokens import Tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.config import FrontEnd
 from openclap.counting import counted
 from openclap.data import Item

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from openclap.config import AnyTextConfig
 from openclap.errors import BadCheckpoint, LanguageWarning
 
-__all__ = ["Tokenizer", "read_fast"]
+__all__ = ["Tokenizer", "load_fast_tokenizer"]
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
@@ -31,7 +31,7 @@ class Tokenizer:
     """
 
     def __init__(self, file: Path, config: AnyTextConfig) -> None:
-        self._fast = read_fast(file)
+        self._fast = load_fast_tokenizer(file)
         self._config = config
         self._begin, self._end = config.ends
         self._beside = len(self._begin) + len(self._end)
@@ -95,7 +95,7 @@ def _outside() -> int:
     return level
 
 
-def read_fast(file: Path) -> FastTokenizer:
+def load_fast_tokenizer(file: Path) -> FastTokenizer:
     """The tokenizer of a tokenizer.json, or of RoBERTa's vocab.json with the merges.txt beside it."""
     from tokenizers import ByteLevelBPETokenizer
     from tokenizers import Tokenizer as FastTokenizer

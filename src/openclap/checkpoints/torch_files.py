@@ -12,7 +12,7 @@ from openclap.errors import MissingExtra
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["import_torch", "of_tensors"]
+__all__ = ["entries_from_tensors", "import_torch"]
 
 
 def import_torch(file: Path) -> Any:
@@ -27,7 +27,7 @@ def import_torch(file: Path) -> Any:
     return torch
 
 
-def of_tensors(state: Mapping[str, object]) -> dict[str, Entry]:
+def entries_from_tensors(state: Mapping[str, object]) -> dict[str, Entry]:
     """Entries of the tensors of a state dict; other values are left out."""
     import torch
 
