@@ -133,7 +133,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         task.own.to(device)
         task.begin(Around(config, self.model, ranks, device, self.scaler.scale, self._tokenizer))
-        self.model.bound_scale()
+        self.model.clamp_logit_scale()
         self._identity = self._told_apart(examples)
         if self.sharded:
             shard(self.model, ranks.world)
@@ -214,7 +214,7 @@ class _Run:
             nn.utils.clip_grad_norm_(self._trained, settings.clip_gradient)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        self.model.bound_scale()
+        self.model.clamp_logit_scale()
         if self.average is not None:
             self.average.add(self.model, self.step)
         return loss
@@ -233,7 +233,7 @@ class _Run:
             return
         start = Start(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
         start.model.load_state_dict(state)
-        start.model.bound_scale()  # a mean that an older version began may lie beyond
+        start.model.clamp_logit_scale()  # a mean that an older version began may lie beyond
         weights = Weights(entries_from_arrays(start.plain().eval().arrays()))
         replaces = (self.out / "config.json").exists()  # until the new model is there, the old one stays whole
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
@@ -286,7 +286,7 @@ class _Run:
             return
         own = self.model.state_dict()
         self.model.load_state_dict({k: like(v, own[k]) for k, v in state["model"].items()})
-        self.model.bound_scale()
+        self.model.clamp_logit_scale()
         self.optimiser.load_state_dict(self._optimiser_state(state["optimiser"]))
         if self.average is not None:
             self.average.weights = {k: like(v, own[k]) for k, v in state["average"].items()}
