@@ -27,11 +27,11 @@ from openclap.catalogue.descriptions import _alone, _opened
 from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import background_of, curves_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
+from openclap.describe.formats import FORMATS, write_timeline
+from openclap.describe.formats import HEAD as TIMELINE
 from openclap.describe.spectrogram import spectrogram
 from openclap.describe.timeline import most_likely_path
 from openclap.describe.vocabulary import check_labels
-from openclap.describe.written import FORMATS, write_timeline
-from openclap.describe.written import HEAD as TIMELINE
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Span, Tag
@@ -119,7 +119,7 @@ def test_in_chinese_the_same_is_heard(clap: CLAP, describer: Describer) -> None:
     assert made.sentence.endswith("。")
     spans = timeline(chinese, rain)
     assert [span.label for span in spans] == [span.label and names[span.label] for span in timeline(describer, rain)]
-    assert chinese.named(spans)[0].startswith(f"听到{spans[0].label}")
+    assert chinese.describe_spans(spans)[0].startswith(f"听到{spans[0].label}")
     assert Describer(clap, ["rain"], language="zh")(rain).tags[0].label == "rain"
     nothing = Describer(clap, ["Siren"], threshold=1.0, language="zh")(rain)
     assert (nothing.tags, nothing.sentence) == ([], "没有能确定的声音；最接近的是Siren。")
@@ -247,17 +247,17 @@ def test_ten_thousand_labels_in_bounded_memory(clap: CLAP, monkeypatch: pytest.M
     vocabulary = Vocabulary(tuple(names), vectors, background_of(clap))
     whole = vocabulary.tags(windows[:30], threshold=0.05)
     largest = []
-    real = type(vocabulary.usual).confidences
+    real = type(vocabulary.reference).confidences
 
     def counted(self: Any, texts: Wave, some: Wave) -> Wave:
         largest.append(len(texts) * len(some))
         return real(self, texts, some)
 
-    monkeypatch.setattr(type(vocabulary.usual), "confidences", counted)
+    monkeypatch.setattr(type(vocabulary.reference), "confidences", counted)
     monkeypatch.setattr("openclap.describe.vocabulary.AT_ONCE", 50_000)
     assert vocabulary.tags(windows[:30], threshold=0.05) == whole
     assert max(largest) <= 50_000
-    vocabulary.best(windows)
+    vocabulary.best_confidences(windows)
     assert max(largest) <= 50_000
 
 

@@ -99,7 +99,7 @@ def test_a_timeline_is_the_verb_s(app: Any, clap: CLAP, sound: bytes) -> None:
     describer = Describer(clap)
     right = timeline(describer, sound)
     found = asked(app, {"audio": uri_of(sound), "timeline": True}).json()["spans"]
-    assert [span.pop("sentence") for span in found] == describer.named(right)
+    assert [span.pop("sentence") for span in found] == describer.describe_spans(right)
     assert [(span["start"], span["end"], span["label"]) for span in found] == [(s.start, s.end, s.label) for s in right]
     assert any(span["label"] is None for span in found)  # told as null, not left out
     assert found[0]["start"] == 0

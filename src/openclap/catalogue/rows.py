@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from openclap.describe.written import csv_of
+from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 
 __all__ = ["ENDINGS", "HEAD", "Row", "read_lines", "read_rows", "written"]
@@ -77,7 +77,7 @@ def written(rows: Sequence[Row], ending: str) -> str:
         return json.dumps({**HEAD, "sounds": list(rows)}, indent=1) + "\n"
     if ending == ".jsonl":
         return "".join(json.dumps(row) + "\n" for row in (HEAD, *rows))
-    return csv_of(COLUMNS, ([_to_csv(row)[column] for column in COLUMNS] for row in rows))
+    return format_csv(COLUMNS, ([_to_csv(row)[column] for column in COLUMNS] for row in rows))
 
 
 def _to_csv(row: Row) -> Row:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from openclap.aside import write_text
 from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
 from openclap.describe import timeline
+from openclap.describe.formats import FORMATS, HEAD, write_timeline
 from openclap.describe.picture import check_picture, draw_timeline
-from openclap.describe.written import FORMATS, HEAD, write_timeline
 from openclap.errors import SoundError, UsageError
 from openclap.library.scan import find_sounds, require_sounds
 from openclap.results import Failure

@@ -133,8 +133,8 @@ def _timelines(
 ) -> None:
     from openclap.catalogue import timelines_to_folder
     from openclap.describe import timeline
+    from openclap.describe.formats import write_timeline
     from openclap.describe.picture import check_picture, draw_timeline
-    from openclap.describe.written import write_timeline
     from openclap.library.scan import find_sounds, require_sounds
 
     if output and not output[0].suffix:
@@ -170,7 +170,7 @@ def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: 
     if as_json:
         emit(
             {"sound": path, **one.to_dict(), "sentence": sentence}
-            for one, sentence in zip(spans, describer.named(spans), strict=True)
+            for one, sentence in zip(spans, describer.describe_spans(spans), strict=True)
         )
         return
     rows = [
@@ -204,7 +204,7 @@ def _told(report: DescribeReport, as_json: bool) -> None:
 
 def _check_outputs(sounds: list[str], output: list[Path], as_timeline: bool) -> None:
     """Wrong places are told before the work, not after it."""
-    from openclap.describe.written import FORMATS
+    from openclap.describe.formats import FORMATS
 
     if not as_timeline:
         if len(output) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openclap.aside import write_text
-from openclap.describe.written import csv_of
+from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 from openclap.results import Hit, Moment
 
@@ -50,7 +50,7 @@ def _csv(moments: Sequence[Moment], label: str) -> str:
         (m.path, m.start, m.end, round(m.score, 6), label, "" if m.confidence is None else round(m.confidence, 4))
         for m in moments
     )
-    return csv_of(("path", "start", "end", "score", "query", "confidence"), rows)
+    return format_csv(("path", "start", "end", "score", "query", "confidence"), rows)
 
 
 def _json(moments: Sequence[Moment], label: str) -> str:

@@ -13,7 +13,7 @@ from openclap.aside import write_text
 from openclap.errors import UsageError
 from openclap.results import Span
 
-__all__ = ["FORMATS", "HEAD", "clock", "csv_of", "write_timeline"]
+__all__ = ["FORMATS", "HEAD", "format_clock", "format_csv", "write_timeline"]
 
 HEAD = {"format": "openclap timeline", "version": 1}  # of the JSON
 
@@ -32,7 +32,7 @@ def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
     write_text(output, make(spans, name))
 
 
-def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV; everything is quoted where a text holds a carriage return, which `csv` by itself leaves bare."""
     rows = list(rows)
     bare = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
@@ -43,13 +43,13 @@ def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return out.getvalue()
 
 
-def clock(seconds: float, *, mark: str = ".") -> str:
+def format_clock(seconds: float, *, mark: str = ".") -> str:
     """Seconds as 00:01:02.500."""
     whole = round(seconds * 1000)
     return f"{whole // 3_600_000:02d}:{whole // 60_000 % 60:02d}:{whole // 1000 % 60:02d}{mark}{whole % 1000:03d}"
 
 
-def _said(span: Span) -> str:
+def _cue_text(span: Span) -> str:
     """What is heard, on one line that is not taken for a cue's times."""
     names = [tag.label for tag in span.tags] or ([span.label] if span.label else [])
     return ", ".join(" ".join(name.split()) for name in names).replace("-->", "→")
@@ -61,7 +61,7 @@ def _markdown(spans: Sequence[Span], name: str) -> str:
         also = ", ".join(f"{tag.label} {tag.confidence:.0%}" for tag in span.tags[1:])
         sure = f"{span.score:.0%}" if span.label else ""
         lines.append(
-            f"| {clock(span.start)} | {clock(span.end)} | {_cell(span.label or '–')} | {sure} | {_cell(also)} |"
+            f"| {format_clock(span.start)} | {format_clock(span.end)} | {_cell(span.label or '–')} | {sure} | {_cell(also)} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -73,7 +73,7 @@ def _cell(text: str) -> str:
 
 def _csv(spans: Sequence[Span], name: str) -> str:
     rows = ((name, s.start, s.end, s.label or "", s.score, "; ".join(tag.label for tag in s.tags)) for s in spans)
-    return csv_of(("path", "start", "end", "label", "score", "tags"), rows)
+    return format_csv(("path", "start", "end", "label", "score", "tags"), rows)
 
 
 def _json(spans: Sequence[Span], name: str) -> str:
@@ -83,13 +83,18 @@ def _json(spans: Sequence[Span], name: str) -> str:
 def _srt(spans: Sequence[Span], name: str) -> str:
     named = [span for span in spans if span.label]
     return "\n".join(
-        f"{i}\n{clock(s.start, mark=',')} --> {clock(s.end, mark=',')}\n{_said(s)}\n" for i, s in enumerate(named, 1)
+        f"{i}\n{format_clock(s.start, mark=',')} --> {format_clock(s.end, mark=',')}\n{_cue_text(s)}\n"
+        for i, s in enumerate(named, 1)
     )
 
 
 def _vtt(spans: Sequence[Span], name: str) -> str:
     escaped = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
-    cues = [f"{clock(s.start)} --> {clock(s.end)}\n{_said(s).translate(escaped)}\n" for s in spans if s.label]
+    cues = [
+        f"{format_clock(s.start)} --> {format_clock(s.end)}\n{_cue_text(s).translate(escaped)}\n"
+        for s in spans
+        if s.label
+    ]
     return "\n".join(["WEBVTT\n", *cues])
 
 
