@@ -23,7 +23,7 @@ from platformdirs import user_cache_path
 
 from openclap import CLAP, confidence
 from openclap.catalogue import describe_to_file, timelines_to_folder
-from openclap.catalogue.descriptions import _alone, _opened
+from openclap.catalogue.descriptions import _lock_output, _open_journal
 from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import background_of, curves_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
@@ -535,7 +535,7 @@ def test_a_second_kill_loses_nothing(clap: CLAP, describer: Describer, folder: P
     head = {"format": whole["format"], "version": whole["version"]}
     output.unlink()
     journal.write_text(json.dumps(head) + '\n{"path": "/ha')
-    with _opened(journal) as file:
+    with _open_journal(journal) as file:
         file.write(json.dumps(whole["sounds"][0]) + "\n")
     assert describe_to_file(clap, describer, [folder], output).unchanged == 1
 
@@ -573,7 +573,7 @@ def test_a_sound_that_changes_while_it_is_described_is_described_again(
 
 
 def test_two_runs_do_not_write_one_file(clap: CLAP, describer: Describer, folder: Path, tmp_path: Path) -> None:
-    with _alone(tmp_path / "out.json"), pytest.raises(UsageError, match="another process is writing it"):
+    with _lock_output(tmp_path / "out.json"), pytest.raises(UsageError, match="another process is writing it"):
         describe_to_file(clap, describer, [folder], tmp_path / "out.json")
     assert describe_to_file(clap, describer, [folder], tmp_path / "out.json").described == 3
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 
-__all__ = ["ENDINGS", "HEAD", "Row", "read_lines", "read_rows", "written"]
+__all__ = ["ENDINGS", "HEAD", "Row", "format_rows", "read_lines", "read_rows"]
 
 HEAD = {"format": "openclap descriptions", "version": 1}
 COLUMNS = ("path", "sentence", "tags", "confidences", "captions", "size", "mtime_ns", "settings")
@@ -71,7 +71,7 @@ def _not_ours(place: Path) -> UsageError:
     return UsageError(f"{place} holds something else than descriptions of version {HEAD['version']}; it is left as it is: choose another -o")  # fmt: skip
 
 
-def written(rows: Sequence[Row], ending: str) -> str:
+def format_rows(rows: Sequence[Row], ending: str) -> str:
     """A whole file of one of `ENDINGS`."""
     if ending == ".json":
         return json.dumps({**HEAD, "sounds": list(rows)}, indent=1) + "\n"
