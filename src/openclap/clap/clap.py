@@ -33,7 +33,7 @@ from openclap.clap.similarity import DEFAULT_TEMPLATE, check_template, cosines, 
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
-from openclap.language import Bridge
+from openclap.language import Translator
 from openclap.prompts import Prompts
 from openclap.results import Description, Label, Match, Windows
 
@@ -60,13 +60,18 @@ class CLAP:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, backend: Backend, *, model: CLAPModel | None = None, bridge: Bridge | None = None
+        self,
+        checkpoint: Checkpoint,
+        backend: Backend,
+        *,
+        model: CLAPModel | None = None,
+        bridge: Translator | None = None,
     ) -> None:
         self.config: CLAPConfig = checkpoint.config
         self.source: str = checkpoint.source
         self._towers = Runtime(checkpoint, backend, model)
         self._hearing = AudioEmbedder(self._towers)
-        self._reading = TextEmbedder(self._towers, bridge or Bridge())
+        self._reading = TextEmbedder(self._towers, bridge or Translator())
         self._prompts = Prompts(CACHED_TEXTS)
         self._asked: dict[str, Any] | None = None  # of from_pretrained
 
@@ -116,7 +121,7 @@ class CLAP:
         """
         if precision not in get_args(Precision):
             raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
-        bridge = Bridge(translate)
+        bridge = Translator(translate)
         checkpoint = load_checkpoint(name_or_path)
         if max_tokens is not None:
             checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))

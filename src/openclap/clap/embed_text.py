@@ -12,7 +12,7 @@ from openclap.checkpoints.load import load_tokenizer
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.runtime import Runtime
 from openclap.errors import UsageError
-from openclap.language import Bridge, has_foreign
+from openclap.language import Translator, has_foreign
 
 __all__ = ["TextEmbedder", "as_text_list"]
 
@@ -22,7 +22,7 @@ Vectors = npt.NDArray[np.float32]
 class TextEmbedder:
     """Embeds texts with the towers as they are now; `CLAP` says what each call gives."""
 
-    def __init__(self, towers: Runtime, bridge: Bridge) -> None:
+    def __init__(self, towers: Runtime, bridge: Translator) -> None:
         self._towers = towers
         self._bridge = bridge
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from openclap.errors import LanguageWarning, UsageError
 from openclap.language.grammar import caption
 from openclap.language.lexicon import LEXICON_ENV, Lexicon, read_lexicon
-from openclap.language.script import RUN, has_foreign, simplified, tidy
+from openclap.language.script import RUN, has_foreign, normalize_width, to_simplified
 
 if TYPE_CHECKING:
     from openclap.language.seq2seq import Seq2Seq
 
-__all__ = ["TRANSLATE_ENV", "Bridge"]
+__all__ = ["TRANSLATE_ENV", "Translator"]
 
 TRANSLATE_ENV = "OPENCLAP_TRANSLATE"
 KEPT = 4096  # pieces of text whose English is kept
@@ -25,7 +25,7 @@ READ = 1000  # characters of a text that are put into English: a text tower read
 NAMED = 20  # unknown words in a message
 
 
-class Bridge:
+class Translator:
     """What a text tower that reads English is given in place of Chinese.
 
     Parameters
@@ -79,14 +79,14 @@ class Bridge:
         """
         if self.is_off or not any(map(has_foreign, texts)):
             return list(texts)
-        texts = [tidy(text)[:READ] if has_foreign(text) else text for text in texts]
-        pieces = list(dict.fromkeys(piece for text in texts if has_foreign(text) for piece in _pieces(text)))
+        texts = [normalize_width(text)[:READ] if has_foreign(text) else text for text in texts]
+        pieces = list(dict.fromkeys(piece for text in texts if has_foreign(text) for piece in _find_pieces(text)))
         known = self._english(pieces)
         made = [self._whole(text, known) if has_foreign(text) else text for text in texts]
         unknown = dict.fromkeys(word for _, words in known.values() for word in words)
         if unknown:
             warnings.warn(
-                f"left out, because the lexicon has no English for it: {_named(list(unknown))}; {ADVICE}",
+                f"left out, because the lexicon has no English for it: {_quote_words(list(unknown))}; {ADVICE}",
                 LanguageWarning,
                 stacklevel=4,
             )
@@ -97,7 +97,7 @@ class Bridge:
             missing = [piece for piece in pieces if piece not in self._kept]
             known = {piece: self._kept[piece] for piece in pieces if piece in self._kept}
             if missing:
-                known.update(zip(missing, self._translated(missing), strict=True))
+                known.update(zip(missing, self._translate(missing), strict=True))
             for piece in pieces:
                 self._kept[piece] = known[piece]
                 self._kept.move_to_end(piece)
@@ -105,11 +105,11 @@ class Bridge:
                 self._kept.popitem(last=False)
         return known
 
-    def _translated(self, pieces: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    def _translate(self, pieces: list[str]) -> list[tuple[str, tuple[str, ...]]]:
         if self.choice == "auto":
             if self._lexicon is None:
                 self._lexicon = read_lexicon(self._own)
-            said = [caption(simplified(piece), self._lexicon) for piece in pieces]
+            said = [caption(to_simplified(piece), self._lexicon) for piece in pieces]
             return [(english, tuple(unknown)) for english, unknown in said]
         if self._model is None:
             from openclap.language.seq2seq import Seq2Seq
@@ -125,12 +125,12 @@ class Bridge:
             english = known[run[0]][0] if run[0] in known else run[0]
             unknown += known[run[0]][1] if run[0] in known else ()
             before = text[end : run.start()]
-            out += _apart(out, before)
-            out += _apart(out, english)
+            out += _separator(out, before)
+            out += _separator(out, english)
             end = run.end()
-        out += _apart(out, text[end:])
+        out += _separator(out, text[end:])
         if unknown and not any(character.isalnum() and character.isascii() for character in out):
-            raise UsageError(f"the lexicon has no English for {_named(unknown)}; {ADVICE}")
+            raise UsageError(f"the lexicon has no English for {_quote_words(unknown)}; {ADVICE}")
         if not any(map(str.isalnum, out)):
             raise UsageError(f"{text!r} names no sound; describe one: 狗叫, 远处的雷声")
         return out
@@ -142,16 +142,16 @@ ADVICE = (
 )
 
 
-def _named(words: list[str]) -> str:
+def _quote_words(words: list[str]) -> str:
     more = len(words) - NAMED
     return "，".join(words[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _pieces(text: str) -> list[str]:
+def _find_pieces(text: str) -> list[str]:
     """What of a text is translated; signs alone stay."""
     return [piece for piece in RUN.findall(text) if has_foreign(piece)]
 
 
-def _apart(before: str, after: str) -> str:
+def _separator(before: str, after: str) -> str:
     """What comes after a text, with a space where two words would touch."""
     return f" {after}" if before and after and before[-1].isalnum() and after[0].isalnum() else after
