@@ -27,7 +27,7 @@ from openclap.checkpoints.weight_shapes import COUNTER, shapes_of
 from openclap.config import TEXT, AudioConfig, FrontEnd, Fusion, HTSATConfig
 from openclap.errors import MissingExtra, ModelError, UsageError
 from openclap.models.clap import CLAPModel
-from openclap.synth import KINDS, make
+from openclap.synth import KINDS, synthesise
 
 FRONT = FrontEnd(sampling_rate=16_000, n_fft=512, hop=320, f_max=7000.0)  # 501 frames: the image stretches them to 1024
 AUDIO: dict[str, AudioConfig] = {
@@ -371,7 +371,9 @@ def exact() -> CLAP:
 def test_int8_is_near_and_kept(exact: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     rough = CLAP.from_pretrained("mini", backend="openvino", threads=1, precision="int8")
     assert rough.backend.info.dtype == "int8"
-    sounds = [(make(kind, np.random.default_rng(77), rate=32_000, seconds=6.0)[0], 32_000) for kind in list(KINDS)[:12]]
+    sounds = [
+        (synthesise(kind, np.random.default_rng(77), rate=32_000, seconds=6.0)[0], 32_000) for kind in list(KINDS)[:12]
+    ]
     cosine = (exact.encode_audio(sounds) * rough.encode_audio(sounds)).sum(1)
     assert cosine.mean() > 0.98
     assert cosine.max() < 1 - 1e-6  # it really is another graph
@@ -398,7 +400,9 @@ def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatc
         return made
 
     monkeypatch.setattr(nncf, "quantize", broken)
-    sounds = [(make(kind, np.random.default_rng(5), rate=32_000, seconds=4.0)[0], 32_000) for kind in list(KINDS)[:24]]
+    sounds = [
+        (synthesise(kind, np.random.default_rng(5), rate=32_000, seconds=4.0)[0], 32_000) for kind in list(KINDS)[:24]
+    ]
     with pytest.raises(ModelError, match=r"int8 was refused: its cosine with float32"):
         CLAP.from_pretrained("mini", backend="openvino", precision="int8", calibration=sounds)
 

@@ -526,11 +526,11 @@ def test_moments_of_odd_names_beside_a_file_of_the_users(tmp_path: Path) -> None
 
 def test_moments_end_where_the_sound_does(place: Path, tmp_path: Path) -> None:
     """With mini: a siren of three seconds in a minute of faint noise."""
-    from openclap.synth import make
+    from openclap.synth import synthesise
 
     rng = np.random.default_rng(4)
     wave = (0.001 * rng.standard_normal(60 * 32_000)).astype(np.float32)
-    siren, _ = make("siren", rng, rate=32_000, seconds=3.0)
+    siren, _ = synthesise("siren", rng, rate=32_000, seconds=3.0)
     wave[20 * 32_000 : 20 * 32_000 + len(siren)] += 0.3 * siren
     sf.write(tmp_path / "street.flac", wave, 32_000)
     mini = CLAP.from_pretrained("mini")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from openclap import CLAP, demo
 from openclap.checkpoints.locate import packaged_folder
-from openclap.synth import KINDS, make
+from openclap.synth import KINDS, synthesise
 
 RATE = 32_000
 SEED = 5_000_000  # takes that no training run has drawn
@@ -26,7 +26,8 @@ def mini() -> CLAP:
 def takes(mini: CLAP) -> dict[str, np.ndarray]:
     """One new take of every kind, embedded."""
     sounds = [
-        (make(kind, np.random.default_rng((SEED, i)), rate=RATE, seconds=5.0)[0], RATE) for i, kind in enumerate(KINDS)
+        (synthesise(kind, np.random.default_rng((SEED, i)), rate=RATE, seconds=5.0)[0], RATE)
+        for i, kind in enumerate(KINDS)
     ]
     return dict(zip(KINDS, mini.encode_audio(sounds), strict=True))
 
@@ -66,7 +67,7 @@ def test_it_answers_in_other_words_than_its_labels(
 
 def test_a_recording_a_little_over_half_a_clip_is_not_half_silence(mini: CLAP) -> None:
     """5.01 s fits into 10 s once; filled up with silence, rain and helicopters were taken for sneezes."""
-    wave, _ = make("rain", np.random.default_rng(1), rate=RATE, seconds=5.01)
+    wave, _ = synthesise("rain", np.random.default_rng(1), rate=RATE, seconds=5.01)
     rows = mini.encode_audio([(wave, RATE), (wave[: 5 * RATE], RATE)])
     assert rows[0] @ rows[1] > 0.99
 

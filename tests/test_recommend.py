@@ -18,7 +18,7 @@ from openclap.errors import LibraryError, UsageError
 from openclap.library import write_playlist
 from openclap.library.recommend import pick_diverse
 from openclap.results import Hit
-from openclap.synth import make
+from openclap.synth import synthesise
 
 RATE = 32_000
 KINDS = ("dog bark", "rain", "bird", "snare drum")
@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in KINDS:
         (place / "sounds" / kind).mkdir(parents=True)
         for take in range(TAKES):
-            wave = make(kind, np.random.default_rng(take), rate=RATE, seconds=2.0 if kind != "bird" else 12.0)[0]
+            wave = synthesise(kind, np.random.default_rng(take), rate=RATE, seconds=2.0 if kind != "bird" else 12.0)[0]
             sf.write(place / "sounds" / kind / f"{take}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
     Library.open(place / "library", model=CLAP.from_pretrained("mini")).add(place / "sounds")
     return place

@@ -21,7 +21,7 @@ from openclap.serve.app import create_app
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder
 from openclap.serve.descriptions import describe_sound
 from openclap.serve.settings import ServeSettings
-from openclap.synth import make
+from openclap.synth import synthesise
 
 CAPTIONS = ["a siren far away", "rain on a roof", "a dog barks"]
 
@@ -43,7 +43,7 @@ def sound() -> bytes:
     """A siren between two pauses, then rain: 24 s."""
     rng = np.random.default_rng(5)
     quiet = 1e-4 * rng.standard_normal(4 * 16_000).astype(np.float32)
-    siren, rain = (make(kind, rng, rate=16_000, seconds=8.0)[0] for kind in ("siren", "rain"))
+    siren, rain = (synthesise(kind, rng, rate=16_000, seconds=8.0)[0] for kind in ("siren", "rain"))
     return encoded(np.concatenate([quiet, siren, quiet, rain]))
 
 

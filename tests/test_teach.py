@@ -28,7 +28,7 @@ from openclap.errors import DetectorMismatch, LibraryError, UsageError
 from openclap.library import moments_in
 from openclap.results import Hit
 from openclap.scores import average_precision
-from openclap.synth import make
+from openclap.synth import synthesise
 from openclap.teach import counter_examples, fit, suggest, teach
 from openclap.teach.fitting import Examples, Problem, distinct, ground_of
 from openclap.teach.judging import judge, wilson
@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, clap: CLAP) -> Path:
     for kind in KINDS:
         (place / "sounds" / kind).mkdir(parents=True)
         for take in range(TAKES):
-            wave = make(kind, np.random.default_rng(100 + take), rate=RATE, seconds=2.0)[0]
+            wave = synthesise(kind, np.random.default_rng(100 + take), rate=RATE, seconds=2.0)[0]
             sf.write(place / "sounds" / kind / f"{take}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
     Library.open(place / "library", model=clap).add(place / "sounds")
     return place
@@ -360,10 +360,10 @@ def test_a_detector_among_words_and_of_another_model(clap: CLAP, library: Librar
 
 def rainy(siren_at: tuple[int, ...], seconds: int) -> np.ndarray:
     random = np.random.default_rng(3)
-    wave = make("rain", random, rate=RATE, seconds=float(seconds))[0]
+    wave = synthesise("rain", random, rate=RATE, seconds=float(seconds))[0]
     wave *= np.float32(0.02 / wave.std())
     for place in siren_at:
-        siren = make("siren", random, rate=RATE, seconds=4.0)[0]
+        siren = synthesise("siren", random, rate=RATE, seconds=4.0)[0]
         wave[place * RATE : place * RATE + len(siren)] += np.float32(0.15 / siren.std()) * siren
     return np.clip(wave, -1, 1).astype(np.float32)
 
@@ -524,9 +524,9 @@ def test_the_page_says_what_works(run: Callable[..., Ran], tmp_path: Path, monke
     (tmp_path / "sounds").mkdir()
     for name, kind in (("drip", "water drops"), ("rain", "rain"), ("typing", "typing"), ("clock", "clock tick")):
         for take in range(1, 5):
-            wave = make(kind, np.random.default_rng(take), rate=RATE, seconds=2.0)[0]
+            wave = synthesise(kind, np.random.default_rng(take), rate=RATE, seconds=2.0)[0]
             sf.write(tmp_path / "sounds" / f"{name}-{take}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
-    sf.write(tmp_path / "new.wav", make("water drops", np.random.default_rng(9), rate=RATE, seconds=2.0)[0], RATE)
+    sf.write(tmp_path / "new.wav", synthesise("water drops", np.random.default_rng(9), rate=RATE, seconds=2.0)[0], RATE)
     sf.write(tmp_path / "long.wav", rainy((), 20), RATE)
     page = (Path(__file__).parent.parent / "docs" / "teach.md").read_text(encoding="utf-8")
     lines = re.search(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -34,7 +34,7 @@ from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
-from openclap.synth import make
+from openclap.synth import synthesise
 from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Pushed, Rules, Webhook, source_of, watch
 from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, Novelty, OwnBackground
 from openclap.watch.clips import Recent
@@ -102,10 +102,10 @@ def hum(seconds: float, loud_at: tuple[float, ...] = (), rate: int = RATE) -> np
 
 def rainy(siren_at: tuple[int, ...], seconds: int, rate: int = 32_000) -> np.ndarray:
     rng = np.random.default_rng(3)
-    wave = make("rain", rng, rate=rate, seconds=float(seconds))[0]
+    wave = synthesise("rain", rng, rate=rate, seconds=float(seconds))[0]
     wave *= np.float32(0.02 / wave.std())
     for place in siren_at:
-        siren = make("siren", rng, rate=rate, seconds=4.0)[0]
+        siren = synthesise("siren", rng, rate=rate, seconds=4.0)[0]
         wave[place * rate : place * rate + len(siren)] += np.float32(0.15 / siren.std()) * siren
     return np.clip(wave, -1, 1).astype(np.float32)
 

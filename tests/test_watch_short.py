@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 
 from openclap import CLAP
-from openclap.synth import make
+from openclap.synth import synthesise
 from openclap.watch import Pushed, watch
 from openclap.watch.sources import Block
 
@@ -23,10 +23,10 @@ def mini() -> CLAP:
 
 def rainy(seconds: int, siren_at: int | None = None, rain: float = 0.02) -> np.ndarray:
     rng = np.random.default_rng(3)
-    wave = make("rain", rng, rate=RATE, seconds=float(seconds))[0]
+    wave = synthesise("rain", rng, rate=RATE, seconds=float(seconds))[0]
     wave *= np.float32(rain / wave.std())
     if siren_at is not None:
-        siren = make("siren", rng, rate=RATE, seconds=4.0)[0]
+        siren = synthesise("siren", rng, rate=RATE, seconds=4.0)[0]
         wave[siren_at * RATE : siren_at * RATE + len(siren)] += np.float32(0.15 / siren.std()) * siren
     return np.clip(wave, -1, 1).astype(np.float32)
 

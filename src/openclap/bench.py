@@ -17,7 +17,7 @@ from openclap.audio.load import Sound, load
 from openclap.clap import CLAP
 from openclap.errors import SoundError, UsageError
 from openclap.library.scan import find_sounds
-from openclap.synth import synthesised
+from openclap.synth import synthesise_all
 
 __all__ = ["measure"]
 
@@ -87,7 +87,7 @@ def _nearest(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -
 
 def _sounds(paths: list[str]) -> list[Sound]:
     if not paths:
-        return list(synthesised())
+        return list(synthesise_all())
     good: list[Sound] = []
     for file in find_sounds(paths).files:
         try:

@@ -14,7 +14,7 @@ from openclap.audio.load import Sound
 from openclap.clap.embed_audio import BATCH, AudioEmbedder, as_list
 from openclap.clap.runtime import Runtime
 from openclap.errors import UsageError
-from openclap.synth import synthesised
+from openclap.synth import synthesise_all
 
 __all__ = ["use_int8"]
 
@@ -41,7 +41,7 @@ def use_int8(towers: Runtime, hearing: AudioEmbedder, fingerprint: str, sounds: 
 
     def clips() -> list[tuple[Vectors, npt.NDArray[np.bool_]]]:
         long: Literal["head", "fusion"] = "head" if towers.config.fusion is None else "fusion"
-        made = [make_clip(sound, towers.config.front_end, long=long) for sound in (*given, *synthesised())]
+        made = [make_clip(sound, towers.config.front_end, long=long) for sound in (*given, *synthesise_all())]
         return [(clip.mel[None], np.array([clip.longer])) for clip in made]
 
     use(key, clips)

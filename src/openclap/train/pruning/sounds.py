@@ -21,7 +21,7 @@ from openclap.counting import counted
 from openclap.data import Item
 from openclap.errors import SoundError, UsageError
 from openclap.results import Failure
-from openclap.synth import KINDS, make
+from openclap.synth import KINDS, synthesise
 from openclap.train.examples import read_items
 from openclap.train.held_out import every_other, spread
 from openclap.train.pruning.importance import Batch
@@ -89,7 +89,7 @@ def _takes(seed: int) -> Iterator[Sound]:
     """One take of every kind; every eighth is longer than a clip."""
     for number, kind in enumerate(KINDS):
         rng = np.random.default_rng((seed, number))
-        yield make(kind, rng, rate=RATE, seconds=LONG if (number + seed) % 8 == 0 else SECONDS)[0], RATE
+        yield synthesise(kind, rng, rate=RATE, seconds=LONG if (number + seed) % 8 == 0 else SECONDS)[0], RATE
 
 
 def _texts_of_kinds() -> list[str]:
