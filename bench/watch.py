@@ -33,7 +33,7 @@ from rich.table import Table
 from openclap import CLAP
 from openclap.audio.load import load
 from openclap.synth import synthesise
-from openclap.watch import Delivery, Event, Rules, Webhook, watch
+from openclap.watch import Event, RetryingSink, Rules, Webhook, watch
 from openclap.watch.event import UNUSUAL
 
 Wave = npt.NDArray[np.float32]
@@ -277,7 +277,7 @@ def receiver_down(seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as aside:
         first = Receiver()
         messages: list[str] = []
-        delivery = Delivery(Webhook(f"http://127.0.0.1:{first.port}/"), Path(aside), messages.append)
+        delivery = RetryingSink(Webhook(f"http://127.0.0.1:{first.port}/"), Path(aside), messages.append)
         sent = []
 
         def event(number: int) -> None:

@@ -104,17 +104,17 @@ def test_a_cut_that_is_sought_is_that_of_the_whole(monkeypatch: pytest.MonkeyPat
 
 def test_what_comes_live_is_judged_at_once() -> None:
     """Through a pipe or from a microphone nothing waits for a second to be whole."""
-    from openclap.watch.sources import Waveform
+    from openclap.watch.sources import BlockConverter
 
     told: list[str] = []
-    shape = Waveform(RATE, "<pipe>", told.append)
+    shape = BlockConverter(RATE, "<pipe>", told.append)
     against, alike = columns(WAVE, -WAVE), columns(WAVE, OTHER)
     step = RATE // 4
     heard = [shape.feed(against[begin : begin + step], RATE) for begin in range(0, len(WAVE), step)]
     np.testing.assert_array_equal(np.concatenate(heard), WAVE)
     assert len(told) == 1
     assert "cancel each other out" in told[0]
-    shape, told = Waveform(RATE, "<pipe>", told.append), []
+    shape, told = BlockConverter(RATE, "<pipe>", told.append), []
     heard = [shape.feed(alike[begin : begin + step], RATE) for begin in range(0, len(WAVE), step)]
     np.testing.assert_array_equal(np.concatenate(heard), to_mono(alike))
     assert told == []

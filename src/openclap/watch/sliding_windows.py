@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Sliding", "Span"]
+__all__ = ["SlidingWindows", "StreamWindow"]
 
 Wave = npt.NDArray[np.float32]
 
@@ -20,7 +20,7 @@ LEAST = 0.1  # of a hop: what is left at the end is worth a span of its own from
 
 
 @dataclass(frozen=True, eq=False)
-class Span:
+class StreamWindow:
     """`wave` (S,) from `start` to `end`, seconds of the stream."""
 
     start: float
@@ -28,7 +28,7 @@ class Span:
     wave: Wave
 
 
-class Sliding:
+class SlidingWindows:
     """Spans of one stream, in memory of a window and a block."""
 
     def __init__(self, rate: int, window: float, hop: float) -> None:
@@ -38,7 +38,7 @@ class Sliding:
         self._next = 0  # sample where the next span begins
         self._given = 0  # sample where the last span ended
 
-    def feed(self, wave: Wave) -> list[Span]:
+    def feed(self, wave: Wave) -> list[StreamWindow]:
         """(S,) → spans that are complete now."""
         self._held = np.concatenate([self._held, wave])
         found = []
@@ -50,7 +50,7 @@ class Sliding:
         self._origin = keep
         return found
 
-    def rest(self) -> list[Span]:
+    def flush(self) -> list[StreamWindow]:
         """What was not given yet; nothing where that is less than a tenth of a hop."""
         end = self._origin + len(self._held)
         start = max(self._origin, end - self._size)
@@ -59,14 +59,16 @@ class Sliding:
             return []
         return [self._span(start, end)] if end > start else []
 
-    def skip(self, seconds: float) -> list[Span]:
+    def skip(self, seconds: float) -> list[StreamWindow]:
         """Lose so many seconds: what was there before them ends, what comes after begins anew."""
-        last = self.rest()
+        last = self.flush()
         end = self._origin + len(self._held) + round(seconds * self._rate)
         self._held = np.zeros(0, np.float32)
         self._origin = self._next = self._given = end
         return last
 
-    def _span(self, start: int, end: int) -> Span:
+    def _span(self, start: int, end: int) -> StreamWindow:
         self._given = end
-        return Span(start / self._rate, end / self._rate, self._held[start - self._origin : end - self._origin].copy())
+        return StreamWindow(
+            start / self._rate, end / self._rate, self._held[start - self._origin : end - self._origin].copy()
+        )

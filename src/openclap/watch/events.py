@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.watch.clips import Clips, Recent
+from openclap.watch.clips import ClipWriter, RecentAudio
 from openclap.watch.event import Event, WatchReport
-from openclap.watch.hysteresis import Change
-from openclap.watch.reading import QUEUE
+from openclap.watch.hysteresis import EventChange
+from openclap.watch.read_source import QUEUE
 from openclap.watch.sinks import Sink
 
-__all__ = ["Telling"]
+__all__ = ["EventPublisher"]
 
 Wave = npt.NDArray[np.float32]
 
@@ -54,7 +54,7 @@ class _Clock:
         return None
 
 
-class Telling:
+class EventPublisher:
     """The events of one watch, from their beginnings to the sinks.
 
     Parameters
@@ -76,11 +76,11 @@ class Telling:
     """
 
     def __init__(
-        self, names: Sequence[str], rate: int, *, live: bool, when: str, clips: Clips | None, held: float, sinks: Sequence[Sink], report: WatchReport
+        self, names: Sequence[str], rate: int, *, live: bool, when: str, clips: ClipWriter | None, held: float, sinks: Sequence[Sink], report: WatchReport
     ) -> None:  # fmt: skip
         self._names, self._rate, self._live, self._when = names, rate, live, when
         self._clips, self._sinks, self._report = clips, sinks, report
-        self._recent = Recent(rate, held)
+        self._recent = RecentAudio(rate, held)
         self._clock = _Clock()
         self._begun: dict[int, Event] = {}
         self._pending: list[_Pending] = []
@@ -103,27 +103,27 @@ class Telling:
         self._recent.restart()
         self._clock.marks.clear()
 
-    def came(self, position: float) -> float | None:
+    def arrival_time(self, position: float) -> float | None:
         """When a position in seconds came, monotonic, as far as is known."""
         return self._clock.came(position)
 
     # -- what is told ----------------------------------------------------------------------------------
 
-    def told(self, changes: Sequence[Change], source: str) -> Iterator[Event]:
-        """Events that have begun or ended in `source`; an event with a clip waits until it is `ready`."""
+    def publish(self, changes: Sequence[EventChange], source: str) -> Iterator[Event]:
+        """Events that have begun or ended in `source`; an event with a clip waits until it is `publish_finished`."""
         for change in changes:
             if change.began:
                 event = self._begun[change.which] = self._new(change, source)
                 if self._when != "ended":
-                    yield self._sent(event)
+                    yield self._send(event)
                 continue
-            event = replace(self._begun.pop(change.which), state="ended", **_known(change))
+            event = replace(self._begun.pop(change.which), state="ended", **_event_fields(change))
             if self._clips is not None:
                 self._pending.append(_Pending(event, change.end + self._clips.after))
             elif self._when != "began":
-                yield self._sent(event)
+                yield self._send(event)
 
-    def ready(self, *, ended: bool = False) -> Iterator[Event]:
+    def publish_finished(self, *, ended: bool = False) -> Iterator[Event]:
         """Events whose clip is complete now, with it; all, where the recording has `ended`."""
         if self._clips is None:
             return
@@ -137,7 +137,7 @@ class Telling:
             wave = self._recent.cut(max(0.0, event.start - self._clips.before), waiting.until)
             clip = self._clips.write(event, wave, self._rate) if len(wave) else None
             if self._when != "began":
-                yield self._sent(replace(event, clip=clip))
+                yield self._send(replace(event, clip=clip))
         self._pending = still
 
     def report(self) -> WatchReport:
@@ -149,7 +149,7 @@ class Telling:
             latency_worst=round(seen[-1], 3) if seen else None,
         )
 
-    def _new(self, change: Change, source: str) -> Event:
+    def _new(self, change: EventChange, source: str) -> Event:
         """An event that has begun just now."""
         self._count += 1
         self._report.events += 1
@@ -163,16 +163,16 @@ class Telling:
         self._latencies.append(latency)
         return Event(
             alert=self._names[change.which], latency=round(latency, 3), id=f"{self._run}-{self._count:06d}", state="began",
-            source=source, time=began, **_known(change),
+            source=source, time=began, **_event_fields(change),
         )  # fmt: skip
 
-    def _sent(self, event: Event) -> Event:
+    def _send(self, event: Event) -> Event:
         for sink in self._sinks:
             sink.put(event)
         return event
 
 
-def _known(change: Change) -> dict[str, Any]:
+def _event_fields(change: EventChange) -> dict[str, Any]:
     """What an event knows by now."""
     return {
         "start": round(change.start, 3), "end": round(change.end, 3), "peak": round(change.peak, 3),

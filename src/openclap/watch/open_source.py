@@ -11,12 +11,12 @@ from openclap.errors import SoundNotFound, UsageError
 from openclap.watch.folder import FolderSource
 from openclap.watch.sources import FileSource, PipeSource, Source
 
-__all__ = ["source_of"]
+__all__ = ["open_source"]
 
 STREAM = re.compile(r"(https?|rtsps?|rtmps?)://", re.IGNORECASE)
 
 
-def source_of(
+def open_source(
     what: str | os.PathLike[str] | Source,
     *,
     rate: float | None = None,

@@ -9,16 +9,16 @@ import time
 from collections.abc import Generator
 from typing import TypeAlias
 
-from openclap.watch.sources import Block, Source, Tell
+from openclap.watch.sources import AudioBlock, Source, Tell
 
-__all__ = ["QUEUE", "Stop", "blocks_of"]
+__all__ = ["QUEUE", "StopEvent", "read_blocks"]
 
 QUEUE = 60  # blocks of a quarter of a second that wait for the model: 15 s
 
 Read: TypeAlias = "tuple[float, Block] | BaseException | None"  # None: it has ended
 
 
-class Stop(threading.Event):
+class StopEvent(threading.Event):
     """Set by itself, or by the user's event, which other watches may share."""
 
     def __init__(self, asked: threading.Event) -> None:
@@ -37,7 +37,9 @@ class Stop(threading.Event):
         return self.is_set()
 
 
-def blocks_of(source: Source, rate: int, stop: Stop, tell: Tell) -> Generator[tuple[float, Block, bool], None, None]:
+def read_blocks(
+    source: Source, rate: int, stop: StopEvent, tell: Tell
+) -> Generator[tuple[float, AudioBlock, bool], None, None]:
     """When it came (monotonic seconds), the block, and whether more lie ready.
 
     A full queue makes the source wait; one that cannot wait loses what it does not keep itself.
@@ -63,7 +65,7 @@ def blocks_of(source: Source, rate: int, stop: Stop, tell: Tell) -> Generator[tu
         stop.set()
 
 
-def _read(source: Source, rate: int, stop: Stop, tell: Tell, into: queue.Queue[Read]) -> None:
+def _read(source: Source, rate: int, stop: StopEvent, tell: Tell, into: queue.Queue[Read]) -> None:
     try:
         for block in source.blocks(rate, stop, tell):
             if not _put(into, (time.monotonic(), block), stop):
@@ -73,7 +75,7 @@ def _read(source: Source, rate: int, stop: Stop, tell: Tell, into: queue.Queue[R
         _put(into, error, stop)
 
 
-def _put(into: queue.Queue[Read], thing: Read, stop: Stop) -> bool:
+def _put(into: queue.Queue[Read], thing: Read, stop: StopEvent) -> bool:
     """Whether there was room before it was time to stop."""
     while not stop.is_set():
         with contextlib.suppress(queue.Full):
