@@ -30,8 +30,8 @@ from openclap.results import Hit
 from openclap.scores import average_precision
 from openclap.synth import synthesise
 from openclap.teach import counter_examples, fit, suggest, teach
-from openclap.teach.fitting import Examples, Problem, distinct, ground_of
-from openclap.teach.judging import judge, wilson
+from openclap.teach.evaluation import cross_validate, wilson
+from openclap.teach.fitting import FitProblem, TrainingSet, distinct_rows, make_prior
 from openclap.watch import watch
 
 RATE = 32_000
@@ -101,9 +101,9 @@ def clouds(yes: int, no: int, *, apart: float = 1.0, size: int = 32, seed: int =
 def test_the_mode_is_a_minimum(ears: Any) -> None:
     """The gradient of loss and prior, written out for raw embeddings, is zero there."""
     yes, no = clouds(4, 7, apart=0.3)
-    ground = ground_of(ears, "words")
-    problem = Problem(ground, Examples.of(yes, no, (), 32))
-    weight, bias = problem.line(problem.fitted())
+    ground = make_prior(ears, "words")
+    problem = FitProblem(ground, TrainingSet.of(yes, no, (), 32))
+    weight, bias = problem.as_linear(problem.solve())
     rows, heard = np.concatenate([yes, no]).astype(np.float64), np.repeat([1.0, 0.0], [4, 7])
     v = (weight - ground.direction) * ground.radius
     b = bias - ground.start + (weight - ground.direction) @ ground.mean
@@ -116,15 +116,15 @@ def test_the_mode_is_a_minimum(ears: Any) -> None:
 
 def test_few_examples_in_their_span_as_in_all_numbers(ears: Any) -> None:
     yes, no = clouds(5, 8)
-    ground = ground_of(ears, "words")
-    small = Problem(ground, Examples.of(yes, no, (), 32))
+    ground = make_prior(ears, "words")
+    small = FitProblem(ground, TrainingSet.of(yes, no, (), 32))
     assert small._basis is not None
-    again = Problem(ground, Examples.of(np.repeat(yes, 1, 0), no, (), 32))
+    again = FitProblem(ground, TrainingSet.of(np.repeat(yes, 1, 0), no, (), 32))
     again._basis = None
     centred = (again.examples.rows - ground.mean) / ground.radius
     again._features = np.column_stack([centred, np.ones(len(centred))])
     again._precision = np.r_[np.full(32, 0.05), 1.0]
-    for (w, b), (w2, b2) in [(small.line(small.fitted()), again.line(again.fitted()))]:
+    for (w, b), (w2, b2) in [(small.as_linear(small.solve()), again.as_linear(again.solve()))]:
         assert w == pytest.approx(w2, abs=1e-4)
         assert b == pytest.approx(b2, abs=1e-4)
 
@@ -182,7 +182,7 @@ def test_distinct_over_blocks() -> None:
     rows = unit(np.random.default_rng(0).standard_normal((3000, 8)))
     rows[2999] = rows[5]
     rows[1500] = rows[1400]
-    assert distinct(rows).tolist() == [i for i in range(3000) if i not in (1500, 2999)]
+    assert distinct_rows(rows).tolist() == [i for i in range(3000) if i not in (1500, 2999)]
 
 
 def test_ten_thousand_examples_in_bounded_memory(ears: Any) -> None:
@@ -235,18 +235,18 @@ def test_useless_words_are_told(ears: Any) -> None:
 
 
 def test_left_out_means_left_out(ears: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = Problem(ground_of(ears, "x"), Examples.of(*clouds(7, 9), clouds(0, 5, seed=9)[1], 32))
+    problem = FitProblem(make_prior(ears, "x"), TrainingSet.of(*clouds(7, 9), clouds(0, 5, seed=9)[1], 32))
     seen: list[tuple[int, int]] = []
-    fitted = Problem.fitted
+    fitted = FitProblem.solve
 
-    def watched(self: Problem, some: Any = None) -> Any:
+    def watched(self: FitProblem, some: Any = None) -> Any:
         left = ~some
         seen.append((int((left & self.examples.heard).sum()), int((left & ~self.examples.heard).sum())))
         assert not (left & self.examples.drawn).any()  # what nobody marked is no measure where enough is marked
         return fitted(self, some)
 
-    monkeypatch.setattr(Problem, "fitted", watched)
-    report = judge(problem)
+    monkeypatch.setattr(FitProblem, "solve", watched)
+    report = cross_validate(problem)
     assert (report["yes"], report["no"], report["unmarked"]) == (7, 9, False)
     assert len(seen) == report["folds"] * report["repeats"]
     assert all(1 <= yes <= 2 and 1 <= no <= 2 for yes, no in seen)

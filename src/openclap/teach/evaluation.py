@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.scores import PrecisionSteps, average_precision
-from openclap.teach.fitting import Flags, Floats, Problem
+from openclap.teach.fitting import FitProblem, Flags, Floats
 
 Ints = npt.NDArray[np.int64]
 
-__all__ = ["judge", "wilson"]
+__all__ = ["cross_validate", "wilson"]
 
 FOLDS = 5
 REPEATS = ((60, 10), (600, 3))  # examples at most, times they are dealt; else once
@@ -32,7 +32,7 @@ DRAWS = 1000  # of the bootstrap
 NORMAL = 1.959964  # 97.5 % of a normal distribution lies below
 
 
-def judge(problem: Problem, *, words: bool = True, seed: int = 0) -> dict[str, Any]:
+def cross_validate(problem: FitProblem, *, words: bool = True, seed: int = 0) -> dict[str, Any]:
     """Cross-validated precision, recall and average precision, and those of the words alone.
 
     Returns
@@ -56,11 +56,11 @@ def judge(problem: Problem, *, words: bool = True, seed: int = 0) -> dict[str, A
     folds = min(FOLDS, yes, no)
     repeats = next((times for most, times in REPEATS if len(heard) <= most), 1)
     random = np.random.default_rng(seed)
-    logit = np.mean([_left_out(problem, judged, folds, random) for _ in range(repeats)], axis=0)
+    logit = np.mean([_out_of_fold_logits(problem, judged, folds, random) for _ in range(repeats)], axis=0)
     text = problem.words[judged]
     report: dict[str, Any] = {
         "judged": True, "yes": yes, "no": no, "unmarked": unmarked, "folds": folds, "repeats": repeats,
-        **_precision_and_recall(heard, logit), "average_precision": _bounded(average_precision(logit, heard), yes),
+        **_precision_and_recall(heard, logit), "average_precision": _with_interval(average_precision(logit, heard), yes),
         "text": None, "gain": None, "verdict": None,
     }  # fmt: skip
     if words:
@@ -85,7 +85,7 @@ def wilson(share: float, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _left_out(problem: Problem, judged: Flags, folds: int, random: np.random.Generator) -> Floats:
+def _out_of_fold_logits(problem: FitProblem, judged: Flags, folds: int, random: np.random.Generator) -> Floats:
     """Log-odds of every judged example by a fit without its fold."""
     heard = problem.examples.heard
     fold = np.full(len(heard), -1)
@@ -94,7 +94,7 @@ def _left_out(problem: Problem, judged: Flags, folds: int, random: np.random.Gen
         fold[random.permutation(places)] = np.arange(len(places)) % folds
     logit = np.zeros(len(heard))
     for number in range(folds):
-        logit[fold == number] = problem.logit(problem.fitted(fold != number), fold == number)
+        logit[fold == number] = problem.logit(problem.solve(fold != number), fold == number)
     found: Floats = logit[judged]
     return found
 
@@ -102,11 +102,11 @@ def _left_out(problem: Problem, judged: Flags, folds: int, random: np.random.Gen
 def _precision_and_recall(heard: Flags, logit: Floats) -> dict[str, dict[str, float | None]]:
     said = logit >= 0
     right, told = int((said & heard).sum()), int(said.sum())
-    precision = _bounded(right / told, told) if told else {"value": None, "low": 0.0, "high": 1.0}
-    return {"precision": precision, "recall": _bounded(right / int(heard.sum()), int(heard.sum()))}
+    precision = _with_interval(right / told, told) if told else {"value": None, "low": 0.0, "high": 1.0}
+    return {"precision": precision, "recall": _with_interval(right / int(heard.sum()), int(heard.sum()))}
 
 
-def _bounded(share: float, of: int) -> dict[str, float | None]:
+def _with_interval(share: float, of: int) -> dict[str, float | None]:
     low, high = wilson(share, of)
     return {"value": share, "low": low, "high": high}
 

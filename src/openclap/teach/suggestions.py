@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from openclap.detector import Detector
     from openclap.library import Library
     from openclap.results import Hit
-    from openclap.teach.fitting import Ground
+    from openclap.teach.fitting import Prior
 
-__all__ = ["counter_examples", "stand_ins", "suggest"]
+__all__ = ["counter_examples", "suggest", "synthetic_negatives"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -39,13 +39,13 @@ def counter_examples(library: Library, yes: npt.ArrayLike, *, count: int = DRAWN
     examples = np.asarray(yes, np.float32)
     if not len(rows) or not len(examples):
         return rows
-    return rows[_nearest(rows, examples) < ALIKE]
+    return rows[_nearest_example(rows, examples) < ALIKE]
 
 
-def stand_ins(ground: Ground, yes: Vectors) -> Vectors:
+def synthetic_negatives(ground: Prior, yes: Vectors) -> Vectors:
     """The synthesised sounds (K, E) that nothing of the yes (N, E) and of the words resembles: for where there is no other counter-example."""
     words = ground.words(ground.sounds)
-    return ground.sounds[(_nearest(ground.sounds, yes) < ALIKE) & (words <= np.quantile(words, 0.9))]
+    return ground.sounds[(_nearest_example(ground.sounds, yes) < ALIKE) & (words <= np.quantile(words, 0.9))]
 
 
 def suggest(
@@ -66,7 +66,7 @@ def suggest(
     return [hits[i] for i in pick_diverse(unsure, vectors, k, VARIETY)]
 
 
-def _nearest(rows: Vectors, examples: Vectors) -> Vectors:
+def _nearest_example(rows: Vectors, examples: Vectors) -> Vectors:
     """The highest cosine of each row (K, E) with an example (N, E) → (K,), in bounded memory."""
     nearest = np.full(len(rows), -1.0, np.float32)
     for start in range(0, len(examples), 1024):
