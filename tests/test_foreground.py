@@ -155,7 +155,7 @@ def test_a_curve_is_fitted_with_as_few_false_alarms_as_are_wanted(monkeypatch: p
         rows[at : at + 2] += (0.5 + 0.4 * rng.random()) * queries[number]
         planted.append(watching.Planted(alert, at + 0.5, at + 2.5, 0))
     one = watching.Recorded(unit(rows), planted)
-    curve = watching.solve([one], queries, usual, wanted=2.5)
+    curve = watching.fitted([one], queries, usual, wanted=2.5)
     assert len(curve) == 4
     assert curve[2] > 0 <= min(curve[1], curve[3])
     made = watching.heard(one.rows, queries, usual, curve)

@@ -82,7 +82,7 @@ def test_a_curve_is_judged_on_concepts_it_was_not_fitted_on(monkeypatch: pytest.
     some = sounds()
     seen = fitting.observed_by_words(usual(), Ears(), some, rows_of(some, 0.5))  # type: ignore[arg-type]
     concepts: list[set[int]] = []
-    real = fitting.solve
+    real = fitting.fitted
 
     def noted(of: fitting.Observed) -> tuple[float, ...]:
         concepts.append(set(of.part.tolist()))
@@ -104,10 +104,10 @@ def test_what_tells_nothing_has_no_slope() -> None:
     right = np.arange(200) % 2 == 0
     features = np.stack([rng.standard_normal(200) + 3 * right, -rng.standard_normal(200) - right], 1)
     seen = fitting.Observed(features, right, right, np.arange(200) % 5, np.array(["label"] * 200))
-    start, first, second = fitting.solve(seen)
+    start, first, second = fitting.fitted(seen)
     assert start < 0 < first
     assert second == 0
-    assert fitting.solve(fitting.Observed(features[:, 1:], right, right, seen.part, seen.kind))[1] == 0.01
+    assert fitting.fitted(fitting.Observed(features[:, 1:], right, right, seen.part, seen.kind))[1] == 0.01
 
 
 def test_the_numbers_are_those_of_the_hand() -> None:

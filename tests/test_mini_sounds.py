@@ -65,7 +65,7 @@ def test_the_last_paragraph_that_matches_holds(tmp_path: Path) -> None:
     (package / "usr/share/doc/game/copyright").write_text(COPYRIGHT)
     for name in ("snd/a.ogg", "snd/both.ogg", "snd/theirs.ogg", "snd/old-1.wav", "snd/a.txt", "other/b.ogg"):
         (package / "usr/share/game" / name).write_bytes(b"sound")
-    found = {file.name: (licence, rule.copyright) for file, rule, licence in debian.choose_track(package)}
+    found = {file.name: (licence, rule.copyright) for file, rule, licence in debian.chosen(package)}
     assert found == {
         "a.ogg": ("CC-BY-3.0", "2010 Another <a@b.c> 2011 A third"),
         "theirs.ogg": ("CC0-1.0", "2013 Fifth"),

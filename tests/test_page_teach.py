@@ -147,7 +147,7 @@ def test_detectors_are_their_owner_s(page: Page, lesson: Lesson) -> None:
     others = Page(Desk(PageSettings()), Wording(), None)
     assert taught.names(others.desk) == []
     for where, name in ((page, place), (page, "../mine"), (page, "no such"), (others, "mine")):
-        assert _told(lambda where=where, name=name: taught.choose_track(where.desk, [name])) == "error.no_detector"
+        assert _told(lambda where=where, name=name: taught.chosen(where.desk, [name])) == "error.no_detector"
     others.desk.close()
 
 

@@ -16,7 +16,7 @@ from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store import File, Recording, ScoredWindow, Store, Where, open_store
 from openclap.store.lance import store as lance_store
 from openclap.store.sqlite import store as sqlite_store
-from openclap.store.sqlite import vector_cache as vector_cache
+from openclap.store.sqlite import vector_cache
 from openclap.store.sqlite.vector_cache import VectorCache
 
 E = 16

@@ -123,7 +123,7 @@ def _below(folder: Path, closed: list[Failure], left_out: Exclusions) -> list[Pa
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not left_out.is_excluded(os.path.merge_reports(root, name), folder=True)  # noqa: PTH118
+            if not name.startswith(".") and not left_out.is_excluded(os.path.join(root, name), folder=True)  # noqa: PTH118
         )
         sounds = [Path(root, name) for name in names if not name.startswith(".") and is_sound(name)]
         if not left_out.takes_all_files(root):

@@ -81,7 +81,7 @@ def compute(
 ) -> Classified:
     """Labels, best first, what detectors say, and the mel that was heard."""
     given, wanted, most = page.desk.sound(sound), labels_of(labels or ""), page.desk.settings.texts
-    learnt = taught.choose_track(page.desk, detectors)
+    learnt = taught.chosen(page.desk, detectors)
     if not wanted and not learnt:
         raise Told("error.no_labels")
     if len(wanted) + len(learnt) > most:

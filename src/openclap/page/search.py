@@ -130,7 +130,7 @@ def compute(
     """What fits words, a sound, detectors, or all of them."""
     words = words or ""
     wanted, unwanted = parse_query(words)
-    learnt = taught.choose_track(page.desk, detectors)
+    learnt = taught.chosen(page.desk, detectors)
     if not wanted and sound is None and not learnt:
         raise Told("error.only_not" if unwanted else "error.no_query")
     parts: list[Any] = [words] if words.strip() else []

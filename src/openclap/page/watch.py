@@ -163,7 +163,7 @@ def compute(
         There is nothing to listen for or to listen to, too much, or too many listen.
     """
     desk = page.desk
-    asked = _asked(desk, alerts, taught.choose_track(desk, detectors), unusual, on, warmup)
+    asked = _asked(desk, alerts, taught.chosen(desk, detectors), unusual, on, warmup)
     steps: Callable[[Job], Iterator[Seen]]
     if source == RECORDING:
         given = desk.sound(sound)

@@ -15,7 +15,7 @@ __all__ = ["QUEUE", "StopEvent", "read_blocks"]
 
 QUEUE = 60  # blocks of a quarter of a second that wait for the model: 15 s
 
-Read: TypeAlias = "tuple[float, Block] | BaseException | None"  # None: it has ended
+Read: TypeAlias = "tuple[float, AudioBlock] | BaseException | None"  # None: it has ended
 
 
 class StopEvent(threading.Event):

@@ -294,7 +294,7 @@ class LanceStore:
         with self._tables.translate_errors("written to"):
             table = self._windows()
             if table is not None:
-                indexes.optimize(table)
+                indexes.tidy(table)
 
     # -- keeping -------------------------------------------------------------------------------------
 
