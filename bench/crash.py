@@ -34,8 +34,8 @@ from rich.progress import track
 from rich.table import Table
 
 from openclap import CLAP, Library
-from openclap.audio.revision import READING
-from openclap.library.maker import maker_of
+from openclap.audio.decode_revision import DECODE_REVISION
+from openclap.library.model_identity import model_identity
 from openclap.store import Store, open_store
 
 TAG = "kept"
@@ -114,21 +114,21 @@ def lacks_of_old(store: Store) -> int:
 def of_another_reading(library: Path, sounds: Path) -> None:
     filled(library, sounds)
     store = open_store(library)
-    store.touch([replace(file, reading=READING - 1) for file in store.files()])
+    store.update_facts([replace(file, reading=DECODE_REVISION - 1) for file in store.files()])
     store.close()
 
 
 def of_another_front_end(library: Path, sounds: Path) -> None:
     filled(library, sounds)
     store = open_store(library)
-    maker = maker_of(CLAP.from_pretrained("mini"))
+    maker = model_identity(CLAP.from_pretrained("mini"))
     other = {**maker, "front_end": {**maker["front_end"], "f_max": 1000.0}}
-    aside = store.aside(other)
+    aside = store.staging(other)
     aside.claim(other)
     for some in store.scan():
         aside.put([replace(some, file=replace(some.file, seconds=77.0))])
         aside.tag([some.file.path], some.file.tags)
-    store.become(aside)
+    store.swap_in(aside)
     store.close()
 
 
@@ -138,7 +138,7 @@ def untagged(store: Store) -> int:
 
 def mixed(store: Store) -> int:
     """Files of both front ends at once, or of the one that the library does not say."""
-    new = store.maker()["front_end"]["f_max"] != 1000.0
+    new = store.model_identity()["front_end"]["f_max"] != 1000.0
     return sum(bool((file.seconds == 77.0) == new) for file in store.files()) + untagged(store)
 
 
@@ -158,7 +158,9 @@ def known(library: Path) -> set[str]:
     store = open_store(library)
     try:
         return {
-            name for file in store.files() for name in (file.path, *[f"{file.path} read"] * (file.reading == READING))
+            name
+            for file in store.files()
+            for name in (file.path, *[f"{file.path} read"] * (file.reading == DECODE_REVISION))
         }
     finally:
         store.close()
@@ -200,7 +202,7 @@ def one_round(
     found["damaged"] += examined(library, work)
     store = open_store(library)
     here = list(store.files())
-    found["unfinished"] += abs(files - len(here)) + sum(file.reading != READING for file in here)
+    found["unfinished"] += abs(files - len(here)) + sum(file.reading != DECODE_REVISION for file in here)
     recordings = (store.recording(file.path) for file in here)
     found["repeated"] += sum(
         len(some.start) - 1 for some in recordings if some is not None

@@ -28,7 +28,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from openclap import CLAP
-from openclap.audio.clips import clip_of
+from openclap.audio.clips import make_clip
 from openclap.audio.load import load
 from openclap.clap import Precision
 from openclap.library.scan import find_sounds
@@ -144,7 +144,7 @@ def stages(clap: CLAP, files: list[Path]) -> dict[str, list[float]]:
         t0 = time.perf_counter()
         wave = load(file, rate)
         t1 = time.perf_counter()
-        clip = clip_of((wave, rate), clap.front_end, long="fusion")
+        clip = make_clip((wave, rate), clap.front_end, long="fusion")
         t2 = time.perf_counter()
         clap.backend.encode_audio(clip.mel[None], np.array([clip.longer]))
         t3 = time.perf_counter()

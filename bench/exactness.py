@@ -24,7 +24,7 @@ import transformers
 from rich.console import Console
 from rich.table import Table
 
-from openclap.audio.clips import clip_of, fusion_views, padded, wave_of
+from openclap.audio.clips import fusion_views, load_model_wave, make_clip, pad_wave
 from openclap.audio.load import duration
 from openclap.audio.mel import log_mel
 from openclap.checkpoints.load import load_checkpoint
@@ -58,15 +58,15 @@ class Compared:
     def of_short(self, files: Sequence[Path]) -> dict[str, tuple[Array, Array]]:
         """What matters for recordings of a clip or less."""
         plain = replace(self.front, quantise=None)
-        mels = [clip_of(file, self.front, long="head").mel for file in files]
+        mels = [make_clip(file, self.front, long="head").mel for file in files]
         ours = self.rows(mels, longer=False)
         theirs = transformers.ClapFeatureExtractor(frequency_min=self.front.f_min, frequency_max=self.front.f_max)
-        heads = [wave_of(file, self.front, seconds=self.front.clip_seconds) for file in files]
-        double = [theirs._np_extract_fbank_features(padded(w, self.front), theirs.mel_filters)[None] for w in heads]
+        heads = [load_model_wave(file, self.front, seconds=self.front.clip_seconds) for file in files]
+        double = [theirs._np_extract_fbank_features(pad_wave(w, self.front), theirs.mel_filters)[None] for w in heads]
         return {
             "not rounded to 16 bits": (
                 ours,
-                self.rows([clip_of(f, plain, long="head").mel for f in files], longer=False),
+                self.rows([make_clip(f, plain, long="head").mel for f in files], longer=False),
             ),
             "mel in float64": (ours, self.rows([mel.astype(np.float32) for mel in double], longer=False)),
             "short, marked longer": (ours, self.rows(mels, longer=True)),
@@ -74,7 +74,7 @@ class Compared:
 
     def of_long(self, files: Sequence[Path]) -> dict[str, tuple[Array, Array]]:
         """What matters for longer ones."""
-        waves = [wave_of(file, self.front, seconds=SECONDS) for file in files]
+        waves = [load_model_wave(file, self.front, seconds=SECONDS) for file in files]
         mels = [log_mel(wave, self.front) for wave in waves]
         ours = self._fused(mels, self._middle)
         drawn = [self._fused(mels, self._random) for _ in range(DRAWS)]

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from openclap import CLAP, CLAPConfig
-from openclap.audio.load import Interrupted
+from openclap.audio.load import DecodingStopped
 from openclap.page import classify, describe, moments, search
 from openclap.page.desk import Desk
 from openclap.page.filling import Filling, fill
@@ -139,7 +139,7 @@ def main() -> None:
 def _until_stopped(call: Callable[[Job], object], job: Job) -> None:
     try:
         call(job)
-    except Interrupted:
+    except DecodingStopped:
         return
 
 

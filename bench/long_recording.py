@@ -41,12 +41,12 @@ def measure(way: str, path: Path) -> dict[str, float]:
     import resource
 
     from openclap import CLAP
-    from openclap.audio.clips import clip_of, windows_of
+    from openclap.audio.clips import make_clip, make_windows
     from openclap.config import FrontEnd
 
     front_end = FrontEnd()
     mini = CLAP.from_pretrained("mini") if way == "embedded by mini" else None
-    clip_of((np.zeros(RATE, np.float32), RATE), front_end, long="head")  # imports and constants
+    make_clip((np.zeros(RATE, np.float32), RATE), front_end, long="head")  # imports and constants
 
     def peak() -> float:
         unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
@@ -56,9 +56,9 @@ def measure(way: str, path: Path) -> dict[str, float]:
     if mini is not None:
         made = len(mini.encode_windows(path))
     elif way == "windows":
-        made = sum(len(window.mel) for window in windows_of(path, front_end))
+        made = sum(len(window.mel) for window in make_windows(path, front_end))
     else:
-        made = len(clip_of(path, front_end, long="fusion" if way == "fusion" else "head").mel)
+        made = len(make_clip(path, front_end, long="fusion" if way == "fusion" else "head").mel)
     seconds = time.perf_counter() - start
     return {"grown": peak() - before, "peak": peak(), "seconds": seconds, "made": made}
 

@@ -79,7 +79,7 @@ def timed(search: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[lis
 def with_openclap(
     vectors: np.ndarray, place: Path, name: str = "library"
 ) -> tuple[Callable[[np.ndarray], list[int]], dict[str, Any]]:
-    from openclap.store import File, Recording, Row, open_store
+    from openclap.store import File, Recording, ScoredWindow, open_store
 
     store = open_store(place / name)
     start = time.perf_counter()
@@ -96,11 +96,11 @@ def with_openclap(
     store.put(batch)
     ingest = time.perf_counter() - start
     start = time.perf_counter()
-    store.tidy()
+    store.optimize()
     build = time.perf_counter() - start
     store.close()
 
-    def number_of(row: Row) -> int:
+    def number_of(row: ScoredWindow) -> int:
         return int(row.path[8:16]) * A_FILE + round(row.start / 5)
 
     store = open_store(place / name)

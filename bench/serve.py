@@ -57,10 +57,10 @@ def bodies(sounds: list[str]) -> list[bytes]:
     if sounds:
         data = [Path(sound).read_bytes() for sound in sounds]
     else:
-        from openclap.synth import synthesised
+        from openclap.synth import synthesise_all
 
         data = []
-        for i, (wave, rate) in enumerate(synthesised()[:32]):
+        for i, (wave, rate) in enumerate(synthesise_all()[:32]):
             file = io.BytesIO()
             sf.write(file, wave[: rate * 5 if i % 8 else None], rate, format="OGG")
             data.append(file.getvalue())

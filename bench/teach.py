@@ -39,8 +39,8 @@ from rich.table import Table
 
 from openclap import CLAP
 from openclap.scores import average_precision
-from openclap.teach.fitting import Examples, Ground, Problem, ground_of
-from openclap.teach.searching import ALIKE, stand_ins
+from openclap.teach.fitting import FitProblem, Prior, TrainingSet, make_prior
+from openclap.teach.suggestions import ALIKE, synthetic_negatives
 
 Vectors = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -81,7 +81,7 @@ class Case:
     heard: npt.NDArray[np.bool_]
     examples: npt.NDArray[np.bool_]
     ranked: npt.NDArray[np.bool_]
-    ground: Ground
+    ground: Prior
     alone: Vectors  # cosines with the words (N,)
 
 
@@ -115,7 +115,7 @@ def effects(data: Path, clap: CLAP, unheard: int | None = None) -> Iterator[Case
             heard,
             examples,
             ranked,
-            ground_of(clap, words),
+            make_prior(clap, words),
             vectors @ clap.encode_text([words])[0],
         )
 
@@ -133,7 +133,7 @@ def esc10(data: Path, clap: CLAP, fold: int) -> Iterator[Case]:
             heard,
             every,
             every,
-            ground_of(clap, label),
+            make_prior(clap, label),
             vectors @ clap.encode_text([label])[0],
         )
 
@@ -151,12 +151,16 @@ def tried(case: Case, n: int, way: str, seed: int) -> list[float] | None:
     alike = (case.rows @ case.rows[yes].T).max(1) >= ALIKE
     library = np.flatnonzero(~alike)[np.unique(np.linspace(0, (~alike).sum() - 1, 200).astype(int))]
     drawn = (
-        case.rows[library] if "library" in way else stand_ins(case.ground, case.rows[yes]) if way == "yes alone" else ()
+        case.rows[library]
+        if "library" in way
+        else synthetic_negatives(case.ground, case.rows[yes])
+        if way == "yes alone"
+        else ()
     )
     size = case.rows.shape[1]
-    examples = Examples.of(case.rows[yes], case.rows[no] if way.startswith("marked") else (), drawn, size)
-    problem = Problem(case.ground, examples, alone=way == "yes alone")
-    weight, bias = problem.line(problem.fitted())
+    examples = TrainingSet.of(case.rows[yes], case.rows[no] if way.startswith("marked") else (), drawn, size)
+    problem = FitProblem(case.ground, examples, alone=way == "yes alone")
+    weight, bias = problem.as_linear(problem.solve())
     ranked = case.ranked.copy()
     ranked[marked] = False
     heard = case.heard[ranked]

@@ -32,8 +32,8 @@ from rich.table import Table
 
 from openclap import CLAP
 from openclap.audio.load import load
-from openclap.synth import make
-from openclap.watch import Delivery, Event, Rules, Webhook, watch
+from openclap.synth import synthesise
+from openclap.watch import Event, RetryingSink, Rules, Webhook, watch
 from openclap.watch.event import UNUSUAL
 
 Wave = npt.NDArray[np.float32]
@@ -109,7 +109,9 @@ def event(data: Path, alert: str, half: str, rng: np.random.Generator) -> Wave:
         return heard(load(files[int(rng.integers(len(files)))], RATE))
     if alert == SIREN:
         return heard(
-            make("siren", np.random.default_rng((half == "tune", int(rng.integers(1000)))), rate=RATE, seconds=5.0)[0]
+            synthesise(
+                "siren", np.random.default_rng((half == "tune", int(rng.integers(1000)))), rate=RATE, seconds=5.0
+            )[0]
         )
     return heard(load(data / "effects" / EFFECTS[alert][half != "tune"], RATE))
 
@@ -275,7 +277,7 @@ def receiver_down(seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as aside:
         first = Receiver()
         messages: list[str] = []
-        delivery = Delivery(Webhook(f"http://127.0.0.1:{first.port}/"), Path(aside), messages.append)
+        delivery = RetryingSink(Webhook(f"http://127.0.0.1:{first.port}/"), Path(aside), messages.append)
         sent = []
 
         def event(number: int) -> None:
@@ -317,9 +319,9 @@ def coded(wave: Wave, format: str) -> bytes:
 def stream_cut(format: str) -> dict[str, Any]:
     """A server sends half of a recording without an announced length, closes, refuses for two seconds, and sends the other half; a siren lies in each."""
     rng = np.random.default_rng(0)
-    rain = make("rain", rng, rate=RATE, seconds=120.0)[0]
+    rain = synthesise("rain", rng, rate=RATE, seconds=120.0)[0]
     rain *= np.float32(0.03 / rain.std())
-    siren = make("siren", rng, rate=RATE, seconds=5.0)[0]
+    siren = synthesise("siren", rng, rate=RATE, seconds=5.0)[0]
     for place in (45, 105):
         rain[place * RATE : place * RATE + len(siren)] += np.float32(0.15 / siren.std()) * siren
     halves = [coded(rain[: 60 * RATE], format), coded(rain[60 * RATE :], format)]

@@ -34,8 +34,8 @@ from rich.progress import track
 
 from openclap import CLAP
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import CHINESE, Tokenizer, read_fast
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.tokenizer import CHINESE, Tokenizer, load_fast_tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError
 from openclap.language import read_lexicon
@@ -73,7 +73,7 @@ def text_config(student: str) -> TextConfig:
     if file is None:
         raise TrainingError(f"{student} has no tokenizer.json; save it with transformers' AutoTokenizer")
     ids = [
-        next((i for i in map(read_fast(Path(file)).token_to_id, names) if i is not None), None)
+        next((i for i in map(load_fast_tokenizer(Path(file)).token_to_id, names) if i is not None), None)
         for names in (("<s>", "[CLS]"), ("</s>", "[SEP]"), ("<pad>", "[PAD]"))
     ]
     if None in ids:
@@ -155,7 +155,7 @@ def _cosines(
 
 
 def _save(config: CLAPConfig, model: CLAPModel, tokenizer: Path, out: Path) -> None:
-    save_pretrained(config, Weights(of_arrays(model.arrays())), tokenizer, out)
+    save_pretrained(config, Weights(entries_from_arrays(model.arrays())), tokenizer, out)
     if not Tokenizer(tokenizer, config.text).reads_chinese():
         print(f"its tokenizer holds fewer than {CHINESE} Chinese tokens: use it with translate='off'")
 

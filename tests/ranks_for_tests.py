@@ -75,7 +75,7 @@ def started(program: str, *arguments: str) -> Iterator[tuple[Any, Iterator[str]]
             yield process, iter(lines)
         finally:
             process.kill()
-            process.join()
+            process.merge_reports()
 
 
 def _start(call: Callable[..., None], arguments: tuple[Any, ...], environment: Any, told: Streams) -> Any:
@@ -85,10 +85,10 @@ def _start(call: Callable[..., None], arguments: tuple[Any, ...], environment: A
 
 
 def _ended(process: Any, told: Streams) -> Rank:
-    process.join(PATIENCE)
+    process.merge_reports(PATIENCE)
     if process.exitcode is None:
         process.kill()
-        process.join()
+        process.merge_reports()
     return Rank(process.exitcode, told.out.read_text(encoding="utf-8"), told.err.read_text(encoding="utf-8"))
 
 

@@ -111,11 +111,12 @@ def encoded(wave: np.ndarray, rate: int = 16_000, kind: str = "WAV", subtype: st
 
 def some_sounds(count: int) -> list[bytes]:
     """Synthesised sounds of different kinds, 3 s each, as files."""
-    from openclap.synth import KINDS, make
+    from openclap.synth import KINDS, synthesise
 
     rate = 16_000
     made = [
-        make(kind, np.random.default_rng((2, i)), rate=rate, seconds=3.0) for i, kind in enumerate([*KINDS][:count])
+        synthesise(kind, np.random.default_rng((2, i)), rate=rate, seconds=3.0)
+        for i, kind in enumerate([*KINDS][:count])
     ]
     return [encoded(wave, rate) for wave, *_ in made]
 

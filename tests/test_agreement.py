@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_health import tiny_model
 
-from openclap.checkpoints.health import examine
+from openclap.checkpoints.health import examine_checkpoint
 from openclap.counting import counted
 from openclap.errors import DataWarning
 from openclap.store import Recording, open_store
@@ -39,7 +39,7 @@ def test_what_is_wrong_with_a_library_is_counted_right(tmp_path: Path, count: in
 def test_one_broken_weight_holds_nan() -> None:
     model = tiny_model()
     model.weights["audio_projection.2.weight"][0, 0] = float("inf")
-    (finding,) = examine(model, None).findings
+    (finding,) = examine_checkpoint(model, None).findings
     assert finding.what.startswith("1 weight holds NaN")
 
 

@@ -240,10 +240,10 @@ def test_the_service_says_who_made_it_and_not_where_it_lies(tmp_path: Path, clap
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             before = await client.post("/v1/search", json={"query": "a dog"})
             store = open_store(tmp_path / "lib")
-            aside = store.aside(THIRD)
+            aside = store.staging(THIRD)
             aside.claim(THIRD)
             _fill(aside, tmp_path / "a.wav")
-            store.become(aside)
+            store.swap_in(aside)
             return before, await client.post("/v1/search", json={"query": "a dog"})
 
     try:

@@ -28,7 +28,7 @@ def test_people_read_a_sentence(info: BackendInfo, sentence: str) -> None:
 
 
 def test_every_backend_says_what_it_is(tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "_cuda", lambda: False)
+    monkeypatch.setattr(backends, "_has_cuda", lambda: False)
     small_clap(tokenizer_file).save_pretrained(tmp_path)
     graph = CLAP.from_pretrained(tmp_path)
     assert graph.backend.info == BackendInfo("openvino", "cpu", "float32", "the fastest here")

@@ -19,15 +19,15 @@ from models_for_tests import HTSAT_SMALL, MOBILENET_SMALL, PANN_SMALL, WORDS, sm
 from platformdirs import user_cache_path
 
 from openclap import CLAP, CLAPConfig, backends
-from openclap.backends import int8, kept, numpy_text
+from openclap.backends import compile_cache, int8, numpy_text
 from openclap.backends.graphs.engine import opset
 from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
 from openclap.backends.torch_backend import TorchBackend
-from openclap.checkpoints.shapes import COUNTER, shapes_of
+from openclap.checkpoints.weight_shapes import COUNTER, shapes_of
 from openclap.config import TEXT, AudioConfig, FrontEnd, Fusion, HTSATConfig
 from openclap.errors import MissingExtra, ModelError, UsageError
 from openclap.models.clap import CLAPModel
-from openclap.synth import KINDS, make
+from openclap.synth import KINDS, synthesise
 
 FRONT = FrontEnd(sampling_rate=16_000, n_fft=512, hop=320, f_max=7000.0)  # 501 frames: the image stretches them to 1024
 AUDIO: dict[str, AudioConfig] = {
@@ -183,7 +183,7 @@ def test_a_damaged_compiled_graph_is_made_again(damage: str, tokenizer_file: Pat
     content = blob.read_bytes()
     middle = len(content) // 2
     if damage == "foreign":  # whole, but nothing the engine knows
-        kept.keep(blob, b"no graph at all" * 100)
+        compile_cache.write_cached(blob, b"no graph at all" * 100)
     else:
         damaged = {
             "cut": content[:middle],
@@ -192,7 +192,7 @@ def test_a_damaged_compiled_graph_is_made_again(damage: str, tokenizer_file: Pat
         }
         blob.write_bytes(damaged[damage])
     assert np.array_equal(CLAP.from_pretrained(tmp_path, backend="openvino").encode_audio(sound), expected)
-    mended = kept.kept(blob)
+    mended = compile_cache.read_cached(blob)
     assert mended is not None
     assert len(mended) > 1500  # a graph, not what lay there; the engine does not write the same bytes each time
 
@@ -265,7 +265,7 @@ def checkpoint(tmp_path: Path, tokenizer: Path, **options: object) -> CLAP:
 
 
 def test_cpu_runs_openvino_and_says_why(tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "_cuda", lambda: False)
+    monkeypatch.setattr(backends, "_has_cuda", lambda: False)
     clap = checkpoint(tmp_path, tokenizer_file)
     assert isinstance(clap.backend, OpenVINOBackend)
     assert (clap.backend.info.engine, clap.backend.info.device) == ("openvino", "cpu")
@@ -279,8 +279,8 @@ def test_threads_are_a_whole_number(threads: object) -> None:
 
 @pytest.mark.parametrize("device", ["bogus", "cuda:x", None, 0])
 def test_a_device_has_a_name(device: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = backends._here
-    monkeypatch.setattr(backends, "_here", lambda package: package != "torch" and here(package))
+    here = backends._is_installed
+    monkeypatch.setattr(backends, "_is_installed", lambda package: package != "torch" and here(package))
     with pytest.raises(UsageError, match="is not a device; choose auto"):
         CLAP.from_pretrained("mini", device=device)  # type: ignore[arg-type]
 
@@ -290,8 +290,8 @@ def test_what_is_missing_is_named_with_its_install_line(
     missing: str, line: str, tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_clap(tokenizer_file).save_pretrained(tmp_path)
-    here = backends._here
-    monkeypatch.setattr(backends, "_here", lambda package: package != missing and here(package))
+    here = backends._is_installed
+    monkeypatch.setattr(backends, "_is_installed", lambda package: package != missing and here(package))
     with pytest.raises(MissingExtra, match=line):
         CLAP.from_pretrained(tmp_path, backend=missing)
     assert CLAP.from_pretrained(tmp_path, device="cpu").encode_text("dog").shape == (1, 24)  # the other one runs it
@@ -303,7 +303,7 @@ def test_towers_without_a_graph_run_on_torch(tmp_path: Path, monkeypatch: pytest
     assert isinstance(CLAP.from_pretrained(tmp_path).backend, TorchBackend)
     with pytest.raises(UsageError, match=r"aff_1d fusion has no graph; choose backend torch"):
         CLAP.from_pretrained(tmp_path, backend="openvino")
-    monkeypatch.setattr(backends, "_here", lambda package: package != "torch")
+    monkeypatch.setattr(backends, "_is_installed", lambda package: package != "torch")
     with pytest.raises(MissingExtra, match=r"aff_1d fusion has no graph.*openclap\[torch\]"):
         CLAP.from_pretrained(tmp_path)
 
@@ -371,7 +371,9 @@ def exact() -> CLAP:
 def test_int8_is_near_and_kept(exact: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     rough = CLAP.from_pretrained("mini", backend="openvino", threads=1, precision="int8")
     assert rough.backend.info.dtype == "int8"
-    sounds = [(make(kind, np.random.default_rng(77), rate=32_000, seconds=6.0)[0], 32_000) for kind in list(KINDS)[:12]]
+    sounds = [
+        (synthesise(kind, np.random.default_rng(77), rate=32_000, seconds=6.0)[0], 32_000) for kind in list(KINDS)[:12]
+    ]
     cosine = (exact.encode_audio(sounds) * rough.encode_audio(sounds)).sum(1)
     assert cosine.mean() > 0.98
     assert cosine.max() < 1 - 1e-6  # it really is another graph
@@ -398,7 +400,9 @@ def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatc
         return made
 
     monkeypatch.setattr(nncf, "quantize", broken)
-    sounds = [(make(kind, np.random.default_rng(5), rate=32_000, seconds=4.0)[0], 32_000) for kind in list(KINDS)[:24]]
+    sounds = [
+        (synthesise(kind, np.random.default_rng(5), rate=32_000, seconds=4.0)[0], 32_000) for kind in list(KINDS)[:24]
+    ]
     with pytest.raises(ModelError, match=r"int8 was refused: its cosine with float32"):
         CLAP.from_pretrained("mini", backend="openvino", precision="int8", calibration=sounds)
 

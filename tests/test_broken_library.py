@@ -258,7 +258,7 @@ def test_a_cache_that_was_prepared_is_made_again(clap: CLAP, whole: Path, tmp_pa
         place = tmp_path / name
         shutil.copytree(whole / "lib", place)
         store = open_store(place)
-        store.tidy()
+        store.optimize()
         store.close()
         current = place / "cache" / (place / "cache" / "current").read_text()
         np.save(current / f"{name}.npy", array)

@@ -13,7 +13,7 @@ import soundfile as sf
 from muxed_for_tests import RATE as FILM_RATE
 from muxed_for_tests import Track, muxed, noise
 
-from openclap.audio.channels import Downmix, mono
+from openclap.audio.channels import Downmix, to_mono
 from openclap.audio.ffmpeg import frame_samples
 from openclap.audio.load import cut, load, stream
 from openclap.errors import SoundWarning
@@ -64,7 +64,7 @@ def test_a_channel_that_is_hardly_there_does_not_stand_for_the_others() -> None:
 ], ids=["alike", "unlike", "one", "half", "wide", "64", "eight", "quiet", "dither", "silence", "offsets"])  # fmt: skip
 def test_anything_else_is_the_mean_to_the_last_bit(samples: Samples) -> None:
     for sound in ((samples, RATE), coded(samples)):
-        np.testing.assert_array_equal(quietly(sound), mono(samples))
+        np.testing.assert_array_equal(quietly(sound), to_mono(samples))
 
 
 @pytest.mark.parametrize("kind", ["array", "WAV", "FLAC", "mov", "matroska"])
@@ -104,19 +104,19 @@ def test_a_cut_that_is_sought_is_that_of_the_whole(monkeypatch: pytest.MonkeyPat
 
 def test_what_comes_live_is_judged_at_once() -> None:
     """Through a pipe or from a microphone nothing waits for a second to be whole."""
-    from openclap.watch.sources import Waveform
+    from openclap.watch.sources import BlockConverter
 
     told: list[str] = []
-    shape = Waveform(RATE, "<pipe>", told.append)
+    shape = BlockConverter(RATE, "<pipe>", told.append)
     against, alike = columns(WAVE, -WAVE), columns(WAVE, OTHER)
     step = RATE // 4
     heard = [shape.feed(against[begin : begin + step], RATE) for begin in range(0, len(WAVE), step)]
     np.testing.assert_array_equal(np.concatenate(heard), WAVE)
     assert len(told) == 1
     assert "cancel each other out" in told[0]
-    shape, told = Waveform(RATE, "<pipe>", told.append), []
+    shape, told = BlockConverter(RATE, "<pipe>", told.append), []
     heard = [shape.feed(alike[begin : begin + step], RATE) for begin in range(0, len(WAVE), step)]
-    np.testing.assert_array_equal(np.concatenate(heard), mono(alike))
+    np.testing.assert_array_equal(np.concatenate(heard), to_mono(alike))
     assert told == []
 
 

@@ -394,7 +394,7 @@ def test_leaving_does_not_wait_for_what_is_decoded_ahead(tokenizer_file: Path, m
     """Ctrl-C once waited for two hours of sound to be decoded."""
     clap = small_clap(tokenizer_file)
     blocks, leaving = 0, threading.Event()
-    mono = channels.mono
+    mono = channels.to_mono
 
     def counting(block: np.ndarray) -> np.ndarray:
         nonlocal blocks
@@ -404,7 +404,7 @@ def test_leaving_does_not_wait_for_what_is_decoded_ahead(tokenizer_file: Path, m
             time.sleep(0.01)
         return mono(block)
 
-    monkeypatch.setattr(channels, "mono", counting)
+    monkeypatch.setattr(channels, "to_mono", counting)
     before = threading.enumerate()
     hours = (np.zeros(16_000 * 3600 * 4, np.int8).astype(np.float32), 16_000)  # 480 blocks each
     each = clap.encode_each([(long_wave(1, 16_000), 16_000), hours, hours, hours], window=10.0, batch_size=1)

@@ -233,7 +233,7 @@ def test_a_stopped_index_keeps_what_it_has_and_says_so(place: Path) -> None:
         "PYTHONPATH": ":".join(sys.path),
     }
     # two batches, committed one by one, then a third that takes until the signal comes
-    slow = "import itertools, time, openclap.library.indexing as i, openclap.clap.towers as c; i.COMMIT_SECONDS = 0; n = itertools.count(); e = c.Towers.hear; c.Towers.hear = lambda *a: (next(n) < 2 or (print('third', flush=True), time.sleep(60)), e(*a))[1]; from openclap.cli.app import main; main()"
+    slow = "import itertools, time, openclap.library.indexing as i, openclap.clap.runtime as c; i.COMMIT_SECONDS = 0; n = itertools.count(); e = c.Towers.hear; c.Towers.hear = lambda *a: (next(n) < 2 or (print('third', flush=True), time.sleep(60)), e(*a))[1]; from openclap.cli.app import main; main()"
     done = subprocess.Popen([sys.executable, "-c", slow, "index", "many", "--library", "stopped"], cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert done.stdout is not None
     assert done.stdout.readline() == "third\n"

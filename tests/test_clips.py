@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 import soundfile as sf
 
-from openclap.audio.clips import clip_of, fusion_views, repeatpad, window_starts, windows_of
-from openclap.audio.mel import level, log_mel
+from openclap.audio.clips import fusion_views, make_clip, make_windows, repeat_pad, window_starts
+from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import FrontEnd
 from openclap.errors import EmptySound, NotFiniteSound, SoundNotFound, UsageError
 
@@ -31,35 +31,35 @@ def noise(seconds: float, rate: int = 8_000, seed: int = 0) -> Wave:
 
 
 def test_repeatpad() -> None:
-    np.testing.assert_array_equal(repeatpad(np.array([1, 2, 3], np.float32), 8), [1, 2, 3, 1, 2, 3, 0, 0])
-    np.testing.assert_array_equal(repeatpad(np.array([1, 2], np.float32), 4), [1, 2, 1, 2])
-    np.testing.assert_array_equal(repeatpad(np.array([1, 2, 3], np.float32), 3), [1, 2, 3])
-    np.testing.assert_array_equal(repeatpad(np.array([1], np.float32), 3), [1, 1, 1])
+    np.testing.assert_array_equal(repeat_pad(np.array([1, 2, 3], np.float32), 8), [1, 2, 3, 1, 2, 3, 0, 0])
+    np.testing.assert_array_equal(repeat_pad(np.array([1, 2], np.float32), 4), [1, 2, 1, 2])
+    np.testing.assert_array_equal(repeat_pad(np.array([1, 2, 3], np.float32), 3), [1, 2, 3])
+    np.testing.assert_array_equal(repeat_pad(np.array([1], np.float32), 3), [1, 1, 1])
 
 
 @pytest.mark.parametrize("long", ["fusion", "head"])
 @pytest.mark.parametrize("seconds", [1 / 8000, 0.3, 3.0, 9.999, 10.0])
 def test_short_recordings_are_one_view(seconds: float, long: Any) -> None:
     wave = noise(seconds)
-    clip = clip_of((wave, 8_000), SMALL, long=long)
+    clip = make_clip((wave, 8_000), SMALL, long=long)
     assert not clip.longer
     assert clip.mel.shape == (1, 1001, 16)
-    np.testing.assert_array_equal(clip.mel[0], log_mel(repeatpad(wave, 80_000), SMALL))
+    np.testing.assert_array_equal(clip.mel[0], log_mel(repeat_pad(wave, 80_000), SMALL))
 
 
 def test_just_over_a_clip_is_not_longer() -> None:
     """Less than a hop over 10 s makes no frame more: nothing to fuse. One frame more is longer."""
     wave = noise(11)
-    clip = clip_of((wave[:80_079], 8_000), SMALL, long="fusion")
+    clip = make_clip((wave[:80_079], 8_000), SMALL, long="fusion")
     assert (clip.longer, clip.mel.shape) == (False, (1, 1001, 16))
     np.testing.assert_array_equal(clip.mel[0], log_mel(wave[:80_079], SMALL))
-    clip = clip_of((wave[:80_080], 8_000), SMALL, long="fusion")
+    clip = make_clip((wave[:80_080], 8_000), SMALL, long="fusion")
     assert (clip.longer, clip.mel.shape) == (True, (4, 1001, 16))
 
 
 def test_head_is_the_first_clip() -> None:
     wave = noise(40)
-    clip = clip_of((wave, 8_000), SMALL, long="head")
+    clip = make_clip((wave, 8_000), SMALL, long="head")
     assert not clip.longer
     np.testing.assert_array_equal(clip.mel[0], log_mel(wave[:80_000], SMALL))
 
@@ -113,7 +113,7 @@ def test_fusion_is_that_of_transformers(monkeypatch: pytest.MonkeyPatch) -> None
     for seconds in (4.0, 10.0, 10.005, 10.5, 23.0):
         wave = noise(seconds, 48_000)
         theirs = extractor(wave, sampling_rate=48_000, return_tensors="np")
-        clip = clip_of((wave, 48_000), FUSED, long="fusion")
+        clip = make_clip((wave, 48_000), FUSED, long="fusion")
         expected = theirs["input_features"][0]
         assert expected.shape == (4, 1001, 64)
         np.testing.assert_allclose(np.broadcast_to(clip.mel, expected.shape), expected, atol=0.02)
@@ -127,21 +127,21 @@ def test_fusion_of_a_file_is_streamed_and_the_same(tmp_path: Path) -> None:
     sf.write(tmp_path / "a.wav", wave, 44_100, subtype="FLOAT")
     from openclap.audio.load import load
 
-    clip = clip_of(tmp_path / "a.wav", SMALL, long="fusion")
+    clip = make_clip(tmp_path / "a.wav", SMALL, long="fusion")
     whole = log_mel(load((wave, 44_100), 8_000), SMALL)
     np.testing.assert_array_equal(clip.mel, fusion_views(whole, 1001))
-    np.testing.assert_array_equal(clip.mel, clip_of((wave, 44_100), SMALL, long="fusion").mel)
+    np.testing.assert_array_equal(clip.mel, make_clip((wave, 44_100), SMALL, long="fusion").mel)
 
 
 def test_levels_of_fusion_are_those_of_the_recording() -> None:
     """A quiet first half stays quiet beside the loud second one: one loudest bin for all four views."""
     ranged = replace(SMALL, dynamic_range=60.0)
     wave = np.concatenate([noise(30) * np.float32(0.01), noise(30)])
-    mel = clip_of((wave, 8_000), ranged, long="fusion").mel
-    np.testing.assert_array_equal(mel, fusion_views(level(log_mel(wave, ranged), ranged), 1001))
+    mel = make_clip((wave, 8_000), ranged, long="fusion").mel
+    np.testing.assert_array_equal(mel, fusion_views(apply_dynamic_range(log_mel(wave, ranged), ranged), 1001))
     assert mel[1].max() < -30
     assert mel[3].max() > -5
-    windows = list(windows_of((wave, 8_000), ranged))
+    windows = list(make_windows((wave, 8_000), ranged))
     assert all(w.mel.max() == 0.0 for w in windows)  # each by its own
 
 
@@ -162,12 +162,12 @@ def test_levels_of_fusion_are_those_of_the_recording() -> None:
 )
 def test_windows(seconds: float, starts: list[float], ends: list[float]) -> None:
     wave = noise(seconds)
-    windows = list(windows_of((wave, 8_000), SMALL))
+    windows = list(make_windows((wave, 8_000), SMALL))
     assert [w.start for w in windows] == pytest.approx(starts)
     assert [w.end for w in windows] == pytest.approx(ends)
     for window in windows:
         span = wave[round(window.start * 8000) : round(window.end * 8000)]
-        np.testing.assert_array_equal(window.mel, log_mel(repeatpad(span, 80_000), SMALL)[None])
+        np.testing.assert_array_equal(window.mel, log_mel(repeat_pad(span, 80_000), SMALL)[None])
 
 
 @pytest.mark.parametrize(("window", "hop"), [(2.5, 0.7), (1.0, 3.0), (10.0, 10.0), (0.3, 1 / 3), (4.0, 4.0), (10, 5)])
@@ -175,7 +175,7 @@ def test_windows(seconds: float, starts: list[float], ends: list[float]) -> None
 def test_windows_of_other_sizes(seconds: float, window: float, hop: float) -> None:
     """Streamed in blocks or counted from the length: the same windows, without a gap up to the end."""
     wave = noise(seconds)
-    got = list(windows_of((wave, 8_000), SMALL, window=window, hop=hop))
+    got = list(make_windows((wave, 8_000), SMALL, window=window, hop=hop))
     starts = [round(w.start * 8_000) for w in got]
     assert starts == window_starts(len(wave), round(window * 8_000), hop * 8_000)
     assert starts == sorted(set(starts))
@@ -186,7 +186,7 @@ def test_windows_of_other_sizes(seconds: float, window: float, hop: float) -> No
     for w in (first, last):
         span = wave[round(w.start * 8_000) : round(w.end * 8_000)]
         assert len(span) == min(round(window * 8_000), len(wave))
-        np.testing.assert_array_equal(w.mel, log_mel(repeatpad(span, 80_000), SMALL)[None])
+        np.testing.assert_array_equal(w.mel, log_mel(repeat_pad(span, 80_000), SMALL)[None])
 
 
 def test_starts_of_fractions_of_samples_do_not_drift() -> None:
@@ -222,7 +222,7 @@ def test_windows_are_streamed() -> None:
 
         closed = False
 
-    windows = windows_of(Watched(), SMALL)  # type: ignore[arg-type]
+    windows = make_windows(Watched(), SMALL)  # type: ignore[arg-type]
     next(windows)
     assert read < 2 * 8_000 * 70
     assert len(list(windows)) == 58
@@ -251,26 +251,26 @@ def test_a_window_holds_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("window", [0, -1, 10.5, math.nan, math.inf, "10"])
 def test_windows_refused(window: Any) -> None:
     with pytest.raises(UsageError, match="window"):
-        windows_of((noise(20), 8_000), SMALL, window=window)
+        make_windows((noise(20), 8_000), SMALL, window=window)
 
 
 @pytest.mark.parametrize("hop", [0, -1, 1e-9, math.nan, math.inf, None])
 def test_hops_refused(hop: Any) -> None:
     """A hop below half a sample never advanced."""
     with pytest.raises(UsageError, match="hop"):
-        windows_of((noise(20), 8_000), SMALL, hop=hop)
+        make_windows((noise(20), 8_000), SMALL, hop=hop)
 
 
 def test_faults_come_through(tmp_path: Path) -> None:
     wave = noise(40)
     wave[-5] = np.nan
     with pytest.raises(NotFiniteSound):
-        list(windows_of((wave, 8_000), SMALL))
+        list(make_windows((wave, 8_000), SMALL))
     with pytest.raises(NotFiniteSound):
-        clip_of((wave, 8_000), SMALL, long="fusion")
+        make_clip((wave, 8_000), SMALL, long="fusion")
     with pytest.raises(EmptySound):
-        clip_of((np.zeros(0), 8_000), SMALL, long="head")
+        make_clip((np.zeros(0), 8_000), SMALL, long="head")
     with pytest.raises(SoundNotFound):
-        clip_of(tmp_path / "no.wav", SMALL, long="fusion")
+        make_clip(tmp_path / "no.wav", SMALL, long="fusion")
     with pytest.raises(UsageError, match="fusion or head"):
-        clip_of((noise(1), 8_000), SMALL, long="windows")  # type: ignore[arg-type]
+        make_clip((noise(1), 8_000), SMALL, long="windows")  # type: ignore[arg-type]

@@ -17,8 +17,8 @@ from conftest import long_wave
 from openclap import CLAP, Library
 from openclap.errors import UsageError
 from openclap.library import indexing
-from openclap.library.cluster import _until_done, spread_with_ray
-from openclap.library.maker import claim_for, maker_of
+from openclap.library.model_identity import claim_store, model_identity
+from openclap.library.ray_cluster import _until_done, spread_with_ray
 from openclap.results import AddReport
 from openclap.store import Recording, open_store
 
@@ -70,14 +70,14 @@ def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path)
     killed: list[int] = []
 
     def spread(paths, known):  # type: ignore[no-untyped-def]
-        for part in spread_with_ray(place, mini, library._store.maker(), paths, known):
+        for part in spread_with_ray(place, mini, library._store.model_identity(), paths, known):
             if not killed:
                 killed.extend(workers())
                 os.kill(killed[0], signal.SIGKILL)
             yield part
 
     report = indexing.add(
-        library._store, mini, [sounds], claim=lambda: claim_for(library._store, mini), tags=["all"], spread=spread
+        library._store, mini, [sounds], claim=lambda: claim_store(library._store, mini), tags=["all"], spread=spread
     )
     assert killed
     assert (report.added, report.updated, report.unchanged, report.removed) == (FILES + 1, 0, 0, 0)
@@ -108,7 +108,7 @@ def test_what_a_worker_committed_before_it_died_is_not_done_again(
     for i, path in enumerate(paths):
         sf.write(path, long_wave(1, RATE, seed=i), RATE)
     store = open_store(tmp_path / "x.lance")
-    store.claim(maker_of(mini))
+    store.claim(model_identity(mini))
     commits: list[int] = []
     put = store.put
 

@@ -13,7 +13,7 @@ from openclap import CLAP
 from openclap.checkpoints import compact
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import is_compact, save_pretrained
-from openclap.checkpoints.weights import Weights, of_arrays, read_safetensors
+from openclap.checkpoints.weights import Weights, entries_from_arrays, read_safetensors
 from openclap.config import TEXT
 from openclap.errors import BadCheckpoint
 
@@ -79,7 +79,7 @@ def test_what_float16_cannot_hold_stays_float32() -> None:
         "small": np.ones((2, 2), np.float32),
         "row": np.ones(2, np.float32),
     }
-    assert {name: array.dtype.name for name, array in compact.halve(state).items()} == {
+    assert {name: array.dtype.name for name, array in compact.to_float16(state).items()} == {
         "large": "float32", "small": "float16", "row": "float32",
     }  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_a_row_of_zeros_stays_zeros() -> None:
     table = np.array([[0, 0], [1, -2]], np.float32)
     packed = compact.pack({"text.table.weight": table}, "words")
     assert packed["text.table.weight"].tolist() == [[0, 0], [64, -127]]
-    back = Weights(compact.unpack(of_arrays(packed)))
+    back = Weights(compact.unpack(entries_from_arrays(packed)))
     np.testing.assert_allclose(back["text.table.weight"], table, atol=2 / 127)
     assert list(back) == ["text.table.weight"]
 
@@ -98,4 +98,4 @@ def test_scales_that_do_not_fit_are_told() -> None:
     packed = compact.pack({"text.table.weight": np.ones((3, 2), np.float32)}, "words")
     packed["text.table.scale"] = np.ones(2, np.float32)
     with pytest.raises(BadCheckpoint, match=r"text.table.scale has the shape \(2,\).*one scale a row"):
-        compact.unpack(of_arrays(packed))
+        compact.unpack(entries_from_arrays(packed))

@@ -14,14 +14,14 @@ from models_for_tests import small_clap, small_config
 from typer.testing import CliRunner
 
 from openclap import CLAP, Library
-from openclap.checkpoints.locate import packaged
+from openclap.checkpoints.locate import packaged_folder
 from openclap.cli.app import app
 from openclap.confidence import UNLIKELY, USUAL, background_of, curves_of, is_fitted
 from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.describe import Describer
 from openclap.doctor import examine_installation
 from openclap.errors import BadCheckpoint
-from openclap.synth import make
+from openclap.synth import synthesise
 
 OWN = ConfidenceCurves((-3.0, 1.0, 0.5), (-8.0, 10.0), "0123456789abcdef", "twenty doors", 0.4)
 
@@ -44,7 +44,7 @@ def test_the_third_edition_is_what_it_was() -> None:
     mini = CLAP.from_pretrained("mini-3")
     assert (mini.fingerprint, curves_of(mini.config)) == ("86b7c91662cc86f7", USUAL)
     assert is_fitted(mini)
-    data = json.loads((packaged("mini-3") / "config.json").read_text())
+    data = json.loads((packaged_folder("mini-3") / "config.json").read_text())
     assert mini.config == CLAPConfig.from_dict({k: v for k, v in data.items() if k != "confidence"})
 
 
@@ -126,7 +126,7 @@ def test_none_is_none(folder: Path) -> None:
 
 def test_the_models_threshold_is_used_wherever_something_is_unlikely(tmp_path: Path) -> None:
     """It was 0.25 for every model."""
-    rate, rain = 32_000, make("rain", np.random.default_rng(3), rate=32_000, seconds=3.0)[0]
+    rate, rain = 32_000, synthesise("rain", np.random.default_rng(3), rate=32_000, seconds=3.0)[0]
     sf.write(tmp_path / "rain.wav", rain, rate)
     mini = CLAP.from_pretrained("mini")
     mini.save_pretrained(tmp_path / "strict")
@@ -163,7 +163,7 @@ def test_a_configuration_may_bring_curves() -> None:
 
 def test_names_that_sound_like_everything_need_more_evidence() -> None:
     """Of AudioSet's names where all of them may be heard; whoever asks for one by name gets its confidence."""
-    rate, rain = 32_000, make("rain", np.random.default_rng(3), rate=32_000, seconds=3.0)[0]
+    rate, rain = 32_000, synthesise("rain", np.random.default_rng(3), rate=32_000, seconds=3.0)[0]
     mini = CLAP.from_pretrained("mini-3")
     before, key = mini.describe((rain, rate)), Describer(mini).key()
     mini.config = replace(mini.config, confidence=replace(USUAL, evidence={before.tags[0].label: 2.0}))

@@ -23,20 +23,20 @@ from platformdirs import user_cache_path
 
 from openclap import CLAP, confidence
 from openclap.catalogue import describe_to_file, timelines_to_folder
-from openclap.catalogue.descriptions import _alone, _opened
+from openclap.catalogue.descriptions import _lock_output, _open_journal
 from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import background_of, curves_of
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
+from openclap.describe.formats import FORMATS, write_timeline
+from openclap.describe.formats import HEAD as TIMELINE
 from openclap.describe.spectrogram import spectrogram
 from openclap.describe.timeline import most_likely_path
 from openclap.describe.vocabulary import check_labels
-from openclap.describe.written import FORMATS, write_timeline
-from openclap.describe.written import HEAD as TIMELINE
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Span, Tag
 from openclap.sentences import and_so_on, said
-from openclap.synth import make
+from openclap.synth import synthesise
 
 RATE = 32_000
 Wave = npt.NDArray[np.float32]
@@ -53,7 +53,7 @@ def describer(clap: CLAP) -> Describer:
 
 
 def sound(kind: str, seconds: float = 4.0, seed: int = 5) -> Wave:
-    wave = make(kind, np.random.default_rng(seed), rate=RATE, seconds=seconds)[0]
+    wave = synthesise(kind, np.random.default_rng(seed), rate=RATE, seconds=seconds)[0]
     return (0.5 * wave / max(float(np.abs(wave).max()), 1e-6)).astype(np.float32)
 
 
@@ -119,7 +119,7 @@ def test_in_chinese_the_same_is_heard(clap: CLAP, describer: Describer) -> None:
     assert made.sentence.endswith("。")
     spans = timeline(chinese, rain)
     assert [span.label for span in spans] == [span.label and names[span.label] for span in timeline(describer, rain)]
-    assert chinese.named(spans)[0].startswith(f"听到{spans[0].label}")
+    assert chinese.describe_spans(spans)[0].startswith(f"听到{spans[0].label}")
     assert Describer(clap, ["rain"], language="zh")(rain).tags[0].label == "rain"
     nothing = Describer(clap, ["Siren"], threshold=1.0, language="zh")(rain)
     assert (nothing.tags, nothing.sentence) == ([], "没有能确定的声音；最接近的是Siren。")
@@ -247,17 +247,17 @@ def test_ten_thousand_labels_in_bounded_memory(clap: CLAP, monkeypatch: pytest.M
     vocabulary = Vocabulary(tuple(names), vectors, background_of(clap))
     whole = vocabulary.tags(windows[:30], threshold=0.05)
     largest = []
-    real = type(vocabulary.usual).confidences
+    real = type(vocabulary.reference).confidences
 
     def counted(self: Any, texts: Wave, some: Wave) -> Wave:
         largest.append(len(texts) * len(some))
         return real(self, texts, some)
 
-    monkeypatch.setattr(type(vocabulary.usual), "confidences", counted)
+    monkeypatch.setattr(type(vocabulary.reference), "confidences", counted)
     monkeypatch.setattr("openclap.describe.vocabulary.AT_ONCE", 50_000)
     assert vocabulary.tags(windows[:30], threshold=0.05) == whole
     assert max(largest) <= 50_000
-    vocabulary.best(windows)
+    vocabulary.best_confidences(windows)
     assert max(largest) <= 50_000
 
 
@@ -535,7 +535,7 @@ def test_a_second_kill_loses_nothing(clap: CLAP, describer: Describer, folder: P
     head = {"format": whole["format"], "version": whole["version"]}
     output.unlink()
     journal.write_text(json.dumps(head) + '\n{"path": "/ha')
-    with _opened(journal) as file:
+    with _open_journal(journal) as file:
         file.write(json.dumps(whole["sounds"][0]) + "\n")
     assert describe_to_file(clap, describer, [folder], output).unchanged == 1
 
@@ -573,7 +573,7 @@ def test_a_sound_that_changes_while_it_is_described_is_described_again(
 
 
 def test_two_runs_do_not_write_one_file(clap: CLAP, describer: Describer, folder: Path, tmp_path: Path) -> None:
-    with _alone(tmp_path / "out.json"), pytest.raises(UsageError, match="another process is writing it"):
+    with _lock_output(tmp_path / "out.json"), pytest.raises(UsageError, match="another process is writing it"):
         describe_to_file(clap, describer, [folder], tmp_path / "out.json")
     assert describe_to_file(clap, describer, [folder], tmp_path / "out.json").described == 3
 

@@ -13,7 +13,7 @@ from openclap import CLAP, Description
 from openclap.describe import SILENCE, Describer, timeline
 from openclap.results import Span
 from openclap.sentences import said
-from openclap.synth import make
+from openclap.synth import synthesise
 
 RATE = 32_000
 Wave = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ def describer(clap: CLAP) -> Describer:
 
 
 def sound(kind: str, seconds: float = 4.0, seed: int = 5) -> Wave:
-    wave = make(kind, np.random.default_rng(seed), rate=RATE, seconds=seconds)[0]
+    wave = synthesise(kind, np.random.default_rng(seed), rate=RATE, seconds=seconds)[0]
     return (0.5 * wave / max(float(np.abs(wave).max()), 1e-6)).astype(np.float32)
 
 

@@ -11,7 +11,7 @@ import soundfile as sf
 from models_for_tests import small_clap
 
 from openclap import Library
-from openclap.audio.fingerprint import LAG, fingerprint, keys_of, overlap
+from openclap.audio.fingerprint import LAG, fingerprint, landmark_keys, overlap
 
 RATE = 16_000
 
@@ -45,7 +45,10 @@ def test_the_same_recording_is_recognised(change, offset: float) -> None:  # typ
     lies = overlap(fingerprint((wave, RATE)), fingerprint((change(wave), RATE)))
     assert lies.correlation > 0.75
     assert lies.offset == pytest.approx(offset, abs=0.02)
-    assert len(np.intersect1d(keys_of(fingerprint((wave, RATE))), keys_of(fingerprint((change(wave), RATE))))) > 3
+    assert (
+        len(np.intersect1d(landmark_keys(fingerprint((wave, RATE))), landmark_keys(fingerprint((change(wave), RATE)))))
+        > 3
+    )
 
 
 def test_other_recordings_are_others() -> None:
@@ -57,7 +60,7 @@ def test_other_recordings_are_others() -> None:
 def test_short_and_silent_sounds_have_nothing_to_compare(samples: int) -> None:
     silent = fingerprint((np.zeros(samples, np.float32), RATE))
     assert overlap(silent, silent).correlation == 0
-    assert len(keys_of(silent)) == 0
+    assert len(landmark_keys(silent)) == 0
 
 
 def test_groups_of_a_library(tokenizer_file: Path, tmp_path: Path) -> None:

@@ -12,25 +12,25 @@ from models_for_tests import WORDS, small_config, text_config
 from openclap import CLAPConfig
 from openclap.backends import numpy_text
 from openclap.backends.graphs import towers as graphs
-from openclap.checkpoints import compact, load, shapes
+from openclap.checkpoints import compact, load, weight_shapes
 from openclap.config import AUDIO, TEXT, FrontEnd, TextConfig
 from openclap.errors import BadCheckpoint, UsageError
 from openclap.models import clap as modules
 from openclap.models import text as text_modules
 from openclap.train.pruning import units
 
-SOURCE = Path(shapes.__file__).parents[1]
+SOURCE = Path(weight_shapes.__file__).parents[1]
 CLASSES = {kind.__name__ for kind in (*AUDIO.values(), *TEXT.values())}
 # what only some formats know is asked there: transformers has a class for one encoder of each
 ALLOWED = {"checkpoints/huggingface.py"}
 OWNERS = {"audio", "text", "config"}  # of whose kind nothing else may ask; within a configuration, of its own
 TEXT_TABLES = [
-    text_modules.TOWERS, numpy_text.TOWERS, graphs.TEXT_TOWERS, shapes.TEXT_TOWERS, load.TOKENIZERS, compact.PACKED,
+    text_modules.TOWERS, numpy_text.TOWERS, graphs.TEXT_TOWERS, weight_shapes.TEXT_TOWERS, load.TOKENIZERS, compact.PACKED,
     units.TEXT_TOWERS,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("table", [modules.TOWERS, graphs.TOWERS, shapes.TOWERS, units.TOWERS])
+@pytest.mark.parametrize("table", [modules.TOWERS, graphs.TOWERS, weight_shapes.TOWERS, units.TOWERS])
 def test_every_table_has_every_encoder(table: dict[str, object]) -> None:
     assert list(table) == list(AUDIO)
 

@@ -20,7 +20,7 @@ from old_libraries import HELD, MAKER, old_library, recording
 
 from openclap import CLAP, Library
 from openclap.errors import LibraryError
-from openclap.library.maker import maker_of
+from openclap.library.model_identity import model_identity
 from openclap.store import Store, open_store
 
 RATE = 16_000
@@ -32,7 +32,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def holds_all(store: Store) -> None:
-    assert store.maker() == MAKER
+    assert store.model_identity() == MAKER
     found = {file.path: file for file in store.files()}
     assert set(found) == set(HELD)
     for path, windows in HELD.items():
@@ -63,7 +63,7 @@ def test_the_first_write_brings_it_up(old: Path) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (3,)
     for store in (reader, writer, open_store(old)):
         holds_all(store)
-        assert store.known(["/nas/wind.flac"])["/nas/wind.flac"].tags == ("wet",)
+        assert store.find_files(["/nas/wind.flac"])["/nas/wind.flac"].tags == ("wet",)
     (old / "library.npz").unlink()
     holds_all(open_store(old))
 
@@ -139,7 +139,7 @@ def test_a_value_that_cannot_be_is_told_of_the_file_that_holds_it(old: Path) -> 
     arrays["manifest"] = np.array(json.dumps(manifest))
     np.savez(old / "library.npz", **arrays)
     with pytest.raises(LibraryError, match=r"library\.npz is no library of openclap, or broken") as told:
-        open_store(old).maker()
+        open_store(old).model_identity()
     assert "sqlite" not in str(told.value)
 
 
@@ -148,7 +148,7 @@ def test_one_that_is_cut_is_not_taken_for_nothing(old: Path) -> None:
     (old / "library.npz").write_bytes(data[: len(data) // 2])
     store = open_store(old)
     with pytest.raises(LibraryError, match=r"library.npz is no library of openclap, or broken \(File is not"):
-        store.maker()
+        store.model_identity()
     with pytest.raises(LibraryError, match=r"library.npz is no library of openclap, or broken \(File is not"):
         store.put([recording("/a.wav", 1)])
     assert [path.name for path in old.iterdir()] == ["library.npz"]
@@ -158,7 +158,7 @@ def test_another_file_of_that_name_is_none(tmp_path: Path) -> None:
     """`openclap embed -o library.npz` may have made it: it was a library of version 1, and refused."""
     np.savez(tmp_path / "library.npz", path=np.array(["a"]), embedding=np.eye(1, 4))
     store = open_store(tmp_path)
-    assert store.maker() == {}
+    assert store.model_identity() == {}
     store.put([recording("/a.wav", 1)])
     assert [file.path for file in store.files()] == ["/a.wav"]
 
@@ -192,7 +192,7 @@ def _first_of(clap: CLAP, sounds: Path, place: Path) -> Path:
         {"path": str(file), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "seconds": 1.0}
         for file, stat in zip(files, stats, strict=True)
     ]
-    manifest = {"format": "openclap-library", "format_version": 1, "maker": maker_of(clap), "files": facts, "windows_of_file": [1, 1]}  # fmt: skip
+    manifest = {"format": "openclap-library", "format_version": 1, "maker": model_identity(clap), "files": facts, "windows_of_file": [1, 1]}  # fmt: skip
     np.savez(
         place / "library.npz", manifest=np.array(json.dumps(manifest)), start=np.zeros(2), end=np.ones(2), embedding=clap.encode_audio(files)
     )  # fmt: skip

@@ -15,8 +15,8 @@ from models_for_tests import small_clap
 from openclap import CLAP
 from openclap.confidence import USUAL, Background, curves_of
 from openclap.errors import BadCheckpoint
-from openclap.watch import Pushed, watch
-from openclap.watch.background import OwnBackground
+from openclap.watch import PushedSource, watch
+from openclap.watch.background import LocalBackground
 from openclap.watch.foreground import FEWEST, LEAST_LEFT, TAKEN_OUT, Foreground
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "runs" / "mini"))
@@ -118,8 +118,8 @@ def test_a_model_without_a_curve_of_its_own_is_watched_as_before() -> None:
     new, old = CLAP.from_pretrained("mini"), CLAP.from_pretrained("mini-3")
     assert len(curves_of(new.config).watch) == 4
     assert curves_of(old.config).watch == ()
-    assert type(watch(Pushed("door"), ["rain"], model=new)._own) is Foreground
-    assert type(watch(Pushed("door"), ["rain"], model=old)._own) is OwnBackground
+    assert type(watch(PushedSource("door"), ["rain"], model=new)._own) is Foreground
+    assert type(watch(PushedSource("door"), ["rain"], model=old)._own) is LocalBackground
 
 
 def test_the_curve_is_kept_and_read_strictly(tmp_path: Path, tokenizer_file: Path) -> None:

@@ -24,10 +24,10 @@ from torch import Tensor
 from openclap.audio.mel import log_mel
 from openclap.backends import why_no_graph
 from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
-from openclap.checkpoints.laion import infer_config, read_laion, rename
+from openclap.checkpoints.laion import infer_config, read_laion, rename_weights
 from openclap.checkpoints.load import load_checkpoint
-from openclap.checkpoints.pickles import of_tensors
-from openclap.checkpoints.shapes import check_fit
+from openclap.checkpoints.torch_files import entries_from_tensors
+from openclap.checkpoints.weight_shapes import check_fit
 from openclap.config import CLAPConfig, PANNConfig, TextConfig, WordsConfig
 from openclap.errors import BadCheckpoint, UnsafeCheckpoint
 from openclap.models.clap import CLAPModel
@@ -122,7 +122,9 @@ def loaded(combination: str, side: str) -> CLAPModel:
     config = replace(config_of(combination), **other)
     own = (f"{side}.", f"{side}_projection.")
     rest = {key: value for key, value in CLAPModel(config).arrays().items() if not key.startswith(own)}
-    given = {name: entry.read() for name, entry in rename(of_tensors(state(combination, side))).items()}
+    given = {
+        name: entry.read() for name, entry in rename_weights(entries_from_tensors(state(combination, side))).items()
+    }
     given = {name: value for name, value in given.items() if not name.endswith("num_batches_tracked")}
     assert all(name.startswith(own) for name in given)
     return CLAPModel.from_arrays(config, {**rest, **given})
@@ -141,7 +143,9 @@ def test_whole_model_is_inferred_and_named(combination: str) -> None:
     assert config.audio == type(config.audio).preset(encoder.split("-")[1])
     assert config.embedding == 512
     meta = {name: torch.empty(shape, device="meta") for name, shape in SHAPES[combination].items()}
-    check_fit(config, {name: entry.shape for name, entry in rename(of_tensors(meta)).items()}, combination)
+    check_fit(
+        config, {name: entry.shape for name, entry in rename_weights(entries_from_tensors(meta)).items()}, combination
+    )
 
 
 @pytest.mark.parametrize("combination", SHAPES)

@@ -20,7 +20,7 @@ from openclap.errors import LibraryError, SoundError, SoundNotFound, WithheldSou
 from openclap.library import Library
 from openclap.library import safe_open as safe_open_module
 from openclap.library.safe_open import open_without_links
-from openclap.library.serving import ServedFiles, Version
+from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.page import holdings, lesson, search
 from openclap.page.blocks import mount_page
 from openclap.page.desk import Desk
@@ -368,7 +368,7 @@ def test_a_file_of_a_library_is_read_by_no_other_way(tmp_path: Path, indexed: Pa
     assert list(version) == [str(indexed)]
     with named.open(str(indexed), version[str(indexed)]) as file:
         assert file.read() == indexed.read_bytes()
-    assert Version.now(indexed) == Version(version[str(indexed)].size, version[str(indexed)].mtime_ns)
+    assert FileVersion.from_disk(indexed) == FileVersion(version[str(indexed)].size, version[str(indexed)].mtime_ns)
     library.close()
 
 

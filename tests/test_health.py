@@ -13,10 +13,10 @@ from test_huggingface import save_theirs
 
 from openclap import CLAP
 from openclap.checkpoints import health, locate
-from openclap.checkpoints.health import examine
+from openclap.checkpoints.health import examine_checkpoint
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD, PRESETS, find_preset
-from openclap.checkpoints.weights import Weights, joined, of_arrays, part, read_safetensors
+from openclap.checkpoints.weights import Weights, concatenate, entries_from_arrays, read_safetensors, split_part
 from openclap.config import CLAPConfig, FrontEnd, PANNConfig, WordsConfig
 from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning, UnknownModel
 from openclap.models.clap import CLAPModel
@@ -29,7 +29,7 @@ def tiny_model() -> Checkpoint:
         front_end=FrontEnd(),
         embedding=8,
     )
-    return Checkpoint(config, Weights(of_arrays(CLAPModel(config).arrays())), None, "tiny")
+    return Checkpoint(config, Weights(entries_from_arrays(CLAPModel(config).arrays())), None, "tiny")
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_a_model_in_the_hubs_cache_is_loaded_without_a_network(hub: Path) -> Non
     assert clap.name == "laion/clap-htsat-fused"
     preset = find_preset("laion/clap-htsat-fused")
     assert preset is not None
-    assert locate.here(preset)
+    assert locate.is_available(preset)
     shutil.rmtree(hub / "models--laion--clap-htsat-fused" / "snapshots")
-    assert not locate.here(preset)
+    assert not locate.is_available(preset)
 
 
 def test_a_known_bad_copy_is_named_with_what_to_use_instead(hub: Path) -> None:
@@ -77,15 +77,15 @@ def test_texts_that_collapse_to_one_vector_are_found() -> None:
     """The broken copy of larger_clap_music has a cosine of 0.9993 between unrelated texts."""
     one = 1 + 0.01 * np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
     one /= np.linalg.norm(one, axis=1, keepdims=True)
-    (finding,) = examine(tiny_model(), lambda _: one).findings
+    (finding,) = examine_checkpoint(tiny_model(), lambda _: one).findings
     assert "nearly the same vector" in finding.what
-    assert examine(tiny_model(), lambda _: np.eye(6, 8, dtype=np.float32)).findings == ()
+    assert examine_checkpoint(tiny_model(), lambda _: np.eye(6, 8, dtype=np.float32)).findings == ()
 
 
 def test_weights_that_are_no_numbers_are_named() -> None:
     model = tiny_model()
     model.weights["audio_projection.2.weight"][0, 0] = float("inf")
-    (finding,) = examine(model, None).findings
+    (finding,) = examine_checkpoint(model, None).findings
     assert "audio_projection.2.weight" in finding.what
 
 
@@ -148,11 +148,11 @@ def test_weights_for_one_look_are_the_mapped_ones(tmp_path: Path) -> None:
     text = json.dumps(header).encode()
     (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + blob)
     entries = read_safetensors(tmp_path / "w.safetensors")
-    entries["both"] = joined([entries["a"], entries["half"]])
-    entries["third"] = part(entries["both"], 1, 5)
+    entries["both"] = concatenate([entries["a"], entries["half"]])
+    entries["third"] = split_part(entries["both"], 1, 5)
     weights = Weights(entries)
     for name in weights:
-        assert weights.passing(name).dtype == weights[name].dtype
-        assert np.array_equal(weights.passing(name), weights[name]), name
+        assert weights.read_once(name).dtype == weights[name].dtype
+        assert np.array_equal(weights.read_once(name), weights[name]), name
     assert weights["third"].shape == (2, 6)
     assert entries["both"].once is not None

@@ -13,7 +13,7 @@ import transformers
 from conftest import long_wave, write_tokenizer
 
 from openclap import CLAP
-from openclap.audio.clips import clip_of
+from openclap.audio.clips import make_clip
 from openclap.checkpoints.huggingface_config import FIELDS
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import ACTIVATIONS
@@ -78,7 +78,7 @@ def test_fields_are_honoured_on_both_backends(case: str, tmp_path: Path, monkeyp
     waves = [(long_wave(seconds, seed=seconds), 48_000) for seconds in ((4, 13) if fused else (4,))]
     for backend in ("openvino", "torch"):
         clap = CLAP.from_pretrained(tmp_path, backend=backend)
-        clips = [clip_of(wave, clap.front_end, long="fusion" if fused else "head") for wave in waves]
+        clips = [make_clip(wave, clap.front_end, long="fusion" if fused else "head") for wave in waves]
         four = [np.broadcast_to(clip.mel, (4 if fused else 1, *clip.mel.shape[1:])).copy() for clip in clips]
         expected = np.stack([theirs(model, mel, clip.longer) for mel, clip in zip(four, clips, strict=True)])
         assert np.abs(clap.encode_audio(waves) - expected).max() < 2e-5

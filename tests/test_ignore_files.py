@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openclap.errors import DataWarning
-from openclap.library.exclude import IGNORE_FILE
+from openclap.library.exclusions import IGNORE_FILE
 from openclap.library.scan import find_sounds
 
 FILES = ("x.wav", "a/x.wav", "a/b/x.wav", "a/b/y.wav", "b/x.wav", "b/a/y.wav")
@@ -59,4 +59,4 @@ def test_what_is_no_text_is_told(root: Path) -> None:
     (root / IGNORE_FILE).write_bytes(b"\xff\xfe\0")
     found = find_sounds([root])
     assert len(found.files) == len(FILES)
-    assert ["nothing is left out by it" in failure.error for failure in found.closed] == [True]
+    assert ["nothing is left out by it" in failure.error for failure in found.unreadable] == [True]

@@ -15,8 +15,8 @@ from conftest import long_wave, write_tokenizer
 
 from openclap import CLAP
 from openclap.checkpoints import laion
-from openclap.checkpoints.laion import infer_config, rename
-from openclap.checkpoints.pickles import of_tensors
+from openclap.checkpoints.laion import infer_config, rename_weights
+from openclap.checkpoints.torch_files import entries_from_tensors
 from openclap.checkpoints.weights import Entry
 from openclap.errors import BadCheckpoint, ModelNotHere, UnknownModel, UnsafeCheckpoint
 
@@ -171,12 +171,12 @@ def test_files_that_are_no_checkpoint(tmp_path: Path, content: bytes) -> None:
 
 def test_every_rule_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule that renames nothing in any of the released architectures is dead."""
-    renamed = rename(of_tensors(laion_state()))
+    renamed = rename_weights(entries_from_tensors(laion_state()))
     assert not [key for key in renamed if key.startswith(("audio_branch", "text_branch"))]
     entries = {name: Entry((3,), lambda: np.zeros(3)) for name in ALL_NAMES}
     rules = list(laion._COMPILED)
-    whole = set(rename(entries))
+    whole = set(rename_weights(entries))
     for i, (pattern, _) in enumerate(rules):
         monkeypatch.setattr(laion, "_COMPILED", rules[:i] + rules[i + 1 :])
-        assert set(rename(entries)) != whole, pattern.pattern
+        assert set(rename_weights(entries)) != whole, pattern.pattern
     assert infer_config(laion_state()).audio.output == 2 * WIDTH

@@ -22,13 +22,13 @@ from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.store import Recording, Where, open_store
 from openclap.store.lance import indexes
 from openclap.store.lance import store as lance_store
-from openclap.store.lance.rows import table_of
+from openclap.store.lance.rows import recordings_to_table
 
 
 def test_object_storage(bucket: str) -> None:
     place = f"{bucket}/all.lance"
     store = open_store(place)
-    assert store.maker() == {}
+    assert store.model_identity() == {}
     assert store.stats()["files"] == 0
     assert store.claim(MAKER) == MAKER
     many = [recording(f"/{i} 声.wav") for i in range(20)]
@@ -43,12 +43,12 @@ def test_object_storage(bucket: str) -> None:
     found = there.stats()
     assert (found["files"], found["windows"]) == (19, 57)
     assert found["bytes"] > 57 * E * 4
-    with store.alone():
-        aside = store.aside({**MAKER, "fingerprint": "f" * 16})
+    with store.lock():
+        aside = store.staging({**MAKER, "fingerprint": "f" * 16})
         aside.claim({**MAKER, "fingerprint": "f" * 16})
         aside.put(many[:2])
-        store.become(aside)
-    assert there.maker()["fingerprint"] == "f" * 16
+        store.swap_in(aside)
+    assert there.model_identity()["fingerprint"] == "f" * 16
     assert [f.path for f in there.files()] == ["/0 声.wav", "/1 声.wav"]
     with pytest.raises(LibraryError, match="no such bucket"):
         open_store("s3://nowhere/all.lance").put(many)
@@ -83,7 +83,7 @@ def test_an_index_and_what_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     many = [Recording(recording(f"/{i:04}.wav").file, start, start + 10, rows[4 * i : 4 * i + 4]) for i in range(1000)]
     store = open_store(tmp_path / "x.lance")
     store.put(many[:900])
-    store.tidy()
+    store.optimize()
     table = store._windows()  # type: ignore[attr-defined]
     assert {column for index in table.list_indices() for column in index.columns} == {
         "embedding",
@@ -105,7 +105,7 @@ def test_an_index_and_what_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     store.delete(["/0950.wav"])
     assert store.nearest(new, 1)[0].path != "/0950.wav"
-    store.tidy()
+    store.optimize()
     assert len(store.nearest(new, 2000)) == 999
     assert store.check() == []
 
@@ -180,7 +180,7 @@ def test_a_killed_writer_leaves_what_it_has_said(tmp_path: Path) -> None:
     assert {f"/{i}.wav" for _, i in said} <= {f.path for f in store.files()}
     assert store.check() == []
     store.put([recording("/more.wav")])
-    store.tidy()
+    store.optimize()
     assert store.nearest(recording("/more.wav").embedding[0], 1)[0].path == "/more.wav"
 
 
@@ -225,13 +225,13 @@ def test_two_makers_cannot_mix(tmp_path: Path) -> None:
     old.claim(MAKER)
     old.put([recording("/1.wav")])
     new = open_store(tmp_path / "x.lance")
-    with new.alone():
-        with pytest.raises(LibraryError, match="being re-embedded by another"), old.alone():
+    with new.lock():
+        with pytest.raises(LibraryError, match="being re-embedded by another"), old.lock():
             pass
-        aside = new.aside({**MAKER, "fingerprint": "f" * 16})
+        aside = new.staging({**MAKER, "fingerprint": "f" * 16})
         aside.claim({**MAKER, "fingerprint": "f" * 16})
         aside.put([recording("/1.wav", seed=5)])
-        new.become(aside)
+        new.swap_in(aside)
     for write in (
         lambda: old.put([recording("/2.wav")]),
         lambda: old.tag(["/1.wav"], ["x"]),
@@ -262,16 +262,16 @@ def test_two_that_reembed_at_once_lose_nothing(tmp_path: Path) -> None:
     store.put([recording("/1.wav")])
     new = {**MAKER, "fingerprint": "f" * 16}
     first, second = open_store(tmp_path / "x.lance"), open_store(tmp_path / "x.lance")
-    one, other = first.aside(new), second.aside(new)
+    one, other = first.staging(new), second.staging(new)
     one.claim(new)
     other.claim(new)
     one.put([recording("/1.wav", seed=5)])
-    first.become(one)
+    first.swap_in(one)
     with pytest.raises(LibraryError, match="another process was faster"):
-        second.become(other)
+        second.swap_in(other)
     same(open_store(tmp_path / "x.lance").nearest(query(), 5), brute([recording("/1.wav", seed=5)], query(), 5))
-    third = open_store(tmp_path / "x.lance").aside({**MAKER, "fingerprint": "e" * 16})
-    assert third.maker() == {}
+    third = open_store(tmp_path / "x.lance").staging({**MAKER, "fingerprint": "e" * 16})
+    assert third.model_identity() == {}
     assert open_store(tmp_path / "x.lance").stats()["files"] == 1
 
 
@@ -304,7 +304,7 @@ def test_windows_of_two_contents_are_found(tmp_path: Path) -> None:
     store = open_store(tmp_path / "x.lance")
     store.put([recording("/a.wav", 5)])
     table = store._windows()  # type: ignore[attr-defined]
-    store._merge(table, table_of([recording("/a.wav", 2, seed=3)], {}))  # type: ignore[attr-defined]
+    store._merge(table, recordings_to_table([recording("/a.wav", 2, seed=3)], {}))  # type: ignore[attr-defined]
     assert store.check() == ["1 file has missing windows, windows of two contents, or vectors that are none"]
     store.put([recording("/a.wav", 2, seed=3)])
     assert store.check() == []

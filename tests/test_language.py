@@ -16,9 +16,9 @@ from openclap import CLAP
 from openclap.cli.listen import labels_given
 from openclap.errors import LanguageWarning, ModelNotHere, UsageError
 from openclap.labels import LISTS, labels
-from openclap.language import Bridge, has_foreign, read_lexicon, simplified
+from openclap.language import Translator, has_foreign, read_lexicon, to_simplified
 from openclap.language.grammar import caption, segment
-from openclap.library.query import parse, vector_of
+from openclap.library.query import embed_query, parse_query
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -56,7 +56,7 @@ def mini() -> CLAP:
     ],
 )
 def test_phrases(chinese: str, english: str) -> None:
-    assert caption(simplified(chinese), read_lexicon()) == (english, [])
+    assert caption(to_simplified(chinese), read_lexicon()) == (english, [])
 
 
 def test_the_fewest_words() -> None:
@@ -68,7 +68,7 @@ def test_the_fewest_words() -> None:
 
 
 def test_mixed_texts_and_what_is_left_alone() -> None:
-    bridge = Bridge()
+    bridge = Translator()
     same = ["rain", "", "a dog — “barking”", "café, über", "Лай собаки", "狗"[:0], "３ ＋ ４，ok"]
     assert bridge(same) == same
     assert bridge(["This is a sound of 狗叫.", "3只狗在叫 loudly", "DJ打碟"]) == [
@@ -81,12 +81,12 @@ def test_mixed_texts_and_what_is_left_alone() -> None:
         "DOG dog barking",
         "dog barking 2",
     ]  # as copied from a page
-    assert Bridge("off")(["狗叫"]) == ["狗叫"]
+    assert Translator("off")(["狗叫"]) == ["狗叫"]
     assert [has_foreign(text) for text in ("狗", "犬の声", "개", "dog", "é，")] == [True, True, True, False, False]
 
 
 def test_unknown_words_are_named_once() -> None:
-    bridge = Bridge()
+    bridge = Translator()
     with pytest.warns(LanguageWarning, match=r"left out.*魑魅，魍魉") as told:
         assert bridge(["魑魅狗叫", "魍魉下雨", "魑魅雷声"]) == ["dog barking", "rain", "thunder"]
     assert len(told) == 1
@@ -100,14 +100,14 @@ def test_unknown_words_are_named_once() -> None:
 def test_a_lexicon_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "own.csv"
     own.write_text("zh,en\n魑魅,forest demon howling\n狗叫,hound baying\n計程車,taxi\n啦,\n", encoding="utf-8-sig")
-    assert Bridge(lexicon=own)(["魑魅啦", "狗叫", "计程车", "雨"]) == [
+    assert Translator(lexicon=own)(["魑魅啦", "狗叫", "计程车", "雨"]) == [
         "forest demon howling",
         "hound baying",
         "taxi",
         "rain",
     ]
     monkeypatch.setenv("OPENCLAP_LEXICON", str(own))
-    assert Bridge()(["狗叫"]) == ["hound baying"]
+    assert Translator()(["狗叫"]) == ["hound baying"]
     for content, message in (("狗,dog\n", "columns"), ("zh,en\n狗\n", "line 2"), ("zh,en\n,x\n", "line 2"), ("zh,en\ndog,狗\n", "zh is 'dog'"), ("zh,en\n狗,犬\n", "en '犬'")):  # fmt: skip
         own.write_text(content, encoding="utf-8")
         with pytest.raises(UsageError, match=message):
@@ -128,14 +128,14 @@ def test_the_shipped_lexicon() -> None:
     words = [zh for zh, _ in rows]
     assert len(rows) > 2500
     assert len(set(words)) == len(words)
-    assert [zh for zh in words if simplified(zh) != zh] == []
+    assert [zh for zh in words if to_simplified(zh) != zh] == []
     assert [en for _, en in rows if not en.isascii() or en != en.strip()] == []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in LISTS:
             chinese = labels(f"{name}.zh")
             assert len(chinese) == len(labels(name)) == len(set(chinese))
-            said = Bridge()(chinese)
+            said = Translator()(chinese)
             assert len(set(said)) >= len(said) - 2  # one label's English is not another's
     with pytest.raises(UsageError, match="no list of labels"):
         labels("audioset.de")
@@ -161,10 +161,10 @@ def test_chinese_and_english_give_the_same_vectors(mini: CLAP) -> None:
 
 
 def test_queries(mini: CLAP) -> None:
-    assert parse("rain + 狗叫 -雷声") == (["rain", "狗叫"], ["雷声"])
-    assert parse("雨声+狗叫＋警笛 －“汽车 喇叭”") == (["雨声", "狗叫", "警笛"], ["汽车 喇叭"])
-    assert parse("lo-fi + 8-bit -noise") == (["lo-fi", "8-bit"], ["noise"])
-    assert np.array_equal(vector_of(mini, "rain+狗叫 -雷声"), vector_of(mini, "rain + dog barking -thunder"))
+    assert parse_query("rain + 狗叫 -雷声") == (["rain", "狗叫"], ["雷声"])
+    assert parse_query("雨声+狗叫＋警笛 －“汽车 喇叭”") == (["雨声", "狗叫", "警笛"], ["汽车 喇叭"])
+    assert parse_query("lo-fi + 8-bit -noise") == (["lo-fi", "8-bit"], ["noise"])
+    assert np.array_equal(embed_query(mini, "rain+狗叫 -雷声"), embed_query(mini, "rain + dog barking -thunder"))
     assert labels_given("狗叫，雨声、警笛, rain", None) == ["狗叫", "雨声", "警笛", "rain"]
     assert labels_given(None, Path("esc50.zh")) == labels("esc50.zh")
 
@@ -271,17 +271,17 @@ def test_a_translation_model(translation_model: Path, monkeypatch: pytest.Monkey
     assert plain(["狗叫", "雨声"]) == plain(["狗叫"]) + plain(["雨声"])
     monkeypatch.setattr(Seq2Seq, "__call__", counted)
     monkeypatch.setenv("OPENCLAP_TRANSLATE", str(translation_model))
-    bridge = Bridge()
+    bridge = Translator()
     assert bridge(["This is 狗叫.", "rain", "雨声声", "狗叫"]) == ["This is dog 2.", "rain", "dog 3", "dog 2"]
     assert bridge(["狗叫"]) == ["dog 2"]
     assert asked == [["狗叫", "雨声声"]]
-    assert Bridge("off")(["狗叫"]) == ["狗叫"]
+    assert Translator("off")(["狗叫"]) == ["狗叫"]
     with pytest.raises(ModelNotHere, match="nobody/none"):
-        Bridge("nobody/none")(["狗叫"])
+        Translator("nobody/none")(["狗叫"])
     with pytest.raises(UsageError, match="translate is ''"):
-        Bridge("")
+        Translator("")
     with pytest.raises(ModelNotHere, match="no translation model"):
-        Bridge(str(Path(__file__).parent))(["狗叫"])
+        Translator(str(Path(__file__).parent))(["狗叫"])
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -290,7 +290,7 @@ def test_a_broken_translation_model_is_one_sentence(translation_model: Path, tmp
     (tmp_path / "model" / "model.safetensors").unlink()
     (tmp_path / "model" / name).write_bytes(b"rubbish")
     with pytest.raises(ModelNotHere, match="no translation model"):
-        Bridge(str(tmp_path / "model"))(["狗叫"])
+        Translator(str(tmp_path / "model"))(["狗叫"])
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from models_for_tests import small_clap
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.library import UNLIKELY, moments_in, write_moments
-from openclap.library.moments import merge
-from openclap.library.query import parse
+from openclap.library.moments import merge_windows
+from openclap.library.query import parse_query
 from openclap.results import Moment
 from openclap.store.sqlite.store import SqliteStore
 
@@ -144,7 +144,7 @@ def test_a_link_to_the_folder_above_ends(clap: CLAP, place: Path, tmp_path: Path
 def test_moments_merge_overlapping_good_windows() -> None:
     start = np.arange(0, 40, 5.0)
     score = np.array([0, 0.8, 0.9, 0, 0, 0, 0.7, 0], np.float32)
-    found = merge("x", start, start + 10, score)
+    found = merge_windows("x", start, start + 10, score)
     assert [(m.start, m.end) for m in found] == [(5.0, 20.0), (30.0, 40.0)]
     assert [m.score for m in found] == pytest.approx([0.9, 0.7])
 
@@ -366,7 +366,7 @@ def test_words_and_a_sound_together(clap: CLAP, place: Path, tmp_path: Path) -> 
     ],
 )
 def test_a_query_in_words(words: str, wanted: list[str], unwanted: list[str]) -> None:
-    assert parse(words) == (wanted, unwanted)
+    assert parse_query(words) == (wanted, unwanted)
 
 
 # -- keeping -----------------------------------------------------------------------------------------
@@ -449,7 +449,7 @@ def test_watch_follows_a_folder(clap: CLAP, place: Path, tmp_path: Path, monkeyp
             (sounds / "new.wav").unlink()
         assert looks < 9
 
-    monkeypatch.setattr("openclap.library.follow.time.sleep", sleep)
+    monkeypatch.setattr("openclap.library.watch_folder.time.sleep", sleep)
     reports = Library.open(place, model=clap).watch(sounds)
     told = [next(reports) for _ in range(4)]
     assert [(r.added, r.removed, len(r.failed)) for r in told] == [(2, 0, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0)]
@@ -526,11 +526,11 @@ def test_moments_of_odd_names_beside_a_file_of_the_users(tmp_path: Path) -> None
 
 def test_moments_end_where_the_sound_does(place: Path, tmp_path: Path) -> None:
     """With mini: a siren of three seconds in a minute of faint noise."""
-    from openclap.synth import make
+    from openclap.synth import synthesise
 
     rng = np.random.default_rng(4)
     wave = (0.001 * rng.standard_normal(60 * 32_000)).astype(np.float32)
-    siren, _ = make("siren", rng, rate=32_000, seconds=3.0)
+    siren, _ = synthesise("siren", rng, rate=32_000, seconds=3.0)
     wave[20 * 32_000 : 20 * 32_000 + len(siren)] += 0.3 * siren
     sf.write(tmp_path / "street.flac", wave, 32_000)
     mini = CLAP.from_pretrained("mini")

@@ -13,7 +13,7 @@ from models_for_tests import small_clap
 from test_train import edit, place, stopped  # noqa: F401
 
 from openclap import CLAP
-from openclap.clap.comparing import ranked
+from openclap.clap.similarity import rank_labels
 from openclap.config import MAX_LOGIT_SCALE
 from openclap.train import step, train
 from openclap.train.state import STATE_FILE
@@ -89,5 +89,5 @@ def test_classify_is_bounded_alike(backend: str, tmp_path: Path, tokenizer_file:
     wave = (np.random.default_rng(0).standard_normal(16_000).astype(np.float32), 16_000)
     labels = loaded.classify(wave, ["dog bark", "rain"])
     cosines = np.array([label.similarity for label in labels], np.float32)
-    expected = ranked([label.label for label in labels], cosines, MAX_LOGIT_SCALE)
+    expected = rank_labels([label.label for label in labels], cosines, MAX_LOGIT_SCALE)
     assert [label.score for label in labels] == pytest.approx([label.score for label in expected], rel=1e-4)

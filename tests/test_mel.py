@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from openclap.audio import mel
-from openclap.audio.mel import FRAMES_AT_ONCE, level, log_mel, mel_bank, mel_blocks
+from openclap.audio.mel import FRAMES_AT_ONCE, apply_dynamic_range, log_mel, mel_bank, mel_blocks
 from openclap.config import FrontEnd
 
 FUSED = FrontEnd()
@@ -97,7 +97,9 @@ def test_numpy_and_torch_agree(front_end: FrontEnd) -> None:
         error = np.abs(theirs.numpy() - ours)
         assert error[ours > ours.max() - 80].max() < 2e-3, name
         ranged = replace(front_end, dynamic_range=70.0)
-        np.testing.assert_allclose(level(theirs, ranged).numpy(), level(ours, ranged), atol=2e-3)
+        np.testing.assert_allclose(
+            apply_dynamic_range(theirs, ranged).numpy(), apply_dynamic_range(ours, ranged), atol=2e-3
+        )
 
 
 def test_torch_batches_and_gradients() -> None:
@@ -156,18 +158,20 @@ def test_short_waves_are_reflected_as_often_as_it_takes(samples: int) -> None:
 
 def test_level() -> None:
     mel = np.array([[-20.0, -50.0], [-30.0, -95.0]], np.float32)
-    assert level(mel, FUSED) is mel
+    assert apply_dynamic_range(mel, FUSED) is mel
     ranged = replace(FUSED, dynamic_range=60.0)
-    np.testing.assert_array_equal(level(mel, ranged), [[0.0, -30.0], [-10.0, -60.0]])
-    np.testing.assert_array_equal(level(mel[None] - 7, ranged)[0], level(mel, ranged))  # loudness does not matter
-    several = level(np.stack([mel, mel - 10]), ranged)  # each clip by its own loudest bin
+    np.testing.assert_array_equal(apply_dynamic_range(mel, ranged), [[0.0, -30.0], [-10.0, -60.0]])
+    np.testing.assert_array_equal(
+        apply_dynamic_range(mel[None] - 7, ranged)[0], apply_dynamic_range(mel, ranged)
+    )  # loudness does not matter
+    several = apply_dynamic_range(np.stack([mel, mel - 10]), ranged)  # each clip by its own loudest bin
     np.testing.assert_array_equal(several[0], several[1])
 
 
 def test_level_of_silence_is_not_that_of_loud_noise() -> None:
     """Silence is 0 dB below its own loudest bin everywhere: as a white noise is, which it then resembled."""
     ranged = replace(FUSED, dynamic_range=60.0)
-    np.testing.assert_array_equal(level(log_mel(np.zeros(4800, np.float32), ranged), ranged), -60.0)
+    np.testing.assert_array_equal(apply_dynamic_range(log_mel(np.zeros(4800, np.float32), ranged), ranged), -60.0)
 
 
 @pytest.mark.parametrize("front_end", [FUSED, UNFUSED, SMALL])

@@ -50,7 +50,7 @@ def now(place: Path) -> bool:
 def holds_all(store: Store, *, but: str = "") -> None:
     """Every file with its windows and tags, in every way to ask."""
     held = {path: windows for path, windows in HELD.items() if path != but}
-    assert store.maker() == MAKER
+    assert store.model_identity() == MAKER
     assert {file.path: (file, file.tags) for file in store.files()} == {
         path: (recording(path, windows).file, TAGS.get(path, ())) for path, windows in held.items()
     }
@@ -74,7 +74,7 @@ def test_an_older_library_is_read_as_it_is(old: Path) -> None:
     store = open_store(old)
     holds_all(store)
     assert not now(old)
-    assert store.remembered() == []
+    assert store.remembered_tags() == []
     assert store.sample(3).shape == (3, E)
     assert [file.reading for file in store.files()] == [1] * len(HELD)
 
@@ -86,7 +86,7 @@ def _claim_and_put(store: Store) -> None:
 
 WRITES: dict[str, Callable[[Store], None]] = {
     "put": lambda store: store.put([recording("/nas/rain/1.wav", 3)]),
-    "touch": lambda store: store.touch([recording("/nas/wind.flac", 5).file]),
+    "touch": lambda store: store.update_facts([recording("/nas/wind.flac", 5).file]),
     "tag": lambda store: store.tag(["/nas/rain/1.wav"], ["wet"]),
     "claim and put": _claim_and_put,
 }
@@ -105,8 +105,8 @@ def test_the_first_write_brings_it_up(old: Path, write: str) -> None:
     holds_all(writer)
     holds_all(reader)
     holds_all(open_store(old))
-    writer.touch([replace(recording("/nas/wind.flac", 5).file, reading=7)])
-    assert {path: file.reading for path, file in reader.known(HELD).items()} == {
+    writer.update_facts([replace(recording("/nas/wind.flac", 5).file, reading=7)])
+    assert {path: file.reading for path, file in reader.find_files(HELD).items()} == {
         **dict.fromkeys(HELD, 1),
         "/nas/wind.flac": 7,
     }
@@ -114,7 +114,7 @@ def test_the_first_write_brings_it_up(old: Path, write: str) -> None:
     before = recording("/nas/wind.flac", 5)
     assert writer.delete(["/nas/wind.flac"]) == 1
     reader.put([replace(before, file=replace(before.file, path="/elsewhere/wind.flac"))])
-    assert writer.known(["/elsewhere/wind.flac"])["/elsewhere/wind.flac"].tags == ("läut",)
+    assert writer.find_files(["/elsewhere/wind.flac"])["/elsewhere/wind.flac"].tags == ("läut",)
 
 
 class Died(BaseException):

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from openclap import CLAP, demo
-from openclap.checkpoints.locate import packaged
-from openclap.synth import KINDS, make
+from openclap.checkpoints.locate import packaged_folder
+from openclap.synth import KINDS, synthesise
 
 RATE = 32_000
 SEED = 5_000_000  # takes that no training run has drawn
@@ -26,13 +26,14 @@ def mini() -> CLAP:
 def takes(mini: CLAP) -> dict[str, np.ndarray]:
     """One new take of every kind, embedded."""
     sounds = [
-        (make(kind, np.random.default_rng((SEED, i)), rate=RATE, seconds=5.0)[0], RATE) for i, kind in enumerate(KINDS)
+        (synthesise(kind, np.random.default_rng((SEED, i)), rate=RATE, seconds=5.0)[0], RATE)
+        for i, kind in enumerate(KINDS)
     ]
     return dict(zip(KINDS, mini.encode_audio(sounds), strict=True))
 
 
 def test_all_its_files_are_small() -> None:
-    assert sum(file.stat().st_size for file in packaged("mini").iterdir()) <= 32_000_000
+    assert sum(file.stat().st_size for file in packaged_folder("mini").iterdir()) <= 32_000_000
 
 
 def test_it_is_healthy_and_complete(mini: CLAP) -> None:
@@ -66,7 +67,7 @@ def test_it_answers_in_other_words_than_its_labels(
 
 def test_a_recording_a_little_over_half_a_clip_is_not_half_silence(mini: CLAP) -> None:
     """5.01 s fits into 10 s once; filled up with silence, rain and helicopters were taken for sneezes."""
-    wave, _ = make("rain", np.random.default_rng(1), rate=RATE, seconds=5.01)
+    wave, _ = synthesise("rain", np.random.default_rng(1), rate=RATE, seconds=5.01)
     rows = mini.encode_audio([(wave, RATE), (wave[: 5 * RATE], RATE)])
     assert rows[0] @ rows[1] > 0.99
 

@@ -16,9 +16,9 @@ from models_for_tests import small_clap
 from openclap import CLAP, Library
 from openclap.cli import app
 from openclap.errors import LibraryError, UsageError
-from openclap.library.leaving import out_of_reach
+from openclap.library.removal import split_unreachable
 from openclap.results import MissingFolder
-from openclap.store import Remembered, open_store
+from openclap.store import RememberedTags, open_store
 
 fill = partial(libraries_for_tests.fill, name="{:02}.wav")
 
@@ -257,7 +257,7 @@ def test_copies_have_tags_of_their_own(clap: CLAP, place: Path, tmp_path: Path) 
     shutil.copy(sounds / "a.wav", sounds / "c.wav")
     library.add(sounds)
     assert names(library, tags=["a"]) == ["a.wav"]
-    assert open_store(place).remembered() == []
+    assert open_store(place).remembered_tags() == []
 
 
 def test_what_moved_from_a_disk_that_was_only_away(clap: CLAP, place: Path, tmp_path: Path) -> None:
@@ -318,18 +318,18 @@ def test_another_model_does_not_drop_a_disk_that_is_away(
 
 def test_what_is_remembered_is_kept_by_the_store(place: Path) -> None:
     store = open_store(place)
-    some = [Remembered("h1", "/na\udcffme.wav", ("a", "b")), Remembered("h2", "/声.wav", ("c",), moved=True)]
-    store.remember(some)
-    store.remember(some)
-    assert sorted(store.remembered(), key=lambda one: one.hash) == some
+    some = [RememberedTags("h1", "/na\udcffme.wav", ("a", "b")), RememberedTags("h2", "/声.wav", ("c",), moved=True)]
+    store.remember_tags(some)
+    store.remember_tags(some)
+    assert sorted(store.remembered_tags(), key=lambda one: one.hash) == some
     store.close()
 
 
 def test_out_of_reach_costs_nothing_where_nothing_is_gone() -> None:
-    assert out_of_reach([], ["/a"], [], [], ["/"]) == ([], [])
+    assert split_unreachable([], ["/a"], [], [], ["/"]) == ([], [])
     held = [f"/x/{i}/a.wav" for i in range(20)]
-    kept, folders = out_of_reach(held, held, [], [], ["/x"])
+    kept, folders = split_unreachable(held, held, [], [], ["/x"])
     assert (sorted(kept), folders) == (sorted(held), [MissingFolder("/x", 20)])
-    kept, folders = out_of_reach(held[:1], held, [], [], ["/x"])
+    kept, folders = split_unreachable(held[:1], held, [], [], ["/x"])
     assert folders == [MissingFolder("/x/0", 1)]  # it held files and holds none
     assert os.sep == "/"

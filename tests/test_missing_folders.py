@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from openclap.library.leaving import out_of_reach
+from openclap.library.removal import split_unreachable
 from openclap.results import MissingFolder
 
 
@@ -30,7 +30,7 @@ def missing_from(root: Path, held: Iterable[str], roots: Iterable[Path] = ()) ->
     """Folders by their names below the root, with files."""
     there = sounds(root)
     gone = sorted(set(held) - set(there))
-    kept, folders = out_of_reach(gone, list(held), there, (), [str(some) for some in roots or (root,)])
+    kept, folders = split_unreachable(gone, list(held), there, (), [str(some) for some in roots or (root,)])
     assert sum(folder.files for folder in folders) == len(kept)
     return {str(Path(folder.path).relative_to(root)): folder.files for folder in folders}
 
@@ -87,5 +87,5 @@ def test_the_result_is_in_order(root: Path) -> None:
     shutil.rmtree(root / "usb")
     shutil.rmtree(root / "nas")
     gone = [path for path in held if "/here/" not in path]
-    _, folders = out_of_reach(gone, held, sounds(root), (), [str(root)])
+    _, folders = split_unreachable(gone, held, sounds(root), (), [str(root)])
     assert folders == [MissingFolder(str(root / "nas"), 20), MissingFolder(str(root / "usb"), 12)]

@@ -50,7 +50,7 @@ def test_folded_is_the_same_tower() -> None:
         elif name.endswith("running_mean"):
             value.normal_(0, 0.1)
     mel, longer = torch.randn(2, 4, 101, 128), torch.tensor([False, True])
-    folded = tower.folded()
+    folded = tower.fold_batch_norms()
     assert not any("Norm" in type(m).__name__ for m in folded.blocks.modules())
     torch.testing.assert_close(folded(mel, longer), tower(mel, longer), atol=2e-5, rtol=1e-4)
 

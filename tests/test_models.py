@@ -28,7 +28,7 @@ from openclap.models.fusion import make_fusion
 from openclap.models.htsat import HTSAT, make_htsat
 from openclap.models.pann import make_pann
 from openclap.models.swin import SwinBlock, WindowAttention, _shift_mask
-from openclap.models.text import Words, make_text
+from openclap.models.text import WordVectorTower, make_text_tower
 
 FRONT = FrontEnd(mel_bins=16, clip_seconds=2.5)
 HTSAT_SMALL = HTSATConfig(width=16, depths=(2, 2), heads=(2, 4), window=4, image=64)
@@ -260,7 +260,7 @@ def test_drop_path_leaves_out_whole_branches() -> None:
     block = SwinBlock(8, 4, 2, 4, hidden=16, shifted=False, drop_path=0.5)
     x = torch.randn(200, 16, 8)
     branch = torch.ones(200, 16, 8)
-    dropped = block.train()._dropped(branch)
+    dropped = block.train()._drop_path(branch)
     assert set(dropped.flatten().tolist()) == {0.0, 2.0}
     assert torch.equal(dropped[:, 0, 0], dropped.mean((1, 2)))  # all of a row or none
     assert 60 < int((dropped[:, 0, 0] == 0).sum()) < 140
@@ -392,7 +392,7 @@ def test_text_transformers(kind: str) -> None:
     preset = TextConfig.preset(kind)
     ends: dict[str, Any] = {"begin_id": 58, "end_id": 59} if kind == "clip" else {"begin_id": 3, "end_id": 2}
     torch.manual_seed(0)
-    tower: Any = make_text(TextConfig(**{**vars(preset), **SMALL_TEXT, **ends})).eval()
+    tower: Any = make_text_tower(TextConfig(**{**vars(preset), **SMALL_TEXT, **ends})).eval()
     assert tower.tower.config._attn_implementation == "sdpa"
     begin, end, pad = ends["begin_id"], ends["end_id"], preset.pad_id
     ids = torch.tensor([[begin, 10, 11, end, pad, pad, pad], [begin, 20, 21, 22, 23, 24, end]])
@@ -413,7 +413,7 @@ def test_text_transformers(kind: str) -> None:
 
 
 def test_words_is_a_weighted_mean() -> None:
-    tower = Words(WordsConfig(vocabulary=5, width=3))
+    tower = WordVectorTower(WordsConfig(vocabulary=5, width=3))
     nn.init.normal_(tower.gate.weight)
     ids, mask = (
         torch.tensor([[1, 2, 0], [3, 0, 0], [0, 0, 0]]),

@@ -16,7 +16,7 @@ from openclap import CLAP, Library
 from openclap.cli.app import app
 from openclap.confidence import background_of, curves_of
 from openclap.library import moments_in, write_moments
-from openclap.synth import make
+from openclap.synth import synthesise
 
 RATE = 32_000
 
@@ -30,7 +30,9 @@ def clap() -> CLAP:
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight seconds of waves, then four of a cricket."""
     rng = np.random.default_rng(3)
-    parts = [make(kind, rng, rate=RATE, seconds=seconds)[0] for kind, seconds in (("sea waves", 8.0), ("cricket", 4.0))]
+    parts = [
+        synthesise(kind, rng, rate=RATE, seconds=seconds)[0] for kind, seconds in (("sea waves", 8.0), ("cricket", 4.0))
+    ]
     path = tmp_path_factory.mktemp("moments") / "shore.wav"
     sf.write(path, np.concatenate([0.3 * part / np.abs(part).max() for part in parts]), RATE)
     return path

@@ -15,10 +15,10 @@ from models_for_tests import small_clap
 
 from openclap import CLAP, Library
 from openclap.errors import UsageError
-from openclap.library import exclude
+from openclap.library import exclusions
 from openclap.library.scan import find_sounds
 from openclap.store import File, Recording, Where, open_store
-from openclap.store.patterns import fitting, lying_in, regex_of_pattern, whole_pattern
+from openclap.store.path_patterns import anchor_pattern, folder_matcher, path_matcher, regex_of_pattern
 
 
 @pytest.fixture(scope="module")
@@ -95,26 +95,26 @@ def test_tags_and_patterns_of_a_library(clap: CLAP, place: Path, tmp_path: Path)
 )
 def test_patterns_on_windows(glob: str, path: str, fits: bool) -> None:
     """`--path "*/rain/*"` found nothing there, since the separator is another."""
-    assert fitting(regex_of_pattern(glob, sep="\\", fold=True))(path) is fits
+    assert path_matcher(regex_of_pattern(glob, sep="\\", fold=True))(path) is fits
 
 
 def test_patterns_elsewhere() -> None:
     def fits(glob: str, path: str) -> bool:
-        return fitting(regex_of_pattern(glob, sep="/", fold=False))(path)
+        return path_matcher(regex_of_pattern(glob, sep="/", fold=False))(path)
 
     assert fits("*/rain/*", "/sounds/rain/a.wav")
     assert not fits("*/RAIN/*", "/sounds/rain/a.wav")
     assert fits("*\\*", "/sounds/a\\b.wav")
     assert not fits("*/rain/*", "/sounds\\rain\\a.wav")
-    assert lying_in(["C:\\Sounds"], sep="\\", fold=True)("c:\\sounds\\a.wav")
-    assert not lying_in(["C:\\Sounds"], sep="\\", fold=True)("c:\\sounds2\\a.wav")
-    assert lying_in(["/"], sep="/", fold=False)("/a")
+    assert folder_matcher(["C:\\Sounds"], sep="\\", fold=True)("c:\\sounds\\a.wav")
+    assert not folder_matcher(["C:\\Sounds"], sep="\\", fold=True)("c:\\sounds2\\a.wav")
+    assert folder_matcher(["/"], sep="/", fold=False)("/a")
 
 
 def test_patterns_that_begin_at_a_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [whole_pattern(glob) for glob in ("rain*", "/a/*", "*.wav", "a/b")] == ["*/rain*", "/a/*", "*.wav", "*/a/b"]
+    assert [anchor_pattern(glob) for glob in ("rain*", "/a/*", "*.wav", "a/b")] == ["*/rain*", "/a/*", "*.wav", "*/a/b"]
     monkeypatch.setattr(os, "sep", "\\")
-    assert [whole_pattern(glob) for glob in ("C:\\a\\*", "\\\\server\\*", "b\\c")] == [
+    assert [anchor_pattern(glob) for glob in ("C:\\a\\*", "\\\\server\\*", "b\\c")] == [
         "C:\\a\\*",
         "\\\\server\\*",
         "*/b\\c",
@@ -223,11 +223,11 @@ def test_ignore_files(clap: CLAP, place: Path, tmp_path: Path) -> None:
 
 def test_an_ignore_file_that_cannot_be_read(tmp_path: Path) -> None:
     path = sound(tmp_path / "sounds" / "a.wav")
-    (tmp_path / "sounds" / exclude.IGNORE_FILE).mkdir()
+    (tmp_path / "sounds" / exclusions.IGNORE_FILE).mkdir()
     found = find_sounds([tmp_path / "sounds"])
-    assert (found.files, [Path(f.path).name for f in found.closed]) == ([path], [".openclapignore"])
-    (tmp_path / "sounds" / exclude.IGNORE_FILE).rmdir()
-    (tmp_path / "sounds" / exclude.IGNORE_FILE).write_text("!\nb.wav\n[\n")
+    assert (found.files, [Path(f.path).name for f in found.unreadable]) == ([path], [".openclapignore"])
+    (tmp_path / "sounds" / exclusions.IGNORE_FILE).rmdir()
+    (tmp_path / "sounds" / exclusions.IGNORE_FILE).write_text("!\nb.wav\n[\n")
     found = find_sounds([tmp_path / "sounds"])
     assert found.files == [path]
-    assert all(re.search("line 1 is no pattern", failure.error) for failure in found.closed)
+    assert all(re.search("line 1 is no pattern", failure.error) for failure in found.unreadable)

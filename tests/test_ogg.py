@@ -101,16 +101,16 @@ def test_an_ogg_file_in_a_picture_is_no_link() -> None:
     fake = bytearray(data)
     at = len(data) // 2
     fake[at : at + 6] = b"OggS\0\2"
-    assert len(ogg.links_of(io.BytesIO(bytes(fake)))) == 1
+    assert len(ogg.find_links(io.BytesIO(bytes(fake)))) == 1
 
 
 def test_links_are_found_whatever_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"".join([link(1.0, 1), b"junk" * 50, link(0.5, 2), link(0.25, 3)])
-    expected = [(one.start, one.end) for one in ogg.links_of(io.BytesIO(data))]
+    expected = [(one.start, one.end) for one in ogg.find_links(io.BytesIO(data))]
     assert len(expected) == 3
     for size in (300, 1000, 4096):
         monkeypatch.setattr(ogg, "READ_BYTES", size)
-        assert [(one.start, one.end) for one in ogg.links_of(io.BytesIO(data))] == expected
+        assert [(one.start, one.end) for one in ogg.find_links(io.BytesIO(data))] == expected
 
 
 def test_a_lost_page_is_silence_and_what_follows_is_in_time() -> None:

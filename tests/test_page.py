@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap import CLAP
-from openclap.describe.written import FORMATS
+from openclap.describe.formats import FORMATS
 from openclap.errors import (
     EmptySound,
     LibraryError,

@@ -20,7 +20,7 @@ from openclap.detector import Detector
 from openclap.page import sessions
 from openclap.page.settings import PageSettings
 from openclap.page.strings import Language, say
-from openclap.synth import make
+from openclap.synth import synthesise
 from openclap.teach import fit
 
 pytestmark = [
@@ -43,7 +43,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sounds") / "animals"
     folder.mkdir()
     for number, (kind, name) in enumerate((("dog bark", "rex.wav"), ("rain", "rain.flac"))):
-        sf.write(folder / name, make(kind, np.random.default_rng(number), rate=32_000, seconds=4.0)[0], 32_000)
+        sf.write(folder / name, synthesise(kind, np.random.default_rng(number), rate=32_000, seconds=4.0)[0], 32_000)
     (folder / "broken.wav").write_bytes(b"RIFF, but not really")
     return folder
 
@@ -59,7 +59,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A browser whose microphone hears a dog every eight seconds."""
     random, rate = np.random.default_rng(5), 48_000
     wave = 0.003 * random.standard_normal(8 * rate)
-    dog = make("dog bark", random, rate=rate, seconds=3.0)[0]
+    dog = synthesise("dog bark", random, rate=rate, seconds=3.0)[0]
     wave[2 * rate : 5 * rate] += 0.5 * dog / np.abs(dog).max()
     microphone = tmp_path_factory.mktemp("microphone") / "dog.wav"
     sf.write(microphone, wave, rate, subtype="PCM_16")
@@ -300,7 +300,7 @@ def test_teach(visitor: Visitor) -> None:
 def test_what_was_taught_meanwhile_is_watched_for(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # a page sets it, and the other one needs its own afterwards
     clap, random = CLAP.from_pretrained("mini-3"), np.random.default_rng(5)
-    dogs = [(make("dog bark", random, rate=32_000, seconds=3.0)[0], 32_000) for _ in range(3)]
+    dogs = [(synthesise("dog bark", random, rate=32_000, seconds=3.0)[0], 32_000) for _ in range(3)]
     with served(PageSettings(model="mini-3", detectors=True)) as address:
         one = Visitor(running, address, "zh")
         one.open("监听")

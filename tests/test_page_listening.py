@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap.describe import Describer, timeline
-from openclap.describe.written import FORMATS
+from openclap.describe.formats import FORMATS
 from openclap.page import describe, watch
 from openclap.page.blocks import mount_page
 from openclap.page.desk import Desk

@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from openclap import CLAP
-from openclap.audio.load import Interrupted
+from openclap.audio.load import DecodingStopped
 from openclap.library import Library, moments_in
 from openclap.page import classify, describe, ears, holdings, lesson, match, moments, search, watch
 from openclap.page.desk import Desk
@@ -192,7 +192,7 @@ def test_it_ends_with_who_asked(how: str, page: Page, model: Noted, sounds: Path
         going.set()
         if how != "close":
             stopped = threads.submit(list, steps) if followed.exception(60) is None else followed
-            assert isinstance(stopped.exception(60), Interrupted)
+            assert isinstance(stopped.exception(60), DecodingStopped)
     desk.do(lambda: None)
     while desk.jobs._at_work or desk._at_work._work_queue.qsize():
         threading.Event().wait(0.001)
@@ -293,7 +293,7 @@ def test_a_page_that_closes_ends_what_is_at_work(model: Noted, sounds: Path) -> 
         followed = threads.submit(list, steps)
         assert begun.wait(60)
         desk.close()
-        with pytest.raises(Interrupted):
+        with pytest.raises(DecodingStopped):
             followed.result(60)
-    with pytest.raises(Interrupted):
+    with pytest.raises(DecodingStopped):
         page.desk.ears().encode_text("rain")

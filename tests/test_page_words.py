@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 import openclap
 from openclap import CLAP
 from openclap.errors import LanguageWarning, UnreadableSound
-from openclap.library.query import parse
+from openclap.library.query import parse_query
 from openclap.page import classify, holdings, search, teach, watch
 from openclap.page.blocks import mount_page
 from openclap.page.causes import CAUSES, cause_of
@@ -123,7 +123,7 @@ def test_the_chinese_examples_are_understood_and_find_what_they_say(clap: CLAP) 
     with warnings.catch_warnings():
         warnings.simplefilter("error", LanguageWarning)
         for words in spoken("zh").values():
-            wanted, unwanted = [*map(list, zip(*(parse(word) for word in words), strict=True))]
+            wanted, unwanted = [*map(list, zip(*(parse_query(word) for word in words), strict=True))]
             clap.in_english([part for some in (*wanted, *unwanted) for part in some])
     desk = Desk(PageSettings(), clap)
     for key in SINGLE:

@@ -18,14 +18,14 @@ from typer.testing import CliRunner
 
 from openclap import CLAP, CLAPConfig
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.cli.app import app
 from openclap.config import FrontEnd, PANNConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError, UsageError
 from openclap.eval.examples import read_items
 from openclap.eval.zeroshot import zeroshot
 from openclap.models.clap import CLAPModel
-from openclap.synth import KINDS, make
+from openclap.synth import KINDS, synthesise
 from openclap.train import loop
 from openclap.train.pruning import Keep, prune, report, sounds
 from openclap.train.pruning.cutting import cut
@@ -82,7 +82,7 @@ def random_model(config: CLAPConfig) -> CLAPModel:
 
 
 def saved(config: CLAPConfig, arrays: dict[str, Any], tokenizer: Path, folder: Path) -> Path:
-    save_pretrained(config, Weights(of_arrays(arrays)), tokenizer, folder)
+    save_pretrained(config, Weights(entries_from_arrays(arrays)), tokenizer, folder)
     return folder
 
 
@@ -151,7 +151,8 @@ def test_a_unit_is_worth_what_the_embeddings_lose_without_it() -> None:
     model = random_model(config)
     (of,) = [u for u in units_of(config, smaller(config, Keep())) if u.reader == "audio.stages.1.blocks.0.mlp.2"]
     takes = [
-        make(kind, np.random.default_rng(i), rate=16_000, seconds=1.0)[0] for i, kind in enumerate(list(KINDS)[:8])
+        synthesise(kind, np.random.default_rng(i), rate=16_000, seconds=1.0)[0]
+        for i, kind in enumerate(list(KINDS)[:8])
     ]
     clips, _ = sounds.clips_of([(take, 16_000) for take in takes], FRONT, fused=False)
     batches = sounds.clip_batches(clips, torch.device("cpu"))
@@ -211,7 +212,7 @@ def labelled(tmp_path: Path) -> Path:
     lines = ["file,caption,label"]
     for number, label in enumerate(("dog bark", "rain", "siren")):
         for take in range(6):
-            wave, _ = make(label, np.random.default_rng((number, take)), rate=16_000, seconds=1.0)
+            wave, _ = synthesise(label, np.random.default_rng((number, take)), rate=16_000, seconds=1.0)
             sf.write(folder / f"{number}{take}.wav", wave, 16_000)
             lines.append(f"{number}{take}.wav,the sound of {label},{label}")
     (folder / "9.wav").write_text("no sound")

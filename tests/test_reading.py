@@ -12,10 +12,10 @@ from libraries_for_tests import Counted, fill
 from models_for_tests import small_clap
 
 from openclap import CLAP, Library
-from openclap.audio.revision import READING
+from openclap.audio.decode_revision import DECODE_REVISION
 from openclap.errors import LibraryMismatch, LibraryWarning, UnreadableSound
 from openclap.library import indexing
-from openclap.library.maker import is_heard_alike, maker_of
+from openclap.library.model_identity import has_same_front_end, model_identity
 from openclap.store import Store, open_store
 
 
@@ -56,7 +56,7 @@ def concern(patch: pytest.MonkeyPatch, *names: str) -> list[str]:
     asked: list[str] = []
 
     def concerns(path: str, since: int) -> bool:
-        assert since < READING
+        assert since < DECODE_REVISION
         asked.append(Path(path).name)
         if "unreadable" in path:
             raise UnreadableSound(path, "is not what it was")
@@ -72,7 +72,7 @@ def test_what_is_read_differently_is_embedded_anew(
     sounds = fill(tmp_path / "sounds")
     library = Library.open(place, model=clap)
     library.add(sounds, tags=["kept"])
-    assert set(readings(place).values()) == {READING}
+    assert set(readings(place).values()) == {DECODE_REVISION}
     right = library.search("rain", 9)
     age(place)
     embedded(clap)
@@ -86,7 +86,7 @@ def test_what_is_read_differently_is_embedded_anew(
     assert sorted(asked) == ["0.wav", "1.wav", "2.wav", "3.wav"]
     assert embedded(clap) == ["1.wav", "2.wav"]
     assert told[-1] == (4, 4)
-    assert set(readings(place).values()) == {READING}
+    assert set(readings(place).values()) == {DECODE_REVISION}
     by_name = {Path(hit.path).name: hit.score for hit in library.search("rain", 9, tags=["kept"])}
     for hit in right:
         sign = 1 if Path(hit.path).name in ("1.wav", "2.wav") else -1
@@ -112,13 +112,13 @@ def test_a_stopped_run_goes_on(clap: CLAP, place: Path, tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         library.add(sounds, progress=stop)
     assert sorted(asked) == ["0.wav", "1.wav", "2.wav", "3.wav"]
-    done = [name for name, reading in readings(place).items() if reading == READING]
+    done = [name for name, reading in readings(place).items() if reading == DECODE_REVISION]
     assert set(done) >= {"0.wav", "1.wav"}
     asked.clear()
     report = library.add(sounds)
     assert report.failed == []
     assert not set(asked) & set(done)
-    assert set(readings(place).values()) == {READING}
+    assert set(readings(place).values()) == {DECODE_REVISION}
     assert len(library.search("rain", 9, tags=["kept"])) == 6
 
 
@@ -142,17 +142,17 @@ def test_copies_moves_and_what_cannot_be_read(
     assert len(embedded(clap)) <= 3  # equal ones that are met together once
     now = readings(place)
     assert now.pop("unreadable.wav") == 1  # asked again next time
-    assert set(now.values()) == {READING}
+    assert set(now.values()) == {DECODE_REVISION}
 
 
 def test_what_a_later_version_has_read_is_left(clap: CLAP, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     sounds = fill(tmp_path / "sounds", 1)
     library = Library.open(place, model=clap)
     library.add(sounds)
-    age(place, READING + 1)
+    age(place, DECODE_REVISION + 1)
     asked = concern(monkeypatch, "0.wav")
     assert library.add(sounds).unchanged == 1
-    assert (asked, readings(place)) == ([], {"0.wav": READING + 1})
+    assert (asked, readings(place)) == ([], {"0.wav": DECODE_REVISION + 1})
 
 
 def test_it_travels_with_an_export(clap: CLAP, place: Path, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_it_travels_with_an_export(clap: CLAP, place: Path, tmp_path: Path) -> N
     age(place, 1, "1.wav")
     library.export(tmp_path / "all.parquet")
     Library.open(tmp_path / "other", model=clap).import_(tmp_path / "all.parquet")
-    assert readings(tmp_path / "other") == {"0.wav": READING, "1.wav": 1, "2.wav": READING}
+    assert readings(tmp_path / "other") == {"0.wav": DECODE_REVISION, "1.wav": 1, "2.wav": DECODE_REVISION}
 
 
 # -- another front end of the same weights -----------------------------------------------------------
@@ -169,14 +169,14 @@ def test_it_travels_with_an_export(clap: CLAP, place: Path, tmp_path: Path) -> N
 
 def set_front_end(store: Store, clap: CLAP, **changes: object) -> None:
     """Let a library be made by another front end: with other vectors."""
-    maker = maker_of(clap)
-    aside = store.aside({**maker, "front_end": {**maker["front_end"], **changes}})
+    maker = model_identity(clap)
+    aside = store.staging({**maker, "front_end": {**maker["front_end"], **changes}})
     aside.claim({**maker, "front_end": {**maker["front_end"], **changes}})
     recordings = list(store.scan())
     aside.put([replace(r, embedding=-r.embedding) for r in recordings])
     for r in recordings:
         aside.tag([r.file.path], r.file.tags)
-    store.become(aside)
+    store.swap_in(aside)
     store.close()
 
 
@@ -222,9 +222,9 @@ def test_a_front_end_that_changes_meanwhile_is_refused(clap: CLAP, place: Path, 
 
 
 def indexing_claim(store: Store, clap: CLAP) -> None:
-    from openclap.library.maker import claim_for
+    from openclap.library.model_identity import claim_store
 
-    claim_for(store, clap)
+    claim_store(store, clap)
 
 
 def test_another_model_with_another_front_end_is_refused(
@@ -245,10 +245,12 @@ def test_another_model_with_another_front_end_is_refused(
 
 def test_which_front_ends_are_alike(small: CLAP) -> None:
     now = asdict(small.front_end)
-    assert is_heard_alike({"front_end": now}, small)
-    assert is_heard_alike({}, small)
-    assert is_heard_alike({"front_end": {name: now[name] for name in now if name != "padding"}}, small)  # its default
-    assert is_heard_alike({"front_end": {**now, "of a later version": None}}, small)
-    assert not is_heard_alike({"front_end": {**now, "of a later version": "on"}}, small)
-    assert not is_heard_alike({"front_end": {**now, "f_max": 6999.0}}, small)
-    assert not is_heard_alike({"front_end": {name: now[name] for name in now if name != "f_max"}}, small)  # 14 kHz
+    assert has_same_front_end({"front_end": now}, small)
+    assert has_same_front_end({}, small)
+    assert has_same_front_end(
+        {"front_end": {name: now[name] for name in now if name != "padding"}}, small
+    )  # its default
+    assert has_same_front_end({"front_end": {**now, "of a later version": None}}, small)
+    assert not has_same_front_end({"front_end": {**now, "of a later version": "on"}}, small)
+    assert not has_same_front_end({"front_end": {**now, "f_max": 6999.0}}, small)
+    assert not has_same_front_end({"front_end": {name: now[name] for name in now if name != "f_max"}}, small)  # 14 kHz

@@ -16,9 +16,9 @@ import soundfile as sf
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, UsageError
 from openclap.library import write_playlist
-from openclap.library.recommend import picked
+from openclap.library.recommend import pick_diverse
 from openclap.results import Hit
-from openclap.synth import make
+from openclap.synth import synthesise
 
 RATE = 32_000
 KINDS = ("dog bark", "rain", "bird", "snare drum")
@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in KINDS:
         (place / "sounds" / kind).mkdir(parents=True)
         for take in range(TAKES):
-            wave = make(kind, np.random.default_rng(take), rate=RATE, seconds=2.0 if kind != "bird" else 12.0)[0]
+            wave = synthesise(kind, np.random.default_rng(take), rate=RATE, seconds=2.0 if kind != "bird" else 12.0)[0]
             sf.write(place / "sounds" / kind / f"{take}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
     Library.open(place / "library", model=CLAP.from_pretrained("mini")).add(place / "sounds")
     return place
@@ -116,10 +116,10 @@ def test_picking_by_hand() -> None:
     """Two alike and best, one of another direction: with variety the other comes second, without it third."""
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     relevance = np.array([1.0, 0.9, 0.5], np.float32)
-    assert picked(relevance, vectors, 3, 0.0) == [0, 1, 2]
-    assert picked(relevance, vectors, 3, 0.6) == [0, 2, 1]
-    assert picked(relevance, vectors, 2, 0.6) == [0, 2]
-    assert picked(np.ones(3, np.float32), vectors, 5, 0.0) == [0, 1, 2]
+    assert pick_diverse(relevance, vectors, 3, 0.0) == [0, 1, 2]
+    assert pick_diverse(relevance, vectors, 3, 0.6) == [0, 2, 1]
+    assert pick_diverse(relevance, vectors, 2, 0.6) == [0, 2]
+    assert pick_diverse(np.ones(3, np.float32), vectors, 5, 0.0) == [0, 1, 2]
 
 
 def test_a_playlist(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from test_mpeg import mp3
 from test_ogg import link, pages
 from test_sizes import PCM, chunk, wav
 
-from openclap.audio.revision import READING, concerns
+from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
 from openclap.errors import SoundError, SoundNotFound, SoundWarning
 
 RATE = 48_000
@@ -72,16 +72,16 @@ def test_what_is_read_differently_and_what_is_not(kind: str, tmp_path: Path) -> 
     path.write_bytes({**CONCERNED, **SAME}[kind]())
     with warnings.catch_warnings():
         warnings.simplefilter("error", SoundWarning)  # it is told when the file is read, not here
-        assert concerns(path, 1) is (kind in CONCERNED)
-    assert concerns(path, READING) is False
+        assert is_read_differently(path, 1) is (kind in CONCERNED)
+    assert is_read_differently(path, DECODE_REVISION) is False
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SoundNotFound):
-        concerns(tmp_path / "no.wav", 1)
+        is_read_differently(tmp_path / "no.wav", 1)
     (tmp_path / "text.wav").write_text("no sound at all\n" * 50)
     with pytest.raises(SoundError):
-        concerns(tmp_path / "text.wav", 1)
+        is_read_differently(tmp_path / "text.wav", 1)
     (tmp_path / "empty.wav").write_bytes(wav(b""))
     with pytest.raises(SoundError):
-        concerns(tmp_path / "empty.wav", 1)
+        is_read_differently(tmp_path / "empty.wav", 1)

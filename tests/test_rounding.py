@@ -15,8 +15,8 @@ from rounding_for_tests import RATE, recordings
 from test_golden import loaded, small_state
 
 from openclap import CLAP
-from openclap.audio.clips import clip_of, wave_of, windows_of
-from openclap.audio.mel import log_mel, quantised
+from openclap.audio.clips import load_model_wave, make_clip, make_windows
+from openclap.audio.mel import log_mel, quantise_wave
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.data.items import Item
@@ -37,7 +37,7 @@ def test_laion_numbers() -> None:
     front = model.config.front_end
     assert front.quantise == "int16"
     fronts = (front, replace(front, quantise=None))
-    clips = [clip_of((wave, RATE), f, long="fusion") for f in fronts for wave in recordings().values()]
+    clips = [make_clip((wave, RATE), f, long="fusion") for f in fronts for wave in recordings().values()]
     with torch.inference_mode():
         mel = torch.from_numpy(np.stack([clip.mel for clip in clips]))
         got = model.encode_audio(mel, torch.zeros(len(mel), dtype=torch.bool)).numpy()
@@ -51,10 +51,10 @@ def test_by_hand() -> None:
     wave = np.array([1.7, -1.7, 1.0, -1.0, 3.0e-5, -3.0e-5, 3.1e-5, 0.5, -0.5, 0.0], np.float32)
     steps = np.array([32767, -32767, 32767, -32767, 0, 0, 1, 16383, -16383, 0])
     expected = (steps / 32767).astype(np.float32)
-    assert np.array_equal(quantised(wave, LAION), expected)
-    assert quantised(torch.from_numpy(wave), LAION).numpy() == pytest.approx(expected, abs=0)
-    assert quantised(wave, LAION).dtype == np.float32
-    assert quantised(wave, PLAIN) is wave
+    assert np.array_equal(quantise_wave(wave, LAION), expected)
+    assert quantise_wave(torch.from_numpy(wave), LAION).numpy() == pytest.approx(expected, abs=0)
+    assert quantise_wave(wave, LAION).dtype == np.float32
+    assert quantise_wave(wave, PLAIN) is wave
     with pytest.raises(UsageError, match="'int8'; 'int16' or None"):
         replace(small_config(), front_end=FrontEnd(quantise="int8"))  # type: ignore[arg-type]
 
@@ -63,18 +63,20 @@ def test_after_resampling_and_in_every_way_to_a_clip(tmp_path: Path) -> None:
     """At the model's rate, whatever the file's; whole, in windows, padded for the device, and fused."""
     rng = np.random.default_rng(0)
     sf.write(tmp_path / "long.wav", 2e-3 * rng.standard_normal(12 * 22_050), 22_050, subtype="FLOAT")
-    whole = wave_of(tmp_path / "long.wav", LAION)
+    whole = load_model_wave(tmp_path / "long.wav", LAION)
     steps = whole.astype(np.float64) * 32767
     assert np.abs(steps - steps.round()).max() < 1e-3
-    assert not np.array_equal(whole, wave_of(tmp_path / "long.wav", PLAIN))
+    assert not np.array_equal(whole, load_model_wave(tmp_path / "long.wav", PLAIN))
 
-    windows = list(windows_of(tmp_path / "long.wav", LAION, window=4.0, hop=4.0, as_waves=True))
+    windows = list(make_windows(tmp_path / "long.wav", LAION, window=4.0, hop=4.0, as_waves=True))
     for window in windows:
         start = round(window.start * LAION.sampling_rate)
         assert np.array_equal(window.mel[0, : 4 * RATE], whole[start : start + 4 * RATE])
-    assert np.array_equal(clip_of(tmp_path / "long.wav", LAION, long="head").mel[0], log_mel(whole[: 10 * RATE], LAION))
-    fused = clip_of(tmp_path / "long.wav", LAION, long="fusion")
-    assert np.array_equal(fused.mel, clip_of((whole, RATE), PLAIN, long="fusion").mel)
+    assert np.array_equal(
+        make_clip(tmp_path / "long.wav", LAION, long="head").mel[0], log_mel(whole[: 10 * RATE], LAION)
+    )
+    fused = make_clip(tmp_path / "long.wav", LAION, long="fusion")
+    assert np.array_equal(fused.mel, make_clip((whole, RATE), PLAIN, long="fusion").mel)
 
 
 def test_training_hears_it_too(tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_training_hears_it_too(tmp_path: Path) -> None:
     item = Item(key="quiet", sound=tmp_path / "quiet.wav", captions=("x",))
     given = Mels([Example("quiet", item, ("x",), "x")], LAION).get("quiet")
     assert given is not None
-    expected = 10 ** (log_mel(quantised(recordings()["quiet"], LAION), LAION) / 10)
+    expected = 10 ** (log_mel(quantise_wave(recordings()["quiet"], LAION), LAION) / 10)
     assert np.allclose(given.numpy(), expected, rtol=1e-4, atol=1e-12)
 
 

@@ -18,7 +18,7 @@ from openclap.confidence import USUAL, background_of
 from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.page.search import _player
 from openclap.results import Hit
-from openclap.synth import make
+from openclap.synth import synthesise
 
 RATE = 32_000
 OLDER = ConfidenceCurves((-3.0, 1.0, 0.5), (-8.0, 10.0), "0123456789abcdef", "twenty doors", 0.4)
@@ -34,7 +34,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two takes of rain, and a siren."""
     folder = tmp_path_factory.mktemp("sounds")
     for name, kind, seed in (("rain 1", "rain", 1), ("rain 2", "rain", 2), ("siren", "siren", 3)):
-        wave = make(kind, np.random.default_rng(seed), rate=RATE, seconds=2.0)[0]
+        wave = synthesise(kind, np.random.default_rng(seed), rate=RATE, seconds=2.0)[0]
         sf.write(folder / f"{name}.wav", wave, RATE)
     return folder
 
@@ -90,7 +90,7 @@ def test_the_threshold_of_sounds_is_its_own_in_every_door(mini: CLAP, sounds: Pa
     mini.save_pretrained(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     query = tmp_path / "query.wav"
-    sf.write(query, make("rain", np.random.default_rng(5), rate=RATE, seconds=2.0)[0], RATE)
+    sf.write(query, synthesise("rain", np.random.default_rng(5), rate=RATE, seconds=2.0)[0], RATE)
     said: dict[tuple[str, float], bool] = {}
     for least in (0.001, 0.9999999):
         changed = {**config, "confidence": {**config["confidence"], "unlikely": 0.5, "unlikely_sounds": least}}

@@ -21,7 +21,7 @@ from openclap.serve.app import create_app
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder
 from openclap.serve.descriptions import describe_sound
 from openclap.serve.settings import ServeSettings
-from openclap.synth import make
+from openclap.synth import synthesise
 
 CAPTIONS = ["a siren far away", "rain on a roof", "a dog barks"]
 
@@ -43,7 +43,7 @@ def sound() -> bytes:
     """A siren between two pauses, then rain: 24 s."""
     rng = np.random.default_rng(5)
     quiet = 1e-4 * rng.standard_normal(4 * 16_000).astype(np.float32)
-    siren, rain = (make(kind, rng, rate=16_000, seconds=8.0)[0] for kind in ("siren", "rain"))
+    siren, rain = (synthesise(kind, rng, rate=16_000, seconds=8.0)[0] for kind in ("siren", "rain"))
     return encoded(np.concatenate([quiet, siren, quiet, rain]))
 
 
@@ -99,7 +99,7 @@ def test_a_timeline_is_the_verb_s(app: Any, clap: CLAP, sound: bytes) -> None:
     describer = Describer(clap)
     right = timeline(describer, sound)
     found = asked(app, {"audio": uri_of(sound), "timeline": True}).json()["spans"]
-    assert [span.pop("sentence") for span in found] == describer.named(right)
+    assert [span.pop("sentence") for span in found] == describer.describe_spans(right)
     assert [(span["start"], span["end"], span["label"]) for span in found] == [(s.start, s.end, s.label) for s in right]
     assert any(span["label"] is None for span in found)  # told as null, not left out
     assert found[0]["start"] == 0

@@ -143,7 +143,7 @@ def test_a_request_that_takes_too_long(clap: CLAP, monkeypatch: pytest.MonkeyPat
     decoded: list[int] = []
     from openclap.audio import decode
 
-    blocks = decode.blocks
+    blocks = decode.decode_blocks
 
     def slow(*args: Any) -> Iterator[Any]:
         for block in blocks(*args):
@@ -151,7 +151,7 @@ def test_a_request_that_takes_too_long(clap: CLAP, monkeypatch: pytest.MonkeyPat
             time.sleep(0.2)
             yield block
 
-    monkeypatch.setattr(decode, "blocks", slow)
+    monkeypatch.setattr(decode, "decode_blocks", slow)
 
     async def ask() -> httpx.Response:
         async with asking(app) as client:

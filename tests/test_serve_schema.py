@@ -37,9 +37,9 @@ def wav(samples: bytes) -> str:
 
 
 def is_query(words: str) -> bool:
-    from openclap.library.query import parse
+    from openclap.library.query import parse_query
 
-    return bool(parse(words)[0])
+    return bool(parse_query(words)[0])
 
 
 schemathesis.openapi.format("openclap-text", WORDS)

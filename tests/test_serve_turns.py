@@ -14,7 +14,7 @@ from conftest import long_wave
 from server_for_tests import encoded
 
 from openclap import CLAP
-from openclap.language import Bridge
+from openclap.language import Translator
 from openclap.serve.app import create_app
 from openclap.serve.batching import STEP, BatchQueue
 from openclap.serve.engine import Engine, Source
@@ -135,7 +135,7 @@ def test_what_nobody_waits_for_is_not_read_on(clap: CLAP, monkeypatch: pytest.Mo
 
 def test_a_text_is_read_as_far_as_a_tower_reads(clap: CLAP) -> None:
     """Of 8 192 characters that no comma ends, each word looked for its subject in all before it: 0.2 s a text."""
-    bridge = Bridge()
+    bridge = Translator()
     assert bridge([LONG]) == bridge([LONG + LONG])
     spread = "狗a" * 4096
     assert len(bridge([spread])[0]) < 8192

@@ -29,7 +29,7 @@ from openclap.serve.app import create_app
 from openclap.serve.engine import Engine
 from openclap.serve.settings import ServeSettings
 from openclap.serve.stream_buffer import StreamBuffer
-from openclap.synth import make
+from openclap.synth import synthesise
 from openclap.teach import fit
 from openclap.watch import watch
 from openclap.watch.sources import PipeSource
@@ -44,10 +44,10 @@ SIRENS = (45, 70)
 def rainy(seconds: int = 90, sirens: tuple[int, ...] = SIRENS) -> np.ndarray:
     """Quiet rain, with a siren now and then."""
     rng = np.random.default_rng(3)
-    wave = make("rain", rng, rate=RATE, seconds=float(seconds))[0]
+    wave = synthesise("rain", rng, rate=RATE, seconds=float(seconds))[0]
     wave *= np.float32(0.02 / wave.std())
     for place in sirens:
-        siren = make("siren", rng, rate=RATE, seconds=4.0)[0]
+        siren = synthesise("siren", rng, rate=RATE, seconds=4.0)[0]
         wave[place * RATE : place * RATE + len(siren)] += np.float32(0.15 / siren.std()) * siren
     return np.clip(wave, -1, 1).astype(np.float32)
 
@@ -60,7 +60,7 @@ def clap() -> CLAP:
 @pytest.fixture(scope="module")
 def taught(clap: CLAP, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector of sirens, in a file."""
-    sirens = [(make("siren", np.random.default_rng(seed), rate=RATE, seconds=4.0)[0], RATE) for seed in range(3)]
+    sirens = [(synthesise("siren", np.random.default_rng(seed), rate=RATE, seconds=4.0)[0], RATE) for seed in range(3)]
     detector = fit(clap, "our siren", clap.encode_audio(sirens), text="a siren", judged=False)
     return detector.save(tmp_path_factory.mktemp("detectors") / "s.safetensors")
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from openclap.audio.header_sizes import examine_header
 from openclap.audio.load import duration, load
-from openclap.audio.sizes import examined
 from openclap.errors import EmptySound, SoundWarning
 
 RATE = 8_000
@@ -182,13 +182,13 @@ def test_a_wrapped_size_leads_to_the_last_second(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["bytes", "path", "open file"])
 def test_a_place_that_no_file_can_have_prints_nothing(kind: str, tmp_path: Path) -> None:
     """libsndfile and FFmpeg go where a broken header sends them; what then failed was printed with a traceback."""
-    from openclap.audio.files import opened
+    from openclap.audio.files import open_binary
 
     (tmp_path / "a").write_bytes(b"x" * 100)
     given = {"bytes": b"x" * 100, "path": tmp_path / "a", "open file": io.BytesIO(b"y" * 7 + b"x" * 100)}[kind]
     if isinstance(given, io.BytesIO):
         given.seek(7)
-    with opened(given, "a") as file:
+    with open_binary(given, "a") as file:
         for place, whence in ((-5, 0), (-500, 1), (-500, 2)):
             assert file.seek(place, whence) == 0
             assert file.read(1) == b"x"
@@ -205,4 +205,4 @@ def test_a_header_that_ends_anywhere(kind: str) -> None:
     file = io.BytesIO()
     sf.write(file, WAVE, RATE, format=kind, subtype="PCM_16")
     for length in range(12, 240):
-        assert examined(io.BytesIO(file.getvalue()[:length])).file.read(4)
+        assert examine_header(io.BytesIO(file.getvalue()[:length])).file.read(4)

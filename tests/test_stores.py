@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store import File, Recording, Row, Store, Where, open_store
+from openclap.store import File, Recording, ScoredWindow, Store, Where, open_store
 from openclap.store.lance import store as lance_store
 from openclap.store.sqlite import store as sqlite_store
-from openclap.store.sqlite import vectors as vector_cache
-from openclap.store.sqlite.vectors import VectorCache
+from openclap.store.sqlite import vector_cache
+from openclap.store.sqlite.vector_cache import VectorCache
 
 E = 16
 MAKER = {"model": "small", "fingerprint": "0123456789abcdef", "embedding": E}
@@ -39,22 +39,22 @@ def query(seed: int = 1) -> np.ndarray:
     return unit(np.random.default_rng(seed).standard_normal(E))
 
 
-def brute(recordings: list[Recording], q: np.ndarray, k: int, *, per_file: bool = True) -> list[Row]:
+def brute(recordings: list[Recording], q: np.ndarray, k: int, *, per_file: bool = True) -> list[ScoredWindow]:
     rows = [
-        Row(r.file.path, float(s), float(e), float(v @ q), v)
+        ScoredWindow(r.file.path, float(s), float(e), float(v @ q), v)
         for r in recordings
         for s, e, v in zip(r.start, r.end, r.embedding, strict=True)
     ]
     rows.sort(key=lambda row: (-round(row.score, 6), row.path, row.start))
     if per_file:
-        best: dict[str, Row] = {}
+        best: dict[str, ScoredWindow] = {}
         for row in rows:
             best.setdefault(row.path, row)
         rows = list(best.values())
     return rows[:k]
 
 
-def same(found: list[Row], expected: list[Row]) -> None:
+def same(found: list[ScoredWindow], expected: list[ScoredWindow]) -> None:
     assert [(r.path, r.start, r.end) for r in found] == [(r.path, r.start, r.end) for r in expected]
     assert np.allclose([r.score for r in found], [r.score for r in expected], atol=1e-6)
     assert all(np.array_equal(a.embedding, b.embedding) for a, b in zip(found, expected, strict=True))
@@ -79,22 +79,22 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
 
 def test_a_new_store_is_empty_and_makes_nothing(opened: Opened, tmp_path: Path) -> None:
     store = opened()
-    assert store.maker() == {}
+    assert store.model_identity() == {}
     assert store.nearest(query(), 3) == []
     assert list(store.files()) == []
-    assert store.known(["/a"]) == {}
+    assert store.find_files(["/a"]) == {}
     assert store.recording("/a") is None
     assert store.sample(3).shape[0] == 0
     assert store.stats() == {"files": 0, "windows": 0, "seconds": 0, "bytes": 0}
     assert store.check() == []
-    store.tidy()
+    store.optimize()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_first_maker_stays(opened: Opened) -> None:
     assert opened().claim(MAKER) == MAKER
     assert opened().claim({**MAKER, "model": "other"}) == MAKER
-    assert opened().maker() == MAKER
+    assert opened().model_identity() == MAKER
 
 
 @pytest.mark.parametrize("per_file", [True, False])
@@ -134,10 +134,10 @@ def test_another_process_sees_what_was_put_a_moment_ago(opened: Opened) -> None:
     here.put([one])
     same(there.nearest(query(), 5), brute([one], query(), 5))
     here.put([two])
-    here.tidy()
+    here.optimize()
     same(there.nearest(query(), 5), brute([one, two], query(), 5))
     there.delete(["/1.wav"])
-    there.tidy()
+    there.optimize()
     same(here.nearest(query(), 5), brute([two], query(), 5))
 
 
@@ -146,9 +146,9 @@ def test_what_is_known(opened: Opened) -> None:
     odd = "/na\udcffme.wav"  # no UTF-8 on disk
     many = [recording(p) for p in ("/b.wav", "/a 声.wav", odd)]
     store.put(many)
-    assert store.known(["/b.wav", odd, "/no"]) == {r.file.path: r.file for r in many if r.file.path != "/a 声.wav"}
+    assert store.find_files(["/b.wav", odd, "/no"]) == {r.file.path: r.file for r in many if r.file.path != "/a 声.wav"}
     assert [f.path for f in store.files()] == ["/a 声.wav", "/b.wav", odd]
-    assert store.with_hash([many[0].file.hash, "no"]) == {many[0].file.hash: [many[0].file]}
+    assert store.find_by_hash([many[0].file.hash, "no"]) == {many[0].file.hash: [many[0].file]}
     found = store.recording(odd)
     assert found is not None
     assert found.file == many[2].file
@@ -164,8 +164,8 @@ def test_touch_and_move(opened: Opened) -> None:
     store.put([one, recording("/new.wav", 1)])
     store.tag(["/a.wav"], ["good"])
     touched = replace(one.file, mtime_ns=5, size=6)
-    store.touch([touched, replace(one.file, path="/no.wav")])
-    assert store.known(["/a.wav", "/no.wav"]) == {"/a.wav": touched}
+    store.update_facts([touched, replace(one.file, path="/no.wav")])
+    assert store.find_files(["/a.wav", "/no.wav"]) == {"/a.wav": touched}
     moved = replace(touched, path="/new.wav")
     store.move([("/a.wav", moved)])
     assert list(store.files()) == [moved]
@@ -237,7 +237,7 @@ def test_threads_share_a_store(opened: Opened) -> None:
             store.put([many[10 + i]])
             same(
                 store.nearest(many[10 + i].embedding[0], 1),
-                [Row(f"/{10 + i}.wav", 0.0, 10.0, 1.0, many[10 + i].embedding[0])],
+                [ScoredWindow(f"/{10 + i}.wav", 0.0, 10.0, 1.0, many[10 + i].embedding[0])],
             )
         except BaseException as error:
             wrong.append(error)
@@ -257,7 +257,7 @@ def test_moves_are_all_at_once_and_told(opened: Opened) -> None:
     store.put([a, b])
     swap = [("/a.wav", replace(a.file, path="/b.wav")), ("/b.wav", replace(b.file, path="/a.wav"))]
     assert store.move(swap) == ["/b.wav", "/a.wav"]
-    assert store.known(["/a.wav"])["/a.wav"].hash == b.file.hash
+    assert store.find_files(["/a.wav"])["/a.wav"].hash == b.file.hash
     assert store.move(swap) == []  # another process was first: nothing is replaced
     assert store.stats()["windows"] == 6
 
@@ -293,10 +293,10 @@ def test_a_scan_does_not_mix_two_models(opened: Opened, monkeypatch: pytest.Monk
     reading = opened().scan()
     next(reading)
     new = {**MAKER, "fingerprint": "f" * 16}
-    aside = store.aside(new)
+    aside = store.staging(new)
     aside.claim(new)
     aside.put([recording(f"/{i}.wav", seed=5) for i in range(9)])
-    store.become(aside)
+    store.swap_in(aside)
     with pytest.raises(LibraryMismatch, match="taken over by another model"):
         list(reading)
 
@@ -307,14 +307,14 @@ def test_a_scan_does_not_mix_two_models(opened: Opened, monkeypatch: pytest.Monk
 def test_a_filled_store_is_sound(opened: Opened) -> None:
     store = opened()
     store.put([recording(f"/{i}.wav") for i in range(5)])
-    store.tidy()
+    store.optimize()
     assert store.check() == []
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put([recording(f"/{i}.wav", 60) for i in range(100)])
-    store.tidy()
+    store.optimize()
     cached = next(tmp_path.glob("cache/*/vectors.npy"))
     content = bytearray(cached.read_bytes())
     content[-4] ^= 255
@@ -349,7 +349,7 @@ def test_repair_of_a_cache_and_of_rows(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     many = [recording(f"/{i}.wav") for i in range(9)]
     store.put(many)
-    store.tidy()
+    store.optimize()
     assert store.repair() == []
     cached = next(tmp_path.glob("cache/*/vectors.npy"))
     content = bytearray(cached.read_bytes())
@@ -375,12 +375,12 @@ def test_a_cut_or_foreign_cache_is_made_again(tmp_path: Path) -> None:
     many = [recording(f"/{i}.wav") for i in range(50)]
     store = open_store(tmp_path)
     store.put(many)
-    store.tidy()
+    store.optimize()
     for name in ("vectors.npy", "ids.npy", "manifest.json"):
         damaged = next(tmp_path.glob(f"cache/*/{name}"))
         damaged.write_bytes(damaged.read_bytes()[:-40])
         same(open_store(tmp_path).nearest(query(), 5), brute(many, query(), 5))
-        (fresh := open_store(tmp_path)).tidy()
+        (fresh := open_store(tmp_path)).optimize()
         fresh.close()
     store.close()
 
@@ -471,7 +471,7 @@ def test_many_new_rows_are_written_to_the_cache_by_a_search(tmp_path: Path, monk
     store.put(more)
     same(store.nearest(query(), 5), brute(many + more, query(), 5))
     store.delete([r.file.path for r in many[:15]])
-    store.tidy()
+    store.optimize()
     assert len(list(tmp_path.glob("cache/*/vectors.npy"))) == 1
     assert len(np.load(next(tmp_path.glob("cache/*/ids.npy")))) == 18
     same(open_store(tmp_path).nearest(query(), 50), brute(many[15:] + more, query(), 50))
@@ -542,13 +542,13 @@ def test_two_makers_cannot_mix(tmp_path: Path) -> None:
     old.claim(MAKER)
     old.put([recording("/1.wav")])
     new = open_store(tmp_path)
-    with new.alone():
-        with pytest.raises(LibraryError, match="being re-embedded by another"), old.alone():
+    with new.lock():
+        with pytest.raises(LibraryError, match="being re-embedded by another"), old.lock():
             pass
-        aside = new.aside({**MAKER, "fingerprint": "f" * 16})
+        aside = new.staging({**MAKER, "fingerprint": "f" * 16})
         aside.claim({**MAKER, "fingerprint": "f" * 16})
         aside.put([recording("/1.wav", seed=5)])
-        new.become(aside)
+        new.swap_in(aside)
     with pytest.raises(LibraryMismatch, match="taken over by another model"):
         old.put([recording("/2.wav")])
 
@@ -557,6 +557,6 @@ def test_two_makers_cannot_mix(tmp_path: Path) -> None:
 def test_an_empty_file_of_the_cache_is_made_again(name: str, tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put([recording("/1.wav")])
-    store.tidy()
+    store.optimize()
     next(tmp_path.glob(f"cache/*/{name}")).write_bytes(b"")
     same(open_store(tmp_path).nearest(query(), 5), brute([recording("/1.wav")], query(), 5))

@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 
 from openclap.errors import UsageError
-from openclap.synth import KINDS, make, write_library
+from openclap.synth import KINDS, synthesise, write_library
 
 RATE = 22_050
 
@@ -20,21 +20,21 @@ def spectrum(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind(kind: str) -> None:
-    wave, caption = make(kind, np.random.default_rng(1), rate=RATE, seconds=2.0)
+    wave, caption = synthesise(kind, np.random.default_rng(1), rate=RATE, seconds=2.0)
     assert wave.dtype == np.float32
     assert wave.shape == (2 * RATE,)
     assert np.isfinite(wave).all()
     assert 0.25 < np.abs(wave).max() <= 0.95
     assert caption in KINDS[kind].captions
     assert len(KINDS[kind].captions) >= 3
-    assert np.array_equal(wave, make(kind, np.random.default_rng(1), rate=RATE, seconds=2.0)[0])
-    other = make(kind, np.random.default_rng(2), rate=RATE, seconds=2.0)[0]
+    assert np.array_equal(wave, synthesise(kind, np.random.default_rng(1), rate=RATE, seconds=2.0)[0])
+    other = synthesise(kind, np.random.default_rng(2), rate=RATE, seconds=2.0)[0]
     assert abs(float(np.corrcoef(wave, other)[0, 1])) < 0.9
 
 
 def test_spectra_are_what_the_names_say() -> None:
     def share(kind: str, low: float, high: float) -> float:
-        hertz, power = spectrum(make(kind, np.random.default_rng(0), rate=RATE, seconds=3.0)[0])
+        hertz, power = spectrum(synthesise(kind, np.random.default_rng(0), rate=RATE, seconds=3.0)[0])
         return float(power[(hertz >= low) & (hertz < high)].sum() / power.sum())
 
     assert share("smoke alarm", 2500, 4000) > 0.8
@@ -46,7 +46,7 @@ def test_spectra_are_what_the_names_say() -> None:
 
 def test_a_siren_moves_and_a_smoke_alarm_does_not() -> None:
     def loudest(kind: str) -> np.ndarray:
-        wave = make(kind, np.random.default_rng(3), rate=RATE, seconds=4.0)[0]
+        wave = synthesise(kind, np.random.default_rng(3), rate=RATE, seconds=4.0)[0]
         frames = wave[: len(wave) // 2048 * 2048].reshape(-1, 2048)
         loud = frames[np.abs(frames).max(1) > 0.2]
         pitch: np.ndarray = np.fft.rfftfreq(2048, 1 / RATE)[np.abs(np.fft.rfft(loud * np.hanning(2048))).argmax(1)]
@@ -58,7 +58,7 @@ def test_a_siren_moves_and_a_smoke_alarm_does_not() -> None:
 
 def test_unknown_kind() -> None:
     with pytest.raises(UsageError, match="'unicorn' cannot be synthesised"):
-        make("unicorn", np.random.default_rng(0))
+        synthesise("unicorn", np.random.default_rng(0))
 
 
 def test_library_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,10 +28,10 @@ from openclap.errors import DetectorMismatch, LibraryError, UsageError
 from openclap.library import moments_in
 from openclap.results import Hit
 from openclap.scores import average_precision
-from openclap.synth import make
+from openclap.synth import synthesise
 from openclap.teach import counter_examples, fit, suggest, teach
-from openclap.teach.fitting import Examples, Problem, distinct, ground_of
-from openclap.teach.judging import judge, wilson
+from openclap.teach.evaluation import cross_validate, wilson
+from openclap.teach.fitting import FitProblem, TrainingSet, distinct_rows, make_prior
 from openclap.watch import watch
 
 RATE = 32_000
@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, clap: CLAP) -> Path:
     for kind in KINDS:
         (place / "sounds" / kind).mkdir(parents=True)
         for take in range(TAKES):
-            wave = make(kind, np.random.default_rng(100 + take), rate=RATE, seconds=2.0)[0]
+            wave = synthesise(kind, np.random.default_rng(100 + take), rate=RATE, seconds=2.0)[0]
             sf.write(place / "sounds" / kind / f"{take}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
     Library.open(place / "library", model=clap).add(place / "sounds")
     return place
@@ -101,9 +101,9 @@ def clouds(yes: int, no: int, *, apart: float = 1.0, size: int = 32, seed: int =
 def test_the_mode_is_a_minimum(ears: Any) -> None:
     """The gradient of loss and prior, written out for raw embeddings, is zero there."""
     yes, no = clouds(4, 7, apart=0.3)
-    ground = ground_of(ears, "words")
-    problem = Problem(ground, Examples.of(yes, no, (), 32))
-    weight, bias = problem.line(problem.fitted())
+    ground = make_prior(ears, "words")
+    problem = FitProblem(ground, TrainingSet.of(yes, no, (), 32))
+    weight, bias = problem.as_linear(problem.solve())
     rows, heard = np.concatenate([yes, no]).astype(np.float64), np.repeat([1.0, 0.0], [4, 7])
     v = (weight - ground.direction) * ground.radius
     b = bias - ground.start + (weight - ground.direction) @ ground.mean
@@ -116,15 +116,15 @@ def test_the_mode_is_a_minimum(ears: Any) -> None:
 
 def test_few_examples_in_their_span_as_in_all_numbers(ears: Any) -> None:
     yes, no = clouds(5, 8)
-    ground = ground_of(ears, "words")
-    small = Problem(ground, Examples.of(yes, no, (), 32))
+    ground = make_prior(ears, "words")
+    small = FitProblem(ground, TrainingSet.of(yes, no, (), 32))
     assert small._basis is not None
-    again = Problem(ground, Examples.of(np.repeat(yes, 1, 0), no, (), 32))
+    again = FitProblem(ground, TrainingSet.of(np.repeat(yes, 1, 0), no, (), 32))
     again._basis = None
     centred = (again.examples.rows - ground.mean) / ground.radius
     again._features = np.column_stack([centred, np.ones(len(centred))])
     again._precision = np.r_[np.full(32, 0.05), 1.0]
-    for (w, b), (w2, b2) in [(small.line(small.fitted()), again.line(again.fitted()))]:
+    for (w, b), (w2, b2) in [(small.as_linear(small.solve()), again.as_linear(again.solve()))]:
         assert w == pytest.approx(w2, abs=1e-4)
         assert b == pytest.approx(b2, abs=1e-4)
 
@@ -182,7 +182,7 @@ def test_distinct_over_blocks() -> None:
     rows = unit(np.random.default_rng(0).standard_normal((3000, 8)))
     rows[2999] = rows[5]
     rows[1500] = rows[1400]
-    assert distinct(rows).tolist() == [i for i in range(3000) if i not in (1500, 2999)]
+    assert distinct_rows(rows).tolist() == [i for i in range(3000) if i not in (1500, 2999)]
 
 
 def test_ten_thousand_examples_in_bounded_memory(ears: Any) -> None:
@@ -235,18 +235,18 @@ def test_useless_words_are_told(ears: Any) -> None:
 
 
 def test_left_out_means_left_out(ears: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = Problem(ground_of(ears, "x"), Examples.of(*clouds(7, 9), clouds(0, 5, seed=9)[1], 32))
+    problem = FitProblem(make_prior(ears, "x"), TrainingSet.of(*clouds(7, 9), clouds(0, 5, seed=9)[1], 32))
     seen: list[tuple[int, int]] = []
-    fitted = Problem.fitted
+    fitted = FitProblem.solve
 
-    def watched(self: Problem, some: Any = None) -> Any:
+    def watched(self: FitProblem, some: Any = None) -> Any:
         left = ~some
         seen.append((int((left & self.examples.heard).sum()), int((left & ~self.examples.heard).sum())))
         assert not (left & self.examples.drawn).any()  # what nobody marked is no measure where enough is marked
         return fitted(self, some)
 
-    monkeypatch.setattr(Problem, "fitted", watched)
-    report = judge(problem)
+    monkeypatch.setattr(FitProblem, "solve", watched)
+    report = cross_validate(problem)
     assert (report["yes"], report["no"], report["unmarked"]) == (7, 9, False)
     assert len(seen) == report["folds"] * report["repeats"]
     assert all(1 <= yes <= 2 and 1 <= no <= 2 for yes, no in seen)
@@ -360,10 +360,10 @@ def test_a_detector_among_words_and_of_another_model(clap: CLAP, library: Librar
 
 def rainy(siren_at: tuple[int, ...], seconds: int) -> np.ndarray:
     random = np.random.default_rng(3)
-    wave = make("rain", random, rate=RATE, seconds=float(seconds))[0]
+    wave = synthesise("rain", random, rate=RATE, seconds=float(seconds))[0]
     wave *= np.float32(0.02 / wave.std())
     for place in siren_at:
-        siren = make("siren", random, rate=RATE, seconds=4.0)[0]
+        siren = synthesise("siren", random, rate=RATE, seconds=4.0)[0]
         wave[place * RATE : place * RATE + len(siren)] += np.float32(0.15 / siren.std()) * siren
     return np.clip(wave, -1, 1).astype(np.float32)
 
@@ -524,9 +524,9 @@ def test_the_page_says_what_works(run: Callable[..., Ran], tmp_path: Path, monke
     (tmp_path / "sounds").mkdir()
     for name, kind in (("drip", "water drops"), ("rain", "rain"), ("typing", "typing"), ("clock", "clock tick")):
         for take in range(1, 5):
-            wave = make(kind, np.random.default_rng(take), rate=RATE, seconds=2.0)[0]
+            wave = synthesise(kind, np.random.default_rng(take), rate=RATE, seconds=2.0)[0]
             sf.write(tmp_path / "sounds" / f"{name}-{take}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
-    sf.write(tmp_path / "new.wav", make("water drops", np.random.default_rng(9), rate=RATE, seconds=2.0)[0], RATE)
+    sf.write(tmp_path / "new.wav", synthesise("water drops", np.random.default_rng(9), rate=RATE, seconds=2.0)[0], RATE)
     sf.write(tmp_path / "long.wav", rainy((), 20), RATE)
     page = (Path(__file__).parent.parent / "docs" / "teach.md").read_text(encoding="utf-8")
     lines = re.search(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

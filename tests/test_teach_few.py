@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from openclap import CLAP, Detector
-from openclap.synth import make
+from openclap.synth import synthesise
 from openclap.teach import fit
 
 WEIGHT = np.array([40.0, 0.0], np.float32)
@@ -33,7 +33,7 @@ def test_so_many_examples_tell_so_much(yes: int, most: float) -> None:
 def test_one_example_each(tmp_path: object) -> None:
     clap = CLAP.from_pretrained("mini")
     sounds = [
-        (make(kind, np.random.default_rng(i), rate=32_000, seconds=3.0)[0], 32_000)
+        (synthesise(kind, np.random.default_rng(i), rate=32_000, seconds=3.0)[0], 32_000)
         for kind in ("siren", "rain")
         for i in range(2)
     ]

@@ -9,7 +9,7 @@ import pytest
 from muxed_for_tests import RATE, Track, muxed, noise
 
 from openclap.audio.load import cut, duration, load, stream
-from openclap.audio.timeline import BELIEVED, Timeline
+from openclap.audio.timestamps import BELIEVED, StampClock
 from openclap.errors import SoundWarning
 
 CONTAINERS = [
@@ -97,8 +97,8 @@ def told_by(
     timeline_of: list[tuple[float | None, int]], zero: float = 0.0, end: float | None = None
 ) -> tuple[list[tuple[int, int]], list[str]]:
     told: list[str] = []
-    timeline = Timeline(zero, end, told.append)
-    return [timeline.place(stamp, samples, 1000) for stamp, samples in timeline_of], told
+    timeline = StampClock(zero, end, told.append)
+    return [timeline.place_frame(stamp, samples, 1000) for stamp, samples in timeline_of], told
 
 
 def test_a_clock_that_is_set_back_goes_on_where_it_was() -> None:
@@ -136,11 +136,11 @@ def test_frames_without_stamps_follow_one_another() -> None:
 
 
 def test_windows_and_cuts_lie_where_a_player_shows_them() -> None:
-    from openclap.audio.clips import windows_of
+    from openclap.audio.clips import make_windows
     from openclap.config import FrontEnd
 
     data = muxed("mp4", [Track(noise(2.0), lambda second: second + 12.0)], codec="aac", video=15.0)
-    windows = list(windows_of(data, FrontEnd(), window=2.0, hop=1.0))
+    windows = list(make_windows(data, FrontEnd(), window=2.0, hop=1.0))
     heard = [w.start for w in windows if w.mel.mean() > -50]
     assert heard[:2] == [11.0, 12.0]
     assert windows[-1].end == pytest.approx(14.0, abs=0.06)

@@ -13,7 +13,7 @@ from muxed_for_tests import RATE, Track, muxed, noise
 from typer.testing import CliRunner
 
 from openclap import CLAP
-from openclap.audio.load import cut, duration, load, reading_track, stream
+from openclap.audio.load import cut, duration, load, stream, use_track
 from openclap.errors import SoundWarning, UnreadableSound, UsageError
 
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -51,7 +51,7 @@ def test_a_track_is_chosen_and_nothing_is_told() -> None:
             np.testing.assert_allclose(np.concatenate(list(stream(data, RATE, track=number))), wave, atol=1e-4)
             np.testing.assert_allclose(cut(data, RATE, [(0.2, 0.4)], track=number)[0], wave[9600:19200], atol=1e-4)
             assert duration(data, track=number) == pytest.approx(len(wave) / RATE, abs=0.002)
-            with reading_track(number):
+            with use_track(number):
                 np.testing.assert_allclose(load(data, RATE), wave, atol=1e-4)
 
 

@@ -122,11 +122,11 @@ def test_the_text_tower_starts_from_a_transformer(place: Path, tokenizer_file: P
 
     from transformers import PreTrainedModel
 
-    from openclap.models.text import TextTransformer, make_text
+    from openclap.models.text import TextTransformer, make_text_tower
 
     torch.manual_seed(3)
     config = text_config(kind)
-    made = make_text(config)
+    made = make_text_tower(config)
     assert isinstance(made, TextTransformer)
     tower = made.tower
     assert isinstance(tower, PreTrainedModel)

@@ -34,17 +34,28 @@ from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.results import Failure
-from openclap.synth import make
-from openclap.watch import Clips, Command, Delivery, Event, Mqtt, Pushed, Rules, Webhook, source_of, watch
-from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, Novelty, OwnBackground
-from openclap.watch.clips import Recent
+from openclap.synth import synthesise
+from openclap.watch import (
+    ClipWriter,
+    Command,
+    Event,
+    Mqtt,
+    PushedSource,
+    RetryingSink,
+    Rules,
+    Webhook,
+    open_source,
+    watch,
+)
+from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, LocalBackground, Novelty
+from openclap.watch.clips import RecentAudio
 from openclap.watch.folder import FolderSource
-from openclap.watch.hysteresis import Change, Hysteresis
-from openclap.watch.reading import Stop, blocks_of
+from openclap.watch.hysteresis import EventChange, Hysteresis
+from openclap.watch.read_source import StopEvent, read_blocks
 from openclap.watch.sinks import Spool
-from openclap.watch.sources import Block, PipeSource, backoff
+from openclap.watch.sliding_windows import SlidingWindows
+from openclap.watch.sources import AudioBlock, PipeSource, backoff_seconds
 from openclap.watch.streams import StreamSource
-from openclap.watch.windows import Sliding
 
 RATE = 16_000
 
@@ -102,10 +113,10 @@ def hum(seconds: float, loud_at: tuple[float, ...] = (), rate: int = RATE) -> np
 
 def rainy(siren_at: tuple[int, ...], seconds: int, rate: int = 32_000) -> np.ndarray:
     rng = np.random.default_rng(3)
-    wave = make("rain", rng, rate=rate, seconds=float(seconds))[0]
+    wave = synthesise("rain", rng, rate=rate, seconds=float(seconds))[0]
     wave *= np.float32(0.02 / wave.std())
     for place in siren_at:
-        siren = make("siren", rng, rate=rate, seconds=4.0)[0]
+        siren = synthesise("siren", rng, rate=rate, seconds=4.0)[0]
         wave[place * rate : place * rate + len(siren)] += np.float32(0.15 / siren.std()) * siren
     return np.clip(wave, -1, 1).astype(np.float32)
 
@@ -147,7 +158,7 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
 # -- when an event begins and ends ------------------------------------------------------------------------
 
 
-def changes(levels: list[float], rules: Rules) -> list[Change]:
+def changes(levels: list[float], rules: Rules) -> list[EventChange]:
     detector = Hysteresis(1, rules)
     found = []
     for second, level in enumerate(levels):
@@ -209,25 +220,25 @@ def test_wrong_rules_are_refused(wrong: dict[str, float]) -> None:
 def test_windows_slide_as_those_of_a_recording(samples: int) -> None:
     wave = np.arange(samples, dtype=np.float32)
     rng = np.random.default_rng(samples)
-    sliding, spans, at = Sliding(1000, 2.0, 1.0), [], 0
+    sliding, spans, at = SlidingWindows(1000, 2.0, 1.0), [], 0
     while at < samples:
         size = int(rng.integers(1, 3000))
         spans += sliding.feed(wave[at : at + size])
         at += size
-    spans += sliding.rest()
+    spans += sliding.flush()
     assert [round(span.start * 1000) for span in spans] == window_starts(samples, 2000, 1000)
     for span in spans:
         assert np.array_equal(span.wave, wave[round(span.start * 1000) : round(span.end * 1000)])
 
 
 def test_a_few_samples_more_are_no_window() -> None:
-    sliding = Sliding(1000, 2.0, 1.0)
+    sliding = SlidingWindows(1000, 2.0, 1.0)
     assert len(sliding.feed(np.zeros(2050, np.float32))) == 1
-    assert sliding.rest() == []
+    assert sliding.flush() == []
 
 
 def test_no_window_spans_a_gap() -> None:
-    sliding = Sliding(1000, 2.0, 1.0)
+    sliding = SlidingWindows(1000, 2.0, 1.0)
     spans = sliding.feed(np.zeros(3500, np.float32)) + sliding.skip(10.0) + sliding.feed(np.ones(2000, np.float32))
     assert [(span.start, span.end) for span in spans] == [(0.0, 2.0), (1.0, 3.0), (1.5, 3.5), (13.5, 15.5)]
     assert all(len(set(span.wave)) == 1 for span in spans)
@@ -241,7 +252,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return made
 
 
-def heard(own: OwnBackground, cosines: np.ndarray) -> list[float]:
+def heard(own: LocalBackground, cosines: np.ndarray) -> list[float]:
     """Confidences of windows with these cosines to the first alert."""
     found = []
     for cosine in cosines:
@@ -253,11 +264,11 @@ def heard(own: OwnBackground, cosines: np.ndarray) -> list[float]:
     return found
 
 
-def own_background(alerts: int = 1) -> OwnBackground:
+def own_background(alerts: int = 1) -> LocalBackground:
     rng = np.random.default_rng(0)
     texts, sounds = (unit(np.c_[rng.normal(0.1, 0.18, (n, 2)), np.full((n, 6), 0.4)]) for n in (132, 56))
     banks = Background(texts, sounds)
-    return OwnBackground(np.tile(np.eye(8, dtype=np.float32)[0], (alerts, 1)), banks, warmup=30, minute=60)
+    return LocalBackground(np.tile(np.eye(8, dtype=np.float32)[0], (alerts, 1)), banks, warmup=30, minute=60)
 
 
 def test_the_same_cosine_counts_where_it_is_rare() -> None:
@@ -312,7 +323,7 @@ def test_what_is_known_of_the_background_does_not_grow() -> None:
 
 
 def test_recent_sound_is_bounded_and_found_by_time() -> None:
-    recent = Recent(1000, 5.0)
+    recent = RecentAudio(1000, 5.0)
     for second in range(100):
         recent.feed(np.full(1000, second, np.float32))
     assert sum(len(wave) for _, wave in recent._blocks) <= 6000
@@ -379,7 +390,7 @@ def test_what_is_pushed_is_heard_as_what_is_read(loud: Loud, tmp_path: Path) -> 
     expected = [(event.alert, event.start, event.end, event.confidence) for event in read]
     assert {alert for alert, *_ in expected} == {"noise", "unusual"}
     assert judged == [(float(start), start + 2.0) for start in range(74)]
-    pushed = watch(Pushed("browser"), ["noise"], model=loud, unusual=True)  # type: ignore[arg-type]
+    pushed = watch(PushedSource("browser"), ["noise"], model=loud, unusual=True)  # type: ignore[arg-type]
     assert pushed.alerts == ("noise", "unusual")
     events = []
     for start in range(0, len(wave), 7_000):
@@ -392,7 +403,7 @@ def test_what_is_pushed_is_heard_as_what_is_read(loud: Loud, tmp_path: Path) -> 
 
 
 def test_what_is_missing_of_what_is_pushed_is_counted(loud: Loud) -> None:
-    pushed = watch(Pushed("browser"), ["noise"], model=loud)  # type: ignore[arg-type]
+    pushed = watch(PushedSource("browser"), ["noise"], model=loud)  # type: ignore[arg-type]
     pushed.feed(hum(40))
     (event,) = pushed.feed(hum(10, (1,)), gap=5.0) + pushed.finish()
     assert event.start == pytest.approx(45.0, abs=1.0)
@@ -472,9 +483,9 @@ def test_a_pipe_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_a_pipe_needs_its_rate_and_others_do_not(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--rate"):
-        source_of("-")
+        open_source("-")
     with pytest.raises(UsageError, match="standard input"):
-        source_of(tmp_path, rate=16_000)
+        open_source(tmp_path, rate=16_000)
 
 
 @pytest.mark.parametrize(
@@ -493,7 +504,7 @@ def test_a_machine_without_sounddevice_says_so(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtra, match=told):
-        source_of("mic")
+        open_source("mic")
 
 
 class Card:
@@ -523,7 +534,7 @@ class Card:
 def test_no_microphone_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openclap.watch.microphone._sounddevice", lambda: Card([]))
     with pytest.raises(SourceError, match=r"no microphone .* this machine has none"):
-        source_of("mic")
+        open_source("mic")
 
 
 def test_a_microphone_that_is_unplugged_is_opened_again(monkeypatch: pytest.MonkeyPatch, loud: Loud) -> None:
@@ -559,7 +570,7 @@ def test_what_a_microphone_gives_and_nobody_takes_is_counted(monkeypatch: pytest
     card = Eager([{"name": "card", "max_input_channels": 1, "default_samplerate": 8000.0}])
     monkeypatch.setattr("openclap.watch.microphone._sounddevice", lambda: card)
     monkeypatch.setattr("openclap.watch.microphone.WAITING", 4)
-    blocks = source_of("mic").blocks(RATE, threading.Event(), pytest.fail)
+    blocks = open_source("mic").blocks(RATE, threading.Event(), pytest.fail)
     gaps = [next(blocks).gap for _ in range(4)]
     card.take()
     assert [*gaps, next(blocks).gap] == [0.0, 0.0, 0.0, 0.0, 1.5]
@@ -673,7 +684,9 @@ def test_a_file_of_an_impossible_rate_and_a_closed_folder_do_not_end_a_folder(
     for name, age in (("a.wav", 200), ("b.wav", 100)):
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     closed = [Failure(str(tmp_path / "closed"), "cannot be looked into (Permission denied)")]
-    monkeypatch.setattr("openclap.watch.folder.find_sounds", lambda given: replace(find_sounds(given), closed=closed))
+    monkeypatch.setattr(
+        "openclap.watch.folder.find_sounds", lambda given: replace(find_sounds(given), unreadable=closed)
+    )
     told: list[str] = []
     source = FolderSource(tmp_path, existing=True, poll=0.01)
     with watch(source, ["noise"], model=loud, tell=told.append) as listening:  # type: ignore[arg-type]
@@ -709,7 +722,7 @@ def test_a_stream_that_turns_to_rubbish_is_told_and_connected_to_again(monkeypat
 
     told: list[str] = []
     with served(answer) as url:
-        reading = blocks_of(StreamSource(f"{url}/x", timeout=0.5), RATE, Stop(threading.Event()), told.append)
+        reading = read_blocks(StreamSource(f"{url}/x", timeout=0.5), RATE, StopEvent(threading.Event()), told.append)
         for _block in reading:
             if times == 2:
                 break
@@ -720,7 +733,7 @@ def test_a_stream_that_turns_to_rubbish_is_told_and_connected_to_again(monkeypat
 def test_a_closed_standard_input_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UsageError, match="standard input is closed"):
-        source_of("-", rate=RATE)
+        open_source("-", rate=RATE)
 
 
 class Steadily:
@@ -732,11 +745,11 @@ class Steadily:
         self.seconds = seconds
         self.begun = threading.Semaphore(0)  # one for each block
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Callable[[str], None]) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Callable[[str], None]) -> Iterator[AudioBlock]:
         for _ in range(round(4 * self.seconds)):
             time.sleep(0.001)
             self.begun.release()
-            yield Block(np.full(rate // 4, 0.01, np.float32))
+            yield AudioBlock(np.full(rate // 4, 0.01, np.float32))
 
 
 def test_a_model_that_is_too_slow_skips_and_says_so(loud: Loud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -765,7 +778,7 @@ def test_a_model_that_is_too_slow_skips_and_says_so(loud: Loud, monkeypatch: pyt
 
 def test_who_stops_listening_stops_the_reading() -> None:
     steadily = [thread for thread in threading.enumerate() if thread.name == "openclap-source"]
-    generator = blocks_of(Steadily(1000), RATE, Stop(threading.Event()), pytest.fail)
+    generator = read_blocks(Steadily(1000), RATE, StopEvent(threading.Event()), pytest.fail)
     next(generator)
     reader = next(
         thread for thread in threading.enumerate() if thread.name == "openclap-source" and thread not in steadily
@@ -776,7 +789,7 @@ def test_who_stops_listening_stops_the_reading() -> None:
 
 
 def test_backoff_doubles_up_to_its_most() -> None:
-    assert [backoff(n) for n in (1, 2, 3, 10, 10_000)] == [0.5, 1.0, 2.0, 30.0, 30.0]
+    assert [backoff_seconds(n) for n in (1, 2, 3, 10, 10_000)] == [0.5, 1.0, 2.0, 30.0, 30.0]
 
 
 # -- webhook ----------------------------------------------------------------------------------------------------
@@ -807,8 +820,8 @@ class Receiver:
         return [json.loads(body)["id"] for _, body, status in self.got if status == 204]
 
 
-def delivery(url: str, folder: Path, told: list[str], timeout: float = 30.0, **options: Any) -> Delivery:
-    return Delivery(Webhook(url, timeout=timeout, **options), folder, told.append, first=0.01, most=0.05)
+def delivery(url: str, folder: Path, told: list[str], timeout: float = 30.0, **options: Any) -> RetryingSink:
+    return RetryingSink(Webhook(url, timeout=timeout, **options), folder, told.append, first=0.01, most=0.05)
 
 
 def test_a_webhook_is_signed_and_says_what_it_is(tmp_path: Path) -> None:
@@ -1046,7 +1059,7 @@ class Broker:
 @pytest.mark.parametrize("silent", [0, 1])
 def test_mqtt_gets_every_event_until_it_says_so(tmp_path: Path, silent: int) -> None:
     broker, told = Broker(silent), list[str]()
-    sink = Delivery(
+    sink = RetryingSink(
         Mqtt(f"mqtt://127.0.0.1:{broker.port}/house/alarms", timeout=0.5 if silent else 30.0),
         tmp_path,
         told.append,
@@ -1138,14 +1151,14 @@ def test_a_command_must_be_a_program() -> None:
 def test_clips_keep_their_budget_and_the_users_files(tmp_path: Path) -> None:
     (tmp_path / "mine.flac").write_bytes(b"x" * 1_000_000)
     wave = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
-    clips = Clips(tmp_path, pytest.fail, budget=100_000)
+    clips = ClipWriter(tmp_path, pytest.fail, budget=100_000)
     paths = [clips.write(an_event(number), wave, RATE) for number in range(8)]
     kept = sorted(str(path) for path in tmp_path.glob("openclap-*.flac"))
     assert kept == paths[-len(kept) :]
     assert 2 <= len(kept) <= 4
     assert sum(Path(path).stat().st_size for path in kept) <= 100_000
     assert (tmp_path / "mine.flac").exists()
-    Clips(tmp_path, pytest.fail, budget=100_000).write(an_event(9), wave, RATE)  # what was there counts
+    ClipWriter(tmp_path, pytest.fail, budget=100_000).write(an_event(9), wave, RATE)  # what was there counts
     assert sum(path.stat().st_size for path in tmp_path.glob("openclap-*.flac")) <= 100_000
 
 
@@ -1154,7 +1167,7 @@ def test_a_clip_that_is_too_large_costs_no_other(tmp_path: Path) -> None:
     told: list[str] = []
     (tmp_path / "openclap-talk.flac").write_bytes(b"mine")
     wave = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
-    clips = Clips(tmp_path, told.append, budget=100_000)
+    clips = ClipWriter(tmp_path, told.append, budget=100_000)
     kept = [clips.write(an_event(number), wave, RATE) for number in range(2)]
     assert clips.write(an_event(2), np.tile(wave, 10), RATE) is None
     assert "more than the budget" in told[0]
@@ -1167,7 +1180,7 @@ def test_a_clip_that_is_too_large_costs_no_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("alert", ["🚨", "狗叫" * 500, "𝒶" * 500, "../../etc/passwd", "a\0b"])
 def test_any_words_name_a_clip(tmp_path: Path, alert: str) -> None:
     event = replace(an_event(), alert=alert)
-    clip = Clips(tmp_path, pytest.fail, budget=10**6).write(event, np.zeros(RATE, np.float32), RATE)
+    clip = ClipWriter(tmp_path, pytest.fail, budget=10**6).write(event, np.zeros(RATE, np.float32), RATE)
     assert Path(str(clip)).parent == tmp_path
     assert Path(str(clip)).exists()
 
@@ -1175,7 +1188,7 @@ def test_any_words_name_a_clip(tmp_path: Path, alert: str) -> None:
 @pytest.mark.parametrize("wrong", [{"before": float("inf")}, {"after": float("nan")}, {"after": -1.0}, {"budget": 0}])
 def test_clips_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="clips of"):
-        Clips(tmp_path, pytest.fail, **{"budget": 10**6, **wrong})
+        ClipWriter(tmp_path, pytest.fail, **{"budget": 10**6, **wrong})
 
 
 @pytest.mark.parametrize("place", ["in", "in/clips", "link"])
@@ -1208,7 +1221,7 @@ def test_a_full_disk_for_clips_is_told_and_watching_goes_on(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)  # soundfile's own writing ends with an AssertionError
-    clips = Clips(tmp_path / "clips", told.append, budget=10**6)
+    clips = ClipWriter(tmp_path / "clips", told.append, budget=10**6)
     events = list(watch(tmp_path / "hum.wav", ["noise"], model=loud, clips=clips))  # type: ignore[arg-type]
     assert [event.clip for event in events] == [None, None]
     assert len(told) == 1

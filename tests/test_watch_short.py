@@ -9,9 +9,9 @@ import pytest
 import soundfile as sf
 
 from openclap import CLAP
-from openclap.synth import make
-from openclap.watch import Pushed, watch
-from openclap.watch.sources import Block
+from openclap.synth import synthesise
+from openclap.watch import PushedSource, watch
+from openclap.watch.sources import AudioBlock
 
 RATE = 32_000
 
@@ -23,10 +23,10 @@ def mini() -> CLAP:
 
 def rainy(seconds: int, siren_at: int | None = None, rain: float = 0.02) -> np.ndarray:
     rng = np.random.default_rng(3)
-    wave = make("rain", rng, rate=RATE, seconds=float(seconds))[0]
+    wave = synthesise("rain", rng, rate=RATE, seconds=float(seconds))[0]
     wave *= np.float32(rain / wave.std())
     if siren_at is not None:
-        siren = make("siren", rng, rate=RATE, seconds=4.0)[0]
+        siren = synthesise("siren", rng, rate=RATE, seconds=4.0)[0]
         wave[siren_at * RATE : siren_at * RATE + len(siren)] += np.float32(0.15 / siren.std()) * siren
     return np.clip(wave, -1, 1).astype(np.float32)
 
@@ -81,7 +81,7 @@ def test_a_folder_of_short_recordings(mini: CLAP) -> None:
 
         def blocks(self, rate: int, stop: object, tell: object):  # type: ignore[no-untyped-def]
             for number, at in enumerate((None, 4, None, None, 4)):
-                yield Block(rainy(10, at), 0.0, f"{number}.wav", True)
+                yield AudioBlock(rainy(10, at), 0.0, f"{number}.wav", True)
 
     told: list[str] = []
     events = list(watch(Recordings(), ["a siren"], model=mini, tell=told.append))
@@ -90,7 +90,7 @@ def test_a_folder_of_short_recordings(mini: CLAP) -> None:
 
 
 def test_a_visitor_who_leaves_early_is_told_what_was_heard(mini: CLAP) -> None:
-    pushed = watch(Pushed("browser"), ["a siren"], model=mini, tell=lambda _: None)
+    pushed = watch(PushedSource("browser"), ["a siren"], model=mini, tell=lambda _: None)
     assert pushed.feed(rainy(12, 5)) == []
     (event,) = pushed.finish()
     assert event.alert == "a siren"

@@ -12,8 +12,8 @@ from models_for_tests import small_config, text_config
 from openclap import CLAP
 from openclap.backends.openvino_backend import OpenVINOBackend
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import Tokenizer
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig, TextConfig
 from openclap.models.clap import CLAPModel
 
@@ -62,7 +62,7 @@ def test_a_small_bert_reads_without_torch(kind: str, pieces: Path, tmp_path: Pat
     """Both once needed the torch extra, whatever the sounds needed."""
     config: CLAPConfig = replace(small_config(), text=towers(kind))
     model = CLAPModel(config).eval()
-    save_pretrained(config, Weights(of_arrays(model.arrays())), pieces, tmp_path / "model")
+    save_pretrained(config, Weights(entries_from_arrays(model.arrays())), pieces, tmp_path / "model")
     clap = CLAP.from_pretrained(tmp_path / "model", backend="openvino")
     assert isinstance(clap.backend, OpenVINOBackend)
     rows = clap.encode_text(TEXTS)

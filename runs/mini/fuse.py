@@ -31,10 +31,10 @@ from hear import open_sources
 from torch import Tensor, nn
 
 from openclap import CLAP
-from openclap.audio.clips import clip_of
+from openclap.audio.clips import make_clip
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.native import is_compact, save_pretrained
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.models.clap import CLAPModel
 from openclap.models.pann import FusedPANN
 
@@ -122,7 +122,7 @@ def piece_of(clap: CLAP, sounds: LongSounds, number: int, count: int) -> Piece:
     middle: list[Array] = []
     while len(views) < count:
         wave = sounds.draw(rng)
-        clip = clip_of((wave, RATE), front, long="fusion")
+        clip = make_clip((wave, RATE), front, long="fusion")
         if not clip.longer:
             continue
         views.append(np.asarray(np.round((clip.mel + 80) * (255 / 80)), np.uint8))
@@ -281,7 +281,7 @@ def main() -> None:
     if found["after"] <= found["before"]:
         print("what was learnt is no better: the fusion stays as it began", flush=True)
         model.load_state_dict(before)
-    weights = Weights(of_arrays(model.arrays()))
+    weights = Weights(entries_from_arrays(model.arrays()))
     save_pretrained(model.config, weights, given.tokenizer_file, args.out, compact=is_compact(args.checkpoint))
     print(json.dumps(found))
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from openclap.audio.load import load
 from openclap.errors import SoundError
-from openclap.synth import KINDS, make
+from openclap.synth import KINDS, synthesise
 
 __all__ = ["RATE", "Sound", "Sounds", "Wave", "main", "write"]
 
@@ -144,7 +144,7 @@ def synthesised() -> Iterator[Made]:
     """What openclap.synth makes, several takes of each kind."""
     for number, kind in enumerate(KINDS):
         for take in range(TAKES):
-            wave, caption = make(kind, np.random.default_rng((2000, number, take)), rate=RATE)
+            wave, caption = synthesise(kind, np.random.default_rng((2000, number, take)), rate=RATE)
             yield Made(f"{kind.replace(' ', '_')}_{take:02d}", wave, caption, kind)
 
 

@@ -23,7 +23,7 @@ from teachers import MN04, QuickMN04
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from openclap.audio.mel import level, log_mel
+from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import PANNConfig
 
 
@@ -74,7 +74,7 @@ def answered(waves: Tensor, shown: Tensor, same: Tensor, teacher: MN04) -> tuple
     """Int16 waves (B, S) → the student's mels as bytes, the teacher's embeddings (B, T', 384), aligned (B,)."""
     frames = teacher.frames(waves.float() / 32767)
     frames = torch.where(same[:, None, None] > 0, frames, frames.mean(1, keepdim=True))
-    mel = level(log_mel(shown.float() / 32767, FRONT), FRONT)
+    mel = apply_dynamic_range(log_mel(shown.float() / 32767, FRONT), FRONT)
     return ((mel + 80) * (255 / 80)).round().to(torch.uint8), frames, same
 
 

@@ -31,7 +31,7 @@ from mixing import Mixing
 from teachers import QuickMN04
 from torch import Tensor, nn
 
-from openclap.audio.mel import level, log_mel
+from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import FrontEnd, PANNConfig
 from openclap.models.pann import PANN
 
@@ -98,7 +98,7 @@ class Supply:
 
 def as_bytes(wave: np.ndarray) -> np.ndarray:
     """The student's mel of a wave, levelled, (T, F)."""
-    mel = level(log_mel(wave, FRONT), FRONT)
+    mel = apply_dynamic_range(log_mel(wave, FRONT), FRONT)
     return np.asarray(np.round((mel + 80) * (255 / 80)), np.uint8)
 
 

@@ -23,7 +23,7 @@ from sheet import DevSound, Scores, dev_sounds, figures, show
 from teachers import QuickMN04
 from texts import weights_of
 
-from openclap.audio.mel import level, log_mel
+from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import PANNConfig
 
 __all__ = ["Tagger", "load_student", "of_answers", "student_of", "teacher_of"]
@@ -52,7 +52,9 @@ def student_of(model: Student) -> Tagger:
     @torch.inference_mode()
     def tag(wave: Wave) -> Array:
         clips = [np.resize(wave[s : s + CLIP], CLIP) for s in range(0, max(len(wave) - RATE, 1), CLIP)]
-        whole, _ = model(torch.from_numpy(np.stack([level(log_mel(c, FRONT), FRONT) for c in clips]))[:, None])
+        whole, _ = model(
+            torch.from_numpy(np.stack([apply_dynamic_range(log_mel(c, FRONT), FRONT) for c in clips]))[:, None]
+        )
         found: Array = model.classes(whole).numpy().mean(0)
         return found
 

@@ -24,7 +24,7 @@ import yaml
 
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.train import train
 
 HERE = Path(__file__).parent
@@ -115,7 +115,7 @@ def halfway(one: Path, other: Path, out: Path) -> None:
         name: ((first.weights[name].astype(np.float64) + second.weights[name]) / 2).astype(np.float32)
         for name in second.weights
     }
-    save_pretrained(second.config, Weights(of_arrays(mean)), second.tokenizer_file, out)
+    save_pretrained(second.config, Weights(entries_from_arrays(mean)), second.tokenizer_file, out)
 
 
 if __name__ == "__main__":

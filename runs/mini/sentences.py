@@ -34,11 +34,11 @@ from torch import Tensor, nn
 from openclap import CLAPConfig
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import Tokenizer
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import TextConfig
 from openclap.models.clap import CLAPModel
-from openclap.models.text import make_text
+from openclap.models.text import make_text_tower
 
 WHOLE = TextConfig.preset("sbert")
 BATCH = 64
@@ -53,7 +53,7 @@ NEAR = 20.0  # what multiplies cosines among the batch
 def tower_of(layers: list[int]) -> nn.Module:
     """A Sentence-BERT that has these layers of MiniLM."""
     given = load_file(folder() / "model.safetensors")
-    tower = make_text(replace(WHOLE, layers=len(layers), dropout=0.0))
+    tower = make_text_tower(replace(WHOLE, layers=len(layers), dropout=0.0))
     place = {str(old): str(new) for new, old in enumerate(layers)}
     state: dict[str, Tensor] = {}
     for name, value in given.items():
@@ -184,7 +184,7 @@ def save_model(tower: nn.Module, layers: int, out: Path) -> None:
     arrays[TABLE] = arrays[TABLE][rows]
     arrays |= {n: a for n, a in CLAPModel(config).arrays().items() if n.startswith("text_projection.")}
     arrays |= {n: np.array(mini.weights[n]) for n in mini.weights if not n.startswith(("text.", "text_projection."))}
-    save_pretrained(config, Weights(of_arrays(arrays)), out / "tokenizer.json", out / "model", compact=True)
+    save_pretrained(config, Weights(entries_from_arrays(arrays)), out / "tokenizer.json", out / "model", compact=True)
 
 
 def main() -> None:

@@ -38,8 +38,8 @@ from torch import Tensor, nn
 from openclap import CLAP
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import Tokenizer
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig
 from openclap.models.clap import CLAPModel
 
@@ -277,7 +277,12 @@ def main() -> None:
     model, tokenizer_file = assemble(student, args.words, args.name)
     teach(model, bank, Tokenizer(tokenizer_file, model.config.text), args)
     save_pretrained(
-        model.config, Weights(of_arrays(model.eval().arrays())), tokenizer_file, args.out, compact=True, half=args.half
+        model.config,
+        Weights(entries_from_arrays(model.eval().arrays())),
+        tokenizer_file,
+        args.out,
+        compact=True,
+        half=args.half,
     )
     print(CLAP.from_pretrained(args.out))
 

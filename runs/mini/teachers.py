@@ -42,7 +42,7 @@ class MN04(nn.Module):
         tower.load_state_dict(own)
         self.head = nn.Linear(tower.hidden.out_features, CLASSES)
         self.head.load_state_dict(head)
-        self.tower = tower.folded() if fold else tower
+        self.tower = tower.fold_batch_norms() if fold else tower
         self.eval()
         self.bank = torch.from_numpy(kaldi_bank())
         self.window = torch.hann_window(WINDOW, periodic=False)
@@ -59,12 +59,14 @@ class MN04(nn.Module):
     @torch.inference_mode()
     def pooled(self, mel: Tensor) -> Tensor:
         """Mels (B, T, 128) → embeddings (B, 384)."""
-        return self.tower.pooled(mel[:, None], torch.zeros(len(mel), dtype=torch.bool))
+        return self.tower.pool_features(mel[:, None], torch.zeros(len(mel), dtype=torch.bool))
 
     @torch.inference_mode()
     def frames(self, wave: Tensor) -> Tensor:
         """(B, S) → (B, T', 384), an embedding every 0.32 s; their mean is that of all."""
-        maps = self.tower.maps(self.mel(wave)[:, None], torch.zeros(len(wave), dtype=torch.bool, device=wave.device))
+        maps = self.tower.feature_maps(
+            self.mel(wave)[:, None], torch.zeros(len(wave), dtype=torch.bool, device=wave.device)
+        )
         return maps.mean(3).transpose(1, 2)
 
     @torch.inference_mode()

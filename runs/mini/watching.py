@@ -32,11 +32,11 @@ from openclap import CLAP
 from openclap.aside import write_json
 from openclap.confidence import Background, background_of
 from openclap.watch import Event, Rules
-from openclap.watch.background import MINUTE, OwnBackground
+from openclap.watch.background import MINUTE, LocalBackground
 from openclap.watch.foreground import MEMORY, Foreground
 from openclap.watch.hysteresis import Hysteresis
 from openclap.watch.loop import BATCH, HOP, WARMUP, WINDOW
-from openclap.watch.windows import Sliding
+from openclap.watch.sliding_windows import SlidingWindows
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "bench"))
 
@@ -83,7 +83,7 @@ class Heard:
 def recorded(clap: CLAP, data: Path, half: str, seconds: float, seed: int) -> Recorded:
     """Make a recording and embed its windows, as a watch does."""
     rows: list[Vectors] = []
-    sliding = Sliding(RATE, WINDOW, HOP)
+    sliding = SlidingWindows(RATE, WINDOW, HOP)
     with tempfile.TemporaryDirectory() as aside:
         path = Path(aside, "recording.wav")
         planted = recording(path, data, half, seconds, seed)
@@ -100,7 +100,7 @@ def heard(rows: Vectors, queries: Vectors, banks: Background, curve: Curve) -> H
     own = (
         Foreground(queries, banks, warmup=WARM, minute=minute, known=round(MEMORY / HOP))
         if curve
-        else OwnBackground(queries, banks, warmup=WARM, minute=minute)
+        else LocalBackground(queries, banks, warmup=WARM, minute=minute)
     )
     features, sure = [], []
     for row in rows:

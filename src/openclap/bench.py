@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import clip_of
+from openclap.audio.clips import make_clip
 from openclap.audio.load import Sound, load
 from openclap.clap import CLAP
 from openclap.errors import SoundError, UsageError
 from openclap.library.scan import find_sounds
-from openclap.synth import synthesised
+from openclap.synth import synthesise_all
 
 __all__ = ["measure"]
 
@@ -45,14 +45,14 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
     most = clap.front_end.clip_seconds
     waves = [load(sound, rate, seconds=most) for sound in sounds]  # what a clip holds, of recordings of any length
     seconds = [len(wave) / rate for wave in waves]
-    clips = [clip_of((wave, rate), clap.front_end, long="head") for wave in waves]
+    clips = [make_clip((wave, rate), clap.front_end, long="head") for wave in waves]
     mels = [clip.mel[None] for clip in clips]
     short = np.array([False])
     clap.backend.encode_audio(mels[0], short)  # what is built at the first call
     clap.encode_text(TEXTS[:1])
     vectors = np.random.default_rng(0).standard_normal((SEARCHED, clap.config.embedding)).astype(np.float32)
     query = vectors[0].copy()
-    heard = partial(clip_of, front_end=clap.front_end, long="head")
+    heard = partial(make_clip, front_end=clap.front_end, long="head")
     stages = [
         _stage("decode and resample", [partial(load, sound, rate, seconds=most) for sound in sounds], seconds),
         _stage("mel", [partial(heard, (wave, rate)) for wave in waves], seconds),
@@ -87,7 +87,7 @@ def _nearest(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -
 
 def _sounds(paths: list[str]) -> list[Sound]:
     if not paths:
-        return list(synthesised())
+        return list(synthesise_all())
     good: list[Sound] = []
     for file in find_sounds(paths).files:
         try:

@@ -30,7 +30,7 @@ from openclap.aside import aside
 from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.ears import Ears
 from openclap.labels import labels
-from openclap.synth import synthesised
+from openclap.synth import synthesise_all
 
 __all__ = ["UNLIKELY", "USUAL", "Background", "background_of", "curves_of", "is_fitted"]
 
@@ -126,7 +126,7 @@ def _banks_of(clap: Ears) -> Background:
             return found
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):  # not there yet, or damaged
         pass
-    made = Background(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesised(), long="windows"))
+    made = Background(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesise_all(), long="windows"))
     _keep(place, made)
     return made
 

@@ -15,7 +15,7 @@ from openclap.clap import CLAP
 from openclap.counting import counted
 from openclap.errors import UsageError
 from openclap.library import Library
-from openclap.synth import KINDS, make, write_library
+from openclap.synth import KINDS, synthesise, write_library
 
 if TYPE_CHECKING:
     from openclap.synth import SynthFile
@@ -116,7 +116,7 @@ def _classify(clap: CLAP, sounds: Path, files: list[SynthFile], console: Console
 def _match(clap: CLAP, console: Console) -> None:
     import numpy as np
 
-    wave, _ = make("sea waves", np.random.default_rng(3), rate=44_100, seconds=12.0)
+    wave, _ = synthesise("sea waves", np.random.default_rng(3), rate=44_100, seconds=12.0)
     view = Table(
         title="[bold]5[/bold]  matching 12 s of sea waves with texts",
         title_justify="left",

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from platformdirs import user_data_path
 
 from openclap import kept_examples
-from openclap.checkpoints.presets import find_preset, name_of_maker, name_to_load
+from openclap.checkpoints.presets import find_preset, maker_display_name, name_to_load
 from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.head_files import HeadFormat, embeddings_of
@@ -158,7 +158,7 @@ class Detector:
 
     def _mismatch(self, clap: Maker) -> DetectorMismatch:
         facts = self.model, self.fingerprint, clap.name
-        name, loads = name_of_maker(*facts), name_to_load(*facts)
+        name, loads = maker_display_name(*facts), name_to_load(*facts)
         before = f"use --model {loads}" if loads else "use --model with that one"
         refit = self.refitted_by(clap) if kept_examples.count(self.key) else None
         again = (

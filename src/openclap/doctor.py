@@ -11,7 +11,7 @@ from typing import Any
 
 from openclap.checkpoints.health import Finding
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.weights import parameters
+from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
 from openclap.confidence import curves_of, is_fitted
 from openclap.config import CLAPConfig
@@ -39,7 +39,7 @@ def examine_installation(model: str) -> dict[str, Any]:
         "towers": f"{config.audio.kind} + {config.text.kind}, fusion {config.fusion}, E = {config.embedding}",
         "front end": _front_end(config),
         "samples": _samples(config),
-        "parameters": f"{parameters(clap.checkpoint.weights) / 1e6:.1f} M",
+        "parameters": f"{count_parameters(clap.checkpoint.weights) / 1e6:.1f} M",
         "runs on": str(clap.backend.info),
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
         "confidence": _fitted(clap),

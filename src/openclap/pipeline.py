@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound, longest, stopping, track_wanted
+from openclap.audio.load import Sound, max_decode_seconds, stop_event, track_wanted
 from openclap.errors import SoundError
 from openclap.prefetch import prefetch
 
@@ -121,11 +121,11 @@ def _ahead(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         yield function(items[0])
         return
     gone = threading.Event()
-    most, track = longest.get(), track_wanted.get()
+    most, track = max_decode_seconds.get(), track_wanted.get()
 
     def limits() -> None:
-        stopping.set(gone)
-        longest.set(most)
+        stop_event.set(gone)
+        max_decode_seconds.set(most)
         track_wanted.set(track)
 
     yield from prefetch(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCK_VALUES", "CANCELLING", "Downmix", "LiveDownmix", "Wave", "as_floats", "mono", "second_of"]
+__all__ = ["BLOCK_VALUES", "CANCELLING", "Downmix", "LiveDownmix", "Wave", "block_samples", "to_float32", "to_mono"]
 
 Wave = npt.NDArray[np.float32]
 
@@ -32,10 +32,10 @@ CANCELLING = (
 )
 
 
-def mono(samples: npt.NDArray[Any]) -> Wave:
+def to_mono(samples: npt.NDArray[Any]) -> Wave:
     """Mean over the channels: (S,) or (S, channels) of any sample type → float32 (S,)."""
     with np.errstate(over="ignore", invalid="ignore"):  # infinities are refused by name later
-        floats = as_floats(samples)
+        floats = to_float32(samples)
         if floats.ndim == 1:
             return floats
         total = floats[:, 0].copy()
@@ -45,7 +45,7 @@ def mono(samples: npt.NDArray[Any]) -> Wave:
         return total
 
 
-def as_floats(samples: npt.NDArray[Any]) -> Wave:
+def to_float32(samples: npt.NDArray[Any]) -> Wave:
     """Integers over their full scale (int16 / 32768, uint8 - 128 / 128), floats as they are → float32."""
     if samples.dtype.kind == "f":
         return samples.astype(np.float32, copy=False)
@@ -56,7 +56,7 @@ def as_floats(samples: npt.NDArray[Any]) -> Wave:
     return floats
 
 
-def second_of(rate: float, channels: int) -> int:
+def block_samples(rate: float, channels: int) -> int:
     """Samples that are judged together: a second, or as much of it as fits into a block."""
     return max(1, min(round(rate), BLOCK_VALUES // max(1, channels)))
 
@@ -70,7 +70,7 @@ class Downmix:
     def __init__(self, rate: float, channels: int) -> None:
         self.rate, self.channels = rate, channels
         self.cancelled: float | None = None  # seconds from its start
-        self.second = second_of(rate, channels)
+        self.second = block_samples(rate, channels)
         self._waiting: list[npt.NDArray[Any]] = []
         self._held = 0
         self._given = 0
@@ -78,7 +78,7 @@ class Downmix:
     def feed(self, samples: npt.NDArray[Any]) -> Wave:
         """(S,) or (S, channels) → (S',), perhaps empty."""
         if samples.ndim == 1 or samples.shape[1] == 1:
-            return mono(samples)
+            return to_mono(samples)
         self._waiting.append(samples)
         self._held += len(samples)
         if self._held < self.second:
@@ -87,24 +87,24 @@ class Downmix:
         whole = self._held // self.second * self.second
         self._waiting = [joined[whole:]] if whole < self._held else []
         self._held -= whole
-        return self._mixed(joined[:whole])
+        return self._mix(joined[:whole])
 
-    def rest(self) -> Wave:
+    def flush(self) -> Wave:
         """What still waits: the last part of a second."""
         if not self._held:
             return np.zeros(0, np.float32)
         joined = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
         self._waiting, self._held = [], 0
-        return self._mixed(joined)
+        return self._mix(joined)
 
-    def _mixed(self, samples: npt.NDArray[Any]) -> Wave:
+    def _mix(self, samples: npt.NDArray[Any]) -> Wave:
         """(S, channels) from the start of a second → (S,)."""
-        floats = as_floats(samples)
-        mixed = mono(floats)
+        floats = to_float32(samples)
+        mixed = to_mono(floats)
         for start in range(0, len(mixed), self.second):
             part = floats[start : start + self.second]
-            if cancels(part, mixed[start : start + self.second]):
-                mixed[start : start + self.second] = part[:, audible(part)]
+            if is_cancelling(part, mixed[start : start + self.second]):
+                mixed[start : start + self.second] = part[:, audible_channel(part)]
                 if self.cancelled is None:
                     self.cancelled = (self._given + start) / self.rate
         self._given += len(mixed)
@@ -120,10 +120,10 @@ class LiveDownmix:
 
     def feed(self, samples: npt.NDArray[Any], rate: float) -> Wave:
         """(S,) or (S, channels) of any sample type → (S,)."""
-        mixed = mono(samples)
+        mixed = to_mono(samples)
         if samples.ndim == 1 or samples.shape[1] == 1 or not len(mixed):
             return mixed
-        floats = as_floats(samples)
+        floats = to_float32(samples)
         left, there = _powers(floats, mixed)
         if not math.isfinite(left + there):
             return mixed
@@ -132,7 +132,7 @@ class LiveDownmix:
         self._values = self._values * kept + floats.size
         if self._left < CANCELLED * self._there and self._there >= FAINT * self._values:
             self.cancelled = True
-            return floats[:, audible(floats)].copy()
+            return floats[:, audible_channel(floats)].copy()
         return mixed
 
 
@@ -147,7 +147,7 @@ def _powers(samples: Wave, mean: Wave) -> tuple[float, float]:
         return float(np.dot(mean, mean)) * samples.shape[1] ** 2, there
 
 
-def cancels(samples: Wave, mean: Wave) -> bool:
+def is_cancelling(samples: Wave, mean: Wave) -> bool:
     """Whether the mean (S,) of channels (S, C) lacks what is in them."""
     left, there = _powers(samples, mean)
     if not left < CANCELLED * there or there < FAINT * samples.size:
@@ -157,7 +157,7 @@ def cancels(samples: Wave, mean: Wave) -> bool:
     return left < CANCELLED * there and there >= FAINT * samples.size
 
 
-def audible(samples: Wave) -> int:
+def audible_channel(samples: Wave) -> int:
     """The first channel of (S, C) that stands for all."""
     power = (samples.astype(np.float64) ** 2).sum(axis=0)
     return int((power >= STANDS_FOR_ALL * power.max()).argmax())

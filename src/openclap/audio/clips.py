@@ -25,21 +25,21 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound, Wave, load, stream
-from openclap.audio.mel import level, log_mel, mel_blocks, quantised
+from openclap.audio.mel import apply_dynamic_range, log_mel, mel_blocks, quantise_wave
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 
 __all__ = [
     "Clip",
     "WindowClip",
-    "clip_of",
     "fusion_views",
-    "padded",
-    "repeatpad",
+    "load_model_wave",
+    "make_clip",
+    "make_windows",
+    "pad_wave",
+    "repeat_pad",
     "wave_blocks",
-    "wave_of",
     "window_starts",
-    "windows_of",
 ]
 
 Mel = npt.NDArray[np.float32]
@@ -70,20 +70,20 @@ class WindowClip:
     mel: Mel
 
 
-def wave_of(sound: Sound, front_end: FrontEnd, *, seconds: float | None = None) -> Wave:
+def load_model_wave(sound: Sound, front_end: FrontEnd, *, seconds: float | None = None) -> Wave:
     """Samples of a sound as a model is given them, (S,): at its rate, rounded as it was trained (`quantised`).
 
     Parameters, errors and warnings as `load`.
     """
-    return quantised(load(sound, front_end.sampling_rate, seconds=seconds), front_end)
+    return quantise_wave(load(sound, front_end.sampling_rate, seconds=seconds), front_end)
 
 
 def wave_blocks(sound: Sound, front_end: FrontEnd) -> Iterator[Wave]:
-    """`wave_of` in blocks, as `stream` gives them."""
-    return (quantised(block, front_end) for block in stream(sound, front_end.sampling_rate))
+    """`load_model_wave` in blocks, as `stream` gives them."""
+    return (quantise_wave(block, front_end) for block in stream(sound, front_end.sampling_rate))
 
 
-def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"], as_waves: bool = False) -> Clip:
+def make_clip(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"], as_waves: bool = False) -> Clip:
     """Make the clip of one recording.
 
     Parameters
@@ -102,18 +102,18 @@ def clip_of(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "head"
     if long not in ("fusion", "head"):
         raise UsageError(f"long is {long!r}; choose fusion or head")
     if long == "head":
-        wave = wave_of(sound, front_end, seconds=front_end.clip_seconds)
-        return Clip(_short(wave[: front_end.clip_samples], front_end, as_waves), longer=False)
+        wave = load_model_wave(sound, front_end, seconds=front_end.clip_seconds)
+        return Clip(_mel_of_short(wave[: front_end.clip_samples], front_end, as_waves), longer=False)
     blocks = wave_blocks(sound, front_end)
     begun: list[Wave] = []
     for block in blocks:
         begun.append(block)
         if sum(map(len, begun)) > front_end.clip_samples:
             return _long_clip(itertools.chain(begun, blocks), front_end)
-    return Clip(_short(np.concatenate(begun), front_end, as_waves), longer=False)
+    return Clip(_mel_of_short(np.concatenate(begun), front_end, as_waves), longer=False)
 
 
-def windows_of(
+def make_windows(
     sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0, as_waves: bool = False
 ) -> Iterator[WindowClip]:
     """Spans of one recording, in order, in memory that does not grow with its length.
@@ -127,19 +127,19 @@ def windows_of(
     window, hop
         Seconds; a window is at most a clip, a hop is at least one sample.
     as_waves
-        As in `clip_of`.
+        As in `make_clip`.
     """
     rate = front_end.sampling_rate
-    size, step = _checked_spans(window, hop, front_end)
+    size, step = _check_spans(window, hop, front_end)
 
     def spans() -> Iterator[WindowClip]:
         for start, wave in _spans(wave_blocks(sound, front_end), size, step):
-            yield WindowClip(start / rate, (start + len(wave)) / rate, _short(wave, front_end, as_waves))
+            yield WindowClip(start / rate, (start + len(wave)) / rate, _mel_of_short(wave, front_end, as_waves))
 
     return spans()
 
 
-def repeatpad(wave: Wave, samples: int) -> Wave:
+def repeat_pad(wave: Wave, samples: int) -> Wave:
     """(S,), S <= samples → (samples,): as many whole copies as fit, then zeros."""
     assert 0 < len(wave) <= samples, (len(wave), samples)
     copies = samples // len(wave)
@@ -148,10 +148,10 @@ def repeatpad(wave: Wave, samples: int) -> Wave:
     return padded
 
 
-def padded(wave: Wave, front_end: FrontEnd) -> Wave:
+def pad_wave(wave: Wave, front_end: FrontEnd) -> Wave:
     """(S,), S <= clip_samples → (clip_samples,), as `front_end.padding` says.
 
-    "repeatpad" is `repeatpad`, what the released checkpoints were trained with: of a sound of 5.01 s it makes half a
+    "repeatpad" is `repeat_pad`, what the released checkpoints were trained with: of a sound of 5.01 s it makes half a
     clip of silence. "repeat" goes on with a part of a copy instead, "pad" makes no copies.
     """
     samples = front_end.clip_samples
@@ -159,7 +159,7 @@ def padded(wave: Wave, front_end: FrontEnd) -> Wave:
         return np.tile(wave, -(-samples // len(wave)))[:samples]
     if front_end.padding == "pad":
         return np.pad(wave, (0, samples - len(wave)))
-    return repeatpad(wave, samples)
+    return repeat_pad(wave, samples)
 
 
 def fusion_views(mel: Mel, frames: int) -> Mel:
@@ -171,7 +171,7 @@ def fusion_views(mel: Mel, frames: int) -> Mel:
     assert len(mel) > frames, (mel.shape, frames)
     thirds = np.array_split(np.arange(len(mel) - frames + 1), 3)
     starts = [int(third[len(third) // 2]) if len(third) else 0 for third in thirds]
-    return np.stack([_resized(mel, frames), *(mel[start : start + frames] for start in starts)])
+    return np.stack([_resize_frames(mel, frames), *(mel[start : start + frames] for start in starts)])
 
 
 def window_starts(samples: int, window: int, hop: float) -> list[int]:
@@ -181,20 +181,20 @@ def window_starts(samples: int, window: int, hop: float) -> list[int]:
     return [*starts, last]
 
 
-def _short(wave: Wave, front_end: FrontEnd, as_waves: bool) -> Mel:
+def _mel_of_short(wave: Wave, front_end: FrontEnd, as_waves: bool) -> Mel:
     """Turn a wave of a clip or less into (1, T, F), or (1, S) as it is but padded."""
-    filled = padded(wave, front_end)
-    return filled[None] if as_waves else level(log_mel(filled, front_end), front_end)[None]
+    filled = pad_wave(wave, front_end)
+    return filled[None] if as_waves else apply_dynamic_range(log_mel(filled, front_end), front_end)[None]
 
 
 def _long_clip(blocks: Iterable[Wave], front_end: FrontEnd) -> Clip:
-    mel = level(_joined(mel_blocks(blocks, front_end)), front_end)
+    mel = apply_dynamic_range(_concatenate_mels(mel_blocks(blocks, front_end)), front_end)
     if len(mel) <= front_end.clip_frames:  # longer than a clip by less than a hop
         return Clip(mel[None], longer=False)
     return Clip(fusion_views(mel, front_end.clip_frames), longer=True)
 
 
-def _joined(pieces: Iterable[Mel]) -> Mel:
+def _concatenate_mels(pieces: Iterable[Mel]) -> Mel:
     """Concatenate without ever holding everything twice: the mel of an hour is 92 MB."""
     joined, end = np.empty((0, 0), np.float32), 0
     for piece in pieces:
@@ -205,7 +205,7 @@ def _joined(pieces: Iterable[Mel]) -> Mel:
     return joined[:end]
 
 
-def _resized(mel: Mel, frames: int) -> Mel:
+def _resize_frames(mel: Mel, frames: int) -> Mel:
     """(T, F) → (frames, F), bilinear over time as `torch.nn.functional.interpolate(align_corners=False)`."""
     place = np.maximum((np.arange(frames) + 0.5) * (len(mel) / frames) - 0.5, 0.0)
     below = place.astype(np.intp)
@@ -240,7 +240,7 @@ def _grid(hop: float) -> Iterator[int]:
     return (round(k * hop) for k in itertools.count())
 
 
-def _checked_spans(window: float, hop: float, front_end: FrontEnd) -> tuple[int, float]:
+def _check_spans(window: float, hop: float, front_end: FrontEnd) -> tuple[int, float]:
     """Window in whole samples and hop in samples."""
     rate, clip = front_end.sampling_rate, front_end.clip_seconds
     if not (isinstance(window, (int, float)) and 1 <= window * rate <= clip * rate):

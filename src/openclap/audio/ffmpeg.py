@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio import mpeg
-from openclap.audio.channels import as_floats
-from openclap.audio.reading import Reading
-from openclap.audio.timeline import TOLERANCE, Timeline
+from openclap.audio import mp3_header
+from openclap.audio.channels import to_float32
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.timestamps import TOLERANCE, StampClock
 from openclap.audio.tracks import TIMED, Track, packets_of
 from openclap.errors import UnreadableSound
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["frame_samples", "samples_of", "seconds_of"]
+__all__ = ["decode_samples", "frame_samples", "measure_seconds"]
 
 SLACK_SECONDS = 0.25  # containers announce durations to within a few coded frames
 MP3_FRAME = 1152  # samples
@@ -42,7 +42,7 @@ _SOUGHT = {*TIMED, "mp3", "flac", "aac", "avi", "wav", "w64", "aiff", "tta", "wv
 Samples = npt.NDArray[Any]
 
 
-def samples_of(file: BinaryIO, reading: Reading, *, start: int = 0) -> Iterator[tuple[int, Samples]]:
+def decode_samples(file: BinaryIO, reading: DecodePass, *, start: int = 0) -> Iterator[tuple[int, Samples]]:
     """Blocks of (rate, samples (S, channels) of any type) from `start` whole seconds on, where that can be sought.
 
     Raises
@@ -51,7 +51,7 @@ def samples_of(file: BinaryIO, reading: Reading, *, start: int = 0) -> Iterator[
         It is no sound, has none in it, or not the track that is wanted.
     """
     if start > 0:
-        found = _sought(file, reading, start)
+        found = _seek_pass(file, reading, start)
         if found is not None:
             with found:
                 reading.skipped += start
@@ -65,19 +65,19 @@ def samples_of(file: BinaryIO, reading: Reading, *, start: int = 0) -> Iterator[
         reading.cut = reading.cut or whole.is_cut(seconds)
 
 
-def seconds_of(file: BinaryIO, reading: Reading) -> float | None:
-    """How long what `samples_of` gives is, by decoding its last seconds; None where these cannot be sought."""
-    quiet = Reading(reading.name, track=reading.track, quiet=True)
-    for end in _ends(file, quiet):
+def measure_seconds(file: BinaryIO, reading: DecodePass) -> float | None:
+    """How long what `decode_samples` gives is, by decoding its last seconds; None where these cannot be sought."""
+    quiet = DecodePass(reading.name, track=reading.track, quiet=True)
+    for end in _candidate_ends(file, quiet):
         start = max(0, int(end) - TAIL_SECONDS)
-        tail = _sought(file, quiet, start) if start else None
+        tail = _seek_pass(file, quiet, start) if start else None
         if tail is not None:
             with tail:
                 return start + sum(len(samples) / rate for rate, samples in tail.blocks())
     return None
 
 
-def _ends(file: BinaryIO, reading: Reading) -> Iterator[float]:
+def _candidate_ends(file: BinaryIO, reading: DecodePass) -> Iterator[float]:
     """Where a sound may end, in seconds: as announced, as FFmpeg estimates, by the stamps of all packets."""
     with _Pass(file, reading) as passed:
         if passed.track.announced is not None:
@@ -102,7 +102,7 @@ def frame_samples(frame: av.AudioFrame) -> Samples:
     return np.stack([np.frombuffer(plane, kind, frame.samples) for plane in frame.planes[:channels]]).T
 
 
-def _sought(file: BinaryIO, reading: Reading, start: int) -> _Pass | None:
+def _seek_pass(file: BinaryIO, reading: DecodePass, start: int) -> _Pass | None:
     """A pass that begins at a whole second, to the sample; None where it has to be read from the beginning."""
     passed = _Pass(file, reading)
     if passed.track.stamps_may_turn:
@@ -125,10 +125,10 @@ class _Frame(NamedTuple):
 class _Pass:
     """A track, and how far it has been decoded."""
 
-    def __init__(self, file: BinaryIO, reading: Reading) -> None:
+    def __init__(self, file: BinaryIO, reading: DecodePass) -> None:
         self._reading = reading
         self.track = Track(file, reading)
-        self._timeline: Timeline | None = None
+        self._timeline: StampClock | None = None
         self._broken = 0  # packets that could not be decoded, or 1 for a container that ends in the middle
         self._begun: _Frame | None = None  # what was decoded of the place that was sought
 
@@ -158,7 +158,7 @@ class _Pass:
             except av.FFmpegError:
                 failed = True
             if failed:
-                tagged = tagged or (0 if packet is None else mpeg.tag_length(bytes(packet)))
+                tagged = tagged or (0 if packet is None else mp3_header.tag_length(bytes(packet)))
                 self._broken += tagged == 0
             if tagged and packet is not None:
                 tagged = max(0, tagged - packet.size)
@@ -178,8 +178,8 @@ class _Pass:
             first = next(self._frames(), None)
             if first is None or first.stamp is None or self.track.kind not in _SOUGHT:
                 return False
-            line = self.track.timeline(first.stamp, self._reading.tell)
-            begin = 0 if line is None else line.place(first.stamp, len(first.samples), first.rate)[0]
+            line = self.track.timeline(first.stamp, self._reading.warn)
+            begin = 0 if line is None else line.place_frame(first.stamp, len(first.samples), first.rate)[0]
             target = start * first.rate
             if target <= begin + len(first.samples) + first.rate:
                 return False
@@ -231,17 +231,17 @@ class _Pass:
         frames = self._frames()
         for frame in frames if self._begun is None else itertools.chain([self._begun], frames):
             if self._timeline is None and not decoded and self._begun is None:
-                self._timeline = self.track.timeline(frame.stamp, self._reading.tell)
+                self._timeline = self.track.timeline(frame.stamp, self._reading.warn)
                 self._reading.known = self._timeline is None
             samples, silent = frame.samples, 0
             decoded += len(samples)
             if self._timeline is not None:
-                silent, left_out = self._timeline.place(frame.stamp, len(samples), frame.rate)
+                silent, left_out = self._timeline.place_frame(frame.stamp, len(samples), frame.rate)
                 samples = samples[left_out:]
                 self._reading.changed = self._reading.changed or silent > 0 or left_out > 0
             kind = (frame.rate, samples.shape[1])
             if waiting and (silent or kind != now or held >= most):
-                yield now[0], _joined(waiting)
+                yield now[0], _concatenate_frames(waiting)
                 waiting, held = [], 0
             yield from _silence(silent, *kind)
             if kind != now:
@@ -254,16 +254,16 @@ class _Pass:
             cause = "nothing in it could be decoded as audio; it may be broken or no audio at all"
             raise UnreadableSound(self._reading.name, cause)
         if held:
-            yield now[0], _joined(waiting)
+            yield now[0], _concatenate_frames(waiting)
 
     def is_cut(self, seconds: float) -> bool:
         """Whether something is missing of what was announced, when so many seconds were read."""
         return self._broken > 0 or (self.track.announced is not None and seconds < self.track.announced - SLACK_SECONDS)
 
 
-def _joined(frames: list[Samples]) -> Samples:
+def _concatenate_frames(frames: list[Samples]) -> Samples:
     """Frames (S, channels) of one type, whose channels may lie one after another in memory."""
-    return as_floats(np.concatenate([frame.T for frame in frames], axis=1).T)
+    return to_float32(np.concatenate([frame.T for frame in frames], axis=1).T)
 
 
 def _silence(samples: int, rate: int, channels: int) -> Iterator[tuple[int, Samples]]:

@@ -18,14 +18,14 @@ from typing import IO, Any, BinaryIO, cast
 
 from openclap.errors import EmptySound, SoundNotFound, UnreadableSound, UsageError
 
-__all__ = ["opened"]
+__all__ = ["open_binary"]
 
 SPOOL_BYTES = 1 << 26  # 64 MiB of a file that cannot seek are held in memory, more on disk
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 
 
 @contextmanager
-def opened(sound: Any, name: str) -> Iterator[BinaryIO]:
+def open_binary(sound: Any, name: str) -> Iterator[BinaryIO]:
     """Open a path, bytes or a binary file at its beginning.
 
     A file given open is read from its position; it is set back there afterwards, so that reading it again
@@ -40,13 +40,13 @@ def opened(sound: Any, name: str) -> Iterator[BinaryIO]:
     """
     try:
         if isinstance(sound, (bytes, bytearray, memoryview)):
-            yield _begun(_Bytes(sound), name)
+            yield _rewind(_Bytes(sound), name)
         elif isinstance(sound, (str, os.PathLike)):
             with _open_path(os.path.expanduser(os.fsdecode(sound)), name) as file:
-                yield _begun(file, name)
+                yield _rewind(file, name)
         else:
             with _open_file(sound, name) as file:
-                yield _begun(file, name)
+                yield _rewind(file, name)
     except OSError as error:  # of the disk, while it was read
         raise UnreadableSound(name, f"cannot be read ({error.strerror or error})") from None
 
@@ -96,7 +96,7 @@ def _open_file(file: Any, name: str) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", spool)
 
 
-def _begun(file: Any, name: str) -> BinaryIO:
+def _rewind(file: Any, name: str) -> BinaryIO:
     """At its beginning, nameless (libsndfile's binding would go by the name), and not empty."""
     if file.seek(0, io.SEEK_END) == 0:
         raise EmptySound(name, "is 0 bytes long")

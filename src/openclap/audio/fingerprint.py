@@ -19,7 +19,7 @@ from openclap.audio.load import Sound, load
 from openclap.audio.mel import log_mel
 from openclap.config import FrontEnd
 
-__all__ = ["BANDS", "LONGEST", "Fingerprint", "Overlap", "fingerprint", "keys_of", "overlap"]
+__all__ = ["BANDS", "LONGEST", "Fingerprint", "Overlap", "fingerprint", "landmark_keys", "overlap"]
 
 FRONT = FrontEnd(sampling_rate=8000, n_fft=1024, hop=128, mel_bins=32, f_min=200.0, f_max=3400.0)
 BANDS = FRONT.mel_bins - 1  # differences of neighbours
@@ -64,7 +64,7 @@ def fingerprint(sound: Sound) -> Fingerprint:
     return print_
 
 
-def keys_of(print_: Fingerprint) -> npt.NDArray[np.int32]:
+def landmark_keys(print_: Fingerprint) -> npt.NDArray[np.int32]:
     """The keys of the frames in which something moves, each once: int32 (K,)."""
     part = print_[:, KEY_FIRST : KEY_FIRST + KEY_BITS]
     keys = ((part > 0) * (1 << np.arange(KEY_BITS))).sum(1)

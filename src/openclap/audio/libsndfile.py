@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from openclap.audio.channels import second_of
-from openclap.audio.reading import Reading
-from openclap.audio.sizes import STREAMED_BYTES
+from openclap.audio.channels import block_samples
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.header_sizes import STREAMED_BYTES
 
-__all__ = ["flac_behind", "frames_of", "open_sound", "samples_of", "sought"]
+__all__ = ["count_frames", "decode_samples", "find_trailing_flac", "open_sound", "seek_exactly"]
 
 UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for streams of unknown length is 2**63 - 1
 BUFFER_BYTES = 1 << 16
@@ -49,7 +49,7 @@ def open_sound(file: BinaryIO) -> sf.SoundFile | None:
     return sound
 
 
-def samples_of(sound: sf.SoundFile, reading: Reading, start: int = 0) -> Iterator[npt.NDArray[Any]]:
+def decode_samples(sound: sf.SoundFile, reading: DecodePass, start: int = 0) -> Iterator[npt.NDArray[Any]]:
     """Blocks of float32 (S, channels) from sample `start` on, sought where that is possible; tells `reading` of a cut.
 
     `reading.skipped` is set where `start` could be sought.
@@ -57,7 +57,7 @@ def samples_of(sound: sf.SoundFile, reading: Reading, start: int = 0) -> Iterato
     rate, channels, frames = sound.samplerate, sound.channels, sound.frames
     if any(int(found) < int(said) < STREAMED_BYTES for said, found in _SIZES.findall(sound.extra_info)):
         reading.cut = True
-    size, second = reading.block_size(rate, channels), second_of(rate, channels)
+    size, second = reading.block_size(rate, channels), block_samples(rate, channels)
     if channels > 1 and size > second:
         size -= size % second
     done = start
@@ -80,7 +80,7 @@ def samples_of(sound: sf.SoundFile, reading: Reading, start: int = 0) -> Iterato
             break
 
 
-def sought(sound: sf.SoundFile, frame: int) -> bool:
+def seek_exactly(sound: sf.SoundFile, frame: int) -> bool:
     """Go to a frame; False, and still at the start, where that cannot be done exactly or there is none."""
     if sound.subtype not in SEEKABLE or not 0 < frame < sound.frames or sound.format == "SD2":
         return False
@@ -92,7 +92,7 @@ def sought(sound: sf.SoundFile, frame: int) -> bool:
     return True
 
 
-def flac_behind(file: BinaryIO) -> int | None:
+def find_trailing_flac(file: BinaryIO) -> int | None:
     """Where another FLAC begins behind the one that was just read to its end; None without any.
 
     libsndfile ends where the first header says; the decoder has asked for at most a buffer of what follows.
@@ -107,7 +107,7 @@ def flac_behind(file: BinaryIO) -> int | None:
     return None
 
 
-def frames_of(sound: sf.SoundFile) -> int | None:
+def count_frames(sound: sf.SoundFile) -> int | None:
     """How many frames reading it will give, without reading it; None where its header cannot be relied on."""
     if sound.frames and sound.format == "FLAC":  # the header knows how many there were before it was cut
         try:

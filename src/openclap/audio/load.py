@@ -26,26 +26,26 @@ import numpy.typing as npt
 import soxr
 
 from openclap.audio import decode
+from openclap.audio.audio_objects import SampleSource, is_audio_object, object_name, unwrap
 from openclap.audio.channels import Downmix, Wave
-from openclap.audio.files import opened
-from openclap.audio.objects import SampleSource, is_audio_object, object_name, unwrapped
-from openclap.audio.reading import Reading
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.files import open_binary
 from openclap.errors import EmptySound, NotFiniteSound, TooLong, UnreadableSound, UsageError
 
 __all__ = [
-    "Interrupted",
+    "DecodingStopped",
     "Sound",
     "Wave",
     "cut",
     "duration",
     "is_sound",
     "load",
-    "longest",
-    "reading_track",
+    "max_decode_seconds",
     "sound_name",
-    "stopping",
+    "stop_event",
     "stream",
     "track_wanted",
+    "use_track",
 ]
 
 Sound: TypeAlias = (
@@ -69,14 +69,18 @@ JUMP_SECONDS = 60.0  # of a recording that are decoded rather than sought past
 SETTLED_SECONDS = 1  # after which a resampler that began in the middle gives what it would have given
 MOST_CHANNELS = 8  # in an array that is wider than long: beyond, its axes were mixed up
 
-stopping: ContextVar[threading.Event | None] = ContextVar("stopping", default=None)  # set: nobody waits for this sound
-longest: ContextVar[float | None] = ContextVar("longest", default=None)  # seconds; more is refused while it is decoded
+stop_event: ContextVar[threading.Event | None] = ContextVar(
+    "stopping", default=None
+)  # set: nobody waits for this sound
+max_decode_seconds: ContextVar[float | None] = ContextVar(
+    "longest", default=None
+)  # seconds; more is refused while it is decoded
 
 track_wanted: ContextVar[int | None] = ContextVar("track_wanted", default=None)  # where a call names none
 
 
 @contextmanager
-def reading_track(number: int | None) -> Iterator[None]:
+def use_track(number: int | None) -> Iterator[None]:
     """In this block sounds of several tracks are read from this one, counted from 1; None leaves it as it was.
 
     Raises
@@ -91,7 +95,7 @@ def reading_track(number: int | None) -> Iterator[None]:
         track_wanted.reset(token)
 
 
-class Interrupted(Exception):
+class DecodingStopped(Exception):
     """Whoever asked for a sound has gone; only threads that decode ahead ever see this."""
 
 
@@ -122,7 +126,7 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
     SoundNotFound, UnreadableSound, EmptySound, NotFiniteSound
         Naming the sound and the cause.
     TooLong
-        Where `longest` is set, as soon as more than that has been decoded.
+        Where `max_decode_seconds` is set, as soon as more than that has been decoded.
     UsageError
         For what is no sound: a wave of a wrong shape or type, a rate that is no positive number.
 
@@ -153,8 +157,8 @@ def stream(
     there; wrong use is refused at once, a fault of the sound when its block is reached.
     """
     rate = _rate(rate)
-    reading = Reading(sound_name(sound), _track(track), block_seconds=_positive(block_seconds, "block_seconds"))
-    return _resampled(_source(sound, reading), rate, reading)
+    reading = DecodePass(sound_name(sound), _track(track), block_seconds=_positive(block_seconds, "block_seconds"))
+    return _resample(_source(sound, reading), rate, reading)
 
 
 def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, track: int | None = None) -> list[Wave]:
@@ -170,12 +174,12 @@ def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, trac
     parts: list[list[Wave]] = [[] for _ in wanted]
     order = sorted((i for i, (start, end) in enumerate(wanted) if start < end), key=lambda i: wanted[i])
     while order:
-        near = _near(order, wanted, rate)
+        near = _reachable_spans(order, wanted, rate)
         begin, end = _second_before(wanted[order[0]][0], rate, sound), max(wanted[i][1] for i in near)
         block_seconds = min(BLOCK_SECONDS, end / rate - begin + 0.1) if begin else BLOCK_SECONDS
-        reading = Reading(name, number, begin, block_seconds)
+        reading = DecodePass(name, number, begin, block_seconds)
         here: int | None = None
-        with closing(_resampled(_source(sound, reading), rate, reading)) as blocks:
+        with closing(_resample(_source(sound, reading), rate, reading)) as blocks:
             for block in blocks:
                 if here is None:
                     here = round(reading.skipped * rate)
@@ -199,7 +203,7 @@ def _second_before(sample: int, rate: float, sound: Sound) -> int:
     return int(sample // rate) - SETTLED_SECONDS
 
 
-def _near(order: Sequence[int], wanted: Sequence[tuple[int, int]], rate: float) -> Sequence[int]:
+def _reachable_spans(order: Sequence[int], wanted: Sequence[tuple[int, int]], rate: float) -> Sequence[int]:
     """The first of the spans in order of time, and those that follow without a jump."""
     end = wanted[order[0]][1]
     for count, i in enumerate(order):
@@ -217,18 +221,18 @@ def _can_reopen(sound: Any) -> bool:
 
 def duration(sound: Sound, *, track: int | None = None) -> float:
     """Seconds of a sound, as `stream` gives it: by its header where that can be relied on, else by decoding it."""
-    reading = Reading(sound_name(sound), _track(track), quiet=True)
-    sound = unwrapped(sound, reading.name)
-    pair = _pair(sound)
+    reading = DecodePass(sound_name(sound), _track(track), quiet=True)
+    sound = unwrap(sound, reading.name)
+    pair = _as_wave_and_rate(sound)
     if pair is not None:
-        wave, own_rate = _checked(*pair)
+        wave, own_rate = _check_wave(*pair)
         return len(wave) / own_rate
-    with opened(_coded(sound), reading.name) as file:
-        known = decode.seconds(file, reading)
+    with open_binary(_check_coded(sound), reading.name) as file:
+        known = decode.measure_seconds(file, reading)
         if known is not None:
             return known
-        heard, most = 0.0, longest.get()
-        for own_rate, wave in decode.blocks(file, reading):
+        heard, most = 0.0, max_decode_seconds.get()
+        for own_rate, wave in decode.decode_blocks(file, reading):
             heard += len(wave) / own_rate
             if most is not None and heard > most:
                 raise TooLong(reading.name, f"is longer than the {most:g} s that are taken here; give a part of it")
@@ -239,12 +243,12 @@ def is_sound(thing: object) -> bool:
     """Whether a value is one sound rather than a list of them; a (wave, rate) pair is one sound."""
     if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)):
         return True
-    return _pair(thing) is not None or callable(getattr(thing, "read", None)) or is_audio_object(thing)
+    return _as_wave_and_rate(thing) is not None or callable(getattr(thing, "read", None)) or is_audio_object(thing)
 
 
 def sound_name(sound: object) -> str:
     """How errors and warnings call a sound: its path, or what it is."""
-    pair = _pair(sound)
+    pair = _as_wave_and_rate(sound)
     if isinstance(sound, (str, os.PathLike)):
         name = os.fsdecode(sound)
     elif isinstance(sound, (bytes, bytearray, memoryview)):
@@ -266,27 +270,27 @@ def _shape_of(wave: Any) -> str:
 # -- sources: (rate, mono block) ----------------------------------------------------------------------
 
 
-def _source(sound: Sound, reading: Reading) -> Generator[tuple[float, Wave], None, None]:
+def _source(sound: Sound, reading: DecodePass) -> Generator[tuple[float, Wave], None, None]:
     """Mono blocks of any sound at its own rate."""
-    sound = unwrapped(sound, reading.name)
-    pair = _pair(sound)
-    return _file_blocks(_coded(sound), reading) if pair is None else _wave_blocks(*_checked(*pair), reading)
+    sound = unwrap(sound, reading.name)
+    pair = _as_wave_and_rate(sound)
+    return _file_blocks(_check_coded(sound), reading) if pair is None else _wave_blocks(*_check_wave(*pair), reading)
 
 
-def _file_blocks(sound: Any, reading: Reading) -> Generator[tuple[float, Wave], None, None]:
-    with opened(sound, reading.name) as file:
-        for own_rate, wave in decode.blocks(file, reading):
+def _file_blocks(sound: Any, reading: DecodePass) -> Generator[tuple[float, Wave], None, None]:
+    with open_binary(sound, reading.name) as file:
+        for own_rate, wave in decode.decode_blocks(file, reading):
             if not LOWEST_RATE <= own_rate <= HIGHEST_RATE:
                 raise UnreadableSound(reading.name, f"its header claims {own_rate} Hz; {_RATES} are read")
             yield own_rate, wave
 
 
 def _wave_blocks(
-    wave: npt.NDArray[Any], own_rate: float, reading: Reading
+    wave: npt.NDArray[Any], own_rate: float, reading: DecodePass
 ) -> Generator[tuple[float, Wave], None, None]:
     if wave.size == 0:
         raise EmptySound(reading.name, "holds no samples")
-    reading.chosen(1)
+    reading.choose_track(1)
     mixing = Downmix(own_rate, 1 if wave.ndim == 1 else wave.shape[1])
     begin = reading.start * own_rate
     if float(begin).is_integer() and begin < len(wave) and mixing.second == own_rate:
@@ -294,12 +298,12 @@ def _wave_blocks(
     size = max(1, round(reading.block_seconds * own_rate))
     for start in range(round(reading.skipped * own_rate), len(wave), size):
         yield own_rate, mixing.feed(wave[start : start + size])
-        reading.tell_cancelled(mixing.cancelled)
-    yield own_rate, mixing.rest()
-    reading.tell_cancelled(mixing.cancelled)
+        reading.warn_cancelled(mixing.cancelled)
+    yield own_rate, mixing.flush()
+    reading.warn_cancelled(mixing.cancelled)
 
 
-def _coded(sound: Any) -> Any:
+def _check_coded(sound: Any) -> Any:
     """Pass what is a file or holds the bytes of one; refuse anything else."""
     if isinstance(sound, Mapping):
         keys = ", ".join(map(repr, sound)) or "nothing"
@@ -314,19 +318,19 @@ def _coded(sound: Any) -> Any:
     raise UsageError(f"{kind} is not a sound; pass a path, bytes, a binary file, (wave, rate) or a dict")
 
 
-def _resampled(
-    source: Generator[tuple[float, Wave], None, None], rate: float, reading: Reading
+def _resample(
+    source: Generator[tuple[float, Wave], None, None], rate: float, reading: DecodePass
 ) -> Generator[Wave, None, None]:
     """Blocks of any rate, which may even change on the way, → blocks at `rate`."""
     own_rate: float | None = None
     resampler: soxr.ResampleStream | None = None
     first: Wave | None = None
-    given, heard, most = 0, 0.0, longest.get()
+    given, heard, most = 0, 0.0, max_decode_seconds.get()
     with closing(source):
         for new_rate, wave in source:
-            gone = stopping.get()
+            gone = stop_event.get()
             if gone is not None and gone.is_set():
-                raise Interrupted
+                raise DecodingStopped
             heard += len(wave) / new_rate
             if most is not None and reading.skipped + heard > most:
                 raise TooLong(reading.name, f"is longer than the {most:g} s that are taken here; give a part of it")
@@ -335,7 +339,7 @@ def _resampled(
             _refuse_unusable(wave, reading.name)
             first = wave[:1] if first is None else first
             if new_rate != own_rate:
-                for rest in _flushed(resampler):
+                for rest in _flush_resampler(resampler):
                     given += len(rest)
                     yield rest
                 own_rate = new_rate
@@ -344,14 +348,14 @@ def _resampled(
             if len(block):
                 given += len(block)
                 yield block
-    for rest in _flushed(resampler):
+    for rest in _flush_resampler(resampler):
         given += len(rest)
         yield rest
     if not given and first is not None:  # one sample at 192 kHz is a quarter of one at 48 kHz
         yield first
 
 
-def _flushed(resampler: soxr.ResampleStream | None) -> Iterator[Wave]:
+def _flush_resampler(resampler: soxr.ResampleStream | None) -> Iterator[Wave]:
     """Yield what a resampler still holds."""
     if resampler is not None:
         rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -364,7 +368,7 @@ def _flushed(resampler: soxr.ResampleStream | None) -> Iterator[Wave]:
 _RATES = f"{LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz"
 
 
-def _pair(sound: Any) -> tuple[Any, Any] | None:
+def _as_wave_and_rate(sound: Any) -> tuple[Any, Any] | None:
     """(wave, rate) of a pair or a dict; None for anything else, a pair of sounds included."""
     if isinstance(sound, Mapping):
         whole = sound.get("array") is not None and sound.get("sampling_rate") is not None
@@ -377,7 +381,7 @@ def _pair(sound: Any) -> tuple[Any, Any] | None:
     return (wave, rate) if (numbers or hasattr(wave, "__array__")) and scalar else None
 
 
-def _checked(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
+def _check_wave(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
     """Check type and shape of a wave, and its rate."""
     rate = _rate(rate)
     if hasattr(wave, "detach"):  # a torch tensor, perhaps with gradient, perhaps on another device

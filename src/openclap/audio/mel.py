@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from openclap.config import FrontEnd
 
-__all__ = ["level", "log_mel", "mel_bank", "mel_blocks", "quantised"]
+__all__ = ["apply_dynamic_range", "log_mel", "mel_bank", "mel_blocks", "quantise_wave"]
 
 Array = TypeVar("Array")
 Wave = npt.NDArray[np.float32]
@@ -30,7 +30,7 @@ BANDS_AT_ONCE = 8  # neighbouring triangles, which share few bins
 FULL_SCALE = 32767.0  # of 16 bits, as LAION counts it
 
 
-def quantised(wave: Array, front_end: FrontEnd) -> Array:
+def quantise_wave(wave: Array, front_end: FrontEnd) -> Array:
     """Samples as the model was trained on them: where `front_end.quantise` is "int16", through 16 bits and back.
 
     Cut to [-1, 1], × 32767, truncated toward 0, ÷ 32767, all in float32, sample by sample: it may be done block by
@@ -108,7 +108,7 @@ def mel_blocks(blocks: Iterable[Wave], front_end: FrontEnd) -> Iterator[npt.NDAr
         yield _mel_of_padded(kept, front_end, np)
 
 
-def level(mel: Array, front_end: FrontEnd) -> Array:
+def apply_dynamic_range(mel: Array, front_end: FrontEnd) -> Array:
     """Give dB below the loudest bin, clamped to `-front_end.dynamic_range`; unchanged where that is None.
 
     The loudest bin is that of the last two axes (T, F). Digital silence has none: it is
@@ -180,8 +180,8 @@ def _reflections(wave: Any, pad: int, xp: Any) -> tuple[Any, Any, Any]:
     size = wave.shape[-1]
     period = max(1, 2 * (size - 1))
     outside = np.arange(1, pad + 1)
-    left = _folded(-outside, size, period)[::-1]
-    right = _folded(size - 1 + outside, size, period)
+    left = _mirror_index(-outside, size, period)[::-1]
+    right = _mirror_index(size - 1 + outside, size, period)
     device = array_api_compat.device(wave)
     return (
         xp.take(wave, xp.asarray(left.copy(), device=device), axis=-1),
@@ -190,7 +190,7 @@ def _reflections(wave: Any, pad: int, xp: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def _folded(index: npt.NDArray[np.int_], size: int, period: int) -> npt.NDArray[np.int_]:
+def _mirror_index(index: npt.NDArray[np.int_], size: int, period: int) -> npt.NDArray[np.int_]:
     """Positions outside a wave → the ones inside that they mirror."""
     inside = index % period
     return np.minimum(inside, period - inside) if size > 1 else np.zeros_like(index)

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-__all__ = ["Link", "is_ogg", "links_of"]
+__all__ = ["Link", "find_links", "is_ogg"]
 
 MAGIC = b"OggS"
 HEADER_BYTES = 27
@@ -49,7 +49,7 @@ def is_ogg(head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
-def links_of(file: BinaryIO) -> list[Link]:
+def find_links(file: BinaryIO) -> list[Link]:
     """The links of an Ogg file in order; memory does not grow with it."""
     pages = _Pages(file)
     links: list[Link] = []

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from openclap.audio import mpeg
-from openclap.audio.reading import Reading
-from openclap.audio.timeline import Timeline
+from openclap.audio import mp3_header
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.timestamps import StampClock
 from openclap.errors import UnreadableSound
 
 if TYPE_CHECKING:
@@ -40,21 +40,21 @@ class Track:
         It is no sound, has none in it, or not the track that is wanted.
     """
 
-    def __init__(self, file: BinaryIO, reading: Reading) -> None:
+    def __init__(self, file: BinaryIO, reading: DecodePass) -> None:
         file.seek(0)
-        self.like_mp3 = mpeg.is_like(file.read(16))
-        self._short = mpeg.is_short(file) if self.like_mp3 else None
-        self.container = _opened(file, reading.name)
+        self.like_mp3 = mp3_header.looks_like_mpeg(file.read(16))
+        self._short = mp3_header.is_truncated(file) if self.like_mp3 else None
+        self.container = _open_container(file, reading.name)
         try:
-            self.stream = _audio_of(self.container, reading)
+            self.stream = _choose_stream(self.container, reading)
         except BaseException:
             self.container.close()
             raise
         _leave_out_others(self.container, self.stream)
         self.kind: str = self.container.format.name
-        self.announced = self._announced()
+        self.announced = self._announced_end()
 
-    def _announced(self) -> float | None:
+    def _announced_end(self) -> float | None:
         """Where the sound ends, in seconds of the recording, as a header announces."""
         stream, container = self.stream, self.container
         if self.kind == "mp3" and not self._short:
@@ -72,7 +72,7 @@ class Track:
     def _start(self) -> float:
         return float((self.container.start_time or 0) / 1e6)
 
-    def timeline(self, first: float | None, tell: Callable[[str], None]) -> Timeline | None:
+    def timeline(self, first: float | None, tell: Callable[[str], None]) -> StampClock | None:
         """Where frames lie, given the stamp of the first one; None where they just follow one another."""
         if self.kind not in TIMED or first is None:
             return None
@@ -82,7 +82,7 @@ class Track:
         end = self.announced
         if end is None and self.kind in _ANNOUNCED | _ANNOUNCED_IF_ALONE and self.container.duration:
             end = float(self.container.duration / 1e6)
-        return Timeline(zero, end, tell)
+        return StampClock(zero, end, tell)
 
     @property
     def estimated(self) -> float | None:
@@ -132,7 +132,7 @@ def _seconds_in(text: str) -> float | None:
     return None if found is None else int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
 
 
-def _opened(file: BinaryIO, name: str) -> av.container.InputContainer:
+def _open_container(file: BinaryIO, name: str) -> av.container.InputContainer:
     import av
 
     file.seek(0)
@@ -153,13 +153,13 @@ def _leave_out_others(container: av.container.InputContainer, stream: av.AudioSt
             other.discard = Discard.all
 
 
-def _audio_of(container: av.container.InputContainer, reading: Reading) -> av.AudioStream:
+def _choose_stream(container: av.container.InputContainer, reading: DecodePass) -> av.AudioStream:
     """The track that is wanted; of several, the one marked as the default, else the first."""
     tracks = list(container.streams.audio)
     if not tracks:
         what = container.format.long_name or container.format.name
         raise UnreadableSound(reading.name, f"{what} without any audio in it")
-    number = reading.chosen(len(tracks))
+    number = reading.choose_track(len(tracks))
     if number is None:
         playable = [
             i for i, track in enumerate(tracks) if track.codec_context is not None and track.codec_context.sample_rate
@@ -167,10 +167,10 @@ def _audio_of(container: av.container.InputContainer, reading: Reading) -> av.Au
         marked = [i for i in playable if tracks[i].disposition & 1]
         number = (marked or playable)[0] + 1
         if len(tracks) > 1:
-            reading.tell(
-                f"holds {len(tracks)} tracks of sound; track {number}{_described(tracks[number - 1])} is taken"
+            reading.warn(
+                f"holds {len(tracks)} tracks of sound; track {number}{_describe_track(tracks[number - 1])} is taken"
             )
-        best = container.streams.best("audio")
+        best = container.streams.best_confidences("audio")
         reading.changed = reading.changed or (best is not None and best.index != tracks[number - 1].index)
     stream = tracks[number - 1]
     if stream.codec_context is None:
@@ -180,7 +180,7 @@ def _audio_of(container: av.container.InputContainer, reading: Reading) -> av.Au
     return stream
 
 
-def _described(track: av.AudioStream) -> str:
+def _describe_track(track: av.AudioStream) -> str:
     """What a container says of a track: " (eng, Commentary)"."""
     said = [track.metadata.get(key, "") for key in ("language", "title")]
     words = ", ".join(word for word in said if word and word != "und" and word.isprintable())

@@ -1,6 +1,6 @@
 """Where the towers run: log-mels → unit vectors, token ids → unit vectors. Knows nothing of files or text.
 
-A backend is chosen once, in `choose`, which also says why. To add one, write a class with the members of
+A backend is chosen once, in `choose_backend`, which also says why. To add one, write a class with the members of
 `Backend` and name it there; the same test suite runs over every backend.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openclap.config import CLAPConfig, FrontEnd
     from openclap.results import BackendInfo
 
-__all__ = ["MOST_THREADS", "Backend", "BackendName", "choose", "need_torch", "why_no_graph"]
+__all__ = ["MOST_THREADS", "Backend", "BackendName", "choose_backend", "require_torch", "why_no_graph"]
 
 BackendName = Literal["auto", "torch", "openvino"]
 MOST_THREADS = 1024  # torch makes each of them, whatever the machine has: 10 000 take seconds, 100 000 a crash
@@ -50,16 +50,16 @@ class Backend(Protocol):
         """Token ids and their mask (B, L) → (B, E) unit rows."""
         ...
 
-    def known_as(self, fingerprint: str) -> None:
+    def set_fingerprint(self, fingerprint: str) -> None:
         """Learn what tells this checkpoint from all others: what is kept on disk may be kept under this name."""
         ...
 
-    def state(self) -> object:
+    def weights_state(self) -> object:
         """Something that stays equal as long as no weight changes."""
         ...
 
 
-def choose(
+def choose_backend(
     checkpoint: Checkpoint,
     *,
     backend: str = "auto",
@@ -102,14 +102,14 @@ def choose(
         if device not in ("auto", "cpu"):
             raise UsageError(f"openvino runs on the CPU, not on {device}; choose backend torch")
         return _openvino(checkpoint, threads, "asked for")
-    on_cpu = device == "cpu" or (device == "auto" and not (_here("torch") and _cuda()))
-    if backend == "auto" and on_cpu and not why_not and _here("openvino"):
+    on_cpu = device == "cpu" or (device == "auto" and not (_is_installed("torch") and _has_cuda()))
+    if backend == "auto" and on_cpu and not why_not and _is_installed("openvino"):
         return _openvino(checkpoint, threads, "the fastest here")
     if why_not or backend == "torch" or not on_cpu:
-        need_torch(
+        require_torch(
             f"{checkpoint.config.name}: {why_not or ('device ' + device if not on_cpu else 'backend torch was asked for')}; only torch runs it"
         )
-    need_torch(f"{checkpoint.config.name}: neither openvino nor torch is installed to run it")
+    require_torch(f"{checkpoint.config.name}: neither openvino nor torch is installed to run it")
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
@@ -118,15 +118,15 @@ def choose(
     )
 
 
-def need_torch(why: str) -> None:
+def require_torch(why: str) -> None:
     """Raise MissingExtra with `why` and the install line where torch is not installed."""
-    if not _here("torch"):
+    if not _is_installed("torch"):
         raise MissingExtra(f"{why}; install it with  {INSTALL['torch']}")
 
 
 def why_no_graph(config: CLAPConfig) -> str | None:
     """Why only torch runs this model; None where OpenVINO does too."""
-    why = numpy_text.why_not(config.text)
+    why = numpy_text.why_unsupported(config.text)
     if why is not None:
         return why
     if config.fusion is not None and config.fusion.endswith("_1d"):
@@ -135,14 +135,14 @@ def why_no_graph(config: CLAPConfig) -> str | None:
 
 
 def _openvino(checkpoint: Checkpoint, threads: int | None, why: str) -> Backend:
-    if not _here("openvino"):
+    if not _is_installed("openvino"):
         raise MissingExtra(f"openvino is not installed:  {INSTALL['openvino']}")
     from openclap.backends.openvino_backend import OpenVINOBackend
 
     return OpenVINOBackend(checkpoint.config, checkpoint.weights, threads=threads, why=why)
 
 
-def _here(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     """Whether a package is installed, without importing it."""
     try:
         return package in sys.modules or importlib.util.find_spec(package) is not None
@@ -150,7 +150,7 @@ def _here(package: str) -> bool:
         return False
 
 
-def _cuda() -> bool:
+def _has_cuda() -> bool:
     """Whether the NVIDIA driver sees a GPU; importing torch to learn it would take seconds."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

@@ -19,12 +19,12 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from openclap.backends import kept
-from openclap.backends.graphs import revision
+from openclap.backends import compile_cache
+from openclap.backends.graphs import code_digest
 from openclap.counting import counted
 from openclap.errors import MissingExtra, ModelError, UsageError
 
-__all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "quantised"]
+__all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "load_or_quantise"]
 
 Clips: TypeAlias = Sequence[list[npt.NDArray[Any]]]  # the inputs of the audio graph, one clip each
 
@@ -34,7 +34,7 @@ CHECK_EVERY = 3  # one clip of so many is kept for the self-check
 FEWEST = 12  # clips
 
 
-def quantised(
+def load_or_quantise(
     build: Callable[[], Any], clips: Callable[[], Clips], key: str, run: Callable[[Any, Clips], Any]
 ) -> tuple[Any, str]:
     """The int8 form of a graph, from disk where it was built before, and a name that tells it from all others.
@@ -61,14 +61,14 @@ def quantised(
 
     core = ov.Core()
     device = core.get_property("CPU", "FULL_DEVICE_NAME")
-    facts = (key, VERSION, revision(), ov.get_version(), device, MEAN_COSINE, WORST_COSINE)
+    facts = (key, VERSION, code_digest(), ov.get_version(), device, MEAN_COSINE, WORST_COSINE)
     name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
     place = user_cache_path("openclap") / "int8" / f"{name}.graph"
-    content = kept.kept(place)
+    content = compile_cache.read_cached(place)
     if content is not None:
-        return _unpacked(core, content), name
+        return _unpack(core, content), name
     made = _quantise(build(), clips(), run)
-    kept.keep(place, _packed(ov, made))
+    compile_cache.write_cached(place, _pack(ov, made))
     return made, name
 
 
@@ -109,7 +109,7 @@ def _nncf() -> Any:
     return nncf
 
 
-def _packed(ov: Any, model: Any) -> bytes:
+def _pack(ov: Any, model: Any) -> bytes:
     """The length of the description, the description, the weights."""
     with tempfile.TemporaryDirectory() as aside:
         ov.save_model(model, Path(aside, "audio.xml"), compress_to_fp16=False)
@@ -117,6 +117,6 @@ def _packed(ov: Any, model: Any) -> bytes:
     return len(text).to_bytes(8, "little") + text + weights
 
 
-def _unpacked(core: Any, content: bytes) -> Any:
+def _unpack(core: Any, content: bytes) -> Any:
     length = int.from_bytes(content[:8], "little")
     return core.read_model(content[8 : 8 + length], content[8 + length :])

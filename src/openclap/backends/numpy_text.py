@@ -18,7 +18,7 @@ from openclap.config import ACTIVATIONS, AnyTextConfig, CLAPConfig, TextConfig, 
 from openclap.scores import logistic, softmax
 from openclap.vectors import unit
 
-__all__ = ["TOWERS", "Tower", "encode", "why_not"]
+__all__ = ["TOWERS", "Tower", "encode", "why_unsupported"]
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class Tower:
     embed: Callable[[Any, Weights, Ids], Vectors] | None = None
 
 
-def why_not(text: AnyTextConfig) -> str | None:
+def why_unsupported(text: AnyTextConfig) -> str | None:
     """Why only torch runs this tower; None where numpy does."""
     if TOWERS[text.kind] is None:
         return f"its {text.kind} text tower has no graph"
@@ -83,11 +83,11 @@ def _words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
 
 
 def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pooled(weights, _states(text, weights, _roberta_vectors(text, weights, ids), mask))
+    return _pool(weights, _states(text, weights, _roberta_vectors(text, weights, ids), mask))
 
 
 def _bert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pooled(weights, _states(text, weights, _bert_vectors(text, weights, ids), mask))
+    return _pool(weights, _states(text, weights, _bert_vectors(text, weights, ids), mask))
 
 
 def _sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
@@ -97,7 +97,7 @@ def _sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     return mean
 
 
-def _pooled(weights: Weights, states: Vectors) -> Vectors:
+def _pool(weights: Weights, states: Vectors) -> Vectors:
     """The pooler's output (B, D)."""
     pooled: Vectors = np.tanh(_linear(weights, states[:, 0], f"{TOP}pooler.dense"))
     return pooled

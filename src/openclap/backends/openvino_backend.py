@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from openclap.audio.mel import level, log_mel
-from openclap.backends import kept, numpy_text
-from openclap.backends.graphs import revision
-from openclap.checkpoints.weights import Array, Weights, of_arrays
+from openclap.audio.mel import apply_dynamic_range, log_mel
+from openclap.backends import compile_cache, numpy_text
+from openclap.backends.graphs import code_digest
+from openclap.checkpoints.weights import Array, Weights, entries_from_arrays
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.results import BackendInfo
 
@@ -42,7 +42,7 @@ class OpenVINOBackend:
     ) -> None:
         self.info = BackendInfo("openvino", "cpu", "float32", why)
         self._config = config
-        self.weights = weights if isinstance(weights, Weights) else Weights(of_arrays(weights))
+        self.weights = weights if isinstance(weights, Weights) else Weights(entries_from_arrays(weights))
         self._threads = threads
         self._audio: Any = None
         self._short: Any = None  # the audio graph without its fusion, where short clips have one of their own
@@ -52,17 +52,17 @@ class OpenVINOBackend:
         self._lock = threading.Lock()
         self._name: str | None = None  # what compiled audio graphs are kept under
 
-    def known_as(self, fingerprint: str) -> None:
+    def set_fingerprint(self, fingerprint: str) -> None:
         """Keep the compiled audio graph under this name: the next start is a quarter faster, for 125 MB of HTSAT-tiny."""
         self._name = fingerprint
 
-    def state(self) -> object:
+    def weights_state(self) -> object:
         """A mapped checkpoint does not change."""
         return None
 
     def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> Vectors:
         """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
-        if not longer.any() and self._short_apart():
+        if not longer.any() and self._has_short_graph():
             with self._lock:
                 if self._short is None:
                     self._short = self._compile(lambda: self._audio_graph(fused=False), keep="audio of short clips")
@@ -75,7 +75,7 @@ class OpenVINOBackend:
 
     def encode_waves(self, waves: Vectors, front_end: FrontEnd) -> Vectors:
         """Padded waves (B, S) → (B, E) unit rows."""
-        mel = level(log_mel(waves, front_end), front_end)[:, None]
+        mel = apply_dynamic_range(log_mel(waves, front_end), front_end)[:, None]
         return self.encode_audio(mel, np.zeros(len(mel), np.bool_))
 
     def use_int8(self, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:
@@ -84,22 +84,22 @@ class OpenVINOBackend:
         Raises
         ------
         MissingExtra, ModelError
-            See `openclap.backends.int8.quantised`.
+            See `openclap.backends.int8.load_or_quantise`.
         """
-        from openclap.backends.int8 import Clips, quantised
+        from openclap.backends.int8 import Clips, load_or_quantise
 
         def run(model: object, many: Clips) -> Vectors:
             request = self._compile(lambda: model)
             return np.concatenate([self._run(request, inputs) for inputs in many])
 
-        graph, name = quantised(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
+        graph, name = load_or_quantise(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
         with self._lock:
             self._audio, self._int8 = self._compile(lambda: graph, keep=name), True
             self.info = replace(self.info, dtype="int8")
 
     def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
         """What the audio graph takes."""
-        inputs = [mel[:, :1]] if self._config.fusion is None else [_four(mel), longer]
+        inputs = [mel[:, :1]] if self._config.fusion is None else [_as_four_views(mel), longer]
         return [np.ascontiguousarray(x) for x in inputs]
 
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
@@ -116,12 +116,12 @@ class OpenVINOBackend:
                 self._text = self._compile(self._text_graph)
             return self._run(self._text, [tower.embed(text, self.weights, ids), mask.astype(np.float32)])
 
-    def _short_apart(self) -> bool:
+    def _has_short_graph(self) -> bool:
         """Whether short clips have a graph of their own: int8 has one for all, as it was calibrated."""
-        from openclap.backends.graphs.towers import SHORT_APART
+        from openclap.backends.graphs.towers import SEPARATE_SHORT_GRAPH
 
         fusion = self._config.fusion
-        return fusion is not None and not self._int8 and SHORT_APART.get(self._config.audio.kind, False)
+        return fusion is not None and not self._int8 and SEPARATE_SHORT_GRAPH.get(self._config.audio.kind, False)
 
     def _audio_graph(self, *, fused: bool = True) -> Any:
         from openclap.backends.graphs.ops import Graph
@@ -152,7 +152,7 @@ class OpenVINOBackend:
         if keep is None or self._name is None:
             return core.compile_model(build(), "CPU", options).create_infer_request()
         facts = (
-            revision(),
+            code_digest(),
             keep,
             ov.get_version(),
             core.get_property("CPU", "FULL_DEVICE_NAME"),
@@ -160,12 +160,12 @@ class OpenVINOBackend:
         )
         name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         place = user_cache_path("openclap") / "compiled" / self._name / f"{name}.blob"
-        content = kept.kept(place)
+        content = compile_cache.read_cached(place)
         if content is not None:
             with contextlib.suppress(RuntimeError):  # one that this engine does not take after all
                 return core.import_model(io.BytesIO(content), "CPU", options).create_infer_request()
         compiled = core.compile_model(build(), "CPU", options)
-        kept.keep(place, compiled.export_model().getbuffer())
+        compile_cache.write_cached(place, compiled.export_model().getbuffer())
         return compiled.create_infer_request()
 
     @staticmethod
@@ -174,6 +174,6 @@ class OpenVINOBackend:
         return rows
 
 
-def _four(mel: Vectors) -> Vectors:
+def _as_four_views(mel: Vectors) -> Vectors:
     """A single view stands for all four, of which a short clip's fusion uses the first alone."""
     return np.broadcast_to(mel, (len(mel), 4, *mel.shape[2:])) if mel.shape[1] == 1 else mel

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from openclap.audio.mel import level, log_mel
+from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 from openclap.models.clap import CLAPModel
@@ -27,10 +27,10 @@ class TorchBackend:
     def __init__(
         self, model: CLAPModel, *, device: str = "auto", threads: int | None = None, half: str | None = None
     ) -> None:
-        self.device, why = _pick(device)
+        self.device, why = _choose_device(device)
         self.info = BackendInfo("torch", str(self.device), half or "float32", why)
         self.takes_waves = self.device.type == "cuda"
-        self.batch = _batch_of(self.device)
+        self.batch = _largest_batch(self.device)
         self._half = None if half is None else getattr(torch, half)
         self.model = model.to(self.device).eval()
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # three times as fast for CNNs
@@ -38,10 +38,10 @@ class TorchBackend:
         self._fast: CLAPModel | None = None
         self._made_from: object = None
 
-    def known_as(self, fingerprint: str) -> None:
+    def set_fingerprint(self, fingerprint: str) -> None:
         """Nothing is kept on disk."""
 
-    def state(self) -> object:
+    def weights_state(self) -> object:
         """Equal as long as no weight has changed."""
         return tuple((id(t), t._version) for t in (*self.model.parameters(), *self.model.buffers()))
 
@@ -60,7 +60,7 @@ class TorchBackend:
 
         def encode(some: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             with torch.inference_mode():
-                mel = level(log_mel(self._tensor(some), front_end), front_end)[:, None]
+                mel = apply_dynamic_range(log_mel(self._tensor(some), front_end), front_end)[:, None]
             with self._running() as model:
                 return _array(model.encode_audio(mel, torch.zeros(len(mel), dtype=torch.bool, device=self.device)))
 
@@ -69,7 +69,7 @@ class TorchBackend:
     @contextmanager
     def _running(self) -> Iterator[CLAPModel]:
         """The model made ready for inference, with this backend's threads and without gradients."""
-        state = self.state()
+        state = self.weights_state()
         if self._fast is None or state != self._made_from:
             self._fast, self._made_from = self.model.eval().for_inference(), state
         before = torch.get_num_threads()
@@ -93,7 +93,7 @@ CLIP_BYTES = 96 * 2**20  # that the activations of one clip take in HTSAT-tiny, 
 LARGEST_BATCH = 128
 
 
-def _batch_of(device: torch.device) -> int:
+def _largest_batch(device: torch.device) -> int:
     """How many clips at once: a quarter of what is free on a GPU; 1 on a CPU, where a batch gains nothing."""
     if device.type != "cuda":
         return 1
@@ -121,7 +121,7 @@ def _array(rows: torch.Tensor) -> npt.NDArray[np.float32]:
     return array
 
 
-def _pick(device: str) -> tuple[torch.device, str]:
+def _choose_device(device: str) -> tuple[torch.device, str]:
     """A torch device and the reason for it, in one place."""
     cuda = torch.cuda.is_available()
     if device == "auto":

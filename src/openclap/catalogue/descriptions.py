@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from openclap.aside import write_text
-from openclap.catalogue.rows import ENDINGS, HEAD, read_lines, read_rows, written
-from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
+from openclap.catalogue.rows import ENDINGS, HEAD, format_rows, read_lines, read_rows
+from openclap.catalogue.run import DescribeReport, describer_key, file_stat, show_progress
 from openclap.errors import SoundError, UsageError
-from openclap.library.missing import is_gone
-from openclap.library.scan import Found, find_sounds, refuse_empty
+from openclap.library.reachability import is_gone
+from openclap.library.scan import FoundSounds, find_sounds, require_sounds
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -52,28 +52,28 @@ def describe_to_file(
     if output.suffix.lower() not in ENDINGS:
         raise UsageError(f"-o {output}: descriptions are written to a name that ends in {', '.join(ENDINGS)}, or to a folder that exists")  # fmt: skip
     found = find_sounds(paths)
-    refuse_empty(found)
-    with _alone(output):
+    require_sounds(found)
+    with _lock_output(output):
         return _describe(clap, describer, found, output, progress)
 
 
 # -- inside ------------------------------------------------------------------------------------------
 
 
-def _describe(clap: CLAP, describer: Describer, found: Found, output: Path, progress: bool) -> DescribeReport:
-    settings = settings_of(describer)
+def _describe(clap: CLAP, describer: Describer, found: FoundSounds, output: Path, progress: bool) -> DescribeReport:
+    settings = describer_key(describer)
     journal = output.with_name(output.name + ".part")
     rows = {row["path"]: row for row in (*read_rows(output), *read_lines(journal))}
-    failed, todo = list(found.closed), {}
+    failed, todo = list(found.unreadable), {}
     for path in found.files:
-        now = now_of(path) or (-1, -1)
+        now = file_stat(path) or (-1, -1)
         row = rows.get(str(path), {})
         if [row.get(key) for key in ("size", "mtime_ns", "settings")] != [*now, settings]:
             todo[path] = now  # as it was before it was read: what changes meanwhile is described again by the next run
     described = 0
     try:
-        with _opened(journal) as file:
-            for path, made in _described(clap, describer, list(todo), progress):
+        with _open_journal(journal) as file:
+            for path, made in _describe_each(clap, describer, list(todo), progress):
                 if isinstance(made, SoundError):
                     failed.append(Failure(str(path), made.cause))
                     rows.pop(str(path), None)
@@ -85,19 +85,19 @@ def _describe(clap: CLAP, describer: Describer, found: Found, output: Path, prog
                 described += 1
     finally:  # Ctrl-C too: what is finished is in its place
         kept = [rows[path] for path in sorted(rows) if not _has_left(Path(path), found)]
-        write_text(output, written(kept, output.suffix.lower()))
+        write_text(output, format_rows(kept, output.suffix.lower()))
         with suppress(OSError):
             journal.unlink()
     return DescribeReport(str(output), described, len(found.files) - len(todo), failed)
 
 
-def _has_left(path: Path, found: Found) -> bool:
+def _has_left(path: Path, found: FoundSounds) -> bool:
     """Whether a sound that was described is no more where we have looked; a drive that is not there has lost nothing."""
     return is_gone(path) and (path in found.files or any(folder in path.parents for folder in found.folders))
 
 
 @contextmanager
-def _alone(output: Path) -> Iterator[None]:
+def _lock_output(output: Path) -> Iterator[None]:
     """One process writes a file at a time; the lock lies in the user's cache, beside nothing of the user's."""
     name = hashlib.blake2b(os.fsencode(output.resolve()), digest_size=16).hexdigest()
     try:
@@ -116,13 +116,13 @@ def _alone(output: Path) -> Iterator[None]:
         lock.release()
 
 
-def _described(
+def _describe_each(
     clap: CLAP, describer: Describer, todo: Sequence[Path], progress: bool
 ) -> Iterator[tuple[Path, dict[str, Any] | SoundError]]:
     """Descriptions in order, batches of the model filled across sounds."""
     seconds = clap.front_end.clip_seconds
     found = clap.encode_each(todo, window=seconds, hop=seconds / 2)
-    for path, windows in zip(shown(todo, progress), found, strict=True):
+    for path, windows in zip(show_progress(todo, progress), found, strict=True):
         if isinstance(windows, SoundError):
             yield path, windows
             continue
@@ -132,7 +132,7 @@ def _described(
             yield path, error
 
 
-def _opened(journal: Path) -> io.TextIOWrapper:
+def _open_journal(journal: Path) -> io.TextIOWrapper:
     try:
         file = journal.open("a", encoding="utf-8")
         file.write("\n" if journal.stat().st_size else json.dumps(HEAD) + "\n")  # behind a killed run's half line

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from openclap.describe.written import csv_of
+from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 
-__all__ = ["ENDINGS", "HEAD", "Row", "read_lines", "read_rows", "written"]
+__all__ = ["ENDINGS", "HEAD", "Row", "format_rows", "read_lines", "read_rows"]
 
 HEAD = {"format": "openclap descriptions", "version": 1}
 COLUMNS = ("path", "sentence", "tags", "confidences", "captions", "size", "mtime_ns", "settings")
@@ -71,13 +71,13 @@ def _not_ours(place: Path) -> UsageError:
     return UsageError(f"{place} holds something else than descriptions of version {HEAD['version']}; it is left as it is: choose another -o")  # fmt: skip
 
 
-def written(rows: Sequence[Row], ending: str) -> str:
+def format_rows(rows: Sequence[Row], ending: str) -> str:
     """A whole file of one of `ENDINGS`."""
     if ending == ".json":
         return json.dumps({**HEAD, "sounds": list(rows)}, indent=1) + "\n"
     if ending == ".jsonl":
         return "".join(json.dumps(row) + "\n" for row in (HEAD, *rows))
-    return csv_of(COLUMNS, ([_to_csv(row)[column] for column in COLUMNS] for row in rows))
+    return format_csv(COLUMNS, ([_to_csv(row)[column] for column in COLUMNS] for row in rows))
 
 
 def _to_csv(row: Row) -> Row:

@@ -14,7 +14,7 @@ from openclap.results import Failure
 if TYPE_CHECKING:
     from openclap.describe import Describer
 
-__all__ = ["DescribeReport", "now_of", "settings_of", "shown"]
+__all__ = ["DescribeReport", "describer_key", "file_stat", "show_progress"]
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class DescribeReport:
         return asdict(self)
 
 
-def settings_of(describer: Describer, *more: object) -> str:
+def describer_key(describer: Describer, *more: object) -> str:
     """What a description depends on beside the sound."""
     said = [describer.clap.fingerprint, describer.key(), *more]
     return hashlib.blake2b(json.dumps(said).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def now_of(path: Path) -> tuple[int, int] | None:
+def file_stat(path: Path) -> tuple[int, int] | None:
     """Size and time of a file, which tell whether it has changed; None where it is gone."""
     try:
         stat = path.stat()
@@ -46,7 +46,7 @@ def now_of(path: Path) -> tuple[int, int] | None:
     return stat.st_size, stat.st_mtime_ns
 
 
-def shown(paths: Sequence[Path], progress: bool) -> Iterable[Path]:
+def show_progress(paths: Sequence[Path], progress: bool) -> Iterable[Path]:
     """The same paths, with a bar on stderr that says how far they are."""
     from rich.console import Console
     from rich.progress import track

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openclap.aside import write_text
-from openclap.catalogue.run import DescribeReport, now_of, settings_of, shown
+from openclap.catalogue.run import DescribeReport, describer_key, file_stat, show_progress
 from openclap.describe import timeline
+from openclap.describe.formats import FORMATS, HEAD, write_timeline
 from openclap.describe.picture import check_picture, draw_timeline
-from openclap.describe.written import FORMATS, HEAD, write_timeline
 from openclap.errors import SoundError, UsageError
-from openclap.library.scan import find_sounds, refuse_empty
+from openclap.library.scan import find_sounds, require_sounds
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -56,21 +56,21 @@ def timelines_to_folder(
     pictures = find_spec("matplotlib") is not None if pictures is None else pictures
     if pictures:
         check_picture()
-    settings = settings_of(describer, window, hop, change)
+    settings = describer_key(describer, window, hop, change)
     found = find_sounds(paths)
-    refuse_empty(found)
+    require_sounds(found)
     _make_folder(folder)
     top = os.path.commonpath([path.parent for path in found.files]) if found.files else ""
-    failed, described, unchanged = list(found.closed), 0, 0
-    for path in shown(found.files, progress):
+    failed, described, unchanged = list(found.unreadable), 0, 0
+    for path in show_progress(found.files, progress):
         place = folder / os.path.relpath(path, top)
         last = place.with_name(place.name + ".json")
-        made_of = [*(now_of(path) or (-1, -1)), settings]
+        made_of = [*(file_stat(path) or (-1, -1)), settings]
         before = _timeline_of(last)
         if before.get("made_of") == made_of:
             unchanged += 1
             continue
-        if (why := _why_not(place, ours=bool(before))) is not None:
+        if (why := _refusal(place, ours=bool(before))) is not None:
             failed.append(Failure(str(path), why))
             continue
         try:
@@ -106,7 +106,7 @@ def _timeline_of(place: Path) -> dict[str, Any]:
     return {}
 
 
-def _why_not(place: Path, *, ours: bool) -> str | None:
+def _refusal(place: Path, *, ours: bool) -> str | None:
     """Why a sound's timeline cannot be written under its name."""
     if len(os.fsencode(place.name)) + len(".json") > LONGEST_NAME:
         return "its name is too long to write files of that name with another ending"

@@ -14,7 +14,7 @@ import numpy as np
 from openclap.checkpoints.weights import Array, Entry
 from openclap.errors import BadCheckpoint
 
-__all__ = ["PACKED", "halve", "is_packed", "pack", "unpack"]
+__all__ = ["PACKED", "is_packed", "pack", "to_float16", "unpack"]
 
 WEIGHT, SCALE = ".weight", ".scale"
 LEVELS = 127
@@ -41,7 +41,7 @@ def pack(state: Mapping[str, Array], kind: str) -> dict[str, Array]:
     return packed
 
 
-def halve(state: Mapping[str, Array]) -> dict[str, Array]:
+def to_float16(state: Mapping[str, Array]) -> dict[str, Array]:
     """Matrices and convolutions in float16 where they fit (cosine of the vectors >= 0.99999), all else as it is."""
     return {
         name: _half(array) if array.dtype == np.float32 and array.ndim > 1 else array for name, array in state.items()
@@ -68,14 +68,14 @@ def unpack(entries: Mapping[str, Entry]) -> dict[str, Entry]:
             raise BadCheckpoint(
                 f"{scale} has the shape {entries[scale].shape}, {name} {entries[name].shape}; one scale a row is expected: copy or download the file again"
             )
-    return found | {name: _widened(entries[name], entries[scale]) for scale, name in scales.items()}
+    return found | {name: _dequantise(entries[name], entries[scale]) for scale, name in scales.items()}
 
 
 def _scale_of(name: str) -> str:
     return name.removesuffix(WEIGHT) + SCALE
 
 
-def _widened(table: Entry, scales: Entry) -> Entry:
+def _dequantise(table: Entry, scales: Entry) -> Entry:
     """Rows of int8 with a scale each, as float32."""
     assert table.rows is not None
     whole, some, scale = table.read, table.rows, scales.read()

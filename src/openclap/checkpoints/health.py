@@ -24,7 +24,7 @@ from openclap.config import CLAPConfig
 from openclap.counting import counted
 from openclap.errors import ModelError
 
-__all__ = ["Encode", "Finding", "Health", "examine"]
+__all__ = ["Encode", "Finding", "Health", "examine_checkpoint"]
 
 VERSION = 2  # of what is remembered
 UNRELATED = (
@@ -72,7 +72,9 @@ class Health:
     findings: tuple[Finding, ...]
 
 
-def examine(checkpoint: Checkpoint, encode: Encode | None, *, requested: str = "", fresh: bool = False) -> Health:
+def examine_checkpoint(
+    checkpoint: Checkpoint, encode: Encode | None, *, requested: str = "", fresh: bool = False
+) -> Health:
     """Read every weight, or recall what was found when these files were read before.
 
     Parameters
@@ -103,7 +105,7 @@ def _read_all(checkpoint: Checkpoint) -> tuple[str, list[str]]:
     digest.update(json.dumps(_facts(checkpoint.config), sort_keys=True).encode())
     broken = []
     for name in sorted(checkpoint.weights):
-        array = np.ascontiguousarray(checkpoint.weights.passing(name))
+        array = np.ascontiguousarray(checkpoint.weights.read_once(name))
         digest.update(name.encode())
         digest.update(array.data)
         if not np.isfinite(array).all():

@@ -14,10 +14,10 @@ from typing import Any
 
 from openclap.checkpoints.huggingface_config import read_config
 from openclap.checkpoints.native import read_json
-from openclap.checkpoints.pickles import import_torch, of_tensors
-from openclap.checkpoints.shapes import COUNTER
-from openclap.checkpoints.tokens import read_fast
-from openclap.checkpoints.weights import Entry, Weights, joined, part, read_safetensors
+from openclap.checkpoints.tokenizer import load_fast_tokenizer
+from openclap.checkpoints.torch_files import entries_from_tensors, import_torch
+from openclap.checkpoints.weight_shapes import COUNTER
+from openclap.checkpoints.weights import Entry, Weights, concatenate, read_safetensors, split_part
 from openclap.config import CLAPConfig, HTSATConfig, TextConfig
 from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UnsafeCheckpoint, UsageError
 
@@ -73,7 +73,7 @@ def read_huggingface(
         )
     name = _name(folder, config)
     read, notes = read_config(folder, config, name=name, licence="Apache-2.0" if "laion" in name else "unknown")
-    return read, _rename(_weights(folder) if file is None else _one(file)), notes
+    return read, _rename(_weights(folder) if file is None else _read_weights_file(file)), notes
 
 
 def _name(folder: Path, config: Mapping[str, Any]) -> str:
@@ -88,16 +88,16 @@ def _weights(folder: Path) -> dict[str, Entry]:
     for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
         if (folder / index).is_file():
             parts = sorted(set(read_json(folder / index).get("weight_map", {}).values()))
-            return {k: v for name in parts for k, v in _one(folder / Path(name).name).items()}
+            return {k: v for name in parts for k, v in _read_weights_file(folder / Path(name).name).items()}
     for file in ("model.safetensors", "pytorch_model.bin"):
         if (folder / file).is_file():
-            return _one(folder / file)
+            return _read_weights_file(folder / file)
     raise BadCheckpoint(
         f"{folder}: no model.safetensors and no pytorch_model.bin; copy or download the weights into it"
     )
 
 
-def _one(file: Path) -> dict[str, Entry]:
+def _read_weights_file(file: Path) -> dict[str, Entry]:
     if file.suffix == ".safetensors":
         return read_safetensors(file)
     from pickle import UnpicklingError
@@ -113,7 +113,7 @@ def _one(file: Path) -> dict[str, Entry]:
         raise BadCheckpoint(f"{file}: not a torch file, or cut short; download it again") from error
     if not isinstance(state, Mapping):
         raise BadCheckpoint(f"{file}: a dictionary of weights is expected, not a {type(state).__name__}")
-    return of_tensors(state)
+    return entries_from_tensors(state)
 
 
 def _rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -127,7 +127,7 @@ def _rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
     for key in [k for k in ours if ".attention.query." in k and k.startswith("audio.")]:
         parts = [key.replace(".query.", f".{which}.") for which in QKV]
         if all(name in ours for name in parts):
-            ours[key.replace(".query.", ".qkv.")] = joined([ours.pop(name) for name in parts])
+            ours[key.replace(".query.", ".qkv.")] = concatenate([ours.pop(name) for name in parts])
     return ours
 
 
@@ -139,7 +139,7 @@ def to_huggingface(weights: Mapping[str, Entry]) -> dict[str, Entry]:
         new = next((pattern.sub(name, key, count=1) for pattern, name in back if pattern.match(key)), key)
         if ".attention.self.qkv." in new:
             for index, which in enumerate(QKV):
-                theirs[new.replace(".qkv.", f".{which}.")] = part(entry, index, 3)
+                theirs[new.replace(".qkv.", f".{which}.")] = split_part(entry, index, 3)
         else:
             theirs[new] = entry
     theirs["logit_scale_t"] = theirs["logit_scale_a"]
@@ -260,7 +260,7 @@ def _their_tokenizer(file: Path, text: TextConfig) -> Any:
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    fast = read_fast(file)
+    fast = load_fast_tokenizer(file)
     begin, end, pad = (str(fast.id_to_token(i)) for i in (text.begin_id, text.end_id, text.pad_id))
     if fast.encode("a").ids[0] != text.begin_id:
         pieces = {"special_tokens": [(begin, text.begin_id), (end, text.end_id)]}

@@ -157,7 +157,7 @@ def _part(config: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
 
 def _patch(audio: Mapping[str, Any], where: str) -> Any:
     """The side of a patch; transformers could lay oblong or overlapping ones."""
-    sides = {side for name in ("patch_size", "patch_stride") for side in _listed(audio[name])}
+    sides = {side for name in ("patch_size", "patch_stride") for side in _as_list(audio[name])}
     if len(sides) != 1:
         raise BadCheckpoint(
             f"{where}: patch_size is {audio['patch_size']!r} and patch_stride {audio['patch_stride']!r} in audio_config; "
@@ -168,13 +168,13 @@ def _patch(audio: Mapping[str, Any], where: str) -> Any:
 
 def _one_id(text: Mapping[str, Any], name: str, where: str) -> Any:
     """A token, which may stand in a list of one."""
-    ids = _listed(text[name])
+    ids = _as_list(text[name])
     if len(ids) != 1:
         raise BadCheckpoint(f"{where}: {name} is {text[name]!r} in text_config; one token is expected")
     return ids[0]
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
@@ -203,7 +203,7 @@ def _front_end(folder: Path, *, fused: bool, mel_bins: Any) -> tuple[dict[str, A
         "hop": full["hop_length"], "mel_bins": full["feature_size"], "f_min": full["frequency_min"], "f_max": full["frequency_max"],
         "padding": full["padding"], "mel_scale": bank[0], "mel_norm": bank[1],
     }  # fmt: skip
-    return front, [_unstated(unsaid, files, said)] if unsaid else []
+    return front, [_describe_defaults(unsaid, files, said)] if unsaid else []
 
 
 def _extractor_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -222,7 +222,7 @@ def _extractor_files(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _unstated(unsaid: Mapping[str, Any], files: Mapping[str, Any], said: Mapping[str, Any]) -> str:
+def _describe_defaults(unsaid: Mapping[str, Any], files: Mapping[str, Any], said: Mapping[str, Any]) -> str:
     """A sentence with the defaults that were taken."""
     taken = ", ".join(f"{name} {value}" for name, value in unsaid.items())
     whose = "of transformers" if said else "of LAION's models"

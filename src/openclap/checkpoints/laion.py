@@ -17,13 +17,13 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from openclap.checkpoints.pickles import import_torch, of_tensors
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.weights import Entry, part
+from openclap.checkpoints.torch_files import entries_from_tensors, import_torch
+from openclap.checkpoints.weights import Entry, split_part
 from openclap.config import AudioConfig, CLAPConfig, FrontEnd, Fusion, HTSATConfig, PANNConfig, TextConfig
 from openclap.errors import BadCheckpoint, UnsafeCheckpoint, UsageError
 
-__all__ = ["infer_config", "read_laion", "rename"]
+__all__ = ["infer_config", "read_laion", "rename_weights"]
 
 Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
 
@@ -117,12 +117,12 @@ def read_laion(path: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
     state = envelope.get("state_dict", envelope)
     if not isinstance(state, Mapping):
         raise BadCheckpoint(f"{path}: state_dict is a {type(state).__name__}; a dictionary of weights is expected")
-    weights = of_tensors({PREFIX.sub("", str(key)): value for key, value in state.items()})
+    weights = entries_from_tensors({PREFIX.sub("", str(key)): value for key, value in state.items()})
     if not any(key.startswith("audio_branch.") for key in weights):
         found = ", ".join(list(weights)[:3]) or "none"
         raise BadCheckpoint(f"{path}: no weights of a LAION CLAP in it (found {found}); give a .pt of LAION-AI/CLAP")
     config = replace(infer_config(weights, str(path)), name=path.stem, licence=_licence(path.stem))
-    return config, rename(weights)
+    return config, rename_weights(weights)
 
 
 def _open(path: Path) -> Mapping[str, object]:
@@ -160,7 +160,7 @@ def _licence(stem: str) -> str:
     return preset.licence if preset is not None else "unknown"
 
 
-def rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
+def rename_weights(weights: Mapping[str, Entry]) -> dict[str, Entry]:
     """LAION's names (without `module.`) → openclap's; dead weights are left out by name.
 
     Names that no rule knows stay as they are, so that a check against the model names them.
@@ -174,7 +174,7 @@ def rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
             new = pattern.sub(name, new, count=1)
         if ".self_attn.in_proj." in new:
             for index, which in enumerate("qkv"):
-                ours[new.replace(".in_proj.", f".{which}_proj.")] = part(entry, index, 3)
+                ours[new.replace(".in_proj.", f".{which}_proj.")] = split_part(entry, index, 3)
         else:
             ours[new] = entry
     return ours

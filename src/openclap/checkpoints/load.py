@@ -16,13 +16,13 @@ from pathlib import Path
 from openclap.checkpoints import huggingface, laion, native
 from openclap.checkpoints.locate import locate
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.shapes import check_fit
-from openclap.checkpoints.tokens import Tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weight_shapes import check_fit
 from openclap.checkpoints.weights import Entry, Weights
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning
 
-__all__ = ["Checkpoint", "load_checkpoint", "tokenizer_of"]
+__all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
 
 # where the tokenizer of a LAION .pt, which carries none, may already be: by the kind of text tower
 TOKENIZERS: dict[str, tuple[str, ...]] = {
@@ -96,7 +96,7 @@ def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
     return *native.read_native(data, path if path.is_file() else folder / "model.safetensors"), folder, []
 
 
-def tokenizer_of(checkpoint: Checkpoint) -> Tokenizer:
+def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     """The tokenizer, or ModelNotHere with what to do."""
     file = checkpoint.tokenizer_file
     if file is None:

@@ -15,7 +15,7 @@ from openclap.checkpoints.native import read_json
 from openclap.checkpoints.presets import PRESETS, Preset, find_preset
 from openclap.errors import ModelNotHere, UnknownModel
 
-__all__ = ["here", "locate", "packaged", "pull"]
+__all__ = ["is_available", "locate", "packaged_folder", "pull"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SMALL = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")  # fmt: skip
@@ -39,7 +39,7 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
         raise UnknownModel("the model's name is empty; give one of  openclap models, a folder or a file")
     preset = find_preset(name)
     if preset is not None and preset.repo is None:
-        return packaged(name)
+        return packaged_folder(name)
     if path.exists():
         return path
     if preset is not None:
@@ -54,12 +54,12 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
     )
 
 
-def packaged(name: str) -> Path:
+def packaged_folder(name: str) -> Path:
     """The folder of a model that comes with openclap."""
     return Path(str(files("openclap") / "weights" / name))
 
 
-def here(preset: Preset) -> bool:
+def is_available(preset: Preset) -> bool:
     """Whether a preset can be loaded without a network."""
     try:
         locate(preset.name, fetch=False)
@@ -81,7 +81,7 @@ def pull(name: str) -> Path:
 
 
 def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
-    found = _cached(repo, file)
+    found = _find_cached(repo, file)
     if found is not None:
         return found
     if not fetch:
@@ -127,7 +127,7 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
         raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached; {advice}") from error
 
 
-def _cached(repo: str, file: str | None) -> Path | None:
+def _find_cached(repo: str, file: str | None) -> Path | None:
     """What the Hub's cache holds, by its files alone."""
     from huggingface_hub import try_to_load_from_cache
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from openclap.aside import aside
 from openclap.checkpoints import compact as packing
-from openclap.checkpoints.tokens import read_fast
+from openclap.checkpoints.tokenizer import load_fast_tokenizer
 from openclap.checkpoints.weights import Array, Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, UsageError
@@ -73,7 +73,7 @@ def save_pretrained(
         target.mkdir(parents=True, exist_ok=True)
         state = {name: np.asarray(weights[name], order="C") for name in weights}
         state = packing.pack(state, config.text.kind) if compact else state
-        _write(config, packing.halve(state) if half else state, tokenizer, target)
+        _write(config, packing.to_float16(state) if half else state, tokenizer, target)
     except (OSError, SafetensorError) as error:  # safetensors wraps what a full disk says
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{target} cannot be written to ({why}); choose another folder") from error
@@ -90,7 +90,7 @@ def _write(config: CLAPConfig, state: dict[str, Array], tokenizer: Path | None, 
     elif tokenizer.resolve() != (target / "tokenizer.json").resolve():
         with aside(target / "tokenizer.json", own=True) as part:
             if tokenizer.name == "vocab.json":
-                read_fast(tokenizer).save(str(part))
+                load_fast_tokenizer(tokenizer).save(str(part))
             else:
                 shutil.copyfile(tokenizer, part)
     with aside(target / "config.json", own=True) as part:

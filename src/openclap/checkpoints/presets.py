@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset", "name_of_maker", "name_to_load"]
+__all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset", "maker_display_name", "name_to_load"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def name_to_load(model: str, fingerprint: str, at_work: str = "") -> str | None:
     return next((one.name for one in PRESETS if one.fingerprint == fingerprint), None)
 
 
-def name_of_maker(model: str, fingerprint: str, at_work: str = "") -> str:
+def maker_display_name(model: str, fingerprint: str, at_work: str = "") -> str:
     """What to call such a model: its name of today, or "another mini", which no name loads."""
     loads = name_to_load(model, fingerprint, at_work)
     return loads or (f"another {model}" if find_preset(model) is not None else model)

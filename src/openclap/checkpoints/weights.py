@@ -20,7 +20,17 @@ import numpy.typing as npt
 
 from openclap.errors import BadCheckpoint
 
-__all__ = ["Array", "Entry", "Weights", "as_float32", "joined", "of_arrays", "parameters", "part", "read_safetensors"]
+__all__ = [
+    "Array",
+    "Entry",
+    "Weights",
+    "as_float32",
+    "concatenate",
+    "count_parameters",
+    "entries_from_arrays",
+    "read_safetensors",
+    "split_part",
+]
 
 Array: TypeAlias = npt.NDArray[Any]
 Rows: TypeAlias = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.float32]]
@@ -40,7 +50,7 @@ class Entry:
     rows: Rows | None = None
     once: Callable[[], Array] | None = None
 
-    def passing(self) -> Array:
+    def read_once(self) -> Array:
         """The array for one look, after which nothing of it stays in memory."""
         return self.read() if self.once is None else self.once()
 
@@ -67,9 +77,9 @@ class Weights(Mapping[str, Array]):
         """The shape of an array, without reading it."""
         return self.entries[name].shape
 
-    def passing(self, name: str) -> Array:
+    def read_once(self, name: str) -> Array:
         """An array for one look: to go through all weights takes the memory of the largest."""
-        return self.entries[name].passing()
+        return self.entries[name].read_once()
 
     def rows(self, name: str, index: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
         """Rows of a table (V, D) at `index` (…) → float32 (…, D)."""
@@ -85,7 +95,7 @@ def as_float32(array: Array) -> Array:
     return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float32 else array
 
 
-def of_arrays(arrays: Mapping[str, Array]) -> dict[str, Entry]:
+def entries_from_arrays(arrays: Mapping[str, Array]) -> dict[str, Entry]:
     """Entries of arrays that are in memory."""
     return {name: _of(array, bfloat16=False) for name, array in arrays.items()}
 
@@ -123,18 +133,18 @@ def read_safetensors(path: Path) -> dict[str, Entry]:
         begin, end = (8 + length + offset for offset in facts["data_offsets"])
         array = np.asarray(raw[begin:end]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
         mapped = _of(array, bfloat16=facts["dtype"] == "BF16")
-        entries[name] = replace(mapped, once=partial(_read_apart, path, begin, array, facts["dtype"] == "BF16"))
+        entries[name] = replace(mapped, once=partial(_read_unmapped, path, begin, array, facts["dtype"] == "BF16"))
     return entries
 
 
-def _read_apart(path: Path, offset: int, like: Array, bfloat16: bool) -> Array:
+def _read_unmapped(path: Path, offset: int, like: Array, bfloat16: bool) -> Array:
     array = np.fromfile(path, like.dtype, like.size, offset=offset).reshape(like.shape)
     return _from_bfloat16(array) if bfloat16 else as_float32(array)
 
 
 def _of(array: Array, *, bfloat16: bool) -> Entry:
     convert = _from_bfloat16 if bfloat16 else as_float32
-    return Entry(array.shape, lambda: convert(_aligned(array)), lambda index: convert(array[index]))
+    return Entry(array.shape, lambda: convert(_align(array)), lambda index: convert(array[index]))
 
 
 def _from_bfloat16(array: Array) -> Array:
@@ -143,28 +153,28 @@ def _from_bfloat16(array: Array) -> Array:
     return widened
 
 
-def _aligned(array: Array) -> Array:
+def _align(array: Array) -> Array:
     return array if array.flags.aligned else array.copy()
 
 
-def joined(entries: list[Entry]) -> Entry:
+def concatenate(entries: list[Entry]) -> Entry:
     """Several arrays as one, along the first axis."""
     shape = (sum(entry.shape[0] for entry in entries), *entries[0].shape[1:])
     return Entry(
         shape,
         lambda: np.concatenate([entry.read() for entry in entries]),
-        once=lambda: np.concatenate([entry.passing() for entry in entries]),
+        once=lambda: np.concatenate([entry.read_once() for entry in entries]),
     )
 
 
-def part(entry: Entry, index: int, parts: int) -> Entry:
+def split_part(entry: Entry, index: int, parts: int) -> Entry:
     """One of several equal parts of an array, along the first axis."""
     size = entry.shape[0] // parts
     mine = slice(index * size, (index + 1) * size)
-    return Entry((size, *entry.shape[1:]), lambda: entry.read()[mine], once=lambda: entry.passing()[mine])
+    return Entry((size, *entry.shape[1:]), lambda: entry.read()[mine], once=lambda: entry.read_once()[mine])
 
 
-def parameters(weights: Weights) -> int:
+def count_parameters(weights: Weights) -> int:
     """How many numbers a model has, without counters and running statistics."""
     running = ("running_mean", "running_var", "num_batches_tracked")
     return sum(math.prod(weights.shape(name)) for name in weights if not name.endswith(running))

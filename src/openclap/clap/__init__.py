@@ -15,7 +15,7 @@ Knows nothing of libraries, servers or the command line.
 """
 
 from openclap.clap.clap import CLAP, Precision
-from openclap.clap.comparing import DEFAULT_TEMPLATE, is_embedding
-from openclap.clap.hearing import Long
+from openclap.clap.embed_audio import Long
+from openclap.clap.similarity import DEFAULT_TEMPLATE, is_embedding
 
 __all__ = ["CLAP", "DEFAULT_TEMPLATE", "Long", "Precision", "is_embedding"]

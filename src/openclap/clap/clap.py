@@ -18,22 +18,22 @@ import numpy.typing as npt
 
 from openclap import backends
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound, reading_track
+from openclap.audio.load import Sound, use_track
 from openclap.checkpoints.health import Finding, Health
 from openclap.checkpoints.huggingface import export_huggingface
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import Tokenizer
-from openclap.checkpoints.weights import Weights, of_arrays
-from openclap.clap.calibration import use_int8
-from openclap.clap.comparing import DEFAULT_TEMPLATE, check_template, cosines, is_embedding, ranked
-from openclap.clap.hearing import BATCH, Hearing, Long, check_batch_size, one
-from openclap.clap.reading import Reading, listed_texts
-from openclap.clap.towers import Towers
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
+from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, check_batch_size, require_one
+from openclap.clap.embed_text import TextEmbedder, as_text_list
+from openclap.clap.int8_calibration import use_int8
+from openclap.clap.runtime import Runtime
+from openclap.clap.similarity import DEFAULT_TEMPLATE, check_template, cosines, is_embedding, rank_labels
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
-from openclap.language import Bridge
+from openclap.language import Translator
 from openclap.prompts import Prompts
 from openclap.results import Description, Label, Match, Windows
 
@@ -60,13 +60,18 @@ class CLAP:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, backend: Backend, *, model: CLAPModel | None = None, bridge: Bridge | None = None
+        self,
+        checkpoint: Checkpoint,
+        backend: Backend,
+        *,
+        model: CLAPModel | None = None,
+        bridge: Translator | None = None,
     ) -> None:
         self.config: CLAPConfig = checkpoint.config
         self.source: str = checkpoint.source
-        self._towers = Towers(checkpoint, backend, model)
-        self._hearing = Hearing(self._towers)
-        self._reading = Reading(self._towers, bridge or Bridge())
+        self._towers = Runtime(checkpoint, backend, model)
+        self._hearing = AudioEmbedder(self._towers)
+        self._reading = TextEmbedder(self._towers, bridge or Translator())
         self._prompts = Prompts(CACHED_TEXTS)
         self._asked: dict[str, Any] | None = None  # of from_pretrained
 
@@ -94,7 +99,7 @@ class CLAP:
             "mini"; a Hub id such as "laion/clap-htsat-fused"; a folder saved by openclap or transformers;
             a .safetensors file; a LAION .pt file. Nothing is fetched for what is on this machine.
         backend, device, threads
-            See `openclap.backends.choose`.
+            See `openclap.backends.choose_backend`.
         strict
             Refuse a checkpoint whose health check finds a fault, instead of warning.
         precision
@@ -116,12 +121,12 @@ class CLAP:
         """
         if precision not in get_args(Precision):
             raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
-        bridge = Bridge(translate)
+        bridge = Translator(translate)
         checkpoint = load_checkpoint(name_or_path)
         if max_tokens is not None:
             checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
         half = precision if precision in ("bfloat16", "float16") else None
-        chosen = backends.choose(checkpoint, backend=backend, device=device, threads=threads, half=half)
+        chosen = backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
         clap = cls(checkpoint, chosen, bridge=bridge)
         clap._towers.threads = threads
         if calibration is None:
@@ -135,7 +140,7 @@ class CLAP:
             if strict:
                 raise BadCheckpoint(message)
             warnings.warn(message, ModelWarning, stacklevel=2)
-        chosen.known_as(clap.fingerprint)
+        chosen.set_fingerprint(clap.fingerprint)
         if precision == "int8":
             use_int8(clap._towers, clap._hearing, clap.fingerprint, calibration)
         return clap
@@ -155,7 +160,7 @@ class CLAP:
         `tokenizer` is a `tokenizer.json`; without one the model embeds audio only. The same `seed`
         gives the same weights. What encodes is always `clap.model` as it is now.
         """
-        backends.need_torch("a model with random weights is made by torch")
+        backends.require_torch("a model with random weights is made by torch")
         import torch
 
         from openclap.backends.torch_backend import TorchBackend
@@ -167,7 +172,9 @@ class CLAP:
             torch.manual_seed(seed)
             model = CLAPModel(config).eval()
         file = None if tokenizer is None else Path(tokenizer)
-        checkpoint = Checkpoint(config, Weights(of_arrays(model.arrays())), file, f"random weights, seed {seed}")
+        checkpoint = Checkpoint(
+            config, Weights(entries_from_arrays(model.arrays())), file, f"random weights, seed {seed}"
+        )
         return cls(checkpoint, TorchBackend(model, device=device, threads=threads), model=model)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
@@ -243,7 +250,7 @@ class CLAP:
         UsageError
             It is not on disk as it is now.
         """
-        if self._asked is None or not self._towers.as_loaded:
+        if self._asked is None or not self._towers.is_unchanged:
             raise UsageError(
                 f"{self.name} is not on disk as it is now, so no other process can load it; save_pretrained it first"
             )
@@ -251,7 +258,7 @@ class CLAP:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A process that is sent a model loads it anew, as `from_pretrained` was asked to here."""
-        return _loaded_again, (self.recipe(),)
+        return _reload, (self.recipe(),)
 
     def __repr__(self) -> str:
         return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.info})"
@@ -290,8 +297,8 @@ class CLAP:
         SoundError
             Its message names the sound and the cause.
         """
-        with reading_track(track):
-            return self._hearing.rows(sounds, long=long, batch_size=batch_size, progress=progress)
+        with use_track(track):
+            return self._hearing.embed(sounds, long=long, batch_size=batch_size, progress=progress)
 
     def encode_each(
         self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
@@ -300,7 +307,7 @@ class CLAP:
 
         With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0 s.
         """
-        return self._hearing.each(sounds, window=window, hop=hop, batch_size=batch_size)
+        return self._hearing.embed_each(sounds, window=window, hop=hop, batch_size=batch_size)
 
     def encode_windows(
         self,
@@ -323,8 +330,8 @@ class CLAP:
         Times are those that a player shows: a sound that starts at 12 s of its video has silence before it.
         `track` as in `encode_audio`.
         """
-        with reading_track(track):
-            (found,) = self.encode_each([one(sound)], window=window, hop=hop, batch_size=batch_size)
+        with use_track(track):
+            (found,) = self.encode_each([require_one(sound)], window=window, hop=hop, batch_size=batch_size)
         if isinstance(found, SoundError):
             raise found
         return found
@@ -338,7 +345,7 @@ class CLAP:
 
     def encode_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
         """Clips of any sounds (N) → float32 (N, E), unit rows, in their order."""
-        return self._hearing.of_clips(clips)
+        return self._hearing.embed_clips(clips)
 
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
         """Embed texts → float32 (M, E), unit rows. Chinese is put into English first, see `in_english`.
@@ -354,7 +361,7 @@ class CLAP:
             A text is cut after `max_tokens` of `from_pretrained` (77 tokens): once, for the first that is.
         """
         check_batch_size(batch_size)
-        return self._reading.rows(self._reading.in_english(texts), batch_size)
+        return self._reading.embed(self._reading.in_english(texts), batch_size)
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
         """What the text tower is given for each text: an English one as it is, Chinese as `translate` of `from_pretrained` says.
@@ -379,7 +386,7 @@ class CLAP:
 
     def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> list[Match]:
         """How well each text fits one sound, or its embedding (E,): cosines, in the order given; `track` as in `encode_audio`."""
-        many = listed_texts(texts)
+        many = as_text_list(texts)
         if not many:
             raise UsageError("no text to match with; give at least one")
         scores = self.similarity(self._row_of(sound, track), self.encode_text(many))[0]
@@ -399,13 +406,13 @@ class CLAP:
         exp(logit_scale) * cosine: it sums to 1 whatever is heard, so it says which label fits best, not
         whether one does. Prompts are embedded once and kept. `track` as in `encode_audio`.
         """
-        many = listed_texts(labels)
+        many = as_text_list(labels)
         if not many:
             raise UsageError("no label to choose from; give at least one")
         check_template(template)
         filled = [template.replace("{}", label) for label in self._reading.in_english(many)]
         prompts = self._prompts.vectors(filled, self.encode_text, self._towers.state)
-        return ranked(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
+        return rank_labels(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
 
     def describe(
         self,
@@ -438,8 +445,8 @@ class CLAP:
         describer = Describer(
             self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
         )
-        with reading_track(track):
-            return describer(one(sound))
+        with use_track(track):
+            return describer(require_one(sound))
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -447,11 +454,11 @@ class CLAP:
         """The row (1, E) of a sound, or of the embedding that stands for it."""
         if is_embedding(sound, self.config.embedding):
             return np.asarray(sound, np.float32)[None]
-        return self.encode_audio(one(sound), track=track)  # type: ignore[arg-type]
+        return self.encode_audio(require_one(sound), track=track)  # type: ignore[arg-type]
 
     def _health(self, *, requested: str = "", fresh: bool = False) -> Health:
         return self._towers.health(self.encode_text, requested=requested, fresh=fresh)
 
 
-def _loaded_again(asked: dict[str, Any]) -> CLAP:
+def _reload(asked: dict[str, Any]) -> CLAP:
     return CLAP.from_pretrained(**asked)

@@ -93,11 +93,11 @@ def describe(
 
 
 def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
-    from openclap.library.scan import find_sounds, refuse_empty
+    from openclap.library.scan import find_sounds, require_sounds
 
     found = find_sounds(sounds)
-    refuse_empty(found)
-    failed = len(found.closed)
+    require_sounds(found)
+    failed = len(found.unreadable)
     for path in (str(path) for path in found.files):
         try:
             made = describer(path)
@@ -109,7 +109,7 @@ def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
             emit([{"sound": path, **made.to_dict()}])
         else:
             _show(path, made)
-    exit_told(found.closed)
+    exit_told(found.unreadable)
     if failed:
         raise typer.Exit(1)
 
@@ -133,9 +133,9 @@ def _timelines(
 ) -> None:
     from openclap.catalogue import timelines_to_folder
     from openclap.describe import timeline
+    from openclap.describe.formats import write_timeline
     from openclap.describe.picture import check_picture, draw_timeline
-    from openclap.describe.written import write_timeline
-    from openclap.library.scan import find_sounds, refuse_empty
+    from openclap.library.scan import find_sounds, require_sounds
 
     if output and not output[0].suffix:
         report = timelines_to_folder(
@@ -146,8 +146,8 @@ def _timelines(
     if any(file.suffix.lower() == ".png" for file in output):
         check_picture()
     found = find_sounds(sounds)
-    refuse_empty(found)
-    failed = bool(found.closed)
+    require_sounds(found)
+    failed = bool(found.unreadable)
     for path in found.files:
         try:
             spans = timeline(describer, path, window=window, hop=hop, change=change)
@@ -161,7 +161,7 @@ def _timelines(
             tell(error)
             continue
         _show_timeline(str(path), spans, describer, as_json)
-    exit_told(found.closed)
+    exit_told(found.unreadable)
     if failed:
         raise typer.Exit(1)
 
@@ -170,7 +170,7 @@ def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: 
     if as_json:
         emit(
             {"sound": path, **one.to_dict(), "sentence": sentence}
-            for one, sentence in zip(spans, describer.named(spans), strict=True)
+            for one, sentence in zip(spans, describer.describe_spans(spans), strict=True)
         )
         return
     rows = [
@@ -204,7 +204,7 @@ def _told(report: DescribeReport, as_json: bool) -> None:
 
 def _check_outputs(sounds: list[str], output: list[Path], as_timeline: bool) -> None:
     """Wrong places are told before the work, not after it."""
-    from openclap.describe.written import FORMATS
+    from openclap.describe.formats import FORMATS
 
     if not as_timeline:
         if len(output) > 1:

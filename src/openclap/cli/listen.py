@@ -183,7 +183,7 @@ def embed(
     threads: Threads = None,
 ) -> None:
     """Write the vectors of sounds to a file."""
-    from openclap.library.export import embed_to_file
+    from openclap.library.embed_file import embed_to_file
 
     clap = load_model(model, device, threads)
     report = embed_to_file(clap, paths, output, windows=windows, progress=err.is_terminal)

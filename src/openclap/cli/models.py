@@ -16,10 +16,10 @@ __all__ = ["VERBS"]
 
 def models(as_json: Json = False) -> None:
     """The models one can name, their size, licence and published score, and whether they are here."""
-    from openclap.checkpoints.locate import here
+    from openclap.checkpoints.locate import is_available
     from openclap.checkpoints.presets import PRESETS
 
-    rows = [{**preset.to_dict(), "here": here(preset)} for preset in PRESETS]
+    rows = [{**preset.to_dict(), "here": is_available(preset)} for preset in PRESETS]
     if as_json:
         emit(rows)
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclap.cli.show import short
 from openclap.counting import counted
-from openclap.library.indexing import absolute
+from openclap.library.indexing import absolute_path
 
 if TYPE_CHECKING:
     from openclap.library import Library
@@ -21,7 +21,7 @@ OPTIONS = {"glob": "--path", "shortest": "--min-seconds", "longest": "--max-seco
 
 def why_nothing(library: Library, filters: Mapping[str, Any]) -> str:
     """The sentence for a search that found nothing in a library which holds some sounds; `filters` of `filters_of`."""
-    given = list(dict.fromkeys(map(absolute, filters.get("within") or ())))
+    given = list(dict.fromkeys(map(absolute_path, filters.get("within") or ())))
     others = [option for name, option in OPTIONS.items() if filters.get(name) not in (None, (), [])]
     here = sum(1 for _ in library.paths(within=given)) if given else library.stats()["files"]
     where = " or ".join(short(path) for path in given)

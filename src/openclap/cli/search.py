@@ -192,7 +192,7 @@ def opened(
 ) -> tuple[Library, bool]:
     """The library with its model, and whether something of the paths could not be added, or is missing."""
     from openclap.library import Library
-    from openclap.library.scan import find_sounds, refuse_empty
+    from openclap.library.scan import find_sounds, require_sounds
 
     if k < 1:
         raise UsageError(f"-k is {k}; it must be 1 or more")
@@ -205,7 +205,7 @@ def opened(
     known = report.added or report.unchanged or report.updated or report.kept_missing
     empty = not known and next(collection.paths(within=paths), None) is None
     if empty and not report.failed:
-        refuse_empty(find_sounds(paths))
+        require_sounds(find_sounds(paths))
     elsewhere = empty and collection.stats()["files"] > 0  # of what is not there `why_nothing` tells, with what is
     tell_failed([failure for failure in report.failed if not elsewhere or os.path.lexists(failure.path)])
     return collection, bool(report.failed or report.kept_missing)

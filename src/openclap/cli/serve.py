@@ -268,10 +268,10 @@ def _uploads() -> Path:
 
 def _loadable(model: str, named: list[str]) -> tuple[str, ...]:
     """What may be loaded through a page that others than its owner may see: nothing is fetched on a visitor's word."""
-    from openclap.checkpoints.locate import here
+    from openclap.checkpoints.locate import is_available
     from openclap.checkpoints.presets import PRESETS
 
-    return tuple(dict.fromkeys([model, *(preset.name for preset in PRESETS if here(preset)), *named]))
+    return tuple(dict.fromkeys([model, *(preset.name for preset in PRESETS if is_available(preset)), *named]))
 
 
 VERBS = (serve, ui)

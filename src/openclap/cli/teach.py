@@ -128,7 +128,7 @@ def detectors(
     as_json: Json = False,
 ) -> None:
     """What was taught: your detectors, how well they did, and how many examples were kept of each."""
-    from openclap.checkpoints.presets import name_of_maker
+    from openclap.checkpoints.presets import maker_display_name
     from openclap.detector import forget as remove
     from openclap.detector import kept
     from openclap.kept_examples import count
@@ -145,7 +145,7 @@ def detectors(
         err.print("no detector has been taught yet; teach one:  openclap teach NAME --yes FILE…")
     else:
         rows = [
-            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), str(count(x.key)), plain(name_of_maker(x.model, x.fingerprint)))
+            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), str(count(x.key)), plain(maker_display_name(x.model, x.fingerprint)))
             for x in found
         ]  # fmt: skip
         columns = ("name", "words", "yes", "no", "precision", "recall", "average precision", "kept", "model")

@@ -20,7 +20,7 @@ from openclap.counting import counted
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
-    from openclap.watch import Clips, Event, Sink, WatchReport
+    from openclap.watch import ClipWriter, Event, Sink, WatchReport
     from openclap.watch.sinks import Sender
 
 __all__ = ["VERBS"]
@@ -65,16 +65,16 @@ def watch(
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
     from openclap.confidence import is_fitted
     from openclap.detector import Detector
-    from openclap.watch import Clips, Rules, source_of
+    from openclap.watch import ClipWriter, Rules, open_source
     from openclap.watch import watch as run
 
     stop = threading.Event()
     from_file = read_lines(alerts_file, "alerts") if alerts_file is not None else []
     names: list[str | Detector] = [*(alerts or []), *from_file, *map(Detector.load, detectors or [])]
     rules = Rules(on=on, off=off, least=least, cooldown=cooldown, longest=longest)
-    sound = source_of(source, rate=rate, channels=channels, format=format, live=live, existing=existing)
-    kept: Clips | None = (
-        None if clips is None else Clips(clips, _tell, budget=round(budget * 2**20), before=before, after=after)
+    sound = open_source(source, rate=rate, channels=channels, format=format, live=live, existing=existing)
+    kept: ClipWriter | None = (
+        None if clips is None else ClipWriter(clips, _tell, budget=round(budget * 2**20), before=before, after=after)
     )
     sinks: list[Sink] = []
     clap = load_model(model, device, threads, translate=translate)
@@ -123,7 +123,7 @@ def _closed(sinks: list[Sink]) -> dict[str, int]:
 
 
 def _sinks(webhooks: list[str], brokers: list[str], commands: list[str], spool: Path | None) -> list[Sink]:
-    from openclap.watch import Command, Delivery, Mqtt, Webhook
+    from openclap.watch import Command, Mqtt, RetryingSink, Webhook
     from openclap.watch.webhook import SECRET
 
     folder = spool or user_data_path("openclap") / "watch"
@@ -132,7 +132,7 @@ def _sinks(webhooks: list[str], brokers: list[str], commands: list[str], spool: 
         *(Mqtt(url) for url in brokers),
     ]
     runs = [Command(_arguments(line), _tell) for line in commands]
-    return [*(Delivery(sender, folder, _tell) for sender in senders), *runs]
+    return [*(RetryingSink(sender, folder, _tell) for sender in senders), *runs]
 
 
 def _arguments(line: str) -> list[str]:

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from openclap.audio import decode
-from openclap.audio.files import opened
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.files import open_binary
 from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
+from openclap.audio.fingerprint_index import SAME_RECORDING, FingerprintIndex, connected_groups
 from openclap.audio.load import Sound, stream
-from openclap.audio.prints import THE_SAME, Prints, connected
-from openclap.audio.reading import Reading
 from openclap.data.items import Item, Manifest, ahead
 from openclap.errors import DataError, NotFiniteSound, SoundError, SoundWarning
 from openclap.labels import LISTS
@@ -163,7 +163,7 @@ def check(
         A bar on stderr.
     """
     heard: list[_Heard] = []
-    with Prints() as prints, _noted_warnings() as noted:
+    with FingerprintIndex() as prints, _noted_warnings() as noted:
         seen: dict[bytes, int] = {}  # one of each content is fingerprinted
         found = ahead(lambda item: _hear(item, deep, noted), manifest)
         for i, one in enumerate(with_progress(found, "listening", manifest.count, show=progress)):
@@ -206,8 +206,8 @@ def _blocks(sound: Sound, name: str) -> Iterator[tuple[float, decode.Wave]]:
         for wave in stream(sound, sound["sampling_rate"]):
             yield sound["sampling_rate"], wave
         return
-    with opened(sound, name) as file:
-        yield from decode.blocks(file, Reading(name, block_seconds=BLOCK_SECONDS))
+    with open_binary(sound, name) as file:
+        yield from decode.decode_blocks(file, DecodePass(name, block_seconds=BLOCK_SECONDS))
 
 
 @contextmanager
@@ -228,10 +228,10 @@ def _noted_warnings() -> Iterator[threading.local]:
         yield noted
 
 
-def _near(prints: Prints) -> list[tuple[int, int]]:
+def _near(prints: FingerprintIndex) -> list[tuple[int, int]]:
     """Pairs that are the same recording."""
-    pairs = sorted(prints.sharing_keys())
-    return [(a, b) for a, b in pairs if overlap(prints[a], prints[b]).correlation >= THE_SAME]
+    pairs = sorted(prints.candidate_pairs())
+    return [(a, b) for a, b in pairs if overlap(prints[a], prints[b]).correlation >= SAME_RECORDING]
 
 
 def _report(
@@ -241,7 +241,7 @@ def _report(
     read = [one for one in heard if one.error is None]
     copies = _copies(heard)
     exact = [[Member(items[i].key, items[i].split) for i in group] for group in copies]
-    joined = connected([*((g[0], i) for g in copies for i in g[1:]), *near])
+    joined = connected_groups([*((g[0], i) for g in copies for i in g[1:]), *near])
     found = {i for pair in near for i in pair}
     alike = [[Member(items[i].key, items[i].split) for i in group] for group in joined if found & set(group)]
     all_same = [[Member(items[i].key, items[i].split) for i in group] for group in joined]

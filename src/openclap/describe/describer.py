@@ -112,7 +112,7 @@ class Describer:
         numbers = [self.threshold, self.top, self.alike, self._nearest]
         # what was described before there were other languages and other curves stays
         spoken = [] if self.language == "en" else [self.language]
-        curves = self.vocabulary.usual.curves
+        curves = self.vocabulary.reference.curves
         curve: list[object] = [] if curves.words == USUAL.words else [list(curves.words)]
         if curves.evidence and not self.own:
             curve.append(curves.evidence)
@@ -126,7 +126,7 @@ class Describer:
         SoundError
             It cannot be used.
         """
-        sound = kept(sound)
+        sound = make_rereadable(sound)
         seconds = self.clap.config.front_end.clip_seconds
         return self.of_windows(sound, self.clap.encode_windows(sound, window=seconds, hop=seconds / 2))
 
@@ -142,12 +142,12 @@ class Describer:
         if tags:
             sentence = self.sentences([tags])[0]
         else:
-            sentence = self._without_gender(sentence_of([], self.vocabulary.nearest(windows.embedding)))
-        return Description(tags, sentence, self._captioned(windows.embedding))
+            sentence = self._without_gender(sentence_of([], self.vocabulary.nearest_label(windows.embedding)))
+        return Description(tags, sentence, self._nearest_captions(windows.embedding))
 
     def in_chinese(self, made: Description, windows: Windows) -> Description:
         """A description in English of these windows → the same in Chinese."""
-        nearest = "" if made.tags else self.vocabulary.nearest(windows.embedding)
+        nearest = "" if made.tags else self.vocabulary.nearest_label(windows.embedding)
         return description_in_chinese(made, nearest, own=self.own)
 
     def tags(self, windows: Vectors) -> list[Tag]:
@@ -160,17 +160,17 @@ class Describer:
             return [self._without_gender(sentence_of(tags)) for tags in heard]
         return [self._without_gender(text) for text in self._writer([[said(t.label) for t in tags] for tags in heard])]
 
-    def called(self, spans: Sequence[Span]) -> list[Span]:
+    def translate_spans(self, spans: Sequence[Span]) -> list[Span]:
         """Spans with English names → with those of the describer's language."""
         return list(spans) if self.language == "en" else [span_in_chinese(span, own=self.own) for span in spans]
 
-    def named(self, spans: Iterable[Span]) -> list[str]:
+    def describe_spans(self, spans: Iterable[Span]) -> list[str]:
         """A sentence for every span of a timeline."""
         if self.language != "en":
             return [sentence_in_chinese(span.tags) for span in spans]
         return [self.sentences([span.tags])[0] if span.tags else NO_TAG for span in spans]
 
-    def _captioned(self, windows: Vectors) -> list[Match]:
+    def _nearest_captions(self, windows: Vectors) -> list[Match]:
         if self._caption_vectors is None:
             return []
         cosines = np.clip(self._caption_vectors @ unit(windows.mean(0)), -1.0, 1.0)
@@ -184,7 +184,7 @@ def _known_of(names: Sequence[str], curves: ConfidenceCurves) -> Names:
     return replace(known, less=known.less + np.array([curves.evidence.get(name, 0.0) for name in names], np.float32))
 
 
-def kept(sound: Any) -> Any:
+def make_rereadable(sound: Any) -> Any:
     """A sound that can be read more than once: what comes through a pipe is held."""
     if hasattr(sound, "read"):
         with suppress(AttributeError):

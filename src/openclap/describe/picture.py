@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound
-from openclap.describe.spectrogram import FRONT, rows_of, spectrogram
+from openclap.describe.spectrogram import FRONT, assign_rows, spectrogram
 from openclap.errors import MissingExtra, UsageError
 from openclap.results import Span
 
@@ -72,7 +72,7 @@ def draw_timeline(
     mel, seconds = spectrogram(sound)
     seconds = max(spans[-1].end if spans else seconds, 1e-3)  # one sample has a width too
     last = min(seconds, end or seconds)
-    rows = rows_of([*spans, *truth])
+    rows = assign_rows([*spans, *truth])
     figure = Figure(figsize=(14, 3.6 + 0.26 * max(3, len(rows))), facecolor=PAPER, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 0.26 * max(3, len(rows)) + 0.4))
     _paint(above, mel, seconds)

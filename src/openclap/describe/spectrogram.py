@@ -13,7 +13,7 @@ from openclap.audio.mel import mel_blocks
 from openclap.config import FrontEnd
 from openclap.results import Span
 
-__all__ = ["FRONT", "Pooling", "lengths_of", "rows_of", "spectrogram"]
+__all__ = ["FRONT", "Pooling", "assign_rows", "label_seconds", "spectrogram"]
 
 FRONT = FrontEnd(sampling_rate=22_050, n_fft=2048, hop=512, mel_bins=96, f_min=50.0, f_max=10_000.0)
 COLUMNS = 1600
@@ -66,15 +66,15 @@ class Pooling:
         return self._frames * FRONT.hop / FRONT.sampling_rate
 
 
-def rows_of(spans: Sequence[Span]) -> dict[str, int]:
+def assign_rows(spans: Sequence[Span]) -> dict[str, int]:
     """Labels → their row: those heard longest, in the order in which they begin."""
-    total = lengths_of(spans)
+    total = label_seconds(spans)
     kept = set(sorted(total, key=lambda label: -total[label])[: ROWS if len(total) <= ROWS else ROWS - 1])
     rows = {label: i for i, label in enumerate(label for label in total if label in kept)}
     return rows if len(kept) == len(total) else {**rows, "others": len(rows)}
 
 
-def lengths_of(spans: Sequence[Span]) -> dict[str, float]:
+def label_seconds(spans: Sequence[Span]) -> dict[str, float]:
     """Labels → seconds that each is heard in all, in the order in which they begin."""
     total: dict[str, float] = {}
     for span in spans:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.levels import FRAME_SECONDS, HISS, levels
-from openclap.describe.describer import Describer, kept
+from openclap.describe.describer import Describer, make_rereadable
 from openclap.describe.english import SILENCE
 from openclap.errors import UsageError
 from openclap.results import Span, Tag, Windows
@@ -76,7 +76,7 @@ def timeline(
         A number out of its range.
     """
     _check(change)
-    sound = kept(sound)
+    sound = make_rereadable(sound)
     windows = describer.clap.encode_windows(sound, window=window, hop=hop)
     return spans_of(describer, windows, levels(sound), change=change)
 
@@ -84,9 +84,9 @@ def timeline(
 def spans_of(describer: Describer, windows: Windows, level: Vectors, *, change: float = CHANGE) -> list[Span]:
     """The same where the windows are embedded already and the level of every 50 ms is known (`audio.levels`); no sound is read."""
     _check(change)
-    heard = _Heard.of(describer, windows, level)
+    heard = _Recording.of(describer, windows, level)
     path = most_likely_path(heard.emissions(describer.clap.logit_scale), change)
-    return describer.called(heard.spans(path))
+    return describer.translate_spans(heard.spans(path))
 
 
 def _check(change: float) -> None:
@@ -112,7 +112,7 @@ def most_likely_path(emissions: Vectors, change: float) -> Ints:
 
 
 @dataclass(frozen=True, eq=False)
-class _Heard:
+class _Recording:
     """A recording in cells: windows, the loudest frame of each cell in dB, the floor or None, and the labels on the path."""
 
     describer: Describer
@@ -123,7 +123,7 @@ class _Heard:
     candidates: Ints  # (K,), of the vocabulary, the surest first
 
     @classmethod
-    def of(cls, describer: Describer, windows: Windows, level: Vectors) -> _Heard:
+    def of(cls, describer: Describer, windows: Windows, level: Vectors) -> _Recording:
         sounding = level[level > NO_SOUND]
         floor: float | None = None
         if len(sounding):
@@ -136,7 +136,7 @@ class _Heard:
         loudest = np.maximum(padded.reshape(cells, frames).max(1), -120.0)
         if loudest.max() < HISS:  # all of it: a pause that is as quiet is nothing only beside what is louder
             loudest[:] = -120.0
-        sure, _ = describer.vocabulary.best(windows.embedding)
+        sure, _ = describer.vocabulary.best_confidences(windows.embedding)
         return cls(describer, windows, loudest, floor, sure, np.argsort(-sure, kind="stable")[:STATES])
 
     def emissions(self, scale: float) -> Vectors:
@@ -170,11 +170,11 @@ class _Heard:
             (f, [t for t, _ in cells]) for f, cells in groupby(enumerate(path), key=lambda cell: int(family[cell[1]]))
         ]
         found = [self._span(cells[0], cells[-1] + 1, state != nothing) for state, cells in runs]
-        found = _given_to_neighbours(found, float(self.windows.end[0] - self.windows.start[0]))
+        found = _merge_unsure(found, float(self.windows.end[0] - self.windows.start[0]))
         merged = [list(some) for _, some in groupby(found, key=lambda span: span.label)]
-        return [some[0] if len(some) == 1 else self._joined(some) for some in merged]
+        return [some[0] if len(some) == 1 else self._join_spans(some) for some in merged]
 
-    def _joined(self, some: list[Span]) -> Span:
+    def _join_spans(self, some: list[Span]) -> Span:
         best = max(some, key=lambda span: span.score)
         return Span(some[0].start, some[-1].end, best.label, best.score, best.tags)
 
@@ -215,7 +215,7 @@ class _Heard:
         return self.windows.embedding[chosen]
 
 
-def _given_to_neighbours(spans: list[Span], window: float) -> list[Span]:
+def _merge_unsure(spans: list[Span], window: float) -> list[Span]:
     """Spans that are not sure of their label: shorter than a window, they are the edge of a named neighbour; longer, they are unnamed."""
     made: list[Span] = []
     for i, span in enumerate(spans):

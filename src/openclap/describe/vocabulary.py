@@ -79,41 +79,41 @@ class Vocabulary:
 
     labels: tuple[str, ...]
     vectors: Vectors
-    usual: Background
+    reference: Background
     names: Names | None = None
 
-    def best(self, windows: Vectors) -> tuple[Vectors, Ints]:
+    def best_confidences(self, windows: Vectors) -> tuple[Vectors, Ints]:
         """The highest confidence of each label over windows (W, E), and in which window: (L,), (L,)."""
         sure = np.full(len(self.labels), -1.0, np.float32)
         where = np.zeros(len(self.labels), np.intp)
         rows = max(1, AT_ONCE // len(self.labels))
         for start in range(0, len(windows), rows):
-            some = self.usual.confidences(self.vectors, windows[start : start + rows])
+            some = self.reference.confidences(self.vectors, windows[start : start + rows])
             here = some.argmax(0)
             values = some[here, np.arange(len(self.labels))]
             better = values > sure
             sure[better], where[better] = values[better], start + here[better]
-        return sure if self.names is None else _lessened(sure, self.names.less), where
+        return sure if self.names is None else _subtract_evidence(sure, self.names.less), where
 
     def throughout(self, windows: Vectors) -> tuple[Vectors, Ints]:
         """The confidence of each label that a quarter of the windows (W, E) reaches, and one of these that has it: (L,), (L,)."""
-        sure = self.usual.confidences(self.vectors, windows)
+        sure = self.reference.confidences(self.vectors, windows)
         where = sure.argsort(0, kind="stable")[round(THROUGHOUT * (len(windows) - 1))]
         made: Vectors = sure[where, np.arange(len(self.labels))]
-        return made if self.names is None else _lessened(made, self.names.less), where
+        return made if self.names is None else _subtract_evidence(made, self.names.less), where
 
     def tags(
         self, windows: Vectors, *, threshold: float | None = None, top: int = 5, alike: float = ALIKE
     ) -> list[Tag]:
         """Labels heard in one of the windows (W, E) with a confidence of `threshold` or more (None: the model's), one a family, best first."""
-        return self.named(windows, *self.best(windows), threshold=threshold, top=top, alike=alike)
+        return self.named(windows, *self.best_confidences(windows), threshold=threshold, top=top, alike=alike)
 
     def named(
         self, windows: Vectors, sure: Vectors, where: Ints, *, threshold: float | None, top: int, alike: float
     ) -> list[Tag]:
         """`tags` where the confidence of every label (L,) is known, and in which window it is so."""
         if threshold is None:
-            threshold = self.usual.curves.unlikely
+            threshold = self.reference.curves.unlikely
         order = [int(i) for i in np.argsort(-sure, kind="stable")[:MOST] if sure[i] >= threshold]
         made = []
         for group in self.families(order, sure, alike):
@@ -160,7 +160,7 @@ class Vocabulary:
     def _akin(self, order: Sequence[int], sure: Vectors, alike: float) -> Bools:
         """Which of some labels are of one family, (K, K)."""
         at = np.array(order, np.intp)
-        own = self.vectors[at] - self.usual.texts.mean(0)
+        own = self.vectors[at] - self.reference.texts.mean(0)
         own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-6)
         cosines = own @ own.T
         akin: Bools = cosines >= alike
@@ -179,12 +179,12 @@ class Vocabulary:
     def _is_above(self, label: int, others: Sequence[int]) -> bool:
         return self.names is not None and bool(self.names.above[label, list(others)].any())
 
-    def nearest(self, windows: Vectors) -> str:
+    def nearest_label(self, windows: Vectors) -> str:
         """The label whose confidence is the highest, however low."""
-        return self.labels[int(self.best(windows)[0].argmax())]
+        return self.labels[int(self.best_confidences(windows)[0].argmax())]
 
 
-def _lessened(sure: Vectors, less: Vectors) -> Vectors:
+def _subtract_evidence(sure: Vectors, less: Vectors) -> Vectors:
     """Confidences with so much taken from their logits."""
     odds = sure / np.maximum(1 - sure, 1e-12) * np.exp(-less)
     made: Vectors = (odds / (1 + odds)).astype(np.float32)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from openclap.checkpoints.presets import name_of_maker, name_to_load
+from openclap.checkpoints.presets import maker_display_name, name_to_load
 from openclap.errors import HeadError, HeadMismatch
 from openclap.head_files import HeadFormat, embeddings_of
 from openclap.scores import logistic, softmax
@@ -102,7 +102,7 @@ class Head:
         if clap.fingerprint != self.fingerprint:
             facts = self.model, self.fingerprint, clap.name
             raise HeadMismatch(
-                f"this head was trained on {name_of_maker(*facts)} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
+                f"this head was trained on {maker_display_name(*facts)} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
                 f"use --model {name_to_load(*facts) or 'with that one'}, or train a head for this one:  openclap eval probe FOLDER --save FILE"
             )
 

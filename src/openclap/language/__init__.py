@@ -7,8 +7,8 @@ seq2seq    the same by a translation model of transformers
 bridge     chooses between them; texts without Chinese pass through untouched
 """
 
-from openclap.language.bridge import Bridge
 from openclap.language.lexicon import Lexicon, read_lexicon
-from openclap.language.script import has_foreign, simplified
+from openclap.language.script import has_foreign, to_simplified
+from openclap.language.translator import Translator
 
-__all__ = ["Bridge", "Lexicon", "has_foreign", "read_lexicon", "simplified"]
+__all__ = ["Lexicon", "Translator", "has_foreign", "read_lexicon", "to_simplified"]

@@ -56,7 +56,7 @@ def segment(text: str, lexicon: Lexicon) -> list[Word]:
         size = best[i][2]
         if size:
             word = text[i : i + size]
-            found.append(Word(word, lexicon.says(word)))
+            found.append(Word(word, lexicon.lookup(word)))
         elif found and found[-1].en is None:
             found[-1] = Word(found[-1].zh + text[i], None)
         else:
@@ -80,7 +80,7 @@ def caption(text: str, lexicon: Lexicon) -> tuple[str, list[str]]:
 
 def _clause(said: list[Word], lexicon: Lexicon) -> str:
     said, where = _places(said)
-    words = _joined([word for word in said if word.en], lexicon)
+    words = _join_split_words([word for word in said if word.en], lexicon)
     where += [word.en for word in words if word.en and word.en.startswith(PHRASES)]
     parts = [word.en for word in words if word.en and not word.en.startswith(PHRASES)]
     parts = [part for i, part in enumerate(parts) if not _is_said(part, parts, i)]
@@ -115,7 +115,7 @@ def _places(said: list[Word]) -> tuple[list[Word], list[str]]:
     return rest, where
 
 
-def _joined(words: list[Word], lexicon: Lexicon) -> list[Word]:
+def _join_split_words(words: list[Word], lexicon: Lexicon) -> list[Word]:
     """Words that are one word together, though something that says nothing stood between them: 打了个 喷嚏 → 打喷嚏."""
     words = list(words)
     i = 0
@@ -129,12 +129,12 @@ def _joined_here(words: list[Word], i: int, lexicon: Lexicon) -> bool:
         zh = [word.zh for word in words[i : i + count]]
         if len(zh) == count:
             ways = ["".join(zh)] if count == 3 else ["".join(zh), "".join(reversed(zh))]  # 把 纸 撕 了 → 撕纸
-            whole = next((way for way in ways if lexicon.says(way)), None)
+            whole = next((way for way in ways if lexicon.lookup(way)), None)
             if whole is not None:
-                words[i : i + count] = [Word(whole, lexicon.says(whole))]
+                words[i : i + count] = [Word(whole, lexicon.lookup(whole))]
                 return True
-    if i + 2 < len(words) and lexicon.says(apart := words[i].zh + words[i + 2].zh):  # 打 响亮 喷嚏 → 响亮 打喷嚏
-        words[i : i + 3] = [words[i + 1], Word(apart, lexicon.says(apart))]
+    if i + 2 < len(words) and lexicon.lookup(apart := words[i].zh + words[i + 2].zh):  # 打 响亮 喷嚏 → 响亮 打喷嚏
+        words[i : i + 3] = [words[i + 1], Word(apart, lexicon.lookup(apart))]
         return True
     return False
 
@@ -145,8 +145,8 @@ def _with_subject(words: list[Word], i: int, lexicon: Lexicon) -> bool:
     stem = "叫" if verb in CALLS else "响" if verb in RINGS else ""
     for j in range(i - 1, max(-1, i - NEAR), -1) if stem or len(verb) > 1 else ():
         for whole in (words[j].zh + verb, words[j].zh + stem):
-            if whole != words[j].zh and lexicon.says(whole):
-                words[j] = Word(whole, lexicon.says(whole))
+            if whole != words[j].zh and lexicon.lookup(whole):
+                words[j] = Word(whole, lexicon.lookup(whole))
                 del words[i]
                 return True
     return False

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from openclap.errors import DataError, UsageError
-from openclap.language.script import has_foreign, simplified
+from openclap.language.script import has_foreign, to_simplified
 from openclap.textfiles import read_records
 
 __all__ = ["LEXICON_ENV", "Lexicon", "read_lexicon"]
@@ -38,7 +38,7 @@ class Lexicon:
     def __len__(self) -> int:
         return len(self.words)
 
-    def says(self, word: str) -> str:
+    def lookup(self, word: str) -> str:
         """The English of a word; empty where it is unknown or says nothing."""
         return self.words.get(word, "")
 
@@ -57,14 +57,14 @@ def read_lexicon(own: str | os.PathLike[str] | None = None) -> Lexicon:
         One's own file cannot be read, or has another form; it names the line.
     """
     named = os.fspath(own) if own is not None else os.environ.get(LEXICON_ENV, "").strip()
-    words = dict(_shipped())
+    words = dict(_read_shipped())
     if named:
         words.update(_read(Path(os.path.expanduser(named))))
     return Lexicon(words, max(map(len, words)))
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> Mapping[str, str]:
+def _read_shipped() -> Mapping[str, str]:
     return _read(Path(__file__).parent / "zh.csv")
 
 
@@ -80,5 +80,5 @@ def _read(path: Path) -> dict[str, str]:
             raise UsageError(
                 f"{path}, line {line}: zh is {word!r} and en {en!r}; 1 to {LONGEST} characters of Chinese and their English are expected"
             )
-        words[simplified(word)] = " ".join(en.split())
+        words[to_simplified(word)] = " ".join(en.split())
     return words

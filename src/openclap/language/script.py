@@ -10,7 +10,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-__all__ = ["RUN", "has_foreign", "simplified", "tidy"]
+__all__ = ["RUN", "has_foreign", "normalize_width", "to_simplified"]
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f々〇"
 OTHER = "\u3041-\u30ff\u31f0-\u31ff\uac00-\ud7af"  # kana and hangul: the lexicon has no words in them, a model may
@@ -27,12 +27,12 @@ def has_foreign(text: str) -> bool:
     return not text.isascii() and _FOREIGN.search(text) is not None
 
 
-def tidy(text: str) -> str:
+def normalize_width(text: str) -> str:
     """Full-width letters and digits as ASCII, and nothing unseen between characters."""
     return text.translate(_WIDE | _UNSEEN)
 
 
-def simplified(text: str) -> str:
+def to_simplified(text: str) -> str:
     """Traditional characters as simplified ones; all others stay."""
     return text if text.isascii() else text.translate(_table())
 

@@ -37,7 +37,7 @@ class Seq2Seq:
     def __init__(self, model: str) -> None:
         folder = Path(os.path.expanduser(model))
         self.name = os.fspath(folder) if folder.is_dir() else model
-        self._tokenizer, self._model = _loaded(self.name)
+        self._tokenizer, self._model = _load_model(self.name)
         self._options: dict[str, Any] = {"do_sample": False, "max_new_tokens": TOKENS, "max_length": None}
         vocabulary = self._tokenizer.get_vocab()
         for chinese, english in PAIRS:
@@ -60,7 +60,7 @@ class Seq2Seq:
         return [" ".join(text.split()).strip(" .") for text in done]
 
 
-def _loaded(name: str) -> tuple[Any, Any]:
+def _load_model(name: str) -> tuple[Any, Any]:
     try:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
     except ImportError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
-from openclap.audio.prints import THE_SAME, Prints, connected
+from openclap.audio.fingerprint_index import SAME_RECORDING, FingerprintIndex, connected_groups
 from openclap.errors import SoundError
 from openclap.results import Copy, Duplicates, Failure, Group
 
@@ -55,17 +55,19 @@ def find_duplicates(store: Store, where: Where | None = None, *, progress: bool 
             links.append(_Link(first_of[file.hash], i, 0.0, 1.0))
         first_of.setdefault(file.hash, i)
     failed: list[Failure] = []
-    with Prints() as prints:
+    with FingerprintIndex() as prints:
         for i, found in _fingerprints(files, list(first_of.values()), progress):
             if isinstance(found, SoundError):
                 failed.append(Failure(files[i].path, found.cause))
             else:
                 prints.add(i, found)
-        for a, b in sorted(prints.sharing_keys() | _sounding_alike(store, files, prints.length, where)):
+        for a, b in sorted(prints.candidate_pairs() | _sounding_alike(store, files, prints.length, where)):
             lies = overlap(prints[a], prints[b])
-            if lies.correlation >= THE_SAME:
+            if lies.correlation >= SAME_RECORDING:
                 links.append(_Link(a, b, lies.offset, lies.correlation))
-    return Duplicates([_group(files, members, links) for members in connected((x.a, x.b) for x in links)], failed)
+    return Duplicates(
+        [_group(files, members, links) for members in connected_groups((x.a, x.b) for x in links)], failed
+    )
 
 
 def _fingerprints(

@@ -10,11 +10,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from openclap.errors import UsageError
-from openclap.library.indexing import absolute
+from openclap.library.indexing import absolute_path
 from openclap.store import Where
-from openclap.store.patterns import whole_pattern
+from openclap.store.path_patterns import anchor_pattern
 
-__all__ = ["Paths", "as_written", "is_text", "where_of"]
+__all__ = ["Paths", "is_text", "make_filter", "normalize_tag"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -28,12 +28,12 @@ def is_text(text: str) -> bool:
     return True
 
 
-def as_written(tag: str) -> str:
+def normalize_tag(tag: str) -> str:
     """A tag as it is kept: one that looks like another is the same."""
     return unicodedata.normalize("NFC", tag)
 
 
-def where_of(
+def make_filter(
     within: Paths | None,
     glob: str | None,
     shortest: float | None,
@@ -44,8 +44,8 @@ def where_of(
 ) -> Where | None:
     """The filter that these options make; None where all are allowed."""
     some = [within] if isinstance(within, str | os.PathLike) else within
-    inside = None if some is None else tuple(absolute(path) for path in some)
-    pattern = None if glob is None else whole_pattern(glob)
+    inside = None if some is None else tuple(absolute_path(path) for path in some)
+    pattern = None if glob is None else anchor_pattern(glob)
     if not all(map(is_text, (*tags, glob or ""))):
         raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
     where = Where(inside, pattern, shortest, longest, after, before, tuple(tags))

@@ -24,11 +24,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from openclap.audio.files import opened
-from openclap.audio.revision import READING, concerns
+from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
+from openclap.audio.files import open_binary
 from openclap.errors import SoundError
-from openclap.library.leaving import held_below
-from openclap.library.missing import is_gone
+from openclap.library.reachability import is_gone
+from openclap.library.removal import files_below
 from openclap.library.scan import find_sounds
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, Recording, Store
@@ -36,7 +36,7 @@ from openclap.store import File, Recording, Store
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute", "add", "add_shard", "content_hash"]
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute_path", "add", "add_shard", "content_hash"]
 
 WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
@@ -73,18 +73,18 @@ def add(
     `spread` has the new files embedded elsewhere.
     """
     found = find_sounds(paths, exclude)
-    known = store.known(map(str, found.files))
+    known = store.find_files(map(str, found.files))
     fresh: list[tuple[Path, os.stat_result | None]] = []
-    run = _Run(store, clap, known, failed=list(found.closed))
+    run = _Run(store, clap, known, failed=list(found.unreadable))
     for path in found.files:
         now, old = _stat(path), known.get(str(path))
         same = old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns)
         if old is not None and same and (keep or old.is_hashed):
-            run.meet(old)
+            run.note_unchanged(old)
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))
-    held = held_below(store, [absolute(path) for path in paths], found)
-    for root in map(absolute, paths):  # a disk that is not there, perhaps
+    held = files_below(store, [absolute_path(path) for path in paths], found)
+    for root in map(absolute_path, paths):  # a disk that is not there, perhaps
         if is_gone(Path(root)) and any(path.startswith(root.rstrip(os.sep) + os.sep) for path in held.gone):
             fresh = [(path, now) for path, now in fresh if str(path) != root]
             if not prune:
@@ -95,20 +95,20 @@ def add(
     if fresh or anew:
         with _progress(len(fresh) + len(anew), progress, run.failed) as advance:
             if spread is None:
-                run.take(fresh, advance)
+                run.embed_new(fresh, advance)
             else:
-                run.join(spread([str(path) for path, _ in fresh], known), advance)
+                run.merge_reports(spread([str(path) for path, _ in fresh], known), advance)
             if not keep:
-                run.read_anew(anew, advance)
-                run.read_anew(run.outdated[len(anew) :], lambda _: None)  # what has just moved, or been copied
+                run.reembed_outdated(anew, advance)
+                run.reembed_outdated(run.outdated[len(anew) :], lambda _: None)  # what has just moved, or been copied
     left = [path for path in held.gone if path not in run.moved and is_gone(Path(path))]  # some may have come back
-    kept, folders = ([], []) if prune else held.out_of_reach(left, found, run.moved)
+    kept, folders = ([], []) if prune else held.split_unreachable(left, found, run.moved)
     leaving = [] if keep else [*sorted(set(left) - set(kept)), *held.excluded]
     run.removed = store.delete(leaving) if leaving else 0
     untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
     store.tag(untagged, tags)
     if fresh or anew or leaving:
-        store.tidy()
+        store.optimize()
     return replace(run.report(), kept_missing=len(kept), missing_folders=folders)
 
 
@@ -117,7 +117,7 @@ def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[
 
     `known` are those the store knew when the run began: what it knows now was written by a worker that died before it could say so.
     """
-    now = store.known(paths)
+    now = store.find_files(paths)
     run = _Run(store, clap, known, failed=[], often=False)
     fresh: list[tuple[Path, os.stat_result | None]] = []
     for path in map(Path, paths):
@@ -126,7 +126,7 @@ def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[
             run._count(file)
         else:
             fresh.append((path, stat))
-    run.take(fresh, lambda _: None)
+    run.embed_new(fresh, lambda _: None)
     return run.report()
 
 
@@ -138,7 +138,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     SoundError
         For what cannot be read, and for what is no file.
     """
-    with opened(os.fspath(path), str(path)) as file:
+    with open_binary(os.fspath(path), str(path)) as file:
         digest = hashlib.blake2b(digest_size=HASH_BYTES)
         while block := file.read(1 << 20):
             digest.update(block)
@@ -166,7 +166,7 @@ class _Run:
     _waiting: list[Recording] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
 
-    def take(self, fresh: Sequence[tuple[Path, os.stat_result | None]], advance: Advance) -> None:
+    def embed_new(self, fresh: Sequence[tuple[Path, os.stat_result | None]], advance: Advance) -> None:
         """Every file that is not as it was."""
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-hash") as pool:
@@ -175,14 +175,14 @@ class _Run:
         finally:  # Ctrl-C: what is embedded is kept
             self._commit()
 
-    def meet(self, file: File) -> None:
+    def note_unchanged(self, file: File) -> None:
         """A file whose content is what it was."""
         self.unchanged += 1
-        self._doubt(file)
-        if file.reading < READING:
+        self._note_outdated(file)
+        if file.reading < DECODE_REVISION:
             self._met.add(file.path)
 
-    def read_anew(self, files: Sequence[File], advance: Advance) -> None:
+    def reembed_outdated(self, files: Sequence[File], advance: Advance) -> None:
         """Embed those files anew that this revision of decoding reads differently, and note of the others that it does not.
 
         Nothing is hashed again, and a stopped run is continued by the next: what is done is noted with each batch.
@@ -194,11 +194,11 @@ class _Run:
         finally:
             self._commit()
 
-    def join(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
+    def merge_reports(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
         """What others did with some of the files."""
         for number, (count, part) in enumerate(parts, 1):
             if number % TIDY_SHARDS == 0:
-                self.store.tidy()
+                self.store.optimize()
             self.added, self.updated, self.unchanged = self.added + part.added, self.updated + part.updated, self.unchanged + part.unchanged  # fmt: skip
             self.failed += part.failed
             advance(count)
@@ -209,7 +209,7 @@ class _Run:
     def _take(
         self, some: Sequence[tuple[Path, os.stat_result | None]], hashes: Sequence[str | SoundError], advance: Advance
     ) -> None:
-        by_hash = self.store.with_hash({h for h in hashes if isinstance(h, str)})
+        by_hash = self.store.find_by_hash({h for h in hashes if isinstance(h, str)})
         files: list[File] = []
         for (path, now), found in zip(some, hashes, strict=True):
             if isinstance(found, SoundError):
@@ -223,7 +223,7 @@ class _Run:
         copies: list[File] = []
         started: set[str] = set()
         for file in files:
-            if file.path in arrived or self._recognised(file, by_hash.get(file.hash, [])):
+            if file.path in arrived or self._find_known(file, by_hash.get(file.hash, [])):
                 advance(1)
             elif file.hash in started:
                 copies.append(file)
@@ -232,9 +232,9 @@ class _Run:
                 new.append(file)
         self._embed(new, advance)
         self._commit()
-        by_hash = self.store.with_hash({file.hash for file in copies}) if copies else {}
+        by_hash = self.store.find_by_hash({file.hash for file in copies}) if copies else {}
         for file in copies:  # of what was embedded a moment ago, or failed
-            if not self._recognised(file, by_hash.get(file.hash, [])):
+            if not self._find_known(file, by_hash.get(file.hash, [])):
                 self._embed([file], advance)
             else:
                 advance(1)
@@ -257,29 +257,29 @@ class _Run:
         self.updated += len(arrived)
         for _, file in moves:
             if file.path in arrived:
-                self._doubt(file)
+                self._note_outdated(file)
         return arrived
 
-    def _recognised(self, file: File, same: Sequence[File]) -> bool:
+    def _find_known(self, file: File, same: Sequence[File]) -> bool:
         """Whether the content is known already, here or elsewhere; if so, the store is told."""
         here = next((other for other in same if other.path == file.path), None)
         if here is not None:
             self._touched.append(replace(file, reading=here.reading))
-            self.meet(replace(file, seconds=here.seconds, reading=here.reading))
+            self.note_unchanged(replace(file, seconds=here.seconds, reading=here.reading))
             return True
         for other in same:
             recording = self.store.recording(other.path)
             if recording is not None and recording.file.hash == file.hash:
                 copy = replace(file, seconds=recording.file.seconds, reading=recording.file.reading)
                 self._count(file)
-                self._doubt(copy)
+                self._note_outdated(copy)
                 self._put(replace(recording, file=copy))
                 return True
         return False
 
-    def _doubt(self, file: File) -> None:
+    def _note_outdated(self, file: File) -> None:
         """Look at a file once more where an earlier revision has read it."""
-        if file.reading < READING:
+        if file.reading < DECODE_REVISION:
             self.outdated.append(file)
 
     def _read_anew(self, some: Sequence[File], concerned: Sequence[bool | SoundError], advance: Advance) -> None:
@@ -287,7 +287,7 @@ class _Run:
         copies: list[File] = []
         for file, answer in zip(some, concerned, strict=True):
             if not answer:
-                self._touched.append(replace(file, reading=READING))
+                self._touched.append(replace(file, reading=DECODE_REVISION))
             elif isinstance(answer, SoundError):
                 self.failed.append(Failure(file.path, answer.cause))
             elif first.setdefault(file.hash, file) is file:
@@ -300,14 +300,14 @@ class _Run:
         self._commit()
         for file in copies:
             recording = self.store.recording(first[file.hash].path)
-            if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, READING):
-                self._again(file)
+            if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, DECODE_REVISION):
+                self._count_reembedded(file)
                 self._put(replace(recording, file=replace(recording.file, **_facts(file))))
             else:  # the first could not be read, or is another by now
                 self._embed([file], lambda _: None, again=True)
             advance(1)
 
-    def _again(self, file: File) -> None:
+    def _count_reembedded(self, file: File) -> None:
         """Embedded anew; one that has moved, or is a copy, is counted already."""
         if file.path in self._met:
             self.unchanged -= 1
@@ -318,8 +318,8 @@ class _Run:
             files, self.clap.encode_each([file.path for file in files], window=WINDOW, hop=HOP), strict=True
         ):
             if isinstance(windows, Windows):
-                (self._again if again else self._count)(file)
-                now = replace(file, seconds=float(windows.end[-1]), reading=READING)
+                (self._count_reembedded if again else self._count)(file)
+                now = replace(file, seconds=float(windows.end[-1]), reading=DECODE_REVISION)
                 self._put(Recording(now, windows.start, windows.end, windows.embedding))
             else:
                 self.failed.append(Failure(file.path, windows.cause))
@@ -343,7 +343,7 @@ class _Run:
             self.store.put(self._waiting)
             self._waiting, self._windows = [], 0
         if self._touched:
-            self.store.touch(self._touched)
+            self.store.update_facts(self._touched)
             self._touched = []
         self._committed = time.monotonic()
 
@@ -357,7 +357,7 @@ def _hash_or_error(path: Path) -> str | SoundError:
 
 def _concerns_or_error(file: File) -> bool | SoundError:
     try:
-        return concerns(file.path, file.reading)
+        return is_read_differently(file.path, file.reading)
     except SoundError as error:
         return error
 
@@ -374,7 +374,7 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def absolute(path: str | os.PathLike[str]) -> str:
+def absolute_path(path: str | os.PathLike[str]) -> str:
     """As the library knows it: links are not resolved."""
     return os.path.abspath(Path(os.path.expanduser(path)))
 

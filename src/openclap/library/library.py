@@ -21,25 +21,25 @@ import numpy.typing as npt
 from openclap.confidence import Background, background_of, curves_of, is_fitted
 from openclap.detector import Detector
 from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning, UsageError
-from openclap.library import indexing, keep
+from openclap.library import indexing, maintenance
 from openclap.library.duplicates import find_duplicates
-from openclap.library.filtering import Paths, as_written, is_text, where_of
-from openclap.library.follow import follow
-from openclap.library.indexing import absolute
-from openclap.library.maker import called, claim_for, must_be_read_anew, refuse_another
-from openclap.library.missing import is_reachable, nearest_reachable
-from openclap.library.moments import judge_of, moments_of
-from openclap.library.query import Query, has_words, vector_of
+from openclap.library.filtering import Paths, is_text, make_filter, normalize_tag
+from openclap.library.indexing import absolute_path
+from openclap.library.model_identity import claim_store, current_model_name, needs_reembedding, refuse_other_model
+from openclap.library.moments import find_moments, judge_of
+from openclap.library.query import Query, embed_query, has_words
+from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.library.recommend import recommend
 from openclap.library.reembed import reembed
-from openclap.library.serving import ServedFiles, Version
+from openclap.library.served_files import FileVersion, ServedFiles
+from openclap.library.watch_folder import watch_folder
 from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verification
 from openclap.store import open_store
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.store import Recording, Row, Store, Where
+    from openclap.store import Recording, ScoredWindow, Store, Where
 
 __all__ = ["Library"]
 
@@ -72,7 +72,7 @@ class Library:
         """
         library = cls(open_store(path_or_uri), model)
         if model is not None:
-            refuse_another(library._store, library._store.maker(), model)
+            refuse_other_model(library._store, library._store.model_identity(), model)
         return library
 
     # -- adding --------------------------------------------------------------------------------------
@@ -125,17 +125,17 @@ class Library:
             if not isinstance(tag, str) or not tag.strip() or not is_text(tag):
                 raise UsageError(f"a tag is {tag!r}; give words")
         spread = self._spread(clap, engine)
-        stale = must_be_read_anew(self._store.maker(), clap)
+        stale = needs_reembedding(self._store.model_identity(), clap)
         if stale and keep:
             return AddReport()  # the search says so
         before = reembed(self._store, clap, progress=progress, prune=prune) if stale else None
         report = indexing.add(
-            self._store, clap, many, claim=partial(claim_for, self._store, clap), tags=[as_written(tag) for tag in tags],
+            self._store, clap, many, claim=partial(claim_store, self._store, clap), tags=[normalize_tag(tag) for tag in tags],
             exclude=exclude, keep=keep, prune=prune, progress=progress, spread=spread,
         )  # fmt: skip
         if report.added or report.updated:
             self._background()  # takes seconds for a large model: now, not at the first search
-        return report if before is None else _both(before, report)
+        return report if before is None else _merge_reports(before, report)
 
     def watch(
         self, paths: Paths, *, every: float = 5.0, tags: Sequence[str] = (), exclude: Sequence[str] = ()
@@ -147,9 +147,11 @@ class Library:
         """
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         clap = self._need_model()
-        if must_be_read_anew(self._store.maker(), clap):
+        if needs_reembedding(self._store.model_identity(), clap):
             reembed(self._store, clap)
-        yield from follow(self._store, clap, many, every=every, tags=[as_written(tag) for tag in tags], exclude=exclude)
+        yield from watch_folder(
+            self._store, clap, many, every=every, tags=[normalize_tag(tag) for tag in tags], exclude=exclude
+        )
 
     @classmethod
     def reembed(
@@ -213,7 +215,7 @@ class Library:
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
-        where = where_of(within, glob, shortest, longest, after, before, tags)
+        where = make_filter(within, glob, shortest, longest, after, before, tags)
         unwanted = [without] if isinstance(without, str) else list(without)
         vector = self._vector(query, unwanted, k)
         rows, left_out = self._nearest(vector, k, where, per == "file", missing)
@@ -288,7 +290,7 @@ class Library:
             As in `search`. A hit's score and confidence are those against the nearest of what is liked.
         """
         self._check(k)
-        where = where_of(within, glob, shortest, longest, after, before, tags)
+        where = make_filter(within, glob, shortest, longest, after, before, tags)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
         return recommend(
             self._store, self._need_model(), self._background(), likes, unlikes, k,
@@ -306,9 +308,9 @@ class Library:
         With `served` no other file is read than what it would hand out.
         """
         vector = self._vector(query, (), k)
-        opened = None if served is None else partial(self._served, served)
+        opened = None if served is None else partial(self._open_served, served)
         judge = judge_of(self._background(), query, vector)
-        return moments_of(
+        return find_moments(
             self._store, self._need_model(), vector, k, judge=judge, fine=fine, missing=missing, opened=opened
         )
 
@@ -317,16 +319,16 @@ class Library:
 
         Only the first ten minutes of each are compared. `within`, files and folders to look at alone.
         """
-        where = where_of(within, None, None, None, None, None, ())
+        where = make_filter(within, None, None, None, None, None, ())
         return find_duplicates(self._store, where, progress=progress)
 
-    def versions(self, paths: Iterable[str]) -> dict[str, Version]:
+    def versions(self, paths: Iterable[str]) -> dict[str, FileVersion]:
         """Files as they were when they were indexed, by their paths; those that the library does not hold are left out."""
-        return {path: Version.indexed(file) for path, file in self._store.known(paths).items()}
+        return {path: FileVersion.from_index(file) for path, file in self._store.find_files(paths).items()}
 
     def paths(self, within: Paths | None = None) -> Iterator[str]:
         """The path of every file it holds, or of those in some files and folders."""
-        where = where_of(within, None, None, None, None, None, ())
+        where = make_filter(within, None, None, None, None, None, ())
         return (file.path for file in self._store.files(where))
 
     def recordings(self, most: int | None = None) -> Iterator[Recording]:
@@ -347,7 +349,7 @@ class Library:
 
     def embedding(self, path: str | os.PathLike[str]) -> npt.NDArray[np.float32] | None:
         """The embedding (E,) of a file as it was indexed, the mean of its windows; None, it is not here or has been changed since."""
-        recording = self._store.recording(absolute(path))
+        recording = self._store.recording(absolute_path(path))
         if recording is None:
             return None
         try:
@@ -360,8 +362,8 @@ class Library:
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it, by the name that it has today."""
-        maker = self._store.maker()
-        known = {**maker, "model": called(maker)} if maker else {"model": None, "fingerprint": None}
+        maker = self._store.model_identity()
+        known = {**maker, "model": current_model_name(maker)} if maker else {"model": None, "fingerprint": None}
         return {"path": self._store.place, **self._store.stats(), **known}
 
     # -- keeping -------------------------------------------------------------------------------------
@@ -369,7 +371,7 @@ class Library:
     def verify(self, *, hashes: bool = True) -> Verification:
         """Compare the library with itself and with the disk: every file's content, or its size and time alone."""
         self._need_sounds()
-        return keep.verify(self._store, hashes=hashes)
+        return maintenance.verify(self._store, hashes=hashes)
 
     def repair(self) -> list[str]:
         """Mend what `verify` calls damaged → what was done, in words. Missing and changed files are for `add`."""
@@ -378,11 +380,11 @@ class Library:
 
     def export(self, output: str | os.PathLike[str]) -> dict[str, Any]:
         """Write every window with its vector to one Parquet file → {"output", "files", "windows"}."""
-        return keep.export_parquet(self._store, Path(output))
+        return maintenance.export_parquet(self._store, Path(output))
 
     def import_(self, source: str | os.PathLike[str]) -> dict[str, Any]:
         """Add what another library of the same model has exported → {"files", "windows"}."""
-        return keep.import_parquet(self._store, Path(source))
+        return maintenance.import_parquet(self._store, Path(source))
 
     def close(self) -> None:
         """Let go of the library's files; it can be opened again."""
@@ -390,21 +392,21 @@ class Library:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _served(self, served: ServedFiles, path: str) -> BinaryIO:
+    def _open_served(self, served: ServedFiles, path: str) -> BinaryIO:
         return served.open(path, self.versions([path]).get(path))
 
     def _vector(self, query: Query, without: Sequence[str], k: int) -> Any:
         """The query's unit vector, once it is clear that there is something to search in."""
-        return vector_of(self._check(k), query, without)
+        return embed_query(self._check(k), query, without)
 
     def _check(self, k: int) -> CLAP:
         """The model, once it is clear that it can look for `k` sounds here."""
         if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
         clap = self._need_model()
-        maker = self._store.maker()
-        refuse_another(self._store, maker, clap)
-        if must_be_read_anew(maker, clap) and not self._told:
+        maker = self._store.model_identity()
+        refuse_other_model(self._store, maker, clap)
+        if needs_reembedding(maker, clap) and not self._told:
             self._told = True
             warnings.warn(
                 f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is; openclap index reads its files anew",
@@ -418,7 +420,7 @@ class Library:
     def _need_sounds(self) -> None:
         """A mistyped path is no library that is whole."""
         try:
-            nothing = not self._store.maker()
+            nothing = not self._store.model_identity()
         except LibraryMismatch:
             raise
         except LibraryError:  # broken: that is what repair is for
@@ -433,7 +435,7 @@ class Library:
 
     def _nearest(
         self, vector: npt.NDArray[np.float32], k: int, where: Where | None, per_file: bool, missing: bool
-    ) -> tuple[list[Row], int]:
+    ) -> tuple[list[ScoredWindow], int]:
         """Rows, and how many better ones were left out since their files cannot be reached."""
         if missing:
             return self._store.nearest(vector, k, where=where, per_file=per_file), 0
@@ -450,9 +452,9 @@ class Library:
                 f"{place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as --library sounds.lance or s3://BUCKET/sounds.lance"
             )
         clap.recipe()  # refused before anything is written
-        from openclap.library.cluster import spread_with_ray
+        from openclap.library.ray_cluster import spread_with_ray
 
-        return lambda paths, known: spread_with_ray(place, clap, self._store.maker(), paths, known)
+        return lambda paths, known: spread_with_ray(place, clap, self._store.model_identity(), paths, known)
 
     def _need_model(self) -> CLAP:
         if self._model is None:
@@ -460,7 +462,7 @@ class Library:
         return self._model
 
 
-def _both(first: AddReport, then: AddReport) -> AddReport:
+def _merge_reports(first: AddReport, then: AddReport) -> AddReport:
     """What was embedded anew, then brought up to date: what was unchanged by then is the same files."""
     told = {failure.path for failure in then.failed}
     failed = [failure for failure in first.failed if failure.path not in told]

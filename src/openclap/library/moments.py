@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import cut, reading_track, sound_name
+from openclap.audio.load import cut, sound_name, use_track
 from openclap.confidence import Background, background_of, is_fitted
 from openclap.errors import SoundError, UsageError
-from openclap.library.missing import is_reachable, nearest_reachable
-from openclap.library.query import Query, has_words, vector_of
+from openclap.library.query import Query, embed_query, has_words
+from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked
 
 if TYPE_CHECKING:
@@ -36,7 +36,16 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["Judge", "best_of", "joined", "judge_of", "merge", "moments_in", "moments_of", "refined"]
+__all__ = [
+    "Judge",
+    "find_moments",
+    "join_windows",
+    "judge_of",
+    "merge_windows",
+    "moments_in",
+    "refine_moments",
+    "take_best",
+]
 
 Seconds = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float32]
@@ -68,22 +77,22 @@ def moments_in(
     """
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
-    vector = vector_of(clap, query)
-    with reading_track(track):
+    vector = embed_query(clap, query)
+    with use_track(track):
         spans = clap.encode_windows(sound, window=window, hop=hop)
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
     name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
     # made once for all: whoever asks first, and goes, must not stop it
     judge = judge_of(Context().run(background_of, clap), query, vector)
     if not fine:
-        return best_of(merge(name, spans.start, spans.end, score, judge(spans.embedding)), k)
+        return take_best(merge_windows(name, spans.start, spans.end, score, judge(spans.embedding)), k)
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
-    found = joined(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
-    with reading_track(track):
-        return best_of(refined(clap, sound, vector, found, judge), k)
+    found = join_windows(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
+    with use_track(track):
+        return take_best(refine_moments(clap, sound, vector, found, judge), k)
 
 
-def moments_of(
+def find_moments(
     store: Store,
     clap: CLAP,
     vector: Vector,
@@ -106,18 +115,18 @@ def moments_of(
             recording = store.recording(row.path)
             if recording is not None:
                 score = np.clip(recording.embedding @ vector, -1.0, 1.0)
-                found += merge(row.path, recording.start, recording.end, score, judge(recording.embedding))
+                found += merge_windows(row.path, recording.start, recording.end, score, judge(recording.embedding))
     else:
         for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
             some = list(group)
             start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
-            spans = joined(path, start, end, score, judge(np.stack([row.embedding for row in some])))
+            spans = join_windows(path, start, end, score, judge(np.stack([row.embedding for row in some])))
             try:
                 with nullcontext(path) if opened is None else opened(path) as sound:
-                    found += refined(clap, sound, vector, spans, judge)
+                    found += refine_moments(clap, sound, vector, spans, judge)
             except SoundError:  # the file has gone, or may not be read
                 found += spans
-    best = best_of(found, k)
+    best = take_best(found, k)
     if missing:
         lost = {moment.path for moment in best if not is_reachable(moment.path)}
         best = [replace(moment, missing=moment.path in lost) for moment in best]
@@ -132,13 +141,13 @@ def judge_of(usual: Background, query: Query, vector: Vector) -> Judge:
     return lambda windows: np.array([sure(window) for window in windows], np.float32)
 
 
-def merge(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
+def merge_windows(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
     """The moments of one recording from its windows alone: those half-way between the mean and the best, or better."""
     good = score >= (score.mean() + score.max()) / 2
-    return joined(path, start[good], end[good], score[good], None if sure is None else sure[good])
+    return join_windows(path, start[good], end[good], score[good], None if sure is None else sure[good])
 
 
-def joined(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
+def join_windows(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
     """Windows in order of time → moments: those that overlap or touch are one, as good, and as sure, as the best of them."""
     moments: list[Moment] = []
     for i, (a, b, value) in enumerate(zip(start, end, score, strict=True)):
@@ -152,12 +161,12 @@ def joined(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector 
     return moments
 
 
-def best_of(moments: Sequence[Moment], k: int) -> list[Moment]:
+def take_best(moments: Sequence[Moment], k: int) -> list[Moment]:
     """The k best; ties by path and time."""
     return sorted(moments, key=lambda m: (-m.score, m.path, m.start))[:k]
 
 
-def refined(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment], judge: Judge) -> list[Moment]:
+def refine_moments(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment], judge: Judge) -> list[Moment]:
     """What the finer look finds in moments of one recording, which is read once more; one may become several.
 
     Raises
@@ -165,7 +174,7 @@ def refined(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment],
     SoundError
         The recording is not there any more.
     """
-    near = best_of(moments, len(moments))
+    near = take_best(moments, len(moments))
     lengths = np.cumsum([moment.end - moment.start for moment in near])
     looked = near[: max(1, int(np.searchsorted(lengths, FINE_SECONDS, side="right")))]
     rate = clap.front_end.sampling_rate
@@ -177,11 +186,11 @@ def refined(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment],
             made.append(moment)
         else:
             score = np.clip(span.embedding @ vector, -1.0, 1.0)
-            made += _inside(moment, span.start, span.end, score, judge(span.embedding))
+            made += _refine_moment(moment, span.start, span.end, score, judge(span.embedding))
     return made
 
 
-def _inside(moment: Moment, start: Seconds, end: Seconds, score: Vector, sure: Vector) -> list[Moment]:
+def _refine_moment(moment: Moment, start: Seconds, end: Seconds, score: Vector, sure: Vector) -> list[Moment]:
     """Where it is heard: quarters of a second whose windows score above half-way between the least and the best."""
     edges = np.unique(np.concatenate([start, end]))
     middle = (edges[:-1] + edges[1:]) / 2
@@ -189,7 +198,7 @@ def _inside(moment: Moment, start: Seconds, end: Seconds, score: Vector, sure: V
     level = (covered * score[None]).sum(1) / covered.sum(1)
     best = np.where(covered, score[None], -2.0).argmax(1)
     heard = level >= (level.min() + level.max()) / 2
-    runs = joined(moment.path, edges[:-1][heard], edges[1:][heard] + PAUSE, score[best][heard], sure[best][heard])
+    runs = join_windows(moment.path, edges[:-1][heard], edges[1:][heard] + PAUSE, score[best][heard], sure[best][heard])
     return [
         replace(run, start=round(moment.start + run.start, 3), end=round(moment.start + run.end - PAUSE, 3))
         for run in runs

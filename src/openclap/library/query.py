@@ -24,7 +24,7 @@ from openclap.vectors import unit
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["Query", "has_words", "parse", "vector_of"]
+__all__ = ["Query", "embed_query", "has_words", "parse_query"]
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vector | Detector]
@@ -34,7 +34,7 @@ NOT = re.compile(r"""(?:^|\s)[-－](?:["“]([^"”]+)["”]|(\S+))""")
 AND = re.compile("\\s\\+\\s|＋|(?<=[\u4e00-\u9fff])\\+|\\+(?=[\u4e00-\u9fff])")  # Chinese puts no spaces around it
 
 
-def parse(words: str) -> tuple[list[str], list[str]]:
+def parse_query(words: str) -> tuple[list[str], list[str]]:
     """What should be heard, and what should not: `rain + wind -thunder`, `rain -"heavy traffic"`.
 
     A minus counts at the start of a word, a plus between spaces or beside Chinese: "lo-fi" and "8-bit" are words.
@@ -44,7 +44,7 @@ def parse(words: str) -> tuple[list[str], list[str]]:
     return [part for part in wanted if part], [part for part in without if part]
 
 
-def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
+def embed_query(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
     """A query's unit vector (E,).
 
     Raises
@@ -59,7 +59,7 @@ def vector_of(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector:
     parts: Any = query if _is_several(query) else [query]
     for part in parts:
         if isinstance(part, str):
-            words, more = parse(part)
+            words, more = parse_query(part)
             unwanted += more
             wanted += list(clap.encode_text(words))
         elif isinstance(part, Detector):

@@ -22,18 +22,18 @@ import numpy.typing as npt
 
 from openclap.confidence import is_fitted
 from openclap.errors import SoundError, UsageError
-from openclap.library.indexing import absolute, content_hash
-from openclap.library.missing import is_reachable, nearest_reachable
-from openclap.library.query import PUSH, Query, has_words, vector_of
+from openclap.library.indexing import absolute_path, content_hash
+from openclap.library.query import PUSH, Query, embed_query, has_words
+from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Hit, Ranked
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.confidence import Background
-    from openclap.store import Row, Store, Where
+    from openclap.store import ScoredWindow, Store, Where
 
-__all__ = ["picked", "recommend"]
+__all__ = ["pick_diverse", "recommend"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -71,7 +71,7 @@ def recommend(
         raise UsageError("say what you like: a sound, or words; unlike alone tells nothing to look for")
     wanted, unwanted = ([_wish(store, clap, part) for part in parts] for parts in (like, unlike))
     rows, left_out = _pool(store, wanted, max(FEWEST, POOL * k), where, missing)
-    given = _given(store, [*like, *unlike])
+    given = _given_paths(store, [*like, *unlike])
     sounds = np.array([wish.vector for wish in (*wanted, *unwanted) if not wish.words])
     rows = [
         row for row in rows if row.path not in given and not (len(sounds) and (sounds @ row.embedding).max() >= SAME)
@@ -87,14 +87,14 @@ def recommend(
     for i in np.argsort(-relevance, kind="stable"):
         best.setdefault(rows[i].path, int(i))
     chosen = np.array(sorted(best.values()))
-    order = chosen[picked(relevance[chosen], vectors[chosen], k, variety)]
+    order = chosen[pick_diverse(relevance[chosen], vectors[chosen], k, variety)]
     hits = [_hit(rows[i], wanted[int(near[i].argmax())], usual) for i in order]
     if missing:
         hits = [replace(hit, missing=not is_reachable(hit.path)) for hit in hits]
     return Ranked(hits, left_out, calibrated=is_fitted(clap))
 
 
-def picked(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:
+def pick_diverse(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:
     """Rows (N, E) one after the other, each the best trade of relevance (N,) against likeness to those before; ties by place.
 
     What fits is three times as many rows as are wanted, the most relevant. Both relevance and likeness (cosine) are brought to [0, 1] among
@@ -118,19 +118,19 @@ def picked(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list
 def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
     """The vector of a sound of the library is there already: the mean of its windows."""
     if isinstance(part, os.PathLike):
-        recording = store.recording(absolute(part))
+        recording = store.recording(absolute_path(part))
         if recording is not None:
             return _Wish(unit(recording.embedding.mean(0)), False)
-    return _Wish(vector_of(clap, part), has_words(part))
+    return _Wish(embed_query(clap, part), has_words(part))
 
 
 def _pool(
     store: Store, wanted: Sequence[_Wish], count: int, where: Where | None, missing: bool
-) -> tuple[list[Row], int]:
+) -> tuple[list[ScoredWindow], int]:
     """The recordings nearest to each wish, a window each, and to all of them together; how many cannot be reached."""
     middle = unit(np.sum([wish.vector for wish in wanted], axis=0))
     vectors = [wish.vector for wish in wanted] + ([middle] if len(wanted) > 1 else [])
-    found: dict[tuple[str, float], Row] = {}
+    found: dict[tuple[str, float], ScoredWindow] = {}
     left_out: set[str] = set()
     for vector in vectors:
         rows, away = (store.nearest(vector, count, where=where), []) if missing else nearest_reachable(store, vector, count, where=where)  # fmt: skip
@@ -140,17 +140,17 @@ def _pool(
     return [found[key] for key in sorted(found)], len(left_out)
 
 
-def _given(store: Store, parts: Sequence[Any]) -> set[str]:
+def _given_paths(store: Store, parts: Sequence[Any]) -> set[str]:
     """Paths of what was given, and of its copies."""
-    paths = {absolute(part) for part in parts if isinstance(part, os.PathLike)}
-    known = store.known(paths)
+    paths = {absolute_path(part) for part in parts if isinstance(part, os.PathLike)}
+    known = store.find_files(paths)
     hashes = {file.hash for file in known.values()}
     for path in paths - set(known):
         try:
             hashes.add(content_hash(Path(path)))
         except (SoundError, OSError):
             continue
-    copies = [file.path for files in store.with_hash(hashes).values() for file in files] if hashes else []
+    copies = [file.path for files in store.find_by_hash(hashes).values() for file in files] if hashes else []
     return paths | set(copies)
 
 
@@ -163,7 +163,7 @@ def _nearness(usual: Background, wishes: Sequence[_Wish], vectors: Vectors) -> V
     return np.stack(each, axis=1).astype(np.float32)
 
 
-def _hit(row: Row, wish: _Wish, usual: Background) -> Hit:
+def _hit(row: ScoredWindow, wish: _Wish, usual: Background) -> Hit:
     score = float(np.clip(row.embedding @ wish.vector, -1.0, 1.0))
     likely = usual.confidence(wish.vector, row.embedding, words=wish.words)
     unlikely = likely < usual.curves.least(words=wish.words)

@@ -12,11 +12,11 @@ from openclap.confidence import background_of
 from openclap.counting import counted
 from openclap.errors import LibraryError
 from openclap.library import indexing
-from openclap.library.leaving import out_of_reach
-from openclap.library.maker import claim_for, is_heard_alike, maker_of
-from openclap.library.missing import is_gone
+from openclap.library.model_identity import claim_store, has_same_front_end, model_identity
+from openclap.library.reachability import is_gone
+from openclap.library.removal import split_unreachable
 from openclap.results import AddReport, Failure
-from openclap.store import Remembered
+from openclap.store import RememberedTags
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -27,13 +27,13 @@ __all__ = ["reembed"]
 
 def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = False, prune: bool = False) -> AddReport:
     """Embed every file of a store anew, in place; see `Library.reembed`."""
-    maker = store.maker()
+    maker = store.model_identity()
     if not maker:
         raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
-    if maker["fingerprint"] == clap.fingerprint and is_heard_alike(maker, clap):
+    if maker["fingerprint"] == clap.fingerprint and has_same_front_end(maker, clap):
         return AddReport(unchanged=store.stats()["files"])
-    with store.alone():
-        aside = store.aside(maker_of(clap))
+    with store.lock():
+        aside = store.staging(model_identity(clap))
         failed: dict[str, Failure] = {}
         done: set[str] = set()
         while True:  # what other processes add meanwhile is embedded too
@@ -41,7 +41,7 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = Fa
             more = [path for path in files if path not in done and not is_gone(Path(path))]
             if not more:
                 break
-            report = indexing.add(aside, clap, more, claim=partial(claim_for, aside, clap), progress=progress)
+            report = indexing.add(aside, clap, more, claim=partial(claim_store, aside, clap), progress=progress)
             if report.added or report.updated:
                 background_of(clap)  # takes seconds for a large model: now, not at the first search
             failed |= {failure.path: failure for failure in report.failed}
@@ -54,12 +54,14 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = Fa
             _refuse_to_lose(store, files)
         for tags, group in groupby(sorted(files.values(), key=lambda file: file.tags), key=lambda file: file.tags):
             aside.tag([file.path for file in group], tags)
-        there = aside.known(files)
+        there = aside.find_files(files)
         left = [
-            Remembered(file.hash, path, file.tags) for path, file in files.items() if path not in there and file.tags
+            RememberedTags(file.hash, path, file.tags)
+            for path, file in files.items()
+            if path not in there and file.tags
         ]
-        aside.remember([*store.remembered(), *left])
-        store.become(aside)
+        aside.remember_tags([*store.remembered_tags(), *left])
+        store.swap_in(aside)
     kept = store.stats()["files"]
     return AddReport(updated=kept, removed=len(files) - kept, failed=list(failed.values()))
 
@@ -74,7 +76,7 @@ def _refuse_to_lose(store: Store, files: Collection[str]) -> None:
     """
     gone = [path for path in files if is_gone(Path(path))]
     roots = {Path(path).anchor for path in files}
-    _, folders = out_of_reach(gone, files, (), (), roots)
+    _, folders = split_unreachable(gone, files, (), (), roots)
     if folders:
         count, where = sum(folder.files for folder in folders), ", ".join(folder.path for folder in folders[:3])
         raise LibraryError(

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from openclap.errors import SoundNotFound, UnreadableSound, WithheldSound
 
-__all__ = ["in_real_folder", "open_without_links"]
+__all__ = ["open_without_links", "resolve_folder"]
 
 NOT_THERE = (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL)
 LINKS = (
@@ -36,7 +36,7 @@ IS_A_LINK = "is a link, or lies behind one, and no link is followed here"
 NO_FILE = "is no ordinary file"
 
 
-def in_real_folder(path: str | os.PathLike[str]) -> str:
+def resolve_folder(path: str | os.PathLike[str]) -> str:
     """A path whose folders' links are followed now, so that none needs to be later; the last name stays what it is."""
     place = Path(os.path.abspath(path))
     return str(Path(os.path.realpath(place.parent), place.name))
@@ -60,7 +60,7 @@ def open_without_links(path: str, name: str) -> BinaryIO:
     if "\0" in path or os.path.abspath(path) != path:
         raise WithheldSound(name, "has a path that leads elsewhere")
     try:
-        number = _by_folder(path, name) if BY_FOLDER else _compared(path, name)
+        number = _open_by_folder(path, name) if BY_FOLDER else _open_compared(path, name)
     except PermissionError:
         raise UnreadableSound(name, "no permission to read it") from None
     except OSError as error:
@@ -80,7 +80,7 @@ def open_without_links(path: str, name: str) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(raw))
 
 
-def _by_folder(path: str, name: str) -> int:
+def _open_by_folder(path: str, name: str) -> int:
     """A descriptor, reached folder by folder."""
     top, *folders, last = Path(path).parts
     here = os.open(top, FOLDER)
@@ -98,7 +98,7 @@ def _by_folder(path: str, name: str) -> int:
         os.close(here)
 
 
-def _compared(path: str, name: str) -> int:
+def _open_compared(path: str, name: str) -> int:
     """The same where a system opens nothing in an open folder: looked at before, and compared with what was opened."""
     parts = [Path(path), *Path(path).parents]
     for part in parts[:-1]:

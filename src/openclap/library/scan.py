@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openclap.errors import UsageError
-from openclap.library.exclude import Exclusions
+from openclap.library.exclusions import Exclusions
 from openclap.results import Failure
 
-__all__ = ["EXTENSIONS", "Found", "find_sounds", "is_sound", "refuse_empty"]
+__all__ = ["EXTENSIONS", "FoundSounds", "find_sounds", "is_sound", "require_sounds"]
 
 EXTENSIONS = frozenset(
     [
@@ -50,16 +50,16 @@ EXTENSIONS = frozenset(
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSounds:
     """What there is to index: `files`, and what could not be looked into."""
 
     files: list[Path]
     folders: list[Path]  # that were looked through
-    closed: list[Failure]  # folders without permission, ignore files that cannot be read, and the like
-    left_out: Exclusions = field(default_factory=Exclusions)
+    unreadable: list[Failure]  # folders without permission, ignore files that cannot be read, and the like
+    exclusions: Exclusions = field(default_factory=Exclusions)
 
 
-def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> Found:
+def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> FoundSounds:
     """Files to index, and the folders that were looked through.
 
     Folders are searched recursively for known extensions; hidden files and folders, those of the system, and what `exclude`
@@ -84,10 +84,10 @@ def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] 
             files.update(dict.fromkeys(_below(path, closed, left_out)))
         else:
             files[path] = None
-    return Found(list(files), folders, [*closed, *left_out.failed], left_out)
+    return FoundSounds(list(files), folders, [*closed, *left_out.failed], left_out)
 
 
-def refuse_empty(found: Found) -> None:
+def require_sounds(found: FoundSounds) -> None:
     """Nothing where a sound was found, or where something could not be looked into, which is told by itself.
 
     Raises
@@ -95,7 +95,7 @@ def refuse_empty(found: Found) -> None:
     UsageError
         The folders hold no sounds.
     """
-    if not found.files and not found.closed:
+    if not found.files and not found.unreadable:
         where = ", ".join(map(str, found.folders)) or "what was given"
         raise UsageError(
             f"no sounds in {where}; give a folder that holds some (.wav, .flac, .mp3, …, neither hidden nor excluded), or name the files themselves"
@@ -123,10 +123,10 @@ def _below(folder: Path, closed: list[Failure], left_out: Exclusions) -> list[Pa
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not left_out.leaves_out(os.path.join(root, name), folder=True)  # noqa: PTH118
+            if not name.startswith(".") and not left_out.is_excluded(os.path.join(root, name), folder=True)  # noqa: PTH118
         )
         sounds = [Path(root, name) for name in names if not name.startswith(".") and is_sound(name)]
         if not left_out.takes_all_files(root):
-            sounds = [path for path in sounds if not left_out.leaves_out(str(path), folder=False)]
+            sounds = [path for path in sounds if not left_out.is_excluded(str(path), folder=False)]
         found += sounds
     return sorted(found)

@@ -18,7 +18,7 @@ from openclap.config import MAX_LOGIT_SCALE, CLAPConfig, FrontEnd
 from openclap.models.htsat import HTSAT, make_htsat
 from openclap.models.mobilenet import MobileNet, make_mobilenet
 from openclap.models.pann import PANN, make_pann
-from openclap.models.text import make_text
+from openclap.models.text import make_text_tower
 
 __all__ = ["CLAPModel"]
 
@@ -41,7 +41,7 @@ class CLAPModel(nn.Module):
         super().__init__()
         self.config = config
         self.audio = TOWERS[config.audio.kind](config.audio, config.front_end, config.fusion)
-        self.text = make_text(config.text)
+        self.text = make_text_tower(config.text)
         self.audio_projection = _projection(config.audio.output, config.embedding)
         self.text_projection = _projection(config.text.output, config.embedding)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
@@ -64,7 +64,7 @@ class CLAPModel(nn.Module):
         return {k: v.detach().cpu().numpy() for k, v in state if not k.endswith("num_batches_tracked")}
 
     @torch.no_grad()
-    def bound_scale(self) -> None:
+    def clamp_logit_scale(self) -> None:
         """Set the logit scale back where it has grown beyond its maximum: before the first step, and after each.
 
         A clamp within the loss would be without gradient beyond it, and a scale that has come there could never fall.

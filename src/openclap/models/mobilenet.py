@@ -39,15 +39,15 @@ class MobileNet(nn.Module):
 
     def forward(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Mels (B, V, T, F) in dB, V 1 or 4, longer (B,) → (B, D)."""
-        pooled = self.pooled(mel, longer, augment)
+        pooled = self.pool_features(mel, longer, augment)
         dropped: Tensor = self.dropout(F.hardswish(self.hidden(pooled)))
         return dropped
 
-    def pooled(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def pool_features(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """What the last layer reads: (B, features). A tagger's embedding."""
-        return self.maps(mel, longer, augment).mean((2, 3))
+        return self.feature_maps(mel, longer, augment).mean((2, 3))
 
-    def maps(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def feature_maps(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """What is averaged over time and mel: (B, features, T / 32, F / 32)."""
         assert mel.shape[1] in (1, VIEWS), mel.shape
         x = self.batch_norm(mel.transpose(1, 3)).transpose(1, 3)
@@ -57,7 +57,7 @@ class MobileNet(nn.Module):
             x = block(x)
         return F.hardswish(self.last(x))
 
-    def folded(self) -> MobileNet:
+    def fold_batch_norms(self) -> MobileNet:
         """Copy the tower for inference, with the batch norms folded into the convolutions before them."""
         tower = copy.deepcopy(self).eval()
         tower.stem, tower.last = _fold(tower.stem), _fold(tower.last)

@@ -51,7 +51,7 @@ class PANN(nn.Module):
         dropped: Tensor = self.output_dropout(x)
         return dropped
 
-    def folded(self) -> PANN:
+    def fold_batch_norms(self) -> PANN:
         """Copy the tower for inference, with the batch norms of its blocks folded into their convolutions."""
         tower = copy.deepcopy(self).eval()
         for block in tower.blocks:

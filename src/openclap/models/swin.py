@@ -109,8 +109,8 @@ class SwinBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, side * side, D) → the same shape."""
-        x = x + self._dropped(self._attend(self.norm1(x)))
-        return x + self._dropped(self.mlp(self.norm2(x)))
+        x = x + self._drop_path(self._attend(self.norm1(x)))
+        return x + self._drop_path(self.mlp(self.norm2(x)))
 
     def _attend(self, x: Tensor) -> Tensor:
         batch, _, width = x.shape
@@ -126,7 +126,7 @@ class SwinBlock(nn.Module):
             x = torch.roll(x, (shift, shift), (1, 2))
         return x.reshape(batch, -1, width)
 
-    def _dropped(self, x: Tensor) -> Tensor:
+    def _drop_path(self, x: Tensor) -> Tensor:
         """Stochastic depth: in training a whole branch is left out of some rows."""
         if not self.training or self.drop_path == 0:
             return x

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from openclap.config import AnyTextConfig, TextConfig, WordsConfig
 from openclap.errors import UsageError
 
-__all__ = ["TOWERS", "TextTransformer", "Words", "make_text"]
+__all__ = ["TOWERS", "TextTransformer", "WordVectorTower", "make_text_tower"]
 
 Read = Callable[[Any, Tensor, Tensor], Tensor]  # what the transformer gave, ids, mask (B, L) → (B, D)
 
@@ -98,12 +98,12 @@ def _linear(width: int, out: int) -> nn.Linear:
     return layer
 
 
-def _pooled(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+def _pooler_output(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
     pooled: Tensor = output.pooler_output
     return pooled
 
 
-def _at_end(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+def _state_at_end(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
     states: Tensor = output.last_hidden_state  # (B, L, D)
     return states[torch.arange(len(ids), device=ids.device), ids.argmax(1)]
 
@@ -114,7 +114,7 @@ def _mean(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
     return (states * weight).sum(1) / weight.sum(1)
 
 
-class Words(nn.Module):
+class WordVectorTower(nn.Module):
     """The weighted mean of word vectors; how much a word counts is learnt."""
 
     def __init__(self, config: WordsConfig) -> None:
@@ -136,14 +136,14 @@ def _roberta(config: TextConfig) -> TextTransformer:
     """RoBERTa: the pooler's output."""
     from transformers import RobertaConfig, RobertaModel
 
-    return TextTransformer(config, RobertaModel(RobertaConfig(**_bert_sizes(config))), _pooled)
+    return TextTransformer(config, RobertaModel(RobertaConfig(**_bert_sizes(config))), _pooler_output)
 
 
 def _bert(config: TextConfig) -> TextTransformer:
     """BERT: the pooler's output."""
     from transformers import BertConfig, BertModel
 
-    return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config))), _pooled)
+    return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config))), _pooler_output)
 
 
 def _clip(config: TextConfig) -> TextTransformer:
@@ -151,7 +151,7 @@ def _clip(config: TextConfig) -> TextTransformer:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     sizes = CLIPTextConfig(**_sizes(config), attention_dropout=config.dropout)
-    return TextTransformer(config, CLIPTextModel(sizes), _at_end)
+    return TextTransformer(config, CLIPTextModel(sizes), _state_at_end)
 
 
 def _sbert(config: TextConfig) -> TextTransformer:
@@ -166,10 +166,10 @@ TOWERS: dict[str, Callable[[Any], nn.Module]] = {
     "bert": _bert,
     "clip": _clip,
     "sbert": _sbert,
-    "words": Words,
+    "words": WordVectorTower,
 }
 
 
-def make_text(config: AnyTextConfig) -> nn.Module:
+def make_text_tower(config: AnyTextConfig) -> nn.Module:
     """Build the tower that a configuration describes."""
     return TOWERS[config.kind](config)

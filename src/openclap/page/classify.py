@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import wave_of
+from openclap.audio.clips import load_model_wave
 from openclap.audio.load import duration
 from openclap.audio.mel import log_mel, mel_bank
 from openclap.config import FrontEnd
@@ -96,7 +96,7 @@ def _classified(desk: Desk, job: Job, sound: Path, labels: list[str], detectors:
     front_end, seconds = clap.front_end, duration(sound)
     parts = [bool(labels), bool(detectors)]
     job.part(0.0, 1 / sum(parts), seconds)
-    wave = wave_of(sound, front_end, seconds=front_end.clip_seconds)
+    wave = load_model_wave(sound, front_end, seconds=front_end.clip_seconds)
     mel = np.asarray(log_mel(wave, front_end), np.float32)
     found = clap.classify(sound, labels) if labels else []
     job.part(1 - 1 / sum(parts), 1.0, seconds)

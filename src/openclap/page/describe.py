@@ -14,15 +14,15 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import windows_of
+from openclap.audio.clips import make_windows
 from openclap.audio.levels import level_blocks
 from openclap.audio.load import duration
 from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, spans_of
 from openclap.describe.chinese import span_in_chinese
-from openclap.describe.spectrogram import FRONT, Pooling, lengths_of, rows_of
+from openclap.describe.formats import FORMATS, write_timeline
+from openclap.describe.spectrogram import FRONT, Pooling, assign_rows, label_seconds
 from openclap.describe.timeline import HOP, WINDOW
-from openclap.describe.written import FORMATS, write_timeline
 from openclap.labels import labels as packaged
 from openclap.page.classify import edges_of, labels_of
 from openclap.page.desk import Desk
@@ -171,7 +171,7 @@ def _windows(
     clap: Any, sound: Path, window: float, hop: float, seconds: float, shares: tuple[float, float]
 ) -> Generator[Doing, None, Windows]:
     """As `CLAP.encode_windows`, some at a time; the work is `shares` [begin, length] of all."""
-    clips = windows_of(sound, clap.front_end, window=window, hop=hop, as_waves=clap.backend.takes_waves)
+    clips = make_windows(sound, clap.front_end, window=window, hop=hop, as_waves=clap.backend.takes_waves)
     start: list[float] = []
     end: list[float] = []
     rows: list[npt.NDArray[np.float32]] = []
@@ -230,7 +230,7 @@ def _drawn_timeline(found: Described, language: Language) -> str:
     assert found.mel is not None
     spans = found.spans[language]
     others = say("describe.others", language)
-    named = rows_of(spans)
+    named = assign_rows(spans)
     lines: dict[str, list[Piece]] = {others if name == "others" else name: [] for name in named}
     for span, token in zip(spans, [*found.tokens, *[""] * len(spans)], strict=False):
         if span.label:
@@ -251,7 +251,7 @@ def _summary(spans: Sequence[Span], seconds: float, language: Language) -> str:
     """How long everything was heard in all, the longest first."""
     rows = "".join(
         f'<tr><th scope="row"><span>{text(name)}</span></th><td class="oc-wide">{bar(length / seconds, label=clock(length))}</td><td class="oc-number">{clock(length)}</td></tr>'
-        for name, length in sorted(lengths_of(spans).items(), key=lambda one: -one[1])
+        for name, length in sorted(label_seconds(spans).items(), key=lambda one: -one[1])
     )
     if not rows:
         return f"<p>{say('describe.nothing', language)}</p>"

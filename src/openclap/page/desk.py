@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from openclap.aside import aside
-from openclap.audio.load import Interrupted, duration, longest, stopping
+from openclap.audio.load import DecodingStopped, duration, max_decode_seconds, stop_event
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.weights import parameters
+from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
 from openclap.errors import ModelError, TooLong
 from openclap.library import Library
-from openclap.library.serving import ServedFiles
+from openclap.library.served_files import ServedFiles
 from openclap.page.ears import Pace, Turns
 from openclap.page.examples import Examples
 from openclap.page.jobs import Doing, Job, Jobs
@@ -130,7 +130,7 @@ class Desk:
                 return self.ask(call)
             except RuntimeError:
                 if self.closing.is_set():  # nothing is computed any more
-                    raise Interrupted from None
+                    raise DecodingStopped from None
                 raise
 
         return Turns(clap, ask, self._pace, job.tell_seconds, job.tell_each)
@@ -155,14 +155,14 @@ class Desk:
             told = None
             while wait([future], timeout=EVERY).not_done:
                 if job.stop.is_set():  # what it is at just now may take a while
-                    raise Interrupted
+                    raise DecodingStopped
                 if job.doing is not None and job.doing is not told:
                     told = job.doing
                     yield told
             try:
                 found = future.result()
             except CancelledError:
-                raise Interrupted from None
+                raise DecodingStopped from None
             yield found
 
     def steps(self, work: Generator[T, None, None], job: Job | None = None) -> Generator[T, None, None]:
@@ -177,8 +177,8 @@ class Desk:
     def _limits(self, job: Job) -> Context:
         """Of what is decoded for a job."""
         limits = copy_context()
-        limits.run(longest.set, self.settings.audio_seconds)
-        limits.run(stopping.set, job.stop)
+        limits.run(max_decode_seconds.set, self.settings.audio_seconds)
+        limits.run(stop_event.set, job.stop)
         return limits
 
     def index(self, call: Callable[[], T]) -> Future[T]:
@@ -289,7 +289,7 @@ class Desk:
         most = self.settings.audio_seconds
 
         def measured() -> float:
-            longest.set(most)  # where the header says nothing it is decoded
+            max_decode_seconds.set(most)  # where the header says nothing it is decoded
             return duration(path)
 
         try:
@@ -375,5 +375,5 @@ def _is_path(model: str) -> bool:
 def _facts(clap: CLAP, name: str, seconds: float) -> Loaded:
     info = clap.backend.info
     return Loaded(
-        title_of(name), f"{info.device.upper()} ({info.engine})", parameters(clap.checkpoint.weights), seconds
+        title_of(name), f"{info.device.upper()} ({info.engine})", count_parameters(clap.checkpoint.weights), seconds
     )

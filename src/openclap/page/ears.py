@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.clap.hearing import listed
-from openclap.clap.pieces import Clips, embed_clips, embed_sounds, embed_windows
+from openclap.clap.chunked_embedding import Clips, embed_clips, embed_sounds, embed_windows
+from openclap.clap.embed_audio import as_list
 from openclap.errors import SoundError
 from openclap.results import Label, Match, Windows
 
@@ -60,7 +60,7 @@ class Turns:
     Parameters
     ----------
     ask
-        Has something done by the model's thread; raises `Interrupted` where nobody waits for it any more.
+        Has something done by the model's thread; raises `DecodingStopped` where nobody waits for it any more.
     heard
         Told the end, in seconds, of the last window of a recording that was heard.
     each
@@ -109,7 +109,7 @@ class Turns:
 
     def encode_audio(self, sounds: Any, *, long: Long = "auto", batch_size: int = CLIPS) -> Vectors:
         """As `CLAP.encode_audio`, for one sound or a list."""
-        return embed_sounds(self._clap, listed(sounds), long, lambda clips: self._rows(clips, self._heard))
+        return embed_sounds(self._clap, as_list(sounds), long, lambda clips: self._rows(clips, self._heard))
 
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
         """As `CLAP.encode_windows`."""

@@ -15,7 +15,7 @@ import soundfile as sf
 from platformdirs import user_cache_path
 
 from openclap.page.strings import TABLE, Language
-from openclap.synth import make, write_library
+from openclap.synth import synthesise, write_library
 
 __all__ = ["LONG_TRIED", "LONG_WORDS", "QUERIES", "SINGLE", "TRIED", "Examples", "words_for"]
 
@@ -86,7 +86,7 @@ class Examples:
         number = list(SINGLE).index(key)
 
         def write(aside: Path) -> None:
-            _write(aside, make(kind, np.random.default_rng((11, number)), rate=RATE, seconds=SECONDS)[0])
+            _write(aside, synthesise(kind, np.random.default_rng((11, number)), rate=RATE, seconds=SECONDS)[0])
 
         return self._made(self._folder / f"{kind.replace(' ', '_')}.wav", write)
 
@@ -94,9 +94,11 @@ class Examples:
         """A minute of wind, in which four things are heard."""
 
         def write(aside: Path) -> None:
-            wave = 0.05 * make("wind", np.random.default_rng((12, 0)), rate=RATE, seconds=LONG_SECONDS)[0]
+            wave = 0.05 * synthesise("wind", np.random.default_rng((12, 0)), rate=RATE, seconds=LONG_SECONDS)[0]
             for number, (at, kind) in enumerate(LONG, 1):
-                some, _ = make(kind, np.random.default_rng((12, LONG_TAKES.get(kind, number))), rate=RATE, seconds=5.0)
+                some, _ = synthesise(
+                    kind, np.random.default_rng((12, LONG_TAKES.get(kind, number))), rate=RATE, seconds=5.0
+                )
                 begin = round(at * RATE)
                 wave[begin : begin + len(some)] += some[: len(wave) - begin]
             _write(aside, 0.9 * wave / np.abs(wave).max())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from openclap.aside import aside
 from openclap.library import Library
-from openclap.library.safe_open import in_real_folder, open_without_links
+from openclap.library.safe_open import open_without_links, resolve_folder
 from openclap.library.scan import find_sounds
 from openclap.page.desk import Desk
 from openclap.page.jobs import Job
@@ -111,7 +111,7 @@ def _kept(file: Path, folder: Path) -> Path:
             if not place.is_symlink() and filecmp.cmp(file, place, shallow=False):
                 return place
             continue
-        with open_without_links(in_real_folder(file), name) as given, aside(place) as part, part.open("wb") as copy:
+        with open_without_links(resolve_folder(file), name) as given, aside(place) as part, part.open("wb") as copy:
             shutil.copyfileobj(given, copy)
         return place
     raise Told("error.full")

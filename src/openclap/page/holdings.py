@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.library.scan import EXTENSIONS
-from openclap.library.serving import Version
+from openclap.library.served_files import FileVersion
 from openclap.page.causes import cause_of
 from openclap.page.classify import labels_of
 from openclap.page.filling import Filling, fill, titles_in
@@ -275,7 +275,7 @@ def mapped(page: Page, visit: Visit, where: str, how: str, *, job: Job | None = 
                 means.append(recording.embedding.mean(axis=0))
                 names.append(Path(file.path).name)
                 span = float(recording.start[0]), float(recording.end[0])
-                tokens.append(page.desk.shelf.show_indexed(file.path, Version.indexed(file), *span))
+                tokens.append(page.desk.shelf.show_indexed(file.path, FileVersion.from_index(file), *span))
                 job.tell("library.map_doing", len(names) / min(files, POINTS), done=len(names), all=min(files, POINTS))
                 job.check()
         return Mapped(places_of(unit(np.stack(means)), how), names, tokens, files)

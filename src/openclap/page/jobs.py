@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from openclap.audio.load import Interrupted
+from openclap.audio.load import DecodingStopped
 from openclap.page.pictures import clock
 
 __all__ = ["Doing", "Job", "Jobs"]
@@ -51,7 +51,7 @@ class Job:
         Interrupted
         """
         if self.stop.is_set():
-            raise Interrupted
+            raise DecodingStopped
 
     def part(self, begin: float, end: float, seconds: float = 0.0) -> None:
         """What follows is the work from the share `begin` to `end`, with a recording of so many seconds."""

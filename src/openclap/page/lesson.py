@@ -14,7 +14,7 @@ from openclap.detector import Detector, place_of
 from openclap.errors import SoundError, UsageError
 from openclap.kept_examples import Source
 from openclap.library import Library
-from openclap.library.query import parse
+from openclap.library.query import parse_query
 from openclap.page.jobs import Job
 from openclap.page.parts import Page
 from openclap.page.search import opened
@@ -87,7 +87,7 @@ def searched(
     page: Page, visit: Visit, lesson: Lesson, where: str, words: str | None, k: int, *, job: Job | None = None
 ) -> Lesson:
     """What fits words; what is marked stays so, as long as library and model are the same."""
-    wanted, unwanted = parse(words or "")
+    wanted, unwanted = parse_query(words or "")
     if not wanted:
         raise Told("error.only_not" if unwanted else "error.no_query")
 
@@ -146,7 +146,7 @@ def _showing(page: Page, lesson: Lesson, library: Library, hits: list[Hit], taug
         version = versions.get(hit.path)
         token = tokens.get((hit.path, hit.start)) or shelf.show_indexed(hit.path, version, hit.start, hit.end)
         sure = hit.confidence if taught else None
-        made.append(Shown(token, served.name_of(hit.path), hit, sure, served.withheld(hit.path, version)))
+        made.append(Shown(token, served.name_of(hit.path), hit, sure, served.withhold_reason(hit.path, version)))
     known = {**lesson.known, **{one.token: one for one in made}}
     held = {*lesson.yes, *lesson.no, *(one.token for one in made)}
     spare = [token for token in known if token not in held]

@@ -66,10 +66,10 @@ def _choice(name: str, language: Language) -> str:
 
 
 def _is_here(name: str) -> bool:
-    from openclap.checkpoints.locate import here
+    from openclap.checkpoints.locate import is_available
 
     preset = find_preset(name)
-    return preset is not None and here(preset)
+    return preset is not None and is_available(preset)
 
 
 def load(page: Page, language: Language, name: str | None) -> Iterator[str]:

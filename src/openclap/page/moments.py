@@ -15,7 +15,7 @@ import numpy.typing as npt
 from openclap.audio.load import duration, stream
 from openclap.confidence import curves_of
 from openclap.library import moments_in, write_moments
-from openclap.library.query import parse
+from openclap.library.query import parse_query
 from openclap.page.examples import LONG_TRIED
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
@@ -97,7 +97,7 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
     """Where words fit, best first."""
     given = page.desk.sound(sound)
     words = words or ""
-    wanted, unwanted = parse(words)
+    wanted, unwanted = parse_query(words)
     if not wanted:
         raise Told("error.only_not" if unwanted else "error.no_query")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from openclap.audio.load import Interrupted
+from openclap.audio.load import DecodingStopped
 from openclap.errors import SoundError
 from openclap.page.desk import AT_ONCE, EVERY, Desk
 from openclap.page.jobs import Doing
@@ -137,7 +137,7 @@ class Page:
                         told = time.monotonic()
                         drawn = draw_doing(step, visit.language)
                         yield (None if kept is None else gr.skip()), drawn, gr.update(visible=True)
-            except Interrupted:
+            except DecodingStopped:
                 yield before, old or draw_stopped(visit.language), gr.update(visible=False)
             except Exception:
                 if told:  # else what is there stays

@@ -12,8 +12,8 @@ import gradio as gr
 from openclap.audio.load import cut, duration
 from openclap.errors import LibraryMismatch
 from openclap.library import Library
-from openclap.library.query import parse
-from openclap.library.serving import Version
+from openclap.library.query import parse_query
+from openclap.library.served_files import FileVersion
 from openclap.page import taught
 from openclap.page.classify import labels_of
 from openclap.page.examples import TRIED
@@ -129,7 +129,7 @@ def compute(
 ) -> Results:  # fmt: skip
     """What fits words, a sound, detectors, or all of them."""
     words = words or ""
-    wanted, unwanted = parse(words)
+    wanted, unwanted = parse_query(words)
     learnt = taught.chosen(page.desk, detectors)
     if not wanted and sound is None and not learnt:
         raise Told("error.only_not" if unwanted else "error.no_query")
@@ -179,11 +179,11 @@ def _search(
     return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name, hits.left_out)
 
 
-def _player(page: Page, hit: Hit, version: Version | None) -> Player:
+def _player(page: Page, hit: Hit, version: FileVersion | None) -> Player:
     shelf, served = page.desk.shelf, page.desk.served
     return Player(
         shelf.show_indexed(hit.path, version, hit.start, hit.end), served.name_of(hit.path), hit.start, hit.end, hit.score,
-        hit.unlikely, shelf.show_indexed(hit.path, version), served.withheld(hit.path, version),
+        hit.unlikely, shelf.show_indexed(hit.path, version), served.withhold_reason(hit.path, version),
     )  # fmt: skip
 
 

@@ -29,8 +29,8 @@ from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, stream
 from openclap.clap import CLAP
 from openclap.detector import Detector
 from openclap.page.strings import Language, Told
-from openclap.watch import Event, Pushed, Rules, Watch, watch
-from openclap.watch.sources import Waveform
+from openclap.watch import Event, PushedSource, Rules, Watch, watch
+from openclap.watch.sources import BlockConverter
 
 __all__ = ["Asked", "Seen", "Session", "Watches", "as_csv", "as_lines"]
 
@@ -113,7 +113,7 @@ class Session:
         self._lost = 0.0  # seconds, of what was dropped here, not yet told to the watch
         self._last = self._since = time.monotonic()
         self._watch: Watch | None = None
-        self._shape: Waveform | None = None
+        self._shape: BlockConverter | None = None
         self._rate = 0
         self._events: OrderedDict[str, Event] = OrderedDict()
         self._older = 0
@@ -175,11 +175,11 @@ class Session:
         """Embed what is listened for."""
         asked = self.asked
         self._watch = watch(
-            Pushed(name, live=self.live), asked.alerts, model=clap, unusual=asked.unusual, rules=Rules(on=asked.on, off=min(0.2, asked.on / 2)),
+            PushedSource(name, live=self.live), asked.alerts, model=clap, unusual=asked.unusual, rules=Rules(on=asked.on, off=min(0.2, asked.on / 2)),
             warmup=asked.warmup, when="both", stop=self.stop, tell=lambda _: None, judged=self._judged,
         )  # fmt: skip
         self._rate = clap.front_end.sampling_rate
-        self._shape = Waveform(self._rate, name, lambda _: None)
+        self._shape = BlockConverter(self._rate, name, lambda _: None)
         self._last = time.monotonic()  # loading a model may have taken long
 
     def hear(self, some: Sequence[tuple[Wave, float, float, float]]) -> int:

@@ -21,8 +21,8 @@ import soundfile as sf
 
 from openclap.aside import aside
 from openclap.audio.load import cut
-from openclap.library.safe_open import in_real_folder
-from openclap.library.serving import ServedFiles, Version
+from openclap.library.safe_open import resolve_folder
+from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.page.strings import Told
 
 __all__ = ["Exports", "Shelf", "Shown"]
@@ -41,7 +41,7 @@ class Shown:
     path: str
     start: float = 0.0
     end: float | None = None
-    version: Version | None = None
+    version: FileVersion | None = None
     given: bool = False
 
     @property
@@ -62,10 +62,10 @@ class Shelf:
 
     def show(self, path: str, start: float = 0.0, end: float | None = None) -> str:
         """A token for a span of a file that a visitor has given, or that was made here; it is the file of now."""
-        real = in_real_folder(path)
-        return self._token(Shown(real, start, end, Version.now(real), given=True))
+        real = resolve_folder(path)
+        return self._token(Shown(real, start, end, FileVersion.from_disk(real), given=True))
 
-    def show_indexed(self, path: str, version: Version | None, start: float = 0.0, end: float | None = None) -> str:
+    def show_indexed(self, path: str, version: FileVersion | None, start: float = 0.0, end: float | None = None) -> str:
         """A token for a span of a file of a library; it is the file that was indexed."""
         return self._token(Shown(path, start, end, version))
 

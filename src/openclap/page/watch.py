@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from openclap.audio.load import Interrupted, duration
+from openclap.audio.load import DecodingStopped, duration
 from openclap.detector import Detector
 from openclap.page import taught
 from openclap.page.desk import Desk
@@ -191,7 +191,7 @@ def compute(
             shown = {one.id: desk.shelf.show(str(given), one.start, one.end) for one in last.events[:LISTED]}
             last = replace(last, sounds=shown)
         yield last, session.language
-    except Interrupted:  # they have left, or the server ends
+    except DecodingStopped:  # they have left, or the server ends
         return
     finally:  # also where they have left
         session.end("watch.stopped")

@@ -29,7 +29,7 @@ from openclap.errors import (
     UsageError,
     WithheldSound,
 )
-from openclap.library.serving import CHANGED
+from openclap.library.served_files import CHANGED
 from openclap.page.causes import cause_of
 from openclap.page.strings import Language, Told, say
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.clap.pieces import Clips, embed_clips, embed_sounds, embed_windows
+from openclap.clap.chunked_embedding import Clips, embed_clips, embed_sounds, embed_windows
 from openclap.config import CLAPConfig
 from openclap.errors import SoundError
 from openclap.results import Windows

@@ -69,4 +69,4 @@ def describe_sound(embedder: Ears, sound: bytes, options: DescribeOptions) -> De
     if not options.timeline:
         return DescribeResult(description)
     spans = timeline(describer, sound, window=options.window, hop=options.hop, change=options.change)
-    return DescribeResult(description, list(zip(spans, describer.named(spans), strict=True)))
+    return DescribeResult(description, list(zip(spans, describer.describe_spans(spans), strict=True)))

@@ -28,10 +28,10 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import longest, stopping
+from openclap.audio.load import max_decode_seconds, stop_event
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
-from openclap.clap.comparing import check_template, cosines, ranked
+from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
@@ -168,7 +168,7 @@ class Engine:
         """As `CLAP.classify`."""
         check_template(template)
         scores = await self._compare(source, [(template, label) for label in labels])
-        return ranked(labels, scores, self.clap.logit_scale)
+        return rank_labels(labels, scores, self.clap.logit_scale)
 
     async def match(self, source: Source, texts: Sequence[str]) -> list[Match]:
         """As `CLAP.match`."""
@@ -198,7 +198,7 @@ class Engine:
         query, gone = await self._query(words, source), threading.Event()
 
         def find() -> Ranked[Moment]:
-            stopping.set(gone)
+            stop_event.set(gone)
             return view.moments(query, k)
 
         try:
@@ -289,8 +289,8 @@ class Engine:
 
     def _set_limits(self, gone: threading.Event) -> None:
         """What is decoded from here on has an end: in seconds, and where nobody waits."""
-        longest.set(self.settings.audio_seconds)
-        stopping.set(gone)
+        max_decode_seconds.set(self.settings.audio_seconds)
+        stop_event.set(gone)
 
     def _chunk(self) -> int:
         """Clips of one sound that wait for the model at once."""

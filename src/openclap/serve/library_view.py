@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
-from openclap.library.serving import ServedFiles
+from openclap.library.served_files import ServedFiles
 from openclap.results import Hit, Moment, Ranked
 
 if TYPE_CHECKING:

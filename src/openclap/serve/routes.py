@@ -12,7 +12,7 @@ from fastapi import APIRouter, Response, WebSocket
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel
 
-from openclap.checkpoints.locate import here
+from openclap.checkpoints.locate import is_available
 from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.confidence import is_fitted
 from openclap.counting import counted
@@ -341,6 +341,6 @@ def _model_cards(engine: Engine) -> list[ModelCard]:
             id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, licence=preset.licence
         )
         for preset in PRESETS
-        if preset.name != engine.name and here(preset)
+        if preset.name != engine.name and is_available(preset)
     ]
     return [loaded, *others]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.clap import CLAP
-from openclap.library.query import parse
+from openclap.library.query import parse_query
 from openclap.prompts import Prompts
 from openclap.serve.batching import BatchQueue
 
@@ -61,7 +61,7 @@ class TextEmbedder:
 
     async def prepare_query(self, words: str | None, without: Sequence[str] = ()) -> None:
         """Embed the words of a query, so that the library, which asks for all at once, finds them known."""
-        wanted, unwanted = parse(words) if words is not None else ([], [])
+        wanted, unwanted = parse_query(words) if words is not None else ([], [])
         await self.embed_known([("", text) for text in (*wanted, *unwanted, *without)])
 
     def embed_now(self, texts: Sequence[str]) -> Vectors:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from openclap.errors import LibraryError
 
-__all__ = ["alone_in", "bytes_in"]
+__all__ = ["folder_bytes", "lock_folder"]
 
 
 @contextmanager
-def alone_in(folder: Path, place: str) -> Iterator[None]:
+def lock_folder(folder: Path, place: str) -> Iterator[None]:
     """Re-embed a library in a folder, or be refused because another process does.
 
     Raises
@@ -37,7 +37,7 @@ def alone_in(folder: Path, place: str) -> Iterator[None]:
         lock.release()
 
 
-def bytes_in(folder: Path) -> int:
+def folder_bytes(folder: Path) -> int:
     """Of every file in it and below."""
     return sum(map(_size, folder.rglob("*")))
 

@@ -12,7 +12,17 @@ import numpy.typing as npt
 
 from openclap.errors import LibraryError
 
-__all__ = ["File", "Recording", "Remembered", "Row", "Store", "Vectors", "Where", "is_of", "wrong_width"]
+__all__ = [
+    "File",
+    "Recording",
+    "RememberedTags",
+    "ScoredWindow",
+    "Store",
+    "Vectors",
+    "Where",
+    "belongs_to_model",
+    "width_mismatch",
+]
 
 Vectors = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
@@ -68,7 +78,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Remembered:
+class RememberedTags:
     """The tags that content had when it left a library, at the path where it lay.
 
     Content that has `moved` took them along: they come back at the old path alone, as where its disk was only away.
@@ -81,7 +91,7 @@ class Remembered:
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoredWindow:
     """A window of a library, its cosine with a query, and its vector (E,)."""
 
     path: str
@@ -132,7 +142,7 @@ class Store(Protocol):
     place: str  # what `open_store` opens, and how it is called in errors
     shared: bool  # whether other machines may write to it
 
-    def maker(self) -> dict[str, Any]:
+    def model_identity(self) -> dict[str, Any]:
         """What made the vectors; empty in a new store."""
 
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +151,7 @@ class Store(Protocol):
     def put(self, recordings: Sequence[Recording]) -> None:
         """Add files with their windows, or replace them."""
 
-    def touch(self, files: Sequence[File]) -> None:
+    def update_facts(self, files: Sequence[File]) -> None:
         """Note new sizes, times and revisions of reading of files whose content is what it was."""
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
@@ -153,16 +163,16 @@ class Store(Protocol):
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
 
-    def remembered(self) -> list[Remembered]:
+    def remembered_tags(self) -> list[RememberedTags]:
         """Tags of content that has left, in no order."""
 
-    def remember(self, tags: Sequence[Remembered]) -> None:
+    def remember_tags(self, tags: Sequence[RememberedTags]) -> None:
         """Remember tags of content that is not here."""
 
-    def known(self, paths: Iterable[str]) -> dict[str, File]:
+    def find_files(self, paths: Iterable[str]) -> dict[str, File]:
         """Those of the files that are in the store."""
 
-    def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
+    def find_by_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
         """The files of each content."""
 
     def files(self, where: Where | None = None) -> Iterator[File]:
@@ -174,7 +184,9 @@ class Store(Protocol):
     def scan(self, where: Where | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
 
-    def nearest(self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True) -> list[Row]:
+    def nearest(
+        self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+    ) -> list[ScoredWindow]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file.
 
         Ties are ordered by path and start. What was put a moment ago, by any process, is found.
@@ -183,7 +195,7 @@ class Store(Protocol):
     def sample(self, count: int) -> Vectors:
         """Rows from all over the store, the same ones as long as it does not change: (at most count, E)."""
 
-    def tidy(self) -> None:
+    def optimize(self) -> None:
         """Bring the caches up to date, so that the next search need not."""
 
     def check(self) -> list[str]:
@@ -195,27 +207,27 @@ class Store(Protocol):
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk."""
 
-    def alone(self) -> AbstractContextManager[object]:
+    def lock(self) -> AbstractContextManager[object]:
         """Nobody else makes one aside meanwhile; another who tries is refused."""
 
-    def aside(self, maker: dict[str, Any]) -> Store:
+    def staging(self, maker: dict[str, Any]) -> Store:
         """A store of another maker beside this one; what an earlier one of the same maker holds is still there."""
 
-    def become(self, aside: Store) -> None:
+    def swap_in(self, aside: Store) -> None:
         """Hold what the one beside holds, which is then gone; in one step."""
 
     def close(self) -> None:
         """Let go of files and connections."""
 
 
-def is_of(store: Store, maker: dict[str, Any]) -> bool:
+def belongs_to_model(store: Store, maker: dict[str, Any]) -> bool:
     """Whether what an earlier run made aside is of this maker, or of none yet; what is broken is not."""
     try:
-        return store.maker() in ({}, maker)
+        return store.model_identity() in ({}, maker)
     except LibraryError:
         return False
 
 
-def wrong_width(got: int, has: int) -> LibraryError:
+def width_mismatch(got: int, has: int) -> LibraryError:
     """What to say of vectors that do not fit."""
     return LibraryError(f"vectors of {got} numbers do not fit a library of vectors of {has}; use another --library")

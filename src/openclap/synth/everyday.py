@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from openclap.synth.shapes import Wave, band, decay, events, harmonics, noise, partials, room, sine, time
+from openclap.synth.signals import Wave, band, decay, events, harmonics, noise, partials, room, sine, time
 
 Rng = np.random.Generator
 

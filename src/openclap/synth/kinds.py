@@ -13,9 +13,9 @@ import soundfile as sf
 
 from openclap.errors import UsageError
 from openclap.synth import everyday, machines, nature
-from openclap.synth.shapes import Wave, noise
+from openclap.synth.signals import Wave, noise
 
-__all__ = ["KINDS", "Kind", "SynthFile", "make", "synthesised", "write_library"]
+__all__ = ["KINDS", "Kind", "SynthFile", "synthesise", "synthesise_all", "write_library"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ KINDS: dict[str, Kind] = {
 FORMATS = ("wav", "flac", "ogg")
 
 
-def make(
+def synthesise(
     kind: str, rng: np.random.Generator, *, rate: int = 48_000, seconds: float | None = None
 ) -> tuple[npt.NDArray[np.float32], str]:
     """One take of a kind → a mono wave float32 (S,), peak 0.3-0.9, and a caption.
@@ -118,11 +118,11 @@ def make(
     return wave.astype(np.float32), str(rng.choice(KINDS[kind].captions))
 
 
-def synthesised() -> list[tuple[npt.NDArray[np.float32], int]]:
+def synthesise_all() -> list[tuple[npt.NDArray[np.float32], int]]:
     """One take of every kind of sound that `openclap.synth` makes, some of them longer than a clip."""
     rate = 32_000
     return [
-        (make(kind, np.random.default_rng((2, i)), rate=rate, seconds=14.0 if i % 8 == 0 else 5.0)[0], rate)
+        (synthesise(kind, np.random.default_rng((2, i)), rate=rate, seconds=14.0 if i % 8 == 0 else 5.0)[0], rate)
         for i, kind in enumerate(KINDS)
     ]
 
@@ -135,7 +135,7 @@ def write_library(
     written: list[SynthFile] = []
     for number, kind in ((list(KINDS).index(kind), kind) for kind in kinds):
         for take in range(takes):
-            wave, caption = make(kind, np.random.default_rng((seed, number, take)), rate=rate)
+            wave, caption = synthesise(kind, np.random.default_rng((seed, number, take)), rate=rate)
             path = folder / f"{kind.replace(' ', '_')}_{take + 1:02d}.{FORMATS[(number + take) % len(FORMATS)]}"
             sf.write(path, wave, rate)
             written.append(SynthFile(path, kind, caption))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from openclap.synth.shapes import (
+from openclap.synth.signals import (
     Wave,
     band,
     decay,

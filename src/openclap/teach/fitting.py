@@ -31,7 +31,7 @@ from openclap.vectors import unit
 if TYPE_CHECKING:
     from openclap.ears import Ears
 
-__all__ = ["Examples", "Ground", "Problem", "ground_of"]
+__all__ = ["FitProblem", "Prior", "TrainingSet", "make_prior"]
 
 Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ STEPS, ENOUGH = 50, 1e-9  # Newton's steps at most; the objective's change that 
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class Prior:
     """What is known before the first example: what is usual for a model, and what the words say.
 
     Attributes
@@ -71,22 +71,22 @@ class Ground:
         return found
 
 
-def ground_of(clap: Ears, text: str | None) -> Ground:
+def make_prior(clap: Ears, text: str | None) -> Prior:
     """The ground for a model and words; None, no words."""
     sounds = background_of(clap).sounds
     rows = sounds.astype(np.float64)
     mean = rows.mean(0)
     radius = max(float(np.sqrt(((rows - mean) ** 2).sum(1).mean())), 1e-6)
     if text is None:
-        return Ground(mean, radius, np.zeros(len(mean)), 0.0, sounds)
+        return Prior(mean, radius, np.zeros(len(mean)), 0.0, sounds)
     words = clap.encode_text([text])[0].astype(np.float64)
     near = rows @ words
     slope = WORDS[1] / max(float(near.std()), 1e-6)
-    return Ground(mean, radius, slope * words, WORDS[0] - slope * float(near.mean()), sounds)
+    return Prior(mean, radius, slope * words, WORDS[0] - slope * float(near.mean()), sounds)
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class TrainingSet:
     """What is fitted to: unit rows (N, E), whether each is a yes (N,), whether it was drawn and not marked (N,)."""
 
     rows: Vectors
@@ -94,7 +94,7 @@ class Examples:
     drawn: Flags
 
     @classmethod
-    def of(cls, yes: npt.ArrayLike, no: npt.ArrayLike, drawn: npt.ArrayLike, size: int) -> Examples:
+    def of(cls, yes: npt.ArrayLike, no: npt.ArrayLike, drawn: npt.ArrayLike, size: int) -> TrainingSet:
         """Yes (N, E), no (M, E) and drawn (K, E) in this order; copies of a row among the yes, and among the no, count once.
 
         Raises
@@ -105,7 +105,7 @@ class Examples:
         parts = [_rows(part, size, name) for part, name in ((yes, "yes"), (no, "no"), (drawn, "drawn"))]
         if not len(parts[0]):
             raise UsageError("nothing to learn from: give at least one example of the sound (yes)")
-        parts = [part[distinct(part)] for part in parts]
+        parts = [part[distinct_rows(part)] for part in parts]
         counts = [len(part) for part in parts]
         return cls(
             np.concatenate(parts), np.repeat([True, False, False], counts), np.repeat([False, False, True], counts)
@@ -123,10 +123,10 @@ class Examples:
         return np.where(self.drawn, share, 1.0)
 
 
-class Problem:
+class FitProblem:
     """The fit of all the examples, or of some of them, as cross-validation asks."""
 
-    def __init__(self, ground: Ground, examples: Examples, *, alone: bool = False) -> None:
+    def __init__(self, ground: Prior, examples: TrainingSet, *, alone: bool = False) -> None:
         """`alone`: what was drawn are the synthesised sounds that stand in where there is no other counter-example."""
         self._ground = ground
         self.examples = examples
@@ -140,7 +140,7 @@ class Problem:
         self._precision = np.full(self._features.shape[1], STAY_ALONE if alone else STAY)
         self._precision[-1] = SURE_OF_BIAS
 
-    def fitted(self, some: Flags | None = None) -> Floats:
+    def solve(self, some: Flags | None = None) -> Floats:
         """The mode for these examples (N,), or for all: v in the span, and b."""
         chosen = np.ones(len(self._features), bool) if some is None else some
         heard = self.examples.heard[chosen]
@@ -151,14 +151,14 @@ class Problem:
         found: Floats = self._features[some] @ mode + self.words[some]
         return found
 
-    def line(self, mode: Floats) -> tuple[Vectors, float]:
+    def as_linear(self, mode: Floats) -> tuple[Vectors, float]:
         """A fit as weight (E,) and bias of raw embeddings."""
         ground, inside, b = self._ground, mode[:-1], mode[-1]
         moved = (inside if self._basis is None else self._basis @ inside) / ground.radius
         return (ground.direction + moved).astype(np.float32), float(ground.start + b - moved @ ground.mean)
 
 
-def distinct(rows: Vectors) -> npt.NDArray[np.int64]:
+def distinct_rows(rows: Vectors) -> npt.NDArray[np.int64]:
     """Places of rows (N, E) that are no copies of an earlier one (cosine of 0.99999 and more), in bounded memory."""
     kept = np.ones(len(rows), bool)
     for start in range(0, len(rows), 1024):

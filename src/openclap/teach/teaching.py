@@ -25,9 +25,9 @@ from openclap.kept_examples import RATE, Source
 from openclap.library.scan import find_sounds
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.teach.fitting import Examples, Problem, ground_of
-from openclap.teach.judging import judge
-from openclap.teach.searching import counter_examples, stand_ins, suggest
+from openclap.teach.evaluation import cross_validate
+from openclap.teach.fitting import FitProblem, TrainingSet, make_prior
+from openclap.teach.suggestions import counter_examples, suggest, synthetic_negatives
 from openclap.vectors import unit
 
 if TYPE_CHECKING:
@@ -129,14 +129,14 @@ def fit(
         No yes; embeddings of another size or not finite.
     """
     words = name if text is None else text
-    ground = ground_of(clap, words if words.strip() else None)
-    examples = Examples.of(yes, no, drawn, clap.config.embedding)
+    ground = make_prior(clap, words if words.strip() else None)
+    examples = TrainingSet.of(yes, no, drawn, clap.config.embedding)
     alone = bool(examples.heard.all())
     if alone:
-        examples = Examples.of(yes, no, stand_ins(ground, examples.rows), clap.config.embedding)
-    problem = Problem(ground, examples, alone=alone)
-    weight, bias = problem.line(problem.fitted())
-    report = judge(problem, words=bool(words.strip()), seed=seed) if judged else {}
+        examples = TrainingSet.of(yes, no, synthetic_negatives(ground, examples.rows), clap.config.embedding)
+    problem = FitProblem(ground, examples, alone=alone)
+    weight, bias = problem.as_linear(problem.solve())
+    report = cross_validate(problem, words=bool(words.strip()), seed=seed) if judged else {}
     marked_no = int((~examples.heard & ~examples.drawn).sum())
     counts = {"yes": int(examples.heard.sum()), "no": marked_no, "drawn": int(examples.drawn.sum())}
     return Detector(
@@ -196,14 +196,14 @@ def teach(
     if library is not None and not library.stats()["files"]:
         raise LibraryError(f"{library.stats()['path']} holds no sounds yet; fill it with  openclap index FOLDER")
     found = [find_sounds([some] if isinstance(some, str | os.PathLike) else some) for some in (yes, no)]
-    failed = [failure for part in found for failure in part.closed]
+    failed = [failure for part in found for failure in part.unreadable]
     for part in found:
         empty = (folder for folder in part.folders if not any(file.is_relative_to(folder) for file in part.files))
         failed += [Failure(str(folder), "no sounds are in it") for folder in empty]
     both = sorted(set(found[0].files) & set(found[1].files))
     if both:
         raise UsageError(f"{both[0]} is among the yes and among the no; say which it is")
-    rows = list(_embedded(clap, [*found[0].files, *found[1].files], library, progress))
+    rows = list(_embed_files(clap, [*found[0].files, *found[1].files], library, progress))
     kept: list[tuple[list[Path], Vectors]] = []
     for files, some in ((found[0].files, rows[: len(found[0].files)]), (found[1].files, rows[len(found[0].files) :])):
         pairs = [(file, row) for file, row in zip(files, some, strict=True) if not isinstance(row, SoundError)]
@@ -258,18 +258,18 @@ def refit(
         )
     rows: dict[bool, list[Vectors]] = {True: [], False: []}
     for heard, row in with_progress(
-        _recalled(clap, detector), "listening", kept_examples.count(detector.key), show=progress
+        _embed_stored_examples(clap, detector), "listening", kept_examples.count(detector.key), show=progress
     ):
         rows[heard].append(row)
     yes, no = (np.array(rows[heard], np.float32).reshape(-1, clap.config.embedding) for heard in (True, False))
     drawn: npt.ArrayLike = () if library is None else counter_examples(library, yes)
     made = fit(clap, detector.name, yes, no, text=detector.text or "", drawn=drawn, seed=seed)
     again = replace(made, threshold=detector.threshold)
-    next_ = [] if library is None else _unmarked(library, again, suggestions, np.concatenate([yes, no]))
+    next_ = [] if library is None else _suggest_unmarked(library, again, suggestions, np.concatenate([yes, no]))
     return Taught(again, next_, examples=detector.key)
 
 
-def _unmarked(library: Library, detector: Detector, count: int, examples: Vectors) -> list[Hit]:
+def _suggest_unmarked(library: Library, detector: Detector, count: int, examples: Vectors) -> list[Hit]:
     """What to mark next, where only the embeddings (N, E) of what was marked are known, and not which files they were."""
     found = suggest(library, detector, count + len(examples)) if count else []
     if not found:
@@ -278,7 +278,7 @@ def _unmarked(library: Library, detector: Detector, count: int, examples: Vector
     return [hit for hit, alike in zip(found, near, strict=True) if alike < COPY][:count]
 
 
-def _recalled(clap: CLAP, detector: Detector) -> Iterator[tuple[bool, Vectors]]:
+def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[bool, Vectors]]:
     """Of each example that was kept whether it is the sound, and its embedding (E,): the mean of its windows."""
     seconds = clap.front_end.clip_seconds
     examples = kept_examples.recall(detector.key)
@@ -305,7 +305,7 @@ def _key_at(place: Path) -> str | None:
         return None
 
 
-def _embedded(
+def _embed_files(
     clap: CLAP, files: Sequence[Path], library: Library | None, progress: bool
 ) -> Iterator[Vectors | SoundError]:
     """The embedding (E,) of each file, or why it has none, in order."""

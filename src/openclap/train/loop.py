@@ -21,10 +21,10 @@ from rich.console import Console
 from torch import nn
 
 from openclap.aside import write_json
-from openclap.checkpoints.load import Checkpoint, tokenizer_of
+from openclap.checkpoints.load import Checkpoint, load_tokenizer
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokens import Tokenizer
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig
 from openclap.counting import counted
 from openclap.errors import OpenClapError, TrainingError
@@ -133,7 +133,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         task.own.to(device)
         task.begin(Around(config, self.model, ranks, device, self.scaler.scale, self._tokenizer))
-        self.model.bound_scale()
+        self.model.clamp_logit_scale()
         self._identity = self._told_apart(examples)
         if self.sharded:
             shard(self.model, ranks.world)
@@ -214,7 +214,7 @@ class _Run:
             nn.utils.clip_grad_norm_(self._trained, settings.clip_gradient)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        self.model.bound_scale()
+        self.model.clamp_logit_scale()
         if self.average is not None:
             self.average.add(self.model, self.step)
         return loss
@@ -222,7 +222,7 @@ class _Run:
     def _tokenizer(self) -> Tokenizer:
         if self.checkpoint.tokenizer_file is None:
             raise TrainingError("the run has no tokenizer for its texts; name a tokenizer.json with tokenizer")
-        return tokenizer_of(self.checkpoint)
+        return load_tokenizer(self.checkpoint)
 
     # -- keeping -------------------------------------------------------------------------------------
 
@@ -233,8 +233,8 @@ class _Run:
             return
         start = Start(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
         start.model.load_state_dict(state)
-        start.model.bound_scale()  # a mean that an older version began may lie beyond
-        weights = Weights(of_arrays(start.plain().eval().arrays()))
+        start.model.clamp_logit_scale()  # a mean that an older version began may lie beyond
+        weights = Weights(entries_from_arrays(start.plain().eval().arrays()))
         replaces = (self.out / "config.json").exists()  # until the new model is there, the old one stays whole
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
         if replaces:
@@ -286,7 +286,7 @@ class _Run:
             return
         own = self.model.state_dict()
         self.model.load_state_dict({k: like(v, own[k]) for k, v in state["model"].items()})
-        self.model.bound_scale()
+        self.model.clamp_logit_scale()
         self.optimiser.load_state_dict(self._optimiser_state(state["optimiser"]))
         if self.average is not None:
             self.average.weights = {k: like(v, own[k]) for k, v in state["average"].items()}

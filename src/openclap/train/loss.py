@@ -25,7 +25,7 @@ def contrastive_loss(
     audio : (B, E), text : (M, E)
         Unit rows.
     logit_scale : ()
-        Logarithm of the scale. It is not clamped here: `CLAPModel.bound_scale` does that after each step.
+        Logarithm of the scale. It is not clamped here: `CLAPModel.clamp_logit_scale` does that after each step.
     positives : (B, M), optional
         How much text m describes clip b, ≥ 0. The identity when omitted: text b describes clip b alone. Each
         direction's target is this matrix with its rows normalised to 1; a text that describes no clip of

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openclap.audio.clips import wave_of
+from openclap.audio.clips import load_model_wave
 from openclap.audio.mel import log_mel
 from openclap.config import FrontEnd
 from openclap.errors import SoundError, SoundWarning
@@ -65,7 +65,7 @@ class Mels:
         if key in self._kept or key in self.left_out:
             return self._kept.get(key)
         try:
-            wave = wave_of(self._items[key].read(), self._front_end)
+            wave = load_model_wave(self._items[key].read(), self._front_end)
         except SoundError as error:
             with self._lock:
                 self.left_out[key] = Failure(error.name, error.cause)

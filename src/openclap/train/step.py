@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from openclap.checkpoints.tokens import Tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
 from openclap.train.batch import Batch, positives_of

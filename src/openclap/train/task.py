@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from openclap.checkpoints.tokens import Tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.config import CLAPConfig
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch

@@ -15,14 +15,14 @@ from openclap.watch.event import UNUSUAL
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["MOST_ALERTS", "named", "queries_of"]
+__all__ = ["MOST_ALERTS", "embed_alerts", "name_alerts"]
 
 Vectors = npt.NDArray[np.float32]
 
 MOST_ALERTS = 10_000
 
 
-def queries_of(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
+def embed_alerts(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
     """A unit row (A, E) for each alert: its words', or the direction of its detector.
 
     Raises
@@ -40,7 +40,7 @@ def queries_of(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
     return rows
 
 
-def named(alerts: Sequence[str | Detector], unusual: bool) -> dict[str, Detector | None]:
+def name_alerts(alerts: Sequence[str | Detector], unusual: bool) -> dict[str, Detector | None]:
     """The alerts by name, each once, with their detectors.
 
     Raises

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from openclap.confidence import Background
 
-__all__ = ["MINUTE", "Novelty", "OwnBackground", "logistic"]
+__all__ = ["MINUTE", "LocalBackground", "Novelty", "logistic"]
 
 Vectors = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ LEAST_FAR = 0.02  # of a cosine: where nothing ever changes, not every change is
 NOVEL = (-4.5, 3.0)  # logit = a + b · distance over quantiles
 
 
-class OwnBackground:
+class LocalBackground:
     """Confidences of alerts (A,) against the source's own background, in memory of MINUTES · A.
 
     Parameters

@@ -20,7 +20,7 @@ from openclap.errors import UsageError
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell
 
-__all__ = ["Clips", "Recent"]
+__all__ = ["ClipWriter", "RecentAudio"]
 
 Wave = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ LONGEST_ROLL = 300.0  # seconds before or after an event: they are held in memor
 LETTERS = 60  # bytes, of an alert's words in a name
 
 
-class Recent:
+class RecentAudio:
     """The last `seconds` of a stream, by its own time."""
 
     def __init__(self, rate: int, seconds: float) -> None:
@@ -73,7 +73,7 @@ class Recent:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-class Clips:
+class ClipWriter:
     """Writes clips; `budget` bytes of them at most, the oldest go first."""
 
     def __init__(self, folder: Path, tell: Tell, *, budget: int, before: float = 2.0, after: float = 2.0) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from openclap.errors import SoundError, SourceError
 from openclap.library.scan import find_sounds
-from openclap.watch.sources import Block, FileSource, Tell
+from openclap.watch.sources import AudioBlock, FileSource, Tell
 
 __all__ = ["FolderSource"]
 
@@ -29,7 +29,7 @@ class FolderSource:
         self._existing, self._poll = existing, poll
         self._closed: set[str] = set()  # folders in it that cannot be looked into, and that was told
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """As `Source`; a file that cannot be used is told and stops nothing, a folder that vanishes is waited for."""
         done: dict[str, tuple[int, int]] = {} if self._existing else self._there(tell)
         before: dict[str, tuple[int, int]] = {}
@@ -53,7 +53,7 @@ class FolderSource:
                     yield from FileSource(path).blocks(rate, stop, tell)
                 except (SoundError, SourceError) as error:
                     tell(str(error))
-                yield Block(np.zeros(0, np.float32), name=path, last=True)
+                yield AudioBlock(np.zeros(0, np.float32), name=path, last=True)
             before = there
             stop.wait(self._poll)
 
@@ -63,7 +63,7 @@ class FolderSource:
         if not Path(self.name).is_dir():
             return there
         found = find_sounds([self.name])
-        for closed in found.closed:
+        for closed in found.unreadable:
             if closed.path not in self._closed:
                 self._closed.add(closed.path)
                 tell(f"{closed.path}: {closed.error}; what comes into it is not heard")

@@ -1,6 +1,6 @@
 """What stands out of this place just now, and how sure that makes us: for models with a curve of their own for it.
 
-    own    ▁█▁▁▂▁▁█▁▂▁▁▃▁▁   its cosine, seen against the best of a usual minute: `OwnBackground`
+    own    ▁█▁▁▂▁▁█▁▂▁▁▃▁▁   its cosine, seen against the best of a usual minute: `LocalBackground`
     rise   ──▁▁▂▁▁▁▂▁▁█▁──   how far the cosine lies above the middle of its median and its upper twentieth in the last two minutes
     new        x - 0.8 m     the cosine of what is left of a window when the mean window of these minutes is taken out
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import Background
-from openclap.watch.background import OwnBackground, logistic
+from openclap.watch.background import LocalBackground, logistic
 
 __all__ = ["MEMORY", "Foreground"]
 
@@ -34,13 +34,13 @@ LATELY = (0.5, 0.95)  # quantiles whose middle is usual
 SHORT = (0.25,)  # of a recording that may be the event by half
 
 
-class Foreground(OwnBackground):
-    """Confidences of alerts (A,), in memory of MEMORY / hop windows' cosines more than `OwnBackground` has.
+class Foreground(LocalBackground):
+    """Confidences of alerts (A,), in memory of MEMORY / hop windows' cosines more than `LocalBackground` has.
 
     Parameters
     ----------
     queries, banks, warmup, minute
-        As of `OwnBackground`; `banks.curves.watch` is the curve: logit = a + b · own + c · rise + d · new.
+        As of `LocalBackground`; `banks.curves.watch` is the curve: logit = a + b · own + c · rise + d · new.
     known
         Windows that are the background.
     """
@@ -64,7 +64,7 @@ class Foreground(OwnBackground):
     def judge_after_all(
         self, windows: Sequence[Vectors], apart: Sequence[bool], off: float
     ) -> list[tuple[Levels, Levels]]:
-        """As of `OwnBackground`; what is usual is the quiet quarter of what was heard, as half of a short recording may be the event."""
+        """As of `LocalBackground`; what is usual is the quiet quarter of what was heard, as half of a short recording may be the event."""
         self._lately = self._quantiles(SHORT)
         found = super().judge_after_all(windows, apart, off)
         self._lately = self._quantiles(LATELY)

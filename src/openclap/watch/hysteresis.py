@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from openclap.errors import UsageError
 
-__all__ = ["Change", "Hysteresis", "Rules"]
+__all__ = ["EventChange", "Hysteresis", "Rules"]
 
 Levels = npt.NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Change:
+class EventChange:
     """Alert number `which` has begun or ended: what is known of it now.
 
     `decided` is the end of the window that decided; `confidence` and `score` are those of the best window so far, whose middle is
@@ -63,7 +63,7 @@ class Change:
 
 
 @dataclass
-class _Heard:
+class _ActiveEvent:
     """An alert at or above `off`."""
 
     start: float
@@ -80,10 +80,10 @@ class Hysteresis:
 
     def __init__(self, alerts: int, rules: Rules) -> None:
         self._rules = rules
-        self._heard: dict[int, _Heard] = {}
+        self._heard: dict[int, _ActiveEvent] = {}
         self._deaf = np.full(alerts, -np.inf)  # until this second
 
-    def step(self, start: float, end: float, confidence: Levels, score: Levels) -> list[Change]:
+    def step(self, start: float, end: float, confidence: Levels, score: Levels) -> list[EventChange]:
         """One window from `start` to `end` with a confidence and a score for every alert (A,) → what changed.
 
         Changes of one window come in the order of alerts.
@@ -93,25 +93,25 @@ class Hysteresis:
             which = int(number)
             heard = self._heard.get(which)
             if heard is not None and confidence[which] < rules.off:
-                found += self._ended(which, end)
+                found += self._end_event(which, end)
                 continue
             if heard is None:
-                heard = self._heard[which] = _Heard(
+                heard = self._heard[which] = _ActiveEvent(
                     start, end, (start + end) / 2, float(score[which]), float(confidence[which])
                 )
             found += self._goes_on(which, heard, start, end, float(confidence[which]), float(score[which]))
         return found
 
-    def finish(self) -> list[Change]:
+    def finish(self) -> list[EventChange]:
         """Nothing more comes, or something is missing: what has begun ends."""
         found = []
         for which in sorted(self._heard):
-            found += self._ended(which, self._heard[which].end)
+            found += self._end_event(which, self._heard[which].end)
         return found
 
     def _goes_on(
-        self, which: int, heard: _Heard, start: float, end: float, confidence: float, score: float
-    ) -> list[Change]:
+        self, which: int, heard: _ActiveEvent, start: float, end: float, confidence: float, score: float
+    ) -> list[EventChange]:
         rules = self._rules
         heard.end = end
         if confidence > heard.confidence:
@@ -125,10 +125,10 @@ class Hysteresis:
             heard.begun = end
             found.append(_change(which, heard, began=True, decided=end))
         if heard.begun is not None and end - heard.start >= rules.longest:
-            found += self._ended(which, end)
+            found += self._end_event(which, end)
         return found
 
-    def _ended(self, which: int, now: float) -> list[Change]:
+    def _end_event(self, which: int, now: float) -> list[EventChange]:
         heard = self._heard.pop(which)
         if heard.begun is None:
             return []
@@ -136,5 +136,5 @@ class Hysteresis:
         return [_change(which, heard, began=False, decided=heard.begun)]
 
 
-def _change(which: int, heard: _Heard, *, began: bool, decided: float) -> Change:
-    return Change(which, began, heard.start, heard.end, heard.peak, heard.score, heard.confidence, decided)
+def _change(which: int, heard: _ActiveEvent, *, began: bool, decided: float) -> EventChange:
+    return EventChange(which, began, heard.start, heard.end, heard.peak, heard.score, heard.confidence, decided)

@@ -5,7 +5,7 @@
 
 A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it comes: where the
 model falls behind, the oldest windows are skipped, counted and told. Where somebody else has the sound (a browser sends it), a `Watch` of
-`Pushed` is not iterated over: `feed` and `finish` give the same events. Knows nothing of the command line.
+`PushedSource` is not iterated over: `feed` and `finish` give the same events. Knows nothing of the command line.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from openclap.confidence import Background, background_of
 from openclap.counting import counted
 from openclap.detector import Detector
 from openclap.errors import UsageError
-from openclap.watch.alerts import named, queries_of
-from openclap.watch.background import MINUTE, Novelty, OwnBackground
-from openclap.watch.clips import Clips
+from openclap.watch.alerts import embed_alerts, name_alerts
+from openclap.watch.background import MINUTE, LocalBackground, Novelty
+from openclap.watch.clips import ClipWriter
 from openclap.watch.event import UNUSUAL, Event, WatchReport
+from openclap.watch.events import EventPublisher
 from openclap.watch.folder import FolderSource
 from openclap.watch.foreground import MEMORY, Foreground
 from openclap.watch.hysteresis import Hysteresis, Rules
-from openclap.watch.open import source_of
-from openclap.watch.reading import Stop, blocks_of
+from openclap.watch.open_source import open_source
+from openclap.watch.read_source import StopEvent, read_blocks
 from openclap.watch.sinks import Sink
-from openclap.watch.sources import Block, Source, Tell
-from openclap.watch.telling import Telling
-from openclap.watch.windows import Sliding, Span
+from openclap.watch.sliding_windows import SlidingWindows, StreamWindow
+from openclap.watch.sources import AudioBlock, Source, Tell
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -73,7 +73,7 @@ def watch(
     hop: float = HOP,
     warmup: float = WARMUP,
     when: Literal["ended", "began", "both"] = "ended",
-    clips: Clips | str | os.PathLike[str] | None = None,
+    clips: ClipWriter | str | os.PathLike[str] | None = None,
     sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
     tell: Tell | None = None,
@@ -99,9 +99,9 @@ def watch(
     when
         Whether an event is given when it has ended (all is known), when it has begun (at once), or both (the same `id`).
     clips
-        Where a FLAC of every event is kept: a folder (256 MiB), or `Clips` with its own budget.
+        Where a FLAC of every event is kept: a folder (256 MiB), or `ClipWriter` with its own budget.
     sinks
-        Who gets every event, too: `Delivery(Webhook(…))`, `Command(…)`.
+        Who gets every event, too: `RetryingSink(Webhook(…))`, `Command(…)`.
     stop
         Set it, from any thread, to end: what has begun is told as ended.
     tell
@@ -123,7 +123,7 @@ def watch(
     ...     print(event.alert, event.start, event.confidence)
     """
     return Watch(
-        source_of(source), alerts, model=model, unusual=unusual, rules=rules or Rules(), window=window, hop=hop, warmup=warmup,
+        open_source(source), alerts, model=model, unusual=unusual, rules=rules or Rules(), window=window, hop=hop, warmup=warmup,
         when=when, clips=clips, sinks=sinks, stop=stop or threading.Event(), tell=tell or logging.getLogger("openclap.watch").warning, judged=judged,
     )  # fmt: skip
 
@@ -143,13 +143,13 @@ class Watch(Iterator[Event]):
         hop: float,
         warmup: float,
         when: str,
-        clips: Clips | str | os.PathLike[str] | None,
+        clips: ClipWriter | str | os.PathLike[str] | None,
         sinks: Sequence[Sink],
         stop: threading.Event,
         tell: Tell,
         judged: Judged | None = None,
     ) -> None:
-        asked = named(alerts, unusual)
+        asked = name_alerts(alerts, unusual)
         self._names = [*asked, *([UNUSUAL] if unusual else [])]
         clip = model.front_end.clip_seconds
         if not 0.1 <= window <= clip or not 0.05 <= hop <= window:
@@ -162,15 +162,15 @@ class Watch(Iterator[Event]):
             raise UsageError(f"when is {when!r}; choose ended, began or both")
         self._source, self._clap, self._rules = source, model, rules
         self._window, self._hop = window, hop
-        self._stop, self._tell, self._judged = Stop(stop), tell, judged
+        self._stop, self._tell, self._judged = StopEvent(stop), tell, judged
         self._rate = model.front_end.sampling_rate
         self._words = len(asked)
-        queries = queries_of(asked, model)
+        queries = embed_alerts(asked, model)
         self._own = _background(queries, background_of(model), warmup=round(warmup / hop), hop=hop)
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
         if isinstance(clips, (str, os.PathLike)):
-            clips = Clips(Path(clips), tell, budget=256 << 20)
+            clips = ClipWriter(Path(clips), tell, budget=256 << 20)
         if clips is not None and isinstance(source, FolderSource):
             _check_apart(clips.folder, Path(source.name))
         self._report = WatchReport(source=source.name)
@@ -178,11 +178,11 @@ class Watch(Iterator[Event]):
         if clips is not None:
             around = clips.before + clips.after
             held = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
-        self._telling = Telling(
+        self._telling = EventPublisher(
             self._names, self._rate, live=source.live, when=when, clips=clips, held=held, sinks=sinks, report=self._report
         )  # fmt: skip
-        self._sliding = Sliding(self._rate, window, hop)
-        self._waiting: list[Span] = []
+        self._sliding = SlidingWindows(self._rate, window, hop)
+        self._waiting: list[StreamWindow] = []
         self._before: float | None = None  # start of the window before
         self._early: deque[_Early] = deque(maxlen=EARLY)  # of this recording, during the warm-up
         self._warmup, self._told_short = warmup, False
@@ -219,11 +219,11 @@ class Watch(Iterator[Event]):
     def feed(self, wave: Wave, *, gap: float = 0.0, arrived: float | None = None) -> list[Event]:
         """Hear what comes next (S,), mono at the model's rate, after `gap` lost seconds, and give what was decided.
 
-        For a watch of `Pushed`, from one thread at a time. `arrived`, monotonic seconds, is when it came; by default now. A call
+        For a watch of `PushedSource`, from one thread at a time. `arrived`, monotonic seconds, is when it came; by default now. A call
         computes as many windows as have become complete, one a hop.
         """
         came = time.monotonic() if arrived is None else arrived
-        return list(self._take(Block(wave, gap, self._name), came, more=False))
+        return list(self._take(AudioBlock(wave, gap, self._name), came, more=False))
 
     def finish(self) -> list[Event]:
         """Nothing more comes: the last windows, and what has begun ends."""
@@ -232,12 +232,12 @@ class Watch(Iterator[Event]):
     # -- the loop --------------------------------------------------------------------------------------
 
     def _all(self) -> Iterator[Event]:
-        with contextlib.closing(blocks_of(self._source, self._rate, self._stop, self._tell)) as blocks:
+        with contextlib.closing(read_blocks(self._source, self._rate, self._stop, self._tell)) as blocks:
             for arrived, block, more in blocks:
                 yield from self._take(block, arrived, more=more)
         yield from self._finish()
 
-    def _take(self, block: Block, arrived: float, *, more: bool) -> Iterator[Event]:
+    def _take(self, block: AudioBlock, arrived: float, *, more: bool) -> Iterator[Event]:
         """One block; `more`, where others lie ready, with which its windows may be heard at once."""
         yield from self._begin(block)
         self._hear(block, arrived)
@@ -248,7 +248,7 @@ class Watch(Iterator[Event]):
             yield from self._decide(self._in_time(self._waiting))
             self._waiting.clear()
 
-    def _begin(self, block: Block) -> Iterator[Event]:
+    def _begin(self, block: AudioBlock) -> Iterator[Event]:
         """What was there before a gap ends."""
         self._name = block.name or self._name
         if block.gap <= 0:
@@ -260,16 +260,16 @@ class Watch(Iterator[Event]):
         self._waiting.clear()
         self._telling.skip(block.gap)
         self._apart()
-        yield from self._telling.told(self._hysteresis.finish(), self._name)
+        yield from self._telling.publish(self._hysteresis.finish(), self._name)
 
-    def _hear(self, block: Block, arrived: float) -> None:
+    def _hear(self, block: AudioBlock, arrived: float) -> None:
         self._telling.feed(block.wave, arrived)
         self._report.heard += len(block.wave) / self._rate
         self._waiting += self._sliding.feed(block.wave)
 
     def _restart(self) -> None:
         """Another recording comes; what is usual has been learnt and stays."""
-        self._sliding = Sliding(self._rate, self._window, self._hop)
+        self._sliding = SlidingWindows(self._rate, self._window, self._hop)
         self._telling.restart()
         self._hysteresis = Hysteresis(len(self._names), self._rules)
         self._apart()
@@ -283,13 +283,13 @@ class Watch(Iterator[Event]):
 
     def _finish(self) -> Iterator[Event]:
         """The end of a recording: nothing is left waiting."""
-        self._waiting += self._sliding.rest()
+        self._waiting += self._sliding.flush()
         for start in range(0, len(self._waiting), BATCH):
             yield from self._decide(self._waiting[start : start + BATCH])
         self._waiting.clear()
         yield from self._after_all()
-        yield from self._telling.told(self._hysteresis.finish(), self._name)
-        yield from self._telling.ready(ended=True)
+        yield from self._telling.publish(self._hysteresis.finish(), self._name)
+        yield from self._telling.publish_finished(ended=True)
 
     def _after_all(self) -> Iterator[Event]:
         """A recording that ends within the warm-up is judged by what there is of it, and that is told."""
@@ -307,7 +307,7 @@ class Watch(Iterator[Event]):
             changes = self._hysteresis.step(window.start, window.end, confidence, score)
             if self._judged is not None:
                 self._judged(window.begin, window.end, confidence)
-            yield from self._telling.told(changes, self._name)
+            yield from self._telling.publish(changes, self._name)
 
     def _short(self, early: Collection[_Early], *, unknown: bool) -> str:
         """What is told of a recording that ends before enough was learnt."""
@@ -320,12 +320,12 @@ class Watch(Iterator[Event]):
         unusual = ', too short to know what is "unusual" there' if unknown else ""
         return heard + words + unusual
 
-    def _in_time(self, waiting: list[Span]) -> list[Span]:
+    def _in_time(self, waiting: list[StreamWindow]) -> list[StreamWindow]:
         """Of a live source, the windows that are not too late."""
         now = time.monotonic()
         if not self._source.live or self._report.heard > now - self._since + AHEAD:
             return waiting
-        kept = [span for span in waiting if now - (self._telling.came(span.end) or now) <= LATE]
+        kept = [span for span in waiting if now - (self._telling.arrival_time(span.end) or now) <= LATE]
         if len(kept) < len(waiting):
             self._report.skipped += len(waiting) - len(kept)
             if time.monotonic() - self._told_skipped > TOLD_EVERY:
@@ -336,7 +336,7 @@ class Watch(Iterator[Event]):
                 )
         return kept
 
-    def _decide(self, spans: list[Span]) -> Iterator[Event]:
+    def _decide(self, spans: list[StreamWindow]) -> Iterator[Event]:
         """Embed windows, and step through them in order."""
         if not spans:
             return
@@ -359,8 +359,8 @@ class Watch(Iterator[Event]):
                 self._novelty.learn(row)
             if self._judged is not None:
                 self._judged(span.start, span.end, confidence)
-            yield from self._telling.told(changes, self._name)
-        yield from self._telling.ready()
+            yield from self._telling.publish(changes, self._name)
+        yield from self._telling.publish_finished()
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,12 +374,12 @@ class _Early:
     row: Vectors
 
 
-def _background(queries: Vectors, banks: Background, *, warmup: int, hop: float) -> OwnBackground:
+def _background(queries: Vectors, banks: Background, *, warmup: int, hop: float) -> LocalBackground:
     """By the model's own curve for a watch, or by the one for models that have none."""
     minute = round(MINUTE / hop)
     if banks.curves.watch:
         return Foreground(queries, banks, warmup=warmup, minute=minute, known=round(MEMORY / hop))
-    return OwnBackground(queries, banks, warmup=warmup, minute=minute)
+    return LocalBackground(queries, banks, warmup=warmup, minute=minute)
 
 
 def _check_apart(clips: Path, watched: Path) -> None:

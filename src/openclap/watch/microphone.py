@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import MissingExtra, SourceError
-from openclap.watch.sources import LIVE_BLOCK, Block, Tell, Waveform, backoff
+from openclap.watch.sources import LIVE_BLOCK, AudioBlock, BlockConverter, Tell, backoff_seconds
 
 __all__ = ["MicrophoneSource"]
 
@@ -29,19 +29,19 @@ class MicrophoneSource:
         self._sounddevice = _sounddevice()
         self.name = "mic" if device is None else f"mic:{device}"
         self._device: int | str | None = int(device) if device is not None and device.isdecimal() else device
-        self._rate = self._found()
+        self._rate = self._find_device_rate()
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """As `Source`."""
         attempt, last = 0, None
         while not stop.is_set():
-            shape = Waveform(rate, self.name, tell)
+            shape = BlockConverter(rate, self.name, tell)
             try:
                 for samples, missed in self._samples(stop):
                     now = time.monotonic()
                     gap = missed if attempt == 0 or last is None else max(0.0, now - last - LIVE_BLOCK)
                     attempt, last = 0, now
-                    yield Block(shape.feed(samples, self._rate), gap, self.name)
+                    yield AudioBlock(shape.feed(samples, self._rate), gap, self.name)
             except SourceError as error:
                 if last is None:
                     raise
@@ -49,8 +49,8 @@ class MicrophoneSource:
             if stop.is_set():
                 return
             attempt += 1
-            tell(f"{self.name}: nothing comes any more; trying again in {backoff(attempt):g} s")
-            stop.wait(backoff(attempt))
+            tell(f"{self.name}: nothing comes any more; trying again in {backoff_seconds(attempt):g} s")
+            stop.wait(backoff_seconds(attempt))
 
     def _samples(self, stop: threading.Event) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
         """Blocks from the callback's thread, each with the seconds for which nobody took any before it, until none comes."""
@@ -80,7 +80,7 @@ class MicrophoneSource:
         except (self._sounddevice.PortAudioError, ValueError) as error:
             raise SourceError(f"{self.name}: cannot be opened ({_line(error)})") from None
 
-    def _found(self) -> float:
+    def _find_device_rate(self) -> float:
         try:
             return float(self._sounddevice.query_devices(self._device, "input")["default_samplerate"])
         except (self._sounddevice.PortAudioError, ValueError) as error:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from openclap.errors import MissingExtra, UsageError
 from openclap.watch.sinks import Outcome
 from openclap.watch.sources import Tell
-from openclap.watch.streams import shown
+from openclap.watch.streams import redact_url
 
 __all__ = ["Mqtt"]
 
@@ -37,9 +37,9 @@ class Mqtt:
         wrong = any(sign in topic for sign in "+#\0") or len(topic.encode("utf-8", "replace")) > LONGEST_TOPIC
         if not port or not parts.hostname or "#" in url or parts.query or wrong:
             raise UsageError(
-                f"mqtt {shown(url)!r} is no broker and topic; give one like mqtt://broker.local/house/alarms"
+                f"mqtt {redact_url(url)!r} is no broker and topic; give one like mqtt://broker.local/house/alarms"
             )
-        self.name, self.address = shown(url), url
+        self.name, self.address = redact_url(url), url
         self._host, self._port, self._topic, self._timeout = parts.hostname, port, topic, timeout
         self._login = parts.scheme == "mqtts", parts.username, parts.password
         self._client = _client(*self._login)

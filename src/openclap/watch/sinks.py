@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 
 from openclap.aside import ENDING, aside
 from openclap.watch.event import Event
-from openclap.watch.sources import Tell, backoff
+from openclap.watch.sources import Tell, backoff_seconds
 
-__all__ = ["Delivery", "Outcome", "Sender", "Sink", "Spool"]
+__all__ = ["Outcome", "RetryingSink", "Sender", "Sink", "Spool"]
 
 Outcome: TypeAlias = Literal["taken", "later", "never"]
 
@@ -162,7 +162,7 @@ class Spool:
             self._tell(message)
 
 
-class Delivery:
+class RetryingSink:
     """A sink that hands every event to a `Sender`, in order, until it is taken."""
 
     def __init__(
@@ -210,10 +210,10 @@ class Delivery:
                     self._lock.wait(1.0)
             if waiting is None or self._gone.is_set():
                 return
-            outcome = self._sender.send(*waiting, self._quietly(attempt))
+            outcome = self._sender.send(*waiting, self._throttled_tell(attempt))
             if outcome == "later":
                 attempt += 1
-                self._pause(backoff(attempt, first=self._first, most=self._most))
+                self._pause(backoff_seconds(attempt, first=self._first, most=self._most))
                 continue
             if attempt and outcome == "taken":
                 self._tell(f"{self.name}: takes events again")
@@ -224,7 +224,7 @@ class Delivery:
                     self._spool.remove()
                 self.refused += outcome == "never"
 
-    def _quietly(self, attempt: int) -> Tell:
+    def _throttled_tell(self, attempt: int) -> Tell:
         """Tell of the first failure of a row, and then of every tenth."""
         return self._tell if attempt % 10 == 0 else lambda _: None
 

@@ -23,21 +23,21 @@ import soxr
 
 from openclap.audio import decode
 from openclap.audio.channels import CANCELLING, LiveDownmix
-from openclap.audio.files import opened
+from openclap.audio.decode_pass import DecodePass
+from openclap.audio.files import open_binary
 from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, QUALITY, track_wanted
-from openclap.audio.reading import Reading
 from openclap.errors import SourceError, UsageError
 
 __all__ = [
     "FORMATS",
-    "Block",
+    "AudioBlock",
+    "BlockConverter",
     "FileSource",
     "PipeSource",
-    "Pushed",
+    "PushedSource",
     "Source",
     "Tell",
-    "Waveform",
-    "backoff",
+    "backoff_seconds",
 ]
 
 Wave = npt.NDArray[np.float32]
@@ -59,7 +59,7 @@ FORMATS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class AudioBlock:
     """`wave` (S,) at the rate asked for; `gap` seconds lost before it; `name` of the recording; whether it is its `last`."""
 
     wave: Wave
@@ -78,12 +78,12 @@ class Source(Protocol):
     live: bool
     threaded: bool
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """Blocks until it ends or `stop` is set."""
         ...
 
 
-class Waveform:
+class BlockConverter:
     """Samples as a source gives them → mono, finite, at one rate; the source's own rate may change on the way."""
 
     def __init__(self, rate: int, name: str, tell: Tell) -> None:
@@ -122,7 +122,7 @@ class Waveform:
         made: Wave = self._resampler.resample_chunk(wave)
         return made
 
-    def rest(self) -> Wave:
+    def flush(self) -> Wave:
         """What the resampler still holds."""
         if self._resampler is None:
             return np.zeros(0, np.float32)
@@ -138,7 +138,7 @@ class FileSource:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fsdecode(path)
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """As `Source`.
 
         Raises
@@ -146,13 +146,15 @@ class FileSource:
         SoundError
             Not there, or no sound.
         """
-        shape = Waveform(rate, self.name, tell)
-        with opened(self.name, self.name) as file:
-            for own_rate, wave in decode.blocks(file, Reading(self.name, track_wanted.get(), block_seconds=FILE_BLOCK)):
+        shape = BlockConverter(rate, self.name, tell)
+        with open_binary(self.name, self.name) as file:
+            for own_rate, wave in decode.decode_blocks(
+                file, DecodePass(self.name, track_wanted.get(), block_seconds=FILE_BLOCK)
+            ):
                 if stop.is_set():
                     return
-                yield Block(shape.feed(wave, own_rate), name=self.name)
-        yield Block(shape.rest(), name=self.name)
+                yield AudioBlock(shape.feed(wave, own_rate), name=self.name)
+        yield AudioBlock(shape.flush(), name=self.name)
 
 
 class PipeSource:
@@ -172,9 +174,9 @@ class PipeSource:
         self.name, self.live = "<pipe>", live
         self._file, self._rate, self._channels, self._dtype = file, rate, channels, np.dtype(FORMATS[format])
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """As `Source`."""
-        shape = Waveform(rate, self.name, tell)
+        shape = BlockConverter(rate, self.name, tell)
         frame = self._dtype.itemsize * self._channels
         wanted = max(1, round(LIVE_BLOCK * self._rate)) * frame
         read = getattr(self._file, "read1", self._file.read)
@@ -188,15 +190,15 @@ class PipeSource:
             if whole:
                 samples = np.frombuffer(held[:whole], self._dtype).reshape(-1, self._channels)
                 held = held[whole:]
-                yield Block(shape.feed(samples.astype(self._dtype.newbyteorder("=")), self._rate), name=self.name)
+                yield AudioBlock(shape.feed(samples.astype(self._dtype.newbyteorder("=")), self._rate), name=self.name)
         if held:
             tell(
                 f"{self.name}: ended with {len(held)} bytes that are no whole frame of {frame}; check --channels and --format"
             )
-        yield Block(shape.rest(), name=self.name)
+        yield AudioBlock(shape.flush(), name=self.name)
 
 
-class Pushed:
+class PushedSource:
     """What somebody else has and gives to `Watch.feed`: there is nothing to read; `live`, where what comes late is of no use."""
 
     threaded = False
@@ -204,11 +206,11 @@ class Pushed:
     def __init__(self, name: str, *, live: bool = True) -> None:
         self.name, self.live = name, live
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """As `Source`: none."""
         return iter(())
 
 
-def backoff(attempt: int, *, first: float = 0.5, most: float = 30.0) -> float:
+def backoff_seconds(attempt: int, *, first: float = 0.5, most: float = 30.0) -> float:
     """Seconds to wait before attempt 1, 2, …: doubling, up to `most`."""
     return min(most, first * 2.0 ** min(max(attempt - 1, 0), 30))

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from openclap.audio.ffmpeg import frame_samples
 from openclap.audio.tracks import packets_of
 from openclap.errors import SourceError
-from openclap.watch.sources import LIVE_BLOCK, Block, Tell, Waveform, backoff
+from openclap.watch.sources import LIVE_BLOCK, AudioBlock, BlockConverter, Tell, backoff_seconds
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["StreamSource", "shown"]
+__all__ = ["StreamSource", "redact_url"]
 
 TIMEOUT = 10.0  # seconds to connect, and to wait for the next packet
 STEADY = 10.0  # seconds of sound after which a connection counts as a good one
@@ -42,9 +42,9 @@ class StreamSource:
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         self._url, self._timeout = url, timeout
-        self.name = shown(url)
+        self.name = redact_url(url)
 
-    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """As `Source`."""
         attempt = 0
         cut: float | None = None  # when nothing came any more
@@ -55,7 +55,7 @@ class StreamSource:
                     gap = 0.0 if cut is None or heard else time.monotonic() - cut
                     heard += len(block.wave) / rate
                     attempt = 0 if heard > STEADY else attempt
-                    yield Block(block.wave, gap, self.name)
+                    yield AudioBlock(block.wave, gap, self.name)
                 return  # it ended where it said it would
             except SourceError as error:
                 if cut is None and not heard:
@@ -66,14 +66,14 @@ class StreamSource:
             if heard or cut is None:
                 cut = time.monotonic()
             attempt += 1
-            tell(f"{cause}; trying again in {backoff(attempt):g} s")
-            stop.wait(backoff(attempt))
+            tell(f"{cause}; trying again in {backoff_seconds(attempt):g} s")
+            stop.wait(backoff_seconds(attempt))
 
-    def _connection(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[Block]:
+    def _connection(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """One connection's sound; returns where it ended as announced, and raises SourceError where it was cut."""
         import av
 
-        shape = Waveform(rate, self.name, tell)
+        shape = BlockConverter(rate, self.name, tell)
         seconds, announced = 0.0, None
         try:
             with av.open(
@@ -82,22 +82,22 @@ class StreamSource:
                 metadata_errors="replace",
                 options=_options(self._url),
             ) as container:
-                stream = container.streams.best("audio")
+                stream = container.streams.best_confidences("audio")
                 if stream is None or stream.codec_context is None:
                     raise SourceError(
                         f"{self.name}: carries no sound that can be decoded; name a stream with audio in it"
                     )
-                announced = _announced(container)
+                announced = _announced_seconds(container)
                 waiting, length = [], 0.0
                 for frame in self._frames(container, stream, stop):
                     waiting.append(shape.feed(frame_samples(frame), frame.sample_rate))
                     length += frame.samples / frame.sample_rate
                     if length >= LIVE_BLOCK:
                         for wave in waiting:
-                            yield Block(wave)
+                            yield AudioBlock(wave)
                         seconds, waiting, length = seconds + length, [], 0.0
-                for wave in (*waiting, shape.rest()):
-                    yield Block(wave)
+                for wave in (*waiting, shape.flush()):
+                    yield AudioBlock(wave)
                 seconds += length
         except (av.FFmpegError, OSError) as error:
             raise SourceError(f"{self.name}: {self._cause(error)}") from None
@@ -135,7 +135,7 @@ class StreamSource:
         return f"cannot be heard ({text}); it must be a sound itself, no page and no playlist"
 
 
-def _announced(container: av.container.InputContainer) -> float | None:
+def _announced_seconds(container: av.container.InputContainer) -> float | None:
     """Seconds, where the address is that of a file with an end."""
     return None if container.duration is None else float(container.duration / 1e6)
 
@@ -145,7 +145,7 @@ def _options(url: str) -> dict[str, str]:
     return {**found, "rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else found
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """An address without what should not be in a log: user, password, query; no more than its scheme where it is none."""
     try:
         parts = urlsplit(url)

@@ -25,7 +25,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from openclap.errors import UsageError
 from openclap.watch.sinks import Outcome
 from openclap.watch.sources import Tell
-from openclap.watch.streams import shown
+from openclap.watch.streams import redact_url
 
 __all__ = ["SECRET", "Webhook", "signature"]
 
@@ -41,9 +41,9 @@ class Webhook:
         parts = _parts(url)
         if parts is None:
             raise UsageError(
-                f"webhook {shown(url)!r} is no address to post to; give one like https://example.org/alarms, without spaces and with ASCII alone"
+                f"webhook {redact_url(url)!r} is no address to post to; give one like https://example.org/alarms, without spaces and with ASCII alone"
             )
-        self.name, self.address = shown(url), url
+        self.name, self.address = redact_url(url), url
         self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self._secret, self._timeout = secret, timeout
         self._headers = {"Content-Type": "application/json", "User-Agent": "openclap"}

@@ -10,11 +10,11 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["revision"]
+__all__ = ["code_digest"]
 
 
 @lru_cache(maxsize=1)
-def revision() -> str:
+def code_digest() -> str:
     """A digest of the code in this folder: what was compiled or quantised by other code is not taken from disk."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(Path(__file__).parent.glob("*.py")):

@@ -16,7 +16,7 @@ def bert(g: Graph, config: CLAPConfig) -> object:
     inputs, states = _states(g, config)
     first = opset.gather(states, opset.constant(np.int64(0)), opset.constant(np.int64(1)))
     pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense"))
-    return ov.Model([g.projected(pooled, "text_projection")], inputs, "text")
+    return ov.Model([g.projection(pooled, "text_projection")], inputs, "text")
 
 
 def sbert(g: Graph, config: CLAPConfig) -> object:
@@ -25,7 +25,7 @@ def sbert(g: Graph, config: CLAPConfig) -> object:
     weight = opset.unsqueeze(inputs[1], g.index([2]))
     total = opset.reduce_sum(states * weight, g.index([1]), False)
     mean = total / opset.reduce_sum(weight, g.index([1]), False)
-    return ov.Model([g.projected(mean, "text_projection")], inputs, "text")
+    return ov.Model([g.projection(mean, "text_projection")], inputs, "text")
 
 
 def _states(g: Graph, config: CLAPConfig) -> tuple[list[Node], Node]:
@@ -41,7 +41,7 @@ def _states(g: Graph, config: CLAPConfig) -> tuple[list[Node], Node]:
         name = f"text.tower.encoder.layer.{layer}"
         attended = g.linear(_attention(g, x, f"{name}.attention.self", text, bias), f"{name}.attention.output.dense")
         x = g.layer_norm(x + attended, f"{name}.attention.output.LayerNorm", eps)
-        hidden = g.activated(g.linear(x, f"{name}.intermediate.dense"), text.activation)
+        hidden = g.activation(g.linear(x, f"{name}.intermediate.dense"), text.activation)
         x = g.layer_norm(x + g.linear(hidden, f"{name}.output.dense"), f"{name}.output.LayerNorm", eps)
     return [vectors, mask], x
 

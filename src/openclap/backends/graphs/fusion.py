@@ -10,12 +10,12 @@ from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig
 
-__all__ = ["LOCAL", "VIEWS", "chosen", "fused", "fused_maps"]
+__all__ = ["LOCAL", "VIEWS", "fuse_maps", "fuse_tokens", "pad_or_cut", "select_rows"]
 
 VIEWS, LOCAL = 4, 3
 
 
-def fused(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
+def fuse_tokens(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
     """Global and local tokens (B, N, D) → (B, N, D); `kind` is daf, aff or iaff."""
     both = x + y
     if kind == "daf":
@@ -29,12 +29,12 @@ def fused(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
     return x * w + y * (g.number(1) - w)
 
 
-def chosen(g: Graph, longer: Node, long: Node, short: Node) -> Node:
+def select_rows(g: Graph, longer: Node, long: Node, short: Node) -> Node:
     """Rows of `long` where `longer` (B,), else of `short`; both (B, N, D)."""
     return opset.select(opset.unsqueeze(longer, g.index([1, 2])), long, short)
 
 
-def fused_maps(
+def fuse_maps(
     g: Graph, config: CLAPConfig, stem: Callable[[Node], Node], project: Callable[[Node], Node]
 ) -> tuple[list[Node], Node]:
     """The inputs of a CNN's graph, mels (B, V, T, F) in dB and `longer` (B,) for a fused one; and its first maps (B, C, T', F').
@@ -58,14 +58,14 @@ def fused_maps(
     local_frames, local_bins = g.size(local, 2), g.size(local, 3)
     local = g.transpose(g.reshape(local, -1, LOCAL, width, local_frames, local_bins), 0, 1, 3, 4, 2)
     local = g.reshape(local, -1, LOCAL * local_frames, local_bins, width)  # (B, T', F', C)
-    local = _fitted(g, _fitted(g, local, frames, 1), bins, 2)
+    local = pad_or_cut(g, pad_or_cut(g, local, frames, 1), bins, 2)
     tokens = g.reshape(g.transpose(maps, 0, 2, 3, 1), 0, -1, width)
-    both = fused(g, config.fusion.partition("_")[0], tokens, g.reshape(local, 0, -1, width), "audio.fusion")
-    tokens = chosen(g, longer, both, tokens)
+    both = fuse_tokens(g, config.fusion.partition("_")[0], tokens, g.reshape(local, 0, -1, width), "audio.fusion")
+    tokens = select_rows(g, longer, both, tokens)
     return [mel, longer], g.transpose(g.reshape(tokens, 0, frames, bins, width), 0, 3, 1, 2)
 
 
-def _fitted(g: Graph, x: Node, size: int, axis: int) -> Node:
+def pad_or_cut(g: Graph, x: Node, size: int, axis: int) -> Node:
     """Zeros at the end of an axis, or a cut."""
     have = g.size(x, axis)
     if have >= size:
@@ -86,7 +86,7 @@ def _global(g: Graph, x: Node, name: str) -> Node:
 def _attention(g: Graph, x: Node, name: str, first: int) -> Node:
     """Product, norm, ReLU, product, norm; in a global attention they are numbered from 1."""
     for conv, norm in ((first, first + 1), (first + 3, first + 4)):
-        weight, bias = g.folded(f"{name}.{conv}", f"{name}.{norm}")
+        weight, bias = g.fold_batch_norm(f"{name}.{conv}", f"{name}.{norm}")
         x = g.product(x, weight.reshape(weight.shape[:2]), bias)
         x = opset.relu(x) if conv == first else x
     return x

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, VIEWS, chosen, fused
+from openclap.backends.graphs.fusion import LOCAL, VIEWS, fuse_tokens, select_rows
 from openclap.backends.graphs.ops import Array, Graph, Node
 from openclap.config import CLAPConfig, HTSATConfig
 
@@ -44,13 +44,13 @@ def htsat(g: Graph, config: CLAPConfig) -> object:
         longer = opset.parameter([-1], np.bool_, "longer")
         inputs.append(longer)
         local = _local_patches(g, pixels(g.part(mel, 1, VIEWS)), config)
-        x = chosen(g, longer, fused(g, config.fusion.partition("_")[0], x, local, "audio.patches.fusion"), x)
+        x = select_rows(g, longer, fuse_tokens(g, config.fusion.partition("_")[0], x, local, "audio.patches.fusion"), x)
     elif config.fusion == "channel_map":  # every row goes the same way; the flag is taken and not needed
         inputs.append(opset.parameter([-1], np.bool_, "longer"))
     x = g.layer_norm(x, "audio.patches.norm") if audio.patch_norm else x
     x = _stages(g, x, audio)
     x = g.mean(g.layer_norm(x, "audio.norm"), 1)
-    return ov.Model([g.projected(x, "audio_projection")], inputs, "audio")
+    return ov.Model([g.projection(x, "audio_projection")], inputs, "audio")
 
 
 # -- patches -----------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def _patches(g: Graph, pixels: Node, config: CLAPConfig) -> Node:
     audio, channels = config.audio, VIEWS if config.fusion == "channel_map" else 1
     assert isinstance(audio, HTSATConfig)
     size = audio.patch * audio.patch
-    at = _places(config, audio.patch, audio.patch)  # (patches, pixels of one)
+    at = _patch_pixels(config, audio.patch, audio.patch)  # (patches, pixels of one)
     cut = g.reshape(g.take(pixels, at.reshape(-1)), -1, channels, len(at), size)
     cut = g.reshape(g.transpose(cut, 0, 2, 1, 3), 0, 0, channels * size)
     weight = g.weights["audio.patches.project.weight"].reshape(audio.width, -1)
@@ -73,7 +73,7 @@ def _local_patches(g: Graph, pixels: Node, config: CLAPConfig) -> Node:
     audio = config.audio
     assert isinstance(audio, HTSATConfig)
     side, width = audio.image // audio.patch, audio.width
-    at = _places(config, audio.patch, LOCAL * audio.patch)
+    at = _patch_pixels(config, audio.patch, LOCAL * audio.patch)
     across = len(at) // side  # 21 of the 64 columns for each view
     cut = g.reshape(g.take(pixels, at.reshape(-1)), -1, len(at), at.shape[1])
     weight = g.weights["audio.patches.local_project.weight"].reshape(width, -1)
@@ -85,7 +85,7 @@ def _local_patches(g: Graph, pixels: Node, config: CLAPConfig) -> Node:
     return g.reshape(tokens, 0, side * side, width)
 
 
-def _places(config: CLAPConfig, high: int, wide: int) -> Order:
+def _patch_pixels(config: CLAPConfig, high: int, wide: int) -> Order:
     """Where in (frames, F) the pixels of each patch of the folded image lie → (patches, high * wide)."""
     assert isinstance(config.audio, HTSATConfig)
     image, bins = config.audio.image, config.front_end.mel_bins
@@ -124,26 +124,26 @@ def _stages(g: Graph, x: Node, audio: HTSATConfig) -> Node:
             name = f"audio.stages.{stage}.blocks.{block}"
             shift = audio.window // 2 if block % 2 and side > audio.window else 0
             wanted = _windows(side, window, shift)
-            x, order = _rearranged(g, x, order, wanted), wanted
+            x, order = _reorder_patches(g, x, order, wanted), wanted
             normal = g.layer_norm(x, f"{name}.norm1", audio.layer_norm_eps)
             attended = _attention(g, normal, f"{name}.attention", audio.heads[stage], window, _mask(side, window, shift))  # fmt: skip
             x = x + g.reshape(attended, -1, side * side, width)
             normal = g.layer_norm(x, f"{name}.norm2", audio.layer_norm_eps)
-            hidden = g.activated(g.linear(normal, f"{name}.mlp.0"), audio.activation)
+            hidden = g.activation(g.linear(normal, f"{name}.mlp.0"), audio.activation)
             x = x + g.linear(hidden, f"{name}.mlp.2")
         if stage + 1 < len(audio.depths):
             name = f"audio.stages.{stage}.merge"
             patches = np.arange(side * side).reshape(side, side)
             # even-even, odd-even, even-odd, odd-odd: four neighbours become one
             four = np.stack([patches[down::2, right::2] for right in (0, 1) for down in (0, 1)], -1).reshape(-1)
-            x = _rearranged(g, x, order, four)
+            x = _reorder_patches(g, x, order, four)
             side //= 2
             x = g.linear(g.layer_norm(g.reshape(x, -1, side * side, 4 * width), f"{name}.norm"), f"{name}.reduce")
             order = np.arange(side * side)
     return x
 
 
-def _rearranged(g: Graph, x: Node, order: Order, wanted: Order) -> Node:
+def _reorder_patches(g: Graph, x: Node, order: Order, wanted: Order) -> Node:
     """Tokens from one order of patches to another."""
     place = np.argsort(order)[wanted]
     return x if (place == np.arange(len(place))).all() else g.take(x, place)

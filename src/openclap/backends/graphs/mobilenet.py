@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, fused_maps
+from openclap.backends.graphs.fusion import LOCAL, fuse_maps
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, InvertedResidual, MobileNetConfig
 
@@ -20,10 +20,10 @@ def mobilenet(g: Graph, config: CLAPConfig) -> object:
     def project(local: Node) -> Node:
         return opset.hswish(_conv(g, local, "audio.local_project", kernel=5, stride=(LOCAL * 2, 2)))
 
-    inputs, first = fused_maps(g, config, lambda mel: _stem(g, mel), project)
+    inputs, first = fuse_maps(g, config, lambda mel: _stem(g, mel), project)
     x = g.mean(_maps(g, first, audio), 2, 3)  # (B, features)
     x = opset.hswish(g.linear(x, "audio.hidden"))
-    return ov.Model([g.projected(x, "audio_projection")], inputs, "audio")
+    return ov.Model([g.projection(x, "audio_projection")], inputs, "audio")
 
 
 def mobilenet_frames(g: Graph, mel: Node, audio: MobileNetConfig) -> Node:
@@ -58,11 +58,11 @@ def _block(g: Graph, x: Node, name: str, shape: InvertedResidual) -> Node:
 
 
 def _conv(g: Graph, x: Node, name: str, kernel: int = 1, stride: tuple[int, int] = (1, 1)) -> Node:
-    return g.convolution(x, *g.folded(f"{name}.0", f"{name}.1", EPS), kernel, stride)
+    return g.convolution(x, *g.fold_batch_norm(f"{name}.0", f"{name}.1", EPS), kernel, stride)
 
 
 def _depthwise(g: Graph, x: Node, name: str, kernel: int, stride: int) -> Node:
-    weight, bias = g.folded(f"{name}.0", f"{name}.1", EPS)
+    weight, bias = g.fold_batch_norm(f"{name}.0", f"{name}.1", EPS)
     pad = [kernel // 2, kernel // 2]
     maps = opset.group_convolution(x, g.number(weight[:, None]), [stride, stride], pad, pad, [1, 1])
     return maps + g.number(bias.reshape(1, -1, 1, 1))

@@ -53,7 +53,7 @@ class Graph:
         """(…, D) @ (D', D).T + (D',) with arrays made while the graph is built."""
         return opset.matmul(x, self.number(weight), False, True) + self.number(bias)
 
-    def activated(self, x: Node, name: str) -> Node:
+    def activation(self, x: Node, name: str) -> Node:
         """What a name of `ACTIVATIONS` makes of x."""
         kind = ACTIVATIONS[name]
         if kind == "quick_gelu":
@@ -79,7 +79,7 @@ class Graph:
         maps = opset.convolution(x, self.number(weight), list(stride), pad, pad, [1, 1])
         return maps + self.number(bias.reshape(1, -1, 1, 1))
 
-    def folded(self, conv: str, norm: str, eps: float = BATCH_NORM_EPS) -> tuple[Array, Array]:
+    def fold_batch_norm(self, conv: str, norm: str, eps: float = BATCH_NORM_EPS) -> tuple[Array, Array]:
         """Weight (C', …) and bias (C',) of a convolution with its batch norm folded in."""
         scale, shift = self.batch_norm(norm, eps)
         weight = self.weights[f"{conv}.weight"]
@@ -116,7 +116,7 @@ class Graph:
 
     # -- ends ----------------------------------------------------------------------------------------
 
-    def projected(self, x: Node, name: str) -> Node:
+    def projection(self, x: Node, name: str) -> Node:
         """(B, D) → (B, E) unit rows: linear, ReLU, linear, length 1."""
         y = self.linear(opset.relu(self.linear(x, f"{name}.0")), f"{name}.2")
         return opset.normalize_l2(y, self.index([-1]), 1e-24, "max")

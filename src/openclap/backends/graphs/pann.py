@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, fused_maps
+from openclap.backends.graphs.fusion import LOCAL, fuse_maps
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig, PANNConfig
 
@@ -18,20 +18,20 @@ def pann(g: Graph, config: CLAPConfig) -> object:
 
     def project(local: Node) -> Node:
         names = "audio.local_project.0", "audio.local_project.1"
-        return opset.relu(g.convolution(local, *g.folded(*names), 5, (LOCAL * time, bins)))
+        return opset.relu(g.convolution(local, *g.fold_batch_norm(*names), 5, (LOCAL * time, bins)))
 
-    inputs, x = fused_maps(g, config, lambda mel: _block(g, mel, 0, audio), project)
+    inputs, x = fuse_maps(g, config, lambda mel: _block(g, mel, 0, audio), project)
     for i in range(1, len(audio.widths)):
         x = _block(g, x, i, audio)
     x = g.mean(x, 3)  # (B, C, T')
     x = opset.reduce_max(x, g.index([2]), False) + g.mean(x, 2)
-    x = g.projected(opset.relu(g.linear(x, "audio.hidden")), "audio_projection")
+    x = g.projection(opset.relu(g.linear(x, "audio.hidden")), "audio_projection")
     return ov.Model([x], inputs, "audio")
 
 
 def _block(g: Graph, x: Node, i: int, audio: PANNConfig) -> Node:
     for j in range(audio.convs):
-        folded = g.folded(f"audio.blocks.{i}.convs.{j}.0", f"audio.blocks.{i}.convs.{j}.1")
+        folded = g.fold_batch_norm(f"audio.blocks.{i}.convs.{j}.0", f"audio.blocks.{i}.convs.{j}.1")
         x = opset.relu(g.convolution(x, *folded, audio.kernel))
     pool = list(audio.pools[i])
     return opset.avg_pool(x, pool, [0, 0], [0, 0], pool, True, "floor", "explicit")

@@ -11,7 +11,7 @@ from openclap.backends.graphs.ops import Graph
 from openclap.backends.graphs.pann import pann
 from openclap.config import CLAPConfig
 
-__all__ = ["SHORT_APART", "TEXT_TOWERS", "TOWERS"]
+__all__ = ["SEPARATE_SHORT_GRAPH", "TEXT_TOWERS", "TOWERS"]
 
 TOWERS: dict[str, Callable[[Graph, CLAPConfig], object]] = {"htsat": htsat, "pann": pann, "mobilenet": mobilenet}
 # of embedded tokens (`numpy_text.Tower.embed`); None: numpy has the fastest there is, or only torch runs it
@@ -24,4 +24,4 @@ TEXT_TOWERS: dict[str, Callable[[Graph, CLAPConfig], object] | None] = {
 }
 # whether short clips have a graph of their own, without the fusion: where that takes up to a fifth of their time, and the weights are few
 # enough to be held twice
-SHORT_APART = {"htsat": False, "pann": True, "mobilenet": True}
+SEPARATE_SHORT_GRAPH = {"htsat": False, "pann": True, "mobilenet": True}

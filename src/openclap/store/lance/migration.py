@@ -16,12 +16,12 @@ from typing import Any
 from openclap.errors import LibraryError
 from openclap.store.lance.tables import FORMAT_VERSION, Tables
 
-__all__ = ["bring_up"]
+__all__ = ["migrate"]
 
 COPY = "before-format-"  # and the format that it is brought to: the tag of the table as it was
 
 
-def bring_up(tables: Tables, slot: str, table: Any) -> None:
+def migrate(tables: Tables, slot: str, table: Any) -> None:
     """Make the older library of a slot one of now; nobody else in its folder writes meanwhile.
 
     Raises
@@ -44,7 +44,7 @@ def bring_up(tables: Tables, slot: str, table: Any) -> None:
         if table.version != before:
             table.restore(before)
         raise
-    tables.say(slot, replace(about, format=FORMAT_VERSION))
+    tables.write_about(slot, replace(about, format=FORMAT_VERSION))
     table.tags.delete(tag)
 
 

@@ -14,31 +14,45 @@ from typing import Any
 
 import numpy as np
 
-from openclap.store.patterns import has_one_spelling, path_of, regex_of_folder, regex_of_pattern, spellings, text_of
-from openclap.store.records import File, Recording, Remembered, Row, Vectors, Where
-from openclap.store.values import BrokenValue, checked_file, checked_path, checked_scores, checked_span, checked_vectors
+from openclap.store.path_patterns import (
+    has_one_spelling,
+    path_to_text,
+    regex_of_folder,
+    regex_of_pattern,
+    spellings,
+    text_to_path,
+)
+from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors, Where
+from openclap.store.validation import (
+    BrokenValue,
+    validate_file,
+    validate_path,
+    validate_scores,
+    validate_span,
+    validate_vectors,
+)
 
 __all__ = [
     "FACTS",
     "FIRST",
     "WINDOW",
-    "about_of",
     "about_schema",
-    "among",
-    "as_now",
+    "about_table",
     "by",
     "check_schema",
-    "condition_of",
-    "facts_of",
-    "file_of",
-    "quoted",
-    "recordings_of",
-    "remembered_of",
+    "fact_columns",
+    "filter_condition",
+    "is_any_of",
+    "quote",
+    "recordings_to_table",
     "remembered_row",
     "remembered_schema",
-    "rows_of",
-    "table_of",
-    "update_of",
+    "row_to_file",
+    "row_to_remembered",
+    "table_to_recordings",
+    "table_to_scored_windows",
+    "update_table",
+    "upgrade_columns",
     "vectors_of",
     "windows_schema",
 ]
@@ -52,7 +66,7 @@ PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # so that two writ
 
 def key_of(path: str, number: int) -> str:
     """What no two rows have in common."""
-    return f"{text_of(path)}\0\0{number}"
+    return f"{path_to_text(path)}\0\0{number}"
 
 
 def about_schema() -> Any:
@@ -107,7 +121,7 @@ def _key_field() -> Any:
     return pa.field("key", pa.string(), nullable=False, metadata={PRIMARY_KEY: "1"})
 
 
-def table_of(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]]) -> Any:
+def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]]) -> Any:
     """An Arrow table of their windows, with the tags of these paths."""
     import pyarrow as pa
 
@@ -120,7 +134,7 @@ def table_of(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]])
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     columns: dict[str, Any] = {
         "key": [key_of(files[i].path, number) for i, number in zip(repeated, numbers.tolist(), strict=True)],
-        "path": [text_of(files[i].path) for i in repeated],
+        "path": [path_to_text(files[i].path) for i in repeated],
         "number": numbers,
         **{
             name: [getattr(files[i], name) for i in repeated]
@@ -135,7 +149,7 @@ def table_of(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]])
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def update_of(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> Any:
+def update_table(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> Any:
     """An Arrow table that sets some columns of the rows of these keys."""
     import pyarrow as pa
 
@@ -144,14 +158,14 @@ def update_of(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> Any
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def about_of(rows: list[dict[str, Any]]) -> Any:
+def about_table(rows: list[dict[str, Any]]) -> Any:
     """An Arrow table of `about_schema`."""
     import pyarrow as pa
 
     return pa.Table.from_pylist(rows, schema=about_schema())
 
 
-def as_now(table: Any) -> Any:
+def upgrade_columns(table: Any) -> Any:
     """An Arrow table of windows of any format, with the columns of now."""
     import pyarrow as pa
 
@@ -162,21 +176,21 @@ def as_now(table: Any) -> Any:
     )
 
 
-def facts_of(table: Any) -> list[str]:
+def fact_columns(table: Any) -> list[str]:
     """Those of FACTS that a table has: one of format 1 has no `reading`."""
     return FACTS if "reading" in table.schema.names else FACTS[:-1]
 
 
-def file_of(row: dict[str, Any]) -> File:
+def row_to_file(row: dict[str, Any]) -> File:
     """Of a row with FACTS."""
-    path = path_of(row["path"]) if isinstance(row["path"], str) else row["path"]
+    path = text_to_path(row["path"]) if isinstance(row["path"], str) else row["path"]
     size, mtime_ns, content, seconds = (row[name] for name in ("size", "mtime_ns", "hash", "seconds"))
-    return checked_file(path, size, mtime_ns, content, seconds, row["tags"] or (), row.get("reading", 1))
+    return validate_file(path, size, mtime_ns, content, seconds, row["tags"] or (), row.get("reading", 1))
 
 
-def remembered_row(some: Remembered) -> dict[str, Any]:
+def remembered_row(some: RememberedTags) -> dict[str, Any]:
     """Of `remembered_schema`."""
-    path = text_of(some.path)
+    path = path_to_text(some.path)
     return {
         "key": f"{some.hash}\0\0{path}",
         "hash": some.hash,
@@ -186,23 +200,23 @@ def remembered_row(some: Remembered) -> dict[str, Any]:
     }
 
 
-def remembered_of(row: dict[str, Any]) -> Remembered:
+def row_to_remembered(row: dict[str, Any]) -> RememberedTags:
     """Of a row of `remembered_schema`."""
-    return Remembered(row["hash"], path_of(row["path"]), tuple(row["tags"] or ()), bool(row["moved"]))
+    return RememberedTags(row["hash"], text_to_path(row["path"]), tuple(row["tags"] or ()), bool(row["moved"]))
 
 
-def recordings_of(table: Any) -> Iterator[Recording]:
+def table_to_recordings(table: Any) -> Iterator[Recording]:
     """Of an Arrow table with FACTS, number, start, end and embedding, whole files; by path."""
     table = table.sort_by([("path", "ascending"), ("number", "ascending")])
     vectors = vectors_of(table)
     rows = table.drop_columns(["embedding"]).to_pylist()
     for _, group in groupby(range(len(rows)), key=lambda i: rows[i]["path"]):
         places = list(group)
-        file = file_of(rows[places[0]])
-        spans = np.array([checked_span(file.path, rows[i]["start"], rows[i]["end"]) for i in places], np.float64)
+        file = row_to_file(rows[places[0]])
+        spans = np.array([validate_span(file.path, rows[i]["start"], rows[i]["end"]) for i in places], np.float64)
         some = vectors[places[0] : places[-1] + 1]
         yield Recording(
-            file, spans[:, 0].copy(), spans[:, 1].copy(), checked_vectors(file.path, some, vectors.shape[1])
+            file, spans[:, 0].copy(), spans[:, 1].copy(), validate_vectors(file.path, some, vectors.shape[1])
         )
 
 
@@ -216,21 +230,21 @@ def vectors_of(table: Any) -> Vectors:
     return rows
 
 
-def rows_of(query: Vectors, table: Any) -> list[Row]:
+def table_to_scored_windows(query: Vectors, table: Any) -> list[ScoredWindow]:
     """Windows with their cosine to a unit vector, as every store counts it."""
     vectors = vectors_of(table)
-    scores = np.clip(checked_scores(vectors @ query), -1.0, 1.0).tolist()
+    scores = np.clip(validate_scores(vectors @ query), -1.0, 1.0).tolist()
     rows = []
     for place, score, vector in zip(table.select(["path", "start", "end"]).to_pylist(), scores, vectors, strict=True):
-        path = checked_path(path_of(place["path"]) if isinstance(place["path"], str) else place["path"])
-        rows.append(Row(path, *checked_span(path, place["start"], place["end"]), score, vector))
+        path = validate_path(text_to_path(place["path"]) if isinstance(place["path"], str) else place["path"])
+        rows.append(ScoredWindow(path, *validate_span(path, place["start"], place["end"]), score, vector))
     return rows
 
 
 # -- conditions --------------------------------------------------------------------------------------
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A text in a condition."""
     return "'" + text.replace("'", "''") + "'"
 
@@ -242,19 +256,19 @@ def by(column: str) -> Any:
     return ColumnOrdering(column_name=column, ascending=True)
 
 
-def among(column: str, values: Iterable[str]) -> str:
+def is_any_of(column: str, values: Iterable[str]) -> str:
     """That a column is one of these texts."""
-    return f"{column} IN ({', '.join(map(quoted, values))})"
+    return f"{column} IN ({', '.join(map(quote, values))})"
 
 
-def condition_of(where: Where | None, files: Collection[str] = ()) -> str | None:
+def filter_condition(where: Where | None, files: Collection[str] = ()) -> str | None:
     """What a filter allows, in the words of the tables; `files` are texts of further paths that lie within."""
     if where is None:
         return None
     conditions = [
         condition.format(wanted)
         for value, condition, wanted in (
-            (where.glob, "regexp_like(path, {})", where.glob is not None and quoted(regex_of_pattern(where.glob))),
+            (where.glob, "regexp_like(path, {})", where.glob is not None and quote(regex_of_pattern(where.glob))),
             (where.shortest, "seconds >= {}", _number(where.shortest)),
             (where.longest, "seconds <= {}", _number(where.longest)),
             (where.after, "mtime_ns >= {}", _nanoseconds(where.after)),
@@ -262,9 +276,9 @@ def condition_of(where: Where | None, files: Collection[str] = ()) -> str | None
         )
         if value is not None
     ]
-    conditions += [_any([f"array_has(tags, {quoted(way)})" for way in spellings(tag)]) for tag in where.tags]
+    conditions += [_any([f"array_has(tags, {quote(way)})" for way in spellings(tag)]) for tag in where.tags]
     if where.within is not None:
-        conditions.append(_any([*map(_lies_in, where.within), *([among("path", sorted(files))] if files else [])]))
+        conditions.append(_any([*map(_lies_in, where.within), *([is_any_of("path", sorted(files))] if files else [])]))
     if where.outside:
         conditions.append(f"NOT {_any([*map(_lies_in, where.outside)])}")
     return " AND ".join(conditions) or None
@@ -280,10 +294,10 @@ def _any(conditions: Sequence[str]) -> str:
 
 def _lies_in(path: str) -> str:
     if not has_one_spelling(path):
-        return f"regexp_like(path, {quoted(regex_of_folder(path))})"
-    folder = text_of(path).rstrip(os.sep) + os.sep
+        return f"regexp_like(path, {quote(regex_of_folder(path))})"
+    folder = path_to_text(path).rstrip(os.sep) + os.sep
     beyond = folder[:-1] + chr(ord(os.sep) + 1)
-    return f"path = {quoted(text_of(path))} OR (path > {quoted(folder)} AND path < {quoted(beyond)})"
+    return f"path = {quote(path_to_text(path))} OR (path > {quote(folder)} AND path < {quote(beyond)})"
 
 
 def _number(value: float | None) -> str:

@@ -3,7 +3,7 @@
 Every write is one commit, which is there for every reader when the call returns, whichever machine it runs on. Keys are declared,
 so of two processes that write the same file one waits for the other, and the last one's vectors stay. In a folder one process
 writes at a time. On object storage, where nothing can be locked, two that change one file at one moment can lose each other's tags,
-or leave windows of both, which `check` finds. Past `indexes.INDEX_FROM` rows `tidy` builds an approximate index; what was written since is looked at row by row. Knows nothing of audio, text or models.
+or leave windows of both, which `check` finds. Past `indexes.INDEX_FROM` rows `optimize` builds an approximate index; what was written since is looked at row by row. Knows nothing of audio, text or models.
 """
 
 from __future__ import annotations
@@ -19,32 +19,43 @@ import numpy as np
 
 from openclap.counting import counted
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store.disk import alone_in, bytes_in
-from openclap.store.lance import indexes, mending
-from openclap.store.lance.migration import bring_up
-from openclap.store.lance.remembered import TagsOfContent
+from openclap.store.disk import folder_bytes, lock_folder
+from openclap.store.lance import indexes
+from openclap.store.lance import repair as mending
+from openclap.store.lance.migration import migrate
+from openclap.store.lance.remembered_tags import TagsOfContent
 from openclap.store.lance.rows import (
     FIRST,
     WINDOW,
-    among,
-    as_now,
     by,
-    condition_of,
-    facts_of,
-    file_of,
-    quoted,
-    recordings_of,
-    rows_of,
-    table_of,
-    update_of,
+    fact_columns,
+    filter_condition,
+    is_any_of,
+    quote,
+    recordings_to_table,
+    row_to_file,
+    table_to_recordings,
+    table_to_scored_windows,
+    update_table,
+    upgrade_columns,
     vectors_of,
     windows_schema,
 )
 from openclap.store.lance.tables import FORMAT_VERSION, About, Tables, new_name
-from openclap.store.patterns import lying_in, path_of, text_of
-from openclap.store.ranking import best, ordered, rounded
-from openclap.store.records import File, Recording, Remembered, Row, Store, Vectors, Where, is_of, wrong_width
-from openclap.store.values import BrokenValue, checked_width
+from openclap.store.path_patterns import folder_matcher, path_to_text, text_to_path
+from openclap.store.ranking import round_score, sort_rows, take_best
+from openclap.store.records import (
+    File,
+    Recording,
+    RememberedTags,
+    ScoredWindow,
+    Store,
+    Vectors,
+    Where,
+    belongs_to_model,
+    width_mismatch,
+)
+from openclap.store.validation import BrokenValue, validate_width
 
 __all__ = ["LanceStore"]
 
@@ -70,15 +81,15 @@ class LanceStore:
 
     # -- who made it ---------------------------------------------------------------------------------
 
-    def maker(self) -> dict[str, Any]:
+    def model_identity(self) -> dict[str, Any]:
         """What made the vectors; empty in a new store."""
-        with self._tables.told("read"):
+        with self._tables.translate_errors("read"):
             return self._tables.about(self._slot).maker
 
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
         """Become the maker where there is none yet → the maker there is now."""
-        with self._tables.told("written to"):
-            self._claimed = self._tables.introduce(self._slot, maker).maker
+        with self._tables.translate_errors("written to"):
+            self._claimed = self._tables.create_about(self._slot, maker).maker
         return self._claimed
 
     # -- writing -------------------------------------------------------------------------------------
@@ -88,28 +99,28 @@ class LanceStore:
         last = {recording.file.path: recording for recording in recordings}
         if not last:
             return
-        with self._tables.told("written to"), self._tables.locked():
+        with self._tables.translate_errors("written to"), self._tables.lock():
             width = next(iter(last.values())).embedding.shape[1]
             table = self._writable(width)
             if width != table.schema.field("embedding").type.list_size:
-                raise wrong_width(width, table.schema.field("embedding").type.list_size)
-            known = self.known(last)
-            returned, used = self._remembered.returned(
+                raise width_mismatch(width, table.schema.field("embedding").type.list_size)
+            known = self.find_files(last)
+            returned, used = self._remembered.find_returned(
                 [r.file for path, r in last.items() if path not in known or known[path].hash != r.file.hash]
             )
-            self._remembered.note([file for path, file in known.items() if file.hash != last[path].file.hash])
+            self._remembered.remember_files([file for path, file in known.items() if file.hash != last[path].file.hash])
             tags = {
                 path: sorted({*(known[path].tags if path in known else ()), *returned.get(path, ())}) for path in last
             }
-            paths = [text_of(path) for path in known]
-            self._merge(table, table_of(list(last.values()), tags), self._with_surplus(paths, last))
+            paths = [path_to_text(path) for path in known]
+            self._merge(table, recordings_to_table(list(last.values()), tags), self._with_surplus(paths, last))
             self._remembered.forget(used)
 
-    def touch(self, files: Sequence[File]) -> None:
+    def update_facts(self, files: Sequence[File]) -> None:
         """Note new sizes, times and revisions of reading of files whose content is what it was."""
-        new = {text_of(file.path): file for file in files}
-        with self._tables.told("written to"), self._tables.locked():
-            found = self._found("path", new, ["key", "path", "hash"])
+        new = {path_to_text(file.path): file for file in files}
+        with self._tables.translate_errors("written to"), self._tables.lock():
+            found = self._select("path", new, ["key", "path", "hash"])
             rows = [row for row in found if row["hash"] == new[row["path"]].hash]
             if rows:
                 facts = {
@@ -122,7 +133,7 @@ class LanceStore:
 
         Returns the new paths of those that were moved: one whose content is not at its old path any more is not.
         """
-        with self._tables.told("written to"), self._tables.locked():
+        with self._tables.translate_errors("written to"), self._tables.lock():
             at = {recording.file.path: recording for recording in self._recordings([old for old, _ in moves])}
             moved: dict[str, Recording] = {}
             left: list[str] = []
@@ -137,84 +148,88 @@ class LanceStore:
                     del at[old]
             if moved:
                 table = self._writable(next(iter(moved.values())).embedding.shape[1])
-                returned, used = self._remembered.returned([recording.file for recording in moved.values()])
-                self._remembered.note(file for path, file in self.known(moved).items() if path not in left)
-                self._remembered.note(self.known(left).values(), moved=True)
+                returned, used = self._remembered.find_returned([recording.file for recording in moved.values()])
+                self._remembered.remember_files(
+                    file for path, file in self.find_files(moved).items() if path not in left
+                )
+                self._remembered.remember_files(self.find_files(left).values(), moved=True)
                 both = {path: sorted({*tags[path], *returned.get(path, ())}) for path in moved}
-                rows = table_of(list(moved.values()), both)
-                self._merge(table, rows, [text_of(path) for path in (*left, *moved)])
+                rows = recordings_to_table(list(moved.values()), both)
+                self._merge(table, rows, [path_to_text(path) for path in (*left, *moved)])
                 self._remembered.forget(used)
         return list(moved)
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were. Of very many, some thousands a commit."""
-        with self._tables.told("written to"), self._tables.locked():
-            return self._leave(map(text_of, paths))
+        with self._tables.translate_errors("written to"), self._tables.lock():
+            return self._delete_rows(map(path_to_text, paths))
 
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
         paths = list(paths)
         if not paths or not tags:
             return
-        with self._tables.told("written to"), self._tables.locked():
-            found = self._found("path", map(text_of, paths), ["key", "tags"])
+        with self._tables.translate_errors("written to"), self._tables.lock():
+            found = self._select("path", map(path_to_text, paths), ["key", "tags"])
             rows = [row for row in found if not set(tags) <= set(row["tags"] or ())]
             if rows:
                 self._update([row["key"] for row in rows], tags=[sorted({*(row["tags"] or ()), *tags}) for row in rows])
 
-    def remembered(self) -> list[Remembered]:
+    def remembered_tags(self) -> list[RememberedTags]:
         """Tags of content that has left, in no order."""
-        with self._tables.told("read"):
+        with self._tables.translate_errors("read"):
             return self._remembered.all()
 
-    def remember(self, tags: Sequence[Remembered]) -> None:
+    def remember_tags(self, tags: Sequence[RememberedTags]) -> None:
         """Remember tags of content that is not here."""
-        with self._tables.told("written to"), self._tables.locked():
+        with self._tables.translate_errors("written to"), self._tables.lock():
             self._remembered.put(tags)
 
     # -- reading -------------------------------------------------------------------------------------
 
-    def known(self, paths: Iterable[str]) -> dict[str, File]:
+    def find_files(self, paths: Iterable[str]) -> dict[str, File]:
         """Those of the files that are in the store."""
-        with self._tables.told("read"):
-            rows = self._found("path", map(text_of, paths), None, FIRST)
-            return {file.path: file for file in map(file_of, rows)}
+        with self._tables.translate_errors("read"):
+            rows = self._select("path", map(path_to_text, paths), None, FIRST)
+            return {file.path: file for file in map(row_to_file, rows)}
 
-    def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
+    def find_by_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
         """The files of each content."""
-        with self._tables.told("read"):
-            files = [file_of(row) for row in self._found("hash", hashes, None, FIRST)]
+        with self._tables.translate_errors("read"):
+            files = [row_to_file(row) for row in self._select("hash", hashes, None, FIRST)]
         files.sort(key=lambda file: (file.hash, os.fsencode(file.path)))
         return {content: list(group) for content, group in groupby(files, key=lambda file: file.hash)}
 
     def files(self, where: Where | None = None) -> Iterator[File]:
         """Every file, by path, as the library is when the first is asked for."""
-        with self._tables.told("read"):
+        with self._tables.translate_errors("read"):
             table = self._windows()
             if table is None:
                 return
             wanted = " AND ".join(filter(None, [FIRST, self._condition(where)]))
-            found = table.search().where(wanted).select(facts_of(table)).order_by([by("path")]).limit(None).to_batches()
+            found = (
+                table.search().where(wanted).select(fact_columns(table)).order_by([by("path")]).limit(None).to_batches()
+            )
             for batch in found:
-                yield from map(file_of, batch.to_pylist())
+                yield from map(row_to_file, batch.to_pylist())
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
-        with self._tables.told("read"):
+        with self._tables.translate_errors("read"):
             return next(self._recordings([path]), None)
 
     def scan(self, where: Where | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
-        maker = self.maker()
-        for some in _shares(self.files(where)):
-            with self._tables.told("read"):
+        maker = self.model_identity()
+        for some in _batches_of_files(self.files(where)):
+            with self._tables.translate_errors("read"):
                 if self._tables.about(self._slot).maker != maker:
                     raise LibraryMismatch(f"{self.place} was taken over by another model meanwhile; start again")
                 yield from self._recordings([file.path for file in some])
 
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk (on object storage, of the windows' table as it is now)."""
-        with self._tables.told("read"):
+        with self._tables.translate_errors("read"):
             table = self._windows()
             if table is None:
                 return {"files": 0, "windows": 0, "seconds": 0.0, "bytes": 0}
@@ -222,48 +237,50 @@ class LanceStore:
             counted = [(len(batch), float(np.sum(batch["seconds"].to_numpy()))) for batch in lengths]
             files, seconds = (sum(column) for column in zip(*counted, strict=True)) if counted else (0, 0.0)
             folder = self._tables.folder
-            used = bytes_in(folder) if folder is not None else table.stats()["total_bytes"]
+            used = folder_bytes(folder) if folder is not None else table.stats()["total_bytes"]
             return {"files": files, "windows": table.count_rows(), "seconds": round(seconds, 3), "bytes": used}
 
     # -- searching -----------------------------------------------------------------------------------
 
-    def nearest(self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True) -> list[Row]:
+    def nearest(
+        self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+    ) -> list[ScoredWindow]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file."""
-        found: list[Row] = []  # of files that have had their say
-        with self._tables.told("read"):
+        found: list[ScoredWindow] = []  # of files that have had their say
+        with self._tables.translate_errors("read"):
             table = self._windows()
             if table is not None:
-                checked_width(query, table.schema.field("embedding").type.list_size)
+                validate_width(query, table.schema.field("embedding").type.list_size)
             condition = self._condition(where)
             k = min(k, table.count_rows()) if table is not None else 0
             wanted = 2 * k + 10
             while k:  # further windows of a file, and what only ties with the last, are no hits
                 heard = {row.path for row in found}
-                unheard = f"NOT ({among('path', map(text_of, heard))})" if heard else None
-                rows = self._asked(table, query, wanted, " AND ".join(filter(None, [condition, unheard])))
-                hits = best(ordered([*found, *rows]), k, per_file)
-                if len(rows) < wanted or (len(hits) == k and rounded(rows[-1].score) < rounded(hits[-1].score)):
+                unheard = f"NOT ({is_any_of('path', map(path_to_text, heard))})" if heard else None
+                rows = self._query_nearest(table, query, wanted, " AND ".join(filter(None, [condition, unheard])))
+                hits = take_best(sort_rows([*found, *rows]), k, per_file)
+                if len(rows) < wanted or (len(hits) == k and round_score(rows[-1].score) < round_score(hits[-1].score)):
                     return hits
                 if wanted < LOOKED_AT_MOST:
                     wanted = min(4 * wanted, LOOKED_AT_MOST)
                 elif len(hits) == k:  # thousands that tie
                     return hits
                 else:  # a few files have thousands of windows that are nearer than any of another
-                    found += best(rows, k, per_file)
+                    found += take_best(rows, k, per_file)
         return []
 
-    def _asked(self, table: Any, query: Vectors, count: int, condition: str) -> list[Row]:
+    def _query_nearest(self, table: Any, query: Vectors, count: int, condition: str) -> list[ScoredWindow]:
         """The nearest rows, in order. `_distance` is asked for since LanceDB warns when it is not."""
         search = (
             table.search(query, vector_column_name="embedding").distance_type("cosine").select([*WINDOW, "_distance"])
         )
         search = search.where(condition, prefilter=True) if condition else search
         search = search.minimum_nprobes(PARTITIONS_PROBED).maximum_nprobes(0).refine_factor(REFINED)
-        return ordered(rows_of(query, search.limit(count).to_arrow()))
+        return sort_rows(table_to_scored_windows(query, search.limit(count).to_arrow()))
 
     def sample(self, count: int) -> Vectors:
         """Rows from all over the store: (at most count, E)."""
-        with self._tables.told("read"):
+        with self._tables.translate_errors("read"):
             table = self._windows()
             rows = table.count_rows() if table is not None else 0
             if not rows:
@@ -272,9 +289,9 @@ class LanceStore:
             found = table.take_offsets(places).select(["key", "embedding"]).to_arrow()
             return vectors_of(found.sort_by("key"))
 
-    def tidy(self) -> None:
+    def optimize(self) -> None:
         """Join small pieces, drop old versions, bring indexes up to date: later searches are faster, none needs it."""
-        with self._tables.told("written to"):
+        with self._tables.translate_errors("written to"):
             table = self._windows()
             if table is not None:
                 indexes.tidy(table)
@@ -283,16 +300,16 @@ class LanceStore:
 
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words."""
-        with self._tables.told("read"):
+        with self._tables.translate_errors("read"):
             try:
                 table = self._windows()
             except BrokenValue as error:
                 return [str(error)]
             if table is None:
                 return []
-            if not mending.readable(table):
+            if not mending.is_readable(table):
                 return ["some windows cannot be read"]
-            bad = len(mending.bad_files(table))
+            bad = len(mending.find_bad_files(table))
             return (
                 [
                     f"{counted(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors that are none"
@@ -304,33 +321,33 @@ class LanceStore:
     def repair(self) -> list[str]:
         """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
         done: list[str] = []
-        with self._tables.told("written to"), self._tables.locked():
+        with self._tables.translate_errors("written to"), self._tables.lock():
             try:
                 table = self._windows()
             except BrokenValue as error:
-                return [self._give_up(str(error))]
+                return [self._start_over(str(error))]
             if table is None:
                 return done
-            if not mending.readable(table):
+            if not mending.is_readable(table):
                 done.append(self._salvage(table))
                 table = self._windows()
-            bad = mending.bad_files(table)
+            bad = mending.find_bad_files(table)
             table.delete("path IS NULL")
-            for some in _parts((path for path in bad if path is not None), PATHS_AT_ONCE):
+            for some in _chunks((path for path in bad if path is not None), PATHS_AT_ONCE):
                 self._note_readable(table, some)
-                table.delete(among("path", some))
+                table.delete(is_any_of("path", some))
             if bad:
                 done.append(f"{counted(len(bad), 'file')} without sound vectors removed: index again")
         return done
 
-    def _give_up(self, why: str) -> str:
+    def _start_over(self, why: str) -> str:
         """Begin anew where it cannot be told which model made the vectors, or where they are; their table stays beside it."""
-        names = self._tables.unmade(self._slot)
+        names = self._tables.tables_of_broken_row(self._slot)
         for table in map(self._tables.get, names):
             firsts = table.search().where(f"{FIRST} AND path IS NOT NULL").select(["path"]).limit(None).to_list()
-            for some in _parts(sorted({row["path"] for row in firsts}), PATHS_AT_ONCE):
+            for some in _chunks(sorted({row["path"] for row in firsts}), PATHS_AT_ONCE):
                 self._note_readable(table, some)
-        self._tables.get("about").delete(f"key = {quoted(self._slot)}")
+        self._tables.get("about").delete(f"key = {quote(self._slot)}")
         return f"{why}: its files removed, their tags are kept: index them again; their windows stay in {', '.join(names) or 'no table'}"
 
     def _salvage(self, broken: Any) -> str:
@@ -338,36 +355,36 @@ class LanceStore:
         name, count = new_name(), broken.count_rows()
         table = self._tables.make(name, windows_schema(broken.schema.field("embedding").type.list_size))
         for rows in mending.readable_rows(broken):
-            self._merge(table, as_now(rows).select(table.schema.names).cast(table.schema))
-        self._tables.say(self._slot, About(self._tables.about(self._slot).maker, name))
+            self._merge(table, upgrade_columns(rows).select(table.schema.names).cast(table.schema))
+        self._tables.write_about(self._slot, About(self._tables.about(self._slot).maker, name))
         return f"{table.count_rows()} of {counted(count, 'window')} copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
 
-    def alone(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile.
 
         On object storage two may: those of one model do each other's work again, one of another model stops the first.
         """
         folder = self._tables.folder
-        return nullcontext() if folder is None else alone_in(folder, self.place)
+        return nullcontext() if folder is None else lock_folder(folder, self.place)
 
-    def aside(self, maker: dict[str, Any]) -> LanceStore:
+    def staging(self, maker: dict[str, Any]) -> LanceStore:
         """A store of another maker in a table beside this one's."""
         other = LanceStore(self.place, ASIDE)
-        if not is_of(other, maker):
-            with self._tables.told("written to"):
+        if not belongs_to_model(other, maker):
+            with self._tables.translate_errors("written to"):
                 self._tables.forget(ASIDE)
         return other
 
-    def become(self, aside: Store) -> None:
+    def swap_in(self, aside: Store) -> None:
         """Hold what the one beside holds, which is then gone: one row says which table is the library's."""
         assert isinstance(aside, LanceStore)
-        with self._tables.told("written to"):
+        with self._tables.translate_errors("written to"):
             new, old = self._tables.about(aside._slot), self._tables.about(self._slot)
             if not new.windows:
                 raise LibraryError(
                     f"what was to replace {self.place} is gone: another process was faster; nothing was changed"
                 )
-            self._tables.say(self._slot, new, instead_of=[aside._slot])
+            self._tables.write_about(self._slot, new, instead_of=[aside._slot])
             self._tables.drop(old.windows)
         self._claimed = {}
 
@@ -389,89 +406,91 @@ class LanceStore:
             raise LibraryError(f"{self.place} was deleted or moved while it was in use; open it again")
         if self._claimed and about.maker != self._claimed:
             raise LibraryMismatch(f"{self.place} was taken over by another model meanwhile; open it again")
-        name = about.windows or self._tables.introduce(self._slot, {}).windows
+        name = about.windows or self._tables.create_about(self._slot, {}).windows
         table = self._tables.get(name)
         if table is None:
             return self._tables.make(name, windows_schema(width))
         if about.format < FORMAT_VERSION:
-            bring_up(self._tables, self._slot, table)
+            migrate(self._tables, self._slot, table)
         return table
 
-    def _leave(self, paths: Iterable[str]) -> int:
+    def _delete_rows(self, paths: Iterable[str]) -> int:
         """Forget files of these texts of paths, but not their tags → how many there were."""
         gone = 0
-        for some in _parts(dict.fromkeys(paths), PATHS_AT_ONCE):
-            files = [file_of(row) for row in self._found("path", some, None, FIRST)]
+        for some in _chunks(dict.fromkeys(paths), PATHS_AT_ONCE):
+            files = [row_to_file(row) for row in self._select("path", some, None, FIRST)]
             if files:
-                self._remembered.note(files)
-                self._writable(0).delete(among("path", some))
+                self._remembered.remember_files(files)
+                self._writable(0).delete(is_any_of("path", some))
             gone += len(files)
         return gone
 
     def _note_readable(self, table: Any, paths: Sequence[str]) -> None:
         """Remember the tags of files that are not whole, as far as can be told."""
-        some = f"{FIRST} AND {among('path', paths)}"
-        for row in table.search().where(some).select(facts_of(table)).limit(None).to_list():
+        some = f"{FIRST} AND {is_any_of('path', paths)}"
+        for row in table.search().where(some).select(fact_columns(table)).limit(None).to_list():
             with suppress(BrokenValue):
-                self._remembered.note([file_of({**row, "size": 0, "mtime_ns": 0, "seconds": 0.0})])
+                self._remembered.remember_files([row_to_file({**row, "size": 0, "mtime_ns": 0, "seconds": 0.0})])
 
     def _merge(self, table: Any, rows: Any, instead_of: Sequence[str] = ()) -> None:
         """Write rows in one commit, with which further rows of these texts of paths leave, at the cost of a look at every path."""
         merge = table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
         if instead_of:
-            merge = merge.when_not_matched_by_source_delete(among("path", instead_of))
+            merge = merge.when_not_matched_by_source_delete(is_any_of("path", instead_of))
         merge.execute(rows)
 
     def _update(self, keys: Sequence[str], **columns: Sequence[Any]) -> None:
         """Set columns of the rows of these keys in one commit."""
         table = self._writable(0)
-        table.merge_insert("key").when_matched_update_all().execute(update_of(table.schema, keys, **columns))
+        table.merge_insert("key").when_matched_update_all().execute(update_table(table.schema, keys, **columns))
 
     def _with_surplus(self, known: Iterable[str], new: dict[str, Recording]) -> list[str]:
         """Texts of the paths that have more windows than they are about to have."""
-        counts = {text_of(path): len(recording.start) for path, recording in new.items()}
-        rows = self._found("path", known, ["path", "number"], "number > 0")
+        counts = {path_to_text(path): len(recording.start) for path, recording in new.items()}
+        rows = self._select("path", known, ["path", "number"], "number > 0")
         return sorted({row["path"] for row in rows if row["number"] >= counts[row["path"]]})
 
-    def _found(
+    def _select(
         self, column: str, values: Iterable[str], columns: list[str] | None, also: str | None = None
     ) -> Iterator[dict[str, Any]]:
         """Rows whose column is one of these texts; with the facts of their file where no columns are named."""
         table = self._windows()
-        for some in _parts(dict.fromkeys(values), PATHS_AT_ONCE) if table is not None else ():
-            wanted = " AND ".join(filter(None, [also, among(column, some)]))
-            yield from table.search().where(wanted).select(columns or facts_of(table)).limit(None).to_list()
+        for some in _chunks(dict.fromkeys(values), PATHS_AT_ONCE) if table is not None else ():
+            wanted = " AND ".join(filter(None, [also, is_any_of(column, some)]))
+            yield from table.search().where(wanted).select(columns or fact_columns(table)).limit(None).to_list()
 
     def _recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         table = self._windows()
-        for some in _parts(paths, FILES_AT_ONCE) if table is not None else ():
-            columns = [*facts_of(table), "number", "start", "end", "embedding"]
-            found = table.search().where(among("path", map(text_of, some))).select(columns).limit(None).to_arrow()
-            yield from recordings_of(found)
+        for some in _chunks(paths, FILES_AT_ONCE) if table is not None else ():
+            columns = [*fact_columns(table), "number", "start", "end", "embedding"]
+            found = (
+                table.search().where(is_any_of("path", map(path_to_text, some))).select(columns).limit(None).to_arrow()
+            )
+            yield from table_to_recordings(found)
 
     def _condition(self, where: Where | None) -> str | None:
         """What a filter allows, in the words of the tables; of thousands of paths, only those that hold something are named."""
         if where is None or where.within is None or len(where.within) <= FILES_AT_ONCE:
-            return condition_of(where)
-        files = {row["path"] for row in self._found("path", map(text_of, where.within), ["path"], FIRST)}
-        folders = {text_of(path).rstrip(os.sep) for path in where.within} - files
+            return filter_condition(where)
+        files = {row["path"] for row in self._select("path", map(path_to_text, where.within), ["path"], FIRST)}
+        folders = {path_to_text(path).rstrip(os.sep) for path in where.within} - files
         table = self._windows()
         if len(folders) > FILES_AT_ONCE and table is not None:
-            lies = lying_in(map(path_of, folders))
+            lies = folder_matcher(map(text_to_path, folders))
             for batch in table.search().where(FIRST).select(["path"]).limit(None).to_batches():
-                files |= {path for path in batch["path"].to_pylist() if lies(path_of(path))}
+                files |= {path for path in batch["path"].to_pylist() if lies(text_to_path(path))}
             folders = set()
-        within = tuple(path for path in where.within if text_of(path).rstrip(os.sep) in folders)
-        return condition_of(replace(where, within=within), files=files)
+        within = tuple(path for path in where.within if path_to_text(path).rstrip(os.sep) in folders)
+        return filter_condition(replace(where, within=within), files=files)
 
 
-def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
 
 
-def _shares(files: Iterable[File]) -> Iterator[list[File]]:
+def _batches_of_files(files: Iterable[File]) -> Iterator[list[File]]:
     """Files whose windows fit in memory together."""
     some: list[File] = []
     for file in files:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, OpenClapError
-from openclap.store.lance.rows import about_of, about_schema, among, check_schema, quoted
-from openclap.store.values import BrokenValue, checked_maker
+from openclap.store.lance.rows import about_schema, about_table, check_schema, is_any_of, quote
+from openclap.store.validation import BrokenValue, validate_identity
 
 __all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
 
@@ -73,7 +73,7 @@ class Tables:
                 return None
             if name not in self._open:
                 try:
-                    table = self._connected().open_table(name)
+                    table = self._connect().open_table(name)
                     check_schema(name, table.schema)
                     self._open[name] = table
                 except (ValueError, FileNotFoundError) as error:
@@ -85,18 +85,18 @@ class Tables:
     def make(self, name: str, schema: Any) -> Any:
         """A table; of two processes that come at once, one makes it."""
         with self._opening:
-            self._open[name] = self._connected().create_table(name, schema=schema, exist_ok=True)
+            self._open[name] = self._connect().create_table(name, schema=schema, exist_ok=True)
             return self._open[name]
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """One process changes a folder at a time; on object storage nobody can be kept out."""
         if self.folder is None or not self.folder.exists():  # the first ones have nothing to lose
             yield
             return
         from filelock import FileLock, Timeout
 
-        self._connected()
+        self._connect()
         try:
             with FileLock(self.folder / "writing.lock", timeout=WAIT_SECONDS):
                 yield
@@ -108,10 +108,10 @@ class Tables:
     def drop(self, name: str) -> None:
         """Forget a table that nobody has a use for any more."""
         table = self.get("about")
-        if table is not None and table.count_rows(f"windows = {quoted(name)}"):
+        if table is not None and table.count_rows(f"windows = {quote(name)}"):
             return
         with contextlib.suppress(ValueError, RuntimeError, OSError), self._opening:
-            self._connected().drop_table(name)
+            self._connect().drop_table(name)
         self._open.pop(name, None)
 
     # -- about ---------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Tables:
     def about(self, slot: str) -> About:
         """What the row of a slot says."""
         table = self.get("about")
-        rows = table.search().where(f"key = {quoted(slot)}").limit(None).to_list() if table is not None else []
+        rows = table.search().where(f"key = {quote(slot)}").limit(None).to_list() if table is not None else []
         if not rows:
             return About({}, "")
         version, maker, windows = (rows[0].get(name) for name in ("format", "maker", "windows"))
@@ -129,46 +129,46 @@ class Tables:
             )
         if not isinstance(windows, str) or not (NAME.fullmatch(windows) or not windows):
             raise BrokenValue("it does not say where its windows are")
-        return About(checked_maker(maker), windows, version)
+        return About(validate_identity(maker), windows, version)
 
-    def unmade(self, slot: str) -> list[str]:
+    def tables_of_broken_row(self, slot: str) -> list[str]:
         """The table of windows that the broken row of a slot names, or all that there are."""
-        rows = self.get("about").search().where(f"key = {quoted(slot)}").limit(None).to_list()
+        rows = self.get("about").search().where(f"key = {quote(slot)}").limit(None).to_list()
         name = str(rows[0]["windows"]) if rows else ""
-        there = [name for name in self._connected().list_tables().tables if NAME.fullmatch(name)]
+        there = [name for name in self._connect().list_tables().tables if NAME.fullmatch(name)]
         return [name] if name in there else there
 
-    def introduce(self, slot: str, maker: dict[str, Any]) -> About:
+    def create_about(self, slot: str, maker: dict[str, Any]) -> About:
         """Write the row of a slot where there is none, or its maker where it has none → what it says now."""
         found = self.about(slot)
         if not found.windows:
             table = self.make("about", about_schema())
-            new = about_of([_row(slot, About(maker, new_name()))])
+            new = about_table([_row(slot, About(maker, new_name()))])
             table.merge_insert("key").when_not_matched_insert_all().execute(new)
             found = self.about(slot)
         if maker and not found.maker:
-            nobody = f"key = {quoted(slot)} AND maker = '{{}}'"
+            nobody = f"key = {quote(slot)} AND maker = '{{}}'"
             self.get("about").update(nobody, {"maker": json.dumps(maker)})
             found = self.about(slot)
         return found
 
-    def say(self, slot: str, about: About, *, instead_of: Sequence[str] = ()) -> None:
+    def write_about(self, slot: str, about: About, *, instead_of: Sequence[str] = ()) -> None:
         """Change the row of a slot, and drop those of others, in one commit."""
         merge = self.get("about").merge_insert("key").when_matched_update_all()
         if instead_of:
-            merge = merge.when_not_matched_by_source_delete(among("key", instead_of))
-        merge.execute(about_of([_row(slot, about)]))
+            merge = merge.when_not_matched_by_source_delete(is_any_of("key", instead_of))
+        merge.execute(about_table([_row(slot, about)]))
 
     def forget(self, slot: str) -> None:
         """Drop a row, and its table."""
         name = self.about(slot).windows
         if name:
-            self.get("about").delete(f"key = {quoted(slot)}")
+            self.get("about").delete(f"key = {quote(slot)}")
             self.drop(name)
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _connected(self) -> Any:
+    def _connect(self) -> Any:
         with self._opening:
             if self._db is None:
                 try:
@@ -187,7 +187,7 @@ class Tables:
             return self._db
 
     @contextmanager
-    def told(self, what: str) -> Iterator[None]:
+    def translate_errors(self, what: str) -> Iterator[None]:
         """Errors of LanceDB and of the storage, in words."""
         try:
             yield

@@ -10,18 +10,18 @@ from typing import Any
 
 from openclap.errors import LibraryMismatch
 from openclap.store.sqlite.first_format import VERSION as FIRST
-from openclap.store.sqlite.first_format import fill, first_format_beside
+from openclap.store.sqlite.first_format import convert, first_format_beside
 from openclap.store.sqlite.migration import (
     FORMAT_VERSION,
     OLDEST,
     TAGS_OF_CONTENT,
-    bring_up,
+    create_compat_views,
     drop_copies,
-    look_as_now,
+    migrate,
     statements,
 )
 
-__all__ = ["WAIT_SECONDS", "Held", "NothingYet"]
+__all__ = ["WAIT_SECONDS", "Connection", "NotCreatedYet"]
 
 APPLICATION_ID = 0x6F63_6C70  # "oclp", so that `file` and others know whose it is
 WAIT_SECONDS = 120  # for another process to finish writing
@@ -50,11 +50,11 @@ CREATE TRIGGER window_removed AFTER DELETE ON windows BEGIN UPDATE counts SET wi
 """
 
 
-class NothingYet(Exception):
+class NotCreatedYet(Exception):
     """Another process is just about to make the library, or was killed when it did."""
 
 
-class Held:
+class Connection:
     """A connection, and what tells whether it still is one to the library."""
 
     def __init__(self, file: Path, *, make: bool) -> None:
@@ -96,13 +96,13 @@ class Held:
                 raise sqlite3.OperationalError("attempt to write a readonly database")
             self._read_into_memory(first)
         elif not foreign:
-            raise NothingYet
+            raise NotCreatedYet
         elif version < FORMAT_VERSION and make and self.writable:
-            bring_up(self.db, file)
+            migrate(self.db, file)
         elif version < FORMAT_VERSION and make:
             raise sqlite3.OperationalError("attempt to write a readonly database")  # which its views would hide
         elif version < FORMAT_VERSION:
-            look_as_now(self.db, version)
+            create_compat_views(self.db, version)
             self.version = version
         elif make and self.writable:
             drop_copies(file)
@@ -117,7 +117,7 @@ class Held:
         _make_tables(self.db, first, f"{first.stat().st_mtime_ns} {first.stat().st_size}")
         self.db.execute(f"PRAGMA user_version = {FIRST}")
 
-    def fits(self, file: Path) -> bool:
+    def is_current(self, file: Path) -> bool:
         """Whether this process opened it, and it is still the file of that name, and of the version that it was."""
         return self.process == os.getpid() and self._signature(file) == self._seen and self._as_it_was()
 
@@ -166,4 +166,4 @@ def _make_tables(db: sqlite3.Connection, first: Path | None, identity: str) -> N
         db.execute(statement)
     db.execute("INSERT INTO meta VALUES ('identity', ?)", [identity])
     if first is not None:
-        fill(db, first)
+        convert(db, first)

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from openclap.errors import LibraryError
-from openclap.store.sqlite.connection import WAIT_SECONDS, Held, NothingYet
+from openclap.store.sqlite.connection import WAIT_SECONDS, Connection, NotCreatedYet
 from openclap.store.sqlite.first_format import first_format_beside
 from openclap.store.sqlite.migration import FORMAT_VERSION
-from openclap.store.values import BrokenValue
+from openclap.store.validation import BrokenValue
 
 __all__ = ["Database"]
 
@@ -34,12 +34,12 @@ class Database:
         self.file = file
         self.changes = 0  # how often it has become another file: what was read of the one before holds no more
         self._of_thread = threading.local()
-        self._open: weakref.WeakSet[Held] = weakref.WeakSet()  # one for each thread, closed with it
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()  # one for each thread, closed with it
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection | None]:
+    def read_transaction(self) -> Iterator[sqlite3.Connection | None]:
         """A connection with everything as it is at this moment; None where there is no library yet."""
-        with self.told("read"):
+        with self.translate_errors("read"):
             db = self.connection()
             if db is None or db.in_transaction:
                 yield db
@@ -51,9 +51,9 @@ class Database:
                 db.rollback()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def write_transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it, or nothing."""
-        with self.told("written to"):
+        with self.translate_errors("written to"):
             db = self.connection(make=True)
             assert db is not None
             db.execute("BEGIN IMMEDIATE")
@@ -67,10 +67,10 @@ class Database:
 
     def connection(self, *, make: bool = False) -> sqlite3.Connection | None:
         """The one of this thread, to the file that is there now."""
-        held: Held | None = getattr(self._of_thread, "held", None)
+        held: Connection | None = getattr(self._of_thread, "held", None)
         if held is not None:
             current = held.version == FORMAT_VERSION or not make
-            if current and held.fits(self.file):
+            if current and held.is_current(self.file):
                 return held.db
             if held.process == os.getpid():  # a forked process must not close what its parent uses
                 held.close()
@@ -83,8 +83,8 @@ class Database:
         if not self.file.exists() and make:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            held = Held(self.file, make=make)
-        except NothingYet:
+            held = Connection(self.file, make=make)
+        except NotCreatedYet:
             return None
         self._of_thread.held = held
         self._open.add(held)
@@ -97,21 +97,21 @@ class Database:
         self._of_thread = threading.local()
 
     @contextmanager
-    def told(self, what: str) -> Iterator[None]:
+    def translate_errors(self, what: str) -> Iterator[None]:
         """Errors of SQLite and of the disk, in words."""
         try:
             yield
         except BrokenValue as error:
-            raise self._broken(error) from error
+            raise self._damage_error(error) from error
         except sqlite3.OperationalError as error:
             if DAMAGE.search(str(error)):
-                raise self._broken(error) from error
+                raise self._damage_error(error) from error
             advice = "what was there before is unharmed; make room, give yourself permission, or use another --library"
             if "locked" in str(error):
                 advice = f"another process has been writing for {WAIT_SECONDS} s; wait until it is done"
             raise LibraryError(f"{self.file} cannot be {what} ({error}); {advice}") from error
         except (sqlite3.DatabaseError, OverflowError) as error:
-            raise self._broken(error) from error
+            raise self._damage_error(error) from error
         except OSError as error:
             raise LibraryError(
                 f"{self.file.parent} cannot be {what} ({error.strerror or error}); choose another --library"
@@ -120,9 +120,9 @@ class Database:
     def _is_there(self) -> bool:
         return self.file.exists() or first_format_beside(self.file) is not None
 
-    def _broken(self, error: Exception) -> LibraryError:
+    def _damage_error(self, error: Exception) -> LibraryError:
         """Names the file in which it was read: that of an older library may lie beside the one of now."""
-        held: Held | None = getattr(self._of_thread, "held", None)
+        held: Connection | None = getattr(self._of_thread, "held", None)
         unread = error.file if isinstance(error, BrokenValue) else None
         file = unread or (self.file if held is None else held.source)
         advice = "move it away" if unread else "try  openclap library repair, or move it away"

@@ -10,22 +10,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.store.patterns import fitting, has_one_spelling, is_plain, lying_in, regex_of_pattern, spellings
+from openclap.store.path_patterns import (
+    folder_matcher,
+    has_one_spelling,
+    is_plain,
+    path_matcher,
+    regex_of_pattern,
+    spellings,
+)
 from openclap.store.records import Where
-from openclap.store.sqlite.rows import key_of, marks
+from openclap.store.sqlite.rows import path_to_key, placeholders
 
-__all__ = ["allowed_by", "mask_of"]
+__all__ = ["allowed_files", "allowed_mask"]
 
 
-def mask_of(db: sqlite3.Connection, where: Where) -> npt.NDArray[np.bool_]:
+def allowed_mask(db: sqlite3.Connection, where: Where) -> npt.NDArray[np.bool_]:
     """Which file numbers a filter allows."""
     highest = db.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
     mask = np.zeros(highest + 1, np.bool_)
-    mask[list(allowed_by(db, where))] = True
+    mask[list(allowed_files(db, where))] = True
     return mask
 
 
-def allowed_by(db: sqlite3.Connection, where: Where) -> set[int]:
+def allowed_files(db: sqlite3.Connection, where: Where) -> set[int]:
     """The numbers of the files that a filter allows."""
     conditions: list[str] = []
     values: list[Any] = []
@@ -40,13 +47,13 @@ def allowed_by(db: sqlite3.Connection, where: Where) -> set[int]:
             values.append(value)
     for tag in where.tags:
         ways = spellings(tag)
-        conditions.append(f"EXISTS (SELECT 1 FROM tags WHERE file = id AND name IN ({marks(ways)}))")
+        conditions.append(f"EXISTS (SELECT 1 FROM tags WHERE file = id AND name IN ({placeholders(ways)}))")
         values += ways
     if where.glob is not None and is_plain(where.glob):
         conditions.append("CAST(path AS TEXT) GLOB ?")
         values.append(where.glob)
     elif where.glob is not None:
-        db.create_function("fits", 1, fitting(regex_of_pattern(where.glob)), deterministic=True)
+        db.create_function("fits", 1, path_matcher(regex_of_pattern(where.glob)), deterministic=True)
         conditions.append("fits(path)")
     chosen = f"SELECT id FROM files WHERE {' AND '.join(conditions) or '1'}"
     found = (
@@ -62,12 +69,12 @@ def _within(db: sqlite3.Connection, paths: Sequence[str], chosen: str, values: l
     found: set[int] = set()
     odd = [path for path in paths if not has_one_spelling(path)]
     if odd:
-        db.create_function("lies_in", 1, lying_in(odd), deterministic=True)
+        db.create_function("lies_in", 1, folder_matcher(odd), deterministic=True)
         found |= {number for (number,) in db.execute(f"{chosen} AND lies_in(path)", values)}
     for path in filter(has_one_spelling, paths):
         folder = path.rstrip(os.sep) + os.sep
         beyond = folder[:-1] + chr(ord(os.sep) + 1)
         lies = "(path = ? OR (path > ? AND path < ?) OR (path > ? AND path < ?))"  # text, and names that are no text
-        inside = [key_of(path), key_of(folder), key_of(beyond), os.fsencode(folder), os.fsencode(beyond)]
+        inside = [path_to_key(path), path_to_key(folder), path_to_key(beyond), os.fsencode(folder), os.fsencode(beyond)]
         found |= {number for (number,) in db.execute(f"{chosen} AND {lies}", [*values, *inside])}
     return found

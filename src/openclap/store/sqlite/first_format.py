@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from openclap.store.records import UNHASHED, File
-from openclap.store.sqlite.rows import FILE, row_of
-from openclap.store.values import BrokenValue
+from openclap.store.sqlite.rows import FILE, file_to_row
+from openclap.store.validation import BrokenValue
 
-__all__ = ["VERSION", "fill", "first_format_beside"]
+__all__ = ["VERSION", "convert", "first_format_beside"]
 
 VERSION = 1
 PARTS = {"manifest.npy", "start.npy", "end.npy", "embedding.npy"}
@@ -42,7 +42,7 @@ def first_format_beside(file: Path) -> Path | None:
         raise BrokenValue(str(error), place) from error
 
 
-def fill(db: sqlite3.Connection, place: Path) -> None:
+def convert(db: sqlite3.Connection, place: Path) -> None:
     """Put what a library of format 1 holds into the empty tables of one of now.
 
     A file's hash is `UNHASHED` and its number, so that no two are taken for copies.
@@ -78,7 +78,7 @@ def _said(error: Exception) -> str:
 
 def _put(db: sqlite3.Connection, number: int, facts: Any, start: Any, end: Any, rows: Any) -> None:
     file = File(facts["path"], facts["size"], facts["mtime_ns"], f"{UNHASHED}{number}", facts["seconds"])
-    db.execute(f"INSERT INTO files (id, {FILE}) VALUES (?, ?, ?, ?, ?, ?, ?)", [number, *row_of(file)])
+    db.execute(f"INSERT INTO files (id, {FILE}) VALUES (?, ?, ?, ?, ?, ?, ?)", [number, *file_to_row(file)])
     db.executemany(
         "INSERT INTO windows (file, start_seconds, end_seconds, embedding) VALUES (?, ?, ?, ?)",
         [(number, float(a), float(b), row.astype("<f4").tobytes()) for a, b, row in zip(start, end, rows, strict=True)],

@@ -3,7 +3,7 @@
     version 2 ─ STEPS[2] ─ version 3 ─ …     one transaction, with a copy beside the file until it has succeeded
             └ AS_NOW[2]: views that make its tables look like those of now, for those who only read
 
-A new version is a row in each table; `AS_NOW` of every older one must say what those of now look like.
+A new version is a row in each table; `COMPAT_VIEWS` of every older one must say what those of now look like.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = [
     "FORMAT_VERSION",
     "OLDEST",
     "TAGS_OF_CONTENT",
-    "bring_up",
     "copy_whole",
+    "create_compat_views",
     "drop_copies",
-    "look_as_now",
+    "migrate",
     "statements",
 ]
 
@@ -59,7 +59,7 @@ def _tags_of_content_and_readings(db: sqlite3.Connection) -> None:
 
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _tags_of_content_and_readings}
-AS_NOW = {
+COMPAT_VIEWS = {
     2: """
 CREATE TEMP VIEW files AS SELECT id, path, size, mtime_ns, hash, seconds, 1 AS reading FROM main.files;
 CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT, moved INTEGER);
@@ -67,14 +67,14 @@ CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT, moved INTEGER);
 }
 
 
-def look_as_now(db: sqlite3.Connection, version: int) -> None:
+def create_compat_views(db: sqlite3.Connection, version: int) -> None:
     """Let a connection to an older library read it as if it were one of now; nothing of it is changed."""
     db.execute("PRAGMA temp_store = MEMORY")
-    for statement in statements(AS_NOW.get(version, "")):
+    for statement in statements(COMPAT_VIEWS.get(version, "")):
         db.execute(statement)
 
 
-def bring_up(db: sqlite3.Connection, file: Path) -> None:
+def migrate(db: sqlite3.Connection, file: Path) -> None:
     """Make an older library one of now, in one transaction; of several processes that come at once one does, the others wait.
 
     Raises
@@ -87,12 +87,12 @@ def bring_up(db: sqlite3.Connection, file: Path) -> None:
         version = _version(db)
         if version in STEPS:
             copy_whole(file, _name_of_copy(file, version))
-            before = _counted(db)
+            before = _count_rows(db)
             while version in STEPS:
                 STEPS[version](db)
                 version += 1
             db.execute(f"PRAGMA user_version = {version}")
-            if _counted(db) != before:
+            if _count_rows(db) != before:
                 raise LibraryError(
                     f"{file} could not be brought up to format version {version}; it is as it was, try  openclap library verify"
                 )
@@ -130,7 +130,7 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _counted(db: sqlite3.Connection) -> tuple[int, ...]:
+def _count_rows(db: sqlite3.Connection) -> tuple[int, ...]:
     """How much there is of everything."""
     return tuple(
         db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0] for table in ("files", "windows", "tags")

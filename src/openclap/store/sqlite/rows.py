@@ -13,28 +13,28 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from openclap.store.records import File, Recording, Remembered, Vectors
-from openclap.store.sqlite.vectors import Block
-from openclap.store.values import BrokenValue, checked_file, checked_maker, checked_span, checked_vectors
+from openclap.store.records import File, Recording, RememberedTags, Vectors
+from openclap.store.sqlite.vector_cache import Block
+from openclap.store.validation import BrokenValue, validate_file, validate_identity, validate_span, validate_vectors
 
 __all__ = [
     "FILE",
     "ROWS_AT_ONCE",
     "TAGGED",
     "blocks_after",
+    "chunks",
     "counts_of",
-    "file_of",
-    "give_back",
-    "key_of",
-    "maker_of",
-    "marks",
+    "file_to_row",
+    "key_to_path",
     "matrix_of",
     "meta_of",
-    "name_of",
-    "parts",
-    "recording_of",
+    "path_to_key",
+    "placeholders",
+    "read_model_identity",
     "remembered_in",
-    "row_of",
+    "restore_tags",
+    "row_to_file",
+    "row_to_recording",
     "vectors_of",
     "width_of",
 ]
@@ -56,9 +56,9 @@ def meta_of(db: sqlite3.Connection, name: str) -> str:
     return value
 
 
-def maker_of(db: sqlite3.Connection) -> dict[str, Any]:
+def read_model_identity(db: sqlite3.Connection) -> dict[str, Any]:
     """What made the vectors; empty in a new library."""
-    return checked_maker(meta_of(db, "maker"))
+    return validate_identity(meta_of(db, "maker"))
 
 
 def width_of(db: sqlite3.Connection) -> int:
@@ -74,10 +74,10 @@ def width_of(db: sqlite3.Connection) -> int:
 @lru_cache(8)
 def _width_said(maker: str) -> int:
     """E as the maker has it."""
-    return int(checked_maker(maker).get("embedding", 0))
+    return int(validate_identity(maker).get("embedding", 0))
 
 
-def key_of(path: str) -> str | bytes:
+def path_to_key(path: str) -> str | bytes:
     """A path as SQLite holds it: text, or bytes where the file's name is no Unicode."""
     try:
         path.encode("utf-8")
@@ -86,30 +86,30 @@ def key_of(path: str) -> str | bytes:
     return path
 
 
-def row_of(file: File) -> tuple[Any, ...]:
+def file_to_row(file: File) -> tuple[Any, ...]:
     """What FILE names."""
-    return key_of(file.path), file.size, file.mtime_ns, file.hash, file.seconds, file.reading
+    return path_to_key(file.path), file.size, file.mtime_ns, file.hash, file.seconds, file.reading
 
 
-def file_of(row: tuple[Any, ...]) -> File:
+def row_to_file(row: tuple[Any, ...]) -> File:
     """Of a row of TAGGED."""
     path, size, mtime_ns, content, seconds, reading, tags = row[:7]
-    return checked_file(name_of(path), size, mtime_ns, content, seconds, json.loads(tags), reading)
+    return validate_file(key_to_path(path), size, mtime_ns, content, seconds, json.loads(tags), reading)
 
 
-def name_of(path: Any) -> Any:
+def key_to_path(path: Any) -> Any:
     """A path as Python has it; what is none stays what it is."""
     return os.fsdecode(path) if isinstance(path, bytes) else path
 
 
-def recording_of(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
+def row_to_recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
     """A file of a row of TAGGED and its number, with its windows."""
-    file = file_of(row)
+    file = row_to_file(row)
     windows = db.execute(
         "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[7]]
     ).fetchall()
-    vectors = checked_vectors(file.path, matrix_of([blob for _, _, blob in windows]), width_of(db))
-    spans = np.array([checked_span(file.path, start, end) for start, end, _ in windows], np.float64)
+    vectors = validate_vectors(file.path, matrix_of([blob for _, _, blob in windows]), width_of(db))
+    spans = np.array([validate_span(file.path, start, end) for start, end, _ in windows], np.float64)
     return Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), vectors.astype(np.float32))
 
 
@@ -121,20 +121,20 @@ def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
     return int(row[0]), int(row[1]), float(row[2])
 
 
-def remembered_in(db: sqlite3.Connection) -> list[Remembered]:
+def remembered_in(db: sqlite3.Connection) -> list[RememberedTags]:
     """Tags of content that has left."""
     rows = db.execute("SELECT hash, path, moved, name FROM remembered ORDER BY hash, path, moved, name").fetchall()
     whole = [row for row in rows if isinstance(row[0], str) and isinstance(row[3], str)]
-    groups = groupby(whole, key=lambda row: (row[0], name_of(row[1]), bool(row[2])))
-    return [Remembered(hash, path, tuple(row[3] for row in group), moved) for (hash, path, moved), group in groups]
+    groups = groupby(whole, key=lambda row: (row[0], key_to_path(row[1]), bool(row[2])))
+    return [RememberedTags(hash, path, tuple(row[3] for row in group), moved) for (hash, path, moved), group in groups]
 
 
-def give_back(db: sqlite3.Connection, number: int, file: File) -> None:
+def restore_tags(db: sqlite3.Connection, number: int, file: File) -> None:
     """Put the tags that content had when it left on the file that brings it back: those of its path, or else of any.
 
     Those of another path stay remembered: the file that had them may come back, too.
     """
-    here = [file.hash, key_of(file.path)]
+    here = [file.hash, path_to_key(file.path)]
     names = db.execute("SELECT name FROM remembered WHERE hash = ? AND path = ?", here).fetchall()
     if names:
         db.execute("DELETE FROM remembered WHERE hash = ? AND path = ?", here)
@@ -167,17 +167,17 @@ def vectors_of(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]
         number: np.frombuffer(
             blob[: len(blob) // 4 * 4] if isinstance(blob, bytes) else b"", "<f4"
         )  # one of a wrong size differs
-        for some in parts(ids)
-        for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({marks(some)})", some)
+        for some in chunks(ids)
+        for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({placeholders(some)})", some)
     }
 
 
-def marks(values: Sequence[Any]) -> str:
+def placeholders(values: Sequence[Any]) -> str:
     """As many question marks."""
     return ", ".join("?" * len(values))
 
 
-def parts(values: Iterable[T]) -> Iterator[list[T]]:
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
     """As many as go into one statement."""
     rest = iter(values)
     while some := list(islice(rest, AT_ONCE)):

@@ -25,35 +25,45 @@ import numpy.typing as npt
 
 from openclap.counting import counted
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store.disk import alone_in, bytes_in
-from openclap.store.ranking import best, ordered, rounded
-from openclap.store.records import File, Recording, Remembered, Row, Store, Vectors, Where, is_of, wrong_width
-from openclap.store.sqlite import mending
+from openclap.store.disk import folder_bytes, lock_folder
+from openclap.store.ranking import round_score, sort_rows, take_best
+from openclap.store.records import (
+    File,
+    Recording,
+    RememberedTags,
+    ScoredWindow,
+    Store,
+    Vectors,
+    Where,
+    belongs_to_model,
+    width_mismatch,
+)
+from openclap.store.sqlite import repair as mending
 from openclap.store.sqlite.connection import WAIT_SECONDS
 from openclap.store.sqlite.database import Database
-from openclap.store.sqlite.filters import allowed_by, mask_of
+from openclap.store.sqlite.filters import allowed_files, allowed_mask
 from openclap.store.sqlite.migration import FORMAT_VERSION, copy_whole
 from openclap.store.sqlite.rows import (
     FILE,
     ROWS_AT_ONCE,
     TAGGED,
     blocks_after,
+    chunks,
     counts_of,
-    file_of,
-    give_back,
-    key_of,
-    maker_of,
-    marks,
+    file_to_row,
+    key_to_path,
     meta_of,
-    name_of,
-    parts,
-    recording_of,
+    path_to_key,
+    placeholders,
+    read_model_identity,
     remembered_in,
-    row_of,
+    restore_tags,
+    row_to_file,
+    row_to_recording,
     width_of,
 )
-from openclap.store.sqlite.vectors import VectorCache
-from openclap.store.values import UNIT, BrokenValue, checked_path, checked_scores, checked_span, checked_width
+from openclap.store.sqlite.vector_cache import VectorCache
+from openclap.store.validation import UNIT, BrokenValue, validate_path, validate_scores, validate_span, validate_width
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
@@ -81,17 +91,17 @@ class SqliteStore:
 
     # -- who made it ---------------------------------------------------------------------------------
 
-    def maker(self) -> dict[str, Any]:
+    def model_identity(self) -> dict[str, Any]:
         """What made the vectors; empty in a new store."""
-        with self._database.reading() as db:
-            return {} if db is None else maker_of(db)
+        with self._database.read_transaction() as db:
+            return {} if db is None else read_model_identity(db)
 
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
         """Become the maker where there is none yet → the maker there is now."""
         with self._writing() as db:
-            if not maker_of(db):
+            if not read_model_identity(db):
                 db.execute("INSERT INTO meta VALUES ('maker', ?)", [json.dumps(maker)])
-            found = maker_of(db)
+            found = read_model_identity(db)
         self._claimed = found
         return found
 
@@ -106,16 +116,16 @@ class SqliteStore:
                 file, has = recording.file, recording.embedding.shape[1]
                 width = width or has
                 if has != width:
-                    raise wrong_width(has, width)
-                before = db.execute("SELECT hash FROM files WHERE path = ?", [key_of(file.path)]).fetchone()
+                    raise width_mismatch(has, width)
+                before = db.execute("SELECT hash FROM files WHERE path = ?", [path_to_key(file.path)]).fetchone()
                 (number,) = db.execute(
                     f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
                     " mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds, reading = excluded.reading"
                     " RETURNING id",
-                    row_of(file),
+                    file_to_row(file),
                 ).fetchone()
                 if returning and before != (file.hash,):
-                    give_back(db, number, file)
+                    restore_tags(db, number, file)
                 db.execute("DELETE FROM windows WHERE file = ?", [number])
                 db.executemany(
                     "INSERT INTO windows (file, start_seconds, end_seconds, embedding) VALUES (?, ?, ?, ?)",
@@ -125,12 +135,12 @@ class SqliteStore:
                     ],
                 )
 
-    def touch(self, files: Sequence[File]) -> None:
+    def update_facts(self, files: Sequence[File]) -> None:
         """Note new sizes, times and revisions of reading of files whose content is what it was."""
         with self._writing() as db:
             db.executemany(
                 "UPDATE files SET size = ?, mtime_ns = ?, reading = ? WHERE path = ? AND hash = ?",
-                [(file.size, file.mtime_ns, file.reading, key_of(file.path), file.hash) for file in files],
+                [(file.size, file.mtime_ns, file.reading, path_to_key(file.path), file.hash) for file in files],
             )
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
@@ -142,28 +152,28 @@ class SqliteStore:
         with self._writing() as db:
             for old, file in moves:
                 row = db.execute(
-                    "SELECT id FROM files WHERE path = ? AND hash = ?", [key_of(old), file.hash]
+                    "SELECT id FROM files WHERE path = ? AND hash = ?", [path_to_key(old), file.hash]
                 ).fetchone()
                 if row is not None:
                     db.execute(
                         "INSERT OR IGNORE INTO remembered SELECT ?, ?, name, 1 FROM tags WHERE file = ?",
-                        [file.hash, key_of(old), row[0]],
+                        [file.hash, path_to_key(old), row[0]],
                     )
                     db.execute("UPDATE files SET path = ? WHERE id = ?", [f"\0moving {row[0]}", row[0]])
                     done.append((row[0], file))
             for number, file in done:
-                db.execute("DELETE FROM files WHERE path = ?", [key_of(file.path)])
+                db.execute("DELETE FROM files WHERE path = ?", [path_to_key(file.path)])
                 db.execute(
                     "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
-                    [key_of(file.path), file.size, file.mtime_ns, number],
+                    [path_to_key(file.path), file.size, file.mtime_ns, number],
                 )
-                give_back(db, number, file)
+                restore_tags(db, number, file)
         return list(dict.fromkeys(file.path for _, file in done))
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
         with self._writing() as db:
-            return sum(db.execute("DELETE FROM files WHERE path = ?", [key_of(path)]).rowcount for path in paths)
+            return sum(db.execute("DELETE FROM files WHERE path = ?", [path_to_key(path)]).rowcount for path in paths)
 
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
@@ -173,49 +183,49 @@ class SqliteStore:
         with self._writing() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
-                [(tag, key_of(path)) for path in paths for tag in tags],
+                [(tag, path_to_key(path)) for path in paths for tag in tags],
             )
 
-    def remembered(self) -> list[Remembered]:
+    def remembered_tags(self) -> list[RememberedTags]:
         """Tags of content that has left, in no order."""
-        with self._database.reading() as db:
+        with self._database.read_transaction() as db:
             return remembered_in(db) if db else []
 
-    def remember(self, tags: Sequence[Remembered]) -> None:
+    def remember_tags(self, tags: Sequence[RememberedTags]) -> None:
         """Remember tags of content that is not here."""
-        rows = [(some.hash, key_of(some.path), name, some.moved) for some in tags for name in some.tags]
+        rows = [(some.hash, path_to_key(some.path), name, some.moved) for some in tags for name in some.tags]
         if rows:
             with self._writing() as db:
                 db.executemany("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)", rows)
 
     # -- reading -------------------------------------------------------------------------------------
 
-    def known(self, paths: Iterable[str]) -> dict[str, File]:
+    def find_files(self, paths: Iterable[str]) -> dict[str, File]:
         """Those of the files that are in the store."""
-        return {file.path: file for file in self._selected("path", map(key_of, paths))}
+        return {file.path: file for file in self._select("path", map(path_to_key, paths))}
 
-    def with_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
+    def find_by_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
         """The files of each content."""
         found: dict[str, list[File]] = {}
-        for file in self._selected("hash", hashes):
+        for file in self._select("hash", hashes):
             found.setdefault(file.hash, []).append(file)
         return found
 
     def files(self, where: Where | None = None) -> Iterator[File]:
         """Every file, by path; read in pages, so that a slow reader holds nobody up."""
         if where is not None:
-            with self._database.reading() as db:
-                numbers = sorted(allowed_by(db, where)) if db else []
+            with self._database.read_transaction() as db:
+                numbers = sorted(allowed_files(db, where)) if db else []
                 found = [
-                    file_of(row) for some in parts(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({marks(some)})", some)  # type: ignore[union-attr]
+                    row_to_file(row) for some in chunks(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({placeholders(some)})", some)  # type: ignore[union-attr]
                 ]  # fmt: skip
             yield from sorted(found, key=lambda file: os.fsencode(file.path))
             return
         last: Any = ""
         while True:
-            with self._database.reading() as db:
+            with self._database.read_transaction() as db:
                 rows = db.execute(f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]).fetchall() if db else []  # fmt: skip
-                found = [file_of(row) for row in rows]
+                found = [row_to_file(row) for row in rows]
             if not rows:
                 return
             yield from found
@@ -223,15 +233,15 @@ class SqliteStore:
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
-        with self._database.reading() as db:
-            row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [key_of(path)]).fetchone()
-            return recording_of(db, row) if db and row else None
+        with self._database.read_transaction() as db:
+            row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [path_to_key(path)]).fetchone()
+            return row_to_recording(db, row) if db and row else None
 
     def scan(self, where: Where | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
-        maker = self.maker()
+        maker = self.model_identity()
         for i, file in enumerate(self.files(where)):
-            if i % ROWS_AT_ONCE == 0 and self.maker() != maker:
+            if i % ROWS_AT_ONCE == 0 and self.model_identity() != maker:
                 raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; start again")
             recording = self.recording(file.path)
             if recording is not None:
@@ -239,41 +249,45 @@ class SqliteStore:
 
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk, the cache included."""
-        with self._database.reading() as db:
+        with self._database.read_transaction() as db:
             files, windows, seconds = counts_of(db) if db else (0, 0, 0.0)
-        used = bytes_in(self.folder) if db else 0
+        used = folder_bytes(self.folder) if db else 0
         return {"files": files, "windows": windows, "seconds": round(seconds, 3), "bytes": used}
 
     # -- searching -----------------------------------------------------------------------------------
 
-    def nearest(self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True) -> list[Row]:
+    def nearest(
+        self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+    ) -> list[ScoredWindow]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file."""
-        with self._database.reading() as db:
-            cache = db and self._fresh(db)
+        with self._database.read_transaction() as db:
+            cache = db and self._fresh_cache(db)
             if not db or not cache:
                 return []
-            checked_width(query, cache.width)
-            allowed = None if where is None else mask_of(db, where)
+            validate_width(query, cache.width)
+            allowed = None if where is None else allowed_mask(db, where)
             wanted, effort = 2 * k + 10, 1.0
             while True:  # rows of deleted files, and further windows of a file, are not hits
                 near = cache.nearest(query, wanted, allowed, effort)
-                rows = _looked_up(db, near.ids, checked_scores(near.scores), cache.width)
-                hits = best(rows, k, per_file)
-                enough = len(hits) == k and (rounded(rows[-1].score) < rounded(hits[-1].score) or wanted > TIED_MOST)
+                rows = _load_scored_windows(db, near.ids, validate_scores(near.scores), cache.width)
+                hits = take_best(rows, k, per_file)
+                enough = len(hits) == k and (
+                    round_score(rows[-1].score) < round_score(hits[-1].score) or wanted > TIED_MOST
+                )
                 if enough or near.everything:
                     return hits
                 wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
 
     def sample(self, count: int) -> Vectors:
         """Rows from all over the store: (at most count, E)."""
-        with self._database.reading() as db:
-            cache = db and self._fresh(db)
+        with self._database.read_transaction() as db:
+            cache = db and self._fresh_cache(db)
             return cache.sample(count) if cache else np.zeros((0, 0), np.float32)
 
-    def tidy(self) -> None:
+    def optimize(self) -> None:
         """Write new rows to the cache, so that the next process need not read them one by one."""
-        with self._database.reading() as db:
-            cache = db and self._fresh(db)
+        with self._database.read_transaction() as db:
+            cache = db and self._fresh_cache(db)
             if not db or not cache:
                 return
             windows = counts_of(db)[1]
@@ -282,18 +296,18 @@ class SqliteStore:
 
     def check(self) -> list[str]:
         """What is wrong with what is on disk, in words."""
-        with self._database.reading() as db:
+        with self._database.read_transaction() as db:
             if db is None:
                 return []
-            wrong = mending.faults(db)
+            wrong = mending.find_faults(db)
             with contextlib.suppress(BrokenValue):  # which is among them
-                wrong += mending.wrong_cache(db, self._cache_of(db))
+                wrong += mending.find_cache_faults(db, self._cache_of(db))
             return wrong
 
     def repair(self) -> list[str]:
         """Mend what `check` finds; files whose rows are lost leave, to be indexed again → what was done, in words."""
         try:
-            with self._database.reading() as db:
+            with self._database.read_transaction() as db:
                 broken = db is not None and db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"
         except LibraryError as error:
             if not isinstance(error.__cause__, sqlite3.DatabaseError):
@@ -301,13 +315,13 @@ class SqliteStore:
             broken = True
         done = [self._salvage()] if broken else []
         with self._writing() as db:
-            unmade = mending.without_maker(db)
+            unmade = mending.missing_identity(db)
             if unmade:
                 copy_whole(self.file, self._broken)
-            done += mending.mend(db)
-        with self._database.reading() as db:
+            done += mending.repair_tables(db)
+        with self._database.read_transaction() as db:
             cache = db and self._cache_of(db)
-            if db and cache and mending.wrong_cache(db, cache):
+            if db and cache and mending.find_cache_faults(db, cache):
                 done.append("vector cache made again")
                 self._rebuild(db, cache)
         return done
@@ -321,30 +335,30 @@ class SqliteStore:
         finally:
             aside.close()
         shutil.copy2(self.file, self._broken)
-        self.become(aside)
+        self.swap_in(aside)
         return f"{counted(kept, 'file')} copied out of a broken database, {lost} lost: index again; the broken one is {self._broken}"
 
-    def alone(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile."""
-        return alone_in(self.folder, self.place)
+        return lock_folder(self.folder, self.place)
 
-    def aside(self, maker: dict[str, Any]) -> SqliteStore:
+    def staging(self, maker: dict[str, Any]) -> SqliteStore:
         """A store of another maker in a folder of this one."""
         other = SqliteStore(self.folder / "reembedding")
-        if not is_of(other, maker):
+        if not belongs_to_model(other, maker):
             other.close()
             shutil.rmtree(other.folder)
         return other
 
-    def become(self, aside: Store) -> None:
+    def swap_in(self, aside: Store) -> None:
         """Hold what the one beside holds, which is then gone: its file is renamed over this one's."""
         assert isinstance(aside, SqliteStore)
-        with aside._database.told("written to"):
+        with aside._database.translate_errors("written to"):
             db = aside._database.connection()
             assert db is not None
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         aside.close()
-        with self._database.told("written to"):
+        with self._database.translate_errors("written to"):
             db = self._database.connection()
             if db is not None:
                 with contextlib.suppress(sqlite3.DatabaseError):  # a broken one that is being replaced
@@ -376,7 +390,7 @@ class SqliteStore:
             self._cached = made_for, cache
         return self._cached[1]
 
-    def _fresh(self, db: sqlite3.Connection) -> VectorCache | None:
+    def _fresh_cache(self, db: sqlite3.Connection) -> VectorCache | None:
         """The vectors with every row there is now; None where there is none."""
         with self._caching:
             cache = self._cache_of(db)
@@ -414,38 +428,41 @@ class SqliteStore:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction, as long as the library is that of the model it was claimed for."""
-        with self._database.writing() as db:
-            if self._claimed and maker_of(db) != self._claimed:
+        with self._database.write_transaction() as db:
+            if self._claimed and read_model_identity(db) != self._claimed:
                 raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; open it again")
             yield db
 
-    def _selected(self, column: str, values: Iterable[Any]) -> Iterator[File]:
-        with self._database.reading() as db:
-            for some in parts(values) if db else ():
+    def _select(self, column: str, values: Iterable[Any]) -> Iterator[File]:
+        with self._database.read_transaction() as db:
+            for some in chunks(values) if db else ():
                 assert db is not None
                 yield from map(
-                    file_of, db.execute(f"SELECT {TAGGED} FROM files WHERE {column} IN ({marks(some)})", some)
+                    row_to_file,
+                    db.execute(f"SELECT {TAGGED} FROM files WHERE {column} IN ({placeholders(some)})", some),
                 )
 
 
 # -- rows --------------------------------------------------------------------------------------------
 
 
-def _looked_up(db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors, width: int) -> list[Row]:
+def _load_scored_windows(
+    db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors, width: int
+) -> list[ScoredWindow]:
     """Rows that still are in the library, best first; ties by path and start."""
     score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     found = []
-    for some in parts(score_of):
+    for some in chunks(score_of):
         for number, path, start, end, vector in db.execute(
-            f"SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id WHERE windows.id IN ({marks(some)})",
+            f"SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id WHERE windows.id IN ({placeholders(some)})",
             some,
         ):
             if not isinstance(vector, bytes) or len(vector) != 4 * width:
                 raise BrokenValue("vectors are missing, or of different sizes")
-            name = checked_path(name_of(path))
+            name = validate_path(key_to_path(path))
             score = min(1.0, max(-1.0, score_of[number]))
             embedding = np.frombuffer(vector, "<f4").astype(np.float32)
             if not abs(float(embedding @ embedding) - 1) < 2 * UNIT:  # what the cache has may be older
                 raise BrokenValue(f"the vectors of {name} are none")
-            found.append(Row(name, *checked_span(name, start, end), score, embedding))
-    return ordered(found)
+            found.append(ScoredWindow(name, *validate_span(name, start, end), score, embedding))
+    return sort_rows(found)

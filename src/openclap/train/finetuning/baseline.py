@@ -13,7 +13,7 @@ import torch
 
 from openclap.backends.torch_backend import TorchBackend
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
-from openclap.checkpoints.weights import Weights, of_arrays
+from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.counting import counted
@@ -48,7 +48,7 @@ def starting_model(settings: Settings, config: CLAPConfig, device: torch.device)
     plain = replace(settings, lora=None, freeze=(), train_only=())
     begun = Start(plain, config, torch.device("cpu"))
     checkpoint = Checkpoint(
-        config, Weights(of_arrays(begun.model.arrays())), begun.tokenizer_file, "the start of a run"
+        config, Weights(entries_from_arrays(begun.model.arrays())), begun.tokenizer_file, "the start of a run"
     )
     backend = TorchBackend(begun.model, device=str(device), threads=settings.threads)
     return CLAP(checkpoint, backend, model=begun.model)

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from openclap.aside import write_json
-from openclap.checkpoints.load import Checkpoint, load_checkpoint, tokenizer_of
+from openclap.checkpoints.load import Checkpoint, load_checkpoint, load_tokenizer
 from openclap.checkpoints.native import is_compact, read_json, save_pretrained
-from openclap.checkpoints.weights import Weights, of_arrays, parameters
+from openclap.checkpoints.weights import Weights, count_parameters, entries_from_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.counting import counted
@@ -86,7 +86,7 @@ def prune(
     force
         Replace a checkpoint that is in `out`.
     device, threads
-        For importance and for the comparison; see `openclap.backends.choose`.
+        For importance and for the comparison; see `openclap.backends.choose_backend`.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _cut(
 
 
 def _small(checkpoint: Checkpoint, config: CLAPConfig, arrays: Mapping[str, Any]) -> Checkpoint:
-    return Checkpoint(config, Weights(of_arrays(arrays)), checkpoint.tokenizer_file, config.name)
+    return Checkpoint(config, Weights(entries_from_arrays(arrays)), checkpoint.tokenizer_file, config.name)
 
 
 def _listen(whole: CLAPModel, units: list[Units], heard: list[Batch], seed: int, *, progress: bool) -> dict[str, Seen]:
@@ -200,7 +200,7 @@ def _read_texts(
     mine = [of for of in units if of.reader.startswith("text.")]
     if not mine or checkpoint.tokenizer_file is None:
         return {}
-    batches = text_batches(sounds.texts, tokenizer_of(checkpoint), whole.logit_scale.device)
+    batches = text_batches(sounds.texts, load_tokenizer(checkpoint), whole.logit_scale.device)
     return watch(
         whole, whole.encode_text, mine, with_progress(batches, "reading", len(batches), show=progress), _generator(seed)
     )
@@ -309,4 +309,4 @@ def _bytes(checkpoint: Checkpoint) -> int:
     file = file if file.is_file() else file / "model.safetensors"
     if file.suffix == ".safetensors" and file.is_file():
         return file.stat().st_size
-    return 4 * parameters(checkpoint.weights)
+    return 4 * count_parameters(checkpoint.weights)

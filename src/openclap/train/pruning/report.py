@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound
-from openclap.checkpoints.weights import parameters
+from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP, DEFAULT_TEMPLATE
 from openclap.data import Item
 from openclap.errors import SoundError
@@ -101,7 +101,7 @@ def compare(
         len(batches),
     )
     sides = [
-        Side(clap.name, parameters(clap.checkpoint.weights), size, rate, text, right)
+        Side(clap.name, count_parameters(clap.checkpoint.weights), size, rate, text, right)
         for clap, size, rate, text, right in zip((before, after), sizes, rates, texts, accuracy, strict=True)
     ]
     return Pruned(

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from openclap.audio.clips import Clip, clip_of
+from openclap.audio.clips import Clip, make_clip
 from openclap.audio.load import Sound
-from openclap.checkpoints.tokens import Tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.config import FrontEnd
 from openclap.counting import counted
 from openclap.data import Item
 from openclap.errors import SoundError, UsageError
 from openclap.results import Failure
-from openclap.synth import KINDS, make
+from openclap.synth import KINDS, synthesise
 from openclap.train.examples import read_items
 from openclap.train.held_out import every_other, spread
 from openclap.train.pruning.importance import Batch
@@ -89,7 +89,7 @@ def _takes(seed: int) -> Iterator[Sound]:
     """One take of every kind; every eighth is longer than a clip."""
     for number, kind in enumerate(KINDS):
         rng = np.random.default_rng((seed, number))
-        yield make(kind, rng, rate=RATE, seconds=LONG if (number + seed) % 8 == 0 else SECONDS)[0], RATE
+        yield synthesise(kind, rng, rate=RATE, seconds=LONG if (number + seed) % 8 == 0 else SECONDS)[0], RATE
 
 
 def _texts_of_kinds() -> list[str]:
@@ -106,7 +106,7 @@ def clips_of(sounds: Sequence[Item | Sound], front_end: FrontEnd, *, fused: bool
     for sound in sounds:
         try:
             given = sound.read() if isinstance(sound, Item) else sound
-            clips.append(clip_of(given, front_end, long="fusion" if fused else "head"))
+            clips.append(make_clip(given, front_end, long="fusion" if fused else "head"))
         except SoundError as error:
             failed.append(Failure(error.name, error.cause))
     return clips, failed

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from openclap.checkpoints.shapes import REDUCTION
+from openclap.checkpoints.weight_shapes import REDUCTION
 from openclap.config import (
     AnyTextConfig,
     AudioConfig,

@@ -1,0 +1,108 @@
+"""Texts → token ids, by a `tokenizer.json` and the `tokenizers` library alone."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.config import AnyTextConfig
+from openclap.errors import BadCheckpoint, LanguageWarning
+
+__all__ = ["Tokenizer", "load_fast_tokenizer"]
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as FastTokenizer
+
+Ids = npt.NDArray[np.int64]
+CHINESE = 1000  # tokens; a tokenizer made for English text may hold a few characters of names
+
+
+class Tokenizer:
+    """The tokenizer of a text tower: its begin and end tokens, its maximum, its padding.
+
+    Texts are cut after `max_tokens` (77), or what the tower has positions for, and padded to the longest text of the call, which
+    changes no embedding. The first text that is cut is told of, once.
+    """
+
+    def __init__(self, file: Path, config: AnyTextConfig) -> None:
+        self._fast = load_fast_tokenizer(file)
+        self._config = config
+        self._begin, self._end = config.ends
+        self._beside = len(self._begin) + len(self._end)
+        takes = config.most_tokens
+        self.most = config.max_tokens if takes is None else min(config.max_tokens, takes)
+        self._told = False
+        size = self._fast.get_vocab_size()
+        if size > config.vocabulary:
+            raise BadCheckpoint(
+                f"{file} has {size} tokens, the model has vectors for {config.vocabulary}: it is another model's; give the one that belongs to it"
+            )
+        self._fast.no_padding()
+        self._fast.no_truncation()
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Texts → ids and mask, both int64 (B, L); mask is 1 on tokens and 0 on padding.
+
+        Warns
+        -----
+        LanguageWarning
+            A text is cut.
+        """
+        found = [encoding.ids for encoding in self._fast.encode_batch(list(texts), add_special_tokens=False)]
+        self._tell(found)
+        rows = [self._row(ids) for ids in found]
+        longest = max(map(len, rows), default=0)
+        ids = np.full((len(rows), longest), self._config.pad_id, np.int64)
+        mask = np.zeros((len(rows), longest), np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        return ids, mask
+
+    def reads_chinese(self) -> bool:
+        """Whether so many tokens hold a Chinese character that the tower must have learnt them: XLM-R has 15 000, BERT 300."""
+        return sum(any("\u4e00" <= c <= "\u9fff" for c in token) for token in self._fast.get_vocab()) >= CHINESE
+
+    def _row(self, ids: list[int]) -> list[int]:
+        return [*self._begin, *ids[: self.most - self._beside], *self._end] or [self._config.pad_id]
+
+    def _tell(self, rows: list[list[int]]) -> None:
+        """Warn, once, of a text that is cut."""
+        longest = max(map(len, rows), default=0) + self._beside
+        if longest <= self.most or self._told:
+            return
+        self._told = True
+        takes = self._config.most_tokens
+        more = "" if takes is None or takes <= self.most else f"; max_tokens= of from_pretrained takes up to {takes}"
+        warnings.warn(
+            f"a text of {longest} tokens is cut to the first {self.most} tokens, and so is any other as long{more}",
+            LanguageWarning,
+            stacklevel=_outside(),
+        )
+
+
+def _outside() -> int:
+    """The stack level of whoever called openclap, as seen from the caller of this."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("openclap."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def load_fast_tokenizer(file: Path) -> FastTokenizer:
+    """The tokenizer of a tokenizer.json, or of RoBERTa's vocab.json with the merges.txt beside it."""
+    from tokenizers import ByteLevelBPETokenizer
+    from tokenizers import Tokenizer as FastTokenizer
+
+    try:
+        if file.name == "vocab.json":
+            return FastTokenizer.from_str(ByteLevelBPETokenizer(str(file), str(file.with_name("merges.txt"))).to_str())
+        return FastTokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+        raise BadCheckpoint(f"{file}: not a tokenizer.json ({error}); copy it anew from the model's folder") from error

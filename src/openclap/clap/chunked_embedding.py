@@ -1,0 +1,101 @@
+"""Sounds → unit rows for one of many who share a model: a few clips at a time. Calls no tower itself.
+
+    clips ─ a piece ─ ask ─ its rows (N, E)          the next piece is made while the model hears the last
+
+Whoever shares a model (the service, the page) says how a piece is asked for, and how many clips the next one may have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.clips import Clip, WindowClip, make_windows
+from openclap.results import Windows
+from openclap.vectors import unit
+
+if TYPE_CHECKING:
+    from openclap.clap.clap import CLAP
+    from openclap.clap.embed_audio import Long
+
+__all__ = ["Clips", "embed_clips", "embed_sounds", "embed_windows"]
+
+Vectors = npt.NDArray[np.float32]
+AnyClip: TypeAlias = Clip | WindowClip
+Clips: TypeAlias = list[AnyClip]
+Embed: TypeAlias = Callable[[Iterable[AnyClip]], Vectors]
+
+
+def embed_clips(
+    clips: Iterable[AnyClip],
+    width: int,
+    *,
+    ask: Callable[[Clips], Future[Vectors]],
+    most: Callable[[], int],
+    heard: Callable[[float], None] = lambda seconds: None,
+) -> Vectors:
+    """The rows (N, E) of clips.
+
+    Parameters
+    ----------
+    width
+        E.
+    ask
+        A piece → the future of its rows.
+    most
+        How many clips the next piece may have.
+    heard
+        Told the end, in seconds, of the last window of each piece that was heard.
+    """
+    rows: list[Vectors] = []
+    pending: tuple[Future[Vectors], AnyClip] | None = None
+
+    def take() -> None:
+        if pending is not None:
+            coming, last = pending
+            rows.append(coming.result())
+            if isinstance(last, WindowClip):
+                heard(last.end)
+
+    made = iter(clips)
+    while piece := list(islice(made, most())):
+        take()
+        pending = ask(piece), piece[-1]
+    take()
+    return np.concatenate(rows) if rows else np.zeros((0, width), np.float32)
+
+
+def embed_sounds(clap: CLAP, sounds: Sequence[Any], long: Long, embed: Embed) -> Vectors:
+    """As `CLAP.encode_audio` of a list: a row a sound, the mean of its clips at length 1."""
+    counts: list[int] = []
+
+    def clips() -> Iterator[AnyClip]:
+        for sound in sounds:
+            counts.append(0)
+            for clip in clap.clips(sound, long=long):
+                counts[-1] += 1
+                yield clip
+
+    rows = embed(clips())
+    return unit(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
+
+
+def embed_windows(clap: CLAP, sound: Any, window: float, hop: float, embed: Embed) -> Windows:
+    """As `CLAP.encode_windows`."""
+    start: list[float] = []
+    end: list[float] = []
+
+    def clips() -> Iterator[AnyClip]:
+        as_waves = clap.backend.takes_waves
+        for clip in make_windows(sound, clap.front_end, window=window, hop=hop, as_waves=as_waves):
+            start.append(clip.start)
+            end.append(clip.end)
+            yield clip
+
+    rows = embed(clips())
+    return Windows(np.array(start), np.array(end), rows)

@@ -1,0 +1,143 @@
+"""Sounds → unit rows: as one row a sound, a row a window, or clip by clip. Knows nothing of texts.
+
+sound ─ clips of the way asked for (fusion, windows, head) ─ pipeline: decoded ahead, batched ─ towers ─ rows ─ their mean
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
+from openclap.audio.load import Sound, is_sound
+from openclap.clap.runtime import Runtime
+from openclap.errors import SoundError, UsageError
+from openclap.pipeline import embed_each
+from openclap.progress import with_progress
+from openclap.results import Windows
+from openclap.vectors import unit
+
+__all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "check_batch_size", "require_one"]
+
+Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
+Vectors = npt.NDArray[np.float32]
+
+BATCH = 8  # clips, unless told otherwise
+
+
+class AudioEmbedder:
+    """Embeds sounds with the towers as they are now; `CLAP` says what each call gives."""
+
+    def __init__(self, towers: Runtime) -> None:
+        self._towers = towers
+
+    def embed(self, sounds: Sound | Sequence[Sound], *, long: str, batch_size: int, progress: bool) -> Vectors:
+        """As `CLAP.encode_audio`."""
+        size = self._batch(batch_size)
+        many = as_list(sounds)
+        rows = np.zeros((len(many), self._towers.config.embedding), np.float32)
+        clips_of = partial(self._clips_of, how=self._resolve_long(long))
+        for sound in with_progress(
+            embed_each(many, clips_of, self._towers.encode_audio, size), "embedding", len(many), show=progress
+        ):
+            if sound.error is not None:
+                raise sound.error
+            rows[sound.index] = np.sum(sound.rows, axis=0)
+        return unit(rows)
+
+    def embed_each(
+        self, sounds: Sequence[Sound], *, window: float | None, hop: float, batch_size: int
+    ) -> Iterator[Windows | SoundError]:
+        """As `CLAP.encode_each`."""
+        size, many = self._batch(batch_size), as_list(sounds)
+        if window is None:
+            clips = partial(self._clips_of, how=self._resolve_long("auto"))
+        else:
+            clips = partial(
+                make_windows,
+                front_end=self._towers.config.front_end,
+                window=window,
+                hop=hop,
+                as_waves=self._towers.backend.takes_waves,
+            )  # type: ignore[assignment]
+        for sound in embed_each(many, clips, self._towers.encode_audio, size):
+            if sound.error is not None:
+                yield sound.error
+            elif window is None:
+                yield Windows(np.zeros(1), np.zeros(1), unit(np.sum(sound.rows, axis=0)[None]))
+            else:
+                yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
+
+    def clips(self, sound: Sound, long: str) -> Iterator[Clip | WindowClip]:
+        """As `CLAP.clips`."""
+        return self._clips_of(require_one(sound), self._resolve_long(long))
+
+    def embed_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
+        """As `CLAP.encode_clips`."""
+        rows = np.zeros((len(clips), self._towers.config.embedding), np.float32)
+        of_shape: dict[tuple[int, ...], list[int]] = {}
+        for i, clip in enumerate(clips):
+            of_shape.setdefault(clip.mel.shape, []).append(i)
+        for alike in of_shape.values():
+            some = [clips[i] for i in alike]
+            longer = np.array([isinstance(clip, Clip) and clip.longer for clip in some])
+            rows[alike] = self._towers.encode_audio(np.stack([clip.mel for clip in some]), longer)
+        return rows
+
+    def _resolve_long(self, long: str) -> str:
+        """The way that "auto" stands for; refuses what the model cannot do."""
+        config = self._towers.config
+        if long not in ("auto", "windows", "fusion", "head"):
+            raise UsageError(f"long is {long!r}; choose auto, windows, fusion or head")
+        if long == "auto":
+            return "windows" if config.fusion is None else "fusion"
+        if long == "fusion" and config.fusion is None:
+            raise UsageError(f"{config.name} was trained without fusion; choose long='windows' or 'head'")
+        return long
+
+    def _clips_of(self, sound: Sound, how: str) -> Iterator[Clip | WindowClip]:
+        """What the model takes for one sound: a clip, or one a window."""
+        front_end, as_waves = self._towers.config.front_end, self._towers.backend.takes_waves
+        if how == "windows":
+            seconds = front_end.clip_seconds
+            return make_windows(sound, front_end, window=seconds, hop=seconds / 2, as_waves=as_waves)
+        what: Literal["head", "fusion"] = "head" if how == "head" else "fusion"
+        return iter([make_clip(sound, front_end, long=what, as_waves=as_waves)])
+
+    def _batch(self, asked: int) -> int:
+        """What is asked for; where that is no less than the default, as many as the device has room for."""
+        check_batch_size(asked)
+        return max(asked, self._towers.backend.batch) if asked >= BATCH else asked
+
+
+def check_batch_size(size: int) -> None:
+    """Refuse what is no number of clips or texts."""
+    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+        raise UsageError(f"batch_size is {size!r}; it must be a whole number, 1 or more")
+
+
+def as_list(sounds: Sound | Sequence[Sound]) -> list[Sound]:
+    """One sound or several → a list. A (wave, rate) pair is one sound."""
+    if is_sound(sounds):
+        return [sounds]  # type: ignore[list-item]
+    if isinstance(sounds, np.ndarray) or hasattr(sounds, "detach"):  # a torch tensor
+        raise UsageError("a bare array has no sampling rate; pass (wave, rate)")
+    try:
+        return list(sounds)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(
+            f"{type(sounds).__name__} is not a sound; pass a path, bytes, a binary file, (wave, rate) or a dict"
+        ) from None
+
+
+def require_one(sound: Sound) -> Sound:
+    """A sound, where several are none."""
+    if not is_sound(sound):
+        raise UsageError(
+            f"one sound is expected, not {type(sound).__name__}; pass a path, bytes, a binary file, (wave, rate) or a dict"
+        )
+    return sound

@@ -1,0 +1,145 @@
+"""What computes: the backend as it was loaded, or the torch module itself once a weight of it has been changed.
+
+    checkpoint ─┬─ backend ───────────────────┬─ hear, read: unit rows, without NaN
+                └─ model (torch, when asked) ─┘  weights, logit scale, health: as they are now
+
+Knows mels and ids, nothing of sounds and texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap import backends
+from openclap.checkpoints.health import Encode, Health, examine_checkpoint
+from openclap.checkpoints.load import Checkpoint
+from openclap.checkpoints.weights import Weights, entries_from_arrays
+from openclap.config import MAX_LOGIT_SCALE
+from openclap.errors import BadCheckpoint
+
+if TYPE_CHECKING:
+    from openclap.backends import Backend
+    from openclap.backends.torch_backend import TorchBackend
+    from openclap.models.clap import CLAPModel
+
+__all__ = ["Runtime"]
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Runtime:
+    """A checkpoint's two towers.
+
+    Parameters
+    ----------
+    checkpoint
+        What was loaded.
+    backend
+        What encodes.
+    model
+        The torch module, where one was built already.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, backend: Backend, model: CLAPModel | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.config = checkpoint.config
+        self.threads: int | None = None  # of a torch module that is built when it is asked for
+        self._backend = backend
+        self._model = model
+        self._own: TorchBackend | None = None  # of `model`, where it is not what encodes
+        self._unchanged: object = None
+        self._loaded = backend.weights_state()
+        self._examined: tuple[object, Health] | None = None
+
+    # -- computing -----------------------------------------------------------------------------------
+
+    def encode_audio(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> Vectors:
+        """A batch of mels (B, V, T, F), or of waves (B, 1, S) where the device makes the mels → unit rows (B, E)."""
+        if mel.ndim == 3:
+            return self._check_finite(self.backend.encode_waves(mel[:, 0], self.config.front_end))
+        return self._check_finite(self.backend.encode_audio(mel, longer))
+
+    def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
+        """Token ids and their mask (B, L) → unit rows (B, E)."""
+        return self._check_finite(self.backend.encode_text(ids, mask))
+
+    def _check_finite(self, rows: Vectors) -> Vectors:
+        """Refuse what no search must ever hold."""
+        if not np.isfinite(rows).all():
+            name = self.config.name
+            if self.backend.info.dtype == "float16":
+                raise BadCheckpoint(f"{name} gives NaN in float16, whose numbers end at 65504; use bfloat16")
+            raise BadCheckpoint(
+                f"{name} from {self.checkpoint.source} gives NaN: its weights are broken; download it again, or see  openclap doctor"
+            )
+        return rows
+
+    # -- what they are -------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> CLAPModel:
+        """The torch module, in eval mode: what runs on the torch backend, else built from the checkpoint when first asked for."""
+        if self._model is None:
+            backends.require_torch("`model` is a torch module")
+            from openclap.backends.torch_backend import TorchBackend
+            from openclap.models.clap import CLAPModel
+
+            if isinstance(self.backend, TorchBackend):
+                self._model = self.backend.model
+            else:  # OpenVINO goes on as long as nothing of the module is changed
+                self._model = CLAPModel.from_arrays(self.config, self.checkpoint.weights).eval()
+                self._own = TorchBackend(self._model, device="cpu", threads=self.threads)
+                self._unchanged = self._own.weights_state()
+        return self._model
+
+    @property
+    def backend(self) -> Backend:
+        """What encodes: as loaded, or `model` itself once a weight of it has been changed."""
+        if self._own is not None and self._own.weights_state() != self._unchanged:
+            self._backend, self._own = self._own, None
+            self._backend.info = replace(self._backend.info, why="a weight of `model` was changed")
+        return self._backend
+
+    @property
+    def state(self) -> object:
+        """Something that stays equal as long as no weight changes."""
+        return self.backend.weights_state()
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether no weight was changed since they were loaded."""
+        return self.state == self._loaded
+
+    @property
+    def weights(self) -> Weights:
+        """Those of the torch module where there is one, which may have been trained, else the checkpoint's."""
+        if self._model is None:
+            return self.checkpoint.weights
+        return Weights(entries_from_arrays(self._model.arrays()))
+
+    @property
+    def logit_scale(self) -> float:
+        """What multiplies cosines before a softmax, bounded as in training."""
+        if self._model is not None:
+            scale = float(self._model.logit_scale.detach().exp())
+        else:
+            scale = float(np.exp(self.checkpoint.weights["logit_scale"]))
+        return min(scale, MAX_LOGIT_SCALE)
+
+    def health(self, encode: Encode, *, requested: str = "", fresh: bool = False) -> Health:
+        """Fingerprint and faults, see `openclap.checkpoints.health.examine_checkpoint`; `encode` embeds texts."""
+        state = self.state
+        if self._examined is None or self._examined[0] != state or requested or fresh:
+            checkpoint = self.checkpoint
+            if state != self._loaded:  # trained since: what is remembered of the files does not hold
+                checkpoint = replace(checkpoint, weights=self.weights, folder=None)
+            can_read = checkpoint.tokenizer_file is not None
+            self._examined = (
+                state,
+                examine_checkpoint(checkpoint, encode if can_read else None, requested=requested, fresh=fresh),
+            )
+        return self._examined[1]

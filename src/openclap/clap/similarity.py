@@ -1,0 +1,49 @@
+"""Unit rows → cosines, and labels by their share. Numbers alone: knows nothing of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.errors import UsageError
+from openclap.results import Label
+from openclap.vectors import unit
+
+__all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "rank_labels"]
+
+Vectors = npt.NDArray[np.float32]
+
+DEFAULT_TEMPLATE = "This is a sound of {}."  # the paper's zero-shot prompt
+
+
+def is_embedding(thing: object, size: int) -> bool:
+    """Whether a value is a unit vector (size,) that a model has made, rather than a sound."""
+    return isinstance(thing, np.ndarray) and thing.shape == (size,) and bool(abs(np.linalg.norm(thing) - 1) < 1e-3)
+
+
+def cosines(a: npt.ArrayLike, b: npt.ArrayLike) -> Vectors:
+    """Of every row of `a` (N, E) with every row of `b` (M, E) → float32 (N, M), in [-1, 1]."""
+    left, right = (unit(np.atleast_2d(np.asarray(x, np.float32))) for x in (a, b))
+    if left.shape[1] != right.shape[1]:
+        raise UsageError(
+            f"embeddings of {left.shape[1]} and {right.shape[1]} numbers cannot be compared; use one model for both"
+        )
+    found: Vectors = np.clip(left @ right.T, -1.0, 1.0)
+    return found
+
+
+def check_template(template: str) -> None:
+    """Refuse a prompt without its place for a label."""
+    if template.count("{}") != 1:
+        raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
+
+
+def rank_labels(labels: Sequence[str], cosines: Vectors, logit_scale: float) -> list[Label]:
+    """Labels (M) with their cosines (M,) → best first, with the softmax of logit_scale * cosine."""
+    exact = cosines.astype(np.float64)
+    weights = np.exp(logit_scale * (exact - exact.max()))
+    scores = weights / weights.sum()
+    order = np.argsort(-exact, kind="stable")
+    return [Label(labels[i], float(scores[i]), float(exact[i])) for i in order]

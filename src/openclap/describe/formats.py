@@ -1,0 +1,103 @@
+"""A timeline → files that other programs open: Markdown, CSV, JSON, subtitles. Knows nothing of how the spans were found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from openclap.aside import write_text
+from openclap.errors import UsageError
+from openclap.results import Span
+
+__all__ = ["FORMATS", "HEAD", "format_clock", "format_csv", "write_timeline"]
+
+HEAD = {"format": "openclap timeline", "version": 1}  # of the JSON
+
+
+def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
+    """Write spans by the ending of the name: .md, .csv, .json, .srt, .vtt; `name` is the recording's.
+
+    Raises
+    ------
+    UsageError
+        Another ending, or a file that cannot be written.
+    """
+    make = FORMATS.get(output.suffix.lower())
+    if make is None:
+        raise UsageError(f"{output}: a timeline's name must end in {', '.join(FORMATS)} or .png")
+    write_text(output, make(spans, name))
+
+
+def format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV; everything is quoted where a text holds a carriage return, which `csv` by itself leaves bare."""
+    rows = list(rows)
+    bare = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL)
+    table.writerow(columns)
+    table.writerows(rows)
+    return out.getvalue()
+
+
+def format_clock(seconds: float, *, mark: str = ".") -> str:
+    """Seconds as 00:01:02.500."""
+    whole = round(seconds * 1000)
+    return f"{whole // 3_600_000:02d}:{whole // 60_000 % 60:02d}:{whole // 1000 % 60:02d}{mark}{whole % 1000:03d}"
+
+
+def _cue_text(span: Span) -> str:
+    """What is heard, on one line that is not taken for a cue's times."""
+    names = [tag.label for tag in span.tags] or ([span.label] if span.label else [])
+    return ", ".join(" ".join(name.split()) for name in names).replace("-->", "→")
+
+
+def _markdown(spans: Sequence[Span], name: str) -> str:
+    lines = [f"# {_cell(name)}", "", "| from | to | heard | confidence | also |", "|---|---|---|---|---|"]
+    for span in spans:
+        also = ", ".join(f"{tag.label} {tag.confidence:.0%}" for tag in span.tags[1:])
+        sure = f"{span.score:.0%}" if span.label else ""
+        lines.append(
+            f"| {format_clock(span.start)} | {format_clock(span.end)} | {_cell(span.label or '–')} | {sure} | {_cell(also)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """On one line; what a page would take for a cell's end, HTML, a link or code is escaped."""
+    return re.sub(r"([\\|<>\[\]`])", r"\\\1", " ".join(text.split()))
+
+
+def _csv(spans: Sequence[Span], name: str) -> str:
+    rows = ((name, s.start, s.end, s.label or "", s.score, "; ".join(tag.label for tag in s.tags)) for s in spans)
+    return format_csv(("path", "start", "end", "label", "score", "tags"), rows)
+
+
+def _json(spans: Sequence[Span], name: str) -> str:
+    return json.dumps({**HEAD, "path": name, "spans": [span.to_dict() for span in spans]}, indent=1) + "\n"
+
+
+def _srt(spans: Sequence[Span], name: str) -> str:
+    named = [span for span in spans if span.label]
+    return "\n".join(
+        f"{i}\n{format_clock(s.start, mark=',')} --> {format_clock(s.end, mark=',')}\n{_cue_text(s)}\n"
+        for i, s in enumerate(named, 1)
+    )
+
+
+def _vtt(spans: Sequence[Span], name: str) -> str:
+    escaped = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+    cues = [
+        f"{format_clock(s.start)} --> {format_clock(s.end)}\n{_cue_text(s).translate(escaped)}\n"
+        for s in spans
+        if s.label
+    ]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+FORMATS: dict[str, Callable[[Sequence[Span], str], str]] = {
+    ".md": _markdown, ".csv": _csv, ".json": _json, ".srt": _srt, ".vtt": _vtt,
+}  # fmt: skip

@@ -1,0 +1,157 @@
+"""Texts → English texts: by the lexicon, by a translation model, or not at all. Knows nothing of embeddings."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from openclap.errors import LanguageWarning, UsageError
+from openclap.language.grammar import caption
+from openclap.language.lexicon import LEXICON_ENV, Lexicon, read_lexicon
+from openclap.language.script import RUN, has_foreign, normalize_width, to_simplified
+
+if TYPE_CHECKING:
+    from openclap.language.seq2seq import Seq2Seq
+
+__all__ = ["TRANSLATE_ENV", "Translator"]
+
+TRANSLATE_ENV = "OPENCLAP_TRANSLATE"
+KEPT = 4096  # pieces of text whose English is kept
+READ = 1000  # characters of a text that are put into English: a text tower reads 77 tokens, 512 at most
+NAMED = 20  # unknown words in a message
+
+
+class Translator:
+    """What a text tower that reads English is given in place of Chinese.
+
+    Parameters
+    ----------
+    translate
+        "auto": by the lexicon, or as OPENCLAP_TRANSLATE says; "off": not at all; else a translation model for transformers: a
+        folder, or a Hub id that is on this machine, such as Helsinki-NLP/opus-mt-zh-en.
+    lexicon
+        A CSV file of one's own words, over the shipped ones; by default that of OPENCLAP_LEXICON.
+
+    Examples
+    --------
+    >>> Bridge()(["远处的狗叫", "rain"])
+    ['distant dog barking', 'rain']
+    """
+
+    def __init__(self, translate: str = "auto", *, lexicon: str | os.PathLike[str] | None = None) -> None:
+        if not isinstance(translate, str) or not translate.strip():
+            raise UsageError(f"translate is {translate!r}; choose auto, off, or name a translation model")
+        self.choice = translate if translate != "auto" else os.environ.get(TRANSLATE_ENV, "").strip() or "auto"
+        self._own = lexicon
+        self._lexicon: Lexicon | None = None
+        self._model: Seq2Seq | None = None
+        self._kept: OrderedDict[str, tuple[str, tuple[str, ...]]] = OrderedDict()  # English, and what is unknown
+        self._lock = threading.Lock()
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the lexicon is at work, for want of another wish."""
+        return self.choice == "auto"
+
+    @property
+    def is_off(self) -> bool:
+        """Whether every text passes through."""
+        return self.choice == "off"
+
+    def __call__(self, texts: Sequence[str]) -> list[str]:
+        """English for every text, in order; one without Chinese, Japanese or Korean stays as it is.
+
+        Raises
+        ------
+        UsageError
+            The lexicon knows not one word of a text.
+        MissingExtra, ModelNotHere
+            The translation model cannot be loaded.
+
+        Warns
+        -----
+        LanguageWarning
+            Names the words that were left out, because the lexicon does not know them.
+        """
+        if self.is_off or not any(map(has_foreign, texts)):
+            return list(texts)
+        texts = [normalize_width(text)[:READ] if has_foreign(text) else text for text in texts]
+        pieces = list(dict.fromkeys(piece for text in texts if has_foreign(text) for piece in _find_pieces(text)))
+        known = self._english(pieces)
+        made = [self._whole(text, known) if has_foreign(text) else text for text in texts]
+        unknown = dict.fromkeys(word for _, words in known.values() for word in words)
+        if unknown:
+            warnings.warn(
+                f"left out, because the lexicon has no English for it: {_quote_words(list(unknown))}; {ADVICE}",
+                LanguageWarning,
+                stacklevel=4,
+            )
+        return made
+
+    def _english(self, pieces: list[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+        with self._lock:
+            missing = [piece for piece in pieces if piece not in self._kept]
+            known = {piece: self._kept[piece] for piece in pieces if piece in self._kept}
+            if missing:
+                known.update(zip(missing, self._translate(missing), strict=True))
+            for piece in pieces:
+                self._kept[piece] = known[piece]
+                self._kept.move_to_end(piece)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return known
+
+    def _translate(self, pieces: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+        if self.choice == "auto":
+            if self._lexicon is None:
+                self._lexicon = read_lexicon(self._own)
+            said = [caption(to_simplified(piece), self._lexicon) for piece in pieces]
+            return [(english, tuple(unknown)) for english, unknown in said]
+        if self._model is None:
+            from openclap.language.seq2seq import Seq2Seq
+
+            self._model = Seq2Seq(self.choice)
+        return [(english, ()) for english in self._model(pieces)]
+
+    def _whole(self, text: str, known: dict[str, tuple[str, tuple[str, ...]]]) -> str:
+        """A text with its pieces in English, apart from the letters and numbers beside them."""
+        out, end = "", 0
+        unknown: list[str] = []
+        for run in RUN.finditer(text):
+            english = known[run[0]][0] if run[0] in known else run[0]
+            unknown += known[run[0]][1] if run[0] in known else ()
+            before = text[end : run.start()]
+            out += _separator(out, before)
+            out += _separator(out, english)
+            end = run.end()
+        out += _separator(out, text[end:])
+        if unknown and not any(character.isalnum() and character.isascii() for character in out):
+            raise UsageError(f"the lexicon has no English for {_quote_words(unknown)}; {ADVICE}")
+        if not any(map(str.isalnum, out)):
+            raise UsageError(f"{text!r} names no sound; describe one: 狗叫, 远处的雷声")
+        return out
+
+
+ADVICE = (
+    f"say it in other words, add it to a CSV file zh,en named by {LEXICON_ENV}, "
+    "or name a translation model by --translate or OPENCLAP_TRANSLATE"
+)
+
+
+def _quote_words(words: list[str]) -> str:
+    more = len(words) - NAMED
+    return "，".join(words[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _find_pieces(text: str) -> list[str]:
+    """What of a text is translated; signs alone stay."""
+    return [piece for piece in RUN.findall(text) if has_foreign(piece)]
+
+
+def _separator(before: str, after: str) -> str:
+    """What comes after a text, with a space where two words would touch."""
+    return f" {after}" if before and after and before[-1].isalnum() and after[0].isalnum() else after

@@ -1,0 +1,137 @@
+"""What is left out of a folder: system folders, patterns that were given, and what `.openclapignore` files say.
+
+    --exclude outtakes          every file and folder of this name, and what is in it
+    --exclude "*.tmp.wav"       a pattern without a folder is one of names
+    --exclude "*/drafts/*"      one with a folder is one of whole paths, as --path takes it
+    .openclapignore             patterns as in .gitignore, for the folder that it lies in and those below
+
+Names fit as everywhere: however they are written, and by the platform's rule for large and small letters.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openclap.errors import DataError, UsageError
+from openclap.results import Failure
+from openclap.store.path_patterns import anchor_pattern, path_matcher, regex_of_pattern
+from openclap.textfiles import open_text
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+__all__ = ["IGNORE_FILE", "SYSTEM_FOLDERS", "Exclusions"]
+
+IGNORE_FILE = ".openclapignore"
+SYSTEM_FOLDERS = frozenset(
+    [
+        "$recycle.bin",
+        "#recycle",
+        "@recycle",
+        "#snapshot",
+        "@eadir",
+        "@__thumb",
+        "lost+found",
+        "system volume information",
+    ]
+)  # of Windows, Synology, QNAP and ext4; hidden ones, as .Trashes, are left out in any case
+
+
+class Exclusions:
+    """Whether files and folders are left out. Ignore files are read once."""
+
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        self.failed: list[Failure] = []  # ignore files that cannot be read or understood
+        for pattern in patterns:
+            if not pattern.strip("/"):
+                raise UsageError(
+                    f"a pattern to exclude is {pattern!r}; give a name, as outtakes, or one of paths: */drafts/*"
+                )
+        plain = [pattern.rstrip("/") for pattern in patterns]
+        self._names = [path_matcher(regex_of_pattern(pattern)) for pattern in plain if "/" not in pattern]
+        self._paths = [path_matcher(regex_of_pattern(anchor_pattern(pattern))) for pattern in plain if "/" in pattern]
+        self._folders: dict[str, bool] = {}
+        self._ignoring: dict[str, list[tuple[str, GitIgnoreSpec]]] = {}
+
+    def is_excluded(self, path: str, *, folder: bool) -> bool:
+        """Whether a file or folder itself is left out; it may also lie in one that is."""
+        name = os.path.basename(path)  # noqa: PTH119 -- a hundred thousand of them
+        if folder and name.casefold() in SYSTEM_FOLDERS:
+            return True
+        if any(fits(name) for fits in self._names) or any(fits(path) for fits in self._paths):
+            return True
+        verdict = False
+        for place, spec in self._ignore_files(os.path.dirname(path)):  # noqa: PTH120
+            below = path[len(place.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
+            below = unicodedata.normalize("NFC", below)
+            found = _of_folder(spec, below + "/") if folder else spec.check_file(below).include
+            verdict = verdict if found is None else found
+        return verdict
+
+    def takes_all_files(self, folder: str) -> bool:
+        """Whether no rule can leave a file of this folder out, which saves asking for each."""
+        return not (self._names or self._paths or self._ignore_files(folder))
+
+    def is_excluded_below(self, path: str, root: str) -> bool:
+        """Whether a file is left out, or a folder that it lies in, below `root`."""
+        return self._folder_is_out(os.path.dirname(path), root) or self.is_excluded(path, folder=False)  # noqa: PTH120
+
+    def _folder_is_out(self, folder: str, root: str) -> bool:
+        if len(folder) <= len(root):
+            return False
+        if folder not in self._folders:
+            above = self._folder_is_out(os.path.dirname(folder), root)  # noqa: PTH120
+            self._folders[folder] = above or self.is_excluded(folder, folder=True)
+        return self._folders[folder]
+
+    def _ignore_files(self, folder: str) -> list[tuple[str, Any]]:
+        """Those that count in a folder, from the outermost in; the last word is the innermost's."""
+        if folder not in self._ignoring:
+            above = os.path.dirname(folder)  # noqa: PTH120
+            outer = self._ignore_files(above) if above != folder else []
+            spec = self._read(Path(folder, IGNORE_FILE))
+            self._ignoring[folder] = outer if spec is None else [*outer, (folder, spec)]
+        return self._ignoring[folder]
+
+    def _read(self, file: Path) -> GitIgnoreSpec | None:
+        if not file.exists():
+            return None
+        try:
+            with open_text(file) as opened:  # Windows writes UTF-16 and code pages, too
+                text = opened.read()
+        except DataError as error:
+            self.failed.append(Failure(str(file), f"{str(error).removeprefix(f'{file}: ')}; nothing is left out by it"))
+            return None
+        from pathspec import GitIgnoreSpec
+
+        lines = []
+        for number, line in enumerate(unicodedata.normalize("NFC", text).splitlines(), 1):
+            try:
+                GitIgnoreSpec.from_lines([line])
+                lines.append(line)
+            except ValueError as error:
+                self.failed.append(
+                    Failure(str(file), f"line {number} is no pattern of .gitignore ({error}); it is left out")
+                )
+        return GitIgnoreSpec.from_lines(lines)
+
+
+def _of_folder(spec: GitIgnoreSpec, below: str) -> bool | None:
+    """What the last pattern says that fits a folder, "a/b/", itself; its parents have been asked before.
+
+    `check_file` asks of whole paths, so that `*` counts for more than `!*/` after it, and `a/**` takes `a` out, too.
+    """
+    verdict = None
+    for pattern in spec.patterns:
+        if pattern.include is None or pattern.regex is None:
+            continue
+        for found in pattern.regex.finditer(below):
+            ends = found.end() == len(below)
+            if ends == (found.groupdict().get("ps_d") is not None):  # the slash behind a folder that is meant
+                verdict = pattern.include
+                break
+    return verdict

@@ -1,0 +1,189 @@
+"""Keeping a library well: is it whole, mend it, take it elsewhere. Knows nothing of models.
+
+A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading) and, as
+metadata, what made it; it imports into a library of the same model. Those of before had no reading: 1, then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openclap.aside import aside
+from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
+from openclap.library.indexing import content_hash
+from openclap.library.model_identity import current_model_name, same_front_end
+from openclap.library.reachability import is_gone
+from openclap.results import Verification
+from openclap.store import File, Recording, Store
+from openclap.store.validation import validate_file, validate_identity, validate_span, validate_vectors
+
+__all__ = ["export_parquet", "import_parquet", "verify"]
+
+FORMAT = "openclap-library"
+VERSION = 1
+ROWS_AT_ONCE = 4096
+FILES_AT_ONCE = 256
+
+
+def verify(store: Store, *, hashes: bool = True) -> Verification:
+    """Compare a library with itself and with the disk; nothing is changed.
+
+    With `hashes` every file is read and its content compared, else its size and time alone.
+    """
+    damaged = store.check()
+    missing: list[str] = []
+    changed: list[str] = []
+    try:
+        for file in store.files():
+            path = Path(file.path)
+            if is_gone(path):
+                missing.append(file.path)
+            elif not _is_as_it_was(path, file, hashes):
+                changed.append(file.path)
+    except LibraryError as error:  # what is damaged may be what says which files there are
+        damaged = damaged or [str(error)]
+    return Verification(damaged, missing, changed)
+
+
+def _is_as_it_was(path: Path, file: File, hashes: bool) -> bool:
+    try:
+        stat = path.stat()
+        same = (stat.st_size, stat.st_mtime_ns) == (file.size, file.mtime_ns)
+        return content_hash(path) == file.hash if hashes and file.is_hashed else same
+    except (OSError, ValueError, SoundError):
+        return False
+
+
+def export_parquet(store: Store, output: Path) -> dict[str, Any]:
+    """Write everything to one file, aside and renamed → {"output", "files", "windows"}."""
+    pa, pq = _pyarrow()
+    maker = store.model_identity()
+    if not maker:
+        raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
+    if output.suffix.lower() != ".parquet":
+        raise UsageError(f"{output}: the name must end in .parquet")
+    about = json.dumps({"format": FORMAT, "version": VERSION, "maker": maker})
+    schema = pa.schema(
+        [
+            ("path", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("hash", pa.string()), ("seconds", pa.float64()),
+            ("tags", pa.list_(pa.string())), ("start", pa.float64()), ("end", pa.float64()),
+            ("embedding", pa.list_(pa.float32(), maker["embedding"])), ("reading", pa.int32()),
+        ],
+        metadata={"openclap": about},
+    )  # fmt: skip
+    files = windows = 0
+    try:
+        with aside(output) as part, pq.ParquetWriter(part, schema) as writer:
+            waiting: list[Any] = []
+            for recording in store.scan():
+                count = len(recording.start)
+                file = recording.file
+                facts = (os.fsencode(file.path), file.size, file.mtime_ns, file.hash, file.seconds, list(file.tags))
+                vectors = pa.FixedSizeListArray.from_arrays(
+                    pa.array(recording.embedding.ravel()), recording.embedding.shape[1]
+                )
+                columns = [pa.array([fact] * count, kind) for fact, kind in zip(facts, schema.types, strict=False)]
+                readings = pa.array([file.reading] * count, pa.int32())
+                spans = [pa.array(recording.start), pa.array(recording.end)]
+                waiting.append(pa.Table.from_arrays([*columns, *spans, vectors, readings], schema=schema))
+                files, windows = files + 1, windows + count
+                if sum(map(len, waiting)) >= ROWS_AT_ONCE:
+                    writer.write_table(pa.concat_tables(waiting))
+                    waiting = []
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting))
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another file") from error
+    return {"output": str(output), "files": files, "windows": windows}
+
+
+def import_parquet(store: Store, source: Path) -> dict[str, Any]:
+    """Add what another library has exported → {"files", "windows"}; files known already are replaced.
+
+    Raises
+    ------
+    LibraryMismatch
+        It was made by another model than this library.
+    LibraryError
+        It is no export of a library.
+    """
+    pa, pq = _pyarrow()
+    if not source.exists():
+        raise LibraryError(f"{source}: no such file; give one that  openclap library export  has written")
+    try:
+        file = pq.ParquetFile(source)
+        about = json.loads((file.schema_arrow.metadata or {})[b"openclap"])
+        maker = validate_identity(json.dumps(about["maker"]))
+        if not maker:
+            raise ValueError("it does not say what made it")
+        if (about["format"], about["version"]) != (FORMAT, VERSION):
+            raise LibraryMismatch(
+                f"{source} is of format version {about['version']}; this openclap reads {VERSION}: update openclap"
+            )
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise LibraryError(f"{source} is no library that openclap has exported ({error}); give another file") from error
+    mine = store.claim(maker)
+    if mine["fingerprint"] != maker["fingerprint"]:
+        raise LibraryMismatch(
+            f"{source} was made by {current_model_name(maker)} ({maker['fingerprint']}), {store.place} by {current_model_name(mine)} ({mine['fingerprint']}); import it into another --library"
+        )
+    if not same_front_end(mine.get("front_end"), maker.get("front_end")):
+        raise LibraryMismatch(
+            f"{source} and {store.place} were made with another front end of {mine['model']}; run  openclap index  on both libraries, and export it again"
+        )
+    files = windows = 0
+    waiting: list[Recording] = []
+    for recording in _recordings(file, source, maker["embedding"]):
+        waiting.append(recording)
+        files, windows = files + 1, windows + len(recording.start)
+        if len(waiting) == FILES_AT_ONCE:
+            _put(store, waiting)
+            waiting = []
+    _put(store, waiting)
+    store.optimize()
+    return {"files": files, "windows": windows}
+
+
+def _put(store: Store, recordings: list[Recording]) -> None:
+    store.put(recordings)
+    for recording in recordings:
+        if recording.file.tags:
+            store.tag([recording.file.path], recording.file.tags)
+
+
+def _recordings(file: Any, source: Path, width: int) -> Iterator[Recording]:
+    """Rows of one file follow each other."""
+    rows = (row for batch in file.iter_batches(ROWS_AT_ONCE) for row in batch.to_pylist())
+    try:
+        for path, group in groupby(rows, key=lambda row: row["path"]):
+            some = list(group)
+            first = some[0]
+            size, mtime_ns, content, seconds, tags = (
+                first[name] for name in ("size", "mtime_ns", "hash", "seconds", "tags")
+            )
+            reading = first.get("reading", 1)
+            known = validate_file(os.fsdecode(path), size, mtime_ns, content, seconds, tags or (), reading)
+            spans = np.array([validate_span(known.path, row["start"], row["end"]) for row in some], np.float64)
+            vectors = np.array([row["embedding"] for row in some], np.float32)
+            whole = validate_vectors(known.path, vectors, width)
+            yield Recording(known, spans[:, 0].copy(), spans[:, 1].copy(), whole)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise LibraryError(
+            f"{source} is damaged ({error}); what was before that is imported, export it again"
+        ) from error
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtra("Parquet needs pyarrow:  pip install pyarrow") from None
+    return pa, pq

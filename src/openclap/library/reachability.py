@@ -1,0 +1,81 @@
+"""Whether files of a library are there now, and the nearest of those that are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from openclap.store import ScoredWindow, Store, Where
+from openclap.store.records import Vectors
+
+__all__ = ["holds_nothing", "is_gone", "is_reachable", "nearest_reachable"]
+
+GROWTH = 4  # times as many hits are looked at, where some cannot be reached
+
+
+def is_gone(path: Path) -> bool:
+    """Whether nothing is there; what cannot be looked at may still be."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def is_reachable(path: str) -> bool:
+    """Whether a file is there now and can be looked at."""
+    try:
+        os.stat(path)  # noqa: PTH116 -- the path as the library has it
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def holds_nothing(folder: str) -> bool:
+    """Whether a folder is missing or empty; what cannot be looked into may hold something."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def nearest_reachable(
+    store: Store, vector: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+) -> tuple[list[ScoredWindow], list[ScoredWindow]]:
+    """`Store.nearest` among the files that can be reached now → rows, and the better ones that were left out."""
+    known: dict[str, bool] = {}
+    away: dict[str, None] = {}
+    wanted = k
+    left_out: list[ScoredWindow] = []
+    while True:
+        among = replace(where or Where(), outside=tuple(away)) if away else where
+        rows = store.nearest(vector, wanted, where=among, per_file=per_file)
+        good: list[ScoredWindow] = []
+        before = len(away)
+        for row in rows:
+            if row.path not in known:
+                known[row.path] = is_reachable(row.path)
+            if known[row.path]:
+                good.append(row)
+            elif len(good) < k:
+                left_out.append(row)
+                away[_missing_folder(row.path)] = None
+        if len(good) >= k or len(away) == before:
+            return good[:k], left_out
+        wanted *= GROWTH
+
+
+def _missing_folder(path: str) -> str:
+    """The outermost folder around a file that is missing, or empty: the disk that is not mounted; or the file alone."""
+    outermost = path
+    for folder in map(str, Path(path).parents) if os.path.isabs(path) else ():  # noqa: PTH117
+        if not holds_nothing(folder):
+            break
+        outermost = folder
+    return outermost

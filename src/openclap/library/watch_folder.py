@@ -1,0 +1,58 @@
+"""Files and folders that are looked at again and again: a library that stays up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openclap.library import indexing
+from openclap.library.model_identity import claim_store
+from openclap.results import AddReport
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.store import Store
+
+__all__ = ["watch_folder"]
+
+SETTLED = 2.0  # seconds since a file was written to, after which it is taken for finished
+
+
+def watch_folder(
+    store: Store,
+    clap: CLAP,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    every: float,
+    tags: Sequence[str],
+    exclude: Sequence[str] = (),
+) -> Iterator[AddReport]:
+    """A report at once, and whenever something has changed, for ever; see `Library.watch`."""
+    bad: dict[str, tuple[int, int]] = {}
+    told: set[tuple[str, str]] = set()
+
+    def skip(path: Path, now: os.stat_result) -> bool:
+        return 0 <= time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
+
+    first, kept = True, 0
+    while True:
+        report = indexing.add(
+            store, clap, paths, claim=partial(claim_store, store, clap), tags=tags, exclude=exclude, skip=skip
+        )
+        for failure in report.failed:
+            with contextlib.suppress(OSError):
+                stat = Path(failure.path).stat()
+                bad[failure.path] = stat.st_size, stat.st_mtime_ns
+        failed = [failure for failure in report.failed if (failure.path, failure.error) not in told]
+        told |= {(failure.path, failure.error) for failure in failed}
+        report = replace(report, failed=failed)
+        if first or report.added or report.updated or report.removed or report.failed or report.kept_missing != kept:
+            yield report
+        first, kept = False, report.kept_missing
+        time.sleep(every)

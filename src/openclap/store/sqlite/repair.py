@@ -1,0 +1,194 @@
+"""What can be wrong with a library's tables and cache, and how it is mended."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from openclap.counting import counted
+from openclap.errors import LibraryError
+from openclap.store.records import Recording, Store
+from openclap.store.sqlite.migration import create_compat_views
+from openclap.store.sqlite.rows import (
+    AT_ONCE,
+    ROWS_AT_ONCE,
+    TAGGED,
+    matrix_of,
+    read_model_identity,
+    remembered_in,
+    row_to_recording,
+    vectors_of,
+)
+from openclap.store.sqlite.vector_cache import VectorCache
+from openclap.store.validation import LONGEST, UNIT, BrokenValue, validate_file
+
+__all__ = ["find_cache_faults", "find_faults", "missing_identity", "repair_tables", "salvage"]
+
+SILENT_FILES = "SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHERE file = files.id)"
+OTHER_SIZE = "typeof(embedding) <> 'blob' OR length(embedding) <> ?"
+NO_SPAN = (
+    "typeof(start_seconds) NOT IN ('real', 'integer') OR typeof(end_seconds) NOT IN ('real', 'integer')"
+    f" OR start_seconds < 0 OR end_seconds < start_seconds OR end_seconds > {LONGEST}"
+)
+
+
+def find_faults(db: sqlite3.Connection) -> list[str]:
+    """What is wrong with the tables, in words."""
+    wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+    unmade = missing_identity(db)
+    wrong += [unmade] if unmade else []
+    orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
+    wrong += [
+        f"{counted(count, f'row of {table} has', f'rows of {table} have')} no file" for table, count in orphans.items()
+    ]
+    width = _width(db)
+    bad, no_spans = (
+        db.execute(f"SELECT count(*) FROM windows WHERE {what}", values).fetchone()[0]
+        for what, values in ((OTHER_SIZE, [4 * width]), (NO_SPAN, []))
+    )
+    numberless = len(_without_numbers(db, width))
+    without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
+    odd = len(_impossible(db))
+    said, real = _counts(db), _count_rows(db)
+    wrong += [f"{counted(bad, 'window has', 'windows have')} vectors of another size than {width}"] if bad else []
+    wrong += [f"{counted(no_spans, 'window has', 'windows have')} times that cannot be"] if no_spans else []
+    wrong += [f"{counted(numberless, 'file has', 'files have')} vectors that are none"] if numberless else []
+    wrong += [f"{counted(without, 'file has', 'files have')} no windows"] if without else []
+    wrong += (
+        [f"{counted(odd, 'file has', 'files have')} a path, size, time, length or tag that cannot be"] if odd else []
+    )
+    wrong += [f"the counts of files and windows are {said}, there are {real}"] if said != real else []
+    return wrong
+
+
+def missing_identity(db: sqlite3.Connection) -> str:
+    """Why it cannot be told what made the vectors; nothing where it can."""
+    try:
+        if read_model_identity(db) or not db.execute("SELECT 1 FROM files LIMIT 1").fetchone():
+            return ""
+    except BrokenValue as error:
+        return str(error)
+    return ""
+
+
+def repair_tables(db: sqlite3.Connection) -> list[str]:
+    """Remove files and rows that are not whole, and count again → what was done, in words.
+
+    Where it cannot be told which model made the vectors, all leave: they could not be compared with anything.
+    """
+    done = []
+    db.execute(
+        "UPDATE counts SET seconds = 0.0"
+    )  # infinities that leave would make it no number; it is counted at the end
+    unmade = missing_identity(db)
+    if unmade:
+        db.execute("DELETE FROM meta WHERE name = 'maker'")
+        gone = db.execute("DELETE FROM files").rowcount
+        done.append(f"{unmade}: {counted(gone, 'file')} removed with tags kept: index again")
+    lost = db.execute("DELETE FROM tags WHERE typeof(name) <> 'text'").rowcount
+    width = _width(db)
+    bad = {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {OTHER_SIZE}", [4 * width])}
+    bad |= {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {NO_SPAN}")}
+    bad |= {number for (number,) in db.execute(SILENT_FILES)} | _without_numbers(db, width) | _impossible(db)
+    removed = db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in bad]).rowcount if bad else 0
+    lost += db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
+    lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
+    before, after = _counts(db), _count_rows(db)
+    db.execute("DELETE FROM counts")
+    db.execute("INSERT INTO counts SELECT ?, ?, coalesce(sum(seconds), 0.0) FROM files", after)
+    done += [f"{counted(removed, 'file')} without sound vectors removed: index again"] if removed else []
+    done += [f"{counted(lost, 'row')} of no file removed"] if lost else []
+    done += [f"counts set from {before} to {after}, files and windows"] if before != after else []
+    return done
+
+
+def _width(db: sqlite3.Connection) -> int:
+    """The numbers that a vector has: those of the maker, or of most."""
+    try:
+        if maker := read_model_identity(db):
+            return int(maker["embedding"])
+    except BrokenValue:
+        pass
+    most = "SELECT length(embedding) / 4 FROM windows GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+    row = db.execute(most).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def _without_numbers(db: sqlite3.Connection, width: int) -> set[int]:
+    """Numbers of the files with vectors of the right size that are not at length 1."""
+    bad: set[int] = set()
+    rows = db.execute(f"SELECT file, embedding FROM windows WHERE NOT ({OTHER_SIZE})", [4 * width])
+    while width and (some := rows.fetchmany(ROWS_AT_ONCE)):
+        with np.errstate(all="ignore"):
+            wrong = ~(np.abs(np.linalg.norm(matrix_of([blob for _, blob in some]), axis=1) - 1) < UNIT)
+        bad |= {some[i][0] for i in np.flatnonzero(wrong)}
+    return bad
+
+
+def _impossible(db: sqlite3.Connection) -> set[int]:
+    """Numbers of the files that no library can hold."""
+    bad: set[int] = set()
+    texts = "CAST(path AS BLOB), typeof(path), size, mtime_ns, CAST(hash AS BLOB), typeof(hash), seconds, reading"
+    for number, path, kind, size, mtime_ns, content, of, seconds, reading in db.execute(
+        f"SELECT id, {texts} FROM files"
+    ):
+        try:
+            name = os.fsdecode(path) if kind == "blob" else path.decode() if kind == "text" else path
+            validate_file(name, size, mtime_ns, content.decode() if of == "text" else content, seconds, (), reading)
+        except (BrokenValue, UnicodeDecodeError):
+            bad.add(number)
+    tagged = "SELECT id FROM files WHERE EXISTS (SELECT 1 FROM tags WHERE file = files.id AND typeof(name) <> 'text')"
+    return bad | {number for (number,) in db.execute(tagged)}
+
+
+def _counts(db: sqlite3.Connection) -> tuple[int, ...]:
+    """Files and windows as they are noted."""
+    return tuple(db.execute("SELECT files, windows FROM counts").fetchone() or ())
+
+
+def _count_rows(db: sqlite3.Connection) -> tuple[int, ...]:
+    """Files and windows as they are."""
+    return tuple(db.execute("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM windows)").fetchone())
+
+
+def salvage(file: Path, into: Store) -> tuple[int, int]:
+    """Copy every file that can still be read out of a broken database → how many, and how many could not."""
+    source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+    kept = lost = 0
+    try:
+        create_compat_views(source, int(source.execute("PRAGMA user_version").fetchone()[0]))
+        maker = read_model_identity(source)
+        if maker:
+            into.claim(maker)
+        highest = source.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
+        waiting: list[Recording] = []
+        for number in range(1, highest + 1):
+            try:
+                row = source.execute(f"SELECT {TAGGED}, id FROM files WHERE id = ?", [number]).fetchone()
+                if row is not None:
+                    waiting.append(row_to_recording(source, row))
+                    kept += 1
+            except (sqlite3.DatabaseError, ValueError):
+                lost += 1
+            if len(waiting) == AT_ONCE or number == highest:
+                into.put(waiting)
+                for recording in waiting:
+                    into.tag([recording.file.path], recording.file.tags)
+                waiting = []
+        into.remember_tags(remembered_in(source))
+    except (sqlite3.DatabaseError, BrokenValue) as error:
+        raise LibraryError(f"nothing can be read of {file} ({error}); move it away and index again") from error
+    finally:
+        source.close()
+    return kept, lost
+
+
+def find_cache_faults(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]:
+    """Whether cached vectors are those of the database."""
+    if cache is None or not cache.rows:
+        return []
+    return cache.differs(lambda ids: vectors_of(db, ids))

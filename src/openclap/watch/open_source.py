@@ -1,0 +1,75 @@
+"""What a user calls a source → the source. Opens nothing yet, and never anything but what was named."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from openclap.errors import SoundNotFound, UsageError
+from openclap.watch.folder import FolderSource
+from openclap.watch.sources import FileSource, PipeSource, Source
+
+__all__ = ["open_source"]
+
+STREAM = re.compile(r"(https?|rtsps?|rtmps?)://", re.IGNORECASE)
+
+
+def open_source(
+    what: str | os.PathLike[str] | Source,
+    *,
+    rate: float | None = None,
+    channels: int = 1,
+    format: str = "s16le",
+    live: bool = False,
+    existing: bool = False,
+) -> Source:
+    """What a user calls a source → the source.
+
+    Parameters
+    ----------
+    what
+        "mic" or "mic:DEVICE" (a number or a part of its name); "-" for PCM on standard input, which needs `rate`; an
+        http, https, rtsp or rtmp address; a folder; a file.
+    rate, channels, format, live
+        Of PCM on standard input. `live`: it does not wait; where the model is too slow, windows are skipped.
+    existing
+        For a folder: the files that are already there, too.
+
+    Raises
+    ------
+    UsageError, SoundNotFound, MissingExtra, SourceError
+    """
+    if not isinstance(what, (str, os.PathLike)):
+        return what
+    name = os.fsdecode(what)
+    if name == "-":
+        if rate is None:
+            raise UsageError(
+                "bare samples say nothing of their rate: give --rate, and --channels and --format where they are not 1 and s16le"
+            )
+        if sys.stdin is None:
+            raise UsageError("standard input is closed, so there is nothing to listen to; pipe samples into it")
+        return PipeSource(sys.stdin.buffer, rate=rate, channels=channels, format=format, live=live)
+    if rate is not None:
+        raise UsageError(
+            "--rate is for samples on standard input (SOURCE -); files, streams and microphones say theirs"
+        )
+    if name in ("mic", "microphone") or name.startswith("mic:"):
+        from openclap.watch.microphone import MicrophoneSource
+
+        return MicrophoneSource(name.partition(":")[2] or None)
+    if STREAM.match(name):
+        from openclap.watch.streams import StreamSource
+
+        return StreamSource(name)
+    path = os.path.expanduser(name)
+    if Path(path).is_dir():
+        return FolderSource(path, existing=existing)
+    if not name or not Path(path).exists():
+        raise SoundNotFound(
+            name or "''",
+            "no such file or folder; a source is a file, a folder, mic, - for a pipe, or an http(s), rtsp or rtmp address",
+        )
+    return FileSource(path)
