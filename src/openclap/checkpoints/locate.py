@@ -91,7 +91,7 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
 
     advice = (
         f"on a machine with a network run  openclap pull {name}  and copy {constants.HF_HUB_CACHE} here, "
-        "or download the files to a folder and give that folder"
+        "or download the files to a folder and give that folder as the model; where the Hub is blocked, HF_ENDPOINT names a mirror"
     )
     if constants.HF_HUB_OFFLINE:
         raise ModelNotHere(f"{name} is not on this machine and HF_HUB_OFFLINE forbids to fetch it; {advice}")
