@@ -275,7 +275,7 @@ def test_nothing_else_imports_what_serving_needs(tmp_path: Path) -> None:
     ]
     assert done[0].returncode == 0, done[0].stderr
     assert done[1].returncode == 2
-    assert "pip install 'openclap[serve]'" in done[1].stderr
+    assert "install openclap's extra 'serve'" in done[1].stderr
     assert "Traceback" not in done[1].stderr
 
 

@@ -28,7 +28,7 @@ __all__ = ["MOST_THREADS", "Backend", "BackendName", "choose_backend", "require_
 BackendName = Literal["auto", "torch", "openvino"]
 MOST_THREADS = 1024  # torch makes each of them, whatever the machine has: 10 000 take seconds, 100 000 a crash
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
-INSTALL = {"torch": "pip install 'openclap[torch]'", "openvino": "pip install openvino"}
+INSTALL = {"torch": "install openclap's extra 'torch' (docs/install.md)", "openvino": "pip install openvino"}
 
 
 class Backend(Protocol):
@@ -121,7 +121,7 @@ def choose_backend(
 def require_torch(why: str) -> None:
     """Raise MissingExtra with `why` and the install line where torch is not installed."""
     if not _is_installed("torch"):
-        raise MissingExtra(f"{why}; install it with  {INSTALL['torch']}")
+        raise MissingExtra(f"{why}; {INSTALL['torch']}")
 
 
 def why_no_graph(config: CLAPConfig) -> str | None:
@@ -136,7 +136,7 @@ def why_no_graph(config: CLAPConfig) -> str | None:
 
 def _openvino(checkpoint: Checkpoint, threads: int | None, why: str) -> Backend:
     if not _is_installed("openvino"):
-        raise MissingExtra(f"openvino is not installed:  {INSTALL['openvino']}")
+        raise MissingExtra(f"openvino is not installed: {INSTALL['openvino']}")
     from openclap.backends.openvino_backend import OpenVINOBackend
 
     return OpenVINOBackend(checkpoint.config, checkpoint.weights, threads=threads, why=why)

@@ -104,7 +104,7 @@ def _nncf() -> Any:
         logging.getLogger("nncf").setLevel(logging.ERROR)
         import nncf
     except ImportError:
-        raise MissingExtra("int8 is built by nncf; install it with  pip install 'openclap[int8]'") from None
+        raise MissingExtra("int8 is built by nncf; install openclap's extra 'int8' (docs/install.md)") from None
     nncf.set_log_level(logging.ERROR)
     return nncf
 

@@ -200,7 +200,9 @@ def export_huggingface(
         import torch
         import transformers
     except ImportError:
-        raise MissingExtra("an export for transformers needs it and torch:  pip install 'openclap[torch]'") from None
+        raise MissingExtra(
+            "an export for transformers needs it and torch: install openclap's extra 'torch' (docs/install.md)"
+        ) from None
 
     fused = config.fusion is not None
     theirs = transformers.ClapModel(_their_config(config, audio, text))

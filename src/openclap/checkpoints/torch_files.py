@@ -21,7 +21,7 @@ def import_torch(file: Path) -> Any:
         import torch
     except ImportError:
         raise MissingExtra(
-            f"{file}: only torch reads {file.suffix or 'such'} files:  pip install 'openclap[torch]'  (or, where torch is installed, "
+            f"{file}: only torch reads {file.suffix or 'such'} files: install openclap's extra 'torch' (docs/install.md)  (or, where torch is installed, "
             f"convert it once: CLAP.from_pretrained({file.name!r}).save_pretrained(folder), and use that folder here)"
         ) from None
     return torch

@@ -193,7 +193,7 @@ def _run(
             from openclap.page.desk import end_loading
     except ImportError as error:
         raise MissingExtra(
-            f"it needs {error.name}, which is not installed; install it with  pip install 'openclap[serve]'"
+            f"it needs {error.name}, which is not installed; install openclap's extra 'serve' (docs/install.md)"
         ) from error
     # where files of the library are read from by whoever asks; where nothing is named, wherever they lie
     roots = (*_listed(given.pop("roots", ())), _uploads())

@@ -137,7 +137,9 @@ def open_saved(folder: Path) -> Any:
     try:
         from datasets import load_from_disk
     except ImportError:
-        raise MissingExtra("a data set of Hugging Face needs `datasets`:  pip install 'openclap[train]'") from None
+        raise MissingExtra(
+            "a data set of Hugging Face needs `datasets`: install openclap's extra 'train' (docs/install.md)"
+        ) from None
     try:
         return load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -158,7 +158,9 @@ class KeywordToCaption:
             try:
                 self._loaded = _load(self.model, self._device)
             except ImportError:
-                self.why_not = "torch and transformers are not installed:  pip install 'openclap[train]'"
+                self.why_not = (
+                    "torch and transformers are not installed: install openclap's extra 'train' (docs/install.md)"
+                )
             except BROKEN as error:
                 first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 self.why_not = f"it cannot be loaded ({first}); if it is not here:  hf download {self.model}"

@@ -179,7 +179,9 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise MissingExtra("a .parquet file needs pyarrow:  pip install 'openclap[train]'") from None
+        raise MissingExtra(
+            "a .parquet file needs pyarrow: install openclap's extra 'train' (docs/install.md)"
+        ) from None
     try:
         with parquet.ParquetFile(path) as table:
             texts = [field.name for field in table.schema_arrow if not pyarrow.types.is_struct(field.type)]

@@ -43,7 +43,9 @@ def check_picture() -> None:
         matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise MissingExtra("a picture needs matplotlib:  pip install 'openclap[eval]'  (or leave the .png out)")
+        raise MissingExtra(
+            "a picture needs matplotlib: install openclap's extra 'eval' (docs/install.md)  (or leave the .png out)"
+        )
 
 
 def draw_timeline(

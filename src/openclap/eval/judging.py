@@ -126,7 +126,9 @@ def check_confusion(path: Path, *, multi_label: bool) -> None:
     if path.suffix.lower() not in (".csv", ".png"):
         raise UsageError(f"{path}: a confusion matrix is written as .csv or .png")
     if path.suffix.lower() == ".png" and find_spec("matplotlib") is None:
-        raise MissingExtra("a picture needs matplotlib:  pip install 'openclap[eval]'  (or write a .csv)")
+        raise MissingExtra(
+            "a picture needs matplotlib: install openclap's extra 'eval' (docs/install.md)  (or write a .csv)"
+        )
 
 
 def write_confusion(judged: Judged, path: Path) -> None:

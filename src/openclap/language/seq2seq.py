@@ -65,7 +65,7 @@ def _load_model(name: str) -> tuple[Any, Any]:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
     except ImportError:
         raise MissingExtra(
-            "a translation model runs on transformers: install it with  pip install 'openclap[torch]'"
+            "a translation model runs on transformers: install openclap's extra 'torch' (docs/install.md)"
         ) from None
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)

@@ -197,7 +197,7 @@ def _cluster() -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError:
-        raise MissingExtra("--engine ray needs an extra:  pip install 'openclap[scale]'") from None
+        raise MissingExtra("ray is not installed: install openclap's extra 'scale' (docs/install.md)") from None
     address = os.environ.get("RAY_ADDRESS")
     here: dict[str, Any] = {} if address else {"_node_ip_address": THIS_MACHINE, "include_dashboard": False}
     connected = ray.is_initialized()

@@ -51,7 +51,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         import yaml
     except ImportError:
-        raise MissingExtra("training reads YAML: install it with  pip install 'openclap[train]'") from None
+        raise MissingExtra("training reads YAML: install openclap's extra 'train' (docs/install.md)") from None
     try:
         data = yaml.safe_load(path.read_bytes())  # UTF-8 or, by its mark, UTF-16
     except OSError as error:

@@ -57,7 +57,7 @@ class Trackers:
 
 def _tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
     if importlib.util.find_spec("accelerate") is None:
-        raise MissingExtra("trackers come through accelerate: install it with  pip install 'openclap[train]'")
+        raise MissingExtra("trackers come through accelerate: install openclap's extra 'train' (docs/install.md)")
     from accelerate import PartialState
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 

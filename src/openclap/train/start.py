@@ -206,7 +206,7 @@ def _adapted(model: CLAPModel, lora: Lora) -> Any:
         from peft import LoraConfig
         from peft.tuners.lora import LoraModel
     except ImportError:
-        raise MissingExtra("lora needs peft: install it with  pip install 'openclap[train]'") from None
+        raise MissingExtra("lora needs peft: install openclap's extra 'train' (docs/install.md)") from None
     linear = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and name.startswith(lora.parts)]
     if not linear:
         raise TrainingError(f"lora: no linear layer begins with {', '.join(lora.parts)}; they begin with audio or text")

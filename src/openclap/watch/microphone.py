@@ -97,7 +97,9 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise MissingExtra("a microphone needs sounddevice: install it with  pip install 'openclap[watch]'") from None
+        raise MissingExtra(
+            "a microphone needs sounddevice: install openclap's extra 'watch' (docs/install.md)"
+        ) from None
     except OSError:
         raise MissingExtra(
             "a microphone needs the library PortAudio, which is not on this machine: install libportaudio2 (Debian, Ubuntu) or portaudio (others)"

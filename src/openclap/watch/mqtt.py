@@ -107,7 +107,7 @@ def _client(secure: bool, user: str | None, password: str | None) -> Any:
     try:
         import paho.mqtt.client as mqtt
     except ImportError:
-        raise MissingExtra("mqtt needs paho-mqtt: install it with  pip install 'openclap[watch]'") from None
+        raise MissingExtra("mqtt needs paho-mqtt: install openclap's extra 'watch' (docs/install.md)") from None
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
     client.connect_timeout = TIMEOUT
     if secure:

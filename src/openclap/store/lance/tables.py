@@ -174,7 +174,9 @@ class Tables:
                 try:
                     import lancedb
                 except ImportError:
-                    raise MissingExtra("a library in LanceDB needs an extra:  pip install 'openclap[scale]'") from None
+                    raise MissingExtra(
+                        "LanceDB is not installed: install openclap's extra 'scale' (docs/install.md)"
+                    ) from None
                 folder = self.folder
                 if (
                     folder is not None
