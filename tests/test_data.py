@@ -24,13 +24,13 @@ from openclap.audio.load import load
 from openclap.data import (
     Item,
     KeywordToCaption,
+    caption_from_labels,
     captions_of,
     check,
     choose,
-    debiaser,
+    make_debiaser,
     open_manifest,
     pack,
-    template,
 )
 from openclap.data.keyword_to_caption import Writing, degenerate
 from openclap.data.tars import expand
@@ -357,11 +357,11 @@ def test_a_data_set_without_audio() -> None:
 
 
 def test_template() -> None:
-    assert template(["rain"]) == "The sound of rain"
-    assert template(["rain", "wind"]) == "The sound of rain, and wind"
-    assert template(["rain", "wind", "dog"]) == "The sound of rain, wind, and dog"
+    assert caption_from_labels(["rain"]) == "The sound of rain"
+    assert caption_from_labels(["rain", "wind"]) == "The sound of rain, and wind"
+    assert caption_from_labels(["rain", "wind", "dog"]) == "The sound of rain, wind, and dog"
     with pytest.raises(UsageError):
-        template([])
+        caption_from_labels([])
 
 
 @pytest.mark.parametrize(
@@ -379,18 +379,18 @@ def test_template() -> None:
     ],
 )
 def test_debias(text: str, expected: str) -> None:
-    assert debiaser()(text) == expected
+    assert make_debiaser()(text) == expected
 
 
 def test_another_table(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("word,instead\ndog,animal\nhot dog,sausage\n")
-    assert debiaser(table)("Hot  dog and dog, a woman") == "Sausage and animal, a woman"
+    assert make_debiaser(table)("Hot  dog and dog, a woman") == "Sausage and animal, a woman"
     for text in ("a,b\n", "word,instead\n", "word,instead\nx\n"):
         other = tmp_path / f"{len(text)}.csv"
         other.write_text(text)
         with pytest.raises(DataError):
-            debiaser(other)
+            make_debiaser(other)
 
 
 def test_choose_is_decided_by_the_generator() -> None:

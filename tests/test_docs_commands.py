@@ -81,7 +81,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     """On sounds made by code, which bear the names of those that it shows."""
     (tmp_path / "sounds").mkdir()
     for file, kind in (("dog_bark.ogg", "dog bark"), ("waves.ogg", "sea waves")):
-        sf.write(tmp_path / "sounds" / file, synthesise(kind, np.random.default_rng(3), rate=32_000, seconds=2.0)[0], 32_000)
+        sf.write(
+            tmp_path / "sounds" / file, synthesise(kind, np.random.default_rng(3), rate=32_000, seconds=2.0)[0], 32_000
+        )
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```python\n(.*?)```", read(README), re.DOTALL)
     names: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from openclap import CLAP
 from openclap.cli.app import app
-from openclap.confidence import USUAL, is_fitted
+from openclap.confidence import DEFAULT_CURVES, has_own_curves
 from openclap.data.columns import KNOWN, columns_of
 from openclap.data.tars import TARS
 from openclap.doctor import examine_installation
@@ -120,7 +120,7 @@ def test_the_columns_and_endings_are_known() -> None:
 
 def test_confidence_says_what_it_was_fitted_on() -> None:
     """When mini changes, this fails: fit its curves anew with runs/mini/confidence.py, which writes them into its config.json."""
-    assert is_fitted(CLAP.from_pretrained("mini"))
+    assert has_own_curves(CLAP.from_pretrained("mini"))
     assert examine_installation("mini")["installation"]["confidence"].startswith(
         "fitted for this model: 1998 questions in words"
     )
@@ -131,5 +131,5 @@ def test_of_another_model_it_says_so(tmp_path: Path, tokenizer_file: Path) -> No
 
     small_clap(tokenizer_file).save_pretrained(tmp_path / "model")
     told = examine_installation(str(tmp_path / "model"))["installation"]["confidence"]
-    assert told.startswith(f"fitted for mini's third edition ({USUAL.fingerprint}), not for this one")
+    assert told.startswith(f"fitted for mini's third edition ({DEFAULT_CURVES.fingerprint}), not for this one")
     json.dumps(told)

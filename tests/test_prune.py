@@ -185,7 +185,7 @@ def test_those_that_stay_do_the_work_of_those_that_go() -> None:
     clips, _ = sounds.clips_of(list(sounds._takes(1)), FRONT, fused=False)
     batches = sounds.clip_batches(clips, torch.device("cpu"))
     seen = watch(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))
-    small = replace(config, audio=replace(HTSAT, mlp_rows=(of.kept, *(HTSAT.hidden(s) for s in (1, 2)))))
+    small = replace(config, audio=replace(HTSAT, mlp_rows=(of.kept, *(HTSAT.mlp_width(s) for s in (1, 2)))))
     kept = {of.reader: np.arange(0, of.count, 2)}
 
     def distance(arrays: dict[str, Any]) -> float:

@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 
 from openclap.cli.options import Device, Json
 from openclap.cli.show import bar, emit, err, exit_told, out, plain, table, tell
-from openclap.counting import counted
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.data import CheckReport, Manifest
@@ -92,14 +92,14 @@ def pack(
     else:
         out.print(
             plain(
-                f"{counted(report.sounds, 'sound')}, {report.hours:.2f} h, in {counted(report.shards, 'tar')}, {report.made} of them made now; "
+                f"{count_noun(report.sounds, 'sound')}, {report.hours:.2f} h, in {count_noun(report.shards, 'tar')}, {report.made} of them made now; "
                 f"{report.short} too short, {len(report.failed)} broken: {report.folder}"
             )
         )
         if k2c is not None:
             out.print(
                 plain(
-                    f"{counted(report.sentences, 'sentence')} from labels by {k2c}; {counted(report.templates, 'of them is', 'of them are')} the template instead, "
+                    f"{count_noun(report.sentences, 'sentence')} from labels by {k2c}; {count_noun(report.templates, 'of them is', 'of them are')} the template instead, "
                     "as it wrote nothing of use or is not here"
                 )
             )
@@ -120,7 +120,7 @@ def _show(report: CheckReport, deep: bool) -> None:
         ("rates", ", ".join(f"{rate} Hz: {n}" for rate, n in report.rates.items())),
         (
             "captions",
-            f"{report.captions}; {counted(len(report.without_captions), 'item has', 'items have')} neither captions nor labels",
+            f"{report.captions}; {count_noun(len(report.without_captions), 'item has', 'items have')} neither captions nor labels",
         ),
         (
             "labels",
@@ -129,11 +129,11 @@ def _show(report: CheckReport, deep: bool) -> None:
         ("broken", f"{len(report.broken)}; {len(report.damaged)} damaged"),
         (
             "copies",
-            counted(len(report.duplicates), "group") + (f"; {len(report.near_duplicates)} near" if deep else ""),
+            count_noun(len(report.duplicates), "group") + (f"; {len(report.near_duplicates)} near" if deep else ""),
         ),
         (
             "leaks",
-            f"{counted(len(report.sound_leaks), 'sound')} and {counted(len(report.caption_leaks), 'set')} of captions in several splits",
+            f"{count_noun(len(report.sound_leaks), 'sound')} and {count_noun(len(report.caption_leaks), 'set')} of captions in several splits",
         ),
     ]
     table(plain(report.source), ("", "value"), [(name, plain(value)) for name, value in rows])

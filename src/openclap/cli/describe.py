@@ -72,14 +72,14 @@ def describe(
     translate: Translate = "auto",
 ) -> None:
     """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
-    from openclap.confidence import is_fitted
+    from openclap.confidence import has_own_curves
     from openclap.describe import Describer
 
     names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
     sentences = read_lines(captions, "captions") if captions is not None else []
     _check_outputs(sounds, output or [], as_timeline)
     clap = load_model(model, device, threads, translate=translate)
-    if not is_fitted(clap):
+    if not has_own_curves(clap):
         tell_uncalibrated()
     describer = Describer(
         clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device), language=language,

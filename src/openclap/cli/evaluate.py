@@ -9,8 +9,8 @@ import typer
 
 from openclap.cli.options import Device, Json, Model, ReportFile, Threads, load_model
 from openclap.cli.show import emit, err, exit_told, out, plain, short, table
-from openclap.counting import counted
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.eval.examples import Dataset
@@ -187,7 +187,9 @@ def show_report(found: Report) -> None:
         (name.replace("_", " "), _number(name, x.value), _interval(name, x), _number(name, found.published.get(name)))
         for name, x in found.metrics.items()
     ]
-    title = f"{found.task}, {found.protocol or short(found.dataset)}: {counted(found.examples, 'sound')}, {found.model}"
+    title = (
+        f"{found.task}, {found.protocol or short(found.dataset)}: {count_noun(found.examples, 'sound')}, {found.model}"
+    )
     columns = ("metric", "value", "95 % interval", "paper" if found.published else "")
     table(plain(title), columns, rows, right=columns[1:])
     if found.classes:

@@ -11,8 +11,8 @@ import typer
 from openclap.cli.evaluate import show_report
 from openclap.cli.options import Device, Json, Resume, Threads
 from openclap.cli.show import emit, err, exit_told, out, plain, short
-from openclap.counting import counted
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.train import Finetuned
@@ -113,7 +113,7 @@ def _tell(done: Finetuned, as_json: bool) -> None:
         if done.verdict is not None:
             show_report(done.verdict)
         where = short(done.run.out)
-        out.print(plain(f"{counted(done.run.steps, 'step')} in {done.run.seconds:.0f} s: {where}"))
+        out.print(plain(f"{count_noun(done.run.steps, 'step')} in {done.run.seconds:.0f} s: {where}"))
         out.print(plain(f"openclap classify SOUND --head {where}"))
     exit_told(done.verdict.failed if done.verdict is not None else [])
 

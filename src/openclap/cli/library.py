@@ -18,8 +18,8 @@ from openclap.cli.options import (
     load_model,
 )
 from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed, tell_missing
-from openclap.counting import counted
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.library import Library
@@ -111,7 +111,10 @@ def duplicates(
             for i, copy in enumerate(group.files)
         ]
         table(
-            plain(counted(len(found.groups), "group")), ("", "begins", "alike", "file"), rows, right=("begins", "alike")
+            plain(count_noun(len(found.groups), "group")),
+            ("", "begins", "alike", "file"),
+            rows,
+            right=("begins", "alike"),
         )
     exit_told(found.failed)
 

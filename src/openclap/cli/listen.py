@@ -10,15 +10,15 @@ import typer
 
 from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
 from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
-from openclap.counting import counted
 from openclap.errors import SoundError, UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
+from openclap.plurals import count_noun
 from openclap.results import Failure
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.detector import Heard
+    from openclap.detector import Detection
     from openclap.results import Label
 
 __all__ = ["VERBS", "labels_given"]
@@ -106,7 +106,7 @@ def classify(
     for sound in sounds:
         try:
             found = clap.classify(sound, names, template=template)[:top] if names else []
-            heard = detectors.heard_in(clap.encode_windows(sound).embedding, taught) if taught else []
+            heard = detectors.apply_detectors(clap.encode_windows(sound).embedding, taught) if taught else []
         except SoundError as error:
             failed += 1
             tell(error)
@@ -138,7 +138,7 @@ def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CL
         raise typer.Exit(1)
 
 
-def _show_labels(sound: str, found: list[Label], heard: list[Heard], *, as_json: bool) -> None:
+def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_json: bool) -> None:
     if as_json:
         told = {"detectors": [one.to_dict() for one in heard]} if heard else {}
         emit([{"sound": sound, "labels": [label.to_dict() for label in found], **told}])
@@ -191,7 +191,7 @@ def embed(
         emit([report])
     else:
         print(
-            f"{counted(report['embeddings'], 'vector')} of {counted(report['files'], 'sound')}, {report['size']} numbers each, in {report['output']}"
+            f"{count_noun(report['embeddings'], 'vector')} of {count_noun(report['files'], 'sound')}, {report['size']} numbers each, in {report['output']}"
         )
     exit_told([Failure(**failure) for failure in report["failed"]])
 

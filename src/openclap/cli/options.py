@@ -164,10 +164,10 @@ def read_lines(path: Path, what: str) -> list[str]:
     UsageError
         No such file, no text, or nothing in it.
     """
-    from openclap.textfiles import lines_of
+    from openclap.textfiles import read_lines
 
     try:
-        found = lines_of(Path(os.path.expanduser(path)), (what.removesuffix("s"), what))
+        found = read_lines(Path(os.path.expanduser(path)), (what.removesuffix("s"), what))
     except DataError as error:
         raise UsageError(f"{error}: one of the {what} a line") from None
     if not found:

@@ -156,7 +156,7 @@ def moments(
     translate: Translate = "auto",
 ) -> None:
     """Where in a long recording something is heard."""
-    from openclap.confidence import curves_of, is_fitted
+    from openclap.confidence import confidence_curves, has_own_curves
     from openclap.detector import Detector
     from openclap.library import moments_in, write_moments
 
@@ -172,9 +172,9 @@ def moments(
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
-        _tell_unlikely(found, curves_of(clap.config).unlikely)
+        _tell_unlikely(found, confidence_curves(clap.config).unlikely)
         table(plain(f"{title} in {short(sound)}"), WHEN, [_when(m) for m in found], right=WHEN[1:3])
-        if not is_fitted(clap):
+        if not has_own_curves(clap):
             tell_uncalibrated()
 
 

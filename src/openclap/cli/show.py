@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openclap.counting import counted
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.results import Failure, MissingFolder
@@ -80,7 +80,7 @@ def tell_left_out(count: int, what: str) -> None:
     """How many results are not shown since their files cannot be reached, in a line."""
     if count:
         files = "its file" if count == 1 else "their files"
-        err.print(f"{counted(count, what)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
+        err.print(f"{count_noun(count, what)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
 
 
 def tell_missing(folders: Sequence[MissingFolder]) -> None:
@@ -88,7 +88,7 @@ def tell_missing(folders: Sequence[MissingFolder]) -> None:
     if folders:
         count = sum(folder.files for folder in folders)
         where = ", ".join(short(folder.path) for folder in folders[:3]) + ", …" * (len(folders) > 3)
-        err.print(f"[yellow]kept:[/yellow] {counted(count, 'file')} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
+        err.print(f"[yellow]kept:[/yellow] {count_noun(count, 'file')} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
 
 
 def tell_uncalibrated() -> None:

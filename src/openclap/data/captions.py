@@ -6,14 +6,14 @@ import numpy as np
 
 from openclap.data.items import Item
 from openclap.errors import DataError
-from openclap.sentences import DEBIAS, debiaser, template
+from openclap.sentences import DEBIAS, caption_from_labels, make_debiaser
 
-__all__ = ["DEBIAS", "captions_of", "choose", "debiaser", "template"]
+__all__ = ["DEBIAS", "caption_from_labels", "captions_of", "choose", "make_debiaser"]
 
 
 def captions_of(item: Item) -> tuple[str, ...]:
     """Its captions; where it has none, its labels as a sentence; nothing where it has neither."""
-    return item.captions or ((template(item.labels),) if item.labels else ())
+    return item.captions or ((caption_from_labels(item.labels),) if item.labels else ())
 
 
 def choose(item: Item, rng: np.random.Generator) -> str:

@@ -31,7 +31,7 @@ from openclap.labels import LISTS
 from openclap.labels import labels as packaged
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.textfiles import lines_of
+from openclap.textfiles import read_lines
 
 __all__ = ["EDGES", "Bin", "CaptionLeak", "CheckReport", "Lengths", "Member", "check", "read_labels"]
 
@@ -310,7 +310,7 @@ def read_labels(path: Path) -> list[str]:
     """
     if str(path) in LISTS and not path.exists():
         return packaged(str(path))
-    labels = lines_of(path.expanduser(), ("label", "labels"))
+    labels = read_lines(path.expanduser(), ("label", "labels"))
     if not labels:
         raise DataError(f"{path}: holds no labels; write one a line")
     return labels

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from openclap.data.items import fold_of, seconds_of, texts_of
-from openclap.textfiles import is_absent, plain_name
+from openclap.textfiles import is_absent, normalize_column_name
 
 __all__ = ["COLUMNS", "KNOWN", "Columns", "Said", "columns_of"]
 
@@ -79,7 +79,7 @@ def columns_of(names: tuple[str, ...]) -> Columns:
     names
         All of a table's.
     """
-    plain = [plain_name(name) for name in names]
+    plain = [normalize_column_name(name) for name in names]
 
     def one(*wanted: str) -> str | None:
         return next((names[plain.index(name)] for name in wanted if name in plain), None)

@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from openclap.data.captions import debiaser, template
+from openclap.data.captions import caption_from_labels, make_debiaser
 from openclap.errors import DataError, ModelWarning, UsageError
 from openclap.language.seq2seq import BROKEN
 
@@ -93,7 +93,7 @@ class KeywordToCaption:
         self.writing = writing or Writing()
         self.calls = self.templates = 0
         self.why_not: str | None = None
-        self._batch, self._device, self._words = batch, device, words or debiaser()
+        self._batch, self._device, self._words = batch, device, words or make_debiaser()
         self._loaded: tuple[Any, Any] | None = None
         self._path = ":memory:" if cache is None else str(cache)
         self._kept = _opened(self._path)
@@ -123,7 +123,7 @@ class KeywordToCaption:
     def _caption(self, tags: Sequence[str], sentence: str | None) -> str:
         if sentence is None or degenerate(sentence):
             self.templates += 1
-            return self._words(template(tags))
+            return self._words(caption_from_labels(tags))
         return self._words(" ".join(sentence.split()))
 
     def _key(self, tags: Sequence[str]) -> bytes:
@@ -163,7 +163,9 @@ class KeywordToCaption:
                 first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 self.why_not = f"it cannot be loaded ({first}); if it is not here:  hf download {self.model}"
             if self.why_not is not None:
-                text = f"{self.model} does not write captions, {self.why_not}; tags become `{template(['…'])}`"
+                text = (
+                    f"{self.model} does not write captions, {self.why_not}; tags become `{caption_from_labels(['…'])}`"
+                )
                 warnings.warn(ModelWarning(text), stacklevel=2)
         return self._loaded is not None
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from openclap.aside import ENDING, write_json
+from openclap.atomic_write import ENDING, write_json
 from openclap.data.items import Item, Manifest
 from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.data.shard import VERSION, Shard, caption_fields, digest_of, write_shard

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.audio.load import Sound, stream
 from openclap.data.captions import captions_of
 from openclap.data.items import Item, ahead
@@ -111,7 +111,7 @@ def write_shard(
         Shorter sounds are left out.
     """
     shard = Shard(of)
-    with aside(path, own=True, sync=True) as part:
+    with atomic_write(path, own=True, sync=True) as part:
         with part.open("wb") as file:
             _write_tar(file, ahead(_packed, items), said, start, shard, min_seconds)
         shard.bytes = part.stat().st_size

@@ -18,7 +18,7 @@ from openclap.data.columns import COLUMNS, KNOWN, Columns, Said, columns_of
 from openclap.data.items import Item, Manifest, Table
 from openclap.data.places import Places
 from openclap.errors import DataError, MissingExtra
-from openclap.textfiles import WORKBOOKS, open_grid, open_text, reason_of
+from openclap.textfiles import WORKBOOKS, open_text, open_text_table, reason_of
 
 __all__ = ["COLUMNS", "SUFFIXES", "metadata_of", "open_table", "read_rows", "refuse_workbook"]
 
@@ -138,7 +138,7 @@ def refuse_workbook(path: Path) -> None:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    grid = open_grid(path, KNOWN)
+    grid = open_text_table(path, KNOWN)
     names = _apart(grid.names)
     _need_file(path, names)
     for line, row in grid.rows:

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openclap.counting import counted
 from openclap.data.items import SPLITS, Item, Manifest, seconds_of, texts_of
 from openclap.data.unpacked import plain
 from openclap.errors import DataError, SoundNotFound, UnreadableSound
+from openclap.plurals import count_noun
 
 __all__ = ["SOUNDS", "TARS", "Member", "Tars", "expand", "find_tars", "is_tar", "split_of"]
 
@@ -177,7 +177,7 @@ class Tars(Manifest):
             place = f"{tar.parent / 'sizes.json'}: {tar.name}"
             self._fail(
                 place,
-                f"should hold {counted(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json anew",
+                f"should hold {count_noun(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json anew",
             )
 
     def _members(self, tar: Path) -> Iterator[Member]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openclap.counting import counted
 from openclap.data.items import Item, side_of
 from openclap.data.manifest import open_manifest
 from openclap.errors import DataError, UsageError
+from openclap.plurals import count_noun
 from openclap.results import Failure
 
 __all__ = ["Dataset", "labelled", "read_items"]
@@ -61,11 +61,11 @@ def labelled(data: Dataset, items: Sequence[Item]) -> tuple[list[Item], list[str
         raise UsageError(f"{data.name} has no labels, so there is nothing to name; choose retrieval")
     notes = []
     if len(items) > len(chosen):
-        without = counted(len(items) - len(chosen), "sound without a label was", "sounds without a label were")
+        without = count_noun(len(items) - len(chosen), "sound without a label was", "sounds without a label were")
         notes.append(f"{without} left out")
     several = sum(len(item.labels) > 1 for item in chosen)
     if several:
         notes.append(
-            f"{counted(several, 'sound has', 'sounds have')} several labels, so each label is judged by itself"
+            f"{count_noun(several, 'sound has', 'sounds have')} several labels, so each label is judged by itself"
         )
     return chosen, notes

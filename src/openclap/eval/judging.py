@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from openclap.aside import write_text
+from openclap.atomic_write import write_text
 from openclap.errors import MissingExtra, UsageError
 from openclap.eval.embedding import Embedded, truth_of
 from openclap.eval.metrics import (

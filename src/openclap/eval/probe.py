@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from openclap.counting import counted
 from openclap.data.items import side_of
 from openclap.errors import UsageError
 from openclap.eval.embedding import Embedded, embed_items, truth_of
@@ -27,6 +26,7 @@ from openclap.eval.examples import Dataset, labelled
 from openclap.eval.head import Head
 from openclap.eval.judging import Judged, judge
 from openclap.eval.report import Report, report_of
+from openclap.plurals import count_noun
 from openclap.scores import logistic, softmax
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _fold_of(truth: Truth, seed: int) -> npt.NDArray[np.str_]:
     """A fold for every example, each with its share of every label (of an example's rarest, where it has several)."""
     rng = np.random.default_rng((seed, FOLDS))
     if len(truth) < FOLDS:
-        raise UsageError(f"{counted(len(truth), 'usable sound is', 'usable sounds are')} too few for {FOLDS} folds")
+        raise UsageError(f"{count_noun(len(truth), 'usable sound is', 'usable sounds are')} too few for {FOLDS} folds")
     rarity = np.where(truth, truth.sum(axis=0), len(truth) + 1)
     order = rng.permutation(len(truth))
     order = order[np.argsort(rarity[order].argmin(axis=1), kind="stable")]  # by label, within it at random
@@ -227,8 +227,10 @@ def _told_of_fewer(shots: int | None, fewer: dict[str, int]) -> list[str]:
         return []
     named = ", ".join(f"{label} {count}" for label, count in list(fewer.items())[:NAMED])
     more = f" and {len(fewer) - NAMED} more" if len(fewer) > NAMED else ""
-    has = counted(len(fewer), "label has", "labels have")
-    return [f"{counted(shots or 0, 'shot')}: {has} fewer examples to learn from, of which all were used: {named}{more}"]
+    has = count_noun(len(fewer), "label has", "labels have")
+    return [
+        f"{count_noun(shots or 0, 'shot')}: {has} fewer examples to learn from, of which all were used: {named}{more}"
+    ]
 
 
 def _drawn(rows: Ints, truth: Truth, shots: int | None, seed: tuple[int, ...]) -> Ints:

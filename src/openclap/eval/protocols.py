@@ -19,7 +19,7 @@ from openclap.eval.examples import Dataset, read_items
 from openclap.eval.report import Report
 from openclap.labels import labels
 from openclap.library.scan import EXTENSIONS
-from openclap.textfiles import open_grid, read_records
+from openclap.textfiles import open_text_table, read_records
 
 __all__ = ["PROTOCOLS", "Protocol", "Task", "compared", "read_dataset"]
 
@@ -169,7 +169,7 @@ def _read_vggsound(folder: Path) -> Dataset:
     table = _first(folder, ("vggsound.csv", "data/vggsound.csv"))
     names = _Names(labels("vggsound"))
     sounds = _by_stem(folder)
-    grid = open_grid(table)
+    grid = open_text_table(table)
     rows = [list(grid.names), *(row for _, row in grid.rows)] if grid.names else []
     if not rows or any(len(row) != 4 for row in rows):
         raise UsageError(f"{table}: every line needs four columns")

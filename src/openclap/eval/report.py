@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openclap.aside import write_text
-from openclap.counting import counted
+from openclap.atomic_write import write_text
 from openclap.errors import UsageError
 from openclap.eval.metrics import Estimate
+from openclap.plurals import count_noun
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def card_section(report: Report) -> str:
     lines = [
         f"### {report.task}: {report.protocol or report.dataset}",
         "",
-        f"{report.model} (`{report.fingerprint}`), {counted(report.examples, 'sound')}, {len(report.failed)} failed; {done}",
+        f"{report.model} (`{report.fingerprint}`), {count_noun(report.examples, 'sound')}, {len(report.failed)} failed; {done}",
         "",
         "| metric | value | 95 % interval |" + (" arXiv 2211.06687 |" if report.published else ""),
         "|---|---:|---:|" + ("---:|" if report.published else ""),

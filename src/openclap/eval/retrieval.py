@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openclap.counting import counted
 from openclap.errors import UsageError
 from openclap.eval.embedding import embed_items
 from openclap.eval.examples import Dataset
 from openclap.eval.metrics import Definition, ranks_of, summary
 from openclap.eval.report import Report, report_of
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -50,11 +50,11 @@ def retrieval(
     notes = []
     if shared:
         notes.append(
-            f"{counted(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as found"
+            f"{count_noun(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as found"
         )
     if len(described) < len(data.judged):
         notes.append(
-            f"{counted(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')} left out"
+            f"{count_noun(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')} left out"
         )
     return report_of(
         clap, "retrieval", data.name, examples=len(used.items),

@@ -14,7 +14,7 @@ from openclap.eval.embedding import embed_items
 from openclap.eval.examples import Dataset, labelled
 from openclap.eval.judging import Judged, judge
 from openclap.eval.report import Report, report_of
-from openclap.vectors import unit
+from openclap.normalization import normalize_rows
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -44,7 +44,7 @@ def class_vectors(
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
     english = clap.in_english(labels)
     prompts = [template.replace("{}", label) for template in templates for label in english]
-    return unit(clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0))
+    return normalize_rows(clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0))
 
 
 def zeroshot(

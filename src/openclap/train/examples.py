@@ -8,12 +8,12 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from openclap.counting import counted
 from openclap.data import Item, open_manifest
 from openclap.data.captions import captions_of
 from openclap.data.tables import metadata_of
 from openclap.errors import DataError, TrainingError
 from openclap.library.scan import EXTENSIONS, find_sounds
+from openclap.plurals import count_noun
 from openclap.results import Failure
 from openclap.train.left_out import refuse_many, warn_of
 from openclap.train.phrases import read_phrases
@@ -124,13 +124,13 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
         lost,
         len(visits) + len(lost),
         settings.most_broken,
-        f"{counted(len(lost), 'sound is not there or has', 'sounds are not there or have')} neither caption nor label",
+        f"{count_noun(len(lost), 'sound is not there or has', 'sounds are not there or have')} neither caption nor label",
         "describe them",
     )
     warn_of(lost, f"sounds that are {silent}")
     if len(visits) < settings.batch_size:
         raise TrainingError(
-            f"{counted(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+            f"{count_noun(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
         )
     return visits
 

@@ -20,14 +20,14 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.checkpoints.load import Checkpoint, load_tokenizer
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import OpenClapError, TrainingError
+from openclap.plurals import count_noun
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.examples import Example
@@ -107,7 +107,7 @@ def _run_in(
         batches = task.batches([e for e in examples if e.key not in broken], mels)
         if not batches.steps:
             raise TrainingError(
-                f"{counted(len(batches.examples), 'sound that can be read is', 'sounds that can be read are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+                f"{count_noun(len(batches.examples), 'sound that can be read is', 'sounds that can be read are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
             )
     with _threads(settings.threads), told_of_memory():
         loss = run.go(batches, progress=progress, console=console)

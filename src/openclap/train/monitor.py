@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.errors import MissingExtra, TrainingError
 
 __all__ = ["EpochLog", "Trackers", "progress_bar"]
@@ -93,7 +93,7 @@ class EpochLog:
         kept = [line for line in before[1:] if LINE.fullmatch(line) and int(line.partition(",")[0]) < epoch]
         line = f"{epoch},{step},{loss:.4f},{logit_scale:.2f},{seconds:.1f}"
         if epoch == 1 or len(kept) != len(before) - 1:
-            with aside(self._file, own=True, sync=True) as part:
+            with atomic_write(self._file, own=True, sync=True) as part:
                 part.write_bytes(("\n".join([HEADER, *kept, line]) + "\n").encode())
             return
         with self._file.open("a", encoding="utf-8") as log:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from openclap.errors import DataError, TrainingError
-from openclap.textfiles import lines_of, read_records
+from openclap.textfiles import read_lines, read_records
 
 __all__ = ["read_families", "read_phrases", "read_texts", "refuse_training"]
 
@@ -51,4 +51,4 @@ def read_texts(file: Path) -> list[str]:
     TrainingError
         A file that is not there, or a CSV without a column of texts.
     """
-    return lines_of(file, COLUMNS)
+    return read_lines(file, COLUMNS)

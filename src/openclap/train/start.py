@@ -17,9 +17,9 @@ from torch import nn
 
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import MissingExtra, ModelWarning, OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
+from openclap.plurals import count_noun
 from openclap.train.settings import Lora, Settings
 
 __all__ = ["Start", "device_of", "rest_norms", "train_mode", "wake_adapters"]
@@ -129,7 +129,7 @@ def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
     towers = {k.partition(".")[0] for k in wrong}
     if path.suffix == ".safetensors" and wrong:
         raise TrainingError(
-            f"init: {path} holds {counted(len(wrong), 'weight that does', 'weights that do')} not fit the model, the first is {wrong[0]}"
+            f"init: {path} holds {count_noun(len(wrong), 'weight that does', 'weights that do')} not fit the model, the first is {wrong[0]}"
         )
     fitting = {k: v for k, v in weights.items() if k.partition(".")[0] not in towers}
     if not fitting:
@@ -191,7 +191,7 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
     wrong = sorted({*own} ^ {*found}) + [k for k in own if k in found and own[k].shape != found[k].shape]
     if wrong:
         raise TrainingError(
-            f"init_text: {counted(len(wrong), f'weight of {name} does', f'weights of {name} do')} not fit the text tower, the first is {wrong[0]}; give model.text its sizes"
+            f"init_text: {count_noun(len(wrong), f'weight of {name} does', f'weights of {name} do')} not fit the text tower, the first is {wrong[0]}; give model.text its sizes"
         )
     tower.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in found.items()})
     return None if tokenizer is None else Path(tokenizer)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.errors import TrainingError
 
 __all__ = ["STATE_FILE", "digest", "identity_of", "keep", "take_up"]
@@ -40,7 +40,7 @@ def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / STATE_FILE
     try:
-        with aside(file, own=True, sync=True) as part, part.open("wb") as opened:
+        with atomic_write(file, own=True, sync=True) as part, part.open("wb") as opened:
             torch.save({"format": FORMAT, "run": identity, **state}, opened)
     except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
         if isinstance(error.__context__, KeyboardInterrupt):  # torch trips over its half-written file

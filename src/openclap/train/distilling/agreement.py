@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.clap import CLAP
 from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each

@@ -23,15 +23,15 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
 
-from openclap.aside import aside, write_json
+from openclap.atomic_write import atomic_write, write_json
 from openclap.clap import CLAP
 from openclap.data import Item
 from openclap.errors import SoundError, TrainingError
 from openclap.eval.embedding import embed_each
+from openclap.normalization import normalize_rows
 from openclap.results import Failure
 from openclap.train.examples import Example
 from openclap.train.ranks import Ranks
-from openclap.vectors import unit
 
 __all__ = ["Heard", "Teacher"]
 
@@ -117,7 +117,7 @@ class Teacher:
         starts, rows = self._windows[stamp]
         if stamp in self._wholes:
             return Heard(starts, rows, self._wholes[stamp][1][0])
-        return Heard(starts, rows, rows[0] if len(rows) == 1 else unit(rows.mean(0)))
+        return Heard(starts, rows, rows[0] if len(rows) == 1 else normalize_rows(rows.mean(0)))
 
     def said(self, texts: Sequence[str]) -> Vectors:
         """The vectors of texts that were read, (M, E)."""
@@ -212,7 +212,7 @@ class _Kept:
         vectors = np.concatenate([rows for _, rows in entries.values()])
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with aside(self._folder / f"{name}.npy", sync=True) as part, part.open("wb") as file:
+            with atomic_write(self._folder / f"{name}.npy", sync=True) as part, part.open("wb") as file:
                 np.save(file, vectors)
             write_json(self._folder / f"{name}.json", head, indent=None, sync=True)
         except OSError as error:

@@ -16,12 +16,12 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import ModelNotHere, SoundError, TrainingError
 from openclap.eval.embedding import Embedded, embed_each, truth_of
 from openclap.eval.head import Head
 from openclap.eval.probe import fit_layers
 from openclap.eval.zeroshot import class_vectors
+from openclap.plurals import count_noun
 from openclap.progress import with_progress
 from openclap.results import Failure, Windows
 from openclap.train.examples import Example
@@ -76,7 +76,7 @@ class Baseline:
         refuse_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
         if not len(train.vectors):
             raise TrainingError(
-                f"not one of {counted(len(train.failed), 'sound')} to learn from can be read; check the folder"
+                f"not one of {count_noun(len(train.failed), 'sound')} to learn from can be read; check the folder"
             )
         truth = truth_of(train.items, data.labels)
         probed = fit_layers(train.vectors, truth, kind=asked.head, multi_label=data.multi_label, seed=settings.seed)

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.clap import CLAP
-from openclap.counting import counted
 from openclap.eval.embedding import Embedded, truth_of
 from openclap.eval.head import Head
 from openclap.eval.judging import judge
 from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
 from openclap.eval.report import Report, report_of
+from openclap.plurals import count_noun
 from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
 from openclap.train.finetuning.labels import Labelled
 from openclap.train.finetuning.settings import SupervisedSettings
@@ -68,7 +68,7 @@ def _left_out(data: Labelled) -> str:
     if not silent:
         return ""
     named = ", ".join(failure.path for failure in silent[:NAMED]) + (", …" if len(silent) > NAMED else "")
-    return f"{counted(len(silent), 'sound without a label was', 'sounds without a label were')} left out: {named}"
+    return f"{count_noun(len(silent), 'sound without a label was', 'sounds without a label were')} left out: {named}"
 
 
 def compare(

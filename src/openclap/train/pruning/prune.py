@@ -18,15 +18,15 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.checkpoints.load import Checkpoint, load_checkpoint, load_tokenizer
 from openclap.checkpoints.native import is_compact, read_json, save_pretrained
 from openclap.checkpoints.weights import Weights, count_parameters, entries_from_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
+from openclap.plurals import count_noun
 from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.configuration import read_settings
@@ -159,7 +159,7 @@ def _cut(
     clips, failed = clips_of(sounds.calibrated, checkpoint.config.front_end, fused=checkpoint.config.fusion is not None)
     if len(clips) < FEWEST:
         raise UsageError(
-            f"{counted(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate with; give {FEWEST} or more"
+            f"{count_noun(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate with; give {FEWEST} or more"
         )
     heard = clip_batches(clips, where)
     seen = _listen(whole, units, heard, seed, progress=progress)
@@ -176,7 +176,7 @@ def _cut(
         match_norms(whole, model, with_progress(heard, "batch norms", len(heard), show=progress), _by_norm(units, kept))
         arrays = model.arrays()
     notes.append(
-        f"calibrated with {counted(len(clips), 'sound')} and {counted(len(sounds.texts) if texts else 0, 'text')}"
+        f"calibrated with {count_noun(len(clips), 'sound')} and {count_noun(len(sounds.texts) if texts else 0, 'text')}"
     )
     return _small(checkpoint, config, arrays), notes, failed
 

@@ -17,9 +17,9 @@ from openclap.audio.clips import Clip, make_clip
 from openclap.audio.load import Sound
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.config import FrontEnd
-from openclap.counting import counted
 from openclap.data import Item
 from openclap.errors import SoundError, UsageError
+from openclap.plurals import count_noun
 from openclap.results import Failure
 from openclap.synth import KINDS, synthesise
 from openclap.train.examples import read_items
@@ -74,7 +74,7 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
     shown, held = every_other(items, CALIBRATED)
     labels = tuple(sorted({label for item in held for label in item.labels}))
     said = sorted({text for item in items for text in (*item.captions, *item.labels)})
-    what = f"{counted(len(held), 'sound')} of {os.fspath(data)}"
+    what = f"{count_noun(len(held), 'sound')} of {os.fspath(data)}"
     return Sounds(
         [*shown, *synthetic],
         [*held],

@@ -122,12 +122,12 @@ def _smaller_mobilenet(audio: MobileNetConfig, keep: Keep) -> MobileNetConfig:
 def _smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
     stages = range(len(audio.depths))
     heads = tuple(_left(n, keep.heads) for n in audio.heads)
-    rows = tuple(_left(audio.hidden(stage), keep.mlp) for stage in stages)
+    rows = tuple(_left(audio.mlp_width(stage), keep.mlp) for stage in stages)
     return replace(
         audio,
         heads=heads,
         head_widths=audio.head_widths if heads == audio.heads else tuple(audio.head_width(stage) for stage in stages),
-        mlp_rows=audio.mlp_rows if rows == tuple(audio.hidden(stage) for stage in stages) else rows,
+        mlp_rows=audio.mlp_rows if rows == tuple(audio.mlp_width(stage) for stage in stages) else rows,
     )
 
 
@@ -174,7 +174,7 @@ def _htsat(audio: HTSATConfig, small: HTSATConfig, fusion: str | None) -> Iterat
             cut = (*(qkv if audio.qkv_bias else qkv[:1]), Slice(f"{at}attention.bias_table", 1))
             out = f"{at}attention.out"
             yield Units(out, "heads", audio.heads[stage], small.heads[stage], cut, size, bias=f"{out}.bias")
-            yield _mlp(f"{at}mlp.0", f"{at}mlp.2", audio.hidden(stage), small.hidden(stage))
+            yield _mlp(f"{at}mlp.0", f"{at}mlp.2", audio.mlp_width(stage), small.mlp_width(stage))
 
 
 def _mlp(first: str, last: str, count: int, kept: int) -> Units:

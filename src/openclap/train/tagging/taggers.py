@@ -17,7 +17,7 @@ import numpy.typing as npt
 import soxr
 
 from openclap.errors import TrainingError
-from openclap.textfiles import open_grid, plain_name, read_records
+from openclap.textfiles import normalize_column_name, open_text_table, read_records
 from openclap.train.phrases import refuse_training
 from openclap.train.settings import Settings
 from openclap.train.tagging.settings import TaggerSettings
@@ -155,8 +155,11 @@ def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int)
 @refuse_training()
 def read_classes(file: Path) -> tuple[str, ...]:
     """Names of classes, in order."""
-    names = [plain_name(name) for name in open_grid(file, [plain_name(column) for column in COLUMNS]).names]
-    column = next((column for column in COLUMNS if plain_name(column) in names), None)
+    names = [
+        normalize_column_name(name)
+        for name in open_text_table(file, [normalize_column_name(column) for column in COLUMNS]).names
+    ]
+    column = next((column for column in COLUMNS if normalize_column_name(column) in names), None)
     if column is None:
         raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a CSV with one class a line is expected")
     return tuple(row[column] for _, row in read_records(file, (column,)))

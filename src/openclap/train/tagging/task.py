@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.audio.load import load
 from openclap.clap import CLAP
 from openclap.errors import SoundError

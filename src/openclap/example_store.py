@@ -25,12 +25,23 @@ import numpy as np
 import soundfile as sf
 from platformdirs import user_data_path
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.audio.load import Sound, Wave, cut, duration, sound_name
 from openclap.errors import DetectorError, OpenClapError, SoundError
 from openclap.results import Failure
 
-__all__ = ["RATE", "Example", "Source", "copy", "count", "drop", "drop_named", "examples_folder", "keep", "recall"]
+__all__ = [
+    "RATE",
+    "ExampleSource",
+    "StoredExample",
+    "copy_examples",
+    "count_examples",
+    "delete_examples",
+    "delete_examples_named",
+    "examples_folder",
+    "load_examples",
+    "save_examples",
+]
 
 FORMAT, VERSION = "openclap-examples", 1
 INDEX = "examples.json"
@@ -42,7 +53,7 @@ LOUDEST, QUIETEST = 2.0**40, 2.0**-40  # of what a clip is raised or lowered by
 
 
 @dataclass(frozen=True)
-class Source:
+class ExampleSource:
     """An example, where it lies now: a sound, or how to open its file; a span of it in seconds, or all of it."""
 
     sound: Sound | Callable[[], BinaryIO]
@@ -52,7 +63,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Example:
+class StoredExample:
     """An example that was kept: whether it is the sound, and the waves (S,) at `RATE` that stand for it."""
 
     heard: bool
@@ -64,7 +75,7 @@ def examples_folder(key: str) -> Path:
     return user_data_path("openclap") / "detectors" / "examples" / key
 
 
-def count(key: str) -> int:
+def count_examples(key: str) -> int:
     """How many examples of a detector there are; 0 for what cannot be read."""
     try:
         return len(json.loads((examples_folder(key) / INDEX).read_text(encoding="utf-8"))["examples"])
@@ -72,7 +83,7 @@ def count(key: str) -> int:
         return 0
 
 
-def keep(key: str, name: str, sources: Iterable[Source]) -> list[Failure]:
+def save_examples(key: str, name: str, sources: Iterable[ExampleSource]) -> list[Failure]:
     """Keep examples, in place of those that were kept → those that could not be; nothing here stops the teaching.
 
     Of more than `MOST` of a kind so many are kept, evenly from all.
@@ -84,7 +95,7 @@ def keep(key: str, name: str, sources: Iterable[Source]) -> list[Failure]:
         part.mkdir(parents=True, mode=0o700)
         numbers = iter(range(10**9))
         rows: list[dict[str, Any]] = []
-        for source in _fewer(list(sources)):
+        for source in _thin_out(list(sources)):
             try:
                 clips = [_write(part / f"{next(numbers)}.flac", wave) for wave in _waves(source)]
             except SoundError as error:
@@ -106,7 +117,7 @@ def keep(key: str, name: str, sources: Iterable[Source]) -> list[Failure]:
     return failed
 
 
-def recall(key: str) -> Iterator[Example]:
+def load_examples(key: str) -> Iterator[StoredExample]:
     """The examples of a detector, one after another.
 
     Raises
@@ -120,7 +131,7 @@ def recall(key: str) -> Iterator[Example]:
         if (about["format"], about["version"]) != (FORMAT, VERSION):
             raise DetectorError(f"{folder} is of version {about['version']}, this openclap reads {VERSION}; update it")
         for row in about["examples"]:
-            yield Example(bool(row["heard"]), tuple(_read(folder, clip) for clip in row["clips"]))
+            yield StoredExample(bool(row["heard"]), tuple(_read(folder, clip) for clip in row["clips"]))
     except FileNotFoundError:
         raise DetectorError(
             f"{folder}: no examples were kept; teach it again with  openclap teach NAME --yes FILE…"
@@ -131,7 +142,7 @@ def recall(key: str) -> Iterator[Example]:
         ) from error
 
 
-def copy(key: str, to: str) -> list[Failure]:
+def copy_examples(key: str, to: str) -> list[Failure]:
     """Give examples to another detector too, as for one that was made of them → what went wrong."""
     if key == to:
         return []
@@ -147,7 +158,7 @@ def copy(key: str, to: str) -> list[Failure]:
     return []
 
 
-def drop(key: str) -> None:
+def delete_examples(key: str) -> None:
     """Remove the examples of a detector, where there are any.
 
     Raises
@@ -163,33 +174,33 @@ def drop(key: str) -> None:
         raise DetectorError(f"{error.filename}: cannot be removed ({error.strerror}); remove it by hand") from error
 
 
-def drop_named(name: str) -> None:
+def delete_examples_named(name: str) -> None:
     """Remove all examples of detectors of a name: where the file of one cannot be read any more."""
     for place in examples_folder("any").parent.glob(f"*/{INDEX}"):
         try:
             if json.loads(place.read_text(encoding="utf-8")).get("name") == name:
-                drop(place.parent.name)
+                delete_examples(place.parent.name)
         except (OSError, ValueError, AttributeError):
             continue
 
 
-def _fewer(sources: Sequence[Source]) -> list[Source]:
-    kept: list[Source] = []
+def _thin_out(sources: Sequence[ExampleSource]) -> list[ExampleSource]:
+    kept: list[ExampleSource] = []
     for heard in (True, False):
         some = [source for source in sources if source.heard is heard]
         kept += [some[i] for i in np.linspace(0, len(some) - 1, min(len(some), MOST)).round().astype(int)]
     return kept
 
 
-def _waves(source: Source) -> list[Wave]:
+def _waves(source: ExampleSource) -> list[Wave]:
     """What stands for an example: its span, or pieces of it."""
     if not callable(source.sound):
-        return _cut(source.sound, source)
+        return _cut_clips(source.sound, source)
     with source.sound() as file:
-        return _cut(file, source)
+        return _cut_clips(file, source)
 
 
-def _cut(sound: Sound, source: Source) -> list[Wave]:
+def _cut_clips(sound: Sound, source: ExampleSource) -> list[Wave]:
     end = duration(sound) if source.end is None else source.end
     length = end - source.start
     spans = [(source.start, max(end, source.start + 1 / RATE))]

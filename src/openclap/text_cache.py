@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Prompts"]
+__all__ = ["TextEmbeddingCache"]
 
 Vectors = npt.NDArray[np.float32]
 
 
-class Prompts:
+class TextEmbeddingCache:
     """The vectors of the texts used last; safe to use from several threads.
 
     They hold for one state of the weights: where that changes, all are forgotten.
@@ -26,13 +26,13 @@ class Prompts:
         self._state: object = None
         self._lock = threading.Lock()
 
-    def unknown(self, texts: Sequence[str], state: object) -> list[str]:
+    def missing(self, texts: Sequence[str], state: object) -> list[str]:
         """Those of the texts that are not known, each once."""
         with self._lock:
             known = self._known if state == self._state else {}
             return [text for text in dict.fromkeys(texts) if text not in known]
 
-    def vectors(self, texts: Sequence[str], encode: Callable[[list[str]], Vectors], state: object) -> Vectors:
+    def embed(self, texts: Sequence[str], encode: Callable[[list[str]], Vectors], state: object) -> Vectors:
         """Texts (M,) → rows (M, E); `encode` embeds those that are not known."""
         with self._lock:
             if state != self._state:

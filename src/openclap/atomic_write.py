@@ -11,14 +11,14 @@ from typing import Any
 
 from openclap.errors import UsageError
 
-__all__ = ["ENDING", "aside", "write_json", "write_text"]
+__all__ = ["ENDING", "atomic_write", "write_json", "write_text"]
 
 ENDING = ".part"  # of what is not whole yet
 LETTERS = 40  # of the file's name, which may be as long as names can be
 
 
 @contextmanager
-def aside(file: Path, *, own: bool = False, sync: bool = False) -> Iterator[Path]:
+def atomic_write(file: Path, *, own: bool = False, sync: bool = False) -> Iterator[Path]:
     """A path to write to; it takes the file's name at the end, and is removed where something goes wrong.
 
     Parameters
@@ -46,8 +46,8 @@ def aside(file: Path, *, own: bool = False, sync: bool = False) -> Iterator[Path
 
 
 def write_json(file: Path, value: Any, *, indent: int | None = 1, own: bool = False, sync: bool = False) -> None:
-    """A file of JSON, whole or not at all; `own` and `sync` as `aside` has them."""
-    with aside(file, own=own, sync=sync) as part:
+    """A file of JSON, whole or not at all; `own` and `sync` as `atomic_write` has them."""
+    with atomic_write(file, own=own, sync=sync) as part:
         part.write_bytes(json.dumps(value, indent=indent).encode())
 
 
@@ -60,7 +60,7 @@ def write_text(file: Path, text: str, *, errors: str = "surrogateescape") -> Non
         It cannot be written there.
     """
     try:
-        with aside(file) as part:
+        with atomic_write(file) as part:
             part.write_text(text, encoding="utf-8", errors=errors, newline="")
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror or error}); choose another place") from error

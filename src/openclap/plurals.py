@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["counted"]
+__all__ = ["count_noun"]
 
 
-def counted(count: int, what: str, many: str = "") -> str:
-    """1 group, 2 groups; `many` where an s is not enough: `counted(n, "file has", "files have")`."""
+def count_noun(count: int, what: str, many: str = "") -> str:
+    """1 group, 2 groups; `many` where an s is not enough: `count_noun(n, "file has", "files have")`."""
     return f"{count} {what if count == 1 else many or what + 's'}"

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from openclap.config import CLAPConfig
 from openclap.results import Windows
 
-__all__ = ["Ears"]
+__all__ = ["Embedder"]
 
 Vectors = npt.NDArray[np.float32]
 
 
-class Ears(Protocol):
+class Embedder(Protocol):
     """What of a CLAP the rooms below it need."""
 
     config: CLAPConfig

@@ -7,12 +7,12 @@ import types
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["typed"]
+__all__ = ["coerce_fields"]
 
 PLAIN = {int: "whole number", float: "number", str: "text", dict: "table of names and values"}
 
 
-def typed(cls: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+def coerce_fields(cls: type[Any], values: dict[str, Any]) -> dict[str, Any]:
     """Values of JSON or YAML as the fields of a dataclass want them: lists as tuples, whole numbers as int.
 
     YAML reads 1e-4 as a string, and one value where several may stand is a tuple of one.
