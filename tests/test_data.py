@@ -25,14 +25,14 @@ from openclap.data import (
     Item,
     KeywordToCaption,
     caption_from_labels,
-    captions_of,
     check,
-    choose,
+    choose_caption,
+    make_captions,
     make_debiaser,
     open_manifest,
     pack,
 )
-from openclap.data.keyword_to_caption import Writing, degenerate
+from openclap.data.keyword_to_caption import GenerationSettings, is_degenerate
 from openclap.data.tars import expand
 from openclap.errors import DataError, ModelWarning, SoundError, SoundWarning, UsageError
 
@@ -395,12 +395,12 @@ def test_another_table(tmp_path: Path) -> None:
 
 def test_choose_is_decided_by_the_generator() -> None:
     item = Item("x", b"", ("a", "b", "c"))
-    drawn = [choose(item, np.random.default_rng(i)) for i in range(30)]
-    assert drawn == [choose(item, np.random.default_rng(i)) for i in range(30)]
+    drawn = [choose_caption(item, np.random.default_rng(i)) for i in range(30)]
+    assert drawn == [choose_caption(item, np.random.default_rng(i)) for i in range(30)]
     assert set(drawn) == {"a", "b", "c"}
-    assert captions_of(Item("x", b"", (), ("rain",))) == ("The sound of rain",)
+    assert make_captions(Item("x", b"", (), ("rain",))) == ("The sound of rain",)
     with pytest.raises(DataError, match="neither captions nor labels"):
-        choose(Item("x", b""), np.random.default_rng(0))
+        choose_caption(Item("x", b""), np.random.default_rng(0))
 
 
 # -- keywords to captions -----------------------------------------------------------------------------
@@ -467,10 +467,10 @@ def test_sentences_are_written_once(t5: Path, tmp_path: Path) -> None:
     plain = KeywordToCaption(str(t5), cache=cache, words=str)
     assert plain(TAGS[:1]) == ["a woman is heard in the street"]
     assert plain.calls == 0
-    alone = KeywordToCaption(str(t5), writing=Writing(beams=1))
+    alone = KeywordToCaption(str(t5), writing=GenerationSettings(beams=1))
     assert alone(TAGS) == whole
     assert alone.calls == 2
-    greedy = KeywordToCaption(str(t5), cache=cache, writing=Writing(beams=1))
+    greedy = KeywordToCaption(str(t5), cache=cache, writing=GenerationSettings(beams=1))
     greedy(TAGS[:1])
     assert greedy.calls == 1  # other settings, other sentences
     for writer in (again, third, plain, alone, greedy):
@@ -508,7 +508,7 @@ def test_the_template_where_no_model_helps(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UsageError, match="list 1 has no tags"):
         writer([["a"], []])
     writer.close()
-    assert [degenerate(t) for t in ("", "dog", "... --", "a b", "dog dog dog dog", "a dog <extra_id_0>", "the dog barks")] == [True] * 6 + [False]  # fmt: skip
+    assert [is_degenerate(t) for t in ("", "dog", "... --", "a b", "dog dog dog dog", "a dog <extra_id_0>", "the dog barks")] == [True] * 6 + [False]  # fmt: skip
 
 
 def test_the_template_where_a_model_is_broken(t5: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typer.main import get_command
 from openclap import CLAP
 from openclap.cli.app import app
 from openclap.confidence import DEFAULT_CURVES, has_own_curves
-from openclap.data.columns import KNOWN, columns_of
+from openclap.data.columns import KNOWN, find_columns
 from openclap.data.tars import TARS
 from openclap.doctor import examine_installation
 from openclap.eval.examples import read_items
@@ -112,7 +112,7 @@ def test_the_columns_and_endings_are_known() -> None:
     ]
     assert len(names) > 15
     for name in names:
-        assert columns_of((name,)).all == {name}, name
+        assert find_columns((name,)).all == {name}, name
     assert KNOWN
     for ending in re.findall(r"(?<![\w/])(\.(?:tar|tgz)[.\w]*?)(?=[,) ])", DATA):
         assert ending in TARS or ending == ".tar", ending

@@ -15,8 +15,8 @@ import pytest
 from openclap.cli.options import read_lines
 from openclap.data import open_manifest
 from openclap.data.check import read_labels
-from openclap.data.columns import columns_of
-from openclap.data.places import Places
+from openclap.data.columns import find_columns
+from openclap.data.file_lookup import FileLookup
 from openclap.errors import DataError, DataWarning, TrainingError, UsageError
 from openclap.eval.examples import read_items
 from openclap.sentences import make_debiaser
@@ -132,8 +132,8 @@ def test_columns_by_number_and_the_first_kind_alone(tmp_path: Path) -> None:
     text = "file_name,caption_1,caption_2,caption_3,caption_4,caption_5,text,caption_1\na.wav,1,2,3,4,5,words,6\n"
     (tmp_path / "t.csv").write_text(text)
     assert said(tmp_path / "t.csv") == [("a.wav", ("1", "2", "3", "4", "5", "6"), ())]
-    assert columns_of(("path", "File")).file == "File"
-    assert columns_of(("note", "wav path")).file == "wav path"
+    assert find_columns(("path", "File")).file == "File"
+    assert find_columns(("note", "wav path")).file == "wav path"
 
 
 def test_numbers_with_a_decimal_comma(tmp_path: Path) -> None:
@@ -160,12 +160,12 @@ def test_a_name_is_found_in_any_form(tmp_path: Path, kept: Form, written: Form) 
     (item,) = open_manifest(tmp_path / "t.csv")
     assert (item.captions, item.key) == (("a", "b"), name)
     assert item.read() == tmp_path / name
-    assert Places(tmp_path).name_of("där.wav") == "där.wav"  # not there: as it is written
+    assert FileLookup(tmp_path).name_of("där.wav") == "där.wav"  # not there: as it is written
 
 
 def test_a_file_that_has_a_backslash_in_its_name(tmp_path: Path) -> None:
     (tmp_path / "a\\b.wav").write_bytes(b"x")
-    places = Places(tmp_path)
+    places = FileLookup(tmp_path)
     assert [places.name_of(name) for name in ("a\\b.wav", "a\\c.wav", ".\\d\\..\\e.wav")] == [
         "a\\b.wav",
         "a/c.wav",

@@ -1,6 +1,6 @@
 """Described sounds from any source: opened, checked, captioned, packed."""
 
-from openclap.data.captions import caption_from_labels, captions_of, choose, make_debiaser
+from openclap.data.captions import caption_from_labels, choose_caption, make_captions, make_debiaser
 from openclap.data.check import CheckReport, check
 from openclap.data.items import Item, Manifest
 from openclap.data.keyword_to_caption import KeywordToCaption
@@ -14,9 +14,9 @@ __all__ = [
     "Manifest",
     "PackReport",
     "caption_from_labels",
-    "captions_of",
     "check",
-    "choose",
+    "choose_caption",
+    "make_captions",
     "make_debiaser",
     "open_manifest",
     "pack",

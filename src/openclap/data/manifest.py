@@ -15,7 +15,7 @@ from typing import Any
 
 from openclap.data.huggingface import HuggingFace, is_dataset, is_saved, open_saved
 from openclap.data.items import Manifest
-from openclap.data.tables import SUFFIXES, metadata_of, open_table, refuse_workbook
+from openclap.data.tables import SUFFIXES, find_metadata, open_table, refuse_workbook
 from openclap.data.tars import Tars, expand, find_tars, is_tar, split_of
 from openclap.errors import DataError
 from openclap.plurals import count_noun
@@ -73,7 +73,7 @@ def _path(source: Any) -> str:
 
 
 def _folder(folder: Path, split: str | None) -> Manifest:
-    table = metadata_of(folder)
+    table = find_metadata(folder)
     if table is not None:
         return open_table(table, split=split)
     if is_saved(folder):

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from openclap.data.file_lookup import FileLookup
 from openclap.data.items import Item
-from openclap.data.places import Places
 from openclap.errors import DataError, UsageError
 from openclap.eval.examples import Dataset, read_items
 from openclap.eval.report import Report
@@ -159,7 +159,7 @@ def _read_clotho(folder: Path) -> Dataset:
         "clotho_audio_files/evaluation",
     )
     place = _first(folder, places)
-    sounds = Places(place)
+    sounds = FileLookup(place)
     items = [Item.at(sounds.path_of(row["file_name"]), captions=tuple(row[c] for c in columns)) for _, row in rows]
     return Dataset("Clotho", items)
 

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from openclap.data import Item, open_manifest
-from openclap.data.captions import captions_of
-from openclap.data.tables import metadata_of
+from openclap.data.captions import make_captions
+from openclap.data.tables import find_metadata
 from openclap.errors import DataError, TrainingError
 from openclap.library.scan import EXTENSIONS, find_sounds
 from openclap.plurals import count_noun
@@ -136,7 +136,7 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
 
 
 def _described(phrases: Mapping[str, list[str]], name: str, item: Item) -> Example:
-    captions = captions_of(item)
+    captions = make_captions(item)
     label = item.labels[0] if len(item.labels) == 1 else captions[0] if captions else ""
     return Example(key_of(name, item), item, captions, _concept(captions[0], label, phrases) if captions else "")
 
@@ -162,7 +162,7 @@ def read_items(
         As of `openclap.data.open_manifest`.
     """
     path = Path(source).expanduser()
-    is_plain = (path.is_dir() and metadata_of(path) is None) or (
+    is_plain = (path.is_dir() and find_metadata(path) is None) or (
         path.is_file() and path.suffix[1:].lower() in EXTENSIONS
     )
     if sounds_alone and not split and is_plain:

@@ -7,10 +7,10 @@ import posixpath
 import unicodedata
 from pathlib import Path
 
-__all__ = ["Places"]
+__all__ = ["FileLookup"]
 
 
-class Places:
+class FileLookup:
     """Finds the files that one table names, relative to a folder.
 
     A backslash parts folders, unless a file has just this name. A name is found whichever form of its letters the disk has:

@@ -21,13 +21,13 @@ from typing import IO, Any, BinaryIO, cast
 
 from openclap.errors import DataError
 
-__all__ = ["plain"]
+__all__ = ["open_decompressed"]
 
 KEPT = 4  # unpacked files at a time: a reader goes through tars in order, some threads ahead
 BLOCK = 1 << 20  # bytes
 
 
-class _Unpacked:
+class _DecompressedFile:
     """One file, unpacked; it is on the disk for as long as somebody reads it."""
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class _Unpacked:
             self.file.close()
 
 
-_kept: OrderedDict[tuple[Any, ...], _Unpacked] = OrderedDict()
+_kept: OrderedDict[tuple[Any, ...], _DecompressedFile] = OrderedDict()
 _lock = threading.Lock()
 
 
 @contextmanager
-def plain(path: Path) -> Iterator[BinaryIO]:
+def open_decompressed(path: Path) -> Iterator[BinaryIO]:
     """A file, open at its start; where its first bytes say that it is compressed (gzip, bzip2, xz, Zstandard), what is in it.
 
     Unpacked files lie in the system's folder for temporary ones (TMPDIR), a few at a time, and are gone when the process is.
@@ -64,7 +64,7 @@ def plain(path: Path) -> Iterator[BinaryIO]:
             yield file
             return
         state = os.fstat(file.fileno())
-    found = _unpacked(path, (str(path), state.st_size, state.st_mtime_ns, os.getpid()), opener)
+    found = _decompress(path, (str(path), state.st_size, state.st_mtime_ns, os.getpid()), opener)
     with _View(found) as view:
         yield cast("BinaryIO", view)
 
@@ -72,7 +72,7 @@ def plain(path: Path) -> Iterator[BinaryIO]:
 class _View(io.RawIOBase):
     """A place of its own in an unpacked file that several read."""
 
-    def __init__(self, of: _Unpacked) -> None:
+    def __init__(self, of: _DecompressedFile) -> None:
         super().__init__()
         self._of, self._at = of, 0
 
@@ -99,9 +99,9 @@ class _View(io.RawIOBase):
         return len(data)
 
 
-def _unpacked(path: Path, key: tuple[Any, ...], opener: Callable[[Path], IO[bytes]]) -> _Unpacked:
+def _decompress(path: Path, key: tuple[Any, ...], opener: Callable[[Path], IO[bytes]]) -> _DecompressedFile:
     with _lock:
-        found = _kept.setdefault(key, _Unpacked())
+        found = _kept.setdefault(key, _DecompressedFile())
         _kept.move_to_end(key)
         while len(_kept) > KEPT:
             _kept.popitem(last=False)  # its file goes with the last who reads it
