@@ -17,7 +17,7 @@ from openclap import CLAP
 from openclap.data import open_manifest
 from openclap.data.items import SIDES, side_of
 from openclap.errors import DataError, SoundError, TrainingError, UnreadableSound
-from openclap.eval.examples import read_items
+from openclap.eval.datasets import read_items
 from openclap.eval.probe import probe
 from openclap.eval.protocols import read_dataset
 from openclap.eval.retrieval import retrieval

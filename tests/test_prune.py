@@ -22,7 +22,7 @@ from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.cli.app import app
 from openclap.config import FrontEnd, PANNConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError, UsageError
-from openclap.eval.examples import read_items
+from openclap.eval.datasets import read_items
 from openclap.eval.zeroshot import zeroshot
 from openclap.models.clap import CLAPModel
 from openclap.synth import KINDS, synthesise

@@ -18,7 +18,7 @@ from openclap.data.check import read_labels
 from openclap.data.columns import find_columns
 from openclap.data.file_lookup import FileLookup
 from openclap.errors import DataError, DataWarning, TrainingError, UsageError
-from openclap.eval.examples import read_items
+from openclap.eval.datasets import read_items
 from openclap.sentences import make_debiaser
 from openclap.textfiles import detect_encoding, is_absent, open_text_table, read_records
 from openclap.textfiles import read_lines as lines_of

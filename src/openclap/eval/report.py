@@ -17,7 +17,7 @@ from openclap.results import Failure
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["ClassScore", "Report", "card_section", "report_of", "write_card", "write_report"]
+__all__ = ["ClassScore", "Report", "card_section", "new_report", "write_card", "write_report"]
 
 UNBOUNDED = ("mean_rank", "median_rank")  # metrics that are no shares
 
@@ -56,7 +56,7 @@ class Report:
         return {"format": "openclap-eval", "version": 1, **asdict(self)}
 
 
-def report_of(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
+def new_report(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
     """A report that knows which model it is about."""
     return Report(
         task=task, dataset=dataset, protocol=facts.pop("protocol", None), model=clap.name,
@@ -89,7 +89,7 @@ def write_card(report: Report, path: Path) -> None:
 
 def card_section(report: Report) -> str:
     """The numbers as a Markdown table, with what a reader must know to repeat and to judge them."""
-    done = ", ".join(f"{name} {_listed(value)}" for name, value in report.settings.items() if value is not None)
+    done = ", ".join(f"{name} {_as_text(value)}" for name, value in report.settings.items() if value is not None)
     lines = [
         f"### {report.task}: {report.protocol or report.dataset}",
         "",
@@ -106,7 +106,7 @@ def card_section(report: Report) -> str:
     return "\n".join([*lines, *([""] if report.notes else []), *(f"- {note}" for note in report.notes)])
 
 
-def _listed(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return " · ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from openclap.clap import CLAP
 from openclap.eval.embedding import Embedded, truth_of
 from openclap.eval.head import Head
-from openclap.eval.judging import judge
 from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
-from openclap.eval.report import Report, report_of
+from openclap.eval.report import Report, new_report
+from openclap.eval.scoring import score_predictions
 from openclap.plurals import count_noun
 from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
 from openclap.train.finetuning.labels import Labelled
@@ -47,7 +47,7 @@ def verdict_of(
     notes = [left_out] if (left_out := _left_out(data)) else []
     if not used.items:
         notes.append("nothing was held out, so how well it hears is not known")
-        return report_of(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed)  # fmt: skip
+        return new_report(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed)  # fmt: skip
     scores = {"": head.logits(used.vectors), **before}
     prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in baseline.scores else None
     if prompts is not None:
@@ -55,8 +55,8 @@ def verdict_of(
         if any("text".startswith(part.rstrip(".")) for part in settings.freeze):
             notes.append("texts have the vectors they had, sounds have new ones: search by words may have changed")
     metrics = compare(used, scores, data, draws=asked.draws, seed=settings.seed)
-    judged = judge(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
-    return report_of(
+    judged = score_predictions(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
+    return new_report(
         clap, "finetune", data.name, examples=len(used.items), settings=facts,
         metrics=metrics, classes=judged.classes, notes=notes, failed=failed,
     )  # fmt: skip

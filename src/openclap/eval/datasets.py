@@ -14,7 +14,7 @@ from openclap.errors import DataError, UsageError
 from openclap.plurals import count_noun
 from openclap.results import Failure
 
-__all__ = ["Dataset", "labelled", "read_items"]
+__all__ = ["Dataset", "only_labelled", "read_items"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_items(source: str | os.PathLike[str] | Any) -> Dataset:
     return Dataset(Path(manifest.name).resolve().name, items, labels, multi_label, manifest.failed)
 
 
-def labelled(data: Dataset, items: Sequence[Item]) -> tuple[list[Item], list[str]]:
+def only_labelled(data: Dataset, items: Sequence[Item]) -> tuple[list[Item], list[str]]:
     """The items that have a label, and notes on those that have none or several; a data set without labels is refused."""
     chosen = [item for item in items if item.labels]
     if not chosen:

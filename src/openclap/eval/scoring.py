@@ -29,13 +29,13 @@ from openclap.eval.metrics import (
 )
 from openclap.eval.report import ClassScore
 
-__all__ = ["Judged", "check_confusion", "judge", "write_confusion"]
+__all__ = ["Scores", "check_confusion", "score_predictions", "write_confusion"]
 
 TOP = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Scores:
     """Metrics with intervals, every class, every fold, and for a single-label task the confusion matrix (C, C), truth by row."""
 
     labels: tuple[str, ...]
@@ -45,9 +45,9 @@ class Judged:
     confusion: Ints | None = None
 
 
-def judge(
+def score_predictions(
     used: Embedded, scores: npt.ArrayLike, labels: Sequence[str], *, multi_label: bool, draws: int, seed: int
-) -> Judged:
+) -> Scores:
     """Scores (D, N, C), higher for what is more likely, against the labels of the examples.
 
     Single-label: accuracy, top-5 accuracy where there are more labels, and the mean of the folds' accuracies where there
@@ -65,7 +65,7 @@ def judge(
 
 def _judge_one(
     points: Floats, truth: Ints, fold_of: list[str], labels: tuple[str, ...], draws: int, seed: int
-) -> Judged:
+) -> Scores:
     answers = points.argmax(axis=2)
     right = (answers == truth).mean(axis=0)
     near = np.mean([top_k(scores, truth, TOP) for scores in points], axis=0)
@@ -83,7 +83,7 @@ def _judge_one(
 
     confusion = sum(confusion_matrix(row, truth, len(labels)) for row in answers)
     assert isinstance(confusion, np.ndarray)
-    return Judged(
+    return Scores(
         labels,
         bootstrap(numbers, len(truth), draws=draws, rng=seed),
         [_class_of(i, confusion, len(points), labels) for i in range(len(labels))],
@@ -100,7 +100,7 @@ def _class_of(index: int, confusion: Ints, draws: int, labels: tuple[str, ...]) 
     return ClassScore(labels[index], examples // draws, row[index] / examples if examples else None, taken_for)
 
 
-def _judge_many(points: Floats, truth: npt.NDArray[np.bool_], labels: tuple[str, ...], draws: int, seed: int) -> Judged:
+def _judge_many(points: Floats, truth: npt.NDArray[np.bool_], labels: tuple[str, ...], draws: int, seed: int) -> Scores:
     areas = [mean_average_precision(scores, truth) for scores in points]
 
     def classes(counts: Ints | None) -> Floats:
@@ -116,7 +116,7 @@ def _judge_many(points: Floats, truth: npt.NDArray[np.bool_], labels: tuple[str,
         ClassScore(label, int(count), float(area) if np.isfinite(area) else None)
         for label, count, area in zip(labels, truth.sum(axis=0), classes(None), strict=True)
     ]
-    return Judged(labels, bootstrap(numbers, len(truth), draws=draws, rng=seed), each, {})
+    return Scores(labels, bootstrap(numbers, len(truth), draws=draws, rng=seed), each, {})
 
 
 def check_confusion(path: Path, *, multi_label: bool) -> None:
@@ -129,7 +129,7 @@ def check_confusion(path: Path, *, multi_label: bool) -> None:
         raise MissingExtra("a picture needs matplotlib:  pip install 'openclap[eval]'  (or write a .csv)")
 
 
-def write_confusion(judged: Judged, path: Path) -> None:
+def write_confusion(judged: Scores, path: Path) -> None:
     """The confusion matrix as a .csv table or a .png picture, truth by row.
 
     Raises
