@@ -30,7 +30,7 @@ from openclap.train.distilling.lessons import Lesson
 from openclap.train.distilling.loss import LessonStep
 from openclap.train.distilling.settings import Distill, DistillSettings
 from openclap.train.distilling.task import Distillation
-from openclap.train.ranks import Ranks, joined
+from openclap.train.distributed import Ranks, join_ranks
 from openclap.train.settings import Augment
 
 RATE = 16_000
@@ -282,7 +282,7 @@ def lesson_gradients(ranks: Ranks, rows: slice, pieces: int | None = None) -> di
 
 def _rank(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    with joined(torch.device("cpu")) as ranks:
+    with join_ranks(torch.device("cpu")) as ranks:
         found = lesson_gradients(ranks, slice(0, 3) if rank == 0 else slice(3, 6))
         np.savez(Path(folder, f"{rank}.npz"), **found)  # type: ignore[arg-type]
     dist.destroy_process_group()

@@ -22,7 +22,7 @@ from openclap.eval.datasets import read_items
 from openclap.sentences import make_debiaser
 from openclap.textfiles import detect_encoding, is_absent, open_text_table, read_records
 from openclap.textfiles import read_lines as lines_of
-from openclap.train.phrases import read_phrases, read_texts
+from openclap.train.text_files import read_phrases, read_texts
 
 Form = Literal["NFC", "NFD"]
 Said = tuple[str, tuple[str, ...], tuple[str, ...]]

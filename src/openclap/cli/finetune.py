@@ -103,7 +103,7 @@ def _model(name: str | None, config: Path | None) -> str | None:
 
 
 def _tell(done: Finetuned, as_json: bool) -> None:
-    from openclap.train.ranks import is_first
+    from openclap.train.distributed import is_first
 
     if not is_first():
         return

@@ -68,7 +68,7 @@ def distill(
         _tell(tagged, as_json)
         return
     report = run(config, resume=resume, progress=err.is_terminal)
-    from openclap.train.ranks import is_first
+    from openclap.train.distributed import is_first
 
     if report.agreement is not None and not as_json and is_first():
         _show(report.agreement)
@@ -76,7 +76,7 @@ def distill(
 
 
 def _tell(report: Report, as_json: bool) -> None:
-    from openclap.train.ranks import is_first
+    from openclap.train.distributed import is_first
 
     if not is_first():
         return

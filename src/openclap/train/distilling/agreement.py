@@ -17,10 +17,10 @@ from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.train.cost import count_weights, in_turns
 from openclap.train.distilling.teacher import Teacher
 from openclap.train.examples import Example
-from openclap.train.left_out import warn_of
+from openclap.train.skipped import warn_of_skipped
+from openclap.train.timing import count_weights, time_alternating
 
 __all__ = ["Agreement", "Size", "measure", "read_agreement"]
 
@@ -100,7 +100,7 @@ def measure(
             continue
         own.append(windows.embedding)
         its.append(teacher.of(example.key).rows)
-    warn_of(lost)
+    warn_of_skipped(lost)
     mine, yours = (np.concatenate(rows) if rows else np.zeros((0, 1), np.float32) for rows in (own, its))
     cosines = (mine * yours).sum(1) if mine.shape == yours.shape and len(mine) else None
     same = None
@@ -122,7 +122,7 @@ def _sizes(*claps: CLAP) -> list[Size]:
         partial(clap.encode_audio, (wave, clap.front_end.sampling_rate))
         for clap, wave in zip(claps, waves, strict=True)
     ]
-    return [_size(clap, float(best)) for clap, best in zip(claps, in_turns(calls, SECONDS).min(0), strict=True)]
+    return [_size(clap, float(best)) for clap, best in zip(claps, time_alternating(calls, SECONDS).min(0), strict=True)]
 
 
 def _size(clap: CLAP, seconds: float) -> Size:

@@ -16,20 +16,20 @@ import torch
 from torch import Tensor
 
 from openclap.config import CLAPConfig
-from openclap.train.batch import Batch, Meaning
+from openclap.train.batch import Batch, PairLabels
 from openclap.train.batches import Batches
 from openclap.train.distilling.teacher import Heard, Teacher
+from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
-from openclap.train.mels import Mels
-from openclap.train.phrases import read_phrases, read_texts
-from openclap.train.ranks import Ranks
+from openclap.train.mel_cache import MelCache
 from openclap.train.settings import Settings
+from openclap.train.text_files import read_phrases, read_texts
 from openclap.train.views import TRIES
 
 __all__ = ["Lesson", "Lessons", "Texts"]
 
 Vector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-UNSAID = Meaning(*[torch.zeros(0)] * 5)  # no text is right or wrong here
+UNSAID = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Lessons(Batches):
     def __init__(
         self,
         examples: Sequence[Example],
-        mels: Mels,
+        mels: MelCache,
         settings: Settings,
         config: CLAPConfig,
         ranks: Ranks,
@@ -98,11 +98,11 @@ class Lessons(Batches):
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> Lesson:
         """Clips, texts, and what the teacher says of both."""
         shown = [self._shown(example, rng) for example in chosen]
-        power, longer = self.views.stacked([views for views, _ in shown], rng)
+        power, longer = self.views.stack_views([views for views, _ in shown], rng)
         texts = self._drawn(chosen, rng)
         heard = torch.from_numpy(np.stack([vector for _, vector in shown]))
         said = torch.from_numpy(self._teacher.said(texts)) if texts else heard.new_zeros(0, heard.shape[1])
-        return Lesson(self.views.varied(power, rng), longer, texts, UNSAID, heard, said)
+        return Lesson(self.views.augment(power, rng), longer, texts, UNSAID, heard, said)
 
     def _drawn(self, chosen: Sequence[Example], rng: np.random.Generator) -> list[str]:
         if self._said is None:
@@ -113,7 +113,7 @@ class Lessons(Batches):
     def _shown(self, example: Example, rng: np.random.Generator) -> tuple[Tensor, Vector]:
         """(1, T, F), or (4, T, F) for a long recording that is shown whole; and the teacher's vector (E,)."""
         power, heard = self.mel(example), self._teacher.of(example.key)
-        speed, shift = self.views.drawn(rng)
+        speed, shift = self.views.draw_speed_and_shift(rng)
         whole = self.views.whole(power, shift, rng)
         return self._window(power, heard, speed, shift, rng) if whole is None else (whole, heard.whole)
 
@@ -126,7 +126,7 @@ class Lessons(Batches):
             return views.crop(power, float(rng.uniform(0, len(power))), speed, shift), heard.rows[0]
         tried = rng.integers(len(heard.starts), size=TRIES)
         begins = np.array(heard.starts)[tried] * views.frames_per_second
-        number = int(tried[int(np.flatnonzero(begins == views.heard(power, begins))[0])])
+        number = int(tried[int(np.flatnonzero(begins == views.find_heard_start(power, begins))[0])])
         start = heard.starts[number] * views.frames_per_second + (1 - speed) * views.frames / 2
         start = min(max(start, 0.0), max(len(power) - speed * views.frames, 0.0))
         return views.crop(power, start, speed, shift), heard.rows[number]

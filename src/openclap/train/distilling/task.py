@@ -31,17 +31,17 @@ from openclap.train.distilling.lessons import Lessons, Texts
 from openclap.train.distilling.loss import LessonStep
 from openclap.train.distilling.settings import DistillSettings, check
 from openclap.train.distilling.teacher import Teacher
+from openclap.train.distributed import same_outcome
 from openclap.train.examples import Example, read_examples
 from openclap.train.held_out import by_name
-from openclap.train.left_out import refuse_unreadable, warn_of
+from openclap.train.initial_model import device_of
 from openclap.train.loop import run
-from openclap.train.mels import Mels
-from openclap.train.ranks import alike
+from openclap.train.mel_cache import MelCache
+from openclap.train.run_state import digest
 from openclap.train.settings import Settings
-from openclap.train.start import device_of
-from openclap.train.state import digest
-from openclap.train.step import half_of, tokens_by
-from openclap.train.task import Around, Report
+from openclap.train.skipped import refuse_too_many_unreadable, warn_of_skipped
+from openclap.train.step import autocast_dtype, tokens_by
+from openclap.train.task import Report, RunContext
 
 __all__ = ["DistillReport", "Distillation", "distill"]
 
@@ -81,7 +81,7 @@ def distill(
     TrainingError
         Before the first step, when data, teacher or configuration is wrong.
     """
-    with alike():
+    with same_outcome():
         settings = read_settings(Path(path), DistillSettings, **changes)
         task = Distillation(settings, progress=progress)
     report = run(task, resume=resume, progress=progress)
@@ -97,7 +97,7 @@ class Distillation:
         A configuration that cannot be learnt by, or a teacher that is not here.
     """
 
-    own_rate = 1.0
+    extra_rate = 1.0
 
     def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
         check(settings)
@@ -113,7 +113,7 @@ class Distillation:
         self.settings: Settings = settings
         self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # what teacher and texts are, as digests
         self._parts = settings.distill
-        self.own = nn.Module()
+        self.extra_module = nn.Module()
         cache = settings.resolve(settings.distill.cache or f"{settings.out}/teacher")
         hop = settings.distill.hop_seconds or settings.crop_seconds / 2
         self.teacher = Teacher(clap, cache, window=settings.crop_seconds, hop=hop)
@@ -127,7 +127,7 @@ class Distillation:
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
 
-    def begin(self, around: Around) -> None:
+    def begin(self, around: RunContext) -> None:
         """Copy what is the teacher's own, and decide how gradients are computed."""
         model, parts, settings = around.model, self._parts, self.settings
         rest = ("logit_scale", *(TEXT if self.copies else ()))
@@ -147,13 +147,13 @@ class Distillation:
             )
         tokens = tokens_by(around.tokenizer() if self._speaks else None)
         self._around = around
-        half = half_of(settings.precision)
+        half = autocast_dtype(settings.precision)
         parts = parts if learns_text else replace(parts, text=0.0)
         self._step = LessonStep(
             tokens, settings.augment, around.ranks, half, settings.pieces, parts, scale_loss=around.scale_loss
         )
 
-    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+    def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Crops with what the teacher, asked now, says of their spans."""
         settings, around = self.settings, self._around
         progress = self._progress and around.ranks.first
@@ -162,8 +162,8 @@ class Distillation:
         texts = self._texts.all if self._reads else []
         self.teacher.read([*texts, *self._measured()], around.ranks, progress=progress)
         lost, keys = self.teacher.left_out, {e.key for e in (*examples, *self._held)}
-        refuse_unreadable(lost.values(), len(keys), settings.most_broken)
-        warn_of(lost.values())
+        refuse_too_many_unreadable(lost.values(), len(keys), settings.most_broken)
+        warn_of_skipped(lost.values())
         self._held = [example for example in self._held if example.key not in lost]
         heard = [example for example in examples if example.key not in lost]
         said = self._texts if self._reads else None

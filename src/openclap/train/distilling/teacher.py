@@ -30,8 +30,8 @@ from openclap.errors import SoundError, TrainingError
 from openclap.eval.embedding import embed_each
 from openclap.normalization import normalize_rows
 from openclap.results import Failure
+from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
-from openclap.train.ranks import Ranks
 
 __all__ = ["Heard", "Teacher"]
 
@@ -162,7 +162,7 @@ class Teacher:
         with Progress(console=Console(stderr=True), disable=not progress or not missing) as bar:
             task = bar.add_task(what, total=len(missing))
             for first in range(0, len(parts), ranks.world):
-                for lost in ranks.agreed(partial(own_part, first + ranks.rank)):
+                for lost in ranks.all_ranks(partial(own_part, first + ranks.rank)):
                     self.left_out.update(lost)
         kept.look()
 

@@ -15,7 +15,7 @@ from openclap.results import Failure
 from openclap.train.examples import Example, key_of, read_sources
 from openclap.train.finetuning.settings import SupervisedSettings, check
 from openclap.train.held_out import by_table
-from openclap.train.left_out import NAMED, refuse_many, warn_of
+from openclap.train.skipped import NAMED, refuse_too_many_skipped, warn_of_skipped
 
 __all__ = ["Labelled", "read_labelled"]
 
@@ -55,13 +55,13 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
         raise TrainingError(
             f"not one of {count_noun(len(everything.rows), 'sound')} of {where} has a label; a table needs a column label"
         )
-    lost = everything.left_out
+    lost = everything.skipped
     said = f"{len(lost)} of {count_noun(len(everything.rows) + len(lost), 'entry', 'entries')} of the sources cannot be used"
-    refuse_many(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
-    warn_of(lost, "entries that cannot be used")
-    found = everything.but(lambda example: not example.item.labels, "no label")
-    silent = found.left_out[len(lost) :]
-    warn_of(silent, "sounds without a label")
+    refuse_too_many_skipped(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
+    warn_of_skipped(lost, "entries that cannot be used")
+    found = everything.without(lambda example: not example.item.labels, "no label")
+    silent = found.skipped[len(lost) :]
+    warn_of_skipped(silent, "sounds without a label")
     train, test, how = by_table(
         found.rows, split=supervision.test_split, folds=supervision.test_folds, files=supervision.test_files,
         share=supervision.test_share, seed=settings.seed,

@@ -17,7 +17,7 @@ from openclap.plurals import count_noun
 from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
 from openclap.train.finetuning.labels import Labelled
 from openclap.train.finetuning.settings import SupervisedSettings
-from openclap.train.left_out import NAMED
+from openclap.train.skipped import NAMED
 
 __all__ = ["compare", "verdict_of"]
 

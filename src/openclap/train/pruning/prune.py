@@ -31,14 +31,14 @@ from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
+from openclap.train.preflight import RESULTS
 from openclap.train.pruning.cutting import cut
 from openclap.train.pruning.importance import Batch, Seen, chosen, watch
 from openclap.train.pruning.norms import match_norms, norms_of
 from openclap.train.pruning.report import Pruned, compare
 from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import TEXT_TOWERS, Index, Keep, Units, smaller, units_of
-from openclap.train.ready import RESULTS
-from openclap.train.state import STATE_FILE, digest
+from openclap.train.run_state import STATE_FILE, digest
 
 __all__ = ["prune"]
 

@@ -17,8 +17,8 @@ from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.train.cost import in_turns
 from openclap.train.pruning.sounds import Sounds, clips_of
+from openclap.train.timing import time_alternating
 
 __all__ = ["Pruned", "Side", "compare"]
 
@@ -153,6 +153,6 @@ def _mean_cosine(a: Vectors, b: Vectors) -> float:
 
 def _faster(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
     """How many times faster the second call is, and how many things a second each does; medians over turns."""
-    took = in_turns(calls, SECONDS)
+    took = time_alternating(calls, SECONDS)
     rates = count / np.median(took, axis=0)
     return float(np.median(took[:, 0] / took[:, 1])), (float(rates[0]), float(rates[1]))

@@ -23,11 +23,11 @@ from openclap.audio.load import load
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.errors import SoundError
-from openclap.train.batch import Batch, Meaning
+from openclap.train.batch import Batch, PairLabels
 from openclap.train.batches import Batches
+from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
-from openclap.train.mels import Mels
-from openclap.train.ranks import Ranks
+from openclap.train.mel_cache import MelCache
 from openclap.train.tagging.playing import Player
 from openclap.train.tagging.settings import TagSettings
 from openclap.train.tagging.taggers import Together
@@ -36,7 +36,7 @@ from openclap.train.tagging.words import Words
 __all__ = ["Tagged", "TaggedBatches", "Usual", "Waves"]
 
 Wave = npt.NDArray[np.float32]
-UNSAID = Meaning(*[torch.zeros(0)] * 5)  # no text is right or wrong here
+UNSAID = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 TRIES = 4  # spans of a recording, until something is heard
 QUIET = 1e-4
 LISTENED = 256  # views that tell what is usual
@@ -89,7 +89,7 @@ class TaggedBatches(Batches):
     def __init__(
         self,
         examples: Sequence[Example],
-        mels: Mels,
+        mels: MelCache,
         settings: TagSettings,
         config: CLAPConfig,
         ranks: Ranks,
@@ -110,11 +110,11 @@ class TaggedBatches(Batches):
         with self._asking:
             said = self._teacher.answer(waves)
         power = [torch.from_numpy(self._power(wave))[None] for wave in waves]
-        mel, longer = self.views.stacked(power, rng)
+        mel, longer = self.views.stack_views(power, rng)
         texts, weights = self._words.draw(self._tags.text_count, rng)
         embedding = None if said.embedding is None else torch.from_numpy(said.embedding)
         return Tagged(
-            self.views.varied(mel, rng), longer, texts, UNSAID,
+            self.views.augment(mel, rng), longer, texts, UNSAID,
             torch.from_numpy(said.logits), embedding, torch.from_numpy(weights),
         )  # fmt: skip
 

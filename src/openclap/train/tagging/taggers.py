@@ -18,9 +18,9 @@ import soxr
 
 from openclap.errors import TrainingError
 from openclap.textfiles import normalize_column_name, open_text_table, read_records
-from openclap.train.phrases import refuse_training
 from openclap.train.settings import Settings
 from openclap.train.tagging.settings import TaggerSettings
+from openclap.train.text_files import refuse_training
 
 __all__ = ["Answers", "FileTagger", "Tagger", "Together", "open_taggers"]
 

@@ -27,15 +27,15 @@ from openclap.train.configuration import read_settings
 from openclap.train.examples import Example, read_examples
 from openclap.train.held_out import by_name
 from openclap.train.loop import run
-from openclap.train.mels import Mels
-from openclap.train.state import digest
-from openclap.train.step import half_of, tokens_by
+from openclap.train.mel_cache import MelCache
+from openclap.train.run_state import digest
+from openclap.train.step import autocast_dtype, tokens_by
 from openclap.train.tagging.answered import Tagged, TaggedBatches
 from openclap.train.tagging.loss import Heads, TagStep
 from openclap.train.tagging.settings import TagSettings, check
 from openclap.train.tagging.taggers import open_taggers
 from openclap.train.tagging.words import read_words
-from openclap.train.task import Around, Report
+from openclap.train.task import Report, RunContext
 
 __all__ = ["TaggedReport", "Tagging", "Understood", "learn_tags"]
 
@@ -108,7 +108,7 @@ class Tagging:
         A configuration that cannot be learnt by, or a tagger that is not here.
     """
 
-    own_rate = 1.0
+    extra_rate = 1.0
 
     def __init__(self, settings: TagSettings) -> None:
         check(settings)
@@ -124,7 +124,7 @@ class Tagging:
         width = None if said.embedding is None or not settings.tags.embedding else said.embedding.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.own: nn.Module = Heads(config.audio.output, len(self._teacher.classes), width)
+            self.extra_module: nn.Module = Heads(config.audio.output, len(self._teacher.classes), width)
         self.understood: Understood | None = None
 
     def examples(self) -> list[Example]:
@@ -134,21 +134,27 @@ class Tagging:
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
 
-    def begin(self, around: Around) -> None:
+    def begin(self, around: RunContext) -> None:
         """The model is there."""
         self._around = around
         around.tokenizer()
 
-    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+    def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Mixtures of the examples with their answers; what is usual of answers is told first."""
         settings, around = self.settings, self._around
         batches = TaggedBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
         if batches.steps:
             tokens = tokens_by(around.tokenizer())
-            half = half_of(settings.precision)
-            assert isinstance(self.own, Heads)
+            half = autocast_dtype(settings.precision)
+            assert isinstance(self.extra_module, Heads)
             self._step = TagStep(
-                tokens, self.own, batches.usual(), settings.tags, settings.augment, half, scale_loss=around.scale_loss
+                tokens,
+                self.extra_module,
+                batches.usual(),
+                settings.tags,
+                settings.augment,
+                half,
+                scale_loss=around.scale_loss,
             )
         return batches
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from openclap.errors import TrainingError
 from openclap.textfiles import read_records
-from openclap.train.phrases import refuse_training
+from openclap.train.text_files import refuse_training
 
 __all__ = ["Words", "read_words"]
 

@@ -15,10 +15,10 @@ from filelock import FileLock, Timeout
 
 from openclap.config import CLAPConfig
 from openclap.errors import TrainingError
+from openclap.train.run_state import STATE_FILE
 from openclap.train.settings import Settings
-from openclap.train.state import STATE_FILE
 
-__all__ = ["RESULTS", "check_folder", "fitting_crop", "forget_results", "own_folder", "told_of_memory"]
+__all__ = ["RESULTS", "check_crop", "check_folder", "delete_results", "explain_out_of_memory", "lock_folder"]
 
 LOCK = ".lock"
 
@@ -62,7 +62,7 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
 
 
 @contextmanager
-def own_folder(settings: Settings) -> Iterator[None]:
+def lock_folder(settings: Settings) -> Iterator[None]:
     """Keep every other run out of the folder of this one, as long as it goes on. It is made where it is not.
 
     Raises
@@ -91,7 +91,7 @@ def own_folder(settings: Settings) -> Iterator[None]:
                 folder.rmdir()
 
 
-def fitting_crop(settings: Settings, config: CLAPConfig) -> None:
+def check_crop(settings: Settings, config: CLAPConfig) -> None:
     """Refuse crops that the audio tower cannot hear.
 
     Raises
@@ -108,7 +108,7 @@ def fitting_crop(settings: Settings, config: CLAPConfig) -> None:
         raise TrainingError(f"crop_seconds is {settings.crop_seconds:g}; the audio tower takes {allowed}")
 
 
-def forget_results(out: Path) -> None:
+def delete_results(out: Path) -> None:
     """Remove what tells of the model that was in a folder before; whatever else lies there stays."""
     for name in RESULTS:
         if (out / name).is_file():
@@ -116,7 +116,7 @@ def forget_results(out: Path) -> None:
 
 
 @contextmanager
-def told_of_memory() -> Iterator[None]:
+def explain_out_of_memory() -> Iterator[None]:
     """Too little memory as one sentence that says what helps."""
     try:
         yield

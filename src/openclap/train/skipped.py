@@ -11,12 +11,14 @@ from collections.abc import Collection
 from openclap.errors import SoundWarning, TrainingError
 from openclap.results import Failure
 
-__all__ = ["NAMED", "refuse_many", "refuse_unreadable", "warn_of"]
+__all__ = ["NAMED", "refuse_too_many_skipped", "refuse_too_many_unreadable", "warn_of_skipped"]
 
 NAMED, MANY = 5, 20  # of those that an error names, and a warning
 
 
-def refuse_many(left_out: Collection[Failure], count: int, most: float, said: str, do: str = "leave them out") -> None:
+def refuse_too_many_skipped(
+    left_out: Collection[Failure], count: int, most: float, said: str, do: str = "leave them out"
+) -> None:
     """More than the share `most` of `count` is an error.
 
     Parameters
@@ -28,20 +30,20 @@ def refuse_many(left_out: Collection[Failure], count: int, most: float, said: st
     """
     if len(left_out) > most * count:
         raise TrainingError(
-            f"{said}: {_named(list(left_out)[:NAMED])}; {do}, or raise most_broken in a configuration (YAML)"
+            f"{said}: {_name_skipped(list(left_out)[:NAMED])}; {do}, or raise most_broken in a configuration (YAML)"
         )
 
 
-def refuse_unreadable(left_out: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
+def refuse_too_many_unreadable(left_out: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
     """More than the share `most` of `count` sounds that cannot be read is an error."""
-    refuse_many(left_out, count, most, f"{len(left_out)} of {count} {what} cannot be read")
+    refuse_too_many_skipped(left_out, count, most, f"{len(left_out)} of {count} {what} cannot be read")
 
 
-def warn_of(left_out: Collection[Failure], what: str = "files") -> None:
+def warn_of_skipped(left_out: Collection[Failure], what: str = "files") -> None:
     """Name them, where there are any; of very many the first."""
     if left_out:
         more = len(left_out) - MANY
-        named = _named(list(left_out)[:MANY]) + (f"; and {more} more" if more > 0 else "")
+        named = _name_skipped(list(left_out)[:MANY]) + (f"; and {more} more" if more > 0 else "")
         said = f"1 {_singular(what)} is" if len(left_out) == 1 else f"{len(left_out)} {what} are"
         warnings.warn(f"{said} left out: {named}", SoundWarning, stacklevel=3)
 
@@ -52,5 +54,5 @@ def _singular(what: str) -> str:
     return " ".join(one.get(word, word) for word in what.split())
 
 
-def _named(left_out: Collection[Failure]) -> str:
+def _name_skipped(left_out: Collection[Failure]) -> str:
     return "; ".join(f"{failure.path}: {failure.error}" for failure in left_out)

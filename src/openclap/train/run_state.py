@@ -13,13 +13,13 @@ import torch
 from openclap.atomic_write import atomic_write
 from openclap.errors import TrainingError
 
-__all__ = ["STATE_FILE", "digest", "identity_of", "keep", "take_up"]
+__all__ = ["STATE_FILE", "digest", "load_state", "run_digest", "save_state"]
 
 STATE_FILE = "training_state.pt"
 FORMAT = 1
 
 
-def identity_of(*facts: Any) -> str:
+def run_digest(*facts: Any) -> str:
     """What decides a run, as one digest; two with the same digest give the same weights."""
     return hashlib.sha256(json.dumps([FORMAT, *facts], sort_keys=True).encode()).hexdigest()
 
@@ -29,7 +29,7 @@ def digest(files: Iterable[Path]) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "" for file in files]
 
 
-def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
+def save_state(folder: Path, identity: str, state: dict[str, Any]) -> None:
     """Write the state of a run, whole or not at all.
 
     Raises
@@ -50,7 +50,7 @@ def keep(folder: Path, identity: str, state: dict[str, Any]) -> None:
         ) from error
 
 
-def take_up(folder: Path, identity: str) -> dict[str, Any] | None:
+def load_state(folder: Path, identity: str) -> dict[str, Any] | None:
     """The state that a stopped run left, on the CPU, or None.
 
     Raises

@@ -22,10 +22,10 @@ from openclap.models.clap import CLAPModel
 from openclap.plurals import count_noun
 from openclap.train.settings import Lora, Settings
 
-__all__ = ["Start", "device_of", "rest_norms", "train_mode", "wake_adapters"]
+__all__ = ["InitialModel", "device_of", "rest_norms", "train_mode", "wake_adapters"]
 
 
-class Start:
+class InitialModel:
     """A model at the start of a run.
 
     Attributes
@@ -43,7 +43,7 @@ class Start:
             found = _initialise(self.model, settings)
             if settings.init_text is not None:
                 found = _initialise_text(self.model, settings.init_text) or found
-            self._adapters = None if settings.lora is None else _adapted(self.model, settings.lora)
+            self._adapters = None if settings.lora is None else _add_adapters(self.model, settings.lora)
         self.tokenizer_file = found if settings.tokenizer is None else settings.resolve(settings.tokenizer)
         if self.tokenizer_file is not None and not self.tokenizer_file.is_file():
             raise TrainingError(
@@ -200,7 +200,7 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
 # -- what trains -------------------------------------------------------------------------------------
 
 
-def _adapted(model: CLAPModel, lora: Lora) -> Any:
+def _add_adapters(model: CLAPModel, lora: Lora) -> Any:
     """Low-rank adapters (arXiv 2106.09685) beside the linear layers of the named parts, which themselves stay as they are."""
     try:
         from peft import LoraConfig

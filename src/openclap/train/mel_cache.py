@@ -18,12 +18,12 @@ from openclap.errors import SoundError, SoundWarning
 from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.examples import Example
-from openclap.train.left_out import refuse_unreadable
+from openclap.train.skipped import refuse_too_many_unreadable
 
-__all__ = ["Mels"]
+__all__ = ["MelCache"]
 
 
-class Mels:
+class MelCache:
     """The power mel (T, F) of every recording: as many as fit in memory are decoded once, others at every visit.
 
     Parameters
@@ -83,4 +83,4 @@ class Mels:
     def _not_too_many(self) -> None:
         with self._lock:
             lost = list(self.left_out.values())
-        refuse_unreadable(lost, len(self._items), self._most_broken)
+        refuse_too_many_unreadable(lost, len(self._items), self._most_broken)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from openclap.checkpoints.weights import Weights
 
-__all__ = ["count_weights", "in_turns"]
+__all__ = ["count_weights", "time_alternating"]
 
 FEWEST, MOST = 5, 50  # turns
 
 
-def in_turns(calls: Sequence[Callable[[], object]], seconds: float) -> npt.NDArray[np.float64]:
+def time_alternating(calls: Sequence[Callable[[], object]], seconds: float) -> npt.NDArray[np.float64]:
     """The seconds that each of some calls takes, again and again in turn, so that whatever else runs here slows all → (turns, calls).
 
     What is built at the first call is not counted. There are `FEWEST` turns or more, `MOST` at most, and none is begun

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from openclap.errors import DataWarning, LanguageWarning, ModelWarning, OpenClapError, SoundWarning
 
-__all__ = ["Ranks", "alike", "hushed", "is_first", "joined", "share_norms"]
+__all__ = ["Ranks", "is_first", "join_ranks", "quiet_other_ranks", "same_outcome", "share_norms"]
 
 T = TypeVar("T")
 BUCKET = 25_000_000  # numbers that are averaged in one call
@@ -71,7 +71,7 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
-    def agreed(self, call: Callable[[], T]) -> list[T]:
+    def all_ranks(self, call: Callable[[], T]) -> list[T]:
         """What `call` gives on every rank. Where it fails on one, all stop with its error: who waits alone waits long.
 
         Raises
@@ -94,9 +94,9 @@ class Ranks:
                 raise wrong
         return [value for value, _ in told]  # type: ignore[misc]  # nothing failed
 
-    def alike(self) -> AbstractContextManager[None]:
+    def same_outcome(self) -> AbstractContextManager[None]:
         """What every rank does with the same outcome: the first alone warns and tells what is wrong."""
-        return alike(self.rank)
+        return same_outcome(self.rank)
 
     def wait(self) -> None:
         """Until every rank is here."""
@@ -110,7 +110,7 @@ def is_first() -> bool:
 
 
 @contextmanager
-def alike(rank: int | None = None) -> Iterator[None]:
+def same_outcome(rank: int | None = None) -> Iterator[None]:
     """What every process does with the same outcome: the first alone warns and tells what is wrong.
 
     Parameters
@@ -121,7 +121,7 @@ def alike(rank: int | None = None) -> Iterator[None]:
     if rank is None:
         alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
         rank = 0 if alone else int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")))
-    with hushed(rank):
+    with quiet_other_ranks(rank):
         try:
             yield
         except OpenClapError as error:
@@ -130,7 +130,7 @@ def alike(rank: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def hushed(rank: int) -> Iterator[None]:
+def quiet_other_ranks(rank: int) -> Iterator[None]:
     """Only the first warns of what all of them see."""
     if rank == 0:
         yield
@@ -142,7 +142,7 @@ def hushed(rank: int) -> Iterator[None]:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
+def join_ranks(device: torch.device) -> Iterator[Ranks]:
     """The ranks that torchrun has started; a process group that is already there is used."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 and not dist.is_initialized():
