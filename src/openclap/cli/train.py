@@ -13,7 +13,7 @@ from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
-    from openclap.train.distilling.agreement import Agreement
+    from openclap.train.distillation.agreement import Agreement
     from openclap.train.task import Report
 
 __all__ = ["VERBS"]

@@ -26,11 +26,11 @@ from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
-from openclap.train.distilling.agreement import Agreement, measure, read_agreement
-from openclap.train.distilling.lessons import Lessons, Texts
-from openclap.train.distilling.loss import LessonStep
-from openclap.train.distilling.settings import DistillSettings, check
-from openclap.train.distilling.teacher import Teacher
+from openclap.train.distillation.agreement import Agreement, measure, read_agreement
+from openclap.train.distillation.distill_batches import DistillBatches, TextSampler
+from openclap.train.distillation.loss import DistillStep
+from openclap.train.distillation.settings import DistillSettings, check
+from openclap.train.distillation.teacher import Teacher
 from openclap.train.distributed import same_outcome
 from openclap.train.examples import Example, read_examples
 from openclap.train.held_out import by_name
@@ -123,7 +123,7 @@ class Distillation:
         """Sounds, described or not, but for those that are held out."""
         found = read_examples(self.settings, described=False)
         self._held = by_name(found, self._parts.held_out)
-        self._texts = Texts(self.settings, self._parts.texts, found)
+        self._texts = TextSampler(self.settings, self._parts.texts, found)
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
 
@@ -149,7 +149,7 @@ class Distillation:
         self._around = around
         half = autocast_dtype(settings.precision)
         parts = parts if learns_text else replace(parts, text=0.0)
-        self._step = LessonStep(
+        self._step = DistillStep(
             tokens, settings.augment, around.ranks, half, settings.pieces, parts, scale_loss=around.scale_loss
         )
 
@@ -158,16 +158,16 @@ class Distillation:
         settings, around = self.settings, self._around
         progress = self._progress and around.ranks.first
         whole = around.config.fusion is not None and settings.longer_share > 0
-        self.teacher.listen([*examples, *self._held], around.ranks, whole=whole, progress=progress)
+        self.teacher.embed_sounds([*examples, *self._held], around.ranks, whole=whole, progress=progress)
         texts = self._texts.all if self._reads else []
-        self.teacher.read([*texts, *self._measured()], around.ranks, progress=progress)
+        self.teacher.embed_texts([*texts, *self._texts_to_compare()], around.ranks, progress=progress)
         lost, keys = self.teacher.left_out, {e.key for e in (*examples, *self._held)}
         refuse_too_many_unreadable(lost.values(), len(keys), settings.most_broken)
         warn_of_skipped(lost.values())
         self._held = [example for example in self._held if example.key not in lost]
         heard = [example for example in examples if example.key not in lost]
         said = self._texts if self._reads else None
-        return Lessons(heard, mels, settings, around.config, around.ranks, self.teacher, said)
+        return DistillBatches(heard, mels, settings, around.config, around.ranks, self.teacher, said)
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
         """See `openclap.train.step.Step.gradients`."""
@@ -176,10 +176,10 @@ class Distillation:
     def save(self, out: Path) -> None:
         """distill.json: how well the student agrees with its teacher."""
         student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
-        agreement = measure(student, self.teacher, self._held, self._measured(), progress=self._progress)
+        agreement = measure(student, self.teacher, self._held, self._texts_to_compare(), progress=self._progress)
         agreement.write(out)
 
-    def _measured(self) -> list[str]:
+    def _texts_to_compare(self) -> list[str]:
         """Texts among which teacher and student choose, where both can read."""
         readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (self.copies or self._speaks)
         return self._texts.plain[:MEASURED_TEXTS] if readable else []

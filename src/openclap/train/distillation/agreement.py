@@ -17,7 +17,7 @@ from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.train.distilling.teacher import Teacher
+from openclap.train.distillation.teacher import Teacher
 from openclap.train.examples import Example
 from openclap.train.skipped import warn_of_skipped
 from openclap.train.timing import count_weights, time_alternating
@@ -99,13 +99,16 @@ def measure(
             lost.append(Failure(windows.name, windows.cause))
             continue
         own.append(windows.embedding)
-        its.append(teacher.of(example.key).rows)
+        its.append(teacher.embedding_of(example.key).rows)
     warn_of_skipped(lost)
     mine, yours = (np.concatenate(rows) if rows else np.zeros((0, 1), np.float32) for rows in (own, its))
     cosines = (mine * yours).sum(1) if mine.shape == yours.shape and len(mine) else None
     same = None
     if texts and len(mine):
-        chosen, right = (mine @ student.encode_text(texts).T).argmax(1), (yours @ teacher.said(texts).T).argmax(1)
+        chosen, right = (
+            (mine @ student.encode_text(texts).T).argmax(1),
+            (yours @ teacher.text_embeddings(texts).T).argmax(1),
+        )
         same = round(float(np.mean(chosen == right)), 4)
     mean = low = constant = None
     if cosines is not None:

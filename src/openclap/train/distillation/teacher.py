@@ -33,7 +33,7 @@ from openclap.results import Failure
 from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
 
-__all__ = ["Heard", "Teacher"]
+__all__ = ["Teacher", "TeacherEmbedding"]
 
 FORMAT = {"format": "openclap teacher", "format_version": 1}
 PART = 256  # recordings of a part at most, and
@@ -45,7 +45,7 @@ Entry = tuple[tuple[float, ...], Vectors]  # starts in seconds (W,), vectors (W,
 
 
 @dataclass(frozen=True)
-class Heard:
+class TeacherEmbedding:
     """One recording as the teacher hears it.
 
     Attributes
@@ -80,13 +80,13 @@ class Teacher:
         self.clap = clap
         self.window, self.hop = window, hop
         self._folder = folder / clap.fingerprint
-        self._windows = _Kept(self._folder / f"windows-{window:g}-{hop:g}")
-        self._wholes = _Kept(self._folder / "wholes")
-        self._texts = _Kept(self._folder / "texts")
+        self._windows = _VectorCache(self._folder / f"windows-{window:g}-{hop:g}")
+        self._wholes = _VectorCache(self._folder / "wholes")
+        self._texts = _VectorCache(self._folder / "texts")
         self._keys: dict[str, str] = {}
         self.left_out: dict[str, Failure] = {}  # by key
 
-    def listen(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
+    def embed_sounds(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
         """Hear all recordings that were not heard before; those that cannot be read are in `left_out`.
 
         Parameters
@@ -98,10 +98,10 @@ class Teacher:
         self._keys.update({key: _stamp(key, item) for key, item in items.items()})
         self._ask(self._windows, items, ranks, self.window, "the teacher listens", progress)
         if whole:
-            long = {k: i for k, i in items.items() if k not in self.left_out and len(self.of(k).starts) > 1}
+            long = {k: i for k, i in items.items() if k not in self.left_out and len(self.embedding_of(k).starts) > 1}
             self._ask(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
 
-    def read(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
+    def embed_texts(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
         """Read all texts that were not read before."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
 
@@ -109,24 +109,24 @@ class Teacher:
             for text, row in zip(part, self.clap.encode_text(part), strict=True):
                 yield text, ((0.0,), row[None])
 
-        self._keep(self._texts, missing, TEXTS, said, ranks, "the teacher reads", progress)
+        self._fill_cache(self._texts, missing, TEXTS, said, ranks, "the teacher reads", progress)
 
-    def of(self, key: str) -> Heard:
+    def embedding_of(self, key: str) -> TeacherEmbedding:
         """What was heard in a recording. Without `whole` it is the mean of its windows."""
         stamp = self._keys[key]
         starts, rows = self._windows[stamp]
         if stamp in self._wholes:
-            return Heard(starts, rows, self._wholes[stamp][1][0])
-        return Heard(starts, rows, rows[0] if len(rows) == 1 else normalize_rows(rows.mean(0)))
+            return TeacherEmbedding(starts, rows, self._wholes[stamp][1][0])
+        return TeacherEmbedding(starts, rows, rows[0] if len(rows) == 1 else normalize_rows(rows.mean(0)))
 
-    def said(self, texts: Sequence[str]) -> Vectors:
+    def text_embeddings(self, texts: Sequence[str]) -> Vectors:
         """The vectors of texts that were read, (M, E)."""
         return np.stack([self._texts[text][1][0] for text in texts])
 
     # -- inside --------------------------------------------------------------------------------------
 
     def _ask(
-        self, kept: _Kept, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
+        self, kept: _VectorCache, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
     ) -> None:
         missing = [key for key in items if self._keys[key] not in kept and key not in self.left_out]
 
@@ -138,11 +138,11 @@ class Teacher:
                 else:
                     yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
 
-        self._keep(kept, missing, PART, heard, ranks, what, progress)
+        self._fill_cache(kept, missing, PART, heard, ranks, what, progress)
 
-    def _keep(
+    def _fill_cache(
         self,
-        kept: _Kept,
+        kept: _VectorCache,
         missing: Sequence[str],
         size: int,
         ask: Callable[[Sequence[str]], Iterator[tuple[str, Entry]]],
@@ -167,7 +167,7 @@ class Teacher:
         kept.look()
 
 
-class _Kept:
+class _VectorCache:
     """Vectors by key in the parts of a folder."""
 
     def __init__(self, folder: Path) -> None:

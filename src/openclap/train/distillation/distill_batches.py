@@ -18,7 +18,7 @@ from torch import Tensor
 from openclap.config import CLAPConfig
 from openclap.train.batch import Batch, PairLabels
 from openclap.train.batches import Batches
-from openclap.train.distilling.teacher import Heard, Teacher
+from openclap.train.distillation.teacher import Teacher, TeacherEmbedding
 from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
 from openclap.train.mel_cache import MelCache
@@ -26,21 +26,21 @@ from openclap.train.settings import Settings
 from openclap.train.text_files import read_phrases, read_texts
 from openclap.train.views import TRIES
 
-__all__ = ["Lesson", "Lessons", "Texts"]
+__all__ = ["DistillBatch", "DistillBatches", "TextSampler"]
 
 Vector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-UNSAID = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
+NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 
 
 @dataclass(frozen=True)
-class Lesson(Batch):
+class DistillBatch(Batch):
     """A batch with what the teacher says of it."""
 
     heard: Tensor  # (B, E) of the clips
     said: Tensor  # (M, E) of the texts
 
 
-class Texts:
+class TextSampler:
     """Texts to learn from, each once: captions, phrases, files of texts, and all of these in templates.
 
     Raises
@@ -78,7 +78,7 @@ class Texts:
         ]
 
 
-class Lessons(Batches):
+class DistillBatches(Batches):
     """The batches of a distillation; `texts` is None where none are needed."""
 
     def __init__(
@@ -89,36 +89,36 @@ class Lessons(Batches):
         config: CLAPConfig,
         ranks: Ranks,
         teacher: Teacher,
-        texts: Texts | None,
+        texts: TextSampler | None,
     ) -> None:
         super().__init__(examples, mels, settings, config, ranks)
         self._teacher = teacher
         self._said = texts
 
-    def batch(self, chosen: list[Example], rng: np.random.Generator) -> Lesson:
+    def batch(self, chosen: list[Example], rng: np.random.Generator) -> DistillBatch:
         """Clips, texts, and what the teacher says of both."""
-        shown = [self._shown(example, rng) for example in chosen]
+        shown = [self._draw_view(example, rng) for example in chosen]
         power, longer = self.views.stack_views([views for views, _ in shown], rng)
-        texts = self._drawn(chosen, rng)
+        texts = self._draw_texts(chosen, rng)
         heard = torch.from_numpy(np.stack([vector for _, vector in shown]))
-        said = torch.from_numpy(self._teacher.said(texts)) if texts else heard.new_zeros(0, heard.shape[1])
-        return Lesson(self.views.augment(power, rng), longer, texts, UNSAID, heard, said)
+        said = torch.from_numpy(self._teacher.text_embeddings(texts)) if texts else heard.new_zeros(0, heard.shape[1])
+        return DistillBatch(self.views.augment(power, rng), longer, texts, NO_LABELS, heard, said)
 
-    def _drawn(self, chosen: Sequence[Example], rng: np.random.Generator) -> list[str]:
+    def _draw_texts(self, chosen: Sequence[Example], rng: np.random.Generator) -> list[str]:
         if self._said is None:
             return []
         own = [str(rng.choice(example.captions)) for example in chosen if example.captions]
         return self._said.draw(own, len(chosen) + self.settings.extra_texts, rng)
 
-    def _shown(self, example: Example, rng: np.random.Generator) -> tuple[Tensor, Vector]:
+    def _draw_view(self, example: Example, rng: np.random.Generator) -> tuple[Tensor, Vector]:
         """(1, T, F), or (4, T, F) for a long recording that is shown whole; and the teacher's vector (E,)."""
-        power, heard = self.mel(example), self._teacher.of(example.key)
+        power, heard = self.mel(example), self._teacher.embedding_of(example.key)
         speed, shift = self.views.draw_speed_and_shift(rng)
         whole = self.views.whole(power, shift, rng)
         return self._window(power, heard, speed, shift, rng) if whole is None else (whole, heard.whole)
 
     def _window(
-        self, power: Tensor, heard: Heard, speed: float, shift: float, rng: np.random.Generator
+        self, power: Tensor, heard: TeacherEmbedding, speed: float, shift: float, rng: np.random.Generator
     ) -> tuple[Tensor, Vector]:
         """One of the teacher's windows in which something is heard; a stretched crop keeps its middle."""
         views = self.views

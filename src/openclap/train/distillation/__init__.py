@@ -3,6 +3,6 @@
 settings ─ teacher (asked once, kept on disk) ─ lessons (batches) ─ loss ─ task (of the loop) ─ agreement
 """
 
-from openclap.train.distilling.task import DistillReport, distill
+from openclap.train.distillation.task import DistillReport, distill
 
 __all__ = ["DistillReport", "distill"]

@@ -8,23 +8,23 @@ from torch import Tensor
 
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
-from openclap.train.distilling.lessons import Lesson
-from openclap.train.distilling.settings import Distill
+from openclap.train.distillation.distill_batches import DistillBatch
+from openclap.train.distillation.settings import Distill
 from openclap.train.loss import divergence
 from openclap.train.step import TowersStep
 
-__all__ = ["LessonStep"]
+__all__ = ["DistillStep"]
 
 
 @dataclass(frozen=True)
-class LessonStep(TowersStep):
+class DistillStep(TowersStep):
     """The gradient of a batch whose rows the teacher has heard."""
 
     parts: Distill = field(default_factory=Distill)
 
     def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
         """A part is not computed where its weight is 0; where no text was embedded, the tower is the teacher's, and known."""
-        assert isinstance(batch, Lesson)
+        assert isinstance(batch, DistillBatch)
         gather, parts = self.ranks.gather, self.parts
         heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
         audio, text = gather(audio), gather(text) if len(text) else said
