@@ -29,10 +29,10 @@ from openclap.train import finetune, loop, train
 from openclap.train.batch import Batch, PairLabels
 from openclap.train.configuration import settings_of
 from openclap.train.distributed import Ranks, join_ranks, share_norms
+from openclap.train.finetuning.eval_report import compare_methods
 from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.finetuning.task import Supervised, _modules
-from openclap.train.finetuning.verdict import compare
 from openclap.train.preflight import explain_out_of_memory
 from openclap.train.run_state import STATE_FILE
 from openclap.train.settings import Source
@@ -547,7 +547,7 @@ def test_gains_by_hand(place: Path) -> None:
     before = np.array([[0, 1], [0, 1], [0, 1], [0, 1]], np.float32)
     after = np.array([[0, 1], [1, 0], [0, 1], [0, 1]], np.float32)
     used = Embedded(examples, np.zeros((4, 2), np.float32), [])
-    found = compare(used, {"": after, "probe": before}, data, draws=200, seed=0)
+    found = compare_methods(used, {"": after, "probe": before}, data, draws=200, seed=0)
     assert [found[name].value for name in ("accuracy", "accuracy of probe", "gain over probe")] == [0.75, 0.5, 0.25]
     assert found["gain over probe"].low is not None
     assert found["gain over probe"].low >= 0

@@ -32,9 +32,9 @@ from openclap.train.batches import Batches
 from openclap.train.distributed import same_outcome
 from openclap.train.examples import Example
 from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples, starting_model
+from openclap.train.finetuning.eval_report import make_eval_report
 from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
-from openclap.train.finetuning.verdict import verdict_of
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.step import autocast_dtype, microbatch_seed
@@ -169,7 +169,7 @@ class Supervised:
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
         assert self._baseline is not None
         head.save(out / HEAD_FILE)
-        self.verdict = verdict_of(clap, head, self.data, self._baseline, self.settings, progress=self._progress)
+        self.verdict = make_eval_report(clap, head, self.data, self._baseline, self.settings, progress=self._progress)
         write_report(self.verdict, out / REPORT_FILE)
 
     # -- inside --------------------------------------------------------------------------------------

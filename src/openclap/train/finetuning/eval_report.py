@@ -19,12 +19,12 @@ from openclap.train.finetuning.labels import Labelled
 from openclap.train.finetuning.settings import SupervisedSettings
 from openclap.train.skipped import NAMED
 
-__all__ = ["compare", "verdict_of"]
+__all__ = ["compare_methods", "make_eval_report"]
 
 Scores = npt.NDArray[np.float32]
 
 
-def verdict_of(
+def make_eval_report(
     clap: CLAP, head: Head, data: Labelled, baseline: Baseline, settings: SupervisedSettings, *, progress: bool
 ) -> Report:
     """Judge a fine-tuned model and its head on sounds they have not learnt from.
@@ -54,7 +54,7 @@ def verdict_of(
         scores["zero-shot afterwards"] = clap.similarity(used.vectors, prompts)
         if any("text".startswith(part.rstrip(".")) for part in settings.freeze):
             notes.append("texts have the vectors they had, sounds have new ones: search by words may have changed")
-    metrics = compare(used, scores, data, draws=asked.draws, seed=settings.seed)
+    metrics = compare_methods(used, scores, data, draws=asked.draws, seed=settings.seed)
     judged = score_predictions(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
     return new_report(
         clap, "finetune", data.name, examples=len(used.items), settings=facts,
@@ -71,7 +71,7 @@ def _left_out(data: Labelled) -> str:
     return f"{count_noun(len(silent), 'sound without a label was', 'sounds without a label were')} left out: {named}"
 
 
-def compare(
+def compare_methods(
     used: Embedded, scores: Mapping[str, Scores], data: Labelled, *, draws: int, seed: int
 ) -> dict[str, Estimate]:
     """Accuracy or mAP of each method's scores (N, C), "" being the one in question, and what it gains over the others."""
