@@ -22,8 +22,8 @@ from openclap.eval.probe import probe
 from openclap.eval.protocols import read_dataset
 from openclap.eval.retrieval import retrieval
 from openclap.results import Windows
+from openclap.train.tagging.class_texts import read_words
 from openclap.train.tagging.taggers import read_classes
-from openclap.train.tagging.words import read_words
 
 ROWS = [
     {"file": f"{i}.wav", "caption": f"a {'dog' if i % 2 else 'cat'}, number {i}", "label": "dog" if i % 2 else "cat",

@@ -30,21 +30,21 @@ from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.run_state import digest
 from openclap.train.step import autocast_dtype, tokens_by
-from openclap.train.tagging.answered import Tagged, TaggedBatches
+from openclap.train.tagging.class_texts import read_words
 from openclap.train.tagging.loss import Heads, TagStep
 from openclap.train.tagging.settings import TagSettings, check
+from openclap.train.tagging.tag_batches import TagBatch, TagBatches
 from openclap.train.tagging.taggers import open_taggers
-from openclap.train.tagging.words import read_words
 from openclap.train.task import Report, RunContext
 
-__all__ = ["TaggedReport", "Tagging", "Understood", "learn_tags"]
+__all__ = ["TagAgreement", "TaggedReport", "Tagging", "learn_tags"]
 
 FILE = "tags.json"
 BEST = 5
 
 
 @dataclass(frozen=True)
-class Understood:
+class TagAgreement:
     """On held-out recordings: what the student names of all classes, beside what the teachers hear most.
 
     Attributes
@@ -70,7 +70,7 @@ class Understood:
 class TaggedReport(Report):
     """What a distillation from taggers did, and how well the student names what the teachers hear."""
 
-    understood: Understood | None = None
+    understood: TagAgreement | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -125,7 +125,7 @@ class Tagging:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.extra_module: nn.Module = Heads(config.audio.output, len(self._teacher.classes), width)
-        self.understood: Understood | None = None
+        self.understood: TagAgreement | None = None
 
     def examples(self) -> list[Example]:
         """Sounds, described or not, but for those that are held out."""
@@ -142,7 +142,7 @@ class Tagging:
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Mixtures of the examples with their answers; what is usual of answers is told first."""
         settings, around = self.settings, self._around
-        batches = TaggedBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
+        batches = TagBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
         if batches.steps:
             tokens = tokens_by(around.tokenizer())
             half = autocast_dtype(settings.precision)
@@ -150,7 +150,7 @@ class Tagging:
             self._step = TagStep(
                 tokens,
                 self.extra_module,
-                batches.usual(),
+                batches.teacher_statistics(),
                 settings.tags,
                 settings.augment,
                 half,
@@ -160,7 +160,7 @@ class Tagging:
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
         """See `openclap.train.tagging.loss.TagStep.gradients`."""
-        assert isinstance(batch, Tagged)
+        assert isinstance(batch, TagBatch)
         return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:
@@ -169,7 +169,7 @@ class Tagging:
         self.understood = self._measure(student)
         write_json(out / FILE, asdict(self.understood), own=True, sync=True)
 
-    def _measure(self, student: CLAP) -> Understood:
+    def _measure(self, student: CLAP) -> TagAgreement:
         rate = student.front_end.sampling_rate
         samples = round(self.settings.crop_seconds * rate)
         waves, answers = [], []
@@ -184,11 +184,11 @@ class Tagging:
             answers.append(self._teacher.answer(padded[None]).logits[0])
         classes = len(self._teacher.classes)
         if not waves:
-            return Understood(0, classes, None, None, None)
+            return TagAgreement(0, classes, None, None, None)
         first = np.stack(answers).argmax(1)
         names = student.encode_text([name.lower() for name in self._teacher.classes])
         order = np.argsort(-(student.encode_audio(waves) @ names.T), axis=1, kind="stable")
         found = order[:, :BEST] == first[:, None]
         most = float(np.bincount(first).max() / len(first))
         same, among = float(found[:, 0].mean()), float(found.any(1).mean())
-        return Understood(len(waves), classes, round(same, 4), round(among, 4), round(most, 4))
+        return TagAgreement(len(waves), classes, round(same, 4), round(among, 4), round(most, 4))

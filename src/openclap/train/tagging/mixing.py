@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from openclap.train.tagging.settings import Playing
 
-__all__ = ["Player"]
+__all__ = ["Mixer"]
 
 Wave = npt.NDArray[np.float32]
 SHORT = 0.6  # of a crop: what is shorter may be played again
@@ -27,7 +27,7 @@ ROOM_SECONDS = (0.15, 2.5)  # until a room has decayed by 60 dB
 ROOM_DB = (-18.0, 3.0)  # its power beside that of the direct sound
 
 
-class Player:
+class Mixer:
     """Plays sounds of one rate.
 
     Parameters
@@ -44,7 +44,7 @@ class Player:
         shares = np.cumsum(self._how.shares)
         return 1 + int(np.searchsorted(shares, rng.random() * shares[-1]))
 
-    def play(self, sounds: list[Callable[[int, np.random.Generator], Wave]], rng: np.random.Generator) -> Wave:
+    def mix(self, sounds: list[Callable[[int, np.random.Generator], Wave]], rng: np.random.Generator) -> Wave:
         """Some sounds at once → (samples,) with a peak of 1; silence stays silent.
 
         Parameters
@@ -54,18 +54,18 @@ class Player:
         """
         total = np.zeros(self.samples, np.float32)
         for number, sound in enumerate(sounds):
-            wave = self._placed(self._varied(sound, rng), rng)
+            wave = self._place(self._vary(sound, rng), rng)
             level = 10 ** (rng.uniform(*self._how.level_db) / 20) if number else 1.0
             total += wave * np.float32(level * LOUDNESS / (_loudness(wave) + QUIET))
         if rng.random() < self._how.filter_share:
-            total = self._elsewhere(total, rng)
+            total = self._filter(total, rng)
         if rng.random() < self._how.noise_share:
             below = 10 ** (-rng.uniform(*self._how.noise_db) / 20) * _loudness(total)
             total = total + np.float32(below) * self._noise(rng)
         peak = float(np.abs(total).max())
         return total / np.float32(peak) if peak > QUIET else total
 
-    def _varied(self, sound: Callable[[int, np.random.Generator], Wave], rng: np.random.Generator) -> Wave:
+    def _vary(self, sound: Callable[[int, np.random.Generator], Wave], rng: np.random.Generator) -> Wave:
         speed = float(np.exp2(rng.normal(0, self._how.speed))) if rng.random() < 0.5 else 1.0
         wave = sound(int(self.samples * speed) + 2, rng)
         if speed != 1.0 and len(wave) > 2:
@@ -75,7 +75,7 @@ class Player:
             wave = wave[::-1]
         return wave[: self.samples]
 
-    def _placed(self, wave: Wave, rng: np.random.Generator) -> Wave:
+    def _place(self, wave: Wave, rng: np.random.Generator) -> Wave:
         """Somewhere in the crop; a short sound perhaps several times."""
         if len(wave) >= self.samples or not len(wave):
             return wave if len(wave) else np.zeros(self.samples, np.float32)
@@ -89,7 +89,7 @@ class Player:
             at = end + gap if again else self.samples
         return total
 
-    def _elsewhere(self, wave: Wave, rng: np.random.Generator) -> Wave:
+    def _filter(self, wave: Wave, rng: np.random.Generator) -> Wave:
         """Through a smooth random response, half of the time in a room, too."""
         size = 2 * self.samples
         hz = np.fft.rfftfreq(size, 1 / self._rate)

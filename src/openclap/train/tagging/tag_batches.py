@@ -28,22 +28,22 @@ from openclap.train.batches import Batches
 from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
 from openclap.train.mel_cache import MelCache
-from openclap.train.tagging.playing import Player
+from openclap.train.tagging.class_texts import ClassTexts
+from openclap.train.tagging.mixing import Mixer
 from openclap.train.tagging.settings import TagSettings
-from openclap.train.tagging.taggers import Together
-from openclap.train.tagging.words import Words
+from openclap.train.tagging.taggers import TaggerEnsemble
 
-__all__ = ["Tagged", "TaggedBatches", "Usual", "Waves"]
+__all__ = ["TagBatch", "TagBatches", "TeacherStatistics", "Waves"]
 
 Wave = npt.NDArray[np.float32]
-UNSAID = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
+NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 TRIES = 4  # spans of a recording, until something is heard
 QUIET = 1e-4
 LISTENED = 256  # views that tell what is usual
 
 
 @dataclass(frozen=True)
-class Tagged(Batch):
+class TagBatch(Batch):
     """A batch with what teachers say of its clips, and which classes its texts mean."""
 
     logits: Tensor  # (B, C)
@@ -52,7 +52,7 @@ class Tagged(Batch):
 
 
 @dataclass(frozen=True)
-class Usual:
+class TeacherStatistics:
     """What teachers say of any view: differences are learnt, in units of their deviation."""
 
     log_probability: Tensor  # (C,)
@@ -83,7 +83,7 @@ class Waves:
         return np.asarray(np.round(np.clip(wave, -1, 1) * 32767) / np.float32(32767), np.float32)
 
 
-class TaggedBatches(Batches):
+class TagBatches(Batches):
     """The batches of a distillation from taggers; the teachers are asked for each."""
 
     def __init__(
@@ -93,53 +93,53 @@ class TaggedBatches(Batches):
         settings: TagSettings,
         config: CLAPConfig,
         ranks: Ranks,
-        teacher: Together,
-        words: Words,
+        teacher: TaggerEnsemble,
+        words: ClassTexts,
     ) -> None:
         super().__init__(examples, mels, settings, config, ranks)
         self._front_end: FrontEnd = config.front_end
         self._teacher, self._words, self._tags = teacher, words, settings.tags
         rate = config.front_end.sampling_rate
-        self._player = Player(settings.play, round(settings.crop_seconds * rate), rate)
+        self._player = Mixer(settings.play, round(settings.crop_seconds * rate), rate)
         self._waves = Waves(rate, int(settings.memory_gb * 2**30))
         self._asking = threading.Lock()
 
-    def batch(self, chosen: list[Example], rng: np.random.Generator) -> Tagged:
+    def batch(self, chosen: list[Example], rng: np.random.Generator) -> TagBatch:
         """Mixtures that these sounds are in, the answers to them, and texts."""
-        waves = np.stack([self._played(example, rng) for example in chosen])
+        waves = np.stack([self._mix(example, rng) for example in chosen])
         with self._asking:
             said = self._teacher.answer(waves)
         power = [torch.from_numpy(self._power(wave))[None] for wave in waves]
         mel, longer = self.views.stack_views(power, rng)
         texts, weights = self._words.draw(self._tags.text_count, rng)
         embedding = None if said.embedding is None else torch.from_numpy(said.embedding)
-        return Tagged(
-            self.views.augment(mel, rng), longer, texts, UNSAID,
+        return TagBatch(
+            self.views.augment(mel, rng), longer, texts, NO_LABELS,
             torch.from_numpy(said.logits), embedding, torch.from_numpy(weights),
         )  # fmt: skip
 
-    def usual(self) -> Usual:
+    def teacher_statistics(self) -> TeacherStatistics:
         """Of some views, the same for all processes."""
         rng = np.random.default_rng((self.settings.seed, 2**32))
         logits, embeddings = [], []
         for _ in range(-(-LISTENED // self.settings.batch_size)):
             chosen = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self.settings.batch_size)]
-            said = self._teacher.answer(np.stack([self._played(example, rng) for example in chosen]))
+            said = self._teacher.answer(np.stack([self._mix(example, rng) for example in chosen]))
             logits.append(torch.from_numpy(said.logits))
             if said.embedding is not None:
                 embeddings.append(torch.from_numpy(said.embedding))
         every = torch.cat(logits)
         heard = torch.cat(embeddings) if embeddings else None
-        return Usual(
+        return TeacherStatistics(
             torch.nn.functional.logsigmoid(every).mean(0),
             every.std(0).clamp(min=1e-2),
             None if heard is None else heard.mean(0),
             None if heard is None else heard.std(0).clamp(min=1e-3),
         )
 
-    def _played(self, example: Example, rng: np.random.Generator) -> Wave:
+    def _mix(self, example: Example, rng: np.random.Generator) -> Wave:
         others = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self._player.count(rng) - 1)]
-        return self._player.play([self._spans(one) for one in (example, *others)], rng)
+        return self._player.mix([self._spans(one) for one in (example, *others)], rng)
 
     def _spans(self, example: Example) -> Callable[[int, np.random.Generator], Wave]:
         return partial(self._span, example)

@@ -12,12 +12,12 @@ from openclap.errors import TrainingError
 from openclap.textfiles import read_records
 from openclap.train.text_files import refuse_training
 
-__all__ = ["Words", "read_words"]
+__all__ = ["ClassTexts", "read_words"]
 
 Array = npt.NDArray[np.float32]
 
 
-class Words:
+class ClassTexts:
     """Texts, and the share that each class has in what a text means.
 
     Attributes
@@ -38,7 +38,7 @@ class Words:
 
 
 @refuse_training()
-def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequence[str]) -> Words:
+def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequence[str]) -> ClassTexts:
     """CSV files text,class or text,class,weight: a text may have several lines. Without files, each class's name in every template.
 
     Raises
@@ -60,7 +60,7 @@ def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequenc
     for row_of, shares in zip(weights, means.values(), strict=True):
         for i, share in shares.items():
             row_of[i] = share
-    return Words(list(means), weights / weights.sum(1, keepdims=True))
+    return ClassTexts(list(means), weights / weights.sum(1, keepdims=True))
 
 
 def _number(value: str | None, file: Path, line: int) -> float:
