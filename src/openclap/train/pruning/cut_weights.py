@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.weights import Array
-from openclap.train.pruning.importance import Seen
+from openclap.train.pruning.importance import UnitStatistics
 from openclap.train.pruning.units import Index, Units
 
-__all__ = ["cut"]
+__all__ = ["cut_weights"]
 
 RIDGE = 1e-2  # of the mean variance of the units that stay
 
 
-def cut(
-    weights: Mapping[str, Array], units: Sequence[Units], kept: Mapping[str, Index], seen: Mapping[str, Seen]
+def cut_weights(
+    weights: Mapping[str, Array], units: Sequence[Units], kept: Mapping[str, Index], seen: Mapping[str, UnitStatistics]
 ) -> dict[str, Array]:
     """All weights of the pruned model, by name. `kept` are units by reader; `seen` tells what the ones that go were like."""
     arrays = {name: weights[name] for name in weights}
@@ -36,14 +36,14 @@ def cut(
     return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
 
-def _shrink_reader(arrays: dict[str, Array], of: Units, stay: Index, seen: Seen | None) -> None:
+def _shrink_reader(arrays: dict[str, Array], of: Units, stay: Index, seen: UnitStatistics | None) -> None:
     go = np.setdiff1d(np.arange(of.count), stay)
     columns = of.columns
     left, gone = columns.places(stay, of.count), columns.places(go, of.count)
     weight = np.moveaxis(arrays[columns.name], 1, -1)  # (O, …, D)
     smaller = weight[..., left]
     if seen is not None:
-        matrix, constant = _said(seen, left, gone)
+        matrix, constant = _fit_replacement(seen, left, gone)
         smaller = (smaller + weight[..., gone] @ matrix).astype(np.float32)
         if of.bias is not None:
             lost = weight[..., gone].sum(tuple(range(1, weight.ndim - 1)))  # (O, D_cut)
@@ -51,7 +51,9 @@ def _shrink_reader(arrays: dict[str, Array], of: Units, stay: Index, seen: Seen 
     arrays[columns.name] = np.moveaxis(smaller, -1, 1)
 
 
-def _said(seen: Seen, left: Index, gone: Index) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _fit_replacement(
+    seen: UnitStatistics, left: Index, gone: Index
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """What those that stay say of those that go: matrix (gone, left) and constant (gone,)."""
     mean, covariance = seen.mean(), seen.covariance()
     own: npt.NDArray[np.float64] = covariance[np.ix_(left, left)]
