@@ -28,7 +28,7 @@ import soundfile as sf
 
 from openclap import CLAP
 from openclap.audio.clips import window_starts
-from openclap.cli.watch import _closed
+from openclap.cli.watch import _close_sinks
 from openclap.confidence import ReferenceBank
 from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
@@ -1278,7 +1278,7 @@ class Waiting:
 def test_receivers_are_waited_for_at_once() -> None:
     """Each had its ten seconds after the one before, so the end of a watch with five took a minute."""
     together = threading.Barrier(3)
-    assert _closed([Waiting(number, together) for number in range(3)]) == {
+    assert _close_sinks([Waiting(number, together) for number in range(3)]) == {
         "http://receiver/1": 1,
         "http://receiver/2": 2,
     }

@@ -9,7 +9,7 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.options import Device, Json
-from openclap.cli.show import bar, emit, err, exit_told, out, plain, table, tell
+from openclap.cli.show import bar, emit, err, exit_if_failed, out, plain, print_error, table
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def pack(
                     "as it wrote nothing of use or is not here"
                 )
             )
-    exit_told(report.failed)
+    exit_if_failed(report.failed)
 
 
 def _open(source: list[str], split: str | None) -> Manifest:
@@ -149,7 +149,7 @@ def _show(report: CheckReport, deep: bool) -> None:
     _some("unknown label", [f"{label}: {n}" for label, n in report.unknown_labels.items()])
     _some("no captions", report.without_captions)
     for failure in [*report.broken, *report.damaged]:
-        tell(f"{failure.path}: {failure.error}")
+        print_error(f"{failure.path}: {failure.error}")
 
 
 def _some(what: str, findings: list[str]) -> None:

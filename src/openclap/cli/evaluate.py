@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from openclap.cli.options import Device, Json, Model, ReportFile, Threads, load_model
-from openclap.cli.show import emit, err, exit_told, out, plain, short, table
+from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
@@ -178,7 +178,7 @@ def _tell(
         write_card(found, card)
     if confusion is not None and judged is not None:
         write_confusion(judged, confusion)
-    exit_told(found.failed)
+    exit_if_failed(found.failed)
 
 
 def show_report(found: Report) -> None:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
-from openclap.cli.show import Cell, emit, err, exit_told, out, plain, short, table
+from openclap.cli.show import Cell, emit, err, exit_if_failed, out, plain, short, table
 from openclap.errors import LibraryError, UsageError
 from openclap.plurals import count_noun
 
@@ -120,7 +120,7 @@ def teach(
             out.print(
                 plain(f"kept in your data folder: {count_noun(kept, 'example')}, to teach it anew for another model")
             )
-    exit_told(taught.failed)
+    exit_if_failed(taught.failed)
 
 
 def detectors(
@@ -150,7 +150,7 @@ def detectors(
         ]  # fmt: skip
         columns = ("name", "words", "yes", "no", "precision", "recall", "average precision", "kept", "model")
         table("detectors", columns, rows, right=columns[2:8])
-    exit_told(failed)
+    exit_if_failed(failed)
 
 
 def _library(place: str | None, clap: CLAP) -> Library | None:

@@ -98,14 +98,16 @@ def _show(found: Agreement) -> None:
     table("openclap distill", columns, rows, right=columns[2:])
     if found.cosine is not None:
         out.print(
-            f"cosine with the teacher {found.cosine:.3f}, 5 % below {found.low:.3f}, on {_held(found)}; "
+            f"cosine with the teacher {found.cosine:.3f}, 5 % below {found.low:.3f}, on {_format_held_out(found)}; "
             f"{found.constant:.3f} for one that says the same of all"
         )
     if found.same_text is not None:
-        out.print(f"the same of {count_noun(found.texts, 'text')} for {100 * found.same_text:.0f} % of {_held(found)}")
+        out.print(
+            f"the same of {count_noun(found.texts, 'text')} for {100 * found.same_text:.0f} % of {_format_held_out(found)}"
+        )
 
 
-def _held(found: Agreement) -> str:
+def _format_held_out(found: Agreement) -> str:
     return f"{count_noun(found.clips, 'clip')} of {count_noun(found.recordings, 'held-out recording')}"
 
 

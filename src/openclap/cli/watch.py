@@ -15,7 +15,7 @@ import typer
 from platformdirs import user_data_path
 
 from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
-from openclap.cli.show import emit, err, out, plain, span, tell_uncalibrated
+from openclap.cli.show import emit, err, out, plain, print_uncalibrated, span
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
@@ -79,7 +79,7 @@ def watch(
     sinks: list[Sink] = []
     clap = load_model(model, device, threads, translate=translate)
     if (alerts or from_file) and not has_own_curves(clap):
-        tell_uncalibrated()
+        print_uncalibrated()
     watching = run(
         sound, names, model=clap, unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
         when=when, clips=kept, sinks=sinks, stop=stop, tell=_tell,
@@ -93,7 +93,7 @@ def watch(
             _show(event, as_json)
     finally:
         stop.set()
-        left = _closed(sinks)
+        left = _close_sinks(sinks)
         report = watching.report()
         report.undelivered = left
         if report.heard or left:
@@ -102,7 +102,7 @@ def watch(
         raise typer.Exit(1)
 
 
-def _closed(sinks: list[Sink]) -> dict[str, int]:
+def _close_sinks(sinks: list[Sink]) -> dict[str, int]:
     """Give all receivers their seconds at once → how many events each has not taken, where any."""
     left: dict[str, int] = {}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
-from openclap.cli.show import bar, emit, err, exit_told, plain, short, table, tell
+from openclap.cli.show import bar, emit, err, exit_if_failed, plain, print_error, short, table
 from openclap.errors import SoundError, UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
@@ -109,7 +109,7 @@ def classify(
             heard = detectors.apply_detectors(clap.encode_windows(sound).embedding, taught) if taught else []
         except SoundError as error:
             failed += 1
-            tell(error)
+            print_error(error)
             continue
         _show_labels(sound, found, heard, as_json=as_json)
     if failed:
@@ -127,7 +127,7 @@ def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CL
             found = classify_with_head(clap, sound, head)[:top]
         except SoundError as error:
             failed += 1
-            tell(error)
+            print_error(error)
             continue
         if as_json:
             emit([{"sound": sound, "labels": [guess.to_dict() for guess in found]}])
@@ -193,7 +193,7 @@ def embed(
         print(
             f"{count_noun(report['embeddings'], 'vector')} of {count_noun(report['files'], 'sound')}, {report['size']} numbers each, in {report['output']}"
         )
-    exit_told([Failure(**failure) for failure in report["failed"]])
+    exit_if_failed([Failure(**failure) for failure in report["failed"]])
 
 
 VERBS = (match, classify, embed)
