@@ -189,9 +189,9 @@ def test_a_file_that_openvino_reads_is_a_tagger(tmp_path: Path) -> None:
     asked = TaggerSettings(file="loud.xml", classes="classes.csv", window_seconds=0.5)
     tagger = FileTagger(tmp_path / "loud.xml", tmp_path / "classes.csv", asked, 1)
     waves = np.concatenate([np.zeros((2, 8000)), np.full((2, 8000), 0.6)], 1).astype(np.float32)
-    probability = 1 / (1 + np.exp(-tagger.predict(waves).logits))
+    probability = 1 / (1 + np.exp(-tagger.answer(waves).logits))
     assert probability == pytest.approx(np.tile([0.3, 0.15], (2, 1)), abs=1e-5)
-    assert tagger.predict(waves[:, :100]).logits.shape == (2, 2)  # shorter ones are padded
+    assert tagger.answer(waves[:, :100]).logits.shape == (2, 2)  # shorter ones are padded
 
 
 def test_texts_mean_classes(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from openclap.audio.files import open_binary
 from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
 from openclap.audio.fingerprint_index import SAME_RECORDING, FingerprintIndex, connected_groups
 from openclap.audio.load import Sound, stream
-from openclap.data.items import Item, Manifest, prefetch
+from openclap.data.items import Item, Manifest, decode_ahead
 from openclap.errors import DataError, NotFiniteSound, SoundError, SoundWarning
 from openclap.labels import LISTS
 from openclap.labels import labels as packaged
@@ -165,7 +165,7 @@ def check(
     heard: list[_DecodedItem] = []
     with FingerprintIndex() as prints, _noted_warnings() as noted:
         seen: dict[bytes, int] = {}  # one of each content is fingerprinted
-        found = prefetch(lambda item: _decode_item(item, deep, noted), manifest)
+        found = decode_ahead(lambda item: _decode_item(item, deep, noted), manifest)
         for i, one in enumerate(with_progress(found, "listening", manifest.count, show=progress)):
             if one.print is not None and seen.setdefault(one.hash, i) == i:
                 prints.add(i, one.print)

@@ -22,10 +22,10 @@ __all__ = [
     "LazySound",
     "ListManifest",
     "Manifest",
+    "decode_ahead",
     "parse_fold",
     "parse_seconds",
     "parse_texts",
-    "prefetch",
     "side_of",
 ]
 
@@ -228,6 +228,6 @@ def _normalize_decimal(value: Any) -> Any:
     return value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 and "." not in value else value
 
 
-def prefetch(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+def decode_ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
     """`map` in order, a few things ahead in threads; memory is that of a few results."""
     return prefetch(function, things, threads=WORKERS, ahead=WAITING * WORKERS, thread_name_prefix="openclap-data")

@@ -21,7 +21,7 @@ import soundfile as sf
 from openclap.atomic_write import atomic_write
 from openclap.audio.load import Sound, stream
 from openclap.data.captions import make_captions
-from openclap.data.items import Item, prefetch
+from openclap.data.items import Item, decode_ahead
 from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.errors import SoundError
 
@@ -113,7 +113,7 @@ def write_shard(
     shard = Shard(of)
     with atomic_write(path, own=True, sync=True) as part:
         with part.open("wb") as file:
-            _write_tar(file, prefetch(_encode_item, items), said, start, shard, min_seconds)
+            _write_tar(file, decode_ahead(_encode_item, items), said, start, shard, min_seconds)
         shard.bytes = part.stat().st_size
     return shard
 

@@ -106,7 +106,7 @@ class TagBatches(Batches):
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> TagBatch:
         """Mixtures that these sounds are in, the answers to them, and texts."""
-        waves = np.stack([self._mix(example, rng) for example in chosen])
+        waves = np.stack([self._mix_waves(example, rng) for example in chosen])
         with self._asking:
             said = self._teacher.answer(waves)
         power = [torch.from_numpy(self._power(wave))[None] for wave in waves]
@@ -124,7 +124,7 @@ class TagBatches(Batches):
         logits, embeddings = [], []
         for _ in range(-(-LISTENED // self.settings.batch_size)):
             chosen = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self.settings.batch_size)]
-            said = self._teacher.answer(np.stack([self._mix(example, rng) for example in chosen]))
+            said = self._teacher.answer(np.stack([self._mix_waves(example, rng) for example in chosen]))
             logits.append(torch.from_numpy(said.logits))
             if said.embedding is not None:
                 embeddings.append(torch.from_numpy(said.embedding))
@@ -137,7 +137,7 @@ class TagBatches(Batches):
             None if heard is None else heard.std(0).clamp(min=1e-3),
         )
 
-    def _mix(self, example: Example, rng: np.random.Generator) -> Wave:
+    def _mix_waves(self, example: Example, rng: np.random.Generator) -> Wave:
         others = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self._player.count(rng) - 1)]
         return self._player.mix([self._spans(one) for one in (example, *others)], rng)
 

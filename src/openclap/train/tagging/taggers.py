@@ -52,7 +52,7 @@ class Tagger(Protocol):
     def fingerprint(self) -> str:
         """Another one, another run."""
 
-    def predict(self, waves: Array) -> TaggerOutput:
+    def answer(self, waves: Array) -> TaggerOutput:
         """(B, S), peak 1 → what is heard in each."""
 
 
@@ -77,7 +77,7 @@ class FileTagger:
             ) from error
         self._batches = self._model.inputs[0].get_partial_shape().rank.get_length() > 1
 
-    def predict(self, waves: Array) -> TaggerOutput:
+    def answer(self, waves: Array) -> TaggerOutput:
         """Of a window's length, or cut into windows whose answers are averaged."""
         asked = self._asked
         size = waves.shape[1] if asked.window_seconds is None else round(asked.window_seconds * self.rate)
@@ -125,7 +125,7 @@ class TaggerEnsemble:
             heard = waves
             if tagger.rate != self._rate:
                 heard = soxr.resample(waves.T, self._rate, tagger.rate, "MQ").T
-            said = tagger.predict(np.ascontiguousarray(heard, np.float32))
+            said = tagger.answer(np.ascontiguousarray(heard, np.float32))
             np.add.at(sums.T, places, said.logits.T)
             np.add.at(known, places, 1.0)
             if said.embedding is not None:
