@@ -26,9 +26,9 @@ from rich.table import Table
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig
 from openclap.models.clap import CLAPModel
-from openclap.train.batch import Batch, Meaning
+from openclap.train.batch import Batch, PairLabels
 from openclap.train.memory import keep_freed_memory
-from openclap.train.optimising import optimiser_of
+from openclap.train.optimizer import optimiser_of
 from openclap.train.settings import Augment
 from openclap.train.step import Step
 
@@ -65,7 +65,7 @@ def with_openclap(count: int) -> Callable[[], float]:
     step = Step(lambda some: tokens(len(some)), Augment())
     sounds = waves(count)
     numbers = torch.arange(count)
-    meaning = Meaning(
+    meaning = PairLabels(
         torch.stack([numbers, torch.full_like(numbers, -1)], 1), numbers, torch.zeros(count, dtype=torch.bool),
         torch.full((count, 2, 1), -1), torch.full((count, 1), -1),
     )  # fmt: skip

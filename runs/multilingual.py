@@ -40,8 +40,8 @@ from openclap.config import CLAPConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError
 from openclap.language import read_lexicon
 from openclap.models.clap import CLAPModel
+from openclap.train.initial_model import InitialModel, device_of
 from openclap.train.settings import Settings
-from openclap.train.start import Start, device_of
 
 Pair = tuple[str, str]  # English, the same in another language
 
@@ -102,7 +102,7 @@ def distil(
     device = device_of(settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModelWarning)  # the teacher's text tower does not fit: that is why we are here
-        start = Start(settings, config, device)
+        start = InitialModel(settings, config, device)
     if start.tokenizer_file is None:
         raise TrainingError(f"{student} has no tokenizer.json; save it with transformers' AutoTokenizer")
     model, tokenizer = start.model, Tokenizer(start.tokenizer_file, config.text)

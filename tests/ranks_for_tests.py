@@ -24,7 +24,7 @@ IMPORTED = [
     "peft",
     "openclap.train",
     "openclap.train.finetuning",
-    "openclap.train.distilling",
+    "openclap.train.distillation",
 ]
 PATIENCE = 250  # seconds; a busy machine is slow, what waits for another for ever never comes back
 _processes: Any = multiprocessing.get_context("forkserver" if "fork" in multiprocessing.get_all_start_methods() else "spawn")  # fmt: skip

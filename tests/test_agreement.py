@@ -11,11 +11,11 @@ import pytest
 from test_health import tiny_model
 
 from openclap.checkpoints.health import examine_checkpoint
-from openclap.counting import counted
 from openclap.errors import DataWarning
+from openclap.plurals import count_noun
 from openclap.store import Recording, open_store
 from openclap.store.records import File
-from openclap.textfiles import lines_of
+from openclap.textfiles import read_lines
 
 
 @pytest.mark.parametrize(("count", "wrong"), [(1, "1 window has"), (2, "2 windows have")])
@@ -32,7 +32,7 @@ def test_what_is_wrong_with_a_library_is_counted_right(tmp_path: Path, count: in
     store = open_store(tmp_path)
     assert f"{wrong} vectors of another size than 4" in store.check()
     removed = [line for line in store.repair() if "without sound vectors" in line]
-    assert removed == [f"{counted(count, 'file')} without sound vectors removed: index again"]
+    assert removed == [f"{count_noun(count, 'file')} without sound vectors removed: index again"]
     store.close()
 
 
@@ -46,4 +46,4 @@ def test_one_broken_weight_holds_nan() -> None:
 def test_one_line_that_says_nothing_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("dog\nnan\nrain\n")
     with pytest.warns(DataWarning, match=r"1 that says nothing \(.*\) is left out"):
-        assert lines_of(tmp_path / "labels.txt", ("label", "labels")) == ["dog", "rain"]
+        assert read_lines(tmp_path / "labels.txt", ("label", "labels")) == ["dog", "rain"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openclap.aside import ENDING, aside, write_json, write_text
+from openclap.atomic_write import ENDING, atomic_write, write_json, write_text
 from openclap.errors import UsageError
 
 
@@ -16,7 +16,7 @@ from openclap.errors import UsageError
 def test_the_name_comes_last(tmp_path: Path, own: bool, sync: bool) -> None:
     file = tmp_path / "x.csv"
     file.write_text("old")
-    with aside(file, own=own, sync=sync) as part:
+    with atomic_write(file, own=own, sync=sync) as part:
         assert (part.parent, part.suffix) == (tmp_path, ENDING)
         part.write_text("new")
         assert file.read_text() == "old"
@@ -30,7 +30,7 @@ def test_what_goes_wrong_leaves_what_was(tmp_path: Path, own: bool, fault: type[
     file.write_text("old")
 
     def broken() -> None:
-        with aside(file, own=own) as part:
+        with atomic_write(file, own=own) as part:
             part.write_text("half")
             raise fault
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from openclap import CLAP, Library
 from openclap.checkpoints.locate import packaged_folder
 from openclap.cli.app import app
-from openclap.confidence import UNLIKELY, USUAL, background_of, curves_of, is_fitted
+from openclap.confidence import DEFAULT_CURVES, UNLIKELY, confidence_curves, has_own_curves, reference_bank
 from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.describe import Describer
 from openclap.doctor import examine_installation
@@ -42,16 +42,16 @@ def given(folder: Path, curves: Any) -> Path:
 def test_the_third_edition_is_what_it_was() -> None:
     """Its libraries stay valid: its fingerprint before curves lay in its config.json, and its curves."""
     mini = CLAP.from_pretrained("mini-3")
-    assert (mini.fingerprint, curves_of(mini.config)) == ("86b7c91662cc86f7", USUAL)
-    assert is_fitted(mini)
+    assert (mini.fingerprint, confidence_curves(mini.config)) == ("86b7c91662cc86f7", DEFAULT_CURVES)
+    assert has_own_curves(mini)
     data = json.loads((packaged_folder("mini-3") / "config.json").read_text())
     assert mini.config == CLAPConfig.from_dict({k: v for k, v in data.items() if k != "confidence"})
 
 
 def test_the_shipped_mini_has_curves_of_its_own() -> None:
     mini = CLAP.from_pretrained("mini")
-    assert is_fitted(mini)
-    assert curves_of(mini.config) != USUAL
+    assert has_own_curves(mini)
+    assert confidence_curves(mini.config) != DEFAULT_CURVES
 
 
 def test_curves_are_kept_and_are_no_part_of_the_fingerprint(folder: Path, tmp_path: Path) -> None:
@@ -60,18 +60,18 @@ def test_curves_are_kept_and_are_no_part_of_the_fingerprint(folder: Path, tmp_pa
     after = CLAP.from_pretrained(given(folder, OWN.__dict__))
     after.save_pretrained(tmp_path / "saved")
     saved = CLAP.from_pretrained(tmp_path / "saved")
-    assert curves_of(saved.config) == saved.config.confidence == OWN
+    assert confidence_curves(saved.config) == saved.config.confidence == OWN
     assert before.fingerprint == after.fingerprint == saved.fingerprint
     assert before.config == after.config, "the same model"
-    assert background_of(before).curves == USUAL
-    assert background_of(after).curves == OWN, "banks are kept by fingerprint, curves are not"
+    assert reference_bank(before).curves == DEFAULT_CURVES
+    assert reference_bank(after).curves == OWN, "banks are kept by fingerprint, curves are not"
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["confidence"]["words"] == [-3.0, 1.0, 0.5]
 
 
 def test_a_model_without_curves_is_given_a_guess(folder: Path) -> None:
     clap = CLAP.from_pretrained(folder)
-    assert curves_of(clap.config) == USUAL
-    assert not is_fitted(clap)
+    assert confidence_curves(clap.config) == DEFAULT_CURVES
+    assert not has_own_curves(clap)
     assert "mini's third edition" in examine_installation(str(folder))["installation"]["confidence"]
 
 
@@ -144,13 +144,13 @@ def test_the_models_threshold_is_used_wherever_something_is_unlikely(tmp_path: P
         assert library.unlikely == Describer(clap, ["rain"]).threshold == least
         assert bool(clap.describe((rain, rate), ["rain", "rain falling"]).tags) == (least == UNLIKELY)
     assert said == {UNLIKELY: False, 0.99: True}
-    assert is_fitted(mini)
+    assert has_own_curves(mini)
 
 
 def test_descriptions_are_made_anew_where_the_curves_are_others(tokenizer_file: Path) -> None:
     clap = small_clap(tokenizer_file)
     first = Describer(clap, ["dog"], threshold=0.3).key()
-    clap.config = replace(clap.config, confidence=replace(OWN, words=USUAL.words))
+    clap.config = replace(clap.config, confidence=replace(OWN, words=DEFAULT_CURVES.words))
     assert Describer(clap, ["dog"], threshold=0.3).key() == first
     clap.config = replace(clap.config, confidence=OWN)
     assert Describer(clap, ["dog"], threshold=0.3).key() != first
@@ -166,7 +166,7 @@ def test_names_that_sound_like_everything_need_more_evidence() -> None:
     rate, rain = 32_000, synthesise("rain", np.random.default_rng(3), rate=32_000, seconds=3.0)[0]
     mini = CLAP.from_pretrained("mini-3")
     before, key = mini.describe((rain, rate)), Describer(mini).key()
-    mini.config = replace(mini.config, confidence=replace(USUAL, evidence={before.tags[0].label: 2.0}))
+    mini.config = replace(mini.config, confidence=replace(DEFAULT_CURVES, evidence={before.tags[0].label: 2.0}))
     after = mini.describe((rain, rate), threshold=0.0, top=100)
     tag = before.tags[0]
     logit = np.log(tag.confidence / (1 - tag.confidence)) - 2.0

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from openclap.http.connections import AT_ONCE, CHUNKS, HEAD_BYTES, OF_SOCKET, Connections, Limits
+from openclap.http.connections import AT_ONCE, CHUNKS, HEAD_BYTES, OF_SOCKET, ConnectionLimits, Connections
 from openclap.http.headers import App, Receive, Scope, SecurityHeaders, Send
 from openclap.http.request_log import RequestLog
 
@@ -52,7 +52,7 @@ def asked(app: App, talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
         loop.set_exception_handler(lambda _, context: faults.append(context))
         config = Config(
             SecurityHeaders(RequestLog(app, count=lambda *_: None)),
-            **Connections(Limits()).options(),
+            **Connections(ConnectionLimits()).options(),
             log_config=None,
             lifespan="off",
         )

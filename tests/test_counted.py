@@ -9,15 +9,15 @@ import pytest
 import soundfile as sf
 
 from openclap import CLAP
-from openclap.counting import counted
 from openclap.errors import LibraryError
 from openclap.library import Library
+from openclap.plurals import count_noun
 from openclap.teach import teach
 
 
 def test_one_group_two_groups() -> None:
-    assert [counted(n, "group") for n in (0, 1, 2)] == ["0 groups", "1 group", "2 groups"]
-    assert [counted(n, "item has", "items have") for n in (1, 2)] == ["1 item has", "2 items have"]
+    assert [count_noun(n, "group") for n in (0, 1, 2)] == ["0 groups", "1 group", "2 groups"]
+    assert [count_noun(n, "item has", "items have") for n in (1, 2)] == ["1 item has", "2 items have"]
 
 
 def test_an_export_that_is_not_there(tmp_path: Path) -> None:

@@ -24,15 +24,15 @@ from openclap.audio.load import load
 from openclap.data import (
     Item,
     KeywordToCaption,
-    captions_of,
+    caption_from_labels,
     check,
-    choose,
-    debiaser,
+    choose_caption,
+    make_captions,
+    make_debiaser,
     open_manifest,
     pack,
-    template,
 )
-from openclap.data.keyword_to_caption import Writing, degenerate
+from openclap.data.keyword_to_caption import GenerationSettings, is_degenerate
 from openclap.data.tars import expand
 from openclap.errors import DataError, ModelWarning, SoundError, SoundWarning, UsageError
 
@@ -357,11 +357,11 @@ def test_a_data_set_without_audio() -> None:
 
 
 def test_template() -> None:
-    assert template(["rain"]) == "The sound of rain"
-    assert template(["rain", "wind"]) == "The sound of rain, and wind"
-    assert template(["rain", "wind", "dog"]) == "The sound of rain, wind, and dog"
+    assert caption_from_labels(["rain"]) == "The sound of rain"
+    assert caption_from_labels(["rain", "wind"]) == "The sound of rain, and wind"
+    assert caption_from_labels(["rain", "wind", "dog"]) == "The sound of rain, wind, and dog"
     with pytest.raises(UsageError):
-        template([])
+        caption_from_labels([])
 
 
 @pytest.mark.parametrize(
@@ -379,28 +379,28 @@ def test_template() -> None:
     ],
 )
 def test_debias(text: str, expected: str) -> None:
-    assert debiaser()(text) == expected
+    assert make_debiaser()(text) == expected
 
 
 def test_another_table(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("word,instead\ndog,animal\nhot dog,sausage\n")
-    assert debiaser(table)("Hot  dog and dog, a woman") == "Sausage and animal, a woman"
+    assert make_debiaser(table)("Hot  dog and dog, a woman") == "Sausage and animal, a woman"
     for text in ("a,b\n", "word,instead\n", "word,instead\nx\n"):
         other = tmp_path / f"{len(text)}.csv"
         other.write_text(text)
         with pytest.raises(DataError):
-            debiaser(other)
+            make_debiaser(other)
 
 
 def test_choose_is_decided_by_the_generator() -> None:
     item = Item("x", b"", ("a", "b", "c"))
-    drawn = [choose(item, np.random.default_rng(i)) for i in range(30)]
-    assert drawn == [choose(item, np.random.default_rng(i)) for i in range(30)]
+    drawn = [choose_caption(item, np.random.default_rng(i)) for i in range(30)]
+    assert drawn == [choose_caption(item, np.random.default_rng(i)) for i in range(30)]
     assert set(drawn) == {"a", "b", "c"}
-    assert captions_of(Item("x", b"", (), ("rain",))) == ("The sound of rain",)
+    assert make_captions(Item("x", b"", (), ("rain",))) == ("The sound of rain",)
     with pytest.raises(DataError, match="neither captions nor labels"):
-        choose(Item("x", b""), np.random.default_rng(0))
+        choose_caption(Item("x", b""), np.random.default_rng(0))
 
 
 # -- keywords to captions -----------------------------------------------------------------------------
@@ -467,10 +467,10 @@ def test_sentences_are_written_once(t5: Path, tmp_path: Path) -> None:
     plain = KeywordToCaption(str(t5), cache=cache, words=str)
     assert plain(TAGS[:1]) == ["a woman is heard in the street"]
     assert plain.calls == 0
-    alone = KeywordToCaption(str(t5), writing=Writing(beams=1))
+    alone = KeywordToCaption(str(t5), writing=GenerationSettings(beams=1))
     assert alone(TAGS) == whole
     assert alone.calls == 2
-    greedy = KeywordToCaption(str(t5), cache=cache, writing=Writing(beams=1))
+    greedy = KeywordToCaption(str(t5), cache=cache, writing=GenerationSettings(beams=1))
     greedy(TAGS[:1])
     assert greedy.calls == 1  # other settings, other sentences
     for writer in (again, third, plain, alone, greedy):
@@ -508,7 +508,7 @@ def test_the_template_where_no_model_helps(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UsageError, match="list 1 has no tags"):
         writer([["a"], []])
     writer.close()
-    assert [degenerate(t) for t in ("", "dog", "... --", "a b", "dog dog dog dog", "a dog <extra_id_0>", "the dog barks")] == [True] * 6 + [False]  # fmt: skip
+    assert [is_degenerate(t) for t in ("", "dog", "... --", "a b", "dog dog dog dog", "a dog <extra_id_0>", "the dog barks")] == [True] * 6 + [False]  # fmt: skip
 
 
 def test_the_template_where_a_model_is_broken(t5: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from openclap import CLAP, confidence
 from openclap.catalogue import describe_to_file, timelines_to_folder
 from openclap.catalogue.descriptions import _lock_output, _open_journal
 from openclap.cli.describe import describe as describe_verb
-from openclap.confidence import background_of, curves_of
+from openclap.confidence import confidence_curves, reference_bank
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
 from openclap.describe.formats import FORMATS, write_timeline
 from openclap.describe.formats import HEAD as TIMELINE
@@ -35,7 +35,7 @@ from openclap.describe.vocabulary import check_labels
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
 from openclap.results import Span, Tag
-from openclap.sentences import and_so_on, said
+from openclap.sentences import inline_label, join_words
 from openclap.synth import synthesise
 
 RATE = 32_000
@@ -81,7 +81,7 @@ def test_what_is_heard_is_named(clap: CLAP, kind: str, label: str) -> None:
 
 def test_a_tag_is_as_sure_as_search_is(clap: CLAP) -> None:
     """The confidence is that of the library, window by window, and the vectorised one is the same."""
-    usual, vectors = background_of(clap), clap.encode_text(["Dog", "Rain", "Siren"])
+    usual, vectors = reference_bank(clap), clap.encode_text(["Dog", "Rain", "Siren"])
     windows = clap.encode_audio([(sound("dog bark"), RATE), (sound("rain"), RATE)])
     fast = usual.confidences(vectors, windows)
     slow = [[usual.confidence(text, window, words=True) for text in vectors] for window in windows]
@@ -106,7 +106,7 @@ def test_the_verb_and_the_call_have_one_threshold(clap: CLAP) -> None:
     """The verb kept the first edition's 0.3, so it left tags out that `clap.describe` gave."""
     assert inspect.signature(describe_verb).parameters["threshold"].default is None
     assert inspect.signature(CLAP.describe).parameters["threshold"].default is None
-    assert Describer(clap, ["rain"]).threshold == curves_of(clap.config).unlikely
+    assert Describer(clap, ["rain"]).threshold == confidence_curves(clap.config).unlikely
 
 
 def test_in_chinese_the_same_is_heard(clap: CLAP, describer: Describer) -> None:
@@ -135,7 +135,7 @@ def test_other_languages_are_refused(clap: CLAP) -> None:
 
 @pytest.mark.parametrize("kept", ["no zip", {"texts": 1}, {"texts": [1.0], "sounds": [1.0]}, {"texts": [["a"]], "sounds": [["a"]]}, "nan"])  # fmt: skip
 def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = background_of(clap)
+    usual = reference_bank(clap)
     (place,) = (user_cache_path("openclap") / "background").glob(f"{clap.fingerprint}-*.npz")
     if kept == "nan":
         np.savez(place, texts=usual.texts * np.nan, sounds=usual.sounds)
@@ -144,7 +144,7 @@ def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any, monkeypatch: pytest.
     else:
         np.savez(place, **kept)
     monkeypatch.setattr(confidence, "_remembered", {})  # else the file is not looked at
-    np.testing.assert_array_equal(background_of(clap).sounds, usual.sounds)
+    np.testing.assert_array_equal(reference_bank(clap).sounds, usual.sounds)
     with np.load(place) as mended:
         np.testing.assert_allclose(mended["texts"], usual.texts, atol=1e-6)
 
@@ -195,10 +195,10 @@ def test_sentences() -> None:
     assert sentence_of([sure, less]) == "The sound of rain, perhaps with wind."
     assert sentence_of([less]) == "Perhaps the sound of wind."
     assert sentence_of([], "Rain") == "Nothing that can be named with confidence; the nearest is rain."
-    assert and_so_on(["a", "b", "c"]) == "a, b and c"
-    assert said("Vehicle horn, car horn, honking") == "vehicle horn"
-    assert said("Whimper (dog)") == "whimper"
-    assert said("MIDI piano") == "MIDI piano"
+    assert join_words(["a", "b", "c"]) == "a, b and c"
+    assert inline_label("Vehicle horn, car horn, honking") == "vehicle horn"
+    assert inline_label("Whimper (dog)") == "whimper"
+    assert inline_label("MIDI piano") == "MIDI piano"
 
 
 def test_labels_without_gender(clap: CLAP) -> None:
@@ -244,7 +244,7 @@ def test_ten_thousand_labels_in_bounded_memory(clap: CLAP, monkeypatch: pytest.M
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     windows = np.concatenate([clap.encode_audio((sound("dog bark"), RATE)), vectors[:300]])
     vectors[-1] = clap.encode_text("dog bark")[0]
-    vocabulary = Vocabulary(tuple(names), vectors, background_of(clap))
+    vocabulary = Vocabulary(tuple(names), vectors, reference_bank(clap))
     whole = vocabulary.tags(windows[:30], threshold=0.05)
     largest = []
     real = type(vocabulary.reference).confidences
@@ -520,10 +520,10 @@ def test_a_full_disk_at_the_end_keeps_what_was_described(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("openclap.aside.os.replace", full)
+    monkeypatch.setattr("openclap.atomic_write.os.replace", full)
     with pytest.raises(UsageError, match="No space left"):
         describe_to_file(clap, describer, [folder], tmp_path / "out.json")
-    monkeypatch.setattr("openclap.aside.os.replace", real)
+    monkeypatch.setattr("openclap.atomic_write.os.replace", real)
     assert describe_to_file(clap, describer, [folder], tmp_path / "out.json").unchanged == 3
 
 

@@ -12,7 +12,7 @@ import pytest
 from openclap import CLAP, Description
 from openclap.describe import SILENCE, Describer, timeline
 from openclap.results import Span
-from openclap.sentences import said
+from openclap.sentences import inline_label
 from openclap.synth import synthesise
 
 RATE = 32_000
@@ -84,11 +84,11 @@ def test_sentence_and_tags_have_one_order(describer: Describer, kind: str) -> No
     """Tags were "Thunderstorm 74 %, Explosion 80 %"."""
     made = describer((sound(kind), RATE))
     assert all(a.confidence >= b.confidence for a, b in pairwise(made.tags))
-    places = [made.sentence.find(said(tag.label)) for tag in made.tags]
+    places = [made.sentence.find(inline_label(tag.label)) for tag in made.tags]
     assert places == sorted(places)
     assert min(places, default=0) >= 0
     sure = made.sentence.lower().partition("perhaps")[0]
-    assert all((said(tag.label) in sure) == (tag.confidence >= 0.5) for tag in made.tags)
+    assert all((inline_label(tag.label) in sure) == (tag.confidence >= 0.5) for tag in made.tags)
 
 
 def test_nothing_is_named_twice(describer: Describer) -> None:
@@ -156,4 +156,4 @@ def test_a_sentence_says_no_more_than_its_tags(describer: Describer) -> None:
     if not made.tags:
         assert re.fullmatch(r"Nothing that can be named with confidence; the nearest is .+\.", made.sentence)
     else:
-        assert made.sentence.count(said(made.tags[0].label)) == 1
+        assert made.sentence.count(inline_label(made.tags[0].label)) == 1

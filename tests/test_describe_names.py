@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from openclap.confidence import Background
+from openclap.confidence import ReferenceBank
 from openclap.config import ConfidenceCurves
 from openclap.describe import Vocabulary
 from openclap.describe.audioset import FAMILIES, UMBRELLAS, WEAK, names_of_audioset
@@ -25,7 +25,7 @@ def vocabulary(labels: Sequence[str], vectors: np.ndarray, names: Names | None =
     """One whose banks have a mean of nothing."""
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     bank = np.concatenate([np.eye(vectors.shape[1]), -np.eye(vectors.shape[1])]).astype(np.float32)
-    return Vocabulary(tuple(labels), vectors, Background(bank, bank, CURVES), names)
+    return Vocabulary(tuple(labels), vectors, ReferenceBank(bank, bank, CURVES), names)
 
 
 def of_audioset(*labels: str) -> Vocabulary:
@@ -40,7 +40,7 @@ def heard(
     made: Vocabulary, confidences: Sequence[float], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[str, list[str]]]:
     """The tags of a window in which every label is as sure as that, before what is taken off."""
-    monkeypatch.setattr(Background, "confidences", lambda *_: np.array([confidences], np.float32))
+    monkeypatch.setattr(ReferenceBank, "confidences", lambda *_: np.array([confidences], np.float32))
     tags = made.tags(np.eye(1, made.vectors.shape[1], dtype=np.float32), threshold=0.3)
     assert all(a.confidence >= b.confidence for a, b in pairwise(tags))
     return [(tag.label, tag.alike) for tag in tags]
@@ -62,7 +62,7 @@ def test_tags_are_in_the_order_of_their_confidence(monkeypatch: pytest.MonkeyPat
 
 def test_the_most_tags_are_the_surest(monkeypatch: pytest.MonkeyPatch) -> None:
     made = vocabulary(["a", "b", "c", "d"], np.eye(4))
-    monkeypatch.setattr(Background, "confidences", lambda *_: np.array([[0.4, 0.9, 0.5, 0.6]], np.float32))
+    monkeypatch.setattr(ReferenceBank, "confidences", lambda *_: np.array([[0.4, 0.9, 0.5, 0.6]], np.float32))
     assert [tag.label for tag in made.tags(np.eye(1, 4, dtype=np.float32), threshold=0.3, top=2)] == ["b", "d"]
 
 

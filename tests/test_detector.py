@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from openclap import CLAP, Detector
 from openclap.cli.show import plain
-from openclap.detector import detectors_folder, forget, heard_in, kept, place_of
+from openclap.detector import apply_detectors, delete_detector, detector_path, detectors_folder, list_detectors
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.library import moments_in
 
@@ -53,7 +53,7 @@ def test_probabilities_by_hand() -> None:
 def test_what_is_heard_by_hand() -> None:
     weight = np.array([2.0, 0.0], np.float32)
     quiet, loud = (Detector(name, None, weight, bias, "m", "f", 0.8) for name, bias in (("quiet", -2.0), ("loud", 0.0)))
-    said = heard_in([[0.0, 1.0], [1.0, 0.0]], [quiet, loud])
+    said = apply_detectors([[0.0, 1.0], [1.0, 0.0]], [quiet, loud])
     assert [(one.detector, one.heard) for one in said] == [("quiet", False), ("loud", True)]
     assert [one.probability for one in said] == pytest.approx([0.5, 1 / (1 + np.exp(-2))])
 
@@ -79,7 +79,7 @@ def test_names_that_are_no_file_names(name: str, data: Path) -> None:
     with pytest.raises(UsageError, match="cannot be a detector's name"):
         made(name).save()
     with pytest.raises(UsageError, match="cannot be a detector's name"):
-        forget(name)
+        delete_detector(name)
     assert not list(data.rglob("*.safetensors"))
 
 
@@ -92,7 +92,7 @@ def test_any_name_with_a_place_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_list_and_forget() -> None:
-    assert kept() == ([], [])
+    assert list_detectors() == ([], [])
     with pytest.raises(
         DetectorError, match="no detector is called 'rain' \\(none has been taught yet\\); teach it first:"
     ):
@@ -100,15 +100,15 @@ def test_list_and_forget() -> None:
     for name in ("b", "a"):
         made(name).save()
     (detectors_folder() / "c.safetensors").write_bytes(b"nothing")
-    found, failed = kept()
+    found, failed = list_detectors()
     assert [one.name for one in found] == ["a", "b"]
     assert [failure.path for failure in failed] == [str(detectors_folder() / "c.safetensors")]
     with pytest.raises(DetectorError, match="there is a, b, c\\); choose one of these, or teach it:"):
         Detector.load("rain")
-    forget("a")
-    assert [one.name for one in kept()[0]] == ["b"]
+    delete_detector("a")
+    assert [one.name for one in list_detectors()[0]] == ["b"]
     with pytest.raises(DetectorError, match="no detector is called 'a'"):
-        forget("a")
+        delete_detector("a")
 
 
 def test_another_model_is_refused_and_both_are_named(clap: CLAP) -> None:
@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
 
     made().save(tmp_path / "x.safetensors")
     before = (tmp_path / "x.safetensors").read_bytes()
-    monkeypatch.setattr("openclap.aside.os.replace", refused)
+    monkeypatch.setattr("openclap.atomic_write.os.replace", refused)
     with pytest.raises(UsageError, match="cannot be written"):
         made("another").save(tmp_path / "x.safetensors")
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
@@ -175,8 +175,8 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         made().save(tmp_path / "file" / "x.safetensors")
     made().save(tmp_path / "taken.safetensors")
-    place_of("a").parent.parent.mkdir(parents=True)
-    place_of("a").parent.touch()
+    detector_path("a").parent.parent.mkdir(parents=True)
+    detector_path("a").parent.touch()
     with pytest.raises(UsageError, match="cannot be written"):
         made("a").save()
 
@@ -216,7 +216,7 @@ def test_one_crafted_file_stops_no_list_of_others(about: dict[str, object] | str
     place = crafted(about)
     with pytest.raises(DetectorError, match="is broken"):
         Detector.load(place)
-    found, failed = kept()
+    found, failed = list_detectors()
     assert [one.name for one in found] == ["a"]
     assert [failure.path for failure in failed] == [str(place)]
 
@@ -259,7 +259,7 @@ def test_places_and_names_that_no_file_has(tmp_path: Path) -> None:
             made().save(place)
     (detectors_folder() / "folder.safetensors").mkdir(parents=True)
     with pytest.raises(DetectorError, match="cannot be removed"):
-        forget("folder")
+        delete_detector("folder")
 
 
 def test_one_detector_saved_by_many_at_once() -> None:

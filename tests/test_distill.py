@@ -25,12 +25,12 @@ from openclap.cli.app import app
 from openclap.errors import SoundWarning, TrainingError
 from openclap.train import distill, loop, train
 from openclap.train.configuration import read_settings
-from openclap.train.distilling import agreement
-from openclap.train.distilling.lessons import Lesson
-from openclap.train.distilling.loss import LessonStep
-from openclap.train.distilling.settings import Distill, DistillSettings
-from openclap.train.distilling.task import Distillation
-from openclap.train.ranks import Ranks, joined
+from openclap.train.distillation import agreement
+from openclap.train.distillation.distill_batches import DistillBatch
+from openclap.train.distillation.loss import DistillStep
+from openclap.train.distillation.settings import Distill, DistillSettings
+from openclap.train.distillation.task import Distillation
+from openclap.train.distributed import Ranks, join_ranks
 from openclap.train.settings import Augment
 
 RATE = 16_000
@@ -136,7 +136,7 @@ def test_held_out_recordings_are_not_trained_on(place: Path) -> None:
 
 def test_the_teacher_is_asked_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by a run that follows one that was killed while the teacher listened."""
-    from openclap.train.distilling import teacher
+    from openclap.train.distillation import teacher
 
     heard: list[int] = []
     each = CLAP.encode_each
@@ -240,9 +240,9 @@ def test_a_fused_student_is_taught_the_whole(place: Path, tokenizer_file: Path) 
     assert CLAP.from_pretrained(place / "student").config.fusion == "aff_2d"
     task = Distillation(read_settings(place / "run.yaml", DistillSettings))
     key = next(e.key for e in task.examples() if any(e.item.key in k for k in heard))
-    task.teacher.listen(task.examples(), Ranks(), whole=True, progress=False)
+    task.teacher.embed_sounds(task.examples(), Ranks(), whole=True, progress=False)
     item = {e.key: e.item for e in task.examples()}[key]
-    assert np.allclose(task.teacher.of(key).whole, task.teacher.clap.encode_audio(item.read())[0], atol=1e-5)
+    assert np.allclose(task.teacher.embedding_of(key).whole, task.teacher.clap.encode_audio(item.read())[0], atol=1e-5)
 
 
 def test_a_broken_sound_is_named_and_left_out(place: Path) -> None:
@@ -272,9 +272,9 @@ def lesson_gradients(ranks: Ranks, rows: slice, pieces: int | None = None) -> di
     heard, said = (
         torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(8, 24))).float(), dim=1) for _ in range(2)
     )
-    lesson = Lesson(**vars(batch), heard=heard[rows][: len(batch.mel)], said=said[[int(t) for t in batch.texts]])
+    lesson = DistillBatch(**vars(batch), heard=heard[rows][: len(batch.mel)], said=said[[int(t) for t in batch.texts]])
     parts = Distill(audio=1.0, text=0.5, relations=0.3, contrast=0.2)
-    loss = LessonStep(tokenize, Augment(), ranks, None, pieces, parts=parts).gradients(model, lesson, 5)
+    loss = DistillStep(tokenize, Augment(), ranks, None, pieces, parts=parts).gradients(model, lesson, 5)
     ranks.average(model.parameters())
     found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
     return {**found, "loss": np.array(loss)}
@@ -282,7 +282,7 @@ def lesson_gradients(ranks: Ranks, rows: slice, pieces: int | None = None) -> di
 
 def _rank(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    with joined(torch.device("cpu")) as ranks:
+    with join_ranks(torch.device("cpu")) as ranks:
         found = lesson_gradients(ranks, slice(0, 3) if rank == 0 else slice(3, 6))
         np.savez(Path(folder, f"{rank}.npz"), **found)  # type: ignore[arg-type]
     dist.destroy_process_group()

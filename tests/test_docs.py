@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openclap.train.configuration import read_yaml, settings_of
-from openclap.train.distilling.settings import DistillSettings
+from openclap.train.distillation.settings import DistillSettings
 from openclap.train.finetuning.settings import SupervisedSettings
 from openclap.train.settings import Settings
 from openclap.train.tagging.settings import TagSettings

@@ -16,12 +16,12 @@ from typer.main import get_command
 
 from openclap import CLAP
 from openclap.cli.app import app
-from openclap.confidence import USUAL, is_fitted
-from openclap.data.columns import KNOWN, columns_of
+from openclap.confidence import DEFAULT_CURVES, has_own_curves
+from openclap.data.columns import KNOWN, find_columns
 from openclap.data.tars import TARS
 from openclap.doctor import examine_installation
-from openclap.eval.examples import read_items
-from openclap.eval.metrics import ranks_of, summary
+from openclap.eval.datasets import read_items
+from openclap.eval.metrics import retrieval_ranks, summary
 from openclap.eval.protocols import PROTOCOLS
 from openclap.eval.report import Report
 
@@ -48,7 +48,7 @@ def test_the_definitions_give_the_numbers() -> None:
     """The table of retrieval, computed as it reads."""
     matrix = np.random.default_rng(0).standard_normal((20, 60))
     clip_of = np.arange(60) // 3
-    found = summary(ranks_of(matrix, clip_of), draws=0)
+    found = summary(retrieval_ranks(matrix, clip_of), draws=0)
     order = np.argsort(-matrix, axis=0, kind="stable")
     text = np.array([int(np.flatnonzero(order[:, m] == clip_of[m])[0]) for m in range(60)])
     captions = np.argsort(-matrix, axis=1, kind="stable")
@@ -112,7 +112,7 @@ def test_the_columns_and_endings_are_known() -> None:
     ]
     assert len(names) > 15
     for name in names:
-        assert columns_of((name,)).all == {name}, name
+        assert find_columns((name,)).all == {name}, name
     assert KNOWN
     for ending in re.findall(r"(?<![\w/])(\.(?:tar|tgz)[.\w]*?)(?=[,) ])", DATA):
         assert ending in TARS or ending == ".tar", ending
@@ -120,7 +120,7 @@ def test_the_columns_and_endings_are_known() -> None:
 
 def test_confidence_says_what_it_was_fitted_on() -> None:
     """When mini changes, this fails: fit its curves anew with runs/mini/confidence.py, which writes them into its config.json."""
-    assert is_fitted(CLAP.from_pretrained("mini"))
+    assert has_own_curves(CLAP.from_pretrained("mini"))
     assert examine_installation("mini")["installation"]["confidence"].startswith(
         "fitted for this model: 1998 questions in words"
     )
@@ -131,5 +131,5 @@ def test_of_another_model_it_says_so(tmp_path: Path, tokenizer_file: Path) -> No
 
     small_clap(tokenizer_file).save_pretrained(tmp_path / "model")
     told = examine_installation(str(tmp_path / "model"))["installation"]["confidence"]
-    assert told.startswith(f"fitted for mini's third edition ({USUAL.fingerprint}), not for this one")
+    assert told.startswith(f"fitted for mini's third edition ({DEFAULT_CURVES.fingerprint}), not for this one")
     json.dumps(told)

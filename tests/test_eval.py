@@ -32,26 +32,26 @@ from openclap.errors import (
     UsageError,
 )
 from openclap.eval import probe as probing
+from openclap.eval.datasets import Dataset, read_items
 from openclap.eval.embedding import embed_items, truth_of
-from openclap.eval.examples import Dataset, read_items
 from openclap.eval.head import Head, classify_with_head, load_head
-from openclap.eval.judging import check_confusion, judge, write_confusion
 from openclap.eval.metrics import (
     Estimate,
     accuracy,
     bootstrap,
     confusion_matrix,
     mean_average_precision,
-    ranks_of,
     retrieval_metrics,
+    retrieval_ranks,
     summary,
     top_k,
 )
 from openclap.eval.mteb_adapter import MTEBModel
 from openclap.eval.probe import fit_layers, probe
-from openclap.eval.protocols import PROTOCOLS, Task, _Names, compared, read_dataset
+from openclap.eval.protocols import PROTOCOLS, Task, _Names, add_published, read_dataset
 from openclap.eval.report import Report, write_card, write_report
 from openclap.eval.retrieval import retrieval
+from openclap.eval.scoring import check_confusion, score_predictions, write_confusion
 from openclap.eval.zeroshot import class_vectors, zeroshot
 from openclap.labels import LISTS, labels
 from openclap.results import Windows
@@ -97,14 +97,14 @@ def test_retrieval_equals_the_golden_numbers(definition: Any) -> None:
     clip_of = np.arange(100) // 5
     matrix = np.random.RandomState(3).standard_normal((20, 100))
     matrix[clip_of, np.arange(100)] += 1.5
-    found = retrieval_metrics(ranks_of(matrix, clip_of), definition=definition)
+    found = retrieval_metrics(retrieval_ranks(matrix, clip_of), definition=definition)
     for way in ("text_to_audio", "audio_to_text"):
         assert found[way] == pytest.approx(golden[way], abs=1e-12)
 
 
 def test_retrieval_by_hand() -> None:
     """Clip 0 has captions 0 and 1 at places 1 and 3 of three; clip 1 has caption 2 at place 2."""
-    ranks = ranks_of([[0.9, 0.1, 0.5], [0.8, 0.2, 0.7]], [0, 0, 1])
+    ranks = retrieval_ranks([[0.9, 0.1, 0.5], [0.8, 0.2, 0.7]], [0, 0, 1])
     assert [own.tolist() for own in ranks.audio_to_text] == [[0, 2], [1]]
     assert ranks.text_to_audio.tolist() == [0, 1, 0]
     found = retrieval_metrics(ranks)
@@ -120,18 +120,18 @@ def test_retrieval_by_hand() -> None:
 
 def test_one_caption_is_the_plain_definition_and_more_than_ten_are_not_laions() -> None:
     matrix = np.random.default_rng(0).standard_normal((30, 30))
-    ranks = ranks_of(matrix, np.arange(30))
+    ranks = retrieval_ranks(matrix, np.arange(30))
     expected = np.mean([1 / (r + 1) if r < 10 else 0 for r in ranks.text_to_audio])
     found = retrieval_metrics(ranks)["text_to_audio"]["mAP@10"]
     assert found == pytest.approx(expected)
-    perfect = ranks_of(np.kron(np.eye(2), np.ones(20)), np.repeat([0, 1], 20))
+    perfect = retrieval_ranks(np.kron(np.eye(2), np.ones(20)), np.repeat([0, 1], 20))
     assert retrieval_metrics(perfect)["audio_to_text"]["mAP@10"] == 1
     assert retrieval_metrics(perfect, definition="laion")["audio_to_text"]["mAP@10"] == 0.5
 
 
 def test_a_model_for_which_all_is_alike_is_at_chance() -> None:
     """Counting what is strictly better would put every collapsed model at 100 %."""
-    found = retrieval_metrics(ranks_of(np.zeros((50, 50)), np.arange(50)))
+    found = retrieval_metrics(retrieval_ranks(np.zeros((50, 50)), np.arange(50)))
     assert found["text_to_audio"]["R@1"] == found["audio_to_text"]["R@1"] == pytest.approx(1 / 50)
 
 
@@ -147,7 +147,7 @@ def test_a_model_for_which_all_is_alike_is_at_chance() -> None:
 )
 def test_a_matrix_that_cannot_be_ranked_is_refused(matrix: Any, clip_of: Any) -> None:
     with pytest.raises(UsageError):
-        ranks_of(matrix, clip_of)
+        retrieval_ranks(matrix, clip_of)
 
 
 def test_average_precision_equals_scikit_learns() -> None:
@@ -192,7 +192,7 @@ def test_bootstrap_is_as_wide_as_theory_says_and_repeats() -> None:
 
 
 def test_intervals_of_retrieval_draw_clips_with_their_captions() -> None:
-    ranks = ranks_of(np.random.default_rng(1).standard_normal((40, 200)), np.arange(200) // 5)
+    ranks = retrieval_ranks(np.random.default_rng(1).standard_normal((40, 200)), np.arange(200) // 5)
     found = summary(ranks, draws=200, rng=3)
     assert set(found) == {f"{way} {m}" for way, numbers in retrieval_metrics(ranks).items() for m in numbers}
     for estimate in found.values():
@@ -260,7 +260,7 @@ def test_retrieval_is_the_metrics_of_the_models_cosines(tmp_path: Path, clap: CL
     data = Dataset("x", [Item.at(p, c) for p, c in zip(paths, captions, strict=True)])
     found = retrieval(clap, data, draws=10)
     cosines = clap.similarity(clap.encode_audio(paths), clap.encode_text([c for many in captions for c in many]))
-    expected = retrieval_metrics(ranks_of(cosines, [0, 0, 1, 2, 2, 2]))
+    expected = retrieval_metrics(retrieval_ranks(cosines, [0, 0, 1, 2, 2, 2]))
     assert found.metrics["text_to_audio mean_rank"].value == expected["text_to_audio"]["mean_rank"]
     assert found.metrics["audio_to_text mAP@10"].value == expected["audio_to_text"]["mAP@10"]
     assert (found.model, found.fingerprint, found.examples) == ("small", clap.fingerprint, 3)
@@ -315,7 +315,7 @@ def test_folds_classes_and_confusions_by_hand(tmp_path: Path) -> None:
     examples = [Item.at(Path(f"{i}"), labels=(names[i % 2],), fold="12"[i > 2]) for i in range(4)]
     used = embed_items(cast("CLAP", Vectors(np.eye(4))), examples)
     scores = np.array([[[1, 0], [1, 0], [1, 0], [0, 1]]])
-    judged = judge(used, scores, names, multi_label=False, draws=3, seed=0)
+    judged = score_predictions(used, scores, names, multi_label=False, draws=3, seed=0)
     assert judged.metrics["accuracy"].value == 0.75
     assert judged.folds == {"1": pytest.approx(2 / 3), "2": 1.0}
     assert judged.metrics["mean of folds accuracy"].value == pytest.approx(5 / 6)
@@ -374,7 +374,7 @@ def test_slopes_are_those_of_finite_differences(multi_label: bool) -> None:
             return float((np.logaddexp(0, z) - z * y).sum(1).mean())
         return float((np.log(np.exp(z).sum(1)) - (z * y).sum(1)).mean())
 
-    slopes = probing._slopes(cast("Any", layers), cast("Any", x), cast("Any", y), multi_label)
+    slopes = probing._gradients(cast("Any", layers), cast("Any", x), cast("Any", y), multi_label)
     for parameter, slope in zip([p for layer in layers for p in layer], slopes, strict=True):
         for place in np.ndindex(parameter.shape):
             before = parameter[place]
@@ -646,7 +646,7 @@ def test_every_protocol_from_its_authors_layout_to_a_metric(
     else:
         report = probe(clap, data, draws=2)[0]
     assert report.failed == []
-    report = compared(report, name)
+    report = add_published(report, name)
     assert report.protocol == name
     assert set(report.published) <= set(report.metrics)
     assert all(0 <= x.value <= 1 for metric, x in report.metrics.items() if not metric.endswith("_rank"))
@@ -830,14 +830,14 @@ def test_wrong_use_is_a_sentence(laid: Callable[[str], Path], cli: Any, args: tu
 
 def test_a_model_that_has_heard_the_clips_says_so() -> None:
     whole = {"examples": 2000}
-    (note,) = compared(a_report(model="mini", **whole), "esc50").notes
+    (note,) = add_published(a_report(model="mini", **whole), "esc50").notes
     assert "trained on clips of esc50" in note
-    assert compared(a_report(**whole), "esc50").notes == compared(a_report(), None).notes == []
-    assert compared(a_report(), "esc50").notes == ["3 of the 2000 sounds of esc50 were judged"]
+    assert add_published(a_report(**whole), "esc50").notes == add_published(a_report(), None).notes == []
+    assert add_published(a_report(), "esc50").notes == ["3 of the 2000 sounds of esc50 were judged"]
 
 
 def test_a_missing_extra_is_told_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openclap.eval.judging.find_spec", lambda _: None)
+    monkeypatch.setattr("openclap.eval.scoring.find_spec", lambda _: None)
     check_confusion(Path("c.csv"), multi_label=False)
     with pytest.raises(MissingExtra, match="matplotlib"):
         check_confusion(Path("c.png"), multi_label=False)

@@ -10,7 +10,7 @@ import pytest
 
 from openclap.data.items import Item
 from openclap.eval import probe as probing
-from openclap.eval.examples import Dataset
+from openclap.eval.datasets import Dataset
 from openclap.eval.probe import probe
 from openclap.eval.report import card_section
 from openclap.results import Windows

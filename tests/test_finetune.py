@@ -26,17 +26,17 @@ from openclap.errors import HeadMismatch, SoundWarning, TrainingError, UsageErro
 from openclap.eval.head import classify_with_head, load_head
 from openclap.models.clap import CLAPModel
 from openclap.train import finetune, loop, train
-from openclap.train.batch import Batch, Meaning
+from openclap.train.batch import Batch, PairLabels
 from openclap.train.configuration import settings_of
+from openclap.train.distributed import Ranks, join_ranks, share_norms
+from openclap.train.finetuning.eval_report import compare_methods
 from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.finetuning.task import Supervised, _modules
-from openclap.train.finetuning.verdict import compare
-from openclap.train.ranks import Ranks, joined, share_norms
-from openclap.train.ready import told_of_memory
+from openclap.train.preflight import explain_out_of_memory
+from openclap.train.run_state import STATE_FILE
 from openclap.train.settings import Source
-from openclap.train.state import STATE_FILE
-from openclap.train.task import Around
+from openclap.train.task import RunContext
 
 RATE = 16_000
 KINDS = ("dog", "cat", "siren")
@@ -302,9 +302,11 @@ def gradients(fusion: str | None, ranks: Ranks, rows: slice, *, multi: bool, pie
         share_norms(model)
     settings = SupervisedSettings("out", (Source("."),), pieces=pieces, batch_size=CLIPS, supervised=Supervision())
     task = Supervised(settings, Labelled([], [], CONCEPTS, multi, "", ""))
-    task._around = Around(config, model, ranks, torch.device("cpu"), lambda loss: loss, lambda: None)  # type: ignore[arg-type,return-value]
+    task._around = RunContext(config, model, ranks, torch.device("cpu"), lambda loss: loss, lambda: None)  # type: ignore[arg-type,return-value]
     rng = np.random.default_rng(1)
-    task.own.layers = _modules(((rng.normal(size=(3, 24)).astype(np.float32), np.zeros(3, np.float32)),)).double()
+    task.extra_module.layers = _modules(
+        ((rng.normal(size=(3, 24)).astype(np.float32), np.zeros(3, np.float32)),)
+    ).double()
     task._truth = torch.eye(3, dtype=torch.bool)
     views = 4 if fusion is not None else 1
     mel = torch.from_numpy(rng.normal(-30, 10, (CLIPS, views, 51, config.front_end.mel_bins)))[rows]
@@ -314,9 +316,9 @@ def gradients(fusion: str | None, ranks: Ranks, rows: slice, *, multi: bool, pie
         else torch.zeros(len(mel), dtype=torch.bool)
     )
     none = torch.zeros(0)
-    loss = task.gradients(model, Batch(mel, longer, [], Meaning(HEARD[rows], none, none, none, none)), 3)
-    ranks.average([*model.parameters(), *task.own.parameters()])
-    named = [*model.named_parameters(), *task.own.named_parameters()]
+    loss = task.gradients(model, Batch(mel, longer, [], PairLabels(HEARD[rows], none, none, none, none)), 3)
+    ranks.average([*model.parameters(), *task.extra_module.parameters()])
+    named = [*model.named_parameters(), *task.extra_module.named_parameters()]
     return {name: p.grad.numpy() for name, p in named if p.grad is not None} | {"loss": np.array(loss)}
 
 
@@ -329,7 +331,7 @@ CASES: list[dict[str, Any]] = [
 
 def _rank(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    with joined(torch.device("cpu")) as ranks:
+    with join_ranks(torch.device("cpu")) as ranks:
         for i, case in enumerate(CASES):
             found = gradients(ranks=ranks, rows=slice(3 * rank, 3 * rank + 3), **case)
             np.savez(Path(folder, f"{i}-{rank}.npz"), **found)
@@ -355,7 +357,7 @@ def test_what_two_sounds_at_once_are(place: Path) -> None:
         task = Supervised(SupervisedSettings("out", ()), Labelled([], [], CONCEPTS, multi, "", ""))
         task._truth = torch.eye(3, dtype=torch.bool)
         none = torch.zeros(0)
-        batch = Batch(none, none, [], Meaning(torch.tensor([[2, 0], [0, -1]]), none, none, none, none))
+        batch = Batch(none, none, [], PairLabels(torch.tensor([[2, 0], [0, -1]]), none, none, none, none))
         assert task._targets(batch).tolist() == expected
 
 
@@ -518,9 +520,9 @@ def test_the_verb_tells_what_is_wrong_with_supervised_in_a_file(place: Path) -> 
 
 def test_too_little_memory_is_one_sentence() -> None:
     for error in (MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("you can't allocate memory: 2 TB")):
-        with pytest.raises(TrainingError, match="set pieces"), told_of_memory():
+        with pytest.raises(TrainingError, match="set pieces"), explain_out_of_memory():
             raise error
-    with pytest.raises(RuntimeError, match="another"), told_of_memory():
+    with pytest.raises(RuntimeError, match="another"), explain_out_of_memory():
         raise RuntimeError("another")
 
 
@@ -545,7 +547,7 @@ def test_gains_by_hand(place: Path) -> None:
     before = np.array([[0, 1], [0, 1], [0, 1], [0, 1]], np.float32)
     after = np.array([[0, 1], [1, 0], [0, 1], [0, 1]], np.float32)
     used = Embedded(examples, np.zeros((4, 2), np.float32), [])
-    found = compare(used, {"": after, "probe": before}, data, draws=200, seed=0)
+    found = compare_methods(used, {"": after, "probe": before}, data, draws=200, seed=0)
     assert [found[name].value for name in ("accuracy", "accuracy of probe", "gain over probe")] == [0.75, 0.5, 0.25]
     assert found["gain over probe"].low is not None
     assert found["gain over probe"].low >= 0

@@ -13,7 +13,7 @@ import pytest
 from models_for_tests import small_clap
 
 from openclap import CLAP
-from openclap.confidence import USUAL, Background, curves_of
+from openclap.confidence import DEFAULT_CURVES, ReferenceBank, confidence_curves
 from openclap.errors import BadCheckpoint
 from openclap.watch import PushedSource, watch
 from openclap.watch.background import LocalBackground
@@ -29,10 +29,10 @@ def unit(rows: Any) -> np.ndarray:
     return made
 
 
-def banks(size: int = 8) -> Background:
+def banks(size: int = 8) -> ReferenceBank:
     rng = np.random.default_rng(0)
     texts, sounds = unit(rng.standard_normal((132, size))), unit(rng.standard_normal((56, size)))
-    return Background(texts, sounds, replace(USUAL, watch=CURVE))
+    return ReferenceBank(texts, sounds, replace(DEFAULT_CURVES, watch=CURVE))
 
 
 def foreground(known: int = 120, warmup: int = 30) -> Foreground:
@@ -116,8 +116,8 @@ def test_what_is_remembered_does_not_grow() -> None:
 
 def test_a_model_without_a_curve_of_its_own_is_watched_as_before() -> None:
     new, old = CLAP.from_pretrained("mini"), CLAP.from_pretrained("mini-3")
-    assert len(curves_of(new.config).watch) == 4
-    assert curves_of(old.config).watch == ()
+    assert len(confidence_curves(new.config).watch) == 4
+    assert confidence_curves(old.config).watch == ()
     assert type(watch(PushedSource("door"), ["rain"], model=new)._own) is Foreground
     assert type(watch(PushedSource("door"), ["rain"], model=old)._own) is LocalBackground
 
@@ -126,10 +126,10 @@ def test_the_curve_is_kept_and_read_strictly(tmp_path: Path, tokenizer_file: Pat
     small_clap(tokenizer_file).save_pretrained(tmp_path / "model")
     file = tmp_path / "model" / "config.json"
     plain = json.loads(file.read_text())
-    own = {**USUAL.__dict__, "watch": [-4.0, 0.0, 10.0, 8.0]}
+    own = {**DEFAULT_CURVES.__dict__, "watch": [-4.0, 0.0, 10.0, 8.0]}
     file.write_text(json.dumps({**plain, "confidence": own}))
     clap = CLAP.from_pretrained(tmp_path / "model")
-    assert curves_of(clap.config).watch == (-4.0, 0.0, 10.0, 8.0)
+    assert confidence_curves(clap.config).watch == (-4.0, 0.0, 10.0, 8.0)
     clap.save_pretrained(tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["confidence"]["watch"] == [-4.0, 0.0, 10.0, 8.0]
     for wrong, said in (([1.0, 2.0], "give 4 numbers"), ([1.0, -2.0, 1.0, 1.0], "none may be below 0")):

@@ -15,9 +15,9 @@ from ranks_for_tests import run_ranks
 from torch import nn
 
 from openclap.models.clap import CLAPModel
-from openclap.train.batch import Batch, Meaning, positives_of
+from openclap.train.batch import Batch, PairLabels, positives_of
+from openclap.train.distributed import Ranks, join_ranks, share_norms
 from openclap.train.loss import sigmoid_loss
-from openclap.train.ranks import Ranks, joined, share_norms
 from openclap.train.settings import Augment
 from openclap.train.sharding import clip_gradients, is_sharded, shard, whole
 from openclap.train.step import Step
@@ -59,7 +59,7 @@ def batch_of(config: Any, rows: slice | None = None) -> Batch:
     if rows is not None:
         chosen = chosen[rows]
         spoken = [*chosen, 6 if chosen[0] == 0 else 7]
-    meaning = Meaning(
+    meaning = PairLabels(
         heard[chosen], said[spoken], mixed[spoken],
         torch.where((heard[chosen] >= 0)[..., None], families[heard[chosen]], none), families[said[spoken]],
     )  # fmt: skip
@@ -108,7 +108,7 @@ def gradients(
 
 def _rank(rank: int, folder: str, cases: list[tuple[Any, ...]]) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    with joined(torch.device("cpu")) as ranks:
+    with join_ranks(torch.device("cpu")) as ranks:
         assert (ranks.rank, ranks.world) == (rank, 2)
         rows = slice(0, 3) if rank == 0 else slice(3, 6)
         for i, (audio, fusion, options) in enumerate(cases):
@@ -182,7 +182,7 @@ def test_pieces_draw_the_same_dropout_twice_and_leave_norms_counted_once() -> No
 
 def test_positives_by_hand() -> None:
     batch = batch_of(small_config())
-    positives, ignored = positives_of(batch.meaning)
+    positives, ignored = positives_of(batch.labels)
     assert positives.tolist() == [
         [1, 0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 1], [0.5, 0, 1, 0.5, 0, 0, 0, 0],
         [1, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0, 0], [0, 0.5, 0, 0, 0, 1, 0, 0.5],

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from openclap import CLAP
-from openclap.cli.listen import labels_given
+from openclap.cli.classify import labels_given
 from openclap.errors import LanguageWarning, ModelNotHere, UsageError
 from openclap.labels import LISTS, labels
 from openclap.language import Translator, has_foreign, read_lexicon, to_simplified

@@ -16,7 +16,7 @@ from openclap import CLAP
 from openclap.clap.similarity import rank_labels
 from openclap.config import MAX_LOGIT_SCALE
 from openclap.train import step, train
-from openclap.train.state import STATE_FILE
+from openclap.train.run_state import STATE_FILE
 
 ABOVE = 100.5
 

@@ -18,7 +18,7 @@ import confidence as fitting
 from sheet import DevSound
 
 from openclap import CLAP
-from openclap.confidence import Background, curves_of, is_fitted
+from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves
 from openclap.config import ConfidenceCurves
 
 NAMES = ("dog bark", "rain", "violin", "church bells", "zipper", "explosion", "telephone ringing", "car horn", "footsteps", "tearing", "snoring", "camera shutter")  # fmt: skip
@@ -50,8 +50,8 @@ def rows_of(some: list[DevSound], noise: float) -> Any:
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
-def usual() -> Background:
-    return Background(
+def usual() -> ReferenceBank:
+    return ReferenceBank(
         Ears().encode_text([f"t{i}" for i in range(40)]), Ears().encode_text([f"s{i}" for i in range(30)])
     )
 
@@ -146,7 +146,7 @@ def test_curves_are_written_into_a_checkpoint(tmp_path: Path, tokenizer_file: Pa
     curves = ConfidenceCurves((-2.0, 1.0, 0.5), (-4.0, 6.0), before.fingerprint, "three doors", 0.3)
     fitting.write(tmp_path / "model", curves)
     after = CLAP.from_pretrained(tmp_path / "model")
-    assert curves_of(after.config) == curves
-    assert is_fitted(after)
+    assert confidence_curves(after.config) == curves
+    assert has_own_curves(after)
     assert after.fingerprint == before.fingerprint
     assert list(json.loads((tmp_path / "model" / "config.json").read_text()))[-1] == "confidence"

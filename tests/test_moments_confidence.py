@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from openclap import CLAP, Library
 from openclap.cli.app import app
-from openclap.confidence import background_of, curves_of
+from openclap.confidence import confidence_curves, reference_bank
 from openclap.library import moments_in, write_moments
 from openclap.synth import synthesise
 
@@ -58,7 +58,7 @@ def test_moments_of_a_recording_are_as_sure_as_their_best_window(clap: CLAP, rec
     windows = clap.encode_windows(recording, window=2.0, hop=1.0)
     text = clap.encode_text("a cricket")[0]
     best = int((windows.embedding @ text).argmax())
-    sure = background_of(clap).confidence(text, windows.embedding[best], words=True)
+    sure = reference_bank(clap).confidence(text, windows.embedding[best], words=True)
     assert found[0].confidence == pytest.approx(sure, abs=1e-4)
     fine = moments_in(clap, recording, "a cricket", 1)[0]
     assert fine.confidence is not None
@@ -86,10 +86,14 @@ def test_the_command_says_when_nothing_is_there(recording: Path, monkeypatch: py
     assert rows
     assert all(0 <= row["confidence"] <= 1 for row in rows)
     sure = max(row["confidence"] for row in rows)
-    real = curves_of
-    monkeypatch.setattr("openclap.confidence.curves_of", lambda config: replace(real(config), unlikely=sure + 0.01))
+    real = confidence_curves
+    monkeypatch.setattr(
+        "openclap.confidence.confidence_curves", lambda config: replace(real(config), unlikely=sure + 0.01)
+    )
     assert "nothing here sounds like that" in _said(run, recording)
-    monkeypatch.setattr("openclap.confidence.curves_of", lambda config: replace(real(config), unlikely=sure - 0.01))
+    monkeypatch.setattr(
+        "openclap.confidence.confidence_curves", lambda config: replace(real(config), unlikely=sure - 0.01)
+    )
     assert "nothing here sounds like that" not in _said(run, recording)
 
 

@@ -17,13 +17,13 @@ from openclap import CLAP
 from openclap.data import open_manifest
 from openclap.data.items import SIDES, side_of
 from openclap.errors import DataError, SoundError, TrainingError, UnreadableSound
-from openclap.eval.examples import read_items
+from openclap.eval.datasets import read_items
 from openclap.eval.probe import probe
 from openclap.eval.protocols import read_dataset
 from openclap.eval.retrieval import retrieval
 from openclap.results import Windows
+from openclap.train.tagging.class_texts import read_words
 from openclap.train.tagging.taggers import read_classes
-from openclap.train.tagging.words import read_words
 
 ROWS = [
     {"file": f"{i}.wav", "caption": f"a {'dog' if i % 2 else 'cat'}, number {i}", "label": "dog" if i % 2 else "cat",

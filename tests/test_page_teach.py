@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openclap.detector import Detector, heard_in, kept, place_of
+from openclap.detector import Detector, apply_detectors, detector_path, list_detectors
 from openclap.errors import DetectorMismatch
-from openclap.kept_examples import count
+from openclap.example_store import count_examples
 from openclap.page import classify, search, taught, watch
 from openclap.page.desk import Desk
 from openclap.page.lesson import Lesson, keep, marked, named, searched, trained
@@ -97,13 +97,13 @@ def test_a_detector_is_downloaded_and_kept_by_its_name(page: Page, lesson: Lesso
     assert np.array_equal(again.probability(rows), made.detector.probability(rows))
     assert named(made, None).name == "something ringing"
     assert keep(page, made, "我家的门") == ("我家的门", 0)
-    assert count(Detector.load("我家的门").key) == len(made.yes) + len(made.no)
-    assert "我家的门" in {one.name for one in kept()[0]}
+    assert count_examples(Detector.load("我家的门").key) == len(made.yes) + len(made.no)
+    assert "我家的门" in {one.name for one in list_detectors()[0]}
     for name in ("../door", ".door", "a/b", "x" * 300):
         assert _told(lambda name=name: named(made, name)) == "error.name"
     others = Page(Desk(PageSettings()), Wording(), None)
     assert _told(lambda: keep(others, made, "theirs")) == "error.not_taught"
-    assert "theirs" not in {one.name for one in kept()[0]}
+    assert "theirs" not in {one.name for one in list_detectors()[0]}
     others.desk.close()
 
 
@@ -128,7 +128,10 @@ def test_what_is_kept_is_heard_or_not(page: Page, lesson: Lesson) -> None:
     detector.save()
     bell = next(one.hit.path for one in lesson.found if "church_bells" in one.name)
     found = classify.compute(page, bell, "", ["our bell"])
-    assert (found.labels, found.heard) == ([], heard_in(page.desk.clap.encode_windows(bell).embedding, [detector]))
+    assert (found.labels, found.heard) == (
+        [],
+        apply_detectors(page.desk.clap.encode_windows(bell).embedding, [detector]),
+    )
     assert found.heard[0].heard
     drawn = classify.draw(found, "zh")
     assert "our bell" in drawn
@@ -143,7 +146,7 @@ def test_what_is_kept_is_heard_or_not(page: Page, lesson: Lesson) -> None:
 def test_detectors_are_their_owner_s(page: Page, lesson: Lesson) -> None:
     """A name is no path, and where others see the page there is none: the server's detectors are nobody's."""
     keep(page, trained(page, EN, marked(lesson, _marks(lesson)), 5), "mine")
-    place = str(place_of("mine"))
+    place = str(detector_path("mine"))
     others = Page(Desk(PageSettings()), Wording(), None)
     assert taught.names(others.desk) == []
     for where, name in ((page, place), (page, "../mine"), (page, "no such"), (others, "mine")):

@@ -22,14 +22,14 @@ from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.cli.app import app
 from openclap.config import FrontEnd, PANNConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError, UsageError
-from openclap.eval.examples import read_items
+from openclap.eval.datasets import read_items
 from openclap.eval.zeroshot import zeroshot
 from openclap.models.clap import CLAPModel
 from openclap.synth import KINDS, synthesise
 from openclap.train import loop
-from openclap.train.pruning import Keep, prune, report, sounds
-from openclap.train.pruning.cutting import cut
-from openclap.train.pruning.importance import watch
+from openclap.train.pruning import Keep, calibration_sounds, prune, report
+from openclap.train.pruning.cut_weights import cut_weights
+from openclap.train.pruning.importance import collect_statistics
 from openclap.train.pruning.units import smaller, units_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::openclap.errors.ModelWarning")  # texts of random towers are much alike
@@ -54,9 +54,9 @@ MODELS = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight kinds of sound a second long, one of them longer than a clip; speed measured in five turns."""
-    monkeypatch.setattr(sounds, "KINDS", {name: KINDS[name] for name in list(KINDS)[:8]})
-    monkeypatch.setattr(sounds, "SECONDS", 1.0)
-    monkeypatch.setattr(sounds, "LONG", 5.0)
+    monkeypatch.setattr(calibration_sounds, "KINDS", {name: KINDS[name] for name in list(KINDS)[:8]})
+    monkeypatch.setattr(calibration_sounds, "SECONDS", 1.0)
+    monkeypatch.setattr(calibration_sounds, "LONG", 5.0)
     monkeypatch.setattr(report, "SECONDS", 0.0)
 
 
@@ -154,9 +154,9 @@ def test_a_unit_is_worth_what_the_embeddings_lose_without_it() -> None:
         synthesise(kind, np.random.default_rng(i), rate=16_000, seconds=1.0)[0]
         for i, kind in enumerate(list(KINDS)[:8])
     ]
-    clips, _ = sounds.clips_of([(take, 16_000) for take in takes], FRONT, fused=False)
-    batches = sounds.clip_batches(clips, torch.device("cpu"))
-    seen = watch(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))[of.reader]
+    clips, _ = calibration_sounds.clips_of([(take, 16_000) for take in takes], FRONT, fused=False)
+    batches = calibration_sounds.clip_batches(clips, torch.device("cpu"))
+    seen = collect_statistics(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))[of.reader]
     weight, bias, lost = model.state_dict()[f"{of.reader}.weight"], model.state_dict()[of.bias or ""], []
     with torch.no_grad():
         expected = torch.cat([model.encode_audio(*batch) for batch in batches])
@@ -182,10 +182,10 @@ def test_those_that_stay_do_the_work_of_those_that_go() -> None:
         for part in of.cut:
             rows = model.state_dict()[part.name]
             rows[1::2] = rows[::2]
-    clips, _ = sounds.clips_of(list(sounds._takes(1)), FRONT, fused=False)
-    batches = sounds.clip_batches(clips, torch.device("cpu"))
-    seen = watch(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))
-    small = replace(config, audio=replace(HTSAT, mlp_rows=(of.kept, *(HTSAT.hidden(s) for s in (1, 2)))))
+    clips, _ = calibration_sounds.clips_of(list(calibration_sounds._takes(1)), FRONT, fused=False)
+    batches = calibration_sounds.clip_batches(clips, torch.device("cpu"))
+    seen = collect_statistics(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))
+    small = replace(config, audio=replace(HTSAT, mlp_rows=(of.kept, *(HTSAT.mlp_width(s) for s in (1, 2)))))
     kept = {of.reader: np.arange(0, of.count, 2)}
 
     def distance(arrays: dict[str, Any]) -> float:
@@ -193,7 +193,7 @@ def test_those_that_stay_do_the_work_of_those_that_go() -> None:
             pruned = CLAPModel.from_arrays(small, arrays)
             return float((pruned.encode_audio(*batches[-1]) - model.encode_audio(*batches[-1])).norm())
 
-    good, plain = (distance(cut(model.arrays(), [of], kept, what)) for what in (seen, {}))
+    good, plain = (distance(cut_weights(model.arrays(), [of], kept, what)) for what in (seen, {}))
     assert good < 0.05 * plain
 
 

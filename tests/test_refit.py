@@ -15,12 +15,20 @@ import soundfile as sf
 from conftest import long_wave
 from models_for_tests import small_clap
 
-from openclap import CLAP, Detector, Library, kept_examples
+from openclap import CLAP, Detector, Library, example_store
 from openclap.checkpoints import presets
 from openclap.cli import app
-from openclap.detector import forget
+from openclap.detector import delete_detector
 from openclap.errors import DetectorError, DetectorMismatch, UnreadableSound, UsageError
-from openclap.kept_examples import MOST, RATE, Source, count, examples_folder, keep, recall
+from openclap.example_store import (
+    MOST,
+    RATE,
+    ExampleSource,
+    count_examples,
+    examples_folder,
+    load_examples,
+    save_examples,
+)
 from openclap.page.wording import sentence
 from openclap.teach import Taught, fit, refit, teach
 
@@ -86,7 +94,7 @@ def test_it_is_taught_anew_after_the_sounds_were_deleted(clap: CLAP, other: CLAP
     assert again.failed == []
     now = Detector.load("dog")
     now.check(other)
-    assert (count(now.key), count(before.key)) == (5, 0)  # they go with it
+    assert (count_examples(now.key), count_examples(before.key)) == (5, 0)  # they go with it
     assert [folder.name for folder in (home / "examples").iterdir()] == [now.key]
     assert float(refit(clap, now).detector.direction @ before.direction) > 0.9999  # and back
 
@@ -106,28 +114,35 @@ def test_clips_are_what_was_heard(tmp_path: Path) -> None:
     wave = (long_wave(1, RATE, seed=4) * 0.3 * 32768).round().astype(np.int16)
     sf.write(tmp_path / "a.wav", wave, RATE)
     exact = np.zeros(480, np.float32)
-    assert keep("0" * 16, "a", [Source(tmp_path / "a.wav", True), Source((exact, RATE), False)]) == []
-    one, silent = recall("0" * 16)
+    assert (
+        save_examples("0" * 16, "a", [ExampleSource(tmp_path / "a.wav", True), ExampleSource((exact, RATE), False)])
+        == []
+    )
+    one, silent = load_examples("0" * 16)
     assert (one.heard, silent.heard) == (True, False)
     assert np.array_equal(one.waves[0], wave.astype(np.float32) / 32768)
     assert np.array_equal(silent.waves[0], exact)
     quiet = 1e-6 * long_wave(0.2, RATE)
-    keep("1" * 16, "a", [Source((quiet, RATE), True)])
-    (found,) = recall("1" * 16)
+    save_examples("1" * 16, "a", [ExampleSource((quiet, RATE), True)])
+    (found,) = load_examples("1" * 16)
     assert np.abs(found.waves[0] - quiet).max() < 1e-4 * np.abs(quiet).max()
 
 
 def test_of_a_long_recording_pieces_are_kept_and_of_very_many_some(tmp_path: Path) -> None:
     long = np.arange(8000 * 65, dtype=np.float32) / (8000 * 65)
     sf.write(tmp_path / "long.wav", long, 8000)
-    keep("0" * 16, "a", [Source(tmp_path / "long.wav", True), Source(tmp_path / "long.wav", False, 20.0, 21.0)])
-    pieces, span = recall("0" * 16)
+    save_examples(
+        "0" * 16,
+        "a",
+        [ExampleSource(tmp_path / "long.wav", True), ExampleSource(tmp_path / "long.wav", False, 20.0, 21.0)],
+    )
+    pieces, span = load_examples("0" * 16)
     assert [round(len(wave) / RATE) for wave in pieces.waves] == [10, 10, 10]
     middles = [float(wave[len(wave) // 2]) for wave in (*pieces.waves, *span.waves)]
     assert middles == pytest.approx([5 / 65, 32.5 / 65, 60 / 65, 20.5 / 65], abs=1e-3)
     tiny = (np.full(8, 0.5, np.float32), RATE)
-    keep("1" * 16, "a", [Source(tiny, i < MOST + 50) for i in range(MOST + 60)])
-    found = list(recall("1" * 16))
+    save_examples("1" * 16, "a", [ExampleSource(tiny, i < MOST + 50) for i in range(MOST + 60)])
+    found = list(load_examples("1" * 16))
     assert (sum(x.heard for x in found), sum(not x.heard for x in found)) == (MOST, 10)
 
 
@@ -138,10 +153,10 @@ def test_what_cannot_be_kept_is_told_and_stops_nothing(clap: CLAP, sounds: Path)
     def closed() -> object:
         raise UnreadableSound("a.wav", "is away")
 
-    taught = replace(taught, examples=[*taught.examples, Source(closed, True)])  # type: ignore[arg-type]
+    taught = replace(taught, examples=[*taught.examples, ExampleSource(closed, True)])  # type: ignore[arg-type]
     taught.save()
     assert [Path(failure.path).name for failure in taught.failed] == ["yes 1.wav", "a.wav"]
-    assert count(taught.detector.key) == 4
+    assert count_examples(taught.detector.key) == 4
     nowhere = examples_folder("any").parent
     shutil.rmtree(nowhere)
     nowhere.write_text("a file is in the way")
@@ -156,9 +171,9 @@ def test_teaching_again_replaces_them_and_forgetting_removes_them(clap: CLAP, so
     first = Detector.load("dog").key
     (sounds / "no 2.wav").unlink()
     _taught(clap, sounds).save()
-    assert (count(first), count(Detector.load("dog").key)) == (0, 4)
+    assert (count_examples(first), count_examples(Detector.load("dog").key)) == (0, 4)
     _taught(clap, sounds).save(home.parent / "elsewhere.safetensors")
-    forget("dog")
+    delete_detector("dog")
     assert list((home / "examples").iterdir()) == []
 
 
@@ -178,9 +193,9 @@ def test_of_a_file_that_is_broken_the_examples_go_too(clap: CLAP, sounds: Path, 
     place = _taught(clap, sounds).save()
     place.write_bytes(b"nothing")
     with pytest.raises(DetectorError, match="no detector is called 'cat'"):
-        forget("cat")
+        delete_detector("cat")
     assert len(list((home / "examples").iterdir())) == 1
-    forget("dog")
+    delete_detector("dog")
     assert list((home / "examples").iterdir()) == []
 
 
@@ -233,7 +248,7 @@ def test_a_detector_of_embeddings_alone_has_none(clap: CLAP, sounds: Path) -> No
     rows = clap.encode_audio(sorted(sounds.iterdir()), long="windows")
     detector = fit(clap, "dog", rows[:2], rows[2:])
     detector.save()
-    assert count(detector.key) == 0
+    assert count_examples(detector.key) == 0
 
 
 def test_every_door_says_the_same(clap: CLAP, other: CLAP, sounds: Path, tmp_path: Path) -> None:
@@ -311,4 +326,4 @@ def test_a_name_that_no_file_can_have_keeps_nothing(clap: CLAP, sounds: Path, ho
     with pytest.raises(UsageError, match="cannot be a detector's name"):
         replace(taught, detector=replace(taught.detector, name="a/b")).save()
     assert not home.exists()
-    assert kept_examples.count(taught.detector.key) == 0
+    assert example_store.count_examples(taught.detector.key) == 0

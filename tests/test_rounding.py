@@ -23,7 +23,7 @@ from openclap.data.items import Item
 from openclap.doctor import examine_installation
 from openclap.errors import BadCheckpoint, ModelWarning, UsageError
 from openclap.train.examples import Example
-from openclap.train.mels import Mels
+from openclap.train.mel_cache import MelCache
 
 NUMBERS = np.load(Path(__file__).parent / "data" / "golden" / "laion_rounding.npz")
 LAION = FrontEnd(mel_scale="slaney", mel_norm="slaney", quantise="int16")
@@ -83,7 +83,7 @@ def test_training_hears_it_too(tmp_path: Path) -> None:
     """LAION rounds in training as well, so what continues from its files must."""
     sf.write(tmp_path / "quiet.wav", recordings()["quiet"], RATE, subtype="FLOAT")
     item = Item(key="quiet", sound=tmp_path / "quiet.wav", captions=("x",))
-    given = Mels([Example("quiet", item, ("x",), "x")], LAION).get("quiet")
+    given = MelCache([Example("quiet", item, ("x",), "x")], LAION).get("quiet")
     assert given is not None
     expected = 10 ** (log_mel(quantise_wave(recordings()["quiet"], LAION), LAION) / 10)
     assert np.allclose(given.numpy(), expected, rtol=1e-4, atol=1e-12)

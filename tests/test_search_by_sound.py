@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from openclap import CLAP, Library
 from openclap.cli.app import app
-from openclap.confidence import USUAL, background_of
+from openclap.confidence import DEFAULT_CURVES, reference_bank
 from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.page.search import _player
 from openclap.results import Hit
@@ -72,7 +72,7 @@ def test_another_take_is_likely_and_another_thing_is_not(library: Library, sound
 
 def test_confidence_of_sounds_grows_with_the_cosine(mini: CLAP) -> None:
     """By hand: a share of 0.9 of the way is a decade, all of it three."""
-    usual = replace(background_of(mini), curves=replace(OLDER, sounds=(-4.0, 3.0, 5.0)))
+    usual = replace(reference_bank(mini), curves=replace(OLDER, sounds=(-4.0, 3.0, 5.0)))
     bank = usual.sounds.mean(0)
     query = np.zeros_like(bank)
     query[0] = 1
@@ -140,7 +140,7 @@ def test_json_is_what_it_was() -> None:
 def test_curves_of_before_load_and_are_saved_as_they_were() -> None:
     """A config.json without the threshold of sounds, with one slope; saved again it has no field that older versions refuse."""
     assert (OLDER.least(words=True), OLDER.least(words=False)) == (0.4, 0.4)
-    assert USUAL.least(words=False) == USUAL.unlikely
+    assert DEFAULT_CURVES.least(words=False) == DEFAULT_CURVES.unlikely
     config = CLAPConfig.from_dict({**CLAPConfig().to_dict(), "confidence": {
         "words": [-3.0, 1.0, 0.5], "sounds": [-8.0, 10.0], "fingerprint": "0123456789abcdef", "fitted_on": "twenty doors",
     }})  # fmt: skip
@@ -155,4 +155,4 @@ def test_curves_of_before_load_and_are_saved_as_they_were() -> None:
 def test_a_model_without_curves_of_its_own_knows_the_same_recording() -> None:
     mini = CLAP.from_pretrained("mini-3")
     query = mini.encode_text("rain")[0]
-    assert background_of(mini).confidence(query, query, words=False) > 0.95
+    assert reference_bank(mini).confidence(query, query, words=False) > 0.95

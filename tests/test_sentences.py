@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from openclap.sentences import debiaser
+from openclap.sentences import make_debiaser
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ from openclap.sentences import debiaser
     ],
 )  # fmt: skip
 def test_words_without_gender(text: str, expected: str) -> None:
-    assert debiaser()(text) == expected
+    assert make_debiaser()(text) == expected
 
 
 def test_a_table_of_ones_own_changes_no_verbs(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "t.csv").write_text("word,instead\nhe,she\n")
-    assert debiaser(tmp_path / "t.csv")("He speaks to her") == "She speaks to her"
+    assert make_debiaser(tmp_path / "t.csv")("He speaks to her") == "She speaks to her"

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from openclap.errors import UsageError
-from openclap.http.proxy import Proxies, ProxyHeaders, check_prefix
+from openclap.http.proxy import ProxyHeaders, TrustedProxies, check_prefix
 from openclap.http.request_log import RequestLog
 from openclap.http.settings import ServerSettings
 from openclap.page.server import make_app
@@ -119,7 +119,7 @@ SAID = {
 
 def test_what_strangers_say_of_themselves_is_not_believed() -> None:
     def proxied(prefix: str = "") -> Any:
-        return lambda inner: ProxyHeaders(inner, proxies=Proxies(["10.0.0.0/8"]), prefix=prefix)
+        return lambda inner: ProxyHeaders(inner, proxies=TrustedProxies(["10.0.0.0/8"]), prefix=prefix)
 
     scope = through(proxied(), "192.0.2.1", SAID)
     assert (scope["client"][0], scope["scheme"], scope.get("root_path", "")) == ("192.0.2.1", "http", "")

@@ -15,8 +15,8 @@ import pytest
 from server_for_tests import Running, serving
 from slow_clients import head_of
 
-from openclap.http.connections import Connections, Limits
-from openclap.http.proxy import Proxies, address_of
+from openclap.http.connections import ConnectionLimits, Connections
+from openclap.http.proxy import TrustedProxies, client_key
 
 FILES = 256  # that the server may open: fewer than are asked of it
 HEADS = 300
@@ -173,18 +173,18 @@ class Loop:
 @pytest.mark.parametrize("proxied", [False, True])
 def test_one_address_has_a_share(proxied: bool) -> None:
     """Whole requests are not closed for new ones; behind a proxy everybody has its address."""
-    connections = Connections(Limits(connections=100), Proxies(["10.0.0.0/8"] if proxied else []))
+    connections = Connections(ConnectionLimits(connections=100), TrustedProxies(["10.0.0.0/8"] if proxied else []))
     admit = [connections.admit(Connection("10.0.0.1")) for _ in range(200)]  # type: ignore[arg-type]
     assert sum(admit) == (100 if proxied else 50)
     assert connections.admit(Connection("192.0.2.1")) is not proxied  # type: ignore[arg-type]
 
 
 def test_whom_a_connection_counts_for() -> None:
-    assert address_of(("::ffff:192.0.2.1", 1)) == address_of(("192.0.2.1", 2)) == "192.0.2.1"
-    assert address_of(("2001:db8::1", 1)) == address_of(("2001:db8::ffff", 1)) == "2001:db8::/64"
-    assert address_of(("2001:db8:0:1::1", 1)) != address_of(("2001:db8::1", 1))
-    assert address_of(("::1", 1)) == "::1"
-    assert address_of(None) == ""
+    assert client_key(("::ffff:192.0.2.1", 1)) == client_key(("192.0.2.1", 2)) == "192.0.2.1"
+    assert client_key(("2001:db8::1", 1)) == client_key(("2001:db8::ffff", 1)) == "2001:db8::/64"
+    assert client_key(("2001:db8:0:1::1", 1)) != client_key(("2001:db8::1", 1))
+    assert client_key(("::1", 1)) == "::1"
+    assert client_key(None) == ""
 
 
 def test_files_are_left_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +192,6 @@ def test_files_are_left_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None
 
     for files, most in ((1024, 768), (256, 96), (1 << 20, 1000), (64, 8)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
-        connections = Connections(Limits())
+        connections = Connections(ConnectionLimits())
         assert connections.most == most
         assert connections.most + 4 * connections.burst < max(files, 64)

@@ -15,13 +15,14 @@ import pytest
 from openclap.cli.options import read_lines
 from openclap.data import open_manifest
 from openclap.data.check import read_labels
-from openclap.data.columns import columns_of
-from openclap.data.places import Places
+from openclap.data.columns import find_columns
+from openclap.data.file_lookup import FileLookup
 from openclap.errors import DataError, DataWarning, TrainingError, UsageError
-from openclap.eval.examples import read_items
-from openclap.sentences import debiaser
-from openclap.textfiles import encoding_of, is_absent, lines_of, open_grid, read_records
-from openclap.train.phrases import read_phrases, read_texts
+from openclap.eval.datasets import read_items
+from openclap.sentences import make_debiaser
+from openclap.textfiles import detect_encoding, is_absent, open_text_table, read_records
+from openclap.textfiles import read_lines as lines_of
+from openclap.train.text_files import read_phrases, read_texts
 
 Form = Literal["NFC", "NFD"]
 Said = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -88,7 +89,7 @@ def test_old_encodings_are_guessed(tmp_path: Path, encoding: str, text: str) -> 
     """A lone ü was taken for one sign of thousands, by the guess alone."""
     (tmp_path / "t").write_bytes(f"file,caption\n{text}\n".encode(encoding))
     with pytest.warns(DataWarning):
-        found = encoding_of(tmp_path / "t")
+        found = detect_encoding(tmp_path / "t")
     assert (tmp_path / "t").read_text(encoding=found) == f"file,caption\n{text}\n"
 
 
@@ -97,7 +98,7 @@ def test_what_is_no_utf8_is_found_late_too(tmp_path: Path) -> None:
     with pytest.warns(DataWarning, match="cp1252"):
         assert lines_of(tmp_path / "t")[-1] == "Tür"
     (tmp_path / "t").write_bytes(("ü" * (1 << 20) + "x").encode())  # a sign across two blocks
-    assert encoding_of(tmp_path / "t") == "utf-8"
+    assert detect_encoding(tmp_path / "t") == "utf-8"
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.parquet"])
@@ -131,8 +132,8 @@ def test_columns_by_number_and_the_first_kind_alone(tmp_path: Path) -> None:
     text = "file_name,caption_1,caption_2,caption_3,caption_4,caption_5,text,caption_1\na.wav,1,2,3,4,5,words,6\n"
     (tmp_path / "t.csv").write_text(text)
     assert said(tmp_path / "t.csv") == [("a.wav", ("1", "2", "3", "4", "5", "6"), ())]
-    assert columns_of(("path", "File")).file == "File"
-    assert columns_of(("note", "wav path")).file == "wav path"
+    assert find_columns(("path", "File")).file == "File"
+    assert find_columns(("note", "wav path")).file == "wav path"
 
 
 def test_numbers_with_a_decimal_comma(tmp_path: Path) -> None:
@@ -159,12 +160,12 @@ def test_a_name_is_found_in_any_form(tmp_path: Path, kept: Form, written: Form) 
     (item,) = open_manifest(tmp_path / "t.csv")
     assert (item.captions, item.key) == (("a", "b"), name)
     assert item.read() == tmp_path / name
-    assert Places(tmp_path).name_of("där.wav") == "där.wav"  # not there: as it is written
+    assert FileLookup(tmp_path).name_of("där.wav") == "där.wav"  # not there: as it is written
 
 
 def test_a_file_that_has_a_backslash_in_its_name(tmp_path: Path) -> None:
     (tmp_path / "a\\b.wav").write_bytes(b"x")
-    places = Places(tmp_path)
+    places = FileLookup(tmp_path)
     assert [places.name_of(name) for name in ("a\\b.wav", "a\\c.wav", ".\\d\\..\\e.wav")] == [
         "a\\b.wav",
         "a/c.wav",
@@ -230,7 +231,7 @@ def test_tables_of_training_of_benchmarks_and_of_words(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 2 has no phrase"):
         read_records(path, ("label", "phrase"))
     path.write_bytes("Word;Instead\nhot dog;sausage\n".encode("utf-8-sig"))
-    assert debiaser(path)("A hot dog") == "A sausage"
+    assert make_debiaser(path)("A hot dog") == "A sausage"
 
 
 def test_a_text_with_commas_is_not_cut(tmp_path: Path) -> None:
@@ -259,5 +260,5 @@ def test_what_is_absent() -> None:
 
 def test_an_empty_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"")
-    grid = open_grid(tmp_path / "t.csv")
+    grid = open_text_table(tmp_path / "t.csv")
     assert (grid.names, list(grid.rows)) == ((), [])

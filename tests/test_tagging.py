@@ -21,20 +21,20 @@ from openclap.errors import TrainingError
 from openclap.train import learn_tags, loop
 from openclap.train.configuration import read_settings
 from openclap.train.settings import Settings
-from openclap.train.tagging import answered
-from openclap.train.tagging.answered import Usual
+from openclap.train.tagging import tag_batches
+from openclap.train.tagging.class_texts import read_words
 from openclap.train.tagging.loss import Heads, TagStep
-from openclap.train.tagging.playing import Player
+from openclap.train.tagging.mixing import Mixer
 from openclap.train.tagging.settings import Playing, TaggerSettings, Tags, TagSettings
-from openclap.train.tagging.taggers import Answers, FileTagger, Together
+from openclap.train.tagging.tag_batches import TeacherStatistics
+from openclap.train.tagging.taggers import FileTagger, TaggerEnsemble, TaggerOutput
 from openclap.train.tagging.task import Tagging
-from openclap.train.tagging.words import read_words
 
 RATE = 16_000
 CLASSES = ("dog", "cat", "siren")
 TAGGER = """
 import numpy as np
-from openclap.train.tagging.taggers import Answers
+from openclap.train.tagging.taggers import TaggerOutput
 
 class Shapes:
     classes, rate, fingerprint = ("dog", "cat", "siren"), 16000, "shapes"
@@ -43,7 +43,7 @@ class Shapes:
         flat = np.exp(np.log(power).mean(1)) / power.mean(1)
         crest = np.abs(waves).max(1) / (np.sqrt((waves ** 2).mean(1)) + 1e-6)
         seen = np.stack([crest > 6, (crest <= 6) & (flat > 0.1), (crest <= 6) & (flat <= 0.1)], 1)
-        return Answers(np.where(seen, 2.0, -4.0).astype(np.float32), np.stack([flat, crest / 10], 1).astype(np.float32))
+        return TaggerOutput(np.where(seen, 2.0, -4.0).astype(np.float32), np.stack([flat, crest / 10], 1).astype(np.float32))
 """
 
 
@@ -79,7 +79,7 @@ def place(tmp_path: Path, tokenizer_file: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _short_listening(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answered, "LISTENED", 24)
+    monkeypatch.setattr(tag_batches, "LISTENED", 24)
 
 
 def edit(place: Path, **changes: Any) -> Path:
@@ -149,7 +149,7 @@ def test_the_loss_is_zero_for_one_that_says_the_same() -> None:
         mel, longer, embedding = logits, torch.zeros(2, dtype=torch.bool), logits
 
     One.logits = logits  # type: ignore[attr-defined]
-    usual = Usual(torch.zeros(3), torch.ones(3), torch.zeros(3), torch.ones(3))
+    usual = TeacherStatistics(torch.zeros(3), torch.ones(3), torch.zeros(3), torch.ones(3))
     step = TagStep(lambda _: None, heads, usual, Tags(text=0.0))  # type: ignore[arg-type,return-value]
     assert float(step.loss(Tower(), One()).detach()) == pytest.approx(0.0, abs=1e-6)  # type: ignore[arg-type]
     One.mel = logits + 1
@@ -162,13 +162,13 @@ def test_taggers_together_average_what_both_know() -> None:
             self.classes, self.rate, self.fingerprint, self._logits = classes, rate, classes[0], logits
             self.heard: list[int] = []
 
-        def answer(self, waves: np.ndarray) -> Answers:
+        def answer(self, waves: np.ndarray) -> TaggerOutput:
             self.heard.append(waves.shape[1])
             embedding = np.full((len(waves), 2), self.rate, np.float32)
-            return Answers(np.tile(np.array(self._logits, np.float32), (len(waves), 1)), embedding)
+            return TaggerOutput(np.tile(np.array(self._logits, np.float32), (len(waves), 1)), embedding)
 
     one, two = Fixed(("dog", "rain"), [1.0, 2.0], 16_000), Fixed(("rain", "bell"), [4.0, -1.0], 8_000)
-    said = Together([one, two], 16_000).answer(np.zeros((2, 1600), np.float32))
+    said = TaggerEnsemble([one, two], 16_000).answer(np.zeros((2, 1600), np.float32))
     assert said.logits.tolist() == [[1.0, 3.0, -1.0]] * 2
     assert said.embedding is not None
     assert said.embedding.shape == (2, 4)
@@ -206,15 +206,15 @@ def test_texts_mean_classes(tmp_path: Path) -> None:
 
 def test_playing_is_decided_by_its_generator() -> None:
     how = Playing(filter_share=1.0, noise_share=1.0, reverse_share=0.5)
-    player = Player(how, 1600, RATE)
+    player = Mixer(how, 1600, RATE)
     sounds = [lambda count, rng: sound(1)[:count], lambda count, rng: sound(2)[: min(count, 500)]]
-    one, same, other = (player.play(sounds, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, same, other = (player.mix(sounds, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.dtype == np.float32
     assert one.shape == (1600,)
     assert np.abs(one).max() == pytest.approx(1.0)
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
-    silent = Player(Playing(), 1600, RATE).play([lambda count, rng: np.zeros(10, np.float32)], np.random.default_rng(0))
+    silent = Mixer(Playing(), 1600, RATE).mix([lambda count, rng: np.zeros(10, np.float32)], np.random.default_rng(0))
     assert np.abs(silent).max() == 0
     assert {player.count(np.random.default_rng(i)) for i in range(60)} == {1, 2, 3}
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from openclap.data import Manifest, open_manifest, unpacked
-from openclap.data.tars import Member
+from openclap.data import Manifest, decompress, open_manifest
+from openclap.data.tars import TarMember
 from openclap.errors import DataError, SoundError
 
 ENDINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -69,11 +69,11 @@ def test_a_compressed_tar_is_read(tmp_path: Path, ending: str) -> None:
 
 
 def test_few_unpacked_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacked, "_kept", kept := type(unpacked._kept)())
+    monkeypatch.setattr(decompress, "_kept", kept := type(decompress._kept)())
     for i in range(9):
         (tmp_path / f"{i}.tgz").write_bytes(gzip.compress(tar_of("ab"), mtime=0))
     assert len(heard(open_manifest(tmp_path))) == 18
-    assert len(kept) == unpacked.KEPT
+    assert len(kept) == decompress.KEPT
     first = next(iter(open_manifest(tmp_path)))
     assert first.read() == b"a" * 3000
     (tmp_path / "0.tgz").write_bytes(gzip.compress(tar_of("xyz"), mtime=0))  # another file of this name
@@ -105,7 +105,7 @@ def test_a_broken_compressed_tar_is_named(tmp_path: Path) -> None:
     found = failed(manifest)
     assert "cut short or broken" in found["0.tgz"]
     assert found["1.tgz"].startswith("is no tar, or broken")
-    gone = Member(tmp_path / "2.tgz", "a.flac", 512, 3)
+    gone = TarMember(tmp_path / "2.tgz", "a.flac", 512, 3)
     (tmp_path / "2.tgz").unlink()
     with pytest.raises(SoundError, match="not there any more"):
         gone.read()

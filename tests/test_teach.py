@@ -22,8 +22,8 @@ from models_for_tests import small_clap
 
 from openclap import CLAP, Detector, Library
 from openclap.cli import app
-from openclap.confidence import Background
-from openclap.detector import kept
+from openclap.confidence import ReferenceBank
+from openclap.detector import list_detectors
 from openclap.errors import DetectorMismatch, LibraryError, UsageError
 from openclap.library import moments_in
 from openclap.results import Hit
@@ -79,7 +79,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def ears(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A model whose words are the first axis of 32, and whose sounds are noise."""
     random = np.random.default_rng(0)
-    bank = Background(unit(random.standard_normal((132, 32))), unit(random.standard_normal((56, 32))))
+    bank = ReferenceBank(unit(random.standard_normal((132, 32))), unit(random.standard_normal((56, 32))))
     monkeypatch.setattr("openclap.teach.fitting.background_of", lambda _: bank)
     words = np.eye(32, dtype=np.float32)[:1]
     return SimpleNamespace(
@@ -536,7 +536,7 @@ def test_the_page_says_what_works(run: Callable[..., Ran], tmp_path: Path, monke
         assert words[0] == "openclap"
         code, _, err = run(*words[1:])
         assert code == 0, (line, err)
-    assert [one.name for one in kept()[0]] == ["drip"]
+    assert [one.name for one in list_detectors()[0]] == ["drip"]
     python = re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert python
     names: dict[str, Any] = {}

@@ -20,8 +20,8 @@ from openclap.train import loop, train
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
 from openclap.train.examples import read_examples
-from openclap.train.mels import Mels
-from openclap.train.state import STATE_FILE
+from openclap.train.mel_cache import MelCache
+from openclap.train.run_state import STATE_FILE
 
 RATE = 16_000
 SOUNDS = ("dog", "cat", "siren")
@@ -70,7 +70,7 @@ def batches(place: Path) -> Batches:
     settings = read_settings(place / "run.yaml")
     examples = read_examples(settings)
     config = settings.config()
-    return Batches(examples, Mels(examples, config.front_end), settings, config)
+    return Batches(examples, MelCache(examples, config.front_end), settings, config)
 
 
 def test_it_learns_to_name_sounds(place: Path) -> None:
@@ -246,9 +246,9 @@ def test_what_plays_under_a_sound_is_neither_right_nor_wrong(place: Path) -> Non
     for one, other in zip(alone, over, strict=True):
         assert not torch.allclose(one.mel, other.mel)
         assert torch.equal(one.positives, other.positives)
-        under = other.meaning.heard[:, 2]
-        assert (other.meaning.heard[:, 1] == -1).all()
-        assert torch.equal(other.ignored & ~one.ignored, (under[:, None] == other.meaning.said) & ~one.ignored)
+        under = other.labels.clip_concepts[:, 2]
+        assert (other.labels.clip_concepts[:, 1] == -1).all()
+        assert torch.equal(other.ignored & ~one.ignored, (under[:, None] == other.labels.text_concepts) & ~one.ignored)
         ignored += int((other.ignored & ~one.ignored).sum())
     assert ignored > 0
 
@@ -346,9 +346,9 @@ def test_sounds_broken_for_one_process_are_left_out_by_all(place: Path) -> None:
     edit(place, epochs=1, batch_size=4, most_broken=0.1, device="cpu", augment={})
     code = (
         "import sys, os, warnings; warnings.simplefilter('ignore')\n"
-        "from openclap.train import mels, train\n"
+        "from openclap.train import mel_cache, train\n"
         "from openclap.errors import UnreadableSound\n"
-        "read = mels.wave_of\n"
+        "read = mel_cache.wave_of\n"
         "def broken(sound, *a, **k):\n"
         "    if os.environ['RANK'] == '1' and '1-cat' in str(sound): raise UnreadableSound(str(sound), 'broken')\n"
         "    return read(sound, *a, **k)\n"
@@ -362,7 +362,7 @@ def test_sounds_broken_for_one_process_are_left_out_by_all(place: Path) -> None:
 def test_a_bin_that_stands_still_has_a_gradient(tmp_path: Path) -> None:
     import torch.distributed as dist
 
-    from openclap.train.ranks import share_norms
+    from openclap.train.distributed import share_norms
 
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
     try:

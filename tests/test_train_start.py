@@ -16,9 +16,9 @@ from openclap import CLAP
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train import loop, train
 from openclap.train.configuration import read_settings
-from openclap.train.monitor import EpochLog, Trackers
-from openclap.train.start import Start
-from openclap.train.state import STATE_FILE, keep
+from openclap.train.initial_model import InitialModel
+from openclap.train.progress import EpochLog, Trackers
+from openclap.train.run_state import STATE_FILE, save_state
 
 
 def state_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -64,11 +64,11 @@ def test_adapters_train_and_are_worked_into_the_weights(place: Path, first: Path
 
 def test_dropout_of_adapters_is_at_work(place: Path, first: Path) -> None:  # noqa: F811
     """It lies in frozen layers, and once was put to rest with them."""
-    from openclap.train.start import train_mode, wake_adapters
+    from openclap.train.initial_model import train_mode, wake_adapters
 
     changes = {"init": "model", "lora": {"rank": 2, "dropout": 0.5}, "tokenizer": None}
     settings = read_settings(edit(place, **changes))
-    start = Start(settings, settings.config(), torch.device("cpu"))
+    start = InitialModel(settings, settings.config(), torch.device("cpu"))
     train_mode(start.model)
     wake_adapters(start.model)
     dropouts = [m for n, m in start.model.named_modules() if n.endswith("lora_dropout.default")]
@@ -134,7 +134,7 @@ def test_the_text_tower_starts_from_a_transformer(place: Path, tokenizer_file: P
     (place / "transformer" / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
     model = replace(small_config(), text=config).to_dict()
     settings = read_settings(edit(place, model=_plain(model), init_text=str(place / "transformer"), tokenizer=None))
-    start = Start(settings, settings.config(), torch.device("cpu"))
+    start = InitialModel(settings, settings.config(), torch.device("cpu"))
     assert start.tokenizer_file == place / "transformer" / "tokenizer.json"
     assert isinstance(start.model.text, TextTransformer)
     got = start.model.text.tower.state_dict()
@@ -230,10 +230,10 @@ def test_an_interrupt_while_the_state_is_written_is_one(tmp_path: Path, monkeypa
         finally:
             raise RuntimeError("unexpected pos 89216 vs 89112")
 
-    keep(tmp_path, "run", {"step": 1})
+    save_state(tmp_path, "run", {"step": 1})
     monkeypatch.setattr(torch, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        keep(tmp_path, "run", {"step": 2})
+        save_state(tmp_path, "run", {"step": 2})
     assert [file.name for file in tmp_path.iterdir()] == [STATE_FILE]
 
 

@@ -10,9 +10,9 @@ import pytest
 from openclap.cli import app, finetune
 from openclap.cli import train as verbs
 from openclap.errors import SoundWarning, TrainingError
+from openclap.train.distributed import Ranks, is_first, same_outcome
 from openclap.train.finetuning.task import Finetuned
-from openclap.train.ranks import Ranks, alike, is_first
-from openclap.train.ready import own_folder
+from openclap.train.preflight import lock_folder
 from openclap.train.settings import Settings
 from openclap.train.task import Report
 
@@ -20,17 +20,17 @@ from openclap.train.task import Report
 def test_two_runs_into_one_folder_refuse_each_other(tmp_path: Path) -> None:
     """They wrote over each other's states and models."""
     settings = Settings(sources=(), out="a/model", folder=tmp_path)
-    with own_folder(settings):
+    with lock_folder(settings):
         with (
             pytest.raises(TrainingError, match=r"a/model: another run trains into it; wait for its end"),
-            own_folder(settings),
+            lock_folder(settings),
         ):
             pass
-        with own_folder(Settings(sources=(), out="a/other", folder=tmp_path)):
+        with lock_folder(Settings(sources=(), out="a/other", folder=tmp_path)):
             pass
         (tmp_path / "a/model/log.csv").touch()
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "log.csv", "model"]  # nothing else is left
-    with own_folder(settings):
+    with lock_folder(settings):
         pass
 
 
@@ -60,7 +60,7 @@ def test_a_process_alone_tells_its_own(launched: dict[str, str], monkeypatch: py
         monkeypatch.setenv(name, value)
     verbs._tell(Report("out", 1, 2, 0.5, 3.0), False)
     assert "2 steps in 3 s" in capsys.readouterr().out
-    with pytest.raises(TrainingError) as raised, alike():
+    with pytest.raises(TrainingError) as raised, same_outcome():
         raise TrainingError("x")
     assert not raised.value.quiet
 
@@ -69,9 +69,9 @@ def test_a_process_alone_tells_its_own(launched: dict[str, str], monkeypatch: py
 def test_what_all_processes_see_is_told_by_the_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with alike():
+        with same_outcome():
             warnings.warn("2 sounds are left out", SoundWarning, stacklevel=1)
-    with pytest.raises(TrainingError) as raised, alike():
+    with pytest.raises(TrainingError) as raised, same_outcome():
         raise TrainingError("sources: nothing there")
 
     def fails() -> None:
@@ -80,5 +80,5 @@ def test_what_all_processes_see_is_told_by_the_first(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(app, "app", fails)
     assert app._run() == 2
     assert capsys.readouterr().err == ""
-    with Ranks(0, 2).alike(), pytest.warns(SoundWarning):
+    with Ranks(0, 2).same_outcome(), pytest.warns(SoundWarning):
         warnings.warn("told", SoundWarning, stacklevel=1)

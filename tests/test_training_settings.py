@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from openclap.cli.app import app
 from openclap.errors import UsageError
 from openclap.train.configuration import read_settings
-from openclap.train.distilling.settings import Distill, DistillSettings
+from openclap.train.distillation.settings import Distill, DistillSettings
 from openclap.train.explain import commented_yaml, settings_of_class, settings_table, yaml_value
 from openclap.train.finetuning.settings import SupervisedSettings, Supervision
 from openclap.train.settings import Augment, Lora, Settings, Source

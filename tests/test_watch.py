@@ -28,8 +28,8 @@ import soundfile as sf
 
 from openclap import CLAP
 from openclap.audio.clips import window_starts
-from openclap.cli.watch import _closed
-from openclap.confidence import Background
+from openclap.cli.watch import _close_sinks
+from openclap.confidence import ReferenceBank
 from openclap.config import FrontEnd
 from openclap.errors import MissingExtra, SoundNotFound, SourceError, UsageError
 from openclap.library.scan import find_sounds
@@ -99,7 +99,7 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> Loud:
     sounds = np.abs(rng.normal(0.1, 0.1, (56, 1))) * [[1, 0, 0, 0]] + [[0, 0, 1, 0]]
     texts = rng.standard_normal((132, 4))
     unit = [(x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for x in (texts, sounds)]
-    monkeypatch.setattr("openclap.watch.loop.background_of", lambda _: Background(*unit))
+    monkeypatch.setattr("openclap.watch.loop.background_of", lambda _: ReferenceBank(*unit))
     return Loud()
 
 
@@ -267,7 +267,7 @@ def heard(own: LocalBackground, cosines: np.ndarray) -> list[float]:
 def own_background(alerts: int = 1) -> LocalBackground:
     rng = np.random.default_rng(0)
     texts, sounds = (unit(np.c_[rng.normal(0.1, 0.18, (n, 2)), np.full((n, 6), 0.4)]) for n in (132, 56))
-    banks = Background(texts, sounds)
+    banks = ReferenceBank(texts, sounds)
     return LocalBackground(np.tile(np.eye(8, dtype=np.float32)[0], (alerts, 1)), banks, warmup=30, minute=60)
 
 
@@ -1278,7 +1278,7 @@ class Waiting:
 def test_receivers_are_waited_for_at_once() -> None:
     """Each had its ten seconds after the one before, so the end of a watch with five took a minute."""
     together = threading.Barrier(3)
-    assert _closed([Waiting(number, together) for number in range(3)]) == {
+    assert _close_sinks([Waiting(number, together) for number in range(3)]) == {
         "http://receiver/1": 1,
         "http://receiver/2": 2,
     }

@@ -33,8 +33,8 @@ from sheet import DevSound, Rows, dev_sounds, embedded
 from sklearn.linear_model import LogisticRegression
 
 from openclap import CLAP
-from openclap.aside import write_json
-from openclap.confidence import Background, background_of, curves_of
+from openclap.atomic_write import write_json
+from openclap.confidence import ReferenceBank, confidence_curves, reference_bank
 from openclap.config import ConfidenceCurves
 from openclap.labels import labels
 
@@ -82,7 +82,7 @@ class Judged:
     table: list[tuple[float, float, int, float, float]]  # from, to, how many, said, true
 
 
-def observed_by_words(usual: Background, clap: CLAP, sounds: Sequence[DevSound], rows: Rows) -> Observed:
+def observed_by_words(usual: ReferenceBank, clap: CLAP, sounds: Sequence[DevSound], rows: Rows) -> Observed:
     """Every question in words, with and without its answers."""
     asked = questions(sounds)
     texts = clap.encode_text([question.text for question in asked])
@@ -99,7 +99,7 @@ def observed_by_words(usual: Background, clap: CLAP, sounds: Sequence[DevSound],
     return _observed(made)
 
 
-def observed_by_sounds(usual: Background, sounds: Sequence[DevSound], rows: Rows) -> Observed:
+def observed_by_sounds(usual: ReferenceBank, sounds: Sequence[DevSound], rows: Rows) -> Observed:
     """Every sound as a question to others, with and without those that are called alike."""
     numbers = {name: number for number, name in enumerate(sorted({s.asked for s in sounds}))}
     fits = rows @ rows.T
@@ -160,7 +160,7 @@ def named(sure: Vectors, own: Bools, concepts: Sequence[str]) -> list[tuple[floa
 
 
 def names_needing_more(
-    console: Console, clap: CLAP, usual: Background, sounds: Sequence[DevSound], rows: Rows
+    console: Console, clap: CLAP, usual: ReferenceBank, sounds: Sequence[DevSound], rows: Rows
 ) -> dict[str, float]:
     """Evidence by AudioSet's names, where recordings of other concepts are named better with it; else none."""
     some = [i for i, s in enumerate(sounds) if s.set in ("concept", "fold")]
@@ -229,7 +229,7 @@ def show(console: Console, what: str, made: Judged) -> None:
     console.print(table)
 
 
-def pairs(console: Console, clap: CLAP, usual: Background, curves: dict[str, ConfidenceCurves], sounds: Sequence[DevSound], rows: Rows) -> None:  # fmt: skip
+def pairs(console: Console, clap: CLAP, usual: ReferenceBank, curves: dict[str, ConfidenceCurves], sounds: Sequence[DevSound], rows: Rows) -> None:  # fmt: skip
     """Two recordings at a time, whatever else is there: how sure each curve is of them, and how many lie above its threshold."""
     plain = [i for i, s in enumerate(sounds) if not s.set.startswith("mixture")]
     kinds: dict[str, tuple[list[tuple[float, ...]], str]] = {}
@@ -290,7 +290,7 @@ def main() -> None:
     args = parser.parse_args()
     console, clap = Console(width=140), CLAP.from_pretrained(args.model, threads=1)
     sounds = [s for s in dev_sounds(args.sounds) if not args.new or unheard_by_the_third_edition(s)]
-    usual, rows, own = background_of(clap), embedded(clap, sounds), curves_of(clap.config)
+    usual, rows, own = reference_bank(clap), embedded(clap, sounds), confidence_curves(clap.config)
     words, by_sounds = observed_by_words(usual, clap, sounds, rows), observed_by_sounds(usual, sounds, rows)
     show(console, "words, by the curve it has", judged(words, confidences(words, own.words), own.unlikely))
     show(

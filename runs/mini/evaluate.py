@@ -19,7 +19,7 @@ from rich.console import Console
 from sheet import dev_sounds, embedded, figures, of_rows, show
 
 from openclap import CLAP
-from openclap.confidence import background_of, curves_of, is_fitted
+from openclap.confidence import confidence_curves, has_own_curves, reference_bank
 
 
 def main() -> None:
@@ -31,10 +31,10 @@ def main() -> None:
     sounds, tables, sure = dev_sounds(args.sounds), {}, {}
     for name in args.models:
         clap = CLAP.from_pretrained(name, threads=1)
-        rows, curves, usual = embedded(clap, sounds), curves_of(clap.config), background_of(clap)
+        rows, curves, usual = embedded(clap, sounds), confidence_curves(clap.config), reference_bank(clap)
         tables[name] = figures(sounds, of_rows(clap, sounds, rows))
         words, by_sounds = observed_by_words(usual, clap, sounds, rows), observed_by_sounds(usual, sounds, rows)
-        own = "its own curve" if is_fitted(clap) else "a curve fitted for another"
+        own = "its own curve" if has_own_curves(clap) else "a curve fitted for another"
         sure[name] = {
             f"words, by {own}": judged(words, confidences(words, curves.words), curves.unlikely),
             f"sounds, by {own}": judged(by_sounds, confidences(by_sounds, curves.sounds), curves.least(words=False)),

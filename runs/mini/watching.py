@@ -29,8 +29,8 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from openclap import CLAP
-from openclap.aside import write_json
-from openclap.confidence import Background, background_of
+from openclap.atomic_write import write_json
+from openclap.confidence import ReferenceBank, reference_bank
 from openclap.watch import Event, Rules
 from openclap.watch.background import MINUTE, LocalBackground
 from openclap.watch.foreground import MEMORY, Foreground
@@ -94,7 +94,7 @@ def recorded(clap: CLAP, data: Path, half: str, seconds: float, seed: int) -> Re
     return Recorded(np.concatenate(rows), planted)
 
 
-def heard(rows: Vectors, queries: Vectors, banks: Background, curve: Curve) -> Heard:
+def heard(rows: Vectors, queries: Vectors, banks: ReferenceBank, curve: Curve) -> Heard:
     """What a watch with this curve makes of windows (W, E); an empty curve: what it makes of them without one of its own."""
     banks, minute = replace(banks, curves=replace(banks.curves, watch=curve)), round(MINUTE / HOP)
     own = (
@@ -148,7 +148,7 @@ def found_at(levels: Floats, one: Recorded) -> float:
     return float(np.mean([sum(levels[place] > limit for place in yes) for limit in limits]))
 
 
-def fitted(recordings: Sequence[Recorded], queries: Vectors, banks: Background, wanted: float = WANTED) -> Curve:
+def fitted(recordings: Sequence[Recorded], queries: Vectors, banks: ReferenceBank, wanted: float = WANTED) -> Curve:
     """The curve: the mix that finds most, as steep as evidence is, with `wanted` false alarms an hour at most."""
     curve: Curve = FIRST
     for _ in range(2):
@@ -213,7 +213,7 @@ def main() -> None:
     clap = CLAP.from_pretrained(args.model, threads=1)
     if clap.config.confidence is None:
         parser.error(f"{args.model} has no confidence of its own; run runs/mini/confidence.py --write first")
-    queries, banks = clap.encode_text(list(ALERTS)), background_of(clap)
+    queries, banks = clap.encode_text(list(ALERTS)), reference_bank(clap)
     recordings = [recorded(clap, args.data, "tune", 3600 * args.hours, int(seed)) for seed in args.seeds.split(",")]
     curve = fitted(recordings, queries, banks, args.wanted)
     table = Table("curve", "found", "false alarms/h", title=f"half “tune”, seeds {args.seeds}, {args.hours:g} h each")

@@ -54,11 +54,11 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
     query = vectors[0].copy()
     heard = partial(make_clip, front_end=clap.front_end, long="head")
     stages = [
-        _stage("decode and resample", [partial(load, sound, rate, seconds=most) for sound in sounds], seconds),
-        _stage("mel", [partial(heard, (wave, rate)) for wave in waves], seconds),
-        _stage("model", [partial(clap.backend.encode_audio, mel, short) for mel in mels], seconds),
-        _stage("text", [partial(clap.encode_text, text) for text in TEXTS * 3]),
-        _stage(f"search of {SEARCHED:,} vectors", [partial(_nearest, vectors, query)] * 5),
+        _measure_stage("decode and resample", [partial(load, sound, rate, seconds=most) for sound in sounds], seconds),
+        _measure_stage("mel", [partial(heard, (wave, rate)) for wave in waves], seconds),
+        _measure_stage("model", [partial(clap.backend.encode_audio, mel, short) for mel in mels], seconds),
+        _measure_stage("text", [partial(clap.encode_text, text) for text in TEXTS * 3]),
+        _measure_stage(f"search of {SEARCHED:,} vectors", [partial(_nearest, vectors, query)] * 5),
     ]
     began = time.perf_counter()
     clap.encode_audio(sounds, long="head")
@@ -74,7 +74,7 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
             "times_real_time": round(sum(seconds) / took, 1),
             "audio_hours_per_hour": round(sum(seconds) / took, 1),
         },
-        "peak_mb": _peak(),
+        "peak_mb": _peak_memory(),
     }
 
 
@@ -102,7 +102,9 @@ def _sounds(paths: list[str]) -> list[Sound]:
     return good
 
 
-def _stage(name: str, calls: Sequence[Callable[[], object]], seconds: list[float] | None = None) -> dict[str, Any]:
+def _measure_stage(
+    name: str, calls: Sequence[Callable[[], object]], seconds: list[float] | None = None
+) -> dict[str, Any]:
     """Median over the calls; how many times faster than real time where the calls take sounds."""
     times = []
     for call in calls:
@@ -113,7 +115,7 @@ def _stage(name: str, calls: Sequence[Callable[[], object]], seconds: list[float
     return {"stage": name, "ms": round(1000 * float(np.median(times)), 2), "times_real_time": speed}
 
 
-def _peak() -> float | None:
+def _peak_memory() -> float | None:
     """MB at the peak of this process; None where the system does not tell."""
     if sys.platform == "win32":
         return None

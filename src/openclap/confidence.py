@@ -26,42 +26,44 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.config import CLAPConfig, ConfidenceCurves
-from openclap.ears import Ears
+from openclap.embedder import Embedder
 from openclap.labels import labels
 from openclap.synth import synthesise_all
 
-__all__ = ["UNLIKELY", "USUAL", "Background", "background_of", "curves_of", "is_fitted"]
+__all__ = ["DEFAULT_CURVES", "UNLIKELY", "ReferenceBank", "confidence_curves", "has_own_curves", "reference_bank"]
 
 Vectors = npt.NDArray[np.float32]
 
 VERSION = 1  # of the banks
 # of a model that brings none: those of mini's third edition, as a guess
-USUAL = ConfidenceCurves(
+DEFAULT_CURVES = ConfidenceCurves(
     words=(-9.54, 0.66, 2.0),
     sounds=(-15.9, 19.2),
     fingerprint="86b7c91662cc86f7",
     fitted_on="48 paraphrases, labels and captions of ESC-10 and of sound effects, asked of models of its training that had not heard them",
 )
-UNLIKELY = USUAL.unlikely  # below, "nothing here sounds like that"; a model may have its own: `curves_of(config).least`
+UNLIKELY = (
+    DEFAULT_CURVES.unlikely
+)  # below, "nothing here sounds like that"; a model may have its own: `curves_of(config).least`
 ALMOST = 1e-3  # of the way from what is usual to 1: what is nearer is the same recording
 REMEMBERED = 4  # models whose banks are in memory
 
 
 @dataclass(frozen=True, eq=False)
-class Background:
+class ReferenceBank:
     """What is usual for a model: `texts` (B, E) and `sounds` (N, E), unit rows; and its curves."""
 
     texts: Vectors
     sounds: Vectors
-    curves: ConfidenceCurves = USUAL
+    curves: ConfidenceCurves = DEFAULT_CURVES
 
     def features(self, query: Vectors, window: Vectors, *, words: bool) -> tuple[float, ...]:
         """What the confidence follows from: the cosine of two unit vectors (E,), seen against the banks."""
         cosine = float(query @ window)
         if words:
-            return _deviations(cosine, self.sounds @ query), _deviations(cosine, self.texts @ window)
+            return _z_scores(cosine, self.sounds @ query), _z_scores(cosine, self.texts @ window)
         usual = float((self.sounds @ query).mean() + (self.sounds @ window).mean()) / 2
         share = (cosine - usual) / max(1 - usual, 1e-6)
         return share, -math.log10(max(1 - share, 0.0) + ALMOST)
@@ -86,39 +88,39 @@ class Background:
         return sure
 
 
-def curves_of(config: CLAPConfig) -> ConfidenceCurves:
+def confidence_curves(config: CLAPConfig) -> ConfidenceCurves:
     """The model's own curves and threshold, or what is usual as a guess."""
-    return config.confidence or USUAL
+    return config.confidence or DEFAULT_CURVES
 
 
-def is_fitted(clap: Ears) -> bool:
+def has_own_curves(clap: Embedder) -> bool:
     """Whether its curves were fitted for this very model; else the order of confidences holds, their size is a guess."""
-    return curves_of(clap.config).fingerprint == clap.fingerprint
+    return confidence_curves(clap.config).fingerprint == clap.fingerprint
 
 
-def background_of(clap: Ears) -> Background:
+def reference_bank(clap: Embedder) -> ReferenceBank:
     """The banks as a model hears them; made once, and kept in memory and in the user's cache by the model's fingerprint."""
     key = clap.fingerprint
     with _one_makes_them:
         found = _remembered.get(key)
         if found is None:
-            found = _banks_of(clap)
+            found = _load_or_embed_banks(clap)
             while len(_remembered) >= REMEMBERED:
                 del _remembered[next(iter(_remembered))]
             _remembered[key] = found
-    return replace(found, curves=curves_of(clap.config))  # the same weights may come with other curves
+    return replace(found, curves=confidence_curves(clap.config))  # the same weights may come with other curves
 
 
 # a home that cannot be written to has them made once a process, not once a call
-_remembered: dict[str, Background] = {}
+_remembered: dict[str, ReferenceBank] = {}
 _one_makes_them = threading.Lock()
 
 
-def _banks_of(clap: Ears) -> Background:
+def _load_or_embed_banks(clap: Embedder) -> ReferenceBank:
     place = user_cache_path("openclap") / "background" / f"{clap.fingerprint}-{VERSION}.npz"
     try:
         with np.load(place, allow_pickle=False) as kept:
-            found = Background(kept["texts"], kept["sounds"])
+            found = ReferenceBank(kept["texts"], kept["sounds"])
         if all(
             x.ndim == 2 and x.shape[1] == clap.config.embedding and np.isfinite(x).all()
             for x in (found.texts, found.sounds)
@@ -126,17 +128,17 @@ def _banks_of(clap: Ears) -> Background:
             return found
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):  # not there yet, or damaged
         pass
-    made = Background(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesise_all(), long="windows"))
-    _keep(place, made)
+    made = ReferenceBank(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesise_all(), long="windows"))
+    _save_banks(place, made)
     return made
 
 
-def _keep(place: Path, made: Background) -> None:
+def _save_banks(place: Path, made: ReferenceBank) -> None:
     with contextlib.suppress(OSError):  # a read-only home: made anew each time
         place.parent.mkdir(parents=True, exist_ok=True)
-        with aside(place) as part, part.open("wb") as file:
+        with atomic_write(place) as part, part.open("wb") as file:
             np.savez(file, texts=made.texts, sounds=made.sounds)
 
 
-def _deviations(cosine: float, usual: Vectors) -> float:
+def _z_scores(cosine: float, usual: Vectors) -> float:
     return (cosine - float(usual.mean())) / max(float(usual.std()), 1e-6)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
-from openclap.counting import counted
+from openclap.coercion import coerce_fields
 from openclap.errors import BadCheckpoint, UsageError
-from openclap.typed import typed
+from openclap.plurals import count_noun
 
 __all__ = [
     "ACTIVATIONS",
@@ -140,7 +140,7 @@ class HTSATConfig:
             )
         if len(self.heads) != len(self.depths) or not self.depths:
             raise UsageError(
-                f"HTSAT has {counted(len(self.depths), 'stage')} and {counted(len(self.heads), 'number')} of heads; give one a stage"
+                f"HTSAT has {count_noun(len(self.depths), 'stage')} and {count_noun(len(self.heads), 'number')} of heads; give one a stage"
             )
         if self.activation not in ACTIVATIONS:
             raise UsageError(
@@ -181,7 +181,7 @@ class HTSATConfig:
         """Numbers of one head of a stage, counted from 0; a pruned tower keeps those of the whole one."""
         return (self.width << stage) // self.heads[stage] if self.head_widths is None else self.head_widths[stage]
 
-    def hidden(self, stage: int) -> int:
+    def mlp_width(self, stage: int) -> int:
         """Hidden rows of the MLPs of a stage."""
         return int((self.width << stage) * self.mlp_ratio) if self.mlp_rows is None else self.mlp_rows[stage]
 
@@ -229,7 +229,7 @@ class PANNConfig:
         )
         if len(self.pools) != len(self.widths):
             raise UsageError(
-                f"PANN has {counted(len(self.widths), 'block')} and {counted(len(self.pools), 'pooling')}; give one a block"
+                f"PANN has {count_noun(len(self.widths), 'block')} and {count_noun(len(self.pools), 'pooling')}; give one a block"
             )
 
     def frames(self, front: FrontEnd) -> tuple[int, int | None]:
@@ -301,7 +301,7 @@ class MobileNetConfig:
         stages = len(self.STAGES)
         if len(self.depths) != stages or min(self.depths, default=0) < 1:
             raise UsageError(
-                f"MobileNet has {counted(stages, 'stage')} and the depths {self.depths}; give one a stage, each 1 or more"
+                f"MobileNet has {count_noun(stages, 'stage')} and the depths {self.depths}; give one a stage, each 1 or more"
             )
         if self.expanded is not None and (len(self.expanded) != sum(self.depths) or min(self.expanded) < 1):
             raise UsageError(
@@ -319,7 +319,7 @@ class MobileNetConfig:
     @property
     def stem(self) -> int:
         """Channels of the first convolution."""
-        return self._scaled(self.STEM)
+        return self._scale_channels(self.STEM)
 
     @property
     def blocks(self) -> tuple[InvertedResidual, ...]:
@@ -327,11 +327,11 @@ class MobileNetConfig:
         found: list[InvertedResidual] = []
         inner = self.stem
         for depth, (channels, kernel, stride, squeeze, swish, inside) in zip(self.depths, self.STAGES, strict=True):
-            outer = self._scaled(channels)
+            outer = self._scale_channels(channels)
             for i in range(depth):
-                whole = self._scaled(inside[min(i, len(inside) - 1)])
+                whole = self._scale_channels(inside[min(i, len(inside) - 1)])
                 wide = whole if self.expanded is None else self.expanded[len(found)]
-                squeezed = _to_eights(whole // self.SQUEEZE) if squeeze else 0
+                squeezed = _round_to_eights(whole // self.SQUEEZE) if squeeze else 0
                 steps = stride if i == 0 else 1
                 found.append(
                     InvertedResidual(inner, wide, outer, kernel, steps, squeezed, swish, widened=whole != inner)
@@ -342,7 +342,7 @@ class MobileNetConfig:
     @property
     def features(self) -> int:
         """Channels of the last convolution: what is averaged over time and mel."""
-        return self.WIDEN * self._scaled(self.STAGES[-1][0])
+        return self.WIDEN * self._scale_channels(self.STAGES[-1][0])
 
     @classmethod
     def preset(cls, name: str) -> MobileNetConfig:
@@ -350,13 +350,13 @@ class MobileNetConfig:
         widths = {"mn04": 0.4, "mn10": 1.0, "mn20": 2.0, "mn30": 3.0}
         if name not in widths:
             raise UsageError(f"'{name}' is not a MobileNet; choose one of {', '.join(widths)}")
-        return cls(width=widths[name], output=_to_eights(1280 * widths[name]))
+        return cls(width=widths[name], output=_round_to_eights(1280 * widths[name]))
 
-    def _scaled(self, channels: int) -> int:
-        return _to_eights(channels * self.width)
+    def _scale_channels(self, channels: int) -> int:
+        return _round_to_eights(channels * self.width)
 
 
-def _to_eights(channels: float) -> int:
+def _round_to_eights(channels: float) -> int:
     """The nearest multiple of 8, at least 8, and never less than nine tenths."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
@@ -665,7 +665,7 @@ def _build(cls: type[Any], values: dict[str, Any]) -> Any:
             f"{cls.__name__} has no field {', '.join(unknown)}: the checkpoint is newer than this openclap"
         )
     try:
-        return cls(**typed(cls, values))
+        return cls(**coerce_fields(cls, values))
     except UsageError as error:
         raise BadCheckpoint(f"a model that cannot be: {error}") from error
     except (TypeError, ValueError) as error:

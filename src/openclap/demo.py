@@ -12,9 +12,9 @@ from rich.panel import Panel
 from rich.table import Table
 
 from openclap.clap import CLAP
-from openclap.counting import counted
 from openclap.errors import UsageError
 from openclap.library import Library
+from openclap.plurals import count_noun
 from openclap.synth import KINDS, synthesise, write_library
 
 if TYPE_CHECKING:
@@ -42,13 +42,15 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
     sounds, place = folder / "sounds", folder / "library"
     shutil.rmtree(place, ignore_errors=True)  # of an earlier demo, perhaps by another model
     console.print(Panel.fit("[bold]openclap[/bold] finds, names and compares sounds by words"))
-    files = _timed(console, f"[bold]1[/bold]  synthesising {len(KINDS)} sounds", lambda: write_library(sounds, seed=7))
+    files = _write_timed(
+        console, f"[bold]1[/bold]  synthesising {len(KINDS)} sounds", lambda: write_library(sounds, seed=7)
+    )
     library = Library.open(place, model=clap)
     began = time.perf_counter()
     console.print(f"[bold]2[/bold]  indexing [cyan]{sounds}[/cyan]")
     report = library.add(sounds, progress=True)
     each = (time.perf_counter() - began) / max(report.added, 1)
-    console.print(f"   {counted(report.added, 'sound')}, {1000 * each:.0f} ms each")
+    console.print(f"   {count_noun(report.added, 'sound')}, {1000 * each:.0f} ms each")
     console.print(f"[bold]3[/bold]  searching it with {len(QUERIES)} queries")
     for query, right in QUERIES:
         _search(library, query, right, files, console)
@@ -71,7 +73,7 @@ def _refuse_foreign(folder: Path) -> None:
         raise UsageError(f"{folder} cannot be written to ({error.strerror}); give another folder") from error
 
 
-def _timed(console: Console, what: str, make_files: object) -> list[SynthFile]:
+def _write_timed(console: Console, what: str, make_files: object) -> list[SynthFile]:
     assert callable(make_files)
     began = time.perf_counter()
     console.print(what)

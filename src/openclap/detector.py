@@ -25,16 +25,26 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_data_path
 
-from openclap import kept_examples
+from openclap import example_store
 from openclap.checkpoints.presets import find_preset, maker_display_name, name_to_load
 from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, UsageError
 from openclap.head_files import HeadFormat, embeddings_of
+from openclap.normalization import normalize_rows
 from openclap.results import Failure
 from openclap.scores import logistic
-from openclap.vectors import unit
 
-__all__ = ["FORMAT", "VERSION", "Detector", "Heard", "detectors_folder", "forget", "heard_in", "kept", "place_of"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "Detection",
+    "Detector",
+    "apply_detectors",
+    "delete_detector",
+    "detector_path",
+    "detectors_folder",
+    "list_detectors",
+]
 
 FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
@@ -101,7 +111,7 @@ class Detector:
 
     @property
     def key(self) -> str:
-        """16 hex digits that tell it from other detectors: where its examples are kept (`openclap.kept_examples`)."""
+        """16 hex digits that tell it from other detectors: where its examples are kept (`openclap.example_store`)."""
         digest = hashlib.blake2b(np.ascontiguousarray(self.weight, "<f4").tobytes(), digest_size=8)
         digest.update(json.dumps([self.name, self.bias, self.fingerprint]).encode())
         return digest.hexdigest()
@@ -114,7 +124,7 @@ class Detector:
     @property
     def direction(self) -> Floats:
         """The unit vector (E,) whose cosine ranks as the probability does."""
-        return unit(self.weight.astype(np.float64))  # whose squares overflow nowhere
+        return normalize_rows(self.weight.astype(np.float64))  # whose squares overflow nowhere
 
     def logit(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Embeddings (N, E) → log-odds (N,).
@@ -160,7 +170,7 @@ class Detector:
         facts = self.model, self.fingerprint, clap.name
         name, loads = maker_display_name(*facts), name_to_load(*facts)
         before = f"use --model {loads}" if loads else "use --model with that one"
-        refit = self.refitted_by(clap) if kept_examples.count(self.key) else None
+        refit = self.refit_command(clap) if example_store.count_examples(self.key) else None
         again = (
             f"teach it anew by the examples that were kept:  {refit}"
             if refit
@@ -172,7 +182,7 @@ class Detector:
         error.detector, error.maker, error.refit = self.name, name, refit
         return error
 
-    def refitted_by(self, clap: Maker) -> str:
+    def refit_command(self, clap: Maker) -> str:
         """The command that teaches it anew for a model by the examples that were kept."""
         own = self.place is None or self.place == detectors_folder() / f"{self.name}{SUFFIX}"
         what = shlex.quote(self.name if own else str(self.place))
@@ -197,7 +207,7 @@ class Detector:
         UsageError
             The name cannot be a file's, or the place cannot be written to.
         """
-        target = place_of(self.name) if path is None else _at(path)
+        target = detector_path(self.name) if path is None else _at(path)
         about = json.dumps({**self.to_dict(), "bias": self.bias})
         FILE.write(target, {"weight": self.weight}, {"detector": about}, make_folder=True)
         return target
@@ -211,13 +221,13 @@ class Detector:
         DetectorError
             Nothing there, no detector, of another version, or broken.
         """
-        path = _found(path_or_name)
+        path = _resolve_path(path_or_name)
         facts, arrays = FILE.read(path)
-        return replace(_whole(facts, arrays.get("weight"), path), place=path)
+        return replace(_build_detector(facts, arrays.get("weight"), path), place=path)
 
 
 @dataclass(frozen=True)
-class Heard:
+class Detection:
     """What a detector says of a sound: the probability of the best of its windows, and whether that reaches the threshold."""
 
     detector: str
@@ -229,7 +239,7 @@ class Heard:
         return asdict(self)
 
 
-def heard_in(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> list[Heard]:
+def apply_detectors(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> list[Detection]:
     """What detectors say of a sound's windows (W, E), in their order.
 
     Raises
@@ -238,7 +248,7 @@ def heard_in(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> list[Hear
         Embeddings of another size.
     """
     best = [float(one.probability(windows).max()) for one in detectors]
-    return [Heard(one.name, likely, likely >= one.threshold) for one, likely in zip(detectors, best, strict=True)]
+    return [Detection(one.name, likely, likely >= one.threshold) for one, likely in zip(detectors, best, strict=True)]
 
 
 # -- the user's own ----------------------------------------------------------------------------------
@@ -249,7 +259,7 @@ def detectors_folder() -> Path:
     return user_data_path("openclap") / "detectors"
 
 
-def place_of(name: str) -> Path:
+def detector_path(name: str) -> Path:
     """The file of one of the user's detectors.
 
     Raises
@@ -268,7 +278,7 @@ def place_of(name: str) -> Path:
     return detectors_folder() / f"{name}{SUFFIX}"
 
 
-def kept() -> tuple[list[Detector], list[Failure]]:
+def list_detectors() -> tuple[list[Detector], list[Failure]]:
     """The user's detectors by name, and files among them that cannot be read."""
     found: list[Detector] = []
     failed: list[Failure] = []
@@ -280,7 +290,7 @@ def kept() -> tuple[list[Detector], list[Failure]]:
     return found, failed
 
 
-def forget(name: str) -> Path:
+def delete_detector(name: str) -> Path:
     """Remove one of the user's detectors, and the examples that were kept of it → the file that it was.
 
     Raises
@@ -288,29 +298,31 @@ def forget(name: str) -> Path:
     DetectorError
         There is none of this name, or it cannot be removed.
     """
-    path = place_of(name)
+    path = detector_path(name)
     try:
-        kept_examples.drop(Detector.load(path).key)
+        example_store.delete_examples(Detector.load(path).key)
     except DetectorError:  # a file that is none any more
         if os.path.lexists(path):
-            kept_examples.drop_named(name)
+            example_store.delete_examples_named(name)
     try:
         path.unlink()
     except FileNotFoundError:
-        raise DetectorError(_no_such(name)) from None
+        raise DetectorError(_not_found_message(name)) from None
     except OSError as error:
         raise DetectorError(f"{path}: cannot be removed ({error.strerror or error}); remove it by hand") from error
     return path
 
 
-def _found(path_or_name: str | os.PathLike[str]) -> Path:
+def _resolve_path(path_or_name: str | os.PathLike[str]) -> Path:
     """The file meant: what looks like a path is one, any other string a name."""
     given = os.fspath(path_or_name)
     is_path = not isinstance(path_or_name, str) or given.endswith(SUFFIX) or os.sep in given or "/" in given
-    path = _at(given) if is_path else place_of(given)
+    path = _at(given) if is_path else detector_path(given)
     if not os.path.isfile(path):  # noqa: PTH113 -- Path.is_file raises where a name is too long for a file
         raise DetectorError(
-            f"{given}: no such file; check the path, or give the name of a detector" if is_path else _no_such(given)
+            f"{given}: no such file; check the path, or give the name of a detector"
+            if is_path
+            else _not_found_message(given)
         )
     return path
 
@@ -319,7 +331,7 @@ def _at(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # Path.expanduser raises where there is no such user
 
 
-def _no_such(name: str) -> str:
+def _not_found_message(name: str) -> str:
     names = [path.stem for path in sorted(detectors_folder().glob(f"*{SUFFIX}"))]
     there = (
         f"there is {', '.join(names[:10])}{' …' if len(names) > 10 else ''}" if names else "none has been taught yet"
@@ -328,7 +340,7 @@ def _no_such(name: str) -> str:
     return f"no detector is called {name!r} ({there}); {do}:  openclap teach NAME --yes FILE…"
 
 
-def _whole(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detector:
+def _build_detector(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detector:
     """What was read, once it is clear that nothing of it is missing or absurd."""
     try:
         about = json.loads(facts["detector"])
@@ -348,13 +360,13 @@ def _whole(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detec
         examples = {str(kind): int(count) for kind, count in about["examples"].items()}
         return Detector(
             about["name"], None if about["text"] is None else str(about["text"]), weight, bias, about["model"],
-            about["fingerprint"], threshold, examples, _report(about["report"]),
+            about["fingerprint"], threshold, examples, _parse_report(about["report"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DetectorError(f"{path}: is broken ({error}); teach it again") from error
 
 
-def _report(given: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_report(given: Mapping[str, Any]) -> dict[str, Any]:
     """What `openclap.teach.judge` has made, as far as it is shown."""
     if given.get("judged"):
         shares = [

@@ -13,7 +13,7 @@ from openclap.checkpoints.health import Finding
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
-from openclap.confidence import curves_of, is_fitted
+from openclap.confidence import confidence_curves, has_own_curves
 from openclap.config import CLAPConfig
 from openclap.errors import ModelWarning
 
@@ -37,12 +37,12 @@ def examine_installation(model: str) -> dict[str, Any]:
         "model": config.name,
         "from": clap.source,
         "towers": f"{config.audio.kind} + {config.text.kind}, fusion {config.fusion}, E = {config.embedding}",
-        "front end": _front_end(config),
-        "samples": _samples(config),
+        "front end": _describe_front_end(config),
+        "samples": _describe_rounding(config),
         "parameters": f"{count_parameters(clap.checkpoint.weights) / 1e6:.1f} M",
         "runs on": str(clap.backend.info),
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
-        "confidence": _fitted(clap),
+        "confidence": _describe_calibration(clap),
         "loaded in": f"{seconds:.2f} s",
     }
     unstated = [Finding(note, "copy the file anew from where the model is published") for note in clap.checkpoint.notes]
@@ -50,13 +50,13 @@ def examine_installation(model: str) -> dict[str, Any]:
     return {"installation": installation, "findings": findings}
 
 
-def _front_end(config: CLAPConfig) -> str:
+def _describe_front_end(config: CLAPConfig) -> str:
     front = config.front_end
     bank = f"{front.mel_scale} scale, {front.mel_norm or 'no'} norm"
     return f"{front.sampling_rate} Hz, clips of {front.clip_seconds:g} s, {front.mel_bins} mels of {front.f_min:g}-{front.f_max:g} Hz ({bank})"
 
 
-def _samples(config: CLAPConfig) -> str:
+def _describe_rounding(config: CLAPConfig) -> str:
     """What becomes of decoded samples; a folder saved before openclap rounded them loads as it was."""
     if config.front_end.quantise is not None:
         return f"rounded to {config.front_end.quantise}, as the model was trained"
@@ -65,10 +65,10 @@ def _samples(config: CLAPConfig) -> str:
     return "as decoded"
 
 
-def _fitted(clap: CLAP) -> str:
+def _describe_calibration(clap: CLAP) -> str:
     """What confidences are worth with this model."""
-    curves = curves_of(clap.config)
-    if is_fitted(clap):
+    curves = confidence_curves(clap.config)
+    if has_own_curves(clap):
         return f"fitted for this model: {curves.fitted_on}"
     of = "another model" if clap.config.confidence else "mini's third edition"
     return f"fitted for {of} ({curves.fingerprint}), not for this one: the order of what is found holds, how large a confidence is is a guess"

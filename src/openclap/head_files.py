@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.errors import OpenClapError, UsageError
 
 __all__ = ["HeadFormat", "embeddings_of"]
@@ -66,7 +66,7 @@ class HeadFormat:
             )
             if make_folder:
                 target.parent.mkdir(parents=True, exist_ok=True)
-            with aside(target) as part:
+            with atomic_write(target) as part:
                 part.write_bytes(_in_order(content))
         except (OSError, SafetensorError, ValueError) as error:  # ValueError: a name that no file has
             raise UsageError(f"{target} cannot be written ({error}); choose another place") from error

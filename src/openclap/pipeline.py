@@ -26,7 +26,7 @@ from openclap.audio.load import Sound, max_decode_seconds, stop_event, track_wan
 from openclap.errors import SoundError
 from openclap.prefetch import prefetch
 
-__all__ = ["Embedded", "embed_each"]
+__all__ = ["EmbeddedSound", "embed_each"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,7 +40,7 @@ AHEAD_BYTES = 8 << 20  # of a recording's windows, made ahead: 32 mels of 1001 f
 
 
 @dataclass
-class Embedded:
+class EmbeddedSound:
     """One sound: where its rows lie (seconds, W), its rows (W, E), or why there are none."""
 
     index: int
@@ -58,10 +58,10 @@ class Embedded:
 
 def embed_each(
     sounds: Sequence[Sound], clips_of: Callable[[Sound], Iterator[Span]], forward: Forward, batch_size: int
-) -> Iterator[Embedded]:
+) -> Iterator[EmbeddedSound]:
     """Every sound with its rows or its error, in the order given."""
-    waiting: dict[tuple[int, ...], list[tuple[Embedded, Span]]] = {}  # by shape
-    jobs: deque[Embedded] = deque()
+    waiting: dict[tuple[int, ...], list[tuple[EmbeddedSound, Span]]] = {}  # by shape
+    jobs: deque[EmbeddedSound] = deque()
 
     def run(shape: tuple[int, ...]) -> None:
         batch = waiting.pop(shape)
@@ -69,8 +69,8 @@ def embed_each(
         for (job, _), row in zip(batch, forward(np.stack([clip.mel for _, clip in batch]), longer), strict=True):
             job.rows.append(row)
 
-    for index, begun in enumerate(_ahead(lambda sound: _begin(clips_of, sound), sounds)):
-        job = Embedded(index)
+    for index, begun in enumerate(_prefetch(lambda sound: _start_decoding(clips_of, sound), sounds)):
+        job = EmbeddedSound(index)
         jobs.append(job)
         try:
             for clip in begun:
@@ -90,7 +90,7 @@ def embed_each(
     yield from jobs
 
 
-def _begin(clips_of: Callable[[Sound], Iterator[Span]], sound: Sound) -> Iterator[Span]:
+def _start_decoding(clips_of: Callable[[Sound], Iterator[Span]], sound: Sound) -> Iterator[Span]:
     """The clips of a sound, the first ones made; an error is raised when it is their turn."""
     made: list[Span] = []
     size = 0
@@ -111,7 +111,7 @@ def _then_raise(made: list[Span], error: SoundError) -> Iterator[Span]:
     raise error
 
 
-def _ahead(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def _prefetch(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """`map` in order, a few items ahead in threads.
 
     One item gains nothing from a thread. An open file has one position, which two threads must not share: those are

@@ -17,21 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from openclap.counting import counted
 from openclap.errors import DataError, DataWarning
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from charset_normalizer import CharsetMatch
 
 __all__ = [
     "WORKBOOKS",
-    "Grid",
-    "encoding_of",
+    "TextTable",
+    "detect_encoding",
     "is_absent",
-    "lines_of",
-    "open_grid",
+    "normalize_column_name",
     "open_text",
-    "plain_name",
+    "open_text_table",
+    "read_lines",
     "read_records",
     "reason_of",
 ]
@@ -57,14 +57,14 @@ BLOCK, SAMPLE = 1 << 20, 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextTable:
     """A table of texts: the names of its columns as they are written, and its rows with the line each ends on."""
 
     names: tuple[str, ...]
     rows: Iterator[tuple[int, list[str]]]
 
 
-def plain_name(name: str) -> str:
+def normalize_column_name(name: str) -> str:
     """A column's name without what people write differently: `File Name`, `file_name` and `filename` are one."""
     return re.sub(r"[\s_\-]+", "", name.casefold())
 
@@ -97,7 +97,7 @@ def open_text(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
         raise DataError(f"{path}: {reason_of(error)}; give a text file in UTF-8") from None
 
 
-def encoding_of(path: Path) -> str:
+def detect_encoding(path: Path) -> str:
     """The encoding of a text file, and the errors and warnings of `open_text`."""
     with open_text(path) as file:
         return str(file.encoding)
@@ -112,9 +112,9 @@ def _encoding_of(file: BinaryIO, path: Path) -> str:
     if what is not None:
         raise DataError(f"{path}: is {what}, no text; save it as CSV (UTF-8)")
     if b"\0" in head:
-        return _guessed(path, head[:SAMPLE])
+        return _guess_encoding(path, head[:SAMPLE])
     odd = _not_utf8(head, file)
-    return "utf-8" if odd is None else _guessed(path, odd)
+    return "utf-8" if odd is None else _guess_encoding(path, odd)
 
 
 def _not_utf8(head: bytes, file: BinaryIO) -> bytes | None:
@@ -133,7 +133,7 @@ def _not_utf8(head: bytes, file: BinaryIO) -> bytes | None:
         block = file.read(BLOCK)
 
 
-def _guessed(path: Path, sample: bytes) -> str:
+def _guess_encoding(path: Path, sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     candidates = ["utf_16_le", "utf_16_be"] if b"\0" in sample else [WESTERN, *OTHERS]
@@ -158,7 +158,7 @@ def _is_likely(match: CharsetMatch) -> bool:
     return 2 * sum(n for n in runs if n > 1) > sum(runs)
 
 
-def lines_of(path: Path, columns: Sequence[str] = ()) -> list[str]:
+def read_lines(path: Path, columns: Sequence[str] = ()) -> list[str]:
     """What a list of texts holds, one a line: without spaces around them, in order, as often as they stand there.
 
     Parameters
@@ -166,7 +166,7 @@ def lines_of(path: Path, columns: Sequence[str] = ()) -> list[str]:
     path
         A text file. Of a .csv or .tsv, the cells of the first of `columns` that it has; one column without a name is taken as it is.
     columns
-        Names, as `plain_name` gives them.
+        Names, as `normalize_column_name` gives them.
 
     Raises
     ------
@@ -179,14 +179,14 @@ def lines_of(path: Path, columns: Sequence[str] = ()) -> list[str]:
         Lines that say `nan`, `N/A` and the like are left out.
     """
     if path.suffix.lower() in TABLES:
-        grid = open_grid(path, columns)
-        names = [plain_name(name) for name in grid.names]
+        grid = open_text_table(path, columns)
+        names = [normalize_column_name(name) for name in grid.names]
         place = next((names.index(column) for column in columns if column in names), None)
         if place is None and len(names) > 1:
             raise DataError(
                 f"{path}: no column {' or '.join(columns)}; it has {', '.join(grid.names)}: rename one, or give one text a line"
             )
-        cells = [row[place or 0] for _, row in _whole(path, grid) if len(row) > (place or 0)]
+        cells = [row[place or 0] for _, row in _check_widths(path, grid) if len(row) > (place or 0)]
         found = [*(grid.names if place is None else ()), *cells]
     else:
         with open_text(path) as file:
@@ -197,20 +197,20 @@ def lines_of(path: Path, columns: Sequence[str] = ()) -> list[str]:
         left = len(texts) - len(said)
         warnings.warn(
             DataWarning(
-                f"{path}: {counted(left, 'that says', 'that say')} nothing (nan, N/A, None, -) {'is' if left == 1 else 'are'} left out"
+                f"{path}: {count_noun(left, 'that says', 'that say')} nothing (nan, N/A, None, -) {'is' if left == 1 else 'are'} left out"
             ),
             stacklevel=2,
         )
     return said
 
 
-def open_grid(path: Path, known: Collection[str] = ()) -> Grid:
+def open_text_table(path: Path, known: Collection[str] = ()) -> TextTable:
     """A table with a header, whatever separates its cells; rows are read as they are asked for.
 
     Parameters
     ----------
     known
-        Names that its columns may have, as `plain_name` gives them: they tell which separator it is.
+        Names that its columns may have, as `normalize_column_name` gives them: they tell which separator it is.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def open_grid(path: Path, known: Collection[str] = ()) -> Grid:
         _, names = next(rows)
     except StopIteration:
         names = []
-    return Grid(tuple(name.strip() for name in names), rows)
+    return TextTable(tuple(name.strip() for name in names), rows)
 
 
 def _rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[str]]]:
@@ -234,7 +234,7 @@ def _rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[str]]]
         told = re.match(r"\s*\"?sep=(.)\"?\r?\n", start, re.IGNORECASE)
         if told:
             file.readline()
-        reader = csv.reader(file, delimiter=told.group(1) if told else _separator(start, known), strict=True)
+        reader = csv.reader(file, delimiter=told.group(1) if told else _detect_separator(start, known), strict=True)
         try:
             for row in reader:
                 line = reader.line_num + bool(told)
@@ -245,7 +245,7 @@ def _rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[str]]]
             raise DataError(f"{path}: {where}{reason_of(error)}; a CSV in UTF-8 is expected") from None
 
 
-def _whole(path: Path, grid: Grid) -> Iterator[tuple[int, list[str]]]:
+def _check_widths(path: Path, grid: TextTable) -> Iterator[tuple[int, list[str]]]:
     """The rows, none of which has more cells than there are columns: a text with commas that is not in quotes would be cut."""
     for line, row in grid.rows:
         if any(map(str.strip, row[len(grid.names) :])):
@@ -255,7 +255,7 @@ def _whole(path: Path, grid: Grid) -> Iterator[tuple[int, list[str]]]:
         yield line, row
 
 
-def _separator(start: str, known: Collection[str]) -> str:
+def _detect_separator(start: str, known: Collection[str]) -> str:
     """The one that makes the most known names of the header, then the most cells."""
 
     def worth(separator: str) -> tuple[int, int]:
@@ -263,7 +263,7 @@ def _separator(start: str, known: Collection[str]) -> str:
             header = next((row for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator) if row), [])
         except csv.Error:
             return (0, 0)
-        return sum(plain_name(name) in known for name in header), len(header)
+        return sum(normalize_column_name(name) in known for name in header), len(header)
 
     return max(SEPARATORS, key=worth)
 
@@ -285,18 +285,18 @@ def read_records(
     Raises
     ------
     DataError
-        As of `open_grid`; a column is missing, a cell is empty, or a row has more cells than columns.
+        As of `open_text_table`; a column is missing, a cell is empty, or a row has more cells than columns.
     """
-    grid = open_grid(path, [plain_name(column) for column in (*columns, *optional)])
-    asked = {plain_name(column): column for column in (*columns, *optional)}
-    names = [asked.get(plain_name(name), name) for name in grid.names]
+    grid = open_text_table(path, [normalize_column_name(column) for column in (*columns, *optional)])
+    asked = {normalize_column_name(column): column for column in (*columns, *optional)}
+    names = [asked.get(normalize_column_name(name), name) for name in grid.names]
     missing = [column for column in columns if column not in names]
     if missing:
         raise DataError(
             f"{path}: no column {', '.join(missing)}; it has {', '.join(names) or 'none'}, and {', '.join(columns)} are expected"
         )
     found = []
-    for line, cells in _whole(path, grid):
+    for line, cells in _check_widths(path, grid):
         row = dict(zip(names, cells, strict=False))
         empty = [column for column in (columns if filled is None else filled) if not row.get(column, "").strip()]
         if empty:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from pathlib import Path
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 
 __all__ = ["read_cached", "write_cached"]
 
@@ -32,7 +32,7 @@ def write_cached(place: Path, content: bytes | memoryview) -> None:
     """Write a file aside and rename it; where nothing can be written, nothing happens."""
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        with aside(place) as part:
+        with atomic_write(place) as part:
             part.touch(0o600)  # nobody else's to read
             with part.open("wb") as file:
                 file.write(hashlib.sha256(content).digest())

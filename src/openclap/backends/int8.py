@@ -21,8 +21,8 @@ from platformdirs import user_cache_path
 
 from openclap.backends import compile_cache
 from openclap.backends.graphs import code_digest
-from openclap.counting import counted
 from openclap.errors import MissingExtra, ModelError, UsageError
+from openclap.plurals import count_noun
 
 __all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "load_or_quantise"]
 
@@ -76,7 +76,7 @@ def _quantise(model: Any, clips: Clips, run: Callable[[Any, Clips], Any]) -> Any
     different = list({b"".join(part.tobytes() for part in clip): clip for clip in clips}.values())
     if len(different) < FEWEST:
         raise UsageError(
-            f"{counted(len(different), 'different sound is', 'different sounds are')} too few to calibrate int8 with; give {FEWEST} or more"
+            f"{count_noun(len(different), 'different sound is', 'different sounds are')} too few to calibrate int8 with; give {FEWEST} or more"
         )
     held = different[::CHECK_EVERY]
     shown = [clip for i, clip in enumerate(different) if i % CHECK_EVERY]

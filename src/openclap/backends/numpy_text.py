@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from openclap.checkpoints.weights import Weights
 from openclap.config import ACTIVATIONS, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
+from openclap.normalization import normalize_rows
 from openclap.scores import logistic, softmax
-from openclap.vectors import unit
 
 __all__ = ["TOWERS", "Tower", "encode", "why_unsupported"]
 
@@ -52,7 +52,9 @@ def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors
     tower = TOWERS[config.text.kind]
     assert tower is not None
     x = tower.read(config.text, weights, ids, mask)
-    return unit(_linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2"))
+    return normalize_rows(
+        _linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2")
+    )
 
 
 def _roberta_vectors(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:

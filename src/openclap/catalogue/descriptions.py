@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from openclap.aside import write_text
+from openclap.atomic_write import write_text
 from openclap.catalogue.rows import ENDINGS, HEAD, format_rows, read_lines, read_rows
 from openclap.catalogue.run import DescribeReport, describer_key, file_stat, show_progress
 from openclap.errors import SoundError, UsageError

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openclap.aside import write_text
+from openclap.atomic_write import write_text
 from openclap.catalogue.run import DescribeReport, describer_key, file_stat, show_progress
 from openclap.describe import timeline
 from openclap.describe.formats import FORMATS, HEAD, write_timeline

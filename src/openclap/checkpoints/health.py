@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import ModelError
+from openclap.plurals import count_noun
 
 __all__ = ["Encode", "Finding", "Health", "examine_checkpoint"]
 
@@ -127,7 +127,7 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
 
 def _weights_or_texts(broken: list[str], encode: Encode | None) -> list[Finding]:
     if broken:
-        what = f"{counted(len(broken), 'weight holds', 'weights hold')} NaN or infinite values ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
+        what = f"{count_noun(len(broken), 'weight holds', 'weights hold')} NaN or infinite values ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
         return [Finding(what, "download it again or use another checkpoint")]
     if encode is None:
         return []

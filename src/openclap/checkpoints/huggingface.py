@@ -190,7 +190,7 @@ def export_huggingface(
         raise UsageError(
             f"{config.name} was pruned of attention heads, which transformers has no class for; prune its MLP rows alone (--keep-heads 1) to export it"
         )
-    if any(int(ratio * (audio.width << s)) != audio.hidden(s) for s in range(len(audio.depths))):
+    if any(int(ratio * (audio.width << s)) != audio.mlp_width(s) for s in range(len(audio.depths))):
         raise UsageError(
             f"{config.name} was pruned to another share of MLP rows in each stage, which transformers has no class for; prune all stages alike to export it"
         )
@@ -229,7 +229,7 @@ def export_huggingface(
 
 def _mlp_ratio(audio: HTSATConfig) -> float:
     """Of a pruned tower: what the first stage has; the others may not fit it."""
-    return audio.mlp_ratio if audio.mlp_rows is None else audio.hidden(0) / audio.width
+    return audio.mlp_ratio if audio.mlp_rows is None else audio.mlp_width(0) / audio.width
 
 
 def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.checkpoints import compact as packing
 from openclap.checkpoints.tokenizer import load_fast_tokenizer
 from openclap.checkpoints.weights import Array, Entry, Weights, read_safetensors
@@ -82,16 +82,16 @@ def save_pretrained(
 def _write(config: CLAPConfig, state: dict[str, Array], tokenizer: Path | None, target: Path) -> None:
     from safetensors.numpy import save_file
 
-    with aside(target / "model.safetensors", own=True) as part:
+    with atomic_write(target / "model.safetensors", own=True) as part:
         save_file(state, part, metadata={"format": "openclap"})
         part.chmod(0o644)  # safetensors makes it private; a packaged model must be readable by everyone
     if tokenizer is None:
         (target / "tokenizer.json").unlink(missing_ok=True)  # another model's would give wrong vectors
     elif tokenizer.resolve() != (target / "tokenizer.json").resolve():
-        with aside(target / "tokenizer.json", own=True) as part:
+        with atomic_write(target / "tokenizer.json", own=True) as part:
             if tokenizer.name == "vocab.json":
                 load_fast_tokenizer(tokenizer).save(str(part))
             else:
                 shutil.copyfile(tokenizer, part)
-    with aside(target / "config.json", own=True) as part:
+    with atomic_write(target / "config.json", own=True) as part:
         part.write_text(json.dumps(config.to_dict(), indent=1) + "\n", encoding="utf-8")

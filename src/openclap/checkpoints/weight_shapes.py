@@ -116,7 +116,7 @@ def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
             shapes[f"{at}attention.bias_table"] = ((2 * min(config.window, side) - 1) ** 2, config.heads[stage])
             if not config.qkv_bias:
                 del shapes[f"{at}attention.qkv.bias"]
-            hidden = config.hidden(stage)
+            hidden = config.mlp_width(stage)
             shapes |= _linear(f"{at}mlp.0", size, hidden) | _linear(f"{at}mlp.2", hidden, size)
         if stage + 1 < len(config.depths):
             shapes |= _norm(f"audio.stages.{stage}.merge.norm", 4 * size)

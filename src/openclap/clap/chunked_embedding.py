@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip, make_windows
+from openclap.normalization import normalize_rows
 from openclap.results import Windows
-from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap.clap import CLAP
@@ -82,7 +82,7 @@ def embed_sounds(clap: CLAP, sounds: Sequence[Any], long: Long, embed: Embed) ->
                 yield clip
 
     rows = embed(clips())
-    return unit(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
+    return normalize_rows(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
 
 
 def embed_windows(clap: CLAP, sound: Any, window: float, hop: float, embed: Embed) -> Windows:

@@ -34,8 +34,8 @@ from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Translator
-from openclap.prompts import Prompts
 from openclap.results import Description, Label, Match, Windows
+from openclap.text_cache import TextEmbeddingCache
 
 if TYPE_CHECKING:
     from openclap.backends import Backend
@@ -72,7 +72,7 @@ class CLAP:
         self._towers = Runtime(checkpoint, backend, model)
         self._hearing = AudioEmbedder(self._towers)
         self._reading = TextEmbedder(self._towers, bridge or Translator())
-        self._prompts = Prompts(CACHED_TEXTS)
+        self._prompts = TextEmbeddingCache(CACHED_TEXTS)
         self._asked: dict[str, Any] | None = None  # of from_pretrained
 
     # -- making ------------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ class CLAP:
             raise UsageError("no label to choose from; give at least one")
         check_template(template)
         filled = [template.replace("{}", label) for label in self._reading.in_english(many)]
-        prompts = self._prompts.vectors(filled, self.encode_text, self._towers.state)
+        prompts = self._prompts.embed(filled, self.encode_text, self._towers.state)
         return rank_labels(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
 
     def describe(
@@ -441,7 +441,7 @@ class CLAP:
         track
             As in `encode_audio`.
         """
-        encode = partial(self._prompts.vectors, encode=self.encode_text, state=self._towers.state)
+        encode = partial(self._prompts.embed, encode=self.encode_text, state=self._towers.state)
         describer = Describer(
             self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
         )

@@ -16,10 +16,10 @@ from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
 from openclap.audio.load import Sound, is_sound
 from openclap.clap.runtime import Runtime
 from openclap.errors import SoundError, UsageError
+from openclap.normalization import normalize_rows
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
 from openclap.results import Windows
-from openclap.vectors import unit
 
 __all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "check_batch_size", "require_one"]
 
@@ -47,7 +47,7 @@ class AudioEmbedder:
             if sound.error is not None:
                 raise sound.error
             rows[sound.index] = np.sum(sound.rows, axis=0)
-        return unit(rows)
+        return normalize_rows(rows)
 
     def embed_each(
         self, sounds: Sequence[Sound], *, window: float | None, hop: float, batch_size: int
@@ -68,7 +68,7 @@ class AudioEmbedder:
             if sound.error is not None:
                 yield sound.error
             elif window is None:
-                yield Windows(np.zeros(1), np.zeros(1), unit(np.sum(sound.rows, axis=0)[None]))
+                yield Windows(np.zeros(1), np.zeros(1), normalize_rows(np.sum(sound.rows, axis=0)[None]))
             else:
                 yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
 

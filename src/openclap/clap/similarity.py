@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import UsageError
+from openclap.normalization import normalize_rows
 from openclap.results import Label
-from openclap.vectors import unit
 
 __all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "rank_labels"]
 
@@ -25,7 +25,7 @@ def is_embedding(thing: object, size: int) -> bool:
 
 def cosines(a: npt.ArrayLike, b: npt.ArrayLike) -> Vectors:
     """Of every row of `a` (N, E) with every row of `b` (M, E) → float32 (N, M), in [-1, 1]."""
-    left, right = (unit(np.atleast_2d(np.asarray(x, np.float32))) for x in (a, b))
+    left, right = (normalize_rows(np.atleast_2d(np.asarray(x, np.float32))) for x in (a, b))
     if left.shape[1] != right.shape[1]:
         raise UsageError(
             f"embeddings of {left.shape[1]} and {right.shape[1]} numbers cannot be compared; use one model for both"

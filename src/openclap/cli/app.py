@@ -13,12 +13,12 @@ from typing import Annotated
 import typer
 
 from openclap.cli import (
+    classify,
     data,
     describe,
     evaluate,
     finetune,
     library,
-    listen,
     models,
     prune,
     recommend,
@@ -28,7 +28,7 @@ from openclap.cli import (
     train,
     watch,
 )
-from openclap.cli.show import err, tell, use_any_terminal, warn_in_one_line
+from openclap.cli.show import err, print_error, use_any_terminal, warn_in_one_line
 from openclap.errors import OpenClapError
 
 __all__ = ["app", "main"]
@@ -43,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (listen, describe, library, search, recommend, models, serve, watch, teach, train, finetune, prune):
+for verbs in (classify, describe, library, search, recommend, models, serve, watch, teach, train, finetune, prune):
     for verb in verbs.VERBS:
         app.command(cls=getattr(verb, "command", None))(verb)
 app.add_typer(data.app)
@@ -87,12 +87,12 @@ def _run() -> int:
         raise
     except OpenClapError as error:
         if not error.quiet:
-            tell(error)
+            print_error(error)
         return error.exit_code
     except BrokenPipeError:  # `openclap … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        tell(f"{error.filename}: {error.strerror}" if error.filename else error)
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else error)
         return 1
     return 0
 

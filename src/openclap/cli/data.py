@@ -9,8 +9,8 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.options import Device, Json
-from openclap.cli.show import bar, emit, err, exit_told, out, plain, table, tell
-from openclap.counting import counted
+from openclap.cli.show import bar, emit, err, exit_if_failed, out, plain, print_error, table
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.data import CheckReport, Manifest
@@ -92,18 +92,18 @@ def pack(
     else:
         out.print(
             plain(
-                f"{counted(report.sounds, 'sound')}, {report.hours:.2f} h, in {counted(report.shards, 'tar')}, {report.made} of them made now; "
+                f"{count_noun(report.sounds, 'sound')}, {report.hours:.2f} h, in {count_noun(report.shards, 'tar')}, {report.made} of them made now; "
                 f"{report.short} too short, {len(report.failed)} broken: {report.folder}"
             )
         )
         if k2c is not None:
             out.print(
                 plain(
-                    f"{counted(report.sentences, 'sentence')} from labels by {k2c}; {counted(report.templates, 'of them is', 'of them are')} the template instead, "
+                    f"{count_noun(report.sentences, 'sentence')} from labels by {k2c}; {count_noun(report.templates, 'of them is', 'of them are')} the template instead, "
                     "as it wrote nothing of use or is not here"
                 )
             )
-    exit_told(report.failed)
+    exit_if_failed(report.failed)
 
 
 def _open(source: list[str], split: str | None) -> Manifest:
@@ -120,7 +120,7 @@ def _show(report: CheckReport, deep: bool) -> None:
         ("rates", ", ".join(f"{rate} Hz: {n}" for rate, n in report.rates.items())),
         (
             "captions",
-            f"{report.captions}; {counted(len(report.without_captions), 'item has', 'items have')} neither captions nor labels",
+            f"{report.captions}; {count_noun(len(report.without_captions), 'item has', 'items have')} neither captions nor labels",
         ),
         (
             "labels",
@@ -129,11 +129,11 @@ def _show(report: CheckReport, deep: bool) -> None:
         ("broken", f"{len(report.broken)}; {len(report.damaged)} damaged"),
         (
             "copies",
-            counted(len(report.duplicates), "group") + (f"; {len(report.near_duplicates)} near" if deep else ""),
+            count_noun(len(report.duplicates), "group") + (f"; {len(report.near_duplicates)} near" if deep else ""),
         ),
         (
             "leaks",
-            f"{counted(len(report.sound_leaks), 'sound')} and {counted(len(report.caption_leaks), 'set')} of captions in several splits",
+            f"{count_noun(len(report.sound_leaks), 'sound')} and {count_noun(len(report.caption_leaks), 'set')} of captions in several splits",
         ),
     ]
     table(plain(report.source), ("", "value"), [(name, plain(value)) for name, value in rows])
@@ -149,7 +149,7 @@ def _show(report: CheckReport, deep: bool) -> None:
     _some("unknown label", [f"{label}: {n}" for label, n in report.unknown_labels.items()])
     _some("no captions", report.without_captions)
     for failure in [*report.broken, *report.damaged]:
-        tell(f"{failure.path}: {failure.error}")
+        print_error(f"{failure.path}: {failure.error}")
 
 
 def _some(what: str, findings: list[str]) -> None:

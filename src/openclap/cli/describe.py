@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from platformdirs import user_cache_path
 
-from openclap.cli.listen import labels_given
+from openclap.cli.classify import labels_given
 from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
-from openclap.cli.show import bar, emit, err, exit_told, out, plain, short, span, table, tell, tell_uncalibrated
+from openclap.cli.show import (
+    bar,
+    emit,
+    err,
+    exit_if_failed,
+    out,
+    plain,
+    print_error,
+    print_uncalibrated,
+    short,
+    span,
+    table,
+)
 from openclap.errors import SoundError, UsageError
 
 if TYPE_CHECKING:
@@ -72,22 +84,22 @@ def describe(
     translate: Translate = "auto",
 ) -> None:
     """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
-    from openclap.confidence import is_fitted
+    from openclap.confidence import has_own_curves
     from openclap.describe import Describer
 
     names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
     sentences = read_lines(captions, "captions") if captions is not None else []
     _check_outputs(sounds, output or [], as_timeline)
     clap = load_model(model, device, threads, translate=translate)
-    if not is_fitted(clap):
-        tell_uncalibrated()
+    if not has_own_curves(clap):
+        print_uncalibrated()
     describer = Describer(
         clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device), language=language,
     )  # fmt: skip
     if as_timeline:
         _timelines(describer, sounds, output or [], window, hop, change, as_json)
     elif output:
-        _told(_to_file(clap, describer, sounds, output[0]), as_json)
+        _show_report(_to_file(clap, describer, sounds, output[0]), as_json)
     else:
         _each(describer, sounds, as_json)
 
@@ -103,13 +115,13 @@ def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
             made = describer(path)
         except SoundError as error:
             failed += 1
-            tell(error)
+            print_error(error)
             continue
         if as_json:
             emit([{"sound": path, **made.to_dict()}])
         else:
             _show(path, made)
-    exit_told(found.unreadable)
+    exit_if_failed(found.unreadable)
     if failed:
         raise typer.Exit(1)
 
@@ -141,7 +153,7 @@ def _timelines(
         report = timelines_to_folder(
             describer, sounds, output[0], window=window, hop=hop, change=change, progress=err.is_terminal
         )
-        _told(report, as_json)
+        _show_report(report, as_json)
         return
     if any(file.suffix.lower() == ".png" for file in output):
         check_picture()
@@ -158,10 +170,10 @@ def _timelines(
                     write_timeline(spans, file, str(path))
         except SoundError as error:
             failed = True
-            tell(error)
+            print_error(error)
             continue
         _show_timeline(str(path), spans, describer, as_json)
-    exit_told(found.unreadable)
+    exit_if_failed(found.unreadable)
     if failed:
         raise typer.Exit(1)
 
@@ -192,14 +204,14 @@ def _to_file(clap: CLAP, describer: Describer, sounds: list[str], output: Path) 
     return describe_to_file(clap, describer, sounds, output, progress=err.is_terminal)
 
 
-def _told(report: DescribeReport, as_json: bool) -> None:
+def _show_report(report: DescribeReport, as_json: bool) -> None:
     if as_json:
         emit([report.to_dict()])
     else:
         print(
             f"{report.described} described, {report.unchanged} unchanged, {len(report.failed)} failed: {report.output}"
         )
-    exit_told(report.failed)
+    exit_if_failed(report.failed)
 
 
 def _check_outputs(sounds: list[str], output: list[Path], as_timeline: bool) -> None:

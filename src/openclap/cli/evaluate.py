@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from openclap.cli.options import Device, Json, Model, ReportFile, Threads, load_model
-from openclap.cli.show import emit, err, exit_told, out, plain, short, table
-from openclap.counting import counted
+from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
-    from openclap.eval.examples import Dataset
-    from openclap.eval.judging import Judged
+    from openclap.eval.datasets import Dataset
     from openclap.eval.metrics import Estimate
     from openclap.eval.report import Report
+    from openclap.eval.scoring import Scores
 
 __all__ = ["VERBS", "show_report"]
 
@@ -52,14 +52,14 @@ def retrieval(
     threads: Threads = None,
 ) -> None:
     """Find sounds by their captions, and captions by their sounds: R@1/5/10, ranks, mAP@10."""
-    from openclap.eval.protocols import compared, read_dataset
+    from openclap.eval.protocols import add_published, read_dataset
     from openclap.eval.retrieval import retrieval as run
 
     data = read_dataset(folder, "retrieval", protocol)
     _check_places(report, card)
     clap = load_model(model, device, threads)
     found = run(clap, data, definition=definition, draws=draws, seed=seed, progress=err.is_terminal)
-    _tell(compared(found, protocol), report, card, as_json)
+    _tell(add_published(found, protocol), report, card, as_json)
 
 
 def zeroshot(
@@ -81,7 +81,7 @@ def zeroshot(
 ) -> None:
     """Name sounds by the words of their labels: accuracy, or mAP where a sound has several."""
     from openclap.clap import DEFAULT_TEMPLATE
-    from openclap.eval.protocols import compared, read_dataset
+    from openclap.eval.protocols import add_published, read_dataset
     from openclap.eval.zeroshot import zeroshot as run
 
     data = read_dataset(folder, "zeroshot", protocol)
@@ -89,7 +89,7 @@ def zeroshot(
     clap = load_model(model, device, threads)
     prompts = templates or [DEFAULT_TEMPLATE]
     found, judged = run(clap, data, templates=prompts, draws=draws, seed=seed, progress=err.is_terminal)
-    _tell(compared(found, protocol), report, card, as_json, judged, confusion)
+    _tell(add_published(found, protocol), report, card, as_json, judged, confusion)
 
 
 def probe(
@@ -113,7 +113,7 @@ def probe(
 ) -> None:
     """Train a small classifier on frozen embeddings, and judge it on sounds it has not seen."""
     from openclap.eval.probe import probe as run
-    from openclap.eval.protocols import compared, read_dataset
+    from openclap.eval.protocols import add_published, read_dataset
 
     data = read_dataset(folder, "probe", protocol)
     _check_places(report, card, confusion, data)
@@ -125,7 +125,7 @@ def probe(
     )
     if save is not None:
         head.save(save)
-    _tell(compared(found, protocol), report, card, as_json, judged, confusion)
+    _tell(add_published(found, protocol), report, card, as_json, judged, confusion)
 
 
 def protocols(as_json: Json = False) -> None:
@@ -151,7 +151,7 @@ def _check_places(
             why = "it is a folder" if path.is_dir() else "its folder does not exist"
             raise UsageError(f"{option} {path}: {why}; choose another place")
     if confusion is not None and data is not None:
-        from openclap.eval.judging import check_confusion
+        from openclap.eval.scoring import check_confusion
 
         check_confusion(confusion, multi_label=data.multi_label)
 
@@ -161,12 +161,12 @@ def _tell(
     report: Path | None,
     card: Path | None,
     as_json: bool,
-    judged: Judged | None = None,
+    judged: Scores | None = None,
     confusion: Path | None = None,
 ) -> None:
     """Show a report, write what was asked for, name what failed."""
-    from openclap.eval.judging import write_confusion
     from openclap.eval.report import write_card, write_report
+    from openclap.eval.scoring import write_confusion
 
     if as_json:
         emit([found.to_dict()])
@@ -178,7 +178,7 @@ def _tell(
         write_card(found, card)
     if confusion is not None and judged is not None:
         write_confusion(judged, confusion)
-    exit_told(found.failed)
+    exit_if_failed(found.failed)
 
 
 def show_report(found: Report) -> None:
@@ -187,7 +187,9 @@ def show_report(found: Report) -> None:
         (name.replace("_", " "), _number(name, x.value), _interval(name, x), _number(name, found.published.get(name)))
         for name, x in found.metrics.items()
     ]
-    title = f"{found.task}, {found.protocol or short(found.dataset)}: {counted(found.examples, 'sound')}, {found.model}"
+    title = (
+        f"{found.task}, {found.protocol or short(found.dataset)}: {count_noun(found.examples, 'sound')}, {found.model}"
+    )
     columns = ("metric", "value", "95 % interval", "paper" if found.published else "")
     table(plain(title), columns, rows, right=columns[1:])
     if found.classes:

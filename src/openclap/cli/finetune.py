@@ -10,9 +10,9 @@ import typer
 
 from openclap.cli.evaluate import show_report
 from openclap.cli.options import Device, Json, Resume, Threads
-from openclap.cli.show import emit, err, exit_told, out, plain, short
-from openclap.counting import counted
+from openclap.cli.show import emit, err, exit_if_failed, out, plain, short
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.train import Finetuned
@@ -73,7 +73,7 @@ def finetune(
         "learning_rate": learning_rate, "seed": seed, "threads": threads, "init": _model(model, config),
         "sources": None if data is None else [{"folder": _place(data), "split": split}],
         "lora": None if lora is None else {"rank": lora, "parts": ["audio."]},
-        "supervised": _given(supervised), "device": None if device == "auto" else device,
+        "supervised": _given_options(supervised), "device": None if device == "auto" else device,
         "freeze": ["text", "logit_scale", *freeze] if freeze else None,
     }  # fmt: skip
     if config is None and (data is None or output is None):
@@ -82,11 +82,11 @@ def finetune(
         raise UsageError("--split is of DATA; give DATA, or write split into the sources of --config")
     from openclap.train import finetune as run
 
-    done = run({} if config is None else config, resume=resume, progress=err.is_terminal, **_given(changes))
+    done = run({} if config is None else config, resume=resume, progress=err.is_terminal, **_given_options(changes))
     _tell(done, as_json)
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def _given_options(options: dict[str, Any]) -> dict[str, Any]:
     """Those that were asked for; the rest are defaults of training, or of a configuration."""
     return {name: value for name, value in options.items() if value is not None and value not in ([], {})}
 
@@ -103,7 +103,7 @@ def _model(name: str | None, config: Path | None) -> str | None:
 
 
 def _tell(done: Finetuned, as_json: bool) -> None:
-    from openclap.train.ranks import is_first
+    from openclap.train.distributed import is_first
 
     if not is_first():
         return
@@ -113,9 +113,9 @@ def _tell(done: Finetuned, as_json: bool) -> None:
         if done.verdict is not None:
             show_report(done.verdict)
         where = short(done.run.out)
-        out.print(plain(f"{counted(done.run.steps, 'step')} in {done.run.seconds:.0f} s: {where}"))
+        out.print(plain(f"{count_noun(done.run.steps, 'step')} in {done.run.seconds:.0f} s: {where}"))
         out.print(plain(f"openclap classify SOUND --head {where}"))
-    exit_told(done.verdict.failed if done.verdict is not None else [])
+    exit_if_failed(done.verdict.failed if done.verdict is not None else [])
 
 
 VERBS = (finetune,)

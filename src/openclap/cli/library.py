@@ -17,9 +17,9 @@ from openclap.cli.options import (
     default_library,
     load_model,
 )
-from openclap.cli.show import emit, err, exit_told, plain, short, table, tell_failed, tell_missing
-from openclap.counting import counted
+from openclap.cli.show import emit, err, exit_if_failed, plain, print_failures, print_missing, short, table
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.library import Library
@@ -78,15 +78,15 @@ def index(
         done = Library.reembed(place, clap, progress=show, prune=prune)
         _show_report(done, as_json, report)
         if not paths:
-            exit_told(done.failed)
+            exit_if_failed(done.failed)
             return
-        tell_failed(done.failed)
+        print_failures(done.failed)
     collection = Library.open(place, model=clap)
     if watch:
         for done in collection.watch(paths or [], every=every, tags=tag or (), exclude=exclude or ()):
             _show_report(done, as_json, report)
-            tell_failed(done.failed)
-            tell_missing(done.missing_folders)
+            print_failures(done.failed)
+            print_missing(done.missing_folders)
         return
     done = collection.add(paths or [], tags=tag or (), exclude=exclude or (), prune=prune, progress=show, engine=engine)
     _tell_report(done, as_json, report)
@@ -111,9 +111,12 @@ def duplicates(
             for i, copy in enumerate(group.files)
         ]
         table(
-            plain(counted(len(found.groups), "group")), ("", "begins", "alike", "file"), rows, right=("begins", "alike")
+            plain(count_noun(len(found.groups), "group")),
+            ("", "begins", "alike", "file"),
+            rows,
+            right=("begins", "alike"),
         )
-    exit_told(found.failed)
+    exit_if_failed(found.failed)
 
 
 def library(
@@ -185,10 +188,10 @@ def _show_report(done: AddReport, as_json: bool, report: Path | None) -> None:
 
 def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
     _show_report(done, as_json, report)
-    tell_missing(done.missing_folders)
+    print_missing(done.missing_folders)
     if not any(done.to_dict().values()):
         err.print("there are no sounds in what was given, or they are hidden or excluded")
-    exit_told(done.failed)
+    exit_if_failed(done.failed)
     if done.kept_missing:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ import typer
 
 from openclap.cli.options import Device, Json, Model, Precision, Threads, load_model
 from openclap.cli.show import emit, err, out, plain, table
-from openclap.counting import counted
+from openclap.plurals import count_noun
 
 __all__ = ["VERBS"]
 
@@ -67,7 +67,7 @@ def doctor(model: Model = "mini", as_json: Json = False) -> None:
         )
         for finding in report["findings"]:
             err.print("[yellow]warning:[/yellow]", plain(f"{finding['what']}; {finding['advice']}"))
-        out.print("all is well" if not report["findings"] else counted(len(report["findings"]), "finding"))
+        out.print("all is well" if not report["findings"] else count_noun(len(report["findings"]), "finding"))
     if report["findings"]:
         raise typer.Exit(1)
 
@@ -93,7 +93,7 @@ def bench(
     line = report["pipeline"]
     rows.append(
         (
-            f"all, {counted(line['sounds'], 'sound')} in one call",
+            f"all, {count_noun(line['sounds'], 'sound')} in one call",
             f"{line['ms_each']:.2f}",
             _speed(line["times_real_time"]),
         )

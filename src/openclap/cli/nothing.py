@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openclap.cli.show import short
-from openclap.counting import counted
 from openclap.library.indexing import absolute_path
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.library import Library
@@ -27,7 +27,7 @@ def why_nothing(library: Library, filters: Mapping[str, Any]) -> str:
     where = " or ".join(short(path) for path in given)
     if not here:
         return f"the library holds no sound in {where}{_around(library, given)}; {_advice(given)}"
-    held = f"{counted(here, 'sound')} in {where}" if given else f"{counted(here, 'sound')} of the library"
+    held = f"{count_noun(here, 'sound')} in {where}" if given else f"{count_noun(here, 'sound')} of the library"
     if others:
         subject = f"the {held} does not pass" if here == 1 else f"none of the {held} passes"
         return f"{subject} {' and '.join(others)}; ask for less, or leave {'it' if len(others) == 1 else 'one'} out"
@@ -42,7 +42,7 @@ def _around(library: Library, given: Sequence[str]) -> str:
     for folder in Path(given[0]).parents[:-1]:
         count = sum(1 for _ in library.paths(within=folder))
         if count:
-            return f"{gone}, but {counted(count, 'sound')} in {short(str(folder))}"
+            return f"{gone}, but {count_noun(count, 'sound')} in {short(str(folder))}"
     return gone
 
 

@@ -36,7 +36,7 @@ __all__ = [
     "Track",
     "Translate",
     "default_library",
-    "filters_of",
+    "filter_arguments",
     "load_model",
     "read_lines",
 ]
@@ -90,7 +90,7 @@ LibraryPath = Annotated[
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report, with every failure, as JSON")]
 Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")]
 
-# which files of a library are looked at: what `filters_of` takes
+# which files of a library are looked at: what `filter_arguments` takes
 PathPattern = Annotated[str | None, typer.Option("--path", help='A pattern for the path: "*/rain/*"')]
 MinSeconds = Annotated[float | None, typer.Option("--min-seconds", help="Length of the file")]
 MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Length of the file")]
@@ -108,7 +108,7 @@ def default_library() -> Path:
     return user_data_path("openclap") / "library"
 
 
-def filters_of(
+def filter_arguments(
     within: Sequence[str] | None,
     glob: str | None,
     shortest: float | None,
@@ -164,10 +164,10 @@ def read_lines(path: Path, what: str) -> list[str]:
     UsageError
         No such file, no text, or nothing in it.
     """
-    from openclap.textfiles import lines_of
+    from openclap.textfiles import read_lines
 
     try:
-        found = lines_of(Path(os.path.expanduser(path)), (what.removesuffix("s"), what))
+        found = read_lines(Path(os.path.expanduser(path)), (what.removesuffix("s"), what))
     except DataError as error:
         raise UsageError(f"{error}: one of the {what} a line") from None
     if not found:

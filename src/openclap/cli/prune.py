@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from openclap.cli.options import Device, Json, Threads
-from openclap.cli.show import emit, err, exit_told, out, plain, short, table
+from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table
 
 if TYPE_CHECKING:
     from openclap.train.pruning import Pruned
@@ -74,7 +74,7 @@ def prune(
         _show(found)
     for note in found.notes:
         err.print(plain(note))
-    exit_told(found.failed)
+    exit_if_failed(found.failed)
 
 
 def _show(found: Pruned) -> None:

@@ -22,9 +22,9 @@ from openclap.cli.options import (
     Tagged,
     Threads,
     Translate,
-    filters_of,
+    filter_arguments,
 )
-from openclap.cli.search import opened, show_hits
+from openclap.cli.search import open_library, show_hits
 from openclap.cli.show import short
 from openclap.errors import UsageError
 from openclap.library.scan import EXTENSIONS
@@ -66,8 +66,8 @@ def recommend(
         raise UsageError('say what you like:  openclap recommend --like FILE  or  --like "birds in a forest"')
     if m3u is not None and m3u.suffix.lower() not in (".m3u", ".m3u8"):
         raise UsageError(f"--m3u {m3u}: a playlist's name must end in .m3u or .m3u8")
-    filters = filters_of(within, glob, shortest, longest, after, before, tag)
-    collection, _ = opened(library, model, device, threads, k, None, translate)
+    filters = filter_arguments(within, glob, shortest, longest, after, before, tag)
+    collection, _ = open_library(library, model, device, threads, k, None, translate)
     likes, unlikes = ([_sound_or_words(part) for part in parts] for parts in (like, unlike or []))
     hits = collection.recommend(likes, unlikes, k, variety=variety, missing=missing, **filters)
     if m3u is not None:

@@ -25,10 +25,21 @@ from openclap.cli.options import (
     Track,
     Translate,
     default_library,
-    filters_of,
+    filter_arguments,
     load_model,
 )
-from openclap.cli.show import bar, emit, err, plain, short, span, table, tell_failed, tell_left_out, tell_uncalibrated
+from openclap.cli.show import (
+    bar,
+    emit,
+    err,
+    plain,
+    print_failures,
+    print_left_out,
+    print_uncalibrated,
+    short,
+    span,
+    table,
+)
 from openclap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +48,7 @@ if TYPE_CHECKING:
     from openclap.library import Library
     from openclap.results import Hit, Moment, Ranked
 
-__all__ = ["VERBS", "opened", "show_hits"]
+__all__ = ["VERBS", "open_library", "show_hits"]
 
 WHEN = ("when", "cosine", "confidence", "")  # columns of moments
 
@@ -91,9 +102,9 @@ def search(
         raise UsageError("-o writes moments; add --moments")
     if not named and query is None:
         raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
-    filters = filters_of(paths, glob, shortest, longest, after, before, tag)
+    filters = filter_arguments(paths, glob, shortest, longest, after, before, tag)
     taught = None if detector is None else Detector.load(detector)
-    collection, failed = opened(library, model, device, threads, k, paths, translate)
+    collection, failed = open_library(library, model, device, threads, k, paths, translate)
     wanted = [part for part in (query, sound, taught) if part is not None]
     title = " + ".join([*([query] if query else []), *([short(str(sound))] if sound else []), *([taught.name] if taught else [])])  # fmt: skip
     if exact:
@@ -127,7 +138,7 @@ def similar(
     """What in the library sounds like a file, the file itself left out."""
     from openclap.results import Ranked
 
-    collection, failed = opened(library, model, device, threads, k, paths)
+    collection, failed = open_library(library, model, device, threads, k, paths)
     own = os.path.abspath(sound.expanduser())
     found = collection.search(sound, k + 1, within=paths or None, missing=missing)
     hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out, calibrated=found.calibrated)
@@ -156,7 +167,7 @@ def moments(
     translate: Translate = "auto",
 ) -> None:
     """Where in a long recording something is heard."""
-    from openclap.confidence import curves_of, is_fitted
+    from openclap.confidence import confidence_curves, has_own_curves
     from openclap.detector import Detector
     from openclap.library import moments_in, write_moments
 
@@ -172,16 +183,16 @@ def moments(
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
-        _tell_unlikely(found, curves_of(clap.config).unlikely)
+        _tell_unlikely(found, confidence_curves(clap.config).unlikely)
         table(plain(f"{title} in {short(sound)}"), WHEN, [_when(m) for m in found], right=WHEN[1:3])
-        if not is_fitted(clap):
-            tell_uncalibrated()
+        if not has_own_curves(clap):
+            print_uncalibrated()
 
 
 # -- inside ------------------------------------------------------------------------------------------
 
 
-def opened(
+def open_library(
     library: str | None,
     model: str,
     device: str,
@@ -207,7 +218,7 @@ def opened(
     if empty and not report.failed:
         require_sounds(find_sounds(paths))
     elsewhere = empty and collection.stats()["files"] > 0  # of what is not there `why_nothing` tells, with what is
-    tell_failed([failure for failure in report.failed if not elsewhere or os.path.lexists(failure.path)])
+    print_failures([failure for failure in report.failed if not elsewhere or os.path.lexists(failure.path)])
     return collection, bool(report.failed or report.kept_missing)
 
 
@@ -222,8 +233,8 @@ def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, fi
     elif hits:
         _show_hits(hits, title)
     if hits and not hits.calibrated:
-        tell_uncalibrated()
-    tell_left_out(hits.left_out, "hit")
+        print_uncalibrated()
+    print_left_out(hits.left_out, "hit")
 
 
 def _show_hits(hits: Ranked[Hit], title: str) -> None:
@@ -267,8 +278,8 @@ def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_jso
         _tell_unlikely(found, unlikely)
         table(plain(title), (*WHEN, "sound"), [(*_when(m), _name(m)) for m in found], right=WHEN[1:3])
         if found and not found.calibrated:
-            tell_uncalibrated()
-    tell_left_out(found.left_out, "recording")
+            print_uncalibrated()
+    print_left_out(found.left_out, "recording")
 
 
 VERBS = (search, similar, moments)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openclap.counting import counted
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.results import Failure, MissingFolder
@@ -26,17 +26,17 @@ __all__ = [
     "bar",
     "emit",
     "err",
-    "exit_told",
+    "exit_if_failed",
     "out",
     "plain",
+    "print_error",
+    "print_failures",
+    "print_left_out",
+    "print_missing",
+    "print_uncalibrated",
     "short",
     "span",
     "table",
-    "tell",
-    "tell_failed",
-    "tell_left_out",
-    "tell_missing",
-    "tell_uncalibrated",
     "use_any_terminal",
     "warn_in_one_line",
 ]
@@ -65,40 +65,40 @@ def emit(rows: Iterable[dict[str, Any]]) -> None:
         print(line, flush=True)
 
 
-def tell(message: object) -> None:
+def print_error(message: object) -> None:
     """An error as one line on stderr, with nothing in it taken for markup."""
     err.print("[red]error:[/red]", plain(message))
 
 
-def tell_failed(failed: Sequence[Failure]) -> None:
+def print_failures(failed: Sequence[Failure]) -> None:
     """Name what failed on stderr, a line each."""
     for failure in failed:
-        tell(f"{failure.path}: {failure.error}")
+        print_error(f"{failure.path}: {failure.error}")
 
 
-def tell_left_out(count: int, what: str) -> None:
+def print_left_out(count: int, what: str) -> None:
     """How many results are not shown since their files cannot be reached, in a line."""
     if count:
         files = "its file" if count == 1 else "their files"
-        err.print(f"{counted(count, what)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
+        err.print(f"{count_noun(count, what)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
 
 
-def tell_missing(folders: Sequence[MissingFolder]) -> None:
+def print_missing(folders: Sequence[MissingFolder]) -> None:
     """Which files stay in a library though they are missing, in a line."""
     if folders:
         count = sum(folder.files for folder in folders)
         where = ", ".join(short(folder.path) for folder in folders[:3]) + ", …" * (len(folders) > 3)
-        err.print(f"[yellow]kept:[/yellow] {counted(count, 'file')} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
+        err.print(f"[yellow]kept:[/yellow] {count_noun(count, 'file')} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
 
 
-def tell_uncalibrated() -> None:
+def print_uncalibrated() -> None:
     """What confidences are worth with a model that they were not fitted for, in a line."""
     err.print("[dim]confidences were not fitted for this model: their order holds, how large they are is a guess[/dim]")
 
 
-def exit_told(failed: Sequence[Failure]) -> None:
+def exit_if_failed(failed: Sequence[Failure]) -> None:
     """Name what failed, and exit 1; nothing where nothing failed."""
-    tell_failed(failed)
+    print_failures(failed)
     if failed:
         raise typer.Exit(1)
 

@@ -10,9 +10,9 @@ import typer
 from typer.core import TyperCommand
 
 from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
-from openclap.cli.show import Cell, emit, err, exit_told, out, plain, short, table
-from openclap.counting import counted
+from openclap.cli.show import Cell, emit, err, exit_if_failed, out, plain, short, table
 from openclap.errors import LibraryError, UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -87,8 +87,8 @@ def teach(
     translate: Translate = "auto",
 ) -> None:
     """Teach a detector by a few examples, and say how well it does on examples left out."""
-    from openclap.detector import Detector, place_of
-    from openclap.kept_examples import count, drop
+    from openclap.detector import Detector, detector_path
+    from openclap.example_store import count_examples, delete_examples
     from openclap.teach import refit as run_again
     from openclap.teach import teach as run
 
@@ -98,7 +98,7 @@ def teach(
         raise UsageError("say what the sound is:  openclap teach NAME --yes FILE…")
     before = Detector.load(name) if refit else None
     if output is None and before is None:
-        place_of(name)  # a name that cannot be a file's is refused before anything is heard
+        detector_path(name)  # a name that cannot be a file's is refused before anything is heard
     clap = load_model(model, device, threads, translate=translate)
     collection = _library(library, clap)
     given: dict[str, Any] = {"library": collection, "suggestions": suggestions, "seed": seed, "progress": err.is_terminal}  # fmt: skip
@@ -109,8 +109,8 @@ def teach(
         taught = run_again(clap, before, **given)
     place = taught.save(output or (before.place if before is not None else None))
     if not keep and before is None:
-        drop(taught.detector.key)  # of the same teaching before
-    kept = count(taught.detector.key)
+        delete_examples(taught.detector.key)  # of the same teaching before
+    kept = count_examples(taught.detector.key)
     if as_json:
         was = {"before": before.to_dict()} if before is not None else {}
         emit([{**taught.to_dict(), "kept": kept, **was, "output": str(place)}])
@@ -118,9 +118,9 @@ def teach(
         _show(taught.detector, taught.suggestions, place, before)
         if kept:
             out.print(
-                plain(f"kept in your data folder: {counted(kept, 'example')}, to teach it anew for another model")
+                plain(f"kept in your data folder: {count_noun(kept, 'example')}, to teach it anew for another model")
             )
-    exit_told(taught.failed)
+    exit_if_failed(taught.failed)
 
 
 def detectors(
@@ -129,28 +129,28 @@ def detectors(
 ) -> None:
     """What was taught: your detectors, how well they did, and how many examples were kept of each."""
     from openclap.checkpoints.presets import maker_display_name
-    from openclap.detector import forget as remove
-    from openclap.detector import kept
-    from openclap.kept_examples import count
+    from openclap.detector import delete_detector as remove
+    from openclap.detector import list_detectors
+    from openclap.example_store import count_examples
 
     for name in forget or []:
         place = remove(name)
         err.print(plain(f"removed {short(str(place))}"))
     if forget:
         return
-    found, failed = kept()
+    found, failed = list_detectors()
     if as_json:
-        emit({**detector.to_dict(), "kept": count(detector.key)} for detector in found)
+        emit({**detector.to_dict(), "kept": count_examples(detector.key)} for detector in found)
     elif not found and not failed:
         err.print("no detector has been taught yet; teach one:  openclap teach NAME --yes FILE…")
     else:
         rows = [
-            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), str(count(x.key)), plain(maker_display_name(x.model, x.fingerprint)))
+            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), str(count_examples(x.key)), plain(maker_display_name(x.model, x.fingerprint)))
             for x in found
         ]  # fmt: skip
         columns = ("name", "words", "yes", "no", "precision", "recall", "average precision", "kept", "model")
         table("detectors", columns, rows, right=columns[2:8])
-    exit_told(failed)
+    exit_if_failed(failed)
 
 
 def _library(place: str | None, clap: CLAP) -> Library | None:
@@ -171,7 +171,7 @@ def _library(place: str | None, clap: CLAP) -> Library | None:
 
 def _show(detector: Detector, suggestions: list[Hit], place: Path, before: Detector | None) -> None:
     report, counts = detector.report, detector.examples
-    drawn = f", {counted(counts['drawn'], 'counter-example')} that nobody has marked" if counts["drawn"] else ""
+    drawn = f", {count_noun(counts['drawn'], 'counter-example')} that nobody has marked" if counts["drawn"] else ""
     out.print(plain(f"{detector.name}: {counts['yes']} yes, {counts['no']} no{drawn} → {short(str(place))}"))
     if not report.get("judged"):
         out.print(plain(f"not judged: {report.get('why')}"))

@@ -9,11 +9,11 @@ import typer
 
 from openclap.cli.options import Json, Resume
 from openclap.cli.show import emit, err, out, plain, table
-from openclap.counting import counted
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
-    from openclap.train.distilling.agreement import Agreement
+    from openclap.train.distillation.agreement import Agreement
     from openclap.train.task import Report
 
 __all__ = ["VERBS"]
@@ -63,12 +63,12 @@ def distill(
             found = tagged.understood
             out.print(
                 f"of {found.classes} classes the taggers' first one for {100 * tagged.understood.same:.0f} % of "
-                f"{counted(found.recordings, 'held-out recording')}, among the first five for {100 * (found.among_five or 0):.0f} %"
+                f"{count_noun(found.recordings, 'held-out recording')}, among the first five for {100 * (found.among_five or 0):.0f} %"
             )
         _tell(tagged, as_json)
         return
     report = run(config, resume=resume, progress=err.is_terminal)
-    from openclap.train.ranks import is_first
+    from openclap.train.distributed import is_first
 
     if report.agreement is not None and not as_json and is_first():
         _show(report.agreement)
@@ -76,7 +76,7 @@ def distill(
 
 
 def _tell(report: Report, as_json: bool) -> None:
-    from openclap.train.ranks import is_first
+    from openclap.train.distributed import is_first
 
     if not is_first():
         return
@@ -84,7 +84,7 @@ def _tell(report: Report, as_json: bool) -> None:
         emit([report.to_dict()])
     else:
         out.print(
-            plain(f"{counted(report.steps, 'step')} in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}")
+            plain(f"{count_noun(report.steps, 'step')} in {report.seconds:.0f} s, loss {report.loss:.3f}: {report.out}")
         )
 
 
@@ -98,15 +98,17 @@ def _show(found: Agreement) -> None:
     table("openclap distill", columns, rows, right=columns[2:])
     if found.cosine is not None:
         out.print(
-            f"cosine with the teacher {found.cosine:.3f}, 5 % below {found.low:.3f}, on {_held(found)}; "
+            f"cosine with the teacher {found.cosine:.3f}, 5 % below {found.low:.3f}, on {_format_held_out(found)}; "
             f"{found.constant:.3f} for one that says the same of all"
         )
     if found.same_text is not None:
-        out.print(f"the same of {counted(found.texts, 'text')} for {100 * found.same_text:.0f} % of {_held(found)}")
+        out.print(
+            f"the same of {count_noun(found.texts, 'text')} for {100 * found.same_text:.0f} % of {_format_held_out(found)}"
+        )
 
 
-def _held(found: Agreement) -> str:
-    return f"{counted(found.clips, 'clip')} of {counted(found.recordings, 'held-out recording')}"
+def _format_held_out(found: Agreement) -> str:
+    return f"{count_noun(found.clips, 'clip')} of {count_noun(found.recordings, 'held-out recording')}"
 
 
 VERBS = (train, distill)

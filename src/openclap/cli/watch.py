@@ -15,9 +15,9 @@ import typer
 from platformdirs import user_data_path
 
 from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
-from openclap.cli.show import emit, err, out, plain, span, tell_uncalibrated
-from openclap.counting import counted
+from openclap.cli.show import emit, err, out, plain, print_uncalibrated, span
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.watch import ClipWriter, Event, Sink, WatchReport
@@ -63,7 +63,7 @@ def watch(
     translate: Translate = "auto",
 ) -> None:  # fmt: skip
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
-    from openclap.confidence import is_fitted
+    from openclap.confidence import has_own_curves
     from openclap.detector import Detector
     from openclap.watch import ClipWriter, Rules, open_source
     from openclap.watch import watch as run
@@ -78,8 +78,8 @@ def watch(
     )
     sinks: list[Sink] = []
     clap = load_model(model, device, threads, translate=translate)
-    if (alerts or from_file) and not is_fitted(clap):
-        tell_uncalibrated()
+    if (alerts or from_file) and not has_own_curves(clap):
+        print_uncalibrated()
     watching = run(
         sound, names, model=clap, unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
         when=when, clips=kept, sinks=sinks, stop=stop, tell=_tell,
@@ -93,7 +93,7 @@ def watch(
             _show(event, as_json)
     finally:
         stop.set()
-        left = _closed(sinks)
+        left = _close_sinks(sinks)
         report = watching.report()
         report.undelivered = left
         if report.heard or left:
@@ -102,7 +102,7 @@ def watch(
         raise typer.Exit(1)
 
 
-def _closed(sinks: list[Sink]) -> dict[str, int]:
+def _close_sinks(sinks: list[Sink]) -> dict[str, int]:
     """Give all receivers their seconds at once → how many events each has not taken, where any."""
     left: dict[str, int] = {}
 
@@ -175,14 +175,14 @@ def _summary(report: WatchReport) -> None:
         if report.latency_median is None
         else f"; decided {report.latency_median:.1f} s after it began (median; worst {report.latency_worst:.1f} s)"
     )
-    lost = f", {report.lost:.0f} s lost in {counted(report.cuts, 'cut')}" if report.cuts else ""
-    skipped = f", {counted(report.skipped, 'window')} skipped" if report.skipped else ""
+    lost = f", {report.lost:.0f} s lost in {count_noun(report.cuts, 'cut')}" if report.cuts else ""
+    skipped = f", {count_noun(report.skipped, 'window')} skipped" if report.skipped else ""
     err.print(
-        plain(f"{counted(report.events, 'event')} in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}")
+        plain(f"{count_noun(report.events, 'event')} in {report.heard:.0f} s of {report.source}{lost}{skipped}{times}")
     )
     for name, number in report.undelivered.items():
         later = "; what is spooled is sent by the next watch" if "://" in name else ""
-        _tell(f"{name}: {counted(number, 'event was', 'events were')} not taken{later}")
+        _tell(f"{name}: {count_noun(number, 'event was', 'events were')} not taken{later}")
 
 
 VERBS = (watch,)

@@ -1,6 +1,6 @@
 """Described sounds from any source: opened, checked, captioned, packed."""
 
-from openclap.data.captions import captions_of, choose, debiaser, template
+from openclap.data.captions import caption_from_labels, choose_caption, make_captions, make_debiaser
 from openclap.data.check import CheckReport, check
 from openclap.data.items import Item, Manifest
 from openclap.data.keyword_to_caption import KeywordToCaption
@@ -13,11 +13,11 @@ __all__ = [
     "KeywordToCaption",
     "Manifest",
     "PackReport",
-    "captions_of",
+    "caption_from_labels",
     "check",
-    "choose",
-    "debiaser",
+    "choose_caption",
+    "make_captions",
+    "make_debiaser",
     "open_manifest",
     "pack",
-    "template",
 ]

@@ -6,17 +6,17 @@ import numpy as np
 
 from openclap.data.items import Item
 from openclap.errors import DataError
-from openclap.sentences import DEBIAS, debiaser, template
+from openclap.sentences import DEBIAS, caption_from_labels, make_debiaser
 
-__all__ = ["DEBIAS", "captions_of", "choose", "debiaser", "template"]
+__all__ = ["DEBIAS", "caption_from_labels", "choose_caption", "make_captions", "make_debiaser"]
 
 
-def captions_of(item: Item) -> tuple[str, ...]:
+def make_captions(item: Item) -> tuple[str, ...]:
     """Its captions; where it has none, its labels as a sentence; nothing where it has neither."""
-    return item.captions or ((template(item.labels),) if item.labels else ())
+    return item.captions or ((caption_from_labels(item.labels),) if item.labels else ())
 
 
-def choose(item: Item, rng: np.random.Generator) -> str:
+def choose_caption(item: Item, rng: np.random.Generator) -> str:
     """One of its captions, drawn anew at every visit.
 
     Raises
@@ -24,7 +24,7 @@ def choose(item: Item, rng: np.random.Generator) -> str:
     DataError
         It has neither captions nor labels.
     """
-    captions = captions_of(item)
+    captions = make_captions(item)
     if not captions:
         raise DataError(f"{item.key}: has neither captions nor labels; describe it, or leave it out")
     return captions[int(rng.integers(len(captions)))]

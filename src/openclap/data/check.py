@@ -25,13 +25,13 @@ from openclap.audio.files import open_binary
 from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
 from openclap.audio.fingerprint_index import SAME_RECORDING, FingerprintIndex, connected_groups
 from openclap.audio.load import Sound, stream
-from openclap.data.items import Item, Manifest, ahead
+from openclap.data.items import Item, Manifest, decode_ahead
 from openclap.errors import DataError, NotFiniteSound, SoundError, SoundWarning
 from openclap.labels import LISTS
 from openclap.labels import labels as packaged
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.textfiles import lines_of
+from openclap.textfiles import read_lines
 
 __all__ = ["EDGES", "Bin", "CaptionLeak", "CheckReport", "Lengths", "Member", "check", "read_labels"]
 
@@ -134,7 +134,7 @@ class CheckReport:
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _DecodedItem:
     """One item, decoded."""
 
     item: Item
@@ -162,31 +162,31 @@ def check(
     progress
         A bar on stderr.
     """
-    heard: list[_Heard] = []
+    heard: list[_DecodedItem] = []
     with FingerprintIndex() as prints, _noted_warnings() as noted:
         seen: dict[bytes, int] = {}  # one of each content is fingerprinted
-        found = ahead(lambda item: _hear(item, deep, noted), manifest)
+        found = decode_ahead(lambda item: _decode_item(item, deep, noted), manifest)
         for i, one in enumerate(with_progress(found, "listening", manifest.count, show=progress)):
             if one.print is not None and seen.setdefault(one.hash, i) == i:
                 prints.add(i, one.print)
-            heard.append(_Heard(one.item, one.seconds, one.rate, one.hash, None, one.error, one.warning))
+            heard.append(_DecodedItem(one.item, one.seconds, one.rate, one.hash, None, one.error, one.warning))
         near = _near(prints)
     return _report(manifest, heard, near, labels)
 
 
-def _hear(item: Item, deep: bool, noted: threading.local) -> _Heard:
+def _decode_item(item: Item, deep: bool, noted: threading.local) -> _DecodedItem:
     noted.texts = []
     try:
         sound = item.read()
-        seconds, rate, digest = _decoded(sound, item.key)
+        seconds, rate, digest = _decode(sound, item.key)
         print_ = fingerprint(sound) if deep else None
     except SoundError as error:
-        return _Heard(item, error=error.cause)
+        return _DecodedItem(item, error=error.cause)
     warning = noted.texts[0].removeprefix(f"{item.key}: ") if noted.texts else None
-    return _Heard(item, seconds, rate, digest, print_, warning=warning)
+    return _DecodedItem(item, seconds, rate, digest, print_, warning=warning)
 
 
-def _decoded(sound: Sound, name: str) -> tuple[float, int, bytes]:
+def _decode(sound: Sound, name: str) -> tuple[float, int, bytes]:
     """Length in seconds, rate in Hz and hash of the samples."""
     digest = hashlib.blake2b(digest_size=16)
     seconds, first = 0.0, 0.0
@@ -235,7 +235,7 @@ def _near(prints: FingerprintIndex) -> list[tuple[int, int]]:
 
 
 def _report(
-    manifest: Manifest, heard: Sequence[_Heard], near: list[tuple[int, int]], labels: Collection[str] | None
+    manifest: Manifest, heard: Sequence[_DecodedItem], near: list[tuple[int, int]], labels: Collection[str] | None
 ) -> CheckReport:
     items = [one.item for one in heard]
     read = [one for one in heard if one.error is None]
@@ -257,7 +257,7 @@ def _report(
         broken=[*manifest.failed, *(Failure(one.item.key, one.error) for one in heard if one.error is not None)],
         damaged=[Failure(one.item.key, one.warning) for one in heard if one.warning is not None],
         without_captions=[item.key for item in items if not item.captions and not item.labels],
-        unknown_labels={} if labels is None else _unknown(items, set(labels)),
+        unknown_labels={} if labels is None else _count_unknown(items, set(labels)),
         duplicates=exact,
         near_duplicates=alike,
         sound_leaks=[group for group in all_same if len({m.split for m in group}) > 1],
@@ -265,7 +265,7 @@ def _report(
     )
 
 
-def _copies(heard: Sequence[_Heard]) -> list[list[int]]:
+def _copies(heard: Sequence[_DecodedItem]) -> list[list[int]]:
     of: dict[bytes, list[int]] = defaultdict(list)
     for i, one in enumerate(heard):
         if one.error is None:
@@ -273,7 +273,7 @@ def _copies(heard: Sequence[_Heard]) -> list[list[int]]:
     return [group for group in of.values() if len(group) > 1]
 
 
-def _unknown(items: Sequence[Item], known: set[str]) -> dict[str, int]:
+def _count_unknown(items: Sequence[Item], known: set[str]) -> dict[str, int]:
     counts = Counter(label for item in items for label in item.labels if label not in known)
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
@@ -310,7 +310,7 @@ def read_labels(path: Path) -> list[str]:
     """
     if str(path) in LISTS and not path.exists():
         return packaged(str(path))
-    labels = lines_of(path.expanduser(), ("label", "labels"))
+    labels = read_lines(path.expanduser(), ("label", "labels"))
     if not labels:
         raise DataError(f"{path}: holds no labels; write one a line")
     return labels

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from openclap.data.items import fold_of, seconds_of, texts_of
-from openclap.textfiles import is_absent, plain_name
+from openclap.data.items import parse_fold, parse_seconds, parse_texts
+from openclap.textfiles import is_absent, normalize_column_name
 
-__all__ = ["COLUMNS", "KNOWN", "Columns", "Said", "columns_of"]
+__all__ = ["COLUMNS", "KNOWN", "Columns", "RowContent", "find_columns"]
 
 COLUMNS = ("file", "caption", "label", "split", "seconds", "fold")  # what messages call them
 FILE = ("file", "filename", "filepath", "path", "audio", "audiofile", "audiofilename", "audiopath", "audiofilepath", "sound", "soundfile", "wav", "wavfile", "wavpath")  # fmt: skip
@@ -26,7 +26,7 @@ KNOWN = frozenset((*FILE, *COLUMNS, "captions", *(f"caption{i}" for i in range(1
 
 
 @dataclass(frozen=True)
-class Said:
+class RowContent:
     """What a row says of its sound."""
 
     captions: tuple[str, ...]
@@ -52,26 +52,26 @@ class Columns:
         """Those that tell anything."""
         return frozenset(filter(None, (self.file, *self.captions, *self.labels, self.split, self.seconds, self.fold)))
 
-    def file_of(self, row: Mapping[str, Any]) -> str | None:
+    def read_file_name(self, row: Mapping[str, Any]) -> str | None:
         """The sound that a row names; None where it names none."""
         name = None if self.file is None else row.get(self.file)
         return name.strip() if isinstance(name, str) and not is_absent(name) else None
 
-    def said(self, row: Mapping[str, Any]) -> Said:
+    def read_row(self, row: Mapping[str, Any]) -> RowContent:
         """What a row says of its sound: empty cells, `nan`, `N/A` and the like say nothing."""
-        captions = [text for column in self.captions for text in texts_of(row.get(column))]
-        labels = [text for column in self.labels for text in texts_of(row.get(column), separator=";")]
-        return Said(
+        captions = [text for column in self.captions for text in parse_texts(row.get(column))]
+        labels = [text for column in self.labels for text in parse_texts(row.get(column), separator=";")]
+        return RowContent(
             tuple(dict.fromkeys(captions)),
             tuple(dict.fromkeys(labels)),
-            next(iter(texts_of(row.get(self.split or ""))), None),
-            seconds_of(row.get(self.seconds or "")),
-            fold_of(row.get(self.fold or "")),
+            next(iter(parse_texts(row.get(self.split or ""))), None),
+            parse_seconds(row.get(self.seconds or "")),
+            parse_fold(row.get(self.fold or "")),
         )
 
 
 @lru_cache(maxsize=256)  # of a JSONL every row has its own
-def columns_of(names: tuple[str, ...]) -> Columns:
+def find_columns(names: tuple[str, ...]) -> Columns:
     """Which of these names tell what; upper and lower case, spaces, hyphens and underscores do not count.
 
     Parameters
@@ -79,7 +79,7 @@ def columns_of(names: tuple[str, ...]) -> Columns:
     names
         All of a table's.
     """
-    plain = [plain_name(name) for name in names]
+    plain = [normalize_column_name(name) for name in names]
 
     def one(*wanted: str) -> str | None:
         return next((names[plain.index(name)] for name in wanted if name in plain), None)

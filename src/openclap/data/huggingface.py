@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from openclap.audio.load import Sound
-from openclap.data.columns import Columns, columns_of
-from openclap.data.items import Item, Manifest, texts_of
+from openclap.data.columns import Columns, find_columns
+from openclap.data.items import Item, Manifest, parse_texts
 from openclap.errors import DataError, MissingExtra, UnreadableSound
 
 __all__ = ["HuggingFace", "is_dataset", "is_saved", "open_saved"]
@@ -58,7 +58,7 @@ class HuggingFace(Manifest):
             if split not in parts:
                 raise DataError(f"{name}: no split {split!r}; there are: {', '.join(map(str, parts))}")
             parts = {split: parts[split]}
-        self._parts = [(of, *_undecoded(name, part)) for of, part in parts.items()]
+        self._parts = [(of, *_without_decoding(name, part)) for of, part in parts.items()]
         if self._by_row is not None and not any("split" in part.column_names for _, part, _ in self._parts):
             raise DataError(f"{name}: has no splits and no column split, so there is no {split!r}; leave split out")
 
@@ -70,7 +70,7 @@ class HuggingFace(Manifest):
     def _items(self, shard: int, of: int) -> Iterator[Item]:
         start = 0
         for split, part, column in self._parts:
-            columns = columns_of(tuple(c for c in part.column_names if c != column))
+            columns = find_columns(tuple(c for c in part.column_names if c != column))
             said = part.select_columns([c for c in part.column_names if c in columns.all and c != columns.file])
             first = (shard - start) % of
             for row in range(first, len(part), of):
@@ -83,14 +83,14 @@ class HuggingFace(Manifest):
         self, split: str | None, part: Any, where: tuple[str, Columns], row: int, cells: Mapping[str, Any]
     ) -> Item:
         column, columns = where
-        said = columns.said(cells)
+        said = columns.read_row(cells)
         labels = [text for c in columns.labels for text in _names(part.features.get(c), cells.get(c))]
         return Item(
-            f"{row:08d}", Cell(part, row, column), said.captions, texts_of(labels), split or said.split, fold=said.fold
+            f"{row:08d}", Cell(part, row, column), said.captions, parse_texts(labels), split or said.split, fold=said.fold
         )  # fmt: skip
 
 
-def _undecoded(name: str, dataset: Any) -> tuple[Any, str]:
+def _without_decoding(name: str, dataset: Any) -> tuple[Any, str]:
     """The data set with its audio left coded, and the column of that."""
     column = next((c for c, feature in dataset.features.items() if type(feature).__name__ == "Audio"), None)
     if column is None:
@@ -109,7 +109,7 @@ def _names(feature: Any, value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
     if hasattr(feature, "int2str"):
         values = [feature.int2str(v) for v in values if isinstance(v, int) and v >= 0]
-    return tuple(text for v in values for text in texts_of(v, separator=";"))
+    return tuple(text for v in values for text in parse_texts(v, separator=";"))
 
 
 def is_dataset(thing: object) -> bool:

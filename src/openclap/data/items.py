@@ -17,7 +17,17 @@ from openclap.prefetch import prefetch
 from openclap.results import Failure
 from openclap.textfiles import is_absent
 
-__all__ = ["Item", "Lazy", "Manifest", "Table", "ahead", "fold_of", "seconds_of", "side_of", "texts_of"]
+__all__ = [
+    "Item",
+    "LazySound",
+    "ListManifest",
+    "Manifest",
+    "decode_ahead",
+    "parse_fold",
+    "parse_seconds",
+    "parse_texts",
+    "side_of",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,7 +41,7 @@ SIDES = {
 SPLITS = {name: side for side, names in SIDES.items() for name in names}
 
 
-class Lazy(Protocol):
+class LazySound(Protocol):
     """A sound that is somewhere inside something else, and read when asked for."""
 
     def read(self) -> Sound:
@@ -61,7 +71,7 @@ class Item:
     """
 
     key: str
-    sound: Path | bytes | Lazy
+    sound: Path | bytes | LazySound
     captions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     split: str | None = None
@@ -151,7 +161,7 @@ class Manifest(ABC):
         return self.count
 
 
-class Table(Manifest):
+class ListManifest(Manifest):
     """A manifest whose items are all known from the start."""
 
     def __init__(self, name: str, items: Sequence[Item], *, split: str | None = None) -> None:
@@ -178,7 +188,7 @@ def side_of(split: str | None) -> str:
     return SPLITS.get(name, name)
 
 
-def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
+def parse_texts(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
     """A text, a list of texts or nothing → texts without spaces around them, none that says nothing (`nan`, `N/A`), each once.
 
     Parameters
@@ -194,16 +204,16 @@ def texts_of(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in whole if not is_absent(part)))
 
 
-def seconds_of(value: Any) -> float | None:
+def parse_seconds(value: Any) -> float | None:
     """A length as a source claims it: a positive number, or the text of one (4.2, or 4,2); else None."""
     try:
-        number = float(_pointed(value))
+        number = float(_normalize_decimal(value))
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) and number > 0 else None
 
 
-def fold_of(value: Any) -> str | None:
+def parse_fold(value: Any) -> str | None:
     """The name of a fold as a source writes it: 1, 1.0, "1" and "1,0" are one."""
     if isinstance(value, str):
         whole = re.fullmatch(r"(\d+)[.,]0+", value.strip())
@@ -213,11 +223,11 @@ def fold_of(value: Any) -> str | None:
     return str(value).strip() if isinstance(value, (int, str)) and not is_absent(str(value)) else None
 
 
-def _pointed(value: Any) -> Any:
+def _normalize_decimal(value: Any) -> Any:
     """A number with a decimal comma, as a spreadsheet in most of Europe writes it, with a point."""
     return value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 and "." not in value else value
 
 
-def ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+def decode_ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
     """`map` in order, a few things ahead in threads; memory is that of a few results."""
     return prefetch(function, things, threads=WORKERS, ahead=WAITING * WORKERS, thread_name_prefix="openclap-data")

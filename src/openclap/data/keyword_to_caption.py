@@ -22,11 +22,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from openclap.data.captions import debiaser, template
+from openclap.data.captions import caption_from_labels, make_debiaser
 from openclap.errors import DataError, ModelWarning, UsageError
 from openclap.language.seq2seq import BROKEN
 
-__all__ = ["MODEL", "KeywordToCaption", "Writing", "degenerate"]
+__all__ = ["MODEL", "GenerationSettings", "KeywordToCaption", "is_degenerate"]
 
 MODEL = "mrm8488/t5-base-finetuned-common_gen"  # public, words → a sentence; not run by us: 0.9 GB
 FORMAT, VERSION = 0x6F636B63, 1  # "ockc" in the header of the SQLite file, and its layout
@@ -34,7 +34,7 @@ STARTS, REPEATS = 4, 3  # a sentence has that many letters, and no word more oft
 
 
 @dataclass(frozen=True)
-class Writing:
+class GenerationSettings:
     """How sentences are written; what was written otherwise is not taken from the cache."""
 
     prompt: str = "{}"  # what the model reads, with the tags in place of {}
@@ -82,7 +82,7 @@ class KeywordToCaption:
         model: str = MODEL,
         *,
         cache: Path | None = None,
-        writing: Writing | None = None,
+        writing: GenerationSettings | None = None,
         batch: int = 32,
         device: str = "auto",
         words: Callable[[str], str] | None = None,
@@ -90,13 +90,13 @@ class KeywordToCaption:
         if batch < 1:
             raise UsageError(f"batch is {batch}; it must be at least 1")
         self.model = str(Path(model).expanduser().resolve()) if Path(model).expanduser().is_dir() else model
-        self.writing = writing or Writing()
+        self.writing = writing or GenerationSettings()
         self.calls = self.templates = 0
         self.why_not: str | None = None
-        self._batch, self._device, self._words = batch, device, words or debiaser()
+        self._batch, self._device, self._words = batch, device, words or make_debiaser()
         self._loaded: tuple[Any, Any] | None = None
         self._path = ":memory:" if cache is None else str(cache)
-        self._kept = _opened(self._path)
+        self._kept = _open_cache(self._path)
 
     def __call__(self, tags: Sequence[Sequence[str]]) -> list[str]:
         """One sentence for every list of tags; the template where the model is not here or wrote nothing of use.
@@ -114,32 +114,32 @@ class KeywordToCaption:
         if not all(tags):
             raise UsageError(f"list {[bool(t) for t in tags].index(False)} has no tags; give at least one each")
         keys = [self._key(one) for one in tags]
-        known = self._known(keys)
+        known = self._read_cached(keys)
         new = {key: one for key, one in zip(keys, tags, strict=True) if key not in known}
-        for sentences in self._written(new):
+        for sentences in self._write_captions(new):
             known.update(sentences)
         return [self._caption(one, known.get(key)) for key, one in zip(keys, tags, strict=True)]
 
     def _caption(self, tags: Sequence[str], sentence: str | None) -> str:
-        if sentence is None or degenerate(sentence):
+        if sentence is None or is_degenerate(sentence):
             self.templates += 1
-            return self._words(template(tags))
+            return self._words(caption_from_labels(tags))
         return self._words(" ".join(sentence.split()))
 
     def _key(self, tags: Sequence[str]) -> bytes:
         said = json.dumps([self.model, list(tags), asdict(self.writing)], ensure_ascii=False, sort_keys=True)
         return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
-    def _known(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+    def _read_cached(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         known: dict[bytes, str] = {}
-        with _told(self._path):
+        with _translate_errors(self._path):
             for key in dict.fromkeys(keys):
                 row = self._kept.execute("SELECT sentence FROM sentences WHERE key = ?", (key,)).fetchone()
                 if row is not None:
                     known[key] = row[0]
         return known
 
-    def _written(self, new: dict[bytes, Sequence[str]]) -> Iterator[dict[bytes, str]]:
+    def _write_captions(self, new: dict[bytes, Sequence[str]]) -> Iterator[dict[bytes, str]]:
         """What the model writes, a batch at a time, each kept before it is given."""
         todo = sorted(
             new.items(), key=lambda pair: (sum(map(len, pair[1])), pair[0])
@@ -149,7 +149,7 @@ class KeywordToCaption:
                 return
             part = todo[start : start + self._batch]
             sentences = dict(zip([k for k, _ in part], self._generate([t for _, t in part]), strict=True))
-            with _told(self._path), self._kept:
+            with _translate_errors(self._path), self._kept:
                 self._kept.executemany("INSERT OR REPLACE INTO sentences VALUES (?, ?)", sentences.items())
             yield sentences
 
@@ -165,7 +165,9 @@ class KeywordToCaption:
                 first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 self.why_not = f"it cannot be loaded ({first}); if it is not here:  hf download {self.model}"
             if self.why_not is not None:
-                text = f"{self.model} does not write captions, {self.why_not}; tags become `{template(['…'])}`"
+                text = (
+                    f"{self.model} does not write captions, {self.why_not}; tags become `{caption_from_labels(['…'])}`"
+                )
                 warnings.warn(ModelWarning(text), stacklevel=2)
         return self._loaded is not None
 
@@ -206,7 +208,7 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
     return tokenizer, AutoModelForSeq2SeqLM.from_pretrained(model, local_files_only=True).to(device).eval()
 
 
-def degenerate(sentence: str) -> bool:
+def is_degenerate(sentence: str) -> bool:
     """Whether a sentence is none: empty, one word, left-over markers, a word again and again."""
     words = re.findall(r"\w+", sentence.lower())
     if (
@@ -223,9 +225,9 @@ def degenerate(sentence: str) -> bool:
     return longest > REPEATS or (len(words) >= 6 and len(set(words)) * 3 <= len(words))
 
 
-def _opened(path: str) -> sqlite3.Connection:
+def _open_cache(path: str) -> sqlite3.Connection:
     """The cache, made where there is none."""
-    with _told(path):
+    with _translate_errors(path):
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=60)
@@ -252,7 +254,7 @@ def _opened(path: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
+def _translate_errors(path: str) -> Iterator[None]:
     """Faults of the cache, as one sentence."""
     try:
         yield

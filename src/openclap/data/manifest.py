@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from openclap.counting import counted
 from openclap.data.huggingface import HuggingFace, is_dataset, is_saved, open_saved
 from openclap.data.items import Manifest
-from openclap.data.tables import SUFFIXES, metadata_of, open_table, refuse_workbook
+from openclap.data.tables import SUFFIXES, find_metadata, open_table, refuse_workbook
 from openclap.data.tars import Tars, expand, find_tars, is_tar, split_of
 from openclap.errors import DataError
+from openclap.plurals import count_noun
 
 __all__ = ["open_manifest"]
 
@@ -52,7 +52,7 @@ def open_manifest(
     if is_dataset(source):
         return HuggingFace(f"<{type(source).__name__}>", source, split=split)
     if isinstance(source, (list, tuple)):
-        return _tars([path for one in source for path in expand(_path(one))], counted(len(source), "tar"), split)
+        return _tars([path for one in source for path in expand(_path(one))], count_noun(len(source), "tar"), split)
     text = _path(source)
     path = Path(text)
     if path.is_dir():
@@ -73,7 +73,7 @@ def _path(source: Any) -> str:
 
 
 def _folder(folder: Path, split: str | None) -> Manifest:
-    table = metadata_of(folder)
+    table = find_metadata(folder)
     if table is not None:
         return open_table(table, split=split)
     if is_saved(folder):

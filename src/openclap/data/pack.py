@@ -17,11 +17,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from openclap.aside import ENDING, write_json
+from openclap.atomic_write import ENDING, write_json
 from openclap.data.items import Item, Manifest
 from openclap.data.keyword_to_caption import KeywordToCaption
-from openclap.data.shard import VERSION, Shard, caption_fields, digest_of, write_shard
-from openclap.data.tars import Member
+from openclap.data.shard import VERSION, Shard, caption_fields, shard_digest, write_shard
+from openclap.data.tars import TarMember
 from openclap.errors import DataError, UsageError
 from openclap.results import Failure
 
@@ -162,7 +162,7 @@ class _Packing:
             raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
         said = caption_fields(items, self._k2c)
         self._sentences += sum(texts["text_augment_t5"] is not None for texts in said)
-        of = digest_of(items, said, start, self._min)
+        of = shard_digest(items, said, start, self._min)
         path = self._folder / name
         known = self._before.get(name)
         if known is not None and known.of == of and path.is_file() and path.stat().st_size == known.bytes:
@@ -206,7 +206,7 @@ def _shards(manifest: Manifest, size: int) -> Iterator[tuple[str, list[Item], in
 
 def _tars(items: Sequence[Item]) -> set[Path]:
     """Which tars items lie in."""
-    return {item.sound.tar for item in items if isinstance(item.sound, Member)}
+    return {item.sound.tar for item in items if isinstance(item.sound, TarMember)}
 
 
 def _as_folder(split: str) -> str:

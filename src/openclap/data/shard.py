@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.audio.load import Sound, stream
-from openclap.data.captions import captions_of
-from openclap.data.items import Item, ahead
+from openclap.data.captions import make_captions
+from openclap.data.items import Item, decode_ahead
 from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.errors import SoundError
 
-__all__ = ["VERSION", "Shard", "caption_fields", "digest_of", "write_shard"]
+__all__ = ["VERSION", "Shard", "caption_fields", "shard_digest", "write_shard"]
 
 RATE = 48_000  # Hz
 FULL_SCALE = 32768  # of 16 bits, so that sounds of 16 bits at 48 kHz keep every bit
@@ -52,14 +52,14 @@ def caption_fields(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[
         sentences = dict(zip(tagged, k2c([items[i].labels for i in tagged]), strict=True))
     said = []
     for i, item in enumerate(items):
-        text = list(captions_of(item))
+        text = list(make_captions(item))
         sentence = sentences.get(i)
         every = list(dict.fromkeys([*text, *([sentence] if sentence else [])]))
         said.append({"text": text, "tag": list(item.labels), "text_augment_t5": sentence, "text_augment_all": every})
     return said
 
 
-def digest_of(items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
+def shard_digest(items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
     """Of all that decides the bytes of a tar, with size and time of the files its sounds come from."""
     digest = hashlib.blake2b(json.dumps([VERSION, start, min_seconds]).encode(), digest_size=16)
     for item, texts in zip(items, said, strict=True):
@@ -85,7 +85,7 @@ def _state(item: Item) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class _Packed:
+class _EncodedItem:
     """One sound as FLAC, or why there is none."""
 
     item: Item
@@ -106,21 +106,21 @@ def write_shard(
     start
         The number of the first one.
     of
-        What `digest_of` says of them.
+        What `shard_digest` says of them.
     min_seconds
         Shorter sounds are left out.
     """
     shard = Shard(of)
-    with aside(path, own=True, sync=True) as part:
+    with atomic_write(path, own=True, sync=True) as part:
         with part.open("wb") as file:
-            _write_tar(file, ahead(_packed, items), said, start, shard, min_seconds)
+            _write_tar(file, decode_ahead(_encode_item, items), said, start, shard, min_seconds)
         shard.bytes = part.stat().st_size
     return shard
 
 
 def _write_tar(
     file: io.BufferedWriter,
-    packed: Iterator[_Packed],
+    packed: Iterator[_EncodedItem],
     said: Sequence[dict[str, Any]],
     start: int,
     shard: Shard,
@@ -146,11 +146,11 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def _packed(item: Item) -> _Packed:
+def _encode_item(item: Item) -> _EncodedItem:
     try:
-        return _Packed(item, *_flac(item))
+        return _EncodedItem(item, *_flac(item))
     except SoundError as error:
-        return _Packed(item, error=error.cause)
+        return _EncodedItem(item, error=error.cause)
 
 
 def _flac(item: Item) -> tuple[bytes, float]:
@@ -158,13 +158,13 @@ def _flac(item: Item) -> tuple[bytes, float]:
     samples = 0
     coded = io.BytesIO()
     with sf.SoundFile(coded, "w", RATE, 1, format="FLAC", subtype="PCM_16") as file:
-        for wave in stream(_named(item), RATE):
+        for wave in stream(_as_named_file(item), RATE):
             file.write(np.clip(np.rint(wave * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16))
             samples += len(wave)
     return coded.getvalue(), samples / RATE
 
 
-def _named(item: Item) -> Sound:
+def _as_named_file(item: Item) -> Sound:
     """The sound; bytes as a file with the item's name, for errors and warnings."""
     sound = item.read()
     if not isinstance(sound, bytes):

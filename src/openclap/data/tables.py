@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openclap.data.columns import COLUMNS, KNOWN, Columns, Said, columns_of
-from openclap.data.items import Item, Manifest, Table
-from openclap.data.places import Places
+from openclap.data.columns import COLUMNS, KNOWN, Columns, RowContent, find_columns
+from openclap.data.file_lookup import FileLookup
+from openclap.data.items import Item, ListManifest, Manifest
 from openclap.errors import DataError, MissingExtra
-from openclap.textfiles import WORKBOOKS, open_grid, open_text, reason_of
+from openclap.textfiles import WORKBOOKS, open_text, open_text_table, reason_of
 
-__all__ = ["COLUMNS", "SUFFIXES", "metadata_of", "open_table", "read_rows", "refuse_workbook"]
+__all__ = ["COLUMNS", "SUFFIXES", "find_metadata", "open_table", "read_rows", "refuse_workbook"]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -54,18 +54,18 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
     drafts: dict[tuple[str, str | None], _Draft] = {}
     failed: list[tuple[str, str]] = []
     found: dict[str, None] = {}  # names of columns
-    places = Places(path.parent)
+    places = FileLookup(path.parent)
     for place, cells in read_rows(path):
         if isinstance(cells, str):
             failed.append((place, cells))
             continue
-        columns = columns_of(tuple(cells))
-        file = columns.file_of(cells)
+        columns = find_columns(tuple(cells))
+        file = columns.read_file_name(cells)
         if file is None:
             found.update(dict.fromkeys(cells))
             failed.append((place, "names no file; fill it in, or remove the row"))
             continue
-        said = columns.said(cells)
+        said = columns.read_row(cells)
         name = places.name_of(file)
         draft = drafts.setdefault((name, said.split), _Draft())
         if said.fold is not None and draft.fold not in (None, said.fold):
@@ -78,7 +78,7 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
             "five where known"
         )
     items = [draft.item(path.parent, name, of) for (name, of), draft in drafts.items()]
-    manifest = Table(str(path), items, split=split)
+    manifest = ListManifest(str(path), items, split=split)
     for place, error in failed:
         manifest._fail(place, error)
     return manifest
@@ -93,7 +93,7 @@ class _Draft:
     seconds: float | None = None
     fold: str | None = None
 
-    def add(self, said: Said) -> None:
+    def add(self, said: RowContent) -> None:
         self.captions.update(dict.fromkeys(said.captions))
         self.labels.update(dict.fromkeys(said.labels))
         self.seconds = said.seconds if self.seconds is None else self.seconds
@@ -114,7 +114,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     return _READERS[path.suffix.lower()](path)
 
 
-def metadata_of(folder: Path) -> Path | None:
+def find_metadata(folder: Path) -> Path | None:
     """The table that describes the sounds of a folder: its `metadata.csv`, or with another of the endings; None without one."""
     for suffix in SUFFIXES:
         table = folder / f"metadata{suffix}"
@@ -138,7 +138,7 @@ def refuse_workbook(path: Path) -> None:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    grid = open_grid(path, KNOWN)
+    grid = open_text_table(path, KNOWN)
     names = _apart(grid.names)
     _need_file(path, names)
     for line, row in grid.rows:
@@ -199,7 +199,7 @@ _READERS = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _jsonl_rows, ".parqu
 
 
 def _need_file(path: Path, found: Sequence[str]) -> Columns:
-    columns = columns_of(tuple(found))
+    columns = find_columns(tuple(found))
     if columns.file is None:
         raise DataError(
             f"{path}: no column `file`, found {', '.join(name for name in found if name) or 'none'}; a table has the columns "

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openclap.counting import counted
-from openclap.data.items import SPLITS, Item, Manifest, seconds_of, texts_of
-from openclap.data.unpacked import plain
+from openclap.data.decompress import open_decompressed
+from openclap.data.items import SPLITS, Item, Manifest, parse_seconds, parse_texts
 from openclap.errors import DataError, SoundNotFound, UnreadableSound
+from openclap.plurals import count_noun
 
-__all__ = ["SOUNDS", "TARS", "Member", "Tars", "expand", "find_tars", "is_tar", "split_of"]
+__all__ = ["SOUNDS", "TARS", "TarMember", "Tars", "expand", "find_tars", "is_tar", "split_of"]
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar.lz4", ".tar.br", ".tar.lz", ".tar.lzo", ".tar.z")
@@ -36,7 +36,7 @@ RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
 
 
 @dataclass(frozen=True)
-class Member:
+class TarMember:
     """A file inside a tar, by place: `size` bytes from `offset` on."""
 
     tar: Path
@@ -54,7 +54,7 @@ class Member:
         """
         name = f"{self.tar}:{self.name}"
         try:
-            with plain(self.tar) as file:
+            with open_decompressed(self.tar) as file:
                 file.seek(self.offset)
                 data = file.read(self.size)
         except FileNotFoundError:
@@ -141,7 +141,7 @@ class Tars(Manifest):
 
     def _of_tar(self, tar: Path, split: str | None) -> Iterator[Item]:
         prefix = tar.name if self._unique else f"{tar.parent.name}/{tar.name}"
-        samples: dict[str, dict[str, Member]] = {}
+        samples: dict[str, dict[str, TarMember]] = {}
         for member in self._members(tar):
             folder, slash, base = member.name.rpartition("/")
             stem, _, extension = base.partition(".")
@@ -157,19 +157,21 @@ class Tars(Manifest):
                     f"{tar}:{key}", f"has no sound, only .{', .'.join(sample)}; sounds are .{', .'.join(SOUNDS)}"
                 )
                 continue
-            said = self._said(sample.get("json"), f"{tar}:{key}.json")
+            said = self._read_json(sample.get("json"), f"{tar}:{key}.json")
             if said is None:
                 continue
             yield Item(
                 f"{prefix}/{key}",
                 sound,
-                texts_of([*_texts(said, "text"), *_texts(said, "text_augment_t5"), *_texts(said, "text_augment_all")]),
-                texts_of(said.get("tag")),
+                parse_texts(
+                    [*_texts(said, "text"), *_texts(said, "text_augment_t5"), *_texts(said, "text_augment_all")]
+                ),
+                parse_texts(said.get("tag")),
                 split,
-                seconds_of(said.get("seconds")),
+                parse_seconds(said.get("seconds")),
             )
 
-    def _compare(self, tar: Path, samples: dict[str, dict[str, Member]]) -> None:
+    def _compare(self, tar: Path, samples: dict[str, dict[str, TarMember]]) -> None:
         """A tar of other than the announced size is noted: it was cut, or a count of them means nothing."""
         told = self._size(tar)
         sounds = sum(any(extension in sample for extension in SOUNDS) for sample in samples.values())
@@ -177,14 +179,14 @@ class Tars(Manifest):
             place = f"{tar.parent / 'sizes.json'}: {tar.name}"
             self._fail(
                 place,
-                f"should hold {counted(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json anew",
+                f"should hold {count_noun(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json anew",
             )
 
-    def _members(self, tar: Path) -> Iterator[Member]:
+    def _members(self, tar: Path) -> Iterator[TarMember]:
         """The plain files in a tar, by its headers; a fault of the tar ends it and is noted."""
         try:
             size = _size_of(tar)
-            with plain(tar) as file, tarfile.open(fileobj=file, mode="r:") as opened:
+            with open_decompressed(tar) as file, tarfile.open(fileobj=file, mode="r:") as opened:
                 for info in opened:
                     if info.isdir():
                         continue
@@ -194,7 +196,7 @@ class Tars(Manifest):
                         self._fail(f"{tar}:{info.name}", "the tar is cut short within it")
                         return
                     else:
-                        yield Member(tar, info.name, info.offset_data, info.size)
+                        yield TarMember(tar, info.name, info.offset_data, info.size)
         except FileNotFoundError:
             self._fail(str(tar), "no such file; check the path")
         except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # the others: of absurd sizes
@@ -202,7 +204,7 @@ class Tars(Manifest):
         except (OSError, DataError) as error:
             self._fail(str(tar), f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
-    def _said(self, member: Member | None, name: str) -> dict[str, Any] | None:
+    def _read_json(self, member: TarMember | None, name: str) -> dict[str, Any] | None:
         """What the .json of a sound holds; None where it is no use, which is noted."""
         if member is None:
             self._fail(name, "is not in the tar; each sound needs one")
@@ -225,12 +227,12 @@ class Tars(Manifest):
 
 
 def _texts(said: dict[str, Any], name: str) -> tuple[str, ...]:
-    return texts_of(said.get(name))
+    return parse_texts(said.get(name))
 
 
 def _size_of(tar: Path) -> int:
     """Of what is in it, in bytes."""
-    with plain(tar) as file:
+    with open_decompressed(tar) as file:
         return file.seek(0, 2)
 
 
@@ -269,10 +271,10 @@ def find_tars(folder: Path) -> tuple[list[tuple[Path, str | None]], list[tuple[s
             names.add(stem)
             tars.append((path, split_of(path) if path.parent == folder else path.parent.name))
     tars.sort(key=lambda pair: (_natural(str(pair[0].parent)), _natural(pair[0].name)))
-    return tars, [*passed, *_announced(tars)]
+    return tars, [*passed, *_find_missing_tars(tars)]
 
 
-def _announced(tars: Sequence[tuple[Path, str | None]]) -> Iterator[tuple[str, str]]:
+def _find_missing_tars(tars: Sequence[tuple[Path, str | None]]) -> Iterator[tuple[str, str]]:
     """Tars that a `sizes.json` beside these names and that are not there."""
     for folder in dict.fromkeys(tar.parent for tar, _ in tars):
         with suppress(OSError, ValueError, TypeError, RecursionError):  # told when it is read

@@ -15,18 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.levels import is_silent
-from openclap.confidence import USUAL, background_of, curves_of
+from openclap.confidence import DEFAULT_CURVES, confidence_curves, reference_bank
 from openclap.config import ConfidenceCurves
 from openclap.describe.audioset import names_of_audioset
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
 from openclap.describe.english import NO_TAG, SILENCE, sentence_of
 from openclap.describe.vocabulary import ALIKE, Names, Vocabulary, check_labels
-from openclap.ears import Ears
+from openclap.embedder import Embedder
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
+from openclap.normalization import normalize_rows
 from openclap.results import Description, Match, Span, Tag, Windows
-from openclap.sentences import debiaser, said
-from openclap.vectors import unit
+from openclap.sentences import inline_label, make_debiaser
 
 __all__ = ["Describer", "Writer"]
 
@@ -69,7 +69,7 @@ class Describer:
 
     def __init__(
         self,
-        clap: Ears,
+        clap: Embedder,
         labels: Sequence[str] | None = None,
         *,
         threshold: float | None = None,
@@ -82,7 +82,7 @@ class Describer:
         encode: Callable[[list[str]], Vectors] | None = None,
     ) -> None:
         if threshold is None:
-            threshold = curves_of(clap.config).unlikely
+            threshold = confidence_curves(clap.config).unlikely
         if not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold!r}; a confidence lies between 0 and 1")
         if top < 1 or nearest < 1:
@@ -96,7 +96,7 @@ class Describer:
         self.clap = clap
         self.language = language
         self.own = labels is not None
-        usual = background_of(clap)
+        usual = reference_bank(clap)
         self.vocabulary = Vocabulary(
             names, encode(list(names)), usual, None if self.own else _known_of(names, usual.curves)
         )
@@ -104,7 +104,7 @@ class Describer:
         self._captions = list(dict.fromkeys(captions))
         self._caption_vectors = encode(self._captions) if self._captions else None
         self._nearest, self._writer = nearest, writer
-        self._without_gender = debiaser()
+        self._without_gender = make_debiaser()
 
     def key(self) -> list[object]:
         """All that its descriptions depend on beside the model and the sound, for `json.dumps`."""
@@ -113,7 +113,7 @@ class Describer:
         # what was described before there were other languages and other curves stays
         spoken = [] if self.language == "en" else [self.language]
         curves = self.vocabulary.reference.curves
-        curve: list[object] = [] if curves.words == USUAL.words else [list(curves.words)]
+        curve: list[object] = [] if curves.words == DEFAULT_CURVES.words else [list(curves.words)]
         if curves.evidence and not self.own:
             curve.append(curves.evidence)
         return [NAMING, list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *spoken]
@@ -158,7 +158,10 @@ class Describer:
         """A sentence, without gender, for each list of at least one tag."""
         if self._writer is None or any(tag.label == SILENCE for tags in heard for tag in tags):
             return [self._without_gender(sentence_of(tags)) for tags in heard]
-        return [self._without_gender(text) for text in self._writer([[said(t.label) for t in tags] for tags in heard])]
+        return [
+            self._without_gender(text)
+            for text in self._writer([[inline_label(t.label) for t in tags] for tags in heard])
+        ]
 
     def translate_spans(self, spans: Sequence[Span]) -> list[Span]:
         """Spans with English names → with those of the describer's language."""
@@ -173,7 +176,7 @@ class Describer:
     def _nearest_captions(self, windows: Vectors) -> list[Match]:
         if self._caption_vectors is None:
             return []
-        cosines = np.clip(self._caption_vectors @ unit(windows.mean(0)), -1.0, 1.0)
+        cosines = np.clip(self._caption_vectors @ normalize_rows(windows.mean(0)), -1.0, 1.0)
         best = np.argsort(-cosines, kind="stable")[: self._nearest]
         return [Match(self._captions[i], round(float(cosines[i]), 4)) for i in best]
 

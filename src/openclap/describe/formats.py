@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from openclap.aside import write_text
+from openclap.atomic_write import write_text
 from openclap.errors import UsageError
 from openclap.results import Span
 

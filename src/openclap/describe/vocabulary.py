@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Background
+from openclap.confidence import ReferenceBank
 from openclap.errors import UsageError
 from openclap.results import Tag
 
@@ -79,7 +79,7 @@ class Vocabulary:
 
     labels: tuple[str, ...]
     vectors: Vectors
-    reference: Background
+    reference: ReferenceBank
     names: Names | None = None
 
     def best_confidences(self, windows: Vectors) -> tuple[Vectors, Ints]:

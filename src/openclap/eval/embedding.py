@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound
-from openclap.counting import counted
 from openclap.data.items import Item
 from openclap.errors import SoundError, UsageError
+from openclap.plurals import count_noun
 from openclap.progress import with_progress
 from openclap.results import Failure, Windows
 
@@ -69,7 +69,7 @@ def embed_items(clap: CLAP, items: Sequence[Item], *, progress: bool = False, ba
     used = Embedded.of(items, bar)
     if not used.items:
         first = f"; the first: {used.failed[0].path}: {used.failed[0].error}" if used.failed else ""
-        raise UsageError(f"not one of {counted(len(items), 'sound')} could be used{first}")
+        raise UsageError(f"not one of {count_noun(len(items), 'sound')} could be used{first}")
     return used
 
 

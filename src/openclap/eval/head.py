@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from openclap.audio.load import Sound
     from openclap.clap import CLAP
 
-__all__ = ["FORMAT", "VERSION", "Guess", "Head", "classify_with_head", "load_head"]
+__all__ = ["FORMAT", "VERSION", "Head", "HeadLabel", "classify_with_head", "load_head"]
 
 FORMAT, VERSION = "openclap-head", "1"
 FILE = HeadFormat(
@@ -40,7 +40,7 @@ FILE = HeadFormat(
 Floats = npt.NDArray[np.float32]
 
 
-class Guess(NamedTuple):
+class HeadLabel(NamedTuple):
     """A label and its probability, in [0, 1]: over all labels together, or of each by itself for a multi-label head."""
 
     label: str
@@ -86,10 +86,10 @@ class Head:
         logits = self.logits(embeddings).astype(np.float64)
         return logistic(logits) if self.multi_label else softmax(logits)
 
-    def classify(self, embedding: npt.ArrayLike) -> list[Guess]:
+    def classify(self, embedding: npt.ArrayLike) -> list[HeadLabel]:
         """One embedding (E,) → its labels with probabilities, best first."""
         row = self.probabilities(np.asarray(embedding, np.float32)[None])[0]
-        return [Guess(self.labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")]
+        return [HeadLabel(self.labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")]
 
     def check(self, clap: CLAP) -> None:
         """Refuse a model whose embeddings it was not trained on.
@@ -147,7 +147,7 @@ def load_head(path: str | os.PathLike[str]) -> Head:
     return head
 
 
-def classify_with_head(clap: CLAP, sound: Sound, head: Head) -> list[Guess]:
+def classify_with_head(clap: CLAP, sound: Sound, head: Head) -> list[HeadLabel]:
     """What a head hears in one sound: labels with probabilities, best first.
 
     Raises

@@ -18,13 +18,13 @@ from openclap.scores import PrecisionSteps
 __all__ = [
     "Definition",
     "Estimate",
-    "Ranks",
+    "RetrievalRanks",
     "accuracy",
     "bootstrap",
     "confusion_matrix",
     "mean_average_precision",
-    "ranks_of",
     "retrieval_metrics",
+    "retrieval_ranks",
     "summary",
     "top_k",
 ]
@@ -50,7 +50,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Ranks:
+class RetrievalRanks:
     """0-based ranks of what belongs together, from descending sorts of a similarity matrix.
 
     Attributes
@@ -71,7 +71,7 @@ class Ranks:
 # -- retrieval ---------------------------------------------------------------------------------------
 
 
-def ranks_of(similarity: npt.ArrayLike, clip_of: npt.ArrayLike) -> Ranks:
+def retrieval_ranks(similarity: npt.ArrayLike, clip_of: npt.ArrayLike) -> RetrievalRanks:
     """Where a model puts what belongs together.
 
     Equal similarities keep their order, so that a model for which all is alike is at chance.
@@ -100,7 +100,7 @@ def ranks_of(similarity: npt.ArrayLike, clip_of: npt.ArrayLike) -> Ranks:
     own: list[list[int]] = [[] for _ in matrix]
     for caption, clip in enumerate(owner):
         own[clip].append(_rank(matrix[clip], caption))
-    return Ranks(text_to_audio, [np.sort(np.array(ranks, np.int64)) for ranks in own], owner)
+    return RetrievalRanks(text_to_audio, [np.sort(np.array(ranks, np.int64)) for ranks in own], owner)
 
 
 def _rank(row: npt.NDArray[Any], place: int) -> int:
@@ -109,7 +109,7 @@ def _rank(row: npt.NDArray[Any], place: int) -> int:
 
 
 def retrieval_metrics(
-    ranks: Ranks, counts: Ints | None = None, *, definition: Definition = "standard"
+    ranks: RetrievalRanks, counts: Ints | None = None, *, definition: Definition = "standard"
 ) -> dict[str, dict[str, float]]:
     """R@1, R@5, R@10, mean and median rank (1 is best) and mAP@10, for text_to_audio and audio_to_text.
 
@@ -134,7 +134,7 @@ def retrieval_metrics(
     return _queries(ranks, definition)(np.ones(len(ranks.audio_to_text), np.int64) if counts is None else counts)
 
 
-def _queries(ranks: Ranks, definition: Definition) -> Callable[[Ints], dict[str, dict[str, float]]]:
+def _queries(ranks: RetrievalRanks, definition: Definition) -> Callable[[Ints], dict[str, dict[str, float]]]:
     """What every query gives, computed once for all resamples."""
     if definition not in ("standard", "laion"):
         raise UsageError(f"definition is {definition!r}; choose standard or laion")
@@ -244,7 +244,7 @@ def bootstrap(
     return found
 
 
-def summary(ranks: Ranks, *, definition: Definition = "standard", **options: Any) -> dict[str, Estimate]:
+def summary(ranks: RetrievalRanks, *, definition: Definition = "standard", **options: Any) -> dict[str, Estimate]:
     """`retrieval_metrics` with their confidence intervals, as "text_to_audio R@1" and so on; options of `bootstrap`."""
     numbers_of = _queries(ranks, definition)
 

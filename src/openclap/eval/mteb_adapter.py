@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import MissingExtra, UsageError
-from openclap.vectors import unit
+from openclap.normalization import normalize_rows
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -99,7 +99,7 @@ class MTEBModel:
             parts.append(self.clap.encode_audio(list(batch["audio"]), batch_size=size))
         if not parts:
             raise UsageError(f"a batch of {', '.join(map(str, batch)) or 'nothing'}; text or audio is expected")
-        return parts[0] if len(parts) == 1 else unit(parts[0] + parts[1])
+        return parts[0] if len(parts) == 1 else normalize_rows(parts[0] + parts[1])
 
     def _texts(self, texts: list[str], size: int) -> Vectors:
         rows = np.zeros((len(texts), self.clap.config.embedding), np.float32)
@@ -113,6 +113,6 @@ class MTEBModel:
 
     def similarity_pairwise(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
         """Cosines of rows with the rows beside them, (N, E) both → (N,)."""
-        left, right = (unit(np.atleast_2d(np.asarray(x, np.float32))) for x in (embeddings1, embeddings2))
+        left, right = (normalize_rows(np.atleast_2d(np.asarray(x, np.float32))) for x in (embeddings1, embeddings2))
         cosines: Vectors = np.clip((left * right).sum(axis=1), -1.0, 1.0)
         return cosines

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from openclap.counting import counted
 from openclap.data.items import side_of
 from openclap.errors import UsageError
+from openclap.eval.datasets import Dataset, only_labelled
 from openclap.eval.embedding import Embedded, embed_items, truth_of
-from openclap.eval.examples import Dataset, labelled
 from openclap.eval.head import Head
-from openclap.eval.judging import Judged, judge
-from openclap.eval.report import Report, report_of
+from openclap.eval.report import Report, new_report
+from openclap.eval.scoring import Scores, score_predictions
+from openclap.plurals import count_noun
 from openclap.scores import logistic, softmax
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def probe(
     seed: int = 0,
     progress: bool = False,
     batch_size: int = 8,
-) -> tuple[Report, Judged, Head]:
+) -> tuple[Report, Scores, Head]:
     """Train and judge a probe: accuracy (single-label, softmax) or mAP (multi-label, sigmoid).
 
     Parameters
@@ -83,12 +83,12 @@ def probe(
         raise UsageError(f"kind is {kind!r}; choose {', '.join(get_args(Kind))}")
     if shots is not None and (shots < 1 or few_draws < 1):
         raise UsageError(f"{shots} shots, {few_draws} draws; both must be 1 or more")
-    chosen, notes = labelled(data, data.items)
+    chosen, notes = only_labelled(data, data.items)
     used = embed_items(clap, chosen, progress=progress, batch_size=batch_size)
     truth = truth_of(used.items, data.labels)
-    used, rounds, how = _rounds(used, truth, seed)
-    fewer = {} if shots is None else _fewer(shots, rounds, truth, data.labels)
-    notes += _told_of_fewer(shots, fewer)
+    used, rounds, how = _make_folds(used, truth, seed)
+    fewer = {} if shots is None else _labels_with_fewer(shots, rounds, truth, data.labels)
+    notes += _note_fewer(shots, fewer)
 
     def head_of(rows: Ints) -> Head:
         layers = fit_layers(used.vectors[rows], truth[rows], kind=kind, multi_label=data.multi_label, seed=seed)
@@ -97,14 +97,16 @@ def probe(
     scores = np.zeros((1 if shots is None else few_draws, *truth.shape))
     for turn in range(len(scores)):
         for number, (train, test) in enumerate(rounds):
-            scores[turn, test] = head_of(_drawn(train, truth, shots, (seed, turn, number))).logits(used.vectors[test])
+            scores[turn, test] = head_of(_draw_rows(train, truth, shots, (seed, turn, number))).logits(
+                used.vectors[test]
+            )
     tested = np.unique(np.concatenate([test for _, test in rounds]))
     seen = Embedded([used.items[i] for i in tested], used.vectors[tested], used.failed)
-    judged_by = partial(judge, seen, labels=data.labels, multi_label=data.multi_label, seed=seed)
+    judged_by = partial(score_predictions, seen, labels=data.labels, multi_label=data.multi_label, seed=seed)
     judged = judged_by(scores[:, tested], draws=draws)
     each = [next(iter(judged_by(one[None, tested], draws=0).metrics.values())).value for one in scores]
-    kept = _drawn(rounds[0][0] if len(rounds) == 1 else np.arange(len(truth)), truth, shots, (seed, 0, 0))
-    report = report_of(
+    kept = _draw_rows(rounds[0][0] if len(rounds) == 1 else np.arange(len(truth)), truth, shots, (seed, 0, 0))
+    report = new_report(
         clap, "probe", data.name, examples=len(tested),
         settings={"kind": kind, "labels": len(data.labels), "judged by": how, "shots": shots,
                   "shots of rarer labels": [f"{label}: {count}" for label, count in fewer.items()] or None,
@@ -129,14 +131,14 @@ def fit_layers(
     x = (vectors - centre) * scale
     y = truth.astype(np.float32) / (1 if multi_label else truth.sum(axis=1, keepdims=True))
     sizes = (vectors.shape[1], *((HIDDEN,) if kind == "mlp" else ()), truth.shape[1])
-    layers = [_begun(rng, inputs, outputs) for inputs, outputs in pairwise(sizes)]
+    layers = [_init_layer(rng, inputs, outputs) for inputs, outputs in pairwise(sizes)]
     batch = min(BATCH, len(x))
     steps = max(STEPS, EPOCHS * -(-len(x) // batch))
     parameters = [p for layer in layers for p in layer]  # changed in place
     first, second = ([np.zeros_like(p) for p in parameters] for _ in range(2))  # moments of their slopes
     for step, rows in zip(range(1, steps + 1), _batches(rng, len(x), batch), strict=False):
         rate = RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
-        for i, slope in enumerate(_slopes(layers, x[rows], y[rows], multi_label)):
+        for i, slope in enumerate(_gradients(layers, x[rows], y[rows], multi_label)):
             first[i] += 0.1 * (slope - first[i])
             second[i] += 0.001 * (slope * slope - second[i])
             if parameters[i].ndim == 2:
@@ -147,7 +149,7 @@ def fit_layers(
     return tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers)
 
 
-def _begun(rng: np.random.Generator, inputs: int, outputs: int) -> tuple[Floats, Floats]:
+def _init_layer(rng: np.random.Generator, inputs: int, outputs: int) -> tuple[Floats, Floats]:
     weight = rng.standard_normal((outputs, inputs)) * np.sqrt(1 / inputs)
     return weight.astype(np.float32), np.zeros(outputs, np.float32)
 
@@ -160,7 +162,7 @@ def _batches(rng: np.random.Generator, examples: int, batch: int) -> Iterator[In
             yield order[start : start + batch]
 
 
-def _slopes(layers: Sequence[tuple[Floats, Floats]], x: Floats, y: Floats, multi_label: bool) -> list[Floats]:
+def _gradients(layers: Sequence[tuple[Floats, Floats]], x: Floats, y: Floats, multi_label: bool) -> list[Floats]:
     """Gradients of the mean cross-entropy, in the order of the parameters."""
     inputs = [x]
     for weight, bias in layers[:-1]:
@@ -179,7 +181,7 @@ def _slopes(layers: Sequence[tuple[Floats, Floats]], x: Floats, y: Floats, multi
 # -- which examples ----------------------------------------------------------------------------------
 
 
-def _rounds(used: Embedded, truth: Truth, seed: int) -> tuple[Embedded, list[tuple[Ints, Ints]], str]:
+def _make_folds(used: Embedded, truth: Truth, seed: int) -> tuple[Embedded, list[tuple[Ints, Ints]], str]:
     """Who learns and who is judged, as (train, test) row numbers; drawn folds are written into the examples."""
     splits = np.array([side_of(item.split) for item in used.items])
     folds = np.array([item.fold or "" for item in used.items])
@@ -205,7 +207,7 @@ def _fold_of(truth: Truth, seed: int) -> npt.NDArray[np.str_]:
     """A fold for every example, each with its share of every label (of an example's rarest, where it has several)."""
     rng = np.random.default_rng((seed, FOLDS))
     if len(truth) < FOLDS:
-        raise UsageError(f"{counted(len(truth), 'usable sound is', 'usable sounds are')} too few for {FOLDS} folds")
+        raise UsageError(f"{count_noun(len(truth), 'usable sound is', 'usable sounds are')} too few for {FOLDS} folds")
     rarity = np.where(truth, truth.sum(axis=0), len(truth) + 1)
     order = rng.permutation(len(truth))
     order = order[np.argsort(rarity[order].argmin(axis=1), kind="stable")]  # by label, within it at random
@@ -214,24 +216,28 @@ def _fold_of(truth: Truth, seed: int) -> npt.NDArray[np.str_]:
     return (folds + 1).astype(np.str_)
 
 
-def _fewer(shots: int, rounds: Sequence[tuple[Ints, Ints]], truth: Truth, labels: Sequence[str]) -> dict[str, int]:
+def _labels_with_fewer(
+    shots: int, rounds: Sequence[tuple[Ints, Ints]], truth: Truth, labels: Sequence[str]
+) -> dict[str, int]:
     """Labels with fewer examples to learn from than asked for, in the round where they have the fewest, rarest first."""
     counts = np.min([truth[train].sum(axis=0) for train, _ in rounds], axis=0)
     order = np.argsort(counts, kind="stable")
     return {labels[i]: int(counts[i]) for i in order if counts[i] < shots}
 
 
-def _told_of_fewer(shots: int | None, fewer: dict[str, int]) -> list[str]:
+def _note_fewer(shots: int | None, fewer: dict[str, int]) -> list[str]:
     """That a few-shot score is not about as many examples as asked for; nothing where it is."""
     if not fewer:
         return []
     named = ", ".join(f"{label} {count}" for label, count in list(fewer.items())[:NAMED])
     more = f" and {len(fewer) - NAMED} more" if len(fewer) > NAMED else ""
-    has = counted(len(fewer), "label has", "labels have")
-    return [f"{counted(shots or 0, 'shot')}: {has} fewer examples to learn from, of which all were used: {named}{more}"]
+    has = count_noun(len(fewer), "label has", "labels have")
+    return [
+        f"{count_noun(shots or 0, 'shot')}: {has} fewer examples to learn from, of which all were used: {named}{more}"
+    ]
 
 
-def _drawn(rows: Ints, truth: Truth, shots: int | None, seed: tuple[int, ...]) -> Ints:
+def _draw_rows(rows: Ints, truth: Truth, shots: int | None, seed: tuple[int, ...]) -> Ints:
     """All rows, or `shots` of every label (fewer where there are fewer), each row once."""
     if shots is None:
         return rows

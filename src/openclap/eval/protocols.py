@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from openclap.data.file_lookup import FileLookup
 from openclap.data.items import Item
-from openclap.data.places import Places
 from openclap.errors import DataError, UsageError
-from openclap.eval.examples import Dataset, read_items
+from openclap.eval.datasets import Dataset, read_items
 from openclap.eval.report import Report
 from openclap.labels import labels
 from openclap.library.scan import EXTENSIONS
-from openclap.textfiles import open_grid, read_records
+from openclap.textfiles import open_text_table, read_records
 
-__all__ = ["PROTOCOLS", "Protocol", "Task", "compared", "read_dataset"]
+__all__ = ["PROTOCOLS", "Protocol", "Task", "add_published", "read_dataset"]
 
 Task: TypeAlias = Literal["retrieval", "zeroshot", "probe"]
 
@@ -65,7 +65,7 @@ def read_dataset(source: str | os.PathLike[str], task: Task, protocol: str | Non
     UsageError
         No such folder or protocol, a protocol of another task, or a folder laid out in another way.
     DataError
-        As of `openclap.eval.examples.read_items`.
+        As of `openclap.eval.datasets.read_items`.
     """
     if protocol is None:
         return read_items(source)
@@ -87,7 +87,7 @@ def read_dataset(source: str | os.PathLike[str], task: Task, protocol: str | Non
         raise UsageError(f"{error}; {protocol} is expected as {chosen.layout}, from {chosen.source}") from None
 
 
-def compared(report: Report, protocol: str | None) -> Report:
+def add_published(report: Report, protocol: str | None) -> Report:
     """A report with what is published for its protocol and task; notes say where the two cannot be compared.
 
     That is where sounds are missing, and where the model was trained on the benchmark's clips.
@@ -134,8 +134,8 @@ def _read_urbansound8k(folder: Path) -> Dataset:
 
 def _read_audiocaps(folder: Path) -> Dataset:
     """Rows of one clip are its captions. Who downloads the clips names them: by id and start, id, or number."""
-    table = _first(folder, ("test.csv", "dataset/test.csv", "csv/test.csv"))
-    sounds = _by_stem(folder)
+    table = _first_existing(folder, ("test.csv", "dataset/test.csv", "csv/test.csv"))
+    sounds = _index_by_stem(folder)
     captions: dict[tuple[str, str], list[str]] = {}
     numbers: dict[tuple[str, str], list[str]] = {}
     for _, row in read_records(table, ("youtube_id", "start_time", "caption")):
@@ -143,7 +143,7 @@ def _read_audiocaps(folder: Path) -> Dataset:
         captions.setdefault(clip, []).append(row["caption"])
         numbers.setdefault(clip, []).append(row.get("audiocap_id") or "")
     items = [
-        Item.at(_found(sounds, _youtube_stems(*clip, numbers[clip]), folder), captions=tuple(texts))
+        Item.at(_find_clip(sounds, _youtube_stems(*clip, numbers[clip]), folder), captions=tuple(texts))
         for clip, texts in captions.items()
     ]
     return Dataset("AudioCaps", items)
@@ -158,23 +158,23 @@ def _read_clotho(folder: Path) -> Dataset:
         "clotho_audio_evaluation",
         "clotho_audio_files/evaluation",
     )
-    place = _first(folder, places)
-    sounds = Places(place)
+    place = _first_existing(folder, places)
+    sounds = FileLookup(place)
     items = [Item.at(sounds.path_of(row["file_name"]), captions=tuple(row[c] for c in columns)) for _, row in rows]
     return Dataset("Clotho", items)
 
 
 def _read_vggsound(folder: Path) -> Dataset:
     """The table has no header: YouTube id, start in seconds, label, split."""
-    table = _first(folder, ("vggsound.csv", "data/vggsound.csv"))
+    table = _first_existing(folder, ("vggsound.csv", "data/vggsound.csv"))
     names = _Names(labels("vggsound"))
-    sounds = _by_stem(folder)
-    grid = open_grid(table)
+    sounds = _index_by_stem(folder)
+    grid = open_text_table(table)
     rows = [list(grid.names), *(row for _, row in grid.rows)] if grid.names else []
     if not rows or any(len(row) != 4 for row in rows):
         raise UsageError(f"{table}: every line needs four columns")
     items = [
-        Item.at(_found(sounds, _youtube_stems(identity, start), folder), labels=(names(label),), split=split)
+        Item.at(_find_clip(sounds, _youtube_stems(identity, start), folder), labels=(names(label),), split=split)
         for identity, start, label, split in rows
     ]
     return Dataset("VGGSound", items, names.labels)
@@ -196,7 +196,7 @@ def _read_fsd50k(folder: Path) -> Dataset:
 
 def _read_gtzan(folder: Path) -> Dataset:
     """A folder a genre. No folds were published; a probe draws its own."""
-    place = _first(folder, ("genres", "genres_original", "Data/genres_original", "blues/.."))
+    place = _first_existing(folder, ("genres", "genres_original", "Data/genres_original", "blues/.."))
     genres = tuple(labels("gtzan"))
     items = [
         Item.at(path, labels=(genre,))
@@ -234,7 +234,7 @@ class _Names:
         return tuple(word for word in re.split(r"[\s_,]+", name.lower()) if word not in ("and", ""))
 
 
-def _first(folder: Path, places: Iterable[str]) -> Path:
+def _first_existing(folder: Path, places: Iterable[str]) -> Path:
     tried = [folder / place for place in places]
     for place in tried:
         if place.exists():
@@ -242,7 +242,7 @@ def _first(folder: Path, places: Iterable[str]) -> Path:
     raise UsageError(f"{tried[0]}: not there")
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _index_by_stem(folder: Path) -> dict[str, Path]:
     """Every sound file under a folder by its name without ending."""
     return {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix[1:].lower() in EXTENSIONS}
 
@@ -262,7 +262,7 @@ def _youtube_stems(identity: str, start: str, numbers: Sequence[str] = ()) -> li
     return [f"{identity}_{seconds}", padded, milliseconds, ends, f"Y{identity}", identity, *filter(None, numbers)]
 
 
-def _found(sounds: dict[str, Path], stems: Sequence[str], folder: Path) -> Path:
+def _find_clip(sounds: dict[str, Path], stems: Sequence[str], folder: Path) -> Path:
     """The first that is there; else a path that is not, so that the clip is counted and named as missing."""
     return next((sounds[stem] for stem in stems if stem in sounds), folder / f"{stems[0]}.wav")
 

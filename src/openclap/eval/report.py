@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openclap.aside import write_text
-from openclap.counting import counted
+from openclap.atomic_write import write_text
 from openclap.errors import UsageError
 from openclap.eval.metrics import Estimate
+from openclap.plurals import count_noun
 from openclap.results import Failure
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["ClassScore", "Report", "card_section", "report_of", "write_card", "write_report"]
+__all__ = ["ClassScore", "Report", "card_section", "new_report", "write_card", "write_report"]
 
 UNBOUNDED = ("mean_rank", "median_rank")  # metrics that are no shares
 
@@ -56,7 +56,7 @@ class Report:
         return {"format": "openclap-eval", "version": 1, **asdict(self)}
 
 
-def report_of(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
+def new_report(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
     """A report that knows which model it is about."""
     return Report(
         task=task, dataset=dataset, protocol=facts.pop("protocol", None), model=clap.name,
@@ -89,11 +89,11 @@ def write_card(report: Report, path: Path) -> None:
 
 def card_section(report: Report) -> str:
     """The numbers as a Markdown table, with what a reader must know to repeat and to judge them."""
-    done = ", ".join(f"{name} {_listed(value)}" for name, value in report.settings.items() if value is not None)
+    done = ", ".join(f"{name} {_as_text(value)}" for name, value in report.settings.items() if value is not None)
     lines = [
         f"### {report.task}: {report.protocol or report.dataset}",
         "",
-        f"{report.model} (`{report.fingerprint}`), {counted(report.examples, 'sound')}, {len(report.failed)} failed; {done}",
+        f"{report.model} (`{report.fingerprint}`), {count_noun(report.examples, 'sound')}, {len(report.failed)} failed; {done}",
         "",
         "| metric | value | 95 % interval |" + (" arXiv 2211.06687 |" if report.published else ""),
         "|---|---:|---:|" + ("---:|" if report.published else ""),
@@ -106,7 +106,7 @@ def card_section(report: Report) -> str:
     return "\n".join([*lines, *([""] if report.notes else []), *(f"- {note}" for note in report.notes)])
 
 
-def _listed(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return " · ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openclap.counting import counted
 from openclap.errors import UsageError
+from openclap.eval.datasets import Dataset
 from openclap.eval.embedding import embed_items
-from openclap.eval.examples import Dataset
-from openclap.eval.metrics import Definition, ranks_of, summary
-from openclap.eval.report import Report, report_of
+from openclap.eval.metrics import Definition, retrieval_ranks, summary
+from openclap.eval.report import Report, new_report
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -45,18 +45,18 @@ def retrieval(
     used = embed_items(clap, described, progress=progress, batch_size=batch_size)
     captions = [caption for item in used.items for caption in item.captions]
     clip_of = np.repeat(np.arange(len(used.items)), [len(item.captions) for item in used.items])
-    ranks = ranks_of(clap.similarity(used.vectors, clap.encode_text(captions)), clip_of)
+    ranks = retrieval_ranks(clap.similarity(used.vectors, clap.encode_text(captions)), clip_of)
     shared = len(captions) - len(set(captions))
     notes = []
     if shared:
         notes.append(
-            f"{counted(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as found"
+            f"{count_noun(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as found"
         )
     if len(described) < len(data.judged):
         notes.append(
-            f"{counted(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')} left out"
+            f"{count_noun(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')} left out"
         )
-    return report_of(
+    return new_report(
         clap, "retrieval", data.name, examples=len(used.items),
         settings={"captions": len(captions), "definition": definition, "draws": draws, "seed": seed},
         metrics=summary(ranks, definition=definition, draws=draws, rng=seed), notes=notes, failed=[*data.failed, *used.failed],

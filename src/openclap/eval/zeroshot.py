@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from openclap.clap import DEFAULT_TEMPLATE
 from openclap.errors import UsageError
+from openclap.eval.datasets import Dataset, only_labelled
 from openclap.eval.embedding import embed_items
-from openclap.eval.examples import Dataset, labelled
-from openclap.eval.judging import Judged, judge
-from openclap.eval.report import Report, report_of
-from openclap.vectors import unit
+from openclap.eval.report import Report, new_report
+from openclap.eval.scoring import Scores, score_predictions
+from openclap.normalization import normalize_rows
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -44,7 +44,7 @@ def class_vectors(
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
     english = clap.in_english(labels)
     prompts = [template.replace("{}", label) for template in templates for label in english]
-    return unit(clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0))
+    return normalize_rows(clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0))
 
 
 def zeroshot(
@@ -56,7 +56,7 @@ def zeroshot(
     seed: int = 0,
     progress: bool = False,
     batch_size: int = 8,
-) -> tuple[Report, Judged]:
+) -> tuple[Report, Scores]:
     """Accuracy and top-5 (single-label) or mAP (multi-label) of the cosines between sounds and prompts.
 
     The test split is judged, or everything where there is none; with folds, each is also told by itself. Intervals
@@ -67,12 +67,12 @@ def zeroshot(
     UsageError
         No labels, an unsuitable template, or not one usable sound.
     """
-    chosen, notes = labelled(data, data.judged)
+    chosen, notes = only_labelled(data, data.judged)
     prompts = class_vectors(clap, data.labels, templates)
     used = embed_items(clap, chosen, progress=progress, batch_size=batch_size)
     scores = clap.similarity(used.vectors, prompts)[None]
-    judged = judge(used, scores, data.labels, multi_label=data.multi_label, draws=draws, seed=seed)
-    report = report_of(
+    judged = score_predictions(used, scores, data.labels, multi_label=data.multi_label, draws=draws, seed=seed)
+    report = new_report(
         clap, "zeroshot", data.name, examples=len(used.items),
         settings={"labels": len(data.labels), "templates": list(templates), "draws": draws, "seed": seed},
         metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=[*data.failed, *used.failed],

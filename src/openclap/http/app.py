@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from openclap.http.gate import Gate
 from openclap.http.headers import SecurityHeaders
-from openclap.http.proxy import Proxies, ProxyHeaders
+from openclap.http.proxy import ProxyHeaders, TrustedProxies
 from openclap.http.request_log import RequestLog
 from openclap.http.settings import ServerSettings
 
@@ -55,4 +55,4 @@ def protect(
         )
     app.add_middleware(RequestLog, count=count)
     app.add_middleware(SecurityHeaders, frames=settings.frames)
-    app.add_middleware(ProxyHeaders, proxies=Proxies(settings.proxies), prefix=settings.root_path)
+    app.add_middleware(ProxyHeaders, proxies=TrustedProxies(settings.proxies), prefix=settings.root_path)

@@ -27,9 +27,9 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from openclap.http.headers import REFUSED, STRICT
-from openclap.http.proxy import Proxies, address_of
+from openclap.http.proxy import TrustedProxies, client_key
 
-__all__ = ["KERNEL_BACKLOG", "Connections", "Limits"]
+__all__ = ["KERNEL_BACKLOG", "ConnectionLimits", "Connections"]
 
 FILES = 128  # that the process opens beside its connections: libraries, models, uploads
 BURST = 64  # connections accepted in one turn of the event loop, of which up to four are on their way at once
@@ -51,7 +51,7 @@ TOO_LARGE = (
 
 
 @dataclass(frozen=True)
-class Limits:
+class ConnectionLimits:
     """What connections may do.
 
     Attributes
@@ -72,13 +72,13 @@ class Limits:
 class Connections:
     """All connections of a server."""
 
-    def __init__(self, limits: Limits, proxies: Proxies | None = None) -> None:
+    def __init__(self, limits: ConnectionLimits, proxies: TrustedProxies | None = None) -> None:
         files = _open_files()
         self.burst = max(4, min(BURST, files // 32))
         self.most = max(8, min(limits.connections, files - FILES - 4 * self.burst))
         self.share = max(4, self.most // 2)  # of one address
         self.limits = limits
-        self._proxies = proxies or Proxies(())
+        self._proxies = proxies or TrustedProxies(())
         self._open: dict[asyncio.BaseTransport, tuple[str, _Http | _Socket]] = {}
         self._of: dict[str, int] = {}
         self._sweeping: asyncio.TimerHandle | None = None
@@ -98,7 +98,7 @@ class Connections:
 
     def admit(self, one: _Http) -> bool:
         """Count a new connection; another may be closed for it. False: there is no room."""
-        whose = address_of(one.client)
+        whose = client_key(one.client)
         shared = whose in self._proxies  # by all who come through the proxy
         full = not shared and self._of.get(whose, 0) >= self.share
         if full and not self._close_oldest(c for w, c in self._open.values() if w == whose):
@@ -190,7 +190,7 @@ class _Http(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         status, sentence = self._fault
-        self._end(status, sentence or msg)
+        self._refuse(status, sentence or msg)
 
     def _next_event_checked(self) -> Any:
         """What h11 reads next, unless it is crumbs."""
@@ -225,7 +225,7 @@ class _Http(H11Protocol):
         elif self.in_body and self.flow.read_paused:
             self.since, self._got = now, 0  # it is the server that is slow
         elif self.in_body and self._got < limits.body_rate * (waited - limits.head_seconds):
-            self._end(408, "the body of the request came too slowly")
+            self._refuse(408, "the body of the request came too slowly")
         self._check_unread(now)
 
     def _note_body(self) -> None:
@@ -234,7 +234,7 @@ class _Http(H11Protocol):
             self.since, self._got = time.monotonic(), 0
         self.in_body = in_body
 
-    def _end(self, status: int, sentence: str) -> None:
+    def _refuse(self, status: int, sentence: str) -> None:
         """Say what is wrong with a request, unless its answer has begun, and close the connection.
 
         The application that works on it learns that nobody waits.

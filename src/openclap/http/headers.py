@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from starlette.responses import PlainTextResponse
 
-__all__ = ["REFUSED", "STRICT", "SecurityHeaders", "page_policy"]
+__all__ = ["REFUSED", "STRICT", "SecurityHeaders", "page_csp"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -41,7 +41,7 @@ PAGE = (
 )
 
 
-def page_policy(frames: Sequence[str] = ()) -> bytes:
+def page_csp(frames: Sequence[str] = ()) -> bytes:
     """The policy of a page that is framed by nobody, or by these sites alone."""
     return PAGE.format(" ".join(frames) or "'none'").encode("latin-1")
 
@@ -58,7 +58,7 @@ class SecurityHeaders:
     def __init__(self, app: App, *, frames: Sequence[str] = ()) -> None:
         self._app = app
         self._frames = bool(frames)
-        self._page = page_policy(frames)
+        self._page = page_csp(frames)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or handshake."""

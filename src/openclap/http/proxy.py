@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from openclap.errors import UsageError
 from openclap.http.headers import App, Receive, Scope, Send
 
-__all__ = ["Proxies", "ProxyHeaders", "address_of", "check_prefix", "route_path"]
+__all__ = ["ProxyHeaders", "TrustedProxies", "check_prefix", "client_key", "route_path"]
 
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 SAID = (
@@ -45,7 +45,7 @@ def check_prefix(prefix: str) -> str:
     return path
 
 
-class Proxies:
+class TrustedProxies:
     """Addresses, or networks, of proxies that are believed.
 
     Raises
@@ -81,7 +81,7 @@ class ProxyHeaders:
         The path that the server is served under where no proxy says another.
     """
 
-    def __init__(self, app: App, *, proxies: Proxies, prefix: str = "") -> None:
+    def __init__(self, app: App, *, proxies: TrustedProxies, prefix: str = "") -> None:
         from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
         self._prefix = check_prefix(prefix)
@@ -122,7 +122,7 @@ def route_path(scope: Scope) -> str:
     return path[len(root) :] if path == root or path.startswith(f"{root}/") else path
 
 
-def address_of(client: tuple[str, int] | None) -> str:
+def client_key(client: tuple[str, int] | None) -> str:
     """Whom a connection is counted for: an address, or the network of 64 bits that one house has of IPv6."""
     host = client[0] if client else ""
     if ":" not in host:

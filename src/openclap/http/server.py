@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from openclap.errors import SoundWarning, UsageError
-from openclap.http.connections import KERNEL_BACKLOG, Connections, Limits
-from openclap.http.proxy import Proxies
+from openclap.http.connections import KERNEL_BACKLOG, ConnectionLimits, Connections
+from openclap.http.proxy import TrustedProxies
 from openclap.http.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: FastAPI, settings: ServerSettings, listening: Callable[[str], None] = lambda url: None
     ) -> None:
-        limits = Limits(settings.connections, settings.head_seconds, settings.body_rate)
+        limits = ConnectionLimits(settings.connections, settings.head_seconds, settings.body_rate)
         super().__init__(
             uvicorn.Config(
                 app,
-                **Connections(limits, Proxies(settings.proxies)).options(),
+                **Connections(limits, TrustedProxies(settings.proxies)).options(),
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, Va
 
 from openclap.errors import UsageError
 from openclap.http.hosts import is_loopback, is_site
-from openclap.http.proxy import Proxies, check_prefix
+from openclap.http.proxy import TrustedProxies, check_prefix
 
 __all__ = [
     "KEYS_VARIABLE",
@@ -104,7 +104,7 @@ class ServerSettings(SettingsModel):
         Size of one message of a websocket.
     connections, head_seconds, body_rate
         Connections open at once; how long the head of a request may take; bytes a second of a body
-        (`openclap.http.connections.Limits`).
+        (`openclap.http.connections.ConnectionLimits`).
     """
 
     host: str = "127.0.0.1"
@@ -144,7 +144,7 @@ class ServerSettings(SettingsModel):
             if not is_site(site):
                 raise UsageError(f"{site!r} is no site; give one as https://example.org, without a path")
         check_prefix(self.root_path)
-        Proxies(self.proxies)
+        TrustedProxies(self.proxies)
         if not (self.keys or self.insecure or self.public or is_loopback(self.host)):
             raise UsageError(
                 f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give --keys-file, "

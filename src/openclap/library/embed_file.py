@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from openclap.aside import aside
-from openclap.counting import counted
+from openclap.atomic_write import atomic_write
 from openclap.errors import MissingExtra, SoundError, UsageError
 from openclap.library.scan import find_sounds, require_sounds
+from openclap.plurals import count_noun
 from openclap.results import Failure, Windows
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def embed_to_file(
         if stopped:
             raise KeyboardInterrupt
         raise UsageError(
-            f"not one of {counted(len(found.files), 'sound')} could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
+            f"not one of {count_noun(len(found.files), 'sound')} could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
         )
     columns: dict[str, Any] = {"path": np.array([path for path, spans in done for _ in range(len(spans))], np.str_)}
     if windows:
@@ -67,7 +67,7 @@ def embed_to_file(
         [spans.embedding for _, spans in done] or [np.zeros((0, clap.config.embedding), np.float32)]
     )
     try:
-        with aside(output) as part:
+        with atomic_write(output) as part:
             write(part, columns)
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another -o") from error

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from openclap.aside import write_text
+from openclap.atomic_write import write_text
 from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 from openclap.results import Hit, Moment

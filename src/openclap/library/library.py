@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Background, background_of, curves_of, is_fitted
+from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves, reference_bank
 from openclap.detector import Detector
 from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning, UsageError
 from openclap.library import indexing, maintenance
@@ -33,9 +33,9 @@ from openclap.library.recommend import recommend
 from openclap.library.reembed import reembed
 from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.library.watch_folder import watch_folder
+from openclap.normalization import normalize_rows
 from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verification
 from openclap.store import open_store
-from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -50,7 +50,7 @@ class Library:
     def __init__(self, store: Store, model: CLAP | None) -> None:
         self._store = store
         self._model = model
-        self._usual: Background | None = None
+        self._usual: ReferenceBank | None = None
         self._told = False  # that it is searched as it is
 
     @classmethod
@@ -220,9 +220,9 @@ class Library:
         vector = self._vector(query, unwanted, k)
         rows, left_out = self._nearest(vector, k, where, per == "file", missing)
         sure: Callable[[Any], float]
-        calibrated = isinstance(query, Detector) or is_fitted(self._need_model())
+        calibrated = isinstance(query, Detector) or has_own_curves(self._need_model())
         words = has_words(query)
-        least = curves_of(self._need_model().config).least(words=words)
+        least = confidence_curves(self._need_model().config).least(words=words)
         if isinstance(query, Detector):
             sure = lambda window: float(query.probability(window[None])[0])
         else:
@@ -240,7 +240,7 @@ class Library:
 
         Of a sound that is looked for it may be another; `Hit.unlikely` says of each hit whether it lies below.
         """
-        return curves_of(self._need_model().config).unlikely
+        return confidence_curves(self._need_model().config).unlikely
 
     def vectors(self, hits: Sequence[Hit]) -> npt.NDArray[np.float32]:
         """The embeddings of windows that a search has found → float32 (N, E), to teach a detector by.
@@ -358,7 +358,7 @@ class Library:
             return None
         if (now.st_size, now.st_mtime_ns) != (recording.file.size, recording.file.mtime_ns):
             return None
-        return unit(recording.embedding.mean(0))
+        return normalize_rows(recording.embedding.mean(0))
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the model that made it, by the name that it has today."""
@@ -428,9 +428,9 @@ class Library:
         if nothing:
             raise LibraryError(f"{self._store.place} holds no sounds; give another --library")
 
-    def _background(self) -> Background:
+    def _background(self) -> ReferenceBank:
         if self._usual is None:
-            self._usual = background_of(self._need_model())
+            self._usual = reference_bank(self._need_model())
         return self._usual
 
     def _nearest(

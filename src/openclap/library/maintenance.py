@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash
 from openclap.library.model_identity import current_model_name, same_front_end
@@ -80,7 +80,7 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
     )  # fmt: skip
     files = windows = 0
     try:
-        with aside(output) as part, pq.ParquetWriter(part, schema) as writer:
+        with atomic_write(output) as part, pq.ParquetWriter(part, schema) as writer:
             waiting: list[Any] = []
             for recording in store.scan():
                 count = len(recording.start)

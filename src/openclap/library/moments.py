@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import cut, sound_name, use_track
-from openclap.confidence import Background, background_of, is_fitted
+from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
 from openclap.errors import SoundError, UsageError
 from openclap.library.query import Query, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
@@ -83,7 +83,7 @@ def moments_in(
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
     name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
     # made once for all: whoever asks first, and goes, must not stop it
-    judge = judge_of(Context().run(background_of, clap), query, vector)
+    judge = judge_of(Context().run(reference_bank, clap), query, vector)
     if not fine:
         return take_best(merge_windows(name, spans.start, spans.end, score, judge(spans.embedding)), k)
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
@@ -130,10 +130,10 @@ def find_moments(
     if missing:
         lost = {moment.path for moment in best if not is_reachable(moment.path)}
         best = [replace(moment, missing=moment.path in lost) for moment in best]
-    return Ranked(best, len({row.path for row in away}), calibrated=is_fitted(clap))
+    return Ranked(best, len({row.path for row in away}), calibrated=has_own_curves(clap))
 
 
-def judge_of(usual: Background, query: Query, vector: Vector) -> Judge:
+def judge_of(usual: ReferenceBank, query: Query, vector: Vector) -> Judge:
     """How sure windows are, by what is usual for the model: as the hits of a search for the same query, whose vector is (E,)."""
     if has_words(query):
         return lambda windows: usual.confidences(vector[None], windows)[:, 0]

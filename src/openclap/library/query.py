@@ -19,7 +19,7 @@ from openclap.audio.load import Sound, is_sound
 from openclap.clap import is_embedding
 from openclap.detector import Detector
 from openclap.errors import UsageError
-from openclap.vectors import unit
+from openclap.normalization import normalize_rows
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -74,9 +74,9 @@ def embed_query(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector
             wanted.append(rows[0])
     if not wanted:
         raise UsageError("the query is empty; describe a sound in words")
-    vector = unit(np.sum(wanted, axis=0))
+    vector = normalize_rows(np.sum(wanted, axis=0))
     if unwanted:
-        vector = unit(vector - PUSH * unit(np.sum(clap.encode_text(unwanted), axis=0)))
+        vector = normalize_rows(vector - PUSH * normalize_rows(np.sum(clap.encode_text(unwanted), axis=0)))
     return vector
 
 

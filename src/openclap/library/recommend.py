@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import is_fitted
+from openclap.confidence import has_own_curves
 from openclap.errors import SoundError, UsageError
 from openclap.library.indexing import absolute_path, content_hash
 from openclap.library.query import PUSH, Query, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
+from openclap.normalization import normalize_rows
 from openclap.results import Hit, Ranked
-from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.confidence import Background
+    from openclap.confidence import ReferenceBank
     from openclap.store import ScoredWindow, Store, Where
 
 __all__ = ["pick_diverse", "recommend"]
@@ -53,7 +53,7 @@ class _Wish:
 def recommend(
     store: Store,
     clap: CLAP,
-    usual: Background,
+    usual: ReferenceBank,
     like: Sequence[Query],
     unlike: Sequence[Query],
     k: int,
@@ -91,7 +91,7 @@ def recommend(
     hits = [_hit(rows[i], wanted[int(near[i].argmax())], usual) for i in order]
     if missing:
         hits = [replace(hit, missing=not is_reachable(hit.path)) for hit in hits]
-    return Ranked(hits, left_out, calibrated=is_fitted(clap))
+    return Ranked(hits, left_out, calibrated=has_own_curves(clap))
 
 
 def pick_diverse(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:
@@ -120,7 +120,7 @@ def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
     if isinstance(part, os.PathLike):
         recording = store.recording(absolute_path(part))
         if recording is not None:
-            return _Wish(unit(recording.embedding.mean(0)), False)
+            return _Wish(normalize_rows(recording.embedding.mean(0)), False)
     return _Wish(embed_query(clap, part), has_words(part))
 
 
@@ -128,7 +128,7 @@ def _pool(
     store: Store, wanted: Sequence[_Wish], count: int, where: Where | None, missing: bool
 ) -> tuple[list[ScoredWindow], int]:
     """The recordings nearest to each wish, a window each, and to all of them together; how many cannot be reached."""
-    middle = unit(np.sum([wish.vector for wish in wanted], axis=0))
+    middle = normalize_rows(np.sum([wish.vector for wish in wanted], axis=0))
     vectors = [wish.vector for wish in wanted] + ([middle] if len(wanted) > 1 else [])
     found: dict[tuple[str, float], ScoredWindow] = {}
     left_out: set[str] = set()
@@ -154,7 +154,7 @@ def _given_paths(store: Store, parts: Sequence[Any]) -> set[str]:
     return paths | set(copies)
 
 
-def _nearness(usual: Background, wishes: Sequence[_Wish], vectors: Vectors) -> Vectors:
+def _nearness(usual: ReferenceBank, wishes: Sequence[_Wish], vectors: Vectors) -> Vectors:
     """(N, wishes): deviations of the cosines from those of everyday sounds."""
     each = []
     for wish in wishes:
@@ -163,7 +163,7 @@ def _nearness(usual: Background, wishes: Sequence[_Wish], vectors: Vectors) -> V
     return np.stack(each, axis=1).astype(np.float32)
 
 
-def _hit(row: ScoredWindow, wish: _Wish, usual: Background) -> Hit:
+def _hit(row: ScoredWindow, wish: _Wish, usual: ReferenceBank) -> Hit:
     score = float(np.clip(row.embedding @ wish.vector, -1.0, 1.0))
     likely = usual.confidence(wish.vector, row.embedding, words=wish.words)
     unlikely = likely < usual.curves.least(words=wish.words)

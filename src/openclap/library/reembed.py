@@ -8,13 +8,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openclap.confidence import background_of
-from openclap.counting import counted
+from openclap.confidence import reference_bank
 from openclap.errors import LibraryError
 from openclap.library import indexing
 from openclap.library.model_identity import claim_store, has_same_front_end, model_identity
 from openclap.library.reachability import is_gone
 from openclap.library.removal import split_unreachable
+from openclap.plurals import count_noun
 from openclap.results import AddReport, Failure
 from openclap.store import RememberedTags
 
@@ -43,12 +43,12 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = Fa
                 break
             report = indexing.add(aside, clap, more, claim=partial(claim_store, aside, clap), progress=progress)
             if report.added or report.updated:
-                background_of(clap)  # takes seconds for a large model: now, not at the first search
+                reference_bank(clap)  # takes seconds for a large model: now, not at the first search
             failed |= {failure.path: failure for failure in report.failed}
             done |= set(more)
         if not aside.stats()["files"]:
             raise LibraryError(
-                f"not one of {counted(len(files), 'file')} of {store.place} can be used now (is a disk missing?); nothing was replaced"
+                f"not one of {count_noun(len(files), 'file')} of {store.place} can be used now (is a disk missing?); nothing was replaced"
             )
         if not prune:
             _refuse_to_lose(store, files)
@@ -80,6 +80,6 @@ def _refuse_to_lose(store: Store, files: Collection[str]) -> None:
     if folders:
         count, where = sum(folder.files for folder in folders), ", ".join(folder.path for folder in folders[:3])
         raise LibraryError(
-            f"{counted(count, 'file')} of {store.place} {'is' if count == 1 else 'are'} missing from {where} (is a disk not mounted?), so nothing was replaced; "
+            f"{count_noun(count, 'file')} of {store.place} {'is' if count == 1 else 'are'} missing from {where} (is a disk not mounted?), so nothing was replaced; "
             "what is done is kept: make the disk reachable and run it again, or drop what is missing with --prune"
         )

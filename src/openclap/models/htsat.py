@@ -44,7 +44,7 @@ class HTSAT(nn.Module):
                         config.heads[stage],
                         config.window,
                         head_width=config.head_width(stage),
-                        hidden=config.hidden(stage),
+                        hidden=config.mlp_width(stage),
                         shifted=block % 2 == 1,
                         drop_path=next(drops),
                         activation=config.activation,

@@ -16,7 +16,7 @@ from openclap.audio.clips import load_model_wave
 from openclap.audio.load import duration
 from openclap.audio.mel import log_mel, mel_bank
 from openclap.config import FrontEnd
-from openclap.detector import Detector, Heard, heard_in
+from openclap.detector import Detection, Detector, apply_detectors
 from openclap.page import taught
 from openclap.page.desk import Desk
 from openclap.page.examples import SINGLE, words_for
@@ -42,7 +42,7 @@ class Classified:
     shown: float
     seconds: float
     edges: list[tuple[float, float]]
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[Detection] = field(default_factory=list)
 
 
 def build(page: Page) -> None:
@@ -100,7 +100,7 @@ def _classified(desk: Desk, job: Job, sound: Path, labels: list[str], detectors:
     mel = np.asarray(log_mel(wave, front_end), np.float32)
     found = clap.classify(sound, labels) if labels else []
     job.part(1 - 1 / sum(parts), 1.0, seconds)
-    heard = heard_in(clap.encode_windows(sound).embedding, detectors) if detectors else []
+    heard = apply_detectors(clap.encode_windows(sound).embedding, detectors) if detectors else []
     return Classified(found, mel, len(wave) / front_end.sampling_rate, seconds, edges_of(front_end), heard)
 
 
@@ -134,7 +134,7 @@ def draw(found: Classified, language: Language) -> Any:
     )
 
 
-def _drawn_heard(heard: Sequence[Heard], language: Language) -> str:
+def _drawn_heard(heard: Sequence[Detection], language: Language) -> str:
     """A row a detector; nothing where none was asked."""
     if not heard:
         return ""

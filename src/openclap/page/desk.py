@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.audio.load import DecodingStopped, duration, max_decode_seconds, stop_event
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import count_parameters
@@ -39,7 +39,7 @@ from openclap.page.sessions import Watches
 from openclap.page.settings import PageSettings
 from openclap.page.shelf import Exports, Shelf
 from openclap.page.strings import Told
-from openclap.prompts import Prompts
+from openclap.text_cache import TextEmbeddingCache
 
 __all__ = ["Desk", "Loaded", "end_loading", "title_of"]
 
@@ -84,7 +84,7 @@ class Desk:
         self.shelf = Shelf(self.folder / "played", self.served)
         self.exports = Exports(self.folder / "exports")
         self.watches = Watches(settings.watches, settings.watch_seconds)
-        self.labels = Prompts(KNOWN_LABELS)  # vectors of what sounds are described with
+        self.labels = TextEmbeddingCache(KNOWN_LABELS)  # vectors of what sounds are described with
         self.jobs = Jobs()
         self._pace = Pace()
         self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._known)
@@ -306,7 +306,7 @@ class Desk:
         if not place.exists():
             with self.shelf.open(self.shelf.show(str(made))) as sound:
                 place.parent.mkdir(exist_ok=True)
-                with aside(place) as part, part.open("wb") as copy:
+                with atomic_write(place) as part, part.open("wb") as copy:
                     shutil.copyfileobj(sound, copy)
         return str(place)
 

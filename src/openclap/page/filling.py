@@ -13,7 +13,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.library import Library
 from openclap.library.safe_open import open_without_links, resolve_folder
 from openclap.library.scan import find_sounds
@@ -111,7 +111,11 @@ def _kept(file: Path, folder: Path) -> Path:
             if not place.is_symlink() and filecmp.cmp(file, place, shallow=False):
                 return place
             continue
-        with open_without_links(resolve_folder(file), name) as given, aside(place) as part, part.open("wb") as copy:
+        with (
+            open_without_links(resolve_folder(file), name) as given,
+            atomic_write(place) as part,
+            part.open("wb") as copy,
+        ):
             shutil.copyfileobj(given, copy)
         return place
     raise Told("error.full")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from openclap.library.scan import EXTENSIONS
 from openclap.library.served_files import FileVersion
+from openclap.normalization import normalize_rows
 from openclap.page.causes import cause_of
 from openclap.page.classify import labels_of
 from openclap.page.filling import Filling, fill, titles_in
@@ -26,7 +27,6 @@ from openclap.page.search import WHERE, opened
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
 from openclap.results import Failure
-from openclap.vectors import unit
 
 __all__ = ["Held", "Mapped", "build", "draw_filling", "draw_held", "draw_map", "held_in", "mapped"]
 
@@ -278,7 +278,7 @@ def mapped(page: Page, visit: Visit, where: str, how: str, *, job: Job | None = 
                 tokens.append(page.desk.shelf.show_indexed(file.path, FileVersion.from_index(file), *span))
                 job.tell("library.map_doing", len(names) / min(files, POINTS), done=len(names), all=min(files, POINTS))
                 job.check()
-        return Mapped(places_of(unit(np.stack(means)), how), names, tokens, files)
+        return Mapped(places_of(normalize_rows(np.stack(means)), how), names, tokens, files)
 
     return page.desk.limited(found, job)
 

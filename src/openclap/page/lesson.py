@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from openclap.detector import Detector, place_of
+from openclap.detector import Detector, detector_path
 from openclap.errors import SoundError, UsageError
-from openclap.kept_examples import Source
+from openclap.example_store import ExampleSource
 from openclap.library import Library
 from openclap.library.query import parse_query
 from openclap.page.jobs import Job
@@ -170,7 +170,7 @@ def named(lesson: Lesson, name: str | None) -> Detector:
     assert lesson.detector is not None
     called = " ".join((name or lesson.words).split())
     try:
-        place_of(called)
+        detector_path(called)
     except UsageError:
         raise Told("error.name") from None
     return replace(lesson.detector, name=called)
@@ -187,7 +187,9 @@ def keep(page: Page, lesson: Lesson | None, name: str | None) -> tuple[str, int]
     if not page.desk.settings.detectors or lesson is None or lesson.detector is None:
         raise Told("error.not_taught")
     sources = [
-        Source(partial(page.desk.shelf.open, token), heard, lesson.known[token].hit.start, lesson.known[token].hit.end)
+        ExampleSource(
+            partial(page.desk.shelf.open, token), heard, lesson.known[token].hit.start, lesson.known[token].hit.end
+        )
         for heard, tokens in ((True, lesson.yes), (False, lesson.no))
         for token in tokens
     ]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import duration, stream
-from openclap.confidence import curves_of
+from openclap.confidence import confidence_curves
 from openclap.library import moments_in, write_moments
 from openclap.library.query import parse_query
 from openclap.page.examples import LONG_TRIED
@@ -106,7 +106,7 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
         moments = moments_in(page.desk.ears(job), given, words, max(1, min(k, MOST)))
         seconds, peaks = peaks_of(given)
         shelf = page.desk.shelf
-        least = curves_of(page.desk.clap.config).unlikely
+        least = confidence_curves(page.desk.clap.config).unlikely
         players = [
             Player(
                 shelf.show(str(given), m.start, m.end), given.name, m.start, min(m.end, seconds), m.score,

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile as sf
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.audio.load import cut
 from openclap.library.safe_open import resolve_folder
 from openclap.library.served_files import FileVersion, ServedFiles
@@ -125,7 +125,7 @@ class Shelf:
             (wave,) = cut(sound, RATE, [(shown.start, end)])
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / f"{token}.wav"
-        with aside(file) as part:
+        with atomic_write(file) as part:
             sf.write(part, np.clip(wave, -1, 1), RATE, format="WAV", subtype="PCM_16")
         with self._lock:
             self._written[token] = file

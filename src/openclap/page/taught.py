@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from openclap.detector import Detector, kept
+from openclap.detector import Detector, list_detectors
 from openclap.page.desk import Desk
 from openclap.page.parts import Page
 from openclap.page.strings import Told
@@ -36,7 +36,7 @@ def chooser(page: Page, **props: Any) -> Any:
 
 def names(desk: Desk) -> list[str]:
     """What can be chosen here."""
-    return [one.name for one in kept()[0]] if desk.settings.detectors else []
+    return [one.name for one in list_detectors()[0]] if desk.settings.detectors else []
 
 
 def chosen(desk: Desk, wanted: Sequence[str] | None) -> list[Detector]:
@@ -49,7 +49,7 @@ def chosen(desk: Desk, wanted: Sequence[str] | None) -> list[Detector]:
     """
     if not wanted:
         return []
-    there = {one.name: one for one in kept()[0]} if desk.settings.detectors else {}
+    there = {one.name: one for one in list_detectors()[0]} if desk.settings.detectors else {}
     missing = next((name for name in wanted if name not in there), None)
     if missing is not None:
         raise Told("error.no_detector", name=missing)

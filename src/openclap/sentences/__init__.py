@@ -11,12 +11,12 @@ from openclap.errors import DataError, UsageError
 from openclap.sentences.agreement import is_object, plural_verbs
 from openclap.textfiles import read_records
 
-__all__ = ["DEBIAS", "and_so_on", "debiaser", "said", "template"]
+__all__ = ["DEBIAS", "caption_from_labels", "inline_label", "join_words", "make_debiaser"]
 
 DEBIAS = Path(__file__).parent / "debias.csv"
 
 
-def template(labels: Sequence[str]) -> str:
+def caption_from_labels(labels: Sequence[str]) -> str:
     """`The sound of label-1, label-2, …, and label-n`, as in section 3.2 of the paper (arXiv 2211.06687).
 
     One label stands alone; two follow the same formula: `The sound of rain, and wind`.
@@ -31,19 +31,19 @@ def template(labels: Sequence[str]) -> str:
     return "The sound of " + ", ".join([*labels[:-1], "and " + labels[-1]] if len(labels) > 1 else labels)
 
 
-def said(label: str) -> str:
+def inline_label(label: str) -> str:
     """A label as it stands within a sentence: `Bark` → bark, `Vehicle horn, car horn, honking` → vehicle horn, `Whimper (dog)` → whimper."""
     name = re.sub(r"\s*\([^)]*\)", "", label).split(",")[0].strip() or label.strip()
     first = name.split(" ")[0]
     return name if first[1:] != first[1:].lower() else name[:1].lower() + name[1:]  # MIDI stays MIDI
 
 
-def and_so_on(names: Sequence[str]) -> str:
+def join_words(names: Sequence[str]) -> str:
     """`rain`, `rain and wind`, `rain, wind and thunder`."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
+def make_debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
     """A function that puts other words for those of a table, `word,instead` a row.
 
     Whole words only (man-made stays), upper and lower case in the table are one, the longest match is taken, and what stands instead

@@ -6,10 +6,10 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Literal
 
-from openclap.confidence import background_of
+from openclap.confidence import reference_bank
 from openclap.describe import ALIKE, Describer, timeline
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
-from openclap.ears import Ears
+from openclap.embedder import Embedder
 from openclap.results import Description, Span
 
 __all__ = ["LEAST_HOP", "DescribeOptions", "DescribeResult", "describe_sound"]
@@ -42,7 +42,7 @@ class DescribeResult:
     spans: list[tuple[Span, str]] | None = None
 
 
-def describe_sound(embedder: Ears, sound: bytes, options: DescribeOptions) -> DescribeResult:
+def describe_sound(embedder: Embedder, sound: bytes, options: DescribeOptions) -> DescribeResult:
     """Describe one sound; for a thread that may wait.
 
     Raises
@@ -53,7 +53,7 @@ def describe_sound(embedder: Ears, sound: bytes, options: DescribeOptions) -> De
         A number out of its range.
     """
     # made once for all, so whoever asks first and does not wait for it must not stop it
-    Context().run(background_of, embedder)
+    Context().run(reference_bank, embedder)
     describer = Describer(
         embedder,
         options.labels,

@@ -35,6 +35,7 @@ from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
+from openclap.normalization import normalize_rows
 from openclap.results import Hit, Label, Match, Moment, Ranked
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
@@ -42,7 +43,6 @@ from openclap.serve.descriptions import DescribeOptions, DescribeResult, describ
 from openclap.serve.library_view import LibraryView
 from openclap.serve.settings import ServeSettings
 from openclap.serve.text_embedder import TemplatedText, TextEmbedder
-from openclap.vectors import unit
 
 __all__ = ["Engine", "Source"]
 
@@ -260,7 +260,7 @@ class Engine:
                 waiting = asyncio.wrap_future(self._ask_audio(chunk)) if chunk else None
         except SoundError as error:
             raise type(error)(source.name, error.cause) from error
-        return unit(total if waiting is None else total + (await waiting).sum(axis=0))
+        return normalize_rows(total if waiting is None else total + (await waiting).sum(axis=0))
 
     def _clips_of(self, source: Source, long: Long) -> Iterator[Clip | WindowClip]:
         """A sound's clips; it is read when the first is asked for."""

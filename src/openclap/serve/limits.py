@@ -18,11 +18,11 @@ from collections import Counter
 from collections.abc import Awaitable
 from contextlib import ExitStack
 
-from openclap.counting import counted
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
 from openclap.http.headers import App, Message, Receive, Scope, Send
-from openclap.http.proxy import address_of, route_path
+from openclap.http.proxy import client_key, route_path
+from openclap.plurals import count_noun
 from openclap.serve.buffered_request import BufferedRequest
 from openclap.serve.metrics import Metrics
 from openclap.serve.settings import ServeSettings
@@ -90,7 +90,7 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or websocket."""
-        client = address_of(scope.get("client"))
+        client = client_key(scope.get("client"))
         if scope["type"] == "websocket":
             await self._pass_socket(scope, receive, send, client)
         elif scope["type"] == "http" and scope["method"] == "POST" and route_path(scope).startswith("/v1/"):
@@ -170,7 +170,7 @@ class Limits:
 
 
 def _refuse_as_busy(count: int, what: str, where: str, when: str, seconds: int) -> RequestRefused:
-    sentence = f"the server has {counted(count, what)} {where}, which is as many as it takes; try again {when}"
+    sentence = f"the server has {count_noun(count, what)} {where}, which is as many as it takes; try again {when}"
     return RequestRefused(sentence, 429, "busy", retry_after=seconds)
 
 

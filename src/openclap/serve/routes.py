@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from openclap.checkpoints.locate import is_available
 from openclap.checkpoints.presets import PRESETS, find_preset
-from openclap.confidence import is_fitted
-from openclap.counting import counted
+from openclap.confidence import has_own_curves
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
+from openclap.plurals import count_noun
 from openclap.serve.engine import Engine, Source
 from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
 from openclap.serve.metrics import TYPE, Metrics
@@ -287,7 +287,7 @@ class _ComputeRoutes:
             raise RequestRefused("there is nothing to look for; give query, audio, or both", 400, "invalid_request")
         if k > self._settings.results:
             raise RequestRefused(
-                f"k is {k}; at most {counted(self._settings.results, 'result is', 'results are')} given",
+                f"k is {k}; at most {count_noun(self._settings.results, 'result is', 'results are')} given",
                 400,
                 "invalid_request",
             )
@@ -298,7 +298,7 @@ class _ComputeRoutes:
     def _check_many(self, name: str, items: Sequence[object]) -> None:
         if not 1 <= len(items) <= self._settings.items:
             raise RequestRefused(
-                f"{name} holds {counted(len(items), 'item')}; 1 to {self._settings.items} are taken in one request",
+                f"{name} holds {count_noun(len(items), 'item')}; 1 to {self._settings.items} are taken in one request",
                 400,
                 "invalid_request",
             )
@@ -334,7 +334,7 @@ def _model_cards(engine: Engine) -> list[ModelCard]:
         loaded=True,
         embedding=engine.clap.config.embedding,
         licence=known.licence if known else None,
-        calibrated=is_fitted(engine.clap),
+        calibrated=has_own_curves(engine.clap),
     )
     others = [
         ModelCard(

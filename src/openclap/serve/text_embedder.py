@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from openclap.clap import CLAP
 from openclap.library.query import parse_query
-from openclap.prompts import Prompts
 from openclap.serve.batching import BatchQueue
+from openclap.text_cache import TextEmbeddingCache
 
 __all__ = ["TemplatedText", "TextEmbedder"]
 
@@ -40,7 +40,7 @@ class TextEmbedder:
 
     def __init__(self, clap: CLAP, *, patience: float, most: int, seen: Callable[[int], None]) -> None:
         self._clap, self._batch = clap, most
-        self._known = Prompts(KNOWN)
+        self._known = TextEmbeddingCache(KNOWN)
         self.queue: BatchQueue[Piece, tuple[Vectors, int]] = BatchQueue(
             "text", self._encode, patience=patience, most=most, seen=seen
         )
@@ -54,7 +54,7 @@ class TextEmbedder:
         """Texts, or labels in their template → rows (M, E); those of the last requests are known."""
         by_key = {_key(one): one for one in texts}
         made: dict[str, Vectors] = {}
-        for piece, asked in self._ask([by_key[key] for key in self._known.unknown(list(by_key), None)]):
+        for piece, asked in self._ask([by_key[key] for key in self._known.missing(list(by_key), None)]):
             rows, _ = await asyncio.wrap_future(asked)
             made |= zip(map(_key, piece), rows, strict=True)
         return self._recall(texts, made)
@@ -81,7 +81,7 @@ class TextEmbedder:
                 rows |= zip(map(_key, piece), future.result()[0], strict=True)
             return np.stack([rows[key] for key in missing])
 
-        return self._known.vectors([_key(one) for one in texts], encode, None)
+        return self._known.embed([_key(one) for one in texts], encode, None)
 
     # -- pieces ----------------------------------------------------------------------------------------
 

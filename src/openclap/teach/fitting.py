@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import background_of
+from openclap.confidence import reference_bank
 from openclap.errors import UsageError
+from openclap.normalization import normalize_rows
 from openclap.scores import logistic
-from openclap.vectors import unit
 
 if TYPE_CHECKING:
-    from openclap.ears import Ears
+    from openclap.embedder import Embedder
 
 __all__ = ["FitProblem", "Prior", "TrainingSet", "make_prior"]
 
@@ -71,9 +71,9 @@ class Prior:
         return found
 
 
-def make_prior(clap: Ears, text: str | None) -> Prior:
+def make_prior(clap: Embedder, text: str | None) -> Prior:
     """The ground for a model and words; None, no words."""
-    sounds = background_of(clap).sounds
+    sounds = reference_bank(clap).sounds
     rows = sounds.astype(np.float64)
     mean = rows.mean(0)
     radius = max(float(np.sqrt(((rows - mean) ** 2).sum(1).mean())), 1e-6)
@@ -176,7 +176,7 @@ def _rows(given: npt.ArrayLike, size: int, name: str) -> Vectors:
         raise UsageError(f"{name} is {rows.shape}; embeddings of this model are (N, {size})")
     if not np.isfinite(rows).all():
         raise UsageError(f"{name} holds NaN or infinite values; embed the sounds again")
-    return unit(rows)
+    return normalize_rows(rows)
 
 
 def _mode(features: Floats, words: Floats, heard: Flags, weight: Floats, precision: Floats) -> Floats:

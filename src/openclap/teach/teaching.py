@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap import kept_examples
-from openclap.detector import Detector, place_of
+from openclap import example_store
+from openclap.detector import Detector, detector_path
 from openclap.errors import DetectorError, LibraryError, SoundError, UsageError
-from openclap.kept_examples import RATE, Source
+from openclap.example_store import RATE, ExampleSource
 from openclap.library.scan import find_sounds
+from openclap.normalization import normalize_rows
 from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.teach.evaluation import cross_validate
 from openclap.teach.fitting import FitProblem, TrainingSet, make_prior
 from openclap.teach.suggestions import counter_examples, suggest, synthetic_negatives
-from openclap.vectors import unit
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -51,7 +51,7 @@ class Taught:
     detector: Detector
     suggestions: list[Hit] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
-    examples: Sequence[Source] | str = ()
+    examples: Sequence[ExampleSource] | str = ()
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the detector, as `Detector.save`, and keep its examples in the user's data folder; `failed` then also tells what could not be kept.
@@ -64,21 +64,21 @@ class Taught:
             As `Detector.save`.
         """
         detector = self.detector
-        before = _key_at(place_of(detector.name) if path is None else Path(os.path.expanduser(path)))
+        before = _key_at(detector_path(detector.name) if path is None else Path(os.path.expanduser(path)))
         if isinstance(self.examples, str):
-            lost = kept_examples.copy(self.examples, detector.key)
+            lost = example_store.copy_examples(self.examples, detector.key)
         else:
-            lost = kept_examples.keep(detector.key, detector.name, self.examples) if self.examples else []
+            lost = example_store.save_examples(detector.key, detector.name, self.examples) if self.examples else []
         try:
             place = detector.save(path)
         except UsageError:
             if before != detector.key != self.examples:
-                kept_examples.drop(detector.key)
+                example_store.delete_examples(detector.key)
             raise
         self.failed.extend(lost)
         if before is not None and before != detector.key:
             try:
-                kept_examples.drop(before)
+                example_store.delete_examples(before)
             except DetectorError as error:  # what was asked for is done
                 self.failed.append(Failure(str(place), f"the examples of the one before are still there: {error}"))
         return place
@@ -221,7 +221,9 @@ def teach(
     detector = fit(clap, name, kept[0][1], kept[1][1], text=text, drawn=drawn, seed=seed)
     marked = [*kept[0][0], *kept[1][0]]
     next_ = suggest(library, detector, suggestions, marked=marked) if library is not None and suggestions else []
-    examples = [Source(file, heard) for heard, (files, _) in zip((True, False), kept, strict=True) for file in files]
+    examples = [
+        ExampleSource(file, heard) for heard, (files, _) in zip((True, False), kept, strict=True) for file in files
+    ]
     return Taught(detector, next_, failed, examples)
 
 
@@ -252,13 +254,13 @@ def refit(
     --------
     >>> refit(clap, Detector.load("door creak"), library=library).save()
     """
-    if not kept_examples.count(detector.key):
+    if not example_store.count_examples(detector.key):
         raise DetectorError(
             f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them; teach it again with  openclap teach NAME --yes FILE…"
         )
     rows: dict[bool, list[Vectors]] = {True: [], False: []}
     for heard, row in with_progress(
-        _embed_stored_examples(clap, detector), "listening", kept_examples.count(detector.key), show=progress
+        _embed_stored_examples(clap, detector), "listening", example_store.count_examples(detector.key), show=progress
     ):
         rows[heard].append(row)
     yes, no = (np.array(rows[heard], np.float32).reshape(-1, clap.config.embedding) for heard in (True, False))
@@ -281,7 +283,7 @@ def _suggest_unmarked(library: Library, detector: Detector, count: int, examples
 def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[bool, Vectors]]:
     """Of each example that was kept whether it is the sound, and its embedding (E,): the mean of its windows."""
     seconds = clap.front_end.clip_seconds
-    examples = kept_examples.recall(detector.key)
+    examples = example_store.load_examples(detector.key)
     while some := list(islice(examples, AT_ONCE)):
         waves = [(wave, RATE) for example in some for wave in example.waves]
         spans = clap.encode_each(waves, window=seconds, hop=seconds / 2)
@@ -294,7 +296,7 @@ def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[boo
                         f"an example that was kept of the detector {detector.name!r} cannot be used ({span.cause}); teach it again"
                     )
                 means.append(span.embedding.mean(0))
-            yield example.heard, unit(np.mean(means, axis=0))
+            yield example.heard, normalize_rows(np.mean(means, axis=0))
 
 
 def _key_at(place: Path) -> str | None:
@@ -323,7 +325,7 @@ def _embed_files(
         if isinstance(spans, SoundError):
             yield spans
         else:
-            yield unit(spans.embedding.mean(0))
+            yield normalize_rows(spans.embedding.mean(0))
 
 
 def _refuse_copies(yes: tuple[list[Path], Vectors], no: tuple[list[Path], Vectors]) -> None:

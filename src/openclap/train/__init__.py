@@ -1,7 +1,7 @@
 """Training: described sounds → a checkpoint, by the paper's contrastive recipe; labels → a classifier; a teacher, or taggers → a student."""
 
 from openclap.train.contrastive import train
-from openclap.train.distilling import DistillReport, distill
+from openclap.train.distillation import DistillReport, distill
 from openclap.train.finetuning import Finetuned, finetune
 from openclap.train.tagging import TaggedReport, learn_tags
 from openclap.train.task import Report

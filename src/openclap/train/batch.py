@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openclap.train.ranks import Ranks
+from openclap.train.distributed import Ranks
 
-__all__ = ["Batch", "Meaning", "positives_of"]
+__all__ = ["Batch", "PairLabels", "positives_of"]
 
 
 @dataclass(frozen=True)
@@ -19,44 +19,48 @@ class Batch:
     mel: Tensor  # (B, V, T, F) in dB, V 1 or 4
     longer: Tensor  # (B,) bool: rows that go through the fusion
     texts: list[str]  # M >= B: one a clip, then other concepts
-    meaning: Meaning
+    labels: PairLabels
 
     @property
     def positives(self) -> Tensor:
         """(B, M): how much text m describes clip b."""
-        return positives_of(self.meaning)[0]
+        return positives_of(self.labels)[0]
 
     @property
     def ignored(self) -> Tensor:
         """Bool (B, M): pairs that are neither right nor wrong."""
-        return positives_of(self.meaning)[1]
+        return positives_of(self.labels)[1]
 
 
 @dataclass(frozen=True)
-class Meaning:
+class PairLabels:
     """What clips and texts are about, as numbers of concepts and of families, so that ranks can tell each other."""
 
-    heard: Tensor  # (B, 3) concepts of a clip, of what plays with it, and of what plays under it, untold; -1 for none
-    said: Tensor  # (M,) the concept of a text
-    joined: Tensor  # (M,) bool: it tells of both that play together, and describes its own clip alone
-    heard_families: Tensor  # (B, 3, K), -1 where there is none
-    said_families: Tensor  # (M, K)
+    clip_concepts: (
+        Tensor  # (B, 3) concepts of a clip, of what plays with it, and of what plays under it, untold; -1 for none
+    )
+    text_concepts: Tensor  # (M,) the concept of a text
+    is_mixture: Tensor  # (M,) bool: it tells of both that play together, and describes its own clip alone
+    clip_families: Tensor  # (B, 3, K), -1 where there is none
+    text_families: Tensor  # (M, K)
 
-    def to(self, device: torch.device) -> Meaning:
+    def to(self, device: torch.device) -> PairLabels:
         """The same, where ranks can tell it each other: NCCL knows no other memory than the GPU's."""
-        return Meaning(*(part.to(device) for part in vars(self).values()))
+        return PairLabels(*(part.to(device) for part in vars(self).values()))
 
 
-def positives_of(meaning: Meaning, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
+def positives_of(meaning: PairLabels, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
     """How much each text describes each clip (B, M), and bool (B, M) of pairs that are neither right nor wrong; of all ranks' together."""
     ranks = ranks or Ranks()
-    clips, texts, device = len(meaning.heard), len(meaning.said), meaning.heard.device
+    clips, texts, device = len(meaning.clip_concepts), len(meaning.text_concepts), meaning.clip_concepts.device
     own = torch.full((texts,), -1, device=device)
     own[:clips] = torch.arange(clips, device=device)
     counts = ranks.gather(torch.tensor([clips], device=device))
     own = torch.where(own >= 0, own + int(counts[: ranks.rank].sum()), own)
-    heard, said, joined, own = (ranks.gather(x) for x in (meaning.heard, meaning.said, meaning.joined.long(), own))
-    heard_families, said_families = ranks.gather(meaning.heard_families), ranks.gather(meaning.said_families)
+    heard, said, joined, own = (
+        ranks.gather(x) for x in (meaning.clip_concepts, meaning.text_concepts, meaning.is_mixture.long(), own)
+    )
+    heard_families, said_families = ranks.gather(meaning.clip_families), ranks.gather(meaning.text_families)
     match = heard[:, :, None] == said[None, None]  # (B, 3, M)
     told = match[:, :2].any(1).float()
     positives = told / (heard[:, :2] >= 0).sum(1, keepdim=True) * (joined == 0)

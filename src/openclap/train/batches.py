@@ -14,11 +14,11 @@ from torch import Tensor
 from openclap.config import CLAPConfig
 from openclap.prefetch import prefetch
 from openclap.train.augment import steadiness
-from openclap.train.batch import Batch, Meaning
+from openclap.train.batch import Batch, PairLabels
 from openclap.train.captions import Captions
+from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
-from openclap.train.mels import Mels
-from openclap.train.ranks import Ranks
+from openclap.train.mel_cache import MelCache
 from openclap.train.settings import Settings
 from openclap.train.views import Views
 
@@ -31,7 +31,7 @@ class Batches:
     def __init__(
         self,
         examples: Sequence[Example],
-        mels: Mels,
+        mels: MelCache,
         settings: Settings,
         config: CLAPConfig,
         ranks: Ranks | None = None,
@@ -68,11 +68,11 @@ class Batches:
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
         """One batch of these examples; another kind of batch is another subclass."""
-        power, longer = self.views.stacked([self.views.one(self.mel(example), rng) for example in chosen], rng)
+        power, longer = self.views.stack_views([self.views.one(self.mel(example), rng) for example in chosen], rng)
         concepts, texts = self._texts(chosen, rng)
         power, texts, partner = self._mix(power, texts, rng)
         power, under = self._over_others(power, rng)
-        return Batch(self.views.varied(power, rng), longer, texts, self._meaning(concepts, partner, under))
+        return Batch(self.views.augment(power, rng), longer, texts, self._meaning(concepts, partner, under))
 
     def mel(self, example: Example) -> Tensor:
         """The power mel (T, F) of an example that can be read."""
@@ -126,7 +126,7 @@ class Batches:
             under[row] = other
         return sounds, under
 
-    def _meaning(self, concepts: list[str], partner: dict[int, int], under: dict[int, int]) -> Meaning:
+    def _meaning(self, concepts: list[str], partner: dict[int, int], under: dict[int, int]) -> PairLabels:
         clips = self.settings.batch_size // self._world
         said = torch.tensor([self.captions.number_of(concept) for concept in concepts])
         heard = torch.full((clips, 3), -1)
@@ -138,4 +138,6 @@ class Batches:
         joined[list(partner)] = True
         families = self.captions.families
         none = torch.full((families.shape[1],), -1)
-        return Meaning(heard, said, joined, torch.where((heard >= 0)[..., None], families[heard], none), families[said])
+        return PairLabels(
+            heard, said, joined, torch.where((heard >= 0)[..., None], families[heard], none), families[said]
+        )

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from openclap.train.examples import Example
-from openclap.train.phrases import read_families, read_phrases
 from openclap.train.settings import Settings
+from openclap.train.text_files import read_families, read_phrases
 
 __all__ = ["Captions"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
 
+from openclap.coercion import coerce_fields
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train.rules import check
 from openclap.train.settings import Settings, Source
-from openclap.typed import typed
 
 __all__ = ["read_settings", "read_yaml", "settings_of"]
 
@@ -120,7 +120,7 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     if unknown:
         raise TrainingError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'}))}")
     try:
-        return cls(**typed(cls, values))
+        return cls(**coerce_fields(cls, values))
     except ValueError as error:
         raise TrainingError(f"{where}: {error}") from error
     except TypeError as error:

@@ -14,13 +14,13 @@ from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
+from openclap.train.distributed import same_outcome
 from openclap.train.examples import Example, read_examples
 from openclap.train.loop import run
-from openclap.train.mels import Mels
-from openclap.train.ranks import alike
+from openclap.train.mel_cache import MelCache
 from openclap.train.settings import Settings
-from openclap.train.step import Step, half_of, tokens_by
-from openclap.train.task import Around, Report
+from openclap.train.step import Step, autocast_dtype, tokens_by
+from openclap.train.task import Report, RunContext
 
 __all__ = ["Contrastive", "train"]
 
@@ -37,7 +37,7 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     resume, progress
         See `openclap.train.loop.run`, also for what is raised.
     """
-    with alike():
+    with same_outcome():
         task = Contrastive(read_settings(Path(path), **changes))
     return run(task, resume=resume, progress=progress)
 
@@ -45,30 +45,30 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
 class Contrastive:
     """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias of its own."""
 
-    own_rate = 1.0
+    extra_rate = 1.0
     facts: Mapping[str, Any] = {}
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.own = nn.Module()
+        self.extra_module = nn.Module()
         if settings.loss == "sigmoid":
-            self.own.bias = nn.Parameter(torch.tensor(SIGMOID_BIAS))
+            self.extra_module.bias = nn.Parameter(torch.tensor(SIGMOID_BIAS))
 
     def examples(self) -> list[Example]:
         """Described sounds."""
         return read_examples(self.settings)
 
-    def begin(self, around: Around) -> None:
+    def begin(self, around: RunContext) -> None:
         """How gradients are computed from here on."""
         settings, tokens = self.settings, tokens_by(around.tokenizer())
         self._around = around
-        bias = getattr(self.own, "bias", None)
-        half = half_of(settings.precision)
+        bias = getattr(self.extra_module, "bias", None)
+        half = autocast_dtype(settings.precision)
         self._step = Step(
             tokens, settings.augment, around.ranks, half, settings.pieces, bias, scale_loss=around.scale_loss
         )
 
-    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+    def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Clips with a caption each, and more captions."""
         return Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
 

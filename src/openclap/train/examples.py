@@ -8,18 +8,18 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from openclap.counting import counted
 from openclap.data import Item, open_manifest
-from openclap.data.captions import captions_of
-from openclap.data.tables import metadata_of
+from openclap.data.captions import make_captions
+from openclap.data.tables import find_metadata
 from openclap.errors import DataError, TrainingError
 from openclap.library.scan import EXTENSIONS, find_sounds
+from openclap.plurals import count_noun
 from openclap.results import Failure
-from openclap.train.left_out import refuse_many, warn_of
-from openclap.train.phrases import read_phrases
 from openclap.train.settings import Settings, Source
+from openclap.train.skipped import refuse_too_many_skipped, warn_of_skipped
+from openclap.train.text_files import read_phrases
 
-__all__ = ["Example", "Found", "key_of", "read_examples", "read_items", "read_sources"]
+__all__ = ["Example", "ExampleSet", "key_of", "read_examples", "read_items", "read_sources"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Found:
+class ExampleSet:
     """What was read of the sources, in a fixed order, and what was left out, with the reason."""
 
     parts: list[tuple[Source, list[Example]]]
-    left_out: list[Failure]
+    skipped: list[Failure]
 
     @property
     def rows(self) -> list[tuple[Source, Example]]:
@@ -49,11 +49,11 @@ class Found:
         """All of an epoch: repeated as their source says."""
         return [example for source, some in self.parts for example in some * source.repeat]
 
-    def but(self, silent: Callable[[Example], bool], why: str) -> Found:
+    def without(self, silent: Callable[[Example], bool], why: str) -> ExampleSet:
         """Without those of which something is true."""
         failed = [Failure(example.key, why) for _, example in self.rows if silent(example)]
         parts = [(source, [example for example in some if not silent(example)]) for source, some in self.parts]
-        return Found(parts, [*self.left_out, *failed])
+        return ExampleSet(parts, [*self.skipped, *failed])
 
 
 def key_of(name: str, item: Item) -> str:
@@ -67,7 +67,7 @@ def read_sources(
     *,
     all_splits: bool = False,
     sounds_alone: bool = False,
-) -> Found:
+) -> ExampleSet:
     """The items of every source that are of its patterns, as examples.
 
     Parameters
@@ -98,7 +98,7 @@ def read_sources(
                 f"sources: {name}: no item is of the split {source.split!r}; there are: {', '.join(known) or 'none'}"
             )
         parts.append((source, [example_of(name, item) for item in items if _is_wanted(item, source)]))
-    return Found(parts, failed)
+    return ExampleSet(parts, failed)
 
 
 def read_examples(settings: Settings, *, described: bool = True) -> list[Example]:
@@ -117,26 +117,26 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
     phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
     found = read_sources(settings, partial(_described, phrases), sounds_alone=not described)
     if described:
-        found = found.but(lambda example: not example.captions, "neither caption nor label")
-    visits, lost = found.visits, found.left_out
+        found = found.without(lambda example: not example.captions, "neither caption nor label")
+    visits, lost = found.visits, found.skipped
     silent = "not there or have neither caption nor label"
-    refuse_many(
+    refuse_too_many_skipped(
         lost,
         len(visits) + len(lost),
         settings.most_broken,
-        f"{counted(len(lost), 'sound is not there or has', 'sounds are not there or have')} neither caption nor label",
+        f"{count_noun(len(lost), 'sound is not there or has', 'sounds are not there or have')} neither caption nor label",
         "describe them",
     )
-    warn_of(lost, f"sounds that are {silent}")
+    warn_of_skipped(lost, f"sounds that are {silent}")
     if len(visits) < settings.batch_size:
         raise TrainingError(
-            f"{counted(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+            f"{count_noun(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
         )
     return visits
 
 
 def _described(phrases: Mapping[str, list[str]], name: str, item: Item) -> Example:
-    captions = captions_of(item)
+    captions = make_captions(item)
     label = item.labels[0] if len(item.labels) == 1 else captions[0] if captions else ""
     return Example(key_of(name, item), item, captions, _concept(captions[0], label, phrases) if captions else "")
 
@@ -162,7 +162,7 @@ def read_items(
         As of `openclap.data.open_manifest`.
     """
     path = Path(source).expanduser()
-    is_plain = (path.is_dir() and metadata_of(path) is None) or (
+    is_plain = (path.is_dir() and find_metadata(path) is None) or (
         path.is_file() and path.suffix[1:].lower() in EXTENSIONS
     )
     if sounds_alone and not split and is_plain:

@@ -78,21 +78,21 @@ def by_table(
     splits = {row[1].item.split or "" for row in rows}
     learnable = _learnable(rows, splits)
     if files:
-        return _parted(rows, learnable, _named(files), f"the files {', '.join(files)}")
+        return _split_checked(rows, learnable, _name_matcher(files), f"the files {', '.join(files)}")
     if folds:
-        return _parted(rows, learnable, lambda e: e.item.fold in folds, f"fold {', '.join(folds)}")
+        return _split_checked(rows, learnable, lambda e: e.item.fold in folds, f"fold {', '.join(folds)}")
     if split is not None:
-        return _parted(rows, learnable, lambda e: e.item.split == split, f"the split {split}")
+        return _split_checked(rows, learnable, lambda e: e.item.split == split, f"the split {split}")
     if share is None and any(side_of(name) == "test" for name in splits):
-        return _parted(rows, learnable, lambda e: side_of(e.item.split) == "test", "the test split")
+        return _split_checked(rows, learnable, lambda e: side_of(e.item.split) == "test", "the test split")
     there = {row[1].item.fold for row in learnable}
     if share is None and None not in there and len(there) > 1:
         last = max((fold for fold in there if fold is not None), key=lambda name: (len(name), name))
-        return _parted(rows, learnable, lambda e: e.item.fold == last, f"fold {last}, the last")
+        return _split_checked(rows, learnable, lambda e: e.item.fold == last, f"fold {last}, the last")
     share = SHARE if share is None else share
     held = _of_every_label(learnable, share, seed) if share else set()
     how = f"{share:.0%} of every label, drawn" if share else "nothing"
-    return _parted(rows, learnable, lambda e: e.key in held, how)
+    return _split_checked(rows, learnable, lambda e: e.key in held, how)
 
 
 def _learnable(rows: list[Row], splits: set[str]) -> list[Row]:
@@ -107,11 +107,11 @@ def _learnable(rows: list[Row], splits: set[str]) -> list[Row]:
     return [(source, e) for source, e in rows if wanted(source, e.item.split or "")]
 
 
-def _named(patterns: Sequence[str]) -> Callable[[Example], bool]:
+def _name_matcher(patterns: Sequence[str]) -> Callable[[Example], bool]:
     return lambda example: any(fnmatch(Path(example.item.key).name, p) for p in patterns)
 
 
-def _parted(
+def _split_checked(
     rows: list[Row], learnable: list[Row], judged: Callable[[Example], bool], how: str
 ) -> tuple[list[Row], list[Row], str]:
     test = [row for row in rows if judged(row[1])]

@@ -20,28 +20,28 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.checkpoints.load import Checkpoint, load_tokenizer
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import OpenClapError, TrainingError
+from openclap.plurals import count_noun
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
+from openclap.train.distributed import Ranks, join_ranks, quiet_other_ranks, same_outcome, share_norms
 from openclap.train.examples import Example
-from openclap.train.left_out import warn_of
-from openclap.train.mels import Mels
+from openclap.train.initial_model import InitialModel, device_of, rest_norms, train_mode, wake_adapters
+from openclap.train.mel_cache import MelCache
 from openclap.train.memory import keep_freed_memory
-from openclap.train.monitor import EpochLog, Trackers, progress_bar
-from openclap.train.optimising import MovingAverage, groups_of, optimiser_of, schedule, set_rates
-from openclap.train.ranks import Ranks, alike, hushed, joined, share_norms
-from openclap.train.ready import check_folder, fitting_crop, forget_results, own_folder, told_of_memory
+from openclap.train.optimizer import MovingAverage, groups_of, optimiser_of, schedule, set_rates
+from openclap.train.preflight import check_crop, check_folder, delete_results, explain_out_of_memory, lock_folder
+from openclap.train.progress import EpochLog, Trackers, progress_bar
+from openclap.train.run_state import STATE_FILE, digest, load_state, run_digest, save_state
 from openclap.train.sharding import clip_gradients, is_sharded, like, shard, whole
-from openclap.train.start import Start, device_of, rest_norms, train_mode, wake_adapters
-from openclap.train.state import STATE_FILE, digest, identity_of, keep, take_up
-from openclap.train.task import Around, Report, Task
+from openclap.train.skipped import warn_of_skipped
+from openclap.train.task import Report, RunContext, Task
 
 __all__ = ["run"]
 
@@ -60,10 +60,10 @@ def run(task: Task, *, resume: bool = True, progress: bool = True) -> Report:
     TrainingError
         Before the first step, when data or configuration is wrong.
     """
-    with alike():
+    with same_outcome():
         examples = task.examples()
     device = device_of(task.settings)
-    with joined(device) as ranks:
+    with join_ranks(device) as ranks:
         return _run_as(ranks, device, task, examples, resume=resume, progress=progress and ranks.first)
 
 
@@ -71,19 +71,19 @@ def _run_as(
     ranks: Ranks, device: torch.device, task: Task, examples: list[Example], *, resume: bool, progress: bool
 ) -> Report:
     settings = task.settings
-    with ranks.alike():
+    with ranks.same_outcome():
         if settings.batch_size % ranks.world:
             raise TrainingError(
                 f"batch_size is {settings.batch_size}; it must be a multiple of the {ranks.world} processes"
             )
         config = settings.config()
-        fitting_crop(settings, config)
+        check_crop(settings, config)
     if device.type == "cpu":
         keep_freed_memory()
-    ranks.agreed(lambda: check_folder(settings, resume=resume) if ranks.first else None)
+    ranks.all_ranks(lambda: check_folder(settings, resume=resume) if ranks.first else None)
     with ExitStack() as held:
-        ranks.agreed(lambda: held.enter_context(own_folder(settings)) if ranks.first else None)
-        ranks.agreed(
+        ranks.all_ranks(lambda: held.enter_context(lock_folder(settings)) if ranks.first else None)
+        ranks.all_ranks(
             lambda: check_folder(settings, resume=resume) if ranks.first else None
         )  # nobody has finished meanwhile
         return _run_in(ranks, device, task, config, examples, resume=resume, progress=progress)
@@ -93,23 +93,25 @@ def _run_in(
     ranks: Ranks, device: torch.device, task: Task, config: CLAPConfig, examples: list[Example], *, resume: bool, progress: bool
 ) -> Report:  # fmt: skip
     settings = task.settings
-    with hushed(ranks.rank):  # errors may be one's own: a file that is not on this machine
+    with quiet_other_ranks(ranks.rank):  # errors may be one's own: a file that is not on this machine
         run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
     if len(set(ranks.all_of((run.epoch, run.position, run.step)))) > 1:
         raise TrainingError(f"only some processes see {run.out / STATE_FILE}; put out on a disk that all of them share")
-    mels = Mels(examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30))
-    ranks.agreed(lambda: mels.decode(progress=progress))
+    mels = MelCache(
+        examples, config.front_end, most_broken=settings.most_broken, memory=int(settings.memory_gb * 2**30)
+    )
+    ranks.all_ranks(lambda: mels.decode(progress=progress))
     broken = {key: failure for left_out in ranks.all_of(dict(mels.left_out)) for key, failure in left_out.items()}
-    with ranks.alike():
-        warn_of(broken.values())
+    with ranks.same_outcome():
+        warn_of_skipped(broken.values())
         batches = task.batches([e for e in examples if e.key not in broken], mels)
         if not batches.steps:
             raise TrainingError(
-                f"{counted(len(batches.examples), 'sound that can be read is', 'sounds that can be read are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+                f"{count_noun(len(batches.examples), 'sound that can be read is', 'sounds that can be read are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
             )
-    with _threads(settings.threads), told_of_memory():
+    with _threads(settings.threads), explain_out_of_memory():
         loss = run.go(batches, progress=progress, console=console)
     run.save()
     ranks.wait()
@@ -127,17 +129,17 @@ class _Run:
         self.settings, self.ranks, self.device = settings, ranks, device
         self.sharded = settings.shard and ranks.world > 1
         self.out = settings.resolve(settings.out)
-        self._start = Start(settings, config, device)
+        self._start = InitialModel(settings, config, device)
         self.model = self._start.model
         self.checkpoint = Checkpoint(config, Weights({}), self._start.tokenizer_file, str(self.out))
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
-        task.own.to(device)
-        task.begin(Around(config, self.model, ranks, device, self.scaler.scale, self._tokenizer))
+        task.extra_module.to(device)
+        task.begin(RunContext(config, self.model, ranks, device, self.scaler.scale, self._tokenizer))
         self.model.clamp_logit_scale()
         self._identity = self._told_apart(examples)
         if self.sharded:
             shard(self.model, ranks.world)
-        groups = groups_of(self.model, settings, task.own, task.own_rate)
+        groups = groups_of(self.model, settings, task.extra_module, task.extra_rate)
         self.optimiser = optimiser_of(groups, settings.learning_rate, settings.betas)
         self._trained: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         if ranks.world > 1 and settings.pieces is None:  # pieces of two ranks need not have the same layers
@@ -204,7 +206,7 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.task.gradients(self.model, batch, int(rng.integers(2**62)))
         if not math.isfinite(loss):
-            with self.ranks.alike():
+            with self.ranks.same_outcome():
                 raise TrainingError(f"the loss is {loss} at step {self.step}; lower learning_rate or set clip_gradient")
         self.ranks.average(p for p in self._trained if not is_sharded(p))
         self.scaler.unscale_(self.optimiser)
@@ -231,14 +233,16 @@ class _Run:
         state = self._whole(self.model.state_dict() if self.average is None else self.average.weights)
         if not self.ranks.first:
             return
-        start = Start(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
+        start = (
+            InitialModel(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
+        )
         start.model.load_state_dict(state)
         start.model.clamp_logit_scale()  # a mean that an older version began may lie beyond
         weights = Weights(entries_from_arrays(start.plain().eval().arrays()))
         replaces = (self.out / "config.json").exists()  # until the new model is there, the old one stays whole
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
         if replaces:
-            forget_results(self.out)
+            delete_results(self.out)
         try:
             self.task.save(self.out)
             write_json(self.out / "training.json", self._decided, own=True, sync=True)
@@ -252,14 +256,14 @@ class _Run:
             "model": self._whole(self.model.state_dict()),
             "optimiser": self._whole(self.optimiser.state_dict()),
             "average": None if self.average is None else self._whole(self.average.weights),
-            "own": self.task.own.state_dict(),
+            "own": self.task.extra_module.state_dict(),
             "scaler": self.scaler.state_dict(),
             "position": [self.epoch, self.position, self.step],
             "seconds": self.seconds,
             "losses": self.losses,
         }
         if self.ranks.first:
-            keep(self.out, self._identity, state)
+            save_state(self.out, self._identity, state)
 
     def _told_apart(self, examples: Sequence[Example]) -> str:
         """What a state of this very run is known by."""
@@ -267,7 +271,7 @@ class _Run:
         said = [(example.item.key, example.captions, example.concept) for example in examples]
         named = (*settings.phrases, settings.families, settings.tokenizer)
         files = digest(settings.resolve(path) for path in named if path)
-        return identity_of(type(self.task).__name__, self._decided, said, self.ranks.world, files)
+        return run_digest(type(self.task).__name__, self._decided, said, self.ranks.world, files)
 
     @property
     def _decided(self) -> dict[str, Any]:
@@ -279,7 +283,7 @@ class _Run:
 
     def resume(self, *, wanted: bool, console: Console) -> None:
         """Take up the state that a stopped run of this configuration left."""
-        state = take_up(self.out, self._identity) if wanted else None
+        state = load_state(self.out, self._identity) if wanted else None
         if not wanted and self.ranks.first:  # a kill before the next state is kept would bring the old one back
             (self.out / STATE_FILE).unlink(missing_ok=True)
         if state is None:
@@ -291,7 +295,7 @@ class _Run:
         if self.average is not None:
             self.average.weights = {k: like(v, own[k]) for k, v in state["average"].items()}
         self.scaler.load_state_dict(state["scaler"])
-        self.task.own.load_state_dict(state["own"])
+        self.task.extra_module.load_state_dict(state["own"])
         self.epoch, self.position, self.step = state["position"]
         self.seconds, self.losses = state["seconds"], state["losses"]
         console.print(f"going on at epoch {self.epoch + 1}, step {self.step}")

@@ -22,11 +22,11 @@ from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
 from openclap.train.batch import Batch, positives_of
+from openclap.train.distributed import Ranks
 from openclap.train.loss import contrastive_loss, sigmoid_loss
-from openclap.train.ranks import Ranks
 from openclap.train.settings import Augment
 
-__all__ = ["Step", "Tokens", "TowersStep", "half_of", "seed_of_piece", "tokens_by"]
+__all__ = ["Step", "Tokens", "TowersStep", "autocast_dtype", "microbatch_seed", "tokens_by"]
 
 Tokens = tuple[Tensor, Tensor]  # ids and mask (M, L)
 
@@ -50,7 +50,7 @@ class TowersStep(ABC):
     tokenize: Callable[[list[str]], Tokens]
     augment: Augment
     ranks: Ranks = field(default_factory=Ranks)
-    half: torch.dtype | None = None
+    autocast_dtype: torch.dtype | None = None
     pieces: int | None = None
     scale_loss: Callable[[Tensor], Tensor] = field(default=lambda loss: loss, kw_only=True)
 
@@ -79,33 +79,33 @@ class TowersStep(ABC):
         audio_pieces = list(zip(torch.split(mel, self.pieces), torch.split(longer, self.pieces), strict=True))
         text_pieces = list(zip(torch.split(ids, self.pieces), torch.split(mask, self.pieces), strict=True))
         with torch.no_grad(), _norms_at_rest(model):
-            audio = torch.cat([self._piece(model, i, seed, a) for i, a in enumerate(audio_pieces)])
-            text = torch.cat([self._piece(model, -1 - i, seed, t) for i, t in enumerate(text_pieces)])
+            audio = torch.cat([self._encode_microbatch(model, i, seed, a) for i, a in enumerate(audio_pieces)])
+            text = torch.cat([self._encode_microbatch(model, -1 - i, seed, t) for i, t in enumerate(text_pieces)])
         audio.requires_grad_()
         text.requires_grad_()
         loss = self.loss(model, audio, text, batch)
         self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
         for i, (piece, gradient) in enumerate(zip(audio_pieces, _split(audio.grad, self.pieces), strict=False)):
-            _back(self._piece(model, i, seed, piece), gradient)
+            _back(self._encode_microbatch(model, i, seed, piece), gradient)
         for i, (piece, gradient) in enumerate(zip(text_pieces, _split(text.grad, self.pieces), strict=False)):
-            _back(self._piece(model, -1 - i, seed, piece), gradient)
+            _back(self._encode_microbatch(model, -1 - i, seed, piece), gradient)
         return float(loss.detach())
 
-    def _piece(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
+    def _encode_microbatch(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
         """The embeddings of some clips (number ≥ 0) or texts, the same ones each time it is asked for."""
-        own = seed_of_piece(seed, number)
+        own = microbatch_seed(seed, number)
         torch.manual_seed(own)
         return self._audio(model, *piece, own) if number >= 0 else self._text(model, *piece)
 
     def _audio(self, model: CLAPModel, mel: Tensor, longer: Tensor, seed: int) -> Tensor:
         rng = np.random.default_rng((seed, 1))
-        with torch.autocast(mel.device.type, self.half, enabled=self.half is not None):
+        with torch.autocast(mel.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None):
             return model.encode_audio(mel, longer, augment=spec_augment(self.augment, rng)).to(model.logit_scale.dtype)
 
     def _text(self, model: CLAPModel, ids: Tensor, mask: Tensor) -> Tensor:
         if not len(ids):
             return torch.zeros(0, model.config.embedding, device=ids.device)
-        with torch.autocast(ids.device.type, self.half, enabled=self.half is not None):
+        with torch.autocast(ids.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None):
             return model.encode_text(ids, mask).to(model.logit_scale.dtype)
 
 
@@ -123,7 +123,7 @@ class Step(TowersStep):
 
     def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
         """Each text is right or wrong for each clip, as their meanings say."""
-        positives, ignored = positives_of(batch.meaning.to(audio.device), self.ranks)
+        positives, ignored = positives_of(batch.labels.to(audio.device), self.ranks)
         audio, text = self.ranks.gather(audio), self.ranks.gather(text)
         if self.bias is not None:
             return sigmoid_loss(audio, text, model.logit_scale, self.bias, positives, ignored)
@@ -142,12 +142,12 @@ def tokens_by(tokenizer: Tokenizer | None) -> Callable[[list[str]], Tokens]:
     return tokens
 
 
-def seed_of_piece(seed: int, number: int) -> int:
+def microbatch_seed(seed: int, number: int) -> int:
     """Of what is drawn for one piece of a batch; the same each time it is computed."""
     return int(np.random.default_rng((seed, number % 2**32)).integers(2**62))
 
 
-def half_of(precision: str) -> torch.dtype | None:
+def autocast_dtype(precision: str) -> torch.dtype | None:
     """What autocast computes in."""
     return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
 

@@ -15,16 +15,16 @@ from openclap.config import CLAPConfig
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
+from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
-from openclap.train.mels import Mels
-from openclap.train.ranks import Ranks
+from openclap.train.mel_cache import MelCache
 from openclap.train.settings import Settings
 
-__all__ = ["Around", "Report", "Task"]
+__all__ = ["Report", "RunContext", "Task"]
 
 
 @dataclass(frozen=True)
-class Around:
+class RunContext:
     """What a task is told of the run it is in."""
 
     config: CLAPConfig
@@ -38,8 +38,8 @@ class Around:
 class Task(Protocol):
     """What a run teaches: its examples and batches, and the gradient of one batch. Order of calls: as below, then `gradients` again and again."""
 
-    own: nn.Module  # parameters that train beside the model's; kept with the run's state
-    own_rate: float  # their learning rate, as a multiple of the model's
+    extra_module: nn.Module  # parameters that train beside the model's; kept with the run's state
+    extra_rate: float  # their learning rate, as a multiple of the model's
     facts: Mapping[str, Any]  # what decides the run beside settings and examples
 
     @property
@@ -49,10 +49,10 @@ class Task(Protocol):
     def examples(self) -> list[Example]:
         """What there is to learn from, or TrainingError."""
 
-    def begin(self, around: Around) -> None:
+    def begin(self, around: RunContext) -> None:
         """The model is there."""
 
-    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+    def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Those of the examples that can be read."""
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:

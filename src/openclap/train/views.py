@@ -40,7 +40,7 @@ class Views:
         self.frames_per_second = front_end.sampling_rate / front_end.hop
         self._dynamic_range = front_end.dynamic_range
 
-    def drawn(self, rng: np.random.Generator) -> tuple[float, float]:
+    def draw_speed_and_shift(self, rng: np.random.Generator) -> tuple[float, float]:
         """How much faster, and how many mel bins higher."""
         augment = self._settings.augment
         speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
@@ -51,12 +51,12 @@ class Views:
         settings = self._settings
         if not (self.fused and rng.random() < settings.longer_share):
             return None
-        longer = power if settings.lengthen is None else self._lengthened(power, settings.lengthen, rng)
+        longer = power if settings.lengthen is None else self._lengthen(power, settings.lengthen, rng)
         return self._four(longer, shift, rng) if len(longer) > settings.longer_from * self.frames else None
 
     def one(self, power: Tensor, rng: np.random.Generator) -> Tensor:
         """Views of a recording (T, F): (4, frames, F) where it is shown whole, else a crop of it (1, frames, F)."""
-        speed, shift = self.drawn(rng)
+        speed, shift = self.draw_speed_and_shift(rng)
         whole = self.whole(power, shift, rng)
         return self.crop(power, self._start(power, rng), speed, shift) if whole is None else whole
 
@@ -64,7 +64,7 @@ class Views:
         """(1, frames, F)."""
         return vary.crop(power, self.frames, start, speed, shift)[None]
 
-    def stacked(self, shown: list[Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def stack_views(self, shown: list[Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Views of each row (1 or 4, T, F) → (B, V, T, F), and which rows go through the fusion (B,)."""
         longer = torch.tensor([len(views) > 1 for views in shown])
         if self.fused and not longer.any():  # the fusion's weights must get a gradient from every batch
@@ -73,7 +73,7 @@ class Views:
             shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
         return torch.stack(shown), longer
 
-    def varied(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+    def augment(self, power: Tensor, rng: np.random.Generator) -> Tensor:
         """(B, V, T, F) as another microphone in another place would have it, in dB."""
         augment = self._settings.augment
         if augment.room_share:
@@ -86,7 +86,7 @@ class Views:
             power = vary.louder(power, augment.gain_db, rng)
         return self._level(vary.to_decibel(power))
 
-    def heard(self, power: Tensor, starts: npt.NDArray[np.float64]) -> float:
+    def find_heard_start(self, power: Tensor, starts: npt.NDArray[np.float64]) -> float:
         """The first of some starts from which something is heard, else that of the loudest crop."""
         loudness = power.mean(1)
         enough = ENOUGH * float(loudness.mean())
@@ -106,7 +106,7 @@ class Views:
         overall = vary.crop(power, self.frames, 0.0, (len(power) - 1) / max(self.frames - 1, 1), shift)
         return torch.stack([overall, *(vary.crop(power, self.frames, s, 1.0, shift) for s in starts)])
 
-    def _lengthened(self, power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
+    def _lengthen(self, power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
         """Repeat a recording to a random number of crops, from a random frame on; long ones stay."""
         frames = round(float(rng.uniform(self._settings.longer_from, most)) * self.frames) + 1
         if len(power) >= frames:
@@ -122,7 +122,7 @@ class Views:
         spare = len(power) - self.frames
         if spare <= 0:
             return float(rng.uniform(0, len(power)))
-        return self.heard(power, rng.uniform(0, spare, TRIES))
+        return self.find_heard_start(power, rng.uniform(0, spare, TRIES))
 
     def _level(self, decibel: Tensor) -> Tensor:
         if self._dynamic_range is None:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Background
+from openclap.confidence import ReferenceBank
 
 __all__ = ["MINUTE", "LocalBackground", "Novelty", "logistic"]
 
@@ -63,7 +63,7 @@ class LocalBackground:
         Windows in a minute.
     """
 
-    def __init__(self, queries: Vectors, banks: Background, *, warmup: int, minute: int) -> None:
+    def __init__(self, queries: Vectors, banks: ReferenceBank, *, warmup: int, minute: int) -> None:
         near = (banks.sounds @ queries.T).astype(np.float64)
         self._queries, self._texts = queries, banks.texts
         self._mean, self._deviation = near.mean(0), np.maximum(near.std(0), 1e-3)

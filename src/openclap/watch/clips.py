@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.errors import UsageError
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell
@@ -108,7 +108,7 @@ class ClipWriter:
             if size > self._budget:
                 raise OSError(0, f"a clip of {size} bytes is more than the budget of {self._budget}")
             self._make_room(size)
-            with aside(path) as part:
+            with atomic_write(path) as part:
                 part.write_bytes(file.getbuffer())
         except (OSError, sf.SoundFileError) as error:
             if not self._told:

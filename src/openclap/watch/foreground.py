@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Background
+from openclap.confidence import ReferenceBank
 from openclap.watch.background import LocalBackground, logistic
 
 __all__ = ["MEMORY", "Foreground"]
@@ -45,7 +45,7 @@ class Foreground(LocalBackground):
         Windows that are the background.
     """
 
-    def __init__(self, queries: Vectors, banks: Background, *, warmup: int, minute: int, known: int) -> None:
+    def __init__(self, queries: Vectors, banks: ReferenceBank, *, warmup: int, minute: int, known: int) -> None:
         super().__init__(queries, banks, warmup=warmup, minute=minute)
         self._curve = np.array(banks.curves.watch)
         self._first = np.repeat(self._mean[None].astype(np.float32), FEWEST, axis=0)

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import Background, background_of
-from openclap.counting import counted
+from openclap.confidence import ReferenceBank, reference_bank
 from openclap.detector import Detector
 from openclap.errors import UsageError
+from openclap.plurals import count_noun
 from openclap.watch.alerts import embed_alerts, name_alerts
 from openclap.watch.background import MINUTE, LocalBackground, Novelty
 from openclap.watch.clips import ClipWriter
@@ -166,7 +166,7 @@ class Watch(Iterator[Event]):
         self._rate = model.front_end.sampling_rate
         self._words = len(asked)
         queries = embed_alerts(asked, model)
-        self._own = _background(queries, background_of(model), warmup=round(warmup / hop), hop=hop)
+        self._own = _background(queries, reference_bank(model), warmup=round(warmup / hop), hop=hop)
         self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
         if isinstance(clips, (str, os.PathLike)):
@@ -331,7 +331,7 @@ class Watch(Iterator[Event]):
             if time.monotonic() - self._told_skipped > TOLD_EVERY:
                 self._told_skipped = time.monotonic()
                 self._tell(
-                    f"{self._name}: the model is slower than the sound comes; {counted(self._report.skipped, 'window is', 'windows are')} skipped so far"
+                    f"{self._name}: the model is slower than the sound comes; {count_noun(self._report.skipped, 'window is', 'windows are')} skipped so far"
                     " (a longer --hop or a smaller model keeps up)"
                 )
         return kept
@@ -374,7 +374,7 @@ class _Early:
     row: Vectors
 
 
-def _background(queries: Vectors, banks: Background, *, warmup: int, hop: float) -> LocalBackground:
+def _background(queries: Vectors, banks: ReferenceBank, *, warmup: int, hop: float) -> LocalBackground:
     """By the model's own curve for a watch, or by the one for models that have none."""
     minute = round(MINUTE / hop)
     if banks.curves.watch:

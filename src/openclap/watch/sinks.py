@@ -21,7 +21,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from openclap.aside import ENDING, aside
+from openclap.atomic_write import ENDING, atomic_write
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell, backoff_seconds
 
@@ -98,7 +98,7 @@ class Spool:
         name = f"{self._number:016d}-{key}.json"
         self._number += 1
         try:
-            with aside(self._folder / name, own=True, sync=True) as part:
+            with atomic_write(self._folder / name, own=True, sync=True) as part:
                 part.write_bytes(body)
         except OSError as error:
             self._once(

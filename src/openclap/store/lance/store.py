@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from openclap.counting import counted
 from openclap.errors import LibraryError, LibraryMismatch
+from openclap.plurals import count_noun
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.lance import indexes
 from openclap.store.lance import repair as mending
@@ -312,7 +312,7 @@ class LanceStore:
             bad = len(mending.find_bad_files(table))
             return (
                 [
-                    f"{counted(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors that are none"
+                    f"{count_noun(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors that are none"
                 ]
                 if bad
                 else []
@@ -337,7 +337,7 @@ class LanceStore:
                 self._note_readable(table, some)
                 table.delete(is_any_of("path", some))
             if bad:
-                done.append(f"{counted(len(bad), 'file')} without sound vectors removed: index again")
+                done.append(f"{count_noun(len(bad), 'file')} without sound vectors removed: index again")
         return done
 
     def _start_over(self, why: str) -> str:
@@ -357,7 +357,7 @@ class LanceStore:
         for rows in mending.readable_rows(broken):
             self._merge(table, upgrade_columns(rows).select(table.schema.names).cast(table.schema))
         self._tables.write_about(self._slot, About(self._tables.about(self._slot).maker, name))
-        return f"{table.count_rows()} of {counted(count, 'window')} copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
+        return f"{table.count_rows()} of {count_noun(count, 'window')} copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
 
     def lock(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile.

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from openclap.aside import aside
+from openclap.atomic_write import atomic_write
 from openclap.errors import LibraryError
 
 __all__ = [
@@ -114,7 +114,7 @@ def drop_copies(file: Path) -> None:
 def copy_whole(file: Path, to: Path) -> None:
     """A copy of a library as it is at this moment, with what is not in its main file yet; it has its name when it is whole."""
     with (
-        aside(to, own=True, sync=True) as part,
+        atomic_write(to, own=True, sync=True) as part,
         contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,
     ):
         part.unlink(missing_ok=True)  # of one that was killed

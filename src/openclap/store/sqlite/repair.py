@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openclap.counting import counted
 from openclap.errors import LibraryError
+from openclap.plurals import count_noun
 from openclap.store.records import Recording, Store
 from openclap.store.sqlite.migration import create_compat_views
 from openclap.store.sqlite.rows import (
@@ -43,7 +43,8 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
     wrong += [unmade] if unmade else []
     orphans = Counter(row[0] for row in db.execute("PRAGMA foreign_key_check"))
     wrong += [
-        f"{counted(count, f'row of {table} has', f'rows of {table} have')} no file" for table, count in orphans.items()
+        f"{count_noun(count, f'row of {table} has', f'rows of {table} have')} no file"
+        for table, count in orphans.items()
     ]
     width = _width(db)
     bad, no_spans = (
@@ -54,12 +55,12 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
     without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
     odd = len(_impossible(db))
     said, real = _counts(db), _count_rows(db)
-    wrong += [f"{counted(bad, 'window has', 'windows have')} vectors of another size than {width}"] if bad else []
-    wrong += [f"{counted(no_spans, 'window has', 'windows have')} times that cannot be"] if no_spans else []
-    wrong += [f"{counted(numberless, 'file has', 'files have')} vectors that are none"] if numberless else []
-    wrong += [f"{counted(without, 'file has', 'files have')} no windows"] if without else []
+    wrong += [f"{count_noun(bad, 'window has', 'windows have')} vectors of another size than {width}"] if bad else []
+    wrong += [f"{count_noun(no_spans, 'window has', 'windows have')} times that cannot be"] if no_spans else []
+    wrong += [f"{count_noun(numberless, 'file has', 'files have')} vectors that are none"] if numberless else []
+    wrong += [f"{count_noun(without, 'file has', 'files have')} no windows"] if without else []
     wrong += (
-        [f"{counted(odd, 'file has', 'files have')} a path, size, time, length or tag that cannot be"] if odd else []
+        [f"{count_noun(odd, 'file has', 'files have')} a path, size, time, length or tag that cannot be"] if odd else []
     )
     wrong += [f"the counts of files and windows are {said}, there are {real}"] if said != real else []
     return wrong
@@ -88,7 +89,7 @@ def repair_tables(db: sqlite3.Connection) -> list[str]:
     if unmade:
         db.execute("DELETE FROM meta WHERE name = 'maker'")
         gone = db.execute("DELETE FROM files").rowcount
-        done.append(f"{unmade}: {counted(gone, 'file')} removed with tags kept: index again")
+        done.append(f"{unmade}: {count_noun(gone, 'file')} removed with tags kept: index again")
     lost = db.execute("DELETE FROM tags WHERE typeof(name) <> 'text'").rowcount
     width = _width(db)
     bad = {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {OTHER_SIZE}", [4 * width])}
@@ -100,8 +101,8 @@ def repair_tables(db: sqlite3.Connection) -> list[str]:
     before, after = _counts(db), _count_rows(db)
     db.execute("DELETE FROM counts")
     db.execute("INSERT INTO counts SELECT ?, ?, coalesce(sum(seconds), 0.0) FROM files", after)
-    done += [f"{counted(removed, 'file')} without sound vectors removed: index again"] if removed else []
-    done += [f"{counted(lost, 'row')} of no file removed"] if lost else []
+    done += [f"{count_noun(removed, 'file')} without sound vectors removed: index again"] if removed else []
+    done += [f"{count_noun(lost, 'row')} of no file removed"] if lost else []
     done += [f"counts set from {before} to {after}, files and windows"] if before != after else []
     return done
 

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.counting import counted
 from openclap.errors import LibraryError, LibraryMismatch
+from openclap.plurals import count_noun
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.ranking import round_score, sort_rows, take_best
 from openclap.store.records import (
@@ -336,7 +336,7 @@ class SqliteStore:
             aside.close()
         shutil.copy2(self.file, self._broken)
         self.swap_in(aside)
-        return f"{counted(kept, 'file')} copied out of a broken database, {lost} lost: index again; the broken one is {self._broken}"
+        return f"{count_noun(kept, 'file')} copied out of a broken database, {lost} lost: index again; the broken one is {self._broken}"
 
     def lock(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile."""

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.counting import counted
+from openclap.plurals import count_noun
 
 __all__ = ["PARTITION_FROM", "Block", "NearestRows", "VectorCache"]
 
@@ -233,7 +233,7 @@ class VectorCache:
             )
             _release_pages(self._base.vectors)
         return (
-            [f"{wrong} of {counted(len(self._base.ids), 'cached vector')} {'differs' if wrong == 1 else 'differ'}"]
+            [f"{wrong} of {count_noun(len(self._base.ids), 'cached vector')} {'differs' if wrong == 1 else 'differ'}"]
             if wrong
             else []
         )

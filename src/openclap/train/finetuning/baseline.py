@@ -16,21 +16,21 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import ModelNotHere, SoundError, TrainingError
 from openclap.eval.embedding import Embedded, embed_each, truth_of
 from openclap.eval.head import Head
 from openclap.eval.probe import fit_layers
 from openclap.eval.zeroshot import class_vectors
+from openclap.plurals import count_noun
 from openclap.progress import with_progress
 from openclap.results import Failure, Windows
+from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
 from openclap.train.finetuning.labels import Labelled
 from openclap.train.finetuning.settings import SupervisedSettings, Supervision
-from openclap.train.left_out import refuse_unreadable
-from openclap.train.ranks import Ranks
+from openclap.train.initial_model import InitialModel
 from openclap.train.settings import Settings
-from openclap.train.start import Start
+from openclap.train.skipped import refuse_too_many_unreadable
 
 __all__ = ["Baseline", "Layers", "embed_examples", "prompts_of", "starting_model"]
 
@@ -46,7 +46,7 @@ def starting_model(settings: Settings, config: CLAPConfig, device: torch.device)
         if replace(its, name=config.name) == config:
             return CLAP.from_pretrained(settings.initial(), device=str(device), threads=settings.threads)
     plain = replace(settings, lora=None, freeze=(), train_only=())
-    begun = Start(plain, config, torch.device("cpu"))
+    begun = InitialModel(plain, config, torch.device("cpu"))
     checkpoint = Checkpoint(
         config, Weights(entries_from_arrays(begun.model.arrays())), begun.tokenizer_file, "the start of a run"
     )
@@ -73,10 +73,10 @@ class Baseline:
             Too many judged sounds cannot be read, or a start that the labels or the model do not have.
         """
         asked, failed, keys = settings.supervised, test.failed, [item.key for item in test.items]
-        refuse_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
+        refuse_too_many_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
         if not len(train.vectors):
             raise TrainingError(
-                f"not one of {counted(len(train.failed), 'sound')} to learn from can be read; check the folder"
+                f"not one of {count_noun(len(train.failed), 'sound')} to learn from can be read; check the folder"
             )
         truth = truth_of(train.items, data.labels)
         probed = fit_layers(train.vectors, truth, kind=asked.head, multi_label=data.multi_label, seed=settings.seed)
@@ -134,5 +134,5 @@ def embed_examples(
     def part() -> list[Windows | SoundError]:
         return [*with_progress(embed_each(clap, own), f"embedding, {task}", len(own), show=progress)]
 
-    parts = ranks.agreed(part)
+    parts = ranks.all_ranks(part)
     return Embedded.of(items, [parts[i % ranks.world][i // ranks.world] for i in range(len(items))])

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openclap.counting import counted
 from openclap.data import Item
 from openclap.errors import SoundWarning, TrainingError
+from openclap.plurals import count_noun
 from openclap.results import Failure
 from openclap.train.examples import Example, key_of, read_sources
 from openclap.train.finetuning.settings import SupervisedSettings, check
 from openclap.train.held_out import by_table
-from openclap.train.left_out import NAMED, refuse_many, warn_of
+from openclap.train.skipped import NAMED, refuse_too_many_skipped, warn_of_skipped
 
 __all__ = ["Labelled", "read_labelled"]
 
@@ -53,17 +53,15 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     if not any(example.item.labels for _, example in everything.rows):
         where = ", ".join(source.folder for source in settings.sources)
         raise TrainingError(
-            f"not one of {counted(len(everything.rows), 'sound')} of {where} has a label; a table needs a column label"
+            f"not one of {count_noun(len(everything.rows), 'sound')} of {where} has a label; a table needs a column label"
         )
-    lost = everything.left_out
-    said = (
-        f"{len(lost)} of {counted(len(everything.rows) + len(lost), 'entry', 'entries')} of the sources cannot be used"
-    )
-    refuse_many(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
-    warn_of(lost, "entries that cannot be used")
-    found = everything.but(lambda example: not example.item.labels, "no label")
-    silent = found.left_out[len(lost) :]
-    warn_of(silent, "sounds without a label")
+    lost = everything.skipped
+    said = f"{len(lost)} of {count_noun(len(everything.rows) + len(lost), 'entry', 'entries')} of the sources cannot be used"
+    refuse_too_many_skipped(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
+    warn_of_skipped(lost, "entries that cannot be used")
+    found = everything.without(lambda example: not example.item.labels, "no label")
+    silent = found.skipped[len(lost) :]
+    warn_of_skipped(silent, "sounds without a label")
     train, test, how = by_table(
         found.rows, split=supervision.test_split, folds=supervision.test_folds, files=supervision.test_files,
         share=supervision.test_share, seed=settings.seed,
@@ -74,7 +72,7 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     multi = bool(several) if supervision.multi_label is None else supervision.multi_label
     if several and not multi:
         raise TrainingError(
-            f"{counted(len({e.key for e in several}), 'sound has', 'sounds have')} several labels, the first is {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a configuration)"
+            f"{count_noun(len({e.key for e in several}), 'sound has', 'sounds have')} several labels, the first is {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a configuration)"
         )
     counts = Counter(label for _, example in train for label in example.item.labels)
     _check(learnt, judged, counts)
@@ -93,18 +91,18 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
     """Labels that can be learnt and judged."""
     if len(counts) < 2:
         raise TrainingError(
-            f"{counted(len(train), 'sound')} to learn from {'has' if len(train) == 1 else 'have'} {counted(len(counts), 'label')} ({', '.join(counts)}); a classifier needs two or more"
+            f"{count_noun(len(train), 'sound')} to learn from {'has' if len(train) == 1 else 'have'} {count_noun(len(counts), 'label')} ({', '.join(counts)}); a classifier needs two or more"
         )
     unseen = {label: e for e in test for label in e.item.labels if label not in counts}
     if unseen:
         label, example = next(iter(unseen.items()))
         raise TrainingError(
-            f"{counted(len(unseen), 'label is', 'labels are')} judged that no sound to learn from has, the first is {label!r} ({example.key}); add sounds of it, or leave it out"
+            f"{count_noun(len(unseen), 'label is', 'labels are')} judged that no sound to learn from has, the first is {label!r} ({example.key}); add sounds of it, or leave it out"
         )
     rare = [label for label, count in counts.items() if count == 1]
     if rare:
         warnings.warn(
-            f"{counted(len(rare), 'label has', 'labels have')} one sound to learn from, too little to hear elsewhere: {', '.join(sorted(rare)[:NAMED])}",
+            f"{count_noun(len(rare), 'label has', 'labels have')} one sound to learn from, too little to hear elsewhere: {', '.join(sorted(rare)[:NAMED])}",
             SoundWarning,
             stacklevel=3,
         )

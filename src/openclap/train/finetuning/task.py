@@ -29,16 +29,16 @@ from openclap.results import Failure
 from openclap.train.augment import spec_augment
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
+from openclap.train.distributed import same_outcome
 from openclap.train.examples import Example
 from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples, starting_model
+from openclap.train.finetuning.eval_report import make_eval_report
 from openclap.train.finetuning.labels import Labelled, read_labelled
 from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
-from openclap.train.finetuning.verdict import verdict_of
 from openclap.train.loop import run
-from openclap.train.mels import Mels
-from openclap.train.ranks import alike
-from openclap.train.step import half_of, seed_of_piece
-from openclap.train.task import Around, Report
+from openclap.train.mel_cache import MelCache
+from openclap.train.step import autocast_dtype, microbatch_seed
+from openclap.train.task import Report, RunContext
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
@@ -82,7 +82,7 @@ def finetune(
     TrainingError
         Before the first step, when data or configuration is wrong.
     """
-    with alike():
+    with same_outcome():
         chosen, named = supervised_settings(settings, changes)
         data = read_labelled(chosen)
     if "batch_size" not in named:
@@ -104,10 +104,10 @@ class Supervised:
     def __init__(self, settings: SupervisedSettings, data: Labelled, *, progress: bool = False) -> None:
         self.settings = settings
         self.data = data
-        self.own = nn.Module()  # the head, from `begin` on
+        self.extra_module = nn.Module()  # the head, from `begin` on
         self.verdict: Verdict | None = None
         self._asked = settings.supervised
-        self.own_rate = self._asked.head_rate
+        self.extra_rate = self._asked.head_rate
         self._progress = progress
         self._baseline: Baseline | None = None
 
@@ -115,11 +115,11 @@ class Supervised:
         """The sounds to learn from."""
         return self.data.train
 
-    def begin(self, around: Around) -> None:
+    def begin(self, around: RunContext) -> None:
         """Give the head its first weights: all ranks embed the sounds, the first finds the weights and tells the others."""
         self._around, ranks = around, around.ranks
         loaded: list[CLAP] = []
-        ranks.agreed(lambda: loaded.append(starting_model(self.settings, around.config, around.device)))
+        ranks.all_ranks(lambda: loaded.append(starting_model(self.settings, around.config, around.device)))
         progress = self._progress and ranks.first
         learnt = list({example.key: example for example in self.data.train}.values())
         train = embed_examples(loaded[0], learnt, progress=progress, task="learning", ranks=ranks)
@@ -129,10 +129,10 @@ class Supervised:
             self._baseline = Baseline.of(loaded[0], train, test, self.data, self.settings)
             return self._baseline.layers
 
-        layers = ranks.agreed(lambda: found() if ranks.first else ())[0]
-        self.own.layers = _modules(layers).to(around.device)
+        layers = ranks.all_ranks(lambda: found() if ranks.first else ())[0]
+        self.extra_module.layers = _modules(layers).to(around.device)
 
-    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+    def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Clips; where two play together, both their labels are right."""
         batches = Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
         self.teach(examples, batches.captions.concepts)
@@ -154,7 +154,7 @@ class Supervised:
         size = self.settings.pieces or len(right)
         pieces = zip(*(torch.split(part, size) for part in (batch.mel, batch.longer, right)), strict=True)
         for number, (mel, longer, truth) in enumerate(pieces):
-            own = seed_of_piece(seed, number)
+            own = microbatch_seed(seed, number)
             torch.manual_seed(own)
             logits = self._logits(model, mel.to(around.device), longer.to(around.device), own)
             loss = self._losses(logits, truth.to(logits)).sum() / len(right)
@@ -169,20 +169,20 @@ class Supervised:
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
         assert self._baseline is not None
         head.save(out / HEAD_FILE)
-        self.verdict = verdict_of(clap, head, self.data, self._baseline, self.settings, progress=self._progress)
+        self.verdict = make_eval_report(clap, head, self.data, self._baseline, self.settings, progress=self._progress)
         write_report(self.verdict, out / REPORT_FILE)
 
     # -- inside --------------------------------------------------------------------------------------
 
     def _layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.own.layers if isinstance(layer, nn.Linear)]  # type: ignore[union-attr]
+        return [layer for layer in self.extra_module.layers if isinstance(layer, nn.Linear)]  # type: ignore[union-attr]
 
     def _logits(self, model: CLAPModel, mel: Tensor, longer: Tensor, seed: int) -> Tensor:
-        half = half_of(self.settings.precision)
+        half = autocast_dtype(self.settings.precision)
         masks = spec_augment(self.settings.augment, np.random.default_rng((seed, 1)))
         with torch.autocast(mel.device.type, half, enabled=half is not None):
             embedding = model.encode_audio(mel, longer, augment=masks)  # (b, E)
-        logits: Tensor = self.own.layers(embedding.to(self._layers()[0].weight.dtype))  # type: ignore[operator]
+        logits: Tensor = self.extra_module.layers(embedding.to(self._layers()[0].weight.dtype))  # type: ignore[operator]
         return logits
 
     def _losses(self, logits: Tensor, truth: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ class Supervised:
 
     def _targets(self, batch: Batch) -> Tensor:
         """(B, C): its labels; of two that play together, those of both, or half of each where there can be one alone."""
-        heard, partner = batch.meaning.heard.T[:2]
+        heard, partner = batch.labels.clip_concepts.T[:2]
         own = self._truth[heard].double()
         both = self._truth[partner.clamp(min=0)].double()
         joined = torch.maximum(own, both) if self.data.multi_label else (own + both) / 2

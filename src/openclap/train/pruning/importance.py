@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from openclap.checkpoints.weights import Array
 from openclap.train.pruning.units import Units
 
-__all__ = ["Seen", "chosen", "watch", "weigh"]
+__all__ = ["UnitStatistics", "choose_units", "collect_statistics", "weight_importance"]
 
 Batch: TypeAlias = tuple[Tensor, Tensor]  # what an encoder takes
 
@@ -33,7 +33,7 @@ EPS = 1e-5  # of batch norms
 
 
 @dataclass
-class Seen:
+class UnitStatistics:
     """What the units of one reader did, as far as it was watched. D: all their numbers."""
 
     count: int = 0  # positions
@@ -60,13 +60,13 @@ class Seen:
         return worth
 
 
-def watch(
+def collect_statistics(
     model: nn.Module,
     encode: Callable[[Tensor, Tensor], Tensor],
     units: Sequence[Units],
     batches: Iterable[Batch],
     generator: torch.Generator,
-) -> dict[str, Seen]:
+) -> dict[str, UnitStatistics]:
     """Run a model in eval mode and see what its units do, by reader; readers that nothing reaches are left out.
 
     Parameters
@@ -76,7 +76,7 @@ def watch(
     generator
         On the CPU; draws the directions.
     """
-    seen: dict[str, Seen] = {}
+    seen: dict[str, UnitStatistics] = {}
     caught: list[tuple[Units, Tensor]] = []
 
     def catch(of: Units) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -88,7 +88,7 @@ def watch(
             caught.clear()
             rows = encode(*batch)
             for of, x in caught:
-                _add(seen.setdefault(of.reader, Seen()), _positions(of, x.detach(), len(rows)))
+                _add(seen.setdefault(of.reader, UnitStatistics()), _positions(of, x.detach(), len(rows)))
             inputs = [x for _, x in caught]
             for probe in range(PROBES):
                 direction = torch.randn(rows.shape, generator=generator).to(rows.device)
@@ -111,14 +111,14 @@ def _positions(units: Units, x: Tensor, rows: int) -> Tensor:
     return last.reshape(rows if len(x) % rows == 0 else len(x), -1, last.shape[-1])
 
 
-def _add(seen: Seen, x: Tensor) -> None:
+def _add(seen: UnitStatistics, x: Tensor) -> None:
     flat = x.reshape(-1, x.shape[-1])
     seen.count += len(flat)
     seen.total = seen.total + flat.sum(0)
     seen.products = seen.products + flat.T @ flat
 
 
-def weigh(units: Units, weights: Mapping[str, Array]) -> npt.NDArray[np.float64]:
+def weight_importance(units: Units, weights: Mapping[str, Array]) -> npt.NDArray[np.float64]:
     """(count,): without sounds, the norm of what makes a unit times that of what reads it, and its batch norm's scale."""
     made, read = units.cut[0], units.columns
     worth = _norms(weights[made.name], made.parts, units.count) * _norms(
@@ -136,13 +136,13 @@ def _norms(rows: Array, parts: int, count: int) -> npt.NDArray[np.float64]:
     return norms
 
 
-def chosen(
-    units: Sequence[Units], weights: Mapping[str, Array], seen: Mapping[str, Seen]
+def choose_units(
+    units: Sequence[Units], weights: Mapping[str, Array], seen: Mapping[str, UnitStatistics]
 ) -> dict[str, npt.NDArray[np.intp]]:
     """The units that stay, in their old order, by reader; of those that never did anything the heaviest."""
     kept = {}
     for of in units:
-        weight = weigh(of, weights)
+        weight = weight_importance(of, weights)
         worth = seen[of.reader].importance(of) if of.reader in seen else weight
         kept[of.reader] = np.sort(np.lexsort((-weight, -worth))[: of.kept])
     return kept

@@ -18,27 +18,27 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.checkpoints.load import Checkpoint, load_checkpoint, load_tokenizer
 from openclap.checkpoints.native import is_compact, read_json, save_pretrained
 from openclap.checkpoints.weights import Weights, count_parameters, entries_from_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
-from openclap.counting import counted
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
+from openclap.plurals import count_noun
 from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
-from openclap.train.pruning.cutting import cut
-from openclap.train.pruning.importance import Batch, Seen, chosen, watch
+from openclap.train.preflight import RESULTS
+from openclap.train.pruning.calibration_sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
+from openclap.train.pruning.cut_weights import cut_weights
+from openclap.train.pruning.importance import Batch, UnitStatistics, choose_units, collect_statistics
 from openclap.train.pruning.norms import match_norms, norms_of
 from openclap.train.pruning.report import Pruned, compare
-from openclap.train.pruning.sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
 from openclap.train.pruning.units import TEXT_TOWERS, Index, Keep, Units, smaller, units_of
-from openclap.train.ready import RESULTS
-from openclap.train.state import STATE_FILE, digest
+from openclap.train.run_state import STATE_FILE, digest
 
 __all__ = ["prune"]
 
@@ -120,7 +120,7 @@ def prune(
     save_pretrained(small.config, small.weights, checkpoint.tokenizer_file, part / "cut", compact=compact)
     result = part / "cut"
     if tune is not None:
-        result = _tuned(small.config, checkpoint, Path(tune), part, compact=compact, progress=progress)
+        result = _tune(small.config, checkpoint, Path(tune), part, compact=compact, progress=progress)
     after = CLAP.from_pretrained(result, device=device, threads=threads)
     report = compare(
         before, after, (_bytes(checkpoint), _bytes(load_checkpoint(result))), sounds, progress=progress,
@@ -152,31 +152,31 @@ def _cut(
     if importance == "norm" or not units:
         if units:
             notes.append("units were chosen by the norms of their weights alone, and nothing was made good: no sound was listened to")  # fmt: skip
-        kept = chosen(units, weights, {})
-        return _small(checkpoint, config, cut(weights, units, kept, {})), notes, []
+        kept = choose_units(units, weights, {})
+        return _small(checkpoint, config, cut_weights(weights, units, kept, {})), notes, []
     where = _device(device)
     whole = CLAPModel.from_arrays(checkpoint.config, {name: np.array(weights[name]) for name in weights}).to(where)
     clips, failed = clips_of(sounds.calibrated, checkpoint.config.front_end, fused=checkpoint.config.fusion is not None)
     if len(clips) < FEWEST:
         raise UsageError(
-            f"{counted(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate with; give {FEWEST} or more"
+            f"{count_noun(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate with; give {FEWEST} or more"
         )
     heard = clip_batches(clips, where)
-    seen = _listen(whole, units, heard, seed, progress=progress)
+    seen = _collect_audio_statistics(whole, units, heard, seed, progress=progress)
     texts = _read_texts(whole, units, checkpoint, sounds, seed, progress=progress)
     if any(of.reader.startswith("text.") for of in units) and not texts:
         notes.append(
             "it came without a tokenizer, so units of its text tower were chosen by the norms of their weights"
         )
     seen |= texts
-    kept = chosen(units, weights, seen)
-    arrays = cut(weights, units, kept, seen)
+    kept = choose_units(units, weights, seen)
+    arrays = cut_weights(weights, units, kept, seen)
     model = CLAPModel.from_arrays(config, arrays).to(where)
     if norms_of(model):
         match_norms(whole, model, with_progress(heard, "batch norms", len(heard), show=progress), _by_norm(units, kept))
         arrays = model.arrays()
     notes.append(
-        f"calibrated with {counted(len(clips), 'sound')} and {counted(len(sounds.texts) if texts else 0, 'text')}"
+        f"calibrated with {count_noun(len(clips), 'sound')} and {count_noun(len(sounds.texts) if texts else 0, 'text')}"
     )
     return _small(checkpoint, config, arrays), notes, failed
 
@@ -185,23 +185,25 @@ def _small(checkpoint: Checkpoint, config: CLAPConfig, arrays: Mapping[str, Any]
     return Checkpoint(config, Weights(entries_from_arrays(arrays)), checkpoint.tokenizer_file, config.name)
 
 
-def _listen(whole: CLAPModel, units: list[Units], heard: list[Batch], seed: int, *, progress: bool) -> dict[str, Seen]:
+def _collect_audio_statistics(
+    whole: CLAPModel, units: list[Units], heard: list[Batch], seed: int, *, progress: bool
+) -> dict[str, UnitStatistics]:
     mine = [of for of in units if not of.reader.startswith("text.")]
     if not mine:
         return {}
-    return watch(
+    return collect_statistics(
         whole, whole.encode_audio, mine, with_progress(heard, "listening", len(heard), show=progress), _generator(seed)
     )
 
 
 def _read_texts(
     whole: CLAPModel, units: list[Units], checkpoint: Checkpoint, sounds: Sounds, seed: int, *, progress: bool
-) -> dict[str, Seen]:
+) -> dict[str, UnitStatistics]:
     mine = [of for of in units if of.reader.startswith("text.")]
     if not mine or checkpoint.tokenizer_file is None:
         return {}
     batches = text_batches(sounds.texts, load_tokenizer(checkpoint), whole.logit_scale.device)
-    return watch(
+    return collect_statistics(
         whole, whole.encode_text, mine, with_progress(batches, "reading", len(batches), show=progress), _generator(seed)
     )
 
@@ -225,9 +227,7 @@ def _device(device: str) -> torch.device:
 # -- tuning ------------------------------------------------------------------------------------------
 
 
-def _tuned(
-    config: CLAPConfig, checkpoint: Checkpoint, tune: Path, part: Path, *, compact: bool, progress: bool
-) -> Path:
+def _tune(config: CLAPConfig, checkpoint: Checkpoint, tune: Path, part: Path, *, compact: bool, progress: bool) -> Path:
     """A folder with the tuned model; a stopped training goes on, a finished one is not done again."""
     place = part / "tuned"
     if not (place / "training.json").exists() or (place / STATE_FILE).exists():

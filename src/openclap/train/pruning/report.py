@@ -17,8 +17,8 @@ from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.train.cost import in_turns
-from openclap.train.pruning.sounds import Sounds, clips_of
+from openclap.train.pruning.calibration_sounds import Sounds, clips_of
+from openclap.train.timing import time_alternating
 
 __all__ = ["Pruned", "Side", "compare"]
 
@@ -80,7 +80,7 @@ def compare(
     before: CLAP, after: CLAP, sizes: tuple[int, int], sounds: Sounds, *, progress: bool = False, **facts: Any
 ) -> Pruned:
     """Measure both models on the same machine, in turns. `sizes` are the bytes of their files; `facts` go into the report."""
-    judged, rows, failed = _embedded((before, after), sounds.judged, progress=progress)
+    judged, rows, failed = _embed_with_both((before, after), sounds.judged, progress=progress)
     agreement = text_cosine = text_speed = None
     accuracy: tuple[float | None, ...] = (None, None)
     texts: tuple[float | None, ...] = (None, None)
@@ -111,7 +111,7 @@ def compare(
     )  # fmt: skip
 
 
-def _embedded(
+def _embed_with_both(
     claps: tuple[CLAP, CLAP], sounds: Sequence[Item | Sound], *, progress: bool
 ) -> tuple[list[Item | Sound], list[Vectors], list[Failure]]:
     """The sounds that can be used, their rows by each model, and what cannot."""
@@ -153,6 +153,6 @@ def _mean_cosine(a: Vectors, b: Vectors) -> float:
 
 def _faster(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
     """How many times faster the second call is, and how many things a second each does; medians over turns."""
-    took = in_turns(calls, SECONDS)
+    took = time_alternating(calls, SECONDS)
     rates = count / np.median(took, axis=0)
     return float(np.median(took[:, 0] / took[:, 1])), (float(rates[0]), float(rates[1]))

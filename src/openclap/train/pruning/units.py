@@ -109,39 +109,39 @@ def smaller(config: CLAPConfig, keep: Keep) -> CLAPConfig:
 
 
 def _smaller_pann(audio: PANNConfig, keep: Keep) -> PANNConfig:
-    widths = tuple(_left(w, keep.channels, LANES) for w in audio.widths)
-    return replace(audio, widths=widths, output=_left(audio.output, keep.mlp))
+    widths = tuple(_units_left(w, keep.channels, LANES) for w in audio.widths)
+    return replace(audio, widths=widths, output=_units_left(audio.output, keep.mlp))
 
 
 def _smaller_mobilenet(audio: MobileNetConfig, keep: Keep) -> MobileNetConfig:
-    inside = tuple(_left(b.expanded, keep.channels, LANES) if b.widened else b.expanded for b in audio.blocks)
+    inside = tuple(_units_left(b.expanded, keep.channels, LANES) if b.widened else b.expanded for b in audio.blocks)
     same = inside == tuple(b.expanded for b in audio.blocks)
-    return replace(audio, expanded=audio.expanded if same else inside, output=_left(audio.output, keep.mlp))
+    return replace(audio, expanded=audio.expanded if same else inside, output=_units_left(audio.output, keep.mlp))
 
 
 def _smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
     stages = range(len(audio.depths))
-    heads = tuple(_left(n, keep.heads) for n in audio.heads)
-    rows = tuple(_left(audio.hidden(stage), keep.mlp) for stage in stages)
+    heads = tuple(_units_left(n, keep.heads) for n in audio.heads)
+    rows = tuple(_units_left(audio.mlp_width(stage), keep.mlp) for stage in stages)
     return replace(
         audio,
         heads=heads,
         head_widths=audio.head_widths if heads == audio.heads else tuple(audio.head_width(stage) for stage in stages),
-        mlp_rows=audio.mlp_rows if rows == tuple(audio.hidden(stage) for stage in stages) else rows,
+        mlp_rows=audio.mlp_rows if rows == tuple(audio.mlp_width(stage) for stage in stages) else rows,
     )
 
 
 def _smaller_text(text: TextConfig, keep: Keep) -> TextConfig:
-    heads = _left(text.heads, keep.heads)
+    heads = _units_left(text.heads, keep.heads)
     return replace(
         text,
         heads=heads,
         head_width=text.head_width if heads == text.heads else text.head_size,
-        intermediate=_left(text.intermediate, keep.mlp),
+        intermediate=_units_left(text.intermediate, keep.mlp),
     )
 
 
-def _left(count: int, share: float, least: int = 1) -> int:
+def _units_left(count: int, share: float, least: int = 1) -> int:
     """How many of `count` stay: whole registers where there is more than one."""
     if share == 1:
         return count
@@ -174,7 +174,7 @@ def _htsat(audio: HTSATConfig, small: HTSATConfig, fusion: str | None) -> Iterat
             cut = (*(qkv if audio.qkv_bias else qkv[:1]), Slice(f"{at}attention.bias_table", 1))
             out = f"{at}attention.out"
             yield Units(out, "heads", audio.heads[stage], small.heads[stage], cut, size, bias=f"{out}.bias")
-            yield _mlp(f"{at}mlp.0", f"{at}mlp.2", audio.hidden(stage), small.hidden(stage))
+            yield _mlp(f"{at}mlp.0", f"{at}mlp.2", audio.mlp_width(stage), small.mlp_width(stage))
 
 
 def _mlp(first: str, last: str, count: int, kept: int) -> Units:

@@ -21,8 +21,8 @@ from openclap.train.augment import spec_augment
 from openclap.train.loss import divergence
 from openclap.train.settings import Augment
 from openclap.train.step import Tokens
-from openclap.train.tagging.answered import Tagged, Usual
 from openclap.train.tagging.settings import Tags
+from openclap.train.tagging.tag_batches import TagBatch, TeacherStatistics
 
 __all__ = ["Heads", "TagStep"]
 
@@ -48,13 +48,13 @@ class TagStep:
 
     tokenize: Callable[[list[str]], Tokens]
     heads: Heads
-    usual: Usual
+    usual: TeacherStatistics
     parts: Tags
     augment: Augment = field(default_factory=Augment)
     half: torch.dtype | None = None
     scale_loss: Callable[[Tensor], Tensor] = field(default=lambda loss: loss, kw_only=True)
 
-    def gradients(self, model: CLAPModel, batch: Tagged, seed: int) -> float:
+    def gradients(self, model: CLAPModel, batch: TagBatch, seed: int) -> float:
         """Add the gradient of a batch to those of model and heads → its loss. The same seed, the same gradient."""
         torch.manual_seed(seed)
         device = model.logit_scale.device
@@ -63,7 +63,7 @@ class TagStep:
         self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
-    def loss(self, model: CLAPModel, batch: Tagged, seed: int = 0) -> Tensor:
+    def loss(self, model: CLAPModel, batch: TagBatch, seed: int = 0) -> Tensor:
         """All parts of it whose weight is not 0."""
         parts, device = self.parts, model.logit_scale.device
         masked = spec_augment(self.augment, np.random.default_rng((seed, 1)))
@@ -94,7 +94,7 @@ class TagStep:
         said = self.heads.embedding(features).float()
         return F.smooth_l1_loss(said, (wanted - usual.embedding.to(wanted)) / usual.embedding_deviation.to(wanted))
 
-    def _texts(self, model: CLAPModel, features: Tensor, batch: Tagged) -> Tensor:
+    def _texts(self, model: CLAPModel, features: Tensor, batch: TagBatch) -> Tensor:
         device = model.logit_scale.device
         ids, mask = (part.to(device) for part in self.tokenize(batch.texts))
         audio = F.normalize(model.audio_projection(features).float(), dim=1)

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import soxr
 
 from openclap.errors import TrainingError
-from openclap.textfiles import open_grid, plain_name, read_records
-from openclap.train.phrases import refuse_training
+from openclap.textfiles import normalize_column_name, open_text_table, read_records
 from openclap.train.settings import Settings
 from openclap.train.tagging.settings import TaggerSettings
+from openclap.train.text_files import refuse_training
 
-__all__ = ["Answers", "FileTagger", "Tagger", "Together", "open_taggers"]
+__all__ = ["FileTagger", "Tagger", "TaggerEnsemble", "TaggerOutput", "open_taggers"]
 
 Array = npt.NDArray[np.float32]
 COLUMNS = ("display_name", "name", "class", "label")  # of a table of classes, the first that is there
@@ -30,7 +30,7 @@ LEAST = 1e-6  # of a probability
 
 
 @dataclass(frozen=True)
-class Answers:
+class TaggerOutput:
     """What a tagger says of waves: logits (B, C), and an embedding (B, K) where it has one."""
 
     logits: Array
@@ -52,7 +52,7 @@ class Tagger(Protocol):
     def fingerprint(self) -> str:
         """Another one, another run."""
 
-    def answer(self, waves: Array) -> Answers:
+    def answer(self, waves: Array) -> TaggerOutput:
         """(B, S), peak 1 → what is heard in each."""
 
 
@@ -77,7 +77,7 @@ class FileTagger:
             ) from error
         self._batches = self._model.inputs[0].get_partial_shape().rank.get_length() > 1
 
-    def answer(self, waves: Array) -> Answers:
+    def answer(self, waves: Array) -> TaggerOutput:
         """Of a window's length, or cut into windows whose answers are averaged."""
         asked = self._asked
         size = waves.shape[1] if asked.window_seconds is None else round(asked.window_seconds * self.rate)
@@ -89,9 +89,9 @@ class FileTagger:
                 f"{asked.file} gives {said.shape[-1]} numbers of a sound, {asked.classes} names {len(self.classes)} classes; give the table that belongs to it, or another output"
             )
         if asked.logits:
-            return Answers(said)
+            return TaggerOutput(said)
         probability = said.clip(LEAST, 1 - LEAST)
-        return Answers(np.log(probability / (1 - probability)))
+        return TaggerOutput(np.log(probability / (1 - probability)))
 
     def _ask(self, waves: Array) -> Array:
         """(B, S) → (B, C)."""
@@ -100,7 +100,7 @@ class FileTagger:
         return np.stack([np.array(self._model(wave)[self._asked.output], np.float32).reshape(-1) for wave in waves])
 
 
-class Together:
+class TaggerEnsemble:
     """Some taggers as one, which takes waves at any rate.
 
     Attributes
@@ -116,7 +116,7 @@ class Together:
         place = {name: i for i, name in enumerate(self.classes)}
         self._places = [np.array([place[name] for name in tagger.classes]) for tagger in taggers]
 
-    def answer(self, waves: Array) -> Answers:
+    def answer(self, waves: Array) -> TaggerOutput:
         """(B, S) at `rate` → logits (B, C) of all classes; embeddings side by side."""
         sums = np.zeros((len(waves), len(self.classes)), np.float32)
         known = np.zeros(len(self.classes), np.float32)
@@ -130,10 +130,10 @@ class Together:
             np.add.at(known, places, 1.0)
             if said.embedding is not None:
                 embeddings.append(said.embedding)
-        return Answers(sums / known, np.concatenate(embeddings, 1) if embeddings else None)
+        return TaggerOutput(sums / known, np.concatenate(embeddings, 1) if embeddings else None)
 
 
-def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int) -> Together:
+def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int) -> TaggerEnsemble:
     """Those of a configuration.
 
     Raises
@@ -149,14 +149,17 @@ def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int)
             assert one.file is not None
             assert one.classes is not None
             found.append(FileTagger(settings.resolve(one.file), settings.resolve(one.classes), one, settings.threads))
-    return Together(found, rate)
+    return TaggerEnsemble(found, rate)
 
 
 @refuse_training()
 def read_classes(file: Path) -> tuple[str, ...]:
     """Names of classes, in order."""
-    names = [plain_name(name) for name in open_grid(file, [plain_name(column) for column in COLUMNS]).names]
-    column = next((column for column in COLUMNS if plain_name(column) in names), None)
+    names = [
+        normalize_column_name(name)
+        for name in open_text_table(file, [normalize_column_name(column) for column in COLUMNS]).names
+    ]
+    column = next((column for column in COLUMNS if normalize_column_name(column) in names), None)
     if column is None:
         raise TrainingError(f"{file}: no column {', '.join(COLUMNS)}; a CSV with one class a line is expected")
     return tuple(row[column] for _, row in read_records(file, (column,)))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from openclap.aside import write_json
+from openclap.atomic_write import write_json
 from openclap.audio.load import load
 from openclap.clap import CLAP
 from openclap.errors import SoundError
@@ -27,24 +27,24 @@ from openclap.train.configuration import read_settings
 from openclap.train.examples import Example, read_examples
 from openclap.train.held_out import by_name
 from openclap.train.loop import run
-from openclap.train.mels import Mels
-from openclap.train.state import digest
-from openclap.train.step import half_of, tokens_by
-from openclap.train.tagging.answered import Tagged, TaggedBatches
+from openclap.train.mel_cache import MelCache
+from openclap.train.run_state import digest
+from openclap.train.step import autocast_dtype, tokens_by
+from openclap.train.tagging.class_texts import read_words
 from openclap.train.tagging.loss import Heads, TagStep
 from openclap.train.tagging.settings import TagSettings, check
+from openclap.train.tagging.tag_batches import TagBatch, TagBatches
 from openclap.train.tagging.taggers import open_taggers
-from openclap.train.tagging.words import read_words
-from openclap.train.task import Around, Report
+from openclap.train.task import Report, RunContext
 
-__all__ = ["TaggedReport", "Tagging", "Understood", "learn_tags"]
+__all__ = ["TagAgreement", "TaggedReport", "Tagging", "learn_tags"]
 
 FILE = "tags.json"
 BEST = 5
 
 
 @dataclass(frozen=True)
-class Understood:
+class TagAgreement:
     """On held-out recordings: what the student names of all classes, beside what the teachers hear most.
 
     Attributes
@@ -70,7 +70,7 @@ class Understood:
 class TaggedReport(Report):
     """What a distillation from taggers did, and how well the student names what the teachers hear."""
 
-    understood: Understood | None = None
+    understood: TagAgreement | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -108,7 +108,7 @@ class Tagging:
         A configuration that cannot be learnt by, or a tagger that is not here.
     """
 
-    own_rate = 1.0
+    extra_rate = 1.0
 
     def __init__(self, settings: TagSettings) -> None:
         check(settings)
@@ -124,8 +124,8 @@ class Tagging:
         width = None if said.embedding is None or not settings.tags.embedding else said.embedding.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.own: nn.Module = Heads(config.audio.output, len(self._teacher.classes), width)
-        self.understood: Understood | None = None
+            self.extra_module: nn.Module = Heads(config.audio.output, len(self._teacher.classes), width)
+        self.understood: TagAgreement | None = None
 
     def examples(self) -> list[Example]:
         """Sounds, described or not, but for those that are held out."""
@@ -134,27 +134,33 @@ class Tagging:
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
 
-    def begin(self, around: Around) -> None:
+    def begin(self, around: RunContext) -> None:
         """The model is there."""
         self._around = around
         around.tokenizer()
 
-    def batches(self, examples: Sequence[Example], mels: Mels) -> Batches:
+    def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Mixtures of the examples with their answers; what is usual of answers is told first."""
         settings, around = self.settings, self._around
-        batches = TaggedBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
+        batches = TagBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
         if batches.steps:
             tokens = tokens_by(around.tokenizer())
-            half = half_of(settings.precision)
-            assert isinstance(self.own, Heads)
+            half = autocast_dtype(settings.precision)
+            assert isinstance(self.extra_module, Heads)
             self._step = TagStep(
-                tokens, self.own, batches.usual(), settings.tags, settings.augment, half, scale_loss=around.scale_loss
+                tokens,
+                self.extra_module,
+                batches.teacher_statistics(),
+                settings.tags,
+                settings.augment,
+                half,
+                scale_loss=around.scale_loss,
             )
         return batches
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
         """See `openclap.train.tagging.loss.TagStep.gradients`."""
-        assert isinstance(batch, Tagged)
+        assert isinstance(batch, TagBatch)
         return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:
@@ -163,7 +169,7 @@ class Tagging:
         self.understood = self._measure(student)
         write_json(out / FILE, asdict(self.understood), own=True, sync=True)
 
-    def _measure(self, student: CLAP) -> Understood:
+    def _measure(self, student: CLAP) -> TagAgreement:
         rate = student.front_end.sampling_rate
         samples = round(self.settings.crop_seconds * rate)
         waves, answers = [], []
@@ -178,11 +184,11 @@ class Tagging:
             answers.append(self._teacher.answer(padded[None]).logits[0])
         classes = len(self._teacher.classes)
         if not waves:
-            return Understood(0, classes, None, None, None)
+            return TagAgreement(0, classes, None, None, None)
         first = np.stack(answers).argmax(1)
         names = student.encode_text([name.lower() for name in self._teacher.classes])
         order = np.argsort(-(student.encode_audio(waves) @ names.T), axis=1, kind="stable")
         found = order[:, :BEST] == first[:, None]
         most = float(np.bincount(first).max() / len(first))
         same, among = float(found[:, 0].mean()), float(found.any(1).mean())
-        return Understood(len(waves), classes, round(same, 4), round(among, 4), round(most, 4))
+        return TagAgreement(len(waves), classes, round(same, 4), round(among, 4), round(most, 4))

@@ -1,0 +1,199 @@
+"""match, classify, embed: verbs about sounds given on the command line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
+from openclap.cli.show import bar, emit, err, exit_if_failed, plain, print_error, short, table
+from openclap.errors import SoundError, UsageError
+from openclap.labels import LANGUAGES, LISTS
+from openclap.labels import labels as packaged
+from openclap.plurals import count_noun
+from openclap.results import Failure
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.detector import Detection
+    from openclap.results import Label
+
+__all__ = ["VERBS", "labels_given"]
+
+PACKAGED = (*LISTS, *(f"{name}.{language}" for name in LISTS for language in LANGUAGES))
+
+
+def match(
+    sound: Annotated[str, typer.Argument(help="A sound file")],
+    texts: Annotated[list[str], typer.Argument(help="Descriptions to compare it with")],
+    track: Track = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    translate: Translate = "auto",
+) -> None:
+    """How well each text fits a sound: cosines from -1 to 1."""
+    if not all(text.strip() for text in texts):
+        raise UsageError("a text is empty; describe a sound in words")
+    found = load_model(model, device, threads, translate=translate).match(sound, texts)
+    if as_json:
+        emit({"sound": sound, **row.to_dict()} for row in found)
+        return
+    rows = [(f"{m.score:+.3f}", bar((m.score + 1) / 2), plain(m.text)) for m in sorted(found, key=lambda m: -m.score)]
+    table(plain(short(sound)), ("cosine", "-1 … 1", "text"), rows, right=("cosine",))
+
+
+def classify(
+    context: typer.Context,
+    sounds: Annotated[list[str], typer.Argument(help="Sound files")],
+    labels: Annotated[
+        str | None, typer.Option("--labels", help='Labels, separated by commas: "dog bark, rain"')
+    ] = None,
+    labels_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels-file",
+            help="A text file, one label a line; or a list that comes with openclap: audioset, audioset.zh, …",
+        ),
+    ] = None,
+    template: Annotated[str, typer.Option("--template", help="The prompt; {} is the label")] = "This is a sound of {}.",
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Show the best N labels only")] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            "--head",
+            help="A classifier instead of labels: made by  openclap eval probe --save, or the folder of  openclap finetune",
+        ),
+    ] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--detector", help="Say whether this is heard, too: what was taught, by name or file; may be repeated"
+        ),
+    ] = None,
+    track: Track = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    translate: Translate = "auto",
+) -> None:
+    """Which of the labels fits each sound best: zero-shot, or by a trained head; and which detectors hear their sound."""
+    if head is not None and detector:
+        raise UsageError("a head and detectors are asked one by one; leave --head or --detector out")
+    if head is not None:
+        if labels is not None or labels_file is not None:
+            raise UsageError("a head has its own labels; leave --labels and --labels-file out, or --head")
+        if head.is_dir():  # what `openclap finetune` writes: a head in the folder of its model
+            given = context.get_parameter_source("model")
+            if given is None or given.name != "COMMANDLINE":
+                model = str(head)
+            head = head / "head.safetensors"
+        _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
+        return
+    from openclap import detector as detectors
+
+    names = labels_given(labels, labels_file) if labels is not None or labels_file is not None or not detector else []
+    taught = [detectors.Detector.load(name) for name in detector or []]
+    clap = load_model(model, device, threads, translate=translate)
+    for one in taught:
+        one.check(clap)
+    failed = 0
+    for sound in sounds:
+        try:
+            found = clap.classify(sound, names, template=template)[:top] if names else []
+            heard = detectors.apply_detectors(clap.encode_windows(sound).embedding, taught) if taught else []
+        except SoundError as error:
+            failed += 1
+            print_error(error)
+            continue
+        _show_labels(sound, found, heard, as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CLAP, *, as_json: bool) -> None:
+    from openclap.eval.head import classify_with_head, load_head
+
+    head = load_head(file)
+    head.check(clap)
+    failed = 0
+    for sound in sounds:
+        try:
+            found = classify_with_head(clap, sound, head)[:top]
+        except SoundError as error:
+            failed += 1
+            print_error(error)
+            continue
+        if as_json:
+            emit([{"sound": sound, "labels": [guess.to_dict() for guess in found]}])
+        else:
+            rows = [(f"{100 * x.probability:.1f} %", bar(x.probability), plain(x.label)) for x in found]
+            table(plain(short(sound)), ("probability", "", "label"), rows, right=("probability",))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_json: bool) -> None:
+    if as_json:
+        told = {"detectors": [one.to_dict() for one in heard]} if heard else {}
+        emit([{"sound": sound, "labels": [label.to_dict() for label in found], **told}])
+        return
+    if found:
+        rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", plain(x.label)) for x in found]
+        table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
+    if heard:
+        said = [
+            (f"{100 * x.probability:.1f} %", bar(x.probability), "[green]heard[/green]" if x.heard else "–", plain(x.detector))
+            for x in heard
+        ]  # fmt: skip
+        table(plain(short(sound)), ("probability", "", "", "detector"), said, right=("probability",))
+
+
+def labels_given(given: str | None, file: Path | None) -> list[str]:
+    """The labels of --labels or --labels-file, each once."""
+    if (given is None) == (file is None):
+        raise UsageError('give the labels with --labels "dog bark, rain" or with --labels-file FILE, one of the two')
+    if file is not None and str(file) in PACKAGED and not file.exists():
+        names = packaged(str(file))
+    elif file is not None:
+        names = read_lines(file, "labels")
+    else:
+        names = re.split("[,，、\n]", given or "")
+    names = list(
+        dict.fromkeys(name.strip() for name in names if name.strip())
+    )  # a label given twice would halve its score
+    if not names:
+        raise UsageError('no label given; for example  --labels "dog bark, rain"')
+    return names
+
+
+def embed(
+    paths: Annotated[list[str], typer.Argument(help="Sound files and folders")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.npz or FILE.parquet")],
+    windows: Annotated[bool, typer.Option("--windows", help="A vector for every 10-s window, not one a file")] = False,
+    track: Track = None,
+    model: Model = "mini",
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write the vectors of sounds to a file."""
+    from openclap.library.embed_file import embed_to_file
+
+    clap = load_model(model, device, threads)
+    report = embed_to_file(clap, paths, output, windows=windows, progress=err.is_terminal)
+    if as_json:
+        emit([report])
+    else:
+        print(
+            f"{count_noun(report['embeddings'], 'vector')} of {count_noun(report['files'], 'sound')}, {report['size']} numbers each, in {report['output']}"
+        )
+    exit_if_failed([Failure(**failure) for failure in report["failed"]])
+
+
+VERBS = (match, classify, embed)

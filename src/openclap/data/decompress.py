@@ -1,0 +1,145 @@
+"""Compressed files as plain ones that can be read anywhere in them. Knows nothing of what is in them.
+
+x.tar.gz ─ gunzip ─ a temporary file without a name ─ read at any place, by any thread, until three others have been asked for
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from openclap.errors import DataError
+
+__all__ = ["open_decompressed"]
+
+KEPT = 4  # unpacked files at a time: a reader goes through tars in order, some threads ahead
+BLOCK = 1 << 20  # bytes
+
+
+class _DecompressedFile:
+    """One file, unpacked; it is on the disk for as long as somebody reads it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # who makes it
+        self.file: IO[bytes] | None = None
+        self.size = 0
+
+    def __del__(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+_kept: OrderedDict[tuple[Any, ...], _DecompressedFile] = OrderedDict()
+_lock = threading.Lock()
+
+
+@contextmanager
+def open_decompressed(path: Path) -> Iterator[BinaryIO]:
+    """A file, open at its start; where its first bytes say that it is compressed (gzip, bzip2, xz, Zstandard), what is in it.
+
+    Unpacked files lie in the system's folder for temporary ones (TMPDIR), a few at a time, and are gone when the process is.
+
+    Raises
+    ------
+    OSError
+        It is not there, cannot be read, or the disk is full.
+    DataError
+        It is compressed, and broken or in a way that cannot be read here.
+    """
+    with path.open("rb") as file:
+        opener = _opener(file.read(6))
+        if opener is None:
+            file.seek(0)
+            yield file
+            return
+        state = os.fstat(file.fileno())
+    found = _decompress(path, (str(path), state.st_size, state.st_mtime_ns, os.getpid()), opener)
+    with _View(found) as view:
+        yield cast("BinaryIO", view)
+
+
+class _View(io.RawIOBase):
+    """A place of its own in an unpacked file that several read."""
+
+    def __init__(self, of: _DecompressedFile) -> None:
+        super().__init__()
+        self._of, self._at = of, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, self._of.size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        assert self._of.file is not None
+        with self._of.lock:
+            self._of.file.seek(self._at)
+            data = self._of.file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _decompress(path: Path, key: tuple[Any, ...], opener: Callable[[Path], IO[bytes]]) -> _DecompressedFile:
+    with _lock:
+        found = _kept.setdefault(key, _DecompressedFile())
+        _kept.move_to_end(key)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)  # its file goes with the last who reads it
+    with found.lock:
+        if found.file is None:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the last who reads it
+            try:
+                with opener(path) as packed:
+                    shutil.copyfileobj(packed, file, BLOCK)
+            except (EOFError, gzip.BadGzipFile, lzma.LZMAError, ValueError) as error:
+                file.close()
+                raise DataError(f"is cut short or broken: {error}") from None
+            except BaseException:
+                file.close()
+                raise
+            found.file, found.size = file, file.tell()
+    return found
+
+
+def _opener(head: bytes) -> Callable[[Path], IO[bytes]] | None:
+    """What unpacks a file that begins so; None for a plain one."""
+    for magic, opener in (
+        (b"\x1f\x8b", gzip.open),
+        (b"BZh", bz2.open),
+        (b"\xfd7zXZ\x00", lzma.open),
+        (b"\x28\xb5\x2f\xfd", _zstd),
+    ):
+        if head.startswith(magic):
+            return cast("Callable[[Path], IO[bytes]]", opener)
+    return None
+
+
+def _zstd(path: Path) -> IO[bytes]:
+    try:
+        from compression import zstd  # of Python 3.14
+    except ImportError:
+        try:
+            from backports import zstd
+        except ImportError:
+            raise DataError("is packed by Zstandard:  pip install backports.zstd , or unpack it with unzstd") from None
+    return cast("IO[bytes]", zstd.open(path))

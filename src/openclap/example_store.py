@@ -1,0 +1,239 @@
+"""What detectors were taught by: short clips in the user's own data folder, to teach them anew for another model. Knows of no model.
+
+    detectors/NAME.safetensors      a detector: nothing of its examples is in it, so it can be given away
+    detectors/examples/KEY/         what it was taught by, which stays here; KEY follows from the detector (`Detector.key`)
+        examples.json               format, version, the detector's name; each example: whether it is the sound, its clips
+        0.flac 1.flac …             48 kHz, mono, 16 bits; a quiet one is raised by a power of two, which is noted
+
+A clip holds what was heard and nothing of where it was: it survives that the file is moved or deleted. A recording of over half a minute is kept as
+three pieces of ten seconds, evenly from it, which stand for it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile as sf
+from platformdirs import user_data_path
+
+from openclap.atomic_write import write_json
+from openclap.audio.load import Sound, Wave, cut, duration, sound_name
+from openclap.errors import DetectorError, OpenClapError, SoundError
+from openclap.results import Failure
+
+__all__ = [
+    "RATE",
+    "ExampleSource",
+    "StoredExample",
+    "copy_examples",
+    "count_examples",
+    "delete_examples",
+    "delete_examples_named",
+    "examples_folder",
+    "load_examples",
+    "save_examples",
+]
+
+FORMAT, VERSION = "openclap-examples", 1
+INDEX = "examples.json"
+RATE = 48_000  # Hz; no model hears more
+WHOLE = 30.0  # seconds of a recording that is kept as a whole
+PIECE, PIECES = 10.0, 3  # of a longer one
+MOST = 200  # of what is the sound, and of what is not: 20 s of each are some 400 MB then
+LOUDEST, QUIETEST = 2.0**40, 2.0**-40  # of what a clip is raised or lowered by
+
+
+@dataclass(frozen=True)
+class ExampleSource:
+    """An example, where it lies now: a sound, or how to open its file; a span of it in seconds, or all of it."""
+
+    sound: Sound | Callable[[], BinaryIO]
+    heard: bool
+    start: float = 0.0
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class StoredExample:
+    """An example that was kept: whether it is the sound, and the waves (S,) at `RATE` that stand for it."""
+
+    heard: bool
+    waves: tuple[Wave, ...]
+
+
+def examples_folder(key: str) -> Path:
+    """Where the examples of a detector are."""
+    return user_data_path("openclap") / "detectors" / "examples" / key
+
+
+def count_examples(key: str) -> int:
+    """How many examples of a detector there are; 0 for what cannot be read."""
+    try:
+        return len(json.loads((examples_folder(key) / INDEX).read_text(encoding="utf-8"))["examples"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0
+
+
+def save_examples(key: str, name: str, sources: Iterable[ExampleSource]) -> list[Failure]:
+    """Keep examples, in place of those that were kept → those that could not be; nothing here stops the teaching.
+
+    Of more than `MOST` of a kind so many are kept, evenly from all.
+    """
+    target = examples_folder(key)
+    part = target.with_name(f".{key}.{os.urandom(8).hex()}.part")
+    failed: list[Failure] = []
+    try:
+        part.mkdir(parents=True, mode=0o700)
+        numbers = iter(range(10**9))
+        rows: list[dict[str, Any]] = []
+        for source in _thin_out(list(sources)):
+            try:
+                clips = [_write(part / f"{next(numbers)}.flac", wave) for wave in _waves(source)]
+            except SoundError as error:
+                failed.append(Failure(error.name, f"cannot be kept as an example: {error.cause}"))
+                continue
+            except OpenClapError as error:  # whoever opens it does not know it any more
+                failed.append(Failure("an example", f"cannot be kept: {error}"))
+                continue
+            rows.append({"heard": source.heard, "clips": clips})
+        write_json(part / INDEX, {"format": FORMAT, "version": VERSION, "name": name, "examples": rows}, own=True)
+        if not any(row["heard"] for row in rows):
+            return failed
+        _replace(part, target)
+    except (OSError, sf.SoundFileError) as error:
+        why = getattr(error, "strerror", None) or error
+        failed.append(Failure(str(target), f"the examples cannot be kept ({why}); another model needs them anew"))
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return failed
+
+
+def load_examples(key: str) -> Iterator[StoredExample]:
+    """The examples of a detector, one after another.
+
+    Raises
+    ------
+    DetectorError
+        There are none, or they are damaged.
+    """
+    folder = examples_folder(key)
+    try:
+        about = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if (about["format"], about["version"]) != (FORMAT, VERSION):
+            raise DetectorError(f"{folder} is of version {about['version']}, this openclap reads {VERSION}; update it")
+        for row in about["examples"]:
+            yield StoredExample(bool(row["heard"]), tuple(_read(folder, clip) for clip in row["clips"]))
+    except FileNotFoundError:
+        raise DetectorError(
+            f"{folder}: no examples were kept; teach it again with  openclap teach NAME --yes FILE…"
+        ) from None
+    except (OSError, sf.SoundFileError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DetectorError(
+            f"{folder}: the examples are damaged ({error}); teach it again with  openclap teach NAME --yes FILE…"
+        ) from error
+
+
+def copy_examples(key: str, to: str) -> list[Failure]:
+    """Give examples to another detector too, as for one that was made of them → what went wrong."""
+    if key == to:
+        return []
+    target = examples_folder(to)
+    part = target.with_name(f".{to}.{os.urandom(8).hex()}.part")
+    try:
+        shutil.copytree(examples_folder(key), part)
+        _replace(part, target)
+    except OSError as error:  # shutil.Error is one
+        return [Failure(str(target), f"the examples cannot be kept ({error.strerror or error})")]
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return []
+
+
+def delete_examples(key: str) -> None:
+    """Remove the examples of a detector, where there are any.
+
+    Raises
+    ------
+    DetectorError
+        They cannot be removed.
+    """
+    try:
+        shutil.rmtree(examples_folder(key))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise DetectorError(f"{error.filename}: cannot be removed ({error.strerror}); remove it by hand") from error
+
+
+def delete_examples_named(name: str) -> None:
+    """Remove all examples of detectors of a name: where the file of one cannot be read any more."""
+    for place in examples_folder("any").parent.glob(f"*/{INDEX}"):
+        try:
+            if json.loads(place.read_text(encoding="utf-8")).get("name") == name:
+                delete_examples(place.parent.name)
+        except (OSError, ValueError, AttributeError):
+            continue
+
+
+def _thin_out(sources: Sequence[ExampleSource]) -> list[ExampleSource]:
+    kept: list[ExampleSource] = []
+    for heard in (True, False):
+        some = [source for source in sources if source.heard is heard]
+        kept += [some[i] for i in np.linspace(0, len(some) - 1, min(len(some), MOST)).round().astype(int)]
+    return kept
+
+
+def _waves(source: ExampleSource) -> list[Wave]:
+    """What stands for an example: its span, or pieces of it."""
+    if not callable(source.sound):
+        return _cut_clips(source.sound, source)
+    with source.sound() as file:
+        return _cut_clips(file, source)
+
+
+def _cut_clips(sound: Sound, source: ExampleSource) -> list[Wave]:
+    end = duration(sound) if source.end is None else source.end
+    length = end - source.start
+    spans = [(source.start, max(end, source.start + 1 / RATE))]
+    if length > WHOLE:
+        spans = [(source.start + at, source.start + at + PIECE) for at in np.linspace(0, length - PIECE, PIECES)]
+    waves = [wave for wave in cut(sound, RATE, spans) if len(wave)]
+    if not waves:
+        raise SoundError(sound_name(sound), "holds no samples there")
+    return waves
+
+
+def _write(file: Path, wave: Wave) -> dict[str, Any]:
+    """One clip. A power of two as gain: what had 16 bits is kept as it was, and what is quiet loses nothing, what is too loud is not clipped."""
+    peak = float(np.abs(wave).max())
+    gain = min(LOUDEST, max(QUIETEST, 2.0 ** math.ceil(math.log2(peak)))) if peak else 1.0
+    made = io.BytesIO()  # libsndfile's binding does not tell that a disk is full
+    sf.write(made, np.clip(wave / gain, -1, 1), RATE, "PCM_16", format="FLAC")
+    file.write_bytes(made.getbuffer())
+    return {"file": file.name, "gain": gain}
+
+
+def _read(folder: Path, clip: dict[str, Any]) -> Wave:
+    name, gain = clip["file"], float(clip["gain"])
+    if not isinstance(name, str) or Path(name).name != name or not QUIETEST <= gain <= LOUDEST:
+        raise ValueError("a clip is none")
+    wave, rate = sf.read(folder / name, dtype="float32")
+    if rate != RATE or wave.ndim != 1 or not len(wave):
+        raise ValueError(f"{name} is no clip of {RATE} Hz")
+    raised: Wave = wave * np.float32(gain)
+    return raised
+
+
+def _replace(part: Path, target: Path) -> None:
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(part, target)

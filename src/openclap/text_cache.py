@@ -1,0 +1,52 @@
+"""Texts that were embedded before, so that the labels of a repeated classification cost nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["TextEmbeddingCache"]
+
+Vectors = npt.NDArray[np.float32]
+
+
+class TextEmbeddingCache:
+    """The vectors of the texts used last; safe to use from several threads.
+
+    They hold for one state of the weights: where that changes, all are forgotten.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
+        self._state: object = None
+        self._lock = threading.Lock()
+
+    def missing(self, texts: Sequence[str], state: object) -> list[str]:
+        """Those of the texts that are not known, each once."""
+        with self._lock:
+            known = self._known if state == self._state else {}
+            return [text for text in dict.fromkeys(texts) if text not in known]
+
+    def embed(self, texts: Sequence[str], encode: Callable[[list[str]], Vectors], state: object) -> Vectors:
+        """Texts (M,) → rows (M, E); `encode` embeds those that are not known."""
+        with self._lock:
+            if state != self._state:
+                self._known.clear()
+                self._state = state
+            known = {text: self._known[text] for text in texts if text in self._known}
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        if missing:
+            known |= {text: row.copy() for text, row in zip(missing, encode(missing), strict=True)}
+        with self._lock:
+            if state == self._state:
+                for text in known:
+                    self._known[text] = known[text]
+                    self._known.move_to_end(text)
+                while len(self._known) > self._size:
+                    self._known.popitem(last=False)
+        return np.stack([known[text] for text in texts])

@@ -1,0 +1,133 @@
+"""How well a student agrees with its teacher on recordings that it was not trained on, and what it costs beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openclap.atomic_write import write_json
+from openclap.clap import CLAP
+from openclap.errors import SoundError
+from openclap.eval.embedding import embed_each
+from openclap.progress import with_progress
+from openclap.results import Failure
+from openclap.train.distillation.teacher import Teacher
+from openclap.train.examples import Example
+from openclap.train.skipped import warn_of_skipped
+from openclap.train.timing import count_weights, time_alternating
+
+__all__ = ["Agreement", "Size", "measure", "read_agreement"]
+
+FILE = "distill.json"
+SECONDS = 2.0  # for so long a clip is embedded by each in turn; the best counts
+AUDIO = ("audio.", "audio_projection.")
+LOW = 5  # percentile
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a model costs: its weights, those of its audio tower with projection, megabytes of weights, clips embedded a second here."""
+
+    name: str
+    weights: int
+    audio_weights: int
+    megabytes: float
+    clips_per_second: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """On held-out recordings, which the student hears as a user would have it hear them.
+
+    Attributes
+    ----------
+    recordings, clips
+        How many, and how many windows of them.
+    cosine
+        Mean over clips of the cosine of the two vectors; None where their widths differ or nothing is held out.
+    low
+        Its 5th percentile.
+    constant
+        The mean cosine of one that says the teacher's mean of every clip: what `cosine` has to be compared with.
+    same_text, texts
+        Share of clips for which both choose the same of so many texts; None without texts.
+    """
+
+    recordings: int
+    clips: int
+    cosine: float | None
+    low: float | None
+    constant: float | None
+    same_text: float | None
+    texts: int
+    teacher: Size
+    student: Size
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def write(self, out: Path) -> None:
+        """As distill.json."""
+        write_json(out / FILE, self.to_dict(), own=True, sync=True)
+
+
+def read_agreement(out: Path) -> Agreement | None:
+    """What was written; None where nothing was."""
+    if not (out / FILE).is_file():
+        return None
+    data = json.loads((out / FILE).read_text(encoding="utf-8"))
+    return Agreement(**{**data, "teacher": Size(**data["teacher"]), "student": Size(**data["student"])})
+
+
+def measure(
+    student: CLAP, teacher: Teacher, examples: Sequence[Example], texts: Sequence[str], *, progress: bool = False
+) -> Agreement:
+    """Compare a student with what its teacher said of these recordings and texts."""
+    own, its = [], []
+    lost: list[Failure] = []
+    found = embed_each(student, [e.item for e in examples], window=teacher.window, hop=teacher.hop)
+    bar = with_progress(found, "measuring", len(examples), show=progress)
+    for example, windows in zip(examples, bar, strict=True):
+        if isinstance(windows, SoundError):  # gone while the student trained
+            lost.append(Failure(windows.name, windows.cause))
+            continue
+        own.append(windows.embedding)
+        its.append(teacher.embedding_of(example.key).rows)
+    warn_of_skipped(lost)
+    mine, yours = (np.concatenate(rows) if rows else np.zeros((0, 1), np.float32) for rows in (own, its))
+    cosines = (mine * yours).sum(1) if mine.shape == yours.shape and len(mine) else None
+    same = None
+    if texts and len(mine):
+        chosen, right = (
+            (mine @ student.encode_text(texts).T).argmax(1),
+            (yours @ teacher.text_embeddings(texts).T).argmax(1),
+        )
+        same = round(float(np.mean(chosen == right)), 4)
+    mean = low = constant = None
+    if cosines is not None:
+        mean, low = float(cosines.mean()), float(np.percentile(cosines, LOW))
+        constant = float(np.linalg.norm(yours.mean(0)))  # of unit rows: the mean cosine with the mean's direction
+    mean, low, constant = (None if x is None else round(x, 4) for x in (mean, low, constant))
+    return Agreement(len(own), len(mine), mean, low, constant, same, len(texts), *_sizes(teacher.clap, student))
+
+
+def _sizes(*claps: CLAP) -> list[Size]:
+    rng = np.random.default_rng(0)
+    waves = [rng.standard_normal(clap.front_end.clip_samples).astype(np.float32) * 0.1 for clap in claps]
+    calls = [
+        partial(clap.encode_audio, (wave, clap.front_end.sampling_rate))
+        for clap, wave in zip(claps, waves, strict=True)
+    ]
+    return [_size(clap, float(best)) for clap, best in zip(claps, time_alternating(calls, SECONDS).min(0), strict=True)]
+
+
+def _size(clap: CLAP, seconds: float) -> Size:
+    total, audio = (count_weights(clap.checkpoint.weights, prefixes) for prefixes in (("",), AUDIO))
+    return Size(clap.name, total, audio, round(total * 4 / 1e6, 1), round(1 / seconds, 1))

@@ -1,0 +1,240 @@
+"""Distillation: a small student learns to say what a teacher says, of sounds and texts that nobody has labelled.
+
+    recording ─┬─ teacher, clean ───────────── vector ─┐
+               └─ augmented ─ student's tower ─ vector ─┴─ 1 - cosine, relations to texts and to other clips
+    text tower: the teacher's own, copied and at rest; one of another shape learns from texts in the same way
+
+After tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alone. Knows nothing of how vectors are kept or batches made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from openclap.clap import CLAP
+from openclap.config import CLAPConfig
+from openclap.errors import OpenClapError, TrainingError
+from openclap.models.clap import CLAPModel
+from openclap.train.batch import Batch
+from openclap.train.batches import Batches
+from openclap.train.configuration import read_settings
+from openclap.train.distillation.agreement import Agreement, measure, read_agreement
+from openclap.train.distillation.distill_batches import DistillBatches, TextSampler
+from openclap.train.distillation.loss import DistillStep
+from openclap.train.distillation.settings import DistillSettings, check
+from openclap.train.distillation.teacher import Teacher
+from openclap.train.distributed import same_outcome
+from openclap.train.examples import Example, read_examples
+from openclap.train.held_out import by_name
+from openclap.train.initial_model import device_of
+from openclap.train.loop import run
+from openclap.train.mel_cache import MelCache
+from openclap.train.run_state import digest
+from openclap.train.settings import Settings
+from openclap.train.skipped import refuse_too_many_unreadable, warn_of_skipped
+from openclap.train.step import autocast_dtype, tokens_by
+from openclap.train.task import Report, RunContext
+
+__all__ = ["DistillReport", "Distillation", "distill"]
+
+TEXT = ("text.", "text_projection.")
+MEASURED_TEXTS = 1000
+
+
+@dataclass(frozen=True)
+class DistillReport(Report):
+    """What a distillation did, and how well the student agrees with its teacher."""
+
+    agreement: Agreement | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "agreement": None if self.agreement is None else self.agreement.to_dict()}
+
+
+def distill(
+    path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any
+) -> DistillReport:
+    """Teach a student what a teacher says, as a YAML file describes, and write it as a checkpoint.
+
+    Parameters
+    ----------
+    path
+        The configuration: that of `openclap.train.train` with `teacher` and `distill`; `changes` replace its top-level values.
+    resume
+        Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted run.
+
+    Returns
+    -------
+    What the run did. Its agreement with the teacher, on recordings that were held out, is also in `distill.json`.
+
+    Raises
+    ------
+    TrainingError
+        Before the first step, when data, teacher or configuration is wrong.
+    """
+    with same_outcome():
+        settings = read_settings(Path(path), DistillSettings, **changes)
+        task = Distillation(settings, progress=progress)
+    report = run(task, resume=resume, progress=progress)
+    return DistillReport(**vars(report), agreement=read_agreement(Path(report.out)))
+
+
+class Distillation:
+    """The task of `openclap distill`.
+
+    Raises
+    ------
+    TrainingError
+        A configuration that cannot be learnt by, or a teacher that is not here.
+    """
+
+    extra_rate = 1.0
+
+    def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
+        check(settings)
+        clap = _teacher_of(settings)
+        given = clap.config.to_dict()
+        if settings.model:
+            model = {**{k: given[k] for k in ("text", "embedding", "front_end", "fusion")}, **settings.model}
+            settings = replace(settings, model=model)
+        self.copies = _copies(settings, settings.config(), clap)
+        if self.copies and clap.checkpoint.tokenizer_file is not None:
+            settings = replace(settings, tokenizer=str(clap.checkpoint.tokenizer_file))
+        files = digest(settings.resolve(file) for file in settings.distill.texts)
+        self.settings: Settings = settings
+        self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # what teacher and texts are, as digests
+        self._parts = settings.distill
+        self.extra_module = nn.Module()
+        cache = settings.resolve(settings.distill.cache or f"{settings.out}/teacher")
+        hop = settings.distill.hop_seconds or settings.crop_seconds / 2
+        self.teacher = Teacher(clap, cache, window=settings.crop_seconds, hop=hop)
+        self._progress = progress
+
+    def examples(self) -> list[Example]:
+        """Sounds, described or not, but for those that are held out."""
+        found = read_examples(self.settings, described=False)
+        self._held = by_name(found, self._parts.held_out)
+        self._texts = TextSampler(self.settings, self._parts.texts, found)
+        keys = {example.key for example in self._held}
+        return [example for example in found if example.key not in keys]
+
+    def begin(self, around: RunContext) -> None:
+        """Copy what is the teacher's own, and decide how gradients are computed."""
+        model, parts, settings = around.model, self._parts, self.settings
+        rest = ("logit_scale", *(TEXT if self.copies else ()))
+        _copy(model, self.teacher.clap, rest)
+        for name, parameter in model.named_parameters():
+            if name.startswith(rest):
+                parameter.requires_grad_(False)
+        trained = [name for name, p in model.named_parameters() if p.requires_grad]
+        if not trained:
+            raise TrainingError("freeze and train_only leave nothing to learn; leave something out")
+        learns_text = parts.text > 0 and any(name.startswith(TEXT) for name in trained)
+        self._speaks = not self.copies and (learns_text or parts.relations > 0)  # the student's own text tower is asked
+        self._reads = learns_text or parts.relations > 0
+        if self._reads and not self._texts.plain:
+            raise TrainingError(
+                "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's text tower and relations 0"
+            )
+        tokens = tokens_by(around.tokenizer() if self._speaks else None)
+        self._around = around
+        half = autocast_dtype(settings.precision)
+        parts = parts if learns_text else replace(parts, text=0.0)
+        self._step = DistillStep(
+            tokens, settings.augment, around.ranks, half, settings.pieces, parts, scale_loss=around.scale_loss
+        )
+
+    def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
+        """Crops with what the teacher, asked now, says of their spans."""
+        settings, around = self.settings, self._around
+        progress = self._progress and around.ranks.first
+        whole = around.config.fusion is not None and settings.longer_share > 0
+        self.teacher.embed_sounds([*examples, *self._held], around.ranks, whole=whole, progress=progress)
+        texts = self._texts.all if self._reads else []
+        self.teacher.embed_texts([*texts, *self._texts_to_compare()], around.ranks, progress=progress)
+        lost, keys = self.teacher.left_out, {e.key for e in (*examples, *self._held)}
+        refuse_too_many_unreadable(lost.values(), len(keys), settings.most_broken)
+        warn_of_skipped(lost.values())
+        self._held = [example for example in self._held if example.key not in lost]
+        heard = [example for example in examples if example.key not in lost]
+        said = self._texts if self._reads else None
+        return DistillBatches(heard, mels, settings, around.config, around.ranks, self.teacher, said)
+
+    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
+        """See `openclap.train.step.Step.gradients`."""
+        return self._step.gradients(model, batch, seed)
+
+    def save(self, out: Path) -> None:
+        """distill.json: how well the student agrees with its teacher."""
+        student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
+        agreement = measure(student, self.teacher, self._held, self._texts_to_compare(), progress=self._progress)
+        agreement.write(out)
+
+    def _texts_to_compare(self) -> list[str]:
+        """Texts among which teacher and student choose, where both can read."""
+        readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (self.copies or self._speaks)
+        return self._texts.plain[:MEASURED_TEXTS] if readable else []
+
+
+def _teacher_of(settings: DistillSettings) -> CLAP:
+    """On whatever is fastest here; it must be able to hear a crop at once."""
+    path = settings.resolve(settings.teacher)
+    name = str(path) if path.exists() else settings.teacher
+    if path == settings.resolve(settings.out):
+        raise TrainingError(f"out and teacher are both {path}; choose another folder (out)")
+    try:
+        clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
+    except OpenClapError as error:
+        raise TrainingError(f"teacher: {error}") from error
+    longest = clap.front_end.clip_seconds
+    if settings.crop_seconds > longest:
+        raise TrainingError(
+            f"crop_seconds is {settings.crop_seconds:g}; the teacher hears at most {longest:g} s at once"
+        )
+    return clap
+
+
+def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
+    """The teacher's weights, to the last bit."""
+    weights = teacher.checkpoint.weights
+    given = {k: torch.from_numpy(np.array(weights[k])).float() for k in weights if k.startswith(prefixes)}
+    left = model.load_state_dict(given, strict=False)
+    assert not left.unexpected_keys, left
+
+
+def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
+    """Whether the student takes over the teacher's text tower."""
+    wanted, parts, given = settings.distill.copy_text, settings.distill, clap.config
+    if config.embedding != given.embedding and (parts.audio or parts.text or parts.contrast):
+        raise TrainingError(
+            f"the student's embedding has {config.embedding} numbers, the teacher's {given.embedding}, and a cosine needs as many: "
+            f"set embedding of the model to {given.embedding}, or learn distill.relations alone, with audio, text and contrast 0"
+        )
+    fits = config.embedding == given.embedding and _shape(config) == _shape(given)
+    if wanted and not fits:
+        raise TrainingError(
+            "distill.copy_text: the student's text tower is not of the teacher's shape; leave text out of the model"
+        )
+    copies = fits if wanted is None else wanted
+    if (
+        copies
+        and settings.lora is not None
+        and any(p.startswith(part[: len(p)]) for p in settings.lora.parts for part in TEXT)
+    ):
+        raise TrainingError(
+            "lora has parts of the text tower, which is the teacher's; give it parts [audio.], or set distill.copy_text false"
+        )
+    return copies
+
+
+def _shape(config: CLAPConfig) -> dict[str, Any]:
+    return {k: v for k, v in vars(config.text).items() if k != "dropout"}

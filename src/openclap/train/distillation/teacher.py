@@ -1,0 +1,245 @@
+"""What a teacher says of sounds and texts: computed once, kept on disk, read from the mapped file. Knows nothing of students.
+
+    recordings ─ 256 at a time, shared by the ranks ─ teacher ─ NAME.npy  vectors (W, E)   written first
+                                                              NAME.json who they are of  written last
+
+Both are written aside and renamed, so that a run that was killed goes on after the last part that is whole. The folder's name
+holds the teacher's fingerprint and how it was asked; an entry's key holds the recording's name, size and time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import Progress
+
+from openclap.atomic_write import atomic_write, write_json
+from openclap.clap import CLAP
+from openclap.data import Item
+from openclap.errors import SoundError, TrainingError
+from openclap.eval.embedding import embed_each
+from openclap.normalization import normalize_rows
+from openclap.results import Failure
+from openclap.train.distributed import Ranks
+from openclap.train.examples import Example
+
+__all__ = ["Teacher", "TeacherEmbedding"]
+
+FORMAT = {"format": "openclap teacher", "format_version": 1}
+PART = 256  # recordings of a part at most, and
+SECONDS = 20.0  # of work: what a killed run has to do again
+TEXTS = 4096
+
+Vectors = npt.NDArray[np.float32]
+Entry = tuple[tuple[float, ...], Vectors]  # starts in seconds (W,), vectors (W, E)
+
+
+@dataclass(frozen=True)
+class TeacherEmbedding:
+    """One recording as the teacher hears it.
+
+    Attributes
+    ----------
+    starts
+        Seconds, one a window.
+    rows : (W, E)
+        Of the windows.
+    whole : (E,)
+        Of all of it.
+    """
+
+    starts: tuple[float, ...]
+    rows: Vectors
+    whole: Vectors
+
+
+class Teacher:
+    """A model that is asked, and what it has said.
+
+    Parameters
+    ----------
+    clap
+        The model, on whatever backend is fastest here.
+    folder
+        Where its vectors are kept; all ranks see it.
+    window, hop
+        Seconds.
+    """
+
+    def __init__(self, clap: CLAP, folder: Path, *, window: float, hop: float) -> None:
+        self.clap = clap
+        self.window, self.hop = window, hop
+        self._folder = folder / clap.fingerprint
+        self._windows = _VectorCache(self._folder / f"windows-{window:g}-{hop:g}")
+        self._wholes = _VectorCache(self._folder / "wholes")
+        self._texts = _VectorCache(self._folder / "texts")
+        self._keys: dict[str, str] = {}
+        self.left_out: dict[str, Failure] = {}  # by key
+
+    def embed_sounds(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
+        """Hear all recordings that were not heard before; those that cannot be read are in `left_out`.
+
+        Parameters
+        ----------
+        whole
+            Recordings of several windows are heard as a whole, too.
+        """
+        items = {example.key: example.item for example in examples}
+        self._keys.update({key: _stamp(key, item) for key, item in items.items()})
+        self._ask(self._windows, items, ranks, self.window, "the teacher listens", progress)
+        if whole:
+            long = {k: i for k, i in items.items() if k not in self.left_out and len(self.embedding_of(k).starts) > 1}
+            self._ask(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
+
+    def embed_texts(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
+        """Read all texts that were not read before."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
+
+        def said(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+            for text, row in zip(part, self.clap.encode_text(part), strict=True):
+                yield text, ((0.0,), row[None])
+
+        self._fill_cache(self._texts, missing, TEXTS, said, ranks, "the teacher reads", progress)
+
+    def embedding_of(self, key: str) -> TeacherEmbedding:
+        """What was heard in a recording. Without `whole` it is the mean of its windows."""
+        stamp = self._keys[key]
+        starts, rows = self._windows[stamp]
+        if stamp in self._wholes:
+            return TeacherEmbedding(starts, rows, self._wholes[stamp][1][0])
+        return TeacherEmbedding(starts, rows, rows[0] if len(rows) == 1 else normalize_rows(rows.mean(0)))
+
+    def text_embeddings(self, texts: Sequence[str]) -> Vectors:
+        """The vectors of texts that were read, (M, E)."""
+        return np.stack([self._texts[text][1][0] for text in texts])
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _ask(
+        self, kept: _VectorCache, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
+    ) -> None:
+        missing = [key for key in items if self._keys[key] not in kept and key not in self.left_out]
+
+        def heard(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+            found = embed_each(self.clap, [items[key] for key in part], window=window, hop=self.hop)
+            for key, windows in zip(part, found, strict=True):
+                if isinstance(windows, SoundError):
+                    self.left_out[key] = Failure(windows.name, windows.cause)
+                else:
+                    yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
+
+        self._fill_cache(kept, missing, PART, heard, ranks, what, progress)
+
+    def _fill_cache(
+        self,
+        kept: _VectorCache,
+        missing: Sequence[str],
+        size: int,
+        ask: Callable[[Sequence[str]], Iterator[tuple[str, Entry]]],
+        ranks: Ranks,
+        what: str,
+        progress: bool,
+    ) -> None:
+        """Parts of what is missing, each by one of the ranks, in rounds: who is done waits for a part, not for hours."""
+        parts = [missing[i : i + size] for i in range(0, len(missing), size)]
+
+        def own_part(number: int) -> dict[str, Failure]:
+            for done in _at_times(ask(parts[number])) if number < len(parts) else ():
+                kept.write(done)
+                bar.advance(task, ranks.world * len(done))
+            return self.left_out
+
+        with Progress(console=Console(stderr=True), disable=not progress or not missing) as bar:
+            task = bar.add_task(what, total=len(missing))
+            for first in range(0, len(parts), ranks.world):
+                for lost in ranks.all_ranks(partial(own_part, first + ranks.rank)):
+                    self.left_out.update(lost)
+        kept.look()
+
+
+class _VectorCache:
+    """Vectors by key in the parts of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: set[str] = set()
+        self._entries: dict[str, tuple[Vectors, int, tuple[float, ...]]] = {}
+        self.look()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def __getitem__(self, key: str) -> Entry:
+        part, first, starts = self._entries[key]
+        return starts, np.array(part[first : first + len(starts)])
+
+    def look(self) -> None:
+        """Map the parts that are new."""
+        for file in sorted(self._folder.glob("*.json")):
+            if file.name in self._read:
+                continue
+            self._read.add(file.name)
+            try:
+                head = json.loads(file.read_text(encoding="utf-8"))
+                rows = np.load(file.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+                if {k: head[k] for k in FORMAT} != FORMAT:
+                    raise TrainingError(f"{file} was written by another version of openclap; remove {self._folder}")
+                first = 0
+                for key, starts in head["rows"].items():
+                    self._entries[key] = (rows, first, tuple(starts))
+                    first += len(starts)
+                if first != len(rows):
+                    raise ValueError(f"{len(rows)} rows of {first}")
+            except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+                raise TrainingError(f"{file} is broken ({error}); remove it: what it held is computed again") from error
+
+    def write(self, entries: dict[str, Entry]) -> None:
+        """Add a part."""
+        if not entries:
+            return
+        name = hashlib.sha256("\0".join(entries).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        head: dict[str, Any] = {**FORMAT, "rows": {key: starts for key, (starts, _) in entries.items()}}
+        vectors = np.concatenate([rows for _, rows in entries.values()])
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._folder / f"{name}.npy", sync=True) as part, part.open("wb") as file:
+                np.save(file, vectors)
+            write_json(self._folder / f"{name}.json", head, indent=None, sync=True)
+        except OSError as error:
+            raise TrainingError(
+                f"{self._folder} cannot be written ({error.strerror or error}); make room and run it again: it goes on where it was"
+            ) from error
+
+
+def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
+    """What has come in since the last time."""
+    began, some = time.monotonic(), dict[str, Entry]()
+    for key, entry in found:
+        some[key] = entry
+        if time.monotonic() - began > SECONDS:
+            yield some
+            began, some = time.monotonic(), {}
+    yield some
+
+
+def _stamp(key: str, item: Item) -> str:
+    """A recording's name with what tells that it is still the same one: size and time of its file, or its bytes."""
+    sound = item.sound
+    if isinstance(sound, bytes):
+        return f"{key}|{hashlib.sha256(sound).hexdigest()}"
+    file = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
+    try:
+        facts = file.stat() if isinstance(file, Path) else None
+    except OSError:  # that it is not there is told when it is read
+        facts = None
+    return key if facts is None else f"{key}|{facts.st_size}|{facts.st_mtime_ns}"

@@ -1,8 +1,0 @@
-"""Distillation: a teacher's vectors → a student that gives the same.
-
-settings ─ teacher (asked once, kept on disk) ─ lessons (batches) ─ loss ─ task (of the loop) ─ agreement
-"""
-
-from openclap.train.distilling.task import DistillReport, distill
-
-__all__ = ["DistillReport", "distill"]

@@ -1,0 +1,235 @@
+"""What a run starts from: the model with its first weights, adapters where they are asked for, and which parameters train.
+
+random ─┬─ init: a checkpoint, or weights in openclap's names ─┬─ lora ─ freeze, train_only
+        └─ init_text: a transformer, for the text tower ───────┘
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from openclap.checkpoints.load import load_checkpoint
+from openclap.config import CLAPConfig
+from openclap.errors import MissingExtra, ModelWarning, OpenClapError, TrainingError
+from openclap.models.clap import CLAPModel
+from openclap.plurals import count_noun
+from openclap.train.settings import Lora, Settings
+
+__all__ = ["InitialModel", "device_of", "rest_norms", "train_mode", "wake_adapters"]
+
+
+class InitialModel:
+    """A model at the start of a run.
+
+    Attributes
+    ----------
+    model : CLAPModel
+        On the device, channels-last; `requires_grad` tells what trains.
+    tokenizer_file : Path or None
+        Of the settings, or of what the run starts from.
+    """
+
+    def __init__(self, settings: Settings, config: CLAPConfig, device: torch.device) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.model = CLAPModel(config)
+            found = _initialise(self.model, settings)
+            if settings.init_text is not None:
+                found = _initialise_text(self.model, settings.init_text) or found
+            self._adapters = None if settings.lora is None else _add_adapters(self.model, settings.lora)
+        self.tokenizer_file = found if settings.tokenizer is None else settings.resolve(settings.tokenizer)
+        if self.tokenizer_file is not None and not self.tokenizer_file.is_file():
+            raise TrainingError(
+                f"tokenizer: {self.tokenizer_file} is not there; give a tokenizer.json, or leave it out"
+            )
+        self.model.to(device)
+        self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on CPU
+        _choose(self.model, settings)
+
+    def plain(self) -> CLAPModel:
+        """The model with its adapters worked into the weights; nothing of them is left. The end of a run."""
+        if self._adapters is not None:
+            self._adapters.merge_and_unload(safe_merge=True)
+            self._adapters = None
+        return self.model
+
+
+def device_of(settings: Settings) -> torch.device:
+    """Where this process trains: with several on one machine, each on a GPU of its own."""
+    cuda = torch.cuda.is_available()
+    name = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise TrainingError(f"device is {settings.device!r}; choose auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not cuda):
+        raise TrainingError(f"device is {settings.device!r}, which is not on this machine; choose auto or cpu")
+    if settings.precision == "float16" and device.type == "cpu":
+        raise TrainingError("precision is float16, which needs a GPU; choose bfloat16 or float32")
+    return device
+
+
+def train_mode(module: nn.Module) -> bool:
+    """Training mode for what trains: frozen batch norms keep their statistics, and nothing frozen is dropped out.
+
+    Returns whether all of the module trains; a module without weights, like a dropout, does what the one around it does.
+    """
+    own = [p.requires_grad for p in module.parameters(recurse=False)]
+    parts = [train_mode(child) for child in module.children() if any(True for _ in child.parameters())]
+    whole = all(own) and all(parts)
+    module.training = any(own) or (whole and bool(parts))
+    for child in module.children():
+        if not any(True for _ in child.parameters()):
+            child.train(whole)
+    return whole
+
+
+def wake_adapters(model: nn.Module) -> None:
+    """The dropout of adapters, which lie in layers that are frozen."""
+    for name, module in model.named_modules():
+        if ".lora_dropout." in name:
+            module.train()
+
+
+def rest_norms(model: nn.Module) -> None:
+    """Batch norms keep the statistics they have."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.eval()
+
+
+# -- starting weights --------------------------------------------------------------------------------
+
+
+def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
+    """Start from the weights of `init` → its tokenizer, where it has one. What `init` does not hold keeps its random start.
+
+    `init` is a .safetensors file in openclap's names, which must fit, or any model that `CLAP.from_pretrained` takes, whose
+    towers and projections are used as far as they fit.
+    """
+    if settings.init is None:
+        return None
+    path = settings.resolve(settings.init)
+    tokenizer = None
+    if settings.init_is_bare:
+        weights = _bare(path)
+    else:
+        weights, tokenizer = _weights_of(settings.initial())
+    own = model.state_dict()
+    wrong = [k for k, v in weights.items() if k not in own or own[k].shape != v.shape]
+    towers = {k.partition(".")[0] for k in wrong}
+    if path.suffix == ".safetensors" and wrong:
+        raise TrainingError(
+            f"init: {path} holds {count_noun(len(wrong), 'weight that does', 'weights that do')} not fit the model, the first is {wrong[0]}"
+        )
+    fitting = {k: v for k, v in weights.items() if k.partition(".")[0] not in towers}
+    if not fitting:
+        raise TrainingError(f"init: nothing of {settings.init} fits the model; give the same towers in both")
+    if towers:
+        warnings.warn(
+            f"init: of {settings.init} {', '.join(sorted(towers))} do not fit and start at random",
+            ModelWarning,
+            stacklevel=2,
+        )
+    model.load_state_dict(fitting, strict=False)
+    return None if "text" in towers else tokenizer
+
+
+def _bare(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise TrainingError(f"init: {path} is not there; give a .safetensors file with weights in openclap's names")
+    from safetensors.torch import load_file
+
+    try:
+        return {k: v.float() for k, v in load_file(path).items()}
+    except Exception as error:  # a cut or foreign file
+        raise TrainingError(f"init: {path} cannot be read ({error}); give a .safetensors file") from error
+
+
+def _weights_of(name: str) -> tuple[dict[str, torch.Tensor], Path | None]:
+    try:
+        checkpoint = load_checkpoint(name)
+    except OpenClapError as error:
+        raise TrainingError(f"init: {error}") from error
+    weights = checkpoint.weights
+    return {key: torch.from_numpy(np.array(weights[key])).float() for key in weights}, checkpoint.tokenizer_file
+
+
+def _initialise_text(model: CLAPModel, name: str) -> Path | None:
+    """Start the text tower from a transformer (a Hub id such as roberta-base, or a folder) → its tokenizer, where it has one.
+
+    A pooler that it was saved without, as roberta-base was, starts at random.
+    """
+    from transformers.utils import cached_file, logging
+
+    tower = getattr(model.text, "tower", None)
+    if tower is None:
+        raise TrainingError(
+            "init_text: the model's text tower is no transformer; choose kind roberta, bert, clip or sbert"
+        )
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # of weights of a head that nobody needs
+    try:
+        found = type(tower).from_pretrained(name).state_dict()
+        tokenizer = cached_file(name, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise TrainingError(f"init_text: {name} cannot be loaded: {reason}") from error
+    finally:
+        logging.set_verbosity(level)
+    own = tower.state_dict()
+    found = {k: v for k, v in found.items() if k in own or not k.startswith("pooler.")}  # which Sentence-BERT lacks
+    wrong = sorted({*own} ^ {*found}) + [k for k in own if k in found and own[k].shape != found[k].shape]
+    if wrong:
+        raise TrainingError(
+            f"init_text: {count_noun(len(wrong), f'weight of {name} does', f'weights of {name} do')} not fit the text tower, the first is {wrong[0]}; give model.text its sizes"
+        )
+    tower.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in found.items()})
+    return None if tokenizer is None else Path(tokenizer)
+
+
+# -- what trains -------------------------------------------------------------------------------------
+
+
+def _add_adapters(model: CLAPModel, lora: Lora) -> Any:
+    """Low-rank adapters (arXiv 2106.09685) beside the linear layers of the named parts, which themselves stay as they are."""
+    try:
+        from peft import LoraConfig
+        from peft.tuners.lora import LoraModel
+    except ImportError:
+        raise MissingExtra("lora needs peft: install openclap's extra 'train' (docs/install.md)") from None
+    linear = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and name.startswith(lora.parts)]
+    if not linear:
+        raise TrainingError(f"lora: no linear layer begins with {', '.join(lora.parts)}; they begin with audio or text")
+    chosen = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha or 2.0 * lora.rank, lora_dropout=lora.dropout, target_modules=linear
+    )
+    before = [p for name, p in model.named_parameters() if not name.startswith(lora.parts)]
+    adapters = LoraModel(model, chosen, "default")
+    for parameter in before:  # it freezes all that is no adapter; the projections and the scale train
+        parameter.requires_grad_(True)
+    return adapters
+
+
+def _choose(model: CLAPModel, settings: Settings) -> None:
+    """`freeze` and `train_only`, of what adapters have left to train."""
+    names = [name for name, _ in model.named_parameters()]
+    for setting in ("freeze", "train_only"):
+        for prefix in getattr(settings, setting):
+            if not any(name.startswith(prefix) for name in names):
+                first = sorted({name.partition(".")[0] for name in names})
+                raise TrainingError(f"{setting}: no weight begins with {prefix!r}; they begin with {', '.join(first)}")
+    for name, parameter in model.named_parameters():
+        wanted = not name.startswith(settings.freeze or ("\0",)) and name.startswith(settings.train_only or ("",))
+        parameter.requires_grad_(wanted and parameter.requires_grad)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise TrainingError("freeze and train_only leave nothing to train; leave something out")

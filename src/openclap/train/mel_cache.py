@@ -1,0 +1,86 @@
+"""Recordings → power mels, decoded once where they fit in memory (13 KB a second of sound at 50 frames/s). Knows nothing of batches."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openclap.audio.clips import load_model_wave
+from openclap.audio.mel import log_mel
+from openclap.config import FrontEnd
+from openclap.errors import SoundError, SoundWarning
+from openclap.progress import with_progress
+from openclap.results import Failure
+from openclap.train.examples import Example
+from openclap.train.skipped import refuse_too_many_unreadable
+
+__all__ = ["MelCache"]
+
+
+class MelCache:
+    """The power mel (T, F) of every recording: as many as fit in memory are decoded once, others at every visit.
+
+    Parameters
+    ----------
+    most_broken
+        The share of them that may be unreadable, with a warning that names them.
+    memory : int
+        Bytes, of this process.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], front_end: FrontEnd, *, most_broken: float = 0.0, memory: int = 4 << 30
+    ) -> None:
+        self._items = {example.key: example.item for example in examples}
+        self._front_end = replace(front_end, dynamic_range=None)
+        self._room = memory
+        self._kept: dict[str, Tensor] = {}
+        self._most_broken = most_broken
+        self._lock = threading.Lock()
+        self._decoded = False
+        self.left_out: dict[str, Failure] = {}  # by key
+
+    def decode(self, *, progress: bool = False) -> None:
+        """Fill the memory; what cannot be read is in `left_out`.
+
+        Raises
+        ------
+        TrainingError
+            More than may be cannot be read; some are named.
+        """
+        for key in with_progress(sorted(self._items), "reading sounds", len(self._items), show=progress):
+            self.get(key)
+            if self._room <= 0:
+                break
+        self._decoded = True
+
+    def get(self, key: str) -> Tensor | None:
+        """The mel of a recording, or None for one that cannot be read."""
+        if key in self._kept or key in self.left_out:
+            return self._kept.get(key)
+        try:
+            wave = load_model_wave(self._items[key].read(), self._front_end)
+        except SoundError as error:
+            with self._lock:
+                self.left_out[key] = Failure(error.name, error.cause)
+            if self._decoded:
+                warnings.warn(f"a sound is left out: {error}", SoundWarning, stacklevel=2)
+            self._not_too_many()
+            return None
+        power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))
+        with self._lock:
+            if self._room > 0 and key not in self._kept:
+                self._kept[key] = power
+                self._room -= power.numel() * 4
+        return power
+
+    def _not_too_many(self) -> None:
+        with self._lock:
+            lost = list(self.left_out.values())
+        refuse_too_many_unreadable(lost, len(self._items), self._most_broken)

@@ -1,0 +1,128 @@
+"""The folder of a run and its first step: may it be written, does a crop fit, did memory suffice, what has an older run left.
+
+Knows nothing of tasks or weights.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from openclap.config import CLAPConfig
+from openclap.errors import TrainingError
+from openclap.train.run_state import STATE_FILE
+from openclap.train.settings import Settings
+
+__all__ = ["RESULTS", "check_crop", "check_folder", "delete_results", "explain_out_of_memory", "lock_folder"]
+
+LOCK = ".lock"
+
+# what is written beside a model and tells of that very one
+RESULTS = ("training.json", "head.safetensors", "finetune.json", "distill.json", "prune.json")
+
+
+def check_folder(settings: Settings, *, resume: bool) -> None:
+    """Ask whether the folder of a run may be written; what was not there before is not there afterwards.
+
+    Raises
+    ------
+    TrainingError
+        A folder that holds a finished model, a model that no run has made, or the one that the run starts from; or one that cannot be
+        written to.
+    """
+    out = settings.resolve(settings.out)
+    if settings.init is not None and settings.resolve(settings.init) in (out, out / "model.safetensors"):
+        raise TrainingError(f"out and init are both {out}; choose another folder (out, or -o)")
+    if resume and not (out / STATE_FILE).exists():
+        if (out / "training.json").exists():
+            raise TrainingError(
+                f"{out} holds a finished model; start anew with --restart, or choose another folder (out, or -o)"
+            )
+        if (out / "config.json").exists() and not (out / "log.csv").exists():  # a run writes its log first
+            raise TrainingError(
+                f"{out} holds a model of another making; choose another folder (out, or -o), or replace it with --restart"
+            )
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    probe = out / f"writable.{os.getpid()}.part"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+        for folder in made:
+            folder.rmdir()
+    except OSError as error:
+        raise TrainingError(
+            f"{out} cannot be written to ({error.strerror}); choose another folder (out, or -o)"
+        ) from error
+
+
+@contextmanager
+def lock_folder(settings: Settings) -> Iterator[None]:
+    """Keep every other run out of the folder of this one, as long as it goes on. It is made where it is not.
+
+    Raises
+    ------
+    TrainingError
+        Another run trains into it.
+    """
+    out = settings.resolve(settings.out)
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainingError(
+            f"{out}: another run trains into it; wait for its end, or choose another folder (out, or -o)"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps it while it is held
+            (out / LOCK).unlink()
+        lock.release()
+        with suppress(OSError):  # where nothing was written
+            for folder in made:
+                folder.rmdir()
+
+
+def check_crop(settings: Settings, config: CLAPConfig) -> None:
+    """Refuse crops that the audio tower cannot hear.
+
+    Raises
+    ------
+    TrainingError
+        Says which lengths it can.
+    """
+    front, audio = config.front_end, config.audio
+    frames = round(settings.crop_seconds * front.sampling_rate) // front.hop + 1
+    least, most = audio.frames(front)
+    if frames < least or (most is not None and frames > most):
+        second = front.hop / front.sampling_rate
+        allowed = f"{(least - 1) * second:.3g} s or more" if most is None else f"at most {(most - 1) * second:.4g} s"
+        raise TrainingError(f"crop_seconds is {settings.crop_seconds:g}; the audio tower takes {allowed}")
+
+
+def delete_results(out: Path) -> None:
+    """Remove what tells of the model that was in a folder before; whatever else lies there stays."""
+    for name in RESULTS:
+        if (out / name).is_file():
+            (out / name).unlink()
+
+
+@contextmanager
+def explain_out_of_memory() -> Iterator[None]:
+    """Too little memory as one sentence that says what helps."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise TrainingError(
+            "the memory is too small for a step; set pieces (the gradient stays that of the whole batch), or lower batch_size or crop_seconds"
+        ) from error

@@ -1,0 +1,76 @@
+"""The state of a stopped run on disk: written whole or not at all, read back only by the run that it is of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openclap.atomic_write import atomic_write
+from openclap.errors import TrainingError
+
+__all__ = ["STATE_FILE", "digest", "load_state", "run_digest", "save_state"]
+
+STATE_FILE = "training_state.pt"
+FORMAT = 1
+
+
+def run_digest(*facts: Any) -> str:
+    """What decides a run, as one digest; two with the same digest give the same weights."""
+    return hashlib.sha256(json.dumps([FORMAT, *facts], sort_keys=True).encode()).hexdigest()
+
+
+def digest(files: Iterable[Path]) -> list[str]:
+    """Of what is in files that decide a run."""
+    return [hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "" for file in files]
+
+
+def save_state(folder: Path, identity: str, state: dict[str, Any]) -> None:
+    """Write the state of a run, whole or not at all.
+
+    Raises
+    ------
+    TrainingError
+        A full disk; the state that was kept before is still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / STATE_FILE
+    try:
+        with atomic_write(file, own=True, sync=True) as part, part.open("wb") as opened:
+            torch.save({"format": FORMAT, "run": identity, **state}, opened)
+    except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
+        if isinstance(error.__context__, KeyboardInterrupt):  # torch trips over its half-written file
+            raise error.__context__ from None
+        raise TrainingError(
+            f"{file} cannot be written ({error}); make room and run it again: it goes on from the last state that was kept"
+        ) from error
+
+
+def load_state(folder: Path, identity: str) -> dict[str, Any] | None:
+    """The state that a stopped run left, on the CPU, or None.
+
+    Raises
+    ------
+    TrainingError
+        It is broken, or of another run.
+    """
+    file = folder / STATE_FILE
+    if not file.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
+    except Exception as error:  # a cut pickle or zip raises a dozen kinds
+        raise TrainingError(f"{file} is broken ({error}); start anew with --restart") from error
+    if state.get("format") != FORMAT:
+        raise TrainingError(
+            f"{file} was written by another version of openclap (format {state.get('format')}, this one reads {FORMAT}); finish it there, or start anew with --restart"
+        )
+    if state["run"] != identity:
+        raise TrainingError(
+            f"{file} is the state of another configuration; start anew with --restart, or choose another folder (out, or -o)"
+        )
+    return state

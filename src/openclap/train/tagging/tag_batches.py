@@ -1,0 +1,162 @@
+"""Batches of a distillation from taggers: mixtures, what the teachers say of them, and texts with the classes they mean.
+
+    example ┐
+    others  ┴─ player ─ wave ─┬─ teachers ─ logits, embedding
+                              └─ mel of the student
+
+Knows nothing of losses.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from openclap.audio.load import load
+from openclap.audio.mel import log_mel
+from openclap.config import CLAPConfig, FrontEnd
+from openclap.errors import SoundError
+from openclap.train.batch import Batch, PairLabels
+from openclap.train.batches import Batches
+from openclap.train.distributed import Ranks
+from openclap.train.examples import Example
+from openclap.train.mel_cache import MelCache
+from openclap.train.tagging.class_texts import ClassTexts
+from openclap.train.tagging.mixing import Mixer
+from openclap.train.tagging.settings import TagSettings
+from openclap.train.tagging.taggers import TaggerEnsemble
+
+__all__ = ["TagBatch", "TagBatches", "TeacherStatistics", "Waves"]
+
+Wave = npt.NDArray[np.float32]
+NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
+TRIES = 4  # spans of a recording, until something is heard
+QUIET = 1e-4
+LISTENED = 256  # views that tell what is usual
+
+
+@dataclass(frozen=True)
+class TagBatch(Batch):
+    """A batch with what teachers say of its clips, and which classes its texts mean."""
+
+    logits: Tensor  # (B, C)
+    embedding: Tensor | None  # (B, K)
+    weights: Tensor  # (M, C)
+
+
+@dataclass(frozen=True)
+class TeacherStatistics:
+    """What teachers say of any view: differences are learnt, in units of their deviation."""
+
+    log_probability: Tensor  # (C,)
+    logit_deviation: Tensor  # (C,)
+    embedding: Tensor | None  # (K,)
+    embedding_deviation: Tensor | None
+
+
+class Waves:
+    """Recordings as samples, decoded once where they fit in memory."""
+
+    def __init__(self, rate: int, memory: int) -> None:
+        self._rate, self._room = rate, memory
+        self._kept: dict[str, npt.NDArray[np.int16]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, example: Example) -> Wave:
+        """Float32 (S,); SoundError where it cannot be read."""
+        kept = self._kept.get(example.key)
+        if kept is not None:
+            return np.asarray(kept, np.float32) / np.float32(32767)
+        wave = load(example.item.read(), self._rate)
+        with self._lock:
+            if self._room >= 2 * len(wave):
+                self._kept[example.key] = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
+                self._room -= 2 * len(wave)
+                return np.asarray(self._kept[example.key], np.float32) / np.float32(32767)
+        return np.asarray(np.round(np.clip(wave, -1, 1) * 32767) / np.float32(32767), np.float32)
+
+
+class TagBatches(Batches):
+    """The batches of a distillation from taggers; the teachers are asked for each."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        mels: MelCache,
+        settings: TagSettings,
+        config: CLAPConfig,
+        ranks: Ranks,
+        teacher: TaggerEnsemble,
+        words: ClassTexts,
+    ) -> None:
+        super().__init__(examples, mels, settings, config, ranks)
+        self._front_end: FrontEnd = config.front_end
+        self._teacher, self._words, self._tags = teacher, words, settings.tags
+        rate = config.front_end.sampling_rate
+        self._player = Mixer(settings.play, round(settings.crop_seconds * rate), rate)
+        self._waves = Waves(rate, int(settings.memory_gb * 2**30))
+        self._asking = threading.Lock()
+
+    def batch(self, chosen: list[Example], rng: np.random.Generator) -> TagBatch:
+        """Mixtures that these sounds are in, the answers to them, and texts."""
+        waves = np.stack([self._mix_waves(example, rng) for example in chosen])
+        with self._asking:
+            said = self._teacher.answer(waves)
+        power = [torch.from_numpy(self._power(wave))[None] for wave in waves]
+        mel, longer = self.views.stack_views(power, rng)
+        texts, weights = self._words.draw(self._tags.text_count, rng)
+        embedding = None if said.embedding is None else torch.from_numpy(said.embedding)
+        return TagBatch(
+            self.views.augment(mel, rng), longer, texts, NO_LABELS,
+            torch.from_numpy(said.logits), embedding, torch.from_numpy(weights),
+        )  # fmt: skip
+
+    def teacher_statistics(self) -> TeacherStatistics:
+        """Of some views, the same for all processes."""
+        rng = np.random.default_rng((self.settings.seed, 2**32))
+        logits, embeddings = [], []
+        for _ in range(-(-LISTENED // self.settings.batch_size)):
+            chosen = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self.settings.batch_size)]
+            said = self._teacher.answer(np.stack([self._mix_waves(example, rng) for example in chosen]))
+            logits.append(torch.from_numpy(said.logits))
+            if said.embedding is not None:
+                embeddings.append(torch.from_numpy(said.embedding))
+        every = torch.cat(logits)
+        heard = torch.cat(embeddings) if embeddings else None
+        return TeacherStatistics(
+            torch.nn.functional.logsigmoid(every).mean(0),
+            every.std(0).clamp(min=1e-2),
+            None if heard is None else heard.mean(0),
+            None if heard is None else heard.std(0).clamp(min=1e-3),
+        )
+
+    def _mix_waves(self, example: Example, rng: np.random.Generator) -> Wave:
+        others = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self._player.count(rng) - 1)]
+        return self._player.mix([self._spans(one) for one in (example, *others)], rng)
+
+    def _spans(self, example: Example) -> Callable[[int, np.random.Generator], Wave]:
+        return partial(self._span, example)
+
+    def _span(self, example: Example, samples: int, rng: np.random.Generator) -> Wave:
+        """Some of a recording, where something is heard; nothing of one that has gone since it was read."""
+        try:
+            wave = self._waves.get(example)
+        except SoundError:
+            return np.zeros(1, np.float32)
+        spare = len(wave) - samples
+        for _ in range(TRIES):
+            begin = int(rng.integers(spare + 1)) if spare > 0 else 0
+            part = wave[begin : begin + samples]
+            if np.abs(part).max(initial=0.0) > QUIET:
+                break
+        return part
+
+    def _power(self, wave: Wave) -> Wave:
+        return np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32)

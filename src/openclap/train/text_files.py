@@ -1,0 +1,54 @@
+"""Files of texts: phrases of labels, families of concepts, texts by themselves. Knows nothing of what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from openclap.errors import DataError, TrainingError
+from openclap.textfiles import read_lines, read_records
+
+__all__ = ["read_families", "read_phrases", "read_texts", "refuse_training"]
+
+COLUMNS = ("caption", "phrase", "text")  # of a CSV of texts, the first that is there
+
+
+@contextmanager
+def refuse_training() -> Iterator[None]:
+    """Data that cannot be read as a TrainingError, which is what runs raise before their first step; a decorator, too."""
+    try:
+        yield
+    except DataError as error:
+        raise TrainingError(f"{error}") from error
+
+
+@refuse_training()
+def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
+    """CSV files `label,phrase` → the phrases of each label."""
+    phrases: dict[str, list[str]] = {}
+    for path in paths:
+        for _, row in read_records(path, ("label", "phrase")):
+            phrases.setdefault(row["label"], []).append(row["phrase"])
+    return phrases
+
+
+@refuse_training()
+def read_families(path: Path) -> dict[str, set[str]]:
+    """A CSV file `family,concept` → the families of each concept."""
+    families: dict[str, set[str]] = {}
+    for _, row in read_records(path, ("family", "concept")):
+        families.setdefault(row["concept"], set()).add(row["family"])
+    return families
+
+
+@refuse_training()
+def read_texts(file: Path) -> list[str]:
+    """A text a line; of a CSV, its column caption, phrase or text.
+
+    Raises
+    ------
+    TrainingError
+        A file that is not there, or a CSV without a column of texts.
+    """
+    return read_lines(file, COLUMNS)
