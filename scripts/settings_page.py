@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openclap.train.distilling.settings import Distill, DistillSettings
+from openclap.train.distillation.settings import Distill, DistillSettings
 from openclap.train.explain import settings_table, yaml_value
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.settings import Augment, Lora, Settings, Source

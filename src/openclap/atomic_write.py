@@ -1,4 +1,7 @@
-"""Files that appear under their name when they are whole: written aside, in the same folder, then renamed. Knows nothing of what is in them."""
+"""Files that appear under their name when they are whole: written aside, in the same folder, then renamed.
+
+Knows nothing of what is in them.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ def atomic_write(file: Path, *, own: bool = False, sync: bool = False) -> Iterat
     file
         Its folder exists.
     own
-        The folder is openclap's and one process writes there: the path is the file's name and `ENDING`, so what a killed one
-        left is written over. Without it nobody else has the name, and what a killed one left stays.
+        The folder is openclap's and one process writes there: the path is the file's name and `ENDING`, so what a
+        killed one left is written over. Without it nobody else has the name, and what a killed one left stays.
     sync
         The content is on the disk before the name is.
     """

@@ -1,4 +1,7 @@
-"""Values of JSON or YAML → what the fields of a dataclass want, or a sentence that says why not. Knows no configuration."""
+"""Values of JSON or YAML → what the fields of a dataclass want, or a sentence that says why not.
+
+Knows no configuration.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,17 @@
 """How likely it is that a window holds what was asked for: the cosine, seen against what else there is.
 
-A cosine means little by itself: it depends on the model, on the words, on how much a window resembles everything. Two fixed
-banks tell what is usual:
+A cosine means little by itself: it depends on the model, on the words, on how much a window resembles everything. Two
+fixed banks tell what is usual:
 
     texts   132 names of everyday sounds (every fourth AudioSet label): what else could this window be called?
     sounds  56 synthesised sounds, one of each kind: how near are these words to any sound at all?
 
-The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve. For a query by sound it is how
-far the cosine lies on the way from what is usual for these two, among the sounds, to 1, and how little of that way is left, in
-decades: none of it at what is usual, one where a tenth is left, three for the same recording. The curves are the model's
-(`CLAPConfig.confidence`), fitted by `runs/mini/confidence.py` on recordings that it had never heard.
-Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0). Knows of a model only what `Ears` says.
+The cosine's distance from each bank's mean, in standard deviations, goes through a logistic curve. For a query by sound
+it is how far the cosine lies on the way from what is usual for these two, among the sounds, to 1, and how little of
+that way is left, in decades: none of it at what is usual, one where a tenth is left, three for the same recording. The
+curves are the model's (`CLAPConfig.confidence`), fitted by `runs/mini/confidence.py` on recordings that it had never
+heard. Source of the labels: AudioSet's ontology (Gemmeke et al. 2017, CC BY 4.0). Knows of a model only what `Ears`
+says.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ DEFAULT_CURVES = ConfidenceCurves(
     words=(-9.54, 0.66, 2.0),
     sounds=(-15.9, 19.2),
     fingerprint="86b7c91662cc86f7",
-    fitted_on="48 paraphrases, labels and captions of ESC-10 and of sound effects, asked of models of its training that had not heard them",
+    fitted_on=(
+        "48 paraphrases, labels and captions of ESC-10 and of sound effects, asked of models of its training that had"
+        " not heard them"
+    ),
 )
 UNLIKELY = (
     DEFAULT_CURVES.unlikely

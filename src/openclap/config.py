@@ -44,9 +44,17 @@ STEEPEST = 1000.0  # of a curve: 0 or 1, whatever is heard
 MAX_LOGIT_SCALE = 100.0  # the most that multiplies cosines: the paper clamps exp(logit_scale)
 # what transformers calls an activation → which one it is
 ACTIVATIONS = {
-    "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh",
-    "gelu_accurate": "gelu_tanh", "quick_gelu": "quick_gelu", "relu": "relu", "silu": "silu", "swish": "silu",
-}  # fmt: skip
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
 # fields that most models do not set: left out of config.json there, so that older versions read it
 RARE = {
     "audio": (
@@ -140,7 +148,8 @@ class HTSATConfig:
             )
         if len(self.heads) != len(self.depths) or not self.depths:
             raise UsageError(
-                f"HTSAT has {count_noun(len(self.depths), 'stage')} and {count_noun(len(self.heads), 'number')} of heads; give one a stage"
+                f"HTSAT has {count_noun(len(self.depths), 'stage')} and {count_noun(len(self.heads), 'number')} of"
+                " heads; give one a stage"
             )
         if self.activation not in ACTIVATIONS:
             raise UsageError(
@@ -158,7 +167,8 @@ class HTSATConfig:
             uneven = self.head_widths is None and heads > 0 and width % heads
             if heads < 1 or uneven or side < 1 or side % min(self.window, side):
                 raise UsageError(
-                    f"stage {stage + 1} of HTSAT: width {width} by {heads} heads, {side} patches by windows of {self.window}; both must divide"
+                    f"stage {stage + 1} of HTSAT: width {width} by {heads} heads, {side} patches by windows of"
+                    f" {self.window}; both must divide"
                 )
 
     def frames(self, front: FrontEnd) -> tuple[int, int | None]:
@@ -229,7 +239,8 @@ class PANNConfig:
         )
         if len(self.pools) != len(self.widths):
             raise UsageError(
-                f"PANN has {count_noun(len(self.widths), 'block')} and {count_noun(len(self.pools), 'pooling')}; give one a block"
+                f"PANN has {count_noun(len(self.widths), 'block')} and {count_noun(len(self.pools), 'pooling')}; give"
+                " one a block"
             )
 
     def frames(self, front: FrontEnd) -> tuple[int, int | None]:
@@ -270,7 +281,10 @@ class InvertedResidual:
 
 @dataclass(frozen=True)
 class MobileNetConfig:
-    """MobileNetV3 (arXiv 1905.02244): its "large" table, scaled in width and depth. Small and quick, slow to train on a CPU."""
+    """MobileNetV3 (arXiv 1905.02244): its "large" table, scaled in width and depth.
+
+    Small and quick, slow to train on a CPU.
+    """
 
     width: float = 1.0  # times the channels of every layer of the table, rounded to eights
     depths: tuple[int, ...] = (1, 2, 3, 4, 2, 3)  # blocks of each stage; further ones are like its last
@@ -301,7 +315,8 @@ class MobileNetConfig:
         stages = len(self.STAGES)
         if len(self.depths) != stages or min(self.depths, default=0) < 1:
             raise UsageError(
-                f"MobileNet has {count_noun(stages, 'stage')} and the depths {self.depths}; give one a stage, each 1 or more"
+                f"MobileNet has {count_noun(stages, 'stage')} and the depths {self.depths}; give one a stage, each 1 or"
+                " more"
             )
         if self.expanded is not None and (len(self.expanded) != sum(self.depths) or min(self.expanded) < 1):
             raise UsageError(
@@ -363,8 +378,10 @@ def _round_to_eights(channels: float) -> int:
 
 
 AudioConfig: TypeAlias = HTSATConfig | PANNConfig | MobileNetConfig
-# every audio encoder: what it is. How it is built lies by the same kinds in models/clap (torch), backends/graphs (OpenVINO),
-# checkpoints/shapes (names of weights) and train/pruning/units (what can be cut); tests/test_encoders.py holds the tables equal
+# every audio encoder: what it is. How it is built lies by the same kinds in models/clap (torch), backends/graphs
+# (OpenVINO),
+# checkpoints/shapes (names of weights) and train/pruning/units (what can be cut); tests/test_encoders.py holds the
+# tables equal
 AUDIO: dict[str, type[AudioConfig]] = {"htsat": HTSATConfig, "pann": PANNConfig, "mobilenet": MobileNetConfig}
 
 
@@ -372,7 +389,8 @@ AUDIO: dict[str, type[AudioConfig]] = {"htsat": HTSATConfig, "pann": PANNConfig,
 class TextConfig:
     """A transformer text tower. RoBERTa and BERT give the pooler's output, CLIP the end-of-text token.
 
-    "sbert" is Sentence-BERT (arXiv 1908.10084), of which all-MiniLM-L6-v2 is one: a BERT without pooler that gives the mean over its tokens.
+    "sbert" is Sentence-BERT (arXiv 1908.10084), of which all-MiniLM-L6-v2 is one: a BERT without pooler that gives the
+    mean over its tokens.
     """
 
     kind: Literal["roberta", "bert", "clip", "sbert"] = "roberta"
@@ -401,7 +419,8 @@ class TextConfig:
         _check_positive("the text tower", heads=self.heads, intermediate=self.intermediate)
         if min(self.max_tokens, self.most_tokens) < self.least_tokens:
             raise UsageError(
-                f"a text tower of {self.positions} positions, pad id {self.pad_id} and max_tokens {self.max_tokens} has no room for a text"
+                f"a text tower of {self.positions} positions, pad id {self.pad_id} and max_tokens {self.max_tokens} has"
+                " no room for a text"
             )
         if self.head_width is None and self.width % self.heads:
             raise UsageError(f"a text tower of width {self.width} cannot have {self.heads} heads: no whole number")
@@ -409,7 +428,8 @@ class TextConfig:
             self.head_width < 1 or self.width % self.head_width or self.heads * self.head_width > self.width
         ):
             raise UsageError(
-                f"a text tower of width {self.width} cannot have {self.heads} heads of {self.head_width}; whole heads of the width must be left"
+                f"a text tower of width {self.width} cannot have {self.heads} heads of {self.head_width}; whole heads"
+                " of the width must be left"
             )
 
     def facts(self) -> Facts:
@@ -453,18 +473,43 @@ class TextConfig:
         presets = {
             "roberta": cls(),
             "bert": cls(
-                kind="bert", vocabulary=30_522, positions=512, token_types=2,
-                begin_id=101, end_id=102, pad_id=0, layer_norm_eps=1e-12,
+                kind="bert",
+                vocabulary=30_522,
+                positions=512,
+                token_types=2,
+                begin_id=101,
+                end_id=102,
+                pad_id=0,
+                layer_norm_eps=1e-12,
             ),
             "clip": cls(
-                kind="clip", vocabulary=49_408, width=512, heads=8, intermediate=2048, positions=77, token_types=0,
-                begin_id=49_406, end_id=49_407, pad_id=0, activation="quick_gelu", dropout=0.0,
+                kind="clip",
+                vocabulary=49_408,
+                width=512,
+                heads=8,
+                intermediate=2048,
+                positions=77,
+                token_types=0,
+                begin_id=49_406,
+                end_id=49_407,
+                pad_id=0,
+                activation="quick_gelu",
+                dropout=0.0,
             ),
             "sbert": cls(
-                kind="sbert", vocabulary=30_522, width=384, layers=6, intermediate=1536, positions=512, token_types=2,
-                begin_id=101, end_id=102, pad_id=0, layer_norm_eps=1e-12,
+                kind="sbert",
+                vocabulary=30_522,
+                width=384,
+                layers=6,
+                intermediate=1536,
+                positions=512,
+                token_types=2,
+                begin_id=101,
+                end_id=102,
+                pad_id=0,
+                layer_norm_eps=1e-12,
             ),
-        }  # fmt: skip
+        }
         if name not in presets:
             raise UsageError(f"'{name}' is not a text tower; choose one of {', '.join(presets)}")
         return presets[name]
@@ -521,7 +566,8 @@ TEXT: dict[str, type[AnyTextConfig]] = {
 class ConfidenceCurves:
     """How likely it is that something is heard, by how unusual its cosine is (`openclap.confidence`): fitted for one model.
 
-    With other curves a model gives the same vectors, so they are no part of its fingerprint, nor of what makes two models equal.
+    With other curves a model gives the same vectors, so they are no part of its fingerprint, nor of what makes two
+    models equal.
     """
 
     words: tuple[float, ...]  # logit = a + b · deviations from the sounds' bank + c · deviations from the texts'
@@ -531,7 +577,8 @@ class ConfidenceCurves:
     unlikely: float = 0.25  # below, "nothing here sounds like that", of words
     evidence: dict[str, float] = field(default_factory=dict)  # a name of AudioSet → what its logit is less, among all
     unlikely_sounds: float | None = None  # the same, of a sound; None: as of words
-    # of a watch: logit = a + b · own + c · rise + d · new (`openclap.watch.foreground`); a model without one: `openclap.watch.background`
+    # of a watch: logit = a + b · own + c · rise + d · new (`openclap.watch.foreground`); a model without one:
+    # `openclap.watch.background`
     watch: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -539,7 +586,8 @@ class ConfidenceCurves:
             given = getattr(self, name)
             if len(given) not in counts or not all(abs(x) <= STEEPEST for x in given):
                 raise UsageError(
-                    f"{name} of the confidence is {given}; give {' or '.join(map(str, counts))} numbers between -{STEEPEST:g} and {STEEPEST:g}"
+                    f"{name} of the confidence is {given}; give {' or '.join(map(str, counts))} numbers between"
+                    f" -{STEEPEST:g} and {STEEPEST:g}"
                 )
             if min(given[1:]) < 0 or not any(given[1:]):
                 raise UsageError(
@@ -548,7 +596,8 @@ class ConfidenceCurves:
         for label, less in self.evidence.items():
             if isinstance(less, bool) or not isinstance(less, int | float) or not 0 <= less <= STEEPEST:
                 raise UsageError(
-                    f"evidence of the confidence for {label!r:.60} is {less!r:.60}; give a number between 0 and {STEEPEST:g}"
+                    f"evidence of the confidence for {label!r:.60} is {less!r:.60}; give a number between 0 and"
+                    f" {STEEPEST:g}"
                 )
         for name in ("unlikely", "unlikely_sounds"):
             least = getattr(self, name)
@@ -631,7 +680,10 @@ class CLAPConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CLAPConfig:
-        """Inverse of `to_dict`; an unknown format, version, kind or field is refused by name. What a tower leaves out is as in its preset."""
+        """Inverse of `to_dict`; an unknown format, version, kind or field is refused by name.
+
+        What a tower leaves out is as in its preset.
+        """
         data = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **data}
         if data["format"] != FORMAT_NAME or data["format_version"] != FORMAT_VERSION:
             raise BadCheckpoint(

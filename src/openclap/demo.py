@@ -57,7 +57,9 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
     _classify(clap, sounds, files, console)
     _match(clap, console)
     console.print(
-        f"\n[bold]Your own sounds:[/bold]\n  openclap search 'a creaky wooden door' FOLDER\n  openclap moments RECORDING 'a dog barking'\n  openclap classify FILE --labels 'speech, music, rain'\n\nThe sounds are in {sounds}: listen."
+        "\n[bold]Your own sounds:[/bold]\n  openclap search 'a creaky wooden door' FOLDER\n  openclap moments"
+        " RECORDING 'a dog barking'\n  openclap classify FILE --labels 'speech, music, rain'\n\nThe sounds are in"
+        f" {sounds}: listen."
     )
 
 

@@ -2,10 +2,10 @@
 
     embedding (E,) ─ weight · x + bias ─ logistic ─ probability ─ heard, from `threshold` on
 
-A linear head is a query, too: ranking by probability is ranking by the cosine with `direction`. The file names its format and version and
-the model (name and fingerprint) whose embeddings it was taught on: those of another model mean something else, so it is refused for them.
-It holds no paths, and no embedding of any example: what it was taught by stays in the user's own folder (`kept_examples`), found by its `key`.
-Knows nothing of how it was taught.
+A linear head is a query, too: ranking by probability is ranking by the cosine with `direction`. The file names its
+format and version and the model (name and fingerprint) whose embeddings it was taught on: those of another model mean
+something else, so it is refused for them. It holds no paths, and no embedding of any example: what it was taught by
+stays in the user's own folder (`kept_examples`), found by its `key`. Knows nothing of how it was taught.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ class Detector:
     def probability(self, embeddings: npt.ArrayLike) -> Floats:
         """Embeddings (N, E) → how likely each holds the sound, in [0, 1] (N,).
 
-        No more than so few examples can tell: after n yes at most (n + 1) / (n + 2), Laplace's rule of succession. One half stays one
-        half, and what is below it as it is.
+        No more than so few examples can tell: after n yes at most (n + 1) / (n + 2), Laplace's rule of succession. One
+        half stays one half, and what is below it as it is.
         """
         logit = self.logit(embeddings)
         taught = self.examples.get("yes", 0)
@@ -157,13 +157,15 @@ class Detector:
         Raises
         ------
         DetectorMismatch
-            It names both models, the one that it was taught on as it can be loaded today, and says how to go on; or both sizes.
+            It names both models, the one that it was taught on as it can be loaded today, and says how to go on; or
+            both sizes.
         """
         if clap.fingerprint != self.fingerprint:
             raise self._mismatch(clap)
         if clap.config.embedding != self.size:
             raise DetectorMismatch(
-                f"the detector {self.name!r} takes embeddings of {self.size} numbers, and {clap.name} has {clap.config.embedding}; teach it again"
+                f"the detector {self.name!r} takes embeddings of {self.size} numbers, and {clap.name} has"
+                f" {clap.config.embedding}; teach it again"
             )
 
     def _mismatch(self, clap: Maker) -> DetectorMismatch:
@@ -177,7 +179,8 @@ class Detector:
             else "teach it again, as none of its examples were kept"
         )
         error = DetectorMismatch(
-            f"the detector {self.name!r} was taught on {name} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); {before}, or {again}"
+            f"the detector {self.name!r} was taught on {name} ({self.fingerprint}), not on {clap.name}"
+            f" ({clap.fingerprint}); {before}, or {again}"
         )
         error.detector, error.maker, error.refit = self.name, name, refit
         return error
@@ -193,9 +196,14 @@ class Detector:
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`; without the weights."""
         return {
-            "name": self.name, "text": self.text, "threshold": self.threshold, "model": self.model, "fingerprint": self.fingerprint,
-            "examples": dict(self.examples), "report": dict(self.report),
-        }  # fmt: skip
+            "name": self.name,
+            "text": self.text,
+            "threshold": self.threshold,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "examples": dict(self.examples),
+            "report": dict(self.report),
+        }
 
     # -- on disk -------------------------------------------------------------------------------------
 
@@ -268,12 +276,17 @@ def detector_path(name: str) -> Path:
         A name that cannot be a file's: empty, hidden, with a slash or a sign that is not seen, or too long.
     """
     wrong = (
-        not name.strip() or name != name.strip() or name.startswith(".") or len(name) > LONGEST_NAME
-        or len(name.encode("utf-8", "replace")) > LONGEST_BYTES or any(_is_unfit(sign) for sign in name)
-    )  # fmt: skip
+        not name.strip()
+        or name != name.strip()
+        or name.startswith(".")
+        or len(name) > LONGEST_NAME
+        or len(name.encode("utf-8", "replace")) > LONGEST_BYTES
+        or any(_is_unfit(sign) for sign in name)
+    )
     if wrong:
         raise UsageError(
-            f"{name[:LONGEST_NAME]!a} cannot be a detector's name; give a word or some, without / \\ : * ? \" < > | and not beginning with a dot"
+            f"{name[:LONGEST_NAME]!a} cannot be a detector's name; give a word or some, without / \\ : * ? \" < > | and"
+            " not beginning with a dot"
         )
     return detectors_folder() / f"{name}{SUFFIX}"
 
@@ -359,9 +372,16 @@ def _build_detector(facts: Mapping[str, str], weight: Floats | None, path: Path)
             raise ValueError("its name holds signs that are not seen")
         examples = {str(kind): int(count) for kind, count in about["examples"].items()}
         return Detector(
-            about["name"], None if about["text"] is None else str(about["text"]), weight, bias, about["model"],
-            about["fingerprint"], threshold, examples, _parse_report(about["report"]),
-        )  # fmt: skip
+            about["name"],
+            None if about["text"] is None else str(about["text"]),
+            weight,
+            bias,
+            about["model"],
+            about["fingerprint"],
+            threshold,
+            examples,
+            _parse_report(about["report"]),
+        )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DetectorError(f"{path}: is broken ({error}); teach it again") from error
 

@@ -19,7 +19,19 @@ from openclap.errors import ModelWarning
 
 __all__ = ["examine_installation"]
 
-PACKAGES = ("openclap", "numpy", "openvino", "torch", "transformers", "soundfile", "soxr", "av", "tokenizers", "safetensors", "huggingface_hub")  # fmt: skip
+PACKAGES = (
+    "openclap",
+    "numpy",
+    "openvino",
+    "torch",
+    "transformers",
+    "soundfile",
+    "soxr",
+    "av",
+    "tokenizers",
+    "safetensors",
+    "huggingface_hub",
+)
 
 
 def examine_installation(model: str) -> dict[str, Any]:
@@ -53,7 +65,10 @@ def examine_installation(model: str) -> dict[str, Any]:
 def _describe_front_end(config: CLAPConfig) -> str:
     front = config.front_end
     bank = f"{front.mel_scale} scale, {front.mel_norm or 'no'} norm"
-    return f"{front.sampling_rate} Hz, clips of {front.clip_seconds:g} s, {front.mel_bins} mels of {front.f_min:g}-{front.f_max:g} Hz ({bank})"
+    return (
+        f"{front.sampling_rate} Hz, clips of {front.clip_seconds:g} s, {front.mel_bins} mels of"
+        f" {front.f_min:g}-{front.f_max:g} Hz ({bank})"
+    )
 
 
 def _describe_rounding(config: CLAPConfig) -> str:
@@ -61,7 +76,10 @@ def _describe_rounding(config: CLAPConfig) -> str:
     if config.front_end.quantise is not None:
         return f"rounded to {config.front_end.quantise}, as the model was trained"
     if find_preset(f"{config.name.removesuffix('.pt')}.pt") is not None:
-        return "as decoded; LAION rounds those of this model to int16: load its .pt file and save it anew for the same numbers"
+        return (
+            "as decoded; LAION rounds those of this model to int16: load its .pt file and save it anew for the same"
+            " numbers"
+        )
     return "as decoded"
 
 
@@ -71,7 +89,10 @@ def _describe_calibration(clap: CLAP) -> str:
     if has_own_curves(clap):
         return f"fitted for this model: {curves.fitted_on}"
     of = "another model" if clap.config.confidence else "mini's third edition"
-    return f"fitted for {of} ({curves.fingerprint}), not for this one: the order of what is found holds, how large a confidence is is a guess"
+    return (
+        f"fitted for {of} ({curves.fingerprint}), not for this one: the order of what is found holds, how large a"
+        " confidence is is a guess"
+    )
 
 
 def _version(package: str) -> str:

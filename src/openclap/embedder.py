@@ -1,4 +1,6 @@
-"""What the rooms below a model need of it: a protocol. Whoever computes a confidence or a description is given one, and knows no model.
+"""What the rooms below a model need of it: a protocol.
+
+Whoever computes a confidence or a description is given one, and knows no model.
 
 A `CLAP` is one; so is `serve.batched_embedder.BatchedEmbedder`, which waits its turn among others.
 """

@@ -1,12 +1,14 @@
-"""What detectors were taught by: short clips in the user's own data folder, to teach them anew for another model. Knows of no model.
+"""What detectors were taught by: short clips in the user's own data folder, to teach them anew for another model.
+
+Knows of no model.
 
     detectors/NAME.safetensors      a detector: nothing of its examples is in it, so it can be given away
     detectors/examples/KEY/         what it was taught by, which stays here; KEY follows from the detector (`Detector.key`)
         examples.json               format, version, the detector's name; each example: whether it is the sound, its clips
         0.flac 1.flac …             48 kHz, mono, 16 bits; a quiet one is raised by a power of two, which is noted
 
-A clip holds what was heard and nothing of where it was: it survives that the file is moved or deleted. A recording of over half a minute is kept as
-three pieces of ten seconds, evenly from it, which stand for it.
+A clip holds what was heard and nothing of where it was: it survives that the file is moved or deleted. A recording of
+over half a minute is kept as three pieces of ten seconds, evenly from it, which stand for it.
 """
 
 from __future__ import annotations
@@ -213,7 +215,11 @@ def _cut_clips(sound: Sound, source: ExampleSource) -> list[Wave]:
 
 
 def _write(file: Path, wave: Wave) -> dict[str, Any]:
-    """One clip. A power of two as gain: what had 16 bits is kept as it was, and what is quiet loses nothing, what is too loud is not clipped."""
+    """One clip.
+
+    A power of two as gain: what had 16 bits is kept as it was, and what is quiet loses nothing, what is too loud is not
+    clipped.
+    """
     peak = float(np.abs(wave).max())
     gain = min(LOUDEST, max(QUIETEST, 2.0 ** math.ceil(math.log2(peak)))) if peak else 1.0
     made = io.BytesIO()  # libsndfile's binding does not tell that a disk is full

@@ -86,7 +86,8 @@ class HeadFormat:
                 raise OSError("it is too large for one")
             with safe_open(path, framework="numpy") as file:
                 facts = dict(file.metadata() or {})
-                names = [name for name in file.keys() if file.get_slice(name).get_dtype() == "F32"]  # noqa: SIM118 -- it is no dictionary
+                kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 -- no dictionary
+                names = [name for name, kind in kinds.items() if kind == "F32"]
                 arrays = {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
             raise self.error(f"{path}: cannot be read as a {self.what} ({error}); {self.make}") from error
@@ -94,7 +95,8 @@ class HeadFormat:
             raise self.error(f"{path}: not a file of a {self.what}; {self.make}")
         if facts.get("version") != self.version:
             raise self.error(
-                f"{path}: is a {self.what} of version {facts.get('version')}, this openclap reads {self.version}; update it"
+                f"{path}: is a {self.what} of version {facts.get('version')}, this openclap reads {self.version};"
+                " update it"
             )
         return facts, arrays
 

@@ -4,8 +4,8 @@ Batches are filled across sounds, and each sound's rows are put together again i
 
     sounds ─ ahead (threads: decode, resample, mel) ─ clips ─ batches of equal shape ─ model ─ rows of each sound
 
-Memory is bounded: a worker keeps at most `AHEAD_BYTES` of the windows of one recording, what comes after is read as the model
-asks. Only a recording that goes through the fusion has its whole mel in memory meanwhile: 92 MB an hour.
+Memory is bounded: a worker keeps at most `AHEAD_BYTES` of the windows of one recording, what comes after is read as the
+model asks. Only a recording that goes through the fusion has its whole mel in memory meanwhile: 92 MB an hour.
 """
 
 from __future__ import annotations
@@ -129,7 +129,12 @@ def _prefetch(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         track_wanted.set(track)
 
     yield from prefetch(
-        function, items, threads=WORKERS, ahead=WAITING * WORKERS, in_thread=lambda item: not hasattr(item, "read"),
+        function,
+        items,
+        threads=WORKERS,
+        ahead=WAITING * WORKERS,
+        in_thread=lambda item: not hasattr(item, "read"),
         stop=gone.set,  # what is being decoded stops at its next block
-        thread_name_prefix="openclap-ahead", initializer=limits,
-    )  # fmt: skip
+        thread_name_prefix="openclap-ahead",
+        initializer=limits,
+    )

@@ -1,4 +1,7 @@
-"""`map` in order, some things ahead in threads: the next sounds are decoded while the model computes. Knows nothing of what is made."""
+"""`map` in order, some things ahead in threads: the next sounds are decoded while the model computes.
+
+Knows nothing of what is made.
+"""
 
 from __future__ import annotations
 

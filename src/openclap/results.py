@@ -80,7 +80,8 @@ class BackendInfo(_Result):
     device
         "cpu", "cuda" or "cuda:N".
     dtype
-        What the towers compute in: "float32", "bfloat16", "float16"; "int8", the audio tower, and the text tower in float32.
+        What the towers compute in: "float32", "bfloat16", "float16"; "int8", the audio tower, and the text tower in
+        float32.
     why
         Why this engine and device.
     """
@@ -121,8 +122,8 @@ class Hit(_Result):
     """A window of a library that fits a query: seconds in the recording, and the cosine.
 
     `confidence`, in [0, 1], tells how likely it is that the window holds what was asked for. `missing`: the file cannot
-    be reached now; it is in the JSON where it is true. `unlikely`: it most likely does not hold it, as its confidence lies
-    below what the model's curve for words, or that for sounds, says; not in the JSON.
+    be reached now; it is in the JSON where it is true. `unlikely`: it most likely does not hold it, as its confidence
+    lies below what the model's curve for words, or that for sounds, says; not in the JSON.
     """
 
     path: str
@@ -200,8 +201,8 @@ class Description(_Result):
 class Span(_Result):
     """A stretch of a recording, in seconds, and what is heard from its start to its end.
 
-    `label` is None where nothing of the vocabulary is; `score`, in [0, 1], is the label's confidence; `tags` is everything
-    else that is heard there, the label first.
+    `label` is None where nothing of the vocabulary is; `score`, in [0, 1], is the label's confidence; `tags` is
+    everything else that is heard there, the label first.
     """
 
     start: float
@@ -231,8 +232,8 @@ class MissingFolder(_Result):
 class AddReport(_Result):
     """What adding files to a library did, in files.
 
-    `kept_missing` are those that are missing from the disk and stay, since so many of their folder are that a disk may not be
-    mounted; `missing_folders` says from where, and is in the JSON where there are some.
+    `kept_missing` are those that are missing from the disk and stay, since so many of their folder are that a disk may
+    not be mounted; `missing_folders` says from where, and is in the JSON where there are some.
     """
 
     added: int = 0

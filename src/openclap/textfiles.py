@@ -1,7 +1,10 @@
-"""Text files and tables as people's programs write them: any usual encoding, any usual separator. Knows nothing of what is in them.
+"""Text files and tables as people's programs write them: any usual encoding, any usual separator.
 
-UTF-8, with or without a mark; UTF-16; else western, Chinese, Japanese or Russian Windows, as charset-normalizer guesses and a warning tells
-comma, semicolon, tab or bar: the first line says `sep=;`, else that one is taken which makes the most known names of the header
+Knows nothing of what is in them.
+
+UTF-8, with or without a mark; UTF-16; else western, Chinese, Japanese or Russian Windows, as charset-normalizer guesses
+and a warning tells comma, semicolon, tab or bar: the first line says `sep=;`, else that one is taken which makes the
+most known names of the header
 """
 
 from __future__ import annotations
@@ -164,7 +167,8 @@ def read_lines(path: Path, columns: Sequence[str] = ()) -> list[str]:
     Parameters
     ----------
     path
-        A text file. Of a .csv or .tsv, the cells of the first of `columns` that it has; one column without a name is taken as it is.
+        A text file. Of a .csv or .tsv, the cells of the first of `columns` that it has; one column without a name is
+        taken as it is.
     columns
         Names, as `normalize_column_name` gives them.
 
@@ -184,7 +188,8 @@ def read_lines(path: Path, columns: Sequence[str] = ()) -> list[str]:
         place = next((names.index(column) for column in columns if column in names), None)
         if place is None and len(names) > 1:
             raise DataError(
-                f"{path}: no column {' or '.join(columns)}; it has {', '.join(grid.names)}: rename one, or give one text a line"
+                f"{path}: no column {' or '.join(columns)}; it has {', '.join(grid.names)}: rename one, or give one"
+                " text a line"
             )
         cells = [row[place or 0] for _, row in _check_widths(path, grid) if len(row) > (place or 0)]
         found = [*(grid.names if place is None else ()), *cells]
@@ -197,7 +202,8 @@ def read_lines(path: Path, columns: Sequence[str] = ()) -> list[str]:
         left = len(texts) - len(said)
         warnings.warn(
             DataWarning(
-                f"{path}: {count_noun(left, 'that says', 'that say')} nothing (nan, N/A, None, -) {'is' if left == 1 else 'are'} left out"
+                f"{path}: {count_noun(left, 'that says', 'that say')} nothing (nan, N/A, None, -)"
+                f" {'is' if left == 1 else 'are'} left out"
             ),
             stacklevel=2,
         )
@@ -250,7 +256,8 @@ def _check_widths(path: Path, grid: TextTable) -> Iterator[tuple[int, list[str]]
     for line, row in grid.rows:
         if any(map(str.strip, row[len(grid.names) :])):
             raise DataError(
-                f"{path}: line {line} has more cells than the {len(grid.names)} columns; put texts with commas in quotes"
+                f"{path}: line {line} has more cells than the {len(grid.names)} columns; put texts with commas in"
+                " quotes"
             )
         yield line, row
 
@@ -293,7 +300,8 @@ def read_records(
     missing = [column for column in columns if column not in names]
     if missing:
         raise DataError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(names) or 'none'}, and {', '.join(columns)} are expected"
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(names) or 'none'}, and {', '.join(columns)} are"
+            " expected"
         )
     found = []
     for line, cells in _check_widths(path, grid):

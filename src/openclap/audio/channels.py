@@ -5,10 +5,10 @@
                          was wired wrong: (L + R) / 2 is 0
 
 **The rule.** A recording is looked at second by second, from its start. Where the sum of its channels has less than a
-twelfth of the power that unrelated channels would add up to (in stereo: the mean lies 14 dB below the channels, as it does
-where they correlate at -0.92 or less), the mean would be mostly silence; there the first channel stands for all that has a
-quarter of the loudest one's power. Everywhere else it is the mean, to the last bit. A second is judged by itself, so a part of a
-recording is heard as in the whole, whatever the size of the blocks it is read in.
+twelfth of the power that unrelated channels would add up to (in stereo: the mean lies 14 dB below the channels, as it
+does where they correlate at -0.92 or less), the mean would be mostly silence; there the first channel stands for all
+that has a quarter of the loudest one's power. Everywhere else it is the mean, to the last bit. A second is judged by
+itself, so a part of a recording is heard as in the whole, whatever the size of the blocks it is read in.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@
 The content decides, never the file's name. MP3 goes to FFmpeg although libsndfile reads it: mpg123 prints
 its worries on stderr, and guesses the length of files without a Xing header.
 
-Rooms: `ogg` finds links, `sizes` mends headers (`riff`, `headers`), `mpeg` reads what an MP3 announces, `libsndfile` and `ffmpeg`
-decode, `tracks` opens containers, `timeline` knows where frames lie by their time stamps, `channels` makes one channel of several.
-`reading` is what one pass is asked and tells.
+Rooms: `ogg` finds links, `sizes` mends headers (`riff`, `headers`), `mpeg` reads what an MP3 announces, `libsndfile`
+and `ffmpeg` decode, `tracks` opens containers, `timeline` knows where frames lie by their time stamps, `channels` makes
+one channel of several. `reading` is what one pass is asked and tells.
 """
 
 from __future__ import annotations

@@ -25,11 +25,13 @@ class DecodePass:
     start
         Whole seconds that are not wanted.
     skipped
-        Whole seconds that were left out for it: `start`, or 0 where the format cannot seek. Known from the first block on.
+        Whole seconds that were left out for it: `start`, or 0 where the format cannot seek. Known from the first block
+        on.
     changed
         Whether revision 1 (see `revision`) gave other samples.
     known
-        Whether nothing that comes later can make a difference to `changed`, but for channels that cancel each other out.
+        Whether nothing that comes later can make a difference to `changed`, but for channels that cancel each other
+        out.
     compared
         Whether only reading it as revision 1 did tells `changed`.
     cut

@@ -1,4 +1,6 @@
-"""How sounds are read, by number: so that a library knows which of its files are read differently now. Knows nothing of libraries.
+"""How sounds are read, by number: so that a library knows which of its files are read differently now.
+
+Knows nothing of libraries.
 
 1   one link of an Ogg chain, sizes as the header has them, no time stamps, always the mean of the channels
 2   every link, sizes as they are, samples where their time stamps say, channels that cancel each other out (`channels`), the
@@ -22,8 +24,8 @@ DECODE_REVISION: int = 2
 def is_read_differently(path: str | os.PathLike[str], since: int) -> bool:
     """Whether a file that was read by revision `since` is read differently by this one.
 
-    One channel of what libsndfile reads is judged by its header and pages alone; anything else is decoded, up to the first
-    difference. No model is needed.
+    One channel of what libsndfile reads is judged by its header and pages alone; anything else is decoded, up to the
+    first difference. No model is needed.
 
     Raises
     ------

@@ -2,9 +2,10 @@
 
 Knows nothing of paths; `tracks` opens.
 
-Where the container has time stamps, samples lie where they say (`timeline`). A sound that starts at 12 s has 12 s of silence before it.
-Zero is the container's own where it has one (mp4, Matroska), else where its first stream begins. A file that ends early gives what
-could be decoded; "early" is known from the duration that a header announces, never from one that FFmpeg estimates.
+Where the container has time stamps, samples lie where they say (`timeline`). A sound that starts at 12 s has 12 s of
+silence before it. Zero is the container's own where it has one (mp4, Matroska), else where its first stream begins. A
+file that ends early gives what could be decoded; "early" is known from the duration that a header announces, never from
+one that FFmpeg estimates.
 """
 
 from __future__ import annotations
@@ -93,8 +94,9 @@ def _candidate_ends(file: BinaryIO, reading: DecodePass) -> Iterator[float]:
 def frame_samples(frame: av.AudioFrame) -> Samples:
     """A frame of FFmpeg → (S, channels) of its own type, in memory of its own.
 
-    `AudioFrame.to_ndarray` of PyAV knows no samples of 64 bits, and of channels in planes it takes one more than there are where
-    they are eight or more: what lies behind the frame (https://ffmpeg.org/doxygen/trunk/structAVFrame.html: `extended_data` has no end mark).
+    `AudioFrame.to_ndarray` of PyAV knows no samples of 64 bits, and of channels in planes it takes one more than there
+    are where they are eight or more: what lies behind the frame (https://ffmpeg.org/doxygen/trunk/structAVFrame.html:
+    `extended_data` has no end mark).
     """
     kind, channels = _TYPES[frame.format.packed.name], frame.layout.nb_channels
     if not frame.format.is_planar:

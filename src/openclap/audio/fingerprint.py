@@ -3,9 +3,10 @@
     wave at 8 kHz ─ log-mel, 62.5 frames a second, 32 bands ─ differences of neighbouring bands ─ their change in 64 ms ─ ± 6 dB
     two of these ─ correlation at each offset, over the part both have ─ best offset, its correlation
 
-What is left survives gain, equalisers, lossy codecs and shifts by parts of a frame; two takes of one kind share hardly any of it:
-the same recording as MP3 at 64 kbit/s, 6 dB softer or 0.7 s later correlates above 0.84, others below 0.75 but for short strokes of drums (LOG.md). The signs
-of 24 of its numbers are a key that the same recording has many times, and another one hardly ever (after Haitsma and Kalker 2002).
+What is left survives gain, equalisers, lossy codecs and shifts by parts of a frame; two takes of one kind share hardly
+any of it: the same recording as MP3 at 64 kbit/s, 6 dB softer or 0.7 s later correlates above 0.84, others below 0.75
+but for short strokes of drums (LOG.md). The signs of 24 of its numbers are a key that the same recording has many
+times, and another one hardly ever (after Haitsma and Kalker 2002).
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from openclap.audio.fingerprint import BANDS, Fingerprint, landmark_keys
 
 __all__ = ["SAME_RECORDING", "FingerprintIndex", "connected_groups"]
 
-SAME_RECORDING = 0.75  # correlation; the same recording has 0.84 and more, strokes of two drums that sound alike at most that (LOG.md)
+# correlation; the same recording has 0.84 and more, strokes of two drums that sound alike at most that (LOG.md)
+SAME_RECORDING = 0.75
 COMMON = 50  # files that share a key, above which it tells nothing
 KEYS = 2  # that two recordings share, by chance hardly ever; one is enough where one of them has
 SHORT = 125  # frames, two seconds, or less

@@ -3,9 +3,10 @@
     RIFF size WAVE  fmt …  FLLR …  data size │ samples … │ LIST …
                                         └── right, where the file or another chunk follows it
 
-A recorder writes the sizes when it is closed. One that was killed leaves 0, 36, or those of its last look at the clock; over
-4 GiB 32 bits hold only what is left of the size. Where a size is too small for the samples that follow, the file is read behind
-a new head that says how many there are. A right file is left as it is, and so is one that is too short for its size: it was cut.
+A recorder writes the sizes when it is closed. One that was killed leaves 0, 36, or those of its last look at the clock;
+over 4 GiB 32 bits hold only what is left of the size. Where a size is too small for the samples that follow, the file
+is read behind a new head that says how many there are. A right file is left as it is, and so is one that is too short
+for its size: it was cut.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ def examine_header(file: BinaryIO) -> ExaminedFile:
         return ExaminedFile(file, mpeg=mpeg)
     real -= real % found.frame
     mended = open_slice(file, found.start, found.start + real, head=found.right(real))
-    sizes = f"its header announces {announced} bytes of samples and {real} are there; it was not closed properly, or is over 4 GiB"
+    sizes = (
+        f"its header announces {announced} bytes of samples and {real} are there; it was not closed properly, or is"
+        " over 4 GiB"
+    )
     return ExaminedFile(mended, sizes, mpeg=mpeg)
 
 

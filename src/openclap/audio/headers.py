@@ -1,4 +1,7 @@
-"""Headers of W64, AIFF, AU and CAF: where their samples begin, and how a right header would look. Knows nothing of what is wrong."""
+"""Headers of W64, AIFF, AU and CAF: where their samples begin, and how a right header would look.
+
+Knows nothing of what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,71 @@ W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 W64_LIST = W64_RIFF[4:]
 W64_CHUNK = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 PLAIN_AIFF = (
-    b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw", b"alaw", b"ULAW", b"ALAW",
-)  # fmt: skip
+    b"NONE",
+    b"twos",
+    b"sowt",
+    b"raw ",
+    b"in24",
+    b"in32",
+    b"fl32",
+    b"FL32",
+    b"fl64",
+    b"FL64",
+    b"ulaw",
+    b"alaw",
+    b"ULAW",
+    b"ALAW",
+)
 KNOWN = (
-    b"LIST", b"fact", b"bext", b"cue ", b"plst", b"smpl", b"inst", b"JUNK", b"junk", b"PAD ", b"FLLR", b"Fake", b"iXML", b"axml", b"chna",
-    b"cart", b"afsp", b"PEAK", b"DISP", b"acid", b"strc", b"levl", b"labl", b"note", b"id3 ", b"ID3 ", b"_PMX", b"umid", b"r64m", b"minf",
-    b"elm1", b"regn", b"SyLp", b"slnt", b"wavl", b"LGWV", b"MARK", b"COMT", b"ANNO", b"NAME", b"AUTH", b"(c) ", b"APPL", b"MIDI", b"AESD",
-    b"INST", b"CHAN", b"FVER",
-)  # fmt: skip
+    b"LIST",
+    b"fact",
+    b"bext",
+    b"cue ",
+    b"plst",
+    b"smpl",
+    b"inst",
+    b"JUNK",
+    b"junk",
+    b"PAD ",
+    b"FLLR",
+    b"Fake",
+    b"iXML",
+    b"axml",
+    b"chna",
+    b"cart",
+    b"afsp",
+    b"PEAK",
+    b"DISP",
+    b"acid",
+    b"strc",
+    b"levl",
+    b"labl",
+    b"note",
+    b"id3 ",
+    b"ID3 ",
+    b"_PMX",
+    b"umid",
+    b"r64m",
+    b"minf",
+    b"elm1",
+    b"regn",
+    b"SyLp",
+    b"slnt",
+    b"wavl",
+    b"LGWV",
+    b"MARK",
+    b"COMT",
+    b"ANNO",
+    b"NAME",
+    b"AUTH",
+    b"(c) ",
+    b"APPL",
+    b"MIDI",
+    b"AESD",
+    b"INST",
+    b"CHAN",
+    b"FVER",
+)
 
 
 @dataclass(frozen=True)

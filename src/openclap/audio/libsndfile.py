@@ -29,9 +29,22 @@ BUFFER_BYTES = 1 << 16
 FLAC_HEADS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")  # with the head of its first block, which may be the last
 # What it can begin to read anywhere, with the samples that reading from the start gives; others decode all before.
 SEEKABLE = {
-    "PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS",
-    "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32",
-}  # fmt: skip
+    "PCM_S8",
+    "PCM_U8",
+    "PCM_16",
+    "PCM_24",
+    "PCM_32",
+    "FLOAT",
+    "DOUBLE",
+    "ULAW",
+    "ALAW",
+    "VORBIS",
+    "OPUS",
+    "ALAC_16",
+    "ALAC_20",
+    "ALAC_24",
+    "ALAC_32",
+}
 # Sizes that libsndfile found to differ from what the header announced.
 _SIZES = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 

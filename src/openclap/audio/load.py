@@ -105,9 +105,10 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
     Parameters
     ----------
     sound
-        Path (`~` is expanded), bytes, binary file (read from its position, to which it is set back; never
-        closed), (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …}, or a decoder of torchcodec or
-        `datasets`. A wave is (S,) or (S, channels), a torch tensor (channels, S) as well; integers are scaled by their full range.
+        Path (`~` is expanded), bytes, binary file (read from its position, to which it is set back; never closed),
+        (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …}, or a decoder of torchcodec or
+        `datasets`. A wave is (S,) or (S, channels), a torch tensor (channels, S) as well; integers are scaled by their
+        full range.
     rate
         Wanted sampling rate, Hz.
     seconds
@@ -164,9 +165,9 @@ def stream(
 def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, track: int | None = None) -> list[Wave]:
     """Parts of one sound, from start to end in seconds; what lies beyond its end is missing.
 
-    More than a minute that no span needs is sought past where the format can seek, so that the last minute of an hour is
-    there at once. Parts are those of `load`, to the rounding of the resampler (1e-6 of full scale) and of what a codec
-    leaves to the decoder (AAC's noise); time stamps of whole milliseconds place Vorbis in Matroska to within one.
+    More than a minute that no span needs is sought past where the format can seek, so that the last minute of an hour
+    is there at once. Parts are those of `load`, to the rounding of the resampler (1e-6 of full scale) and of what a
+    codec leaves to the decoder (AAC's noise); time stamps of whole milliseconds place Vorbis in Matroska to within one.
     Parameters, errors and warnings as `load`; memory is that of the parts.
     """
     rate, number, name = _rate(rate), _track(track), sound_name(sound)
@@ -308,7 +309,8 @@ def _check_coded(sound: Any) -> Any:
     if isinstance(sound, Mapping):
         keys = ", ".join(map(repr, sound)) or "nothing"
         raise UsageError(
-            f"a sound given as a dict needs 'array' and 'sampling_rate', or 'bytes' or 'path' that are not None; this one has {keys}"
+            "a sound given as a dict needs 'array' and 'sampling_rate', or 'bytes' or 'path' that are not None; this"
+            f" one has {keys}"
         )
     if is_sound(sound):
         return sound

@@ -201,7 +201,8 @@ def _constants(front_end: FrontEnd, bands: int) -> tuple[Wave, list[tuple[int, i
     """Window, and the mel bank in groups of `bands` columns, each with the bins (low, high) that it is not zero at.
 
     Small groups skip most of the bank's zeros, and their products are too small for OpenBLAS to call its threads, which
-    spin for some 30 ms afterwards and take the cores from the model: on two cores a clip of HTSAT took 76 ms instead of 49.
+    spin for some 30 ms afterwards and take the cores from the model: on two cores a clip of HTSAT took 76 ms instead of
+    49.
     """
     turn = 2 * np.pi * np.arange(front_end.n_fft) / front_end.n_fft
     window = (0.5 - 0.5 * np.cos(turn)).astype(np.float32)  # periodic Hann

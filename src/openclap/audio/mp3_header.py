@@ -1,6 +1,7 @@
 """What an MP3 announces of itself: the Xing, Info or VBRI header in its first frame. Knows nothing of decoding.
 
-Without one, or with one that lies, FFmpeg estimates the length from the bit rate of the first frame; an estimate is no announcement.
+Without one, or with one that lies, FFmpeg estimates the length from the bit rate of the first frame; an estimate is no
+announcement.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Where in an Ogg file its links lie: whole recordings one after another, as internet radio writes them. Knows nothing of codecs.
+"""Where in an Ogg file its links lie: whole recordings one after another, as internet radio writes them.
+
+Knows nothing of codecs.
 
     │ BOS │ page │ page │ EOS │ junk │ BOS │ page │ … │ EOS │
     └───────── link ──────────┘      └──────── link ────────┘
 
-Pages are read by their headers alone (RFC 3533): 1.5 µs a page. A beginning (BOS) counts where its checksum is right, so no
-cover picture is taken for a link.
+Pages are read by their headers alone (RFC 3533): 1.5 µs a page. A beginning (BOS) counts where its checksum is right,
+so no cover picture is taken for a link.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     stamps      0        12 s ▓▓▓▓▓▓▓▓      20 s ▓▓▓▓▓
     recording   ░░░░░░░░░░░░░ ▓▓▓▓▓▓▓▓░░░░░░░░░░ ▓▓▓▓▓     ░ silence: what a player shows there
 
-Stamps that are off by less than `TOLERANCE` are followed by the samples as they are: encoders' delays, rounding and jitter are no
-gaps, and no error grows beyond that. Sound that overlaps what was there before is left out, a clock that was set back goes on
-where it was, and a leap that nothing else in the file bears out is not believed.
+Stamps that are off by less than `TOLERANCE` are followed by the samples as they are: encoders' delays, rounding and
+jitter are no gaps, and no error grows beyond that. Sound that overlaps what was there before is left out, a clock that
+was set back goes on where it was, and a leap that nothing else in the file bears out is not believed.
 """
 
 from __future__ import annotations

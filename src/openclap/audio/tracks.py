@@ -1,6 +1,7 @@
 """A container opened by FFmpeg (PyAV), the track of sound that is heard, and what is announced of it. Decodes nothing.
 
-FFmpeg only ever sees an open file and may open nothing else: a playlist or an sdp text cannot make it read other files or a network.
+FFmpeg only ever sees an open file and may open nothing else: a playlist or an sdp text cannot make it read other files
+or a network.
 """
 
 from __future__ import annotations
@@ -23,10 +24,17 @@ BLIND_SECONDS = 60.0  # between packets; more, and stamps are not relied on
 
 # Containers with time stamps, and whether their zero is that of the recording.
 TIMED = {
-    "mov,mp4,m4a,3gp,3g2,mj2": True, "matroska,webm": True, "mpegts": False, "mpeg": False, "flv": False, "asf": False, "ogg": False,
+    "mov,mp4,m4a,3gp,3g2,mj2": True,
+    "matroska,webm": True,
+    "mpegts": False,
+    "mpeg": False,
+    "flv": False,
+    "asf": False,
+    "ogg": False,
     "nut": False,
-}  # fmt: skip
-# Demuxers that read the duration of a stream from a header; the others estimate it from the bit rate, or give the whole file's.
+}
+# Demuxers that read the duration of a stream from a header; the others estimate it from the bit rate, or give the whole
+# file's.
 _ANNOUNCED = {"aiff", "ape", "au", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "tak", "tta", "w64", "wv"}
 _ANNOUNCED_IF_ALONE = {"asf", "flv", "matroska,webm"}
 
@@ -95,7 +103,10 @@ class Track:
         return self.kind in ("mpegts", "mpeg")
 
     def last_stamp(self) -> float | None:
-        """Where its packets end, in seconds since the first; None where their stamps are not in order. Nothing is decoded."""
+        """Where its packets end, in seconds since the first; None where their stamps are not in order.
+
+        Nothing is decoded.
+        """
         import av
 
         base = self.stream.time_base

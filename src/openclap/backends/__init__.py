@@ -107,7 +107,8 @@ def choose_backend(
         return _openvino(checkpoint, threads, "the fastest here")
     if why_not or backend == "torch" or not on_cpu:
         require_torch(
-            f"{checkpoint.config.name}: {why_not or ('device ' + device if not on_cpu else 'backend torch was asked for')}; only torch runs it"
+            f"{checkpoint.config.name}:"
+            f" {why_not or ('device ' + device if not on_cpu else 'backend torch was asked for')}; only torch runs it"
         )
     require_torch(f"{checkpoint.config.name}: neither openvino nor torch is installed to run it")
     from openclap.backends.torch_backend import TorchBackend

@@ -1,7 +1,7 @@
 """What took long to make, kept on disk: whole or not at all, and never damaged.
 
-A file holds the SHA-256 of its content and the content. What does not fit its digest (a crash of the machine, a bad disk) is not
-given out, so it is made again.
+A file holds the SHA-256 of its content and the content. What does not fit its digest (a crash of the machine, a bad
+disk) is not given out, so it is made again.
 """
 
 from __future__ import annotations

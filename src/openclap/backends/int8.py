@@ -76,19 +76,23 @@ def _quantise(model: Any, clips: Clips, run: Callable[[Any, Clips], Any]) -> Any
     different = list({b"".join(part.tobytes() for part in clip): clip for clip in clips}.values())
     if len(different) < FEWEST:
         raise UsageError(
-            f"{count_noun(len(different), 'different sound is', 'different sounds are')} too few to calibrate int8 with; give {FEWEST} or more"
+            f"{count_noun(len(different), 'different sound is', 'different sounds are')} too few to calibrate int8"
+            f" with; give {FEWEST} or more"
         )
     held = different[::CHECK_EVERY]
     shown = [clip for i, clip in enumerate(different) if i % CHECK_EVERY]
     expected = run(model, held)
     nncf = _nncf()
     with contextlib.redirect_stdout(sys.stderr):  # results alone go to stdout
-        made = nncf.quantize(model, nncf.Dataset(shown), subset_size=len(shown), ignored_scope=_first_convolution(nncf, model))  # fmt: skip
+        made = nncf.quantize(
+            model, nncf.Dataset(shown), subset_size=len(shown), ignored_scope=_first_convolution(nncf, model)
+        )
     cosine = (expected * run(made, held)).sum(1)
     if not (cosine.mean() >= MEAN_COSINE and cosine.min() >= WORST_COSINE):
         raise ModelError(
-            f"int8 was refused: its cosine with float32 over {len(held)} sounds is {cosine.mean():.4f} on average and {cosine.min():.4f} at worst "
-            f"(at least {MEAN_COSINE} and {WORST_COSINE} are asked for); use float32, or calibrate with more sounds of your kind"
+            f"int8 was refused: its cosine with float32 over {len(held)} sounds is {cosine.mean():.4f} on average and"
+            f" {cosine.min():.4f} at worst (at least {MEAN_COSINE} and {WORST_COSINE} are asked for); use float32, or"
+            " calibrate with more sounds of your kind"
         )
     return made
 

@@ -31,8 +31,8 @@ NEVER = np.float32(-1e9)
 class Tower:
     """A text encoder here.
 
-    `read` takes its configuration, weights, ids and mask (B, L) and gives (B, D). `embed` takes the first three and gives (B, L, D), what
-    its graph begins with; None where numpy is the fastest for any number of texts.
+    `read` takes its configuration, weights, ids and mask (B, L) and gives (B, D). `embed` takes the first three and
+    gives (B, L, D), what its graph begins with; None where numpy is the fastest for any number of texts.
     """
 
     read: Callable[[Any, Weights, Ids, Ids], Vectors]

@@ -134,6 +134,7 @@ def _choose_device(device: str) -> tuple[torch.device, str]:
         raise UsageError(f"'{device}' is not a device; choose auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda" and (not cuda or (chosen.index or 0) >= torch.cuda.device_count()):
         raise UsageError(
-            f"device {device} was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; choose cpu or auto"
+            f"device {device} was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; choose cpu"
+            " or auto"
         )
     return chosen, "asked for"

@@ -3,7 +3,8 @@
 sounds ─ in the file already, unchanged? ─ yes ─────────────────────────┐
              └ no ─ windows ─ description ─ a line in FILE.part, at once ─┴─ FILE, written aside and renamed, at the end
 
-A killed run loses the sounds in flight; the next one takes what FILE and FILE.part hold. A file that is not one of these is refused.
+A killed run loses the sounds in flight; the next one takes what FILE and FILE.part hold. A file that is not one of
+these is refused.
 """
 
 from __future__ import annotations
@@ -40,17 +41,21 @@ def describe_to_file(
 ) -> DescribeReport:
     """Describe files and folders into one .json, .jsonl or .csv file (a folder: descriptions.json in it).
 
-    Sounds that the file describes already, by this model and with these labels, are left as they are unless their size or
-    time has changed. Descriptions of other sounds stay; sounds that are gone from `paths` leave the file.
+    Sounds that the file describes already, by this model and with these labels, are left as they are unless their size
+    or time has changed. Descriptions of other sounds stay; sounds that are gone from `paths` leave the file.
 
     Raises
     ------
     UsageError
-        No sounds there, another ending, a file that was not made by this or that another process is writing, or a place that cannot be written to.
+        No sounds there, another ending, a file that was not made by this or that another process is writing, or a place
+        that cannot be written to.
     """
     output = output / "descriptions.json" if output.is_dir() else output
     if output.suffix.lower() not in ENDINGS:
-        raise UsageError(f"-o {output}: descriptions are written to a name that ends in {', '.join(ENDINGS)}, or to a folder that exists")  # fmt: skip
+        raise UsageError(
+            f"-o {output}: descriptions are written to a name that ends in {', '.join(ENDINGS)}, or to a folder that"
+            " exists"
+        )
     found = find_sounds(paths)
     require_sounds(found)
     with _lock_output(output):

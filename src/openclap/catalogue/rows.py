@@ -68,7 +68,10 @@ def _is_row(row: Any) -> bool:
 
 
 def _not_ours(place: Path) -> UsageError:
-    return UsageError(f"{place} holds something else than descriptions of version {HEAD['version']}; it is left as it is: choose another -o")  # fmt: skip
+    return UsageError(
+        f"{place} holds something else than descriptions of version {HEAD['version']}; it is left as it is: choose"
+        " another -o"
+    )
 
 
 def format_rows(rows: Sequence[Row], ending: str) -> str:

@@ -1,7 +1,7 @@
 """The timeline of every sound of a folder, in every format, in another folder. Knows how to go on, not how to hear.
 
-The .json of a sound is there first, without spans, and tells that the others are ours; it is written again, last, with what it was made
-of: that sound is done. What lies there and was not made by this is left as it is.
+The .json of a sound is there first, without spans, and tells that the others are ours; it is written again, last, with
+what it was made of: that sound is done. What lies there and was not made by this is left as it is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""Checkpoints in less space: text towers as rows of int8 with one scale each, anything in float16. Knows nothing of files.
+"""Checkpoints in less space: text towers as rows of int8 with one scale each, anything in float16.
+
+Knows nothing of files.
 
     NAME.weight float32 (R, C)  ⇄  NAME.weight int8 (R, C), NAME.scale float32 (R,): the largest of a row / 127
 
-Which weights: `PACKED`, by the kind of text tower. Vectors of texts keep a cosine of 0.9999 (a table of words) or 0.999 (a transformer).
+Which weights: `PACKED`, by the kind of text tower. Vectors of texts keep a cosine of 0.9999 (a table of words) or 0.999
+(a transformer).
 """
 
 from __future__ import annotations
@@ -66,7 +69,8 @@ def unpack(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     for scale, name in scales.items():
         if entries[scale].shape != entries[name].shape[:1]:
             raise BadCheckpoint(
-                f"{scale} has the shape {entries[scale].shape}, {name} {entries[name].shape}; one scale a row is expected: copy or download the file again"
+                f"{scale} has the shape {entries[scale].shape}, {name} {entries[name].shape}; one scale a row is"
+                " expected: copy or download the file again"
             )
     return found | {name: _dequantise(entries[name], entries[scale]) for scale, name in scales.items()}
 

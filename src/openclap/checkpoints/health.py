@@ -127,7 +127,10 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
 
 def _weights_or_texts(broken: list[str], encode: Encode | None) -> list[Finding]:
     if broken:
-        what = f"{count_noun(len(broken), 'weight holds', 'weights hold')} NaN or infinite values ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
+        what = (
+            f"{count_noun(len(broken), 'weight holds', 'weights hold')} NaN or infinite values"
+            f" ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
+        )
         return [Finding(what, "download it again or use another checkpoint")]
     if encode is None:
         return []

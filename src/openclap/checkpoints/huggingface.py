@@ -31,12 +31,30 @@ NAMES = (
     (r"audio_model\.audio_encoder\.patch_embed\.mel_conv2d\.", "audio.patches.local_project."),
     (r"audio_model\.audio_encoder\.patch_embed\.fusion_model\.local_att\.", "audio.patches.fusion.local_attention."),
     (r"audio_model\.audio_encoder\.patch_embed\.fusion_model\.global_att\.", "audio.patches.fusion.global_attention."),
-    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_before\.", r"audio.stages.\1.blocks.\2.norm1."),
-    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_after\.", r"audio.stages.\1.blocks.\2.norm2."),
-    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.self\.relative_position_bias_table", r"audio.stages.\1.blocks.\2.attention.bias_table"),
-    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.output\.dense\.", r"audio.stages.\1.blocks.\2.attention.out."),
-    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.self\.", r"audio.stages.\1.blocks.\2.attention."),
-    (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.intermediate\.dense\.", r"audio.stages.\1.blocks.\2.mlp.0."),
+    (
+        r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_before\.",
+        r"audio.stages.\1.blocks.\2.norm1.",
+    ),
+    (
+        r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_after\.",
+        r"audio.stages.\1.blocks.\2.norm2.",
+    ),
+    (
+        r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.self\.relative_position_bias_table",
+        r"audio.stages.\1.blocks.\2.attention.bias_table",
+    ),
+    (
+        r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.output\.dense\.",
+        r"audio.stages.\1.blocks.\2.attention.out.",
+    ),
+    (
+        r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.self\.",
+        r"audio.stages.\1.blocks.\2.attention.",
+    ),
+    (
+        r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.intermediate\.dense\.",
+        r"audio.stages.\1.blocks.\2.mlp.0.",
+    ),
     (r"audio_model\.audio_encoder\.layers\.(\d+)\.blocks\.(\d+)\.output\.dense\.", r"audio.stages.\1.blocks.\2.mlp.2."),
     (r"audio_model\.audio_encoder\.layers\.(\d+)\.downsample\.reduction\.", r"audio.stages.\1.merge.reduce."),
     (r"audio_model\.audio_encoder\.layers\.(\d+)\.downsample\.norm\.", r"audio.stages.\1.merge.norm."),
@@ -47,7 +65,7 @@ NAMES = (
     (r"text_projection\.linear2\.", "text_projection.2."),
     (r"text_model\.", "text.tower."),
     (r"logit_scale_a$", "logit_scale"),
-)  # fmt: skip
+)
 RULES = [(re.compile("^" + theirs), ours) for theirs, ours in NAMES]
 DEAD = re.compile(r"logit_scale_t$|.*\.relative_position_index$|text_model\.embeddings\.(position_ids|token_type_ids)$")
 QKV = ("query", "key", "value")
@@ -177,22 +195,28 @@ def export_huggingface(
         and text.kind == "roberta"
         and config.fusion in (None, "aff_2d")
     ):
-        raise UsageError(f"{config.name} ({audio.kind} + {text.kind}, fusion {config.fusion}) has no class in transformers; HTSAT + RoBERTa, unfused or aff_2d, can be exported")  # fmt: skip
+        raise UsageError(
+            f"{config.name} ({audio.kind} + {text.kind}, fusion {config.fusion}) has no class in transformers; HTSAT +"
+            " RoBERTa, unfused or aff_2d, can be exported"
+        )
     bank = ("slaney", "slaney") if config.fusion is None else ("htk", None)
     whole = front.clip_seconds == round(front.clip_seconds)
     if (front.mel_scale, front.mel_norm) != bank or front.dynamic_range is not None or not whole:
         raise UsageError(
-            f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); and counts clips in whole seconds; this front end cannot be exported"
+            f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); and counts"
+            " clips in whole seconds; this front end cannot be exported"
         )
     ratio = _mlp_ratio(audio)
     heads = all(audio.heads[s] * audio.head_width(s) == audio.width << s for s in range(len(audio.depths)))
     if not heads or text.heads * text.head_size != text.width:
         raise UsageError(
-            f"{config.name} was pruned of attention heads, which transformers has no class for; prune its MLP rows alone (--keep-heads 1) to export it"
+            f"{config.name} was pruned of attention heads, which transformers has no class for; prune its MLP rows"
+            " alone (--keep-heads 1) to export it"
         )
     if any(int(ratio * (audio.width << s)) != audio.mlp_width(s) for s in range(len(audio.depths))):
         raise UsageError(
-            f"{config.name} was pruned to another share of MLP rows in each stage, which transformers has no class for; prune all stages alike to export it"
+            f"{config.name} was pruned to another share of MLP rows in each stage, which transformers has no class for;"
+            " prune all stages alike to export it"
         )
     if tokenizer is None:
         raise UsageError(f"{config.name} has no tokenizer.json; transformers needs one")
@@ -213,15 +237,21 @@ def export_huggingface(
     target = Path(os.path.expanduser(folder))
     theirs.save_pretrained(target)
     extractor = transformers.ClapFeatureExtractor(
-        feature_size=front.mel_bins, sampling_rate=front.sampling_rate, hop_length=front.hop, max_length_s=round(front.clip_seconds),
-        fft_window_size=front.n_fft, frequency_min=front.f_min, frequency_max=front.f_max,
-        truncation="fusion" if fused else "rand_trunc", padding=front.padding,
-    )  # fmt: skip
+        feature_size=front.mel_bins,
+        sampling_rate=front.sampling_rate,
+        hop_length=front.hop,
+        max_length_s=round(front.clip_seconds),
+        fft_window_size=front.n_fft,
+        frequency_min=front.f_min,
+        frequency_max=front.f_max,
+        truncation="fusion" if fused else "rand_trunc",
+        padding=front.padding,
+    )
     transformers.ClapProcessor(extractor, _their_tokenizer(tokenizer, text)).save_pretrained(target)
     if front.quantise is not None:
         warnings.warn(
-            f"{config.name} was trained on samples of {front.quantise}, to which transformers does not round them: quiet, band-limited and "
-            "clipped recordings get vectors up to a cosine of 0.99 away there",
+            f"{config.name} was trained on samples of {front.quantise}, to which transformers does not round them:"
+            " quiet, band-limited and clipped recordings get vectors up to a cosine of 0.99 away there",
             ModelWarning,
             stacklevel=3,
         )
@@ -239,22 +269,44 @@ def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> A
         projection_dim=config.embedding,
         projection_hidden_act="relu",
         audio_config={
-            "patch_embeds_hidden_size": audio.width, "hidden_size": audio.output, "depths": list(audio.depths),
-            "num_attention_heads": list(audio.heads), "num_hidden_layers": len(audio.depths), "window_size": audio.window,
-            "patch_size": audio.patch, "patch_stride": [audio.patch, audio.patch], "spec_size": audio.image,
-            "hidden_act": audio.activation, "layer_norm_eps": audio.layer_norm_eps, "qkv_bias": audio.qkv_bias,
-            "enable_patch_layer_norm": audio.patch_norm, "aff_block_r": audio.fusion_reduction,
-            "mlp_ratio": _mlp_ratio(audio), "drop_path_rate": audio.drop_path, "num_mel_bins": config.front_end.mel_bins,
-            "enable_fusion": config.fusion is not None, "fusion_type": config.fusion, "projection_dim": config.embedding,
+            "patch_embeds_hidden_size": audio.width,
+            "hidden_size": audio.output,
+            "depths": list(audio.depths),
+            "num_attention_heads": list(audio.heads),
+            "num_hidden_layers": len(audio.depths),
+            "window_size": audio.window,
+            "patch_size": audio.patch,
+            "patch_stride": [audio.patch, audio.patch],
+            "spec_size": audio.image,
+            "hidden_act": audio.activation,
+            "layer_norm_eps": audio.layer_norm_eps,
+            "qkv_bias": audio.qkv_bias,
+            "enable_patch_layer_norm": audio.patch_norm,
+            "aff_block_r": audio.fusion_reduction,
+            "mlp_ratio": _mlp_ratio(audio),
+            "drop_path_rate": audio.drop_path,
+            "num_mel_bins": config.front_end.mel_bins,
+            "enable_fusion": config.fusion is not None,
+            "fusion_type": config.fusion,
+            "projection_dim": config.embedding,
         },
         text_config={
-            "vocab_size": text.vocabulary, "hidden_size": text.width, "num_hidden_layers": text.layers,
-            "num_attention_heads": text.heads, "intermediate_size": text.intermediate,
-            "max_position_embeddings": text.positions, "type_vocab_size": text.token_types, "hidden_act": text.activation,
-            "layer_norm_eps": text.layer_norm_eps, "hidden_dropout_prob": text.dropout, "projection_dim": config.embedding,
-            "bos_token_id": text.begin_id, "eos_token_id": text.end_id, "pad_token_id": text.pad_id,
+            "vocab_size": text.vocabulary,
+            "hidden_size": text.width,
+            "num_hidden_layers": text.layers,
+            "num_attention_heads": text.heads,
+            "intermediate_size": text.intermediate,
+            "max_position_embeddings": text.positions,
+            "type_vocab_size": text.token_types,
+            "hidden_act": text.activation,
+            "layer_norm_eps": text.layer_norm_eps,
+            "hidden_dropout_prob": text.dropout,
+            "projection_dim": config.embedding,
+            "bos_token_id": text.begin_id,
+            "eos_token_id": text.end_id,
+            "pad_token_id": text.pad_id,
         },
-    )  # fmt: skip
+    )
 
 
 def _their_tokenizer(file: Path, text: TextConfig) -> Any:

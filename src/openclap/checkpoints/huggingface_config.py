@@ -4,8 +4,8 @@
     processor_config.json ─┬─ extractor ─────────────┴─ FIELDS: honoured · only some values are known · irrelevant, and why
     preprocessor_config.json ┘
 
-`FIELDS` holds every field of transformers' ClapConfig, ClapAudioConfig, ClapTextConfig and ClapFeatureExtractor (5.23); a
-test walks through the installed ones, so that a new field is noticed. Knows nothing of weights.
+`FIELDS` holds every field of transformers' ClapConfig, ClapAudioConfig, ClapTextConfig and ClapFeatureExtractor (5.23);
+a test walks through the installed ones, so that a new field is noticed. Knows nothing of weights.
 """
 
 from __future__ import annotations
@@ -60,32 +60,62 @@ _ACTS = tuple(ACTIVATIONS)
 FIELDS = {
     "audio_config": Fields(
         {
-            "patch_embeds_hidden_size": 96, "depths": [2, 2, 6, 2], "num_attention_heads": [4, 8, 16, 32], "window_size": 8,
-            "patch_size": 4, "patch_stride": [4, 4], "spec_size": 256, "num_mel_bins": 64, "mlp_ratio": 4.0, "drop_path_rate": 0.0,
-            "enable_fusion": False, "hidden_act": "gelu", "layer_norm_eps": 1e-5, "qkv_bias": True, "enable_patch_layer_norm": True,
+            "patch_embeds_hidden_size": 96,
+            "depths": [2, 2, 6, 2],
+            "num_attention_heads": [4, 8, 16, 32],
+            "window_size": 8,
+            "patch_size": 4,
+            "patch_stride": [4, 4],
+            "spec_size": 256,
+            "num_mel_bins": 64,
+            "mlp_ratio": 4.0,
+            "drop_path_rate": 0.0,
+            "enable_fusion": False,
+            "hidden_act": "gelu",
+            "layer_norm_eps": 1e-5,
+            "qkv_bias": True,
+            "enable_patch_layer_norm": True,
             "aff_block_r": 4,
         },
         {
             "hidden_act": _ACTS,
-            "fusion_type": (None, "aff_2d", "daf_2d", "iaff_2d", "daf_1d", "aff_1d", "iaff_1d"),  # transformers builds an aff_2d of them all
-            "flatten_patch_embeds": (True,), "patch_embed_input_channels": (1,),
+            # transformers builds an aff_2d of them all
+            "fusion_type": (None, "aff_2d", "daf_2d", "iaff_2d", "daf_1d", "aff_1d", "iaff_1d"),
+            "flatten_patch_embeds": (True,),
+            "patch_embed_input_channels": (1,),
         },
         {
-            "num_classes": "of a head that CLAP never uses", "hidden_size": _DERIVED, "num_hidden_layers": _DERIVED,
-            "projection_dim": "ClapConfig sets it to its own", "projection_hidden_act": "ClapConfig sets it to its own",
-            "hidden_dropout_prob": _TRAINING, "attention_probs_dropout_prob": _TRAINING, "initializer_factor": _TRAINING,
+            "num_classes": "of a head that CLAP never uses",
+            "hidden_size": _DERIVED,
+            "num_hidden_layers": _DERIVED,
+            "projection_dim": "ClapConfig sets it to its own",
+            "projection_hidden_act": "ClapConfig sets it to its own",
+            "hidden_dropout_prob": _TRAINING,
+            "attention_probs_dropout_prob": _TRAINING,
+            "initializer_factor": _TRAINING,
         },
     ),
     "text_config": Fields(
         {
-            "vocab_size": 50_265, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
-            "max_position_embeddings": 514, "type_vocab_size": 1, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
-            "layer_norm_eps": 1e-12, "hidden_act": "gelu", "hidden_dropout_prob": 0.1,
+            "vocab_size": 50_265,
+            "hidden_size": 768,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "intermediate_size": 3072,
+            "max_position_embeddings": 514,
+            "type_vocab_size": 1,
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "pad_token_id": 1,
+            "layer_norm_eps": 1e-12,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": 0.1,
         },
         {"hidden_act": _ACTS},
         {
             "attention_probs_dropout_prob": "of training alone, where hidden_dropout_prob serves for both",
-            "projection_dim": "ClapConfig sets it to its own", "projection_hidden_act": "ClapConfig sets it to its own",
+            "projection_dim": "ClapConfig sets it to its own",
+            "projection_hidden_act": "ClapConfig sets it to its own",
             "initializer_factor": _TRAINING,
         },
     ),
@@ -93,22 +123,36 @@ FIELDS = {
         {"projection_dim": 512},
         {"projection_hidden_act": ("relu",)},
         {
-            "text_config": "read field by field", "audio_config": "read field by field", "logit_scale_init_value": _WEIGHTS,
+            "text_config": "read field by field",
+            "audio_config": "read field by field",
+            "logit_scale_init_value": _WEIGHTS,
             "initializer_factor": _TRAINING,
         },
     ),
     "extractor": Fields(
         {
-            "feature_size": 64, "sampling_rate": 48_000, "hop_length": 480, "max_length_s": 10, "fft_window_size": 1024,
-            "frequency_min": 0, "frequency_max": 14_000, "truncation": "fusion", "padding": "repeatpad",
+            "feature_size": 64,
+            "sampling_rate": 48_000,
+            "hop_length": 480,
+            "max_length_s": 10,
+            "fft_window_size": 1024,
+            "frequency_min": 0,
+            "frequency_max": 14_000,
+            "truncation": "fusion",
+            "padding": "repeatpad",
         },
-        {"truncation": ("fusion", "rand_trunc"), "padding": ("repeatpad", "repeat", "pad"), "feature_extractor_type": ("ClapFeatureExtractor",)},
         {
-            "padding_value": "ClapFeatureExtractor pads with zeros, whatever it says", "return_attention_mask": "the model takes none",
+            "truncation": ("fusion", "rand_trunc"),
+            "padding": ("repeatpad", "repeat", "pad"),
+            "feature_extractor_type": ("ClapFeatureExtractor",),
+        },
+        {
+            "padding_value": "ClapFeatureExtractor pads with zeros, whatever it says",
+            "return_attention_mask": "the model takes none",
             "top_db": "ClapFeatureExtractor never uses it",
         },
     ),
-}  # fmt: skip
+}
 
 LAION = {"frequency_min": 50, "frequency_max": 14_000}  # Hz, that all released models were trained with
 
@@ -128,20 +172,43 @@ def read_config(folder: Path, config: Mapping[str, Any], *, name: str, licence: 
     front, notes = _front_end(folder, fused=fused, mel_bins=audio["num_mel_bins"])
     data = {
         "audio": {
-            "kind": "htsat", "width": audio["patch_embeds_hidden_size"], "depths": audio["depths"], "heads": audio["num_attention_heads"],
-            "window": audio["window_size"], "patch": _patch(audio, where), "image": audio["spec_size"], "mlp_ratio": audio["mlp_ratio"],
-            "drop_path": audio["drop_path_rate"], "activation": audio["hidden_act"], "layer_norm_eps": audio["layer_norm_eps"],
-            "qkv_bias": bool(audio["qkv_bias"]), "patch_norm": bool(audio["enable_patch_layer_norm"]), "fusion_reduction": audio["aff_block_r"],
+            "kind": "htsat",
+            "width": audio["patch_embeds_hidden_size"],
+            "depths": audio["depths"],
+            "heads": audio["num_attention_heads"],
+            "window": audio["window_size"],
+            "patch": _patch(audio, where),
+            "image": audio["spec_size"],
+            "mlp_ratio": audio["mlp_ratio"],
+            "drop_path": audio["drop_path_rate"],
+            "activation": audio["hidden_act"],
+            "layer_norm_eps": audio["layer_norm_eps"],
+            "qkv_bias": bool(audio["qkv_bias"]),
+            "patch_norm": bool(audio["enable_patch_layer_norm"]),
+            "fusion_reduction": audio["aff_block_r"],
         },
         "text": {
-            "kind": "roberta", "vocabulary": text["vocab_size"], "width": text["hidden_size"], "layers": text["num_hidden_layers"],
-            "heads": text["num_attention_heads"], "intermediate": text["intermediate_size"], "positions": text["max_position_embeddings"],
-            "token_types": text["type_vocab_size"], "begin_id": _one_id(text, "bos_token_id", where),
-            "end_id": _one_id(text, "eos_token_id", where), "pad_id": _one_id(text, "pad_token_id", where),
-            "layer_norm_eps": text["layer_norm_eps"], "activation": text["hidden_act"], "dropout": text["hidden_dropout_prob"],
+            "kind": "roberta",
+            "vocabulary": text["vocab_size"],
+            "width": text["hidden_size"],
+            "layers": text["num_hidden_layers"],
+            "heads": text["num_attention_heads"],
+            "intermediate": text["intermediate_size"],
+            "positions": text["max_position_embeddings"],
+            "token_types": text["type_vocab_size"],
+            "begin_id": _one_id(text, "bos_token_id", where),
+            "end_id": _one_id(text, "eos_token_id", where),
+            "pad_id": _one_id(text, "pad_token_id", where),
+            "layer_norm_eps": text["layer_norm_eps"],
+            "activation": text["hidden_act"],
+            "dropout": text["hidden_dropout_prob"],
         },
-        "front_end": front, "fusion": "aff_2d" if fused else None, "embedding": whole["projection_dim"], "name": name, "licence": licence,
-    }  # fmt: skip
+        "front_end": front,
+        "fusion": "aff_2d" if fused else None,
+        "embedding": whole["projection_dim"],
+        "name": name,
+        "licence": licence,
+    }
     try:
         return CLAPConfig.from_dict(data), notes
     except BadCheckpoint as error:
@@ -160,8 +227,8 @@ def _patch(audio: Mapping[str, Any], where: str) -> Any:
     sides = {side for name in ("patch_size", "patch_stride") for side in _as_list(audio[name])}
     if len(sides) != 1:
         raise BadCheckpoint(
-            f"{where}: patch_size is {audio['patch_size']!r} and patch_stride {audio['patch_stride']!r} in audio_config; "
-            "openclap knows square patches beside each other, so this model cannot be loaded"
+            f"{where}: patch_size is {audio['patch_size']!r} and patch_stride {audio['patch_stride']!r} in"
+            " audio_config; openclap knows square patches beside each other, so this model cannot be loaded"
         )
     return sides.pop()
 
@@ -195,14 +262,22 @@ def _front_end(folder: Path, *, fused: bool, mel_bins: Any) -> tuple[dict[str, A
     full = {**said, **unsaid}
     if full["feature_size"] != mel_bins:
         raise BadCheckpoint(
-            f"{folder}: num_mel_bins is {mel_bins!r} in audio_config, and feature_size {full['feature_size']!r} in {', '.join(files)}; they must be equal"
+            f"{folder}: num_mel_bins is {mel_bins!r} in audio_config, and feature_size {full['feature_size']!r} in"
+            f" {', '.join(files)}; they must be equal"
         )
     bank = ("htk", None) if full["truncation"] == "fusion" else ("slaney", "slaney")
     front = {
-        "sampling_rate": full["sampling_rate"], "clip_seconds": full["max_length_s"], "n_fft": full["fft_window_size"],
-        "hop": full["hop_length"], "mel_bins": full["feature_size"], "f_min": full["frequency_min"], "f_max": full["frequency_max"],
-        "padding": full["padding"], "mel_scale": bank[0], "mel_norm": bank[1],
-    }  # fmt: skip
+        "sampling_rate": full["sampling_rate"],
+        "clip_seconds": full["max_length_s"],
+        "n_fft": full["fft_window_size"],
+        "hop": full["hop_length"],
+        "mel_bins": full["feature_size"],
+        "f_min": full["frequency_min"],
+        "f_max": full["frequency_max"],
+        "padding": full["padding"],
+        "mel_scale": bank[0],
+        "mel_norm": bank[1],
+    }
     return front, [_describe_defaults(unsaid, files, said)] if unsaid else []
 
 
@@ -228,4 +303,7 @@ def _describe_defaults(unsaid: Mapping[str, Any], files: Mapping[str, Any], said
     whose = "of transformers" if said else "of LAION's models"
     if not files:
         return f"it has no preprocessor_config.json; taken are the defaults {whose}: {taken}"
-    return f"{' and '.join(sorted(files))} leave out what decides how sounds are heard; taken are the defaults {whose}: {taken}"
+    return (
+        f"{' and '.join(sorted(files))} leave out what decides how sounds are heard; taken are the defaults {whose}:"
+        f" {taken}"
+    )

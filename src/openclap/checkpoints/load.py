@@ -87,7 +87,8 @@ def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
     file = folder / "config.json"
     if not file.is_file():
         raise BadCheckpoint(
-            f"{folder}: no config.json, so the architecture cannot be told; give a folder saved by openclap or transformers, or a LAION .pt"
+            f"{folder}: no config.json, so the architecture cannot be told; give a folder saved by openclap or"
+            " transformers, or a LAION .pt"
         )
     data = native.read_json(file)
     if not native.is_native(data):
@@ -102,8 +103,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     if file is None:
         source = (*TOKENIZERS[checkpoint.config.text.kind], "the model")[0]
         raise ModelNotHere(
-            f"{checkpoint.config.name} came without a tokenizer, so it can embed sounds but no texts; put the tokenizer.json of {source} "
-            f"beside {checkpoint.source}, or run  openclap pull {source}"
+            f"{checkpoint.config.name} came without a tokenizer, so it can embed sounds but no texts; put the"
+            f" tokenizer.json of {source} beside {checkpoint.source}, or run  openclap pull {source}"
         )
     return Tokenizer(file, checkpoint.config.text)
 

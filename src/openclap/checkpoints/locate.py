@@ -18,7 +18,16 @@ from openclap.errors import ModelNotHere, UnknownModel
 __all__ = ["is_available", "locate", "packaged_folder", "pull"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-SMALL = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")  # fmt: skip
+SMALL = (
+    "config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+)
 TOKENIZER_OF_LAION = "laion/clap-htsat-unfused"  # RoBERTa's, as all released files have it
 WEIGHTS = ("model.safetensors", "model*.safetensors*", "pytorch_model*.bin*")
 
@@ -50,7 +59,8 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
     near = difflib.get_close_matches(name, names, 1, 0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise UnknownModel(
-        f"'{name}' is not a model; choose one of {', '.join(names[:4])}, … (openclap models), or give a folder or file that exists{hint}"
+        f"'{name}' is not a model; choose one of {', '.join(names[:4])}, … (openclap models), or give a folder or file"
+        f" that exists{hint}"
     )
 
 
@@ -90,8 +100,9 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     advice = (
-        f"on a machine with a network run  openclap pull {name}  and copy {constants.HF_HUB_CACHE} here, "
-        "or download the files to a folder and give that folder as the model; where the Hub is blocked, HF_ENDPOINT names a mirror"
+        f"on a machine with a network run  openclap pull {name}  and copy {constants.HF_HUB_CACHE} here, or download"
+        " the files to a folder and give that folder as the model; where the Hub is blocked, HF_ENDPOINT names a"
+        " mirror"
     )
     if constants.HF_HUB_OFFLINE:
         raise ModelNotHere(f"{name} is not on this machine and HF_HUB_OFFLINE forbids to fetch it; {advice}")

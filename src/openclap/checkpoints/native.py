@@ -1,7 +1,7 @@
 """openclap's own format: config.json, model.safetensors, tokenizer.json. Written aside and renamed, config last.
 
-With `compact=True` the text tower is stored as rows of int8 with one scale each, with `half=True` matrices and convolutions as float16:
-`checkpoints/compact.py`.
+With `compact=True` the text tower is stored as rows of int8 with one scale each, with `half=True` matrices and
+convolutions as float16: `checkpoints/compact.py`.
 """
 
 from __future__ import annotations

@@ -34,20 +34,100 @@ _LAION = "lukewys/laion_clap"
 
 PRESETS: tuple[Preset, ...] = (
     Preset("mini", "small CNN + word vectors; comes with openclap", "Apache-2.0", 0, fingerprint="8550d1fb4d429384"),
-    Preset("laion/clap-htsat-fused", "HTSAT-tiny + RoBERTa, fused; general sounds", "Apache-2.0", 615, "laion/clap-htsat-fused", esc50=90.5),
-    Preset("laion/clap-htsat-unfused", "HTSAT-tiny + RoBERTa; general sounds", "Apache-2.0", 615, "laion/clap-htsat-unfused", esc50=92.75),
-    Preset("laion/larger_clap_general", "HTSAT-base + RoBERTa; general sounds", "Apache-2.0", 776, "laion/larger_clap_general", esc50=89.98),
-    Preset("laion/larger_clap_music_and_speech", "HTSAT-base + RoBERTa; music and speech", "Apache-2.0", 776, "laion/larger_clap_music_and_speech", esc50=89.25),
-    Preset("laion/larger_clap_music", "HTSAT-base + RoBERTa; music", "Apache-2.0", 776, "laion/larger_clap_music", note="broken copy: use music_audioset_epoch_15_esc_90.14.pt"),
+    Preset(
+        "laion/clap-htsat-fused",
+        "HTSAT-tiny + RoBERTa, fused; general sounds",
+        "Apache-2.0",
+        615,
+        "laion/clap-htsat-fused",
+        esc50=90.5,
+    ),
+    Preset(
+        "laion/clap-htsat-unfused",
+        "HTSAT-tiny + RoBERTa; general sounds",
+        "Apache-2.0",
+        615,
+        "laion/clap-htsat-unfused",
+        esc50=92.75,
+    ),
+    Preset(
+        "laion/larger_clap_general",
+        "HTSAT-base + RoBERTa; general sounds",
+        "Apache-2.0",
+        776,
+        "laion/larger_clap_general",
+        esc50=89.98,
+    ),
+    Preset(
+        "laion/larger_clap_music_and_speech",
+        "HTSAT-base + RoBERTa; music and speech",
+        "Apache-2.0",
+        776,
+        "laion/larger_clap_music_and_speech",
+        esc50=89.25,
+    ),
+    Preset(
+        "laion/larger_clap_music",
+        "HTSAT-base + RoBERTa; music",
+        "Apache-2.0",
+        776,
+        "laion/larger_clap_music",
+        note="broken copy: use music_audioset_epoch_15_esc_90.14.pt",
+    ),
     Preset("630k-best.pt", "HTSAT-tiny + RoBERTa; LAION-Audio-630K", "CC0-1.0", 1863, _LAION, "630k-best.pt"),
     Preset("630k-audioset-best.pt", "the same + AudioSet", "CC0-1.0", 1863, _LAION, "630k-audioset-best.pt", 92.75),
-    Preset("630k-fusion-best.pt", "HTSAT-tiny + RoBERTa, fused; LAION-Audio-630K", "CC0-1.0", 1863, _LAION, "630k-fusion-best.pt"),
-    Preset("630k-audioset-fusion-best.pt", "the same + AudioSet", "CC0-1.0", 1863, _LAION, "630k-audioset-fusion-best.pt", 90.5),
-    Preset("music_audioset_epoch_15_esc_90.14.pt", "HTSAT-base + RoBERTa; music", "CC0-1.0", 2352, _LAION, "music_audioset_epoch_15_esc_90.14.pt", 90.14),
-    Preset("music_speech_epoch_15_esc_89.25.pt", "HTSAT-base + RoBERTa; music and speech", "CC0-1.0", 2352, _LAION, "music_speech_epoch_15_esc_89.25.pt", 89.25),
-    Preset("music_speech_audioset_epoch_15_esc_89.98.pt", "HTSAT-base + RoBERTa; music, speech, AudioSet", "CC0-1.0", 2352, _LAION, "music_speech_audioset_epoch_15_esc_89.98.pt", 89.98),
-    Preset("mini-3", "mini's third edition, for what was made with it; comes with openclap, 16 MB", "Apache-2.0", 0, fingerprint="86b7c91662cc86f7"),
-)  # fmt: skip
+    Preset(
+        "630k-fusion-best.pt",
+        "HTSAT-tiny + RoBERTa, fused; LAION-Audio-630K",
+        "CC0-1.0",
+        1863,
+        _LAION,
+        "630k-fusion-best.pt",
+    ),
+    Preset(
+        "630k-audioset-fusion-best.pt",
+        "the same + AudioSet",
+        "CC0-1.0",
+        1863,
+        _LAION,
+        "630k-audioset-fusion-best.pt",
+        90.5,
+    ),
+    Preset(
+        "music_audioset_epoch_15_esc_90.14.pt",
+        "HTSAT-base + RoBERTa; music",
+        "CC0-1.0",
+        2352,
+        _LAION,
+        "music_audioset_epoch_15_esc_90.14.pt",
+        90.14,
+    ),
+    Preset(
+        "music_speech_epoch_15_esc_89.25.pt",
+        "HTSAT-base + RoBERTa; music and speech",
+        "CC0-1.0",
+        2352,
+        _LAION,
+        "music_speech_epoch_15_esc_89.25.pt",
+        89.25,
+    ),
+    Preset(
+        "music_speech_audioset_epoch_15_esc_89.98.pt",
+        "HTSAT-base + RoBERTa; music, speech, AudioSet",
+        "CC0-1.0",
+        2352,
+        _LAION,
+        "music_speech_audioset_epoch_15_esc_89.98.pt",
+        89.98,
+    ),
+    Preset(
+        "mini-3",
+        "mini's third edition, for what was made with it; comes with openclap, 16 MB",
+        "Apache-2.0",
+        0,
+        fingerprint="86b7c91662cc86f7",
+    ),
+)
 
 KNOWN_BAD = {"laion/larger_clap_music": "music_audioset_epoch_15_esc_90.14.pt"}  # broken copy → what to use instead
 
@@ -60,8 +140,9 @@ def find_preset(name: str) -> Preset | None:
 def name_to_load(model: str, fingerprint: str, at_work: str = "") -> str | None:
     """By what name a model is loaded today that went by `model` when something was made with it; None, by none that is known here.
 
-    A packaged model keeps its name and gets new weights with a new edition: the fingerprint tells which one it was. One of the Hub stays what it is; where
-    `at_work`, the model that is loaded and is not the one, has its name, it was another copy.
+    A packaged model keeps its name and gets new weights with a new edition: the fingerprint tells which one it was. One
+    of the Hub stays what it is; where `at_work`, the model that is loaded and is not the one, has its name, it was
+    another copy.
     """
     preset = find_preset(model)
     if preset is not None and preset.fingerprint is None:

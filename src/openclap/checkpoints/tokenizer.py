@@ -26,8 +26,8 @@ CHINESE = 1000  # tokens; a tokenizer made for English text may hold a few chara
 class Tokenizer:
     """The tokenizer of a text tower: its begin and end tokens, its maximum, its padding.
 
-    Texts are cut after `max_tokens` (77), or what the tower has positions for, and padded to the longest text of the call, which
-    changes no embedding. The first text that is cut is told of, once.
+    Texts are cut after `max_tokens` (77), or what the tower has positions for, and padded to the longest text of the
+    call, which changes no embedding. The first text that is cut is told of, once.
     """
 
     def __init__(self, file: Path, config: AnyTextConfig) -> None:
@@ -41,7 +41,8 @@ class Tokenizer:
         size = self._fast.get_vocab_size()
         if size > config.vocabulary:
             raise BadCheckpoint(
-                f"{file} has {size} tokens, the model has vectors for {config.vocabulary}: it is another model's; give the one that belongs to it"
+                f"{file} has {size} tokens, the model has vectors for {config.vocabulary}: it is another model's; give"
+                " the one that belongs to it"
             )
         self._fast.no_padding()
         self._fast.no_truncation()

@@ -1,4 +1,7 @@
-"""What only torch can open: `.pt` and `.bin` files. It is imported here, where such a file is read, and nowhere earlier."""
+"""What only torch can open: `.pt` and `.bin` files.
+
+It is imported here, where such a file is read, and nowhere earlier.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,9 @@ def import_torch(file: Path) -> Any:
         import torch
     except ImportError:
         raise MissingExtra(
-            f"{file}: only torch reads {file.suffix or 'such'} files: install openclap's extra 'torch' (docs/install.md)  (or, where torch is installed, "
-            f"convert it once: CLAP.from_pretrained({file.name!r}).save_pretrained(folder), and use that folder here)"
+            f"{file}: only torch reads {file.suffix or 'such'} files: install openclap's extra 'torch'"
+            " (docs/install.md)  (or, where torch is installed, convert it once:"
+            f" CLAP.from_pretrained({file.name!r}).save_pretrained(folder), and use that folder here)"
         ) from None
     return torch
 

@@ -60,7 +60,8 @@ def check_fit(config: CLAPConfig, shapes: Mapping[str, tuple[int, ...]], where: 
             if names
         )
         raise BadCheckpoint(
-            f"{where}: the weights do not fit the architecture ({told}); the file is incomplete or of another model: download it again"
+            f"{where}: the weights do not fit the architecture ({told}); the file is incomplete or of another model:"
+            " download it again"
         )
 
 

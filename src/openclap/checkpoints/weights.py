@@ -35,14 +35,26 @@ __all__ = [
 Array: TypeAlias = npt.NDArray[Any]
 Rows: TypeAlias = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.float32]]
 
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}  # fmt: skip
+DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "?",
+}
 
 
 @dataclass(frozen=True)
 class Entry:
     """One array that is not read yet.
 
-    `rows` reads some rows of it alone, where that is cheaper; `once` reads it past the map, which then does not grow by it.
+    `rows` reads some rows of it alone, where that is cheaper; `once` reads it past the map, which then does not grow by
+    it.
     """
 
     shape: tuple[int, ...]

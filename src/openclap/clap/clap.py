@@ -103,17 +103,18 @@ class CLAP:
         strict
             Refuse a checkpoint whose health check finds a fault, instead of warning.
         precision
-            "float32"; "int8", on OpenVINO alone: the audio tower quantised, which is built once (seconds to minutes, needs
-            nncf), compared with float32 on sounds it was not calibrated with, and refused where it has drifted;
+            "float32"; "int8", on OpenVINO alone: the audio tower quantised, which is built once (seconds to minutes,
+            needs nncf), compared with float32 on sounds it was not calibrated with, and refused where it has drifted;
             "bfloat16" or "float16", on torch alone: autocast, for CUDA.
         calibration
             A few dozen sounds of your kind to quantise with, beside synthesised ones of every kind.
         translate
-            What Chinese texts become before they are embedded. "auto": English, by the shipped lexicon, unless the text tower
-            reads Chinese itself or OPENCLAP_TRANSLATE says otherwise; "off": nothing; else by the translation model named.
+            What Chinese texts become before they are embedded. "auto": English, by the shipped lexicon, unless the text
+            tower reads Chinese itself or OPENCLAP_TRANSLATE says otherwise; "off": nothing; else by the translation
+            model named.
         max_tokens
-            Where texts are cut, begin and end included: up to what the text tower has positions for, 512 for RoBERTa. None: as the
-            model says, 77 for LAION's, which were trained on no longer ones.
+            Where texts are cut, begin and end included: up to what the text tower has positions for, 512 for RoBERTa.
+            None: as the model says, 77 for LAION's, which were trained on no longer ones.
 
         Raises
         ------
@@ -132,9 +133,14 @@ class CLAP:
         if calibration is None:
             name = os.path.abspath(name_or_path) if Path(name_or_path).exists() else os.fspath(name_or_path)
             clap._asked = {
-                "name_or_path": name, "backend": backend, "device": device, "threads": threads, "precision": precision,
-                "translate": bridge.choice, "max_tokens": max_tokens,
-            }  # fmt: skip
+                "name_or_path": name,
+                "backend": backend,
+                "device": device,
+                "threads": threads,
+                "precision": precision,
+                "translate": bridge.choice,
+                "max_tokens": max_tokens,
+            }
         for finding in clap.examine(requested=os.fspath(name_or_path)):
             message = f"{os.fspath(name_or_path)}: {finding.what}; {finding.advice}"
             if strict:
@@ -261,7 +267,10 @@ class CLAP:
         return _reload, (self.recipe(),)
 
     def __repr__(self) -> str:
-        return f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion}, {self.backend.info})"
+        return (
+            f"CLAP({self.name!r}, {self.config.audio.kind} + {self.config.text.kind}, fusion={self.config.fusion},"
+            f" {self.backend.info})"
+        )
 
     # -- embedding -----------------------------------------------------------------------------------
 
@@ -279,8 +288,9 @@ class CLAP:
         Parameters
         ----------
         sounds
-            One or a list of: path, bytes, binary file, (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …},
-            a decoder of torchcodec or `datasets`; a wave is (S,) or (S, channels), a torch tensor (channels, S) as well, at any rate.
+            One or a list of: path, bytes, binary file, (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes":
+            …, "path": …}, a decoder of torchcodec or `datasets`; a wave is (S,) or (S, channels), a torch tensor
+            (channels, S) as well, at any rate.
         long
             What to do with recordings longer than a clip (10 s): "fusion", the paper's four views, each local
             chunk from the middle of its third; "windows", the mean of the windows, renormalised; "head", the
@@ -305,7 +315,8 @@ class CLAP:
     ) -> Iterator[Windows | SoundError]:
         """Embed many sounds one after another, in order; a sound that cannot be used gives its error and stops nothing.
 
-        With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0 s.
+        With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0
+        s.
         """
         return self._hearing.embed_each(sounds, window=window, hop=hop, batch_size=batch_size)
 

@@ -138,6 +138,7 @@ def require_one(sound: Sound) -> Sound:
     """A sound, where several are none."""
     if not is_sound(sound):
         raise UsageError(
-            f"one sound is expected, not {type(sound).__name__}; pass a path, bytes, a binary file, (wave, rate) or a dict"
+            f"one sound is expected, not {type(sound).__name__}; pass a path, bytes, a binary file, (wave, rate) or a"
+            " dict"
         )
     return sound

@@ -36,7 +36,10 @@ class TextEmbedder:
         return self.tokenizer.reads_chinese()
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
-        """As `CLAP.in_english`. Methods of `CLAP` call it themselves, so that the bridge's warning names who called them."""
+        """As `CLAP.in_english`.
+
+        Methods of `CLAP` call it themselves, so that the bridge's warning names who called them.
+        """
         many = as_text_list(texts)
         if self._bridge.is_off or not any(map(has_foreign, many)) or (self._bridge.is_auto and self._reads_chinese):
             return many

@@ -66,7 +66,10 @@ def classify(
         Path | None,
         typer.Option(
             "--head",
-            help="A classifier instead of labels: made by  openclap eval probe --save, or the folder of  openclap finetune",
+            help=(
+                "A classifier instead of labels: made by  openclap eval probe --save, or the folder of  openclap"
+                " finetune"
+            ),
         ),
     ] = None,
     detector: Annotated[
@@ -148,9 +151,14 @@ def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_j
         table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))
     if heard:
         said = [
-            (f"{100 * x.probability:.1f} %", bar(x.probability), "[green]heard[/green]" if x.heard else "–", plain(x.detector))
+            (
+                f"{100 * x.probability:.1f} %",
+                bar(x.probability),
+                "[green]heard[/green]" if x.heard else "–",
+                plain(x.detector),
+            )
             for x in heard
-        ]  # fmt: skip
+        ]
         table(plain(short(sound)), ("probability", "", "", "detector"), said, right=("probability",))
 
 
@@ -191,7 +199,8 @@ def embed(
         emit([report])
     else:
         print(
-            f"{count_noun(report['embeddings'], 'vector')} of {count_noun(report['files'], 'sound')}, {report['size']} numbers each, in {report['output']}"
+            f"{count_noun(report['embeddings'], 'vector')} of {count_noun(report['files'], 'sound')}, {report['size']}"
+            f" numbers each, in {report['output']}"
         )
     exit_if_failed([Failure(**failure) for failure in report["failed"]])
 

@@ -92,15 +92,17 @@ def pack(
     else:
         out.print(
             plain(
-                f"{count_noun(report.sounds, 'sound')}, {report.hours:.2f} h, in {count_noun(report.shards, 'tar')}, {report.made} of them made now; "
-                f"{report.short} too short, {len(report.failed)} broken: {report.folder}"
+                f"{count_noun(report.sounds, 'sound')}, {report.hours:.2f} h, in {count_noun(report.shards, 'tar')},"
+                f" {report.made} of them made now; {report.short} too short, {len(report.failed)} broken:"
+                f" {report.folder}"
             )
         )
         if k2c is not None:
             out.print(
                 plain(
-                    f"{count_noun(report.sentences, 'sentence')} from labels by {k2c}; {count_noun(report.templates, 'of them is', 'of them are')} the template instead, "
-                    "as it wrote nothing of use or is not here"
+                    f"{count_noun(report.sentences, 'sentence')} from labels by {k2c};"
+                    f" {count_noun(report.templates, 'of them is', 'of them are')} the template instead, as it wrote"
+                    " nothing of use or is not here"
                 )
             )
     exit_if_failed(report.failed)
@@ -120,7 +122,10 @@ def _show(report: CheckReport, deep: bool) -> None:
         ("rates", ", ".join(f"{rate} Hz: {n}" for rate, n in report.rates.items())),
         (
             "captions",
-            f"{report.captions}; {count_noun(len(report.without_captions), 'item has', 'items have')} neither captions nor labels",
+            (
+                f"{report.captions}; {count_noun(len(report.without_captions), 'item has', 'items have')} neither"
+                " captions nor labels"
+            ),
         ),
         (
             "labels",
@@ -133,7 +138,10 @@ def _show(report: CheckReport, deep: bool) -> None:
         ),
         (
             "leaks",
-            f"{count_noun(len(report.sound_leaks), 'sound')} and {count_noun(len(report.caption_leaks), 'set')} of captions in several splits",
+            (
+                f"{count_noun(len(report.sound_leaks), 'sound')} and {count_noun(len(report.caption_leaks), 'set')} of"
+                " captions in several splits"
+            ),
         ),
     ]
     table(plain(report.source), ("", "value"), [(name, plain(value)) for name, value in rows])

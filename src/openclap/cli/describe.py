@@ -73,7 +73,10 @@ def describe(
         typer.Option(
             "--output",
             "-o",
-            help="A .json, .jsonl or .csv of all descriptions. With --timeline: .md, .csv, .json, .srt, .vtt or .png, several if you like; or a folder, for everything of every sound",
+            help=(
+                "A .json, .jsonl or .csv of all descriptions. With --timeline: .md, .csv, .json, .srt, .vtt or .png,"
+                " several if you like; or a folder, for everything of every sound"
+            ),
         ),
     ] = None,
     track: Track = None,
@@ -94,8 +97,16 @@ def describe(
     if not has_own_curves(clap):
         print_uncalibrated()
     describer = Describer(
-        clap, names, threshold=threshold, top=top, alike=alike, captions=sentences, nearest=nearest, writer=_writer(k2c, device), language=language,
-    )  # fmt: skip
+        clap,
+        names,
+        threshold=threshold,
+        top=top,
+        alike=alike,
+        captions=sentences,
+        nearest=nearest,
+        writer=_writer(k2c, device),
+        language=language,
+    )
     if as_timeline:
         _timelines(describer, sounds, output or [], window, hop, change, as_json)
     elif output:

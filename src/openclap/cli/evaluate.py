@@ -25,7 +25,10 @@ CLASSES_SHOWN = 60  # the JSON has all
 Folder = Annotated[
     Path,
     typer.Argument(
-        help="A benchmark as its authors distribute it, or what training reads: a folder with metadata.csv, a table, tars …"
+        help=(
+            "A benchmark as its authors distribute it, or what training reads: a folder with metadata.csv, a table,"
+            " tars …"
+        )
     ),
 ]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Which benchmark; see  openclap eval protocols")]

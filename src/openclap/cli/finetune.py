@@ -65,17 +65,28 @@ def finetune(
 ) -> None:
     """Train a model on labelled sounds; classify with  openclap classify SOUND --head FOLDER."""
     supervised = {
-        "multi_label": multi_label, "head": head, "start": start, "test_split": test_split,
-        "test_folds": test_fold, "test_files": test_files, "test_share": test,
-    }  # fmt: skip
+        "multi_label": multi_label,
+        "head": head,
+        "start": start,
+        "test_split": test_split,
+        "test_folds": test_fold,
+        "test_files": test_files,
+        "test_share": test,
+    }
     changes = {
-        "out": None if output is None else os.path.abspath(output), "epochs": epochs, "batch_size": batch_size,
-        "learning_rate": learning_rate, "seed": seed, "threads": threads, "init": _model(model, config),
+        "out": None if output is None else os.path.abspath(output),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "threads": threads,
+        "init": _model(model, config),
         "sources": None if data is None else [{"folder": _place(data), "split": split}],
         "lora": None if lora is None else {"rank": lora, "parts": ["audio."]},
-        "supervised": _given_options(supervised), "device": None if device == "auto" else device,
+        "supervised": _given_options(supervised),
+        "device": None if device == "auto" else device,
         "freeze": ["text", "logit_scale", *freeze] if freeze else None,
-    }  # fmt: skip
+    }
     if config is None and (data is None or output is None):
         raise UsageError("say what to learn from and where the model goes:  openclap finetune FOLDER -o MODEL")
     if data is None and split is not None:

@@ -24,10 +24,16 @@ def models(as_json: Json = False) -> None:
         emit(rows)
         return
     cells = [
-        (plain(r["name"]), "✓" if r["here"] else "", f"{r['megabytes']} MB" if r["megabytes"] else "packaged",
-         r["licence"], f"{r['esc50']:.1f} %" if r["esc50"] else "", plain(r["note"] or r["what"]))
+        (
+            plain(r["name"]),
+            "✓" if r["here"] else "",
+            f"{r['megabytes']} MB" if r["megabytes"] else "packaged",
+            r["licence"],
+            f"{r['esc50']:.1f} %" if r["esc50"] else "",
+            plain(r["note"] or r["what"]),
+        )
         for r in rows
-    ]  # fmt: skip
+    ]
     table(
         "models",
         ("name", "here", "download", "licence", "ESC-50", "what"),
@@ -102,7 +108,8 @@ def bench(
         plain(f"{report['model']}, {report['runs_on']}"), ("stage", "ms", "real time"), rows, right=("ms", "real time")
     )
     print(
-        f"{line['audio_hours_per_hour']:,.0f} hours of audio an hour; {report['peak_mb'] or '?'} MB of memory at the peak"
+        f"{line['audio_hours_per_hour']:,.0f} hours of audio an hour; {report['peak_mb'] or '?'} MB of memory at the"
+        " peak"
     )
 
 

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["why_nothing"]
 
-OPTIONS = {"glob": "--path", "shortest": "--min-seconds", "longest": "--max-seconds", "after": "--after", "before": "--before", "tags": "--tag"}  # fmt: skip
+OPTIONS = {
+    "glob": "--path",
+    "shortest": "--min-seconds",
+    "longest": "--max-seconds",
+    "after": "--after",
+    "before": "--before",
+    "tags": "--tag",
+}
 
 
 def why_nothing(library: Library, filters: Mapping[str, Any]) -> str:

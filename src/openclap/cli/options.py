@@ -100,7 +100,10 @@ Tagged = Annotated[list[str] | None, typer.Option("--tag", help="Given when it w
 
 ShowMissing = Annotated[bool, typer.Option("--missing", help="Show what cannot be reached now as well")]
 
-HINT = "mini, the small model that comes with openclap, is at work; a larger one hears much better:  openclap pull laion/clap-htsat-fused  then  --model laion/clap-htsat-fused"
+HINT = (
+    "mini, the small model that comes with openclap, is at work; a larger one hears much better:  openclap pull"
+    " laion/clap-htsat-fused  then  --model laion/clap-htsat-fused"
+)
 
 
 def default_library() -> Path:
@@ -119,9 +122,14 @@ def filter_arguments(
 ) -> dict[str, Any]:
     """What `Library.search` and `Library.recommend` are given to look at some files only."""
     return {
-        "within": within or None, "glob": glob, "shortest": shortest, "longest": longest,
-        "after": _moment(after, "--after"), "before": _moment(before, "--before"), "tags": tags or (),
-    }  # fmt: skip
+        "within": within or None,
+        "glob": glob,
+        "shortest": shortest,
+        "longest": longest,
+        "after": _moment(after, "--after"),
+        "before": _moment(before, "--before"),
+        "tags": tags or (),
+    }
 
 
 def _moment(text: str | None, option: str) -> float | None:

@@ -85,7 +85,14 @@ def _show(found: Pruned) -> None:
         ("clips a second", f"{before.clips_per_second:.1f}", f"{after.clips_per_second:.1f}", f"{found.speed:.2f} ×"),
     ]
     if found.text_speed is not None:
-        rows.append(("texts a second", f"{before.texts_per_second:.0f}", f"{after.texts_per_second:.0f}", f"{found.text_speed:.2f} ×"))  # fmt: skip
+        rows.append(
+            (
+                "texts a second",
+                f"{before.texts_per_second:.0f}",
+                f"{after.texts_per_second:.0f}",
+                f"{found.text_speed:.2f} ×",
+            )
+        )
     if before.accuracy is not None:
         rows.append(("zero-shot accuracy", _percent(before.accuracy), _percent(after.accuracy), ""))
     rows.append(("cosine of sounds, before with after", "", f"{found.cosine:.4f}", ""))

@@ -106,7 +106,9 @@ def search(
     taught = None if detector is None else Detector.load(detector)
     collection, failed = open_library(library, model, device, threads, k, paths, translate)
     wanted = [part for part in (query, sound, taught) if part is not None]
-    title = " + ".join([*([query] if query else []), *([short(str(sound))] if sound else []), *([taught.name] if taught else [])])  # fmt: skip
+    title = " + ".join(
+        [*([query] if query else []), *([short(str(sound))] if sound else []), *([taught.name] if taught else [])]
+    )
     if exact:
         found = collection.moments(wanted if len(wanted) > 1 else wanted[0], k, missing=missing)
         _show_moments(found, title, output, as_json, collection.unlikely)

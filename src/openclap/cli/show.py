@@ -80,7 +80,10 @@ def print_left_out(count: int, what: str) -> None:
     """How many results are not shown since their files cannot be reached, in a line."""
     if count:
         files = "its file" if count == 1 else "their files"
-        err.print(f"{count_noun(count, what)} left out: {files} cannot be reached now (--missing shows {'it' if count == 1 else 'them'})")  # fmt: skip
+        err.print(
+            f"{count_noun(count, what)} left out: {files} cannot be reached now (--missing shows"
+            f" {'it' if count == 1 else 'them'})"
+        )
 
 
 def print_missing(folders: Sequence[MissingFolder]) -> None:
@@ -88,7 +91,11 @@ def print_missing(folders: Sequence[MissingFolder]) -> None:
     if folders:
         count = sum(folder.files for folder in folders)
         where = ", ".join(short(folder.path) for folder in folders[:3]) + ", …" * (len(folders) > 3)
-        err.print(f"[yellow]kept:[/yellow] {count_noun(count, 'file')} missing from", plain(where), "(is a disk not mounted?); --prune drops them")  # fmt: skip
+        err.print(
+            f"[yellow]kept:[/yellow] {count_noun(count, 'file')} missing from",
+            plain(where),
+            "(is a disk not mounted?); --prune drops them",
+        )
 
 
 def print_uncalibrated() -> None:

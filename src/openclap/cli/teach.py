@@ -101,7 +101,12 @@ def teach(
         detector_path(name)  # a name that cannot be a file's is refused before anything is heard
     clap = load_model(model, device, threads, translate=translate)
     collection = _library(library, clap)
-    given: dict[str, Any] = {"library": collection, "suggestions": suggestions, "seed": seed, "progress": err.is_terminal}  # fmt: skip
+    given: dict[str, Any] = {
+        "library": collection,
+        "suggestions": suggestions,
+        "seed": seed,
+        "progress": err.is_terminal,
+    }
     if before is None:
         taught = run(clap, name, yes=yes or (), no=no or (), text=text, **given)
         taught = taught if keep else replace(taught, examples=())
@@ -145,9 +150,17 @@ def detectors(
         err.print("no detector has been taught yet; teach one:  openclap teach NAME --yes FILE…")
     else:
         rows = [
-            (plain(x.name), plain(x.text or "–"), str(x.examples.get("yes", 0)), str(x.examples.get("no", 0)), *_shares(x.report), str(count_examples(x.key)), plain(maker_display_name(x.model, x.fingerprint)))
+            (
+                plain(x.name),
+                plain(x.text or "–"),
+                str(x.examples.get("yes", 0)),
+                str(x.examples.get("no", 0)),
+                *_shares(x.report),
+                str(count_examples(x.key)),
+                plain(maker_display_name(x.model, x.fingerprint)),
+            )
             for x in found
-        ]  # fmt: skip
+        ]
         columns = ("name", "words", "yes", "no", "precision", "recall", "average precision", "kept", "model")
         table("detectors", columns, rows, right=columns[2:8])
     exit_if_failed(failed)

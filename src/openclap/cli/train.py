@@ -62,8 +62,9 @@ def distill(
         if tagged.understood is not None and tagged.understood.same is not None and not as_json:
             found = tagged.understood
             out.print(
-                f"of {found.classes} classes the taggers' first one for {100 * tagged.understood.same:.0f} % of "
-                f"{count_noun(found.recordings, 'held-out recording')}, among the first five for {100 * (found.among_five or 0):.0f} %"
+                f"of {found.classes} classes the taggers' first one for {100 * tagged.understood.same:.0f} % of"
+                f" {count_noun(found.recordings, 'held-out recording')}, among the first five for"
+                f" {100 * (found.among_five or 0):.0f} %"
             )
         _tell(tagged, as_json)
         return
@@ -90,10 +91,16 @@ def _tell(report: Report, as_json: bool) -> None:
 
 def _show(found: Agreement) -> None:
     rows = [
-        (what, plain(size.name), f"{size.weights / 1e6:.2f} M", f"{size.audio_weights / 1e6:.2f} M",
-         f"{size.megabytes:.1f} MB", f"{size.clips_per_second:.1f}")
+        (
+            what,
+            plain(size.name),
+            f"{size.weights / 1e6:.2f} M",
+            f"{size.audio_weights / 1e6:.2f} M",
+            f"{size.megabytes:.1f} MB",
+            f"{size.clips_per_second:.1f}",
+        )
         for what, size in (("teacher", found.teacher), ("student", found.student))
-    ]  # fmt: skip
+    ]
     columns = ("", "model", "weights", "for audio", "size", "clips/s")
     table("openclap distill", columns, rows, right=columns[2:])
     if found.cosine is not None:
@@ -103,7 +110,8 @@ def _show(found: Agreement) -> None:
         )
     if found.same_text is not None:
         out.print(
-            f"the same of {count_noun(found.texts, 'text')} for {100 * found.same_text:.0f} % of {_format_held_out(found)}"
+            f"the same of {count_noun(found.texts, 'text')} for {100 * found.same_text:.0f} % of"
+            f" {_format_held_out(found)}"
         )
 
 

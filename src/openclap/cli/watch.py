@@ -29,39 +29,77 @@ FLUSH = 10.0  # seconds that receivers are given at the end
 
 
 def watch(
-    source: Annotated[str, typer.Argument(help="A file, a folder that grows, mic or mic:DEVICE, - for a pipe of PCM, or an http(s), rtsp or rtmp address")],
-    alerts: Annotated[list[str] | None, typer.Option("--alert", help="What should be heard, in words; as often as you like")] = None,
-    detectors: Annotated[list[str] | None, typer.Option("--detector", help="What was taught should be heard: a name, or a file; as often as you like")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help=(
+                "A file, a folder that grows, mic or mic:DEVICE, - for a pipe of PCM, or an http(s), rtsp or rtmp"
+                " address"
+            )
+        ),
+    ],
+    alerts: Annotated[
+        list[str] | None, typer.Option("--alert", help="What should be heard, in words; as often as you like")
+    ] = None,
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option("--detector", help="What was taught should be heard: a name, or a file; as often as you like"),
+    ] = None,
     alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,
-    unusual: Annotated[bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")] = False,
+    unusual: Annotated[
+        bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")
+    ] = False,
     on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.7,
     off: Annotated[float, typer.Option("--off", help="and ends below this one")] = 0.2,
     least: Annotated[float, typer.Option("--min-duration", help="Seconds that it must be heard for")] = 0.0,
     cooldown: Annotated[float, typer.Option("--cooldown", help="Seconds before the same alert is told again")] = 5.0,
-    longest: Annotated[float, typer.Option("--longest", help="Seconds after which what goes on is told, and anew")] = 30.0,
+    longest: Annotated[
+        float, typer.Option("--longest", help="Seconds after which what goes on is told, and anew")
+    ] = 30.0,
     window: Annotated[float, typer.Option("--window", help="Seconds heard at once")] = 2.0,
     hop: Annotated[float, typer.Option("--hop", help="Seconds between two windows")] = 1.0,
     warmup: Annotated[float, typer.Option("--warmup", help="Seconds that are only learnt from")] = 30.0,
-    when: Annotated[Literal["ended", "began", "both"], typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both")] = "ended",
+    when: Annotated[
+        Literal["ended", "began", "both"],
+        typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both"),
+    ] = "ended",
     clips: Annotated[Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder")] = None,
-    budget: Annotated[float, typer.Option("--clips-mb", min=0.001, max=1e9, help="Megabytes of clips; the oldest go")] = 256.0,
+    budget: Annotated[
+        float, typer.Option("--clips-mb", min=0.001, max=1e9, help="Megabytes of clips; the oldest go")
+    ] = 256.0,
     before: Annotated[float, typer.Option("--pre-roll", help="Seconds before an event in its clip")] = 2.0,
     after: Annotated[float, typer.Option("--post-roll", help="Seconds after it")] = 2.0,
-    webhook: Annotated[list[str] | None, typer.Option("--webhook", help="POST every event here; signed where OPENCLAP_WEBHOOK_SECRET is set")] = None,
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option("--webhook", help="POST every event here; signed where OPENCLAP_WEBHOOK_SECRET is set"),
+    ] = None,
     mqtt: Annotated[list[str] | None, typer.Option("--mqtt", help="Publish every event: mqtt://broker/topic")] = None,
-    command: Annotated[list[str] | None, typer.Option("--command", help="Run this for every event: a program and its arguments, no shell; the event is on its standard input")] = None,
-    spool: Annotated[Path | None, typer.Option("--spool", help="Where events wait for a receiver that is down [default: in your data folder]")] = None,
+    command: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--command",
+            help="Run this for every event: a program and its arguments, no shell; the event is on its standard input",
+        ),
+    ] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option("--spool", help="Where events wait for a receiver that is down [default: in your data folder]"),
+    ] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Of PCM on standard input, Hz")] = None,
     channels: Annotated[int, typer.Option("--channels", help="Of PCM on standard input")] = 1,
     format: Annotated[str, typer.Option("--format", help="Of PCM on standard input: s16le, s32le, f32le, …")] = "s16le",
-    live: Annotated[bool, typer.Option("--live", help="Standard input does not wait: where the model is too slow, skip windows")] = False,
-    existing: Annotated[bool, typer.Option("--existing", help="Of a folder: the files that are already there, too")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Standard input does not wait: where the model is too slow, skip windows")
+    ] = False,
+    existing: Annotated[
+        bool, typer.Option("--existing", help="Of a folder: the files that are already there, too")
+    ] = False,
     model: Model = "mini",
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
     translate: Translate = "auto",
-) -> None:  # fmt: skip
+) -> None:
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
     from openclap.confidence import has_own_curves
     from openclap.detector import Detector
@@ -81,9 +119,20 @@ def watch(
     if (alerts or from_file) and not has_own_curves(clap):
         print_uncalibrated()
     watching = run(
-        sound, names, model=clap, unusual=unusual, rules=rules, window=window, hop=hop, warmup=warmup,
-        when=when, clips=kept, sinks=sinks, stop=stop, tell=_tell,
-    )  # fmt: skip
+        sound,
+        names,
+        model=clap,
+        unusual=unusual,
+        rules=rules,
+        window=window,
+        hop=hop,
+        warmup=warmup,
+        when=when,
+        clips=kept,
+        sinks=sinks,
+        stop=stop,
+        tell=_tell,
+    )
     sinks += _sinks(
         webhook or [], mqtt or [], command or [], spool
     )  # last: nothing is started that wrong use would leave behind

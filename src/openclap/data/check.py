@@ -1,4 +1,6 @@
-"""What is in a data set and what is wrong with it: every sound is decoded, every caption looked at. Knows nothing of formats.
+"""What is in a data set and what is wrong with it: every sound is decoded, every caption looked at.
+
+Knows nothing of formats.
 
 every item ─ decode ─ length, rate, hash of the samples ─ equal in two items: a copy; in two splits: a leak
               └ deep: fingerprint ─ keys ─ files that share some ─ overlap ─ above 0.75: the same recording
@@ -301,7 +303,9 @@ def _lengths(seconds: Sequence[float]) -> Lengths | None:
 
 
 def read_labels(path: Path) -> list[str]:
-    """Labels, one a line, or a .csv with a column `label`; empty lines are left out. The name of a packaged list (`audioset`, `esc50`, …) stands for it.
+    """Labels, one a line, or a .csv with a column `label`; empty lines are left out.
+
+    The name of a packaged list (`audioset`, `esc50`, …) stands for it.
 
     Raises
     ------

@@ -19,10 +19,38 @@ from openclap.textfiles import is_absent, normalize_column_name
 __all__ = ["COLUMNS", "KNOWN", "Columns", "RowContent", "find_columns"]
 
 COLUMNS = ("file", "caption", "label", "split", "seconds", "fold")  # what messages call them
-FILE = ("file", "filename", "filepath", "path", "audio", "audiofile", "audiofilename", "audiopath", "audiofilepath", "sound", "soundfile", "wav", "wavfile", "wavpath")  # fmt: skip
+FILE = (
+    "file",
+    "filename",
+    "filepath",
+    "path",
+    "audio",
+    "audiofile",
+    "audiofilename",
+    "audiopath",
+    "audiofilepath",
+    "sound",
+    "soundfile",
+    "wav",
+    "wavfile",
+    "wavpath",
+)
 CAPTIONS = (r"captions?\d*", r"texts?\d*", r"sentences?\d*")
 LABELS = (r"labels?\d*", r"tags?\d*", r"categor(?:y|ies)")
-KNOWN = frozenset((*FILE, *COLUMNS, "captions", *(f"caption{i}" for i in range(10)), "text", "sentence", "labels", "tag", "tags", "category"))  # fmt: skip
+KNOWN = frozenset(
+    (
+        *FILE,
+        *COLUMNS,
+        "captions",
+        *(f"caption{i}" for i in range(10)),
+        "text",
+        "sentence",
+        "labels",
+        "tag",
+        "tags",
+        "category",
+    )
+)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ _lock = threading.Lock()
 def open_decompressed(path: Path) -> Iterator[BinaryIO]:
     """A file, open at its start; where its first bytes say that it is compressed (gzip, bzip2, xz, Zstandard), what is in it.
 
-    Unpacked files lie in the system's folder for temporary ones (TMPDIR), a few at a time, and are gone when the process is.
+    Unpacked files lie in the system's folder for temporary ones (TMPDIR), a few at a time, and are gone when the
+    process is.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Where the files are that a table names: written on another system, or in other bytes than the disk has. Knows nothing of tables."""
+"""Where the files are that a table names: written on another system, or in other bytes than the disk has.
+
+Knows nothing of tables.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ __all__ = ["FileLookup"]
 class FileLookup:
     """Finds the files that one table names, relative to a folder.
 
-    A backslash parts folders, unless a file has just this name. A name is found whichever form of its letters the disk has:
-    é as one sign (NFC, what most systems write) or as two (NFD, what macOS and its archives do).
+    A backslash parts folders, unless a file has just this name. A name is found whichever form of its letters the disk
+    has: é as one sign (NFC, what most systems write) or as two (NFD, what macOS and its archives do).
     """
 
     def __init__(self, folder: Path) -> None:

@@ -47,7 +47,8 @@ class Cell:
 class HuggingFace(Manifest):
     """The rows of a `datasets.Dataset`, or of the splits of a `DatasetDict`.
 
-    Captions and labels are taken from the columns that tables have them in (`columns`); numbers of classes become their names. A column `split` is obeyed where the data set has no splits.
+    Captions and labels are taken from the columns that tables have them in (`columns`); numbers of classes become their
+    names. A column `split` is obeyed where the data set has no splits.
     """
 
     def __init__(self, name: str, dataset: Any, *, split: str | None = None) -> None:
@@ -86,8 +87,13 @@ class HuggingFace(Manifest):
         said = columns.read_row(cells)
         labels = [text for c in columns.labels for text in _names(part.features.get(c), cells.get(c))]
         return Item(
-            f"{row:08d}", Cell(part, row, column), said.captions, parse_texts(labels), split or said.split, fold=said.fold
-        )  # fmt: skip
+            f"{row:08d}",
+            Cell(part, row, column),
+            said.captions,
+            parse_texts(labels),
+            split or said.split,
+            fold=said.fold,
+        )
 
 
 def _without_decoding(name: str, dataset: Any) -> tuple[Any, str]:

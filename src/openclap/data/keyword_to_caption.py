@@ -4,8 +4,8 @@
              └ no ─ "dog rain" ─ model ─ sentence ─ kept ─┴─ degenerate? ─ no ─ without gender ─ caption
                       └ not here ─────────────────────────────── yes ─┴─ template: The sound of dog, and rain
 
-What the model wrote is kept as it wrote it, a transaction a batch: a killed run goes on where it was, and another table of
-words needs no new sentences. Nothing is fetched.
+What the model wrote is kept as it wrote it, a transaction a batch: a killed run goes on where it was, and another table
+of words needs no new sentences. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class KeywordToCaption:
     Parameters
     ----------
     model
-        A folder, or an id that is in Hugging Face's cache (`hf download …`) of a sequence-to-sequence model for transformers.
+        A folder, or an id that is in Hugging Face's cache (`hf download …`) of a sequence-to-sequence model for
+        transformers.
     cache
         A SQLite file that keeps every sentence by model, tags and writing; without one nothing is kept.
     writing
@@ -67,7 +68,8 @@ class KeywordToCaption:
     calls
         Batches the model has run.
     templates
-        How many sentences that were asked for became the template, because the model is not here or wrote nothing of use.
+        How many sentences that were asked for became the template, because the model is not here or wrote nothing of
+        use.
     why_not
         Why the model is not used; None while it is, or has not been needed.
 

@@ -36,9 +36,9 @@ def open_manifest(
     Parameters
     ----------
     source
-        A folder with metadata.csv (or .jsonl, .parquet); such a table; WebDataset tars in LAION's layout: a .tar, a list,
-        a brace pattern, a folder with tars in it or below; a folder made by `save_to_disk`; a `datasets.Dataset` or
-        `DatasetDict`. `~` is expanded. Nothing is fetched.
+        A folder with metadata.csv (or .jsonl, .parquet); such a table; WebDataset tars in LAION's layout: a .tar, a
+        list, a brace pattern, a folder with tars in it or below; a folder made by `save_to_disk`; a `datasets.Dataset`
+        or `DatasetDict`. `~` is expanded. Nothing is fetched.
     split
         Only this split. Tables have a column for it; tars lie in a folder of its name.
 

@@ -2,8 +2,8 @@
 
     items of a split ─ thousands ─ 000000.tar ─ 000001.tar …     each as `shard` makes it;  then sizes.json;  pack.json last
 
-Which items a tar holds is decided by their order alone: a broken sound makes its tar shorter and moves nothing. `pack.json`
-remembers what went into each tar, so that a finished one is not made again while that is unchanged.
+Which items a tar holds is decided by their order alone: a broken sound makes its tar shorter and moves nothing.
+`pack.json` remembers what went into each tar, so that a finished one is not made again while that is unchanged.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class PackReport:
     failed
         Sounds left out because they cannot be read, and what could not become an item.
     sentences, templates
-        With `k2c`: items it was asked for a sentence of, and those of them that got the template of their labels instead, because the
-        model is not here or wrote nothing of use.
+        With `k2c`: items it was asked for a sentence of, and those of them that got the template of their labels
+        instead, because the model is not here or wrote nothing of use.
     """
 
     folder: str
@@ -93,7 +93,8 @@ def pack(
 
     Returns
     -------
-    The report. The same input gives the same bytes on one machine. Items without captions get the template of their labels.
+    ------- The report. The same input gives the same bytes on one machine. Items without captions get the template of
+    their labels.
 
     Raises
     ------
@@ -113,7 +114,8 @@ def pack(
         raise DataError(f"{folder}: another process packs into it; wait for it, or choose another folder") from None
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be written ({error.strerror or error}); finished tars are kept: make room, and run it again"
+            f"{folder}: cannot be written ({error.strerror or error}); finished tars are kept: make room, and run it"
+            " again"
         ) from None
 
 

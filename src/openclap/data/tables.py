@@ -33,9 +33,9 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
     Parameters
     ----------
     path
-        A .csv or .tsv (with a header), .jsonl or .parquet file with the columns `file` and, where known, `caption`, `label`,
-        `split`, `seconds` and `fold`, or their like (`columns`); in JSONL and Parquet a caption or label may be a list. Others are
-        ignored. Cells that are empty, `nan`, `N/A`, `None`, `NULL` or `-` say nothing.
+        A .csv or .tsv (with a header), .jsonl or .parquet file with the columns `file` and, where known, `caption`,
+        `label`, `split`, `seconds` and `fold`, or their like (`columns`); in JSONL and Parquet a caption or label may
+        be a list. Others are ignored. Cells that are empty, `nan`, `N/A`, `None`, `NULL` or `-` say nothing.
     split
         Only items of this split.
 
@@ -74,8 +74,8 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
         draft.add(said)
     if not drafts:
         raise DataError(
-            f"{path}: no row names a file, found {', '.join(found) or 'none'}; a table has the columns {', '.join(COLUMNS)}, the last "
-            "five where known"
+            f"{path}: no row names a file, found {', '.join(found) or 'none'}; a table has the columns"
+            f" {', '.join(COLUMNS)}, the last five where known"
         )
     items = [draft.item(path.parent, name, of) for (name, of), draft in drafts.items()]
     manifest = ListManifest(str(path), items, split=split)
@@ -202,7 +202,7 @@ def _need_file(path: Path, found: Sequence[str]) -> Columns:
     columns = find_columns(tuple(found))
     if columns.file is None:
         raise DataError(
-            f"{path}: no column `file`, found {', '.join(name for name in found if name) or 'none'}; a table has the columns "
-            f"{', '.join(COLUMNS)}, the last five where known: rename them"
+            f"{path}: no column `file`, found {', '.join(name for name in found if name) or 'none'}; a table has the"
+            f" columns {', '.join(COLUMNS)}, the last five where known: rename them"
         )
     return columns

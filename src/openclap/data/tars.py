@@ -179,7 +179,8 @@ class Tars(Manifest):
             place = f"{tar.parent / 'sizes.json'}: {tar.name}"
             self._fail(
                 place,
-                f"should hold {count_noun(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json anew",
+                f"should hold {count_noun(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json"
+                " anew",
             )
 
     def _members(self, tar: Path) -> Iterator[TarMember]:

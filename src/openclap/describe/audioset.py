@@ -1,7 +1,7 @@
 """What is known of AudioSet's names beside their words: which say little, which are of one thing, which stand above others.
 
-None of it depends on a model. What a name means to a certain model (how often it is heard wrongly) is in that model's own
-curves (`ConfidenceCurves.evidence`), and is taken off as well.
+None of it depends on a model. What a name means to a certain model (how often it is heard wrongly) is in that model's
+own curves (`ConfidenceCurves.evidence`), and is taken off as well.
 """
 
 from __future__ import annotations
@@ -25,37 +25,85 @@ WEAK: Mapping[str, float] = {
     # AudioSet's "channel, environment and background": how it was recorded, not what sounds
     **dict.fromkeys(
         (
-            "Inside, small room", "Inside, large room or hall", "Inside, public space", "Outside, urban or manmade",
-            "Outside, rural or natural", "Reverberation", "Echo", "Environmental noise", "Distortion", "Sidetone", "Cacophony",
-            "Throbbing", "Vibration", "Television", "Radio", "Field recording",
+            "Inside, small room",
+            "Inside, large room or hall",
+            "Inside, public space",
+            "Outside, urban or manmade",
+            "Outside, rural or natural",
+            "Reverberation",
+            "Echo",
+            "Environmental noise",
+            "Distortion",
+            "Sidetone",
+            "Cacophony",
+            "Throbbing",
+            "Vibration",
+            "Television",
+            "Radio",
+            "Field recording",
         ),
         TELLS_LITTLE,
     ),
     # sounds without a source, and devices that are heard by what they do to others
     **dict.fromkeys(
-        ("Harmonic", "Sound effect", "Pulse", "Electronic tuner", "Effects unit", "Chorus effect", "Sampler"), TELLS_LITTLE
+        ("Harmonic", "Sound effect", "Pulse", "Electronic tuner", "Effects unit", "Chorus effect", "Sampler"),
+        TELLS_LITTLE,
     ),
     # what music is for and how it makes one feel
     **dict.fromkeys(
         (
-            "Background music", "Theme music", "Jingle (music)", "Soundtrack music", "Video game music", "Christmas music",
-            "Dance music", "Wedding music", "Independent music", "Happy music", "Funny music", "Sad music", "Tender music",
-            "Exciting music", "Angry music", "Scary music",
+            "Background music",
+            "Theme music",
+            "Jingle (music)",
+            "Soundtrack music",
+            "Video game music",
+            "Christmas music",
+            "Dance music",
+            "Wedding music",
+            "Independent music",
+            "Happy music",
+            "Funny music",
+            "Sad music",
+            "Tender music",
+            "Exciting music",
+            "Angry music",
+            "Scary music",
         ),
         TELLS_LITTLE,
     ),
     # so seldom that more often than not it is something common
-    **dict.fromkeys(("Mantra", "Filing (rasp)", "Heart murmur", "Change ringing (campanology)", "Battle cry"), TELLS_LITTLE),
+    **dict.fromkeys(
+        ("Mantra", "Filing (rasp)", "Heart murmur", "Change ringing (campanology)", "Battle cry"), TELLS_LITTLE
+    ),
     "Silence": NEVER,  # what has no sound is known by its level, before any name is asked for
-}  # fmt: skip
+}
 
-# Names of one thing and of the sounds it makes, the general before the particular: texts alone do not show that Pig and Oink are one.
+# Names of one thing and of the sounds it makes, the general before the particular: texts alone do not show that Pig and
+# Oink are one.
 FAMILIES: tuple[tuple[str, ...], ...] = (
-    ("Speech", "Male speech, man speaking", "Female speech, woman speaking", "Child speech, kid speaking", "Conversation", "Narration, monologue"),
+    (
+        "Speech",
+        "Male speech, man speaking",
+        "Female speech, woman speaking",
+        "Child speech, kid speaking",
+        "Conversation",
+        "Narration, monologue",
+    ),
     ("Shout", "Bellow", "Whoop", "Yell", "Battle cry", "Children shouting"),
     ("Laughter", "Baby laughter", "Giggle", "Snicker", "Belly laugh", "Chuckle, chortle"),
     ("Crying, sobbing", "Baby cry, infant cry", "Whimper", "Wail, moan"),
-    ("Singing", "Choir", "Chant", "Mantra", "Male singing", "Female singing", "Child singing", "Synthetic singing", "Vocal music", "A capella"),
+    (
+        "Singing",
+        "Choir",
+        "Chant",
+        "Mantra",
+        "Male singing",
+        "Female singing",
+        "Child singing",
+        "Synthetic singing",
+        "Vocal music",
+        "A capella",
+    ),
     ("Breathing", "Wheeze", "Gasp", "Pant", "Sigh"),
     ("Walk, footsteps", "Run", "Shuffle"),
     ("Heart sounds, heartbeat", "Heart murmur"),
@@ -81,7 +129,14 @@ FAMILIES: tuple[tuple[str, ...], ...] = (
     ("Mosquito", "Fly, housefly", "Buzz", "Bee, wasp, etc."),
     ("Frog", "Croak"),
     ("Snake", "Hiss", "Rattle"),
-    ("Guitar", "Electric guitar", "Acoustic guitar", "Steel guitar, slide guitar", "Tapping (guitar technique)", "Strum"),
+    (
+        "Guitar",
+        "Electric guitar",
+        "Acoustic guitar",
+        "Steel guitar, slide guitar",
+        "Tapping (guitar technique)",
+        "Strum",
+    ),
     ("Piano", "Electric piano"),
     ("Organ", "Electronic organ", "Hammond organ"),
     ("Drum", "Snare drum", "Rimshot", "Drum roll"),
@@ -109,7 +164,15 @@ FAMILIES: tuple[tuple[str, ...], ...] = (
     ("Train", "Railroad car, train wagon", "Train wheels squealing", "Subway, metro, underground", "Clickety-clack"),
     ("Train whistle", "Train horn", "Steam whistle"),
     ("Aircraft", "Aircraft engine", "Jet engine", "Propeller, airscrew", "Fixed-wing aircraft, airplane"),
-    ("Engine", "Light engine (high frequency)", "Medium engine (mid frequency)", "Heavy engine (low frequency)", "Engine knocking", "Engine starting", "Idling"),
+    (
+        "Engine",
+        "Light engine (high frequency)",
+        "Medium engine (mid frequency)",
+        "Heavy engine (low frequency)",
+        "Engine knocking",
+        "Engine starting",
+        "Idling",
+    ),
     ("Skidding", "Tire squeal"),
     ("Door", "Sliding door", "Slam"),
     ("Doorbell", "Ding-dong"),
@@ -143,9 +206,10 @@ FAMILIES: tuple[tuple[str, ...], ...] = (
     ("Hum", "Mains hum"),
     ("Sine wave", "Chirp tone", "Harmonic"),
     ("Noise", "Environmental noise", "Static", "White noise", "Pink noise"),
-)  # fmt: skip
+)
 
-# Names that stand above others, up to the last of them: AudioSet lists the general before the particular, branch by branch.
+# Names that stand above others, up to the last of them: AudioSet lists the general before the particular, branch by
+# branch.
 UMBRELLAS: Mapping[str, str] = {
     "Hands": "Clapping",
     "Animal": "Whale vocalization",

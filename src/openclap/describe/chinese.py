@@ -1,7 +1,7 @@
 """What was heard, said in Chinese. Knows nothing of sounds and models.
 
-Hearing is done with the English names, whose families and confidences are known; AudioSet's labels are then called by the packaged
-Chinese list, line by line. Labels of one's own (`own`) stay as they were given.
+Hearing is done with the English names, whose families and confidences are known; AudioSet's labels are then called by
+the packaged Chinese list, line by line. Labels of one's own (`own`) stay as they were given.
 """
 
 from __future__ import annotations

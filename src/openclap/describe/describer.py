@@ -1,4 +1,6 @@
-"""A sound → tags, a sentence, captions. Knows of a model only what `Ears` says, so that `CLAP.describe` can be one line above it.
+"""A sound → tags, a sentence, captions.
+
+Knows of a model only what `Ears` says, so that `CLAP.describe` can be one line above it.
 
 sound ─ windows of a clip ─ vocabulary ─ tags ─ sentence
                          └─ captions of a file ─ the nearest
@@ -55,7 +57,8 @@ class Describer:
     captions, nearest
         Sentences to choose from, and how many.
     writer
-        Writes the sentences: lists of tags in, a sentence each out, as `openclap.data.KeywordToCaption`. None: a template.
+        Writes the sentences: lists of tags in, a sentence each out, as `openclap.data.KeywordToCaption`. None: a
+        template.
     language
         Of the sentences, and of AudioSet's labels: "en" or "zh"; labels of one's own stay as they are.
     encode

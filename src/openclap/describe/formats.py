@@ -1,4 +1,7 @@
-"""A timeline → files that other programs open: Markdown, CSV, JSON, subtitles. Knows nothing of how the spans were found."""
+"""A timeline → files that other programs open: Markdown, CSV, JSON, subtitles.
+
+Knows nothing of how the spans were found.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,8 @@ def _markdown(spans: Sequence[Span], name: str) -> str:
         also = ", ".join(f"{tag.label} {tag.confidence:.0%}" for tag in span.tags[1:])
         sure = f"{span.score:.0%}" if span.label else ""
         lines.append(
-            f"| {format_clock(span.start)} | {format_clock(span.end)} | {_cell(span.label or '–')} | {sure} | {_cell(also)} |"
+            f"| {format_clock(span.start)} | {format_clock(span.end)} | {_cell(span.label or '–')} | {sure} |"
+            f" {_cell(also)} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -99,5 +103,9 @@ def _vtt(spans: Sequence[Span], name: str) -> str:
 
 
 FORMATS: dict[str, Callable[[Sequence[Span], str], str]] = {
-    ".md": _markdown, ".csv": _csv, ".json": _json, ".srt": _srt, ".vtt": _vtt,
-}  # fmt: skip
+    ".md": _markdown,
+    ".csv": _csv,
+    ".json": _json,
+    ".srt": _srt,
+    ".vtt": _vtt,
+}

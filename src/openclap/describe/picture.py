@@ -26,11 +26,35 @@ __all__ = ["check_picture", "draw_timeline"]
 
 RANGE = 60.0  # dB that are shown
 LETTERS = 60  # of a name that are shown
-CHINESE = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei", "Noto Serif CJK JP", "Arial Unicode MS")  # fmt: skip
+CHINESE = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+    "Noto Serif CJK JP",
+    "Arial Unicode MS",
+)
 COLOURS = (
-    "#4cc9f0", "#f72585", "#ffd166", "#06d6a0", "#f8961e", "#b388eb", "#90be6d", "#ef476f", "#5e60ce", "#c9ada7",
-    "#2ec4b6", "#ff9f1c", "#a0c4ff", "#e07a5f",
-)  # fmt: skip
+    "#4cc9f0",
+    "#f72585",
+    "#ffd166",
+    "#06d6a0",
+    "#f8961e",
+    "#b388eb",
+    "#90be6d",
+    "#ef476f",
+    "#5e60ce",
+    "#c9ada7",
+    "#2ec4b6",
+    "#ff9f1c",
+    "#a0c4ff",
+    "#e07a5f",
+)
 INK, DIM, PAPER, LINES, STRIPE = "#e6e8ee", "#9aa0b4", "#12141c", "#2a2e3d", "#181b26"
 
 
@@ -81,7 +105,9 @@ def draw_timeline(
     _bars(below, spans, rows)
     for span in truth:
         row = rows.get(span.label or "", rows.get("others", 0))
-        below.broken_barh([(span.start, span.end - span.start)], (row - 0.38, 0.76), facecolor="none", edgecolor=INK, linewidth=0.7)  # fmt: skip
+        below.broken_barh(
+            [(span.start, span.end - span.start)], (row - 0.38, 0.76), facecolor="none", edgecolor=INK, linewidth=0.7
+        )
     note = "the brighter a span, the surer" + ("; outlined: what was played" if truth else "")
     below.text(1.0, -0.1, note, transform=below.transAxes, color=DIM, fontsize=8.5, ha="right", va="top")
     below.set_xlim(begin, last)
@@ -128,7 +154,13 @@ def _bars(axes: Any, spans: Sequence[Span], rows: dict[str, int]) -> None:
         if span.label:
             row = rows.get(span.label, rows.get("others", 0))
             alpha = 0.45 + 0.55 * span.score
-            axes.broken_barh([(span.start, span.end - span.start)], (row - 0.38, 0.76), color=COLOURS[row % len(COLOURS)], alpha=alpha, linewidth=0)  # fmt: skip
+            axes.broken_barh(
+                [(span.start, span.end - span.start)],
+                (row - 0.38, 0.76),
+                color=COLOURS[row % len(COLOURS)],
+                alpha=alpha,
+                linewidth=0,
+            )
     axes.set_yticks(range(len(rows)), [_plain(label) for label in rows], family=_fonts(), parse_math=False)
     for tick, row in zip(axes.get_yticklabels(), rows.values(), strict=True):
         tick.set_color(COLOURS[row % len(COLOURS)])
@@ -144,7 +176,11 @@ def _clock_axis(axes: Any, seconds: float) -> None:
 
     step = next((s for s in (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800) if seconds / s <= 12), 3600)
     axes.xaxis.set_major_locator(MultipleLocator(step))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{int(at // 60)}:{at % 60:04.1f}" if step < 1 else f"{int(at // 60)}:{int(at % 60):02d}"))  # fmt: skip
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(
+            lambda at, _: f"{int(at // 60)}:{at % 60:04.1f}" if step < 1 else f"{int(at // 60)}:{int(at % 60):02d}"
+        )
+    )
     axes.set_xlabel("min:sec", color=DIM, fontsize=9)
 
 

@@ -1,4 +1,7 @@
-"""What a picture of a timeline is made of, whoever draws it: the pooled spectrogram, and which label has which row. Knows nothing of models."""
+"""What a picture of a timeline is made of, whoever draws it: the pooled spectrogram, and which label has which row.
+
+Knows nothing of models.
+"""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@
     cells    ··aaa···bbb·        of 1/4 s: the most likely sequence (Viterbi), where every change costs `change`
     spans    ─┤ a ├─┤ b ├─       neighbours of one family are one; named by what is surest there, where it reaches the threshold
 
-Which label fits is a comparison between labels, so the path follows cosines; what a span is called, and whether it is there at all, is
-asked of the level and of the calibrated confidence. Levels are needed because a model that normalises loudness names hiss as surely as rain: what is within
-some decibels of the floor is a state of its own, and named only where it is loud enough to be heard as something (`QUIET`).
+Which label fits is a comparison between labels, so the path follows cosines; what a span is called, and whether it is
+there at all, is asked of the level and of the calibrated confidence. Levels are needed because a model that normalises
+loudness names hiss as surely as rain: what is within some decibels of the floor is a state of its own, and named only
+where it is loud enough to be heard as something (`QUIET`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ STATES = 200  # labels that may be on the path: the surest
 ABOVE, WITHIN = 10.0, 3.0  # dB above the floor where there is as likely something as nothing, and until it is clear
 GATE = 3.0  # nats that the level weighs, a half second
 NOTHING = -0.5  # nats of "nothing" against the best label, where the level says neither
-FARTHEST = -3.0  # nats that a label can lie behind: where the level says that there is something, the last label stays, or another comes
+# nats that a label can lie behind: where the level says that there is something, the last label stays, or another comes
+FARTHEST = -3.0
 FLAT = 12.0  # dB between the quiet and the loud parts; below, a recording has no floor: all of it is one sound
 QUIET = -50.0  # dB of full scale: what lies at the floor and below this is not named
 NO_SOUND = -80.0  # dB: nothing at all
@@ -59,8 +61,8 @@ def timeline(
     Parameters
     ----------
     describer
-        The vocabulary and its threshold. With AudioSet's labels neighbouring spans of one family are one span; one's own
-        labels are all told apart.
+        The vocabulary and its threshold. With AudioSet's labels neighbouring spans of one family are one span; one's
+        own labels are all told apart.
     sound
         A recording, read twice; memory grows by its windows' vectors alone.
     window, hop
@@ -145,7 +147,11 @@ class _Recording:
         behind = np.maximum(scale * (cosines - cosines.max(1, keepdims=True)), FARTHEST)
         middle = (self.windows.start + self.windows.end) / 2
         at = (np.arange(len(self.level)) + 0.5) * CELL
-        after = np.clip(np.searchsorted(middle, at), 1, max(1, len(middle) - 1)) if len(middle) > 1 else np.zeros(len(at), np.intp)  # fmt: skip
+        after = (
+            np.clip(np.searchsorted(middle, at), 1, max(1, len(middle) - 1))
+            if len(middle) > 1
+            else np.zeros(len(at), np.intp)
+        )
         before = np.maximum(after - 1, 0)
         share = np.clip((at - middle[before]) / np.maximum(middle[after] - middle[before], 1e-6), 0, 1)[:, None]
         labels = (behind[before] * (1 - share) + behind[after] * share).astype(np.float32)

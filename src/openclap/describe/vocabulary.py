@@ -1,13 +1,16 @@
-"""Labels with their vectors, and which of them a sound's windows hold. Knows nothing of sounds and models, only of unit vectors.
+"""Labels with their vectors, and which of them a sound's windows hold.
+
+Knows nothing of sounds and models, only of unit vectors.
 
     windows (W, E) ─ confidence of every label (W, L) ─ the best window of each ─ above the threshold ─ families ─ tags
 
-Families: Dog, Bark and Domestic animals are three names of one thing, so one of them stands for all. Two labels are of one family
-where their vectors, less what all texts have in common (the mean of the background's), have a cosine of `ALIKE` or more; where one
-says all words of the other, a little less is enough. What is known of a list beside that is told by `Names`. Of the labels that are
-about as sure as the surest, the one that comes first in the list stands for all: lists name the general before the particular, Dog
-before Bow-wow. No two tags have names of one family, and tags are in the order of their confidence. Only labels that passed the
-threshold are compared, so a vocabulary may hold any number of labels.
+Families: Dog, Bark and Domestic animals are three names of one thing, so one of them stands for all. Two labels are of
+one family where their vectors, less what all texts have in common (the mean of the background's), have a cosine of
+`ALIKE` or more; where one says all words of the other, a little less is enough. What is known of a list beside that is
+told by `Names`. Of the labels that are about as sure as the surest, the one that comes first in the list stands for
+all: lists name the general before the particular, Dog before Bow-wow. No two tags have names of one family, and tags
+are in the order of their confidence. Only labels that passed the threshold are compared, so a vocabulary may hold any
+number of labels.
 """
 
 from __future__ import annotations
@@ -53,8 +56,8 @@ class Names:
     same : bool (L, L)
         Names of one thing.
     above : bool (L, L)
-        Whether the label of the row is an umbrella over that of the column: Animal over Dog. It is said only where it is clearly
-        surer than all that it stands above.
+        Whether the label of the row is an umbrella over that of the column: Animal over Dog. It is said only where it
+        is clearly surer than all that it stands above.
     """
 
     less: Vectors
@@ -132,8 +135,8 @@ class Vocabulary:
     def families(self, order: Sequence[int], sure: Vectors, alike: float = ALIKE) -> list[list[int]]:
         """Labels, by the confidences of all labels (L,) → groups, each with its members as sure as they are; none has a name akin to another's.
 
-        A label joins the first group whose surest member it is akin to; then groups whose names are akin are one. Umbrellas come last:
-        else Animal, as the surest, would make Dog and Cat one.
+        A label joins the first group whose surest member it is akin to; then groups whose names are akin are one.
+        Umbrellas come last: else Animal, as the surest, would make Dog and Cat one.
         """
         order = sorted(order, key=lambda i: -sure[i])
         akin = self._akin(order, sure, alike)

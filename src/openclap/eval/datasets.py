@@ -1,4 +1,7 @@
-"""Which sounds are judged, described or labelled how: any source that `openclap.data.open_manifest` reads. Knows nothing of metrics."""
+"""Which sounds are judged, described or labelled how: any source that `openclap.data.open_manifest` reads.
+
+Knows nothing of metrics.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Sounds of any source → vectors, in the order given; what cannot be used is named and stops nothing.
 
-Knows nothing of what they are for: an evaluation, a probe, a fine-tuning, a teacher, a student and both sides of a pruning are embedded here.
+Knows nothing of what they are for: an evaluation, a probe, a fine-tuning, a teacher, a student and both sides of a
+pruning are embedded here.
 """
 
 from __future__ import annotations

@@ -102,8 +102,9 @@ class Head:
         if clap.fingerprint != self.fingerprint:
             facts = self.model, self.fingerprint, clap.name
             raise HeadMismatch(
-                f"this head was trained on {maker_display_name(*facts)} ({self.fingerprint}), not on {clap.name} ({clap.fingerprint}); "
-                f"use --model {name_to_load(*facts) or 'with that one'}, or train a head for this one:  openclap eval probe FOLDER --save FILE"
+                f"this head was trained on {maker_display_name(*facts)} ({self.fingerprint}), not on {clap.name}"
+                f" ({clap.fingerprint}); use --model {name_to_load(*facts) or 'with that one'}, or train a head for"
+                " this one:  openclap eval probe FOLDER --save FILE"
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -115,9 +116,12 @@ class Head:
             The place cannot be written to.
         """
         facts = {
-            "labels": json.dumps(self.labels), "embedding": str(self.size), "model": self.model, "fingerprint": self.fingerprint,
+            "labels": json.dumps(self.labels),
+            "embedding": str(self.size),
+            "model": self.model,
+            "fingerprint": self.fingerprint,
             "task": "multi-label" if self.multi_label else "single-label",
-        }  # fmt: skip
+        }
         arrays = {}
         for i, (weight, bias) in enumerate(self.layers):
             arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"] = weight, bias

@@ -58,12 +58,25 @@ class MTEBModel:
             raise MissingExtra("this needs mteb 2.x:  pip install mteb") from None
         name = self.clap.name
         return ModelMeta(
-            loader=MTEBModel, name=name if "/" in name else f"openclap/{name}", revision=self._revision,
-            release_date=None, languages=["eng-Latn"], n_parameters=None, memory_usage_mb=None, max_tokens=None,
-            embed_dim=self.clap.config.embedding, license=None, open_weights=True, public_training_code=None,
-            public_training_data=None, framework=["OpenVINO" if self.clap.backend.info.engine == "openvino" else "PyTorch"], similarity_fn_name="cosine", use_instructions=False,
-            training_datasets=None, modalities=["audio", "text"],
-        )  # fmt: skip
+            loader=MTEBModel,
+            name=name if "/" in name else f"openclap/{name}",
+            revision=self._revision,
+            release_date=None,
+            languages=["eng-Latn"],
+            n_parameters=None,
+            memory_usage_mb=None,
+            max_tokens=None,
+            embed_dim=self.clap.config.embedding,
+            license=None,
+            open_weights=True,
+            public_training_code=None,
+            public_training_data=None,
+            framework=["OpenVINO" if self.clap.backend.info.engine == "openvino" else "PyTorch"],
+            similarity_fn_name="cosine",
+            use_instructions=False,
+            training_datasets=None,
+            modalities=["audio", "text"],
+        )
 
     def encode(
         self,
@@ -77,8 +90,8 @@ class MTEBModel:
     ) -> Vectors:
         """Batches with "text" (list of strings), "audio" (list of {"array", "sampling_rate"}, or other sounds) or both → float32 (N, E).
 
-        Where both are given, the vectors are added and brought to unit length. An empty text, which says nothing, has a row of
-        zeros. `batch_size` among the options is heeded.
+        Where both are given, the vectors are added and brought to unit length. An empty text, which says nothing, has a
+        row of zeros. `batch_size` among the options is heeded.
 
         Raises
         ------

@@ -107,13 +107,27 @@ def probe(
     each = [next(iter(judged_by(one[None, tested], draws=0).metrics.values())).value for one in scores]
     kept = _draw_rows(rounds[0][0] if len(rounds) == 1 else np.arange(len(truth)), truth, shots, (seed, 0, 0))
     report = new_report(
-        clap, "probe", data.name, examples=len(tested),
-        settings={"kind": kind, "labels": len(data.labels), "judged by": how, "shots": shots,
-                  "shots of rarer labels": [f"{label}: {count}" for label, count in fewer.items()] or None,
-                  "each draw": [round(value, 4) for value in each] if shots else None,
-                  "examples of the saved head": len(kept), "draws": draws, "seed": seed},
-        metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=[*data.failed, *used.failed],
-    )  # fmt: skip
+        clap,
+        "probe",
+        data.name,
+        examples=len(tested),
+        settings={
+            "kind": kind,
+            "labels": len(data.labels),
+            "judged by": how,
+            "shots": shots,
+            "shots of rarer labels": [f"{label}: {count}" for label, count in fewer.items()] or None,
+            "each draw": [round(value, 4) for value in each] if shots else None,
+            "examples of the saved head": len(kept),
+            "draws": draws,
+            "seed": seed,
+        },
+        metrics=judged.metrics,
+        classes=judged.classes,
+        folds=judged.folds,
+        notes=notes,
+        failed=[*data.failed, *used.failed],
+    )
     return report, judged, head_of(kept)
 
 

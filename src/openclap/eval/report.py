@@ -1,4 +1,7 @@
-"""What an evaluation found: one JSON object, and a section of a model card in Markdown. Knows nothing of how it was found."""
+"""What an evaluation found: one JSON object, and a section of a model card in Markdown.
+
+Knows nothing of how it was found.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +62,14 @@ class Report:
 def new_report(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
     """A report that knows which model it is about."""
     return Report(
-        task=task, dataset=dataset, protocol=facts.pop("protocol", None), model=clap.name,
-        fingerprint=clap.fingerprint, runs_on=str(clap.backend.info), **facts,
-    )  # fmt: skip
+        task=task,
+        dataset=dataset,
+        protocol=facts.pop("protocol", None),
+        model=clap.name,
+        fingerprint=clap.fingerprint,
+        runs_on=str(clap.backend.info),
+        **facts,
+    )
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -93,7 +101,10 @@ def card_section(report: Report) -> str:
     lines = [
         f"### {report.task}: {report.protocol or report.dataset}",
         "",
-        f"{report.model} (`{report.fingerprint}`), {count_noun(report.examples, 'sound')}, {len(report.failed)} failed; {done}",
+        (
+            f"{report.model} (`{report.fingerprint}`), {count_noun(report.examples, 'sound')}, {len(report.failed)}"
+            f" failed; {done}"
+        ),
         "",
         "| metric | value | 95 % interval |" + (" arXiv 2211.06687 |" if report.published else ""),
         "|---|---:|---:|" + ("---:|" if report.published else ""),

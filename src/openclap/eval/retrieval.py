@@ -50,14 +50,21 @@ def retrieval(
     notes = []
     if shared:
         notes.append(
-            f"{count_noun(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as found"
+            f"{count_noun(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as"
+            " found"
         )
     if len(described) < len(data.judged):
         notes.append(
-            f"{count_noun(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')} left out"
+            f"{count_noun(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')}"
+            " left out"
         )
     return new_report(
-        clap, "retrieval", data.name, examples=len(used.items),
+        clap,
+        "retrieval",
+        data.name,
+        examples=len(used.items),
         settings={"captions": len(captions), "definition": definition, "draws": draws, "seed": seed},
-        metrics=summary(ranks, definition=definition, draws=draws, rng=seed), notes=notes, failed=[*data.failed, *used.failed],
-    )  # fmt: skip
+        metrics=summary(ranks, definition=definition, draws=draws, rng=seed),
+        notes=notes,
+        failed=[*data.failed, *used.failed],
+    )

@@ -50,8 +50,8 @@ def score_predictions(
 ) -> Scores:
     """Scores (D, N, C), higher for what is more likely, against the labels of the examples.
 
-    Single-label: accuracy, top-5 accuracy where there are more labels, and the mean of the folds' accuracies where there
-    are folds. Multi-label: mAP, the mean average precision of the labels that occur.
+    Single-label: accuracy, top-5 accuracy where there are more labels, and the mean of the folds' accuracies where
+    there are folds. Multi-label: mAP, the mean average precision of the labels that occur.
     """
     points = np.asarray(scores, np.float64)
     assert points.ndim == 3, points.shape

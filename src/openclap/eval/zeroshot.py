@@ -73,8 +73,15 @@ def zeroshot(
     scores = clap.similarity(used.vectors, prompts)[None]
     judged = score_predictions(used, scores, data.labels, multi_label=data.multi_label, draws=draws, seed=seed)
     report = new_report(
-        clap, "zeroshot", data.name, examples=len(used.items),
+        clap,
+        "zeroshot",
+        data.name,
+        examples=len(used.items),
         settings={"labels": len(data.labels), "templates": list(templates), "draws": draws, "seed": seed},
-        metrics=judged.metrics, classes=judged.classes, folds=judged.folds, notes=notes, failed=[*data.failed, *used.failed],
-    )  # fmt: skip
+        metrics=judged.metrics,
+        classes=judged.classes,
+        folds=judged.folds,
+        notes=notes,
+        failed=[*data.failed, *used.failed],
+    )
     return report, judged

@@ -91,7 +91,8 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=int(settings.request_seconds) + GRACE,
                 proxy_headers=False,
-                # samples do not pack; a pong may wait behind minutes of sound that a slow model has not heard, so silence
+                # samples do not pack; a pong may wait behind minutes of sound that a slow model has not heard, so
+                # silence
                 # is judged by the session
                 ws_max_size=settings.message_bytes,
                 ws_per_message_deflate=False,

@@ -19,9 +19,21 @@ SIGNS = {"，": ", ", "、": ", ", "；": ", ", "：": ", ", "。": ". ", "！":
 CLAUSES = re.compile(f"([{''.join(SIGNS)}])|[…—～·“”‘’「」『』《》〈〉（）【】\u3000]")
 AT = {"在", "从", "到", "于"}
 PLACES = {
-    "里": "in", "里面": "in", "中": "in", "之中": "in", "内": "in", "上": "on", "上面": "on", "下": "under", "下面": "under",
-    "外": "outside", "外面": "outside", "旁": "near", "旁边": "near", "边": "near",
-}  # fmt: skip
+    "里": "in",
+    "里面": "in",
+    "中": "in",
+    "之中": "in",
+    "内": "in",
+    "上": "on",
+    "上面": "on",
+    "下": "under",
+    "下面": "under",
+    "外": "outside",
+    "外面": "outside",
+    "旁": "near",
+    "旁边": "near",
+    "边": "near",
+}
 PHRASES = ("in ", "on ", "at ", "outside", "under ", "near ", "outdoors")  # English that says where, and comes last
 CALLS = {"叫", "叫声", "鸣叫", "鸣叫声", "叫唤", "啼叫", "鸣", "啼", "叫着", "鸣唱", "大叫", "吼", "吼叫", "叫个不停"}
 RINGS = {"响", "响起", "响着", "鸣响", "响了", "大响", "响个不停", "作响", "响声", "响起来", "响铃"}

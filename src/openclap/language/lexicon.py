@@ -4,7 +4,8 @@
     狗叫,dog barking
     的,
 
-`zh.csv` beside this is shipped. A file of one's own has the same two columns, adds words, and wins where it has the same.
+`zh.csv` beside this is shipped. A file of one's own has the same two columns, adds words, and wins where it has the
+same.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def _read(path: Path) -> dict[str, str]:
         word, en = "".join(row["zh"].split()), row.get("en")
         if not 0 < len(word) <= LONGEST or not has_foreign(word) or en is None or has_foreign(en):
             raise UsageError(
-                f"{path}, line {line}: zh is {word!r} and en {en!r}; 1 to {LONGEST} characters of Chinese and their English are expected"
+                f"{path}, line {line}: zh is {word!r} and en {en!r}; 1 to {LONGEST} characters of Chinese and their"
+                " English are expected"
             )
         words[to_simplified(word)] = " ".join(en.split())
     return words

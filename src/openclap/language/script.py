@@ -1,7 +1,7 @@
 """Which characters are Chinese, and traditional ones as simplified ones. Knows nothing of words.
 
-`hant.txt` beside this holds the traditional characters in its first line and, at the same places, the simplified ones in
-its second: the pairs of single characters of ICU 72's transliterator Traditional-Simplified (Unicode licence v3).
+`hant.txt` beside this holds the traditional characters in its first line and, at the same places, the simplified ones
+in its second: the pairs of single characters of ICU 72's transliterator Traditional-Simplified (Unicode licence v3).
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _load_model(name: str) -> tuple[Any, Any]:
         raise MissingExtra(f"{name}: its tokenizer needs more ({' '.join(str(error).split())[:200]})") from error
     except BROKEN as error:
         raise ModelNotHere(
-            f"{name!r} is no translation model on this machine; fetch one with  hf download Helsinki-NLP/opus-mt-zh-en,  "
-            "give its folder, or leave translate out for the lexicon"
+            f"{name!r} is no translation model on this machine; fetch one with  hf download Helsinki-NLP/opus-mt-zh-en,"
+            "  give its folder, or leave translate out for the lexicon"
         ) from error
     return tokenizer, model

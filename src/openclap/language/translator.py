@@ -31,8 +31,8 @@ class Translator:
     Parameters
     ----------
     translate
-        "auto": by the lexicon, or as OPENCLAP_TRANSLATE says; "off": not at all; else a translation model for transformers: a
-        folder, or a Hub id that is on this machine, such as Helsinki-NLP/opus-mt-zh-en.
+        "auto": by the lexicon, or as OPENCLAP_TRANSLATE says; "off": not at all; else a translation model for
+        transformers: a folder, or a Hub id that is on this machine, such as Helsinki-NLP/opus-mt-zh-en.
     lexicon
         A CSV file of one's own words, over the shipped ones; by default that of OPENCLAP_LEXICON.
 

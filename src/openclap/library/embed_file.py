@@ -57,7 +57,8 @@ def embed_to_file(
         if stopped:
             raise KeyboardInterrupt
         raise UsageError(
-            f"not one of {count_noun(len(found.files), 'sound')} could be used, so {output} was not written; the first: {failed[0].path}: {failed[0].error}"
+            f"not one of {count_noun(len(found.files), 'sound')} could be used, so {output} was not written; the first:"
+            f" {failed[0].path}: {failed[0].error}"
         )
     columns: dict[str, Any] = {"path": np.array([path for path, spans in done for _ in range(len(spans))], np.str_)}
     if windows:
@@ -74,9 +75,13 @@ def embed_to_file(
     if stopped:
         raise KeyboardInterrupt
     return {
-        "output": str(output), "files": len(done), "embeddings": len(columns["path"]), "size": clap.config.embedding,
-        "model": clap.name, "failed": [failure.to_dict() for failure in failed],
-    }  # fmt: skip
+        "output": str(output),
+        "files": len(done),
+        "embeddings": len(columns["path"]),
+        "size": clap.config.embedding,
+        "model": clap.name,
+        "failed": [failure.to_dict() for failure in failed],
+    }
 
 
 def _choose_writer(output: Path) -> Any:

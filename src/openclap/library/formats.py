@@ -74,7 +74,12 @@ def _m3u(moments: Sequence[Moment], label: str) -> str:
     plain = " ".join(label.split())
     lines = ["#EXTM3U"]
     for m in (moment for moment in moments if _fits_a_line(moment.path)):
-        lines += [f"#EXTINF:{max(1, round(m.end - m.start))},{plain} {m.score:.2f}", f"#EXTVLCOPT:start-time={m.start:.3f}", f"#EXTVLCOPT:stop-time={m.end:.3f}", m.path]  # fmt: skip
+        lines += [
+            f"#EXTINF:{max(1, round(m.end - m.start))},{plain} {m.score:.2f}",
+            f"#EXTVLCOPT:start-time={m.start:.3f}",
+            f"#EXTVLCOPT:stop-time={m.end:.3f}",
+            m.path,
+        ]
     return "\n".join(lines) + "\n"
 
 

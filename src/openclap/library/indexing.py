@@ -7,8 +7,8 @@
                                    ├─ known elsewhere ─────────────────── a copy: its rows are copied
                                    └─ new ─ decode, embed ─────────────── rows, committed as they come
 
-What is committed survives whatever happens next; a stopped run is continued by the next. Several processes may index into
-one library at once.
+What is committed survives whatever happens next; a stopped run is continued by the next. Several processes may index
+into one library at once.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def add(
 ) -> AddReport:
     """Bring what the store knows of these files and folders up to date. See `Library.add`.
 
-    `claim` makes the store the model's before anything is written, or refuses; what `skip` says is left for another time;
-    `spread` has the new files embedded elsewhere.
+    `claim` makes the store the model's before anything is written, or refuses; what `skip` says is left for another
+    time; `spread` has the new files embedded elsewhere.
     """
     found = find_sounds(paths, exclude)
     known = store.find_files(map(str, found.files))
@@ -115,7 +115,8 @@ def add(
 def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[str]) -> AddReport:
     """What `add` does with its new files, for some of them: new vectors in one commit; done twice, it is as if it was done once.
 
-    `known` are those the store knew when the run began: what it knows now was written by a worker that died before it could say so.
+    `known` are those the store knew when the run began: what it knows now was written by a worker that died before it
+    could say so.
     """
     now = store.find_files(paths)
     run = _Run(store, clap, known, failed=[], often=False)
@@ -199,7 +200,11 @@ class _Run:
         for number, (count, part) in enumerate(parts, 1):
             if number % TIDY_SHARDS == 0:
                 self.store.optimize()
-            self.added, self.updated, self.unchanged = self.added + part.added, self.updated + part.updated, self.unchanged + part.unchanged  # fmt: skip
+            self.added, self.updated, self.unchanged = (
+                self.added + part.added,
+                self.updated + part.updated,
+                self.unchanged + part.unchanged,
+            )
             self.failed += part.failed
             advance(count)
 
@@ -405,7 +410,14 @@ def _progress(total: int, show: bool | Progress, failed: list[Failure]) -> Itera
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("[red]{task.fields[bad]}"))  # fmt: skip
+    columns = (
+        TextColumn("indexing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("[red]{task.fields[bad]}"),
+    )
     began, done = time.monotonic(), 0
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=total, rate="", bad="")

@@ -60,8 +60,8 @@ class Library:
         Parameters
         ----------
         path_or_uri
-            A folder: one SQLite file and its cache. A folder whose name ends in .lance, or an address on object storage as
-            s3://BUCKET/sounds.lance: LanceDB, which many machines may use at once.
+            A folder: one SQLite file and its cache. A folder whose name ends in .lance, or an address on object storage
+            as s3://BUCKET/sounds.lance: LanceDB, which many machines may use at once.
         model
             The CLAP that embeds sounds and queries; without one a library can only tell what it holds.
 
@@ -90,30 +90,32 @@ class Library:
     ) -> AddReport:
         """Add files and folders, or bring them up to date.
 
-        What has its size and time is not read again, unless this version reads it differently; what has moved, or is a copy, is
-        recognised by its content and not embedded again. Files that have left an added folder leave the library, and so do those
-        that are left out now. Where none is left in a folder that held some, or more than half of at least ten files are
-        gone from it at once, they stay, as a disk may not be mounted: `kept_missing` in the report. The tags of what leaves are
-        remembered, and given back to the same content. A file that cannot be used is reported and tried again next
-        time. Finished work is committed every second: a stopped run is continued by the next, and several processes may
-        add to one library. A library that was made with another front end of the same model is embedded anew, first.
+        What has its size and time is not read again, unless this version reads it differently; what has moved, or is a
+        copy, is recognised by its content and not embedded again. Files that have left an added folder leave the
+        library, and so do those that are left out now. Where none is left in a folder that held some, or more than half
+        of at least ten files are gone from it at once, they stay, as a disk may not be mounted: `kept_missing` in the
+        report. The tags of what leaves are remembered, and given back to the same content. A file that cannot be used
+        is reported and tried again next time. Finished work is committed every second: a stopped run is continued by
+        the next, and several processes may add to one library. A library that was made with another front end of the
+        same model is embedded anew, first.
 
         Parameters
         ----------
         tags
             Words to put on all these files, to search by.
         exclude
-            What to leave out of folders: names, as "outtakes" or "*.tmp.wav", and patterns of paths, as "*/drafts/*"; further
-            ones may stand in `.openclapignore` files, as .gitignore has them.
+            What to leave out of folders: names, as "outtakes" or "*.tmp.wav", and patterns of paths, as "*/drafts/*";
+            further ones may stand in `.openclapignore` files, as .gitignore has them.
         keep
             Nothing leaves, and what is there already is not read anew: what a search does with its paths.
         prune
             What is missing leaves, however much it is.
         progress
-            Show it on stderr; or a function that is told how many files of how many are done, and stops the run by raising.
+            Show it on stderr; or a function that is told how many files of how many are done, and stops the run by
+            raising.
         engine
-            "local", this process; "ray", the workers of a Ray cluster, that of the environment's RAY_ADDRESS or one on this
-            machine, for a library in LanceDB. The paths must mean the same on all its machines.
+            "local", this process; "ray", the workers of a Ray cluster, that of the environment's RAY_ADDRESS or one on
+            this machine, for a library in LanceDB. The paths must mean the same on all its machines.
         """
         if engine not in ("local", "ray"):
             raise UsageError(f"engine is {engine!r}; choose local or ray")
@@ -130,9 +132,17 @@ class Library:
             return AddReport()  # the search says so
         before = reembed(self._store, clap, progress=progress, prune=prune) if stale else None
         report = indexing.add(
-            self._store, clap, many, claim=partial(claim_store, self._store, clap), tags=[normalize_tag(tag) for tag in tags],
-            exclude=exclude, keep=keep, prune=prune, progress=progress, spread=spread,
-        )  # fmt: skip
+            self._store,
+            clap,
+            many,
+            claim=partial(claim_store, self._store, clap),
+            tags=[normalize_tag(tag) for tag in tags],
+            exclude=exclude,
+            keep=keep,
+            prune=prune,
+            progress=progress,
+            spread=spread,
+        )
         if report.added or report.updated:
             self._background()  # takes seconds for a large model: now, not at the first search
         return report if before is None else _merge_reports(before, report)
@@ -142,8 +152,8 @@ class Library:
     ) -> Iterator[AddReport]:
         """Keep files and folders up to date for ever: a report at once, and whenever something has changed.
 
-        Looks again every `every` seconds. A file that was written to in the last two seconds is left until the next look;
-        one that cannot be used is reported once, until it changes.
+        Looks again every `every` seconds. A file that was written to in the last two seconds is left until the next
+        look; one that cannot be used is reported once, until it changes.
         """
         many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         clap = self._need_model()
@@ -165,8 +175,8 @@ class Library:
         Raises
         ------
         LibraryError
-            None of its files can be used, or so many are missing that a disk may not be mounted (unless `prune`), so nothing
-            was replaced.
+            None of its files can be used, or so many are missing that a disk may not be mounted (unless `prune`), so
+            nothing was replaced.
         """
         return reembed(open_store(path_or_uri), model, progress=progress, prune=prune)
 
@@ -193,9 +203,9 @@ class Library:
         Parameters
         ----------
         query
-            A string is words: "rain + wind -thunder" wants both and not the third. A Path, bytes, (wave, rate) or dict is
-            a sound, and so is a sound's embedding (E,). A `Detector` ranks as its probability does, which is the confidence of
-            a hit, then. A list of words, sounds and detectors is all of them together.
+            A string is words: "rain + wind -thunder" wants both and not the third. A Path, bytes, (wave, rate) or dict
+            is a sound, and so is a sound's embedding (E,). A `Detector` ranks as its probability does, which is the
+            confidence of a hit, then. A list of words, sounds and detectors is all of them together.
         without
             Words for what should not be heard, as after a minus.
         per
@@ -211,7 +221,8 @@ class Library:
         tags
             Words that were put on the file when it was added; it must have all of them.
         missing
-            Find files too that cannot be reached now; else they are left out, and `left_out` of what is returned counts them.
+            Find files too that cannot be reached now; else they are left out, and `left_out` of what is returned counts
+            them.
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
@@ -283,7 +294,8 @@ class Library:
         Parameters
         ----------
         like, unlike
-            Sounds, and words; a string is words, a Path is a sound. What is given is not recommended back, nor are its copies.
+            Sounds, and words; a string is words, a Path is a sound. What is given is not recommended back, nor are its
+            copies.
         variety
             0: what is nearest, however much alike; 1: what differs most from what comes before it.
         within, glob, shortest, longest, after, before, tags, missing
@@ -293,19 +305,26 @@ class Library:
         where = make_filter(within, glob, shortest, longest, after, before, tags)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
         return recommend(
-            self._store, self._need_model(), self._background(), likes, unlikes, k,
-            variety=variety, where=where, missing=missing,
-        )  # fmt: skip
+            self._store,
+            self._need_model(),
+            self._background(),
+            likes,
+            unlikes,
+            k,
+            variety=variety,
+            where=where,
+            missing=missing,
+        )
 
     def moments(
         self, query: Query, k: int = 10, *, fine: bool = True, missing: bool = False, served: ServedFiles | None = None
     ) -> Ranked[Moment]:
         """Spans of recordings that fit a query, overlapping good windows merged, best first.
 
-        With `fine`, the files of the best windows are looked into with windows of 1 s every quarter of a second, which finds
-        short sounds and exact edges; without, the edges are those of the library's windows. `missing` is as in `search`; those
-        of a file that is not there have the edges of the library's windows, too.
-        With `served` no other file is read than what it would hand out.
+        With `fine`, the files of the best windows are looked into with windows of 1 s every quarter of a second, which
+        finds short sounds and exact edges; without, the edges are those of the library's windows. `missing` is as in
+        `search`; those of a file that is not there have the edges of the library's windows, too. With `served` no other
+        file is read than what it would hand out.
         """
         vector = self._vector(query, (), k)
         opened = None if served is None else partial(self._open_served, served)
@@ -409,7 +428,8 @@ class Library:
         if needs_reembedding(maker, clap) and not self._told:
             self._told = True
             warnings.warn(
-                f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is; openclap index reads its files anew",
+                f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is;"
+                " openclap index reads its files anew",
                 LibraryWarning,
                 stacklevel=4,
             )
@@ -449,7 +469,8 @@ class Library:
         place = self._store.place
         if not self._store.shared:
             raise UsageError(
-                f"{place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as --library sounds.lance or s3://BUCKET/sounds.lance"
+                f"{place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as"
+                " --library sounds.lance or s3://BUCKET/sounds.lance"
             )
         clap.recipe()  # refused before anything is written
         from openclap.library.ray_cluster import spread_with_ray
@@ -467,6 +488,9 @@ def _merge_reports(first: AddReport, then: AddReport) -> AddReport:
     told = {failure.path for failure in then.failed}
     failed = [failure for failure in first.failed if failure.path not in told]
     return replace(
-        then, updated=first.updated + then.updated, unchanged=0, removed=first.removed + then.removed,
+        then,
+        updated=first.updated + then.updated,
+        unchanged=0,
+        removed=first.removed + then.removed,
         failed=[*failed, *then.failed],
-    )  # fmt: skip
+    )

@@ -1,7 +1,7 @@
 """Keeping a library well: is it whole, mend it, take it elsewhere. Knows nothing of models.
 
-A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading) and, as
-metadata, what made it; it imports into a library of the same model. Those of before had no reading: 1, then.
+A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading)
+and, as metadata, what made it; it imports into a library of the same model. Those of before had no reading: 1, then.
 """
 
 from __future__ import annotations
@@ -72,12 +72,19 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
     about = json.dumps({"format": FORMAT, "version": VERSION, "maker": maker})
     schema = pa.schema(
         [
-            ("path", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("hash", pa.string()), ("seconds", pa.float64()),
-            ("tags", pa.list_(pa.string())), ("start", pa.float64()), ("end", pa.float64()),
-            ("embedding", pa.list_(pa.float32(), maker["embedding"])), ("reading", pa.int32()),
+            ("path", pa.binary()),
+            ("size", pa.int64()),
+            ("mtime_ns", pa.int64()),
+            ("hash", pa.string()),
+            ("seconds", pa.float64()),
+            ("tags", pa.list_(pa.string())),
+            ("start", pa.float64()),
+            ("end", pa.float64()),
+            ("embedding", pa.list_(pa.float32(), maker["embedding"])),
+            ("reading", pa.int32()),
         ],
         metadata={"openclap": about},
-    )  # fmt: skip
+    )
     files = windows = 0
     try:
         with atomic_write(output) as part, pq.ParquetWriter(part, schema) as writer:
@@ -132,11 +139,13 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     mine = store.claim(maker)
     if mine["fingerprint"] != maker["fingerprint"]:
         raise LibraryMismatch(
-            f"{source} was made by {current_model_name(maker)} ({maker['fingerprint']}), {store.place} by {current_model_name(mine)} ({mine['fingerprint']}); import it into another --library"
+            f"{source} was made by {current_model_name(maker)} ({maker['fingerprint']}), {store.place} by"
+            f" {current_model_name(mine)} ({mine['fingerprint']}); import it into another --library"
         )
     if not same_front_end(mine.get("front_end"), maker.get("front_end")):
         raise LibraryMismatch(
-            f"{source} and {store.place} were made with another front end of {mine['model']}; run  openclap index  on both libraries, and export it again"
+            f"{source} and {store.place} were made with another front end of {mine['model']}; run  openclap index  on"
+            " both libraries, and export it again"
         )
     files = windows = 0
     waiting: list[Recording] = []

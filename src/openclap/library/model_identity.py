@@ -51,7 +51,8 @@ def needs_reembedding(maker: dict[str, Any], clap: CLAP) -> bool:
 def same_front_end(first: dict[str, Any] | None, second: dict[str, Any] | None) -> bool:
     """Whether two front ends are one, as libraries of several versions remember them; where none is, nothing is known against it.
 
-    A field that one does not have had its default there; one that this version does not know had none where it is empty.
+    A field that one does not have had its default there; one that this version does not know had none where it is
+    empty.
     """
     if not first or not second:
         return True
@@ -65,7 +66,8 @@ def claim_store(store: Store, clap: CLAP) -> None:
     refuse_other_model(store, maker, clap)
     if not has_same_front_end(maker, clap):
         raise LibraryMismatch(
-            f"{store.place} was made with another front end of {clap.name}; run  openclap index  again, which reads its files anew"
+            f"{store.place} was made with another front end of {clap.name}; run  openclap index  again, which reads its"
+            " files anew"
         )
 
 
@@ -83,8 +85,9 @@ def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     name, loads = maker_display_name(*facts), name_to_load(*facts)
     as_it_is = f"go on with --model {loads}" if loads else "give the model that made it with --model"
     error = LibraryMismatch(
-        f"{store.place} was made by {name} ({maker['fingerprint']}), not by {clap.name} from {clap.source} ({clap.fingerprint}); "
-        f"{as_it_is}, embed it anew with  openclap index --reembed --library {shlex.quote(str(store.place))}, or use another --library"
+        f"{store.place} was made by {name} ({maker['fingerprint']}), not by {clap.name} from {clap.source}"
+        f" ({clap.fingerprint}); {as_it_is}, embed it anew with  openclap index --reembed --library"
+        f" {shlex.quote(str(store.place))}, or use another --library"
     )
     error.maker = name
     raise error

@@ -5,9 +5,9 @@
                 [    ]
     fine       ▁▁▂▇▇▇▂▁▁      windows of 1 s every quarter: what in these it is, where it begins and ends
 
-A short sound hardly shows in a long window (planted in noise, 10 s windows find half of them, 1 s windows nine of ten: LOG.md), but
-nearly always the long window is among the best 5 %. So those are looked into, and their moments ranked by the finer windows.
-In a library the windows it holds are the first look.
+A short sound hardly shows in a long window (planted in noise, 10 s windows find half of them, 1 s windows nine of ten:
+LOG.md), but nearly always the long window is among the best 5 %. So those are looked into, and their moments ranked by
+the finer windows. In a library the windows it holds are the first look.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def moments_in(
 ) -> list[Moment]:
     """The moments of one recording that fit a query, best first; windows of 2 s every second unless told otherwise.
 
-    With `fine`, the best windows are looked into with windows of 1 s every quarter of a second, which find short sounds and
-    exact edges. `track` is that of a recording which has several, from 1.
+    With `fine`, the best windows are looked into with windows of 1 s every quarter of a second, which find short sounds
+    and exact edges. `track` is that of a recording which has several, from 1.
     """
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
@@ -108,7 +108,11 @@ def find_moments(
     `opened` gives the file at a path, where not every file may be read.
     """
     count = max(20, LOOKED_INTO * k) if fine else k
-    rows, away = (store.nearest(vector, count, per_file=not fine), []) if missing else nearest_reachable(store, vector, count, per_file=not fine)  # fmt: skip
+    rows, away = (
+        (store.nearest(vector, count, per_file=not fine), [])
+        if missing
+        else nearest_reachable(store, vector, count, per_file=not fine)
+    )
     found: list[Moment] = []
     if not fine:
         for row in rows:  # no moment is better than its file's best window

@@ -29,7 +29,8 @@ __all__ = ["Query", "embed_query", "has_words", "parse_query"]
 Vector: TypeAlias = npt.NDArray[np.float32]
 Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vector | Detector]
 
-PUSH = 0.5  # how far unwanted words push away: "A + B -B" finds A alone in 0.92 of the first eight, 0.43 with none (LOG.md)
+# how far unwanted words push away: "A + B -B" finds A alone in 0.92 of the first eight, 0.43 with none (LOG.md)
+PUSH = 0.5
 NOT = re.compile(r"""(?:^|\s)[-－](?:["“]([^"”]+)["”]|(\S+))""")
 AND = re.compile("\\s\\+\\s|＋|(?<=[\u4e00-\u9fff])\\+|\\+(?=[\u4e00-\u9fff])")  # Chinese puts no spaces around it
 

@@ -4,9 +4,9 @@
                                    ├─ worker …                                               ├─ report
                                    └─ …                                                      ┘
 
-Ray gives the shard of a worker that died to another one, and a shard that is done twice is as if it was done once: what the
-first worker committed is known to the second. The paths must mean the same on every machine, and the store must be one that
-many machines may write to. Knows nothing of how a file is indexed.
+Ray gives the shard of a worker that died to another one, and a shard that is done twice is as if it was done once: what
+the first worker committed is known to the second. The paths must mean the same on every machine, and the store must be
+one that many machines may write to. Knows nothing of how a file is indexed.
 """
 
 from __future__ import annotations
@@ -162,13 +162,15 @@ class _Worker:
         if clap.fingerprint != self.fingerprint:
             name = self.recipe["name_or_path"]
             raise errors.LibraryMismatch(
-                f"{name} is another model on a machine of the cluster ({clap.fingerprint}, not {self.fingerprint}); give every machine the same"
+                f"{name} is another model on a machine of the cluster ({clap.fingerprint}, not {self.fingerprint});"
+                " give every machine the same"
             )
         store = open_store(self.place)
         found = store.model_identity()
         if not found:
             raise LibraryError(
-                f"a machine of the cluster does not see the library at {self.place}; give a place that all of them share"
+                f"a machine of the cluster does not see the library at {self.place}; give a place that all of them"
+                " share"
             )
         if found != self.maker:
             raise errors.LibraryMismatch(f"{self.place} was taken over by another model meanwhile; start again")
@@ -183,7 +185,8 @@ def _count_workers(ray: Any, cores: int, gpu: bool) -> int:
     if not workers:
         most = max((node["Resources"].get(unit, 0) for node in ray.nodes() if node["Alive"]), default=0)
         raise UsageError(
-            f"a worker needs {need} {unit}, and no machine of the cluster has more than {most:.0f}; set --threads or --device"
+            f"a worker needs {need} {unit}, and no machine of the cluster has more than {most:.0f}; set --threads or"
+            " --device"
         )
     return workers
 

@@ -4,9 +4,9 @@
                                                                            ├─ one after the other: (1 - variety) · relevance
     variety ───────────────────────────────────────────────────────────────┘      - variety · likeness to what was picked
 
-Maximal marginal relevance (Carbonell & Goldstein 1998). Relevance: how many standard deviations a window lies nearer to the best of
-what is liked than everyday sounds do, less half of the same for the worst of what is not; in these units words and sounds, whose
-cosines differ by far, weigh alike.
+Maximal marginal relevance (Carbonell & Goldstein 1998). Relevance: how many standard deviations a window lies nearer to
+the best of what is liked than everyday sounds do, less half of the same for the worst of what is not; in these units
+words and sounds, whose cosines differ by far, weigh alike.
 """
 
 from __future__ import annotations
@@ -97,8 +97,9 @@ def recommend(
 def pick_diverse(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:
     """Rows (N, E) one after the other, each the best trade of relevance (N,) against likeness to those before; ties by place.
 
-    What fits is three times as many rows as are wanted, the most relevant. Both relevance and likeness (cosine) are brought to [0, 1] among
-    these, so that variety means the same for a model that finds all rain alike and for one that does not.
+    What fits is three times as many rows as are wanted, the most relevant. Both relevance and likeness (cosine) are
+    brought to [0, 1] among these, so that variety means the same for a model that finds all rain alike and for one that
+    does not.
     """
     fit = np.argsort(-relevance, kind="stable")[: ENOUGH * k]
     high, low = float(relevance[fit[0]]), float(relevance[fit[-1]])
@@ -133,7 +134,11 @@ def _pool(
     found: dict[tuple[str, float], ScoredWindow] = {}
     left_out: set[str] = set()
     for vector in vectors:
-        rows, away = (store.nearest(vector, count, where=where), []) if missing else nearest_reachable(store, vector, count, where=where)  # fmt: skip
+        rows, away = (
+            (store.nearest(vector, count, where=where), [])
+            if missing
+            else nearest_reachable(store, vector, count, where=where)
+        )
         left_out |= {row.path for row in away}
         for row in rows:
             found.setdefault((row.path, row.start), row)

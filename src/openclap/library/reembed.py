@@ -48,7 +48,8 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = Fa
             done |= set(more)
         if not aside.stats()["files"]:
             raise LibraryError(
-                f"not one of {count_noun(len(files), 'file')} of {store.place} can be used now (is a disk missing?); nothing was replaced"
+                f"not one of {count_noun(len(files), 'file')} of {store.place} can be used now (is a disk missing?);"
+                " nothing was replaced"
             )
         if not prune:
             _refuse_to_lose(store, files)
@@ -80,6 +81,7 @@ def _refuse_to_lose(store: Store, files: Collection[str]) -> None:
     if folders:
         count, where = sum(folder.files for folder in folders), ", ".join(folder.path for folder in folders[:3])
         raise LibraryError(
-            f"{count_noun(count, 'file')} of {store.place} {'is' if count == 1 else 'are'} missing from {where} (is a disk not mounted?), so nothing was replaced; "
-            "what is done is kept: make the disk reachable and run it again, or drop what is missing with --prune"
+            f"{count_noun(count, 'file')} of {store.place} {'is' if count == 1 else 'are'} missing from {where} (is a"
+            " disk not mounted?), so nothing was replaced; what is done is kept: make the disk reachable and run it"
+            " again, or drop what is missing with --prune"
         )

@@ -5,9 +5,9 @@
     /nas/rain         12            5      more than half of ten or more at once: kept
     /nas/wind         12           11      one was deleted: it leaves the library
 
-What was found at another path has moved, and counts as being there. Files are said to be missing from the outermost folder that
-yields none any more, of these rather one that is empty or not there: the disk that is not mounted, not a folder around it. Where
-all that hold them still yield some, it is the innermost that lost so many.
+What was found at another path has moved, and counts as being there. Files are said to be missing from the outermost
+folder that yields none any more, of these rather one that is empty or not there: the disk that is not mounted, not a
+folder around it. Where all that hold them still yield some, it is the innermost that lost so many.
 """
 
 from __future__ import annotations

@@ -31,7 +31,14 @@ CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
 # a folder that may be passed through need not be one that may be listed
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | CLOSED
 # a pipe that has taken the file's place meanwhile must not be waited for
-FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0) | CLOSED  # fmt: skip
+FILE = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+    | CLOSED
+)
 IS_A_LINK = "is a link, or lies behind one, and no link is followed here"
 NO_FILE = "is no ordinary file"
 
@@ -48,7 +55,8 @@ def open_without_links(path: str, name: str) -> BinaryIO:
     Parameters
     ----------
     path
-        Absolute and without "..": a folder that is known to be no link, as `os.path.realpath` gives it, and names below it.
+        Absolute and without "..": a folder that is known to be no link, as `os.path.realpath` gives it, and names below
+        it.
 
     Raises
     ------

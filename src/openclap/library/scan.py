@@ -62,9 +62,9 @@ class FoundSounds:
 def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> FoundSounds:
     """Files to index, and the folders that were looked through.
 
-    Folders are searched recursively for known extensions; hidden files and folders, those of the system, and what `exclude`
-    and ignore files say (see `exclude`) are left out, links are followed once. A file that is named itself is always taken,
-    whatever its name. Everything is absolute and sorted.
+    Folders are searched recursively for known extensions; hidden files and folders, those of the system, and what
+    `exclude` and ignore files say (see `exclude`) are left out, links are followed once. A file that is named itself is
+    always taken, whatever its name. Everything is absolute and sorted.
 
     Raises
     ------
@@ -98,7 +98,8 @@ def require_sounds(found: FoundSounds) -> None:
     if not found.files and not found.unreadable:
         where = ", ".join(map(str, found.folders)) or "what was given"
         raise UsageError(
-            f"no sounds in {where}; give a folder that holds some (.wav, .flac, .mp3, …, neither hidden nor excluded), or name the files themselves"
+            f"no sounds in {where}; give a folder that holds some (.wav, .flac, .mp3, …, neither hidden nor excluded),"
+            " or name the files themselves"
         )
 
 

@@ -3,8 +3,9 @@
     path of the library ─ below a folder that was named? ─ open, no link followed ─┬─ size and time, or content, as indexed?
                                                                                   └─ a sound? ─ the open file
 
-A library tells where files were; what lies there now may be anything, and a library that somebody else made may name any file of the
-machine. So a path of a library is never opened by itself, and what is handed out is read from the descriptor that was looked at.
+A library tells where files were; what lies there now may be anything, and a library that somebody else made may name
+any file of the machine. So a path of a library is never opened by itself, and what is handed out is read from the
+descriptor that was looked at.
 """
 
 from __future__ import annotations
@@ -129,7 +130,11 @@ class ServedFiles:
         for folder in self._folders:
             if not folder.own and path in (folder.named, folder.real):
                 return folder.title
-        found = [(len(inside), folder, inside) for folder in self._folders if (inside := folder.below(path)) is not None and not folder.own]  # fmt: skip
+        found = [
+            (len(inside), folder, inside)
+            for folder in self._folders
+            if (inside := folder.below(path)) is not None and not folder.own
+        ]
         if not found:
             return Path(path).name
         _, folder, inside = min(found, key=lambda one: one[0])

@@ -48,9 +48,16 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 CACHE_LOOK, CACHE_KEPT = 600, 3600  # seconds: how often, and how long an upload is kept
 SESSIONS = 512  # visitors whose results gradio remembers, 0.3 MB each, long after they have left; it would 10,000
 TABS = (
-    (model, "model"), (match, "match"), (classify, "classify"), (describe, "describe"), (search, "search"), (moments, "moments"), (watch, "watch"),
-    (teach, "teach"), (holdings, "library"),
-)  # fmt: skip
+    (model, "model"),
+    (match, "match"),
+    (classify, "classify"),
+    (describe, "describe"),
+    (search, "search"),
+    (moments, "moments"),
+    (watch, "watch"),
+    (teach, "teach"),
+    (holdings, "library"),
+)
 SPEAK = "(language, ...rest) => { window.openclapSpeak(language); return [language, ...rest]; }"
 
 
@@ -77,8 +84,14 @@ def _made(desk: Desk, words: Wording) -> Any:
         with gr.Row(elem_id="oc-head"):
             words.make(gr.HTML, {"value": _title}, elem_classes="oc-title")
             language = words.make(
-                gr.Radio, {"label": "head.language"}, choices=list(LANGUAGES), value="en", show_label=False, container=False, elem_id="oc-language"
-            )  # fmt: skip
+                gr.Radio,
+                {"label": "head.language"},
+                choices=list(LANGUAGES),
+                value="en",
+                show_label=False,
+                container=False,
+                elem_id="oc-language",
+            )
         page = Page(desk, words, language)
         with gr.Tabs(elem_id="oc-tabs"):
             status: Any = None
@@ -134,10 +147,23 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
     app.include_router(parcels.routes_of(desk, root))
     mounted = partial(
         gr.mount_gradio_app,
-        app, blocks, path=path, allowed_paths=[], blocked_paths=[], show_error=False, max_file_size=settings.upload_bytes, footer_links=[],
-        run_history=False, ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, theme=_theme(), css=(HERE / "page.css").read_text(encoding="utf-8"),
+        app,
+        blocks,
+        path=path,
+        allowed_paths=[],
+        blocked_paths=[],
+        show_error=False,
+        max_file_size=settings.upload_bytes,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=_theme(),
+        css=(HERE / "page.css").read_text(encoding="utf-8"),
         head=f"<script>{_head()}</script>",
-    )  # fmt: skip
+    )
     _in_a_loop(mounted)
     app.add_middleware(Bounded, uploads=f"{root}/gradio_api/upload", most=settings.kept_bytes, closing=desk.closing)
     gradio_app: Any = app.routes[-1].app  # type: ignore[attr-defined]
@@ -174,10 +200,27 @@ def _theme() -> Any:
         primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="md"
     ).set(
         # white on it is read at a glance (contrast 5.5), as is what is said in grey
-        button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover_dark="*primary_600",
-        checkbox_label_background_fill_selected="*primary_700", checkbox_label_background_fill_selected_dark="*primary_700",
-        body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400", block_info_text_color="*neutral_500",
-        block_label_text_color="*neutral_700", block_title_text_color="*neutral_700", block_label_background_fill="*neutral_100", block_title_background_fill="none",
-        block_title_padding="0", block_border_width="1px", input_border_width="1px", input_border_color="*neutral_300", input_border_color_dark="*neutral_600", button_secondary_border_color="*neutral_300", button_border_width="1px", color_accent="*primary_600", border_color_primary="*neutral_200", body_background_fill="*neutral_50",
-    )  # fmt: skip
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        checkbox_label_background_fill_selected="*primary_700",
+        checkbox_label_background_fill_selected_dark="*primary_700",
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_500",
+        block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_700",
+        block_label_background_fill="*neutral_100",
+        block_title_background_fill="none",
+        block_title_padding="0",
+        block_border_width="1px",
+        input_border_width="1px",
+        input_border_color="*neutral_300",
+        input_border_color_dark="*neutral_600",
+        button_secondary_border_color="*neutral_300",
+        button_border_width="1px",
+        color_accent="*primary_600",
+        border_color_primary="*neutral_200",
+        body_background_fill="*neutral_50",
+    )

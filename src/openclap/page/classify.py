@@ -52,16 +52,26 @@ def build(page: Page) -> None:
         with gr.Column(min_width=320):
             sound = page.sound(elem_id="classify-sound")
             labels = page.words.make(
-                gr.Textbox, {"label": "classify.labels", "placeholder": "classify.placeholder"}, lines=2, max_lines=8, elem_id="classify-labels"
-            )  # fmt: skip
+                gr.Textbox,
+                {"label": "classify.labels", "placeholder": "classify.placeholder"},
+                lines=2,
+                max_lines=8,
+                elem_id="classify-labels",
+            )
             detectors = taught.chooser(page, elem_id="classify-detectors")
             with gr.Row():
                 go, stop = page.button("classify.go", min_width=100, elem_id="classify-go"), page.stopper("classify")
             keys = list(SINGLE)
             page.examples(
-                keys, lambda i, language: (page.desk.example(page.desk.examples.single(keys[i])), words_for(keys[i], language)[1]), [sound, labels],
-                spoken=True, elem_id="classify-examples"
-            )  # fmt: skip
+                keys,
+                lambda i, language: (
+                    page.desk.example(page.desk.examples.single(keys[i])),
+                    words_for(keys[i], language)[1],
+                ),
+                [sound, labels],
+                spoken=True,
+                elem_id="classify-examples",
+            )
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="classify-result")
 
@@ -115,19 +125,31 @@ def edges_of(front_end: FrontEnd, written: Sequence[float] = WRITTEN_HZ) -> list
 
 def draw(found: Classified, language: Language) -> Any:
     """A row a label, then the spectrogram."""
-    head = "".join(f'<th scope="col"{wide}>{say(key, language)}</th>' for key, wide in (("classify.label", ""), ("classify.score", ' colspan="2"'), ("classify.cosine", "")))  # fmt: skip
+    head = "".join(
+        f'<th scope="col"{wide}>{say(key, language)}</th>'
+        for key, wide in (("classify.label", ""), ("classify.score", ' colspan="2"'), ("classify.cosine", ""))
+    )
     rows = "".join(
-        f'<tr><th scope="row"><span>{text(one.label)}</span></th><td class="oc-wide">{bar(one.score, label=f"{100 * one.score:.1f} %")}</td>'
-        f'<td class="oc-number">{100 * one.score:.1f} %</td><td class="oc-number oc-soft">{one.similarity:+.3f}</td></tr>'
+        f'<tr><th scope="row"><span>{text(one.label)}</span></th><td'
+        f' class="oc-wide">{bar(one.score, label=f"{100 * one.score:.1f} %")}</td><td'
+        f' class="oc-number">{100 * one.score:.1f} %</td><td class="oc-number oc-soft">{one.similarity:+.3f}</td></tr>'
         for one in found.labels
     )
     picture = spectrogram(
-        found.mel, found.shown, found.edges, time=say("chart.time", language), frequency=say("chart.frequency", language), alt=say("classify.heard", language)
-    )  # fmt: skip
+        found.mel,
+        found.shown,
+        found.edges,
+        time=say("chart.time", language),
+        frequency=say("chart.frequency", language),
+        alt=say("classify.heard", language),
+    )
     part = ""
     if found.seconds > found.shown + 0.1:
         part = f'<p class="oc-note">{say("classify.heard_part", language, seconds=f"{found.shown:g}", all=f"{found.seconds:.0f}")}</p>'
-    table = f'<table class="oc-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p class="oc-note">{say("classify.means", language)}</p>'
+    table = (
+        f'<table class="oc-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p'
+        f' class="oc-note">{say("classify.means", language)}</p>'
+    )
     return (
         f'<div class="oc-card">{table if found.labels else ""}{_drawn_heard(found.heard, language)}</div>'
         f'<div class="oc-card"><h3>{say("classify.heard", language)}</h3>{picture}{part}</div>'
@@ -139,9 +161,14 @@ def _drawn_heard(heard: Sequence[Detection], language: Language) -> str:
     if not heard:
         return ""
     rows = "".join(
-        f'<tr><th scope="row"><span>{text(one.detector)}</span></th><td class="oc-wide">{bar(one.probability, label=f"{100 * one.probability:.0f} %")}</td>'
-        f'<td class="oc-number">{100 * one.probability:.0f} %</td><td>{say("classify.is_heard" if one.heard else "classify.is_not", language)}</td></tr>'
+        f'<tr><th scope="row"><span>{text(one.detector)}</span></th><td'
+        f' class="oc-wide">{bar(one.probability, label=f"{100 * one.probability:.0f} %")}</td><td'
+        f' class="oc-number">{100 * one.probability:.0f}'
+        f" %</td><td>{say('classify.is_heard' if one.heard else 'classify.is_not', language)}</td></tr>"
         for one in heard
     )
-    head = "".join(f'<th scope="col"{wide}>{say(key, language)}</th>' for key, wide in (("classify.detector", ""), ("describe.confidence", ' colspan="2"')))  # fmt: skip
+    head = "".join(
+        f'<th scope="col"{wide}>{say(key, language)}</th>'
+        for key, wide in (("classify.detector", ""), ("describe.confidence", ' colspan="2"'))
+    )
     return f'<table class="oc-table"><thead><tr>{head}<td></td></tr></thead><tbody>{rows}</tbody></table>'

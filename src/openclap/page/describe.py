@@ -66,8 +66,12 @@ def build(page: Page) -> None:
         with gr.Column(min_width=320, scale=2):
             sound = page.sound(elem_id="describe-sound")
             labels = words.make(
-                gr.Textbox, {"label": "describe.labels", "placeholder": "describe.placeholder"}, lines=2, max_lines=8, elem_id="describe-labels"
-            )  # fmt: skip
+                gr.Textbox,
+                {"label": "describe.labels", "placeholder": "describe.placeholder"},
+                lines=2,
+                max_lines=8,
+                elem_id="describe-labels",
+            )
             spans = words.make(gr.Checkbox, {"label": "describe.timeline"}, value=False, elem_id="describe-timeline")
             with gr.Row():
                 go, stop = page.button("describe.go", min_width=100, elem_id="describe-go"), page.stopper("describe")
@@ -83,10 +87,15 @@ def build(page: Page) -> None:
             with gr.Row():
                 buttons = [
                     words.make(
-                        gr.DownloadButton, {"label": f"describe.{kind[1:]}"}, visible=False, size="sm", min_width=80, elem_id=f"describe-{kind[1:]}"
+                        gr.DownloadButton,
+                        {"label": f"describe.{kind[1:]}"},
+                        visible=False,
+                        size="sm",
+                        min_width=80,
+                        elem_id=f"describe-{kind[1:]}",
                     )
                     for kind in FORMATS
-                ]  # fmt: skip
+                ]
 
     def asked(visit: Visit, sound: str | None, labels: str | None, spans: bool) -> Iterator[Doing | Described]:
         with page.desk.jobs.at_work(Job(visit.visitor, "describe")) as job:
@@ -98,7 +107,14 @@ def build(page: Page) -> None:
         files = {} if found is None else found.files.get(language, {})
         return [gr.update(value=files.get(kind), visible=kind in files) for kind in FORMATS]
 
-    gr.on([state.change, page.language.change], offered, [state, page.language], buttons, show_progress="hidden", api_visibility="private")  # fmt: skip
+    gr.on(
+        [state.change, page.language.change],
+        offered,
+        [state, page.language],
+        buttons,
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def compute(
@@ -217,11 +233,15 @@ def draw(found: Described, language: Language) -> str:
         return _drawn_timeline(found, language)
     made = found.said[language]
     rows = "".join(
-        f'<tr><th scope="row"><span>{text(tag.label)}</span></th><td class="oc-wide">{_sure(tag.confidence)}</td>'
-        f'<td class="oc-number">{100 * tag.confidence:.0f} %</td><td class="oc-soft oc-also">{text(_listed(tag.alike, language))}</td></tr>'
+        f'<tr><th scope="row"><span>{text(tag.label)}</span></th><td class="oc-wide">{_sure(tag.confidence)}</td><td'
+        f' class="oc-number">{100 * tag.confidence:.0f} %</td><td class="oc-soft'
+        f' oc-also">{text(_listed(tag.alike, language))}</td></tr>'
         for tag in made.tags
     )
-    table = f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.confidence", "", "describe.alike"), language)}</thead><tbody>{rows}</tbody></table>'
+    table = (
+        "<table"
+        f' class="oc-table"><thead>{_head(("describe.tag", "describe.confidence", "", "describe.alike"), language)}</thead><tbody>{rows}</tbody></table>'
+    )
     note = f'<p class="oc-note">{say("describe.means", language, least=f"{100 * found.least:.0f}")}</p>'
     return f'<div class="oc-card"><p class="oc-said">{text(made.sentence)}</p>{table if made.tags else ""}{note}</div>'
 
@@ -238,24 +258,33 @@ def _drawn_timeline(found: Described, language: Language) -> str:
             lines[line].append(Piece(span.start, span.end, span.score, token, span.label))
     alt = say("describe.picture", language, name=found.name, length=clock(found.seconds))
     picture = timeline(found.mel, found.seconds, edges_of(FRONT, WRITTEN_HZ), list(lines.items()), alt=alt)
-    player = f'<div class="oc-player"><b class="oc-playing">{say("describe.hint", language)}</b><audio class="oc-one" controls preload="none" aria-label="{text(found.name)}"></audio></div>'
+    player = (
+        f'<div class="oc-player"><b class="oc-playing">{say("describe.hint", language)}</b><audio class="oc-one"'
+        f' controls preload="none" aria-label="{text(found.name)}"></audio></div>'
+    )
     count = sum(span.label is not None for span in spans)
     title = say("describe.spans", language, count=count, name=text(found.name), length=clock(found.seconds))
     return (
-        f'<div class="oc-card"><h3>{title}</h3>{picture}{player}</div><div class="oc-card oc-scrolls">{_summary(spans, found.seconds, language)}</div>'
-        f'<div class="oc-card oc-scrolls">{_table(found, language)}</div>'
+        f'<div class="oc-card"><h3>{title}</h3>{picture}{player}</div><div class="oc-card'
+        f' oc-scrolls">{_summary(spans, found.seconds, language)}</div><div class="oc-card'
+        f' oc-scrolls">{_table(found, language)}</div>'
     )
 
 
 def _summary(spans: Sequence[Span], seconds: float, language: Language) -> str:
     """How long everything was heard in all, the longest first."""
     rows = "".join(
-        f'<tr><th scope="row"><span>{text(name)}</span></th><td class="oc-wide">{bar(length / seconds, label=clock(length))}</td><td class="oc-number">{clock(length)}</td></tr>'
+        f'<tr><th scope="row"><span>{text(name)}</span></th><td'
+        f' class="oc-wide">{bar(length / seconds, label=clock(length))}</td><td'
+        f' class="oc-number">{clock(length)}</td></tr>'
         for name, length in sorted(label_seconds(spans).items(), key=lambda one: -one[1])
     )
     if not rows:
         return f"<p>{say('describe.nothing', language)}</p>"
-    return f'<table class="oc-table"><thead>{_head(("describe.tag", "describe.length", ""), language)}</thead><tbody>{rows}</tbody></table>'
+    return (
+        "<table"
+        f' class="oc-table"><thead>{_head(("describe.tag", "describe.length", ""), language)}</thead><tbody>{rows}</tbody></table>'
+    )
 
 
 def _table(found: Described, language: Language) -> str:
@@ -266,18 +295,23 @@ def _table(found: Described, language: Language) -> str:
         also = _listed([tag.label for tag in span.tags[1:]], language)
         if span.label is None:
             rows.append(
-                f'<tr class="oc-soft"><td class="oc-number oc-quiet">{when}</td><td>–</td><td class="oc-wide"></td><td></td><td class="oc-also"></td></tr>'
+                f'<tr class="oc-soft"><td class="oc-number oc-quiet">{when}</td><td>–</td><td'
+                ' class="oc-wide"></td><td></td><td class="oc-also"></td></tr>'
             )
             continue
         said = text(f"{span.label} {when}")
         rows.append(
-            f'<tr><td class="oc-number"><button type="button" class="oc-small" data-source="{token}" data-name="{said}" aria-label="{say("describe.play", language, name=said)}">▶ {when}</button></td>'
-            f'<th scope="row"><span>{text(span.label)}</span></th><td class="oc-wide">{_sure(span.score)}</td><td class="oc-number">{100 * span.score:.0f} %</td>'
-            f'<td class="oc-soft oc-also">{text(also)}</td></tr>'
+            f'<tr><td class="oc-number"><button type="button" class="oc-small" data-source="{token}" data-name="{said}"'
+            f' aria-label="{say("describe.play", language, name=said)}">▶ {when}</button></td><th'
+            f' scope="row"><span>{text(span.label)}</span></th><td class="oc-wide">{_sure(span.score)}</td><td'
+            f' class="oc-number">{100 * span.score:.0f} %</td><td class="oc-soft oc-also">{text(also)}</td></tr>'
         )
     more = len(found.spans[language]) - len(found.tokens)
     note = f'<p class="oc-note">{say("describe.more", language, count=more)}</p>' if more > 0 else ""
-    return f'<table class="oc-table oc-spans"><thead>{_head(("describe.when", "describe.tag", "describe.confidence", "", "describe.also"), language)}</thead><tbody>{"".join(rows)}</tbody></table>{note}'
+    return (
+        '<table class="oc-table'
+        f' oc-spans"><thead>{_head(("describe.when", "describe.tag", "describe.confidence", "", "describe.also"), language)}</thead><tbody>{"".join(rows)}</tbody></table>{note}'
+    )
 
 
 def _head(keys: Sequence[str], language: Language) -> str:

@@ -1,4 +1,6 @@
-"""What the tabs ask for: the model, the libraries, examples, and the one thread that has the model. Knows nothing of gradio.
+"""What the tabs ask for: the model, the libraries, examples, and the one thread that has the model.
+
+Knows nothing of gradio.
 
 tab ─ job ─ pieces ─┐
 tab ─ job ─ pieces ─┼─ one thread: the model ─ rows        each job in a thread of its own; the server's event loop never waits
@@ -354,7 +356,8 @@ class Desk:
 def end_loading() -> None:
     """End the process now where a model is still being loaded, for programs whose last line this is.
 
-    The Hub's downloads have threads that Python waits for, minutes for a large file; what was fetched is kept and gone on with.
+    The Hub's downloads have threads that Python waits for, minutes for a large file; what was fetched is kept and gone
+    on with.
     """
     if any(thread.name == LOADING for thread in threading.enumerate()):
         logging.shutdown()

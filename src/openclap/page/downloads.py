@@ -52,10 +52,17 @@ def routes_of(desk: Desk, root: str) -> APIRouter:
 def _whole(file: BinaryIO, name: str) -> Response:
     """An open file as a download; its name on the disk may be another's by now, so it is not opened again."""
     size = file.seek(0, 2)
-    headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(name, errors='replace')}", "Content-Length": str(size), **PRIVATE}  # fmt: skip
+    headers = {
+        "Content-Disposition": f"attachment; filename*=utf-8''{quote(name, errors='replace')}",
+        "Content-Length": str(size),
+        **PRIVATE,
+    }
     return StreamingResponse(
-        _pieces(file, size), media_type="application/octet-stream", headers=headers, background=BackgroundTask(file.close)
-    )  # fmt: skip
+        _pieces(file, size),
+        media_type="application/octet-stream",
+        headers=headers,
+        background=BackgroundTask(file.close),
+    )
 
 
 def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:

@@ -1,4 +1,6 @@
-"""A model as one of many jobs hears through it: every call of its towers is a small piece, which waits its turn. Knows no tab.
+"""A model as one of many jobs hears through it: every call of its towers is a small piece, which waits its turn.
+
+Knows no tab.
 
     moments, a timeline, a search … ─ Turns ─ pieces of some clips, or some texts ─ the model's one thread
 

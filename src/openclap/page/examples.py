@@ -24,12 +24,32 @@ SECONDS = 6.0
 
 # key of the table → the kind that is synthesised, texts to match it with, labels to choose from
 SINGLE: dict[str, tuple[str, str, str]] = {
-    "example.dog": ("dog bark", "a dog barking\na cat meowing\nheavy rain\nsomeone plays the piano", "dog, cat, cow, rooster, rain"),
-    "example.rooster": ("rooster", "a rooster crowing\na baby crying\na police siren", "rooster, baby crying, helicopter, church bells"),
-    "example.rain": ("rain", "rain falling\nwind blowing\napplause\na crackling fire", "rain, wind, sea waves, applause, train"),
-    "example.siren": ("siren", "a police siren\na rooster crowing\na telephone ringing", "siren, telephone, alarm clock, vehicle horn"),
-    "example.bells": ("church bells", "church bells\na doorbell\na piano playing", "church bells, telephone, footsteps, thunder"),
-}  # fmt: skip
+    "example.dog": (
+        "dog bark",
+        "a dog barking\na cat meowing\nheavy rain\nsomeone plays the piano",
+        "dog, cat, cow, rooster, rain",
+    ),
+    "example.rooster": (
+        "rooster",
+        "a rooster crowing\na baby crying\na police siren",
+        "rooster, baby crying, helicopter, church bells",
+    ),
+    "example.rain": (
+        "rain",
+        "rain falling\nwind blowing\napplause\na crackling fire",
+        "rain, wind, sea waves, applause, train",
+    ),
+    "example.siren": (
+        "siren",
+        "a police siren\na rooster crowing\na telephone ringing",
+        "siren, telephone, alarm clock, vehicle horn",
+    ),
+    "example.bells": (
+        "church bells",
+        "church bells\na doorbell\na piano playing",
+        "church bells, telephone, footsteps, thunder",
+    ),
+}
 # the same in Chinese
 SPOKEN: dict[str, tuple[str, str]] = {
     "example.dog": ("狗叫\n猫叫\n大雨\n钢琴", "狗，猫，牛，公鸡，雨"),
@@ -49,10 +69,35 @@ LONG_WORDS = tuple(TABLE[key][0] for key in LONG_TRIED)
 
 # of the library that is searched before there is one of one's own
 KINDS = (
-    "rain", "wind", "sea waves", "stream", "thunder", "fire crackling", "bird", "frog", "dog bark", "cat meow", "rooster", "cow moo", "baby cry", "siren",
-    "church bells", "doorbell", "telephone ringing", "helicopter", "train", "footsteps on hard", "door knock", "applause", "glass breaking", "guitar",
-    "piano", "flute", "organ", "electronic drum beat",
-)  # fmt: skip
+    "rain",
+    "wind",
+    "sea waves",
+    "stream",
+    "thunder",
+    "fire crackling",
+    "bird",
+    "frog",
+    "dog bark",
+    "cat meow",
+    "rooster",
+    "cow moo",
+    "baby cry",
+    "siren",
+    "church bells",
+    "doorbell",
+    "telephone ringing",
+    "helicopter",
+    "train",
+    "footsteps on hard",
+    "door knock",
+    "applause",
+    "glass breaking",
+    "guitar",
+    "piano",
+    "flute",
+    "organ",
+    "electronic drum beat",
+)
 VERSION = 2  # counts up when what is made changes
 
 

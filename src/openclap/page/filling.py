@@ -1,4 +1,7 @@
-"""Folders of the server and uploaded files → a library, step by step, within what the page may do. Knows nothing of gradio."""
+"""Folders of the server and uploaded files → a library, step by step, within what the page may do.
+
+Knows nothing of gradio.
+"""
 
 from __future__ import annotations
 

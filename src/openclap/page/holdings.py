@@ -114,12 +114,27 @@ def _filler(page: Page) -> _Filler:
     words = page.words
     roots = ", ".join(page.desk.served.titles)
     folder = words.make(
-        gr.Dropdown, {"label": "library.folder", "info": (lambda language: say("library.folder_info", language, roots=roots)) if roots else "library.no_roots"},
-        choices=titles_in(page.desk, None), value=None, allow_custom_value=True, interactive=bool(roots), elem_id="library-folder",
-    )  # fmt: skip
+        gr.Dropdown,
+        {
+            "label": "library.folder",
+            "info": (
+                (lambda language: say("library.folder_info", language, roots=roots)) if roots else "library.no_roots"
+            ),
+        },
+        choices=titles_in(page.desk, None),
+        value=None,
+        allow_custom_value=True,
+        interactive=bool(roots),
+        elem_id="library-folder",
+    )
     files = words.make(
-        gr.File, {"label": "library.upload"}, file_count="multiple", file_types=[f".{name}" for name in sorted(EXTENSIONS)], height=150, elem_id="library-files"
-    )  # fmt: skip
+        gr.File,
+        {"label": "library.upload"},
+        file_count="multiple",
+        file_types=[f".{name}" for name in sorted(EXTENSIONS)],
+        height=150,
+        elem_id="library-files",
+    )
     tags = words.make(gr.Textbox, {"label": "library.tags"}, max_lines=1, elem_id="library-tags")
     with gr.Row():
         go = page.button("library.go", min_width=100, elem_id="library-go")
@@ -139,8 +154,13 @@ def _viewer(page: Page) -> _Viewer:
         )
         hows = (("library.pca", "pca"), ("library.umap", "umap")) if has_umap() else (("library.pca", "pca"),)
         how = words.make(
-            gr.Radio, {"label": "library.map_how", "choices": hows}, value="pca", min_width=120, visible=has_umap(), elem_id="library-how"
-        )  # fmt: skip
+            gr.Radio,
+            {"label": "library.map_how", "choices": hows},
+            value="pca",
+            min_width=120,
+            visible=has_umap(),
+            elem_id="library-how",
+        )
     holds = gr.HTML(elem_id="library-holds")
     with gr.Row():
         draw_it = words.make(gr.Button, {"value": "library.map_go"}, size="sm", elem_id="library-map-go")
@@ -207,7 +227,10 @@ def draw_filling(run: dict[str, Any], language: Language) -> str:
         return f'<div class="oc-card"><p>{say("library.stopped", language)}</p></div>'
     if run["report"] is None:
         if not run["total"]:
-            return f'<div class="oc-card"><p>{say("library.begun", language, seconds=seconds)}</p><span class="oc-bar oc-running"><i></i></span></div>'
+            return (
+                f'<div class="oc-card"><p>{say("library.begun", language, seconds=seconds)}</p><span class="oc-bar'
+                ' oc-running"><i></i></span></div>'
+            )
         said = say("library.indexing", language, done=run["done"], total=run["total"], seconds=seconds)
         return f'<div class="oc-card"><p>{said}</p>{bar(run["done"] / run["total"])}</div>'
     report = run["report"]
@@ -254,9 +277,12 @@ def draw_held(held: Held, language: Language) -> str:
     minutes, seconds = divmod(round(held.seconds), 60)
     length = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     facts = {
-        "library.files": f"{held.files:,}", "library.windows": f"{held.windows:,}", "library.length": length,
-        "library.size": f"{held.size / 1e6:.1f} MB", "library.maker": text(held.maker),
-    }  # fmt: skip
+        "library.files": f"{held.files:,}",
+        "library.windows": f"{held.windows:,}",
+        "library.length": length,
+        "library.size": f"{held.size / 1e6:.1f} MB",
+        "library.maker": text(held.maker),
+    }
     rows = "".join(f"<dt>{say(key, language)}</dt><dd>{value}</dd>" for key, value in facts.items())
     return f'<div class="oc-card"><h3>{say("library.holds", language)}</h3><dl class="oc-facts">{rows}</dl></div>'
 
@@ -292,6 +318,8 @@ def draw_map(found: Mapped, language: Language) -> str:
     if len(found.names) < found.files:
         some = " " + say("library.map_some", language, shown=len(found.names), all=found.files)
     return (
-        f'<div class="oc-card"><h3>{say("library.map", language)}</h3>{picture}<p class="oc-note">{say("library.map_hint", language)}{some}</p>'
-        f'<div class="oc-player"><b class="oc-playing">{say("library.map_none", language)}</b><audio class="oc-one" controls preload="none" aria-label="{say("library.map", language)}"></audio></div></div>'
+        f'<div class="oc-card"><h3>{say("library.map", language)}</h3>{picture}<p'
+        f' class="oc-note">{say("library.map_hint", language)}{some}</p><div class="oc-player"><b'
+        f' class="oc-playing">{say("library.map_none", language)}</b><audio class="oc-one" controls preload="none"'
+        f' aria-label="{say("library.map", language)}"></audio></div></div>'
     )

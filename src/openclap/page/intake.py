@@ -1,7 +1,7 @@
 """What a browser may send to the page: files that it uploaded, by their place, and bodies that end. Knows no tab.
 
-gradio looks for files in whatever it is sent, in texts as well: it copies them to its own folder, or fetches what is a URL. Where it is
-mounted on an application, it does not ask whether they were ever uploaded.
+gradio looks for files in whatever it is sent, in texts as well: it copies them to its own folder, or fetches what is a
+URL. Where it is mounted on an application, it does not ask whether they were ever uploaded.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     tab ─ work, in a thread of its own ─┬─ decodes, counts, compares
                                         └─ asks the model's one thread for a piece ─ waits ─ asks for the next
 
-So any number of jobs take turns at the model, and one whose visitor has left, or has pressed Stop, asks for nothing more.
+So any number of jobs take turns at the model, and one whose visitor has left, or has pressed Stop, asks for nothing
+more.
 """
 
 from __future__ import annotations

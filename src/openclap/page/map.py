@@ -50,7 +50,10 @@ def _umap(rows: Vectors) -> Vectors:
     try:
         import umap
     except ImportError as error:
-        raise MissingExtra("this map needs umap-learn, which is not installed; install it with  pip install umap-learn", name="umap-learn") from error  # fmt: skip
+        raise MissingExtra(
+            "this map needs umap-learn, which is not installed; install it with  pip install umap-learn",
+            name="umap-learn",
+        ) from error
     reducer = umap.UMAP(n_components=2, metric="cosine", random_state=0, n_neighbors=min(15, len(rows) - 1))
     places: Vectors = np.asarray(reducer.fit_transform(rows), np.float32)
     return places

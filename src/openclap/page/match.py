@@ -26,15 +26,25 @@ def build(page: Page) -> None:
         with gr.Column(min_width=320):
             sound = page.sound(elem_id="match-sound")
             texts = page.words.make(
-                gr.Textbox, {"label": "match.texts", "placeholder": "match.placeholder"}, lines=4, max_lines=12, elem_id="match-texts"
-            )  # fmt: skip
+                gr.Textbox,
+                {"label": "match.texts", "placeholder": "match.placeholder"},
+                lines=4,
+                max_lines=12,
+                elem_id="match-texts",
+            )
             with gr.Row():
                 go, stop = page.button("match.go", min_width=100, elem_id="match-go"), page.stopper("match")
             keys = list(SINGLE)
             page.examples(
-                keys, lambda i, language: (page.desk.example(page.desk.examples.single(keys[i])), words_for(keys[i], language)[0]), [sound, texts],
-                spoken=True, elem_id="match-examples"
-            )  # fmt: skip
+                keys,
+                lambda i, language: (
+                    page.desk.example(page.desk.examples.single(keys[i])),
+                    words_for(keys[i], language)[0],
+                ),
+                [sound, texts],
+                spoken=True,
+                elem_id="match-examples",
+            )
         with gr.Column(min_width=320):
             result = gr.HTML(elem_id="match-result")
 
@@ -65,11 +75,13 @@ def compute(page: Page, sound: str | None, texts: str | None, *, job: Job | None
 def draw(found: list[Match], language: Language) -> Any:
     """A bar a text."""
     rows = "".join(
-        f'<tr><th scope="row"><span>{text(match.text)}</span></th><td class="oc-wide">{cosine_bar(match.score)}</td><td class="oc-number">{match.score:+.3f}</td></tr>'
+        f'<tr><th scope="row"><span>{text(match.text)}</span></th><td class="oc-wide">{cosine_bar(match.score)}</td><td'
+        f' class="oc-number">{match.score:+.3f}</td></tr>'
         for match in found
     )
     scale = '<tr class="oc-scale"><td></td><td><span>−1</span><span>0</span><span>1</span></td><td></td></tr>'
     return (
-        f'<div class="oc-card"><h3>{say("match.result", language)}</h3><table class="oc-table"><tbody>{rows}{scale}</tbody></table>'
-        f'<p class="oc-note">{say("match.means", language)}</p></div>'
+        f'<div class="oc-card"><h3>{say("match.result", language)}</h3><table'
+        f' class="oc-table"><tbody>{rows}{scale}</tbody></table><p'
+        f' class="oc-note">{say("match.means", language)}</p></div>'
     )

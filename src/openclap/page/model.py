@@ -34,9 +34,13 @@ def build(page: Page) -> Any:
         with gr.Column(min_width=320):
             free = settings.models is None
             name = page.words.make(
-                gr.Dropdown, {"label": "model.name", "choices": choices, "info": "model.info" if free else "model.info_listed"},
-                value=title_of(settings.model), allow_custom_value=free, filterable=free, elem_id="model-name",
-            )  # fmt: skip
+                gr.Dropdown,
+                {"label": "model.name", "choices": choices, "info": "model.info" if free else "model.info_listed"},
+                value=title_of(settings.model),
+                allow_custom_value=free,
+                filterable=free,
+                elem_id="model-name",
+            )
             go = page.button("model.load", elem_id="model-load")
         with gr.Column(min_width=320):
             status = gr.HTML(draw(page, page.desk.loaded, "en"), elem_id="model-status")
@@ -87,7 +91,10 @@ def _progress(name: str, megabytes: float, seconds: float, language: Language) -
     preset, shown = find_preset(name), text(title_of(name))
     took = f"{seconds:.0f}"
     if megabytes < 1:
-        return f'<div class="oc-card"><p>{say("model.looking", language, name=shown, seconds=took)}</p><span class="oc-bar oc-running"><i></i></span></div>'
+        return (
+            f'<div class="oc-card"><p>{say("model.looking", language, name=shown, seconds=took)}</p><span class="oc-bar'
+            ' oc-running"><i></i></span></div>'
+        )
     done = f"{megabytes:.0f}"
     if preset is None:
         said, share = say("model.fetching_some", language, name=shown, done=done, seconds=took), ""
@@ -122,7 +129,12 @@ def draw(page: Page, loaded: Loaded | None, language: Language) -> str:
         said = say("model.none", language, name=text(title_of(page.desk.settings.model)))
         return f'<div class="oc-card oc-waiting"><p>{said}</p></div>'
     size = say("model.parameters", language, millions=f"{loaded.parameters / 1e6:.1f}")
-    facts = {"model.name": text(loaded.name), "model.size": size, "model.device": text(loaded.device), "model.took": say("common.seconds", language, seconds=f"{loaded.seconds:.1f}")}  # fmt: skip
+    facts = {
+        "model.name": text(loaded.name),
+        "model.size": size,
+        "model.device": text(loaded.device),
+        "model.took": say("common.seconds", language, seconds=f"{loaded.seconds:.1f}"),
+    }
     rows = "".join(f"<dt>{say(key, language)}</dt><dd>{value}</dd>" for key, value in facts.items())
     return (
         f'<div class="oc-card oc-ready"><h3>✓ {say("model.ready", language)}</h3><dl class="oc-facts">{rows}</dl></div>'

@@ -54,8 +54,11 @@ def build(page: Page) -> None:
                 waveform_options={"show_recording_waveform": False}, elem_id="moments-sound"
             )  # the result draws it
             query = words.make(
-                gr.Textbox, {"label": "moments.words", "placeholder": "moments.placeholder"}, max_lines=1, elem_id="moments-words"
-            )  # fmt: skip
+                gr.Textbox,
+                {"label": "moments.words", "placeholder": "moments.placeholder"},
+                max_lines=1,
+                elem_id="moments-words",
+            )
             k = words.make(
                 gr.Slider, {"label": "moments.k"}, minimum=1, maximum=MOST, value=3, step=1, elem_id="moments-k"
             )
@@ -109,11 +112,15 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
         least = confidence_curves(page.desk.clap.config).unlikely
         players = [
             Player(
-                shelf.show(str(given), m.start, m.end), given.name, m.start, min(m.end, seconds), m.score,
+                shelf.show(str(given), m.start, m.end),
+                given.name,
+                m.start,
+                min(m.end, seconds),
+                m.score,
                 m.confidence is not None and m.confidence < least,
             )
             for m in moments
-        ]  # fmt: skip
+        ]
         csv, labels = _written(page, given, moments, words)
         return Found(given.name, seconds, peaks, players, csv, labels)
 

@@ -1,7 +1,7 @@
 """Where a browser sends what its microphone hears, and gets events as files. Knows no tab, and nothing of gradio.
 
-gradio's own streaming of a microphone is not used: it writes every half second to disk, loses what comes while it is busy, and leaves the
-browser's noise suppressor on, which takes for noise what is watched for (see `microphone.js`).
+gradio's own streaming of a microphone is not used: it writes every half second to disk, loses what comes while it is
+busy, and leaves the browser's noise suppressor on, which takes for noise what is watched for (see `microphone.js`).
 """
 
 from __future__ import annotations

@@ -43,8 +43,14 @@ class Page:
     def sound(self, key: str = "common.sound", **props: Any) -> Any:
         """Where a sound is uploaded or recorded."""
         return self.words.make(
-            gr.Audio, {"label": key}, sources=["upload", "microphone"], type="filepath", editable=False, buttons=[], **props
-        )  # fmt: skip
+            gr.Audio,
+            {"label": key},
+            sources=["upload", "microphone"],
+            type="filepath",
+            editable=False,
+            buttons=[],
+            **props,
+        )
 
     def button(self, key: str, **props: Any) -> Any:
         """What starts something."""
@@ -67,9 +73,13 @@ class Page:
             return [say(key, language) if key in TABLE else key for key in keys]
 
         shown = self.words.make(
-            gr.Dataset, {"label": "common.examples", "sample_labels": said}, components=[gr.Textbox(visible=False)],
-            samples=[[key] for key in keys], type="index", **props,
-        )  # fmt: skip
+            gr.Dataset,
+            {"label": "common.examples", "sample_labels": said},
+            components=[gr.Textbox(visible=False)],
+            samples=[[key] for key in keys],
+            type="index",
+            **props,
+        )
 
         def chosen(visit: Visit, number: int) -> Any:
             return fill(number, visit.language) if spoken else fill(number)
@@ -92,8 +102,8 @@ class Page:
     ) -> Any:
         """On a trigger, `part` shows `draw(compute(visit, *inputs), language)`, and again in another language.
 
-        Where `compute` is a generator, what it gives is `Doing`, shown meanwhile, and at last the result; meanwhile there is a
-        button `stop`, of `stopper`.
+        Where `compute` is a generator, what it gives is `Doing`, shown meanwhile, and at last the result; meanwhile
+        there is a button `stop`, of `stopper`.
         """
         result = gr.State()
         self.words.shows(result, part, draw)
@@ -122,7 +132,8 @@ class Page:
     ) -> None:
         """On a trigger, a state and a part show how far it is, and then the result of a `compute` that gives both.
 
-        `kept`, which of the inputs is the state as it was: that is shown again where nothing came of it, and else nothing is.
+        `kept`, which of the inputs is the state as it was: that is shown again where nothing came of it, and else
+        nothing is.
         """
 
         def run(visit: Visit, *given: Any) -> Iterator[Any]:
@@ -145,8 +156,13 @@ class Page:
                 raise
 
         event = gr.on(
-            list(triggers), handled_steps(run), [self.language, *inputs], [*shown, stop], show_progress="hidden", **{**WAITING, **how}
-        )  # fmt: skip
+            list(triggers),
+            handled_steps(run),
+            [self.language, *inputs],
+            [*shown, stop],
+            show_progress="hidden",
+            **{**WAITING, **how},
+        )
         event.then(lambda: gr.update(visible=False), [], [stop], **LIGHT)  # also where it failed
 
     def stopper(self, name: str) -> Any:
@@ -185,16 +201,21 @@ class Page:
 
 
 WAITING: dict[str, Any] = {
-    "concurrency_id": "desk", "concurrency_limit": AT_ONCE, "api_visibility": "private", "trigger_mode": "once",
-}  # fmt: skip
+    "concurrency_id": "desk",
+    "concurrency_limit": AT_ONCE,
+    "api_visibility": "private",
+    "trigger_mode": "once",
+}
 LIGHT: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 STOPPING: dict[str, Any] = {
     "show_progress": "hidden",
     "concurrency_id": "stop",
     "concurrency_limit": 4,
 }  # waits for nobody
-# What leaving a field does, which is the same movement as the click on a button. Not in gradio's queue: its browser part
-# loses the answer of an event sent while the stream of the event before is being closed. The last state of a field counts.
+# What leaving a field does, which is the same movement as the click on a button. Not in gradio's queue: its browser
+# part
+# loses the answer of an event sent while the stream of the event before is being closed. The last state of a field
+# counts.
 BESIDE: dict[str, Any] = {"queue": False, "trigger_mode": "always_last"}
 
 
@@ -235,18 +256,21 @@ def player_rows(players: Sequence[Player], language: Language, *, actions: bool)
             score = f'<span class="oc-score">{cosine_bar(one.score)} {said} {doubt}</span>'
         if one.withheld is not None:
             rows.append(
-                f'<li class="oc-hit"><span class="oc-rank">{number + 1}</span><div class="oc-what"><b>{text(one.name)}</b> <span class="oc-when">{span}</span>{score}</div>'
-                f'<em class="oc-doubt">{text(sentence(one.withheld, language))}</em></li>'
+                f'<li class="oc-hit"><span class="oc-rank">{number + 1}</span><div'
+                f' class="oc-what"><b>{text(one.name)}</b> <span class="oc-when">{span}</span>{score}</div><em'
+                f' class="oc-doubt">{text(sentence(one.withheld, language))}</em></li>'
             )
             continue
         more = ""
         if actions:
             more = (
-                f'<span class="oc-actions"><button type="button" class="oc-small" data-more="{one.token}">{say("search.more", language)}</button>'
-                f'<a class="oc-small" href="originals/{one.whole}" download>{say("search.download", language)}</a></span>'
+                '<span class="oc-actions"><button type="button" class="oc-small"'
+                f' data-more="{one.token}">{say("search.more", language)}</button><a class="oc-small"'
+                f' href="originals/{one.whole}" download>{say("search.download", language)}</a></span>'
             )
         rows.append(
-            f'<li class="oc-hit"><span class="oc-rank">{number + 1}</span><div class="oc-what"><b>{text(one.name)}</b> <span class="oc-when">{span}</span>{score}</div>'
-            f'<audio controls preload="none" data-n="{number}" src="sounds/{one.token}" aria-label="{text(one.name)} {span}"></audio>{more}</li>'
+            f'<li class="oc-hit"><span class="oc-rank">{number + 1}</span><div class="oc-what"><b>{text(one.name)}</b>'
+            f' <span class="oc-when">{span}</span>{score}</div><audio controls preload="none" data-n="{number}"'
+            f' src="sounds/{one.token}" aria-label="{text(one.name)} {span}"></audio>{more}</li>'
         )
     return f'<ol class="oc-hits">{"".join(rows)}</ol>'

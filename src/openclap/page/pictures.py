@@ -1,7 +1,8 @@
 """Bars, waveforms, spectrograms and maps as HTML and SVG strings. Knows nothing of gradio, models or files.
 
-Everything is drawn in the page's own colours (`page.css`) and with the browser's own fonts, so any script can be written in it.
-What users wrote goes through `text`, which leaves nothing that a browser or gradio's templates would take for code.
+Everything is drawn in the page's own colours (`page.css`) and with the browser's own fonts, so any script can be
+written in it. What users wrote goes through `text`, which leaves nothing that a browser or gradio's templates would
+take for code.
 """
 
 from __future__ import annotations
@@ -34,9 +35,18 @@ Numbers = npt.NDArray[np.float32]
 
 # dark blue → violet → orange → light yellow, equally spaced; lightness grows evenly, so it reads in grey as well
 RAMP = np.array(
-    [(8, 10, 36), (50, 20, 96), (105, 30, 118), (163, 45, 110), (214, 70, 85), (244, 118, 62), (253, 180, 80), (252, 244, 178)],
+    [
+        (8, 10, 36),
+        (50, 20, 96),
+        (105, 30, 118),
+        (163, 45, 110),
+        (214, 70, 85),
+        (244, 118, 62),
+        (253, 180, 80),
+        (252, 244, 178),
+    ],
     np.float64,
-)  # fmt: skip
+)
 RANGE_DB = 80.0  # below the loudest
 
 
@@ -68,7 +78,10 @@ def cosine_bar(cosine: float) -> str:
     width = 50 * min(1.0, abs(cosine))
     left = 50.0 if cosine >= 0 else 50 - width
     kind = "" if cosine >= 0 else " oc-minus"
-    return f'<span class="oc-bar oc-signed{kind}" role="img" aria-label="{cosine:+.3f}"><i style="left:{left:.1f}%;width:{width:.1f}%"></i></span>'
+    return (
+        f'<span class="oc-bar oc-signed{kind}" role="img" aria-label="{cosine:+.3f}"><i'
+        f' style="left:{left:.1f}%;width:{width:.1f}%"></i></span>'
+    )
 
 
 def spectrogram(
@@ -78,7 +91,10 @@ def spectrogram(
     picture = painted(mel)
     width, height, left, below = 640, 200, 52, 44
     out = [
-        f'<svg class="oc-picture" viewBox="0 0 {left + width + 14} {height + below + 8}" role="img" aria-label="{text(alt)}">',
+        (
+            f'<svg class="oc-picture" viewBox="0 0 {left + width + 14} {height + below + 8}" role="img"'
+            f' aria-label="{text(alt)}">'
+        ),
         f'<image x="{left}" y="6" width="{width}" height="{height}" preserveAspectRatio="none" href="{picture}"/>',
     ]
     bands = mel.shape[1]
@@ -127,7 +143,10 @@ def timeline(
     *,
     alt: str,
 ) -> str:
-    """A log-mel (T, F) over lines of pieces that can be clicked, the brighter the surer; a line a name. HTML, so names wrap."""
+    """A log-mel (T, F) over lines of pieces that can be clicked, the brighter the surer; a line a name.
+
+    HTML, so names wrap.
+    """
     out = [
         f'<div class="oc-timeline" role="group" aria-label="{text(alt)}"><div class="oc-line"><span class="oc-hertz">'
     ]
@@ -137,13 +156,15 @@ def timeline(
     for number, (name, pieces) in enumerate(rows):
         colour = colour_of(number)
         out.append(
-            f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(name)}</span><span class="oc-track">'
+            f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(name)}</span><span'
+            ' class="oc-track">'
         )
         for one in pieces:
             left, wide = (100 * s / seconds for s in (one.start, one.end - one.start))
             said = f"{one.name} {clock(one.start)}–{clock(one.end)}"
             out.append(
-                f'<button type="button" class="oc-piece" data-source="{text(one.token)}" data-name="{text(said)}" title="{text(said)}" aria-label="{text(said)}" '
+                f'<button type="button" class="oc-piece" data-source="{text(one.token)}" data-name="{text(said)}"'
+                f' title="{text(said)}" aria-label="{text(said)}" '
                 f'style="left:{left:.3f}%;width:{wide:.3f}%;background:{colour};opacity:{0.4 + 0.6 * one.score:.2f}"></button>'
             )
         out.append("</span></div>")
@@ -183,8 +204,8 @@ def tracks(times: Numbers, rows: Sequence[Track], begin: float, end: float, on: 
             drawn.append(f'<polygon points="{x[0]:.2f},100 {points} {x[-1]:.2f},100"/>')
         drawn.append(f'<line x1="0" x2="100" y1="{100 * (1 - on):.1f}" y2="{100 * (1 - on):.1f}"/></svg>')
         out.append(
-            f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(one.name)}</span><span class="oc-track">{"".join(drawn)}</span>'
-            f'<span class="oc-number">{100 * one.shown:.0f} %</span></div>'
+            f'<div class="oc-line"><span class="oc-name" style="color:{colour}">{text(one.name)}</span><span'
+            f' class="oc-track">{"".join(drawn)}</span><span class="oc-number">{100 * one.shown:.0f} %</span></div>'
         )
     marks = "".join(
         f'<i style="left:{100 * (at - begin) / length:.2f}%">{tick(at, length)}</i>'
@@ -217,22 +238,27 @@ def waveform(peaks: Numbers, seconds: float, spans: Sequence[tuple[float, float,
     top = [f"{a:.1f},{middle - b * scale:.1f}" for a, b in zip(x, peaks[:, 1], strict=True)]
     low = [f"{a:.1f},{middle - b * scale:.1f}" for a, b in zip(x[::-1], peaks[::-1, 0], strict=True)]
     out = [
-        f'<svg class="oc-picture oc-wave" viewBox="0 0 {width:g} {height + 26:g}" role="group" aria-label="{text(alt)}">',
+        (
+            f'<svg class="oc-picture oc-wave" viewBox="0 0 {width:g} {height + 26:g}" role="group"'
+            f' aria-label="{text(alt)}">'
+        ),
         f'<polygon points="{" ".join(top + low)}"/>',
     ]
     for number, (start, end, label) in enumerate(spans):
         left, right = (min(max(s / seconds, 0.0), 1.0) * width for s in (start, end))
         wide = max(right - left, 6.0)
         out.append(
-            f'<g class="oc-span" data-play="{number}" tabindex="0" role="button" aria-label="{text(label)}"><title>{text(label)}</title>'
-            f'<rect x="{min(left, width - wide):.1f}" y="0" width="{wide:.1f}" height="{height:g}" rx="3"/>'
-            f'<text x="{min(left, width - wide) + wide / 2:.1f}" y="16" text-anchor="middle">{number + 1}</text></g>'
+            f'<g class="oc-span" data-play="{number}" tabindex="0" role="button"'
+            f' aria-label="{text(label)}"><title>{text(label)}</title><rect x="{min(left, width - wide):.1f}" y="0"'
+            f' width="{wide:.1f}" height="{height:g}" rx="3"/><text x="{min(left, width - wide) + wide / 2:.1f}" y="16"'
+            f' text-anchor="middle">{number + 1}</text></g>'
         )
     for second in ticks(seconds):
         at = width * second / seconds
         anchor = "start" if second == 0 else "end" if at > 0.96 * width else "middle"
         out.append(
-            f'<text class="oc-axis" x="{at:.1f}" y="{height + 18:g}" text-anchor="{anchor}">{tick(second, seconds)}</text>'
+            f'<text class="oc-axis" x="{at:.1f}" y="{height + 18:g}"'
+            f' text-anchor="{anchor}">{tick(second, seconds)}</text>'
         )
     out.append("</svg>")
     return "".join(out)
@@ -248,8 +274,9 @@ def map_of(places: Numbers, names: Sequence[str], sources: Sequence[str], *, alt
     for (x, y), name, source in zip(at, names, sources, strict=True):
         hue = 360 * ((np.arctan2(y - 0.5, x - 0.5) / (2 * np.pi)) % 1)
         out.append(
-            f'<circle cx="{edge + x * (width - 2 * edge):.1f}" cy="{edge + (1 - y) * (height - 2 * edge):.1f}" r="{radius:g}" fill="hsl({hue:.0f} 65% 52%)" '
-            f'data-source="{text(source)}" data-name="{text(name)}" tabindex="0" role="button" aria-label="{text(name)}"><title>{text(name)}</title></circle>'
+            f'<circle cx="{edge + x * (width - 2 * edge):.1f}" cy="{edge + (1 - y) * (height - 2 * edge):.1f}"'
+            f' r="{radius:g}" fill="hsl({hue:.0f} 65% 52%)" data-source="{text(source)}" data-name="{text(name)}"'
+            f' tabindex="0" role="button" aria-label="{text(name)}"><title>{text(name)}</title></circle>'
         )
     out.append("</svg>")
     return "".join(out)

@@ -83,12 +83,24 @@ def build(page: Page) -> None:
             with gr.Row():
                 go, stop = page.button("search.go", min_width=100, elem_id="search-go"), page.stopper("search")
             page.examples(
-                TRIED, lambda i, language: ("examples", say(TRIED[i], language)), [where, query], spoken=True, elem_id="search-examples"
-            )  # fmt: skip
+                TRIED,
+                lambda i, language: ("examples", say(TRIED[i], language)),
+                [where, query],
+                spoken=True,
+                elem_id="search-examples",
+            )
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="search-result", js_on_load=PLAYERS)
 
-    def asked(visit: Visit, where: str, words: str | None, sound: str | None, detectors: list[str] | None, k: float, *given: Any) -> Iterator[Doing | Results]:  # fmt: skip
+    def asked(
+        visit: Visit,
+        where: str,
+        words: str | None,
+        sound: str | None,
+        detectors: list[str] | None,
+        k: float,
+        *given: Any,
+    ) -> Iterator[Doing | Results]:
         def found(job: Job) -> Results:
             return compute(page, visit, where, words, sound, int(k), Filters(*given), detectors, job=job)
 
@@ -124,9 +136,17 @@ def _filters(page: Page) -> list[Any]:
 
 
 def compute(
-    page: Page, visit: Visit, where: str, words: str | None, sound: str | None, k: int, filters: Filters,
-    detectors: Sequence[str] | None = None, *, job: Job | None = None,
-) -> Results:  # fmt: skip
+    page: Page,
+    visit: Visit,
+    where: str,
+    words: str | None,
+    sound: str | None,
+    k: int,
+    filters: Filters,
+    detectors: Sequence[str] | None = None,
+    *,
+    job: Job | None = None,
+) -> Results:
     """What fits words, a sound, detectors, or all of them."""
     words = words or ""
     wanted, unwanted = parse_query(words)
@@ -168,9 +188,13 @@ def _search(
     if shortest is not None and longest is not None and shortest > longest:
         raise Told("error.seconds")
     options: dict[str, Any] = {
-        "without": [part.strip() for part in (filters.without or "").split(",") if part.strip()], "tags": labels_of(filters.tags or ""), "glob": _glob(filters),
-        "shortest": shortest, "longest": longest, "per": "file" if filters.each_once else "window",
-    }  # fmt: skip
+        "without": [part.strip() for part in (filters.without or "").split(",") if part.strip()],
+        "tags": labels_of(filters.tags or ""),
+        "glob": _glob(filters),
+        "shortest": shortest,
+        "longest": longest,
+        "per": "file" if filters.each_once else "window",
+    }
     most = page.desk.settings.results
 
     with opened(page, where, visit.visitor, job) as library:
@@ -182,9 +206,15 @@ def _search(
 def _player(page: Page, hit: Hit, version: FileVersion | None) -> Player:
     shelf, served = page.desk.shelf, page.desk.served
     return Player(
-        shelf.show_indexed(hit.path, version, hit.start, hit.end), served.name_of(hit.path), hit.start, hit.end, hit.score,
-        hit.unlikely, shelf.show_indexed(hit.path, version), served.withhold_reason(hit.path, version),
-    )  # fmt: skip
+        shelf.show_indexed(hit.path, version, hit.start, hit.end),
+        served.name_of(hit.path),
+        hit.start,
+        hit.end,
+        hit.score,
+        hit.unlikely,
+        shelf.show_indexed(hit.path, version),
+        served.withhold_reason(hit.path, version),
+    )
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
-"""Who listens through the page: a watch a visitor, fed by their browser or by a recording, bounded in memory and time. Knows nothing of gradio.
+"""Who listens through the page: a watch a visitor, fed by their browser or by a recording, bounded in memory and time.
+
+Knows nothing of gradio.
 
     browser ─ put ─ waiting (15 s at most) ─ take ─┐
                                                    ├─ hear, in the model's thread: Watch.feed ─ events, levels ─ seen
     recording ──────────────────────────── blocks ─┘
 
-The browser sends bare samples, with neither its echo canceller nor its noise suppressor in between, which take for noise what is watched for.
-Nothing is written to disk; who goes away is no longer heard.
+The browser sends bare samples, with neither its echo canceller nor its noise suppressor in between, which take for
+noise what is watched for. Nothing is written to disk; who goes away is no longer heard.
 """
 
 from __future__ import annotations
@@ -175,9 +177,17 @@ class Session:
         """Embed what is listened for."""
         asked = self.asked
         self._watch = watch(
-            PushedSource(name, live=self.live), asked.alerts, model=clap, unusual=asked.unusual, rules=Rules(on=asked.on, off=min(0.2, asked.on / 2)),
-            warmup=asked.warmup, when="both", stop=self.stop, tell=lambda _: None, judged=self._judged,
-        )  # fmt: skip
+            PushedSource(name, live=self.live),
+            asked.alerts,
+            model=clap,
+            unusual=asked.unusual,
+            rules=Rules(on=asked.on, off=min(0.2, asked.on / 2)),
+            warmup=asked.warmup,
+            when="both",
+            stop=self.stop,
+            tell=lambda _: None,
+            judged=self._judged,
+        )
         self._rate = clap.front_end.sampling_rate
         self._shape = BlockConverter(self._rate, name, lambda _: None)
         self._last = time.monotonic()  # loading a model may have taken long
@@ -236,9 +246,19 @@ class Session:
         if self._watch is not None:
             report = self._watch.report()
             self.last = Seen(
-                self.token, self.asked, self.live, self._watch.alerts, np.array(self._times, np.float32), np.array(self._levels, np.float32),
-                tuple(reversed(self._events.values())), self._older, report.heard, report.lost, max(0.0, self.asked.warmup - report.heard), self._length,
-            )  # fmt: skip
+                self.token,
+                self.asked,
+                self.live,
+                self._watch.alerts,
+                np.array(self._times, np.float32),
+                np.array(self._levels, np.float32),
+                tuple(reversed(self._events.values())),
+                self._older,
+                report.heard,
+                report.lost,
+                max(0.0, self.asked.warmup - report.heard),
+                self._length,
+            )
         if self.over != self.last.over:
             self.last = replace(self.last, over=self.over)
         return self.last
@@ -253,7 +273,9 @@ class Watches:
         self._lock = threading.Lock()
 
     def open(self, visitor: str, asked: Asked, language: Language, token: str | None = None) -> Session:
-        """A new one; with the token of a browser's microphone, or of a recording, with one of ours. A visitor's last one ends.
+        """A new one; with the token of a browser's microphone, or of a recording, with one of ours.
+
+        A visitor's last one ends.
 
         Raises
         ------
@@ -271,7 +293,14 @@ class Watches:
             for one in self._sessions.values():
                 if one.visitor == visitor:
                     one.end("watch.stopped")
-            made = Session(token or secrets.token_hex(16), visitor, asked, live=token is not None, language=language, longest=self._longest)  # fmt: skip
+            made = Session(
+                token or secrets.token_hex(16),
+                visitor,
+                asked,
+                live=token is not None,
+                language=language,
+                longest=self._longest,
+            )
             self._sessions[made.token] = made
             over = [token for token, one in self._sessions.items() if one.over is not None]
             for old in over[: max(0, len(over) - ENDED)]:

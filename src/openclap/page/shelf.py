@@ -1,7 +1,8 @@
 """What was made for someone: sounds to be heard or downloaded by a token that nobody can guess, and files to be downloaded. Knows nothing of gradio.
 
-No path of the server is told to a browser, and nothing that was not shown can be asked for. What a token stands for is opened as
-`library.serving` says, by each who asks for it. A span is cut and written as WAV when it is first played; the oldest tokens are forgotten.
+No path of the server is told to a browser, and nothing that was not shown can be asked for. What a token stands for is
+opened as `library.serving` says, by each who asks for it. A span is cut and written as WAV when it is first played; the
+oldest tokens are forgotten.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ OFFERED = 200  # folders of files to download
 
 @dataclass(frozen=True)
 class Shown:
-    """A span of a file, which was so when it was shown; `end` None, to its end. `given`, by a visitor, and not by a library."""
+    """A span of a file, which was so when it was shown; `end` None, to its end.
+
+    `given`, by a visitor, and not by a library.
+    """
 
     path: str
     start: float = 0.0

@@ -1,7 +1,8 @@
 """Every string of the page, in one table: key → (English, 中文). Knows nothing of gradio.
 
-In a {place} a number may bring its word, `{count:result|results}`: one of it, and any other number of it; `{millions:万}` is a number of millions
-as Chinese counts. `tests/test_page.py` finds keys that are missing, unused, or whose {places} differ between the languages.
+In a {place} a number may bring its word, `{count:result|results}`: one of it, and any other number of it;
+`{millions:万}` is a number of millions as Chinese counts. `tests/test_page.py` finds keys that are missing, unused, or
+whose {places} differ between the languages.
 """
 
 from __future__ import annotations
@@ -23,9 +24,15 @@ TABLE: dict[str, tuple[str, str]] = {
     "head.language": ("Language", "语言"),
     "common.sound": ("Sound: upload or record", "声音：上传或录制"),
     "common.examples": ("Examples", "示例"),
-    "common.english": ("Describe sounds in English or Chinese; the models hear English, Chinese is put into it.", "可用中文或英文描述声音：模型使用英文，中文会自动转换。"),
+    "common.english": (
+        "Describe sounds in English or Chinese; the models hear English, Chinese is put into it.",
+        "可用中文或英文描述声音：模型使用英文，中文会自动转换。",
+    ),
     "common.detectors": ("Or what you have taught", "或您训练的检测器"),
-    "common.detectors_info": ("Kept on the tab Teach, or by openclap teach", "在“训练”页保存的，或用 openclap teach 训练的"),
+    "common.detectors_info": (
+        "Kept on the tab Teach, or by openclap teach",
+        "在“训练”页保存的，或用 openclap teach 训练的",
+    ),
     "common.stop": ("Stop", "停止"),
     "common.stopped": ("Stopped.", "已停止。"),
     "common.closer": ("Listening closer: {done} of {all}", "正在细听：{done} / {all}"),
@@ -34,7 +41,10 @@ TABLE: dict[str, tuple[str, str]] = {
     # -- model ----------------------------------------------------------------------------------------
     "model.tab": ("Model", "模型"),
     "model.about": (
-        "<b>mini</b> comes with openclap and works offline. Larger models hear much better: they are downloaded once, when you press the button, and not before.",
+        (
+            "<b>mini</b> comes with openclap and works offline. Larger models hear much better: they are downloaded"
+            " once, when you press the button, and not before."
+        ),
         "<b>mini</b> 随 openclap 附带，可离线使用。更大的模型听得准得多：只有按下按钮才会下载，且只下载一次。",
     ),
     "model.name": ("Model", "模型"),
@@ -54,7 +64,10 @@ TABLE: dict[str, tuple[str, str]] = {
         "尚未加载模型。请按按钮；在此之前其他页面使用 {name}。",
     ),
     "model.looking": ("Loading {name}… {seconds} s", "正在加载 {name}… {seconds} 秒"),
-    "model.fetching": ("Downloading {name}: {done} of {total} MB, {seconds} s", "正在下载 {name}：{done} / {total} MB，{seconds} 秒"),
+    "model.fetching": (
+        "Downloading {name}: {done} of {total} MB, {seconds} s",
+        "正在下载 {name}：{done} / {total} MB，{seconds} 秒",
+    ),
     "model.fetching_some": ("Downloading {name}: {done} MB, {seconds} s", "正在下载 {name}：{done} MB，{seconds} 秒"),
     "model.ready": ("Model ready", "模型已就绪"),
     "model.size": ("Size", "大小"),
@@ -69,7 +82,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "match.go": ("Match", "匹配"),
     "match.result": ("Cosine similarity", "余弦相似度"),
     "match.means": (
-        "The cosine of sound and text, from −1 to 1: the higher, the better the text fits; unrelated ones lie near 0. Compare texts by it; it is no probability, and how high good ones are differs between models.",
+        (
+            "The cosine of sound and text, from −1 to 1: the higher, the better the text fits; unrelated ones lie near"
+            " 0. Compare texts by it; it is no probability, and how high good ones are differs between models."
+        ),
         "声音与文字的余弦，范围 −1 到 1：越高越相符，无关的接近 0。用它比较多条文字；它不是概率，相符时能有多高因模型而异。",
     ),
     # -- classify -------------------------------------------------------------------------------------
@@ -85,8 +101,14 @@ TABLE: dict[str, tuple[str, str]] = {
     "classify.is_heard": ("heard", "听到"),
     "classify.is_not": ("not heard", "未听到"),
     "classify.means": (
-        "Confidence is shared among the labels given and sums to 100 %: it says which fits best, not whether one does. The cosine, from −1 to 1, says how well each fits by itself.",
-        "置信度在给出的标签之间分配，合计 100 %：它说明哪个最相符，而不说明是否真的相符。余弦（−1 到 1）说明每个标签本身有多相符。",
+        (
+            "Confidence is shared among the labels given and sums to 100 %: it says which fits best, not whether one"
+            " does. The cosine, from −1 to 1, says how well each fits by itself."
+        ),
+        (
+            "置信度在给出的标签之间分配，合计 100 %：它说明哪个最相符，而不说明是否真的相符。余弦（−1 到"
+            " 1）说明每个标签本身有多相符。"
+        ),
     ),
     "classify.heard": ("What was heard: mel spectrogram", "听到的内容：梅尔频谱图"),
     "classify.heard_part": ("The first {seconds} s of {all} s are shown.", "显示全长 {all} 秒中的前 {seconds} 秒。"),
@@ -112,7 +134,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "search.per": ("Each file once", "每个文件只出现一次"),
     "search.go": ("Search", "检索"),
     "search.found": ("{count:result|results}", "{count} 个结果"),
-    "search.left_out": ("{count:better one is|better ones are} not shown: the disk of their files cannot be reached now.", "另有 {count} 个更好的结果未显示：其文件所在的磁盘目前无法访问。"),
+    "search.left_out": (
+        "{count:better one is|better ones are} not shown: the disk of their files cannot be reached now.",
+        "另有 {count} 个更好的结果未显示：其文件所在的磁盘目前无法访问。",
+    ),
     "search.nothing": ("Nothing passes these filters.", "没有声音符合这些筛选条件。"),
     "search.unlikely": ("probably not it", "可能不是"),
     "search.more": ("More like this", "查找相似"),
@@ -126,7 +151,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "moments.placeholder": ("a dog barking", "狗叫"),
     "moments.k": ("Number of moments", "片段数量"),
     "moments.go": ("Find moments", "查找片段"),
-    "moments.wave": ("Waveform of {name}, {length}; the marked spans can be clicked", "{name} 的波形，{length}；可点击标记的片段"),
+    "moments.wave": (
+        "Waveform of {name}, {length}; the marked spans can be clicked",
+        "{name} 的波形，{length}；可点击标记的片段",
+    ),
     "moments.play": ("Play moment {rank}, {span}", "播放片段 {rank}，{span}"),
     "moments.hint": ("Click a marked span to hear it.", "点击标记的片段即可收听。"),
     "moments.nothing": ("Nothing here sounds like that; the nearest:", "这里没有这样的声音；最接近的是："),
@@ -134,8 +162,14 @@ TABLE: dict[str, tuple[str, str]] = {
     "moments.audacity": ("Audacity labels", "Audacity 标签"),
     # -- describe -------------------------------------------------------------------------------------
     "describe.tab": ("Describe", "描述"),
-    "describe.about": ("What is heard in a sound, in words; in a long recording, from when to when.", "用文字说出声音里听到了什么；长录音还可说出从何时到何时。"),
-    "describe.labels": ("What may be heard, with commas between (empty: AudioSet's 527 labels)", "可能听到的内容，用逗号分隔（留空：AudioSet 的 527 个标签）"),
+    "describe.about": (
+        "What is heard in a sound, in words; in a long recording, from when to when.",
+        "用文字说出声音里听到了什么；长录音还可说出从何时到何时。",
+    ),
+    "describe.labels": (
+        "What may be heard, with commas between (empty: AudioSet's 527 labels)",
+        "可能听到的内容，用逗号分隔（留空：AudioSet 的 527 个标签）",
+    ),
     "describe.placeholder": ("dog, rain, church bells", "狗叫，下雨，教堂钟声"),
     "describe.timeline": ("Timeline: from when to when", "时间线：从何时到何时"),
     "describe.go": ("Describe", "描述"),
@@ -147,11 +181,20 @@ TABLE: dict[str, tuple[str, str]] = {
     "describe.when": ("When", "时间"),
     "describe.length": ("In all", "合计"),
     "describe.means": (
-        "Confidence says how likely each is heard by itself, so it does not sum to 100 %; what is below {least} % is left out. “Perhaps” is what is less than half sure.",
+        (
+            "Confidence says how likely each is heard by itself, so it does not sum to 100 %; what is below {least} %"
+            " is left out. “Perhaps” is what is less than half sure."
+        ),
         "置信度说明每一项单独被听到的可能性，因此合计不是 100 %；低于 {least} % 的不显示。不足一半把握的会写“可能”。",
     ),
-    "describe.spans": ("{count:named span|named spans} in {name}, {length}", "{name}（{length}）中有 {count} 个命名的片段"),
-    "describe.picture": ("Timeline of {name}, {length}; the spans can be clicked", "{name} 的时间线，{length}；可点击片段"),
+    "describe.spans": (
+        "{count:named span|named spans} in {name}, {length}",
+        "{name}（{length}）中有 {count} 个命名的片段",
+    ),
+    "describe.picture": (
+        "Timeline of {name}, {length}; the spans can be clicked",
+        "{name} 的时间线，{length}；可点击片段",
+    ),
     "describe.hint": ("Click a span to hear it.", "点击片段即可收听。"),
     "describe.play": ("Play {name}", "播放 {name}"),
     "describe.others": ("others", "其他"),
@@ -165,7 +208,10 @@ TABLE: dict[str, tuple[str, str]] = {
     # -- watch ----------------------------------------------------------------------------------------
     "watch.tab": ("Watch", "监听"),
     "watch.about": (
-        "Listens to your microphone, or to a recording as if it were one, and tells when something that you named is heard. Sound is heard and forgotten; nothing of it is stored.",
+        (
+            "Listens to your microphone, or to a recording as if it were one, and tells when something that you named"
+            " is heard. Sound is heard and forgotten; nothing of it is stored."
+        ),
         "监听你的麦克风，或像监听麦克风那样听一段录音，听到你写下的内容时告诉你。声音听过即忘，不会保存。",
     ),
     "watch.source": ("Listen to", "监听"),
@@ -187,9 +233,18 @@ TABLE: dict[str, tuple[str, str]] = {
     "watch.hearing": ("Listening: {heard} of {all}. Events: {count}", "正在监听：{heard} / {all}，{count} 个事件"),
     "watch.stopped": ("Stopped after {heard}. Events: {count}", "已停止，共听 {heard}：{count} 个事件"),
     "watch.heard": ("Heard to its end, {heard}. Events: {count}", "已听完，共 {heard}：{count} 个事件"),
-    "watch.gone": ("Nothing came from the microphone any more; stopped after {heard}. Events: {count}", "麦克风不再有声音传来；共听 {heard} 后停止：{count} 个事件"),
-    "watch.long": ("This is as long as one may listen here, {heard}. Events: {count}", "已达到此处允许的最长时间 {heard}：{count} 个事件"),
-    "watch.lost": ("{seconds} s of sound were lost on the way or came faster than they could be heard.", "有 {seconds} 秒声音在途中丢失，或来得太快来不及听。"),
+    "watch.gone": (
+        "Nothing came from the microphone any more; stopped after {heard}. Events: {count}",
+        "麦克风不再有声音传来；共听 {heard} 后停止：{count} 个事件",
+    ),
+    "watch.long": (
+        "This is as long as one may listen here, {heard}. Events: {count}",
+        "已达到此处允许的最长时间 {heard}：{count} 个事件",
+    ),
+    "watch.lost": (
+        "{seconds} s of sound were lost on the way or came faster than they could be heard.",
+        "有 {seconds} 秒声音在途中丢失，或来得太快来不及听。",
+    ),
     "watch.picture": ("Confidences over time", "置信度随时间的变化"),
     "watch.means": (
         "How likely each is heard, seen against this place's own background; dashed, the {on} % from which it is told.",
@@ -210,7 +265,10 @@ TABLE: dict[str, tuple[str, str]] = {
     # -- teach ----------------------------------------------------------------------------------------
     "teach.tab": ("Teach", "训练"),
     "teach.about": (
-        "Make a detector for a sound of your own: search by words, mark some of what is found, train, and mark again what it is least sure of.",
+        (
+            "Make a detector for a sound of your own: search by words, mark some of what is found, train, and mark"
+            " again what it is least sure of."
+        ),
         "为你自己的声音制作检测器：用文字检索，标出部分结果对不对，训练，再标出它最没把握的。",
     ),
     "teach.words": ("The sound, in words", "用文字描述声音"),
@@ -225,15 +283,24 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.doing": ("Training…", "正在训练…"),
     "teach.ranking": ("Ranking the library by what was taught…", "正在按所学为音库排序…"),
     "teach.saved": (
-        "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap search, classify and watch take it with --detector.",
-        "已保存为“{name}”：可在“分类”、“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用 --detector 使用。",
+        (
+            "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap search, classify and watch"
+            " take it with --detector."
+        ),
+        (
+            "已保存为“{name}”：可在“分类”、“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用"
+            " --detector 使用。"
+        ),
     ),
     "teach.saved_without": (
         "{count:example|examples} of it could not be kept to teach it anew for another model.",
         "有 {count} 个示例未能保留，无法用于为其他模型重新训练。",
     ),
     "teach.found": ("{count:sound|sounds} to mark", "{count} 个待标记的声音"),
-    "teach.hint": ("Listen, mark what is the sound and what is not, then press Train. A few of each are enough to begin.", "请试听，标出哪些是、哪些不是，然后按“训练”。各标几个即可开始。"),
+    "teach.hint": (
+        "Listen, mark what is the sound and what is not, then press Train. A few of each are enough to begin.",
+        "请试听，标出哪些是、哪些不是，然后按“训练”。各标几个即可开始。",
+    ),
     "teach.marked": ("Marked: {yes} yes, {no} no", "已标记：“是” {yes}，“不是” {no}"),
     "teach.yes": ("✓ This is it", "✓ 是"),
     "teach.no": ("✗ This is not", "✗ 不是"),
@@ -255,14 +322,26 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.recall": ("Recall", "召回率"),
     "teach.average": ("Average precision", "平均精度"),
     "teach.better": ("It ranks better than the words alone.", "它的排序比仅用文字更好。"),
-    "teach.worse": ("It ranks worse than the words alone: look through the marks again.", "它的排序不如仅用文字：请再检查标记。"),
-    "teach.even": ("The marks are too few to tell whether it ranks better than the words alone.", "标记太少，还看不出它的排序是否比仅用文字更好。"),
+    "teach.worse": (
+        "It ranks worse than the words alone: look through the marks again.",
+        "它的排序不如仅用文字：请再检查标记。",
+    ),
+    "teach.even": (
+        "The marks are too few to tell whether it ranks better than the words alone.",
+        "标记太少，还看不出它的排序是否比仅用文字更好。",
+    ),
     "teach.means": (
-        "Each of {yes} yes and {no} no was judged by a detector that was taught by the others. They are those that you marked: where the sound is rare, precision is lower.",
+        (
+            "Each of {yes} yes and {no} no was judged by a detector that was taught by the others. They are those that"
+            " you marked: where the sound is rare, precision is lower."
+        ),
         "{yes} 个“是”和 {no} 个“不是”，每一个都由用其余标记训练的检测器判断。它们是你标出的声音：声音很少见时，准确率会更低。",
     ),
     "teach.unmarked": (
-        "Each of {yes} yes and {no:unmarked sound|unmarked sounds}, taken for no, was judged by a detector that was taught by the others; mark some no to know better.",
+        (
+            "Each of {yes} yes and {no:unmarked sound|unmarked sounds}, taken for no, was judged by a detector that was"
+            " taught by the others; mark some no to know better."
+        ),
         "{yes} 个“是”和 {no} 个当作“不是”的未标记声音，每一个都由用其余声音训练的检测器判断；标出一些“不是”会更准确。",
     ),
     "teach.ringing": ("Something ringing", "铃声"),
@@ -275,20 +354,35 @@ TABLE: dict[str, tuple[str, str]] = {
         "声音只需索引一次，之后毫秒内即可找到。已索引的内容不会重复读取。",
     ),
     "library.folder": ("Folder on the server", "服务器上的文件夹"),
-    "library.folder_info": ("Below {roots}; choose one to see what is in it", "位于 {roots} 之下；选择后可查看其中内容"),
-    "library.no_roots": ("No folder of this server may be indexed; upload files.", "此服务器不允许索引文件夹；请上传文件。"),
+    "library.folder_info": (
+        "Below {roots}; choose one to see what is in it",
+        "位于 {roots} 之下；选择后可查看其中内容",
+    ),
+    "library.no_roots": (
+        "No folder of this server may be indexed; upload files.",
+        "此服务器不允许索引文件夹；请上传文件。",
+    ),
     "library.upload": ("Or upload sound files", "或上传声音文件"),
     "library.tags": ("Tags for these sounds (optional)", "这些声音的标记（可选）"),
     "library.go": ("Index", "建立索引"),
     "library.stop": ("Stop", "停止"),
     "library.example": ("Index the example sounds", "索引示例声音"),
-    "library.indexing": ("Indexing: {done} of {total:file|files}, {seconds} s", "正在索引：{done} / {total} 个文件，{seconds} 秒"),
+    "library.indexing": (
+        "Indexing: {done} of {total:file|files}, {seconds} s",
+        "正在索引：{done} / {total} 个文件，{seconds} 秒",
+    ),
     "library.begun": ("Looking for sounds… {seconds} s", "正在查找声音… {seconds} 秒"),
     "library.done": (
-        "Done in {seconds} s: {added} added, {unchanged} unchanged, {updated} updated, {removed} removed, {failed} failed.",
+        (
+            "Done in {seconds} s: {added} added, {unchanged} unchanged, {updated} updated, {removed} removed, {failed}"
+            " failed."
+        ),
         "完成，用时 {seconds} 秒：新增 {added}，未变 {unchanged}，更新 {updated}，移除 {removed}，失败 {failed}。",
     ),
-    "library.kept_missing": ("{count:file is|files are} missing from the disk and kept, as it may only be away.", "磁盘上缺少 {count} 个文件，已在音库中保留，因为磁盘可能只是暂时断开。"),
+    "library.kept_missing": (
+        "{count:file is|files are} missing from the disk and kept, as it may only be away.",
+        "磁盘上缺少 {count} 个文件，已在音库中保留，因为磁盘可能只是暂时断开。",
+    ),
     "library.stopped": ("Stopped; what was finished is kept.", "已停止；已完成的部分会保留。"),
     "library.failed": ("Files that could not be used", "无法使用的文件"),
     "library.failed_more": ("… and {count} more", "…… 另有 {count} 个"),
@@ -306,7 +400,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "library.pca": ("PCA", "PCA"),
     "library.umap": ("UMAP", "UMAP"),
     "library.map_doing": ("Reading: {done} of {all:file|files}", "正在读取：{done} / {all} 个文件"),
-    "library.map_hint": ("Each point is a sound; near ones sound alike. Click one to hear it.", "每个点是一个声音；相近的点听起来相似。点击即可收听。"),
+    "library.map_hint": (
+        "Each point is a sound; near ones sound alike. Click one to hear it.",
+        "每个点是一个声音；相近的点听起来相似。点击即可收听。",
+    ),
     "library.map_some": ("{shown} of {all:file is|files are} shown.", "显示 {all} 个文件中的 {shown} 个。"),
     "library.map_alt": ("Map of {count:sound|sounds}", "{count} 个声音的地图"),
     "library.map_none": ("Click a point", "请点击一个点"),
@@ -350,7 +447,10 @@ TABLE: dict[str, tuple[str, str]] = {
     # -- why a sound cannot be used (causes.py) -------------------------------------------------------------
     "cause.no_sound": ("it is not a sound, or is damaged", "它不是声音，或已损坏"),
     "cause.no_audio": ("there is no audio in it", "其中没有音频"),
-    "cause.codec": ("its audio is in a codec that cannot be decoded here; convert it to FLAC", "其音频编码无法在此解码；请转换为 FLAC"),
+    "cause.codec": (
+        "its audio is in a codec that cannot be decoded here; convert it to FLAC",
+        "其音频编码无法在此解码；请转换为 FLAC",
+    ),
     "cause.empty": ("it holds no sound at all", "其中没有任何声音"),
     "cause.not_finite": ("it holds samples that are no numbers; repair it", "其中含有非数值的采样；请修复"),
     "cause.loud": ("its samples are far too large; scale it down", "其采样值过大；请调低"),
@@ -365,34 +465,97 @@ TABLE: dict[str, tuple[str, str]] = {
     "cause.unreadable": ("it cannot be read", "它无法读取"),
     "cause.other": ("it is damaged, no sound, or may not be read", "文件损坏、不是声音或没有权限"),
     # -- errors ---------------------------------------------------------------------------------------
-"error.inside": ("Something went wrong inside the server; its log says what.", "服务器内部出错；详情见其日志。"),
-    "error.no_sound": ("There is no sound yet: upload one, record one, or take an example.", "还没有声音：请上传、录制或选用示例。"),
+    "error.inside": ("Something went wrong inside the server; its log says what.", "服务器内部出错；详情见其日志。"),
+    "error.no_sound": (
+        "There is no sound yet: upload one, record one, or take an example.",
+        "还没有声音：请上传、录制或选用示例。",
+    ),
     "error.no_texts": ("There is no text yet: write at least one line.", "还没有文字：请至少写一行。"),
-    "error.no_labels": ("There is no label yet: write some, with commas between.", "还没有标签：请写几个，用逗号分隔。"),
-    "error.no_alerts": ("There is nothing to listen for: write at least one line, or ask for anything unusual.", "没有要监听的内容：请至少写一行，或选择任何异常声音。"),
-    "error.watches": ("{most:other is|others are} listening already, which is all that this server can; try again later.", "已有 {most} 人在监听，这是此服务器的上限；请稍后再试。"),
-    "error.watch_over": ("This watch is over, and its events are kept no longer; listen again.", "此次监听已结束，其事件已不再保留；请重新监听。"),
-    "error.microphone": ("No microphone was found; plug one in, or listen to a recording.", "找不到麦克风；请接上麦克风，或监听录音。"),
-    "error.microphone_denied": ("The browser was not allowed to use the microphone; allow it beside the address, or listen to a recording.", "浏览器未获准使用麦克风；请在地址栏旁允许，或监听录音。"),
-    "error.microphone_insecure": ("A browser gives its microphone to pages of this machine and of https alone; listen to a recording.", "浏览器只允许本机页面和 https 页面使用麦克风；请监听录音。"),
-    "error.no_marks": ("Nothing is marked as right yet: mark at least one sound that is it.", "还没有标出正确的声音：请至少标出一个“是”。"),
-    "error.not_taught": ("Nothing was taught yet: mark some sounds and press Train.", "还没有训练：请先标记一些声音并按“训练”。"),
-    "error.other_lesson": ("Another model was loaded meanwhile; search again with it.", "其间加载了另一个模型；请用它重新检索。"),
-    "error.name": ("This cannot be a detector's name; give a word or some, without slashes and not beginning with a dot.", "这不能用作检测器名称；请用普通词语，不含斜杠，也不以点开头。"),
-    "error.no_detector": ("There is no detector “{name}” here; teach one on the tab Teach, and keep it.", "这里没有检测器“{name}”；请在“训练”页训练并保存。"),
+    "error.no_labels": (
+        "There is no label yet: write some, with commas between.",
+        "还没有标签：请写几个，用逗号分隔。",
+    ),
+    "error.no_alerts": (
+        "There is nothing to listen for: write at least one line, or ask for anything unusual.",
+        "没有要监听的内容：请至少写一行，或选择任何异常声音。",
+    ),
+    "error.watches": (
+        "{most:other is|others are} listening already, which is all that this server can; try again later.",
+        "已有 {most} 人在监听，这是此服务器的上限；请稍后再试。",
+    ),
+    "error.watch_over": (
+        "This watch is over, and its events are kept no longer; listen again.",
+        "此次监听已结束，其事件已不再保留；请重新监听。",
+    ),
+    "error.microphone": (
+        "No microphone was found; plug one in, or listen to a recording.",
+        "找不到麦克风；请接上麦克风，或监听录音。",
+    ),
+    "error.microphone_denied": (
+        "The browser was not allowed to use the microphone; allow it beside the address, or listen to a recording.",
+        "浏览器未获准使用麦克风；请在地址栏旁允许，或监听录音。",
+    ),
+    "error.microphone_insecure": (
+        "A browser gives its microphone to pages of this machine and of https alone; listen to a recording.",
+        "浏览器只允许本机页面和 https 页面使用麦克风；请监听录音。",
+    ),
+    "error.no_marks": (
+        "Nothing is marked as right yet: mark at least one sound that is it.",
+        "还没有标出正确的声音：请至少标出一个“是”。",
+    ),
+    "error.not_taught": (
+        "Nothing was taught yet: mark some sounds and press Train.",
+        "还没有训练：请先标记一些声音并按“训练”。",
+    ),
+    "error.other_lesson": (
+        "Another model was loaded meanwhile; search again with it.",
+        "其间加载了另一个模型；请用它重新检索。",
+    ),
+    "error.name": (
+        "This cannot be a detector's name; give a word or some, without slashes and not beginning with a dot.",
+        "这不能用作检测器名称；请用普通词语，不含斜杠，也不以点开头。",
+    ),
+    "error.no_detector": (
+        "There is no detector “{name}” here; teach one on the tab Teach, and keep it.",
+        "这里没有检测器“{name}”；请在“训练”页训练并保存。",
+    ),
     "error.other_detector": (
-        "The detector “{name}” was taught on another model ({maker}); load that one, or teach it again, as none of its examples were kept.",
+        (
+            "The detector “{name}” was taught on another model ({maker}); load that one, or teach it again, as none of"
+            " its examples were kept."
+        ),
         "检测器“{name}”是用另一个模型（{maker}）训练的；请加载该模型，或重新训练（其示例未保留）。",
     ),
     "error.refit_detector": (
-        "The detector “{name}” was taught on another model ({maker}); load that one, or teach it anew by the examples that were kept: {command}",
+        (
+            "The detector “{name}” was taught on another model ({maker}); load that one, or teach it anew by the"
+            " examples that were kept: {command}"
+        ),
         "检测器“{name}”是用另一个模型（{maker}）训练的；请加载该模型，或用保留的示例重新训练：{command}",
     ),
-    "error.no_query": ("There is nothing to look for: write words or give a sound.", "没有要查找的内容：请写文字或提供声音。"),
-    "error.only_not": ("Say also what should be heard, not only what should not.", "除了不想听到的，还请写出想听到的内容。"),
-    "error.many": ("{count} are too many at once; give {most} or fewer.", "一次 {count} 条太多；请不要超过 {most} 条。"),
-    "error.words": ("One of them has {count:character|characters}; describe a sound in a few words, {most:character|characters} at most.", "其中一条有 {count} 个字符；请用几个词描述声音，不超过 {most} 个字符。"),
-    "error.long": ("The sound lasts {minutes:minute|minutes}; give one of {most:minute|minutes} or less.", "声音长达 {minutes} 分钟；请不要超过 {most} 分钟。"),
+    "error.no_query": (
+        "There is nothing to look for: write words or give a sound.",
+        "没有要查找的内容：请写文字或提供声音。",
+    ),
+    "error.only_not": (
+        "Say also what should be heard, not only what should not.",
+        "除了不想听到的，还请写出想听到的内容。",
+    ),
+    "error.many": (
+        "{count} are too many at once; give {most} or fewer.",
+        "一次 {count} 条太多；请不要超过 {most} 条。",
+    ),
+    "error.words": (
+        (
+            "One of them has {count:character|characters}; describe a sound in a few words, {most:character|characters}"
+            " at most."
+        ),
+        "其中一条有 {count} 个字符；请用几个词描述声音，不超过 {most} 个字符。",
+    ),
+    "error.long": (
+        "The sound lasts {minutes:minute|minutes}; give one of {most:minute|minutes} or less.",
+        "声音长达 {minutes} 分钟；请不要超过 {most} 分钟。",
+    ),
     "error.sound": ("{name} cannot be used: {why}.", "{name} 无法使用：{why}。"),
     "error.empty_sound": ("{name} holds no sound at all.", "{name} 中没有任何声音。"),
     "error.no_model": ("The name of the model is empty; choose one from the list.", "模型名称为空；请从列表中选择。"),
@@ -404,34 +567,67 @@ TABLE: dict[str, tuple[str, str]] = {
         "“{name}” is not on this machine and cannot be downloaded now; check the network, or take mini.",
         "“{name}”不在本机，目前也无法下载；请检查网络，或使用 mini。",
     ),
-    "error.model_refused": ("“{name}” may not be loaded here; choose one from the list.", "此处不允许加载“{name}”；请从列表中选择。"),
-    "error.bad_model": ("“{name}” is broken or no CLAP model; choose another one.", "“{name}”已损坏或不是 CLAP 模型；请选择其他模型。"),
-    "error.missing": ("This needs {what}, which is not installed on the server.", "这需要 {what}，但服务器上没有安装。"),
+    "error.model_refused": (
+        "“{name}” may not be loaded here; choose one from the list.",
+        "此处不允许加载“{name}”；请从列表中选择。",
+    ),
+    "error.bad_model": (
+        "“{name}” is broken or no CLAP model; choose another one.",
+        "“{name}”已损坏或不是 CLAP 模型；请选择其他模型。",
+    ),
+    "error.missing": (
+        "This needs {what}, which is not installed on the server.",
+        "这需要 {what}，但服务器上没有安装。",
+    ),
     "error.mismatch": (
-        "The library was made by another model ({maker}); load that one, embed the library anew with openclap index --reembed, or search the example sounds.",
+        (
+            "The library was made by another model ({maker}); load that one, embed the library anew with openclap index"
+            " --reembed, or search the example sounds."
+        ),
         "此音库由另一个模型（{maker}）建立；请加载该模型，或用 openclap index --reembed 重新计算音库，或在示例声音中检索。",
     ),
     "error.empty_library": (
         "The library holds no sounds yet; fill it on the Library tab, or search the example sounds.",
         "音库中还没有声音；请在“音库”页添加，或在示例声音中检索。",
     ),
-    "error.library": ("The library cannot be used now; the server's log says why.", "音库目前无法使用；原因见服务器日志。"),
+    "error.library": (
+        "The library cannot be used now; the server's log says why.",
+        "音库目前无法使用；原因见服务器日志。",
+    ),
     "error.nothing_chosen": ("Choose a folder or upload files first.", "请先选择文件夹或上传文件。"),
-    "error.outside": ("This folder may not be used; choose one below {roots}.", "不能使用此文件夹；请选择 {roots} 之下的文件夹。"),
-    "error.outside_links": ("{count:file in this folder is a link|files in this folder are links} to places outside {roots}, so it is not indexed.", "此文件夹中有 {count} 个文件链接到 {roots} 之外，因此未索引。"),
+    "error.outside": (
+        "This folder may not be used; choose one below {roots}.",
+        "不能使用此文件夹；请选择 {roots} 之下的文件夹。",
+    ),
+    "error.outside_links": (
+        (
+            "{count:file in this folder is a link|files in this folder are links} to places outside {roots}, so it is"
+            " not indexed."
+        ),
+        "此文件夹中有 {count} 个文件链接到 {roots} 之外，因此未索引。",
+    ),
     "error.no_sounds": ("There are no sound files in this folder.", "此文件夹中没有声音文件。"),
-    "error.full": ("There is no room for more uploads; ask whoever runs this server.", "没有空间再上传；请联系服务器管理员。"),
+    "error.full": (
+        "There is no room for more uploads; ask whoever runs this server.",
+        "没有空间再上传；请联系服务器管理员。",
+    ),
     "error.busy": ("Another indexing is at work; wait until it is done.", "另一个索引正在进行；请等待完成。"),
     "error.gone": ("This sound is no longer kept; search again.", "此声音已不再保留；请重新检索。"),
     "error.withheld": (
-        "This file is not given out: it lies outside of the folders that the server was started with (--root), behind a link, or is no sound.",
+        (
+            "This file is not given out: it lies outside of the folders that the server was started with (--root),"
+            " behind a link, or is no sound."
+        ),
         "此文件不能提供：它位于服务器启动时指定的文件夹（--root）之外、经由链接，或不是声音。",
     ),
-    "error.changed": ("This file is no longer the one that was indexed; index its folder again.", "此文件已不是索引时的文件；请重新索引其文件夹。"),
+    "error.changed": (
+        "This file is no longer the one that was indexed; index its folder again.",
+        "此文件已不是索引时的文件；请重新索引其文件夹。",
+    ),
     "error.seconds": ("The shortest length is above the longest.", "最短时长大于最长时长。"),
     "error.closing": ("The server is going down; try again later.", "服务器正在关闭；请稍后再试。"),
     "error.input": ("This cannot be done as it was asked; check what you wrote.", "无法按此要求完成；请检查输入。"),
-}  # fmt: skip
+}
 
 
 def say(key: str, language: Language, **values: Any) -> str:

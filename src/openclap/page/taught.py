@@ -1,7 +1,7 @@
 """What whoever runs this has taught and kept, to choose from. Knows no tab.
 
-Where others than its owner see the page there is nothing to choose, and a name that is sent all the same is refused: no detector of the
-server is anybody's.
+Where others than its owner see the page there is nothing to choose, and a name that is sent all the same is refused: no
+detector of the server is anybody's.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ __all__ = ["chooser", "chosen", "names"]
 def chooser(page: Page, **props: Any) -> Any:
     """Where names are chosen; they are read anew whenever somebody looks at them."""
     box = page.words.make(
-        gr.Dropdown, {"label": "common.detectors", "info": "common.detectors_info"}, choices=names(page.desk), value=[], multiselect=True,
-        allow_custom_value=True, visible=page.desk.settings.detectors, **props,
-    )  # fmt: skip
+        gr.Dropdown,
+        {"label": "common.detectors", "info": "common.detectors_info"},
+        choices=names(page.desk),
+        value=[],
+        multiselect=True,
+        allow_custom_value=True,
+        visible=page.desk.settings.detectors,
+        **props,
+    )
 
     def looked(visit: Visit) -> Any:
         return gr.update(choices=names(page.desk))

@@ -23,7 +23,10 @@ __all__ = ["build", "draw"]
 
 MARKS = (Path(__file__).parent / "marks.js").read_text(encoding="utf-8")
 WITH_MARKS = "(language, marks, ...rest) => [language, JSON.stringify(window.openclapMarks || {}), ...rest]"
-ANEW = "(...rest) => { for (const token of Object.keys(window.openclapMarks || {})) delete window.openclapMarks[token]; return rest; }"
+ANEW = (
+    "(...rest) => { for (const token of Object.keys(window.openclapMarks || {})) delete window.openclapMarks[token];"
+    " return rest; }"
+)
 Steps: TypeAlias = Iterator[Doing | Lesson]
 WORDS: dict[Language, tuple[str, ...]] = {
     "en": ("something ringing", "water running", "a vehicle passing"),
@@ -72,7 +75,9 @@ def build(page: Page) -> None:
 
     def looked(visit: Visit, marks: str, lesson: Lesson | None, where: str, words: str | None, k: float) -> Steps:
         before = marked(lesson, marks)
-        yield from page.desk.follow(visit.visitor, "teach", lambda job: searched(page, visit, before, where, words, int(k), job=job))  # fmt: skip
+        yield from page.desk.follow(
+            visit.visitor, "teach", lambda job: searched(page, visit, before, where, words, int(k), job=job)
+        )
 
     def taught(visit: Visit, marks: str, lesson: Lesson | None, k: float) -> Steps:
         before = marked(lesson, marks)
@@ -96,13 +101,25 @@ def _asking(page: Page) -> _Asking:
         gr.Textbox, {"label": "teach.words", "placeholder": "teach.placeholder"}, max_lines=1, elem_id="teach-words"
     )
     k = words.make(
-        gr.Slider, {"label": "search.k"}, minimum=4, maximum=page.desk.settings.results, value=12, step=1, elem_id="teach-k"
-    )  # fmt: skip
+        gr.Slider,
+        {"label": "search.k"},
+        minimum=4,
+        maximum=page.desk.settings.results,
+        value=12,
+        step=1,
+        elem_id="teach-k",
+    )
     with gr.Row():
         go = words.make(gr.Button, {"value": "teach.search"}, min_width=100, elem_id="teach-search")
         train = page.button("teach.go", min_width=100, elem_id="teach-go")
         stop = page.stopper("teach")
-    page.examples(EXAMPLES, lambda i, language: ("examples", WORDS[language][i]), [where, query], spoken=True, elem_id="teach-examples")  # fmt: skip
+    page.examples(
+        EXAMPLES,
+        lambda i, language: ("examples", WORDS[language][i]),
+        [where, query],
+        spoken=True,
+        elem_id="teach-examples",
+    )
     return _Asking(where, query, k, go, train, stop)
 
 
@@ -152,10 +169,12 @@ def draw(lesson: Lesson, language: Language) -> str:
     if lesson.following:
         title, hint = say("teach.next", language), say("teach.next_hint", language)
         parts.append(
-            f'<div class="oc-card"><h3>{title}</h3><p class="oc-note">{hint}</p>{_rows(lesson.following, lesson, language)}</div>'
+            f'<div class="oc-card"><h3>{title}</h3><p'
+            f' class="oc-note">{hint}</p>{_rows(lesson.following, lesson, language)}</div>'
         )
     parts.append(
-        f'<div class="oc-card"><h3>{say("teach.ranked", language)}</h3>{away}{_rows(lesson.found, lesson, language)}</div>'
+        "<div"
+        f' class="oc-card"><h3>{say("teach.ranked", language)}</h3>{away}{_rows(lesson.found, lesson, language)}</div>'
     )
     return "".join(parts)
 
@@ -168,9 +187,11 @@ def _report(detector: Detector, language: Language) -> str:
         return f'<h3>{counts}</h3><p class="oc-note">{say("teach.too_few", language)}</p>'
     text_alone = report.get("text") or {}
     rows = "".join(
-        f'<tr><th scope="row"><span>{say(key, language)}</span></th><td class="oc-wide">{bar(report[name]["value"] or 0.0, label=_share(report[name]["value"]))}</td>'
-        f'<td class="oc-number">{_share(report[name]["value"])}</td><td class="oc-soft">{_share(report[name]["low"])}–{_share(report[name]["high"])}</td>'
-        f'<td class="oc-number oc-soft">{_share(text_alone.get(name))}</td></tr>'
+        f'<tr><th scope="row"><span>{say(key, language)}</span></th><td'
+        f' class="oc-wide">{bar(report[name]["value"] or 0.0, label=_share(report[name]["value"]))}</td><td'
+        f' class="oc-number">{_share(report[name]["value"])}</td><td'
+        f' class="oc-soft">{_share(report[name]["low"])}–{_share(report[name]["high"])}</td><td class="oc-number'
+        f' oc-soft">{_share(text_alone.get(name))}</td></tr>'
         for name, key in (
             ("precision", "teach.precision"),
             ("recall", "teach.recall"),
@@ -178,8 +199,9 @@ def _report(detector: Detector, language: Language) -> str:
         )
     )
     head = (
-        f'<caption>{say("teach.measured", language)}</caption><thead><tr><td></td><td class="oc-wide"></td><td></td>'
-        f'<th scope="col">{say("teach.range", language)}</th><th scope="col">{say("teach.alone", language)}</th></tr></thead>'
+        f'<caption>{say("teach.measured", language)}</caption><thead><tr><td></td><td class="oc-wide"></td><td></td><th'
+        f' scope="col">{say("teach.range", language)}</th><th'
+        f' scope="col">{say("teach.alone", language)}</th></tr></thead>'
     )
     verdicts = {"better": "teach.better", "worse": "teach.worse", "even": "teach.even"}
     verdict = verdicts.get(str(report.get("verdict")))
@@ -206,7 +228,8 @@ def _rows(shown: tuple[Shown, ...], lesson: Lesson, language: Language) -> str:
         else:
             fits = f"{bar(one.likely, label=_share(one.likely))} {_share(one.likely)}"
         buttons = "".join(
-            f'<button type="button" class="oc-small oc-mark" data-mark="{mark}" data-token="{one.token}" aria-pressed="{str(one.token in tokens).lower()}">{say(key, language)}</button>'
+            f'<button type="button" class="oc-small oc-mark" data-mark="{mark}" data-token="{one.token}"'
+            f' aria-pressed="{str(one.token in tokens).lower()}">{say(key, language)}</button>'
             for mark, key, tokens in (("yes", "teach.yes", lesson.yes), ("no", "teach.no", lesson.no))
         )
         player = (
@@ -215,9 +238,9 @@ def _rows(shown: tuple[Shown, ...], lesson: Lesson, language: Language) -> str:
         if one.withheld is not None:
             player = f'<em class="oc-doubt">{text(sentence(one.withheld, language))}</em>'
         rows.append(
-            f'<li class="oc-hit"><span class="oc-rank">{number}</span><div class="oc-what"><b>{text(one.name)}</b> <span class="oc-when">{when}</span>'
-            f'<span class="oc-score">{fits}</span></div>{player}'
-            f'<span class="oc-actions">{buttons}</span></li>'
+            f'<li class="oc-hit"><span class="oc-rank">{number}</span><div class="oc-what"><b>{text(one.name)}</b>'
+            f' <span class="oc-when">{when}</span><span class="oc-score">{fits}</span></div>{player}<span'
+            f' class="oc-actions">{buttons}</span></li>'
         )
     return f'<ol class="oc-hits">{"".join(rows)}</ol>'
 

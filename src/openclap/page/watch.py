@@ -31,9 +31,13 @@ __all__ = ["build", "compute", "draw"]
 MICROPHONE, RECORDING = "microphone", "recording"
 SOURCES = (("watch.microphone", MICROPHONE), ("watch.recording", RECORDING))
 ALERTS: dict[Language, tuple[str, ...]] = {
-    "en": ("a dog barking\na siren\nchurch bells\na rooster crowing", "glass breaking\na baby crying\na smoke alarm\nsomeone screaming", "birds singing\nthunder\nwind\nrain falling"),
+    "en": (
+        "a dog barking\na siren\nchurch bells\na rooster crowing",
+        "glass breaking\na baby crying\na smoke alarm\nsomeone screaming",
+        "birds singing\nthunder\nwind\nrain falling",
+    ),
     "zh": ("狗叫\n警笛\n教堂钟声\n公鸡打鸣", "玻璃破碎\n婴儿哭声\n烟雾报警器\n尖叫", "鸟鸣\n雷声\n风声\n雨声"),
-}  # fmt: skip
+}
 EXAMPLES = ("example.minute", "watch.home", "watch.nature")
 EVERY, PATIENCE = 1.0, 0.25  # seconds between two pictures, and that are waited for sound
 SHOWN = 120.0  # seconds of a microphone
@@ -41,7 +45,10 @@ LINES = 12  # names with a line of their own: those that were heard best
 LISTED = 100  # events in the table; the file holds all
 AT_ONCE = 32
 LONGEST = 500  # characters of a name, which is written into every picture and every event
-LISTEN = "async (language, source, token, ...rest) => [language, source, source === 'microphone' ? await window.openclapMicrophone.start() : '', ...rest]"
+LISTEN = (
+    "async (language, source, token, ...rest) => [language, source, source === 'microphone' ? await"
+    " window.openclapMicrophone.start() : '', ...rest]"
+)
 HUSH = "(...rest) => { window.openclapMicrophone.stop(); return rest; }"
 
 
@@ -67,21 +74,36 @@ def build(page: Page) -> None:
         with gr.Column(min_width=320, scale=2):
             fields = _fields(page)
             page.examples(
-                EXAMPLES, partial(_filled, page), [fields.source, fields.sound, fields.alerts], spoken=True, elem_id="watch-examples"
-            )  # fmt: skip
+                EXAMPLES,
+                partial(_filled, page),
+                [fields.source, fields.sound, fields.alerts],
+                spoken=True,
+                elem_id="watch-examples",
+            )
         with gr.Column(min_width=320, scale=3):
             result = gr.HTML(elem_id="watch-result", js_on_load=PLAYERS)
     token, seen = gr.Textbox(visible=False), gr.State()
     page.words.shows(seen, result, draw)
     page.on(
-        [fields.go.click], partial(_begun, page),
+        [fields.go.click],
+        partial(_begun, page),
         [fields.source, token, fields.sound, fields.alerts, fields.unusual, fields.on, fields.warmup, fields.detectors],
         [seen, result, fields.go, fields.stop],
-        js=LISTEN, show_progress="hidden", concurrency_id="watch", concurrency_limit=AT_ONCE,
-    )  # fmt: skip
+        js=LISTEN,
+        show_progress="hidden",
+        concurrency_id="watch",
+        concurrency_limit=AT_ONCE,
+    )
     page.on(
-        [fields.stop.click], partial(_stopped, page), [], [], js=HUSH, show_progress="hidden", concurrency_id="stop", concurrency_limit=4
-    )  # fmt: skip
+        [fields.stop.click],
+        partial(_stopped, page),
+        [],
+        [],
+        js=HUSH,
+        show_progress="hidden",
+        concurrency_id="stop",
+        concurrency_limit=4,
+    )
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "browse"}
     page.on([fields.source.change], _turned_to, [fields.source], [fields.sound], **quiet)
     page.on([page.language.change], partial(_turned, page), [fields.alerts], [fields.alerts], **quiet)
@@ -93,19 +115,38 @@ def _fields(page: Page) -> _Fields:
         gr.Radio, {"label": "watch.source", "choices": SOURCES}, value=MICROPHONE, elem_id="watch-source"
     )
     sound = words.make(
-        gr.Audio, {"label": "watch.sound"}, sources=["upload"], type="filepath", editable=False, buttons=[], visible=False, elem_id="watch-sound"
-    )  # fmt: skip
+        gr.Audio,
+        {"label": "watch.sound"},
+        sources=["upload"],
+        type="filepath",
+        editable=False,
+        buttons=[],
+        visible=False,
+        elem_id="watch-sound",
+    )
     alerts = words.make(
         gr.Textbox, {"label": "watch.alerts"}, value=ALERTS["en"][0], lines=4, max_lines=12, elem_id="watch-words"
     )
     detectors = taught.chooser(page, elem_id="watch-detectors")
     unusual = words.make(gr.Checkbox, {"label": "watch.anything"}, value=False, elem_id="watch-unusual")
     on = words.make(
-        gr.Slider, {"label": "watch.on", "info": "watch.on_info"}, minimum=0.2, maximum=0.95, value=Rules.on, step=0.05, elem_id="watch-on"
-    )  # fmt: skip
+        gr.Slider,
+        {"label": "watch.on", "info": "watch.on_info"},
+        minimum=0.2,
+        maximum=0.95,
+        value=Rules.on,
+        step=0.05,
+        elem_id="watch-on",
+    )
     warmup = words.make(
-        gr.Slider, {"label": "watch.warmup", "info": "watch.warmup_info"}, minimum=0, maximum=60, value=5, step=1, elem_id="watch-warmup"
-    )  # fmt: skip
+        gr.Slider,
+        {"label": "watch.warmup", "info": "watch.warmup_info"},
+        minimum=0,
+        maximum=60,
+        value=5,
+        step=1,
+        elem_id="watch-warmup",
+    )
     with gr.Row():
         go = page.button("watch.go", min_width=100, elem_id="watch-go")
         stop = words.make(
@@ -152,9 +193,17 @@ def _turned(page: Page, visit: Visit, written: str) -> Any:
 
 
 def compute(
-    page: Page, visit: Visit, source: str, token: str, sound: str | None, alerts: str | None, unusual: bool, on: float, warmup: float,
+    page: Page,
+    visit: Visit,
+    source: str,
+    token: str,
+    sound: str | None,
+    alerts: str | None,
+    unusual: bool,
+    on: float,
+    warmup: float,
     detectors: Sequence[str] | None = None,
-) -> Iterator[tuple[Seen, Language]]:  # fmt: skip
+) -> Iterator[tuple[Seen, Language]]:
     """How it goes, again and again, until it is over; each with the language that it is to be shown in.
 
     Raises
@@ -246,8 +295,9 @@ def _heard_recording(desk: Desk, session: Session, sound: Path, job: Job) -> Ite
 def draw(found: Seen, language: Language) -> str:
     """How it goes, the confidences over time, and the events, newest first."""
     return (
-        f'<div class="oc-card oc-{"ready" if found.over is None else "over"}">{_status(found, language)}{_tracks(found, language)}</div>'
-        f'<div class="oc-card oc-scrolls">{_events(found, language)}</div>'
+        '<div class="oc-card'
+        f' oc-{"ready" if found.over is None else "over"}">{_status(found, language)}{_tracks(found, language)}</div><div'
+        f' class="oc-card oc-scrolls">{_events(found, language)}</div>'
     )
 
 
@@ -300,10 +350,14 @@ def _events(found: Seen, language: Language) -> str:
     )
     player = ""
     if found.sounds:
-        player = f'<div class="oc-player"><b class="oc-playing">{say("watch.hint", language)}</b><audio class="oc-one" controls preload="none" aria-label="{say("watch.tab", language)}"></audio></div>'
+        player = (
+            f'<div class="oc-player"><b class="oc-playing">{say("watch.hint", language)}</b><audio class="oc-one"'
+            f' controls preload="none" aria-label="{say("watch.tab", language)}"></audio></div>'
+        )
     return (
-        f'{player}<table class="oc-table oc-events"><thead><tr>{titles}<td></td></tr></thead><tbody>{rows}</tbody></table>{note}'
-        f'<p class="oc-actions">{files}</p>'
+        f'{player}<table class="oc-table'
+        f' oc-events"><thead><tr>{titles}<td></td></tr></thead><tbody>{rows}</tbody></table>{note}<p'
+        f' class="oc-actions">{files}</p>'
     )
 
 
@@ -314,10 +368,14 @@ def _row(event: Event, found: Seen, language: Language) -> str:
     shown = f'<td class="oc-number">{when}</td>'
     if (sound := found.sounds.get(event.id)) is not None:
         said = text(f"{event.alert} {when}")
-        shown = f'<td class="oc-number"><button type="button" class="oc-small" data-source="{sound}" data-name="{said}" aria-label="{say("describe.play", language, name=said)}">▶ {when}</button></td>'
+        shown = (
+            f'<td class="oc-number"><button type="button" class="oc-small" data-source="{sound}" data-name="{said}"'
+            f' aria-label="{say("describe.play", language, name=said)}">▶ {when}</button></td>'
+        )
     return (
-        f'<tr{" class=oc-still" if still else ""}>{shown}<th scope="row"><span>{name}</span></th>'
-        f'<td class="oc-wide">{bar(event.confidence, label=f"{100 * event.confidence:.0f} %")}</td><td class="oc-number">{100 * event.confidence:.0f} %</td></tr>'
+        f'<tr{" class=oc-still" if still else ""}>{shown}<th scope="row"><span>{name}</span></th><td'
+        f' class="oc-wide">{bar(event.confidence, label=f"{100 * event.confidence:.0f} %")}</td><td'
+        f' class="oc-number">{100 * event.confidence:.0f} %</td></tr>'
     )
 
 

@@ -1,7 +1,7 @@
 """Components whose words follow the language, and errors as one sentence in it. Knows no tab.
 
-A tab makes what has words through `Wording`, which remembers the key of each word; switching the language sets all of them
-again, and draws again what is shown from what was found.
+A tab makes what has words through `Wording`, which remembers the key of each word; switching the language sets all of
+them again, and draws again what is shown from what was found.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ def handled_event(call: Callable[..., Any]) -> Callable[..., Any]:
 
 def visitor_of(request: gr.Request | None) -> str:
     """What gradio calls this tab of a browser; what it is called by is the browser's, so nothing but letters and digits is taken."""
-    return "".join(sign for sign in str(getattr(request, "session_hash", None) or "") if sign.isascii() and sign.isalnum()) or "nobody"  # fmt: skip
+    return (
+        "".join(sign for sign in str(getattr(request, "session_hash", None) or "") if sign.isascii() and sign.isalnum())
+        or "nobody"
+    )
 
 
 class _Telling:
@@ -182,7 +185,11 @@ def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911, PLR
     if isinstance(error, LibraryError):
         return "error.library", {}
     if isinstance(error, DetectorMismatch):
-        return ("error.refit_detector" if error.refit else "error.other_detector"), {"name": error.detector or "?", "maker": error.maker or "?", "command": error.refit or ""}  # fmt: skip
+        return ("error.refit_detector" if error.refit else "error.other_detector"), {
+            "name": error.detector or "?",
+            "maker": error.maker or "?",
+            "command": error.refit or "",
+        }
     if isinstance(error, UsageError):
         return "error.input", {}
     return "error.inside", {}

@@ -46,10 +46,11 @@ def join_words(names: Sequence[str]) -> str:
 def make_debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
     """A function that puts other words for those of a table, `word,instead` a row.
 
-    Whole words only (man-made stays), upper and lower case in the table are one, the longest match is taken, and what stands instead
-    begins with a capital, or is all capitals, as what it replaces. The packaged table does as the paper: woman and man become
-    person, her and his become their. Where he and she become they, the verbs after them follow (`she speaks` → `they speak`), and a
-    her that becomes their is `them` where nothing of hers follows (`talks to her`).
+    Whole words only (man-made stays), upper and lower case in the table are one, the longest match is taken, and what
+    stands instead begins with a capital, or is all capitals, as what it replaces. The packaged table does as the paper:
+    woman and man become person, her and his become their. Where he and she become they, the verbs after them follow
+    (`she speaks` → `they speak`), and a her that becomes their is `them` where nothing of hers follows (`talks to
+    her`).
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Verbs after `he` and `she` as they are after `they`: she speaks → she speak, to be followed by the pronoun. Knows nothing of tables."""
+"""Verbs after `he` and `she` as they are after `they`: she speaks → she speak, to be followed by the pronoun.
+
+Knows nothing of tables.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import re
 
 __all__ = ["is_object", "plural_verbs"]
 
-BETWEEN = r"(?:(?:\w+ly|then|also|still|never|always|often|sometimes|perhaps|just|now|soon|once|first|thus)\s+)*"  # pronoun and verb
+# pronoun and verb
+BETWEEN = r"(?:(?:\w+ly|then|also|still|never|always|often|sometimes|perhaps|just|now|soon|once|first|thus)\s+)*"
 # `and` with a second verb, told from a noun by what follows it: `she laughs and dogs bark` has none
 SECOND = r"(?:(?P<second>\s+(?:and|or|then|and\s+then)\s+%s)(?P<verb2>[A-Za-z]+s)(?=\s*(?:[.,;:!?]|$)|\s+(?:a|an|the|his|her|their|\w+ly)\b))?"
 AFTER = re.compile(
@@ -14,10 +18,38 @@ AFTER = re.compile(
     re.IGNORECASE,
 )
 IRREGULAR = {
-    "is": "are", "was": "were", "has": "have", "does": "do", "isn't": "aren't", "wasn't": "weren't", "hasn't": "haven't",
-    "doesn't": "don't", "goes": "go", "aches": "ache", "dies": "die", "lies": "lie", "ties": "tie",
-}  # fmt: skip
-NO_VERBS = frozenset(("as", "us", "this", "its", "his", "thus", "plus", "versus", "towards", "besides", "indoors", "outdoors", "upstairs", "downstairs"))  # fmt: skip
+    "is": "are",
+    "was": "were",
+    "has": "have",
+    "does": "do",
+    "isn't": "aren't",
+    "wasn't": "weren't",
+    "hasn't": "haven't",
+    "doesn't": "don't",
+    "goes": "go",
+    "aches": "ache",
+    "dies": "die",
+    "lies": "lie",
+    "ties": "tie",
+}
+NO_VERBS = frozenset(
+    (
+        "as",
+        "us",
+        "this",
+        "its",
+        "his",
+        "thus",
+        "plus",
+        "versus",
+        "towards",
+        "besides",
+        "indoors",
+        "outdoors",
+        "upstairs",
+        "downstairs",
+    )
+)
 # what follows `her` where it is no possessive: her, and …   to her while …
 NO_NOUNS = re.compile(
     r"\s*(?:[.,;:!?)\"]|$)|\s+(?:and|or|but|while|as|when|with|without|in|on|at|to|from|by|for|of|over|then|who|that|if|before|after|through|into|near|behind)\b",

@@ -120,8 +120,8 @@ async def _answer_error(request: HttpRequest, error: Exception) -> Response:
         sentence = f"the server's {what} cannot be used now; its log says why"
         if isinstance(error, LibraryMismatch) and error.maker is not None:
             sentence = (
-                f"the server's library was made by another model ({Path(error.maker).name}); whoever runs it loads that one, "
-                "or embeds the library anew with  openclap index --reembed"
+                f"the server's library was made by another model ({Path(error.maker).name}); whoever runs it loads that"
+                " one, or embeds the library anew with  openclap index --reembed"
             )
     return error_response(RequestRefused(sentence, error.http_status, code), request.scope)
 

@@ -34,8 +34,8 @@ T = TypeVar("T")
 AT_ONCE = 1 << 16  # bytes that are parsed without a thread
 PIECE = 1 << 20  # characters of base64 decoded at once: the interpreter can do something else between two
 FIELD_BYTES = 1 << 20  # of a form's field that is no file
-PARAMETERS = (
-    r"(; ?[\w.+-]+=(\"[^\"]*\"|[^;,\"]*))*(?P<base64>; ?base64)?,"  # Firefox writes a space: audio/ogg; codecs=opus
+PARAMETERS = (  # Firefox writes a space: audio/ogg; codecs=opus
+    r"(; ?[\w.+-]+=(\"[^\"]*\"|[^;,\"]*))*(?P<base64>; ?base64)?,"
 )
 SOUND_URI = re.compile(r"data:(audio|video|application)/[\w.+-]+" + PARAMETERS, re.IGNORECASE)
 ANY_URI = re.compile(
@@ -207,8 +207,8 @@ def decode_data_uri(uri: str, name: str) -> bytes:
             pieces.append(base64.b64decode(piece, validate=True))
     except ValueError as error:  # binascii.Error, or what is no ASCII
         raise RequestRefused(
-            f"{name} holds wrong base64 ({str(error).rstrip('.')[:100]}); encode it anew, in the alphabet that has + and /, "
-            "without line breaks",
+            f"{name} holds wrong base64 ({str(error).rstrip('.')[:100]}); encode it anew, in the alphabet that has +"
+            " and /, without line breaks",
             400,
             "invalid_audio",
         ) from None

@@ -188,8 +188,8 @@ class _ComputeRoutes:
         size = self._engine.clap.config.embedding
         if asked.dimensions not in (None, size):
             raise RequestRefused(
-                f"dimensions is {asked.dimensions}; this model's embeddings have {size} numbers and cannot be shortened: "
-                "leave it out",
+                f"dimensions is {asked.dimensions}; this model's embeddings have {size} numbers and cannot be"
+                " shortened: leave it out",
                 400,
                 "invalid_request",
             )

@@ -56,8 +56,9 @@ Uri = Annotated[
     str,
     Field(
         json_schema_extra=SOUND,
-        description="A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. "
-        "Never a URL or a path.",
+        description=(
+            "A data URI (data:audio/wav;base64,…), any format; in multipart/form-data, a file. Never a URL or a path."
+        ),
         examples=[WAV],
     ),
 ]
@@ -108,8 +109,10 @@ class EmbeddingsRequest(Request):
     modality: Annotated[
         Literal["auto", "text", "audio"],
         Field(
-            description="auto: data URIs of audio, video or application are sounds, anything else is text. text: all are. "
-            "audio: all are sounds."
+            description=(
+                "auto: data URIs of audio, video or application are sounds, anything else is text. text: all are. "
+                "audio: all are sounds."
+            )
         ),
     ] = "auto"
     encoding_format: Annotated[

@@ -27,7 +27,8 @@ def open_store(place: str | os.PathLike[str]) -> Store:
     if "://" in name:
         if not ADDRESS.fullmatch(name):
             raise UsageError(
-                f"{name} is no place for a library; give a folder, or an address as s3://BUCKET/sounds.lance (or gs://, az://), without # ? %"
+                f"{name} is no place for a library; give a folder, or an address as s3://BUCKET/sounds.lance (or gs://,"
+                " az://), without # ? %"
             )
         return LanceStore(name.rstrip("/"))
     folder = Path(os.path.abspath(os.path.expanduser(name)))

@@ -1,8 +1,8 @@
 r"""Patterns of paths → regular expressions that Python and Rust read alike, and names that look the same.
 
-`*` is anything, `?` one character, `[…]` one of these, `[^…]` none of these; the whole path must fit. A character is what a
-reader takes for one: é fits whether it is written as one sign (NFC, as most systems do) or as e and an accent (NFD, as those
-that come from a Mac). On Windows / and \ are one separator, and large and small letters are one.
+`*` is anything, `?` one character, `[…]` one of these, `[^…]` none of these; the whole path must fit. A character is
+what a reader takes for one: é fits whether it is written as one sign (NFC, as most systems do) or as e and an accent
+(NFD, as those that come from a Mac). On Windows / and \ are one separator, and large and small letters are one.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 UNDECODED = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are no UTF-8, as Python spells them
-MARKS = (
-    "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f"  # that belong to the letter before
+MARKS = (  # that belong to the letter before
+    "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f"
 )
 SYLLABLE = "[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?"  # of Korean, in parts
 ONE = f"(?:\0..|{SYLLABLE}|[\\s\\S][{MARKS}]*)"

@@ -47,8 +47,8 @@ class File:
     seconds : float
         Length.
     tags : tuple of str
-        Sorted; `put` neither sets nor clears them, `tag` adds some. A store remembers those of content that leaves it, and
-        gives them back when it returns.
+        Sorted; `put` neither sets nor clears them, `tag` adds some. A store remembers those of content that leaves it,
+        and gives them back when it returns.
     reading : int
         The revision of decoding by which its windows were made; 1 where that was not noted yet.
     """

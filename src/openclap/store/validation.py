@@ -33,7 +33,10 @@ UNIT = 1e-3  # from the length 1 that a vector may be
 
 
 class BrokenValue(ValueError):
-    """A value that no library can hold; says which, and what it is. `file`: where it was read, if not in the library's own file."""
+    """A value that no library can hold; says which, and what it is.
+
+    `file`: where it was read, if not in the library's own file.
+    """
 
     def __init__(self, said: str, file: Path | None = None) -> None:
         super().__init__(said)

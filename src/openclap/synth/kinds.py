@@ -40,8 +40,12 @@ KINDS: dict[str, Kind] = {
     "rain": Kind(nature.rain, ("rain", "rain falling", "raindrops")),
     "wind": Kind(nature.wind, ("wind", "wind blowing", "howling wind")),
     "sea waves": Kind(nature.sea_waves, ("sea waves", "waves breaking on the shore", "the ocean")),
-    "stream": Kind(nature.stream, ("a stream", "bubbling water", "a babbling brook", "running water", "a creek in the forest")),
-    "water drops": Kind(nature.water_drops, ("water drops", "dripping water", "a dripping tap", "a leaking faucet", "drops in a cave")),
+    "stream": Kind(
+        nature.stream, ("a stream", "bubbling water", "a babbling brook", "running water", "a creek in the forest")
+    ),
+    "water drops": Kind(
+        nature.water_drops, ("water drops", "dripping water", "a dripping tap", "a leaking faucet", "drops in a cave")
+    ),
     "thunder": Kind(nature.thunder, ("thunder", "a thunderstorm", "a clap of thunder")),
     "fire crackling": Kind(nature.fire_crackling, ("fire crackling", "a crackling fire", "a campfire")),
     "bird": Kind(nature.birds, ("a bird", "birdsong", "birds chirping")),
@@ -53,36 +57,71 @@ KINDS: dict[str, Kind] = {
     "rooster": Kind(nature.rooster, ("a rooster crowing", "a rooster", "cock a doodle doo")),
     "cow moo": Kind(nature.cow_moo, ("a cow mooing", "a cow", "moo")),
     "baby cry": Kind(nature.baby_cry, ("a baby crying", "a crying baby", "an infant crying")),
-    "siren": Kind(machines.siren, ("a siren", "a police siren", "an ambulance", "an emergency vehicle", "a fire engine passes")),
+    "siren": Kind(
+        machines.siren, ("a siren", "a police siren", "an ambulance", "an emergency vehicle", "a fire engine passes")
+    ),
     "church bells": Kind(machines.church_bell, ("church bells", "bells ringing", "a bell tower")),
     "doorbell": Kind(machines.doorbell, ("a doorbell", "ding dong", "someone rings at the door")),
-    "telephone ringing": Kind(machines.telephone, ("a telephone ringing", "a ringing phone", "an old telephone", "someone is calling", "an incoming call")),
-    "phone dialing": Kind(machines.phone_dial, ("dialing a phone number", "touch tones", "pressing telephone keys", "dialling a number")),
-    "alarm clock": Kind(machines.alarm_clock, ("an alarm clock", "beeping alarm clock", "time to get up", "a digital alarm")),
-    "smoke alarm": Kind(machines.smoke_alarm, ("a smoke alarm", "a smoke detector", "a fire alarm beeping", "a piercing alarm")),
+    "telephone ringing": Kind(
+        machines.telephone,
+        ("a telephone ringing", "a ringing phone", "an old telephone", "someone is calling", "an incoming call"),
+    ),
+    "phone dialing": Kind(
+        machines.phone_dial, ("dialing a phone number", "touch tones", "pressing telephone keys", "dialling a number")
+    ),
+    "alarm clock": Kind(
+        machines.alarm_clock, ("an alarm clock", "beeping alarm clock", "time to get up", "a digital alarm")
+    ),
+    "smoke alarm": Kind(
+        machines.smoke_alarm, ("a smoke alarm", "a smoke detector", "a fire alarm beeping", "a piercing alarm")
+    ),
     "vehicle horn": Kind(machines.car_horn, ("a car horn", "honking", "a vehicle horn")),
     "vehicle motor idle": Kind(machines.engine_idle, ("an engine idling", "a car engine idling", "a motor running")),
-    "car motor": Kind(machines.engine_accelerating, ("a car accelerating", "a car engine", "an automobile speeding up")),
-    "motorcycle": Kind(machines.motorbike, ("a motorcycle", "a motorbike", "a biker revving the engine", "a motorbike riding by")),
+    "car motor": Kind(
+        machines.engine_accelerating, ("a car accelerating", "a car engine", "an automobile speeding up")
+    ),
+    "motorcycle": Kind(
+        machines.motorbike, ("a motorcycle", "a motorbike", "a biker revving the engine", "a motorbike riding by")
+    ),
     "helicopter": Kind(machines.helicopter, ("a helicopter", "a helicopter flying", "rotor blades")),
     "airplane prop": Kind(machines.airplane, ("a propeller plane", "an airplane", "a small aircraft flying by")),
     "jet flyby": Kind(machines.jet, ("a jet flying by", "a jet plane", "a fighter plane passes")),
     "chainsaw": Kind(machines.chainsaw, ("a chainsaw", "cutting wood with a chainsaw", "a saw motor")),
-    "electric drill": Kind(machines.drill, ("an electric drill", "drilling a hole", "a power drill", "a handyman drills the wall")),
-    "vacuum cleaner": Kind(machines.vacuum, ("a vacuum cleaner", "vacuuming the carpet", "a hoover", "household cleaning machine")),
-    "train": Kind(machines.train, ("a train", "a train on the tracks", "railway wheels", "a train rolling by", "locomotive and wagons")),
+    "electric drill": Kind(
+        machines.drill, ("an electric drill", "drilling a hole", "a power drill", "a handyman drills the wall")
+    ),
+    "vacuum cleaner": Kind(
+        machines.vacuum, ("a vacuum cleaner", "vacuuming the carpet", "a hoover", "household cleaning machine")
+    ),
+    "train": Kind(
+        machines.train,
+        ("a train", "a train on the tracks", "railway wheels", "a train rolling by", "locomotive and wagons"),
+    ),
     "gunshot": Kind(machines.gunshot, ("a gunshot", "gunfire", "shots fired", "someone shoots a gun")),
     "explosion": Kind(machines.explosion, ("an explosion", "a blast", "a bomb goes off")),
     "laser": Kind(machines.laser, ("a laser gun", "a laser", "a ray gun firing")),
-    "computer beeps": Kind(machines.robot_beeps, ("computer beeps", "beeping electronics", "a beeping robot", "digital beeps")),
+    "computer beeps": Kind(
+        machines.robot_beeps, ("computer beeps", "beeping electronics", "a beeping robot", "digital beeps")
+    ),
     "coin": Kind(machines.coin, ("a coin", "collecting a coin in a game", "an arcade game")),
     "footsteps on hard": Kind(everyday.footsteps, ("footsteps on a hard floor", "footsteps", "someone walking")),
-    "footsteps on gravel": Kind(everyday.footsteps_gravel, ("footsteps on gravel", "walking on gravel", "crunching steps", "steps on a gravel path")),
+    "footsteps on gravel": Kind(
+        everyday.footsteps_gravel,
+        ("footsteps on gravel", "walking on gravel", "crunching steps", "steps on a gravel path"),
+    ),
     "door knock": Kind(everyday.door_knock, ("knocking on a door", "a knock", "someone knocks")),
     "clock tick": Kind(everyday.clock_tick, ("a clock ticking", "tick tock", "ticking")),
-    "typing": Kind(everyday.keyboard, ("typing on a keyboard", "a computer keyboard", "someone is typing", "an office worker writing an email")),
-    "applause": Kind(everyday.applause, ("applause", "clapping hands", "an audience claps", "a crowd clapping after a concert")),
-    "glass breaking": Kind(everyday.glass_break, ("glass breaking", "a window shatters", "a smashed bottle", "shattering glass", "a burglar breaks the window")),
+    "typing": Kind(
+        everyday.keyboard,
+        ("typing on a keyboard", "a computer keyboard", "someone is typing", "an office worker writing an email"),
+    ),
+    "applause": Kind(
+        everyday.applause, ("applause", "clapping hands", "an audience claps", "a crowd clapping after a concert")
+    ),
+    "glass breaking": Kind(
+        everyday.glass_break,
+        ("glass breaking", "a window shatters", "a smashed bottle", "shattering glass", "a burglar breaks the window"),
+    ),
     "bass drum kick": Kind(everyday.kick_drum, ("a kick drum", "a bass drum", "a deep drum")),
     "snare drum": Kind(everyday.snare_drum, ("a snare drum", "a snare hit", "a marching drum")),
     "hi-hat": Kind(everyday.hi_hat, ("a hi-hat", "closed hats", "a drummer's hi-hat")),
@@ -92,8 +131,10 @@ KINDS: dict[str, Kind] = {
     "flute": Kind(everyday.flute, ("a flute", "a flute melody", "a woodwind instrument", "a flutist playing")),
     "organ": Kind(everyday.organ, ("an organ", "a church organ", "organ chords", "an organist plays")),
     "whistle": Kind(everyday.whistle, ("a whistle", "a referee's whistle", "someone blows a whistle")),
-    "morse code": Kind(everyday.morse, ("morse code", "dots and dashes", "a telegraph", "a radio operator sends a message")),
-}  # fmt: skip
+    "morse code": Kind(
+        everyday.morse, ("morse code", "dots and dashes", "a telegraph", "a radio operator sends a message")
+    ),
+}
 
 FORMATS = ("wav", "flac", "ogg")
 

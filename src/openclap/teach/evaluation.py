@@ -4,11 +4,11 @@
         ↑ dealt anew                                                                                           ├─ mean log-odds
         └──────────────────────────────────────────────────────────────────────────────────────────────────────┘  of each
 
-Precision and recall are those at a probability of 0.5; average precision is the mean over the yes of the precision down to each. All
-three are shares of so many examples, and have Wilson's 95 % intervals; for average precision, a mean of numbers in [0, 1], it is
-a little too wide. The words alone are judged on the same examples. The difference in average precision has a percentile
-bootstrap interval over examples, yes and no by themselves. Marked examples are chosen, so all of this holds for such a choice: in a
-folder where the sound is rare, precision is lower.
+Precision and recall are those at a probability of 0.5; average precision is the mean over the yes of the precision down
+to each. All three are shares of so many examples, and have Wilson's 95 % intervals; for average precision, a mean of
+numbers in [0, 1], it is a little too wide. The words alone are judged on the same examples. The difference in average
+precision has a percentile bootstrap interval over examples, yes and no by themselves. Marked examples are chosen, so
+all of this holds for such a choice: in a folder where the sound is rare, precision is lower.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ def cross_validate(problem: FitProblem, *, words: bool = True, seed: int = 0) ->
     Returns
     -------
     dict
-        "judged": False and "why", where there are too few examples; else "yes", "no" (how many were judged; "unmarked": whether the no's
-        were only drawn), "folds", "repeats", "precision", "recall", "average_precision": {"value", "low", "high"}, "text": the three values of
-        the words alone, "gain": the difference in average precision, and "verdict": "better", "worse", or "even" where the
-        examples cannot tell. Without `words`, "text", "gain" and "verdict" are None.
+        "judged": False and "why", where there are too few examples; else "yes", "no" (how many were judged; "unmarked":
+        whether the no's were only drawn), "folds", "repeats", "precision", "recall", "average_precision": {"value",
+        "low", "high"}, "text": the three values of the words alone, "gain": the difference in average precision, and
+        "verdict": "better", "worse", or "even" where the examples cannot tell. Without `words`, "text", "gain" and
+        "verdict" are None.
     """
     examples = problem.examples
     unmarked = int((~examples.heard & ~examples.drawn).sum()) < 2
@@ -59,10 +60,18 @@ def cross_validate(problem: FitProblem, *, words: bool = True, seed: int = 0) ->
     logit = np.mean([_out_of_fold_logits(problem, judged, folds, random) for _ in range(repeats)], axis=0)
     text = problem.words[judged]
     report: dict[str, Any] = {
-        "judged": True, "yes": yes, "no": no, "unmarked": unmarked, "folds": folds, "repeats": repeats,
-        **_precision_and_recall(heard, logit), "average_precision": _with_interval(average_precision(logit, heard), yes),
-        "text": None, "gain": None, "verdict": None,
-    }  # fmt: skip
+        "judged": True,
+        "yes": yes,
+        "no": no,
+        "unmarked": unmarked,
+        "folds": folds,
+        "repeats": repeats,
+        **_precision_and_recall(heard, logit),
+        "average_precision": _with_interval(average_precision(logit, heard), yes),
+        "text": None,
+        "gain": None,
+        "verdict": None,
+    }
     if words:
         alone = {name: share["value"] for name, share in _precision_and_recall(heard, text).items()}
         gain = _gain(heard, logit, text, random)

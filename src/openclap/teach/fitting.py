@@ -5,13 +5,14 @@
     words(x) = -6 + 2 · (cosine of x and the words, in deviations from what 56 everyday sounds have with them)
     v ~ N(0, 20 · I)    b ~ N(0, 1)          what is fitted: the mode of the posterior   (5 · I without counter-examples)
 
-Without examples v = b = 0: the words alone. `usual` and `radius` are the mean of the 56 sounds' embeddings and their root mean square
-distance from it, so that the numbers mean the same for every model. How far the words are trusted is not fitted: counter-examples are picked from
-the top of a search for the words, so they always speak against the words, more than the words deserve. Yes and no weigh
-alike: marked examples are chosen, not drawn, so how many there are of each tells nothing of how often the sound is heard; log(yes / no)
-is added while fitting and not after (King & Zeng 2001). The problem is convex; Newton's steps are taken in the span of the examples,
-which the mode lies in. The numbers were chosen on folds 1 and 2 of ESC-10, with labels and paraphrases as words, and on synthesised
-sounds in groups (docs/teach.md). Knows nothing of files.
+Without examples v = b = 0: the words alone. `usual` and `radius` are the mean of the 56 sounds' embeddings and their
+root mean square distance from it, so that the numbers mean the same for every model. How far the words are trusted is
+not fitted: counter-examples are picked from the top of a search for the words, so they always speak against the words,
+more than the words deserve. Yes and no weigh alike: marked examples are chosen, not drawn, so how many there are of
+each tells nothing of how often the sound is heard; log(yes / no) is added while fitting and not after (King & Zeng
+2001). The problem is convex; Newton's steps are taken in the span of the examples, which the mode lies in. The numbers
+were chosen on folds 1 and 2 of ESC-10, with labels and paraphrases as words, and on synthesised sounds in groups
+(docs/teach.md). Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -113,7 +114,9 @@ class TrainingSet:
 
     @property
     def weight(self) -> Floats:
-        """Marked examples weigh 1. Marked and drawn no's together weigh twice the yes's, where there are drawn ones; each drawn one 1 at most.
+        """Marked examples weigh 1.
+
+        Marked and drawn no's together weigh twice the yes's, where there are drawn ones; each drawn one 1 at most.
 
         (N,)
         """

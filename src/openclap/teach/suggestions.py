@@ -32,8 +32,9 @@ VARIETY = 0.5
 def counter_examples(library: Library, yes: npt.ArrayLike, *, count: int = DRAWN) -> Vectors:
     """Windows from all over a library (K, E) that stand for what the sound is not; those very near to a yes (N, E) are left out.
 
-    Some of them may hold the sound all the same. That is why they weigh little: in a library where every tenth sound is one,
-    they still help (docs/teach.md). Taking those nearest to the words, which tell most where they are right, did not.
+    Some of them may hold the sound all the same. That is why they weigh little: in a library where every tenth sound is
+    one, they still help (docs/teach.md). Taking those nearest to the words, which tell most where they are right, did
+    not.
     """
     rows = library.sample(count)
     examples = np.asarray(yes, np.float32)
@@ -53,7 +54,8 @@ def suggest(
 ) -> list[Hit]:
     """What to mark next: the recordings of a library that the detector is least sure of, and that differ from each other.
 
-    `marked`, files that are left out. A hit's confidence is the detector's probability; best first is: the most to learn first.
+    `marked`, files that are left out. A hit's confidence is the detector's probability; best first is: the most to
+    learn first.
     """
     if k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")

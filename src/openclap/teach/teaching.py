@@ -116,8 +116,8 @@ def fit(
     text
         Words for the sound, from which it begins; None, the name; "", no words.
     drawn : float32 (K, E)
-        Counter-examples that nobody has marked, as `counter_examples` gives; they weigh little. Where there are neither these nor a
-        no, the synthesised sounds of `openclap.confidence` that are not like a yes stand in.
+        Counter-examples that nobody has marked, as `counter_examples` gives; they weigh little. Where there are neither
+        these nor a no, the synthesised sounds of `openclap.confidence` that are not like a yes stand in.
     judged
         Cross-validate it: some tenths of a second.
     seed
@@ -165,8 +165,9 @@ def teach(
 ) -> Taught:
     """A detector from sound files and folders.
 
-    A recording counts as the mean of its windows, so cut an example to where the sound is. A file that cannot be used is reported and
-    stops nothing; one that is in the library as it is now is not embedded again, so a folder that was indexed first is taught by at once.
+    A recording counts as the mean of its windows, so cut an example to where the sound is. A file that cannot be used
+    is reported and stops nothing; one that is in the library as it is now is not embedded again, so a folder that was
+    indexed first is taught by at once.
 
     Parameters
     ----------
@@ -238,7 +239,8 @@ def refit(
 ) -> Taught:
     """A detector taught anew for a model, by the examples that were kept of it: its name, words and threshold stay.
 
-    The files that it was taught by are not needed. Counter-examples that nobody has marked were not kept: they are drawn anew.
+    The files that it was taught by are not needed. Counter-examples that nobody has marked were not kept: they are
+    drawn anew.
 
     Parameters
     ----------
@@ -256,7 +258,8 @@ def refit(
     """
     if not example_store.count_examples(detector.key):
         raise DetectorError(
-            f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them; teach it again with  openclap teach NAME --yes FILE…"
+            f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them; teach it"
+            " again with  openclap teach NAME --yes FILE…"
         )
     rows: dict[bool, list[Vectors]] = {True: [], False: []}
     for heard, row in with_progress(
@@ -293,7 +296,8 @@ def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[boo
                 span = next(spans)
                 if isinstance(span, SoundError):
                     raise DetectorError(
-                        f"an example that was kept of the detector {detector.name!r} cannot be used ({span.cause}); teach it again"
+                        f"an example that was kept of the detector {detector.name!r} cannot be used ({span.cause});"
+                        " teach it again"
                     )
                 means.append(span.embedding.mean(0))
             yield example.heard, normalize_rows(np.mean(means, axis=0))

@@ -111,7 +111,10 @@ class Batches:
         return sounds, said, dict(zip(mixed.tolist(), others.tolist(), strict=True))
 
     def _over_others(self, power: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[int, int]]:
-        """Some rows play over another row of which nothing is said, a steady one rather. Which plays over which is told too."""
+        """Some rows play over another row of which nothing is said, a steady one rather.
+
+        Which plays over which is told too.
+        """
         augment, rows = self.settings.augment, len(power)
         if not augment.under_share or rows < 2:
             return power, {}

@@ -1,4 +1,7 @@
-"""What is said about a concept: its captions, its phrases, its families; drawn anew at every visit. Knows nothing of sounds or batches."""
+"""What is said about a concept: its captions, its phrases, its families; drawn anew at every visit.
+
+Knows nothing of sounds or batches.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Several processes that train one model (torchrun): who this one is, and what they tell each other. One process alone is rank 0 of 1.
+"""Several processes that train one model (torchrun): who this one is, and what they tell each other.
 
-Every rank computes the loss of the whole batch from gathered embeddings, and sends back through its own rows alone. What it gets is
-scaled by the number of ranks, so that the mean of their gradients is the gradient of the whole batch, in the towers and in the logit scale.
+One process alone is rank 0 of 1.
+
+Every rank computes the loss of the whole batch from gathered embeddings, and sends back through its own rows alone.
+What it gets is scaled by the number of ranks, so that the mean of their gradients is the gradient of the whole batch,
+in the towers and in the logit scale.
 """
 
 from __future__ import annotations
@@ -116,7 +119,8 @@ def same_outcome(rank: int | None = None) -> Iterator[None]:
     Parameters
     ----------
     rank
-        Of this process; None, before they have joined: its number on this machine, whose files may differ from another's.
+        Of this process; None, before they have joined: its number on this machine, whose files may differ from
+        another's.
     """
     if rank is None:
         alone = int(os.environ.get("WORLD_SIZE", "1")) == 1

@@ -124,13 +124,15 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
         lost,
         len(visits) + len(lost),
         settings.most_broken,
-        f"{count_noun(len(lost), 'sound is not there or has', 'sounds are not there or have')} neither caption nor label",
+        f"{count_noun(len(lost), 'sound is not there or has', 'sounds are not there or have')} neither caption nor"
+        " label",
         "describe them",
     )
     warn_of_skipped(lost, f"sounds that are {silent}")
     if len(visits) < settings.batch_size:
         raise TrainingError(
-            f"{count_noun(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+            f"{count_noun(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size};"
+            " add sounds or lower batch_size"
         )
     return visits
 
@@ -154,7 +156,8 @@ def read_items(
     Parameters
     ----------
     sounds_alone
-        A folder of nothing but sounds, or a sound, is a source, too: where no split is asked for, and no table is in it.
+        A folder of nothing but sounds, or a sound, is a source, too: where no split is asked for, and no table is in
+        it.
 
     Raises
     ------

@@ -68,7 +68,8 @@ def by_table(
     files
         Patterns on the file name.
     share
-        Of every label, drawn by `seed`; 0, nobody is judged. Where nothing is given: a test split, else the last fold, else a fifth.
+        Of every label, drawn by `seed`; 0, nobody is judged. Where nothing is given: a test split, else the last fold,
+        else a fifth.
 
     Raises
     ------
@@ -121,7 +122,8 @@ def _split_checked(
         folds = sorted({e.item.fold or "none" for _, e in rows})
         splits = sorted({e.item.split or "none" for _, e in rows})
         raise TrainingError(
-            f"{how} leaves no sound {side}; there are splits: {', '.join(splits) or 'none'}; folds: {', '.join(folds) or 'none'}"
+            f"{how} leaves no sound {side}; there are splits: {', '.join(splits) or 'none'}; folds:"
+            f" {', '.join(folds) or 'none'}"
         )
     return train, test, how
 

@@ -81,7 +81,8 @@ def device_of(settings: Settings) -> torch.device:
 def train_mode(module: nn.Module) -> bool:
     """Training mode for what trains: frozen batch norms keep their statistics, and nothing frozen is dropped out.
 
-    Returns whether all of the module trains; a module without weights, like a dropout, does what the one around it does.
+    Returns whether all of the module trains; a module without weights, like a dropout, does what the one around it
+    does.
     """
     own = [p.requires_grad for p in module.parameters(recurse=False)]
     parts = [train_mode(child) for child in module.children() if any(True for _ in child.parameters())]
@@ -111,10 +112,12 @@ def rest_norms(model: nn.Module) -> None:
 
 
 def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
-    """Start from the weights of `init` → its tokenizer, where it has one. What `init` does not hold keeps its random start.
+    """Start from the weights of `init` → its tokenizer, where it has one.
 
-    `init` is a .safetensors file in openclap's names, which must fit, or any model that `CLAP.from_pretrained` takes, whose
-    towers and projections are used as far as they fit.
+    What `init` does not hold keeps its random start.
+
+    `init` is a .safetensors file in openclap's names, which must fit, or any model that `CLAP.from_pretrained` takes,
+    whose towers and projections are used as far as they fit.
     """
     if settings.init is None:
         return None
@@ -129,7 +132,8 @@ def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
     towers = {k.partition(".")[0] for k in wrong}
     if path.suffix == ".safetensors" and wrong:
         raise TrainingError(
-            f"init: {path} holds {count_noun(len(wrong), 'weight that does', 'weights that do')} not fit the model, the first is {wrong[0]}"
+            f"init: {path} holds {count_noun(len(wrong), 'weight that does', 'weights that do')} not fit the model, the"
+            f" first is {wrong[0]}"
         )
     fitting = {k: v for k, v in weights.items() if k.partition(".")[0] not in towers}
     if not fitting:
@@ -191,7 +195,8 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
     wrong = sorted({*own} ^ {*found}) + [k for k in own if k in found and own[k].shape != found[k].shape]
     if wrong:
         raise TrainingError(
-            f"init_text: {count_noun(len(wrong), f'weight of {name} does', f'weights of {name} do')} not fit the text tower, the first is {wrong[0]}; give model.text its sizes"
+            f"init_text: {count_noun(len(wrong), f'weight of {name} does', f'weights of {name} do')} not fit the text"
+            f" tower, the first is {wrong[0]}; give model.text its sizes"
         )
     tower.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in found.items()})
     return None if tokenizer is None else Path(tokenizer)

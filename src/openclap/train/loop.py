@@ -90,8 +90,15 @@ def _run_as(
 
 
 def _run_in(
-    ranks: Ranks, device: torch.device, task: Task, config: CLAPConfig, examples: list[Example], *, resume: bool, progress: bool
-) -> Report:  # fmt: skip
+    ranks: Ranks,
+    device: torch.device,
+    task: Task,
+    config: CLAPConfig,
+    examples: list[Example],
+    *,
+    resume: bool,
+    progress: bool,
+) -> Report:
     settings = task.settings
     with quiet_other_ranks(ranks.rank):  # errors may be one's own: a file that is not on this machine
         run = _Run(task, config, examples, ranks, device)
@@ -109,7 +116,8 @@ def _run_in(
         batches = task.batches([e for e in examples if e.key not in broken], mels)
         if not batches.steps:
             raise TrainingError(
-                f"{count_noun(len(batches.examples), 'sound that can be read is', 'sounds that can be read are')} fewer than one batch of {settings.batch_size}; add sounds or lower batch_size"
+                f"{count_noun(len(batches.examples), 'sound that can be read is', 'sounds that can be read are')} fewer"
+                f" than one batch of {settings.batch_size}; add sounds or lower batch_size"
             )
     with _threads(settings.threads), explain_out_of_memory():
         loss = run.go(batches, progress=progress, console=console)

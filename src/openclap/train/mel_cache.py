@@ -1,4 +1,7 @@
-"""Recordings → power mels, decoded once where they fit in memory (13 KB a second of sound at 50 frames/s). Knows nothing of batches."""
+"""Recordings → power mels, decoded once where they fit in memory (13 KB a second of sound at 50 frames/s).
+
+Knows nothing of batches.
+"""
 
 from __future__ import annotations
 

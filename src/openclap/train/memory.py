@@ -14,7 +14,8 @@ NEVER = -1
 def keep_freed_memory() -> bool:
     """Tell glibc to give nothing back to the system → whether it was told; elsewhere nothing happens.
 
-    Steps of HTSAT-tiny and RoBERTa on a CPU, batch 12: 5.4 s before, 3.5 s after (LOG.md). It is for the whole process, and stays.
+    Steps of HTSAT-tiny and RoBERTa on a CPU, batch 12: 5.4 s before, 3.5 s after (LOG.md). It is for the whole process,
+    and stays.
     """
     if not sys.platform.startswith("linux"):
         return False

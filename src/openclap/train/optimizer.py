@@ -1,4 +1,7 @@
-"""Gradients → weights: groups of parameters, AdamW, the course of the learning rate, the moving average. Knows nothing of batches or losses."""
+"""Gradients → weights: groups of parameters, AdamW, the course of the learning rate, the moving average.
+
+Knows nothing of batches or losses.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ def optimiser_of(
 def groups_of(model: CLAPModel, settings: Settings, own: nn.Module, own_rate: float) -> list[dict[str, Any]]:
     """The parameters that train, as an optimiser takes them; those a task has of its own come last.
 
-    Weight decay is for matrices alone: not for biases, norms, the logit scale, tables of vectors and what is a task's own.
+    Weight decay is for matrices alone: not for biases, norms, the logit scale, tables of vectors and what is a task's
+    own.
     """
     parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():

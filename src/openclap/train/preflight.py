@@ -32,8 +32,8 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
     Raises
     ------
     TrainingError
-        A folder that holds a finished model, a model that no run has made, or the one that the run starts from; or one that cannot be
-        written to.
+        A folder that holds a finished model, a model that no run has made, or the one that the run starts from; or one
+        that cannot be written to.
     """
     out = settings.resolve(settings.out)
     if settings.init is not None and settings.resolve(settings.init) in (out, out / "model.safetensors"):
@@ -45,7 +45,8 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
             )
         if (out / "config.json").exists() and not (out / "log.csv").exists():  # a run writes its log first
             raise TrainingError(
-                f"{out} holds a model of another making; choose another folder (out, or -o), or replace it with --restart"
+                f"{out} holds a model of another making; choose another folder (out, or -o), or replace it with"
+                " --restart"
             )
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     probe = out / f"writable.{os.getpid()}.part"
@@ -124,5 +125,6 @@ def explain_out_of_memory() -> Iterator[None]:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise TrainingError(
-            "the memory is too small for a step; set pieces (the gradient stays that of the whole batch), or lower batch_size or crop_seconds"
+            "the memory is too small for a step; set pieces (the gradient stays that of the whole batch), or lower"
+            " batch_size or crop_seconds"
         ) from error

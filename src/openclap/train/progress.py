@@ -114,8 +114,12 @@ class _Bar:
 def progress_bar(total: int, show: bool, console: Console) -> Iterator[_Bar]:
     """Steps of a run as a bar."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.3f}"),
-        TextColumn("{task.fields[rate]:.0f} clips/s"), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+        TextColumn("{task.fields[rate]:.0f} clips/s"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not show) as progress:
         yield _Bar(progress, total)

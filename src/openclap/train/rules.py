@@ -11,8 +11,15 @@ from openclap.train.settings import Augment, Settings
 __all__ = ["check", "refuse_unused"]
 
 AMOUNTS = (
-    "stretch", "pitch_bins", "equaliser_db", "gain_db", "time_masks", "time_mask_frames", "mel_masks", "mel_mask_bins"
-)  # fmt: skip
+    "stretch",
+    "pitch_bins",
+    "equaliser_db",
+    "gain_db",
+    "time_masks",
+    "time_mask_frames",
+    "mel_masks",
+    "mel_mask_bins",
+)
 
 
 def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:

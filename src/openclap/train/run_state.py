@@ -46,7 +46,8 @@ def save_state(folder: Path, identity: str, state: dict[str, Any]) -> None:
         if isinstance(error.__context__, KeyboardInterrupt):  # torch trips over its half-written file
             raise error.__context__ from None
         raise TrainingError(
-            f"{file} cannot be written ({error}); make room and run it again: it goes on from the last state that was kept"
+            f"{file} cannot be written ({error}); make room and run it again: it goes on from the last state that was"
+            " kept"
         ) from error
 
 
@@ -67,10 +68,12 @@ def load_state(folder: Path, identity: str) -> dict[str, Any] | None:
         raise TrainingError(f"{file} is broken ({error}); start anew with --restart") from error
     if state.get("format") != FORMAT:
         raise TrainingError(
-            f"{file} was written by another version of openclap (format {state.get('format')}, this one reads {FORMAT}); finish it there, or start anew with --restart"
+            f"{file} was written by another version of openclap (format {state.get('format')}, this one reads"
+            f" {FORMAT}); finish it there, or start anew with --restart"
         )
     if state["run"] != identity:
         raise TrainingError(
-            f"{file} is the state of another configuration; start anew with --restart, or choose another folder (out, or -o)"
+            f"{file} is the state of another configuration; start anew with --restart, or choose another folder (out,"
+            " or -o)"
         )
     return state

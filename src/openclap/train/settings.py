@@ -1,4 +1,7 @@
-"""What a training run is: names, types and defaults. Knows nothing of how they are read (configuration) or what they may be (rules)."""
+"""What a training run is: names, types and defaults.
+
+Knows nothing of how they are read (configuration) or what they may be (rules).
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from openclap.errors import OpenClapError, TrainingError
 __all__ = ["Augment", "Lora", "Settings", "Source"]
 
 # settings that do not change what comes out, or not in a way that a resumed run has to know of
-FREE = frozenset({
-    "folder", "out", "threads", "checkpoint_minutes", "workers", "device", "memory_gb", "trackers", "track_steps"
-})  # fmt: skip
+FREE = frozenset(
+    {"folder", "out", "threads", "checkpoint_minutes", "workers", "device", "memory_gb", "trackers", "track_steps"}
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Weights, gradients and optimiser state spread over ranks (FSDP, torch's fully_shard): each holds its part of every tower.
 
-What stays whole on every rank: the fusion, the logit scale and what a task has of its own. Everything here is done by all ranks at once.
+What stays whole on every rank: the fusion, the logit scale and what a task has of its own. Everything here is done by
+all ranks at once.
 """
 
 from __future__ import annotations

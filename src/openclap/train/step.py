@@ -3,8 +3,9 @@
     direct   clips, texts ─ towers ─ embeddings ─ gathered from all ranks ─ loss ─ back through everything
     cached   pieces ─ towers, nothing kept ─ embeddings ─ loss ─ gradients of embeddings ─ pieces again ─ back through each
 
-The second way (GradCache, arXiv 2101.06983) computes the towers twice and gives the gradient of the first, with memory for one piece.
-Batch norms see a piece at a time then; with `freeze_norms` they do not matter. Knows nothing of files, epochs or optimisers.
+The second way (GradCache, arXiv 2101.06983) computes the towers twice and gives the gradient of the first, with memory
+for one piece. Batch norms see a piece at a time then; with `freeze_norms` they do not matter. Knows nothing of files,
+epochs or optimisers.
 """
 
 from __future__ import annotations

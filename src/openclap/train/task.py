@@ -36,7 +36,10 @@ class RunContext:
 
 
 class Task(Protocol):
-    """What a run teaches: its examples and batches, and the gradient of one batch. Order of calls: as below, then `gradients` again and again."""
+    """What a run teaches: its examples and batches, and the gradient of one batch.
+
+    Order of calls: as below, then `gradients` again and again.
+    """
 
     extra_module: nn.Module  # parameters that train beside the model's; kept with the run's state
     extra_rate: float  # their learning rate, as a multiple of the model's

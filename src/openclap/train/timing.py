@@ -1,4 +1,7 @@
-"""What models cost: seconds measured in turns, weights counted. Knows nothing of what is asked of them or what is told of it."""
+"""What models cost: seconds measured in turns, weights counted.
+
+Knows nothing of what is asked of them or what is told of it.
+"""
 
 from __future__ import annotations
 

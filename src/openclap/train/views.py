@@ -1,4 +1,6 @@
-"""Power mels → what a model is shown of them: crops, or four views of a long recording, varied, in dB. Knows nothing of captions.
+"""Power mels → what a model is shown of them: crops, or four views of a long recording, varied, in dB.
+
+Knows nothing of captions.
 
 recording (T, F) ─ crop, stretch, pitch ─┬─ (1, frames, F) ─┬─ stacked ─ room ─ equaliser ─ noise ─ gain ─ dB
                  └ long, a fused model ──┴─ (4, frames, F) ─┘

@@ -1,18 +1,20 @@
 """What is usual at this place, learnt while listening, and how sure a window's cosines make us against it.
 
-For an alert of a model that has no curve of its own for a watch (else: `openclap.watch.foreground`), three distances of its cosine:
+For an alert of a model that has no curve of its own for a watch (else: `openclap.watch.foreground`), three distances of
+its cosine:
 
     own      from the best of a usual minute of this source: its median over the last two hours, in units of what lies between the
              median and the upper tenth; what may be an event counts as the upper tenth at most
     sounds   from what 56 synthesised sounds give these words        ┐ the fixed banks of openclap.confidence,
     texts    from what 132 other names give this window              ┘ in standard deviations
 
-go through a logistic curve that was fitted with mini's third edition on the half "tune" of `bench/watch.py`, over windows and the ones
-before them: what is heard in one of two overlapping windows alone was mostly nothing. Means and deviations of all windows, not of the
-best of each minute, were worse: what makes false alarms is the tail, which differs from alert to alert (LOG.md). "Unusual" has no
-words: it is how far a window is from the eight nearest of a reservoir of what was heard so far, over the source's own quantiles of that.
-Eight are more than the windows of one event, so an event does not explain itself, and nothing has to be kept out. Mahalanobis
-distances found a third less at as many false alarms. Knows nothing of sound or events.
+go through a logistic curve that was fitted with mini's third edition on the half "tune" of `bench/watch.py`, over
+windows and the ones before them: what is heard in one of two overlapping windows alone was mostly nothing. Means and
+deviations of all windows, not of the best of each minute, were worse: what makes false alarms is the tail, which
+differs from alert to alert (LOG.md). "Unusual" has no words: it is how far a window is from the eight nearest of a
+reservoir of what was heard so far, over the source's own quantiles of that. Eight are more than the windows of one
+event, so an event does not explain itself, and nothing has to be kept out. Mahalanobis distances found a third less at
+as many false alarms. Knows nothing of sound or events.
 """
 
 from __future__ import annotations
@@ -94,8 +96,8 @@ class LocalBackground:
     ) -> list[tuple[Levels, Levels]]:
         """Windows (E,) of a recording that ends within the warm-up: judged by the banks and by what there is of the source.
 
-        They are one minute, however short. What may be heard by the banks alone, at `off` or more, counts in it as the upper tenth
-        at most, as in `learn`. The warm-up goes on with the next recording.
+        They are one minute, however short. What may be heard by the banks alone, at `off` or more, counts in it as the
+        upper tenth at most, as in `learn`. The warm-up goes on with the next recording.
 
         Parameters
         ----------
@@ -137,8 +139,8 @@ class LocalBackground:
     def learn(self, embedding: Vectors, cosine: Levels, maybe: npt.NDArray[np.bool_]) -> None:
         """Take a window's cosines (A,) into the minute; at its end, the minute into what is known.
 
-        An alert that `maybe` (A,) is heard counts as the upper tenth at most, so its event is not learnt; what goes on for longer than
-        PATIENCE is no event.
+        An alert that `maybe` (A,) is heard counts as the upper tenth at most, so its event is not learnt; what goes on
+        for longer than PATIENCE is no event.
         """
         self._seen += 1
         self._kept_out = np.where(maybe, self._kept_out + 1, 0)
@@ -163,7 +165,8 @@ class LocalBackground:
 class Novelty:
     """How far a window is from what was heard so far, over the source's own quantiles: 0 usual, 1 as the farthest twentieth.
 
-    Memory: RESERVOIR embeddings and DISTANCES numbers, whatever the length of the source. The same source gives the same distances.
+    Memory: RESERVOIR embeddings and DISTANCES numbers, whatever the length of the source. The same source gives the
+    same distances.
     """
 
     def __init__(self, size: int, *, warmup: int) -> None:

@@ -1,4 +1,6 @@
-"""What was heard just now, and a FLAC of every event, in a folder that never grows beyond its budget. Knows nothing of models.
+"""What was heard just now, and a FLAC of every event, in a folder that never grows beyond its budget.
+
+Knows nothing of models.
 
 ───────────[ before ][   event   ][ after ]───────      kept at the model's rate, mono
 """
@@ -79,7 +81,8 @@ class ClipWriter:
     def __init__(self, folder: Path, tell: Tell, *, budget: int, before: float = 2.0, after: float = 2.0) -> None:
         if budget < 1 or not 0 <= before <= LONGEST_ROLL or not 0 <= after <= LONGEST_ROLL:
             raise UsageError(
-                f"clips of {budget} bytes with {before:g} s before and {after:g} s after; give a budget above 0 and 0 to {LONGEST_ROLL:g} s"
+                f"clips of {budget} bytes with {before:g} s before and {after:g} s after; give a budget above 0 and 0"
+                f" to {LONGEST_ROLL:g} s"
             )
         self.before, self.after = before, after
         self.folder, self._tell, self._budget = folder, tell, budget
@@ -114,7 +117,8 @@ class ClipWriter:
             if not self._told:
                 self._told = True
                 self._tell(
-                    f"{self.folder}: a clip cannot be written ({getattr(error, 'strerror', None) or error}); watching goes on without it"
+                    f"{self.folder}: a clip cannot be written ({getattr(error, 'strerror', None) or error}); watching"
+                    " goes on without it"
                 )
             return None
         self._told = False

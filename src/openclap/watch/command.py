@@ -39,7 +39,8 @@ class Command:
     def __init__(self, arguments: Sequence[str], tell: Tell, *, timeout: float = 30.0, a_minute: int = 20) -> None:
         if not arguments or not shutil.which(arguments[0]):
             raise UsageError(
-                f"command {(arguments or [''])[0]!r} is no program that can be run; give its path and arguments (no shell reads them)"
+                f"command {(arguments or [''])[0]!r} is no program that can be run; give its path and arguments (no"
+                " shell reads them)"
             )
         self.name = arguments[0]
         self.dropped = self.failed = 0
@@ -59,7 +60,8 @@ class Command:
         if often or self._events.full():
             if not self.dropped:
                 self._tell(
-                    f"{self.name}: more events than {self._a_minute} a minute, or than it is done with; those are left out"
+                    f"{self.name}: more events than {self._a_minute} a minute, or than it is done with; those are"
+                    " left out"
                 )
             self.dropped += 1
             return
@@ -93,8 +95,12 @@ class Command:
     def _one(self, body: bytes) -> str | None:
         """Why it failed, or None."""
         process = subprocess.Popen(
-            self._arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True  # results alone are on our stdout
-        )  # fmt: skip
+            # results alone are on our stdout
+            self._arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._running = process
         try:
             process.communicate(body, timeout=self._timeout)

@@ -20,21 +20,23 @@ class Event:
     id
         The same for the same event in every message about it; a receiver that has it already may drop the second.
     state
-        "ended" where all is known; "began" where it was told at once: `end` and `peak` are what is known so far, no clip yet.
+        "ended" where all is known; "began" where it was told at once: `end` and `peak` are what is known so far, no
+        clip yet.
     alert
         The words it answers, or "unusual".
     source, time
         What was watched (for a folder: the file), and when it began, UTC, where the source has a clock (live ones).
     start, end, peak
-        Seconds from the source's start: from the first window it is heard in to the end of the last; `peak` is the middle
-        of the best one.
+        Seconds from the source's start: from the first window it is heard in to the end of the last; `peak` is the
+        middle of the best one.
     score
-        Cosine of the best window with the words; for "unusual", its distance from what was heard so far, where 0 is usual and 1
-        the farthest twentieth.
+        Cosine of the best window with the words; for "unusual", its distance from what was heard so far, where 0 is
+        usual and 1 the farthest twentieth.
     confidence
         In [0, 1]: how likely the best window holds it, seen against this source's own background.
     latency
-        Seconds from `start` until it was decided: the sound that had to be heard, and, for a live source, the computing.
+        Seconds from `start` until it was decided: the sound that had to be heard, and, for a live source, the
+        computing.
     clip
         A file with the sound, where clips are kept.
     """

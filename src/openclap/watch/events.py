@@ -76,8 +76,17 @@ class EventPublisher:
     """
 
     def __init__(
-        self, names: Sequence[str], rate: int, *, live: bool, when: str, clips: ClipWriter | None, held: float, sinks: Sequence[Sink], report: WatchReport
-    ) -> None:  # fmt: skip
+        self,
+        names: Sequence[str],
+        rate: int,
+        *,
+        live: bool,
+        when: str,
+        clips: ClipWriter | None,
+        held: float,
+        sinks: Sequence[Sink],
+        report: WatchReport,
+    ) -> None:
         self._names, self._rate, self._live, self._when = names, rate, live, when
         self._clips, self._sinks, self._report = clips, sinks, report
         self._recent = RecentAudio(rate, held)
@@ -162,9 +171,14 @@ class EventPublisher:
                 began = moment.isoformat(timespec="milliseconds")
         self._latencies.append(latency)
         return Event(
-            alert=self._names[change.which], latency=round(latency, 3), id=f"{self._run}-{self._count:06d}", state="began",
-            source=source, time=began, **_event_fields(change),
-        )  # fmt: skip
+            alert=self._names[change.which],
+            latency=round(latency, 3),
+            id=f"{self._run}-{self._count:06d}",
+            state="began",
+            source=source,
+            time=began,
+            **_event_fields(change),
+        )
 
     def _send(self, event: Event) -> Event:
         for sink in self._sinks:
@@ -175,6 +189,9 @@ class EventPublisher:
 def _event_fields(change: EventChange) -> dict[str, Any]:
     """What an event knows by now."""
     return {
-        "start": round(change.start, 3), "end": round(change.end, 3), "peak": round(change.peak, 3),
-        "score": round(change.score, 4), "confidence": round(change.confidence, 4),
-    }  # fmt: skip
+        "start": round(change.start, 3),
+        "end": round(change.end, 3),
+        "peak": round(change.peak, 3),
+        "score": round(change.score, 4),
+        "confidence": round(change.confidence, 4),
+    }

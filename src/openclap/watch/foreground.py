@@ -4,10 +4,11 @@
     rise   ──▁▁▂▁▁▁▂▁▁█▁──   how far the cosine lies above the middle of its median and its upper twentieth in the last two minutes
     new        x - 0.8 m     the cosine of what is left of a window when the mean window of these minutes is taken out
 
-A window is a mixture: in rain, most of its vector says rain. What is left without that is nearer to what has come. Rise and new are
-cosines, which a model whose sounds and words agree gives to all alerts on one scale; own knows which alert is often nearly heard
-here. A window counts by itself, since most short sounds lie in one alone. The curve is `ConfidenceCurves.watch`, which
-`runs/mini/watching.py` fits on the half "tune" of `bench/watch.py`. Knows nothing of sound or events.
+A window is a mixture: in rain, most of its vector says rain. What is left without that is nearer to what has come. Rise
+and new are cosines, which a model whose sounds and words agree gives to all alerts on one scale; own knows which alert
+is often nearly heard here. A window counts by itself, since most short sounds lie in one alone. The curve is
+`ConfidenceCurves.watch`, which `runs/mini/watching.py` fits on the half "tune" of `bench/watch.py`. Knows nothing of
+sound or events.
 """
 
 from __future__ import annotations

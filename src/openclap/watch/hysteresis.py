@@ -48,8 +48,8 @@ class Rules:
 class EventChange:
     """Alert number `which` has begun or ended: what is known of it now.
 
-    `decided` is the end of the window that decided; `confidence` and `score` are those of the best window so far, whose middle is
-    `peak`.
+    `decided` is the end of the window that decided; `confidence` and `score` are those of the best window so far, whose
+    middle is `peak`.
     """
 
     which: int

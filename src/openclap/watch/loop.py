@@ -3,9 +3,10 @@
     source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ hysteresis ─ telling ─ sinks
                                     └─ recent ────────────────────────────────────────────┘
 
-A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it comes: where the
-model falls behind, the oldest windows are skipped, counted and told. Where somebody else has the sound (a browser sends it), a `Watch` of
-`PushedSource` is not iterated over: `feed` and `finish` give the same events. Knows nothing of the command line.
+A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it
+comes: where the model falls behind, the oldest windows are skipped, counted and told. Where somebody else has the sound
+(a browser sends it), a `Watch` of `PushedSource` is not iterated over: `feed` and `finish` give the same events. Knows
+nothing of the command line.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def watch(
     Parameters
     ----------
     source
-        A file, folder, "mic", an http(s), rtsp or rtmp address, "-" (then pass `source_of("-", rate=…)`), or a `Source`.
+        A file, folder, "mic", an http(s), rtsp or rtmp address, "-" (then pass `source_of("-", rate=…)`), or a
+        `Source`.
     alerts
         Words for what should be heard: "glass breaking", "a baby crying"; and detectors, whose alerts have their names.
     model
@@ -94,10 +96,11 @@ def watch(
     rules
         When an event begins and ends.
     window, hop, warmup
-        Seconds: of what is heard at once, between two windows, and that are learnt from before anything is told. A recording that
-        ends within the warm-up is judged by what there is of it when it ends, which `tell` is told.
+        Seconds: of what is heard at once, between two windows, and that are learnt from before anything is told. A
+        recording that ends within the warm-up is judged by what there is of it when it ends, which `tell` is told.
     when
-        Whether an event is given when it has ended (all is known), when it has begun (at once), or both (the same `id`).
+        Whether an event is given when it has ended (all is known), when it has begun (at once), or both (the same
+        `id`).
     clips
         Where a FLAC of every event is kept: a folder (256 MiB), or `ClipWriter` with its own budget.
     sinks
@@ -105,10 +108,11 @@ def watch(
     stop
         Set it, from any thread, to end: what has begun is told as ended.
     tell
-        What happens on the way (a stream was cut, windows were skipped), a line each; by default the logger "openclap.watch".
+        What happens on the way (a stream was cut, windows were skipped), a line each; by default the logger
+        "openclap.watch".
     judged
-        Called after every window with its start and end in seconds and a confidence for every name in `Watch.alerts`: 0 during the
-        warm-up, and once more at the end of a recording that ends within it.
+        Called after every window with its start and end in seconds and a confidence for every name in `Watch.alerts`: 0
+        during the warm-up, and once more at the end of a recording that ends within it.
 
     Raises
     ------
@@ -123,9 +127,21 @@ def watch(
     ...     print(event.alert, event.start, event.confidence)
     """
     return Watch(
-        open_source(source), alerts, model=model, unusual=unusual, rules=rules or Rules(), window=window, hop=hop, warmup=warmup,
-        when=when, clips=clips, sinks=sinks, stop=stop or threading.Event(), tell=tell or logging.getLogger("openclap.watch").warning, judged=judged,
-    )  # fmt: skip
+        open_source(source),
+        alerts,
+        model=model,
+        unusual=unusual,
+        rules=rules or Rules(),
+        window=window,
+        hop=hop,
+        warmup=warmup,
+        when=when,
+        clips=clips,
+        sinks=sinks,
+        stop=stop or threading.Event(),
+        tell=tell or logging.getLogger("openclap.watch").warning,
+        judged=judged,
+    )
 
 
 class Watch(Iterator[Event]):
@@ -154,7 +170,8 @@ class Watch(Iterator[Event]):
         clip = model.front_end.clip_seconds
         if not 0.1 <= window <= clip or not 0.05 <= hop <= window:
             raise UsageError(
-                f"window is {window!r} s and hop {hop!r} s; a window lasts 0.1 to {clip:g} s (of this model), a hop 0.05 s to a window"
+                f"window is {window!r} s and hop {hop!r} s; a window lasts 0.1 to {clip:g} s (of this model), a hop"
+                " 0.05 s to a window"
             )
         if not 0 <= warmup <= LONGEST_WARMUP:
             raise UsageError(f"warmup is {warmup!r} s; give 0 to {LONGEST_WARMUP:g}, a day")
@@ -179,8 +196,15 @@ class Watch(Iterator[Event]):
             around = clips.before + clips.after
             held = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
         self._telling = EventPublisher(
-            self._names, self._rate, live=source.live, when=when, clips=clips, held=held, sinks=sinks, report=self._report
-        )  # fmt: skip
+            self._names,
+            self._rate,
+            live=source.live,
+            when=when,
+            clips=clips,
+            held=held,
+            sinks=sinks,
+            report=self._report,
+        )
         self._sliding = SlidingWindows(self._rate, window, hop)
         self._waiting: list[StreamWindow] = []
         self._before: float | None = None  # start of the window before
@@ -219,8 +243,8 @@ class Watch(Iterator[Event]):
     def feed(self, wave: Wave, *, gap: float = 0.0, arrived: float | None = None) -> list[Event]:
         """Hear what comes next (S,), mono at the model's rate, after `gap` lost seconds, and give what was decided.
 
-        For a watch of `PushedSource`, from one thread at a time. `arrived`, monotonic seconds, is when it came; by default now. A call
-        computes as many windows as have become complete, one a hop.
+        For a watch of `PushedSource`, from one thread at a time. `arrived`, monotonic seconds, is when it came; by
+        default now. A call computes as many windows as have become complete, one a hop.
         """
         came = time.monotonic() if arrived is None else arrived
         return list(self._take(AudioBlock(wave, gap, self._name), came, more=False))
@@ -313,7 +337,8 @@ class Watch(Iterator[Event]):
         """What is told of a recording that ends before enough was learnt."""
         heard = f"{self._name}: ended after {self._report.heard:.0f} s"
         words = (
-            f", within the warm-up of {self._warmup:g} s: judged by what there is of it, which is less sure (a longer recording, or a shorter --warmup)"
+            f", within the warm-up of {self._warmup:g} s: judged by what there is of it, which is less sure (a longer"
+            " recording, or a shorter --warmup)"
             if early and self._words
             else ""
         )
@@ -331,8 +356,9 @@ class Watch(Iterator[Event]):
             if time.monotonic() - self._told_skipped > TOLD_EVERY:
                 self._told_skipped = time.monotonic()
                 self._tell(
-                    f"{self._name}: the model is slower than the sound comes; {count_noun(self._report.skipped, 'window is', 'windows are')} skipped so far"
-                    " (a longer --hop or a smaller model keeps up)"
+                    f"{self._name}: the model is slower than the sound comes;"
+                    f" {count_noun(self._report.skipped, 'window is', 'windows are')} skipped so far (a longer --hop or"
+                    " a smaller model keeps up)"
                 )
         return kept
 

@@ -102,7 +102,8 @@ def _sounddevice() -> Any:
         ) from None
     except OSError:
         raise MissingExtra(
-            "a microphone needs the library PortAudio, which is not on this machine: install libportaudio2 (Debian, Ubuntu) or portaudio (others)"
+            "a microphone needs the library PortAudio, which is not on this machine: install libportaudio2 (Debian,"
+            " Ubuntu) or portaudio (others)"
         ) from None
     return sounddevice
 

@@ -47,7 +47,8 @@ def open_source(
     if name == "-":
         if rate is None:
             raise UsageError(
-                "bare samples say nothing of their rate: give --rate, and --channels and --format where they are not 1 and s16le"
+                "bare samples say nothing of their rate: give --rate, and --channels and --format where they are not 1"
+                " and s16le"
             )
         if sys.stdin is None:
             raise UsageError("standard input is closed, so there is nothing to listen to; pipe samples into it")
@@ -70,6 +71,7 @@ def open_source(
     if not name or not Path(path).exists():
         raise SoundNotFound(
             name or "''",
-            "no such file or folder; a source is a file, a folder, mic, - for a pipe, or an http(s), rtsp or rtmp address",
+            "no such file or folder; a source is a file, a folder, mic, - for a pipe, or an http(s), rtsp or rtmp"
+            " address",
         )
     return FileSource(path)

@@ -71,7 +71,8 @@ class AudioBlock:
 class Source(Protocol):
     """Something to listen to.
 
-    `live`: it does not wait, what is not heard in time is lost. `threaded`: reading it may take for ever, so a thread does.
+    `live`: it does not wait, what is not heard in time is lost. `threaded`: reading it may take for ever, so a thread
+    does.
     """
 
     name: str
@@ -193,7 +194,8 @@ class PipeSource:
                 yield AudioBlock(shape.feed(samples.astype(self._dtype.newbyteorder("=")), self._rate), name=self.name)
         if held:
             tell(
-                f"{self.name}: ended with {len(held)} bytes that are no whole frame of {frame}; check --channels and --format"
+                f"{self.name}: ended with {len(held)} bytes that are no whole frame of {frame}; check --channels and"
+                " --format"
             )
         yield AudioBlock(shape.flush(), name=self.name)
 

@@ -1,7 +1,7 @@
 """A stream that the user named (http, https, rtsp, rtmp) as a source, through PyAV. Knows nothing of models.
 
-FFmpeg may speak network protocols alone, never files, and only formats that carry the sound themselves: a playlist (m3u8, mpd, …) would
-make it fetch what nobody named, so it is refused.
+FFmpeg may speak network protocols alone, never files, and only formats that carry the sound themselves: a playlist
+(m3u8, mpd, …) would make it fetch what nobody named, so it is refused.
 """
 
 from __future__ import annotations

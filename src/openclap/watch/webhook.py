@@ -41,7 +41,8 @@ class Webhook:
         parts = _parts(url)
         if parts is None:
             raise UsageError(
-                f"webhook {redact_url(url)!r} is no address to post to; give one like https://example.org/alarms, without spaces and with ASCII alone"
+                f"webhook {redact_url(url)!r} is no address to post to; give one like https://example.org/alarms,"
+                " without spaces and with ASCII alone"
             )
         self.name, self.address = redact_url(url), url
         self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,4 +1,7 @@
-"""RoBERTa, BERT and Sentence-BERT as a graph over embedded tokens: see `transformers.BertModel`. The word table stays outside, mapped."""
+"""RoBERTa, BERT and Sentence-BERT as a graph over embedded tokens: see `transformers.BertModel`.
+
+The word table stays outside, mapped.
+"""
 
 from __future__ import annotations
 

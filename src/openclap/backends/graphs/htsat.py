@@ -126,7 +126,9 @@ def _stages(g: Graph, x: Node, audio: HTSATConfig) -> Node:
             wanted = _windows(side, window, shift)
             x, order = _reorder_patches(g, x, order, wanted), wanted
             normal = g.layer_norm(x, f"{name}.norm1", audio.layer_norm_eps)
-            attended = _attention(g, normal, f"{name}.attention", audio.heads[stage], window, _mask(side, window, shift))  # fmt: skip
+            attended = _attention(
+                g, normal, f"{name}.attention", audio.heads[stage], window, _mask(side, window, shift)
+            )
             x = x + g.reshape(attended, -1, side * side, width)
             normal = g.layer_norm(x, f"{name}.norm2", audio.layer_norm_eps)
             hidden = g.activation(g.linear(normal, f"{name}.mlp.0"), audio.activation)

@@ -22,6 +22,7 @@ TEXT_TOWERS: dict[str, Callable[[Graph, CLAPConfig], object] | None] = {
     "sbert": sbert,
     "words": None,
 }
-# whether short clips have a graph of their own, without the fusion: where that takes up to a fifth of their time, and the weights are few
+# whether short clips have a graph of their own, without the fusion: where that takes up to a fifth of their time, and
+# the weights are few
 # enough to be held twice
 SEPARATE_SHORT_GRAPH = {"htsat": False, "pann": True, "mobilenet": True}

@@ -38,7 +38,8 @@ def migrate(tables: Tables, slot: str, table: Any) -> None:
             STEPS[version](table)
         if table.count_rows() != rows:
             raise LibraryError(
-                f"{tables.uri} could not be brought up to format version {FORMAT_VERSION}; it is as it was, try  openclap library verify"
+                f"{tables.uri} could not be brought up to format version {FORMAT_VERSION}; it is as it was, try "
+                " openclap library verify"
             )
     except Exception:
         if table.version != before:

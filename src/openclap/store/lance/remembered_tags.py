@@ -1,4 +1,7 @@
-"""Tags of content that has left a library in LanceDB, in a table that is made when there are some. Knows nothing of windows."""
+"""Tags of content that has left a library in LanceDB, in a table that is made when there are some.
+
+Knows nothing of windows.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,8 @@ class TagsOfContent:
     def find_returned(self, files: Sequence[File]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
         """The tags of files whose content has been here before, and the keys of those that are used up by it.
 
-        They are those of its path, or else of any; those of another path stay remembered: the file that had them may come back.
+        They are those of its path, or else of any; those of another path stay remembered: the file that had them may
+        come back.
         """
         table = self._tables.get(TABLE) if files and self._of_library else None
         if table is None:

@@ -1,7 +1,7 @@
 """Rows of the tables ↔ files, recordings, filters. Knows nothing of transactions.
 
-A window is a row, with all that is known of its file repeated on it, so that one filter serves files and windows; the row of
-window 0 stands for the file.
+A window is a row, with all that is known of its file repeated on it, so that one filter serves files and windows; the
+row of window 0 stands for the file.
 """
 
 from __future__ import annotations
@@ -82,11 +82,20 @@ def windows_schema(width: int) -> Any:
 
     return pa.schema(
         [
-            _key_field(), ("path", pa.string()), ("number", pa.int32()), ("size", pa.int64()), ("mtime_ns", pa.int64()),
-            ("hash", pa.string()), ("seconds", pa.float64()), ("tags", pa.list_(pa.string())),
-            ("start", pa.float64()), ("end", pa.float64()), ("embedding", pa.list_(pa.float32(), width)), ("reading", pa.int32()),
+            _key_field(),
+            ("path", pa.string()),
+            ("number", pa.int32()),
+            ("size", pa.int64()),
+            ("mtime_ns", pa.int64()),
+            ("hash", pa.string()),
+            ("seconds", pa.float64()),
+            ("tags", pa.list_(pa.string())),
+            ("start", pa.float64()),
+            ("end", pa.float64()),
+            ("embedding", pa.list_(pa.float32(), width)),
+            ("reading", pa.int32()),
         ]
-    )  # fmt: skip
+    )
 
 
 def remembered_schema() -> Any:

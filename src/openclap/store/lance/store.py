@@ -1,9 +1,11 @@
 """The store past one machine: LanceDB, in a folder whose name ends in .lance, or on S3, Google's or Azure's storage.
 
-Every write is one commit, which is there for every reader when the call returns, whichever machine it runs on. Keys are declared,
-so of two processes that write the same file one waits for the other, and the last one's vectors stay. In a folder one process
-writes at a time. On object storage, where nothing can be locked, two that change one file at one moment can lose each other's tags,
-or leave windows of both, which `check` finds. Past `indexes.INDEX_FROM` rows `optimize` builds an approximate index; what was written since is looked at row by row. Knows nothing of audio, text or models.
+Every write is one commit, which is there for every reader when the call returns, whichever machine it runs on. Keys are
+declared, so of two processes that write the same file one waits for the other, and the last one's vectors stay. In a
+folder one process writes at a time. On object storage, where nothing can be locked, two that change one file at one
+moment can lose each other's tags, or leave windows of both, which `check` finds. Past `indexes.INDEX_FROM` rows
+`optimize` builds an approximate index; what was written since is looked at row by row. Knows nothing of audio, text or
+models.
 """
 
 from __future__ import annotations
@@ -312,7 +314,8 @@ class LanceStore:
             bad = len(mending.find_bad_files(table))
             return (
                 [
-                    f"{count_noun(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors that are none"
+                    f"{count_noun(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors"
+                    " that are none"
                 ]
                 if bad
                 else []
@@ -348,7 +351,10 @@ class LanceStore:
             for some in _chunks(sorted({row["path"] for row in firsts}), PATHS_AT_ONCE):
                 self._note_readable(table, some)
         self._tables.get("about").delete(f"key = {quote(self._slot)}")
-        return f"{why}: its files removed, their tags are kept: index them again; their windows stay in {', '.join(names) or 'no table'}"
+        return (
+            f"{why}: its files removed, their tags are kept: index them again; their windows stay in"
+            f" {', '.join(names) or 'no table'}"
+        )
 
     def _salvage(self, broken: Any) -> str:
         """Copy the rows that can be read to a new table, and use that; the broken one stays beside it."""
@@ -357,7 +363,10 @@ class LanceStore:
         for rows in mending.readable_rows(broken):
             self._merge(table, upgrade_columns(rows).select(table.schema.names).cast(table.schema))
         self._tables.write_about(self._slot, About(self._tables.about(self._slot).maker, name))
-        return f"{table.count_rows()} of {count_noun(count, 'window')} copied out of a broken table: index again; the broken one is {broken.name} in {self.place}"
+        return (
+            f"{table.count_rows()} of {count_noun(count, 'window')} copied out of a broken table: index again; the"
+            f" broken one is {broken.name} in {self.place}"
+        )
 
     def lock(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile.

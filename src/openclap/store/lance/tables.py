@@ -1,4 +1,6 @@
-"""LanceDB's tables of one place: opened, made, dropped, and their errors in words. Knows what `about` says, not what windows hold.
+"""LanceDB's tables of one place: opened, made, dropped, and their errors in words.
+
+Knows what `about` says, not what windows hold.
 
 about       a row for the library, and one for what is made beside it: who made it, and which table holds its windows
 windows-…   one of them is the library's
@@ -32,10 +34,16 @@ REASONS = [  # what is in the long messages of the storage → what to do about 
     ("[Nn]o space left|StorageFull", "the disk is full; what was there before is unharmed, make room"),
     ("[Pp]ermission denied|[Rr]ead-only", "it is not yours to change; give yourself permission, or another --library"),
     ("AWS credentials|CredentialsNotLoaded", "it wants credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-    ("AccessDenied|Forbidden|InvalidAccessKey|SignatureDoesNotMatch", "the storage refuses the credentials it was given"),
+    (
+        "AccessDenied|Forbidden|InvalidAccessKey|SignatureDoesNotMatch",
+        "the storage refuses the credentials it was given",
+    ),
     ("RelativeUrlWithoutBase|InvalidUri|builder error", "AWS_ENDPOINT_URL is no address"),
-    ("HttpError|Connect|dns error|error sending request|timed out", "the storage is not reachable; is AWS_ENDPOINT_URL right?"),
-]  # fmt: skip
+    (
+        "HttpError|Connect|dns error|error sending request|timed out",
+        "the storage is not reachable; is AWS_ENDPOINT_URL right?",
+    ),
+]
 NAME = re.compile("windows-[0-9a-f]+")  # of a table of windows, which is a folder's as well
 PLACE_IN_CODE = re.compile(r",? /\S*cargo\S*")
 NOTHING_THERE = re.compile("was not found|not found in|does not exist")
@@ -125,7 +133,8 @@ class Tables:
         version, maker, windows = (rows[0].get(name) for name in ("format", "maker", "windows"))
         if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
             raise LibraryMismatch(
-                f"{self.uri} is of format version {version}; this openclap reads versions 1 to {FORMAT_VERSION}: update openclap, or index again into another --library"
+                f"{self.uri} is of format version {version}; this openclap reads versions 1 to {FORMAT_VERSION}: update"
+                " openclap, or index again into another --library"
             )
         if not isinstance(windows, str) or not (NAME.fullmatch(windows) or not windows):
             raise BrokenValue("it does not say where its windows are")
@@ -200,7 +209,8 @@ class Tables:
             told = re.sub(r"\s+", " ", PLACE_IN_CODE.sub("", str(error)))
             if isinstance(error, BrokenValue):
                 raise LibraryError(
-                    f"{self.uri} is broken ({told}); openclap library verify says what of it, and openclap library repair mends what can be"
+                    f"{self.uri} is broken ({told}); openclap library verify says what of it, and openclap library"
+                    " repair mends what can be"
                 ) from error
             short = next((words for found, words in REASONS if re.search(found, told)), told[:200])
             raise LibraryError(f"{self.uri} cannot be {what}: {short}") from error

@@ -1,4 +1,7 @@
-"""A connection of one thread to the library's SQLite file: made, recognised, given up. Knows the tables, not what is in them."""
+"""A connection of one thread to the library's SQLite file: made, recognised, given up.
+
+Knows the tables, not what is in them.
+"""
 
 from __future__ import annotations
 
@@ -80,16 +83,20 @@ class Connection:
     def _prepare(self, file: Path, make: bool) -> None:
         self.db.execute("PRAGMA foreign_keys = ON")
         self.db.execute("PRAGMA trusted_schema = OFF")  # a library that somebody prepared runs no code of ours
-        # the tables first: one who makes the library now commits them with the numbers, which would still be 0 if they were read before
+        # the tables first: one who makes the library now commits them with the numbers, which would still be 0 if they
+        # were read before
         foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        version, application = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))  # fmt: skip
+        version, application = (
+            self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
+        )
         if make and self.writable and not foreign:
             _create(self.db, first_format_beside(file))
         elif foreign and application != APPLICATION_ID:
             raise LibraryMismatch(f"{file} is a database of another program; use another --library")
         elif not OLDEST <= version <= FORMAT_VERSION and foreign:
             raise LibraryMismatch(
-                f"{file} is of format version {version}; this openclap reads versions {OLDEST} to {FORMAT_VERSION}: update openclap, or index again into another --library"
+                f"{file} is of format version {version}; this openclap reads versions {OLDEST} to {FORMAT_VERSION}:"
+                " update openclap, or index again into another --library"
             )
         elif not foreign and (first := first_format_beside(file)) is not None:
             if make:

@@ -60,10 +60,12 @@ def _tags_of_content_and_readings(db: sqlite3.Connection) -> None:
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _tags_of_content_and_readings}
 COMPAT_VIEWS = {
-    2: """
+    2: (
+        """
 CREATE TEMP VIEW files AS SELECT id, path, size, mtime_ns, hash, seconds, 1 AS reading FROM main.files;
 CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT, moved INTEGER);
-""",
+"""
+    ),
 }
 
 
@@ -94,7 +96,8 @@ def migrate(db: sqlite3.Connection, file: Path) -> None:
             db.execute(f"PRAGMA user_version = {version}")
             if _count_rows(db) != before:
                 raise LibraryError(
-                    f"{file} could not be brought up to format version {version}; it is as it was, try  openclap library verify"
+                    f"{file} could not be brought up to format version {version}; it is as it was, try  openclap"
+                    " library verify"
                 )
         db.commit()
     except BaseException:

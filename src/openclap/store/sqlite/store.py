@@ -3,8 +3,8 @@
     library.sqlite    files, tags, windows with their vectors (little-endian float32); any SQLite tool opens it
     cache/            `vectors.VectorCache`; can be deleted at any time
 
-Every write is a transaction that is on the disk when the call returns; several processes may write in turn. Row numbers are
-never used twice, so a reader knows what is new by one comparison. Knows nothing of audio, text or models.
+Every write is a transaction that is on the disk when the call returns; several processes may write in turn. Row numbers
+are never used twice, so a reader knows what is new by one comparison. Knows nothing of audio, text or models.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ class SqliteStore:
                     raise width_mismatch(has, width)
                 before = db.execute("SELECT hash FROM files WHERE path = ?", [path_to_key(file.path)]).fetchone()
                 (number,) = db.execute(
-                    f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
-                    " mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds, reading = excluded.reading"
-                    " RETURNING id",
+                    f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size ="
+                    " excluded.size, mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds,"
+                    " reading = excluded.reading RETURNING id",
                     file_to_row(file),
                 ).fetchone()
                 if returning and before != (file.hash,):
@@ -217,14 +217,22 @@ class SqliteStore:
             with self._database.read_transaction() as db:
                 numbers = sorted(allowed_files(db, where)) if db else []
                 found = [
-                    row_to_file(row) for some in chunks(numbers) for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({placeholders(some)})", some)  # type: ignore[union-attr]
-                ]  # fmt: skip
+                    row_to_file(row)
+                    for some in chunks(numbers)
+                    for row in db.execute(f"SELECT {TAGGED} FROM files WHERE id IN ({placeholders(some)})", some)  # type: ignore[union-attr]
+                ]
             yield from sorted(found, key=lambda file: os.fsencode(file.path))
             return
         last: Any = ""
         while True:
             with self._database.read_transaction() as db:
-                rows = db.execute(f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]).fetchall() if db else []  # fmt: skip
+                rows = (
+                    db.execute(
+                        f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]
+                    ).fetchall()
+                    if db
+                    else []
+                )
                 found = [row_to_file(row) for row in rows]
             if not rows:
                 return
@@ -336,7 +344,10 @@ class SqliteStore:
             aside.close()
         shutil.copy2(self.file, self._broken)
         self.swap_in(aside)
-        return f"{count_noun(kept, 'file')} copied out of a broken database, {lost} lost: index again; the broken one is {self._broken}"
+        return (
+            f"{count_noun(kept, 'file')} copied out of a broken database, {lost} lost: index again; the broken one is"
+            f" {self._broken}"
+        )
 
     def lock(self) -> AbstractContextManager[None]:
         """Nobody else re-embeds meanwhile."""
@@ -454,7 +465,8 @@ def _load_scored_windows(
     found = []
     for some in chunks(score_of):
         for number, path, start, end, vector in db.execute(
-            f"SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id WHERE windows.id IN ({placeholders(some)})",
+            "SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id"
+            f" WHERE windows.id IN ({placeholders(some)})",
             some,
         ):
             if not isinstance(vector, bytes) or len(vector) != 4 * width:

@@ -3,9 +3,9 @@
     cache/current            the name of the generation that counts, renamed into place last
     cache/<generation>/      ids, files (N,) · vectors (N, E) · from 250 000 rows on: centroids (P, E), edges (P + 1,)
 
-Up to a quarter of a million rows every search looks at every row: exact, and bound by the speed of memory. Beyond, rows lie
-sorted by the nearest of P = √N centroids, and a search looks at the rows of the nearest ones only (an inverted file), with
-exact cosines. Rows newer than the generation are held in memory and always looked at.
+Up to a quarter of a million rows every search looks at every row: exact, and bound by the speed of memory. Beyond, rows
+lie sorted by the nearest of P = √N centroids, and a search looks at the rows of the nearest ones only (an inverted
+file), with exact cosines. Rows newer than the generation are held in memory and always looked at.
 
 Knows nothing of databases or files of sound: rows have numbers, and so have the files they belong to.
 """
@@ -120,9 +120,14 @@ class VectorCache:
         try:
             arrays, last = self._write(aside, blocks, rows)
             manifest = {
-                "format": "openclap-vectors", "version": VERSION, "identity": self.identity, "width": self.width,
-                "rows": rows, "last": last, "arrays": arrays,
-            }  # fmt: skip
+                "format": "openclap-vectors",
+                "version": VERSION,
+                "identity": self.identity,
+                "width": self.width,
+                "rows": rows,
+                "last": last,
+                "arrays": arrays,
+            }
             (aside / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
             for file in aside.iterdir():
                 _fsync(file)
@@ -309,9 +314,9 @@ def _nearest_centroid(rows: Vectors, centroids: Vectors) -> npt.NDArray[np.intp]
 
 
 def _gather(part: _Generation, query: Vectors, places: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers, Vectors]:
-    pieces = [
-        part.vectors[places[i : i + ROWS_AT_ONCE]] @ query for i in range(0, len(places), ROWS_AT_ONCE)
-    ] or [np.zeros(0, np.float32)]  # fmt: skip
+    pieces = [part.vectors[places[i : i + ROWS_AT_ONCE]] @ query for i in range(0, len(places), ROWS_AT_ONCE)] or [
+        np.zeros(0, np.float32)
+    ]
     return part.ids[places], part.files[places], np.concatenate(pieces)
 
 

@@ -1,4 +1,7 @@
-"""The loss of a distillation: what a student says of clips and texts, beside what its teacher said. Knows nothing of how it was asked."""
+"""The loss of a distillation: what a student says of clips and texts, beside what its teacher said.
+
+Knows nothing of how it was asked.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,10 @@ __all__ = ["Distill", "DistillSettings", "check"]
 
 @dataclass(frozen=True)
 class Distill:
-    """What is learnt of the teacher. The four parts of the loss are weights; each is 0 for a student that says the same."""
+    """What is learnt of the teacher.
+
+    The four parts of the loss are weights; each is 0 for a student that says the same.
+    """
 
     texts: tuple[str, ...] = ()  # files with one text a line, or CSV with a column caption, phrase or text
     audio: float = 1.0  # 1 - cosine of the clip's two vectors

@@ -4,7 +4,8 @@
                └─ augmented ─ student's tower ─ vector ─┴─ 1 - cosine, relations to texts and to other clips
     text tower: the teacher's own, copied and at rest; one of another shape learns from texts in the same way
 
-After tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alone. Knows nothing of how vectors are kept or batches made.
+After tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alone. Knows nothing of how vectors are kept
+or batches made.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def distill(
     Parameters
     ----------
     path
-        The configuration: that of `openclap.train.train` with `teacher` and `distill`; `changes` replace its top-level values.
+        The configuration: that of `openclap.train.train` with `teacher` and `distill`; `changes` replace its top-level
+        values.
     resume
         Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted run.
 
@@ -143,7 +145,8 @@ class Distillation:
         self._reads = learns_text or parts.relations > 0
         if self._reads and not self._texts.plain:
             raise TrainingError(
-                "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's text tower and relations 0"
+                "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's"
+                " text tower and relations 0"
             )
         tokens = tokens_by(around.tokenizer() if self._speaks else None)
         self._around = around
@@ -216,8 +219,9 @@ def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
     wanted, parts, given = settings.distill.copy_text, settings.distill, clap.config
     if config.embedding != given.embedding and (parts.audio or parts.text or parts.contrast):
         raise TrainingError(
-            f"the student's embedding has {config.embedding} numbers, the teacher's {given.embedding}, and a cosine needs as many: "
-            f"set embedding of the model to {given.embedding}, or learn distill.relations alone, with audio, text and contrast 0"
+            f"the student's embedding has {config.embedding} numbers, the teacher's {given.embedding}, and a cosine"
+            f" needs as many: set embedding of the model to {given.embedding}, or learn distill.relations alone, with"
+            " audio, text and contrast 0"
         )
     fits = config.embedding == given.embedding and _shape(config) == _shape(given)
     if wanted and not fits:
@@ -231,7 +235,8 @@ def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
         and any(p.startswith(part[: len(p)]) for p in settings.lora.parts for part in TEXT)
     ):
         raise TrainingError(
-            "lora has parts of the text tower, which is the teacher's; give it parts [audio.], or set distill.copy_text false"
+            "lora has parts of the text tower, which is the teacher's; give it parts [audio.], or set distill.copy_text"
+            " false"
         )
     return copies
 

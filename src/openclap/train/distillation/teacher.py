@@ -1,10 +1,13 @@
-"""What a teacher says of sounds and texts: computed once, kept on disk, read from the mapped file. Knows nothing of students.
+"""What a teacher says of sounds and texts: computed once, kept on disk, read from the mapped file.
+
+Knows nothing of students.
 
     recordings ─ 256 at a time, shared by the ranks ─ teacher ─ NAME.npy  vectors (W, E)   written first
                                                               NAME.json who they are of  written last
 
-Both are written aside and renamed, so that a run that was killed goes on after the last part that is whole. The folder's name
-holds the teacher's fingerprint and how it was asked; an entry's key holds the recording's name, size and time.
+Both are written aside and renamed, so that a run that was killed goes on after the last part that is whole. The
+folder's name holds the teacher's fingerprint and how it was asked; an entry's key holds the recording's name, size and
+time.
 """
 
 from __future__ import annotations
@@ -217,7 +220,8 @@ class _VectorCache:
             write_json(self._folder / f"{name}.json", head, indent=None, sync=True)
         except OSError as error:
             raise TrainingError(
-                f"{self._folder} cannot be written ({error.strerror or error}); make room and run it again: it goes on where it was"
+                f"{self._folder} cannot be written ({error.strerror or error}); make room and run it again: it goes on"
+                " where it was"
             ) from error
 
 

@@ -90,9 +90,16 @@ class Baseline:
 
 
 def _layers(
-    clap: CLAP, asked: Supervision, probed: Layers, prompts: Floats | None,
-    train: Embedded, truth: npt.NDArray[np.bool_], *, multi_label: bool, seed: int,
-) -> Layers:  # fmt: skip
+    clap: CLAP,
+    asked: Supervision,
+    probed: Layers,
+    prompts: Floats | None,
+    train: Embedded,
+    truth: npt.NDArray[np.bool_],
+    *,
+    multi_label: bool,
+    seed: int,
+) -> Layers:
     """The head's first weights, as `asked.start` has them."""
     if asked.start == "probe":
         return probed

@@ -31,14 +31,21 @@ def make_eval_report(
 
     Returns
     -------
-    Accuracy or mAP of the classifier, of the frozen model's probe and zero-shot, and what was gained, each with an interval
-    over the same resamples; and every label by itself.
+    ------- Accuracy or mAP of the classifier, of the frozen model's probe and zero-shot, and what was gained, each with
+    an interval over the same resamples; and every label by itself.
     """
     asked = settings.supervised
     facts = {
-        "head": asked.head, "start": asked.start, "labels": len(data.labels), "judged by": data.how,
-        "learnt from": len({e.key for e in data.train}), "left out": len(data.left_out) or None, "epochs": settings.epochs, "draws": asked.draws, "seed": settings.seed,
-    }  # fmt: skip
+        "head": asked.head,
+        "start": asked.start,
+        "labels": len(data.labels),
+        "judged by": data.how,
+        "learnt from": len({e.key for e in data.train}),
+        "left out": len(data.left_out) or None,
+        "epochs": settings.epochs,
+        "draws": asked.draws,
+        "seed": settings.seed,
+    }
     row = {key: i for i, key in enumerate(baseline.keys)}
     used = embed_examples(clap, [e for e in data.test if e.key in row], progress=progress, task="judging")
     failed = [*baseline.failed, *used.failed]  # a sound may have gone while the model trained
@@ -47,7 +54,9 @@ def make_eval_report(
     notes = [left_out] if (left_out := _left_out(data)) else []
     if not used.items:
         notes.append("nothing was held out, so how well it hears is not known")
-        return new_report(clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed)  # fmt: skip
+        return new_report(
+            clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed
+        )
     scores = {"": head.logits(used.vectors), **before}
     prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in baseline.scores else None
     if prompts is not None:
@@ -57,9 +66,16 @@ def make_eval_report(
     metrics = compare_methods(used, scores, data, draws=asked.draws, seed=settings.seed)
     judged = score_predictions(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
     return new_report(
-        clap, "finetune", data.name, examples=len(used.items), settings=facts,
-        metrics=metrics, classes=judged.classes, notes=notes, failed=failed,
-    )  # fmt: skip
+        clap,
+        "finetune",
+        data.name,
+        examples=len(used.items),
+        settings=facts,
+        metrics=metrics,
+        classes=judged.classes,
+        notes=notes,
+        failed=failed,
+    )
 
 
 def _left_out(data: Labelled) -> str:

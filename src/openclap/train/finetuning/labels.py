@@ -53,26 +53,36 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     if not any(example.item.labels for _, example in everything.rows):
         where = ", ".join(source.folder for source in settings.sources)
         raise TrainingError(
-            f"not one of {count_noun(len(everything.rows), 'sound')} of {where} has a label; a table needs a column label"
+            f"not one of {count_noun(len(everything.rows), 'sound')} of {where} has a label; a table needs a column"
+            " label"
         )
     lost = everything.skipped
-    said = f"{len(lost)} of {count_noun(len(everything.rows) + len(lost), 'entry', 'entries')} of the sources cannot be used"
+    said = (
+        f"{len(lost)} of {count_noun(len(everything.rows) + len(lost), 'entry', 'entries')} of the sources cannot be"
+        " used"
+    )
     refuse_too_many_skipped(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
     warn_of_skipped(lost, "entries that cannot be used")
     found = everything.without(lambda example: not example.item.labels, "no label")
     silent = found.skipped[len(lost) :]
     warn_of_skipped(silent, "sounds without a label")
     train, test, how = by_table(
-        found.rows, split=supervision.test_split, folds=supervision.test_folds, files=supervision.test_files,
-        share=supervision.test_share, seed=settings.seed,
-    )  # fmt: skip
+        found.rows,
+        split=supervision.test_split,
+        folds=supervision.test_folds,
+        files=supervision.test_files,
+        share=supervision.test_share,
+        seed=settings.seed,
+    )
     learnt = [example for source, example in train for _ in range(source.repeat)]
     judged = [example for _, example in test]
     several = [e for e in (*learnt, *judged) if len(e.item.labels) > 1]
     multi = bool(several) if supervision.multi_label is None else supervision.multi_label
     if several and not multi:
         raise TrainingError(
-            f"{count_noun(len({e.key for e in several}), 'sound has', 'sounds have')} several labels, the first is {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a configuration)"
+            f"{count_noun(len({e.key for e in several}), 'sound has', 'sounds have')} several labels, the first is"
+            f" {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a"
+            " configuration)"
         )
     counts = Counter(label for _, example in train for label in example.item.labels)
     _check(learnt, judged, counts)
@@ -91,18 +101,21 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
     """Labels that can be learnt and judged."""
     if len(counts) < 2:
         raise TrainingError(
-            f"{count_noun(len(train), 'sound')} to learn from {'has' if len(train) == 1 else 'have'} {count_noun(len(counts), 'label')} ({', '.join(counts)}); a classifier needs two or more"
+            f"{count_noun(len(train), 'sound')} to learn from {'has' if len(train) == 1 else 'have'}"
+            f" {count_noun(len(counts), 'label')} ({', '.join(counts)}); a classifier needs two or more"
         )
     unseen = {label: e for e in test for label in e.item.labels if label not in counts}
     if unseen:
         label, example = next(iter(unseen.items()))
         raise TrainingError(
-            f"{count_noun(len(unseen), 'label is', 'labels are')} judged that no sound to learn from has, the first is {label!r} ({example.key}); add sounds of it, or leave it out"
+            f"{count_noun(len(unseen), 'label is', 'labels are')} judged that no sound to learn from has, the first is"
+            f" {label!r} ({example.key}); add sounds of it, or leave it out"
         )
     rare = [label for label, count in counts.items() if count == 1]
     if rare:
         warnings.warn(
-            f"{count_noun(len(rare), 'label has', 'labels have')} one sound to learn from, too little to hear elsewhere: {', '.join(sorted(rare)[:NAMED])}",
+            f"{count_noun(len(rare), 'label has', 'labels have')} one sound to learn from, too little to hear"
+            f" elsewhere: {', '.join(sorted(rare)[:NAMED])}",
             SoundWarning,
             stacklevel=3,
         )

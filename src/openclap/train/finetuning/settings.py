@@ -18,10 +18,19 @@ __all__ = ["DEFAULTS", "SupervisedSettings", "Supervision", "check", "supervised
 UNUSED = ("loss", "extra_texts", "families", "own_share", "phrases", "templates")
 # what a small set of sounds and a good start ask for; a configuration of one's own replaces them one by one
 DEFAULTS: dict[str, Any] = {
-    "init": "mini", "epochs": 15, "learning_rate": 1e-4, "warmup_share": 0.1, "weight_decay": 0.01, "clip_gradient": 1.0,
-    "freeze": ("text", "logit_scale"), "freeze_norms": True, "template_share": 0.0, "most_broken": 0.05, "trackers": (),
+    "init": "mini",
+    "epochs": 15,
+    "learning_rate": 1e-4,
+    "warmup_share": 0.1,
+    "weight_decay": 0.01,
+    "clip_gradient": 1.0,
+    "freeze": ("text", "logit_scale"),
+    "freeze_norms": True,
+    "template_share": 0.0,
+    "most_broken": 0.05,
+    "trackers": (),
     "augment": {"stretch": 0.1, "pitch_bins": 1.0, "equaliser_db": 1.0},
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

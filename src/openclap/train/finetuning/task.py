@@ -2,7 +2,8 @@
 
     mel ─ audio tower ─ projection ─ unit vector ─ head ─ softmax (one label) or sigmoids (any number)
 
-The head starts as a probe on the frozen model (LP-FT, arXiv 2202.10054: a head that is right from the start distorts features less).
+The head starts as a probe on the frozen model (LP-FT, arXiv 2202.10054: a head that is right from the start distorts
+features less).
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def finetune(
     Parameters
     ----------
     settings
-        A YAML file, or the values one would hold (paths relative to here). What is left out are the defaults of fine-tuning; `changes` replace top-level values, those of `supervised` one by one.
+        A YAML file, or the values one would hold (paths relative to here). What is left out are the defaults of
+        fine-tuning; `changes` replace top-level values, those of `supervised` one by one.
     resume
         Go on where a stopped run of the same configuration left off, bit for bit.
 

@@ -1,7 +1,7 @@
 """What a model is pruned by and what it is judged on: sounds and texts that never are the same ones.
 
-Given sounds come in two parts; synthesised ones of every kind are calibrated with as well, and judged on where nothing is given.
-Knows nothing of weights.
+Given sounds come in two parts; synthesised ones of every kind are calibrated with as well, and judged on where nothing
+is given. Knows nothing of weights.
 """
 
 from __future__ import annotations

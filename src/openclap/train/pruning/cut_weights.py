@@ -1,4 +1,6 @@
-"""Smaller arrays: the units that go leave their rows and columns, and what the others can say of them stays. numpy alone.
+"""Smaller arrays: the units that go leave their rows and columns, and what the others can say of them stays.
+
+Numpy alone.
 
     a_cut ≈ M · a_kept + c  (ridge regression over calibration sounds)   →   W_kept + W_cut · M,   bias + W_cut · c
 
@@ -24,7 +26,10 @@ RIDGE = 1e-2  # of the mean variance of the units that stay
 def cut_weights(
     weights: Mapping[str, Array], units: Sequence[Units], kept: Mapping[str, Index], seen: Mapping[str, UnitStatistics]
 ) -> dict[str, Array]:
-    """All weights of the pruned model, by name. `kept` are units by reader; `seen` tells what the ones that go were like."""
+    """All weights of the pruned model, by name.
+
+    `kept` are units by reader; `seen` tells what the ones that go were like.
+    """
     arrays = {name: weights[name] for name in weights}
     for of in units:
         stay = kept[of.reader]

@@ -1,13 +1,13 @@
 """How much each unit is worth, and what it does: one pass over calibration sounds or texts. Knows nothing of files.
 
-A pruned model shall give the embeddings z of the whole one. At the whole model that loss, |z - z'|², has no gradient, so
-its first-order Taylor term is zero; the one after is the squared length of the first-order change of z:
+A pruned model shall give the embeddings z of the whole one. At the whole model that loss, |z - z'|², has no gradient,
+so its first-order Taylor term is zero; the one after is the squared length of the first-order change of z:
 
     change of z without a unit = Σ over positions of (mean - a) · dz/da,     a: its activations
 
-where the mean goes into the reader's bias. The length is estimated with random directions v, |w|² = E (v·w)², so that one backward
-pass serves all units: their (activation x gradient) of v·z, squared, averaged over sounds. (After P. Molchanov et al., arXiv
-1906.10771, whose loss is supervised.)
+where the mean goes into the reader's bias. The length is estimated with random directions v, |w|² = E (v·w)², so that
+one backward pass serves all units: their (activation x gradient) of v·z, squared, averaged over sounds. (After P.
+Molchanov et al., arXiv 1906.10771, whose loss is supervised.)
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Batch norms of a pruned model: their statistics are moved by as much as the maps they see have moved.
 
-The statistics in a checkpoint are of all it was trained on, calibration sounds are few; so it is not these sounds' own mean and
-variance that are taken, but how much both differ between the whole and the pruned model on the same sounds. Both models run side
-by side, batch by batch, and every norm is corrected before the next one is looked at. Where nothing changed nothing is moved.
+The statistics in a checkpoint are of all it was trained on, calibration sounds are few; so it is not these sounds' own
+mean and variance that are taken, but how much both differ between the whole and the pruned model on the same sounds.
+Both models run side by side, batch by batch, and every norm is corrected before the next one is looked at. Where
+nothing changed nothing is moved.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class _Moved:
 
 
 def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], kept: Mapping[str, Index]) -> None:
-    """Correct the running statistics of `small` in place; both are in eval mode. `kept`: channels by norm, all where not named."""
+    """Correct the running statistics of `small` in place; both are in eval mode.
+
+    `kept`: channels by norm, all where not named.
+    """
     theirs: dict[str, list[tuple[Tensor, Tensor]]] = {}
     moved: dict[str, _Moved] = {}
     hooks = []

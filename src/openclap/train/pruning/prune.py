@@ -1,7 +1,7 @@
 """The front door of pruning: a checkpoint → a smaller one, tuned where that is asked for, with a report of both.
 
-A folder of the same name with ".part" holds the work: `cut/` the pruned model, `tuned/` the training, `model/` what is to become the
-result, which is renamed when all is done. A stopped run goes on with it.
+A folder of the same name with ".part" holds the work: `cut/` the pruned model, `tuned/` the training, `model/` what is
+to become the result, which is renamed when all is done. A stopped run goes on with it.
 """
 
 from __future__ import annotations
@@ -76,13 +76,14 @@ def prune(
     keep
         The share of everything that stays, or `Keep` with one for each kind.
     data
-        Sounds to calibrate with and to judge by: a folder of sounds, or whatever `openclap.data.open_manifest` takes; with labels
-        the report has zero-shot accuracies. Synthesised sounds when omitted.
+        Sounds to calibrate with and to judge by: a folder of sounds, or whatever `openclap.data.open_manifest` takes;
+        with labels the report has zero-shot accuracies. Synthesised sounds when omitted.
     tune
-        A training configuration (YAML) for `openclap.train.train`; its `model`, `init` and `out` are replaced by the pruned model.
+        A training configuration (YAML) for `openclap.train.train`; its `model`, `init` and `out` are replaced by the
+        pruned model.
     importance
-        "taylor": what the embeddings lose without a unit, and what those that stay can make good, both on calibration sounds; "norm": the
-        norms of its weights, without any sound.
+        "taylor": what the embeddings lose without a unit, and what those that stay can make good, both on calibration
+        sounds; "norm": the norms of its weights, without any sound.
     force
         Replace a checkpoint that is in `out`.
     device, threads
@@ -123,9 +124,17 @@ def prune(
         result = _tune(small.config, checkpoint, Path(tune), part, compact=compact, progress=progress)
     after = CLAP.from_pretrained(result, device=device, threads=threads)
     report = compare(
-        before, after, (_bytes(checkpoint), _bytes(load_checkpoint(result))), sounds, progress=progress,
-        out=str(target), keep=asdict(shares), importance=importance, tuned=tune is not None, notes=tuple(notes),
-    )  # fmt: skip
+        before,
+        after,
+        (_bytes(checkpoint), _bytes(load_checkpoint(result))),
+        sounds,
+        progress=progress,
+        out=str(target),
+        keep=asdict(shares),
+        importance=importance,
+        tuned=tune is not None,
+        notes=tuple(notes),
+    )
     report = replace(report, failed=(*failed, *report.failed))
     write_json(result / REPORT, report.to_dict(), own=True, sync=True)
     _replace(target, result, part / "replaced")
@@ -151,7 +160,10 @@ def _cut(
     weights = checkpoint.weights
     if importance == "norm" or not units:
         if units:
-            notes.append("units were chosen by the norms of their weights alone, and nothing was made good: no sound was listened to")  # fmt: skip
+            notes.append(
+                "units were chosen by the norms of their weights alone, and nothing was made good: no sound was"
+                " listened to"
+            )
         kept = choose_units(units, weights, {})
         return _small(checkpoint, config, cut_weights(weights, units, kept, {})), notes, []
     where = _device(device)
@@ -159,7 +171,8 @@ def _cut(
     clips, failed = clips_of(sounds.calibrated, checkpoint.config.front_end, fused=checkpoint.config.fusion is not None)
     if len(clips) < FEWEST:
         raise UsageError(
-            f"{count_noun(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate with; give {FEWEST} or more"
+            f"{count_noun(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate"
+            f" with; give {FEWEST} or more"
         )
     heard = clip_batches(clips, where)
     seen = _collect_audio_statistics(whole, units, heard, seed, progress=progress)

@@ -79,7 +79,10 @@ class Pruned:
 def compare(
     before: CLAP, after: CLAP, sizes: tuple[int, int], sounds: Sounds, *, progress: bool = False, **facts: Any
 ) -> Pruned:
-    """Measure both models on the same machine, in turns. `sizes` are the bytes of their files; `facts` go into the report."""
+    """Measure both models on the same machine, in turns.
+
+    `sizes` are the bytes of their files; `facts` go into the report.
+    """
     judged, rows, failed = _embed_with_both((before, after), sounds.judged, progress=progress)
     agreement = text_cosine = text_speed = None
     accuracy: tuple[float | None, ...] = (None, None)
@@ -88,7 +91,10 @@ def compare(
         said = [clap.encode_text(sounds.judged_texts) for clap in (before, after)]
         text_cosine = _mean_cosine(*said)
         prompts = [DEFAULT_TEMPLATE.format(label) for label in sounds.labels]
-        first = [clap.similarity(r, clap.encode_text(prompts)).argmax(1) for clap, r in zip((before, after), rows, strict=True)]  # fmt: skip
+        first = [
+            clap.similarity(r, clap.encode_text(prompts)).argmax(1)
+            for clap, r in zip((before, after), rows, strict=True)
+        ]
         agreement = float((first[0] == first[1]).mean())
         if sounds.labelled:
             accuracy = tuple(_accuracy(judged, best, sounds.labels) for best in first)
@@ -105,10 +111,18 @@ def compare(
         for clap, size, rate, text, right in zip((before, after), sizes, rates, texts, accuracy, strict=True)
     ]
     return Pruned(
-        before=sides[0], after=sides[1], speed=speed, text_speed=text_speed, cosine=_mean_cosine(*rows),
-        text_cosine=text_cosine, agreement=agreement, judged_on=sounds.what, runs_on=str(after.backend.info),
-        failed=tuple(failed), **facts,
-    )  # fmt: skip
+        before=sides[0],
+        after=sides[1],
+        speed=speed,
+        text_speed=text_speed,
+        cosine=_mean_cosine(*rows),
+        text_cosine=text_cosine,
+        agreement=agreement,
+        judged_on=sounds.what,
+        runs_on=str(after.backend.info),
+        failed=tuple(failed),
+        **facts,
+    )
 
 
 def _embed_with_both(

@@ -3,7 +3,8 @@
     rows of `cut`  ──▶  activations of the units  ──▶  columns of the module `reader`
     (one a unit)        its input, along `axis`
 
-A unit goes with its rows, its columns, and whatever else is indexed by it. Knows nothing of torch, sounds or importance.
+A unit goes with its rows, its columns, and whatever else is indexed by it. Knows nothing of torch, sounds or
+importance.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ LANES = 16  # numbers of a vector register: maps of fewer channels are not faste
 class Keep:
     """Shares above 0 and up to 1 that stay, and of which towers.
 
-    `heads` and `mlp` are of HTSAT and of transformers for text, `channels` of the convolutions of PANN and those inside the blocks of
-    MobileNet, whose last linear layers count as `mlp`. What is more than 16 is rounded to multiples of 16, and no block is cut below 16 channels:
-    that would not be faster.
+    `heads` and `mlp` are of HTSAT and of transformers for text, `channels` of the convolutions of PANN and those inside
+    the blocks of MobileNet, whose last linear layers count as `mlp`. What is more than 16 is rounded to multiples of
+    16, and no block is cut below 16 channels: that would not be faster.
     """
 
     heads: float = 0.5

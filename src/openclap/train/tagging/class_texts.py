@@ -39,7 +39,9 @@ class ClassTexts:
 
 @refuse_training()
 def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequence[str]) -> ClassTexts:
-    """CSV files text,class or text,class,weight: a text may have several lines. Without files, each class's name in every template.
+    """CSV files text,class or text,class,weight: a text may have several lines.
+
+    Without files, each class's name in every template.
 
     Raises
     ------

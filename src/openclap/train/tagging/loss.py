@@ -1,4 +1,6 @@
-"""The loss of a distillation from taggers. Two heads read the tower while it learns, and are thrown away; texts are near what they mean.
+"""The loss of a distillation from taggers.
+
+Two heads read the tower while it learns, and are thrown away; texts are near what they mean.
 
     tower ─┬─ heads ─ logits, embedding      beside the teachers' own
            └─ projection ─ cosines to texts  beside  (log-probability less what is usual) · (classes of the text)

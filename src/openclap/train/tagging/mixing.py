@@ -1,4 +1,6 @@
-"""What students and teachers are played: some sounds at once, varied, in a place, as long as a crop. Knows nothing of models.
+"""What students and teachers are played: some sounds at once, varied, in a place, as long as a crop.
+
+Knows nothing of models.
 
     sound ─ span ─ slower, faster, backwards ─ once, again and again ─┐
     sound ─ …                                                        ┴─ sum ─ microphone, room ─ noise ─ peak 1

@@ -26,7 +26,10 @@ class TaggerSettings:
 
 @dataclass(frozen=True)
 class Playing:
-    """How sounds are played, to teachers and student alike. Nothing needs to stay what it was: a teacher names what it hears."""
+    """How sounds are played, to teachers and student alike.
+
+    Nothing needs to stay what it was: a teacher names what it hears.
+    """
 
     shares: tuple[float, ...] = (0.5, 0.37, 0.13)  # of views with one, two, … sounds
     level_db: tuple[float, float] = (-14.0, 4.0)  # of a further sound beside the first

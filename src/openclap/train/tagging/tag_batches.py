@@ -114,9 +114,14 @@ class TagBatches(Batches):
         texts, weights = self._words.draw(self._tags.text_count, rng)
         embedding = None if said.embedding is None else torch.from_numpy(said.embedding)
         return TagBatch(
-            self.views.augment(mel, rng), longer, texts, NO_LABELS,
-            torch.from_numpy(said.logits), embedding, torch.from_numpy(weights),
-        )  # fmt: skip
+            self.views.augment(mel, rng),
+            longer,
+            texts,
+            NO_LABELS,
+            torch.from_numpy(said.logits),
+            embedding,
+            torch.from_numpy(weights),
+        )
 
     def teacher_statistics(self) -> TeacherStatistics:
         """Of some views, the same for all processes."""

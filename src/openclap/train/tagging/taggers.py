@@ -1,6 +1,9 @@
-"""Whom is learnt from: anything that answers to waves. Two kinds are read from settings, others only need the members of `Tagger`.
+"""Whom is learnt from: anything that answers to waves.
 
-Several taggers answer as one: a class is what all that know it say of it, on average, and embeddings are laid side by side.
+Two kinds are read from settings, others only need the members of `Tagger`.
+
+Several taggers answer as one: a class is what all that know it say of it, on average, and embeddings are laid side by
+side.
 """
 
 from __future__ import annotations
@@ -86,7 +89,8 @@ class FileTagger:
         said = np.stack([self._ask(np.ascontiguousarray(waves[:, s : s + size])) for s in starts]).mean(0)
         if said.shape[1:] != (len(self.classes),):
             raise TrainingError(
-                f"{asked.file} gives {said.shape[-1]} numbers of a sound, {asked.classes} names {len(self.classes)} classes; give the table that belongs to it, or another output"
+                f"{asked.file} gives {said.shape[-1]} numbers of a sound, {asked.classes} names {len(self.classes)}"
+                " classes; give the table that belongs to it, or another output"
             )
         if asked.logits:
             return TaggerOutput(said)

@@ -1,7 +1,7 @@
 """Distillation from taggers: a student learns what they answer to mixtures of any sounds, and to be asked for it by words.
 
-A tagger knows fixed classes and no sentence. Which classes a text means comes from a table; what a cosine has to say is how much more
-than usual a sound is of these. Knows nothing of how views are made or taggers asked.
+A tagger knows fixed classes and no sentence. Which classes a text means comes from a table; what a cosine has to say is
+how much more than usual a sound is of these. Knows nothing of how views are made or taggers asked.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def learn_tags(
     Parameters
     ----------
     path
-        The configuration: that of `openclap.train.train` with `taggers`, `play` and `tags`; `changes` replace its top-level values.
+        The configuration: that of `openclap.train.train` with `taggers`, `play` and `tags`; `changes` replace its
+        top-level values.
     resume
         Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted run.
 
