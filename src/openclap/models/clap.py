@@ -73,11 +73,11 @@ class CLAPModel(nn.Module):
 
     def for_inference(self) -> CLAPModel:
         """Make the same model with a faster audio tower where there is one; all other weights are shared."""
-        folded = getattr(self.audio, "folded", None)
-        if folded is None:
+        fold = getattr(self.audio, "fold_batch_norms", None)
+        if fold is None:
             return self
         fast = copy.copy(self)
-        fast._modules = {**self._modules, "audio": folded()}
+        fast._modules = {**self._modules, "audio": fold()}
         return fast
 
     def encode_audio(self, mel: Tensor, longer: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:

@@ -1,0 +1,45 @@
+"""What a model is, as frozen data: `config.json` of a checkpoint in, a checked configuration out.
+
+    CLAPConfig ─┬─ front_end    FrontEnd                                       (front_end)
+                ├─ audio        HTSATConfig, PANNConfig or MobileNetConfig     (audio_encoders)
+                ├─ text         TextConfig or WordsConfig                      (text_encoders)
+                └─ confidence   ConfidenceCurves                               (confidence_curves)
+
+Everything that builds, loads or feeds a model reads it from here. Nothing here imports torch.
+"""
+
+from openclap.config.activations import ACTIVATIONS
+from openclap.config.audio_encoders import (
+    AUDIO,
+    AudioConfig,
+    Fusion,
+    HTSATConfig,
+    InvertedResidual,
+    MobileNetConfig,
+    PANNConfig,
+)
+from openclap.config.confidence_curves import ConfidenceCurves
+from openclap.config.front_end import FrontEnd
+from openclap.config.model import FORMAT_NAME, FORMAT_VERSION, MAX_LOGIT_SCALE, CLAPConfig
+from openclap.config.text_encoders import TEXT, AnyTextConfig, TextConfig, WordsConfig
+
+__all__ = [
+    "ACTIVATIONS",
+    "AUDIO",
+    "FORMAT_NAME",
+    "FORMAT_VERSION",
+    "MAX_LOGIT_SCALE",
+    "TEXT",
+    "AnyTextConfig",
+    "AudioConfig",
+    "CLAPConfig",
+    "ConfidenceCurves",
+    "FrontEnd",
+    "Fusion",
+    "HTSATConfig",
+    "InvertedResidual",
+    "MobileNetConfig",
+    "PANNConfig",
+    "TextConfig",
+    "WordsConfig",
+]

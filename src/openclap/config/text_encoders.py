@@ -1,0 +1,194 @@
+"""The text encoders: what each one is. `TEXT` is the table of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from openclap.config.checks import check_positive
+from openclap.errors import UsageError
+
+__all__ = ["FIRST_POSITION", "TEXT", "AnyTextConfig", "TextConfig", "WordsConfig"]
+
+# The transformers, each with the position of a text's first token, by its pad id: RoBERTa counts from the one after it.
+FIRST_POSITION: dict[str, Callable[[int], int]] = {
+    "roberta": lambda pad: pad + 1,
+    "bert": lambda _: 0,
+    "clip": lambda _: 0,
+    "sbert": lambda _: 0,
+}
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """A text tower that is a transformer.
+
+    RoBERTa and BERT give the output of their pooler, CLIP the state at the end-of-text token. "sbert" is Sentence-BERT
+    (arXiv 1908.10084), all-MiniLM-L6-v2 for example: a BERT without a pooler that gives the mean over its tokens.
+    """
+
+    kind: Literal["roberta", "bert", "clip", "sbert"] = "roberta"
+    vocabulary: int = 50_265
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    intermediate: int = 3072
+    positions: int = 514
+    token_types: int = 1
+    max_tokens: int = 77
+    begin_id: int = 0
+    end_id: int = 2
+    pad_id: int = 1
+    layer_norm_eps: float = 1e-5
+    activation: str = "gelu"
+    dropout: float = 0.1
+    head_width: int | None = None  # numbers in one head; None: width / heads
+
+    least_tokens: ClassVar[int] = 3  # begin, end, and one between
+
+    def check(self) -> None:
+        """Raise UsageError where no such tower can be built."""
+        if self.kind not in FIRST_POSITION:
+            raise UsageError(f"'{self.kind}' is not a transformer for text; choose one of {', '.join(FIRST_POSITION)}")
+        check_positive("the text tower", heads=self.heads, intermediate=self.intermediate)
+        if min(self.max_tokens, self.most_tokens) < self.least_tokens:
+            raise UsageError(
+                f"a text tower of {self.positions} positions, pad id {self.pad_id} and max_tokens {self.max_tokens} has"
+                " no room for a text"
+            )
+        if self.head_width is None and self.width % self.heads:
+            raise UsageError(f"a text tower of width {self.width} cannot have {self.heads} heads: no whole number")
+        if self.head_width is not None and (
+            self.head_width < 1 or self.width % self.head_width or self.heads * self.head_width > self.width
+        ):
+            raise UsageError(
+                f"a text tower of width {self.width} cannot have {self.heads} heads of {self.head_width}; whole heads"
+                " of the width must be left"
+            )
+
+    def facts(self) -> dict[str, Any]:
+        """What changes an embedding but not the names and shapes of the weights; part of the model's fingerprint.
+
+        A field that was added later is left out where it is not set: older models keep their fingerprints.
+        """
+        return {
+            "text_heads": self.heads,
+            "ids": [self.begin_id, self.end_id, self.pad_id],
+            "eps": self.layer_norm_eps,
+            "activation": self.activation,
+            **({} if self.head_width is None else {"text_head_width": self.head_width}),
+        }
+
+    @property
+    def output(self) -> int:
+        """Width of the tower's output."""
+        return self.width
+
+    @property
+    def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The token ids that stand before and after those of every text."""
+        return (self.begin_id,), (self.end_id,)
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations that the tower uses."""
+        return (self.activation,)
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the longest text that the tower has positions for, begin and end included: RoBERTa 512, CLIP 77."""
+        return self.positions - FIRST_POSITION[self.kind](self.pad_id)
+
+    @property
+    def head_size(self) -> int:
+        """Numbers in one head; pruning removes whole heads and does not change it."""
+        return self.width // self.heads if self.head_width is None else self.head_width
+
+    @classmethod
+    def preset(cls, name: str) -> TextConfig:
+        """The sizes of `roberta`, `bert` or `clip` as in the paper, of `sbert` as in all-MiniLM-L6-v2."""
+        presets = {
+            "roberta": cls(),
+            "bert": cls(
+                kind="bert",
+                vocabulary=30_522,
+                positions=512,
+                token_types=2,
+                begin_id=101,
+                end_id=102,
+                pad_id=0,
+                layer_norm_eps=1e-12,
+            ),
+            "clip": cls(
+                kind="clip",
+                vocabulary=49_408,
+                width=512,
+                heads=8,
+                intermediate=2048,
+                positions=77,
+                token_types=0,
+                begin_id=49_406,
+                end_id=49_407,
+                pad_id=0,
+                activation="quick_gelu",
+                dropout=0.0,
+            ),
+            "sbert": cls(
+                kind="sbert",
+                vocabulary=30_522,
+                width=384,
+                layers=6,
+                intermediate=1536,
+                positions=512,
+                token_types=2,
+                begin_id=101,
+                end_id=102,
+                pad_id=0,
+                layer_norm_eps=1e-12,
+            ),
+        }
+        if name not in presets:
+            raise UsageError(f"'{name}' is not a text tower; choose one of {', '.join(presets)}")
+        return presets[name]
+
+
+@dataclass(frozen=True)
+class WordsConfig:
+    """A text tower without attention, small enough to ship: the weighted mean of learnt word vectors."""
+
+    vocabulary: int
+    width: int = 256
+    max_tokens: int = 77
+    pad_id: int = 0
+    kind: Literal["words"] = "words"
+
+    least_tokens: ClassVar[int] = 1
+    most_tokens: ClassVar[int | None] = None
+    ends: ClassVar[tuple[tuple[int, ...], tuple[int, ...]]] = (), ()
+    activations: ClassVar[tuple[str, ...]] = ()
+
+    def check(self) -> None:
+        """Nothing to check beyond what `CLAPConfig` checks of every text tower."""
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing: all that changes an embedding shows in the weights."""
+        return {}
+
+    @property
+    def output(self) -> int:
+        """Width of the tower's output."""
+        return self.width
+
+
+AnyTextConfig: TypeAlias = TextConfig | WordsConfig
+# Every text encoder by its kind. How it is built stands under the same kinds in models/text (torch),
+# backends/numpy_text, backends/graphs/towers (OpenVINO), train/pruning/units, and in checkpoints: weight_shapes, load
+# (tokenizers) and compact (int8).
+TEXT: dict[str, type[AnyTextConfig]] = {
+    "roberta": TextConfig,
+    "bert": TextConfig,
+    "clip": TextConfig,
+    "sbert": TextConfig,
+    "words": WordsConfig,
+}
