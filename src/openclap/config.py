@@ -577,8 +577,8 @@ class ConfidenceCurves:
     unlikely: float = 0.25  # below, "nothing here sounds like that", of words
     evidence: dict[str, float] = field(default_factory=dict)  # a name of AudioSet → what its logit is less, among all
     unlikely_sounds: float | None = None  # the same, of a sound; None: as of words
-    # of a watch: logit = a + b · own + c · rise + d · new (`openclap.watch.foreground`); a model without one:
-    # `openclap.watch.background`
+    # of a watch: logit = a + b · own + c · rise + d · new (`openclap.watch.calibrated_scorer`); a model without one:
+    # `openclap.watch.alert_scorer`
     watch: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
