@@ -26,7 +26,7 @@ from openclap.catalogue import describe_to_file, timelines_to_folder
 from openclap.catalogue.descriptions import _lock_output, _open_journal
 from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import confidence_curves, reference_bank
-from openclap.describe import SILENCE, Describer, Vocabulary, sentence_of, timeline
+from openclap.describe import SILENCE, Describer, Vocabulary, sentence_in_english, timeline
 from openclap.describe.formats import FORMATS, write_timeline
 from openclap.describe.formats import HEAD as TIMELINE
 from openclap.describe.spectrogram import spectrogram
@@ -191,10 +191,10 @@ def test_a_writer_of_sentences_and_what_it_may_not_say(clap: CLAP) -> None:
 
 def test_sentences() -> None:
     sure, less = Tag("Rain", 0.9, 0.5), Tag("Wind", 0.4, 0.4)
-    assert sentence_of([sure]) == "The sound of rain."
-    assert sentence_of([sure, less]) == "The sound of rain, perhaps with wind."
-    assert sentence_of([less]) == "Perhaps the sound of wind."
-    assert sentence_of([], "Rain") == "Nothing that can be named with confidence; the nearest is rain."
+    assert sentence_in_english([sure]) == "The sound of rain."
+    assert sentence_in_english([sure, less]) == "The sound of rain, perhaps with wind."
+    assert sentence_in_english([less]) == "Perhaps the sound of wind."
+    assert sentence_in_english([], "Rain") == "Nothing that can be named with confidence; the nearest is rain."
     assert join_words(["a", "b", "c"]) == "a, b and c"
     assert inline_label("Vehicle horn, car horn, honking") == "vehicle horn"
     assert inline_label("Whimper (dog)") == "whimper"

@@ -98,7 +98,7 @@ def test_nothing_is_named_twice(describer: Describer) -> None:
         order = [vocabulary.labels.index(tag.label) for tag in describer((sound(kind), RATE)).tags]
         assert all(
             len(group) == 1
-            for group in vocabulary.families(order, np.linspace(1, 0.5, len(vocabulary.labels), dtype=np.float32))
+            for group in vocabulary.group_families(order, np.linspace(1, 0.5, len(vocabulary.labels), dtype=np.float32))
         )
         said_names = names(describer((sound(kind), RATE)))
         assert len(said_names) == len(set(said_names))
@@ -145,7 +145,7 @@ def test_families_are_told_by_texts_with_room(clap: CLAP) -> None:
     """Of the threshold's own doing only what is far from it is asked."""
     words = ["dog barking", "dog bark", "church bells", "rain falling", "rainfall", "an airplane"]
     made = Describer(clap, words)
-    groups = made.vocabulary.families(range(len(words)), np.linspace(0.9, 0.4, len(words), dtype=np.float32))
+    groups = made.vocabulary.group_families(range(len(words)), np.linspace(0.9, 0.4, len(words), dtype=np.float32))
     assert sorted(sorted(words[i] for i in group) for group in groups) == [
         ["an airplane"], ["church bells"], ["dog bark", "dog barking"], ["rain falling", "rainfall"],
     ]  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 from openclap.confidence import ReferenceBank
 from openclap.config import ConfidenceCurves
 from openclap.describe import Vocabulary
-from openclap.describe.audioset import FAMILIES, UMBRELLAS, WEAK, names_of_audioset
-from openclap.describe.vocabulary import Names
+from openclap.describe.audioset import EXTRA_EVIDENCE, FAMILIES, UMBRELLAS, audioset_facts
+from openclap.describe.vocabulary import LabelFacts
 from openclap.labels import labels as packaged
 
 CURVES = ConfidenceCurves(
@@ -21,7 +21,7 @@ CURVES = ConfidenceCurves(
 AUDIOSET = packaged("audioset")
 
 
-def vocabulary(labels: Sequence[str], vectors: np.ndarray, names: Names | None = None) -> Vocabulary:
+def vocabulary(labels: Sequence[str], vectors: np.ndarray, names: LabelFacts | None = None) -> Vocabulary:
     """One whose banks have a mean of nothing."""
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     bank = np.concatenate([np.eye(vectors.shape[1]), -np.eye(vectors.shape[1])]).astype(np.float32)
@@ -31,8 +31,8 @@ def vocabulary(labels: Sequence[str], vectors: np.ndarray, names: Names | None =
 def of_audioset(*labels: str) -> Vocabulary:
     """Some of AudioSet's names, whose vectors have nothing in common: what joins them is only what is known of them."""
     at = [AUDIOSET.index(label) for label in labels]
-    known = names_of_audioset()
-    names = Names(known.less[at], known.same[np.ix_(at, at)], known.above[np.ix_(at, at)])
+    known = audioset_facts()
+    names = LabelFacts(known.extra_evidence[at], known.same_thing[np.ix_(at, at)], known.is_above[np.ix_(at, at)])
     return vocabulary(labels, np.eye(len(labels)), names)
 
 
@@ -83,11 +83,11 @@ def test_a_name_within_a_name_needs_less(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_is_known_speaks_of_audiosets_names() -> None:
-    for name in (*WEAK, *UMBRELLAS, *UMBRELLAS.values(), *(one for family in FAMILIES for one in family)):
+    for name in (*EXTRA_EVIDENCE, *UMBRELLAS, *UMBRELLAS.values(), *(one for family in FAMILIES for one in family)):
         assert name in AUDIOSET, name
     for name, last in UMBRELLAS.items():
         assert AUDIOSET.index(name) < AUDIOSET.index(last)
-    assert {"Field recording", "Static", "Mantra", "Sidetone", "Filing (rasp)", "Sound effect", "Inside, small room"} <= set(WEAK)  # fmt: skip
+    assert {"Field recording", "Static", "Mantra", "Sidetone", "Filing (rasp)", "Sound effect", "Inside, small room"} <= set(EXTRA_EVIDENCE)  # fmt: skip
 
 
 def test_a_thing_and_its_sound_are_one(monkeypatch: pytest.MonkeyPatch) -> None:

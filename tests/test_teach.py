@@ -80,7 +80,7 @@ def ears(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A model whose words are the first axis of 32, and whose sounds are noise."""
     random = np.random.default_rng(0)
     bank = ReferenceBank(unit(random.standard_normal((132, 32))), unit(random.standard_normal((56, 32))))
-    monkeypatch.setattr("openclap.teach.fitting.background_of", lambda _: bank)
+    monkeypatch.setattr("openclap.teach.fitting.reference_bank", lambda _: bank)
     words = np.eye(32, dtype=np.float32)[:1]
     return SimpleNamespace(
         name="ears", fingerprint="e", config=SimpleNamespace(embedding=32), encode_text=lambda texts: np.repeat(words, len(texts), 0)

@@ -47,10 +47,11 @@ from openclap.watch import (
     open_source,
     watch,
 )
-from openclap.watch.background import DISTANCES, MINUTES, RESERVOIR, LocalBackground, Novelty
+from openclap.watch.alert_scorer import MINUTES, AlertScorer
 from openclap.watch.clips import RecentAudio
 from openclap.watch.folder import FolderSource
 from openclap.watch.hysteresis import EventChange, Hysteresis
+from openclap.watch.novelty_scorer import DISTANCES, RESERVOIR, NoveltyScorer
 from openclap.watch.read_source import StopEvent, read_blocks
 from openclap.watch.sinks import Spool
 from openclap.watch.sliding_windows import SlidingWindows
@@ -99,7 +100,7 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> Loud:
     sounds = np.abs(rng.normal(0.1, 0.1, (56, 1))) * [[1, 0, 0, 0]] + [[0, 0, 1, 0]]
     texts = rng.standard_normal((132, 4))
     unit = [(x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for x in (texts, sounds)]
-    monkeypatch.setattr("openclap.watch.loop.background_of", lambda _: ReferenceBank(*unit))
+    monkeypatch.setattr("openclap.watch.loop.reference_bank", lambda _: ReferenceBank(*unit))
     return Loud()
 
 
@@ -201,7 +202,7 @@ def test_only_what_is_heard_is_remembered() -> None:
     detector = Hysteresis(10_000, Rules())
     for second in range(20):
         detector.step(second, second + 2.0, np.full(10_000, 0.1), np.zeros(10_000))
-    assert not detector._heard
+    assert not detector._active
 
 
 @pytest.mark.parametrize(
@@ -252,57 +253,57 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return made
 
 
-def heard(own: LocalBackground, cosines: np.ndarray) -> list[float]:
+def heard(scorer: AlertScorer, cosines: np.ndarray) -> list[float]:
     """Confidences of windows with these cosines to the first alert."""
     found = []
     for cosine in cosines:
         row = np.zeros(8, np.float32)
         row[0], row[1] = cosine, np.sqrt(1 - cosine**2)
-        confidence, score = own.judge(row)
-        own.learn(row, score, confidence >= 0.2)
+        confidence, score = scorer.score(row)
+        scorer.learn(row, score, confidence >= 0.2)
         found.append(float(confidence[0]))
     return found
 
 
-def own_background(alerts: int = 1) -> LocalBackground:
+def alert_scorer(alerts: int = 1) -> AlertScorer:
     rng = np.random.default_rng(0)
     texts, sounds = (unit(np.c_[rng.normal(0.1, 0.18, (n, 2)), np.full((n, 6), 0.4)]) for n in (132, 56))
     banks = ReferenceBank(texts, sounds)
-    return LocalBackground(np.tile(np.eye(8, dtype=np.float32)[0], (alerts, 1)), banks, warmup=30, minute=60)
+    return AlertScorer(np.tile(np.eye(8, dtype=np.float32)[0], (alerts, 1)), banks, warmup=30, minute=60)
 
 
 def test_the_same_cosine_counts_where_it_is_rare() -> None:
     """A place where 0.5 is what every minute gives, against one where 0.2 is."""
     rng = np.random.default_rng(1)
     event = np.array([0.6, 0.6])
-    quiet = heard(own_background(), np.r_[rng.normal(0.0, 0.05, 600), event])[-1]
-    noisy = heard(own_background(), np.r_[rng.normal(0.5, 0.05, 600), event])[-1]
+    quiet = heard(alert_scorer(), np.r_[rng.normal(0.0, 0.05, 600), event])[-1]
+    noisy = heard(alert_scorer(), np.r_[rng.normal(0.5, 0.05, 600), event])[-1]
     assert quiet > 0.6 > 0.2 > noisy
 
 
 def test_nothing_is_said_in_the_warm_up() -> None:
-    assert max(heard(own_background(), np.full(30, 0.9))) == 0.0
+    assert max(heard(alert_scorer(), np.full(30, 0.9))) == 0.0
 
 
 def test_an_event_is_not_learnt_but_what_stays_is() -> None:
-    own = own_background()
+    scorer = alert_scorer()
     rng = np.random.default_rng(1)
     quiet = rng.normal(0.1, 0.03, 240)
-    heard(own, quiet)
-    once = heard(own, np.r_[np.full(4, 0.7), quiet])[:4]
-    again = heard(own, np.r_[np.full(4, 0.7), quiet])[:4]
+    heard(scorer, quiet)
+    once = heard(scorer, np.r_[np.full(4, 0.7), quiet])[:4]
+    again = heard(scorer, np.r_[np.full(4, 0.7), quiet])[:4]
     assert again[-1] > 0.8 * once[-1] > 0.5
-    assert heard(own, np.full(15 * 60, 0.7))[-1] < 0.4 < 0.5 < again[-1]  # a quarter of an hour
+    assert heard(scorer, np.full(15 * 60, 0.7))[-1] < 0.4 < 0.5 < again[-1]  # a quarter of an hour
 
 
 def test_what_is_unusual_stands_out_and_does_not_explain_itself() -> None:
     rng = np.random.default_rng(0)
-    novelty = Novelty(16, warmup=30)
+    novelty = NoveltyScorer(16, warmup=30)
     usual = unit(np.eye(16)[0] + 0.05 * rng.standard_normal((1500, 16)))
     other = unit(np.eye(16)[1] + 0.05 * rng.standard_normal((6, 16)))
     levels = []
     for row in (*usual, *other, *usual[:50], *other):
-        levels.append(novelty.judge(row)[0])
+        levels.append(novelty.score(row)[0])
         novelty.learn(row)
     assert min(levels[1501:1506]) > 0.9
     assert min(levels[1557:1562]) > 0.9
@@ -310,13 +311,13 @@ def test_what_is_unusual_stands_out_and_does_not_explain_itself() -> None:
 
 
 def test_what_is_known_of_the_background_does_not_grow() -> None:
-    own, novelty, rng = own_background(3), Novelty(8, warmup=10), np.random.default_rng(0)
+    scorer, novelty, rng = alert_scorer(3), NoveltyScorer(8, warmup=10), np.random.default_rng(0)
     for row in unit(rng.standard_normal((3000, 8))):
-        confidence, score = own.judge(row)
-        own.learn(row, score, confidence > 0.2)
-        novelty.judge(row)
+        confidence, score = scorer.score(row)
+        scorer.learn(row, score, confidence > 0.2)
+        novelty.score(row)
         novelty.learn(row)
-    assert own._minutes.shape == (MINUTES, 3)
+    assert scorer._minutes.shape == (MINUTES, 3)
     assert novelty._reservoir.shape == (RESERVOIR, 8)
     assert novelty._distances.shape == (DISTANCES,)
     assert len(novelty._recent) <= 11
@@ -427,7 +428,7 @@ def test_ten_thousand_alerts_are_watched_for_and_more_are_refused(loud: Loud, tm
     names = [f"sound {i}" for i in range(10_000)]
     listening = watch(tmp_path / "hum.wav", names, model=loud)  # type: ignore[arg-type]
     assert list(listening) == []
-    assert listening._own._minutes.nbytes < 5e6
+    assert listening._scorer._minutes.nbytes < 5e6
     with pytest.raises(UsageError, match="10001 alerts; at most 10000"):
         watch(tmp_path / "hum.wav", [*names, "one more"], model=loud)  # type: ignore[arg-type]
 
@@ -532,16 +533,16 @@ class Card:
 
 
 def test_no_microphone_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openclap.watch.microphone._sounddevice", lambda: Card([]))
+    monkeypatch.setattr("openclap.watch.microphone._import_sounddevice", lambda: Card([]))
     with pytest.raises(SourceError, match=r"no microphone .* this machine has none"):
         open_source("mic")
 
 
 def test_a_microphone_that_is_unplugged_is_opened_again(monkeypatch: pytest.MonkeyPatch, loud: Loud) -> None:
     card = Card([{"name": "card", "max_input_channels": 1, "default_samplerate": 8000.0}], blocks=40)
-    monkeypatch.setattr("openclap.watch.microphone._sounddevice", lambda: card)
+    monkeypatch.setattr("openclap.watch.microphone._import_sounddevice", lambda: card)
     monkeypatch.setattr("openclap.watch.microphone.SILENT", 0.05)
-    monkeypatch.setattr("openclap.watch.microphone.backoff", lambda _: 0.05)
+    monkeypatch.setattr("openclap.watch.microphone.backoff_seconds", lambda _: 0.05)
     stop, told = threading.Event(), list[str]()
 
     def end() -> None:
@@ -568,7 +569,7 @@ def test_what_a_microphone_gives_and_nobody_takes_is_counted(monkeypatch: pytest
             yield
 
     card = Eager([{"name": "card", "max_input_channels": 1, "default_samplerate": 8000.0}])
-    monkeypatch.setattr("openclap.watch.microphone._sounddevice", lambda: card)
+    monkeypatch.setattr("openclap.watch.microphone._import_sounddevice", lambda: card)
     monkeypatch.setattr("openclap.watch.microphone.WAITING", 4)
     blocks = open_source("mic").blocks(RATE, threading.Event(), pytest.fail)
     gaps = [next(blocks).gap for _ in range(4)]
@@ -607,7 +608,7 @@ def test_a_refused_stream_a_page_and_a_playlist_are_errors(loud: Loud, tmp_path:
 
 @pytest.mark.parametrize("format", ["WAV", "OGG"])
 def test_a_stream_that_is_cut_is_heard_again(loud: Loud, format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openclap.watch.streams.backoff", lambda _: 0.1)
+    monkeypatch.setattr("openclap.watch.streams.backoff_seconds", lambda _: 0.1)
     halves = []
     for _ in range(2):
         file = io.BytesIO()
@@ -703,7 +704,7 @@ def test_an_address_that_is_none_is_one_sentence(loud: Loud, url: str) -> None:
 
 def test_a_stream_that_turns_to_rubbish_is_told_and_connected_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packets that could not be decoded were left out for ever, so the watch was deaf and nobody knew."""
-    monkeypatch.setattr("openclap.watch.streams.backoff", lambda _: 0.01)
+    monkeypatch.setattr("openclap.watch.streams.backoff_seconds", lambda _: 0.01)
     file = io.BytesIO()
     sf.write(file, hum(3), RATE, format="MP3")
     rubbish = np.random.default_rng(0).bytes(4096)

@@ -4,7 +4,7 @@ usage: python runs/mini/watching.py DATA MODEL            what a watch finds as 
        python runs/mini/watching.py DATA MODEL --write    the same, and MODEL/config.json gets the fitted one
 
 DATA as in `bench/watch.py`, whose half "report" judges what comes out. Recordings of an hour (`--hours`), one a seed, with sixty events
-each, are embedded once. How much each distance weighs (`openclap.watch.foreground`) is the mix of a small grid that finds most at one
+each, are embedded once. How much each distance weighs (`openclap.watch.calibrated_scorer`) is the mix of a small grid that finds most at one
 to six false alarms an hour: likelihoods are made by what is missed anyway, and such mixes find less. How steep the curve is says a
 logistic regression over the best windows of events and of twenty seconds without; where it begins, how many false alarms are wanted.
 MODEL must have confidences of its own (confidence.py). Needs scikit-learn.
@@ -32,8 +32,7 @@ from openclap import CLAP
 from openclap.atomic_write import write_json
 from openclap.confidence import ReferenceBank, reference_bank
 from openclap.watch import Event, Rules
-from openclap.watch.background import MINUTE, LocalBackground
-from openclap.watch.foreground import MEMORY, Foreground
+from openclap.watch.calibrated_scorer import CalibratedAlertScorer, alert_scorer
 from openclap.watch.hysteresis import Hysteresis
 from openclap.watch.loop import BATCH, HOP, WARMUP, WINDOW
 from openclap.watch.sliding_windows import SlidingWindows
@@ -96,16 +95,12 @@ def recorded(clap: CLAP, data: Path, half: str, seconds: float, seed: int) -> Re
 
 def heard(rows: Vectors, queries: Vectors, banks: ReferenceBank, curve: Curve) -> Heard:
     """What a watch with this curve makes of windows (W, E); an empty curve: what it makes of them without one of its own."""
-    banks, minute = replace(banks, curves=replace(banks.curves, watch=curve)), round(MINUTE / HOP)
-    own = (
-        Foreground(queries, banks, warmup=WARM, minute=minute, known=round(MEMORY / HOP))
-        if curve
-        else LocalBackground(queries, banks, warmup=WARM, minute=minute)
-    )
+    banks = replace(banks, curves=replace(banks.curves, watch=curve))
+    own = alert_scorer(queries, banks, warmup=WARM, hop=HOP)
     features, sure = [], []
     for row in rows:
-        confidence, cosine = own.judge(row)
-        if isinstance(own, Foreground):
+        confidence, cosine = own.score(row)
+        if isinstance(own, CalibratedAlertScorer):
             features.append(own.features(cosine, row))
         own.learn(row, cosine, confidence >= Rules.off)
         sure.append(confidence)

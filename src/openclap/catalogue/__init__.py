@@ -1,4 +1,4 @@
-"""Descriptions and timelines of whole folders, in files of their own beside nothing of the user's; run again, they are brought up to date."""
+"""Folders of sounds come in; files with descriptions or timelines go out, which the next run brings up to date."""
 
 from openclap.catalogue.descriptions import describe_to_file
 from openclap.catalogue.run import DescribeReport

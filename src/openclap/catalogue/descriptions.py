@@ -1,10 +1,10 @@
-"""Descriptions of many sounds in one file, which the next run goes on with. Knows how to go on, not how to describe.
+"""Writes the descriptions of many sounds into one file, which the next run continues; `Describer` makes each.
 
 sounds ─ in the file already, unchanged? ─ yes ─────────────────────────┐
-             └ no ─ windows ─ description ─ a line in FILE.part, at once ─┴─ FILE, written aside and renamed, at the end
+             └ no ─ windows ─ description ─ a line in FILE.part, at once ─┴─ FILE, as a whole, at the end
 
-A killed run loses the sounds in flight; the next one takes what FILE and FILE.part hold. A file that is not one of
-these is refused.
+A killed run loses only the sounds that were being described; the next one takes what FILE and FILE.part hold. Any other
+file is refused.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ __all__ = ["describe_to_file"]
 def describe_to_file(
     clap: CLAP, describer: Describer, paths: Iterable[str | os.PathLike[str]], output: Path, *, progress: bool = False
 ) -> DescribeReport:
-    """Describe files and folders into one .json, .jsonl or .csv file (a folder: descriptions.json in it).
+    """Describe files and folders into one .json, .jsonl or .csv file; for a folder, into descriptions.json in it.
 
     Sounds that the file describes already, by this model and with these labels, are left as they are unless their size
-    or time has changed. Descriptions of other sounds stay; sounds that are gone from `paths` leave the file.
+    or time has changed. Descriptions of other sounds stay in the file; those of sounds that are gone from `paths` are
+    removed.
 
     Raises
     ------
     UsageError
-        No sounds there, another ending, a file that was not made by this or that another process is writing, or a place
-        that cannot be written to.
+        There are no sounds, it is another ending, the file is of another kind or another process is writing it, or it
+        cannot be written.
     """
     output = output / "descriptions.json" if output.is_dir() else output
     if output.suffix.lower() not in ENDINGS:
@@ -74,21 +75,27 @@ def _describe(clap: CLAP, describer: Describer, found: FoundSounds, output: Path
         now = file_stat(path) or (-1, -1)
         row = rows.get(str(path), {})
         if [row.get(key) for key in ("size", "mtime_ns", "settings")] != [*now, settings]:
-            todo[path] = now  # as it was before it was read: what changes meanwhile is described again by the next run
+            todo[path] = now  # before it is read, so that a change meanwhile makes the next run describe it again
     described = 0
     try:
         with _open_journal(journal) as file:
-            for path, made in _describe_each(clap, describer, list(todo), progress):
-                if isinstance(made, SoundError):
-                    failed.append(Failure(str(path), made.cause))
+            for path, result in _describe_each(clap, describer, list(todo), progress):
+                if isinstance(result, SoundError):
+                    failed.append(Failure(str(path), result.cause))
                     rows.pop(str(path), None)
                     continue
                 size, mtime_ns = todo[path]
-                rows[str(path)] = {"path": str(path), **made, "size": size, "mtime_ns": mtime_ns, "settings": settings}
+                rows[str(path)] = {
+                    "path": str(path),
+                    **result,
+                    "size": size,
+                    "mtime_ns": mtime_ns,
+                    "settings": settings,
+                }
                 file.write(json.dumps(rows[str(path)]) + "\n")
                 file.flush()
                 described += 1
-    finally:  # Ctrl-C too: what is finished is in its place
+    finally:  # after Ctrl-C as well, so that what is finished is not lost
         kept = [rows[path] for path in sorted(rows) if not _has_left(Path(path), found)]
         write_text(output, format_rows(kept, output.suffix.lower()))
         with suppress(OSError):
@@ -97,13 +104,13 @@ def _describe(clap: CLAP, describer: Describer, found: FoundSounds, output: Path
 
 
 def _has_left(path: Path, found: FoundSounds) -> bool:
-    """Whether a sound that was described is no more where we have looked; a drive that is not there has lost nothing."""
+    """Whether a described sound was deleted from the paths of this run; one on a drive that is away was not."""
     return is_gone(path) and (path in found.files or any(folder in path.parents for folder in found.folders))
 
 
 @contextmanager
 def _lock_output(output: Path) -> Iterator[None]:
-    """One process writes a file at a time; the lock lies in the user's cache, beside nothing of the user's."""
+    """Keep other processes from writing the same file; the lock file lies in the cache, not beside the user's files."""
     name = hashlib.blake2b(os.fsencode(output.resolve()), digest_size=16).hexdigest()
     try:
         place = user_cache_path("openclap") / "describing" / f"{name}.lock"
@@ -112,7 +119,7 @@ def _lock_output(output: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise UsageError(f"{output}: another process is writing it; wait for it, or choose another -o") from None
-    except OSError:  # a read-only home: nobody can be kept out
+    except OSError:  # in a read-only home there can be no lock
         yield
         return
     try:
@@ -124,7 +131,7 @@ def _lock_output(output: Path) -> Iterator[None]:
 def _describe_each(
     clap: CLAP, describer: Describer, todo: Sequence[Path], progress: bool
 ) -> Iterator[tuple[Path, dict[str, Any] | SoundError]]:
-    """Descriptions in order, batches of the model filled across sounds."""
+    """Describe sounds in order; the model's batches are filled across sounds."""
     seconds = clap.front_end.clip_seconds
     found = clap.encode_each(todo, window=seconds, hop=seconds / 2)
     for path, windows in zip(show_progress(todo, progress), found, strict=True):
@@ -132,15 +139,15 @@ def _describe_each(
             yield path, windows
             continue
         try:
-            yield path, describer.of_windows(path, windows).to_dict()
-        except SoundError as error:  # gone meanwhile
+            yield path, describer.describe_windows(path, windows).to_dict()
+        except SoundError as error:  # it was deleted meanwhile
             yield path, error
 
 
 def _open_journal(journal: Path) -> io.TextIOWrapper:
     try:
         file = journal.open("a", encoding="utf-8")
-        file.write("\n" if journal.stat().st_size else json.dumps(HEAD) + "\n")  # behind a killed run's half line
+        file.write("\n" if journal.stat().st_size else json.dumps(HEAD) + "\n")  # after half a line of a killed run
     except OSError as error:
         raise UsageError(
             f"{journal.parent} cannot be written to ({error.strerror or error}); choose another -o"

@@ -1,4 +1,4 @@
-"""Descriptions as rows of a .json, .jsonl or .csv file, and back. Knows nothing of sounds and models."""
+"""Writes descriptions as rows of a .json, .jsonl or .csv file, and reads them back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row: TypeAlias = dict[str, Any]
 
 
 def read_rows(output: Path) -> list[Row]:
-    """What an earlier run wrote; nothing where there is no file."""
+    """The rows that an earlier run wrote; none where there is no file."""
     if output.suffix.lower() == ".jsonl":
         return read_lines(output)
     try:
@@ -43,7 +43,7 @@ def read_rows(output: Path) -> list[Row]:
 
 
 def read_lines(place: Path) -> list[Row]:
-    """JSON lines after a head; a last line that was not finished is left out."""
+    """The rows of a file of JSON lines, without its head; broken lines, as a killed run leaves, are left out."""
     try:
         lines = place.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def _not_ours(place: Path) -> UsageError:
 
 
 def format_rows(rows: Sequence[Row], ending: str) -> str:
-    """A whole file of one of `ENDINGS`."""
+    """The text of a whole file; `ending` is one of `ENDINGS`."""
     if ending == ".json":
         return json.dumps({**HEAD, "sounds": list(rows)}, indent=1) + "\n"
     if ending == ".jsonl":
@@ -98,12 +98,12 @@ def _read_csv(text: str) -> list[Row]:
         table = csv.DictReader(io.StringIO(text, newline=""))
         if tuple(table.fieldnames or ()) != COLUMNS:
             raise ValueError("other columns")
-        return [_of_csv(row) for row in table]
+        return [_from_csv(row) for row in table]
     finally:
         csv.field_size_limit(limit)
 
 
-def _of_csv(row: Row) -> Row:
+def _from_csv(row: Row) -> Row:
     names, sure = (row[key].split("; ") if row[key] else [] for key in ("tags", "confidences"))
     return {
         **row,

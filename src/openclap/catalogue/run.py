@@ -1,4 +1,4 @@
-"""What all runs over folders have in common: what a description was made of, how far they are, what they did."""
+"""What descriptions and timelines of folders have in common: the key of their settings, progress and the report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["DescribeReport", "describer_key", "file_stat", "show_progress"]
 
 @dataclass(frozen=True)
 class DescribeReport:
-    """What a run did, in sounds: `described` now, `unchanged` since an earlier run."""
+    """What a run did: how many sounds were `described` now, and how many are `unchanged` since an earlier run."""
 
     output: str
     described: int = 0
@@ -32,13 +32,13 @@ class DescribeReport:
 
 
 def describer_key(describer: Describer, *more: object) -> str:
-    """What a description depends on beside the sound."""
-    said = [describer.clap.fingerprint, describer.key(), *more]
-    return hashlib.blake2b(json.dumps(said).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    """A digest of everything that a description depends on besides the sound."""
+    parts = [describer.clap.fingerprint, describer.key(), *more]
+    return hashlib.blake2b(json.dumps(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def file_stat(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file, which tell whether it has changed; None where it is gone."""
+    """Size and time of a file, by which a change is noticed; None where it is gone."""
     try:
         stat = path.stat()
     except OSError:
@@ -47,7 +47,7 @@ def file_stat(path: Path) -> tuple[int, int] | None:
 
 
 def show_progress(paths: Sequence[Path], progress: bool) -> Iterable[Path]:
-    """The same paths, with a bar on stderr that says how far they are."""
+    """Give the same paths, with a progress bar on stderr."""
     from rich.console import Console
     from rich.progress import track
 

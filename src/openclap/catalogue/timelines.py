@@ -1,7 +1,8 @@
-"""The timeline of every sound of a folder, in every format, in another folder. Knows how to go on, not how to hear.
+"""Writes the timeline of every sound of a folder, in every format, into another folder, and brings them up to date.
 
-The .json of a sound is there first, without spans, and tells that the others are ours; it is written again, last, with
-what it was made of: that sound is done. What lies there and was not made by this is left as it is.
+The .json file of a sound is written first, without spans: it marks the others as made by openclap. It is written again
+at the end, with what it was made of, which marks the sound as done. Files that were not made by openclap are left
+alone.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ def timelines_to_folder(
     pictures: bool | None = None,
     progress: bool = False,
 ) -> DescribeReport:
-    """The timeline of every sound as .md, .csv, .srt, .vtt, .png and .json in a folder, under the sounds' own names.
+    """Write the timeline of every sound into a folder, as .md, .csv, .srt, .vtt, .png and .json.
 
-    Pictures are drawn where matplotlib is installed, unless it is said whether they should be.
+    The files have the sounds' own names. Where `pictures` is None, they are drawn if matplotlib is installed.
 
     Raises
     ------
     UsageError
-        No sounds there, or the folder cannot be made or written to.
+        There are no sounds, or the folder cannot be made or written to.
     MissingExtra
         Pictures are wanted and matplotlib is not installed.
     """
@@ -66,7 +67,7 @@ def timelines_to_folder(
         place = folder / os.path.relpath(path, top)
         last = place.with_name(place.name + ".json")
         made_of = [*(file_stat(path) or (-1, -1)), settings]
-        before = _timeline_of(last)
+        before = _read_timeline(last)
         if before.get("made_of") == made_of:
             unchanged += 1
             continue
@@ -97,8 +98,8 @@ def _make_folder(folder: Path) -> None:
         raise UsageError(f"{folder} cannot be made ({error.strerror or error}); choose another -o") from error
 
 
-def _timeline_of(place: Path) -> dict[str, Any]:
-    """A .json that was written here; nothing where it is another's, or not there."""
+def _read_timeline(place: Path) -> dict[str, Any]:
+    """The content of a .json file that openclap wrote; {} where there is none or it is another's."""
     with suppress(OSError, ValueError):
         made = json.loads(place.read_text(encoding="utf-8"))
         if isinstance(made, dict) and {key: made.get(key) for key in HEAD} == HEAD:
@@ -107,10 +108,10 @@ def _timeline_of(place: Path) -> dict[str, Any]:
 
 
 def _refusal(place: Path, *, ours: bool) -> str | None:
-    """Why a sound's timeline cannot be written under its name."""
+    """Why a sound's timeline cannot be written under its name, or None where it can."""
     if len(os.fsencode(place.name)) + len(".json") > LONGEST_NAME:
         return "its name is too long to write files of that name with another ending"
-    there = next((e for e in (*FORMATS, ".png") if os.path.lexists(f"{place}{e}")), None)
-    if there is not None and not ours:
-        return f"{place}{there} is there already and was not made by this; it is left as it is: choose another -o"
+    existing = next((e for e in (*FORMATS, ".png") if os.path.lexists(f"{place}{e}")), None)
+    if existing is not None and not ours:
+        return f"{place}{existing} is there already and was not made by this; it is left as it is: choose another -o"
     return None

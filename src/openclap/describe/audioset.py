@@ -1,26 +1,30 @@
-"""What is known of AudioSet's names beside their words: which say little, which are of one thing, which stand above others.
+"""Three tables about AudioSet's labels, the same for every model.
 
-None of it depends on a model. What a name means to a certain model (how often it is heard wrongly) is in that model's
-own curves (`ConfidenceCurves.evidence`), and is taken off as well.
+    EXTRA_EVIDENCE   labels that say little or are rare, and what is subtracted from their logits
+    FAMILIES         labels that name one thing, of which only one becomes a tag
+    UMBRELLAS        labels that stand above others: Animal above Dog
+
+How often a certain model hears a label wrongly is in the model's own curves (`ConfidenceCurves.evidence`), which is
+subtracted as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 
-from openclap.describe.vocabulary import Names
+from openclap.describe.vocabulary import LabelFacts
 from openclap.labels import labels
 
-__all__ = ["FAMILIES", "UMBRELLAS", "WEAK", "names_of_audioset"]
+__all__ = ["EXTRA_EVIDENCE", "FAMILIES", "UMBRELLAS", "audioset_facts"]
 
-# Logits that are taken off: 0.7, as surely heard by even odds as another name by two to one; 1.4, by four to one.
+# Logits: with 0.7 subtracted, even odds count as one to two; with 1.4, as one to four.
 SIGNAL, TELLS_LITTLE, NEVER = 0.7, 1.4, 30.0
-WEAK: Mapping[str, float] = {
-    # noise and test signals: whatever hisses or rings is like them a little
+EXTRA_EVIDENCE: Mapping[str, float] = {
+    # noise and test signals: everything that hisses or rings resembles them a little
     **dict.fromkeys(("Noise", "Static", "White noise", "Pink noise", "Mains hum", "Sine wave", "Chirp tone"), SIGNAL),
     # AudioSet's "channel, environment and background": how it was recorded, not what sounds
     **dict.fromkeys(
@@ -71,15 +75,15 @@ WEAK: Mapping[str, float] = {
         ),
         TELLS_LITTLE,
     ),
-    # so seldom that more often than not it is something common
+    # so rare that it is mostly something common instead
     **dict.fromkeys(
         ("Mantra", "Filing (rasp)", "Heart murmur", "Change ringing (campanology)", "Battle cry"), TELLS_LITTLE
     ),
-    "Silence": NEVER,  # what has no sound is known by its level, before any name is asked for
+    "Silence": NEVER,  # silence is found by its level, before any label is chosen
 }
 
-# Names of one thing and of the sounds it makes, the general before the particular: texts alone do not show that Pig and
-# Oink are one.
+# Names of one thing and of the sounds it makes, the general before the particular. The embeddings of the texts alone do
+# not show that Pig and Oink are one thing.
 FAMILIES: tuple[tuple[str, ...], ...] = (
     (
         "Speech",
@@ -208,8 +212,8 @@ FAMILIES: tuple[tuple[str, ...], ...] = (
     ("Noise", "Environmental noise", "Static", "White noise", "Pink noise"),
 )
 
-# Names that stand above others, up to the last of them: AudioSet lists the general before the particular, branch by
-# branch.
+# A label → the last of the labels below it. AudioSet lists the general before the particular, branch by branch, so all
+# labels from the one to the other are below it.
 UMBRELLAS: Mapping[str, str] = {
     "Hands": "Clapping",
     "Animal": "Whale vocalization",
@@ -236,8 +240,8 @@ UMBRELLAS: Mapping[str, str] = {
 
 
 @lru_cache(maxsize=1)
-def names_of_audioset() -> Names:
-    """What is known of the packaged list, in its order."""
+def audioset_facts() -> LabelFacts:
+    """What is known of the packaged list `labels/audioset.txt`, in its order."""
     names = labels("audioset")
     place = {name: i for i, name in enumerate(names)}
     same, above = np.zeros((2, len(names), len(names)), bool)
@@ -246,9 +250,6 @@ def names_of_audioset() -> Names:
             same[a, b] = same[b, a] = True
     for name, last in UMBRELLAS.items():
         above[place[name], place[name] + 1 : place[last] + 1] = True
-    above[place["Emergency vehicle"], place["Siren"]] = True  # listed among alarms
-    return Names(_less(names), same, above)
-
-
-def _less(names: Sequence[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return np.array([WEAK.get(name, 0.0) for name in names], np.float32)
+    above[place["Emergency vehicle"], place["Siren"]] = True  # AudioSet lists it among alarms
+    evidence = np.array([EXTRA_EVIDENCE.get(name, 0.0) for name in names], np.float32)
+    return LabelFacts(evidence, same, above)

@@ -1,7 +1,8 @@
-"""What was heard, said in Chinese. Knows nothing of sounds and models.
+"""Translates a description into Chinese.
 
-Hearing is done with the English names, whose families and confidences are known; AudioSet's labels are then called by
-the packaged Chinese list, line by line. Labels of one's own (`own`) stay as they were given.
+Sounds are described with English labels, as their families and confidences are known. Each of AudioSet's labels is then
+replaced by the same line of the packaged list `labels/audioset.zh.txt`. Where the labels are the user's `own`, they
+stay as they were given.
 """
 
 from __future__ import annotations
@@ -16,32 +17,33 @@ from openclap.results import Description, Span, Tag
 
 __all__ = ["description_in_chinese", "sentence_in_chinese", "span_in_chinese"]
 
-QUIET = "静音"  # what a timeline calls a stretch without any sound
+QUIET = "静音"  # the label of a stretch without any sound
 
 
-def description_in_chinese(made: Description, nearest: str = "", *, own: bool = False) -> Description:
-    """A description with Chinese names and a Chinese sentence; captions stay.
+def description_in_chinese(description: Description, nearest: str = "", *, own: bool = False) -> Description:
+    """Translate a description: Chinese labels and a Chinese sentence; captions stay as they are.
 
     Parameters
     ----------
     nearest
-        The label that came nearest, for where there is no tag.
+        The label that came nearest, where there is no tag.
+    own
+        Whether the labels are the user's own.
     """
-    tags = [_tag(tag, own) for tag in made.tags]
-    if not tags and made.sentence == NO_SOUND:
-        tags_said = [Tag(QUIET, 1.0, 0.0)]
-        return Description(tags, sentence_in_chinese(tags_said), made.captions)
-    return Description(tags, sentence_in_chinese(tags, _name(nearest, own)), made.captions)
+    tags = [_translate_tag(tag, own) for tag in description.tags]
+    if not tags and description.sentence == NO_SOUND:
+        return Description(tags, sentence_in_chinese([Tag(QUIET, 1.0, 0.0)]), description.captions)
+    return Description(tags, sentence_in_chinese(tags, _translate_label(nearest, own)), description.captions)
 
 
 def span_in_chinese(span: Span, *, own: bool = False) -> Span:
-    """A span of a timeline with Chinese names."""
-    label = None if span.label is None else _name(span.label, own)
-    return replace(span, label=label, tags=[_tag(tag, own) for tag in span.tags])
+    """Translate the labels of a timeline's span into Chinese."""
+    label = None if span.label is None else _translate_label(span.label, own)
+    return replace(span, label=label, tags=[_translate_tag(tag, own) for tag in span.tags])
 
 
 def sentence_in_chinese(tags: Sequence[Tag], nearest: str = "") -> str:
-    """`听到雨声、风声，可能还有雷声。`: what is less than half sure is said to be so, as in English."""
+    """Write a sentence such as `听到雨声、风声，可能还有雷声。`; labels below a confidence of 0.5 come after "可能" (perhaps)."""
     if [tag.label for tag in tags] == [QUIET]:
         return "没有声音。"
     sure = "、".join(tag.label for tag in tags if tag.confidence >= SURE)
@@ -53,16 +55,17 @@ def sentence_in_chinese(tags: Sequence[Tag], nearest: str = "") -> str:
     return f"没有能确定的声音；最接近的是{nearest}。" if nearest else "没有能确定的声音。"
 
 
-def _tag(tag: Tag, own: bool) -> Tag:
-    return replace(tag, label=_name(tag.label, own), alike=[_name(label, own) for label in tag.alike])
+def _translate_tag(tag: Tag, own: bool) -> Tag:
+    alike = [_translate_label(label, own) for label in tag.alike]
+    return replace(tag, label=_translate_label(tag.label, own), alike=alike)
 
 
-def _name(label: str, own: bool) -> str:
+def _translate_label(label: str, own: bool) -> str:
     if label == SILENCE:
         return QUIET
-    return label if own else _names().get(label, label)
+    return label if own else _chinese_labels().get(label, label)
 
 
 @lru_cache(maxsize=1)
-def _names() -> dict[str, str]:
+def _chinese_labels() -> dict[str, str]:
     return dict(zip(labels("audioset"), labels("audioset.zh"), strict=True))

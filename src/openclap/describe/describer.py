@@ -1,6 +1,4 @@
-"""A sound → tags, a sentence, captions.
-
-Knows of a model only what `Ears` says, so that `CLAP.describe` can be one line above it.
+"""Describes a sound: tags, a sentence, captions. Of a model it needs only what `Embedder` has.
 
 sound ─ windows of a clip ─ vocabulary ─ tags ─ sentence
                          └─ captions of a file ─ the nearest
@@ -19,13 +17,13 @@ import numpy.typing as npt
 from openclap.audio.levels import is_silent
 from openclap.confidence import DEFAULT_CURVES, confidence_curves, reference_bank
 from openclap.config import ConfidenceCurves
-from openclap.describe.audioset import names_of_audioset
+from openclap.describe.audioset import audioset_facts
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
-from openclap.describe.english import NO_TAG, SILENCE, sentence_of
-from openclap.describe.vocabulary import ALIKE, Names, Vocabulary, check_labels
+from openclap.describe.english import NO_TAG, SILENCE, sentence_in_english
+from openclap.describe.vocabulary import ALIKE, LabelFacts, Vocabulary, check_labels
 from openclap.embedder import Embedder
 from openclap.errors import UsageError
-from openclap.labels import labels as packaged
+from openclap.labels import labels as packaged_labels
 from openclap.normalization import normalize_rows
 from openclap.results import Description, Match, Span, Tag, Windows
 from openclap.sentences import inline_label, make_debiaser
@@ -33,10 +31,10 @@ from openclap.sentences import inline_label, make_debiaser
 __all__ = ["Describer", "Writer"]
 
 Vectors = npt.NDArray[np.float32]
-Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence each
+Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence for each
 
 LANGUAGES = ("en", "zh")
-NAMING = 2  # of how names are chosen and ordered: another makes descriptions anew
+NAMING = 2  # version of how names are chosen and ordered; a new one makes stored descriptions anew
 
 
 class Describer:
@@ -47,27 +45,26 @@ class Describer:
     clap
         The model.
     labels
-        What may be heard, any number; None is AudioSet's 527.
+        What may be heard, any number of labels; None takes AudioSet's 527.
     threshold
-        A tag's least confidence, in [0, 1]; None: below which the model says "nothing here".
+        The least confidence of a tag, in [0, 1]; None takes the model's own threshold.
     top
-        Tags at most.
+        How many tags a sound gets at most.
     alike
         The cosine from which two labels are one family (see `describe.vocabulary`); above 1 keeps them all.
     captions, nearest
-        Sentences to choose from, and how many.
+        Sentences to choose from, and how many are chosen.
     writer
-        Writes the sentences: lists of tags in, a sentence each out, as `openclap.data.KeywordToCaption`. None: a
-        template.
+        Turns lists of tags into a sentence for each, as `openclap.data.KeywordToCaption` does; None takes a template.
     language
-        Of the sentences, and of AudioSet's labels: "en" or "zh"; labels of one's own stay as they are.
+        Language of the sentences and of AudioSet's labels: "en" or "zh"; your own labels stay as they are.
     encode
         Embeds texts; by default the model's `encode_text`.
 
     Raises
     ------
     UsageError
-        No labels, a number out of its range, or another language.
+        There are no labels, a number is out of its range, or it is another language.
     """
 
     def __init__(
@@ -94,14 +91,14 @@ class Describer:
             raise UsageError(f"language is {language!r}; choose {' or '.join(LANGUAGES)}")
         if language != "en" and writer is not None:
             raise UsageError("a writer of sentences writes English; leave it out, or ask for language en")
-        names = check_labels(packaged("audioset") if labels is None else labels)
+        names = check_labels(packaged_labels("audioset") if labels is None else labels)
         encode = encode or clap.encode_text
         self.clap = clap
         self.language = language
         self.own = labels is not None
-        usual = reference_bank(clap)
+        reference = reference_bank(clap)
         self.vocabulary = Vocabulary(
-            names, encode(list(names)), usual, None if self.own else _known_of(names, usual.curves)
+            names, encode(list(names)), reference, None if self.own else _audioset_facts_for(names, reference.curves)
         )
         self.threshold, self.top, self.alike = threshold, top, alike
         self._captions = list(dict.fromkeys(captions))
@@ -110,16 +107,16 @@ class Describer:
         self._without_gender = make_debiaser()
 
     def key(self) -> list[object]:
-        """All that its descriptions depend on beside the model and the sound, for `json.dumps`."""
+        """Everything that a description depends on besides the model and the sound, for `json.dumps`."""
         writer = None if self._writer is None else getattr(self._writer, "model", type(self._writer).__name__)
         numbers = [self.threshold, self.top, self.alike, self._nearest]
-        # what was described before there were other languages and other curves stays
-        spoken = [] if self.language == "en" else [self.language]
+        # English and the default curves add nothing, so that the keys of older descriptions still hold
+        language = [] if self.language == "en" else [self.language]
         curves = self.vocabulary.reference.curves
         curve: list[object] = [] if curves.words == DEFAULT_CURVES.words else [list(curves.words)]
         if curves.evidence and not self.own:
             curve.append(curves.evidence)
-        return [NAMING, list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *spoken]
+        return [NAMING, list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *language]
 
     def __call__(self, sound: Any) -> Description:
         """Describe one sound.
@@ -131,47 +128,47 @@ class Describer:
         """
         sound = make_rereadable(sound)
         seconds = self.clap.config.front_end.clip_seconds
-        return self.of_windows(sound, self.clap.encode_windows(sound, window=seconds, hop=seconds / 2))
+        return self.describe_windows(sound, self.clap.encode_windows(sound, window=seconds, hop=seconds / 2))
 
-    def of_windows(self, sound: Any, windows: Windows) -> Description:
-        """The same where the windows are embedded already."""
-        made = self._of_windows(sound, windows)
-        return made if self.language == "en" else self.in_chinese(made, windows)
+    def describe_windows(self, sound: Any, windows: Windows) -> Description:
+        """Describe a sound whose windows are embedded already."""
+        description = self._describe_in_english(sound, windows)
+        return description if self.language == "en" else self.in_chinese(description, windows)
 
-    def _of_windows(self, sound: Any, windows: Windows) -> Description:
+    def _describe_in_english(self, sound: Any, windows: Windows) -> Description:
         if is_silent(sound):
             return Description([], self.sentences([[Tag(SILENCE, 1.0, 0.0)]])[0], [])
         tags = self.tags(windows.embedding)
         if tags:
             sentence = self.sentences([tags])[0]
         else:
-            sentence = self._without_gender(sentence_of([], self.vocabulary.nearest_label(windows.embedding)))
+            sentence = self._without_gender(sentence_in_english([], self.vocabulary.nearest_label(windows.embedding)))
         return Description(tags, sentence, self._nearest_captions(windows.embedding))
 
-    def in_chinese(self, made: Description, windows: Windows) -> Description:
-        """A description in English of these windows → the same in Chinese."""
-        nearest = "" if made.tags else self.vocabulary.nearest_label(windows.embedding)
-        return description_in_chinese(made, nearest, own=self.own)
+    def in_chinese(self, description: Description, windows: Windows) -> Description:
+        """Translate the English description of these windows into Chinese."""
+        nearest = "" if description.tags else self.vocabulary.nearest_label(windows.embedding)
+        return description_in_chinese(description, nearest, own=self.own)
 
     def tags(self, windows: Vectors) -> list[Tag]:
-        """What is heard in windows (W, E)."""
+        """The tags of windows (W, E)."""
         return self.vocabulary.tags(windows, threshold=self.threshold, top=self.top, alike=self.alike)
 
-    def sentences(self, heard: Sequence[Sequence[Tag]]) -> list[str]:
-        """A sentence, without gender, for each list of at least one tag."""
-        if self._writer is None or any(tag.label == SILENCE for tags in heard for tag in tags):
-            return [self._without_gender(sentence_of(tags)) for tags in heard]
+    def sentences(self, tag_lists: Sequence[Sequence[Tag]]) -> list[str]:
+        """Write a sentence without gender for each list of at least one tag."""
+        if self._writer is None or any(tag.label == SILENCE for tags in tag_lists for tag in tags):
+            return [self._without_gender(sentence_in_english(tags)) for tags in tag_lists]
         return [
             self._without_gender(text)
-            for text in self._writer([[inline_label(t.label) for t in tags] for tags in heard])
+            for text in self._writer([[inline_label(t.label) for t in tags] for tags in tag_lists])
         ]
 
     def translate_spans(self, spans: Sequence[Span]) -> list[Span]:
-        """Spans with English names → with those of the describer's language."""
+        """Translate spans with English names into the describer's language."""
         return list(spans) if self.language == "en" else [span_in_chinese(span, own=self.own) for span in spans]
 
     def describe_spans(self, spans: Iterable[Span]) -> list[str]:
-        """A sentence for every span of a timeline."""
+        """Write a sentence for every span of a timeline."""
         if self.language != "en":
             return [sentence_in_chinese(span.tags) for span in spans]
         return [self.sentences([span.tags])[0] if span.tags else NO_TAG for span in spans]
@@ -184,14 +181,15 @@ class Describer:
         return [Match(self._captions[i], round(float(cosines[i]), 4)) for i in best]
 
 
-def _known_of(names: Sequence[str], curves: ConfidenceCurves) -> Names:
-    """What is known of AudioSet's names, with how much more evidence each needs of this model: some sound like everything to it."""
-    known = names_of_audioset()
-    return replace(known, less=known.less + np.array([curves.evidence.get(name, 0.0) for name in names], np.float32))
+def _audioset_facts_for(names: Sequence[str], curves: ConfidenceCurves) -> LabelFacts:
+    """What is known of AudioSet's labels, and how much more evidence this model in particular needs for each."""
+    known = audioset_facts()
+    evidence = np.array([curves.evidence.get(name, 0.0) for name in names], np.float32)
+    return replace(known, extra_evidence=known.extra_evidence + evidence)
 
 
 def make_rereadable(sound: Any) -> Any:
-    """A sound that can be read more than once: what comes through a pipe is held."""
+    """The sound itself, or its bytes where it comes through a pipe and could be read only once."""
     if hasattr(sound, "read"):
         with suppress(AttributeError):
             if not sound.seekable():

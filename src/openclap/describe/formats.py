@@ -1,7 +1,4 @@
-"""A timeline → files that other programs open: Markdown, CSV, JSON, subtitles.
-
-Knows nothing of how the spans were found.
-"""
+"""Writes a timeline as a file that other programs open: Markdown, CSV, JSON or subtitles."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ from openclap.results import Span
 
 __all__ = ["FORMATS", "HEAD", "format_clock", "format_csv", "write_timeline"]
 
-HEAD = {"format": "openclap timeline", "version": 1}  # of the JSON
+HEAD = {"format": "openclap timeline", "version": 1}  # the first fields of the JSON file
 
 
 def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
-    """Write spans by the ending of the name: .md, .csv, .json, .srt, .vtt; `name` is the recording's.
+    """Write spans in the format of the file's ending: .md, .csv, .json, .srt or .vtt; `name` is the recording's.
 
     Raises
     ------
     UsageError
-        Another ending, or a file that cannot be written.
+        It is another ending, or the file cannot be written.
     """
     make = FORMATS.get(output.suffix.lower())
     if make is None:
@@ -36,24 +33,24 @@ def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
 
 
 def format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV; everything is quoted where a text holds a carriage return, which `csv` by itself leaves bare."""
+    """Rows as CSV; all cells are quoted where one holds a carriage return, which `csv` would leave unquoted."""
     rows = list(rows)
-    bare = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
+    carriage_return = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
     out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL)
+    table = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if carriage_return else csv.QUOTE_MINIMAL)
     table.writerow(columns)
     table.writerows(rows)
     return out.getvalue()
 
 
 def format_clock(seconds: float, *, mark: str = ".") -> str:
-    """Seconds as 00:01:02.500."""
+    """Seconds as text like 00:01:02.500."""
     whole = round(seconds * 1000)
     return f"{whole // 3_600_000:02d}:{whole // 60_000 % 60:02d}:{whole // 1000 % 60:02d}{mark}{whole % 1000:03d}"
 
 
 def _cue_text(span: Span) -> str:
-    """What is heard, on one line that is not taken for a cue's times."""
+    """The labels of a span on one line, without the arrow of a cue's times."""
     names = [tag.label for tag in span.tags] or ([span.label] if span.label else [])
     return ", ".join(" ".join(name.split()) for name in names).replace("-->", "→")
 
@@ -71,7 +68,7 @@ def _markdown(spans: Sequence[Span], name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """On one line; what a page would take for a cell's end, HTML, a link or code is escaped."""
+    """A text on one line, with everything escaped that Markdown would take for a cell's end, HTML, a link or code."""
     return re.sub(r"([\\|<>\[\]`])", r"\\\1", " ".join(text.split()))
 
 

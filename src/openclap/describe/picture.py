@@ -1,8 +1,8 @@
-"""A timeline as a picture: the spectrogram, and under it the named spans. Knows nothing of models.
+"""Draws a timeline as a picture: the spectrogram, and under it the labelled spans.
 
 8 kHz ▒▓██▒░░▒▓█▒░░   a mel spectrogram, pooled to the picture's width while the recording is streamed
 50 Hz ▓▓▒▒░░▒▒▓▓▒░░
-dog        ▆▆▆    ▆    a row a label, in the order of their first span
+dog        ▆▆▆    ▆    one row for each label, in the order of their first spans
 rain  ▆▆▆▆     ▆▆▆
       0:00   0:30  1:00
 """
@@ -24,9 +24,9 @@ from openclap.results import Span
 
 __all__ = ["check_picture", "draw_timeline"]
 
-RANGE = 60.0  # dB that are shown
-LETTERS = 60  # of a name that are shown
-CHINESE = (
+RANGE = 60.0  # dB below the loudest that are shown
+LETTERS = 60  # the most of a name that is shown
+CHINESE_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
     "Noto Sans SC",
@@ -59,7 +59,7 @@ INK, DIM, PAPER, LINES, STRIPE = "#e6e8ee", "#9aa0b4", "#12141c", "#2a2e3d", "#1
 
 
 def check_picture() -> None:
-    """Refuse before the work what cannot be drawn after it.
+    """Check that a picture can be drawn, before the work of describing.
 
     Raises
     ------
@@ -84,25 +84,25 @@ def draw_timeline(
 ) -> None:
     """Draw a recording and its spans, or the part between `begin` and `end` in seconds, as a .png.
 
-    A span is as bright as it is sure; where `truth` is given, what was really there is outlined.
+    A span is the brighter the surer it is; where `truth` is given, what was really there is outlined.
 
     Raises
     ------
     MissingExtra, SoundError
     UsageError
-        A place that cannot be written to.
+        The picture cannot be written there.
     """
     check_picture()
     from matplotlib.figure import Figure
 
     mel, seconds = spectrogram(sound)
-    seconds = max(spans[-1].end if spans else seconds, 1e-3)  # one sample has a width too
+    seconds = max(spans[-1].end if spans else seconds, 1e-3)  # a recording of one sample has a width as well
     last = min(seconds, end or seconds)
     rows = assign_rows([*spans, *truth])
     figure = Figure(figsize=(14, 3.6 + 0.26 * max(3, len(rows))), facecolor=PAPER, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 0.26 * max(3, len(rows)) + 0.4))
-    _paint(above, mel, seconds)
-    _bars(below, spans, rows)
+    _draw_spectrogram(above, mel, seconds)
+    _draw_spans(below, spans, rows)
     for span in truth:
         row = rows.get(span.label or "", rows.get("others", 0))
         below.broken_barh(
@@ -129,7 +129,7 @@ def draw_timeline(
         raise UsageError(f"{output} cannot be written ({error.strerror or error}); choose another place") from error
 
 
-def _paint(axes: Any, mel: npt.NDArray[np.float32], seconds: float) -> None:
+def _draw_spectrogram(axes: Any, mel: npt.NDArray[np.float32], seconds: float) -> None:
     top = float(np.percentile(mel, 99.7))
     axes.imshow(
         mel.T,
@@ -147,7 +147,7 @@ def _paint(axes: Any, mel: npt.NDArray[np.float32], seconds: float) -> None:
     axes.tick_params(axis="x", length=0)
 
 
-def _bars(axes: Any, spans: Sequence[Span], rows: dict[str, int]) -> None:
+def _draw_spans(axes: Any, spans: Sequence[Span], rows: dict[str, int]) -> None:
     for row in range(0, len(rows), 2):
         axes.axhspan(row - 0.5, row + 0.5, color=STRIPE, linewidth=0)
     for span in spans:
@@ -192,20 +192,20 @@ def _quiet_frame(axes: Any) -> None:
 
 
 def _bin(hz: float) -> float:
-    """Where a frequency lies among the bins, on the HTK mel scale."""
+    """The place of a frequency among the mel bins, on the HTK mel scale."""
     mel = [2595 * np.log10(1 + f / 700) for f in (FRONT.f_min, FRONT.f_max, hz)]
     return float((mel[2] - mel[0]) / (mel[1] - mel[0]) * FRONT.mel_bins)
 
 
 def _fonts() -> list[str]:
-    """The usual font, and behind it those of this machine that have Chinese characters."""
+    """The default font, followed by the installed ones with Chinese characters."""
     from matplotlib import font_manager
 
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in CHINESE if name in there)]
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in CHINESE_FONTS if name in installed)]
 
 
 def _plain(text: str) -> str:
-    """On one line and no longer than there is room for, without halves of characters, which no font has."""
+    """A text on one line, cut to the room there is, without lone surrogates, which no font can show."""
     line = " ".join(text.encode("utf-8", "replace").decode().split())
     return line if len(line) <= LETTERS else f"{line[: LETTERS - 1]}…"

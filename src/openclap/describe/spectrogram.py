@@ -1,7 +1,4 @@
-"""What a picture of a timeline is made of, whoever draws it: the pooled spectrogram, and which label has which row.
-
-Knows nothing of models.
-"""
+"""Computes what a picture of a timeline needs: a pooled spectrogram, and the row of each label."""
 
 from __future__ import annotations
 
@@ -20,11 +17,11 @@ __all__ = ["FRONT", "Pooling", "assign_rows", "label_seconds", "spectrogram"]
 
 FRONT = FrontEnd(sampling_rate=22_050, n_fft=2048, hop=512, mel_bins=96, f_min=50.0, f_max=10_000.0)
 COLUMNS = 1600
-ROWS = 14  # labels with a row of their own, those heard longest; the others share the last
+ROWS = 14  # rows of labels; with more labels, those heard for the shortest time share the last row
 
 
 def spectrogram(sound: Sound, *, columns: int = COLUMNS) -> tuple[npt.NDArray[np.float32], float]:
-    """A mel spectrogram in dB, pooled over time → ((≤ 2 · columns, 96), seconds); memory does not grow with the recording."""
+    """A mel spectrogram in dB, pooled over time (at most 2 · columns, 96), and the seconds of the recording."""
     pooling = Pooling(columns)
     for _ in pooling.read(sound):
         pass
@@ -32,7 +29,7 @@ def spectrogram(sound: Sound, *, columns: int = COLUMNS) -> tuple[npt.NDArray[np
 
 
 class Pooling:
-    """The same, read in parts, for whoever does something else between them."""
+    """Reads a recording in parts and pools its mel spectrogram, so that a caller can do other things in between."""
 
     def __init__(self, columns: int = COLUMNS) -> None:
         self._columns = columns
@@ -41,7 +38,7 @@ class Pooling:
         self._rest = np.zeros((0, FRONT.mel_bins), np.float32)
 
     def read(self, sound: Sound) -> Iterator[float]:
-        """Read on, and tell the seconds so far."""
+        """Read the recording part by part; each time, give the seconds so far."""
         with closing(stream(sound, FRONT.sampling_rate)) as blocks:
             for mel in mel_blocks(blocks, FRONT):
                 self._add(mel)
@@ -53,24 +50,24 @@ class Pooling:
         whole = len(joined) // self._each * self._each
         self._pooled += list(joined[:whole].reshape(-1, self._each, FRONT.mel_bins).max(1))
         self._rest = joined[whole:]
-        # twice as long: half as fine
+        # at twice the columns, join pairs of them
         while len(self._pooled) >= 2 * self._columns and len(self._pooled) % 2 == 0:
             self._pooled = [np.maximum(a, b) for a, b in zip(self._pooled[::2], self._pooled[1::2], strict=True)]
             self._each *= 2
 
     def rows(self) -> npt.NDArray[np.float32]:
-        """What was read, in dB (columns, 96)."""
+        """The pooled spectrogram so far, in dB (columns, 96)."""
         rest = [self._rest.max(0)] if len(self._rest) else []
         return np.stack([*self._pooled, *rest])
 
     @property
     def seconds(self) -> float:
-        """What was read."""
+        """How many seconds were read so far."""
         return self._frames * FRONT.hop / FRONT.sampling_rate
 
 
 def assign_rows(spans: Sequence[Span]) -> dict[str, int]:
-    """Labels → their row: those heard longest, in the order in which they begin."""
+    """The row of each label: labels heard longest, in the order in which they begin; the rest is "others"."""
     total = label_seconds(spans)
     kept = set(sorted(total, key=lambda label: -total[label])[: ROWS if len(total) <= ROWS else ROWS - 1])
     rows = {label: i for i, label in enumerate(label for label in total if label in kept)}
@@ -78,7 +75,7 @@ def assign_rows(spans: Sequence[Span]) -> dict[str, int]:
 
 
 def label_seconds(spans: Sequence[Span]) -> dict[str, float]:
-    """Labels → seconds that each is heard in all, in the order in which they begin."""
+    """How many seconds each label is heard in all, in the order in which they begin."""
     total: dict[str, float] = {}
     for span in spans:
         if span.label:

@@ -1,15 +1,15 @@
-"""A long recording, span by span. Knows of a model only what `Ears` says.
+"""Describes a long recording span by span. Of a model it needs only what `Embedder` has.
 
-    windows  [  ][  ]            of 2 s every half second: which label fits best, and how far the others lie behind
+    windows  [  ][  ]            of 2 s every half second: the best label, and how far the others lie behind it
                [  ][  ]
     levels   ▁▁▇▆▇▁▁▁▅▅▅▁        of 50 ms: is there anything above the recording's floor
     cells    ··aaa···bbb·        of 1/4 s: the most likely sequence (Viterbi), where every change costs `change`
-    spans    ─┤ a ├─┤ b ├─       neighbours of one family are one; named by what is surest there, where it reaches the threshold
+    spans    ─┤ a ├─┤ b ├─       neighbours of one family are one span, with the label that is surest there
 
-Which label fits is a comparison between labels, so the path follows cosines; what a span is called, and whether it is
-there at all, is asked of the level and of the calibrated confidence. Levels are needed because a model that normalises
-loudness names hiss as surely as rain: what is within some decibels of the floor is a state of its own, and named only
-where it is loud enough to be heard as something (`QUIET`).
+The path compares labels with each other, so it follows cosines. Whether there is something at all, and how it is
+called, follows from the level and from the calibrated confidence. Levels are needed because a model that normalises
+loudness names hiss as surely as rain: what lies within some decibels of the recording's floor is a state of its own,
+and gets a label only where it is loud enough (`QUIET`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from openclap.describe.english import SILENCE
 from openclap.errors import UsageError
 from openclap.results import Span, Tag, Windows
 
-__all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "spans_of", "timeline"]
+__all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "timeline", "timeline_of_windows"]
 
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
@@ -35,17 +35,16 @@ Ints = npt.NDArray[np.intp]
 WINDOW, HOP = 2.0, 0.5  # seconds
 CELL = 0.25  # seconds
 CHANGE = 4.0  # nats that a change of label costs
-STATES = 200  # labels that may be on the path: the surest
-ABOVE, WITHIN = 10.0, 3.0  # dB above the floor where there is as likely something as nothing, and until it is clear
-GATE = 3.0  # nats that the level weighs, a half second
-NOTHING = -0.5  # nats of "nothing" against the best label, where the level says neither
-# nats that a label can lie behind: where the level says that there is something, the last label stays, or another comes
-FARTHEST = -3.0
+STATES = 200  # how many labels may be on the path, the surest ones
+ABOVE, WITHIN = 10.0, 3.0  # dB above the floor where something is as likely as nothing, and how far until it is clear
+GATE = 3.0  # nats for or against "nothing" by the level, for each half second
+NOTHING = -0.5  # nats of "nothing" against the best label, where the level is in between
+FARTHEST = -3.0  # nats, the most that a label can lie behind the best one
 FLAT = 12.0  # dB between the quiet and the loud parts; below, a recording has no floor: all of it is one sound
 QUIET = -50.0  # dB of full scale: what lies at the floor and below this is not named
-NO_SOUND = -80.0  # dB: nothing at all
-APART = 2.0  # a cosine that no two labels have
-UNSURE = "\0"  # a label was the most likely, but not likely
+NO_SOUND = -80.0  # dB of full scale, below which there is no sound at all
+APART = 2.0  # a cosine that no two labels reach, so that none are of one family
+UNSURE = "\0"  # stands for the label of a span where one was the most likely, but none was likely
 
 
 def timeline(
@@ -56,39 +55,42 @@ def timeline(
     hop: float = HOP,
     change: float = CHANGE,
 ) -> list[Span]:
-    """What is heard when: spans that follow each other from the recording's start to its end.
+    """Describe what is heard when: spans that follow each other from the recording's start to its end.
 
     Parameters
     ----------
     describer
-        The vocabulary and its threshold. With AudioSet's labels neighbouring spans of one family are one span; one's
-        own labels are all told apart.
+        The vocabulary and its threshold. With AudioSet's labels, neighbouring spans of one family are one span; your
+        own labels are all kept apart.
     sound
-        A recording, read twice; memory grows by its windows' vectors alone.
+        A recording, which is read twice; only the vectors of its windows are held in memory.
     window, hop
-        Seconds that are heard at once, and between windows.
+        Seconds of a window, and from one window to the next.
     change
-        How much more likely another label must be, in nats, before a new span begins; larger, fewer spans.
+        How much more likely another label must be, in nats, before a new span begins; a larger number gives fewer
+        spans.
 
     Raises
     ------
     SoundError
         The recording cannot be used.
     UsageError
-        A number out of its range.
+        A number is out of its range.
     """
     _check(change)
     sound = make_rereadable(sound)
     windows = describer.clap.encode_windows(sound, window=window, hop=hop)
-    return spans_of(describer, windows, levels(sound), change=change)
+    return timeline_of_windows(describer, windows, levels(sound), change=change)
 
 
-def spans_of(describer: Describer, windows: Windows, level: Vectors, *, change: float = CHANGE) -> list[Span]:
-    """The same where the windows are embedded already and the level of every 50 ms is known (`audio.levels`); no sound is read."""
+def timeline_of_windows(
+    describer: Describer, windows: Windows, level: Vectors, *, change: float = CHANGE
+) -> list[Span]:
+    """The timeline of embedded windows, where the level of every 50 ms (`audio.levels`) is known; no sound is read."""
     _check(change)
-    heard = _Recording.of(describer, windows, level)
-    path = most_likely_path(heard.emissions(describer.clap.logit_scale), change)
-    return describer.translate_spans(heard.spans(path))
+    recording = _Recording.of(describer, windows, level)
+    path = most_likely_path(recording.emissions(describer.clap.logit_scale), change)
+    return describer.translate_spans(recording.spans(path))
 
 
 def _check(change: float) -> None:
@@ -97,32 +99,32 @@ def _check(change: float) -> None:
 
 
 def most_likely_path(emissions: Vectors, change: float) -> Ints:
-    """Viterbi over (T, K) log-likelihoods, where to stay is free and any other state costs `change` → the states (T,)."""
+    """The most likely states (T,) for log-likelihoods (T, K), by Viterbi; going to another state costs `change`."""
     value = emissions[0].astype(np.float64)
-    came = np.zeros(emissions.shape, np.int32)
+    came_from = np.zeros(emissions.shape, np.int32)
     own = np.arange(emissions.shape[1])
     for t in range(1, len(emissions)):
         best = int(value.argmax())
         stays = value >= value[best] - change
-        came[t] = np.where(stays, own, best)
+        came_from[t] = np.where(stays, own, best)
         value = np.where(stays, value, value[best] - change) + emissions[t]
     path = np.zeros(len(emissions), np.intp)
     path[-1] = value.argmax()
     for t in range(len(emissions) - 1, 0, -1):
-        path[t - 1] = came[t, path[t]]
+        path[t - 1] = came_from[t, path[t]]
     return path
 
 
 @dataclass(frozen=True, eq=False)
 class _Recording:
-    """A recording in cells: windows, the loudest frame of each cell in dB, the floor or None, and the labels on the path."""
+    """A recording in cells of 1/4 s, with the labels that may be on the path."""
 
     describer: Describer
     windows: Windows
-    level: Vectors  # (T,)
-    floor: float | None
-    sure: Vectors  # (L,), of all labels
-    candidates: Ints  # (K,), of the vocabulary, the surest first
+    level: Vectors  # (T,) dB of the loudest frame in each cell
+    floor: float | None  # dB; None where the recording has no quiet parts
+    sure: Vectors  # (L,) confidences of all labels
+    candidates: Ints  # (K,) places in the vocabulary, the surest first
 
     @classmethod
     def of(cls, describer: Describer, windows: Windows, level: Vectors) -> _Recording:
@@ -136,13 +138,13 @@ class _Recording:
         padded = np.full(cells * frames, -np.inf, np.float32)
         padded[: min(len(level), len(padded))] = level[: len(padded)]
         loudest = np.maximum(padded.reshape(cells, frames).max(1), -120.0)
-        if loudest.max() < HISS:  # all of it: a pause that is as quiet is nothing only beside what is louder
+        if loudest.max() < HISS:  # everywhere; in a louder recording, a pause of this level may still be something
             loudest[:] = -120.0
         sure, _ = describer.vocabulary.best_confidences(windows.embedding)
         return cls(describer, windows, loudest, floor, sure, np.argsort(-sure, kind="stable")[:STATES])
 
     def emissions(self, scale: float) -> Vectors:
-        """(T, K + 1): how far each label lies behind the best, and last how likely there is nothing."""
+        """Log-likelihoods (T, K + 1): how far each label lies behind the best; the last column is that of "nothing"."""
         cosines = self.windows.embedding @ self.describer.vocabulary.vectors[self.candidates].T
         behind = np.maximum(scale * (cosines - cosines.max(1, keepdims=True)), FARTHEST)
         middle = (self.windows.start + self.windows.end) / 2
@@ -155,37 +157,42 @@ class _Recording:
         before = np.maximum(after - 1, 0)
         share = np.clip((at - middle[before]) / np.maximum(middle[after] - middle[before], 1e-6), 0, 1)[:, None]
         labels = (behind[before] * (1 - share) + behind[after] * share).astype(np.float32)
-        return np.concatenate([labels, (NOTHING - GATE * self._something())[:, None]], axis=1) * np.float32(CELL / HOP)
+        nothing = NOTHING - GATE * self._level_evidence()
+        return np.concatenate([labels, nothing[:, None]], axis=1) * np.float32(CELL / HOP)
 
-    def _something(self) -> Vectors:
-        """Whether the level says that something is heard, in [-1, 1] (T,); far below where there is no sound at all."""
+    def _level_evidence(self) -> Vectors:
+        """How far the level speaks for a sound, in [-1, 1] (T,); far below -1 where there is none at all."""
         above = np.ones(len(self.level), np.float32)
         if self.floor is not None:
             above = np.clip((self.level - self.floor - ABOVE) / WITHIN, -1, 1)
         return np.where(self.level <= NO_SOUND, -100.0, above).astype(np.float32)
 
     def spans(self, path: Ints) -> list[Span]:
-        """Runs of a path → spans, named and merged."""
+        """Turn the runs of a path into spans, with labels, and join neighbours with the same label."""
         nothing = len(self.candidates)
         family = np.arange(nothing + 1)
         if not self.describer.own:
-            for group in self.describer.vocabulary.families(self.candidates.tolist(), self.sure, self.describer.alike):
+            describer, candidates = self.describer, self.candidates.tolist()
+            for group in describer.vocabulary.group_families(candidates, self.sure, describer.alike):
                 places = np.flatnonzero(np.isin(self.candidates, group))
                 family[places] = places[0]
         runs = [
             (f, [t for t, _ in cells]) for f, cells in groupby(enumerate(path), key=lambda cell: int(family[cell[1]]))
         ]
-        found = [self._span(cells[0], cells[-1] + 1, state != nothing) for state, cells in runs]
-        found = _merge_unsure(found, float(self.windows.end[0] - self.windows.start[0]))
-        merged = [list(some) for _, some in groupby(found, key=lambda span: span.label)]
-        return [some[0] if len(some) == 1 else self._join_spans(some) for some in merged]
+        spans = [self._span(cells[0], cells[-1] + 1, state != nothing) for state, cells in runs]
+        spans = _merge_unsure(spans, float(self.windows.end[0] - self.windows.start[0]))
+        merged = [list(run) for _, run in groupby(spans, key=lambda span: span.label)]
+        return [run[0] if len(run) == 1 else self._join_spans(run) for run in merged]
 
-    def _join_spans(self, some: list[Span]) -> Span:
-        best = max(some, key=lambda span: span.score)
-        return Span(some[0].start, some[-1].end, best.label, best.score, best.tags)
+    def _join_spans(self, run: list[Span]) -> Span:
+        best = max(run, key=lambda span: span.score)
+        return Span(run[0].start, run[-1].end, best.label, best.score, best.tags)
 
     def _span(self, first: int, last: int, named: bool) -> Span:
-        """Name the cells from first to last by what is heard there; where they lie at the floor, if it is sure enough."""
+        """The span of the cells from first to last, with the label that is surest there, if any is sure enough.
+
+        `named` says whether the path has a label there; otherwise the cells lie at the recording's floor.
+        """
         start, end = round(first * CELL, 3), round(min(last * CELL, float(self.windows.end[-1])), 3)
         level = float(np.median(self.level[first:last]))
         if level <= NO_SOUND:
@@ -200,20 +207,21 @@ class _Recording:
         return Span(start, end, tags[0].label, tags[0].confidence, tags)
 
     def _tags(self, inside: Vectors) -> list[Tag]:
-        """What is heard in the windows of a span, the surest first: the path says where it ends, not what it is called.
+        """The tags of a span's windows (W, E), the surest first.
 
-        Of AudioSet's many names some is always sure in a single window; one's own are few, and all told apart.
+        Among AudioSet's many labels one is always sure in a single window, so a quarter of the windows must agree. Your
+        own labels are few and all kept apart, so the best window counts.
         """
         describer, vocabulary = self.describer, self.describer.vocabulary
         if describer.own:
             return vocabulary.tags(inside, threshold=describer.threshold, top=describer.top, alike=APART)
-        sure, where = vocabulary.throughout(inside)
-        return vocabulary.named(
+        sure, where = vocabulary.typical_confidences(inside)
+        return vocabulary.choose_tags(
             inside, sure, where, threshold=describer.threshold, top=describer.top, alike=describer.alike
         )
 
     def _inside(self, start: float, end: float) -> Vectors:
-        """The windows whose middle lies in a span, or the nearest one."""
+        """The windows (W, E) whose middle lies in a span, or the nearest one."""
         middle = (self.windows.start + self.windows.end) / 2
         chosen = (middle >= start) & (middle < end)
         if not chosen.any():
@@ -222,15 +230,15 @@ class _Recording:
 
 
 def _merge_unsure(spans: list[Span], window: float) -> list[Span]:
-    """Spans that are not sure of their label: shorter than a window, they are the edge of a named neighbour; longer, they are unnamed."""
-    made: list[Span] = []
+    """Decide about unsure spans: one shorter than a window takes a neighbour's label, a longer one has none."""
+    merged: list[Span] = []
     for i, span in enumerate(spans):
         name = None
         if span.label == UNSURE and span.end - span.start < window:
-            near = [*made[-1:], *spans[i + 1 : i + 2]]
+            near = [*merged[-1:], *spans[i + 1 : i + 2]]
             name = next((one for one in near if one.label not in (None, UNSURE, SILENCE)), None)
         if name is not None:
-            made.append(Span(span.start, span.end, name.label, name.score, name.tags))
+            merged.append(Span(span.start, span.end, name.label, name.score, name.tags))
         else:
-            made.append(Span(span.start, span.end, None, 0.0) if span.label == UNSURE else span)
-    return made
+            merged.append(Span(span.start, span.end, None, 0.0) if span.label == UNSURE else span)
+    return merged

@@ -18,7 +18,7 @@ from openclap.audio.clips import make_windows
 from openclap.audio.levels import level_blocks
 from openclap.audio.load import duration
 from openclap.confidence import UNLIKELY
-from openclap.describe import Describer, spans_of
+from openclap.describe import Describer, timeline_of_windows
 from openclap.describe.chinese import span_in_chinese
 from openclap.describe.formats import FORMATS, write_timeline
 from openclap.describe.spectrogram import FRONT, Pooling, assign_rows, label_seconds
@@ -151,7 +151,7 @@ def _described(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> 
     describer = yield from _describer(desk, clap, own)
     clip, seconds = clap.front_end.clip_seconds, duration(sound)
     windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
-    made = describer.of_windows(sound, windows)
+    made = describer.describe_windows(sound, windows)
     yield Described(
         sound.name, seconds, {"en": made, "zh": describer.in_chinese(made, windows)}, least=describer.threshold
     )
@@ -205,7 +205,7 @@ def _doing(done: float, seconds: float, share: float) -> Doing:
 
 def _timeline(desk: Desk, sound: Path, read: _Read) -> Described:
     """The spans in every language, their tokens and files."""
-    found = spans_of(read.describer, read.windows, read.levels)
+    found = timeline_of_windows(read.describer, read.windows, read.levels)
     own = read.describer.own
     told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=own) for one in found]}
     tokens = [desk.shelf.show(str(sound), one.start, one.end) for one in found[:LISTED]]

@@ -65,7 +65,7 @@ def describe_sound(embedder: Embedder, sound: bytes, options: DescribeOptions) -
         language=options.language,
     )
     seconds = embedder.config.front_end.clip_seconds
-    description = describer.of_windows(sound, embedder.encode_windows(sound, window=seconds, hop=seconds / 2))
+    description = describer.describe_windows(sound, embedder.encode_windows(sound, window=seconds, hop=seconds / 2))
     if not options.timeline:
         return DescribeResult(description)
     spans = timeline(describer, sound, window=options.window, hop=options.hop, change=options.change)

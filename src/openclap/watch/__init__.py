@@ -1,4 +1,4 @@
-"""Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something named, or anything unusual, is heard."""
+"""A microphone, stream, pipe, file or folder comes in; events go out, when an alert or anything unusual is heard."""
 
 from openclap.watch.clips import ClipWriter
 from openclap.watch.command import Command
@@ -8,10 +8,11 @@ from openclap.watch.loop import Watch, watch
 from openclap.watch.mqtt import Mqtt
 from openclap.watch.open_source import open_source
 from openclap.watch.sinks import RetryingSink, Sink
-from openclap.watch.sources import PushedSource, Source
+from openclap.watch.sources import AudioSource, PushedSource
 from openclap.watch.webhook import Webhook
 
 __all__ = [
+    "AudioSource",
     "ClipWriter",
     "Command",
     "Event",
@@ -20,7 +21,6 @@ __all__ = [
     "RetryingSink",
     "Rules",
     "Sink",
-    "Source",
     "Watch",
     "WatchReport",
     "Webhook",

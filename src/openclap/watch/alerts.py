@@ -1,4 +1,4 @@
-"""What is listened for → names, each once, and a unit row for each. Knows nothing of sound."""
+"""Turns what a watch listens for (words and detectors) into names and unit rows."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Vectors = npt.NDArray[np.float32]
 MOST_ALERTS = 10_000
 
 
-def embed_alerts(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
-    """A unit row (A, E) for each alert: its words', or the direction of its detector.
+def embed_alerts(alerts: Mapping[str, Detector | None], model: CLAP) -> Vectors:
+    """A unit row for each alert (A, E): the embedding of its words, or the direction of its detector.
 
     Raises
     ------
     DetectorMismatch
-        A detector that was taught on another model.
+        A detector was taught on another model.
     """
-    rows = np.zeros((len(asked), model.config.embedding), np.float32)
-    in_words = [name for name, detector in asked.items() if detector is None]
-    rows[[detector is None for detector in asked.values()]] = model.encode_text(in_words)
-    for i, detector in enumerate(asked.values()):
+    rows = np.zeros((len(alerts), model.config.embedding), np.float32)
+    in_words = [name for name, detector in alerts.items() if detector is None]
+    rows[[detector is None for detector in alerts.values()]] = model.encode_text(in_words)
+    for i, detector in enumerate(alerts.values()):
         if detector is not None:
             detector.check(model)
             rows[i] = detector.direction
@@ -41,12 +41,12 @@ def embed_alerts(asked: Mapping[str, Detector | None], model: CLAP) -> Vectors:
 
 
 def name_alerts(alerts: Sequence[str | Detector], unusual: bool) -> dict[str, Detector | None]:
-    """The alerts by name, each once, with their detectors.
+    """The alerts by name, each once: its detector, or None where it is words.
 
     Raises
     ------
     UsageError
-        None, an empty one, too many, or two of one name that are not the same.
+        There is nothing to listen for, an empty alert, too many, or two different ones with one name.
     """
     if isinstance(alerts, str | Detector):
         what = f"the string {alerts!r}" if isinstance(alerts, str) else f"the detector {alerts.name!r} alone"

@@ -1,6 +1,4 @@
-"""What was heard just now, and a FLAC of every event, in a folder that never grows beyond its budget.
-
-Knows nothing of models.
+"""Keeps the sound of the last seconds, and writes a FLAC of every event into a folder that stays within its budget.
 
 ───────────[ before ][   event   ][ after ]───────      kept at the model's rate, mono
 """
@@ -27,21 +25,23 @@ __all__ = ["ClipWriter", "RecentAudio"]
 Wave = npt.NDArray[np.float32]
 
 NAME = re.compile(r"openclap-[0-9a-z]{1,12}-\d{6,}-.*\.flac")  # only what was written here is ever removed
-LONGEST_ROLL = 300.0  # seconds before or after an event: they are held in memory
-LETTERS = 60  # bytes, of an alert's words in a name
+LONGEST_ROLL = 300.0  # seconds before or after an event, as they are held in memory
+LETTERS = 60  # bytes of an alert's words that go into a file's name
 
 
 class RecentAudio:
-    """The last `seconds` of a stream, by its own time."""
+    """Holds the last `seconds` of a stream, addressed by the stream's own time."""
 
     def __init__(self, rate: int, seconds: float) -> None:
         self._rate, self._most = rate, round(seconds * rate)
-        self._blocks: deque[tuple[int, Wave]] = deque()  # first sample, 16 bits a sample would lose what is quiet
+        self._blocks: deque[tuple[int, Wave]] = (
+            deque()
+        )  # first sample, wave; float32, as 16 bits would lose what is quiet
         self._end = 0
         self._held = 0
 
     def feed(self, wave: Wave) -> None:
-        """(S,) of what came next."""
+        """Append the next samples (S,)."""
         if not len(wave):
             return
         self._blocks.append((self._end, wave))
@@ -51,21 +51,21 @@ class RecentAudio:
             self._held -= len(self._blocks.popleft()[1])
 
     def skip(self, seconds: float) -> None:
-        """Nothing was heard for so long."""
+        """Move on by seconds of which nothing was heard."""
         self._end += round(seconds * self._rate)
 
     def restart(self) -> None:
-        """Another recording begins."""
+        """Forget everything: another recording begins."""
         self._blocks.clear()
         self._end = self._held = 0
 
     @property
     def position(self) -> float:
-        """Seconds so far."""
+        """Seconds of the stream so far."""
         return self._end / self._rate
 
     def cut(self, start: float, end: float) -> Wave:
-        """What is held of a span, (S,); gaps are left out."""
+        """The samples (S,) that are held of a span in seconds; gaps are left out."""
         first, last = round(start * self._rate), round(end * self._rate)
         parts = [
             wave[max(0, first - at) : max(0, last - at)]
@@ -76,7 +76,7 @@ class RecentAudio:
 
 
 class ClipWriter:
-    """Writes clips; `budget` bytes of them at most, the oldest go first."""
+    """Writes clips of events, at most `budget` bytes of them together; the oldest are removed first."""
 
     def __init__(self, folder: Path, tell: Tell, *, budget: int, before: float = 2.0, after: float = 2.0) -> None:
         if budget < 1 or not 0 <= before <= LONGEST_ROLL or not 0 <= after <= LONGEST_ROLL:
@@ -89,19 +89,19 @@ class ClipWriter:
         self._told = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            there = sorted(
+            clips = sorted(
                 (path for path in folder.iterdir() if NAME.fullmatch(path.name)),
                 key=lambda path: (path.stat().st_mtime_ns, path.name),
             )
-            self._there = deque((path, path.stat().st_size) for path in there)
+            self._clips = deque((path, path.stat().st_size) for path in clips)
         except OSError as error:
             raise UsageError(
                 f"{folder}: no folder for clips ({error.strerror}); give one that can be written to"
             ) from None
-        self._bytes = sum(size for _, size in self._there)
+        self._bytes = sum(size for _, size in self._clips)
 
     def write(self, event: Event, wave: Wave, rate: int) -> str | None:
-        """The clip's path; None where it could not be written, which is told once and stops nothing."""
+        """Write a clip (S,) → its path, or None where that failed: a message says so once, and the watch goes on."""
         words = re.sub(r"\W+", "-", event.alert).strip("-").encode()[:LETTERS].decode("utf-8", "ignore")
         path = self.folder / f"openclap-{event.id}-{words}.flac"
         try:
@@ -122,13 +122,13 @@ class ClipWriter:
                 )
             return None
         self._told = False
-        self._there.append((path, size))
+        self._clips.append((path, size))
         self._bytes += size
         return str(path)
 
     def _make_room(self, size: int) -> None:
-        while self._there and self._bytes + size > self._budget:
-            path, gone = self._there.popleft()
-            self._bytes -= gone
+        while self._clips and self._bytes + size > self._budget:
+            path, removed = self._clips.popleft()
+            self._bytes -= removed
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -1,6 +1,7 @@
-"""An event → one run of a command that the user named: a list of arguments, never a shell; the event as JSON on its standard input.
+"""Runs a command that the user named once for every event, which it gets as JSON on its standard input.
 
-At most so many runs a minute, each for so many seconds; what is too much is left out and told.
+The command is a list of arguments and never goes through a shell. The runs in a minute and the seconds of a run are
+limited; events beyond that are left out, and a message says so.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Command:
     Raises
     ------
     UsageError
-        No such program.
+        There is no such program.
     """
 
     def __init__(self, arguments: Sequence[str], tell: Tell, *, timeout: float = 30.0, a_minute: int = 20) -> None:
@@ -48,13 +49,13 @@ class Command:
         self._recent: deque[float] = deque(maxlen=a_minute)
         self._events: queue.Queue[Event | None] = queue.Queue(WAITING)
         self._running: subprocess.Popen[bytes] | None = None
-        self._stopped: subprocess.Popen[bytes] | None = None  # by `close`
-        self._gone = threading.Event()  # nobody waits for the thread any more
+        self._stopped: subprocess.Popen[bytes] | None = None  # the run that `close` has stopped
+        self._gone = threading.Event()  # set when nobody waits for the thread any more
         self._thread = threading.Thread(target=self._run, name="openclap-command", daemon=True)
         self._thread.start()
 
     def put(self, event: Event) -> None:
-        """As `sinks.Sink`."""
+        """Run the command for an event soon, in a thread; see `sinks.Sink`."""
         now = time.monotonic()
         often = len(self._recent) == self._a_minute and now - self._recent[0] < MINUTE
         if often or self._events.full():
@@ -69,7 +70,7 @@ class Command:
         self._events.put_nowait(event)
 
     def close(self, seconds: float) -> int:
-        """As `sinks.Sink`; a run that is not done by then is stopped."""
+        """End as `sinks.Sink` says; a run that is not done by then is stopped."""
         until = time.monotonic() + seconds
         with contextlib.suppress(queue.Full):
             self._events.put(None, timeout=max(0.01, seconds))
@@ -85,20 +86,19 @@ class Command:
     def _run(self) -> None:
         while (event := self._events.get()) is not None and not self._gone.is_set():
             try:
-                cause = self._one(event.to_json() + b"\n")
+                cause = self._run_once(event.to_json() + b"\n")
             except OSError as error:
                 cause = error.strerror or str(error)
             if cause:
                 self.failed += 1
                 self._tell(f"{self.name}: {cause}")
 
-    def _one(self, body: bytes) -> str | None:
-        """Why it failed, or None."""
+    def _run_once(self, body: bytes) -> str | None:
+        """Run the command once; why it failed, or None."""
         process = subprocess.Popen(
-            # results alone are on our stdout
             self._arguments,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # our own standard output holds results only
             start_new_session=True,
         )
         self._running = process
@@ -117,7 +117,7 @@ class Command:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a run and what it has started, as far as the system lets us."""
+    """Kill a run and the processes it has started, as far as the system lets us."""
     with contextlib.suppress(OSError):
         if process.poll() is not None:
             return

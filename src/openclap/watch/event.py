@@ -1,4 +1,4 @@
-"""What a watch tells: an event, and at its end a report. Knows nothing of how either came about."""
+"""What a watch gives: an event for each thing heard, and a report at its end."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any, Literal
 
 __all__ = ["UNUSUAL", "Event", "WatchReport"]
 
-UNUSUAL = "unusual"  # the alert of --unusual, which has no words
+UNUSUAL = "unusual"  # the name of the alert that has no words
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was heard.
+    """An alert that was heard from `start` to `end`.
 
     Attributes
     ----------
     id
-        The same for the same event in every message about it; a receiver that has it already may drop the second.
+        The same in every message about the same event, so a receiver may drop what it has already.
     state
-        "ended" where all is known; "began" where it was told at once: `end` and `peak` are what is known so far, no
-        clip yet.
+        "ended" where all is known; "began" where it is given at once: then `end` and `peak` are what is known so far,
+        and there is no clip yet.
     alert
-        The words it answers, or "unusual".
+        The words that were listened for, or "unusual".
     source, time
-        What was watched (for a folder: the file), and when it began, UTC, where the source has a clock (live ones).
+        What was watched (for a folder, the file), and the time of day in UTC when it began, for live sources only.
     start, end, peak
-        Seconds from the source's start: from the first window it is heard in to the end of the last; `peak` is the
-        middle of the best one.
+        Seconds from the source's start. The event lasts from the first window it is heard in to the end of the last
+        one; `peak` is the middle of the best one.
     score
         Cosine of the best window with the words; for "unusual", its distance from what was heard so far, where 0 is
         usual and 1 the farthest twentieth.
     confidence
-        In [0, 1]: how likely the best window holds it, seen against this source's own background.
+        In [0, 1]: how likely the best window holds it, seen against what is usual at this source.
     latency
-        Seconds from `start` until it was decided: the sound that had to be heard, and, for a live source, the
-        computing.
+        Seconds from `start` until it was decided: how much sound had to be heard and, for a live source, the time that
+        was computed.
     clip
-        A file with the sound, where clips are kept.
+        The path of a file with the sound, where clips are written.
     """
 
     alert: str
@@ -59,13 +59,17 @@ class Event:
         return asdict(self)
 
     def to_json(self) -> bytes:
-        """One line of UTF-8, as every sink sends it."""
+        """One line of JSON in ASCII, as every sink sends it."""
         return json.dumps(self.to_dict(), ensure_ascii=True, allow_nan=False).encode()
 
 
 @dataclass
 class WatchReport:
-    """What a watch has done so far: seconds that were heard, lost (by the source) and skipped (the model was too slow)."""
+    """What a watch has done so far.
+
+    `heard` and `lost` are seconds, the latter lost by the source in `cuts` interruptions; `skipped` counts windows for
+    which the model was too slow; `undelivered` counts events by the name of the sink that could not pass them on.
+    """
 
     source: str = ""
     heard: float = 0.0

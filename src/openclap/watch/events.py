@@ -1,8 +1,8 @@
-"""What has changed → events, with when they came and with their clip, to whoever gets them. Knows nothing of models.
+"""Turns changes of the hysteresis into events, with their times and clips, and hands them to the sinks.
 
-changes ─ begun ─ ended ─ waiting for what comes after ─ clip ─┬─ event ─ sinks
-waves ─── recent ──────────────────────────────────────────────┘
-└──── clock: when what is heard came
+changes ─ began ─ ended ─ pending until the clip is complete ─ clip ─┬─ event ─ sinks
+waves ─┬─ recent audio ──────────────────────────────────────────────┘
+       └─ clock: when each position of the stream arrived
 """
 
 from __future__ import annotations
@@ -29,50 +29,52 @@ __all__ = ["EventPublisher"]
 
 Wave = npt.NDArray[np.float32]
 
-LATENCIES = 10_000  # the last of which the report is made
+LATENCIES = 10_000  # the last ones, which the report is made of
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """An event that has ended, whose clip still waits for what comes after."""
+    """An event that has ended, whose clip still waits for the sound that comes after it."""
 
     event: Event
-    until: float  # seconds of the stream
+    until: float  # seconds of the stream, where the clip ends
 
 
 class _Clock:
-    """When what was heard came: position of the stream → seconds of a clock that nobody sets."""
+    """Remembers when each position of the stream arrived, in seconds of the monotonic clock."""
 
     def __init__(self) -> None:
-        self.marks: deque[tuple[float, float]] = deque(maxlen=8 * QUEUE)
+        self.arrivals: deque[tuple[float, float]] = deque(maxlen=8 * QUEUE)
 
-    def came(self, position: float) -> float | None:
-        """When this position of the stream arrived, as far as is known."""
-        for at, moment in reversed(self.marks):
+    def arrival_time(self, position: float) -> float | None:
+        """When a position of the stream, in seconds, arrived; None where it is not remembered."""
+        for at, moment in reversed(self.arrivals):
             if at <= position:
                 return moment - (at - position)
         return None
 
 
 class EventPublisher:
-    """The events of one watch, from their beginnings to the sinks.
+    """Makes the events of one watch and hands them to the sinks.
 
     Parameters
     ----------
     names
-        What an event is called, by the number of its change.
+        Names of the alerts; `EventChange.which` is a place in them.
     rate
-        Of what is fed, in Hz.
+        Sampling rate of what is fed, in Hz.
     live
-        Whether an event is told with the time of day when it began.
+        Whether an event carries the time of day when it began.
     when
-        As in `watch`: which of "began" and "ended" are told, or "both".
+        Which states of an event are given: "began", "ended" or "both", as in `watch`.
     clips
-        Who writes clips, or None; they are cut from the last `held` seconds.
+        What writes clips, or None.
+    clip_memory
+        How many of the last seconds are held, for clips to be cut from.
     sinks
-        Who gets every event, too.
+        Receivers of every event.
     report
-        Where events are counted.
+        The report that events are counted in.
     """
 
     def __init__(
@@ -83,43 +85,43 @@ class EventPublisher:
         live: bool,
         when: str,
         clips: ClipWriter | None,
-        held: float,
+        clip_memory: float,
         sinks: Sequence[Sink],
         report: WatchReport,
     ) -> None:
         self._names, self._rate, self._live, self._when = names, rate, live, when
         self._clips, self._sinks, self._report = clips, sinks, report
-        self._recent = RecentAudio(rate, held)
+        self._recent = RecentAudio(rate, clip_memory)
         self._clock = _Clock()
         self._begun: dict[int, Event] = {}
         self._pending: list[_Pending] = []
         self._run, self._count = uuid.uuid4().hex[:12], 0
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
 
-    # -- what is heard ---------------------------------------------------------------------------------
+    # -- sound comes in ---------------------------------------------------------------------------------
 
     def feed(self, wave: Wave, arrived: float) -> None:
-        """What is heard next (S,), which came at a monotonic time."""
+        """Take the next samples (S,), which arrived at a time of the monotonic clock."""
         self._recent.feed(wave)
-        self._clock.marks.append((self._recent.position, arrived))
+        self._clock.arrivals.append((self._recent.position, arrived))
 
     def skip(self, seconds: float) -> None:
-        """So much was lost."""
+        """Move on by seconds that were lost."""
         self._recent.skip(seconds)
 
     def restart(self) -> None:
-        """Another recording comes, which begins at 0."""
+        """Prepare for another recording, which begins at 0."""
         self._recent.restart()
-        self._clock.marks.clear()
+        self._clock.arrivals.clear()
 
     def arrival_time(self, position: float) -> float | None:
-        """When a position in seconds came, monotonic, as far as is known."""
-        return self._clock.came(position)
+        """When a position in seconds arrived, by the monotonic clock; None where it is not remembered."""
+        return self._clock.arrival_time(position)
 
-    # -- what is told ----------------------------------------------------------------------------------
+    # -- events go out ---------------------------------------------------------------------------------
 
     def publish(self, changes: Sequence[EventChange], source: str) -> Iterator[Event]:
-        """Events that have begun or ended in `source`; an event with a clip waits until it is `publish_finished`."""
+        """Give the events that began or ended in `source`; one with a clip is given later, by `publish_finished`."""
         for change in changes:
             if change.began:
                 event = self._begun[change.which] = self._new(change, source)
@@ -133,24 +135,24 @@ class EventPublisher:
                 yield self._send(event)
 
     def publish_finished(self, *, ended: bool = False) -> Iterator[Event]:
-        """Events whose clip is complete now, with it; all, where the recording has `ended`."""
+        """Give events whose clip is complete now, or all of them where the recording has `ended`."""
         if self._clips is None:
             return
         position = float("inf") if ended else self._recent.position
-        still: list[_Pending] = []
+        unfinished: list[_Pending] = []
         for waiting in self._pending:
             if waiting.until > position:
-                still.append(waiting)
+                unfinished.append(waiting)
                 continue
             event = waiting.event
             wave = self._recent.cut(max(0.0, event.start - self._clips.before), waiting.until)
             clip = self._clips.write(event, wave, self._rate) if len(wave) else None
             if self._when != "began":
                 yield self._send(replace(event, clip=clip))
-        self._pending = still
+        self._pending = unfinished
 
     def report(self) -> WatchReport:
-        """What has been done so far, with how long events took to be decided."""
+        """The report so far, with how long events took to be decided."""
         seen = sorted(self._latencies)
         return replace(
             self._report,
@@ -159,13 +161,13 @@ class EventPublisher:
         )
 
     def _new(self, change: EventChange, source: str) -> Event:
-        """An event that has begun just now."""
+        """Make the event of a change with which it begins."""
         self._count += 1
         self._report.events += 1
         latency, began = change.decided - change.start, None
         if self._live:
-            heard, first = self._clock.came(change.decided), self._clock.came(change.start)
-            latency += max(0.0, time.monotonic() - heard) if heard is not None else 0.0
+            decided, first = self._clock.arrival_time(change.decided), self._clock.arrival_time(change.start)
+            latency += max(0.0, time.monotonic() - decided) if decided is not None else 0.0
             if first is not None:
                 moment = dt.datetime.now(dt.timezone.utc) - dt.timedelta(seconds=time.monotonic() - first)
                 began = moment.isoformat(timespec="milliseconds")
@@ -187,7 +189,7 @@ class EventPublisher:
 
 
 def _event_fields(change: EventChange) -> dict[str, Any]:
-    """What an event knows by now."""
+    """The fields of an event that a change knows."""
     return {
         "start": round(change.start, 3),
         "end": round(change.end, 3),

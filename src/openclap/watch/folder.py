@@ -1,4 +1,4 @@
-"""A folder that grows as a source: every sound file that comes into it, once it is whole. Knows nothing of models."""
+"""A folder as a source: every sound file that comes into it, once it is written completely."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from openclap.watch.sources import AudioBlock, FileSource, Tell
 
 __all__ = ["FolderSource"]
 
-SETTLED = 1.0  # seconds that a file must have kept its size
+SETTLED = 1.0  # seconds without a change, after which a file is complete
 
 
 class FolderSource:
-    """Sound files as they come into a folder, in the order of their times; those that are there at the start only if `existing`."""
+    """Sound files as they come into a folder, in the order of their times; `existing` adds those already there."""
 
     live = threaded = False
 
     def __init__(self, folder: str | os.PathLike[str], *, existing: bool = False, poll: float = 1.0) -> None:
         self.name = os.fsdecode(folder)
         self._existing, self._poll = existing, poll
-        self._closed: set[str] = set()  # folders in it that cannot be looked into, and that was told
+        self._closed: set[str] = set()  # folders in it that cannot be read, for which there was a message
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """As `Source`; a file that cannot be used is told and stops nothing, a folder that vanishes is waited for."""
-        done: dict[str, tuple[int, int]] = {} if self._existing else self._there(tell)
+        """Give blocks as `AudioSource` says; a broken file is skipped, a folder that vanishes is waited for."""
+        done: dict[str, tuple[int, int]] = {} if self._existing else self._list_files(tell)
         before: dict[str, tuple[int, int]] = {}
         gone = False
         while not stop.is_set():
-            there = self._there(tell)
+            there = self._list_files(tell)
             if Path(self.name).is_dir():
                 gone = False
                 done = {path: seen for path, seen in done.items() if path in there}  # bounded by what the folder holds
@@ -57,8 +57,8 @@ class FolderSource:
             before = there
             stop.wait(self._poll)
 
-    def _there(self, tell: Tell) -> dict[str, tuple[int, int]]:
-        """Time (ns) and size of every sound in the folder."""
+    def _list_files(self, tell: Tell) -> dict[str, tuple[int, int]]:
+        """The time (ns) and size of every sound file in the folder, by path."""
         there: dict[str, tuple[int, int]] = {}
         if not Path(self.name).is_dir():
             return there
@@ -76,5 +76,5 @@ class FolderSource:
         return there
 
     def _is_whole(self, path: str, seen: tuple[int, int], before: dict[str, tuple[int, int]]) -> bool:
-        """Whether nobody writes to it any more: unchanged since the last look, or for long enough."""
+        """Whether a file is written completely: unchanged since the last look, or for long enough."""
         return seen[1] > 0 and (before.get(path) == seen or time.time() - seen[0] / 1e9 > SETTLED)

@@ -1,9 +1,9 @@
-"""Confidences over time → when something begins and ends. A pure function of numbers: no clock, no sound, no model.
+"""Decides from confidences over time when an event begins and ends. It depends on these numbers alone, on no clock.
 
 confidence      ┌───┐
 on  ············│···│┄┄┄┄┄┄┄┄   begins: at or above `on` for `least` seconds
-off ────────┐ ┌─┘   └┐┄┄┄┄┄┄┄   ends: below `off`, or after `longest`, when what goes on is told anew
-            └─┘      └──────    then the alert is deaf for `cooldown` seconds
+off ────────┐ ┌─┘   └┐┄┄┄┄┄┄┄   ends: below `off`, or after `longest` seconds; if it goes on, a new event begins
+            └─┘      └──────    then the alert is ignored for `cooldown` seconds
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class EventChange:
-    """Alert number `which` has begun or ended: what is known of it now.
+    """The beginning or the end of an event of alert number `which`, with what is known of it now.
 
     `decided` is the end of the window that decided; `confidence` and `score` are those of the best window so far, whose
     middle is `peak`.
@@ -64,77 +64,74 @@ class EventChange:
 
 @dataclass
 class _ActiveEvent:
-    """An alert at or above `off`."""
+    """An alert that is at or above `off`: an event, or what may become one."""
 
     start: float
     end: float
     peak: float
     score: float
     confidence: float
-    loud: float | None = None  # when it came to `on`
-    begun: float | None = None  # when it was told
+    above_on: float | None = None  # since when it has been at or above `on`
+    begun: float | None = None  # when it became an event
 
 
 class Hysteresis:
-    """Feed it windows in order; memory is one record for each alert that is heard just now."""
+    """Follows the confidences of all alerts, window by window in order; it holds one record for each active alert."""
 
     def __init__(self, alerts: int, rules: Rules) -> None:
         self._rules = rules
-        self._heard: dict[int, _ActiveEvent] = {}
-        self._deaf = np.full(alerts, -np.inf)  # until this second
+        self._active: dict[int, _ActiveEvent] = {}
+        self._ignored_until = np.full(alerts, -np.inf)  # seconds
 
     def step(self, start: float, end: float, confidence: Levels, score: Levels) -> list[EventChange]:
-        """One window from `start` to `end` with a confidence and a score for every alert (A,) → what changed.
+        """Take the next window, with a confidence and a score for each alert (A,); the changes it brings.
 
-        Changes of one window come in the order of alerts.
+        The window lasts from `start` to `end`. The changes come in the order of alerts.
         """
-        rules, found = self._rules, []
-        for number in np.union1d(np.flatnonzero((confidence >= rules.on) & (self._deaf <= start)), list(self._heard)):
-            which = int(number)
-            heard = self._heard.get(which)
-            if heard is not None and confidence[which] < rules.off:
-                found += self._end_event(which, end)
+        rules, changes = self._rules, []
+        starting = np.flatnonzero((confidence >= rules.on) & (self._ignored_until <= start))
+        for which in map(int, np.union1d(starting, list(self._active))):
+            event = self._active.get(which)
+            if event is not None and confidence[which] < rules.off:
+                changes += self._end_event(which)
                 continue
-            if heard is None:
-                heard = self._heard[which] = _ActiveEvent(
+            if event is None:
+                event = self._active[which] = _ActiveEvent(
                     start, end, (start + end) / 2, float(score[which]), float(confidence[which])
                 )
-            found += self._goes_on(which, heard, start, end, float(confidence[which]), float(score[which]))
-        return found
+            changes += self._continue(which, event, start, end, float(confidence[which]), float(score[which]))
+        return changes
 
     def finish(self) -> list[EventChange]:
-        """Nothing more comes, or something is missing: what has begun ends."""
-        found = []
-        for which in sorted(self._heard):
-            found += self._end_event(which, self._heard[which].end)
-        return found
+        """End all events, as nothing more comes or a gap follows."""
+        return [change for which in sorted(self._active) for change in self._end_event(which)]
 
-    def _goes_on(
-        self, which: int, heard: _ActiveEvent, start: float, end: float, confidence: float, score: float
+    def _continue(
+        self, which: int, event: _ActiveEvent, start: float, end: float, confidence: float, score: float
     ) -> list[EventChange]:
         rules = self._rules
-        heard.end = end
-        if confidence > heard.confidence:
-            heard.confidence, heard.score, heard.peak = confidence, score, (start + end) / 2
-        if confidence >= rules.on and heard.loud is None:
-            heard.loud = start
-        elif confidence < rules.on and heard.begun is None:
-            heard.loud = None
-        found = []
-        if heard.begun is None and heard.loud is not None and end - heard.loud >= rules.least:
-            heard.begun = end
-            found.append(_change(which, heard, began=True, decided=end))
-        if heard.begun is not None and end - heard.start >= rules.longest:
-            found += self._end_event(which, end)
-        return found
+        event.end = end
+        if confidence > event.confidence:
+            event.confidence, event.score, event.peak = confidence, score, (start + end) / 2
+        if confidence >= rules.on and event.above_on is None:
+            event.above_on = start
+        elif confidence < rules.on and event.begun is None:
+            event.above_on = None
+        changes = []
+        if event.begun is None and event.above_on is not None and end - event.above_on >= rules.least:
+            event.begun = end
+            changes.append(_change(which, event, began=True, decided=end))
+        if event.begun is not None and end - event.start >= rules.longest:
+            changes += self._end_event(which)
+        return changes
 
-    def _end_event(self, which: int, now: float) -> list[EventChange]:
-        heard = self._heard.pop(which)
-        if heard.begun is None:
+    def _end_event(self, which: int) -> list[EventChange]:
+        event = self._active.pop(which)
+        if event.begun is None:
             return []
-        self._deaf[which] = heard.end + self._rules.cooldown
-        return [_change(which, heard, began=False, decided=heard.begun)]
+        self._ignored_until[which] = event.end + self._rules.cooldown
+        return [_change(which, event, began=False, decided=event.begun)]
 
 
-def _change(which: int, heard: _ActiveEvent, *, began: bool, decided: float) -> EventChange:
-    return EventChange(which, began, heard.start, heard.end, heard.peak, heard.score, heard.confidence, decided)
+def _change(which: int, event: _ActiveEvent, *, began: bool, decided: float) -> EventChange:
+    return EventChange(which, began, event.start, event.end, event.peak, event.score, event.confidence, decided)

@@ -1,12 +1,11 @@
-"""Sound in, events out: the one loop of a watch, for hours, in bounded memory.
+"""The loop of a watch: sound comes in, events go out, for hours and in bounded memory.
 
-    source ─ [thread, bounded queue] ─ sliding ─ model ─ own background ─ hysteresis ─ telling ─ sinks
-                                    └─ recent ────────────────────────────────────────────┘
+    source ─ [thread, bounded queue] ─ sliding windows ─ model ─ scorers ─ hysteresis ─ publisher ─ sinks
+                                    └─ recent audio (for clips) ───────────────────────────┘
 
-A source that waits (file, folder, pipe) is heard as fast as the model can. One that does not (`live`) is heard as it
-comes: where the model falls behind, the oldest windows are skipped, counted and told. Where somebody else has the sound
-(a browser sends it), a `Watch` of `PushedSource` is not iterated over: `feed` and `finish` give the same events. Knows
-nothing of the command line.
+A source that waits (file, folder, pipe) is processed as fast as the model can. A `live` one does not wait: where the
+model falls behind, the oldest windows are skipped, counted, and a message says so. Where the sound is sent to us, by a
+browser for example, a `Watch` of a `PushedSource` is not iterated over: `feed` and `finish` give the same events.
 """
 
 from __future__ import annotations
@@ -17,31 +16,31 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import ReferenceBank, reference_bank
+from openclap.confidence import reference_bank
 from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 from openclap.watch.alerts import embed_alerts, name_alerts
-from openclap.watch.background import MINUTE, LocalBackground, Novelty
+from openclap.watch.calibrated_scorer import alert_scorer
 from openclap.watch.clips import ClipWriter
 from openclap.watch.event import UNUSUAL, Event, WatchReport
 from openclap.watch.events import EventPublisher
 from openclap.watch.folder import FolderSource
-from openclap.watch.foreground import MEMORY, Foreground
 from openclap.watch.hysteresis import Hysteresis, Rules
+from openclap.watch.novelty_scorer import NoveltyScorer
 from openclap.watch.open_source import open_source
 from openclap.watch.read_source import StopEvent, read_blocks
+from openclap.watch.short_recordings import EarlyWindow, short_recording_message
 from openclap.watch.sinks import Sink
 from openclap.watch.sliding_windows import SlidingWindows, StreamWindow
-from openclap.watch.sources import AudioBlock, Source, Tell
+from openclap.watch.sources import AudioBlock, AudioSource, Tell
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -49,22 +48,21 @@ if TYPE_CHECKING:
 __all__ = ["Watch", "watch"]
 
 Wave = npt.NDArray[np.float32]
-Vectors = npt.NDArray[np.float32]
 Judged = Callable[[float, float, npt.NDArray[np.float64]], None]
 
 WINDOW, HOP = 2.0, 1.0  # seconds
 WARMUP = 30.0
-BATCH = 32  # windows that a source that waits is heard in
-LATE = 6.0  # seconds after its sound came, a window of a live source is skipped
-AHEAD = 30.0  # seconds of sound more than time has passed: this "live" source waits for us, so nothing is late
+BATCH = 32  # windows that are embedded at once, of a source that waits
+LATE = 6.0  # seconds after its sound came, after which a window of a live source is skipped
+AHEAD = 30.0  # seconds; where so much more sound came than time has passed, a "live" source waits: nothing is late
 TOLD_EVERY = 60.0  # seconds between two messages that windows are skipped
-LONGEST_CLIP = 300.0  # seconds; of a longer event the clip holds the end
+LONGEST_CLIP = 300.0  # seconds; the clip of a longer event holds only its end
 LONGEST_WARMUP = 86_400.0  # seconds
 EARLY = 4096  # windows of a warm-up that are kept in case the recording ends within it
 
 
 def watch(
-    source: str | os.PathLike[str] | Source,
+    source: str | os.PathLike[str] | AudioSource,
     alerts: Sequence[str | Detector] = (),
     *,
     model: CLAP,
@@ -80,36 +78,36 @@ def watch(
     tell: Tell | None = None,
     judged: Judged | None = None,
 ) -> Watch:
-    """Listen to a source and give its events as they are decided; a `Watch` is their iterator.
+    """Listen to a source: the `Watch` that comes back is an iterator over its events, each given once it is decided.
 
     Parameters
     ----------
     source
-        A file, folder, "mic", an http(s), rtsp or rtmp address, "-" (then pass `source_of("-", rate=…)`), or a
-        `Source`.
+        A file, folder, "mic", an http(s), rtsp or rtmp address, "-" (then pass `open_source("-", rate=…)`), or a
+        `AudioSource`.
     alerts
         Words for what should be heard: "glass breaking", "a baby crying"; and detectors, whose alerts have their names.
     model
-        What hears: `CLAP.from_pretrained("mini")`.
+        The model that listens: `CLAP.from_pretrained("mini")`.
     unusual
-        Tell of anything that is far from this source's background, without words, too.
+        Whether anything that is far from what is usual at this source is an event as well, without words for it.
     rules
         When an event begins and ends.
     window, hop, warmup
-        Seconds: of what is heard at once, between two windows, and that are learnt from before anything is told. A
-        recording that ends within the warm-up is judged by what there is of it when it ends, which `tell` is told.
+        Seconds: the length of a window, from one window to the next, and for how long the watch only learns at first.
+        A recording that ends within the warm-up is judged by what there is of it, and `tell` is called to say so.
     when
         Whether an event is given when it has ended (all is known), when it has begun (at once), or both (the same
         `id`).
     clips
         Where a FLAC of every event is kept: a folder (256 MiB), or `ClipWriter` with its own budget.
     sinks
-        Who gets every event, too: `RetryingSink(Webhook(…))`, `Command(…)`.
+        Receivers of every event: `RetryingSink(Webhook(…))`, `Command(…)`.
     stop
-        Set it, from any thread, to end: what has begun is told as ended.
+        Set it, from any thread, to end the watch: events that have begun are given as ended.
     tell
-        What happens on the way (a stream was cut, windows were skipped), a line each; by default the logger
-        "openclap.watch".
+        Called with one line for each thing that happens on the way (a stream was cut, windows were skipped); by default
+        a warning of the logger "openclap.watch".
     judged
         Called after every window with its start and end in seconds and a confidence for every name in `Watch.alerts`: 0
         during the warm-up, and once more at the end of a recording that ends within it.
@@ -149,7 +147,7 @@ class Watch(Iterator[Event]):
 
     def __init__(
         self,
-        source: Source,
+        source: AudioSource,
         alerts: Sequence[str | Detector],
         *,
         model: CLAP,
@@ -181,39 +179,39 @@ class Watch(Iterator[Event]):
         self._window, self._hop = window, hop
         self._stop, self._tell, self._judged = StopEvent(stop), tell, judged
         self._rate = model.front_end.sampling_rate
-        self._words = len(asked)
+        self._alert_count = len(asked)
         queries = embed_alerts(asked, model)
-        self._own = _background(queries, reference_bank(model), warmup=round(warmup / hop), hop=hop)
-        self._novelty = Novelty(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
+        self._scorer = alert_scorer(queries, reference_bank(model), warmup=round(warmup / hop), hop=hop)
+        self._novelty = NoveltyScorer(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
         if isinstance(clips, (str, os.PathLike)):
             clips = ClipWriter(Path(clips), tell, budget=256 << 20)
         if clips is not None and isinstance(source, FolderSource):
             _check_apart(clips.folder, Path(source.name))
         self._report = WatchReport(source=source.name)
-        held = window  # seconds; without clips the position alone is asked for
+        clip_memory = window  # seconds; without clips only the position is asked for
         if clips is not None:
             around = clips.before + clips.after
-            held = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
-        self._telling = EventPublisher(
+            clip_memory = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
+        self._publisher = EventPublisher(
             self._names,
             self._rate,
             live=source.live,
             when=when,
             clips=clips,
-            held=held,
+            clip_memory=clip_memory,
             sinks=sinks,
             report=self._report,
         )
         self._sliding = SlidingWindows(self._rate, window, hop)
         self._waiting: list[StreamWindow] = []
-        self._before: float | None = None  # start of the window before
-        self._early: deque[_Early] = deque(maxlen=EARLY)  # of this recording, during the warm-up
-        self._warmup, self._told_short = warmup, False
+        self._before: float | None = None  # where the window before started
+        self._early: deque[EarlyWindow] = deque(maxlen=EARLY)  # of this recording, during the warm-up
+        self._warmup, self._short_told = warmup, False
         self._name = source.name
-        self._told_skipped = float("-inf")
-        self._since = time.monotonic()
-        self._events = self._all()
+        self._skipped_told_at = float("-inf")
+        self._started_at = time.monotonic()
+        self._events = self._run()
 
     def __next__(self) -> Event:
         return next(self._events)
@@ -225,55 +223,55 @@ class Watch(Iterator[Event]):
         self.close()
 
     def close(self) -> None:
-        """End; events that have begun and were not given yet are lost, so set `stop` and iterate on where they matter."""
+        """End at once; events that were not given yet are lost (to get them, set `stop` and iterate to the end)."""
         self._stop.set()
         self._events.close()  # type: ignore[attr-defined]
 
     def report(self) -> WatchReport:
         """What has been done so far."""
-        return self._telling.report()
+        return self._publisher.report()
 
-    # -- by hand ---------------------------------------------------------------------------------------
+    # -- where the sound is pushed ---------------------------------------------------------------------
 
     @property
     def alerts(self) -> tuple[str, ...]:
-        """The names that confidences are told of, "unusual" last."""
+        """The names of the alerts, in the order of the confidences that `judged` gets; "unusual" is the last."""
         return tuple(self._names)
 
     def feed(self, wave: Wave, *, gap: float = 0.0, arrived: float | None = None) -> list[Event]:
-        """Hear what comes next (S,), mono at the model's rate, after `gap` lost seconds, and give what was decided.
+        """Process the next samples (S,), mono at the model's rate, after `gap` lost seconds; the events decided by now.
 
-        For a watch of `PushedSource`, from one thread at a time. `arrived`, monotonic seconds, is when it came; by
-        default now. A call computes as many windows as have become complete, one a hop.
+        For a watch of a `PushedSource`, from one thread at a time. `arrived` is when the samples came, in monotonic
+        seconds; by default now. A call computes all windows that have become complete, one for each hop.
         """
         came = time.monotonic() if arrived is None else arrived
-        return list(self._take(AudioBlock(wave, gap, self._name), came, more=False))
+        return list(self._process(AudioBlock(wave, gap, self._name), came, more=False))
 
     def finish(self) -> list[Event]:
-        """Nothing more comes: the last windows, and what has begun ends."""
+        """End the recording: process its last windows, end the events that have begun, and give those decided now."""
         return list(self._finish())
 
     # -- the loop --------------------------------------------------------------------------------------
 
-    def _all(self) -> Iterator[Event]:
+    def _run(self) -> Iterator[Event]:
         with contextlib.closing(read_blocks(self._source, self._rate, self._stop, self._tell)) as blocks:
             for arrived, block, more in blocks:
-                yield from self._take(block, arrived, more=more)
+                yield from self._process(block, arrived, more=more)
         yield from self._finish()
 
-    def _take(self, block: AudioBlock, arrived: float, *, more: bool) -> Iterator[Event]:
-        """One block; `more`, where others lie ready, with which its windows may be heard at once."""
-        yield from self._begin(block)
-        self._hear(block, arrived)
+    def _process(self, block: AudioBlock, arrived: float, *, more: bool) -> Iterator[Event]:
+        """Process one block; where `more` lie ready, windows may wait to be embedded together with theirs."""
+        yield from self._end_before_gap(block)
+        self._feed_block(block, arrived)
         if block.last:
             yield from self._finish()
             self._restart()
         elif len(self._waiting) >= BATCH or not more:
-            yield from self._decide(self._in_time(self._waiting))
+            yield from self._decide(self._drop_late(self._waiting))
             self._waiting.clear()
 
-    def _begin(self, block: AudioBlock) -> Iterator[Event]:
-        """What was there before a gap ends."""
+    def _end_before_gap(self, block: AudioBlock) -> Iterator[Event]:
+        """Decide what came before a gap, and end its events."""
         self._name = block.name or self._name
         if block.gap <= 0:
             return
@@ -282,79 +280,76 @@ class Watch(Iterator[Event]):
         self._waiting += self._sliding.skip(block.gap)
         yield from self._decide(self._waiting)
         self._waiting.clear()
-        self._telling.skip(block.gap)
-        self._apart()
-        yield from self._telling.publish(self._hysteresis.finish(), self._name)
+        self._publisher.skip(block.gap)
+        self._restart_scorers()
+        yield from self._publisher.publish(self._hysteresis.finish(), self._name)
 
-    def _hear(self, block: AudioBlock, arrived: float) -> None:
-        self._telling.feed(block.wave, arrived)
+    def _feed_block(self, block: AudioBlock, arrived: float) -> None:
+        self._publisher.feed(block.wave, arrived)
         self._report.heard += len(block.wave) / self._rate
         self._waiting += self._sliding.feed(block.wave)
 
     def _restart(self) -> None:
-        """Another recording comes; what is usual has been learnt and stays."""
+        """Prepare for another recording; what was learnt stays."""
         self._sliding = SlidingWindows(self._rate, self._window, self._hop)
-        self._telling.restart()
+        self._publisher.restart()
         self._hysteresis = Hysteresis(len(self._names), self._rules)
-        self._apart()
+        self._restart_scorers()
 
-    def _apart(self) -> None:
-        """The next window does not overlap the last one."""
+    def _restart_scorers(self) -> None:
+        """Forget the window before: the next one does not overlap it."""
         self._before = None
-        self._own.restart()
+        self._scorer.restart()
         if self._novelty is not None:
             self._novelty.restart()
 
     def _finish(self) -> Iterator[Event]:
-        """The end of a recording: nothing is left waiting."""
+        """End a recording: all windows are decided, all events and clips are complete."""
         self._waiting += self._sliding.flush()
         for start in range(0, len(self._waiting), BATCH):
             yield from self._decide(self._waiting[start : start + BATCH])
         self._waiting.clear()
-        yield from self._after_all()
-        yield from self._telling.publish(self._hysteresis.finish(), self._name)
-        yield from self._telling.publish_finished(ended=True)
+        yield from self._score_early()
+        yield from self._publisher.publish(self._hysteresis.finish(), self._name)
+        yield from self._publisher.publish_finished(ended=True)
 
-    def _after_all(self) -> Iterator[Event]:
-        """A recording that ends within the warm-up is judged by what there is of it, and that is told."""
+    def _score_early(self) -> Iterator[Event]:
+        """Judge a recording that ends within the warm-up by what there is of it, and say so once."""
         early, self._early = self._early, deque(maxlen=EARLY)
-        unknown = self._novelty is not None and self._novelty.learns
-        if (early or unknown) and not self._told_short:
-            self._told_short = True
-            self._tell(self._short(early, unknown=unknown))
+        unknown = self._novelty is not None and self._novelty.warming_up
+        if (early or unknown) and not self._short_told:
+            self._short_told = True
+            judged_anyway = bool(early) and self._alert_count > 0
+            self._tell(
+                short_recording_message(
+                    self._name,
+                    self._report.heard,
+                    self._warmup,
+                    judged_anyway=judged_anyway,
+                    novelty_unknown=unknown,
+                )
+            )
         if not early:
             return
-        judged = self._own.judge_after_all([e.row for e in early], [e.apart for e in early], self._rules.off)
-        more = [0.0] * (len(self._names) - self._words)  # of "unusual"
-        for window, (levels, cosines) in zip(early, judged, strict=True):
-            confidence, score = np.append(levels, more), np.append(cosines, more)
+        scores = self._scorer.score_short_recording([e.row for e in early], [e.apart for e in early], self._rules.off)
+        zeros = [0.0] * (len(self._names) - self._alert_count)  # of "unusual"
+        for window, (confidences, cosines) in zip(early, scores, strict=True):
+            confidence, score = np.append(confidences, zeros), np.append(cosines, zeros)
             changes = self._hysteresis.step(window.start, window.end, confidence, score)
             if self._judged is not None:
                 self._judged(window.begin, window.end, confidence)
-            yield from self._telling.publish(changes, self._name)
+            yield from self._publisher.publish(changes, self._name)
 
-    def _short(self, early: Collection[_Early], *, unknown: bool) -> str:
-        """What is told of a recording that ends before enough was learnt."""
-        heard = f"{self._name}: ended after {self._report.heard:.0f} s"
-        words = (
-            f", within the warm-up of {self._warmup:g} s: judged by what there is of it, which is less sure (a longer"
-            " recording, or a shorter --warmup)"
-            if early and self._words
-            else ""
-        )
-        unusual = ', too short to know what is "unusual" there' if unknown else ""
-        return heard + words + unusual
-
-    def _in_time(self, waiting: list[StreamWindow]) -> list[StreamWindow]:
-        """Of a live source, the windows that are not too late."""
+    def _drop_late(self, waiting: list[StreamWindow]) -> list[StreamWindow]:
+        """The windows that are not too late; a message says, once a minute, that a live source's were skipped."""
         now = time.monotonic()
-        if not self._source.live or self._report.heard > now - self._since + AHEAD:
+        if not self._source.live or self._report.heard > now - self._started_at + AHEAD:
             return waiting
-        kept = [span for span in waiting if now - (self._telling.arrival_time(span.end) or now) <= LATE]
+        kept = [window for window in waiting if now - (self._publisher.arrival_time(window.end) or now) <= LATE]
         if len(kept) < len(waiting):
             self._report.skipped += len(waiting) - len(kept)
-            if time.monotonic() - self._told_skipped > TOLD_EVERY:
-                self._told_skipped = time.monotonic()
+            if time.monotonic() - self._skipped_told_at > TOLD_EVERY:
+                self._skipped_told_at = time.monotonic()
                 self._tell(
                     f"{self._name}: the model is slower than the sound comes;"
                     f" {count_noun(self._report.skipped, 'window is', 'windows are')} skipped so far (a longer --hop or"
@@ -362,53 +357,37 @@ class Watch(Iterator[Event]):
                 )
         return kept
 
-    def _decide(self, spans: list[StreamWindow]) -> Iterator[Event]:
-        """Embed windows, and step through them in order."""
-        if not spans:
+    def _decide(self, windows: list[StreamWindow]) -> Iterator[Event]:
+        """Embed windows, score them in order, and give the events that begin or end with them."""
+        if not windows:
             return
-        rows = self._clap.encode_audio([(span.wave, self._rate) for span in spans], batch_size=BATCH)
-        for span, row in zip(spans, rows, strict=True):
+        rows = self._clap.encode_audio([(window.wave, self._rate) for window in windows], batch_size=BATCH)
+        for window, row in zip(windows, rows, strict=True):
             self._report.windows += 1
-            confidence, score = self._own.judge(row)
+            confidence, score = self._scorer.score(row)
             if self._novelty is not None:
-                sure, distance = self._novelty.judge(row)
+                sure, distance = self._novelty.score(row)
                 confidence, score = np.append(confidence, sure), np.append(score, distance)
-            start = span.start if self._before is None else self._before  # it was heard together with the window before
-            apart, self._before = self._before is None, span.start
-            if self._own.learns:
-                self._early.append(_Early(start, span.start, span.end, apart, row))
+            start = (
+                window.start if self._before is None else self._before
+            )  # two overlapping windows are judged together
+            apart, self._before = self._before is None, window.start
+            if self._scorer.warming_up:
+                self._early.append(EarlyWindow(start, window.start, window.end, apart, row))
             elif self._early:
                 self._early.clear()
-            changes = self._hysteresis.step(start, span.end, confidence, score)
-            self._own.learn(row, score[: self._words], confidence[: self._words] >= self._rules.off)
+            changes = self._hysteresis.step(start, window.end, confidence, score)
+            maybe = confidence[: self._alert_count] >= self._rules.off
+            self._scorer.learn(row, score[: self._alert_count], maybe)
             if self._novelty is not None:
                 self._novelty.learn(row)
             if self._judged is not None:
-                self._judged(span.start, span.end, confidence)
-            yield from self._telling.publish(changes, self._name)
-        yield from self._telling.publish_finished()
-
-
-@dataclass(frozen=True, eq=False)
-class _Early:
-    """A window that was heard during the warm-up, with its embedding (E,), in case the recording ends within it."""
-
-    start: float  # s: of what it was heard together with
-    begin: float
-    end: float
-    apart: bool  # it does not overlap the one before
-    row: Vectors
-
-
-def _background(queries: Vectors, banks: ReferenceBank, *, warmup: int, hop: float) -> LocalBackground:
-    """By the model's own curve for a watch, or by the one for models that have none."""
-    minute = round(MINUTE / hop)
-    if banks.curves.watch:
-        return Foreground(queries, banks, warmup=warmup, minute=minute, known=round(MEMORY / hop))
-    return LocalBackground(queries, banks, warmup=warmup, minute=minute)
+                self._judged(window.start, window.end, confidence)
+            yield from self._publisher.publish(changes, self._name)
+        yield from self._publisher.publish_finished()
 
 
 def _check_apart(clips: Path, watched: Path) -> None:
-    """Clips in the folder that is watched would be heard there, and make clips."""
+    """Refuse clips in the folder that is watched: they would be heard as new sounds and make clips of their own."""
     if watched.resolve() in (clips.resolve(), *clips.resolve().parents):
         raise UsageError(f"clips in {clips} would be heard as new sounds of {watched}; keep them outside of it")

@@ -1,4 +1,4 @@
-"""A microphone as a source, through sounddevice (PortAudio). Knows nothing of models."""
+"""A microphone as a source, through sounddevice (PortAudio)."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from openclap.watch.sources import LIVE_BLOCK, AudioBlock, BlockConverter, Tell,
 
 __all__ = ["MicrophoneSource"]
 
-WAITING = 120  # blocks between the sound card and us: 30 s
-SILENT = 5.0  # seconds without a block: it was unplugged
+WAITING = 120  # blocks of a quarter of a second between the sound card and us: 30 s
+SILENT = 5.0  # seconds without a block, after which it counts as unplugged
 
 
 class MicrophoneSource:
-    """The default input, or the device of a number or of a part of a name; opened again where it was unplugged."""
+    """The default input, or a device by its number or by a part of its name; opened again after it was unplugged."""
 
     live = threaded = True
 
     def __init__(self, device: str | None = None) -> None:
-        self._sounddevice = _sounddevice()
+        self._sounddevice = _import_sounddevice()
         self.name = "mic" if device is None else f"mic:{device}"
         self._device: int | str | None = int(device) if device is not None and device.isdecimal() else device
         self._rate = self._find_device_rate()
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """As `Source`."""
+        """Give blocks as `AudioSource` says, until `stop` is set."""
         attempt, last = 0, None
         while not stop.is_set():
-            shape = BlockConverter(rate, self.name, tell)
+            converter = BlockConverter(rate, self.name, tell)
             try:
                 for samples, missed in self._samples(stop):
                     now = time.monotonic()
                     gap = missed if attempt == 0 or last is None else max(0.0, now - last - LIVE_BLOCK)
                     attempt, last = 0, now
-                    yield AudioBlock(shape.feed(samples, self._rate), gap, self.name)
+                    yield AudioBlock(converter.feed(samples, self._rate), gap, self.name)
             except SourceError as error:
                 if last is None:
                     raise
@@ -53,11 +53,11 @@ class MicrophoneSource:
             stop.wait(backoff_seconds(attempt))
 
     def _samples(self, stop: threading.Event) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
-        """Blocks from the callback's thread, each with the seconds for which nobody took any before it, until none comes."""
+        """Samples (S, channels) from the sound card's thread, and the seconds lost before them, until none come."""
         got: queue.Queue[tuple[npt.NDArray[np.float32], float]] = queue.Queue(WAITING)
         missed = 0.0
 
-        def take(samples: npt.NDArray[np.float32], *_: Any) -> None:
+        def receive(samples: npt.NDArray[np.float32], *_: Any) -> None:
             nonlocal missed
             if got.full():  # in the sound card's thread: never wait
                 missed += len(samples) / self._rate
@@ -71,29 +71,29 @@ class MicrophoneSource:
                 blocksize=round(LIVE_BLOCK * self._rate),
                 device=self._device,
                 dtype="float32",
-                callback=take,
+                callback=receive,
             ):
                 while not stop.is_set():
                     yield got.get(timeout=SILENT)
         except queue.Empty:
             return
         except (self._sounddevice.PortAudioError, ValueError) as error:
-            raise SourceError(f"{self.name}: cannot be opened ({_line(error)})") from None
+            raise SourceError(f"{self.name}: cannot be opened ({_one_line(error)})") from None
 
     def _find_device_rate(self) -> float:
         try:
             return float(self._sounddevice.query_devices(self._device, "input")["default_samplerate"])
         except (self._sounddevice.PortAudioError, ValueError) as error:
-            there = [d["name"] for d in self._sounddevice.query_devices() if d["max_input_channels"] > 0]
+            inputs = [d["name"] for d in self._sounddevice.query_devices() if d["max_input_channels"] > 0]
             known = (
-                f"there are {', '.join(there)}"
-                if there
+                f"there are {', '.join(inputs)}"
+                if inputs
                 else "this machine has none; plug one in, or watch a file, a pipe (-) or a stream"
             )
-            raise SourceError(f"{self.name}: no microphone ({_line(error)}); {known}") from None
+            raise SourceError(f"{self.name}: no microphone ({_one_line(error)}); {known}") from None
 
 
-def _sounddevice() -> Any:
+def _import_sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError:
@@ -108,5 +108,5 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-def _line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")

@@ -1,7 +1,7 @@
-"""An event → one MQTT message with QoS 1, through paho-mqtt. Knows nothing of when to try again.
+"""Publishes an event as one MQTT message with QoS 1, through paho-mqtt; `sinks.RetryingSink` tries again.
 
-mqtt://broker:1883/some/topic, or mqtts:// with TLS; user and password in the address, or in OPENCLAP_MQTT_USER and
-OPENCLAP_MQTT_PASSWORD.
+An address is mqtt://broker:1883/some/topic, or mqtts:// with TLS. User and password stand in the address, or in
+OPENCLAP_MQTT_USER and OPENCLAP_MQTT_PASSWORD.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["Mqtt"]
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 TOPIC = "openclap/events"
 LONGEST_TOPIC = 65_535  # bytes
-TIMEOUT = 10.0  # seconds to connect, and for the broker to say that it has a message
+TIMEOUT = 10.0  # seconds to connect, and for the broker to acknowledge a message
 
 
 class Mqtt:
-    """Publishes to one topic; the broker's acknowledgement counts as taken."""
+    """Publishes to one topic; a message counts as taken once the broker has acknowledged it."""
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         try:
@@ -42,14 +42,14 @@ class Mqtt:
         self.name, self.address = redact_url(url), url
         self._host, self._port, self._topic, self._timeout = parts.hostname, port, topic, timeout
         self._login = parts.scheme == "mqtts", parts.username, parts.password
-        self._client = _client(*self._login)
+        self._client = _make_client(*self._login)
         self._connected = threading.Event()
         self._answer = ""
         self._running = False
 
     def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
-        """As `sinks.Sender`; `key` lies in the message as `id` and `state`."""
-        if not self._ready(tell):
+        """Try once, as `sinks.Sender` says; `key` is not sent, as the message holds it as `id` and `state`."""
+        if not self._connect(tell):
             return "later"
         try:
             message = self._client.publish(self._topic, body, qos=1)
@@ -60,19 +60,19 @@ class Mqtt:
             return "later"
         if not taken:
             tell(f"{self.name}: does not say that it has an event; it is sent again")
-            self._stop()  # else paho would send it a second time beside ours
+            self._stop()  # else paho would send it as well, so that it came twice
             return "later"
         return "taken"
 
     def close(self) -> None:
-        """Say good-bye."""
+        """Disconnect from the broker."""
         self._stop()
 
-    def _ready(self, tell: Tell) -> bool:
+    def _connect(self, tell: Tell) -> bool:
         if self._connected.is_set():
             return True
         self._stop()
-        self._client = _client(*self._login)  # the old one may hold messages that are sent anew
+        self._client = _make_client(*self._login)  # the old one may hold messages that are sent anew
         self._client.on_connect, self._client.on_disconnect = self._on_connect, self._on_disconnect
         try:
             self._client.connect(self._host, self._port, keepalive=30)
@@ -103,7 +103,7 @@ class Mqtt:
         self._connected.clear()
 
 
-def _client(secure: bool, user: str | None, password: str | None) -> Any:
+def _make_client(secure: bool, user: str | None, password: str | None) -> Any:
     try:
         import paho.mqtt.client as mqtt
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a user calls a source → the source. Opens nothing yet, and never anything but what was named."""
+"""Chooses the source that a user means by a name or address; nothing is opened yet, and only what was named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openclap.errors import SoundNotFound, UsageError
 from openclap.watch.folder import FolderSource
-from openclap.watch.sources import FileSource, PipeSource, Source
+from openclap.watch.sources import AudioSource, FileSource, PipeSource
 
 __all__ = ["open_source"]
 
@@ -17,15 +17,15 @@ STREAM = re.compile(r"(https?|rtsps?|rtmps?)://", re.IGNORECASE)
 
 
 def open_source(
-    what: str | os.PathLike[str] | Source,
+    what: str | os.PathLike[str] | AudioSource,
     *,
     rate: float | None = None,
     channels: int = 1,
     format: str = "s16le",
     live: bool = False,
     existing: bool = False,
-) -> Source:
-    """What a user calls a source → the source.
+) -> AudioSource:
+    """Choose the source that a user means.
 
     Parameters
     ----------
@@ -33,13 +33,15 @@ def open_source(
         "mic" or "mic:DEVICE" (a number or a part of its name); "-" for PCM on standard input, which needs `rate`; an
         http, https, rtsp or rtmp address; a folder; a file.
     rate, channels, format, live
-        Of PCM on standard input. `live`: it does not wait; where the model is too slow, windows are skipped.
+        Describe PCM on standard input. `live` says that it does not wait: where the model is too slow, windows are
+        skipped.
     existing
-        For a folder: the files that are already there, too.
+        For a folder, whether the files that are already there are heard as well.
 
     Raises
     ------
     UsageError, SoundNotFound, MissingExtra, SourceError
+        The options do not fit the source, there is no such file, or no microphone can be used.
     """
     if not isinstance(what, (str, os.PathLike)):
         return what

@@ -1,10 +1,11 @@
-"""Events → whoever wants them, in order and each until it is taken: a spool on disk and a thread that empties it.
+"""Delivers events in order, each until it is taken: a spool on disk, and a thread that empties it.
 
-    event ─ spool (a file each, numbered; bounded: the oldest go, and it is told) ─ thread ─ send ─ taken? ─ file removed
-                                                                              ↑        │ not now: 0.5, 1, 2 … 60 s later
-                                                                              └────────┘ never: told, counted, left out
+    event ─ spool (one numbered file each; when full, the oldest are dropped) ─ thread ─ send ─ taken: file removed
+                                                                         ↑         │ later: again in 0.5, 1, 2 … 60 s
+                                                                         └─────────┘ never: left out and counted
 
-What lies in the spool when a watch ends is sent when the next one begins. Knows nothing of HTTP or MQTT.
+What lies in the spool when a watch ends is sent when the next one begins. How a message travels (HTTP, MQTT) is the
+business of a `Sender`.
 """
 
 from __future__ import annotations
@@ -31,50 +32,50 @@ Outcome: TypeAlias = Literal["taken", "later", "never"]
 
 SPOOL_BYTES = 64 << 20
 SPOOL_EVENTS = 10_000
-PLACES = 16  # watches at once that send to the same receiver
-IN_MEMORY = 1000  # events, where the disk takes none
+PLACES = 16  # folders for one receiver: so many watches at once may send to it
+IN_MEMORY = 1000  # events that are kept in memory where the disk takes none
 LONGEST_WAIT = 60.0  # seconds between two tries
 NAME = re.compile(r"(\d{16})-([0-9A-Za-z.-]{1,80})\.json")
 
 
 class Sink(Protocol):
-    """Takes events without making the watch wait; `close` gives what is left so many seconds and returns how many were not taken."""
+    """A receiver of events that never makes the watch wait."""
 
     name: str
 
     def put(self, event: Event) -> None:
-        """Take an event."""
+        """Take an event; it is passed on later."""
         ...
 
     def close(self, seconds: float) -> int:
-        """End."""
+        """Wait up to so many seconds for what is left, and end; how many events could not be passed on."""
         ...
 
 
 class Sender(Protocol):
-    """One try to hand over a message; never raises for what the other side does.
+    """Passes on a message, one try at a time, and never raises for what the other side does.
 
-    `name` is what is shown; `address` tells receivers apart, and is never shown.
+    `name` is shown to people; `address` tells receivers apart and is never shown, as it may hold a password.
     """
 
     name: str
     address: str
 
     def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
-        """`key` is the same for the same message, however often it is sent."""
+        """Try once to send a message; `key` is the same however often the same message is sent."""
         ...
 
     def close(self) -> None:
-        """Let go."""
+        """Close connections."""
         ...
 
 
 class Spool:
-    """Messages in a folder, oldest first, bounded in number and bytes; where the disk takes none, in memory."""
+    """A bounded queue of messages in a folder, oldest first; where the disk takes none, in memory."""
 
     def __init__(self, folder: Path, tell: Tell, *, most_bytes: int = SPOOL_BYTES, most: int = SPOOL_EVENTS) -> None:
         self._folder, self._tell, self._most_bytes, self._most = folder, tell, most_bytes, most
-        self._memory: dict[str, bytes] = {}
+        self._memory: dict[str, bytes] = {}  # by name
         self._order: deque[tuple[str, int]] = deque()  # name, bytes
         self._bytes = 0
         self.dropped = 0
@@ -83,42 +84,44 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for path in sorted(folder.iterdir()):
                 if NAME.fullmatch(path.name):
-                    self._know(path.name, path.stat().st_size)
-                elif path.suffix == ENDING:  # of a watch that was killed
+                    self._append(path.name, path.stat().st_size)
+                elif path.suffix == ENDING:  # a part file of a watch that was killed
                     path.unlink()
         except OSError as error:
-            self._once("disk", f"{folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory")
+            self._tell_once(
+                "disk", f"{folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory"
+            )
         self._number = 1 + int(self._order[-1][0][:16]) if self._order else 1
 
     def __len__(self) -> int:
         return len(self._order)
 
     def put(self, key: str, body: bytes) -> None:
-        """Keep a message; the oldest go where there is no room."""
+        """Append a message; the oldest are dropped where there is no room."""
         name = f"{self._number:016d}-{key}.json"
         self._number += 1
         try:
             with atomic_write(self._folder / name, own=True, sync=True) as part:
                 part.write_bytes(body)
         except OSError as error:
-            self._once(
+            self._tell_once(
                 "disk", f"{self._folder}: cannot hold events ({error.strerror}); up to {IN_MEMORY} are kept in memory"
             )
             self._memory[name] = body
-        self._know(name, len(body))
+        self._append(name, len(body))
         while len(self._order) > 1 and (len(self._order) > self._most or self._bytes > self._most_bytes):
             self._drop(0)
-        if len(self._memory) > IN_MEMORY:  # what is on disk takes none of this room
+        if len(self._memory) > IN_MEMORY:  # only what is in memory counts here
             oldest = next(iter(self._memory))
             self._drop(next(place for place, (name, _) in enumerate(self._order) if name == oldest))
 
     def oldest(self) -> tuple[str, bytes] | None:
-        """Key and body; None where nothing waits."""
+        """Key and body of the oldest message, or None where none waits."""
         while self._order:
             name = self._order[0][0]
             try:
                 body = self._memory[name] if name in self._memory else (self._folder / name).read_bytes()
-            except OSError:  # somebody tidied up
+            except OSError:  # the file was deleted meanwhile
                 self.remove()
                 self.dropped += 1
                 continue
@@ -126,23 +129,23 @@ class Spool:
         return None
 
     def adopt(self, orphan: Path) -> None:
-        """Take over what another spool has left; nothing is copied, so nothing needs room."""
+        """Move the messages that another spool has left to the end of this one; nothing is copied."""
         with contextlib.suppress(OSError):
             for path in sorted(path for path in orphan.iterdir() if NAME.fullmatch(path.name)):
                 name = f"{self._number:016d}-{path.name[17:]}"
                 size = path.stat().st_size
                 os.replace(path, self._folder / name)
                 self._number += 1
-                self._know(name, size)
+                self._append(name, size)
 
     def remove(self) -> None:
-        """Forget the oldest."""
+        """Remove the oldest message."""
         self._forget(0)
 
     def _drop(self, place: int) -> None:
         self._forget(place)
         self.dropped += 1
-        self._once("full", f"{self._folder}: full; the oldest events that nobody took are dropped")
+        self._tell_once("full", f"{self._folder}: full; the oldest events that nobody took are dropped")
 
     def _forget(self, place: int) -> None:
         name, size = self._order[place]
@@ -152,18 +155,18 @@ class Spool:
             with contextlib.suppress(OSError):
                 (self._folder / name).unlink()
 
-    def _know(self, name: str, size: int) -> None:
+    def _append(self, name: str, size: int) -> None:
         self._order.append((name, size))
         self._bytes += size
 
-    def _once(self, what: str, message: str) -> None:
+    def _tell_once(self, what: str, message: str) -> None:
         if what not in self._told:
             self._told.add(what)
             self._tell(message)
 
 
 class RetryingSink:
-    """A sink that hands every event to a `Sender`, in order, until it is taken."""
+    """A sink that passes every event to a `Sender`, in order, again and again until it is taken."""
 
     def __init__(
         self, sender: Sender, folder: Path, tell: Tell, *, first: float = 0.5, most: float = LONGEST_WAIT
@@ -177,19 +180,19 @@ class RetryingSink:
             self._spool.adopt(orphan)
         self._lock = threading.Condition()
         self._closing = threading.Event()
-        self._gone = threading.Event()  # nobody waits for the thread any more
+        self._gone = threading.Event()  # set when nobody waits for the thread any more
         self._thread = threading.Thread(target=self._run, name=f"openclap-{type(sender).__name__}", daemon=True)
         self._thread.start()
 
     def put(self, event: Event) -> None:
-        """As `Sink`."""
+        """Append an event to the spool."""
         key = re.sub(r"[^0-9A-Za-z.-]", "-", f"{event.id}.{event.state}")[:80]
         with self._lock:
             self._spool.put(key, event.to_json())
             self._lock.notify()
 
     def close(self, seconds: float) -> int:
-        """As `Sink`; what is not taken by then stays in the spool for the next watch."""
+        """End as `Sink` says; what is not taken by then stays in the spool for the next watch."""
         until = time.monotonic() + seconds
         with self._lock:
             self._closing.set()
@@ -225,18 +228,18 @@ class RetryingSink:
                 self.refused += outcome == "never"
 
     def _throttled_tell(self, attempt: int) -> Tell:
-        """Tell of the first failure of a row, and then of every tenth."""
+        """A `tell` for the first failure in a row and for every tenth; the others are silent."""
         return self._tell if attempt % 10 == 0 else lambda _: None
 
     def _pause(self, seconds: float) -> None:
         if self._closing.is_set():
-            self._gone.wait(min(seconds, 1.0))  # whoever closes waits a few seconds at most
+            self._gone.wait(min(seconds, 1.0))  # `close` waits for a few seconds at most
         else:
             self._closing.wait(seconds)
 
 
 def _own_place(folder: Path, name: str) -> tuple[FileLock | None, Path, list[Path]]:
-    """A folder that no other watch spools to the same receiver in, its lock, and those that watches which are no more have left."""
+    """A spool folder of our own for a receiver, its lock, and the folders that ended watches have left."""
     mine: tuple[FileLock, Path] | None = None
     orphans: list[Path] = []
     try:

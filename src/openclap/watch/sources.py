@@ -1,12 +1,12 @@
-"""What a source is, and the plain ones: a file, a pipe of PCM, what somebody else pushes. Knows nothing of models.
+"""What an audio source is, and the simple ones: a file, a pipe of PCM, and sound that is pushed by somebody else.
 
     file ────────────────────────┐
     pipe of PCM ─────────────────┤
-    microphone (`microphone`) ───┼─ blocks: mono float32 at the rate asked for, all finite, with what was lost before each
+    microphone (`microphone`) ───┼─ blocks: mono float32 at the wanted rate, all finite, each with the gap before it
     stream, PyAV (`streams`) ────┤
     growing folder (`folder`) ───┘
 
-Which of them is meant says `open`.
+`open_source` chooses one of them by what the user wrote.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from openclap.errors import SourceError, UsageError
 __all__ = [
     "FORMATS",
     "AudioBlock",
+    "AudioSource",
     "BlockConverter",
     "FileSource",
     "PipeSource",
     "PushedSource",
-    "Source",
     "Tell",
     "backoff_seconds",
 ]
@@ -45,7 +45,7 @@ Tell = Callable[[str], None]
 
 FILE_BLOCK = 30.0  # seconds read at once
 LIVE_BLOCK = 0.25
-LOUDEST = 1e6  # where full scale is 1; beyond, a sample is a fault of the source
+LOUDEST = 1e6  # times full scale; a sample beyond is a fault of the source
 FORMATS = {
     "s16le": "<i2",
     "s16be": ">i2",
@@ -60,7 +60,11 @@ FORMATS = {
 
 @dataclass(frozen=True, eq=False)
 class AudioBlock:
-    """`wave` (S,) at the rate asked for; `gap` seconds lost before it; `name` of the recording; whether it is its `last`."""
+    """Samples of a source.
+
+    `wave` (S,) has the wanted rate; `gap` seconds were lost before it; `name` is the recording's, of which it may be
+    the `last` block.
+    """
 
     wave: Wave
     gap: float = 0.0
@@ -68,11 +72,11 @@ class AudioBlock:
     last: bool = False
 
 
-class Source(Protocol):
+class AudioSource(Protocol):
     """Something to listen to.
 
-    `live`: it does not wait, what is not heard in time is lost. `threaded`: reading it may take for ever, so a thread
-    does.
+    A `live` source does not wait: what is not heard in time is lost. Reading a `threaded` one may block for ever, so it
+    is read in a thread.
     """
 
     name: str
@@ -80,36 +84,36 @@ class Source(Protocol):
     threaded: bool
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """Blocks until it ends or `stop` is set."""
+        """Give blocks at `rate` Hz until the source ends or `stop` is set; `tell` gets a line for each thing amiss."""
         ...
 
 
 class BlockConverter:
-    """Samples as a source gives them → mono, finite, at one rate; the source's own rate may change on the way."""
+    """Makes samples of any source mono and finite, at one rate; the source's own rate may change on the way."""
 
     def __init__(self, rate: int, name: str, tell: Tell) -> None:
         self._rate, self._name, self._tell = rate, name, tell
         self._own = 0.0
         self._resampler: soxr.ResampleStream | None = None
-        self._told = self._cancelling = False
-        self._mixing = LiveDownmix()
+        self._broken_told = self._cancelling_told = False
+        self._downmix = LiveDownmix()
 
     def feed(self, samples: npt.NDArray[np.generic], own_rate: float) -> Wave:
-        """(S,) or (S, channels) of any sample type → (S',), perhaps empty."""
+        """Convert samples (S,) or (S, channels) of any type → (S',), perhaps empty."""
         if not LOWEST_RATE <= own_rate <= HIGHEST_RATE:
             raise SourceError(
                 f"{self._name}: gives {own_rate:g} Hz; {LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz are possible"
             )
-        wave = self._mixing.feed(samples, own_rate)
-        if self._mixing.cancelled and not self._cancelling:
-            self._cancelling = True
+        wave = self._downmix.feed(samples, own_rate)
+        if self._downmix.cancelled and not self._cancelling_told:
+            self._cancelling_told = True
             self._tell(f"{self._name}: {CANCELLING}")
         with np.errstate(invalid="ignore"):
             broken = ~(np.abs(wave) <= LOUDEST)
         if broken.any():
             wave = np.where(broken, np.float32(0), wave)
-            if not self._told:
-                self._told = True
+            if not self._broken_told:
+                self._broken_told = True
                 self._tell(
                     f"{self._name}: samples that are NaN, infinite or far beyond full scale are taken as silence"
                 )
@@ -124,7 +128,7 @@ class BlockConverter:
         return made
 
     def flush(self) -> Wave:
-        """What the resampler still holds."""
+        """The samples (S,) that the resampler still holds."""
         if self._resampler is None:
             return np.zeros(0, np.float32)
         left: Wave = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -132,7 +136,7 @@ class BlockConverter:
 
 
 class FileSource:
-    """A recording, read as fast as it can be heard."""
+    """A recording, read as fast as the model can hear it."""
 
     live = threaded = False
 
@@ -140,26 +144,26 @@ class FileSource:
         self.name = os.fsdecode(path)
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """As `Source`.
+        """Give blocks as `AudioSource` says.
 
         Raises
         ------
         SoundError
-            Not there, or no sound.
+            There is no such file, or there is no sound in it.
         """
-        shape = BlockConverter(rate, self.name, tell)
+        converter = BlockConverter(rate, self.name, tell)
         with open_binary(self.name, self.name) as file:
             for own_rate, wave in decode.decode_blocks(
                 file, DecodePass(self.name, track_wanted.get(), block_seconds=FILE_BLOCK)
             ):
                 if stop.is_set():
                     return
-                yield AudioBlock(shape.feed(wave, own_rate), name=self.name)
-        yield AudioBlock(shape.flush(), name=self.name)
+                yield AudioBlock(converter.feed(wave, own_rate), name=self.name)
+        yield AudioBlock(converter.flush(), name=self.name)
 
 
 class PipeSource:
-    """Bare samples from a pipe; bytes that are no whole frame at its end are left out and told."""
+    """Raw PCM samples from a pipe; an incomplete frame at its end is left out, with a message."""
 
     threaded = True
 
@@ -176,8 +180,8 @@ class PipeSource:
         self._file, self._rate, self._channels, self._dtype = file, rate, channels, np.dtype(FORMATS[format])
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """As `Source`."""
-        shape = BlockConverter(rate, self.name, tell)
+        """Give blocks as `AudioSource` says."""
+        converter = BlockConverter(rate, self.name, tell)
         frame = self._dtype.itemsize * self._channels
         wanted = max(1, round(LIVE_BLOCK * self._rate)) * frame
         read = getattr(self._file, "read1", self._file.read)
@@ -191,17 +195,19 @@ class PipeSource:
             if whole:
                 samples = np.frombuffer(held[:whole], self._dtype).reshape(-1, self._channels)
                 held = held[whole:]
-                yield AudioBlock(shape.feed(samples.astype(self._dtype.newbyteorder("=")), self._rate), name=self.name)
+                yield AudioBlock(
+                    converter.feed(samples.astype(self._dtype.newbyteorder("=")), self._rate), name=self.name
+                )
         if held:
             tell(
                 f"{self.name}: ended with {len(held)} bytes that are no whole frame of {frame}; check --channels and"
                 " --format"
             )
-        yield AudioBlock(shape.flush(), name=self.name)
+        yield AudioBlock(converter.flush(), name=self.name)
 
 
 class PushedSource:
-    """What somebody else has and gives to `Watch.feed`: there is nothing to read; `live`, where what comes late is of no use."""
+    """Sound that somebody else passes to `Watch.feed`; where it is `live`, windows that come too late are skipped."""
 
     threaded = False
 
@@ -209,10 +215,10 @@ class PushedSource:
         self.name, self.live = name, live
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """As `Source`: none."""
+        """Give no blocks: they come by `Watch.feed`."""
         return iter(())
 
 
 def backoff_seconds(attempt: int, *, first: float = 0.5, most: float = 30.0) -> float:
-    """Seconds to wait before attempt 1, 2, …: doubling, up to `most`."""
+    """Seconds to wait before attempt 1, 2, …; they double up to `most`."""
     return min(most, first * 2.0 ** min(max(attempt - 1, 0), 30))

@@ -1,7 +1,7 @@
-"""A stream that the user named (http, https, rtsp, rtmp) as a source, through PyAV. Knows nothing of models.
+"""A stream by its address (http, https, rtsp, rtmp) as a source, through PyAV.
 
-FFmpeg may speak network protocols alone, never files, and only formats that carry the sound themselves: a playlist
-(m3u8, mpd, …) would make it fetch what nobody named, so it is refused.
+FFmpeg may use network protocols only, never files, and only formats that hold the sound themselves: a playlist (m3u8,
+mpd, …) would make it fetch addresses that nobody named, so it is refused.
 """
 
 from __future__ import annotations
@@ -23,19 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["StreamSource", "redact_url"]
 
 TIMEOUT = 10.0  # seconds to connect, and to wait for the next packet
-STEADY = 10.0  # seconds of sound after which a connection counts as a good one
-ENDS_WITHIN = 1.0  # seconds of the announced duration
+STEADY = 10.0  # seconds of sound, after which waiting times begin at the shortest again
+ENDS_WITHIN = 1.0  # seconds; a stream that ends this near to its announced duration was not cut
 PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtmp,rtmps,rtmpt,rtmpts"
-FORMATS = "aac,ac3,aiff,asf,au,avi,caf,eac3,flac,flv,live_flv,m4a,matroska,mov,mp3,mp4,mpegts,ogg,rtp,rtsp,s16le,wav,webm,wv,w64"
+FORMATS = (
+    "aac,ac3,aiff,asf,au,avi,caf,eac3,flac,flv,live_flv,m4a,matroska,mov,mp3,mp4,mpegts,ogg,rtp,rtsp,s16le,wav,webm,"
+    "wv,w64"
+)
 
 
 class StreamSource:
-    """A stream; where it is cut, it is connected to again after 0.5, 1, 2 … 30 s, for ever.
+    """A stream; after a cut it is connected to again, in 0.5, 1, 2 … 30 s, for ever.
 
     Raises
     ------
     SourceError
-        From `blocks`, where the first connection is refused, or it carries no sound.
+        From `blocks`, where the first connection fails, or the stream has no sound.
     """
 
     live = threaded = True
@@ -45,9 +48,9 @@ class StreamSource:
         self.name = redact_url(url)
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """As `Source`."""
+        """Give blocks as `AudioSource` says."""
         attempt = 0
-        cut: float | None = None  # when nothing came any more
+        cut: float | None = None  # when the last connection ended
         while not stop.is_set():
             heard = 0.0
             try:
@@ -70,10 +73,10 @@ class StreamSource:
             stop.wait(backoff_seconds(attempt))
 
     def _connection(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
-        """One connection's sound; returns where it ended as announced, and raises SourceError where it was cut."""
+        """Give the blocks of one connection until its announced end; SourceError where it was cut."""
         import av
 
-        shape = BlockConverter(rate, self.name, tell)
+        converter = BlockConverter(rate, self.name, tell)
         seconds, announced = 0.0, None
         try:
             with av.open(
@@ -90,13 +93,13 @@ class StreamSource:
                 announced = _announced_seconds(container)
                 waiting, length = [], 0.0
                 for frame in self._frames(container, stream, stop):
-                    waiting.append(shape.feed(frame_samples(frame), frame.sample_rate))
+                    waiting.append(converter.feed(frame_samples(frame), frame.sample_rate))
                     length += frame.samples / frame.sample_rate
                     if length >= LIVE_BLOCK:
                         for wave in waiting:
                             yield AudioBlock(wave)
                         seconds, waiting, length = seconds + length, [], 0.0
-                for wave in (*waiting, shape.flush()):
+                for wave in (*waiting, converter.flush()):
                     yield AudioBlock(wave)
                 seconds += length
         except (av.FFmpegError, OSError) as error:
@@ -109,7 +112,7 @@ class StreamSource:
     def _frames(
         self, container: av.container.InputContainer, stream: av.AudioStream, stop: threading.Event
     ) -> Iterator[av.AudioFrame]:
-        """Frames of a stream; a packet that cannot be decoded is left out, nothing else for seconds is as if nothing came."""
+        """Decode packets; broken ones are left out, and SourceError after `timeout` seconds of nothing else."""
         import av
 
         last = time.monotonic()
@@ -136,17 +139,17 @@ class StreamSource:
 
 
 def _announced_seconds(container: av.container.InputContainer) -> float | None:
-    """Seconds, where the address is that of a file with an end."""
+    """The announced length in seconds, or None where the stream has no end."""
     return None if container.duration is None else float(container.duration / 1e6)
 
 
 def _options(url: str) -> dict[str, str]:
-    found = {"protocol_whitelist": PROTOCOLS, "format_whitelist": FORMATS}
-    return {**found, "rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else found
+    options = {"protocol_whitelist": PROTOCOLS, "format_whitelist": FORMATS}
+    return {**options, "rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else options
 
 
 def redact_url(url: str) -> str:
-    """An address without what should not be in a log: user, password, query; no more than its scheme where it is none."""
+    """Remove user, password and query from an address, as no log should hold them; of a broken one, keep the scheme."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""

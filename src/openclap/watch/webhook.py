@@ -1,13 +1,13 @@
-"""An event → one POST to the address that the user named. Knows nothing of when to try again.
+"""Sends an event as one POST to the address that the user named; `sinks.RetryingSink` tries again.
 
     POST /the/path
     Authorization: Basic …                         where the address holds a user and password
     Content-Type: application/json
     Idempotency-Key: 5f0c…-7.ended                 the same whenever it is sent again
-    X-OpenClap-Timestamp: 1767225600               where there is a secret:
+    X-OpenClap-Timestamp: 1767225600               only where there is a secret, as the next line
     X-OpenClap-Signature: sha256=<hex>             HMAC-SHA256 of  "<timestamp>." + body
 
-Redirects are not followed: what was signed for one address is not handed to another.
+Redirects are not followed: what was signed for one address is not given to another.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from openclap.watch.streams import redact_url
 
 __all__ = ["SECRET", "Webhook", "signature"]
 
-SECRET = "OPENCLAP_WEBHOOK_SECRET"  # the environment's name for it
+SECRET = "OPENCLAP_WEBHOOK_SECRET"  # environment variable that holds the secret
 TIMEOUT = 10.0  # seconds to connect, and for every answer
-UNWANTED = {400, 410, 413, 415, 422}  # the receiver has read it and will never want it
+UNWANTED = {400, 410, 413, 415, 422}  # HTTP status: the receiver has read the event and will never take it
 
 
 class Webhook:
-    """Posts to `url`; signs with `secret` where there is one."""
+    """Posts events to `url`, signed with `secret` where there is one."""
 
     def __init__(self, url: str, secret: str | None = None, *, timeout: float = TIMEOUT) -> None:
         parts = _parts(url)
@@ -51,10 +51,10 @@ class Webhook:
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-        self._opener = urllib.request.build_opener(_Here)
+        self._opener = urllib.request.build_opener(_NoRedirects)
 
     def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
-        """As `sinks.Sender`: 2xx is taken, what the receiver will never want is not sent again, anything else is."""
+        """Try once, as `sinks.Sender` says: 2xx is "taken", what the receiver will never want "never", else "later"."""
         headers = {**self._headers, "Idempotency-Key": key}
         if self._secret:
             now = str(int(time.time()))
@@ -87,11 +87,11 @@ class Webhook:
         return "later"
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no connection is kept."""
 
 
 def _parts(url: str) -> SplitResult | None:
-    """An address's parts; None where it could never be posted to."""
+    """The parts of an address, or None where it could never be posted to."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -100,15 +100,15 @@ def _parts(url: str) -> SplitResult | None:
     return parts if good and all("!" <= sign <= "~" for sign in url) else None
 
 
-class _Here(urllib.request.HTTPRedirectHandler):
-    """Goes nowhere."""
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """Hex HMAC-SHA256 of timestamp, a dot and the body; compare it with `hmac.compare_digest`."""
+    """The HMAC-SHA256 in hex of the timestamp, a dot and the body; compare it with `hmac.compare_digest`."""
     return hmac.new(
         secret.encode("utf-8", "surrogateescape"), timestamp.encode() + b"." + body, hashlib.sha256
     ).hexdigest()

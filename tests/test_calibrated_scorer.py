@@ -16,8 +16,8 @@ from openclap import CLAP
 from openclap.confidence import DEFAULT_CURVES, ReferenceBank, confidence_curves
 from openclap.errors import BadCheckpoint
 from openclap.watch import PushedSource, watch
-from openclap.watch.background import LocalBackground
-from openclap.watch.foreground import FEWEST, LEAST_LEFT, TAKEN_OUT, Foreground
+from openclap.watch.alert_scorer import AlertScorer
+from openclap.watch.calibrated_scorer import FEWEST, LEAST_LEFT, TAKEN_OUT, CalibratedAlertScorer
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "runs" / "mini"))
 
@@ -35,15 +35,15 @@ def banks(size: int = 8) -> ReferenceBank:
     return ReferenceBank(texts, sounds, replace(DEFAULT_CURVES, watch=CURVE))
 
 
-def foreground(known: int = 120, warmup: int = 30) -> Foreground:
-    return Foreground(np.eye(8, dtype=np.float32)[:1], banks(), warmup=warmup, minute=60, known=known)
+def calibrated(known: int = 120, warmup: int = 30) -> CalibratedAlertScorer:
+    return CalibratedAlertScorer(np.eye(8, dtype=np.float32)[:1], banks(), warmup=warmup, minute=60, known=known)
 
 
-def heard(own: Foreground, rows: np.ndarray) -> list[float]:
+def heard(scorer: CalibratedAlertScorer, rows: np.ndarray) -> list[float]:
     found = []
     for row in rows:
-        confidence, cosine = own.judge(row)
-        own.learn(row, cosine, confidence >= 0.2)
+        confidence, cosine = scorer.score(row)
+        scorer.learn(row, cosine, confidence >= 0.2)
         found.append(float(confidence[0]))
     return found
 
@@ -54,72 +54,74 @@ def rain(count: int, seed: int = 1) -> np.ndarray:
 
 
 def test_the_distances_are_what_they_say() -> None:
-    own = foreground()
+    scorer = calibrated()
     b, x = unit(np.array([0.1, 1, 0, 0, 0, 0, 0, 0])), unit(np.array([0.6, 1, 0, 0, 0, 0, 0, 0]))
-    heard(own, np.tile(b, (60, 1)))
-    _, rise, new = own.features((own._queries @ x).astype(float), x)
+    heard(scorer, np.tile(b, (60, 1)))
+    _, rise, new = scorer.features((scorer._queries @ x).astype(float), x)
     left = x - TAKEN_OUT * b
     assert rise[0] == pytest.approx(x[0] - b[0], abs=1e-5)
     assert np.linalg.norm(left) < LEAST_LEFT
     assert new[0] == pytest.approx(left[0] / LEAST_LEFT, abs=1e-4)
     y = np.eye(8, dtype=np.float32)[0]
     left = y - TAKEN_OUT * b
-    assert own.features((own._queries @ y).astype(float), y)[2, 0] == pytest.approx(
+    assert scorer.features((scorer._queries @ y).astype(float), y)[2, 0] == pytest.approx(
         left[0] / np.linalg.norm(left), abs=1e-4
     )
 
 
 def test_a_sound_in_the_rain_is_heard_in_one_window_alone() -> None:
     """A window of rain with a bark in it says mostly rain; over two windows it was lost."""
-    own = foreground()
+    scorer = calibrated()
     mixed = unit(np.eye(8)[1] + 0.5 * np.eye(8)[0])
-    levels = heard(own, np.concatenate([rain(300), mixed[None], rain(60)]))
+    levels = heard(scorer, np.concatenate([rain(300), mixed[None], rain(60)]))
     assert levels[300] > 0.7
     assert max(levels[:300] + levels[301:]) < 0.2
 
 
 def test_nothing_is_said_in_the_warm_up_and_without_one_it_begins_at_once() -> None:
     loud = np.tile(np.eye(8, dtype=np.float32)[0], (20, 1))
-    assert max(heard(foreground(), loud)) == 0.0
-    assert heard(foreground(warmup=0), loud)[0] > 0.7
+    assert max(heard(calibrated(), loud)) == 0.0
+    assert heard(calibrated(warmup=0), loud)[0] > 0.7
 
 
 def test_what_goes_on_becomes_the_background() -> None:
-    levels = heard(foreground(), np.concatenate([rain(200), np.tile(unit(np.eye(8)[1] + np.eye(8)[0]), (600, 1))]))
+    levels = heard(calibrated(), np.concatenate([rain(200), np.tile(unit(np.eye(8)[1] + np.eye(8)[0]), (600, 1))]))
     assert levels[201] > 0.9
     assert levels[-1] < 0.2
 
 
 def test_a_short_recording_is_judged_though_half_of_it_is_the_event() -> None:
-    own = foreground()
+    scorer = calibrated()
     bark = unit(np.eye(8)[1] + 0.8 * np.eye(8)[0])
     rows = np.concatenate([rain(6), np.tile(bark, (6, 1))])
-    assert max(heard(own, rows)) == 0.0
-    levels = [float(confidence[0]) for confidence, _ in own.judge_after_all(list(rows), [True, *[False] * 11], 0.2)]
+    assert max(heard(scorer, rows)) == 0.0
+    levels = [
+        float(confidence[0]) for confidence, _ in scorer.score_short_recording(list(rows), [True, *[False] * 11], 0.2)
+    ]
     assert min(levels[6:]) > 0.7
     assert max(levels[:6]) < 0.2
 
 
 def test_before_ten_windows_the_bank_stands_for_what_is_missing() -> None:
-    own = foreground(warmup=0)
-    heard(own, rain(2))
-    filled = np.concatenate([own._cosines[:2, 0], np.full(FEWEST - 2, own._mean[0])])
-    assert own._quantiles((0.5,))[0] == pytest.approx(np.median(filled), abs=1e-6)
+    scorer = calibrated(warmup=0)
+    heard(scorer, rain(2))
+    filled = np.concatenate([scorer._cosines[:2, 0], np.full(FEWEST - 2, scorer._mean[0])])
+    assert scorer._quantiles((0.5,))[0] == pytest.approx(np.median(filled), abs=1e-6)
 
 
 def test_what_is_remembered_does_not_grow() -> None:
-    own = foreground(known=50)
-    heard(own, rain(500))
-    assert own._cosines.shape == (50, 1)
-    assert own._window.shape == (8,)
+    scorer = calibrated(known=50)
+    heard(scorer, rain(500))
+    assert scorer._cosines.shape == (50, 1)
+    assert scorer._mean_window.shape == (8,)
 
 
 def test_a_model_without_a_curve_of_its_own_is_watched_as_before() -> None:
     new, old = CLAP.from_pretrained("mini"), CLAP.from_pretrained("mini-3")
     assert len(confidence_curves(new.config).watch) == 4
     assert confidence_curves(old.config).watch == ()
-    assert type(watch(PushedSource("door"), ["rain"], model=new)._own) is Foreground
-    assert type(watch(PushedSource("door"), ["rain"], model=old)._own) is LocalBackground
+    assert type(watch(PushedSource("door"), ["rain"], model=new)._scorer) is CalibratedAlertScorer
+    assert type(watch(PushedSource("door"), ["rain"], model=old)._scorer) is AlertScorer
 
 
 def test_the_curve_is_kept_and_read_strictly(tmp_path: Path, tokenizer_file: Path) -> None:
