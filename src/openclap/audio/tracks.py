@@ -181,7 +181,7 @@ def _choose_stream(container: av.container.InputContainer, reading: DecodePass) 
             reading.warn(
                 f"holds {len(tracks)} tracks of sound; track {number}{_describe_track(tracks[number - 1])} is taken"
             )
-        best = container.streams.best_confidences("audio")
+        best = container.streams.best("audio")
         reading.changed = reading.changed or (best is not None and best.index != tracks[number - 1].index)
     stream = tracks[number - 1]
     if stream.codec_context is None:

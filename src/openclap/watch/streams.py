@@ -82,7 +82,7 @@ class StreamSource:
                 metadata_errors="replace",
                 options=_options(self._url),
             ) as container:
-                stream = container.streams.best_confidences("audio")
+                stream = container.streams.best("audio")
                 if stream is None or stream.codec_context is None:
                     raise SourceError(
                         f"{self.name}: carries no sound that can be decoded; name a stream with audio in it"
