@@ -19,7 +19,7 @@ from test_stores import MAKER, E, brute, clustered, query, recording, same
 
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
-from openclap.store import Recording, Where, open_store
+from openclap.store import Recording, SearchFilter, open_store
 from openclap.store.lance import indexes
 from openclap.store.lance import store as lance_store
 from openclap.store.lance.rows import recordings_to_table
@@ -39,7 +39,7 @@ def test_object_storage(bucket: str) -> None:
     store.delete(["/5 声.wav"])
     left = [r for r in many if r.file.path != "/5 声.wav"]
     same(there.nearest(query(), 50, per_file=False), brute(left, query(), 50, per_file=False))
-    same(there.nearest(query(), 5, where=Where(tags=("good",))), brute(many[3:4], query(), 5))
+    same(there.nearest(query(), 5, where=SearchFilter(tags=("good",))), brute(many[3:4], query(), 5))
     found = there.stats()
     assert (found["files"], found["windows"]) == (19, 57)
     assert found["bytes"] > 57 * E * 4
@@ -100,7 +100,7 @@ def test_an_index_and_what_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     new = many[950].embedding[0]
     assert store.nearest(new, 1)[0].path == "/0950.wav"  # put after the index was made
     same(
-        store.nearest(new, 3, where=Where(within=("/0950.wav",)), per_file=False),
+        store.nearest(new, 3, where=SearchFilter(within=("/0950.wav",)), per_file=False),
         brute(many[950:951], new, 3, per_file=False),
     )
     store.delete(["/0950.wav"])
@@ -134,9 +134,14 @@ def test_filters_fit_what_sqlites_fit(tmp_path: Path) -> None:
     globs = ["*", "/?", "/[ab]*", "/[^ab]*", "/[[]*", "/*]*", "/[a-c]", "/[A-]", "*\\*", "/*声*", "/na?me", "/it's", "/[&~]*", "/[^]]*",
              "/[]a]*", "/[", "/[a", "/a^b", "*\n*", "", "/a.b", "/b.wav", "/[\\]*", "/[^^]*", "/[z-a]", "/[^z-a]", "/[z-ab]*", "/[a-]*", "/[-a]*"]  # fmt: skip
     for glob in globs:
-        where = Where(glob=glob)
+        where = SearchFilter(path=glob)
         assert {f.path for f in there.files(where)} == {f.path for f in here.files(where)}, glob
-    for where in (Where(shortest=float("inf")), Where(after=float("-inf")), Where(before=1e30), Where(after=1e9 + 0.5)):
+    for where in (
+        SearchFilter(min_seconds=float("inf")),
+        SearchFilter(after=float("-inf")),
+        SearchFilter(before=1e30),
+        SearchFilter(after=1e9 + 0.5),
+    ):
         assert {f.path for f in there.files(where)} == {f.path for f in here.files(where)}, where
 
 
@@ -281,7 +286,7 @@ def test_thousands_of_paths(tmp_path: Path) -> None:
     many = [recording(f"/{i}/a.wav", 1) for i in range(300)]
     store.put(many)
     paths = (*(f"/no/{i}.wav" for i in range(20_000)), "/7/a.wav", "/8")
-    found = [file.path for file in store.files(Where(within=paths))]
+    found = [file.path for file in store.files(SearchFilter(within=paths))]
     assert found == ["/7/a.wav", "/8/a.wav"]
     assert store.delete(paths) == 1
 
@@ -345,8 +350,8 @@ def test_thousands_of_folders(tmp_path: Path) -> None:
     store = open_store(tmp_path / "x.lance")
     store.put([recording(f"/{i}/b/{i}.wav", 1) for i in range(300)])
     folders = tuple(f"/{i}" for i in range(290, 900))
-    assert len(list(store.files(Where(within=folders)))) == 10
-    assert {row.path for row in store.nearest(query(), 99, where=Where(within=folders))} == {
+    assert len(list(store.files(SearchFilter(within=folders)))) == 10
+    assert {row.path for row in store.nearest(query(), 99, where=SearchFilter(within=folders))} == {
         f"/{i}/b/{i}.wav" for i in range(290, 300)
     }
 

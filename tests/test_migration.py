@@ -17,7 +17,7 @@ import pytest
 from old_libraries import HELD, MAKER, TAGS, E, old_library, recording
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store import Store, Where, open_store
+from openclap.store import SearchFilter, Store, open_store
 from openclap.store.lance import migration as lance_migration
 from openclap.store.sqlite import migration as sqlite_migration
 
@@ -63,7 +63,7 @@ def holds_all(store: Store, *, but: str = "") -> None:
     assert store.stats() | {"bytes": 0} == {
         "files": len(held), "windows": sum(held.values()), "seconds": 5.0 * (sum(held.values()) + len(held)), "bytes": 0,
     }  # fmt: skip
-    assert {file.path for file in store.files(Where(tags=("field",)))} == {
+    assert {file.path for file in store.files(SearchFilter(tags=("field",)))} == {
         path for path, tags in TAGS.items() if "field" in tags and path != but
     }
     assert store.check() == []
@@ -141,7 +141,7 @@ def _broken_off(module: Any, step: str, die: Callable[..., None], patch: pytest.
         patch.setattr(module, step, die)
 
 
-@pytest.mark.parametrize("step", ["copy_whole", "before", "after", "_counted", "drop_copies"])
+@pytest.mark.parametrize("step", ["copy_whole", "before", "after", "_count_rows", "drop_copies"])
 def test_killed_at_every_step(step: str, tmp_path: Path) -> None:
     """In a process of its own, which ends there as if by SIGKILL."""
     place = old_library("sqlite", tmp_path)

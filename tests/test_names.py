@@ -17,7 +17,7 @@ from openclap import CLAP, Library
 from openclap.errors import UsageError
 from openclap.library import exclusions
 from openclap.library.scan import find_sounds
-from openclap.store import File, Recording, Where, open_store
+from openclap.store import File, Recording, SearchFilter, open_store
 from openclap.store.path_patterns import anchor_pattern, folder_matcher, path_matcher, regex_of_pattern
 
 
@@ -61,15 +61,15 @@ def test_filters_find_what_looks_the_same(place: Path, stored: object) -> None:
             "*/?.wav": paths[1:], "*/Cafe/*": paths[2:3], "*/각/*": paths[3:], "*/[é]*": [],
         }  # fmt: skip
         for glob, wanted in globs.items():
-            assert sorted(file.path for file in store.files(Where(glob=typed(glob)))) == sorted(wanted), glob
+            assert sorted(file.path for file in store.files(SearchFilter(path=typed(glob)))) == sorted(wanted), glob
         within = {("/nas/Café",): paths[:2], ("/nas/Café/が.wav", "/nas/Cafe"): paths[1:3], ("/nas/각/",): paths[3:]}
         for folders, wanted in within.items():
-            where = Where(within=tuple(map(typed, folders)))
+            where = SearchFilter(within=tuple(map(typed, folders)))
             assert sorted(file.path for file in store.files(where)) == sorted(wanted), folders
-            others = Where(outside=tuple(map(typed, folders)))
+            others = SearchFilter(outside=tuple(map(typed, folders)))
             assert sorted(file.path for file in store.files(others)) == sorted(set(paths) - set(wanted)), folders
             assert {hit.path for hit in store.nearest(row[0], 9, where=where)} == set(wanted)
-        assert [file.path for file in store.files(Where(tags=(typed("nass é"),)))] == paths[:1]
+        assert [file.path for file in store.files(SearchFilter(tags=(typed("nass é"),)))] == paths[:1]
 
 
 def test_tags_and_patterns_of_a_library(clap: CLAP, place: Path, tmp_path: Path) -> None:

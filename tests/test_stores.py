@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store import File, Recording, ScoredWindow, Store, Where, open_store
+from openclap.store import File, Recording, ScoredWindow, SearchFilter, Store, open_store
 from openclap.store.lance import store as lance_store
 from openclap.store.sqlite import store as sqlite_store
 from openclap.store.sqlite import vector_cache
@@ -169,7 +169,7 @@ def test_touch_and_move(opened: Opened) -> None:
     moved = replace(touched, path="/new.wav")
     store.move([("/a.wav", moved)])
     assert list(store.files()) == [moved]
-    assert list(store.files(Where(tags=("good",)))) == [moved]
+    assert list(store.files(SearchFilter(tags=("good",)))) == [moved]
     same(store.nearest(query(), 5), brute([replace(one, file=moved)], query(), 5))
     assert store.stats()["windows"] == 3
 
@@ -186,23 +186,25 @@ def test_filters(opened: Opened) -> None:
     store.tag(["/a/1.wav", "/ab/2.mp3"], ["x", "y"])
     store.tag(["/a/1.mp3"], ["x"])
 
-    def check(where: Where, wanted: Callable[[Recording], bool]) -> None:
+    def check(where: SearchFilter, wanted: Callable[[Recording], bool]) -> None:
         expected = [r for r in many if wanted(r)]
         assert expected
         same(store.nearest(query(), 50, where=where, per_file=False), brute(expected, query(), 50, per_file=False))
         assert {f.path for f in store.files(where)} == {r.file.path for r in expected}
         assert {r.file.path for r in store.scan(where)} == {r.file.path for r in expected}
 
-    check(Where(within=("/a",)), lambda r: r.file.path.startswith("/a/"))
-    check(Where(within=("/ab/", "/a/1.wav")), lambda r: r.file.path.startswith("/ab/") or r.file.path == "/a/1.wav")
-    check(Where(within=("/na\udcff",)), lambda r: "na" in r.file.path)
-    check(Where(glob="*/[01].wav"), lambda r: r.file.path[-5:] in ("0.wav", "1.wav"))
-    check(Where(shortest=15, longest=15), lambda r: r.file.seconds == 15)
-    check(Where(after=1, before=2), lambda r: r.file.mtime_ns == 10**9)
-    check(Where(tags=("x",)), lambda r: r.file.path in ("/a/1.wav", "/ab/2.mp3", "/a/1.mp3"))
-    check(Where(tags=("x", "y"), within=("/a",)), lambda r: r.file.path == "/a/1.wav")
-    assert store.nearest(query(), 5, where=Where(within=())) == []
-    assert store.nearest(query(), 5, where=Where(glob="nothing")) == []
+    check(SearchFilter(within=("/a",)), lambda r: r.file.path.startswith("/a/"))
+    check(
+        SearchFilter(within=("/ab/", "/a/1.wav")), lambda r: r.file.path.startswith("/ab/") or r.file.path == "/a/1.wav"
+    )
+    check(SearchFilter(within=("/na\udcff",)), lambda r: "na" in r.file.path)
+    check(SearchFilter(path="*/[01].wav"), lambda r: r.file.path[-5:] in ("0.wav", "1.wav"))
+    check(SearchFilter(min_seconds=15, max_seconds=15), lambda r: r.file.seconds == 15)
+    check(SearchFilter(after=1, before=2), lambda r: r.file.mtime_ns == 10**9)
+    check(SearchFilter(tags=("x",)), lambda r: r.file.path in ("/a/1.wav", "/ab/2.mp3", "/a/1.mp3"))
+    check(SearchFilter(tags=("x", "y"), within=("/a",)), lambda r: r.file.path == "/a/1.wav")
+    assert store.nearest(query(), 5, where=SearchFilter(within=())) == []
+    assert store.nearest(query(), 5, where=SearchFilter(path="nothing")) == []
 
 
 def test_ties_are_by_path_and_start(opened: Opened) -> None:

@@ -14,7 +14,7 @@ from openclap.results import AddReport, Description, Failure, Hit, Label, Match,
 if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.detector import Detector
-    from openclap.library import Library
+    from openclap.library import Library, SearchFilter
 
     __version__: str
 
@@ -31,6 +31,7 @@ __all__ = [
     "Match",
     "Moment",
     "OpenClapError",
+    "SearchFilter",
     "Span",
     "Tag",
     "Windows",
@@ -39,7 +40,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """CLAP, Detector, Library and the version are looked up when first asked for: `import openclap` stays light."""
+    """CLAP, Detector, Library, SearchFilter and the version are looked up when first asked for: `import openclap` stays light."""
     if name == "CLAP":
         from openclap.clap import CLAP
 
@@ -52,6 +53,10 @@ def __getattr__(name: str) -> Any:
         from openclap.library import Library
 
         return Library
+    if name == "SearchFilter":
+        from openclap.store import SearchFilter
+
+        return SearchFilter
     if name == "__version__":
         from importlib.metadata import version
 

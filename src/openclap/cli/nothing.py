@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from openclap.cli.show import short
 from openclap.library.indexing import absolute_path
@@ -13,23 +13,24 @@ from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.library import Library
+    from openclap.store import SearchFilter
 
 __all__ = ["why_nothing"]
 
 OPTIONS = {
-    "glob": "--path",
-    "shortest": "--min-seconds",
-    "longest": "--max-seconds",
+    "path": "--path",
+    "min_seconds": "--min-seconds",
+    "max_seconds": "--max-seconds",
     "after": "--after",
     "before": "--before",
     "tags": "--tag",
 }
 
 
-def why_nothing(library: Library, filters: Mapping[str, Any]) -> str:
-    """The sentence for a search that found nothing in a library which holds some sounds; `filters` of `filters_of`."""
-    given = list(dict.fromkeys(map(absolute_path, filters.get("within") or ())))
-    others = [option for name, option in OPTIONS.items() if filters.get(name) not in (None, (), [])]
+def why_nothing(library: Library, filter: SearchFilter) -> str:
+    """The sentence for a search that found nothing in a library which holds some sounds."""
+    given = list(dict.fromkeys(map(absolute_path, filter.within or ())))
+    others = [option for name, option in OPTIONS.items() if getattr(filter, name) not in (None, ())]
     here = sum(1 for _ in library.paths(within=given)) if given else library.stats()["files"]
     where = " or ".join(short(path) for path in given)
     if not here:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from platformdirs import user_cache_path, user_data_path
@@ -16,6 +16,7 @@ from openclap.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
+    from openclap.store import SearchFilter
 
 __all__ = [
     "ChangedBefore",
@@ -36,9 +37,9 @@ __all__ = [
     "Track",
     "Translate",
     "default_library",
-    "filter_arguments",
     "load_model",
     "read_lines",
+    "search_filter",
 ]
 
 Model = Annotated[
@@ -90,7 +91,7 @@ LibraryPath = Annotated[
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report, with every failure, as JSON")]
 Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")]
 
-# which files of a library are looked at: what `filter_arguments` takes
+# which files of a library are looked at: what `search_filter` takes
 PathPattern = Annotated[str | None, typer.Option("--path", help='A pattern for the path: "*/rain/*"')]
 MinSeconds = Annotated[float | None, typer.Option("--min-seconds", help="Length of the file")]
 MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Length of the file")]
@@ -111,25 +112,27 @@ def default_library() -> Path:
     return user_data_path("openclap") / "library"
 
 
-def filter_arguments(
+def search_filter(
     within: Sequence[str] | None,
-    glob: str | None,
-    shortest: float | None,
-    longest: float | None,
+    path: str | None,
+    min_seconds: float | None,
+    max_seconds: float | None,
     after: str | None,
     before: str | None,
     tags: Sequence[str] | None,
-) -> dict[str, Any]:
-    """What `Library.search` and `Library.recommend` are given to look at some files only."""
-    return {
-        "within": within or None,
-        "glob": glob,
-        "shortest": shortest,
-        "longest": longest,
-        "after": _moment(after, "--after"),
-        "before": _moment(before, "--before"),
-        "tags": tags or (),
-    }
+) -> SearchFilter:
+    """The filter that the options of a verb ask for."""
+    from openclap.store import SearchFilter
+
+    return SearchFilter(
+        tuple(within) if within else None,
+        path,
+        min_seconds,
+        max_seconds,
+        _moment(after, "--after"),
+        _moment(before, "--before"),
+        tuple(tags or ()),
+    )
 
 
 def _moment(text: str | None, option: str) -> float | None:

@@ -22,7 +22,7 @@ from openclap.cli.options import (
     Tagged,
     Threads,
     Translate,
-    filter_arguments,
+    search_filter,
 )
 from openclap.cli.search import open_library, show_hits
 from openclap.cli.show import short
@@ -66,16 +66,16 @@ def recommend(
         raise UsageError('say what you like:  openclap recommend --like FILE  or  --like "birds in a forest"')
     if m3u is not None and m3u.suffix.lower() not in (".m3u", ".m3u8"):
         raise UsageError(f"--m3u {m3u}: a playlist's name must end in .m3u or .m3u8")
-    filters = filter_arguments(within, glob, shortest, longest, after, before, tag)
+    filter = search_filter(within, glob, shortest, longest, after, before, tag)
     collection, _ = open_library(library, model, device, threads, k, None, translate)
     likes, unlikes = ([_sound_or_words(part) for part in parts] for parts in (like, unlike or []))
-    hits = collection.recommend(likes, unlikes, k, variety=variety, missing=missing, **filters)
+    hits = collection.recommend(likes, unlikes, k, variety=variety, filter=filter, missing=missing)
     if m3u is not None:
         from openclap.library import write_playlist
 
         write_playlist(hits, m3u)
     title = " + ".join(part if isinstance(part, str) else short(str(part)) for part in likes)
-    show_hits(hits, f"like {title}", as_json, collection, filters)
+    show_hits(hits, f"like {title}", as_json, collection, filter)
 
 
 def _sound_or_words(part: str) -> str | Path:

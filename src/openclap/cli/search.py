@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +25,8 @@ from openclap.cli.options import (
     Track,
     Translate,
     default_library,
-    filter_arguments,
     load_model,
+    search_filter,
 )
 from openclap.cli.show import (
     bar,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from openclap.library import Library
     from openclap.results import Hit, Moment, Ranked
+    from openclap.store import SearchFilter
 
 __all__ = ["VERBS", "open_library", "show_hits"]
 
@@ -102,7 +103,7 @@ def search(
         raise UsageError("-o writes moments; add --moments")
     if not named and query is None:
         raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
-    filters = filter_arguments(paths, glob, shortest, longest, after, before, tag)
+    filter = search_filter(paths, glob, shortest, longest, after, before, tag)
     taught = None if detector is None else Detector.load(detector)
     collection, failed = open_library(library, model, device, threads, k, paths, translate)
     wanted = [part for part in (query, sound, taught) if part is not None]
@@ -118,10 +119,10 @@ def search(
         k,
         without=without or (),
         per="window" if windows else "file",
+        filter=filter,
         missing=missing,
-        **filters,
     )
-    show_hits(hits, title, as_json, collection, filters)
+    show_hits(hits, title, as_json, collection, filter)
     if failed:
         raise typer.Exit(1)
 
@@ -139,12 +140,14 @@ def similar(
 ) -> None:
     """What in the library sounds like a file, the file itself left out."""
     from openclap.results import Ranked
+    from openclap.store import SearchFilter
 
     collection, failed = open_library(library, model, device, threads, k, paths)
     own = os.path.abspath(sound.expanduser())
-    found = collection.search(sound, k + 1, within=paths or None, missing=missing)
+    filter = SearchFilter(within=tuple(paths) if paths else None)
+    found = collection.search(sound, k + 1, filter=filter, missing=missing)
     hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out, calibrated=found.calibrated)
-    show_hits(hits, f"like {short(str(sound))}", as_json, collection, {"within": paths})
+    show_hits(hits, f"like {short(str(sound))}", as_json, collection, filter)
     if failed:
         raise typer.Exit(1)
 
@@ -224,12 +227,12 @@ def open_library(
     return collection, bool(report.failed or report.kept_missing)
 
 
-def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, filters: Mapping[str, Any]) -> None:
+def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, filter: SearchFilter) -> None:
     """Hits as a table or as JSON lines; says so where all are unlikely, why there are none, what confidences are worth, and how many cannot be reached."""
     from openclap.cli.nothing import why_nothing
 
     if not hits and not hits.left_out:
-        err.print(plain(why_nothing(library, filters)))
+        err.print(plain(why_nothing(library, filter)))
     elif as_json:
         emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
     elif hits:

@@ -4,5 +4,6 @@ from openclap.confidence import UNLIKELY
 from openclap.library.formats import write_moments, write_playlist
 from openclap.library.library import Library
 from openclap.library.moments import moments_in
+from openclap.store import SearchFilter
 
-__all__ = ["UNLIKELY", "Library", "moments_in", "write_moments", "write_playlist"]
+__all__ = ["UNLIKELY", "Library", "SearchFilter", "moments_in", "write_moments", "write_playlist"]

@@ -22,7 +22,7 @@ from openclap.errors import SoundError
 from openclap.results import Copy, Duplicates, Failure, Group
 
 if TYPE_CHECKING:
-    from openclap.store import File, Store, Where
+    from openclap.store import File, SearchFilter, Store
 
 __all__ = ["find_duplicates"]
 
@@ -42,7 +42,7 @@ class _Link:
     correlation: float
 
 
-def find_duplicates(store: Store, where: Where | None = None, *, progress: bool = False) -> Duplicates:
+def find_duplicates(store: Store, where: SearchFilter | None = None, *, progress: bool = False) -> Duplicates:
     """Groups of files that hold the same recording, each by path; files that cannot be read any more are told.
 
     Every file's first window is compared with every other's: for some hundred thousand files, not for millions.
@@ -88,7 +88,7 @@ def _fingerprints(
 
 
 def _sounding_alike(
-    store: Store, files: Sequence[File], chosen: Collection[int], where: Where | None
+    store: Store, files: Sequence[File], chosen: Collection[int], where: SearchFilter | None
 ) -> set[tuple[int, int]]:
     """Pairs whose first windows are near for the model, which keys may miss in very short or noisy sounds."""
     number = {files[i].path: i for i in chosen}

@@ -1,22 +1,36 @@
-"""Which files a search looks in: the options of a caller → a store's filter. Knows nothing of vectors.
-
-Paths are made absolute, a pattern without a folder counts in every one, and what is no Unicode is refused.
-"""
+"""Which files a search looks in: what a caller asks for → the `SearchFilter` that a store understands."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypedDict
 
 from openclap.errors import UsageError
 from openclap.library.indexing import absolute_path
-from openclap.store import Where
+from openclap.store import SearchFilter
 from openclap.store.path_patterns import anchor_pattern
 
-__all__ = ["Paths", "is_text", "make_filter", "normalize_tag"]
+__all__ = ["FilterOptions", "Paths", "is_text", "normalize_tag", "resolve_filter"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class FilterOptions(TypedDict, total=False):
+    """The fields of a `SearchFilter` as keyword arguments of `Library.search` and `Library.recommend`."""
+
+    within: Paths | None
+    glob: str | None
+    shortest: float | None
+    longest: float | None
+    after: float | None
+    before: float | None
+    tags: Sequence[str]
+
+
+FIELDS = {"glob": "path", "shortest": "min_seconds", "longest": "max_seconds"}  # keywords with another name
 
 
 def is_text(text: str) -> bool:
@@ -29,24 +43,35 @@ def is_text(text: str) -> bool:
 
 
 def normalize_tag(tag: str) -> str:
-    """A tag as it is kept: one that looks like another is the same."""
+    """A tag as libraries store it: two tags that look the same are one."""
     return unicodedata.normalize("NFC", tag)
 
 
-def make_filter(
-    within: Paths | None,
-    glob: str | None,
-    shortest: float | None,
-    longest: float | None,
-    after: float | None,
-    before: float | None,
-    tags: Sequence[str],
-) -> Where | None:
-    """The filter that these options make; None where all are allowed."""
-    some = [within] if isinstance(within, str | os.PathLike) else within
-    inside = None if some is None else tuple(absolute_path(path) for path in some)
-    pattern = None if glob is None else anchor_pattern(glob)
-    if not all(map(is_text, (*tags, glob or ""))):
+def resolve_filter(given: SearchFilter | None, options: FilterOptions) -> SearchFilter | None:
+    """A filter, changed by keyword arguments, as stores take it; None where every file is allowed.
+
+    Paths become absolute, and a pattern that names no folder fits in every one.
+
+    Raises
+    ------
+    UsageError
+        A tag or a pattern is not valid Unicode.
+    TypeError
+        There is no such keyword.
+    """
+    unknown = options.keys() - FilterOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"got an unexpected keyword argument {min(unknown)!r}")
+    fields: dict[str, Any] = {FIELDS.get(name, name): value for name, value in options.items()}
+    asked = replace(given or SearchFilter(), **fields)
+    paths: Paths | None = asked.within
+    within = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not all(map(is_text, (*asked.tags, asked.path or ""))):
         raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
-    where = Where(inside, pattern, shortest, longest, after, before, tuple(tags))
-    return None if where == Where() else where
+    resolved = replace(
+        asked,
+        within=None if within is None else tuple(absolute_path(path) for path in within),
+        path=None if asked.path is None else anchor_pattern(asked.path),
+        tags=tuple(asked.tags),
+    )
+    return None if resolved == SearchFilter() else resolved

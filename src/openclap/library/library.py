@@ -23,7 +23,7 @@ from openclap.detector import Detector
 from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning, UsageError
 from openclap.library import indexing, maintenance
 from openclap.library.duplicates import find_duplicates
-from openclap.library.filtering import Paths, is_text, make_filter, normalize_tag
+from openclap.library.filtering import FilterOptions, Paths, is_text, normalize_tag, resolve_filter
 from openclap.library.indexing import absolute_path
 from openclap.library.model_identity import claim_store, current_model_name, needs_reembedding, refuse_other_model
 from openclap.library.moments import find_moments, judge_of
@@ -38,10 +38,14 @@ from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verific
 from openclap.store import open_store
 
 if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.store import Recording, ScoredWindow, Store, Where
+    from typing import Unpack  # Python 3.11
 
-__all__ = ["Library"]
+    from openclap.clap import CLAP
+    from openclap.store import Recording, ScoredWindow, SearchFilter, Store
+
+__all__ = ["Library", "Per"]
+
+Per = Literal["file", "window"]
 
 
 class Library:
@@ -188,15 +192,10 @@ class Library:
         k: int = 10,
         *,
         without: str | Sequence[str] = (),
-        per: Literal["file", "window"] = "file",
-        within: Paths | None = None,
-        glob: str | None = None,
-        shortest: float | None = None,
-        longest: float | None = None,
-        after: float | None = None,
-        before: float | None = None,
-        tags: Sequence[str] = (),
+        per: Per = "file",
+        filter: SearchFilter | None = None,
         missing: bool = False,
+        **options: Unpack[FilterOptions],
     ) -> Ranked[Hit]:
         """What fits a query, best first: the best window of each file, or all windows.
 
@@ -210,23 +209,19 @@ class Library:
             Words for what should not be heard, as after a minus.
         per
             "file", one hit a file; "window", every window by itself.
-        within
-            Files and folders the results must lie in.
-        glob
-            A pattern for the path: "*.wav", "*/rain/*"; `*` is anything, slashes too.
-        shortest, longest
-            Length of the file, seconds.
-        after, before
-            When the file was last changed: seconds since 1970, as `os.path.getmtime`.
-        tags
-            Words that were put on the file when it was added; it must have all of them.
+        filter
+            Which files may be found.
         missing
             Find files too that cannot be reached now; else they are left out, and `left_out` of what is returned counts
             them.
+        **options
+            The filter's fields one by one: `within`, files and folders; `glob`, a pattern for the path ("*.wav",
+            "*/rain/*"; `*` is anything, slashes too); `shortest` and `longest`, seconds; `after` and `before`, seconds
+            since 1970, as `os.path.getmtime`; `tags`, words that were put on the file, all of them.
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
-        where = make_filter(within, glob, shortest, longest, after, before, tags)
+        where = resolve_filter(filter, options)
         unwanted = [without] if isinstance(without, str) else list(without)
         vector = self._vector(query, unwanted, k)
         rows, left_out = self._nearest(vector, k, where, per == "file", missing)
@@ -280,14 +275,9 @@ class Library:
         k: int = 20,
         *,
         variety: float = 0.3,
-        within: Paths | None = None,
-        glob: str | None = None,
-        shortest: float | None = None,
-        longest: float | None = None,
-        after: float | None = None,
-        before: float | None = None,
-        tags: Sequence[str] = (),
+        filter: SearchFilter | None = None,
         missing: bool = False,
+        **options: Unpack[FilterOptions],
     ) -> Ranked[Hit]:
         """More like these, less like those: recordings to hear next, each with its best window, in the order of a playlist.
 
@@ -298,11 +288,11 @@ class Library:
             copies.
         variety
             0: what is nearest, however much alike; 1: what differs most from what comes before it.
-        within, glob, shortest, longest, after, before, tags, missing
+        filter, missing, **options
             As in `search`. A hit's score and confidence are those against the nearest of what is liked.
         """
         self._check(k)
-        where = make_filter(within, glob, shortest, longest, after, before, tags)
+        where = resolve_filter(filter, options)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
         return recommend(
             self._store,
@@ -317,20 +307,34 @@ class Library:
         )
 
     def moments(
-        self, query: Query, k: int = 10, *, fine: bool = True, missing: bool = False, served: ServedFiles | None = None
+        self,
+        query: Query,
+        k: int = 10,
+        *,
+        fine: bool = True,
+        filter: SearchFilter | None = None,
+        missing: bool = False,
+        served: ServedFiles | None = None,
     ) -> Ranked[Moment]:
         """Spans of recordings that fit a query, overlapping good windows merged, best first.
 
         With `fine`, the files of the best windows are looked into with windows of 1 s every quarter of a second, which
-        finds short sounds and exact edges; without, the edges are those of the library's windows. `missing` is as in
-        `search`; those of a file that is not there have the edges of the library's windows, too. With `served` no other
+        finds short sounds and exact edges; without, the edges are those of the library's windows. `filter` and `missing`
+        are as in `search`; those of a file that is not there have the edges of the library's windows, too. With `served` no other
         file is read than what it would hand out.
         """
         vector = self._vector(query, (), k)
         opened = None if served is None else partial(self._open_served, served)
-        judge = judge_of(self._background(), query, vector)
         return find_moments(
-            self._store, self._need_model(), vector, k, judge=judge, fine=fine, missing=missing, opened=opened
+            self._store,
+            self._need_model(),
+            vector,
+            k,
+            judge=judge_of(self._background(), query, vector),
+            fine=fine,
+            where=resolve_filter(filter, {}),
+            missing=missing,
+            opened=opened,
         )
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
@@ -338,7 +342,7 @@ class Library:
 
         Only the first ten minutes of each are compared. `within`, files and folders to look at alone.
         """
-        where = make_filter(within, None, None, None, None, None, ())
+        where = resolve_filter(None, {"within": within})
         return find_duplicates(self._store, where, progress=progress)
 
     def versions(self, paths: Iterable[str]) -> dict[str, FileVersion]:
@@ -347,7 +351,7 @@ class Library:
 
     def paths(self, within: Paths | None = None) -> Iterator[str]:
         """The path of every file it holds, or of those in some files and folders."""
-        where = make_filter(within, None, None, None, None, None, ())
+        where = resolve_filter(None, {"within": within})
         return (file.path for file in self._store.files(where))
 
     def recordings(self, most: int | None = None) -> Iterator[Recording]:
@@ -454,7 +458,7 @@ class Library:
         return self._usual
 
     def _nearest(
-        self, vector: npt.NDArray[np.float32], k: int, where: Where | None, per_file: bool, missing: bool
+        self, vector: npt.NDArray[np.float32], k: int, where: SearchFilter | None, per_file: bool, missing: bool
     ) -> tuple[list[ScoredWindow], int]:
         """Rows, and how many better ones were left out since their files cannot be reached."""
         if missing:

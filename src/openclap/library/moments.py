@@ -34,7 +34,7 @@ from openclap.results import Moment, Ranked
 if TYPE_CHECKING:
     from openclap.audio.load import Sound
     from openclap.clap import CLAP
-    from openclap.store import Store
+    from openclap.store import SearchFilter, Store
 
 __all__ = [
     "Judge",
@@ -100,6 +100,7 @@ def find_moments(
     *,
     judge: Judge,
     fine: bool,
+    where: SearchFilter | None = None,
     missing: bool = False,
     opened: Callable[[str], BinaryIO] | None = None,
 ) -> Ranked[Moment]:
@@ -109,9 +110,9 @@ def find_moments(
     """
     count = max(20, LOOKED_INTO * k) if fine else k
     rows, away = (
-        (store.nearest(vector, count, per_file=not fine), [])
+        (store.nearest(vector, count, where=where, per_file=not fine), [])
         if missing
-        else nearest_reachable(store, vector, count, per_file=not fine)
+        else nearest_reachable(store, vector, count, where=where, per_file=not fine)
     )
     found: list[Moment] = []
     if not fine:

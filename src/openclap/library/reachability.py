@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from openclap.store import ScoredWindow, Store, Where
+from openclap.store import ScoredWindow, SearchFilter, Store
 from openclap.store.records import Vectors
 
 __all__ = ["holds_nothing", "is_gone", "is_reachable", "nearest_reachable"]
@@ -46,7 +46,7 @@ def holds_nothing(folder: str) -> bool:
 
 
 def nearest_reachable(
-    store: Store, vector: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+    store: Store, vector: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
 ) -> tuple[list[ScoredWindow], list[ScoredWindow]]:
     """`Store.nearest` among the files that can be reached now → rows, and the better ones that were left out."""
     known: dict[str, bool] = {}
@@ -54,7 +54,7 @@ def nearest_reachable(
     wanted = k
     left_out: list[ScoredWindow] = []
     while True:
-        among = replace(where or Where(), outside=tuple(away)) if away else where
+        among = replace(where or SearchFilter(), outside=tuple(away)) if away else where
         rows = store.nearest(vector, wanted, where=among, per_file=per_file)
         good: list[ScoredWindow] = []
         before = len(away)

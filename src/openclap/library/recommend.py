@@ -31,7 +31,7 @@ from openclap.results import Hit, Ranked
 if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.confidence import ReferenceBank
-    from openclap.store import ScoredWindow, Store, Where
+    from openclap.store import ScoredWindow, SearchFilter, Store
 
 __all__ = ["pick_diverse", "recommend"]
 
@@ -59,7 +59,7 @@ def recommend(
     k: int,
     *,
     variety: float,
-    where: Where | None,
+    where: SearchFilter | None,
     missing: bool = False,
 ) -> Ranked[Hit]:
     """The `k` recordings to hear next, in the order in which they were picked; see `Library.recommend`."""
@@ -126,7 +126,7 @@ def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
 
 
 def _pool(
-    store: Store, wanted: Sequence[_Wish], count: int, where: Where | None, missing: bool
+    store: Store, wanted: Sequence[_Wish], count: int, where: SearchFilter | None, missing: bool
 ) -> tuple[list[ScoredWindow], int]:
     """The recordings nearest to each wish, a window each, and to all of them together; how many cannot be reached."""
     middle = normalize_rows(np.sum([wish.vector for wish in wanted], axis=0))

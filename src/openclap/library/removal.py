@@ -22,7 +22,7 @@ from pathlib import Path
 from openclap.library.reachability import holds_nothing, is_gone
 from openclap.library.scan import FoundSounds, is_sound
 from openclap.results import MissingFolder
-from openclap.store import Store, Where
+from openclap.store import SearchFilter, Store
 
 __all__ = ["HeldFiles", "files_below", "split_unreachable"]
 
@@ -57,7 +57,7 @@ def files_below(store: Store, paths: Sequence[str], found: FoundSounds) -> HeldF
     looked_through = frozenset(map(str, found.folders))
     named = roots - looked_through
     held = HeldFiles([], [], [], roots)
-    for file in store.files(Where(within=tuple(roots))) if roots else ():
+    for file in store.files(SearchFilter(within=tuple(roots))) if roots else ():
         root = _folder_of(file.path, looked_through)
         if root and file.path not in named and found.exclusions.is_excluded_below(file.path, root):
             held.excluded.append(file.path)

@@ -23,6 +23,7 @@ from openclap.page.pictures import text
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
 from openclap.results import Hit
+from openclap.store import SearchFilter
 
 __all__ = ["Filters", "Results", "build", "compute", "draw", "draw_left_out", "like", "opened"]
 
@@ -187,18 +188,19 @@ def _search(
     shortest, longest = filters.shortest or None, filters.longest or None
     if shortest is not None and longest is not None and shortest > longest:
         raise Told("error.seconds")
-    options: dict[str, Any] = {
-        "without": [part.strip() for part in (filters.without or "").split(",") if part.strip()],
-        "tags": labels_of(filters.tags or ""),
-        "glob": _glob(filters),
-        "shortest": shortest,
-        "longest": longest,
-        "per": "file" if filters.each_once else "window",
-    }
+    allowed = SearchFilter(
+        path=_glob(filters), min_seconds=shortest, max_seconds=longest, tags=tuple(labels_of(filters.tags or ""))
+    )
     most = page.desk.settings.results
 
     with opened(page, where, visit.visitor, job) as library:
-        hits = library.search(parts if len(parts) > 1 else parts[0], max(1, min(k, most)), **options)
+        hits = library.search(
+            parts if len(parts) > 1 else parts[0],
+            max(1, min(k, most)),
+            without=[part.strip() for part in (filters.without or "").split(",") if part.strip()],
+            per="file" if filters.each_once else "window",
+            filter=allowed,
+        )
         versions = library.versions({hit.path for hit in hits})
     return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name, hits.left_out)
 

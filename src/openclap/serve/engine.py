@@ -34,6 +34,7 @@ from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
+from openclap.library.library import Per
 from openclap.library.moments import moments_in
 from openclap.normalization import normalize_rows
 from openclap.results import Hit, Label, Match, Moment, Ranked
@@ -43,6 +44,7 @@ from openclap.serve.descriptions import DescribeOptions, DescribeResult, describ
 from openclap.serve.library_view import LibraryView
 from openclap.serve.settings import ServeSettings
 from openclap.serve.text_embedder import TemplatedText, TextEmbedder
+from openclap.store import SearchFilter
 
 __all__ = ["Engine", "Source"]
 
@@ -179,11 +181,22 @@ class Engine:
         """As `CLAP.describe`, and span by span where that is asked for."""
         return await self._with_sound(source, lambda data: describe_sound(self.embedder, data, options))
 
-    async def search(self, words: str | None, source: Source | None, k: int, **filters: Any) -> Ranked[Hit]:
+    async def search(
+        self,
+        words: str | None,
+        source: Source | None,
+        k: int,
+        filter: SearchFilter,
+        *,
+        without: Sequence[str] = (),
+        per: Per = "file",
+    ) -> Ranked[Hit]:
         """As `Library.search`, for words, a sound, or both."""
         queue, view = self._view(0)
-        query = await self._query(words, source, filters.get("without") or ())
-        found: Ranked[Hit] = await asyncio.wrap_future(queue.ask(lambda: view.search(query, k, **filters)))
+        query = await self._query(words, source, without)
+        found: Ranked[Hit] = await asyncio.wrap_future(
+            queue.ask(lambda: view.search(query, k, filter, without=without, per=per))
+        )
         return found
 
     async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
@@ -18,7 +18,9 @@ from openclap.results import Hit, Moment, Ranked
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
+    from openclap.library.library import Per
     from openclap.library.query import Query
+    from openclap.store import SearchFilter
 
 __all__ = ["LibraryView"]
 
@@ -42,13 +44,13 @@ class LibraryView:
         self._named = bool(roots)
 
     def search(
-        self, query: Query, k: int, *, within: Sequence[str] | None = None, glob: str | None = None, **filters: Any
+        self, query: Query, k: int, filter: SearchFilter, *, without: Sequence[str] = (), per: Per = "file"
     ) -> Ranked[Hit]:
-        """As `Library.search`; `within` and `glob` are below the library's folder."""
+        """As `Library.search`; paths and the pattern of the filter are below the library's folder."""
         self._require_sounds()
-        inside = None if within is None else [self._path_of(name) for name in within]
-        hits = self._library.search(query, k, within=inside, glob=self._pattern_of(glob), **filters)
-        return self._name_hits(hits)
+        inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
+        placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
+        return self._name_hits(self._library.search(query, k, without=without, per=per, filter=placed))
 
     def moments(self, query: Query, k: int) -> Ranked[Moment]:
         """As `Library.moments`."""

@@ -249,7 +249,9 @@ class _ComputeRoutes:
         for name in ("without", "within", "tags"):
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
-        found = await self._engine.search(asked.query, source, asked.k, **asked.filters())
+        found = await self._engine.search(
+            asked.query, source, asked.k, asked.filter(), without=asked.without, per=asked.per
+        )
         return _json_response(
             SearchResponse(hits=[SearchHit.model_validate(hit) for hit in found], left_out=found.left_out)
         )

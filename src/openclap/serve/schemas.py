@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -12,6 +12,7 @@ from openclap.describe import ALIKE
 from openclap.describe.timeline import CHANGE, HOP, WINDOW
 from openclap.results import Label, Match, Tag
 from openclap.serve.descriptions import LEAST_HOP, DescribeOptions
+from openclap.store import SearchFilter
 from openclap.watch import Rules
 from openclap.watch import loop as watching
 
@@ -249,9 +250,10 @@ class SearchRequest(Request):
     before: Annotated[Number | None, Field(description="Changed before, seconds since 1970.")] = None
     tags: Annotated[MaybeTexts, Field(description="Tags that the file must have, all of them.")] = []
 
-    def filters(self) -> dict[str, Any]:
-        """What narrows the search, as `Library.search` takes it."""
-        return self.model_dump(exclude={"model", "query", "audio", "k"})
+    def filter(self) -> SearchFilter:
+        """Which files may be found; paths and the pattern are below the library's folder."""
+        within = None if self.within is None else tuple(self.within)
+        return SearchFilter(within, self.glob, self.shortest, self.longest, self.after, self.before, tuple(self.tags))
 
 
 class MomentsRequest(Request):

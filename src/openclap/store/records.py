@@ -17,9 +17,9 @@ __all__ = [
     "Recording",
     "RememberedTags",
     "ScoredWindow",
+    "SearchFilter",
     "Store",
     "Vectors",
-    "Where",
     "belongs_to_model",
     "width_mismatch",
 ]
@@ -102,31 +102,31 @@ class ScoredWindow:
 
 
 @dataclass(frozen=True)
-class Where:
-    """Which files a search may find; what is None or empty allows all.
+class SearchFilter:
+    """Which files of a library a search may find; a field that is None or empty allows all.
 
     Attributes
     ----------
     within : tuple of str
-        Absolute paths of files, and of folders the files must lie in.
-    glob : str
-        A pattern of the whole path: `*` is anything, `?` one character, `[…]` one of these; see `patterns`.
-    shortest, longest : float
-        Seconds.
+        Files, and folders that the files must lie in; absolute paths where a store is asked.
+    path : str
+        A pattern for the whole path: `*` is anything, `?` one character, `[…]` one of these; see `path_patterns`.
+    min_seconds, max_seconds : float
+        The length of the file.
     after, before : float
         When the file was last changed: seconds since 1970.
     tags : tuple of str
         All of them must be on the file.
     outside : tuple of str
-        Absolute paths of files and folders that are left out.
+        Files and folders that are left out.
 
-    Paths, patterns and tags fit what looks like them: é is the same as one sign and as e with an accent.
+    Paths, patterns and tags also fit other spellings of the same text: é as one sign, or as e with an accent.
     """
 
     within: tuple[str, ...] | None = None
-    glob: str | None = None
-    shortest: float | None = None
-    longest: float | None = None
+    path: str | None = None
+    min_seconds: float | None = None
+    max_seconds: float | None = None
     after: float | None = None
     before: float | None = None
     tags: tuple[str, ...] = ()
@@ -175,17 +175,17 @@ class Store(Protocol):
     def find_by_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
         """The files of each content."""
 
-    def files(self, where: Where | None = None) -> Iterator[File]:
+    def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path."""
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows."""
 
-    def scan(self, where: Where | None = None) -> Iterator[Recording]:
+    def scan(self, where: SearchFilter | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
 
     def nearest(
-        self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+        self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
     ) -> list[ScoredWindow]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file.
 

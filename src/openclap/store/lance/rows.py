@@ -22,7 +22,7 @@ from openclap.store.path_patterns import (
     spellings,
     text_to_path,
 )
-from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors, Where
+from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, SearchFilter, Vectors
 from openclap.store.validation import (
     BrokenValue,
     validate_file,
@@ -270,16 +270,16 @@ def is_any_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({', '.join(map(quote, values))})"
 
 
-def filter_condition(where: Where | None, files: Collection[str] = ()) -> str | None:
+def filter_condition(where: SearchFilter | None, files: Collection[str] = ()) -> str | None:
     """What a filter allows, in the words of the tables; `files` are texts of further paths that lie within."""
     if where is None:
         return None
     conditions = [
         condition.format(wanted)
         for value, condition, wanted in (
-            (where.glob, "regexp_like(path, {})", where.glob is not None and quote(regex_of_pattern(where.glob))),
-            (where.shortest, "seconds >= {}", _number(where.shortest)),
-            (where.longest, "seconds <= {}", _number(where.longest)),
+            (where.path, "regexp_like(path, {})", where.path is not None and quote(regex_of_pattern(where.path))),
+            (where.min_seconds, "seconds >= {}", _number(where.min_seconds)),
+            (where.max_seconds, "seconds <= {}", _number(where.max_seconds)),
             (where.after, "mtime_ns >= {}", _nanoseconds(where.after)),
             (where.before, "mtime_ns < {}", _nanoseconds(where.before)),
         )

@@ -51,9 +51,9 @@ from openclap.store.records import (
     Recording,
     RememberedTags,
     ScoredWindow,
+    SearchFilter,
     Store,
     Vectors,
-    Where,
     belongs_to_model,
     width_mismatch,
 )
@@ -202,7 +202,7 @@ class LanceStore:
         files.sort(key=lambda file: (file.hash, os.fsencode(file.path)))
         return {content: list(group) for content, group in groupby(files, key=lambda file: file.hash)}
 
-    def files(self, where: Where | None = None) -> Iterator[File]:
+    def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path, as the library is when the first is asked for."""
         with self._tables.translate_errors("read"):
             table = self._windows()
@@ -220,7 +220,7 @@ class LanceStore:
         with self._tables.translate_errors("read"):
             return next(self._recordings([path]), None)
 
-    def scan(self, where: Where | None = None) -> Iterator[Recording]:
+    def scan(self, where: SearchFilter | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
         maker = self.model_identity()
         for some in _batches_of_files(self.files(where)):
@@ -245,7 +245,7 @@ class LanceStore:
     # -- searching -----------------------------------------------------------------------------------
 
     def nearest(
-        self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+        self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
     ) -> list[ScoredWindow]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file."""
         found: list[ScoredWindow] = []  # of files that have had their say
@@ -477,7 +477,7 @@ class LanceStore:
             )
             yield from table_to_recordings(found)
 
-    def _condition(self, where: Where | None) -> str | None:
+    def _condition(self, where: SearchFilter | None) -> str | None:
         """What a filter allows, in the words of the tables; of thousands of paths, only those that hold something are named."""
         if where is None or where.within is None or len(where.within) <= FILES_AT_ONCE:
             return filter_condition(where)

@@ -18,13 +18,13 @@ from openclap.store.path_patterns import (
     regex_of_pattern,
     spellings,
 )
-from openclap.store.records import Where
+from openclap.store.records import SearchFilter
 from openclap.store.sqlite.rows import path_to_key, placeholders
 
 __all__ = ["allowed_files", "allowed_mask"]
 
 
-def allowed_mask(db: sqlite3.Connection, where: Where) -> npt.NDArray[np.bool_]:
+def allowed_mask(db: sqlite3.Connection, where: SearchFilter) -> npt.NDArray[np.bool_]:
     """Which file numbers a filter allows."""
     highest = db.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
     mask = np.zeros(highest + 1, np.bool_)
@@ -32,13 +32,13 @@ def allowed_mask(db: sqlite3.Connection, where: Where) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def allowed_files(db: sqlite3.Connection, where: Where) -> set[int]:
+def allowed_files(db: sqlite3.Connection, where: SearchFilter) -> set[int]:
     """The numbers of the files that a filter allows."""
     conditions: list[str] = []
     values: list[Any] = []
     for value, condition in (
-        (where.shortest, "seconds >= ?"),
-        (where.longest, "seconds <= ?"),
+        (where.min_seconds, "seconds >= ?"),
+        (where.max_seconds, "seconds <= ?"),
         (None if where.after is None else where.after * 1e9, "mtime_ns >= ?"),
         (None if where.before is None else where.before * 1e9, "mtime_ns < ?"),
     ):
@@ -49,11 +49,11 @@ def allowed_files(db: sqlite3.Connection, where: Where) -> set[int]:
         ways = spellings(tag)
         conditions.append(f"EXISTS (SELECT 1 FROM tags WHERE file = id AND name IN ({placeholders(ways)}))")
         values += ways
-    if where.glob is not None and is_plain(where.glob):
+    if where.path is not None and is_plain(where.path):
         conditions.append("CAST(path AS TEXT) GLOB ?")
-        values.append(where.glob)
-    elif where.glob is not None:
-        db.create_function("fits", 1, path_matcher(regex_of_pattern(where.glob)), deterministic=True)
+        values.append(where.path)
+    elif where.path is not None:
+        db.create_function("fits", 1, path_matcher(regex_of_pattern(where.path)), deterministic=True)
         conditions.append("fits(path)")
     chosen = f"SELECT id FROM files WHERE {' AND '.join(conditions) or '1'}"
     found = (

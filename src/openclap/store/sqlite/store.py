@@ -32,9 +32,9 @@ from openclap.store.records import (
     Recording,
     RememberedTags,
     ScoredWindow,
+    SearchFilter,
     Store,
     Vectors,
-    Where,
     belongs_to_model,
     width_mismatch,
 )
@@ -211,7 +211,7 @@ class SqliteStore:
             found.setdefault(file.hash, []).append(file)
         return found
 
-    def files(self, where: Where | None = None) -> Iterator[File]:
+    def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path; read in pages, so that a slow reader holds nobody up."""
         if where is not None:
             with self._database.read_transaction() as db:
@@ -245,7 +245,7 @@ class SqliteStore:
             row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [path_to_key(path)]).fetchone()
             return row_to_recording(db, row) if db and row else None
 
-    def scan(self, where: Where | None = None) -> Iterator[Recording]:
+    def scan(self, where: SearchFilter | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
         maker = self.model_identity()
         for i, file in enumerate(self.files(where)):
@@ -265,7 +265,7 @@ class SqliteStore:
     # -- searching -----------------------------------------------------------------------------------
 
     def nearest(
-        self, query: Vectors, k: int, *, where: Where | None = None, per_file: bool = True
+        self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
     ) -> list[ScoredWindow]:
         """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file."""
         with self._database.read_transaction() as db:
