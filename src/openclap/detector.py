@@ -1,11 +1,11 @@
-"""A sound that a user has taught, as one small file: a direction, a bias, and how well it did. numpy alone.
+"""A detector of a sound that a user has taught: a linear head on embeddings, stored as one small file.
 
     embedding (E,) ─ weight · x + bias ─ logistic ─ probability ─ heard, from `threshold` on
 
-A linear head is a query, too: ranking by probability is ranking by the cosine with `direction`. The file names its
-format and version and the model (name and fingerprint) whose embeddings it was taught on: those of another model mean
-something else, so it is refused for them. It holds no paths, and no embedding of any example: what it was taught by
-stays in the user's own folder (`kept_examples`), found by its `key`. Knows nothing of how it was taught.
+A linear head is also a query: ranking by probability is ranking by the cosine with `direction`. The file names its
+format and version, and the model (name and fingerprint) whose embeddings it was taught on; embeddings of another model
+mean something else, so they are refused. It holds no paths and no embeddings of examples: the examples stay in the
+user's own folder (`example_store`), found by the `key` of the detector.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ __all__ = [
 FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
 LONGEST_NAME, LONGEST_BYTES = 100, 200  # a file system takes 255 bytes
-# one of `mini` has 4,000 bytes
+# a detector of `mini` has 4,000 bytes
 FILE = HeadFormat(
     FORMAT, VERSION, "detector", DetectorError, "teach one:  openclap teach NAME --yes FILE…", largest=1 << 24
 )
-JOINERS = "\u200c\u200d"  # unseen signs that writing needs
+JOINERS = "\u200c\u200d"  # invisible characters that some languages need
 Floats = npt.NDArray[np.float32]
 
 
 class Maker(Protocol):
-    """What a detector asks of a model."""
+    """What a detector needs to know of a model."""
 
     @property
     def name(self) -> str:
-        """The checkpoint's name."""
+        """The name of the checkpoint."""
 
     @property
     def fingerprint(self) -> str:
@@ -75,27 +75,27 @@ class Maker(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """What `openclap.teach` makes of a few examples.
+    """What `openclap.teach` makes of a few examples: a linear head with a threshold.
 
     Attributes
     ----------
     name : str
-        What it is called; also an alert's and a file's name.
+        Its name, which is also that of alerts and of its file.
     text : str or None
-        The words that it began from; None, it began from none.
+        The words that the teaching began with; None without any.
     weight : float32 (E,)
     bias : float
         Log-odds of an embedding x: weight · x + bias.
     model, fingerprint : str
-        Whose embeddings it takes.
+        The model whose embeddings it takes.
     threshold : float
-        The probability from which it says "heard".
+        The probability from which the sound counts as heard.
     examples : mapping
-        How many it was taught by: "yes", "no", and "drawn", which nobody has marked.
+        How many examples it was taught by: "yes", "no", and "drawn", which nobody has marked.
     report : mapping
-        How well it did on examples left out, see `openclap.teach.judge`; {} where nothing was judged.
+        How well it did on held-out examples, see `openclap.teach.judge`; {} where this was not measured.
     place : Path or None
-        The file that it was read from.
+        The file it was read from.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Detector:
 
     @property
     def key(self) -> str:
-        """16 hex digits that tell it from other detectors: where its examples are kept (`openclap.example_store`)."""
+        """16 hex digits that tell it from other detectors; its examples are stored under them (`example_store`)."""
         digest = hashlib.blake2b(np.ascontiguousarray(self.weight, "<f4").tobytes(), digest_size=8)
         digest.update(json.dumps([self.name, self.bias, self.fingerprint]).encode())
         return digest.hexdigest()
@@ -124,7 +124,7 @@ class Detector:
     @property
     def direction(self) -> Floats:
         """The unit vector (E,) whose cosine ranks as the probability does."""
-        return normalize_rows(self.weight.astype(np.float64))  # whose squares overflow nowhere
+        return normalize_rows(self.weight.astype(np.float64))  # in float64, where squares cannot overflow
 
     def logit(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Embeddings (N, E) → log-odds (N,).
@@ -141,8 +141,8 @@ class Detector:
     def probability(self, embeddings: npt.ArrayLike) -> Floats:
         """Embeddings (N, E) → how likely each holds the sound, in [0, 1] (N,).
 
-        No more than so few examples can tell: after n yes at most (n + 1) / (n + 2), Laplace's rule of succession. One
-        half stays one half, and what is below it as it is.
+        Few examples do not allow certainty: after n "yes" it is at most (n + 1) / (n + 2), Laplace's rule of
+        succession. Probabilities up to one half stay as they are.
         """
         logit = self.logit(embeddings)
         taught = self.examples.get("yes", 0)
@@ -157,8 +157,7 @@ class Detector:
         Raises
         ------
         DetectorMismatch
-            It names both models, the one that it was taught on as it can be loaded today, and says how to go on; or
-            both sizes.
+            The model or the size of its embeddings differs. The message names both models and says how to go on.
         """
         if clap.fingerprint != self.fingerprint:
             raise self._mismatch(clap)
@@ -186,7 +185,7 @@ class Detector:
         return error
 
     def refit_command(self, clap: Maker) -> str:
-        """The command that teaches it anew for a model by the examples that were kept."""
+        """The command that teaches it again for a model, by the examples that were stored."""
         own = self.place is None or self.place == detectors_folder() / f"{self.name}{SUFFIX}"
         what = shlex.quote(self.name if own else str(self.place))
         if clap.name == "mini":
@@ -194,7 +193,7 @@ class Detector:
         return f"openclap teach {what} --refit --model {clap.name if find_preset(clap.name) else 'MODEL'}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only, ready for `json.dumps`; without the weights."""
+        """The fields as plain values, ready for `json.dumps`; without the weights."""
         return {
             "name": self.name,
             "text": self.text,
@@ -208,12 +207,12 @@ class Detector:
     # -- on disk -------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write one .safetensors file, aside and renamed; by default among the user's detectors, under its name.
+        """Write one .safetensors file; by default into the folder of the user's detectors, under its name.
 
         Raises
         ------
         UsageError
-            The name cannot be a file's, or the place cannot be written to.
+            The name cannot be that of a file, or the place cannot be written to.
         """
         target = detector_path(self.name) if path is None else _at(path)
         about = json.dumps({**self.to_dict(), "bias": self.bias})
@@ -222,12 +221,12 @@ class Detector:
 
     @classmethod
     def load(cls, path_or_name: str | os.PathLike[str]) -> Detector:
-        """Read a detector: a file, or the name of one of the user's own.
+        """Read a detector from a file, or by the name of one of the user's detectors.
 
         Raises
         ------
         DetectorError
-            Nothing there, no detector, of another version, or broken.
+            The file is missing, is no detector, is of another version, or is broken.
         """
         path = _resolve_path(path_or_name)
         facts, arrays = FILE.read(path)
@@ -236,19 +235,19 @@ class Detector:
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector says of a sound: the probability of the best of its windows, and whether that reaches the threshold."""
+    """The answer of a detector to a sound: the probability of its best window, and whether it reaches the threshold."""
 
     detector: str
     probability: float
     heard: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
 
 def apply_detectors(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> list[Detection]:
-    """What detectors say of a sound's windows (W, E), in their order.
+    """Apply detectors to the windows (W, E) of a sound → their answers, in the order of the detectors.
 
     Raises
     ------
@@ -259,11 +258,11 @@ def apply_detectors(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> li
     return [Detection(one.name, likely, likely >= one.threshold) for one, likely in zip(detectors, best, strict=True)]
 
 
-# -- the user's own ----------------------------------------------------------------------------------
+# -- the user's detectors ------------------------------------------------------------------------------
 
 
 def detectors_folder() -> Path:
-    """Where detectors are kept when no place is given."""
+    """The folder of the user's detectors, where they are saved when no place is given."""
     return user_data_path("openclap") / "detectors"
 
 
@@ -273,7 +272,7 @@ def detector_path(name: str) -> Path:
     Raises
     ------
     UsageError
-        A name that cannot be a file's: empty, hidden, with a slash or a sign that is not seen, or too long.
+        The name cannot be that of a file: it is empty, hidden or too long, or has a slash or an invisible character.
     """
     wrong = (
         not name.strip()
@@ -292,7 +291,7 @@ def detector_path(name: str) -> Path:
 
 
 def list_detectors() -> tuple[list[Detector], list[Failure]]:
-    """The user's detectors by name, and files among them that cannot be read."""
+    """Read the user's detectors, sorted by name, and list the files that cannot be read."""
     found: list[Detector] = []
     failed: list[Failure] = []
     for path in sorted(detectors_folder().glob(f"*{SUFFIX}")):
@@ -304,17 +303,17 @@ def list_detectors() -> tuple[list[Detector], list[Failure]]:
 
 
 def delete_detector(name: str) -> Path:
-    """Remove one of the user's detectors, and the examples that were kept of it → the file that it was.
+    """Remove one of the user's detectors and its examples → the file that was removed.
 
     Raises
     ------
     DetectorError
-        There is none of this name, or it cannot be removed.
+        There is no detector of this name, or it cannot be removed.
     """
     path = detector_path(name)
     try:
         example_store.delete_examples(Detector.load(path).key)
-    except DetectorError:  # a file that is none any more
+    except DetectorError:  # the file is broken
         if os.path.lexists(path):
             example_store.delete_examples_named(name)
     try:
@@ -327,7 +326,7 @@ def delete_detector(name: str) -> Path:
 
 
 def _resolve_path(path_or_name: str | os.PathLike[str]) -> Path:
-    """The file meant: what looks like a path is one, any other string a name."""
+    """The file of a detector: what looks like a path is one, any other string is a name."""
     given = os.fspath(path_or_name)
     is_path = not isinstance(path_or_name, str) or given.endswith(SUFFIX) or os.sep in given or "/" in given
     path = _at(given) if is_path else detector_path(given)
@@ -354,7 +353,7 @@ def _not_found_message(name: str) -> str:
 
 
 def _build_detector(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detector:
-    """What was read, once it is clear that nothing of it is missing or absurd."""
+    """Make a detector of what was read, and check that nothing is missing or impossible."""
     try:
         about = json.loads(facts["detector"])
         json.dumps(about, allow_nan=False)
@@ -387,7 +386,7 @@ def _build_detector(facts: Mapping[str, str], weight: Floats | None, path: Path)
 
 
 def _parse_report(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `openclap.teach.judge` has made, as far as it is shown."""
+    """Check the parts of a report of `openclap.teach.judge` that are shown."""
     if given.get("judged"):
         shares = [
             given[name][of] for name in ("precision", "recall", "average_precision") for of in ("value", "low", "high")

@@ -1,14 +1,12 @@
-"""What detectors were taught by: short clips in the user's own data folder, to teach them anew for another model.
+"""Store the examples of detectors as short clips in the user's data folder, to teach them again for another model.
 
-Knows of no model.
+    detectors/NAME.safetensors    a detector: it holds nothing of its examples, so it can be given away
+    detectors/examples/KEY/       the examples of a detector, which stay here; KEY is `Detector.key`
+        examples.json             format, version, name of the detector; for each example: is it the sound, its clips
+        0.flac 1.flac …           48 kHz, mono, 16 bits; a quiet clip is raised by a power of two, which is noted
 
-    detectors/NAME.safetensors      a detector: nothing of its examples is in it, so it can be given away
-    detectors/examples/KEY/         what it was taught by, which stays here; KEY follows from the detector (`Detector.key`)
-        examples.json               format, version, the detector's name; each example: whether it is the sound, its clips
-        0.flac 1.flac …             48 kHz, mono, 16 bits; a quiet one is raised by a power of two, which is noted
-
-A clip holds what was heard and nothing of where it was: it survives that the file is moved or deleted. A recording of
-over half a minute is kept as three pieces of ten seconds, evenly from it, which stand for it.
+A clip holds the sound but not its path, so it remains when the file is moved or deleted. A recording of over half a
+minute is stored as three pieces of ten seconds, evenly spaced.
 """
 
 from __future__ import annotations
@@ -47,16 +45,16 @@ __all__ = [
 
 FORMAT, VERSION = "openclap-examples", 1
 INDEX = "examples.json"
-RATE = 48_000  # Hz; no model hears more
-WHOLE = 30.0  # seconds of a recording that is kept as a whole
-PIECE, PIECES = 10.0, 3  # of a longer one
-MOST = 200  # of what is the sound, and of what is not: 20 s of each are some 400 MB then
-LOUDEST, QUIETEST = 2.0**40, 2.0**-40  # of what a clip is raised or lowered by
+RATE = 48_000  # Hz; no model uses a higher rate
+WHOLE = 30.0  # seconds; a recording up to this length is stored as a whole
+PIECE, PIECES = 10.0, 3  # seconds of a piece of a longer recording, and how many pieces
+MOST = 200  # examples of the sound, and as many of other sounds; with 20 s each, they take some 400 MB
+LOUDEST, QUIETEST = 2.0**40, 2.0**-40  # the largest and the smallest factor that a clip is scaled by
 
 
 @dataclass(frozen=True)
 class ExampleSource:
-    """An example, where it lies now: a sound, or how to open its file; a span of it in seconds, or all of it."""
+    """An example where it lies now: a sound, or a function that opens its file; and a span in seconds, or all of it."""
 
     sound: Sound | Callable[[], BinaryIO]
     heard: bool
@@ -66,19 +64,19 @@ class ExampleSource:
 
 @dataclass(frozen=True)
 class StoredExample:
-    """An example that was kept: whether it is the sound, and the waves (S,) at `RATE` that stand for it."""
+    """A stored example: whether it is the sound, and the waves (S,) at `RATE` that stand for it."""
 
     heard: bool
     waves: tuple[Wave, ...]
 
 
 def examples_folder(key: str) -> Path:
-    """Where the examples of a detector are."""
+    """The folder of the examples of a detector."""
     return user_data_path("openclap") / "detectors" / "examples" / key
 
 
 def count_examples(key: str) -> int:
-    """How many examples of a detector there are; 0 for what cannot be read."""
+    """How many examples of a detector are stored; 0 where they cannot be read."""
     try:
         return len(json.loads((examples_folder(key) / INDEX).read_text(encoding="utf-8"))["examples"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -86,9 +84,9 @@ def count_examples(key: str) -> int:
 
 
 def save_examples(key: str, name: str, sources: Iterable[ExampleSource]) -> list[Failure]:
-    """Keep examples, in place of those that were kept → those that could not be; nothing here stops the teaching.
+    """Store examples in place of older ones → those that could not be stored; no error here stops the teaching.
 
-    Of more than `MOST` of a kind so many are kept, evenly from all.
+    Of more than `MOST` examples of a kind, `MOST` evenly spaced ones are stored.
     """
     target = examples_folder(key)
     part = target.with_name(f".{key}.{os.urandom(8).hex()}.part")
@@ -103,7 +101,7 @@ def save_examples(key: str, name: str, sources: Iterable[ExampleSource]) -> list
             except SoundError as error:
                 failed.append(Failure(error.name, f"cannot be kept as an example: {error.cause}"))
                 continue
-            except OpenClapError as error:  # whoever opens it does not know it any more
+            except OpenClapError as error:  # the library or service that opens it has removed it
                 failed.append(Failure("an example", f"cannot be kept: {error}"))
                 continue
             rows.append({"heard": source.heard, "clips": clips})
@@ -120,12 +118,12 @@ def save_examples(key: str, name: str, sources: Iterable[ExampleSource]) -> list
 
 
 def load_examples(key: str) -> Iterator[StoredExample]:
-    """The examples of a detector, one after another.
+    """Read the examples of a detector, one after another.
 
     Raises
     ------
     DetectorError
-        There are none, or they are damaged.
+        There are no examples, or they are damaged.
     """
     folder = examples_folder(key)
     try:
@@ -145,7 +143,7 @@ def load_examples(key: str) -> Iterator[StoredExample]:
 
 
 def copy_examples(key: str, to: str) -> list[Failure]:
-    """Give examples to another detector too, as for one that was made of them → what went wrong."""
+    """Copy the examples of a detector to another one that was made from them → what went wrong."""
     if key == to:
         return []
     target = examples_folder(to)
@@ -161,12 +159,12 @@ def copy_examples(key: str, to: str) -> list[Failure]:
 
 
 def delete_examples(key: str) -> None:
-    """Remove the examples of a detector, where there are any.
+    """Remove the examples of a detector, if there are any.
 
     Raises
     ------
     DetectorError
-        They cannot be removed.
+        The examples cannot be removed.
     """
     try:
         shutil.rmtree(examples_folder(key))
@@ -177,7 +175,7 @@ def delete_examples(key: str) -> None:
 
 
 def delete_examples_named(name: str) -> None:
-    """Remove all examples of detectors of a name: where the file of one cannot be read any more."""
+    """Remove the examples of all detectors of a name; used where the file of the detector cannot be read any more."""
     for place in examples_folder("any").parent.glob(f"*/{INDEX}"):
         try:
             if json.loads(place.read_text(encoding="utf-8")).get("name") == name:
@@ -195,7 +193,7 @@ def _thin_out(sources: Sequence[ExampleSource]) -> list[ExampleSource]:
 
 
 def _waves(source: ExampleSource) -> list[Wave]:
-    """What stands for an example: its span, or pieces of it."""
+    """The waves that stand for an example: its span, or pieces of it."""
     if not callable(source.sound):
         return _cut_clips(source.sound, source)
     with source.sound() as file:
@@ -215,14 +213,13 @@ def _cut_clips(sound: Sound, source: ExampleSource) -> list[Wave]:
 
 
 def _write(file: Path, wave: Wave) -> dict[str, Any]:
-    """One clip.
+    """Write one clip → its entry in the index.
 
-    A power of two as gain: what had 16 bits is kept as it was, and what is quiet loses nothing, what is too loud is not
-    clipped.
+    The gain is a power of two: samples of 16 bits stay exact, quiet clips lose nothing, and loud ones are not clipped.
     """
     peak = float(np.abs(wave).max())
     gain = min(LOUDEST, max(QUIETEST, 2.0 ** math.ceil(math.log2(peak)))) if peak else 1.0
-    made = io.BytesIO()  # libsndfile's binding does not tell that a disk is full
+    made = io.BytesIO()  # the binding of libsndfile does not report a full disk
     sf.write(made, np.clip(wave / gain, -1, 1), RATE, "PCM_16", format="FLAC")
     file.write_bytes(made.getbuffer())
     return {"file": file.name, "gain": gain}

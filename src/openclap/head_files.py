@@ -1,6 +1,6 @@
-"""A head on frozen embeddings as one small .safetensors file: its arrays, and facts about it; the same head gives the same bytes.
+"""The file of a head on frozen embeddings: arrays and facts in one .safetensors; the same head gives the same bytes.
 
-What `openclap.detector.Detector` and `openclap.eval.head.Head` have in common. Knows nothing of what a head says.
+This is what `openclap.detector.Detector` and `openclap.eval.head.Head` have in common.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class HeadFormat:
-    """One kind of head.
+    """The file format of one kind of head.
 
     Attributes
     ----------
     name, version
-        In every file.
+        Name and version of the format, which are in every file.
     what
-        For people: "detector".
+        The name in messages, such as "detector".
     error
-        What a file that is none, or not of this version, raises.
+        The class of the error for a file of another kind or version.
     make
-        How one is made.
+        How a head is made, for messages.
     largest
-        Bytes of a file.
+        The largest size of a file, in bytes.
     """
 
     name: str
@@ -49,7 +49,7 @@ class HeadFormat:
     def write(
         self, target: Path, arrays: Mapping[str, Floats], facts: Mapping[str, str], *, make_folder: bool = False
     ) -> None:
-        """Write a file, aside and renamed; its folder must be there, or be made.
+        """Write a file under another name and rename it; `make_folder` also makes its folder.
 
         Raises
         ------
@@ -68,16 +68,16 @@ class HeadFormat:
                 target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as part:
                 part.write_bytes(_in_order(content))
-        except (OSError, SafetensorError, ValueError) as error:  # ValueError: a name that no file has
+        except (OSError, SafetensorError, ValueError) as error:  # ValueError: no file can have this name
             raise UsageError(f"{target} cannot be written ({error}); choose another place") from error
 
     def read(self, path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
-        """The facts and the float32 arrays of a file; others are left alone: numpy cannot read all that may be in such a file.
+        """Read the facts and float32 arrays of a file; other arrays are skipped, since numpy may not know their type.
 
         Raises
         ------
         OpenClapError
-            `error`: nothing there, no such head, or of another version.
+            Of the class `error`: the file is missing, of another kind, or of another version.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -86,9 +86,8 @@ class HeadFormat:
                 raise OSError("it is too large for one")
             with safe_open(path, framework="numpy") as file:
                 facts = dict(file.metadata() or {})
-                kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 -- no dictionary
-                names = [name for name, kind in kinds.items() if kind == "F32"]
-                arrays = {name: file.get_tensor(name) for name in names}
+                every = list(file.keys())
+                arrays = {name: file.get_tensor(name) for name in every if file.get_slice(name).get_dtype() == "F32"}
         except (SafetensorError, OSError) as error:
             raise self.error(f"{path}: cannot be read as a {self.what} ({error}); {self.make}") from error
         if facts.get("format") != self.name:
@@ -102,7 +101,7 @@ class HeadFormat:
 
 
 def embeddings_of(given: npt.ArrayLike, size: int, who: str, error: type[OpenClapError]) -> Floats:
-    """Embeddings (N, `size`) as float32; of another size, `error` says who takes which."""
+    """Embeddings (N, `size`) as float32; those of another size raise `error`, which names `who` takes them."""
     rows = np.asarray(given, np.float32)
     if rows.ndim != 2 or rows.shape[1] != size:
         raise error(f"{who} takes embeddings of {size} numbers (N, {size}), not {rows.shape}")
@@ -110,7 +109,7 @@ def embeddings_of(given: npt.ArrayLike, size: int, who: str, error: type[OpenCla
 
 
 def _in_order(file: bytes) -> bytes:
-    """A safetensors file with its header in alphabetical order: the library's own order is another one every time."""
+    """Sort the header of a safetensors file, since the library writes it in another order every time."""
     size = int.from_bytes(file[:8], "little")
     header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)

@@ -1,4 +1,4 @@
-"""Described sounds from any source: opened, checked, captioned, packed."""
+"""Data sets of described sounds: a folder, a table, tars or a `datasets.Dataset` go in; items and checks come out."""
 
 from openclap.data.captions import caption_from_labels, choose_caption, make_captions, make_debiaser
 from openclap.data.check import CheckReport, check

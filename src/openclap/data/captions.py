@@ -1,4 +1,4 @@
-"""What is said about a sound: labels as a sentence, words without gender, one caption a visit. Knows nothing of sounds."""
+"""The captions of an item: its own ones, or its labels as a sentence."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["DEBIAS", "caption_from_labels", "choose_caption", "make_captions", "
 
 
 def make_captions(item: Item) -> tuple[str, ...]:
-    """Its captions; where it has none, its labels as a sentence; nothing where it has neither."""
+    """The captions of an item; its labels as a sentence where it has none, and nothing where it has neither."""
     return item.captions or ((caption_from_labels(item.labels),) if item.labels else ())
 
 
 def choose_caption(item: Item, rng: np.random.Generator) -> str:
-    """One of its captions, drawn anew at every visit.
+    """Draw one caption of an item.
 
     Raises
     ------
     DataError
-        It has neither captions nor labels.
+        The item has neither captions nor labels.
     """
     captions = make_captions(item)
     if not captions:

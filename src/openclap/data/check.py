@@ -1,6 +1,4 @@
-"""What is in a data set and what is wrong with it: every sound is decoded, every caption looked at.
-
-Knows nothing of formats.
+"""Check a data set: decode every sound, look at every caption, and find copies and leaks between splits.
 
 every item ─ decode ─ length, rate, hash of the samples ─ equal in two items: a copy; in two splits: a leak
               └ deep: fingerprint ─ keys ─ files that share some ─ overlap ─ above 0.75: the same recording
@@ -43,7 +41,7 @@ BLOCK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Bin:
-    """How many sounds are from `start` (included) to `end` seconds long; `end` None: or longer."""
+    """How many sounds are from `start` (included) to `end` seconds long; without an end where `end` is None."""
 
     start: float
     end: float | None
@@ -83,17 +81,17 @@ class CheckReport:
     Attributes
     ----------
     items, hours
-        All of them; the hours of those that can be read.
+        The number of all items, and the hours of those that can be read.
     splits
-        Items of each split; "none" for those of none.
+        How many items each split has; "none" stands for items without a split.
     lengths
-        None where nothing can be read.
+        None where no sound can be read.
     rates
-        Sounds of each sampling rate, Hz.
+        How many sounds have each sampling rate, in Hz.
     broken
         Sounds that cannot be read, and what could not become an item.
     damaged
-        Sounds that are cut short, of which a part can be read.
+        Sounds that are cut short, so that only a part can be read.
     without_captions
         Items with neither captions nor labels.
     unknown_labels
@@ -103,9 +101,9 @@ class CheckReport:
     near_duplicates
         Groups of items with the same recording in another form; empty without `deep`.
     sound_leaks
-        Those of either that lie in several splits.
+        Groups of either kind whose items lie in several splits.
     caption_leaks
-        Equal sets of captions in several splits: usual for templates, a leak for captions by people.
+        Equal sets of captions in several splits: normal for templates, a leak for captions written by people.
     """
 
     source: str
@@ -127,17 +125,20 @@ class CheckReport:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong that spoils training or its test: broken sounds, unknown labels, sounds in two splits."""
+        """Whether no error was found that spoils training or its test.
+
+        Such errors are broken or damaged sounds, unknown labels, and sounds in several splits.
+        """
         return not (self.broken or self.damaged or self.unknown_labels or self.sound_leaks)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only, ready for `json.dumps`."""
+        """The fields as plain values, ready for `json.dumps`."""
         return {**asdict(self), "rates": {str(rate): n for rate, n in self.rates.items()}, "sound": self.sound}
 
 
 @dataclass(frozen=True)
 class _DecodedItem:
-    """One item, decoded."""
+    """What was found out by decoding one item."""
 
     item: Item
     seconds: float = 0.0
@@ -151,18 +152,18 @@ class _DecodedItem:
 def check(
     manifest: Manifest, *, labels: Collection[str] | None = None, deep: bool = False, progress: bool = False
 ) -> CheckReport:
-    """Look at every item of a data set.
+    """Check every item of a data set.
 
     Parameters
     ----------
     manifest
-        What `open_manifest` gives. Two sounds are the same where their decoded samples are, whatever the file format.
+        What `open_manifest` gives. Two sounds are the same if their decoded samples are, whatever the file format.
     labels
-        All labels there may be; others are told.
+        All labels there may be; other labels are reported.
     deep
-        Also compare fingerprints: finds a recording again as MP3, softer, cut or shifted. Of the first ten minutes.
+        Also compare fingerprints of the first ten minutes, which finds a recording as MP3, softer, cut or shifted.
     progress
-        A bar on stderr.
+        Show a bar on stderr.
     """
     heard: list[_DecodedItem] = []
     with FingerprintIndex() as prints, _noted_warnings() as noted:
@@ -189,7 +190,7 @@ def _decode_item(item: Item, deep: bool, noted: threading.local) -> _DecodedItem
 
 
 def _decode(sound: Sound, name: str) -> tuple[float, int, bytes]:
-    """Length in seconds, rate in Hz and hash of the samples."""
+    """Decode a sound → length in seconds, rate in Hz, and hash of the samples."""
     digest = hashlib.blake2b(digest_size=16)
     seconds, first = 0.0, 0.0
     for rate, wave in _blocks(sound, name):
@@ -203,7 +204,7 @@ def _decode(sound: Sound, name: str) -> tuple[float, int, bytes]:
 
 
 def _blocks(sound: Sound, name: str) -> Iterator[tuple[float, decode.Wave]]:
-    """Mono blocks at the sound's own rate."""
+    """Decode a sound in mono blocks at its own rate → rate and samples of each."""
     if isinstance(sound, dict):  # an array, of Hugging Face's data sets
         for wave in stream(sound, sound["sampling_rate"]):
             yield sound["sampling_rate"], wave
@@ -214,7 +215,7 @@ def _blocks(sound: Sound, name: str) -> Iterator[tuple[float, decode.Wave]]:
 
 @contextmanager
 def _noted_warnings() -> Iterator[threading.local]:
-    """Sound warnings are kept for the thread that gave them, in `texts`, instead of being shown."""
+    """Collect sound warnings in `texts` of the thread that gave them, instead of showing them."""
     noted = threading.local()
     with warnings.catch_warnings():
         show = warnings.showwarning
@@ -231,7 +232,7 @@ def _noted_warnings() -> Iterator[threading.local]:
 
 
 def _near(prints: FingerprintIndex) -> list[tuple[int, int]]:
-    """Pairs that are the same recording."""
+    """Find pairs of items that are the same recording."""
     pairs = sorted(prints.candidate_pairs())
     return [(a, b) for a, b in pairs if overlap(prints[a], prints[b]).correlation >= SAME_RECORDING]
 
@@ -303,14 +304,14 @@ def _lengths(seconds: Sequence[float]) -> Lengths | None:
 
 
 def read_labels(path: Path) -> list[str]:
-    """Labels, one a line, or a .csv with a column `label`; empty lines are left out.
+    """Read labels from a file with one in each line, or from the column `label` of a .csv.
 
-    The name of a packaged list (`audioset`, `esc50`, …) stands for it.
+    The name of a packaged list (`audioset`, `esc50`, …) stands for that list.
 
     Raises
     ------
     DataError
-        No such file, no text, or nothing in it.
+        The file is missing, is no text, or holds no labels.
     """
     if str(path) in LISTS and not path.exists():
         return packaged(str(path))

@@ -1,6 +1,6 @@
-"""What the columns of a described data set are called, and what of a row they tell. Knows nothing of files.
+"""The names that columns of a data set may have, and what the cells of a row say of its sound.
 
-file       file, file_name, path, file_path, audio, audio_path, …     the first of these that there is
+file       file, file_name, path, file_path, audio, audio_path, …     the first of these that is there
 captions   caption, captions, caption_1 … caption_5; else text; else sentence
 labels     label, labels, label_1 …; else tag, tags; else category
 """
@@ -18,7 +18,7 @@ from openclap.textfiles import is_absent, normalize_column_name
 
 __all__ = ["COLUMNS", "KNOWN", "Columns", "RowContent", "find_columns"]
 
-COLUMNS = ("file", "caption", "label", "split", "seconds", "fold")  # what messages call them
+COLUMNS = ("file", "caption", "label", "split", "seconds", "fold")  # the names that messages use
 FILE = (
     "file",
     "filename",
@@ -66,7 +66,7 @@ class RowContent:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table tell what, by their names in it; `file` and others are None where there is none."""
+    """The columns of a table that are read, by their names in it; None or () where there is none of a kind."""
 
     file: str | None
     captions: tuple[str, ...]
@@ -77,16 +77,16 @@ class Columns:
 
     @property
     def all(self) -> frozenset[str]:
-        """Those that tell anything."""
+        """All columns that are read."""
         return frozenset(filter(None, (self.file, *self.captions, *self.labels, self.split, self.seconds, self.fold)))
 
     def read_file_name(self, row: Mapping[str, Any]) -> str | None:
-        """The sound that a row names; None where it names none."""
+        """The file name in a row; None where there is none."""
         name = None if self.file is None else row.get(self.file)
         return name.strip() if isinstance(name, str) and not is_absent(name) else None
 
     def read_row(self, row: Mapping[str, Any]) -> RowContent:
-        """What a row says of its sound: empty cells, `nan`, `N/A` and the like say nothing."""
+        """Read what a row says of its sound; empty cells, `nan`, `N/A` and the like count as nothing."""
         captions = [text for column in self.captions for text in parse_texts(row.get(column))]
         labels = [text for column in self.labels for text in parse_texts(row.get(column), separator=";")]
         return RowContent(
@@ -98,14 +98,14 @@ class Columns:
         )
 
 
-@lru_cache(maxsize=256)  # of a JSONL every row has its own
+@lru_cache(maxsize=256)  # every row of a JSONL file may have other columns
 def find_columns(names: tuple[str, ...]) -> Columns:
-    """Which of these names tell what; upper and lower case, spaces, hyphens and underscores do not count.
+    """Find the columns to read by their names; case, spaces, hyphens and underscores do not matter.
 
     Parameters
     ----------
     names
-        All of a table's.
+        The names of all columns of a table.
     """
     plain = [normalize_column_name(name) for name in names]
 

@@ -1,6 +1,6 @@
-"""Compressed files as plain ones that can be read anywhere in them. Knows nothing of what is in them.
+"""Open compressed files as plain ones that can be read at any place.
 
-x.tar.gz ─ gunzip ─ a temporary file without a name ─ read at any place, by any thread, until three others have been asked for
+x.tar.gz ─ gunzip ─ a temporary file without a name ─ read at any place, by any thread
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from openclap.errors import DataError
 
 __all__ = ["open_decompressed"]
 
-KEPT = 4  # unpacked files at a time: a reader goes through tars in order, some threads ahead
+KEPT = 4  # unpacked files at a time: a reader goes through tars in order, with some threads ahead
 BLOCK = 1 << 20  # bytes
 
 
 class _DecompressedFile:
-    """One file, unpacked; it is on the disk for as long as somebody reads it."""
+    """One unpacked file, which stays on the disk as long as somebody reads it."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()  # who makes it
+        self.lock = threading.Lock()  # held by the thread that unpacks or reads it
         self.file: IO[bytes] | None = None
         self.size = 0
 
@@ -46,17 +46,16 @@ _lock = threading.Lock()
 
 @contextmanager
 def open_decompressed(path: Path) -> Iterator[BinaryIO]:
-    """A file, open at its start; where its first bytes say that it is compressed (gzip, bzip2, xz, Zstandard), what is in it.
+    """Open a file for reading; a file compressed by gzip, bzip2, xz or Zstandard, by its first bytes, is unpacked.
 
-    Unpacked files lie in the system's folder for temporary ones (TMPDIR), a few at a time, and are gone when the
-    process is.
+    Unpacked files lie in the system's folder for temporary files (TMPDIR), a few at a time, until the process ends.
 
     Raises
     ------
     OSError
-        It is not there, cannot be read, or the disk is full.
+        The file is missing, cannot be read, or the disk is full.
     DataError
-        It is compressed, and broken or in a way that cannot be read here.
+        The file is compressed, and is broken or cannot be unpacked here.
     """
     with path.open("rb") as file:
         opener = _opener(file.read(6))
@@ -71,7 +70,7 @@ def open_decompressed(path: Path) -> Iterator[BinaryIO]:
 
 
 class _View(io.RawIOBase):
-    """A place of its own in an unpacked file that several read."""
+    """A reader with its own position in an unpacked file, which several may read at once."""
 
     def __init__(self, of: _DecompressedFile) -> None:
         super().__init__()
@@ -105,10 +104,10 @@ def _decompress(path: Path, key: tuple[Any, ...], opener: Callable[[Path], IO[by
         found = _kept.setdefault(key, _DecompressedFile())
         _kept.move_to_end(key)
         while len(_kept) > KEPT:
-            _kept.popitem(last=False)  # its file goes with the last who reads it
+            _kept.popitem(last=False)  # its file is removed when the last reader is gone
     with found.lock:
         if found.file is None:
-            file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the last who reads it
+            file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed when the last reader is gone
             try:
                 with opener(path) as packed:
                     shutil.copyfileobj(packed, file, BLOCK)
@@ -123,7 +122,7 @@ def _decompress(path: Path, key: tuple[Any, ...], opener: Callable[[Path], IO[by
 
 
 def _opener(head: bytes) -> Callable[[Path], IO[bytes]] | None:
-    """What unpacks a file that begins so; None for a plain one."""
+    """The function that unpacks a file with this beginning; None for a plain file."""
     for magic, opener in (
         (b"\x1f\x8b", gzip.open),
         (b"BZh", bz2.open),
@@ -137,7 +136,7 @@ def _opener(head: bytes) -> Callable[[Path], IO[bytes]] | None:
 
 def _zstd(path: Path) -> IO[bytes]:
     try:
-        from compression import zstd  # of Python 3.14
+        from compression import zstd  # in the standard library from Python 3.14 on
     except ImportError:
         try:
             from backports import zstd

@@ -1,7 +1,4 @@
-"""Where the files are that a table names: written on another system, or in other bytes than the disk has.
-
-Knows nothing of tables.
-"""
+"""Find the files that a table names, even if it was written on another system or in another form of Unicode."""
 
 from __future__ import annotations
 
@@ -16,16 +13,16 @@ __all__ = ["FileLookup"]
 class FileLookup:
     """Finds the files that one table names, relative to a folder.
 
-    A backslash parts folders, unless a file has just this name. A name is found whichever form of its letters the disk
-    has: é as one sign (NFC, what most systems write) or as two (NFD, what macOS and its archives do).
+    A backslash separates folders, unless a file has exactly this name. A name is found in either form of Unicode: é as
+    one character (NFC, which most systems write) or as two (NFD, which macOS and its archives write).
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._listed: dict[Path, dict[str, str]] = {}  # names by their NFC
+        self._listed: dict[Path, dict[str, str]] = {}  # for each folder: names on the disk, by their NFC form
 
     def name_of(self, written: str) -> str:
-        """The file's name in the folder, with `/` between its parts; as written, where there is no such file."""
+        """The name of a file in the folder, with `/` between its parts; as written, where there is no such file."""
         name = written
         if "\\" in name and (os.name == "nt" or not os.path.lexists(self._folder / name)):
             name = name.replace("\\", "/")
@@ -35,11 +32,11 @@ class FileLookup:
         return self._listed_name(name) or name
 
     def path_of(self, written: str) -> Path:
-        """Where the file is, or would be."""
+        """The path of a file, whether it exists or not."""
         return self._folder / self.name_of(written)
 
     def _listed_name(self, name: str) -> str | None:
-        """The name whose letters are the same, part by part; None where one is not there."""
+        """The name on the disk that is equal in NFC form, part by part; None where a part is missing."""
         place, found = self._folder, []
         for part in Path(name).parts:
             real = part if part.isascii() else self._names(place).get(unicodedata.normalize("NFC", part))

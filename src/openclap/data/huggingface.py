@@ -1,6 +1,6 @@
-"""Data sets of Hugging Face's `datasets` → items; their audio is decoded by openclap, never by `datasets`.
+"""Read data sets of Hugging Face's `datasets` as items; their audio is decoded by openclap, never by `datasets`.
 
-A data set on the Hub is made a folder once, by whoever may reach the network:
+To use a data set of the Hub, save it as a folder once, where there is a network:
 `datasets.load_dataset("owner/name").save_to_disk("folder")`.
 """
 
@@ -28,7 +28,7 @@ class Cell:
     column: str
 
     def read(self) -> Sound:
-        """Its coded bytes, or its path.
+        """The encoded bytes of the sound, or its path.
 
         Raises
         ------
@@ -47,14 +47,14 @@ class Cell:
 class HuggingFace(Manifest):
     """The rows of a `datasets.Dataset`, or of the splits of a `DatasetDict`.
 
-    Captions and labels are taken from the columns that tables have them in (`columns`); numbers of classes become their
-    names. A column `split` is obeyed where the data set has no splits.
+    Captions and labels are taken from the same columns as in tables (`columns`); numbers of classes become names. A
+    column `split` counts where the data set has no splits of its own.
     """
 
     def __init__(self, name: str, dataset: Any, *, split: str | None = None) -> None:
         super().__init__(name)
         parts: dict[str | None, Any] = dict(dataset) if isinstance(dataset, Mapping) else {None: dataset}
-        self._by_row = split if None in parts else None  # the split is told by a column
+        self._by_row = split if None in parts else None  # the split is read from a column
         if split is not None and None not in parts:
             if split not in parts:
                 raise DataError(f"{name}: no split {split!r}; there are: {', '.join(map(str, parts))}")
@@ -65,7 +65,7 @@ class HuggingFace(Manifest):
 
     @property
     def count(self) -> int | None:
-        """Rows, where no column must be read to tell."""
+        """The number of rows; None where a column must be read to know it."""
         return None if self._by_row is not None else sum(len(part) for _, part, _ in self._parts)
 
     def _items(self, shard: int, of: int) -> Iterator[Item]:
@@ -97,7 +97,7 @@ class HuggingFace(Manifest):
 
 
 def _without_decoding(name: str, dataset: Any) -> tuple[Any, str]:
-    """The data set with its audio left coded, and the column of that."""
+    """The data set with its audio left encoded, and the name of the audio column."""
     column = next((c for c, feature in dataset.features.items() if type(feature).__name__ == "Audio"), None)
     if column is None:
         columns = ", ".join(dataset.column_names) or "none"
@@ -110,7 +110,7 @@ def _without_decoding(name: str, dataset: Any) -> tuple[Any, str]:
 
 
 def _names(feature: Any, value: Any) -> tuple[str, ...]:
-    """Class numbers as names, through lists of them."""
+    """Turn class numbers, or lists of them, into names."""
     feature = getattr(feature, "feature", feature)
     values = value if isinstance(value, list) else [value]
     if hasattr(feature, "int2str"):
@@ -119,26 +119,26 @@ def _names(feature: Any, value: Any) -> tuple[str, ...]:
 
 
 def is_dataset(thing: object) -> bool:
-    """Whether this is a `datasets.Dataset` or `DatasetDict`, told without importing `datasets`."""
+    """Whether this is a `datasets.Dataset` or `DatasetDict`, found out without importing `datasets`."""
     return any(t.__module__.split(".")[0] == "datasets" for t in type(thing).__mro__) and hasattr(thing, "cast_column")
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether `save_to_disk` has made this folder."""
+    """Whether this folder was made by `save_to_disk`."""
     return (folder / "dataset_dict.json").is_file() or (
         (folder / "dataset_info.json").is_file() and (folder / "state.json").is_file()
     )
 
 
 def open_saved(folder: Path) -> Any:
-    """What `save_to_disk` wrote.
+    """Open a folder that `save_to_disk` has written.
 
     Raises
     ------
     MissingExtra
         `datasets` is not installed.
     DataError
-        It cannot be loaded.
+        The folder cannot be loaded.
     """
     try:
         from datasets import load_from_disk

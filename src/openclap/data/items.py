@@ -1,4 +1,4 @@
-"""One sound of a data set with what is said about it, and a sequence of these. Knows nothing of formats."""
+"""An item: one sound of a data set with its captions and labels; and a manifest: a sequence of items."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 T = TypeVar("T")
 R = TypeVar("R")
 WORKERS = max(1, min(4, os.cpu_count() or 1))
-WAITING = 2  # finished results a worker that may wait
+WAITING = 2  # finished results that may wait, for each worker
 SIDES = {
     "train": ("train", "training", "dev", "development"),
     "valid": ("valid", "validation", "val"),
@@ -42,32 +42,32 @@ SPLITS = {name: side for side, names in SIDES.items() for name in names}
 
 
 class LazySound(Protocol):
-    """A sound that is somewhere inside something else, and read when asked for."""
+    """A sound inside something else, such as a tar, that is read only when it is needed."""
 
     def read(self) -> Sound:
-        """What `openclap.audio.load` takes: a path, bytes, or a dict of array and sampling_rate."""
+        """The sound as `openclap.audio.load` takes it: a path, bytes, or a dict of array and sampling_rate."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One sound and what is said about it.
+    """One sound with its captions and labels.
 
     Attributes
     ----------
     key
         Its name in messages, unique within a split of its manifest.
     sound
-        A path, coded bytes, or something whose `read()` gives either.
+        A path, encoded bytes, or something whose `read()` gives either.
     captions
-        What people or models wrote about it, each once, in the order of the source; may be none.
+        What people or models wrote about it, each text once, in the order of the source.
     labels
-        Its tags or classes, each once; may be none.
+        Its tags or classes, each once.
     split
-        "train", "test", …, or None where the source knows of none.
+        "train", "test", …; None where the source has no splits.
     seconds
-        Its length as the source claims it; None where it claims nothing.
+        Its length as the source gives it; None where it gives none.
     fold
-        Of a cross-validation; None where the source knows of none.
+        The fold of a cross-validation; None where the source has no folds.
     """
 
     key: str
@@ -80,32 +80,32 @@ class Item:
 
     @classmethod
     def at(cls, file: Path, captions: tuple[str, ...] = (), **facts: Any) -> Item:
-        """A file that is known by its path; `facts`: labels and so on."""
+        """Make an item of a file, whose key is its path; `facts` are labels and other fields."""
         return cls(str(file), file, captions, **facts)
 
     @property
     def place(self) -> str:
-        """Where it is, for messages: a file's path, else its key."""
+        """Where the sound is, for messages: the path of a file, else the key."""
         return str(self.sound) if isinstance(self.sound, Path) else self.key
 
     def read(self) -> Sound:
-        """The sound as `openclap.audio.load` takes it: nothing is decoded yet.
+        """The sound as `openclap.audio.load` takes it, not decoded yet.
 
         Raises
         ------
         SoundError
-            It is not there any more, or the file around it is cut short.
+            The sound is not there any more, or the file around it is cut short.
         """
         return self.sound if isinstance(self.sound, (Path, bytes)) else self.sound.read()
 
 
 class Manifest(ABC):
-    """Items in a fixed order, to be gone through any number of times.
+    """Items in a fixed order, which can be iterated any number of times.
 
     Attributes
     ----------
     name
-        How messages call the source.
+        The name of the source in messages.
     """
 
     def __init__(self, name: str) -> None:
@@ -114,13 +114,13 @@ class Manifest(ABC):
 
     @property
     def failed(self) -> list[Failure]:
-        """What could not become an item, and why, as far as the source has been read."""
+        """What could not become an item, with the reason, as far as the source has been read."""
         return list(self._failed.values())
 
     @property
     @abstractmethod
     def count(self) -> int | None:
-        """How many items there are; None where only reading all of it would tell."""
+        """How many items there are; None where this is known only after reading all of them."""
 
     def items(self, shard: int = 0, of: int = 1) -> Iterator[Item]:
         """The items of one of `of` equal parts; the parts together hold every item exactly once.
@@ -154,7 +154,7 @@ class Manifest(ABC):
         Raises
         ------
         TypeError
-            Only reading all of it would tell (`count` is None).
+            The number is known only after reading all items (`count` is None).
         """
         if self.count is None:
             raise TypeError(f"{self.name}: its number of items is not known before it has been read")
@@ -183,29 +183,31 @@ class ListManifest(Manifest):
 
 
 def side_of(split: str | None) -> str:
-    """What a split is for, by its usual names: "train", "valid" or "test"; another name as it is, "" where there is no split."""
+    """The purpose of a split by its usual names: "train", "valid" or "test"; other names as they are, "" for None."""
     name = (split or "").strip().lower()
     return SPLITS.get(name, name)
 
 
 def parse_texts(value: Any, *, separator: str | None = None) -> tuple[str, ...]:
-    """A text, a list of texts or nothing → texts without spaces around them, none that says nothing (`nan`, `N/A`), each once.
+    """Turn a text, a list of texts or nothing into distinct texts without spaces around them.
+
+    Texts that stand for nothing, such as `nan` and `N/A`, are left out.
 
     Parameters
     ----------
     value
-        What stands in a cell; what is no text is left out.
+        The content of a cell; what is no text is left out.
     separator
-        Cuts a text into several: ";" for labels.
+        Splits a text into several: ";" for labels.
     """
     texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     parts = [part for t in texts if isinstance(t, str) for part in (t.split(separator) if separator else [t])]
-    whole = (part.encode("utf-8", "replace").decode() for part in parts)  # half a surrogate pair, from JSON, is no text
+    whole = (part.encode("utf-8", "replace").decode() for part in parts)  # JSON may hold half a surrogate pair
     return tuple(dict.fromkeys(part.strip() for part in whole if not is_absent(part)))
 
 
 def parse_seconds(value: Any) -> float | None:
-    """A length as a source claims it: a positive number, or the text of one (4.2, or 4,2); else None."""
+    """Read a length in seconds: a positive number, or the text of one (4.2 or 4,2); None for anything else."""
     try:
         number = float(_normalize_decimal(value))
     except (TypeError, ValueError):
@@ -214,7 +216,7 @@ def parse_seconds(value: Any) -> float | None:
 
 
 def parse_fold(value: Any) -> str | None:
-    """The name of a fold as a source writes it: 1, 1.0, "1" and "1,0" are one."""
+    """Read the name of a fold; 1, 1.0, "1" and "1,0" are the same."""
     if isinstance(value, str):
         whole = re.fullmatch(r"(\d+)[.,]0+", value.strip())
         value = whole[1] if whole else value
@@ -224,10 +226,10 @@ def parse_fold(value: Any) -> str | None:
 
 
 def _normalize_decimal(value: Any) -> Any:
-    """A number with a decimal comma, as a spreadsheet in most of Europe writes it, with a point."""
+    """Replace the decimal comma that spreadsheets in most of Europe write by a point."""
     return value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 and "." not in value else value
 
 
 def decode_ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
-    """`map` in order, a few things ahead in threads; memory is that of a few results."""
+    """Map in order, with threads that work a few things ahead; only a few results are in memory."""
     return prefetch(function, things, threads=WORKERS, ahead=WAITING * WORKERS, thread_name_prefix="openclap-data")

@@ -1,11 +1,11 @@
-"""Tags → a sentence, by any T5 (section 3.2 of arXiv 2211.06687). Knows nothing of sounds.
+"""Turn tags into a sentence by a T5 model (section 3.2 of arXiv 2211.06687).
 
     tags ─ in the cache? ─ yes ──────────────────────────┐
              └ no ─ "dog rain" ─ model ─ sentence ─ kept ─┴─ degenerate? ─ no ─ without gender ─ caption
                       └ not here ─────────────────────────────── yes ─┴─ template: The sound of dog, and rain
 
-What the model wrote is kept as it wrote it, a transaction a batch: a killed run goes on where it was, and another table
-of words needs no new sentences. Nothing is fetched.
+The cache keeps sentences as the model wrote them, with one transaction for each batch: a killed run goes on where it
+was, and another table of words needs no new sentences. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from openclap.language.seq2seq import BROKEN
 
 __all__ = ["MODEL", "GenerationSettings", "KeywordToCaption", "is_degenerate"]
 
-MODEL = "mrm8488/t5-base-finetuned-common_gen"  # public, words → a sentence; not run by us: 0.9 GB
+MODEL = "mrm8488/t5-base-finetuned-common_gen"  # public, words → a sentence, 0.9 GB; not tried by this project
 FORMAT, VERSION = 0x6F636B63, 1  # "ockc" in the header of the SQLite file, and its layout
-STARTS, REPEATS = 4, 3  # a sentence has that many letters, and no word more often than that in a row
+STARTS, REPEATS = 4, 3  # a sentence has at least 4 letters, and no word more than 3 times in a row
 
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How sentences are written; what was written otherwise is not taken from the cache."""
+    """How sentences are written; sentences that were written in another way are not taken from the cache."""
 
     prompt: str = "{}"  # what the model reads, with the tags in place of {}
     separator: str = " "  # between tags
@@ -45,38 +45,37 @@ class GenerationSettings:
 
 
 class KeywordToCaption:
-    """A writer of sentences from tags, the same for the same tags.
+    """Writes sentences from tags; the same tags give the same sentence.
 
     Parameters
     ----------
     model
-        A folder, or an id that is in Hugging Face's cache (`hf download …`) of a sequence-to-sequence model for
-        transformers.
+        A sequence-to-sequence model for transformers: a folder, or an id that is in Hugging Face's cache (`hf download
+        …`).
     cache
         A SQLite file that keeps every sentence by model, tags and writing; without one nothing is kept.
     writing
         How sentences are written.
     batch
-        Lists of tags at once, which is also what a kill may lose.
+        Lists of tags the model takes at once; a kill may lose one batch.
     device
         A torch device, or auto: a GPU where there is one.
     words
-        Rewrites each sentence: by default without gender, `debiaser()`.
+        Rewrites each sentence; by default it removes gender (`make_debiaser()`).
 
     Attributes
     ----------
     calls
-        Batches the model has run.
+        How many batches the model has run.
     templates
-        How many sentences that were asked for became the template, because the model is not here or wrote nothing of
-        use.
+        How many sentences became the template, because the model is missing or wrote nothing of use.
     why_not
-        Why the model is not used; None while it is, or has not been needed.
+        Why the model is not used; None while it is used, or not needed yet.
 
     Raises
     ------
     DataError
-        The cache is another file, or of another version.
+        The cache is a file of another kind or version.
     """
 
     def __init__(
@@ -101,17 +100,17 @@ class KeywordToCaption:
         self._kept = _open_cache(self._path)
 
     def __call__(self, tags: Sequence[Sequence[str]]) -> list[str]:
-        """One sentence for every list of tags; the template where the model is not here or wrote nothing of use.
+        """Write one sentence for every list of tags; the template where the model is missing or wrote nothing of use.
 
         Parameters
         ----------
         tags
-            Lists of at least one tag each; their order matters.
+            Lists of at least one tag each; the order of the tags matters.
 
         Warns
         -----
         ModelWarning
-            Once, when the model cannot be used: every new sentence is then the template, which is not kept.
+            Once, when the model cannot be used; every new sentence is then the template, which is not stored.
         """
         if not all(tags):
             raise UsageError(f"list {[bool(t) for t in tags].index(False)} has no tags; give at least one each")
@@ -142,10 +141,9 @@ class KeywordToCaption:
         return known
 
     def _write_captions(self, new: dict[bytes, Sequence[str]]) -> Iterator[dict[bytes, str]]:
-        """What the model writes, a batch at a time, each kept before it is given."""
-        todo = sorted(
-            new.items(), key=lambda pair: (sum(map(len, pair[1])), pair[0])
-        )  # of like lengths: little padding
+        """Let the model write sentences in batches; each batch is stored before it is given."""
+        # sorted by length, so that a batch needs little padding
+        todo = sorted(new.items(), key=lambda pair: (sum(map(len, pair[1])), pair[0]))
         for start in range(0, len(todo), self._batch):
             if not self._ready():
                 return
@@ -174,7 +172,7 @@ class KeywordToCaption:
         return self._loaded is not None
 
     def _generate(self, tags: Sequence[Sequence[str]]) -> list[str]:
-        """Run the model once."""
+        """Run the model on one batch."""
         import torch
 
         assert self._loaded is not None
@@ -211,7 +209,7 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
 
 
 def is_degenerate(sentence: str) -> bool:
-    """Whether a sentence is none: empty, one word, left-over markers, a word again and again."""
+    """Whether a text is no real sentence: it is empty, a single word, has left-over markers, or repeats words."""
     words = re.findall(r"\w+", sentence.lower())
     if (
         len(words) < 2
@@ -228,7 +226,7 @@ def is_degenerate(sentence: str) -> bool:
 
 
 def _open_cache(path: str) -> sqlite3.Connection:
-    """The cache, made where there is none."""
+    """Open the cache; it is made where there is none."""
     with _translate_errors(path):
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +255,7 @@ def _open_cache(path: str) -> sqlite3.Connection:
 
 @contextmanager
 def _translate_errors(path: str) -> Iterator[None]:
-    """Faults of the cache, as one sentence."""
+    """Turn errors of the cache into one sentence."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""Any source of described sounds → a manifest. Knows where each kind of source is read, and nothing more.
+"""Open any source of described sounds as a manifest; this module only decides what kind of source it is.
 
 folder with metadata.csv / .tsv / .jsonl / .parquet ─┐
 .csv .tsv .jsonl .parquet ───────────────────────────┼─ tables ──────┐
@@ -31,23 +31,23 @@ ALLOWED = (
 def open_manifest(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Any, *, split: str | None = None
 ) -> Manifest:
-    """Items of any source, in a fixed order.
+    """Open a source of any kind → its items in a fixed order.
 
     Parameters
     ----------
     source
         A folder with metadata.csv (or .jsonl, .parquet); such a table; WebDataset tars in LAION's layout: a .tar, a
         list, a brace pattern, a folder with tars in it or below; a folder made by `save_to_disk`; a `datasets.Dataset`
-        or `DatasetDict`. `~` is expanded. Nothing is fetched.
+        or `DatasetDict`. `~` is expanded. Nothing is downloaded.
     split
-        Only this split. Tables have a column for it; tars lie in a folder of its name.
+        Only the items of this split. Tables have a column for it; tars lie in a folder of its name.
 
     Raises
     ------
     DataError
-        Nothing there, nothing that is known, no such split.
+        There is nothing, or nothing of a known kind, or no such split.
     MissingExtra
-        Parquet without pyarrow, or a saved data set without `datasets`.
+        A Parquet file needs pyarrow, or a saved data set needs `datasets`.
     """
     if is_dataset(source):
         return HuggingFace(f"<{type(source).__name__}>", source, split=split)

@@ -1,9 +1,10 @@
-"""Any data set → 48 kHz mono FLAC in WebDataset tars, in LAION's layout. Knows nothing of how sources are read.
+"""Pack any data set as 48 kHz mono FLAC in WebDataset tars, in LAION's layout.
 
-    items of a split ─ thousands ─ 000000.tar ─ 000001.tar …     each as `shard` makes it;  then sizes.json;  pack.json last
+    items of a split ─ thousands ─ 000000.tar ─ 000001.tar …     each made by `shard`
+                                                  then sizes.json, and pack.json at last
 
-Which items a tar holds is decided by their order alone: a broken sound makes its tar shorter and moves nothing.
-`pack.json` remembers what went into each tar, so that a finished one is not made again while that is unchanged.
+The order of the items alone decides which tar holds which items: a broken sound makes its tar shorter and moves no
+other item. `pack.json` remembers what went into each tar, so a finished tar is made again only if its input changes.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ class PackReport:
     Attributes
     ----------
     shards, made
-        Tars of this data set, and those made by this call; the others were finished before.
+        How many tars this data set has, and how many this call has made; the others were finished before.
     sounds, hours
-        In all tars.
+        The content of all tars.
     short
-        Sounds left out because they are shorter than asked for.
+        Sounds left out because they are shorter than `min_seconds`.
     failed
         Sounds left out because they cannot be read, and what could not become an item.
     sentences, templates
-        With `k2c`: items it was asked for a sentence of, and those of them that got the template of their labels
-        instead, because the model is not here or wrote nothing of use.
+        With `k2c`: how many items got a sentence, and how many of these are the template of their labels, because the
+        model is missing or wrote nothing of use.
     """
 
     folder: str
@@ -61,7 +62,7 @@ class PackReport:
     templates: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only, ready for `json.dumps`."""
+        """The fields as plain values, ready for `json.dumps`."""
         return asdict(self)
 
 
@@ -74,35 +75,35 @@ def pack(
     k2c: KeywordToCaption | None = None,
     progress: bool = False,
 ) -> PackReport:
-    """Write a data set as tars that this package, LAION's CLAP and WebDataset read; go on where a stopped call was.
+    """Write a data set as tars that openclap, LAION's CLAP and WebDataset read; go on where a stopped call was.
 
     Parameters
     ----------
     manifest
         What `open_manifest` gives.
     folder
-        Where to; items of a split go into a folder of its name there. Made where it is not.
+        Where the tars go; items of a split go into a folder of its name there. It is made where it is missing.
     shard_size
-        Items a tar.
+        Items in a tar.
     min_seconds
         Shorter sounds are left out; the paper leaves out those under 2 s.
     k2c
         Writes `text_augment_t5` from the labels.
     progress
-        A bar on stderr.
+        Show a bar on stderr.
 
     Returns
     -------
-    ------- The report. The same input gives the same bytes on one machine. Items without captions get the template of
-    their labels.
+    The report. The same input gives the same bytes on one machine. Items without captions get the template of their
+    labels.
 
     Raises
     ------
     UsageError
-        A size or length that is none.
+        `shard_size` or `min_seconds` is impossible.
     DataError
-        The folder holds other tars, is packed by another process or by another version, or the disk is full: finished
-        tars are kept, and a later call goes on.
+        The folder holds other tars, is used by another process, or was packed by another version; or the disk is full:
+        finished tars are kept, and a later call goes on.
     """
     if shard_size < 1 or not min_seconds >= 0:
         raise UsageError(f"shard_size {shard_size}, min_seconds {min_seconds}: at least 1 item a tar, 0 s or more")
@@ -127,8 +128,8 @@ class _Packing:
         self._before = _read_record(folder)
         self._now: dict[str, Shard] = {}
         self._made = self._sentences = 0
-        self._templates = k2c.templates if k2c is not None else 0  # of calls before
-        for left in folder.rglob(f"*{ENDING}"):  # of a killed call
+        self._templates = k2c.templates if k2c is not None else 0  # before this call
+        for left in folder.rglob(f"*{ENDING}"):  # left by a killed call
             left.unlink()
 
     def run(self, manifest: Manifest, progress: bool) -> PackReport:
@@ -142,7 +143,7 @@ class _Packing:
                 bar.advance(task, len(items))
         packed = {Path(name).parent for name in self._now}
         kept = {name: shard for name, shard in self._before.items() if Path(name).parent not in packed}  # other splits
-        for name in self._before.keys() - kept.keys() - self._now.keys():  # of a longer data set before
+        for name in self._before.keys() - kept.keys() - self._now.keys():  # the data set was longer before
             (self._folder / name).unlink(missing_ok=True)
         self._remember({**kept, **self._now})
         done = self._now.values()
@@ -159,7 +160,7 @@ class _Packing:
         )
 
     def _shard(self, name: str, items: Sequence[Item], start: int) -> None:
-        """Make a tar, unless it is there already, made of the same."""
+        """Make a tar, unless it is there already and was made of the same input."""
         if any(self._folder.absolute() in tar.absolute().parents for tar in _tars(items)):
             raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
         said = caption_fields(items, self._k2c)
@@ -176,7 +177,7 @@ class _Packing:
         self._remember({**self._before, **self._now})
 
     def _remember(self, shards: dict[str, Shard]) -> None:
-        """sizes.json beside the tars, then pack.json."""
+        """Write sizes.json beside the tars, then pack.json."""
         sizes: dict[Path, dict[str, int]] = {}
         for name in sorted(shards):
             path = self._folder / name
@@ -188,7 +189,7 @@ class _Packing:
 
 
 def _shards(manifest: Manifest, size: int) -> Iterator[tuple[str, list[Item], int]]:
-    """Name, items and number of the first one, split by split, in the order of the manifest."""
+    """Group items into tars: name, items, and number of the first item, in the order of the manifest."""
     waiting: dict[str, list[Item]] = {}
     given: dict[str, int] = {}
 
@@ -207,12 +208,12 @@ def _shards(manifest: Manifest, size: int) -> Iterator[tuple[str, list[Item], in
 
 
 def _tars(items: Sequence[Item]) -> set[Path]:
-    """Which tars items lie in."""
+    """The tars that items lie in."""
     return {item.sound.tar for item in items if isinstance(item.sound, TarMember)}
 
 
 def _as_folder(split: str) -> str:
-    """Refuse a split that is no name of a folder: it came from the data."""
+    """Use a split as the name of a folder; since it comes from the data, unsafe names are refused."""
     if (
         split in (".", "..")
         or split.startswith(".")
@@ -224,12 +225,12 @@ def _as_folder(split: str) -> str:
 
 
 def _read_record(folder: Path) -> dict[str, Shard]:
-    """What an earlier call has finished here.
+    """Read what earlier calls have finished in a folder.
 
     Raises
     ------
     DataError
-        Another version's record, a broken one, or tars that are not ours.
+        The record is broken or of another version, or the folder holds other tars.
     """
     path = folder / "pack.json"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Items → one tar of FLAC and JSON in LAION's layout; the same items give the same bytes. Knows nothing of other tars.
+"""Write items as one tar of FLAC and JSON in LAION's layout; the same items give the same bytes.
 
 item ─ decode ─ 48 kHz mono ─ 16 bit ─ 00000000.flac
   └─ captions, labels, seconds, key ── 00000000.json
@@ -34,9 +34,9 @@ VERSION = 1  # of the layout
 
 @dataclass
 class Shard:
-    """What is known of one tar."""
+    """The record of one tar in `pack.json`."""
 
-    of: str  # a digest of what goes into it, and how
+    of: str  # the digest of its input, see `shard_digest`
     bytes: int = 0
     sounds: int = 0
     seconds: float = 0.0
@@ -45,7 +45,7 @@ class Shard:
 
 
 def caption_fields(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[dict[str, Any]]:
-    """The caption part of every .json; `k2c` writes a sentence from the labels."""
+    """The captions in the .json of every item; `k2c` writes a sentence from the labels."""
     tagged = [i for i, item in enumerate(items) if item.labels]
     sentences: dict[int, str] = {}
     if k2c is not None:
@@ -60,7 +60,7 @@ def caption_fields(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[
 
 
 def shard_digest(items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
-    """Of all that decides the bytes of a tar, with size and time of the files its sounds come from."""
+    """A digest of all that decides the bytes of a tar, with size and time of the files of its sounds."""
     digest = hashlib.blake2b(json.dumps([VERSION, start, min_seconds]).encode(), digest_size=16)
     for item, texts in zip(items, said, strict=True):
         digest.update(json.dumps([item.key, item.split, texts, _state(item)]).encode())
@@ -86,7 +86,7 @@ def _state(item: Item) -> list[Any]:
 
 @dataclass(frozen=True)
 class _EncodedItem:
-    """One sound as FLAC, or why there is none."""
+    """One sound as FLAC, or the reason why there is none."""
 
     item: Item
     flac: bytes = b""
@@ -97,16 +97,16 @@ class _EncodedItem:
 def write_shard(
     path: Path, items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, of: str, *, min_seconds: float
 ) -> Shard:
-    """Make a tar: written aside, synced, renamed.
+    """Write a tar under another name, sync it, and rename it.
 
     Parameters
     ----------
     said
-        What `caption_fields` says of the items.
+        The result of `caption_fields` for the items.
     start
-        The number of the first one.
+        The number of the first item.
     of
-        What `shard_digest` says of them.
+        The result of `shard_digest` for the items.
     min_seconds
         Shorter sounds are left out.
     """
@@ -154,7 +154,7 @@ def _encode_item(item: Item) -> _EncodedItem:
 
 
 def _flac(item: Item) -> tuple[bytes, float]:
-    """FLAC of 16 bits at 48 kHz, and seconds; memory is that of the coded sound."""
+    """Encode a sound as FLAC of 16 bits at 48 kHz → bytes and seconds; only the encoded sound is in memory."""
     samples = 0
     coded = io.BytesIO()
     with sf.SoundFile(coded, "w", RATE, 1, format="FLAC", subtype="PCM_16") as file:
@@ -165,7 +165,7 @@ def _flac(item: Item) -> tuple[bytes, float]:
 
 
 def _as_named_file(item: Item) -> Sound:
-    """The sound; bytes as a file with the item's name, for errors and warnings."""
+    """The sound of an item; bytes become a file with the name of the item, for errors and warnings."""
     sound = item.read()
     if not isinstance(sound, bytes):
         return sound

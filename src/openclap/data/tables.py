@@ -1,4 +1,4 @@
-"""CSV, JSONL and Parquet files that name sounds → items. Knows nothing of what is in a sound.
+"""Read CSV, JSONL and Parquet files that name sounds as items.
 
 file              caption                label        split   seconds   fold   only `file` must be there
 dog/1.wav         a dog barks twice      dog;bark     train   4.2       1      several rows of a file: several captions
@@ -24,36 +24,37 @@ __all__ = ["COLUMNS", "SUFFIXES", "find_metadata", "open_table", "read_rows", "r
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
-Row = tuple[str, Mapping[str, Any] | str]  # its place, and its cells or why it has none
+Row = tuple[str, Mapping[str, Any] | str]  # where a row is; its cells, or the reason why it cannot be read
 
 
 def open_table(path: Path, *, split: str | None = None) -> Manifest:
-    """The items of a table; the sounds it names lie relative to it.
+    """Open a table as items; the paths of its sounds are relative to it.
 
     Parameters
     ----------
     path
         A .csv or .tsv (with a header), .jsonl or .parquet file with the columns `file` and, where known, `caption`,
-        `label`, `split`, `seconds` and `fold`, or their like (`columns`); in JSONL and Parquet a caption or label may
-        be a list. Others are ignored. Cells that are empty, `nan`, `N/A`, `None`, `NULL` or `-` say nothing.
+        `label`, `split`, `seconds` and `fold`, or other names for these (see `columns`). In JSONL and Parquet a caption
+        or label may be a list. Other columns are ignored. Cells that are empty, `nan`, `N/A`, `None`, `NULL` or `-`
+        count as nothing.
     split
-        Only items of this split.
+        Only the items of this split.
 
     Returns
     -------
-    One item a file and split, in the order of their first rows. Rows that cannot be used are in its `failed`;
-    whether the sounds are there is found out when they are read.
+    One item for each file and split, in the order of their first rows. Rows that cannot be used are in its `failed`.
+    Whether the sounds exist is found out when they are read.
 
     Raises
     ------
     DataError
-        No such table, no table, no column `file`, nothing in it.
+        The table is missing, cannot be read, has no column `file`, or has no rows.
     MissingExtra
-        Parquet without pyarrow.
+        A Parquet file needs pyarrow.
     """
     drafts: dict[tuple[str, str | None], _Draft] = {}
     failed: list[tuple[str, str]] = []
-    found: dict[str, None] = {}  # names of columns
+    found: dict[str, None] = {}  # the columns of rows that name no file
     places = FileLookup(path.parent)
     for place, cells in read_rows(path):
         if isinstance(cells, str):
@@ -86,7 +87,7 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
 
 @dataclass
 class _Draft:
-    """What the rows of one file have said so far."""
+    """Collects the rows of one file."""
 
     captions: dict[str, None] = field(default_factory=dict)
     labels: dict[str, None] = field(default_factory=dict)
@@ -104,18 +105,18 @@ class _Draft:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a table with its own names of columns: place and cells of each, or why it has none.
+    """Read the rows of a table with the names of its own columns: where each row is, and its cells or an error.
 
     Raises
     ------
     DataError, MissingExtra
-        As of `open_table`.
+        See `open_table`.
     """
     return _READERS[path.suffix.lower()](path)
 
 
 def find_metadata(folder: Path) -> Path | None:
-    """The table that describes the sounds of a folder: its `metadata.csv`, or with another of the endings; None without one."""
+    """Find the table that describes a folder: metadata.csv, .tsv, .jsonl or .parquet; None without one."""
     for suffix in SUFFIXES:
         table = folder / f"metadata{suffix}"
         if table.is_file():
@@ -126,12 +127,12 @@ def find_metadata(folder: Path) -> Path | None:
 
 
 def refuse_workbook(path: Path) -> None:
-    """A workbook is named for what it is.
+    """Refuse a workbook with a message that says what to do.
 
     Raises
     ------
     DataError
-        It is one, by its ending.
+        The file is a workbook, by its ending.
     """
     if path.suffix.lower() in WORKBOOKS:
         raise DataError(f"{path}: is a workbook; save its sheet as CSV (UTF-8), and give that")
@@ -151,7 +152,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 
 
 def _apart(names: Sequence[str]) -> list[str]:
-    """Columns of one name, as `caption,caption`, with numbers from the second on."""
+    """Number columns of the same name from the second on: `caption,caption` becomes `caption,caption 2`."""
     seen: Counter[str] = Counter()
     found = []
     for name in names:

@@ -1,12 +1,12 @@
-"""WebDataset tars in LAION's layout → items. Knows nothing of decoding; nothing is ever extracted to disk.
+"""Read WebDataset tars in LAION's layout as items, without extracting them to disk.
 
     train/000000.tar ── 00000000.flac ─ 00000000.json ─ 00000001.flac ─ 00000001.json …
     train/sizes.json    {"000000.tar": 512, …}
 
     x.json: {"text": [..] or "..", "tag": [..], "text_augment_t5": ".." or null, "text_augment_all": [..]}
 
-A tar is gone through by its headers; captions are read on the way, sounds when they are asked for. Compressed ones
-(.tar.gz, .tgz, .tar.bz2, .tar.xz, .tar.zst) are read through `plain`.
+A tar is read by its headers; captions are read at once, sounds when they are needed. Compressed tars (.tar.gz, .tgz,
+.tar.bz2, .tar.xz, .tar.zst) are unpacked to a temporary file by `decompress`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,26 @@ __all__ = ["SOUNDS", "TARS", "TarMember", "Tars", "expand", "find_tars", "is_tar
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar.lz4", ".tar.br", ".tar.lz", ".tar.lzo", ".tar.z")
 
-SOUNDS = ("flac", "wav", "ogg", "opus", "mp3", "m4a", "aac", "aiff", "aif", "webm", "mp4")  # the first is taken
-JSON_BYTES = 1 << 24  # of the captions of one sound: more is no caption
+SOUNDS = (
+    "flac",
+    "wav",
+    "ogg",
+    "opus",
+    "mp3",
+    "m4a",
+    "aac",
+    "aiff",
+    "aif",
+    "webm",
+    "mp4",
+)  # of several, the first is taken
+JSON_BYTES = 1 << 24  # a larger file does not hold the captions of one sound
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
 
 
 @dataclass(frozen=True)
 class TarMember:
-    """A file inside a tar, by place: `size` bytes from `offset` on."""
+    """A file inside a tar: `size` bytes from `offset` on."""
 
     tar: Path
     name: str
@@ -45,7 +57,7 @@ class TarMember:
     size: int
 
     def read(self) -> bytes:
-        """Its bytes.
+        """Read the bytes of the file.
 
         Raises
         ------
@@ -71,16 +83,16 @@ class TarMember:
 class Tars(Manifest):
     """The items of tars, tar by tar, in the order of their first members.
 
-    With at least as many tars as parts, a part is every `of`-th tar; with fewer, every `of`-th item of all of them.
+    With at least as many tars as parts, a part is every `of`-th tar; with fewer tars, it is every `of`-th item.
 
     Parameters
     ----------
     name
-        How messages call the source.
+        The name of the source in messages.
     tars
-        Each with its split; their items are named `tar/key`, with the folder where tars of equal names are in two.
+        Each tar with its split. Items are named `tar/key`, with the folder before it where two tars have one name.
     passed
-        What lies among them and is not read, and why: it is in `failed`.
+        Files among the tars that are not read, with the reasons; they are added to `failed`.
     """
 
     def __init__(
@@ -105,13 +117,13 @@ class Tars(Manifest):
 
     @property
     def count(self) -> int | None:
-        """The sum of what the `sizes.json` beside the tars say; None where one does not know a tar."""
+        """The sum of the sizes in the `sizes.json` files beside the tars; None where a tar is not in them."""
         counts = [self._size(tar) for tar, _ in self.tars]
         known = [n for n in counts if n is not None]
         return sum(known) if len(known) == len(counts) else None
 
     def _size(self, tar: Path) -> int | None:
-        """How many sounds the `sizes.json` beside a tar says that it has."""
+        """How many sounds a tar has, as the `sizes.json` beside it says."""
         if tar.parent not in self._sizes:
             self._sizes[tar.parent] = self._read_sizes(tar.parent)
         return self._sizes[tar.parent].get(tar.name)
@@ -172,7 +184,7 @@ class Tars(Manifest):
             )
 
     def _compare(self, tar: Path, samples: dict[str, dict[str, TarMember]]) -> None:
-        """A tar of other than the announced size is noted: it was cut, or a count of them means nothing."""
+        """Note a tar that has another number of sounds than `sizes.json` says, since it may be cut."""
         told = self._size(tar)
         sounds = sum(any(extension in sample for extension in SOUNDS) for sample in samples.values())
         if told is not None and not sounds <= told <= len(samples):
@@ -184,7 +196,7 @@ class Tars(Manifest):
             )
 
     def _members(self, tar: Path) -> Iterator[TarMember]:
-        """The plain files in a tar, by its headers; a fault of the tar ends it and is noted."""
+        """The plain files in a tar, by its headers; an error in the tar is noted and ends it."""
         try:
             size = _size_of(tar)
             with open_decompressed(tar) as file, tarfile.open(fileobj=file, mode="r:") as opened:
@@ -200,13 +212,18 @@ class Tars(Manifest):
                         yield TarMember(tar, info.name, info.offset_data, info.size)
         except FileNotFoundError:
             self._fail(str(tar), "no such file; check the path")
-        except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # the others: of absurd sizes
+        except (
+            tarfile.TarError,
+            ValueError,
+            OverflowError,
+            MemoryError,
+        ) as error:  # absurd sizes raise the other errors
             self._fail(str(tar), f"is no tar, or broken ({error}); pack it anew")
         except (OSError, DataError) as error:
             self._fail(str(tar), f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
     def _read_json(self, member: TarMember | None, name: str) -> dict[str, Any] | None:
-        """What the .json of a sound holds; None where it is no use, which is noted."""
+        """Read the .json of a sound; None where it cannot be used, which is noted."""
         if member is None:
             self._fail(name, "is not in the tar; each sound needs one")
             return None
@@ -232,7 +249,7 @@ def _texts(said: dict[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _size_of(tar: Path) -> int:
-    """Of what is in it, in bytes."""
+    """The size of an unpacked tar, in bytes."""
     with open_decompressed(tar) as file:
         return file.seek(0, 2)
 
@@ -243,13 +260,14 @@ def is_tar(name: str) -> bool:
 
 
 def find_tars(folder: Path) -> tuple[list[tuple[Path, str | None]], list[tuple[str, str]]]:
-    """The tars in a folder and below, by folder and number, each with its split: the name of the folder it lies in.
+    """Find the tars in a folder and below, sorted by folder and number, each with its split.
 
-    Tars right in `folder` are of no split, unless its own name is one: train, test, ….
+    The split is the name of the folder that a tar lies in. Tars directly in `folder` have no split, unless its own name
+    is one: train, test, ….
 
     Returns
     -------
-    Them, and what looks like one of them and is not read, with the reason.
+    The tars, and what looks like a tar but is not read, with the reason.
     """
     tars: list[tuple[Path, str | None]] = []
     passed: list[tuple[str, str]] = []
@@ -276,31 +294,31 @@ def find_tars(folder: Path) -> tuple[list[tuple[Path, str | None]], list[tuple[s
 
 
 def _find_missing_tars(tars: Sequence[tuple[Path, str | None]]) -> Iterator[tuple[str, str]]:
-    """Tars that a `sizes.json` beside these names and that are not there."""
+    """The tars that a `sizes.json` beside these tars names and that are missing."""
     for folder in dict.fromkeys(tar.parent for tar, _ in tars):
-        with suppress(OSError, ValueError, TypeError, RecursionError):  # told when it is read
+        with suppress(OSError, ValueError, TypeError, RecursionError):  # reported when the sizes are read
             for name in json.loads((folder / "sizes.json").read_bytes()):
                 if not (folder / str(name)).exists():
                     yield str(folder / str(name)), "is named in sizes.json and is not there; fetch it, or take it out"
 
 
 def split_of(tar: Path) -> str | None:
-    """The name of the folder a tar lies in, where that is the usual name of a split."""
+    """The name of the folder a tar lies in, if that is a usual name of a split; else None."""
     return tar.absolute().parent.name if tar.absolute().parent.name in SPLITS else None
 
 
 def _natural(text: str) -> list[tuple[bool, int, str]]:
-    """2.tar before 10.tar."""
+    """A key that sorts 2.tar before 10.tar."""
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", text)]
 
 
 def expand(pattern: str) -> list[str]:
-    """`a/{000..012}.tar`, `{train,test}/0.tar` → every path it stands for; without braces, itself.
+    """Expand a pattern such as `a/{000..012}.tar` or `{train,test}/0.tar` into all its paths.
 
     Raises
     ------
     DataError
-        A range that runs backwards.
+        A range runs backwards.
     """
     found = RANGE.search(pattern)
     if found is None:

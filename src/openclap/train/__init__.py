@@ -1,4 +1,4 @@
-"""Training: described sounds → a checkpoint, by the paper's contrastive recipe; labels → a classifier; a teacher, or taggers → a student."""
+"""Training: sounds with captions, labels or a teacher's answers go in; a trained checkpoint comes out."""
 
 from openclap.train.contrastive import train
 from openclap.train.distillation import DistillReport, distill

@@ -1,7 +1,7 @@
-"""Recordings as power mels → training views, varied as other microphones and rooms would.
+"""Variations of power mels for training: another crop, speed, room, microphone, noise or loudness.
 
 Everything here works on power (not dB), because powers of sounds that play at once add up. Every random number
-comes from the generator that is passed in. Knows nothing of captions, models or files.
+comes from the generator that is passed in.
 
     power mel (T, F) ─ crop, stretch, pitch ─┬─ mix with another ─ room ─ equaliser ─ noise ─ gain ─ dB ─ (V, T, F)
 """
@@ -24,14 +24,14 @@ FLOOR = 1e-10  # of the front end: 10 * log10(FLOOR) = -100 dB
 
 
 def tile(power: Tensor, frames: int) -> Tensor:
-    """A recording (T, F) repeated until it has at least `frames` frames."""
+    """Repeat a recording (T, F) until it has at least `frames` frames."""
     return power.repeat(-(-frames // len(power)), 1) if len(power) < frames else power
 
 
 def crop(power: Tensor, frames: int, start: float, speed: float, shift: float) -> Tensor:
-    """`frames` frames from frame `start`, `speed` times as fast, moved up by `shift` mel bins → (frames, F).
+    """Cut `frames` frames from frame `start` on, `speed` times as fast and `shift` mel bins higher → (frames, F).
 
-    Linear interpolation on both axes; reads past the end start over, as a repeated sound does.
+    Both axes are interpolated linearly. After the end the recording begins again, as a repeated sound does.
     """
     at = start + speed * torch.arange(frames)
     low = at.floor().long()
@@ -47,7 +47,7 @@ def crop(power: Tensor, frames: int, start: float, speed: float, shift: float) -
 
 
 def equalise(power: Tensor, spread: float, rng: np.random.Generator) -> Tensor:
-    """(B, V, T, F) through one smooth random frequency response a row; `spread` is its deviation in dB."""
+    """Pass each row of (B, V, T, F) through a smooth random frequency response; `spread` is its deviation in dB."""
     bins = power.shape[-1]
     knots = rng.normal(0.0, spread, (len(power), 6))
     at = np.linspace(0, 5, bins)
@@ -56,9 +56,9 @@ def equalise(power: Tensor, spread: float, rng: np.random.Generator) -> Tensor:
 
 
 def in_a_room(power: Tensor, augment: Augment, frames_per_second: float, rng: np.random.Generator) -> Tensor:
-    """(B, V, T, F) with the tail of a room behind some rows: power that decays by 60 dB within a random time.
+    """Add the reverberation of a room to some rows of (B, V, T, F): power that decays by 60 dB in a random time.
 
-    The tail's whole power is that of the direct sound times a random factor; frames, not samples, are smeared.
+    The total power of the tail is that of the direct sound times a random factor. Frames are smeared, not samples.
     """
     rows, views, frames, bins = power.shape
     chosen = rng.random(rows) < augment.room_share
@@ -77,13 +77,13 @@ def in_a_room(power: Tensor, augment: Augment, frames_per_second: float, rng: np
 
 
 def louder(power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
-    """(B, V, T, F), each row louder or softer by up to `most` dB."""
+    """Make each row of (B, V, T, F) louder or softer by up to `most` dB."""
     gain = 10 ** (rng.uniform(-most, most, len(power)) / 10)
     return power * torch.from_numpy(gain).to(power.dtype)[:, None, None, None]
 
 
 def with_noise(power: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
-    """(B, V, T, F) with steady noise of a random tilt added to some rows, at a random signal-to-noise ratio."""
+    """Add steady noise of a random spectral tilt to some rows of (B, V, T, F), at a random signal-to-noise ratio."""
     rows, _, frames, bins = power.shape
     chosen = rng.random(rows) < augment.noise_share
     snr = rng.uniform(*augment.noise_snr_db, rows)
@@ -91,24 +91,27 @@ def with_noise(power: Tensor, augment: Augment, rng: np.random.Generator) -> Ten
     shape = 10 ** (tilt / 10)
     loudness = power.mean((1, 2, 3)).numpy() * 10 ** (-snr / 10) * chosen
     level = loudness[:, None] * shape / shape.mean(1, keepdims=True)  # (B, F)
-    grain = rng.gamma(3.0, 1 / 3.0, (rows, 1, frames, bins)).astype(np.float32)  # a mel bin of noise over time
+    grain = rng.gamma(3.0, 1 / 3.0, (rows, 1, frames, bins)).astype(np.float32)  # noise over time, mean 1
     return power + torch.from_numpy(level.astype(np.float32))[:, None, None, :] * torch.from_numpy(grain)
 
 
 def steadiness(power: Tensor) -> npt.NDArray[np.float64]:
-    """(B, V, T, F) → (B,) in (0, 1]: geometric over arithmetic mean of the loudness over time; 1 is what never changes, as rain."""
+    """How steady each row of (B, V, T, F) is, in (0, 1] (B,): the geometric over the arithmetic mean of its loudness.
+
+    1 means that the loudness never changes, as in rain.
+    """
     loudness = power.mean((1, 3)).double().clamp(min=1e-12)  # (B, T)
     steady: npt.NDArray[np.float64] = (loudness.log().mean(1).exp() / loudness.mean(1)).clamp(1e-3, 1.0).numpy()
     return steady
 
 
 def to_decibel(power: Tensor) -> Tensor:
-    """Power → dB with the front end's floor."""
+    """Turn power into dB, with the floor of the front end."""
     return 10 * power.clamp(min=FLOOR).log10()
 
 
 def spec_augment(augment: Augment, rng: np.random.Generator) -> Callable[[Tensor], Tensor] | None:
-    """SpecAugment as the paper has it: stripes of time and of mel bins set to zero, after the batch norm."""
+    """Make SpecAugment as in the paper: it sets stripes of time and of mel bins to zero, after the batch norm."""
     if not (augment.time_masks or augment.mel_masks):
         return None
 

@@ -1,4 +1,4 @@
-"""What one step trains on, and which texts describe which clips of it. Knows nothing of where these come from."""
+"""One batch of training: mels, texts, and which text describes which clip."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Batch", "PairLabels", "positives_of"]
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step trains on."""
+    """The mels and texts of one training step, and how they belong together."""
 
     mel: Tensor  # (B, V, T, F) in dB, V 1 or 4
     longer: Tensor  # (B,) bool: rows that go through the fusion
-    texts: list[str]  # M >= B: one a clip, then other concepts
+    texts: list[str]  # M >= B: one for each clip, then texts of other concepts
     labels: PairLabels
 
     @property
@@ -28,29 +28,28 @@ class Batch:
 
     @property
     def ignored(self) -> Tensor:
-        """Bool (B, M): pairs that are neither right nor wrong."""
+        """Bool (B, M): pairs that count neither as right nor as wrong."""
         return positives_of(self.labels)[1]
 
 
 @dataclass(frozen=True)
 class PairLabels:
-    """What clips and texts are about, as numbers of concepts and of families, so that ranks can tell each other."""
+    """What clips and texts are about, as numbers of concepts and families, which ranks can exchange."""
 
-    clip_concepts: (
-        Tensor  # (B, 3) concepts of a clip, of what plays with it, and of what plays under it, untold; -1 for none
-    )
+    # (B, 3): the concept of a clip, of the sound mixed with it, and of a sound under it that no text mentions; -1: none
+    clip_concepts: Tensor
     text_concepts: Tensor  # (M,) the concept of a text
-    is_mixture: Tensor  # (M,) bool: it tells of both that play together, and describes its own clip alone
+    is_mixture: Tensor  # (M,) bool: the text names both sounds of a mixture, so it describes that one clip alone
     clip_families: Tensor  # (B, 3, K), -1 where there is none
     text_families: Tensor  # (M, K)
 
     def to(self, device: torch.device) -> PairLabels:
-        """The same, where ranks can tell it each other: NCCL knows no other memory than the GPU's."""
+        """The same labels on another device; NCCL can only exchange what lies in the GPU's memory."""
         return PairLabels(*(part.to(device) for part in vars(self).values()))
 
 
 def positives_of(meaning: PairLabels, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
-    """How much each text describes each clip (B, M), and bool (B, M) of pairs that are neither right nor wrong; of all ranks' together."""
+    """How much each text describes each clip, and which pairs to ignore, both (B, M) over the rows of all ranks."""
     ranks = ranks or Ranks()
     clips, texts, device = len(meaning.clip_concepts), len(meaning.text_concepts), meaning.clip_concepts.device
     own = torch.full((texts,), -1, device=device)

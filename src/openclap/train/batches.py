@@ -1,4 +1,4 @@
-"""Batches: examples → mels and captions, drawn anew at every epoch. Knows nothing of the model's towers.
+"""Make batches of mels and captions from examples, drawn anew in every epoch.
 
 What a batch holds is decided by (seed, epoch, step) alone, so a resumed run sees the batches of an uninterrupted one.
 """
@@ -26,7 +26,7 @@ __all__ = ["Batches"]
 
 
 class Batches:
-    """An endless supply of batches; `epoch(n)` are those of epoch n."""
+    """The batches of a run; `epoch(n)` gives those of epoch n."""
 
     def __init__(
         self,
@@ -45,13 +45,13 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Batches an epoch; a last one that is not full is left out, other examples each time."""
+        """Full batches in an epoch; the examples that do not fill the last one are others each time."""
         return len(self.examples) // self.settings.batch_size
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from step `start`, in an order of its own: of each, the part of this rank.
+        """The batches of one epoch from step `start` on: of each batch, the part of this rank.
 
-        Some are made ahead, by threads.
+        Every epoch has its own order. Threads make some batches ahead.
         """
         size = self.settings.batch_size // self._world
         order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.examples))
@@ -67,7 +67,7 @@ class Batches:
         return prefetch(made, steps, threads=workers, ahead=workers + 1, thread_name_prefix="openclap-batches")
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
-        """One batch of these examples; another kind of batch is another subclass."""
+        """Make one batch of these examples; subclasses make other kinds of batches."""
         power, longer = self.views.stack_views([self.views.one(self.mel(example), rng) for example in chosen], rng)
         concepts, texts = self._texts(chosen, rng)
         power, texts, partner = self._mix(power, texts, rng)
@@ -81,13 +81,13 @@ class Batches:
         return power
 
     def _readable(self, number: int) -> Example:
-        """An example, or the next one that can be read."""
+        """The example of this number, or the next one that can be read."""
         while self.mels.get(self.examples[number].key) is None:
             number = (number + 1) % len(self.examples)
         return self.examples[number]
 
     def _texts(self, chosen: list[Example], rng: np.random.Generator) -> tuple[list[str], list[str]]:
-        """One caption a clip and some of other concepts: the concepts, and the captions."""
+        """Draw one caption for each clip and some of other concepts → the concepts, and the captions."""
         concepts = [example.concept for example in chosen]
         others = sorted(set(self.captions.concepts) - set(concepts))
         extra = min(self.settings.extra_texts, len(others))
@@ -97,7 +97,7 @@ class Batches:
     def _mix(
         self, power: Tensor, texts: list[str], rng: np.random.Generator
     ) -> tuple[Tensor, list[str], dict[int, int]]:
-        """Some rows play together with another row; their captions are joined. Which row plays with which is told too."""
+        """Mix some rows with another row and join their captions → power, captions, the partner of each mixed row."""
         rows = len(power)
         share = self.settings.augment.mix_share if rows > 1 else 0.0
         mixed = np.flatnonzero(rng.random(rows) < share)
@@ -111,9 +111,9 @@ class Batches:
         return sounds, said, dict(zip(mixed.tolist(), others.tolist(), strict=True))
 
     def _over_others(self, power: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[int, int]]:
-        """Some rows play over another row of which nothing is said, a steady one rather.
+        """Put another row under some rows without naming it in the caption → power, and the row under each of these.
 
-        Which plays over which is told too.
+        Steady sounds, such as rain, are chosen more often.
         """
         augment, rows = self.settings.augment, len(power)
         if not augment.under_share or rows < 2:

@@ -1,7 +1,4 @@
-"""What is said about a concept: its captions, its phrases, its families; drawn anew at every visit.
-
-Knows nothing of sounds or batches.
-"""
+"""The texts that describe each concept: captions, phrases and templates, and the families of concepts."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ __all__ = ["Captions"]
 
 
 class Captions:
-    """Draws what is said about a concept: its captions, its phrases, sometimes in a template."""
+    """Draws a text for a concept: one of its captions or phrases, sometimes inside a template."""
 
     def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
         phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
@@ -38,18 +35,18 @@ class Captions:
         self._own_share = settings.own_share
 
     def draw(self, concept: str, rng: np.random.Generator) -> str:
-        """One way to say `concept`, drawn anew at every visit."""
+        """Draw one text for `concept`."""
         own = self._own.get(concept) if self._own_share and rng.random() < self._own_share else None
         text = str(rng.choice(own or self._of[concept]))
         return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
 
     def number_of(self, concept: str) -> int:
-        """Its number, the same in every process."""
+        """The number of a concept, which is the same in every process."""
         return self._numbers[concept]
 
     @cached_property
     def families(self) -> Tensor:
-        """The numbers of each concept's families, -1 where it has fewer than another: (concepts, K)."""
+        """The numbers of the families of each concept (concepts, K); -1 fills the rows of those with fewer families."""
         names = sorted(set().union(*self._families.values())) if self._families else []
         most = max(map(len, self._families.values()), default=1)
         table = torch.full((len(self.concepts), most), -1)

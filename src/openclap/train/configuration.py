@@ -1,4 +1,4 @@
-"""YAML files and plain values → settings; every name and type is checked. Knows nothing of what a name means."""
+"""Read settings from YAML files or plain values; every name and type is checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHERS = {
     "taggers": "openclap distill",
     "tags": "openclap distill",
     "play": "openclap distill",
-}  # names that only another verb knows
+}  # settings that belong to another verb
 
 
 @overload
@@ -31,12 +31,12 @@ def read_settings(path: Path, /, **changes: Any) -> Settings: ...
 @overload
 def read_settings(path: Path, kind: type[Kind], /, **changes: Any) -> Kind: ...
 def read_settings(path: Path, kind: type[Any] = Settings, /, **changes: Any) -> Any:
-    """Settings from a YAML file; `changes` replace its top-level values.
+    """Read settings from a YAML file; `changes` replace its top-level values.
 
     Parameters
     ----------
     kind
-        Settings, or a subclass: a task's own names beside these.
+        Settings, or the subclass of a task, which adds settings of its own.
 
     Raises
     ------
@@ -47,13 +47,13 @@ def read_settings(path: Path, kind: type[Any] = Settings, /, **changes: Any) -> 
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping of names to values, from a YAML file."""
+    """Read a mapping of names to values from a YAML file."""
     try:
         import yaml
     except ImportError:
         raise MissingExtra("training reads YAML: install openclap's extra 'train' (docs/install.md)") from None
     try:
-        data = yaml.safe_load(path.read_bytes())  # UTF-8 or, by its mark, UTF-16
+        data = yaml.safe_load(path.read_bytes())  # UTF-8, or UTF-16 where the file begins with its mark
     except OSError as error:
         raise TrainingError(f"{path}: {error.strerror or error}; give a training configuration (YAML)") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -66,7 +66,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[Kind]) -> Kind:
-    """Settings from plain values, as a YAML file in `folder` would hold them; `where` begins the messages of errors.
+    """Make settings from plain values, as if a YAML file in `folder` held them; error messages begin with `where`.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[
 
 
 def _lists(kind: type[Settings]) -> dict[str, tuple[type[Any], str]]:
-    """The settings that are lists of such mappings, and what they are of."""
+    """The settings that are lists of mappings: the dataclass of an entry, and what error messages call the entries."""
     found: dict[str, tuple[type[Any], str]] = {}
     for name, hint in get_type_hints(kind).items():
         options = get_args(hint) if get_origin(hint) is tuple else ()
@@ -102,7 +102,7 @@ def _lists(kind: type[Settings]) -> dict[str, tuple[type[Any], str]]:
 
 
 def _parts(kind: type[Settings]) -> dict[str, type[Any]]:
-    """The settings that are mappings of names of their own, such as `augment`."""
+    """The settings that hold settings of their own, such as `augment`: the dataclass of each."""
     found: dict[str, type[Any]] = {}
     for name, hint in get_type_hints(kind).items():
         options = get_args(hint) if isinstance(hint, UnionType) else (hint,)

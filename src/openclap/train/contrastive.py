@@ -1,4 +1,4 @@
-"""Contrastive training, the paper's: clips and texts that belong together get like vectors."""
+"""The contrastive training of the paper: clips and texts that belong together get similar vectors."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from openclap.train.task import Report, RunContext
 
 __all__ = ["Contrastive", "train"]
 
-SIGMOID_BIAS = -10.0  # SigLIP's: nearly all pairs are wrong
+SIGMOID_BIAS = -10.0  # as SigLIP starts, since nearly all pairs are wrong
 
 
 def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any) -> Report:
-    """Train what a YAML file describes and write it as a checkpoint that `CLAP.from_pretrained` loads.
+    """Train the model that a YAML file describes and write a checkpoint that `CLAP.from_pretrained` loads.
 
     Parameters
     ----------
     path
         The configuration; `changes` replace its top-level values.
     resume, progress
-        See `openclap.train.loop.run`, also for what is raised.
+        See `openclap.train.loop.run`, which also lists the errors.
     """
     with same_outcome():
         task = Contrastive(read_settings(Path(path), **changes))
@@ -43,7 +43,7 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
 
 
 class Contrastive:
-    """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias of its own."""
+    """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias that is learnt."""
 
     extra_rate = 1.0
     facts: Mapping[str, Any] = {}
@@ -55,11 +55,11 @@ class Contrastive:
             self.extra_module.bias = nn.Parameter(torch.tensor(SIGMOID_BIAS))
 
     def examples(self) -> list[Example]:
-        """Described sounds."""
+        """The described sounds of the sources."""
         return read_examples(self.settings)
 
     def begin(self, around: RunContext) -> None:
-        """How gradients are computed from here on."""
+        """Prepare the step that computes gradients."""
         settings, tokens = self.settings, tokens_by(around.tokenizer())
         self._around = around
         bias = getattr(self.extra_module, "bias", None)
@@ -69,7 +69,7 @@ class Contrastive:
         )
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
-        """Clips with a caption each, and more captions."""
+        """Batches of clips with one caption each, and captions of other concepts."""
         return Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
@@ -77,4 +77,4 @@ class Contrastive:
         return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:
-        """Nothing more than the model."""
+        """Write nothing: this task keeps nothing beside the model."""

@@ -1,10 +1,10 @@
-"""Several processes that train one model (torchrun): who this one is, and what they tell each other.
+"""Several processes that train one model (torchrun): their ranks, and how they exchange rows, gradients and errors.
 
-One process alone is rank 0 of 1.
+A single process is rank 0 of 1.
 
-Every rank computes the loss of the whole batch from gathered embeddings, and sends back through its own rows alone.
-What it gets is scaled by the number of ranks, so that the mean of their gradients is the gradient of the whole batch,
-in the towers and in the logit scale.
+Every rank computes the loss of the whole batch from the gathered embeddings, and sends the gradient back through its
+own rows alone. That gradient is multiplied by the number of ranks, so that the mean over ranks is the gradient of the
+whole batch, in the towers and in the logit scale.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["Ranks", "is_first", "join_ranks", "quiet_other_ranks", "same_outcome
 
 T = TypeVar("T")
 BUCKET = 25_000_000  # numbers that are averaged in one call
-PATIENCE = timedelta(hours=12)  # the first may judge alone for long; torchrun ends the others when one dies
+PATIENCE = timedelta(hours=12)  # the first rank may evaluate alone for long; torchrun stops all when one process dies
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Who is who: a process among all that train together."""
+    """The rank of this process, and how many processes train together."""
 
     rank: int = 0
     world: int = 1
@@ -48,7 +48,7 @@ class Ranks:
         return gathered
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Make every rank's gradients their mean."""
+        """Replace the gradients of every rank by their mean over all ranks."""
         if self.world == 1:
             return
         trained = [p for p in parameters if p.requires_grad]
@@ -57,7 +57,7 @@ class Ranks:
         used = torch.tensor([p.grad is not None for p in trained], dtype=torch.int32, device=trained[0].device)
         dist.all_reduce(used, dist.ReduceOp.MAX)
         trained = [p for p, somewhere in zip(trained, used.tolist(), strict=True) if somewhere]
-        for p in trained:  # the same ones on every rank, whatever its rows have used
+        for p in trained:  # every rank must send the same parameters, even those its rows did not use
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         for some in _buckets([p.grad for p in trained if p.grad is not None]):
             flat = torch.cat([g.reshape(-1) for g in some])
@@ -67,7 +67,7 @@ class Ranks:
                 g.copy_(part.view_as(g))
 
     def all_of(self, value: T) -> list[T]:
-        """What every rank has, in order of the ranks."""
+        """The value of every rank, in order of the ranks."""
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world
@@ -75,12 +75,14 @@ class Ranks:
         return values
 
     def all_ranks(self, call: Callable[[], T]) -> list[T]:
-        """What `call` gives on every rank. Where it fails on one, all stop with its error: who waits alone waits long.
+        """Run `call` on every rank and give all results. Where it fails on one rank, all stop with its error.
+
+        Without this, the other ranks would wait for the one that failed.
 
         Raises
         ------
         OpenClapError
-            That of the first rank that has one; anything else is raised where it happens.
+            The error of the first rank that has one; other exceptions are raised only where they happen.
         """
         found: T | None = None
         trouble: OpenClapError | None = None
@@ -98,29 +100,29 @@ class Ranks:
         return [value for value, _ in told]  # type: ignore[misc]  # nothing failed
 
     def same_outcome(self) -> AbstractContextManager[None]:
-        """What every rank does with the same outcome: the first alone warns and tells what is wrong."""
+        """Around code that has the same outcome on every rank: only the first shows warnings and errors."""
         return same_outcome(self.rank)
 
     def wait(self) -> None:
-        """Until every rank is here."""
+        """Wait until every rank has come here."""
         if self.world > 1:
             dist.barrier()
 
 
 def is_first() -> bool:
-    """Whether this is the only process, or the first of those that torchrun has started: the one that tells results."""
+    """Whether this process reports results: the only one, or the first of those that torchrun has started."""
     return int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def same_outcome(rank: int | None = None) -> Iterator[None]:
-    """What every process does with the same outcome: the first alone warns and tells what is wrong.
+    """Around code that has the same outcome in every process: only the first shows warnings and errors.
 
     Parameters
     ----------
     rank
-        Of this process; None, before they have joined: its number on this machine, whose files may differ from
-        another's.
+        The rank of this process. None, before the processes have joined, means its number on this machine, since the
+        files of another machine may differ.
     """
     if rank is None:
         alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
@@ -135,7 +137,7 @@ def same_outcome(rank: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def quiet_other_ranks(rank: int) -> Iterator[None]:
-    """Only the first warns of what all of them see."""
+    """Hide the warnings of all ranks but the first, since all of them would give the same ones."""
     if rank == 0:
         yield
         return
@@ -147,7 +149,7 @@ def quiet_other_ranks(rank: int) -> Iterator[None]:
 
 @contextmanager
 def join_ranks(device: torch.device) -> Iterator[Ranks]:
-    """The ranks that torchrun has started; a process group that is already there is used."""
+    """Join the processes that torchrun has started; a process group that is already there is used."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 and not dist.is_initialized():
         yield Ranks()
@@ -155,7 +157,7 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
     mine = not dist.is_initialized()
     if mine:
         if device.type == "cuda":
-            torch.cuda.set_device(device)  # where NCCL works; else all of a machine's processes meet on the first GPU
+            torch.cuda.set_device(device)  # NCCL uses this one; else all processes of a machine share the first GPU
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -165,16 +167,16 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
 
 
 def share_norms(model: nn.Module) -> None:
-    """Let every batch norm see the rows of all ranks, as in one process with the whole batch; names of weights stay."""
+    """Let every batch norm use the rows of all ranks, as one process with the whole batch would."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.forward = _SharedNorm(module)  # type: ignore[assignment]
-        if hasattr(module, "doubles_one"):  # the other ranks have a row each, too
+        if hasattr(module, "doubles_one"):  # there is more than one row, since the other ranks have some too
             module.doubles_one = False  # type: ignore[assignment]
 
 
 class _SharedNorm:
-    """The forward of a batch norm over the rows of all ranks (torch's own runs on CUDA alone)."""
+    """The forward of a batch norm over the rows of all ranks; torch's own version runs only on CUDA."""
 
     def __init__(self, norm: Any) -> None:
         self.norm = norm
@@ -185,7 +187,7 @@ class _SharedNorm:
             normed: Tensor = type(norm).forward(norm, x)
             return normed
         axes = [0, *range(2, x.ndim)]
-        wide = x.double()  # a bin that stands still has no variance left in single precision
+        wide = x.double()  # single precision would lose the variance of a mel bin that hardly changes
         count = x.new_full((1,), x.numel() / x.shape[1], dtype=wide.dtype)
         sums = torch.cat([wide.sum(axes), (wide * wide).sum(axes), count])
         total: Tensor = _Summed.apply(sums)  # type: ignore[no-untyped-call]
@@ -204,7 +206,7 @@ class _SharedNorm:
 
 
 class _Gathered(torch.autograd.Function):
-    """All rows forward; back, the gradient of this rank's rows, scaled so that the mean over ranks is the whole."""
+    """Forward: the rows of all ranks. Backward: the gradient of this rank's rows, times the number of ranks."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, ranks: Ranks) -> Tensor:
@@ -225,7 +227,7 @@ class _Gathered(torch.autograd.Function):
 
 
 class _Summed(torch.autograd.Function):
-    """The sum over ranks, forward and back."""
+    """The sum over ranks, forward and backward."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

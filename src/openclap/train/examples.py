@@ -1,4 +1,4 @@
-"""Which sounds, described how: sources → examples, and what was left out of them. Knows nothing of tensors."""
+"""Read the sources of a run as examples: a sound with its captions and its concept, and list what was left out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Example", "ExampleSet", "key_of", "read_examples", "read_items", "re
 
 @dataclass(frozen=True)
 class Example:
-    """A recording, what people wrote about it, and the concept it is one of."""
+    """A recording, its captions, and the concept it belongs to."""
 
     key: str  # unique in a run
     item: Item
@@ -34,7 +34,7 @@ class Example:
 
 @dataclass(frozen=True)
 class ExampleSet:
-    """What was read of the sources, in a fixed order, and what was left out, with the reason."""
+    """The examples of all sources, in a fixed order, and what was left out, with the reason."""
 
     parts: list[tuple[Source, list[Example]]]
     skipped: list[Failure]
@@ -46,18 +46,18 @@ class ExampleSet:
 
     @property
     def visits(self) -> list[Example]:
-        """All of an epoch: repeated as their source says."""
+        """The examples of an epoch: each repeated as its source says."""
         return [example for source, some in self.parts for example in some * source.repeat]
 
     def without(self, silent: Callable[[Example], bool], why: str) -> ExampleSet:
-        """Without those of which something is true."""
+        """The same set without the examples for which `silent` is true; `why` is the reason that is noted."""
         failed = [Failure(example.key, why) for _, example in self.rows if silent(example)]
         parts = [(source, [example for example in some if not silent(example)]) for source, some in self.parts]
         return ExampleSet(parts, [*self.skipped, *failed])
 
 
 def key_of(name: str, item: Item) -> str:
-    """What tells an item of a source from all others of a run."""
+    """The key of an item, which is unique in a run."""
     return f"{name}:{item.split or ''}:{item.key}"
 
 
@@ -68,16 +68,16 @@ def read_sources(
     all_splits: bool = False,
     sounds_alone: bool = False,
 ) -> ExampleSet:
-    """The items of every source that are of its patterns, as examples.
+    """Read the items of every source that match its patterns, as examples.
 
     Parameters
     ----------
     example_of
-        Name of a source and item → example.
+        Makes an example from the name of a source and an item.
     all_splits
-        Those of other splits than the source names, too.
+        Also read the splits that the source does not name.
     sounds_alone
-        A folder of nothing but sounds is a source, too.
+        Also accept a folder that holds only sounds.
 
     Raises
     ------
@@ -102,17 +102,17 @@ def read_sources(
 
 
 def read_examples(settings: Settings, *, described: bool = True) -> list[Example]:
-    """The examples of every source, in a fixed order, repeated as their source says.
+    """Read the examples of every source, in a fixed order, each repeated as its source says.
 
     Parameters
     ----------
     described
-        Something must be said about each. Without this, a folder of nothing but sounds is a source, too.
+        Every example needs a caption or a label. Otherwise a folder that holds only sounds is accepted, too.
 
     Raises
     ------
     TrainingError
-        A source that cannot be read, items that nothing is said about, or nothing left to train on.
+        A source cannot be read, too many items have no caption or label, or too few examples are left.
     """
     phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
     found = read_sources(settings, partial(_described, phrases), sounds_alone=not described)
@@ -144,25 +144,24 @@ def _described(phrases: Mapping[str, list[str]], name: str, item: Item) -> Examp
 
 
 def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:
-    """The finer of caption and label that phrases are written for; the caption where there are none."""
+    """The concept of a sound: its caption, or its label where phrases are known for the label alone."""
     return caption if caption in phrases or label not in phrases else label
 
 
 def read_items(
     source: str, *, split: str | None = None, sounds_alone: bool = False
 ) -> tuple[list[Item], list[Failure]]:
-    """The items of a source, and what could not become one.
+    """Read the items of a source, and what could not become an item.
 
     Parameters
     ----------
     sounds_alone
-        A folder of nothing but sounds, or a sound, is a source, too: where no split is asked for, and no table is in
-        it.
+        Also accept a sound, or a folder that holds only sounds, where no split is asked for and no table is there.
 
     Raises
     ------
     DataError
-        As of `openclap.data.open_manifest`.
+        See `openclap.data.open_manifest`.
     """
     path = Path(source).expanduser()
     is_plain = (path.is_dir() and find_metadata(path) is None) or (
@@ -178,6 +177,6 @@ def read_items(
 
 
 def _is_wanted(item: Item, source: Source) -> bool:
-    """Whether its file name is of the patterns of a source."""
+    """Whether the file name of an item matches the patterns of its source."""
     file = Path(item.key).name
     return any(fnmatch(file, p) for p in source.include) and not any(fnmatch(file, p) for p in source.exclude)

@@ -1,6 +1,6 @@
-"""Settings dataclasses → what each setting means: as tables for the documentation, and as a commented YAML file.
+"""Explain the settings of training: as tables for the documentation, and as a commented YAML file.
 
-A setting's meaning is the comment beside it in the dataclass, or the comment lines above it.
+The meaning of a setting is the comment beside it in its dataclass, or the comment lines above it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ init: mini  # {init}
 sources:
 - folder: sounds  # {folder}
 """
-STANDS = {"out", "init", "sources"}  # in EXAMPLE, not as defaults
+IN_EXAMPLE = {"out", "init", "sources"}  # settings of EXAMPLE, which are not listed again as defaults
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its name, what it may be, its default (MISSING: it must be given), and what it means."""
+    """One setting: its name, its type in words, its default (MISSING: it must be given), and its meaning."""
 
     name: str
     kind: str
@@ -49,7 +49,7 @@ class Setting:
 
 
 def settings_table(kind: type[Any], *, without: type[Any] | None = None) -> str:
-    """A Markdown table of the settings of a dataclass; `without` those that another one has too."""
+    """A Markdown table of the settings of a dataclass, except those that the dataclass `without` has too."""
     left_out = {field.name for field in fields(without)} if without else set()
     rows = ["| setting | may be | default | |", "|---|---|---|---|"]
     for setting in settings_of_class(kind):
@@ -60,7 +60,7 @@ def settings_table(kind: type[Any], *, without: type[Any] | None = None) -> str:
 
 
 def commented_yaml() -> str:
-    """A configuration for `openclap train`: what must be given as an example, and every default behind `#:`."""
+    """A configuration for `openclap train`: an example of what must be given, and every default after `#:`."""
     known = {setting.name: setting.meaning for setting in settings_of_class(Settings)}
     sources = next(setting for setting in settings_of_class(Settings) if setting.name == "sources")
     assert sources.part is not None
@@ -69,7 +69,7 @@ def commented_yaml() -> str:
     lines += [f"#:   {_line(other)}" for other in others]
     lines.append("")
     for setting in settings_of_class(Settings):
-        if setting.name in STANDS:
+        if setting.name in IN_EXAMPLE:
             continue
         if setting.part is None:
             lines.append(f"#: {_line(setting)}")
@@ -81,12 +81,12 @@ def commented_yaml() -> str:
 
 
 def write_configuration(path: Path) -> None:
-    """Write the commented configuration to a file that is not there yet.
+    """Write the commented configuration to a new file.
 
     Raises
     ------
     UsageError
-        A file of this name is there, or it cannot be written.
+        A file of this name exists, or it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def write_configuration(path: Path) -> None:
 
 
 def settings_of_class(kind: type[Any]) -> list[Setting]:
-    """The settings of a dataclass and of those it inherits from, in the order of its fields; `folder` of Settings is not one."""
+    """The settings of a dataclass, inherited ones too, in the order of its fields, without `folder` of Settings."""
     written = {
         name: found for base in reversed(kind.__mro__) if is_dataclass(base) for name, found in _written_in(base)
     }
@@ -120,7 +120,7 @@ def settings_of_class(kind: type[Any]) -> list[Setting]:
 
 
 def _written_in(kind: Any) -> Iterator[tuple[str, str]]:
-    """The comment of each field, as the source of a dataclass has it."""
+    """The comment of each field in the source code of a dataclass."""
     above: list[str] = []
     for line in inspect.getsource(kind).splitlines():
         comment, field = COMMENT.match(line), FIELD.match(line)
@@ -143,7 +143,7 @@ def _part_of(hint: Any) -> type[Any] | None:
 
 
 def _plain(hint: Any) -> str:
-    """A type in words."""
+    """Describe a type in words."""
     options = get_args(hint)
     if hint in PLAIN:
         return PLAIN[hint]
@@ -162,7 +162,7 @@ def _line(setting: Setting) -> str:
 
 
 def yaml_value(value: Any) -> str:
-    """A plain value in one line of YAML; numbers such as 1e-4 are written out, since YAML takes them for text."""
+    """Write a plain value in one line of YAML; 1e-4 becomes 0.0001, since YAML takes the short form for text."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name}: {yaml_value(part)}' for name, part in value.items())}}}"
     if isinstance(value, tuple | list):

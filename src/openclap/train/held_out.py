@@ -1,8 +1,8 @@
-"""Who is judged and not learnt from. Each task has its own rule, for a reason; knows nothing of what is learnt.
+"""Choose the examples that are held out of training, to evaluate with; each task has its own rule.
 
-fine-tuning    what the table says, as everybody who uses the data does, else a share of every label: each must be learnt and judged
-distillation   a share of the recordings, by their names: nothing is said about them, and others may be added or all be moved
-pruning        every other one, since calibration needs some of every kind, and tables often come sorted by kind
+fine-tuning    the split or fold of the table, as others who use the data do; else a share of every label
+distillation   a share of the recordings, by their names, which stays the same when recordings are added or moved
+pruning        every other one, since calibration needs all kinds, and tables often come sorted by kind
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from openclap.train.settings import Source
 
 __all__ = ["Row", "by_name", "by_table", "every_other", "spread"]
 
-SHARE = 0.2  # of every label that is held out where the data says nothing
+SHARE = 0.2  # of every label, held out where the data has no split and no folds
 
 Row = tuple[Source, Example]
 T = TypeVar("T")
 
 
 def by_name(examples: Sequence[Example], share: float) -> list[Example]:
-    """A share of the recordings, at least one of them; which ones follows from their names, not from their order or place."""
+    """Choose a share of the recordings, at least one, by their names: their order and their folder do not matter."""
     items = {example.key: example for example in examples}
     order = sorted(items, key=lambda key: hashlib.sha256(items[key].item.key.encode("utf-8", "replace")).digest())
     count = max(1, round(share * len(order))) if share else 0
@@ -39,14 +39,14 @@ def by_name(examples: Sequence[Example], share: float) -> list[Example]:
 
 
 def every_other(items: Sequence[Item], most: int) -> tuple[list[Item], list[Item]]:
-    """Shown, at most so many and evenly spread; and held out, where there is another than these, else all."""
+    """Split items in two: `most` or fewer, evenly spread, to calibrate with; and the others, or all if none is left."""
     shown = spread(items[::2], most)
     keys = {item.key for item in shown}
     return shown, [item for item in items if item.key not in keys] or list(items)
 
 
 def spread(things: Sequence[T], most: int) -> list[T]:
-    """At most so many, evenly spaced: manifests often come sorted by label."""
+    """Take at most `most` things, evenly spaced, since manifests often come sorted by label."""
     if len(things) <= most:
         return list(things)
     return [things[i] for i in np.linspace(0, len(things) - 1, most).round().astype(int)]
@@ -61,20 +61,22 @@ def by_table(
     share: float | None,
     seed: int,
 ) -> tuple[list[Row], list[Row], str]:
-    """Learnt from, judged, and by what they were parted: the first of these that is given, or that the data has.
+    """Split examples into those to learn from and those to evaluate with, and say by which rule.
+
+    The rules are tried in this order: files, folds, split, share; then the test split and the folds of the data.
 
     Parameters
     ----------
     files
-        Patterns on the file name.
+        Patterns for file names.
     share
-        Of every label, drawn by `seed`; 0, nobody is judged. Where nothing is given: a test split, else the last fold,
-        else a fifth.
+        The share of every label, drawn by `seed`; with 0 nothing is held out. Where no rule is given, the test split is
+        held out, else the last fold, else a fifth.
 
     Raises
     ------
     TrainingError
-        One of the sides is empty.
+        One of the two sides is empty.
     """
     splits = {row[1].item.split or "" for row in rows}
     learnable = _learnable(rows, splits)
@@ -97,7 +99,7 @@ def by_table(
 
 
 def _learnable(rows: list[Row], splits: set[str]) -> list[Row]:
-    """Those of the split their source names, or of a train split where there is one; never a test split's."""
+    """The rows to learn from: of the split that their source names, else of train splits, never of a test split."""
     trains = any(side_of(split) == "train" for split in splits)
 
     def wanted(source: Source, split: str) -> bool:
@@ -129,7 +131,10 @@ def _split_checked(
 
 
 def _of_every_label(rows: list[Row], share: float, seed: int) -> set[str]:
-    """The keys of a share of every label (of a sound's rarest, where it has several); one of each stays to be learnt."""
+    """The keys of a share of the sounds of every label; at least one sound of each label stays to be learnt.
+
+    A sound with several labels counts for the rarest of them.
+    """
     counts = Counter(label for _, e in rows for label in e.item.labels)
     members: dict[str, list[str]] = {}
     for _, e in rows:

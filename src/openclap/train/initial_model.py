@@ -1,4 +1,4 @@
-"""What a run starts from: the model with its first weights, adapters where they are asked for, and which parameters train.
+"""The model that a run starts from: its first weights, low-rank adapters, and which parameters train.
 
 random ─┬─ init: a checkpoint, or weights in openclap's names ─┬─ lora ─ freeze, train_only
         └─ init_text: a transformer, for the text tower ───────┘
@@ -31,9 +31,9 @@ class InitialModel:
     Attributes
     ----------
     model : CLAPModel
-        On the device, channels-last; `requires_grad` tells what trains.
+        On the device, in channels-last order; `requires_grad` says which parameters train.
     tokenizer_file : Path or None
-        Of the settings, or of what the run starts from.
+        The tokenizer of the settings, or of what the run starts from.
     """
 
     def __init__(self, settings: Settings, config: CLAPConfig, device: torch.device) -> None:
@@ -54,7 +54,7 @@ class InitialModel:
         _choose(self.model, settings)
 
     def plain(self) -> CLAPModel:
-        """The model with its adapters worked into the weights; nothing of them is left. The end of a run."""
+        """Merge the adapters into the weights and give the model without them; a run does this at its end."""
         if self._adapters is not None:
             self._adapters.merge_and_unload(safe_merge=True)
             self._adapters = None
@@ -62,7 +62,7 @@ class InitialModel:
 
 
 def device_of(settings: Settings) -> torch.device:
-    """Where this process trains: with several on one machine, each on a GPU of its own."""
+    """The device this process trains on; several processes on one machine use one GPU each."""
     cuda = torch.cuda.is_available()
     name = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
     if name == "cuda":
@@ -79,10 +79,9 @@ def device_of(settings: Settings) -> torch.device:
 
 
 def train_mode(module: nn.Module) -> bool:
-    """Training mode for what trains: frozen batch norms keep their statistics, and nothing frozen is dropped out.
+    """Set training mode for what trains; frozen batch norms keep their statistics, and frozen layers have no dropout.
 
-    Returns whether all of the module trains; a module without weights, like a dropout, does what the one around it
-    does.
+    Returns whether all of the module trains. A module without weights, such as a dropout, follows the module around it.
     """
     own = [p.requires_grad for p in module.parameters(recurse=False)]
     parts = [train_mode(child) for child in module.children() if any(True for _ in child.parameters())]
@@ -95,14 +94,14 @@ def train_mode(module: nn.Module) -> bool:
 
 
 def wake_adapters(model: nn.Module) -> None:
-    """The dropout of adapters, which lie in layers that are frozen."""
+    """Turn on the dropout of adapters, which `train_mode` leaves off because the layers around them are frozen."""
     for name, module in model.named_modules():
         if ".lora_dropout." in name:
             module.train()
 
 
 def rest_norms(model: nn.Module) -> None:
-    """Batch norms keep the statistics they have."""
+    """Let all batch norms keep their statistics."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.eval()
@@ -112,12 +111,10 @@ def rest_norms(model: nn.Module) -> None:
 
 
 def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
-    """Start from the weights of `init` → its tokenizer, where it has one.
+    """Load the weights of `init` → its tokenizer, where it has one. Weights that `init` does not hold stay random.
 
-    What `init` does not hold keeps its random start.
-
-    `init` is a .safetensors file in openclap's names, which must fit, or any model that `CLAP.from_pretrained` takes,
-    whose towers and projections are used as far as they fit.
+    `init` is a .safetensors file in openclap's names, all of which must fit, or any model that `CLAP.from_pretrained`
+    takes; of such a model, the towers and projections that fit are used.
     """
     if settings.init is None:
         return None
@@ -169,9 +166,9 @@ def _weights_of(name: str) -> tuple[dict[str, torch.Tensor], Path | None]:
 
 
 def _initialise_text(model: CLAPModel, name: str) -> Path | None:
-    """Start the text tower from a transformer (a Hub id such as roberta-base, or a folder) → its tokenizer, where it has one.
+    """Load the text tower from a transformer (a Hub id such as roberta-base, or a folder) → its tokenizer or None.
 
-    A pooler that it was saved without, as roberta-base was, starts at random.
+    A pooler that the transformer was saved without, as roberta-base was, starts at random.
     """
     from transformers.utils import cached_file, logging
 
@@ -181,7 +178,7 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
             "init_text: the model's text tower is no transformer; choose kind roberta, bert, clip or sbert"
         )
     level = logging.get_verbosity()
-    logging.set_verbosity_error()  # of weights of a head that nobody needs
+    logging.set_verbosity_error()  # it would warn of the weights of a head that is not used
     try:
         found = type(tower).from_pretrained(name).state_dict()
         tokenizer = cached_file(name, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
@@ -191,7 +188,7 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
     finally:
         logging.set_verbosity(level)
     own = tower.state_dict()
-    found = {k: v for k, v in found.items() if k in own or not k.startswith("pooler.")}  # which Sentence-BERT lacks
+    found = {k: v for k, v in found.items() if k in own or not k.startswith("pooler.")}  # Sentence-BERT has no pooler
     wrong = sorted({*own} ^ {*found}) + [k for k in own if k in found and own[k].shape != found[k].shape]
     if wrong:
         raise TrainingError(
@@ -206,7 +203,7 @@ def _initialise_text(model: CLAPModel, name: str) -> Path | None:
 
 
 def _add_adapters(model: CLAPModel, lora: Lora) -> Any:
-    """Low-rank adapters (arXiv 2106.09685) beside the linear layers of the named parts, which themselves stay as they are."""
+    """Add low-rank adapters (arXiv 2106.09685) to the linear layers of the named parts, which are frozen themselves."""
     try:
         from peft import LoraConfig
         from peft.tuners.lora import LoraModel
@@ -220,13 +217,13 @@ def _add_adapters(model: CLAPModel, lora: Lora) -> Any:
     )
     before = [p for name, p in model.named_parameters() if not name.startswith(lora.parts)]
     adapters = LoraModel(model, chosen, "default")
-    for parameter in before:  # it freezes all that is no adapter; the projections and the scale train
+    for parameter in before:  # LoraModel froze all but the adapters; other parts train as before
         parameter.requires_grad_(True)
     return adapters
 
 
 def _choose(model: CLAPModel, settings: Settings) -> None:
-    """`freeze` and `train_only`, of what adapters have left to train."""
+    """Apply `freeze` and `train_only` to what adapters have left to train."""
     names = [name for name, _ in model.named_parameters()]
     for setting in ("freeze", "train_only"):
         for prefix in getattr(settings, setting):

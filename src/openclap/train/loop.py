@@ -4,7 +4,7 @@ task ─ examples ─ mels ─ batches ─┐
                                   ├─ gradients ─ AdamW, warm-up + cosine ─ moving average ─ save_pretrained
 start ─ CLAPModel ────────────────┘
 
-What is taught is the task's: contrastive.py, and others beside it. Knows nothing of captions or losses.
+A task, such as that of contrastive.py, decides what is learnt: the loop itself knows nothing of captions or losses.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ __all__ = ["run"]
 
 
 def run(task: Task, *, resume: bool = True, progress: bool = True) -> Report:
-    """Do what a task's settings say and write the model as a checkpoint that `CLAP.from_pretrained` loads.
+    """Train a task as its settings say, and write a checkpoint that `CLAP.from_pretrained` loads.
 
     Parameters
     ----------
     resume
-        Go on where a stopped run of the same configuration left off; the result is that of an uninterrupted
-        run. A folder that holds another configuration's state is refused.
+        Go on where a stopped run of the same configuration left off; the result equals that of an uninterrupted run,
+        bit for bit. A folder with the state of another configuration is refused.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def _run_as(
         ranks.all_ranks(lambda: held.enter_context(lock_folder(settings)) if ranks.first else None)
         ranks.all_ranks(
             lambda: check_folder(settings, resume=resume) if ranks.first else None
-        )  # nobody has finished meanwhile
+        )  # another run may have finished before the lock was ours
         return _run_in(ranks, device, task, config, examples, resume=resume, progress=progress)
 
 
@@ -100,7 +100,7 @@ def _run_in(
     progress: bool,
 ) -> Report:
     settings = task.settings
-    with quiet_other_ranks(ranks.rank):  # errors may be one's own: a file that is not on this machine
+    with quiet_other_ranks(ranks.rank):  # errors stay visible: a file may be missing on one machine alone
         run = _Run(task, config, examples, ranks, device)
     console = Console(stderr=True, quiet=not ranks.first)
     run.resume(wanted=resume, console=console)
@@ -127,7 +127,7 @@ def _run_in(
 
 
 class _Run:
-    """Model, optimiser, average and position of one run."""
+    """The state of one run: model, optimiser, moving average and position."""
 
     def __init__(
         self, task: Task, config: CLAPConfig, examples: Sequence[Example], ranks: Ranks, device: torch.device
@@ -150,7 +150,7 @@ class _Run:
         groups = groups_of(self.model, settings, task.extra_module, task.extra_rate)
         self.optimiser = optimiser_of(groups, settings.learning_rate, settings.betas)
         self._trained: list[nn.Parameter] = [p for group in groups for p in group["params"]]
-        if ranks.world > 1 and settings.pieces is None:  # pieces of two ranks need not have the same layers
+        if ranks.world > 1 and settings.pieces is None:  # with pieces, ranks may not run the same layers together
             share_norms(self.model)
         self.average = None if settings.average is None else MovingAverage(self.model, settings.average)
         self.epoch = self.position = self.step = 0
@@ -160,7 +160,7 @@ class _Run:
     # -- going ---------------------------------------------------------------------------------------
 
     def go(self, batches: Batches, *, progress: bool, console: Console) -> float:
-        """All remaining steps; returns the last epoch's mean loss."""
+        """Do all remaining steps → the mean loss of the last epoch."""
         total = batches.steps * self.settings.epochs
         began = saved = time.monotonic()
         before, last = self.seconds, math.nan
@@ -190,12 +190,12 @@ class _Run:
         return last
 
     def _due(self, saved: float) -> bool:
-        """Whether the state is to be kept now; where each rank has a part of it, the first one's clock decides."""
+        """Whether the state is to be saved now; where every rank holds a part of it, the first rank's clock decides."""
         due = time.monotonic() - saved > 60 * self.settings.checkpoint_minutes
         return self.ranks.all_of(due)[0] if self.sharded else due
 
     def _numbers(self, rate: float) -> dict[str, float]:
-        """What trackers show of a step."""
+        """The numbers of a step that trackers show."""
         learning_rate = float(self.optimiser.param_groups[0]["lr"])
         recent = float(np.mean(self.losses[-self.settings.track_steps :]))
         return {"loss": recent, "learning_rate": learning_rate, "logit_scale": self._scale(), "clips_per_second": rate}
@@ -237,7 +237,7 @@ class _Run:
     # -- keeping -------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """The trained model (its moving average where one is kept), and no more training state."""
+        """Write the trained model, or its moving average where there is one, and remove the training state."""
         state = self._whole(self.model.state_dict() if self.average is None else self.average.weights)
         if not self.ranks.first:
             return
@@ -245,7 +245,7 @@ class _Run:
             InitialModel(self.settings, self.checkpoint.config, torch.device("cpu")) if self.sharded else self._start
         )
         start.model.load_state_dict(state)
-        start.model.clamp_logit_scale()  # a mean that an older version began may lie beyond
+        start.model.clamp_logit_scale()  # the mean may lie beyond the limit in a state of an older version
         weights = Weights(entries_from_arrays(start.plain().eval().arrays()))
         replaces = (self.out / "config.json").exists()  # until the new model is there, the old one stays whole
         save_pretrained(self.checkpoint.config, weights, self.checkpoint.tokenizer_file, self.out)
@@ -259,7 +259,7 @@ class _Run:
         (self.out / STATE_FILE).unlink(missing_ok=True)
 
     def _keep(self) -> None:
-        """The state of the run, kept by the first of the ranks: what is not spread over them they all have."""
+        """Save the state of the run; the first rank writes it, since all ranks have what is not sharded."""
         state = {
             "model": self._whole(self.model.state_dict()),
             "optimiser": self._whole(self.optimiser.state_dict()),
@@ -274,7 +274,7 @@ class _Run:
             save_state(self.out, self._identity, state)
 
     def _told_apart(self, examples: Sequence[Example]) -> str:
-        """What a state of this very run is known by."""
+        """The digest that tells the states of this run from those of other runs."""
         settings = self.settings
         said = [(example.item.key, example.captions, example.concept) for example in examples]
         named = (*settings.phrases, settings.families, settings.tokenizer)
@@ -283,14 +283,14 @@ class _Run:
 
     @property
     def _decided(self) -> dict[str, Any]:
-        """What decides the run beside its examples."""
+        """The settings and facts that decide the run, beside its examples."""
         return {**self.settings.to_dict(), **self.task.facts}
 
     def _whole(self, tree: Any) -> Any:
         return whole(tree) if self.sharded else tree
 
     def resume(self, *, wanted: bool, console: Console) -> None:
-        """Take up the state that a stopped run of this configuration left."""
+        """Load the state that a stopped run of this configuration left."""
         state = load_state(self.out, self._identity) if wanted else None
         if not wanted and self.ranks.first:  # a kill before the next state is kept would bring the old one back
             (self.out / STATE_FILE).unlink(missing_ok=True)
@@ -309,7 +309,7 @@ class _Run:
         console.print(f"going on at epoch {self.epoch + 1}, step {self.step}")
 
     def _optimiser_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Spread as the parameters are."""
+        """The state of the optimiser, sharded as the parameters are."""
         owners = self._trained
         return {
             **state,

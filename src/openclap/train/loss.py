@@ -1,4 +1,4 @@
-"""The contrastive loss (arXiv 2211.06687 eq. 1-2). Knows nothing of data or optimisers."""
+"""The contrastive losses: embeddings of clips and texts → one number (arXiv 2211.06687 eq. 1-2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 __all__ = ["contrastive_loss", "divergence", "sigmoid_loss"]
 
-NEVER = -1e4  # a logit without weight; finite, since 0 * -inf is no number
+NEVER = -1e4  # a logit that has no weight in a softmax; finite, since 0 * -inf is not a number
 
 
 def contrastive_loss(
@@ -27,11 +27,11 @@ def contrastive_loss(
     logit_scale : ()
         Logarithm of the scale. It is not clamped here: `CLAPModel.clamp_logit_scale` does that after each step.
     positives : (B, M), optional
-        How much text m describes clip b, ≥ 0. The identity when omitted: text b describes clip b alone. Each
-        direction's target is this matrix with its rows normalised to 1; a text that describes no clip of
-        the batch is a negative for every clip and no query of its own.
+        How much text m describes clip b, ≥ 0. The identity when omitted: text b describes clip b alone. The target of
+        each direction is this matrix with rows that sum to 1. A text that describes no clip of the batch is a negative
+        for every clip, and no query itself.
     ignored : bool (B, M), optional
-        Pairs that are neither right nor wrong ("rain" and "heavy rain"); they leave both softmaxes.
+        Pairs that count neither as right nor as wrong ("rain" and "heavy rain"); both softmaxes leave them out.
     """
     logits = logit_scale.exp() * audio @ text.T  # (B, M)
     if ignored is not None:
@@ -50,18 +50,18 @@ def sigmoid_loss(
     positives: Tensor | None = None,
     ignored: Tensor | None = None,
 ) -> Tensor:
-    """SigLIP's loss (arXiv 2303.15343): every pair is right or wrong by itself; the sum over pairs, a clip.
+    """SigLIP's loss (arXiv 2303.15343): every pair is right or wrong by itself; the sum over pairs, for each clip.
 
     Parameters
     ----------
     audio : (B, E), text : (M, E)
         Unit rows.
     logit_scale, bias : ()
-        Logarithm of the scale, as in `contrastive_loss`; what is added to every logit, at first about -10.
+        The logarithm of the scale, as in `contrastive_loss`, and what is added to every logit, at first about -10.
     positives : (B, M), optional
         How right a pair is, from 0 to 1. The identity when omitted.
     ignored : bool (B, M), optional
-        Pairs that are neither.
+        Pairs that count neither as right nor as wrong.
     """
     logits = logit_scale.exp() * audio @ text.T + bias
     if positives is None:
@@ -70,9 +70,9 @@ def sigmoid_loss(
     return (each if ignored is None else each.masked_fill(ignored, 0.0)).sum() / len(logits)
 
 
-def divergence(own: Tensor, its: Tensor) -> Tensor:
-    """KL of the softmax of each row of `own` from that of `its`, both (B, M); the mean over rows."""
-    return F.kl_div(own.log_softmax(1), its.log_softmax(1), reduction="batchmean", log_target=True)
+def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """The KL divergence of the softmax of each row of `student` from that of `teacher`, both (B, M); mean over rows."""
+    return F.kl_div(student.log_softmax(1), teacher.log_softmax(1), reduction="batchmean", log_target=True)
 
 
 def _soft_cross_entropy(logits: Tensor, weights: Tensor) -> Tensor:

@@ -1,7 +1,4 @@
-"""Recordings → power mels, decoded once where they fit in memory (13 KB a second of sound at 50 frames/s).
-
-Knows nothing of batches.
-"""
+"""Power mels of recordings, each decoded once where they fit in memory (13 KB for a second of sound at 50 frames/s)."""
 
 from __future__ import annotations
 
@@ -27,14 +24,14 @@ __all__ = ["MelCache"]
 
 
 class MelCache:
-    """The power mel (T, F) of every recording: as many as fit in memory are decoded once, others at every visit.
+    """The power mels (T, F) of all recordings: those that fit in memory are decoded once, others at every visit.
 
     Parameters
     ----------
     most_broken
-        The share of them that may be unreadable, with a warning that names them.
+        The share of recordings that may be unreadable; a warning names them.
     memory : int
-        Bytes, of this process.
+        Bytes that this process may use for mels.
     """
 
     def __init__(
@@ -47,15 +44,15 @@ class MelCache:
         self._most_broken = most_broken
         self._lock = threading.Lock()
         self._decoded = False
-        self.left_out: dict[str, Failure] = {}  # by key
+        self.left_out: dict[str, Failure] = {}  # what cannot be read, by key
 
     def decode(self, *, progress: bool = False) -> None:
-        """Fill the memory; what cannot be read is in `left_out`.
+        """Decode recordings until the memory is full; what cannot be read is noted in `left_out`.
 
         Raises
         ------
         TrainingError
-            More than may be cannot be read; some are named.
+            Too many cannot be read; the message names some.
         """
         for key in with_progress(sorted(self._items), "reading sounds", len(self._items), show=progress):
             self.get(key)

@@ -1,4 +1,4 @@
-"""Memory that a training step frees stays with the process: the next step wants as much again, and each new page costs time."""
+"""Keep the memory that a training step frees, since the next step needs it again and each new page costs time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NEVER = -1
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to give nothing back to the system → whether it was told; elsewhere nothing happens.
+    """Tell glibc to give no memory back to the system → whether it took the setting; other systems are left alone.
 
-    Steps of HTSAT-tiny and RoBERTa on a CPU, batch 12: 5.4 s before, 3.5 s after (LOG.md). It is for the whole process,
-    and stays.
+    A step of HTSAT-tiny and RoBERTa on a CPU with a batch of 12 took 5.4 s before and 3.5 s after (LOG.md). The setting
+    holds for the whole process until its end.
     """
     if not sys.platform.startswith("linux"):
         return False

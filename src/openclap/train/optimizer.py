@@ -1,7 +1,4 @@
-"""Gradients → weights: groups of parameters, AdamW, the course of the learning rate, the moving average.
-
-Knows nothing of batches or losses.
-"""
+"""Change weights by their gradients: parameter groups, AdamW, the learning rate schedule and the moving average."""
 
 from __future__ import annotations
 
@@ -21,15 +18,14 @@ __all__ = ["MovingAverage", "groups_of", "optimiser_of", "schedule", "set_rates"
 def optimiser_of(
     parameters: Iterable[nn.Parameter] | list[dict[str, Any]], learning_rate: float, betas: tuple[float, float]
 ) -> torch.optim.Optimizer:
-    """AdamW in one pass over the weights: the usual one takes a third of a step of a full-size model on a CPU."""
+    """Make a fused AdamW: the usual one takes a third of the time of a step of a full-size model on a CPU."""
     return torch.optim.AdamW(parameters, lr=learning_rate, betas=betas, weight_decay=0.0, fused=True)
 
 
 def groups_of(model: CLAPModel, settings: Settings, own: nn.Module, own_rate: float) -> list[dict[str, Any]]:
-    """The parameters that train, as an optimiser takes them; those a task has of its own come last.
+    """The parameters that train, in the groups an optimiser takes; those of the task come last.
 
-    Weight decay is for matrices alone: not for biases, norms, the logit scale, tables of vectors and what is a task's
-    own.
+    Only matrices have weight decay: no biases, norms, logit scale, tables of word vectors or parameters of the task.
     """
     parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
@@ -49,18 +45,18 @@ def schedule(step: int, total: int, warmup_share: float) -> float:
 
 
 def set_rates(optimiser: torch.optim.Optimizer, learning_rate: float, share: float) -> None:
-    """A share of the learning rate for every group, of the multiple that it asks for."""
+    """Set the learning rate of every group: a share of `learning_rate`, times the rate of the group."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate * group.get("rate", 1.0) * share
 
 
 class MovingAverage:
-    """A mean of the weights in which older ones count less; while a run is young, it looks back less far.
+    """A moving average of the weights, which older steps enter with less weight; early in a run it covers fewer steps.
 
     Attributes
     ----------
     weights
-        Those of a state dict.
+        The averaged weights, with the names of the model's state dict.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -69,7 +65,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def add(self, model: nn.Module, step: int) -> None:
-        """The weights after a step, counted from 0; what is no float is taken over."""
+        """Add the weights after a step, counted from 0; what is not floating point is copied."""
         decay = min(self._decay, (1 + step) / (10 + step))
         for key, value in model.state_dict().items():
             if value.is_floating_point():

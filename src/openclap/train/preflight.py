@@ -1,7 +1,4 @@
-"""The folder of a run and its first step: may it be written, does a crop fit, did memory suffice, what has an older run left.
-
-Knows nothing of tasks or weights.
-"""
+"""Checks of a run before its first steps: its folder, the length of a crop, and whether the memory suffices."""
 
 from __future__ import annotations
 
@@ -22,18 +19,18 @@ __all__ = ["RESULTS", "check_crop", "check_folder", "delete_results", "explain_o
 
 LOCK = ".lock"
 
-# what is written beside a model and tells of that very one
+# files that are written beside a model and describe it
 RESULTS = ("training.json", "head.safetensors", "finetune.json", "distill.json", "prune.json")
 
 
 def check_folder(settings: Settings, *, resume: bool) -> None:
-    """Ask whether the folder of a run may be written; what was not there before is not there afterwards.
+    """Check that the folder of a run may be written to; folders made for the check are removed again.
 
     Raises
     ------
     TrainingError
-        A folder that holds a finished model, a model that no run has made, or the one that the run starts from; or one
-        that cannot be written to.
+        The folder holds a finished model, a model that no run has made, or the model that the run starts from; or it
+        cannot be written to.
     """
     out = settings.resolve(settings.out)
     if settings.init is not None and settings.resolve(settings.init) in (out, out / "model.safetensors"):
@@ -64,7 +61,7 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
 
 @contextmanager
 def lock_folder(settings: Settings) -> Iterator[None]:
-    """Keep every other run out of the folder of this one, as long as it goes on. It is made where it is not.
+    """Keep other runs out of the folder of this run while it goes on; the folder is made where it is missing.
 
     Raises
     ------
@@ -84,21 +81,21 @@ def lock_folder(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows keeps it while it is held
+        with suppress(OSError):  # Windows cannot remove a lock that is held
             (out / LOCK).unlink()
         lock.release()
-        with suppress(OSError):  # where nothing was written
+        with suppress(OSError):  # a folder that holds files stays
             for folder in made:
                 folder.rmdir()
 
 
 def check_crop(settings: Settings, config: CLAPConfig) -> None:
-    """Refuse crops that the audio tower cannot hear.
+    """Refuse crops of a length that the audio tower cannot take.
 
     Raises
     ------
     TrainingError
-        Says which lengths it can.
+        The message gives the lengths it takes.
     """
     front, audio = config.front_end, config.audio
     frames = round(settings.crop_seconds * front.sampling_rate) // front.hop + 1
@@ -110,7 +107,7 @@ def check_crop(settings: Settings, config: CLAPConfig) -> None:
 
 
 def delete_results(out: Path) -> None:
-    """Remove what tells of the model that was in a folder before; whatever else lies there stays."""
+    """Remove the files that describe the model a folder held before; other files stay."""
     for name in RESULTS:
         if (out / name).is_file():
             (out / name).unlink()
@@ -118,7 +115,7 @@ def delete_results(out: Path) -> None:
 
 @contextmanager
 def explain_out_of_memory() -> Iterator[None]:
-    """Too little memory as one sentence that says what helps."""
+    """Turn the errors of too little memory into one sentence that says what helps."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,7 +1,4 @@
-"""What a run tells while it goes: a progress bar, log.csv with a line an epoch, and trackers (TensorBoard, or others through accelerate).
-
-Knows nothing of models or batches.
-"""
+"""Show how a run goes: a progress bar, log.csv with a line for each epoch, and trackers such as TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,20 +20,20 @@ __all__ = ["EpochLog", "Trackers", "progress_bar"]
 
 DEFAULT = "tensorboard"
 HEADER = "epoch,step,loss,logit_scale,seconds"
-LINE = re.compile(r"\d+(,[^,]+){4}")  # what somebody else, or a kill in mid-line, has left is not kept
+LINE = re.compile(r"\d+(,[^,]+){4}")  # other lines come from elsewhere or were cut by a kill: they are dropped
 
 
 class Trackers:
-    """Where numbers of a run are sent: accelerate's trackers by name. A run that goes on continues its curves.
+    """The trackers of accelerate that the numbers of a run are sent to; a resumed run continues its curves.
 
     Parameters
     ----------
     names
-        "tensorboard", "wandb", "mlflow", …; TensorBoard, the default, is left out where it is not installed.
+        "tensorboard", "wandb", "mlflow", …; TensorBoard alone, the default, is left out where it is not installed.
     out
-        The run's folder; files go to a folder of the tracker's name in it.
+        The folder of the run; a tracker writes to a folder of its name in it.
     step
-        That the run goes on from.
+        The step that the run goes on from.
     """
 
     def __init__(self, names: Sequence[str], out: Path, step: int, *, cpu: bool) -> None:
@@ -45,12 +42,12 @@ class Trackers:
         self._trackers = [_tracker(name, out, step, cpu) for name in dict.fromkeys(wanted)]
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers of one step."""
+        """Send the numbers of one step."""
         for tracker in self._trackers:
             tracker.log(dict(values), step=step)
 
     def close(self) -> None:
-        """Write what is not yet written."""
+        """Write what has not been written yet."""
         for tracker in self._trackers:
             tracker.finish()
 
@@ -61,16 +58,16 @@ def _tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
     from accelerate import PartialState
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
-    PartialState(cpu=cpu)  # its logger asks for it
+    PartialState(cpu=cpu)  # the logger of accelerate needs it
     known = {str(kind): made for kind, made in LOGGER_TYPE_TO_CLASS.items()}
     if name not in known:
         raise TrainingError(f"trackers: {name!r} is none; choose from {', '.join(sorted(known))}")
     options: dict[str, Any] = {"logging_dir": str(out)} if known[name].requires_logging_directory else {}
     try:
         if name == DEFAULT:
-            options["purge_step"] = step  # what was drawn from there on is not shown: of a run begun anew, all
+            options["purge_step"] = step  # hides older points from this step on: all, where a run begins anew
         made = known[name](name if name == DEFAULT else out.name, **options)
-        made.main_process_only = False  # only the first rank makes one
+        made.main_process_only = False  # only the first rank makes trackers
         made.start()
     except ImportError as error:
         raise MissingExtra(
@@ -80,13 +77,13 @@ def _tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
 
 
 class EpochLog:
-    """log.csv: one line an epoch. Lines of epochs that were not kept, and are done again, are replaced."""
+    """log.csv: a line for each epoch. The lines of epochs that a resumed run repeats are replaced."""
 
     def __init__(self, out: Path) -> None:
         self._file = out / "log.csv"
 
     def write(self, epoch: int, step: int, loss: float, logit_scale: float, seconds: float) -> None:
-        """The line of an epoch, counted from 1, that is done."""
+        """Write the line of a finished epoch, counted from 1."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
         there = self._file.exists() and epoch > 1
         before = self._file.read_text(encoding="utf-8", errors="replace").splitlines() if there else []
@@ -106,13 +103,13 @@ class _Bar:
         self._task = progress.add_task("training", total=total, loss=math.nan, rate=0.0)
 
     def update(self, step: int, loss: float, rate: float) -> None:
-        """Steps done, mean loss, clips a second."""
+        """Show the steps done, the mean loss, and clips per second."""
         self._progress.update(self._task, completed=step, loss=loss, rate=rate)
 
 
 @contextmanager
 def progress_bar(total: int, show: bool, console: Console) -> Iterator[_Bar]:
-    """Steps of a run as a bar."""
+    """Show the steps of a run as a progress bar."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""Which values settings may have, each rule with the words that tell it. Knows nothing of how they are read."""
+"""Check the values of settings; each rule has the words that the error message uses for it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
 
 
 def check(settings: Settings, where: str) -> None:
-    """Refuse values that no run can have; `where` begins the message.
+    """Refuse values that no run can have; the message begins with `where`.
 
     Raises
     ------
     TrainingError
-        Names the first that is wrong, what it is and what it must be.
+        The message names the first wrong setting, its value and what it must be.
     """
     rules = {
         "sources": (bool(settings.sources), "name at least one folder"),
@@ -110,7 +110,7 @@ def check(settings: Settings, where: str) -> None:
 
 
 def refuse_unused(settings: Settings, names: tuple[str, ...], verb: str) -> None:
-    """One sentence for a setting that a task would not look at.
+    """Refuse settings that a task would not use.
 
     Raises
     ------

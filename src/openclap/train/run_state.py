@@ -1,4 +1,4 @@
-"""The state of a stopped run on disk: written whole or not at all, read back only by the run that it is of."""
+"""The state of a stopped run on disk: written whole or not at all, and read only by the run it belongs to."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FORMAT = 1
 
 
 def run_digest(*facts: Any) -> str:
-    """What decides a run, as one digest; two with the same digest give the same weights."""
+    """A digest of what decides a run; two runs with the same digest give the same weights."""
     return hashlib.sha256(json.dumps([FORMAT, *facts], sort_keys=True).encode()).hexdigest()
 
 
 def digest(files: Iterable[Path]) -> list[str]:
-    """Of what is in files that decide a run."""
+    """The SHA-256 of the content of each file; "" for a file that is missing."""
     return [hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "" for file in files]
 
 
@@ -35,7 +35,7 @@ def save_state(folder: Path, identity: str, state: dict[str, Any]) -> None:
     Raises
     ------
     TrainingError
-        A full disk; the state that was kept before is still there.
+        The disk is full; the state that was saved before is still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / STATE_FILE
@@ -43,7 +43,7 @@ def save_state(folder: Path, identity: str, state: dict[str, Any]) -> None:
         with atomic_write(file, own=True, sync=True) as part, part.open("wb") as opened:
             torch.save({"format": FORMAT, "run": identity, **state}, opened)
     except (OSError, RuntimeError) as error:  # a full disk; torch wraps what the disk says
-        if isinstance(error.__context__, KeyboardInterrupt):  # torch trips over its half-written file
+        if isinstance(error.__context__, KeyboardInterrupt):  # torch then fails on its half-written file
             raise error.__context__ from None
         raise TrainingError(
             f"{file} cannot be written ({error}); make room and run it again: it goes on from the last state that was"
@@ -52,12 +52,12 @@ def save_state(folder: Path, identity: str, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: Path, identity: str) -> dict[str, Any] | None:
-    """The state that a stopped run left, on the CPU, or None.
+    """Read the state that a stopped run left, on the CPU; None without one.
 
     Raises
     ------
     TrainingError
-        It is broken, or of another run.
+        The state is broken, or belongs to another run.
     """
     file = folder / STATE_FILE
     if not file.exists():

@@ -1,7 +1,4 @@
-"""What a training run is: names, types and defaults.
-
-Knows nothing of how they are read (configuration) or what they may be (rules).
-"""
+"""The settings of a training run: names, types and defaults; `configuration` reads them, `rules` checks values."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ FREE = frozenset(
 
 @dataclass(frozen=True)
 class Source:
-    """Described sounds, as `openclap.data.open_manifest` takes them: a folder with a metadata.csv, a table, tars, a data set."""
+    """Described sounds, as `openclap.data.open_manifest` takes them."""
 
     folder: str  # a folder, a table, tars, or a saved data set
     split: str | None = None  # those of this split alone
@@ -58,7 +55,7 @@ class Augment:
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (arXiv 2106.09685) beside the linear layers of some parts; these stay as they are, the rest trains."""
+    """Low-rank adapters (arXiv 2106.09685) for the linear layers of some parts, which are frozen; other parts train."""
 
     rank: int = 16  # of the adapters: more can learn more
     alpha: float | None = None  # twice the rank when left out
@@ -68,7 +65,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class Settings:
-    """One run. Sizes are in clips and steps, rates per step; paths are relative to the YAML file."""
+    """One run. Sizes are in clips and steps, and paths are relative to the YAML file."""
 
     out: str  # the folder that the model is written to
     sources: tuple[Source, ...]  # what is learnt from
@@ -117,7 +114,7 @@ class Settings:
     folder: Path = field(default=Path(), compare=False)  # of the YAML file
 
     def resolve(self, path: str) -> Path:
-        """A path of this file, relative to the file; $VARIABLES are filled in."""
+        """Make a path of the YAML file absolute; it is relative to the file, and $VARIABLES are filled in."""
         expanded = os.path.expandvars(path)
         if "$" in expanded:
             raise TrainingError(f"{path}: the variable is not set; export it, or write the path")
@@ -125,12 +122,12 @@ class Settings:
 
     @property
     def init_is_bare(self) -> bool:
-        """Whether `init` is a file of weights alone."""
+        """Whether `init` is a file of weights without a configuration."""
         path = self.resolve(self.init or "")
         return path.suffix == ".safetensors" and not (path.parent / "config.json").exists()
 
     def initial(self) -> str:
-        """The checkpoint `init` names: a path of this machine, or a name."""
+        """The checkpoint that `init` names: a path on this machine, or a name."""
         assert self.init is not None
         path = self.resolve(self.init)
         return str(path) if path.exists() else self.init
@@ -153,5 +150,8 @@ class Settings:
             raise TrainingError(f"init: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """What decides the run: two with equal dictionaries, files, number of processes, device and threads give equal weights."""
+        """The settings that decide the weights.
+
+        Two runs whose dictionaries, files, number of processes, device and threads are equal give equal weights.
+        """
         return {k: v for k, v in asdict(self).items() if k not in FREE}

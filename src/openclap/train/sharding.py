@@ -1,7 +1,7 @@
-"""Weights, gradients and optimiser state spread over ranks (FSDP, torch's fully_shard): each holds its part of every tower.
+"""Shard weights, gradients and optimiser state (FSDP, torch's fully_shard): each rank holds a part of every tower.
 
-What stays whole on every rank: the fusion, the logit scale and what a task has of its own. Everything here is done by
-all ranks at once.
+The fusion, the logit scale and the parameters of a task stay whole on every rank. All ranks call these functions at the
+same time.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["clip_gradients", "is_sharded", "like", "shard", "whole"]
 
 
 def shard(model: CLAPModel, world: int) -> None:
-    """Spread towers and projections over the ranks; parts that are called on their own are gathered on their own.
+    """Shard towers and projections over the ranks; each part that is called on its own is sharded on its own.
 
-    The fusion stays whole: a rank whose piece of the batch holds no long recording has no gradient of it.
+    The fusion stays whole, because a rank whose rows hold no long recording has no gradient of it.
     """
     model.audio.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # fully_shard takes no other
     mesh = init_device_mesh(model.logit_scale.device.type, (world,))
@@ -37,19 +37,19 @@ def shard(model: CLAPModel, world: int) -> None:
 
 
 def _blocks(tower: nn.Module) -> list[nn.Module]:
-    """The members of the tower's lists: layers of a transformer, stages of an HTSAT, blocks of a PANN."""
+    """The blocks of a tower: layers of a transformer, stages of an HTSAT, blocks of a PANN."""
     lists = [m for name, m in tower.named_modules() if isinstance(m, nn.ModuleList)]
     outer = [m for m in lists if not any(m is not other and m in set(other.modules()) for other in lists)]
     return [block for found in outer for block in found]
 
 
 def is_sharded(parameter: Tensor) -> bool:
-    """Whether a rank holds a part of it."""
+    """Whether each rank holds only a part of this tensor."""
     return isinstance(parameter, DTensor)
 
 
 def whole(tree: Any) -> Any:
-    """Dictionaries and lists with every tensor whole, on the CPU."""
+    """Gather every sharded tensor in dictionaries and lists as a whole one on the CPU."""
     if isinstance(tree, DTensor):
         return tree.full_tensor().cpu()
     if isinstance(tree, dict):
@@ -60,7 +60,7 @@ def whole(tree: Any) -> Any:
 
 
 def like(value: Any, owner: Tensor) -> Any:
-    """A whole tensor where its owner is, and spread as that is; others, such as counts of steps, as they are."""
+    """Move a whole tensor to the device of `owner` and shard it in the same way; other values stay as they are."""
     if not isinstance(value, Tensor) or value.shape != owner.shape:
         return value
     value = value.to(owner.device)
@@ -70,7 +70,7 @@ def like(value: Any, owner: Tensor) -> Any:
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> None:
-    """Scale all gradients so that their norm, over all ranks, is at most `limit`."""
+    """Scale all gradients so that their norm over all ranks is at most `limit`."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     parts = [g.to_local() for g in gradients if isinstance(g, DTensor)]
     squares = (

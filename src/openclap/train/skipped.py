@@ -1,6 +1,6 @@
-"""What could not be used: named, counted, and an error where it is more than may be. Knows nothing of how it was read.
+"""Warn of sounds that could not be used, and refuse to go on where there are too many of them.
 
-Whoever reads keeps a `Failure` for each of these; reports show them, runs tell them in one sentence here.
+Whoever reads sounds keeps a `Failure` for each of these; reports list them, and runs name them in one sentence.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from openclap.results import Failure
 
 __all__ = ["NAMED", "refuse_too_many_skipped", "refuse_too_many_unreadable", "warn_of_skipped"]
 
-NAMED, MANY = 5, 20  # of those that an error names, and a warning
+NAMED, MANY = 5, 20  # how many an error names at most, and a warning
 
 
 def refuse_too_many_skipped(
     left_out: Collection[Failure], count: int, most: float, said: str, do: str = "leave them out"
 ) -> None:
-    """More than the share `most` of `count` is an error.
+    """Raise an error where more than the share `most` of `count` was left out.
 
     Parameters
     ----------
     said
-        The sentence up to the names.
+        The sentence of the error up to the names.
     do
-        What helps, beside raising `most_broken`.
+        What helps, apart from raising `most_broken`.
     """
     if len(left_out) > most * count:
         raise TrainingError(
@@ -35,12 +35,12 @@ def refuse_too_many_skipped(
 
 
 def refuse_too_many_unreadable(left_out: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
-    """More than the share `most` of `count` sounds that cannot be read is an error."""
+    """Raise an error where more than the share `most` of `count` sounds cannot be read."""
     refuse_too_many_skipped(left_out, count, most, f"{len(left_out)} of {count} {what} cannot be read")
 
 
 def warn_of_skipped(left_out: Collection[Failure], what: str = "files") -> None:
-    """Name them, where there are any; of very many the first."""
+    """Warn of what was left out, if anything was, and name the first of them."""
     if left_out:
         more = len(left_out) - MANY
         named = _name_skipped(list(left_out)[:MANY]) + (f"; and {more} more" if more > 0 else "")
@@ -49,7 +49,7 @@ def warn_of_skipped(left_out: Collection[Failure], what: str = "files") -> None:
 
 
 def _singular(what: str) -> str:
-    """`sounds that are not there or have neither` → sound that is not there or has neither."""
+    """Turn a plural into a singular: `sounds that are not there` → `sound that is not there`."""
     one = {"sounds": "sound", "files": "file", "entries": "entry", "are": "is", "have": "has"}
     return " ".join(one.get(word, word) for word in what.split())
 

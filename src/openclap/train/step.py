@@ -1,11 +1,11 @@
-"""One batch → the gradient of a loss of its embeddings: direct, or piece by piece for batches that do not fit in memory.
+"""The gradient of a batch: computed at once, or in pieces where the batch does not fit in memory.
 
-    direct   clips, texts ─ towers ─ embeddings ─ gathered from all ranks ─ loss ─ back through everything
-    cached   pieces ─ towers, nothing kept ─ embeddings ─ loss ─ gradients of embeddings ─ pieces again ─ back through each
+    at once    clips, texts ─ towers ─ embeddings ─ gathered from all ranks ─ loss ─ back through everything
+    in pieces  pieces ─ towers without gradients ─ embeddings ─ loss ─ gradients of embeddings
+               pieces again ─ towers ─ back through each
 
-The second way (GradCache, arXiv 2101.06983) computes the towers twice and gives the gradient of the first, with memory
-for one piece. Batch norms see a piece at a time then; with `freeze_norms` they do not matter. Knows nothing of files,
-epochs or optimisers.
+The second way (GradCache, arXiv 2101.06983) computes the towers twice and gives the same gradient with the memory for
+one piece. Batch norms then see one piece at a time, which changes nothing with `freeze_norms`.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ Tokens = tuple[Tensor, Tensor]  # ids and mask (M, L)
 
 @dataclass(frozen=True)
 class TowersStep(ABC):
-    """How gradients are computed, the same for every batch. Another loss is another subclass.
+    """Computes the gradient of a batch; subclasses give the loss.
 
     Attributes
     ----------
     tokenize : callable
         Texts → ids and mask.
-    half : torch.dtype, optional
-        Of the towers' arithmetic, by autocast.
+    autocast_dtype : torch.dtype, optional
+        What the towers compute in, by autocast.
     pieces : int, optional
-        Clips at a time; None, all at once.
+        Clips computed at a time; None computes all at once.
     scale_loss : callable
-        What is done to the loss before it goes backward.
+        Applied to the loss before it goes backward.
     """
 
     tokenize: Callable[[list[str]], Tokens]
@@ -57,10 +57,13 @@ class TowersStep(ABC):
 
     @abstractmethod
     def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
-        """Of all ranks' clips and texts, given this rank's embeddings: clips (B, E), and texts (M, E), none where `tokenize` gave none."""
+        """The loss over the clips and texts of all ranks, from this rank's embeddings of clips (B, E) and texts (M, E).
+
+        There are no text embeddings where `tokenize` gave no tokens.
+        """
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """Add the gradient of a batch to those of the parameters, averaged over ranks later → its loss.
+        """Add the gradient of a batch to the gradients of the parameters → the loss; ranks are averaged later.
 
         Parameters
         ----------
@@ -93,7 +96,7 @@ class TowersStep(ABC):
         return float(loss.detach())
 
     def _encode_microbatch(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
-        """The embeddings of some clips (number ≥ 0) or texts, the same ones each time it is asked for."""
+        """Embed one piece of clips (number ≥ 0) or texts (number < 0); dropout is the same at every call."""
         own = microbatch_seed(seed, number)
         torch.manual_seed(own)
         return self._audio(model, *piece, own) if number >= 0 else self._text(model, *piece)
@@ -123,7 +126,7 @@ class Step(TowersStep):
     bias: nn.Parameter | None = None
 
     def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
-        """Each text is right or wrong for each clip, as their meanings say."""
+        """The contrastive loss over all ranks, with the positives and ignored pairs that the labels give."""
         positives, ignored = positives_of(batch.labels.to(audio.device), self.ranks)
         audio, text = self.ranks.gather(audio), self.ranks.gather(text)
         if self.bias is not None:
@@ -132,7 +135,7 @@ class Step(TowersStep):
 
 
 def tokens_by(tokenizer: Tokenizer | None) -> Callable[[list[str]], Tokens]:
-    """What turns texts into ids and mask; without a tokenizer, into none."""
+    """Make a function that turns texts into ids and mask; without a tokenizer it gives empty ones."""
 
     def tokens(texts: list[str]) -> Tokens:
         if tokenizer is None:
@@ -144,29 +147,29 @@ def tokens_by(tokenizer: Tokenizer | None) -> Callable[[list[str]], Tokens]:
 
 
 def microbatch_seed(seed: int, number: int) -> int:
-    """Of what is drawn for one piece of a batch; the same each time it is computed."""
+    """The seed of the random numbers of one piece of a batch, the same each time the piece is computed."""
     return int(np.random.default_rng((seed, number % 2**32)).integers(2**62))
 
 
 def autocast_dtype(precision: str) -> torch.dtype | None:
-    """What autocast computes in."""
+    """The dtype that autocast computes in; None for float32."""
     return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
 
 
 def _split(gradient: Tensor | None, size: int) -> Sequence[Tensor]:
-    """The gradients of pieces; none where the loss does not ask for these embeddings."""
+    """Split a gradient into those of the pieces; none where the loss does not use these embeddings."""
     return () if gradient is None else torch.split(gradient, size)
 
 
 def _back(embedding: Tensor, gradient: Tensor) -> None:
-    """Back through a tower, where any of it trains."""
+    """Send a gradient back through a tower, if any of it trains."""
     if embedding.requires_grad:
         embedding.backward(gradient)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def _norms_at_rest(model: nn.Module) -> Iterator[None]:
-    """Running statistics stay as they are: the same rows come again."""
+    """Leave the running statistics of batch norms as they are, since the same rows are computed again."""
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.training]
     before = [(m.momentum, None if m.num_batches_tracked is None else m.num_batches_tracked.clone()) for m in norms]
     for norm in norms:

@@ -1,4 +1,4 @@
-"""What a run teaches, as the loop sees it: a task, what it is told, and what a run tells in the end."""
+"""What the training loop needs of a task, what it tells the task of the run, and the report of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Report", "RunContext", "Task"]
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a task is told of the run it is in."""
+    """What a task may use of the run it belongs to."""
 
     config: CLAPConfig
     model: CLAPModel
@@ -36,38 +36,38 @@ class RunContext:
 
 
 class Task(Protocol):
-    """What a run teaches: its examples and batches, and the gradient of one batch.
+    """What a run learns: its examples and batches, and the gradient of one batch.
 
-    Order of calls: as below, then `gradients` again and again.
+    The methods are called in the order below; `gradients` is called once for each batch, `save` at the end.
     """
 
-    extra_module: nn.Module  # parameters that train beside the model's; kept with the run's state
-    extra_rate: float  # their learning rate, as a multiple of the model's
-    facts: Mapping[str, Any]  # what decides the run beside settings and examples
+    extra_module: nn.Module  # parameters that train beside those of the model; saved with the state of the run
+    extra_rate: float  # their learning rate, as a multiple of that of the model
+    facts: Mapping[str, Any]  # what decides the run, beside its settings and examples
 
     @property
     def settings(self) -> Settings:
-        """Of the run."""
+        """The settings of the run."""
 
     def examples(self) -> list[Example]:
-        """What there is to learn from, or TrainingError."""
+        """The examples to learn from; raises TrainingError without any."""
 
     def begin(self, around: RunContext) -> None:
-        """The model is there."""
+        """Prepare for training: called once, when the model has been made."""
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
-        """Those of the examples that can be read."""
+        """Make the batches of the examples that can be read."""
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """Add the gradient of this rank's part, times the number of ranks, to those of the parameters → the loss."""
+        """Add the gradient of this rank's rows, times the number of ranks, to those of the parameters → the loss."""
 
     def save(self, out: Path) -> None:
-        """What belongs to the model but is not in its checkpoint; by the first rank alone, while the others wait."""
+        """Write what belongs to the model but not into its checkpoint; only the first rank calls this."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did: the last epoch's mean loss, all steps, seconds, and where the model is."""
+    """What a run did: the mean loss of the last epoch, all steps, seconds, and the folder of the model."""
 
     out: str
     epochs: int
@@ -76,5 +76,5 @@ class Report:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return dict(vars(self))

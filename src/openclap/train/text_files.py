@@ -1,4 +1,4 @@
-"""Files of texts: phrases of labels, families of concepts, texts by themselves. Knows nothing of what they are for."""
+"""Read files of texts: phrases of labels, families of concepts, and plain lists of texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("caption", "phrase", "text")  # of a CSV of texts, the first that is 
 
 @contextmanager
 def refuse_training() -> Iterator[None]:
-    """Data that cannot be read as a TrainingError, which is what runs raise before their first step; a decorator, too."""
+    """Raise errors in data as TrainingError, which runs raise before their first step; also used as a decorator."""
     try:
         yield
     except DataError as error:
@@ -25,7 +25,7 @@ def refuse_training() -> Iterator[None]:
 
 @refuse_training()
 def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
-    """CSV files `label,phrase` → the phrases of each label."""
+    """Read CSV files with the columns `label,phrase` → the phrases of each label."""
     phrases: dict[str, list[str]] = {}
     for path in paths:
         for _, row in read_records(path, ("label", "phrase")):
@@ -35,7 +35,7 @@ def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
 
 @refuse_training()
 def read_families(path: Path) -> dict[str, set[str]]:
-    """A CSV file `family,concept` → the families of each concept."""
+    """Read a CSV file with the columns `family,concept` → the families of each concept."""
     families: dict[str, set[str]] = {}
     for _, row in read_records(path, ("family", "concept")):
         families.setdefault(row["concept"], set()).add(row["family"])
@@ -44,11 +44,11 @@ def read_families(path: Path) -> dict[str, set[str]]:
 
 @refuse_training()
 def read_texts(file: Path) -> list[str]:
-    """A text a line; of a CSV, its column caption, phrase or text.
+    """Read a text from each line; of a CSV, its column caption, phrase or text.
 
     Raises
     ------
     TrainingError
-        A file that is not there, or a CSV without a column of texts.
+        The file is missing, or a CSV without a column of texts.
     """
     return read_lines(file, COLUMNS)

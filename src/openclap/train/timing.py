@@ -1,7 +1,4 @@
-"""What models cost: seconds measured in turns, weights counted.
-
-Knows nothing of what is asked of them or what is told of it.
-"""
+"""Measure what models cost: seconds per call, and numbers of weights."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ FEWEST, MOST = 5, 50  # turns
 
 
 def time_alternating(calls: Sequence[Callable[[], object]], seconds: float) -> npt.NDArray[np.float64]:
-    """The seconds that each of some calls takes, again and again in turn, so that whatever else runs here slows all → (turns, calls).
+    """Time several calls in turn, so that other load on the machine slows all of them → seconds (turns, calls).
 
-    What is built at the first call is not counted. There are `FEWEST` turns or more, `MOST` at most, and none is begun
-    when `seconds` are over.
+    The first call of each is not counted, since it may build something. There are from `FEWEST` to `MOST` turns; after
+    `FEWEST`, none begins when `seconds` are over.
     """
     for call in calls:
         call()
@@ -39,5 +36,5 @@ def time_alternating(calls: Sequence[Callable[[], object]], seconds: float) -> n
 
 
 def count_weights(weights: Weights, prefixes: tuple[str, ...] = ("",)) -> int:
-    """Numbers in those weights whose names begin so."""
+    """How many numbers are in the weights whose names begin with one of these prefixes."""
     return sum(int(np.prod(weights.shape(name))) for name in weights if name.startswith(prefixes))

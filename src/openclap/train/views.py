@@ -1,6 +1,4 @@
-"""Power mels → what a model is shown of them: crops, or four views of a long recording, varied, in dB.
-
-Knows nothing of captions.
+"""Make the views of recordings that a model trains on: crops, or four views of a long recording, varied and in dB.
 
 recording (T, F) ─ crop, stretch, pitch ─┬─ (1, frames, F) ─┬─ stacked ─ room ─ equaliser ─ noise ─ gain ─ dB
                  └ long, a fused model ──┴─ (4, frames, F) ─┘
@@ -19,19 +17,20 @@ from openclap.train.settings import Settings
 
 __all__ = ["TRIES", "Views"]
 
-SILENCE = -99.9  # dB: nothing above the front end's floor
-TRIES, ENOUGH = 6, 0.4  # a crop should hold this share of the recording's mean power; so often another is drawn
+SILENCE = -99.9  # dB; below this, nothing is above the floor of the front end
+TRIES = 6  # starts that are drawn for a crop
+ENOUGH = 0.4  # a crop should hold this share of the recording's mean power
 
 
 class Views:
-    """How a run shows recordings. Every random number comes from the generator that is passed in.
+    """Makes the views of recordings. Every random number comes from the generator that is passed in.
 
     Attributes
     ----------
     frames
-        Of a crop.
+        The length of a crop.
     fused
-        Whether the model hears long recordings whole.
+        Whether the model has a fusion, and so takes long recordings whole.
     """
 
     def __init__(self, settings: Settings, config: CLAPConfig) -> None:
@@ -43,13 +42,13 @@ class Views:
         self._dynamic_range = front_end.dynamic_range
 
     def draw_speed_and_shift(self, rng: np.random.Generator) -> tuple[float, float]:
-        """How much faster, and how many mel bins higher."""
+        """Draw how much faster a crop is played, and how many mel bins higher."""
         augment = self._settings.augment
         speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
         return speed, float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
 
     def whole(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor | None:
-        """A recording (T, F) as the fusion takes it (4, frames, F), where it is long and shown whole this time."""
+        """The four views (4, frames, F) of a long recording (T, F) for the fusion; None where a crop is to be used."""
         settings = self._settings
         if not (self.fused and rng.random() < settings.longer_share):
             return None
@@ -57,26 +56,26 @@ class Views:
         return self._four(longer, shift, rng) if len(longer) > settings.longer_from * self.frames else None
 
     def one(self, power: Tensor, rng: np.random.Generator) -> Tensor:
-        """Views of a recording (T, F): (4, frames, F) where it is shown whole, else a crop of it (1, frames, F)."""
+        """The views of a recording (T, F): four (4, frames, F) where it is shown whole, else a crop (1, frames, F)."""
         speed, shift = self.draw_speed_and_shift(rng)
         whole = self.whole(power, shift, rng)
         return self.crop(power, self._start(power, rng), speed, shift) if whole is None else whole
 
     def crop(self, power: Tensor, start: float, speed: float, shift: float) -> Tensor:
-        """(1, frames, F)."""
+        """Cut one crop of a recording (T, F) → (1, frames, F)."""
         return vary.crop(power, self.frames, start, speed, shift)[None]
 
     def stack_views(self, shown: list[Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Views of each row (1 or 4, T, F) → (B, V, T, F), and which rows go through the fusion (B,)."""
+        """Stack the views of all rows (1 or 4, T, F) → (B, V, T, F), and which rows go through the fusion (B,)."""
         longer = torch.tensor([len(views) > 1 for views in shown])
-        if self.fused and not longer.any():  # the fusion's weights must get a gradient from every batch
+        if self.fused and not longer.any():  # the fusion needs a gradient from every batch
             longer[int(rng.integers(len(longer)))] = True
         if longer.any():
             shown = [views if len(views) > 1 else views.expand(4, -1, -1) for views in shown]
         return torch.stack(shown), longer
 
     def augment(self, power: Tensor, rng: np.random.Generator) -> Tensor:
-        """(B, V, T, F) as another microphone in another place would have it, in dB."""
+        """Vary (B, V, T, F) as another microphone in another place would, and turn it into dB."""
         augment = self._settings.augment
         if augment.room_share:
             power = vary.in_a_room(power, augment, self.frames_per_second, rng)
@@ -89,7 +88,7 @@ class Views:
         return self._level(vary.to_decibel(power))
 
     def find_heard_start(self, power: Tensor, starts: npt.NDArray[np.float64]) -> float:
-        """The first of some starts from which something is heard, else that of the loudest crop."""
+        """The first of these starts whose crop is loud enough, else the start of the loudest crop."""
         loudness = power.mean(1)
         enough = ENOUGH * float(loudness.mean())
         heard = [float(loudness[int(s) : int(s) + self.frames].mean()) for s in starts]
@@ -101,7 +100,7 @@ class Views:
         )
 
     def _four(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor:
-        """A long recording (T, F) as the fusion takes it: (4, frames, F)."""
+        """Four views (4, frames, F) of a long recording (T, F): all of it, and a crop from each third."""
         spare = len(power) - self.frames
         thirds = np.array_split(np.arange(spare + 1), 3)
         starts = [float(rng.choice(third)) if len(third) else 0.0 for third in thirds]
@@ -109,17 +108,17 @@ class Views:
         return torch.stack([overall, *(vary.crop(power, self.frames, s, 1.0, shift) for s in starts)])
 
     def _lengthen(self, power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
-        """Repeat a recording to a random number of crops, from a random frame on; long ones stay."""
+        """Repeat a recording to a random number of crops, beginning at a random frame; leave long ones as they are."""
         frames = round(float(rng.uniform(self._settings.longer_from, most)) * self.frames) + 1
         if len(power) >= frames:
             return power
         return vary.tile(power.roll(-int(rng.integers(len(power))), 0), frames)[:frames]
 
     def _start(self, power: Tensor, rng: np.random.Generator) -> float:
-        """Where a crop begins: anywhere, but where something is heard.
+        """Draw where a crop begins, so that something is heard in it.
 
-        Recordings are often padded with silence; a crop of nothing but silence, levelled, looks like the
-        loudest noise and taught an early mini that rain is a sneeze.
+        Recordings are often padded with silence. A crop of silence, once it is levelled, looks like loud noise, and a
+        model would learn that noise has the caption of that recording.
         """
         spare = len(power) - self.frames
         if spare <= 0:

@@ -1,6 +1,6 @@
-"""Distillation: a teacher's vectors → a student that gives the same.
+"""Distillation: a teacher and recordings go in; a student that gives the same embeddings comes out.
 
-settings ─ teacher (asked once, kept on disk) ─ lessons (batches) ─ loss ─ task (of the loop) ─ agreement
+settings ─ teacher (asked once, stored on disk) ─ distill_batches ─ loss ─ task (of the loop) ─ agreement
 """
 
 from openclap.train.distillation.task import DistillReport, distill

@@ -1,4 +1,4 @@
-"""How well a student agrees with its teacher on recordings that it was not trained on, and what it costs beside it."""
+"""Measure how well a student agrees with its teacher on held-out recordings, and what both cost."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from openclap.train.timing import count_weights, time_alternating
 __all__ = ["Agreement", "Size", "measure", "read_agreement"]
 
 FILE = "distill.json"
-SECONDS = 2.0  # for so long a clip is embedded by each in turn; the best counts
+SECONDS = 2.0  # both embed a clip in turn for this long; the best time counts
 AUDIO = ("audio.", "audio_projection.")
 LOW = 5  # percentile
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a model costs: its weights, those of its audio tower with projection, megabytes of weights, clips embedded a second here."""
+    """What a model costs: weights, those of audio tower and projection, megabytes, and clips per second here."""
 
     name: str
     weights: int
@@ -43,20 +43,20 @@ class Size:
 
 @dataclass(frozen=True)
 class Agreement:
-    """On held-out recordings, which the student hears as a user would have it hear them.
+    """How alike student and teacher are on held-out recordings, embedded by the student as a user would.
 
     Attributes
     ----------
     recordings, clips
-        How many, and how many windows of them.
+        How many recordings, and how many windows of them.
     cosine
         Mean over clips of the cosine of the two vectors; None where their widths differ or nothing is held out.
     low
-        Its 5th percentile.
+        The 5th percentile of these cosines.
     constant
-        The mean cosine of one that says the teacher's mean of every clip: what `cosine` has to be compared with.
+        The mean cosine of a model that gives the teacher's mean vector for every clip: `cosine` must be higher.
     same_text, texts
-        Share of clips for which both choose the same of so many texts; None without texts.
+        The share of clips for which both are nearest to the same text, and how many texts; None without texts.
     """
 
     recordings: int
@@ -70,16 +70,16 @@ class Agreement:
     student: Size
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
     def write(self, out: Path) -> None:
-        """As distill.json."""
+        """Write them as distill.json."""
         write_json(out / FILE, self.to_dict(), own=True, sync=True)
 
 
 def read_agreement(out: Path) -> Agreement | None:
-    """What was written; None where nothing was."""
+    """Read the distill.json of a folder; None without one."""
     if not (out / FILE).is_file():
         return None
     data = json.loads((out / FILE).read_text(encoding="utf-8"))
@@ -89,13 +89,13 @@ def read_agreement(out: Path) -> Agreement | None:
 def measure(
     student: CLAP, teacher: Teacher, examples: Sequence[Example], texts: Sequence[str], *, progress: bool = False
 ) -> Agreement:
-    """Compare a student with what its teacher said of these recordings and texts."""
+    """Compare the embeddings of a student with those of its teacher, for these recordings and texts."""
     own, its = [], []
     lost: list[Failure] = []
     found = embed_each(student, [e.item for e in examples], window=teacher.window, hop=teacher.hop)
     bar = with_progress(found, "measuring", len(examples), show=progress)
     for example, windows in zip(examples, bar, strict=True):
-        if isinstance(windows, SoundError):  # gone while the student trained
+        if isinstance(windows, SoundError):  # the file has gone while the student trained
             lost.append(Failure(windows.name, windows.cause))
             continue
         own.append(windows.embedding)

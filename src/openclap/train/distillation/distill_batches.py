@@ -1,9 +1,7 @@
-"""Batches of distillation: varied crops beside what the teacher said of the same spans, heard clean; and texts.
+"""Batches of a distillation: varied crops, with the teacher's embeddings of the same spans unvaried; and texts.
 
-    recording ─ one of the teacher's windows ─ crop, stretch, pitch ─ room, equaliser, noise ─┐
-                         └ the teacher's vector of it ───────────────────────────────────────┴─ a row of the batch
-
-Knows nothing of losses or of how the teacher was asked.
+recording ─ one of the teacher's windows ─ crop, stretch, pitch ─ room, equaliser, noise ─┐
+                     └ the teacher's vector of it ───────────────────────────────────────┴─ a row of the batch
 """
 
 from __future__ import annotations
@@ -34,19 +32,19 @@ NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 
 @dataclass(frozen=True)
 class DistillBatch(Batch):
-    """A batch with what the teacher says of it."""
+    """A batch with the teacher's embeddings of its clips and texts."""
 
     heard: Tensor  # (B, E) of the clips
     said: Tensor  # (M, E) of the texts
 
 
 class TextSampler:
-    """Texts to learn from, each once: captions, phrases, files of texts, and all of these in templates.
+    """Draws texts to learn from: captions, phrases and files of texts, some of them in templates.
 
     Raises
     ------
     TrainingError
-        A file that is not there, or a CSV without a column of texts.
+        A file is missing, or a CSV has no column of texts.
     """
 
     def __init__(self, settings: Settings, files: Sequence[str], examples: Sequence[Example]) -> None:
@@ -67,7 +65,7 @@ class TextSampler:
         return list(dict.fromkeys([*self.plain, *filled]))
 
     def draw(self, own: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-        """`own` texts and as many others as make `count`, where there are so many; some of them in a template."""
+        """Draw `count` texts, or fewer where there are not enough: `own` first, then others, some in a template."""
         known = set(own)
         tried = rng.choice(len(self.plain), min(count + len(known), len(self.plain)), replace=False)
         others = [text for text in (self.plain[int(i)] for i in tried) if text not in known]
@@ -79,7 +77,7 @@ class TextSampler:
 
 
 class DistillBatches(Batches):
-    """The batches of a distillation; `texts` is None where none are needed."""
+    """The batches of a distillation; `texts` is None where the loss needs no texts."""
 
     def __init__(
         self,
@@ -96,7 +94,7 @@ class DistillBatches(Batches):
         self._said = texts
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> DistillBatch:
-        """Clips, texts, and what the teacher says of both."""
+        """Make a batch of clips and texts, with the teacher's embeddings of both."""
         shown = [self._draw_view(example, rng) for example in chosen]
         power, longer = self.views.stack_views([views for views, _ in shown], rng)
         texts = self._draw_texts(chosen, rng)
@@ -111,7 +109,7 @@ class DistillBatches(Batches):
         return self._said.draw(own, len(chosen) + self.settings.extra_texts, rng)
 
     def _draw_view(self, example: Example, rng: np.random.Generator) -> tuple[Tensor, Vector]:
-        """(1, T, F), or (4, T, F) for a long recording that is shown whole; and the teacher's vector (E,)."""
+        """Draw a crop (1, T, F), or a long recording as a whole (4, T, F), with the teacher's vector of it (E,)."""
         power, heard = self.mel(example), self._teacher.embedding_of(example.key)
         speed, shift = self.views.draw_speed_and_shift(rng)
         whole = self.views.whole(power, shift, rng)
@@ -120,9 +118,9 @@ class DistillBatches(Batches):
     def _window(
         self, power: Tensor, heard: TeacherEmbedding, speed: float, shift: float, rng: np.random.Generator
     ) -> tuple[Tensor, Vector]:
-        """One of the teacher's windows in which something is heard; a stretched crop keeps its middle."""
+        """Draw one of the teacher's windows in which something is heard; a stretched crop keeps its middle."""
         views = self.views
-        if len(heard.starts) == 1:  # it is repeated, so it may begin anywhere
+        if len(heard.starts) == 1:  # a short recording is repeated, so a crop may begin anywhere
             return views.crop(power, float(rng.uniform(0, len(power))), speed, shift), heard.rows[0]
         tried = rng.integers(len(heard.starts), size=TRIES)
         begins = np.array(heard.starts)[tried] * views.frames_per_second

@@ -1,7 +1,4 @@
-"""The loss of a distillation: what a student says of clips and texts, beside what its teacher said.
-
-Knows nothing of how it was asked.
-"""
+"""The loss of a distillation: how far the student's embeddings of clips and texts are from those of its teacher."""
 
 from __future__ import annotations
 
@@ -21,12 +18,15 @@ __all__ = ["DistillStep"]
 
 @dataclass(frozen=True)
 class DistillStep(TowersStep):
-    """The gradient of a batch whose rows the teacher has heard."""
+    """Computes the gradient of a batch that holds the teacher's embeddings."""
 
     parts: Distill = field(default_factory=Distill)
 
     def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
-        """A part is not computed where its weight is 0; where no text was embedded, the tower is the teacher's, and known."""
+        """Add up the parts of the loss whose weight is not 0.
+
+        Where no text was embedded, the student has the text tower of the teacher, and so its embeddings.
+        """
         assert isinstance(batch, DistillBatch)
         gather, parts = self.ranks.gather, self.parts
         heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))

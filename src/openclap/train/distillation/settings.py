@@ -1,4 +1,4 @@
-"""What a distillation is asked for beside what every training is: a teacher, and what is learnt of it."""
+"""The settings of a distillation beside those of every training: the teacher, and the parts of the loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Distill", "DistillSettings", "check"]
 class Distill:
     """What is learnt of the teacher.
 
-    The four parts of the loss are weights; each is 0 for a student that says the same.
+    The four parts of the loss are weights; each part of the loss is 0 where student and teacher agree.
     """
 
     texts: tuple[str, ...] = ()  # files with one text a line, or CSV with a column caption, phrase or text
@@ -38,18 +38,18 @@ class DistillSettings(Settings):
     distill: Distill = field(default_factory=Distill)  # what is learnt of the teacher
 
     def to_dict(self) -> dict[str, Any]:
-        """What decides the run."""
+        """The settings that decide the weights; the folder of the cache does not."""
         data = super().to_dict()
         return {**data, "distill": {k: v for k, v in data["distill"].items() if k != "cache"}}
 
 
 def check(settings: DistillSettings) -> None:
-    """Refuse values that cannot be learnt by.
+    """Refuse values that no distillation can have.
 
     Raises
     ------
     TrainingError
-        Says which one, and what is allowed.
+        The message names the setting and what is allowed.
     """
     parts = settings.distill
     if not settings.teacher:

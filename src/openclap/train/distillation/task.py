@@ -1,11 +1,10 @@
-"""Distillation: a small student learns to say what a teacher says, of sounds and texts that nobody has labelled.
+"""Distillation: a small student learns to give the embeddings of a teacher; sounds need no labels.
 
     recording ─┬─ teacher, clean ───────────── vector ─┐
                └─ augmented ─ student's tower ─ vector ─┴─ 1 - cosine, relations to texts and to other clips
     text tower: the teacher's own, copied and at rest; one of another shape learns from texts in the same way
 
-After tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alone. Knows nothing of how vectors are kept
-or batches made.
+This follows tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tower alone.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class DistillReport(Report):
 def distill(
     path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any
 ) -> DistillReport:
-    """Teach a student what a teacher says, as a YAML file describes, and write it as a checkpoint.
+    """Teach a student the embeddings of a teacher, as a YAML file describes, and write it as a checkpoint.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ def distill(
 
     Returns
     -------
-    What the run did. Its agreement with the teacher, on recordings that were held out, is also in `distill.json`.
+    What the run did, and how well the student agrees with the teacher on held-out recordings (also in `distill.json`).
 
     Raises
     ------
@@ -96,7 +95,7 @@ class Distillation:
     Raises
     ------
     TrainingError
-        A configuration that cannot be learnt by, or a teacher that is not here.
+        The configuration cannot be used, or the teacher cannot be found.
     """
 
     extra_rate = 1.0
@@ -113,7 +112,7 @@ class Distillation:
             settings = replace(settings, tokenizer=str(clap.checkpoint.tokenizer_file))
         files = digest(settings.resolve(file) for file in settings.distill.texts)
         self.settings: Settings = settings
-        self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # what teacher and texts are, as digests
+        self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # digests of the teacher and of the texts
         self._parts = settings.distill
         self.extra_module = nn.Module()
         cache = settings.resolve(settings.distill.cache or f"{settings.out}/teacher")
@@ -122,7 +121,7 @@ class Distillation:
         self._progress = progress
 
     def examples(self) -> list[Example]:
-        """Sounds, described or not, but for those that are held out."""
+        """The sounds to learn from, with or without captions; the held-out ones are not among them."""
         found = read_examples(self.settings, described=False)
         self._held = by_name(found, self._parts.held_out)
         self._texts = TextSampler(self.settings, self._parts.texts, found)
@@ -130,7 +129,7 @@ class Distillation:
         return [example for example in found if example.key not in keys]
 
     def begin(self, around: RunContext) -> None:
-        """Copy what is the teacher's own, and decide how gradients are computed."""
+        """Copy the logit scale and perhaps the text tower of the teacher, and prepare the step."""
         model, parts, settings = around.model, self._parts, self.settings
         rest = ("logit_scale", *(TEXT if self.copies else ()))
         _copy(model, self.teacher.clap, rest)
@@ -141,7 +140,7 @@ class Distillation:
         if not trained:
             raise TrainingError("freeze and train_only leave nothing to learn; leave something out")
         learns_text = parts.text > 0 and any(name.startswith(TEXT) for name in trained)
-        self._speaks = not self.copies and (learns_text or parts.relations > 0)  # the student's own text tower is asked
+        self._speaks = not self.copies and (learns_text or parts.relations > 0)  # its own text tower runs
         self._reads = learns_text or parts.relations > 0
         if self._reads and not self._texts.plain:
             raise TrainingError(
@@ -157,7 +156,7 @@ class Distillation:
         )
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
-        """Crops with what the teacher, asked now, says of their spans."""
+        """Ask the teacher for all embeddings, then make the batches."""
         settings, around = self.settings, self._around
         progress = self._progress and around.ranks.first
         whole = around.config.fusion is not None and settings.longer_share > 0
@@ -177,19 +176,19 @@ class Distillation:
         return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:
-        """distill.json: how well the student agrees with its teacher."""
+        """Write distill.json: how well the student agrees with its teacher."""
         student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
         agreement = measure(student, self.teacher, self._held, self._texts_to_compare(), progress=self._progress)
         agreement.write(out)
 
     def _texts_to_compare(self) -> list[str]:
-        """Texts among which teacher and student choose, where both can read."""
+        """The texts that teacher and student are compared with; none where one of them cannot embed texts."""
         readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (self.copies or self._speaks)
         return self._texts.plain[:MEASURED_TEXTS] if readable else []
 
 
 def _teacher_of(settings: DistillSettings) -> CLAP:
-    """On whatever is fastest here; it must be able to hear a crop at once."""
+    """Load the teacher on the fastest backend here, and check that it takes a whole crop at once."""
     path = settings.resolve(settings.teacher)
     name = str(path) if path.exists() else settings.teacher
     if path == settings.resolve(settings.out):
@@ -207,7 +206,7 @@ def _teacher_of(settings: DistillSettings) -> CLAP:
 
 
 def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
-    """The teacher's weights, to the last bit."""
+    """Copy those weights of the teacher whose names begin with one of these prefixes, bit for bit."""
     weights = teacher.checkpoint.weights
     given = {k: torch.from_numpy(np.array(weights[k])).float() for k in weights if k.startswith(prefixes)}
     left = model.load_state_dict(given, strict=False)
@@ -215,7 +214,7 @@ def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
 
 
 def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
-    """Whether the student takes over the teacher's text tower."""
+    """Whether the student takes the text tower of the teacher."""
     wanted, parts, given = settings.distill.copy_text, settings.distill, clap.config
     if config.embedding != given.embedding and (parts.audio or parts.text or parts.contrast):
         raise TrainingError(

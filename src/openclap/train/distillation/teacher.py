@@ -1,13 +1,10 @@
-"""What a teacher says of sounds and texts: computed once, kept on disk, read from the mapped file.
-
-Knows nothing of students.
+"""The embeddings of a teacher for sounds and texts: computed once, stored on disk, read from mapped files.
 
     recordings ─ 256 at a time, shared by the ranks ─ teacher ─ NAME.npy  vectors (W, E)   written first
-                                                              NAME.json who they are of  written last
+                                                              NAME.json their keys       written last
 
-Both are written aside and renamed, so that a run that was killed goes on after the last part that is whole. The
-folder's name holds the teacher's fingerprint and how it was asked; an entry's key holds the recording's name, size and
-time.
+Both files are written under another name and renamed, so a killed run goes on after the last whole part. The name of
+the folder holds the fingerprint of the teacher, the window and the hop; a key holds name, size and time of a recording.
 """
 
 from __future__ import annotations
@@ -39,9 +36,9 @@ from openclap.train.examples import Example
 __all__ = ["Teacher", "TeacherEmbedding"]
 
 FORMAT = {"format": "openclap teacher", "format_version": 1}
-PART = 256  # recordings of a part at most, and
-SECONDS = 20.0  # of work: what a killed run has to do again
-TEXTS = 4096
+PART = 256  # recordings of a part, at most
+SECONDS = 20.0  # of work in a part, about: a killed run has to do this much again
+TEXTS = 4096  # texts of a part, at most
 
 Vectors = npt.NDArray[np.float32]
 Entry = tuple[tuple[float, ...], Vectors]  # starts in seconds (W,), vectors (W, E)
@@ -49,16 +46,16 @@ Entry = tuple[tuple[float, ...], Vectors]  # starts in seconds (W,), vectors (W,
 
 @dataclass(frozen=True)
 class TeacherEmbedding:
-    """One recording as the teacher hears it.
+    """The embeddings of one recording by the teacher.
 
     Attributes
     ----------
     starts
-        Seconds, one a window.
+        Where the windows begin, in seconds.
     rows : (W, E)
-        Of the windows.
+        The embeddings of the windows.
     whole : (E,)
-        Of all of it.
+        The embedding of the whole recording.
     """
 
     starts: tuple[float, ...]
@@ -67,16 +64,16 @@ class TeacherEmbedding:
 
 
 class Teacher:
-    """A model that is asked, and what it has said.
+    """A model with a store of the embeddings it has computed.
 
     Parameters
     ----------
     clap
         The model, on whatever backend is fastest here.
     folder
-        Where its vectors are kept; all ranks see it.
+        Where its vectors are stored; all ranks must see this folder.
     window, hop
-        Seconds.
+        Length and distance of the windows, in seconds.
     """
 
     def __init__(self, clap: CLAP, folder: Path, *, window: float, hop: float) -> None:
@@ -87,15 +84,15 @@ class Teacher:
         self._wholes = _VectorCache(self._folder / "wholes")
         self._texts = _VectorCache(self._folder / "texts")
         self._keys: dict[str, str] = {}
-        self.left_out: dict[str, Failure] = {}  # by key
+        self.left_out: dict[str, Failure] = {}  # what cannot be read, by key
 
     def embed_sounds(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
-        """Hear all recordings that were not heard before; those that cannot be read are in `left_out`.
+        """Embed all recordings that are not stored yet; those that cannot be read are noted in `left_out`.
 
         Parameters
         ----------
         whole
-            Recordings of several windows are heard as a whole, too.
+            Recordings of several windows are also embedded as a whole.
         """
         items = {example.key: example.item for example in examples}
         self._keys.update({key: _stamp(key, item) for key, item in items.items()})
@@ -105,7 +102,7 @@ class Teacher:
             self._ask(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
 
     def embed_texts(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
-        """Read all texts that were not read before."""
+        """Embed all texts that are not stored yet."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
 
         def said(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
@@ -115,7 +112,7 @@ class Teacher:
         self._fill_cache(self._texts, missing, TEXTS, said, ranks, "the teacher reads", progress)
 
     def embedding_of(self, key: str) -> TeacherEmbedding:
-        """What was heard in a recording. Without `whole` it is the mean of its windows."""
+        """The embeddings of a recording; where it was not embedded as a whole, `whole` is the mean of its windows."""
         stamp = self._keys[key]
         starts, rows = self._windows[stamp]
         if stamp in self._wholes:
@@ -123,7 +120,7 @@ class Teacher:
         return TeacherEmbedding(starts, rows, rows[0] if len(rows) == 1 else normalize_rows(rows.mean(0)))
 
     def text_embeddings(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of texts that were read, (M, E)."""
+        """The embeddings of texts (M, E), which must have been stored before."""
         return np.stack([self._texts[text][1][0] for text in texts])
 
     # -- inside --------------------------------------------------------------------------------------
@@ -153,7 +150,7 @@ class Teacher:
         what: str,
         progress: bool,
     ) -> None:
-        """Parts of what is missing, each by one of the ranks, in rounds: who is done waits for a part, not for hours."""
+        """Compute what is missing in parts, one for each rank at a time, so no rank waits longer than for one part."""
         parts = [missing[i : i + size] for i in range(0, len(missing), size)]
 
         def own_part(number: int) -> dict[str, Failure]:
@@ -171,7 +168,7 @@ class Teacher:
 
 
 class _VectorCache:
-    """Vectors by key in the parts of a folder."""
+    """Vectors by key, stored in a folder as parts of two files each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -187,7 +184,7 @@ class _VectorCache:
         return starts, np.array(part[first : first + len(starts)])
 
     def look(self) -> None:
-        """Map the parts that are new."""
+        """Map the parts that are new in the folder."""
         for file in sorted(self._folder.glob("*.json")):
             if file.name in self._read:
                 continue
@@ -207,7 +204,7 @@ class _VectorCache:
                 raise TrainingError(f"{file} is broken ({error}); remove it: what it held is computed again") from error
 
     def write(self, entries: dict[str, Entry]) -> None:
-        """Add a part."""
+        """Write a part."""
         if not entries:
             return
         name = hashlib.sha256("\0".join(entries).encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -226,7 +223,7 @@ class _VectorCache:
 
 
 def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
-    """What has come in since the last time."""
+    """Group entries into parts of about `SECONDS` of work."""
     began, some = time.monotonic(), dict[str, Entry]()
     for key, entry in found:
         some[key] = entry
@@ -237,13 +234,13 @@ def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
 
 
 def _stamp(key: str, item: Item) -> str:
-    """A recording's name with what tells that it is still the same one: size and time of its file, or its bytes."""
+    """The key of a recording's embeddings: its name with size and time of its file, or with a hash of its bytes."""
     sound = item.sound
     if isinstance(sound, bytes):
         return f"{key}|{hashlib.sha256(sound).hexdigest()}"
     file = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
     try:
         facts = file.stat() if isinstance(file, Path) else None
-    except OSError:  # that it is not there is told when it is read
+    except OSError:  # reading the sound will tell that it is missing
         facts = None
     return key if facts is None else f"{key}|{facts.st_size}|{facts.st_mtime_ns}"

@@ -1,6 +1,6 @@
-"""Supervised fine-tuning: labelled sounds → a model and a classification head on its embeddings, and whether it paid.
+"""Supervised fine-tuning: labelled sounds go in; a model with a classification head and a report come out.
 
-settings ─ labels (who is learnt from, who is judged) ─ baseline (the frozen model) ─ task (of the loop) ─ verdict
+settings ─ labels (what is learnt from, what is judged) ─ baseline (the frozen model) ─ task (of the loop) ─ eval_report
 """
 
 from openclap.train.finetuning.task import Finetuned, finetune

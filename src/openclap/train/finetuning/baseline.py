@@ -1,4 +1,4 @@
-"""What a model can do before it is fine-tuned: its embeddings, a probe on them, its zero-shot; and the head's first weights from these."""
+"""The model before fine-tuning: its embeddings, a probe, zero-shot scores, and the first weights of the head."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 def starting_model(settings: Settings, config: CLAPConfig, device: torch.device) -> CLAP:
-    """The model a run starts from, to embed with: the checkpoint itself where it is one, else the same weights in torch."""
+    """The model a run starts from, to embed with: the checkpoint of `init` itself, else the same weights in torch."""
     if settings.init is not None and not settings.init_is_bare:
         its = load_checkpoint(settings.initial()).config
         if replace(its, name=config.name) == config:
@@ -56,21 +56,21 @@ def starting_model(settings: Settings, config: CLAPConfig, device: torch.device)
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """The head's first weights, and how well the frozen model names the judged sounds: scores (N, C) by method."""
+    """The first weights of the head, and the scores (N, C) of the frozen model for the judged sounds, by method."""
 
     layers: Layers
     scores: dict[str, Floats]
-    keys: list[str]  # of the N sounds
+    keys: list[str]  # the keys of the N judged sounds
     failed: list[Failure]
 
     @classmethod
     def of(cls, clap: CLAP, train: Embedded, test: Embedded, data: Labelled, settings: SupervisedSettings) -> Baseline:
-        """What a model makes of the embeddings of both sides.
+        """Compute the baseline from the embeddings of the sounds to learn from and of those to judge.
 
         Raises
         ------
         TrainingError
-            Too many judged sounds cannot be read, or a start that the labels or the model do not have.
+            Too many judged sounds cannot be read, or labels or model do not allow the chosen start.
         """
         asked, failed, keys = settings.supervised, test.failed, [item.key for item in test.items]
         refuse_too_many_unreadable(failed, len(data.test), settings.most_broken, "sounds to judge")
@@ -100,7 +100,7 @@ def _layers(
     multi_label: bool,
     seed: int,
 ) -> Layers:
-    """The head's first weights, as `asked.start` has them."""
+    """The first weights of the head, by the method `asked.start`."""
     if asked.start == "probe":
         return probed
     if asked.start == "random":
@@ -115,13 +115,13 @@ def _layers(
     weight = (clap.logit_scale * prompts).astype(np.float32)
     if not multi_label:
         return ((weight, np.zeros(len(weight), np.float32)),)
-    share = truth.mean(0).clip(1e-3, 1 - 1e-3)  # a sigmoid needs to know how usual a label is
+    share = truth.mean(0).clip(1e-3, 1 - 1e-3)  # the bias of a sigmoid holds how frequent a label is
     usual = (train.vectors @ weight.T).mean(0)
     return ((weight, (np.log(share / (1 - share)) - usual).astype(np.float32)),)
 
 
 def prompts_of(clap: CLAP, labels: Sequence[str], templates: Sequence[str]) -> Floats | None:
-    """A unit vector a label (C, E); None where labels are no words or the model has no tokenizer."""
+    """A unit vector for each label (C, E); None where labels are no words or the model has no tokenizer."""
     if not all(WORD.search(label) for label in labels):
         return None
     try:
@@ -133,7 +133,10 @@ def prompts_of(clap: CLAP, labels: Sequence[str], templates: Sequence[str]) -> F
 def embed_examples(
     clap: CLAP, examples: Sequence[Example], *, progress: bool, task: str, ranks: Ranks | None = None
 ) -> Embedded:
-    """Embed sounds of any source as `CLAP.encode_audio` does, named by their keys in the run; several ranks share the work, and all have all of it."""
+    """Embed examples as `CLAP.encode_audio` does, named by their keys in the run.
+
+    Several ranks share the work, and all get all embeddings.
+    """
     ranks = ranks or Ranks()
     items = [replace(example.item, key=example.key) for example in examples]
     own = items[ranks.rank :: ranks.world]

@@ -1,4 +1,4 @@
-"""Did fine-tuning pay: its classifier beside a probe on the frozen model and beside zero-shot, on the same sounds."""
+"""The report of a fine-tuning: its classifier beside a probe on the frozen model and zero-shot, on the same sounds."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Scores = npt.NDArray[np.float32]
 def make_eval_report(
     clap: CLAP, head: Head, data: Labelled, baseline: Baseline, settings: SupervisedSettings, *, progress: bool
 ) -> Report:
-    """Judge a fine-tuned model and its head on sounds they have not learnt from.
+    """Evaluate a fine-tuned model and its head on sounds they have not learnt from.
 
     Returns
     -------
-    ------- Accuracy or mAP of the classifier, of the frozen model's probe and zero-shot, and what was gained, each with
-    an interval over the same resamples; and every label by itself.
+    Accuracy or mAP of the classifier, of the frozen model's probe and of zero-shot, and the gain over each, all with an
+    interval over the same resamples; and the results of every label.
     """
     asked = settings.supervised
     facts = {
@@ -48,7 +48,7 @@ def make_eval_report(
     }
     row = {key: i for i, key in enumerate(baseline.keys)}
     used = embed_examples(clap, [e for e in data.test if e.key in row], progress=progress, task="judging")
-    failed = [*baseline.failed, *used.failed]  # a sound may have gone while the model trained
+    failed = [*baseline.failed, *used.failed]  # the file of a sound may have gone while the model trained
     keys = [item.key for item in used.items]
     before = {name: points[[row[key] for key in keys]] for name, points in baseline.scores.items()}
     notes = [left_out] if (left_out := _left_out(data)) else []
@@ -79,7 +79,7 @@ def make_eval_report(
 
 
 def _left_out(data: Labelled) -> str:
-    """How many sounds were not learnt from, and which; nothing where none."""
+    """Say how many sounds without a label were left out, and name some; "" where there are none."""
     silent = data.left_out
     if not silent:
         return ""
@@ -90,7 +90,7 @@ def _left_out(data: Labelled) -> str:
 def compare_methods(
     used: Embedded, scores: Mapping[str, Scores], data: Labelled, *, draws: int, seed: int
 ) -> dict[str, Estimate]:
-    """Accuracy or mAP of each method's scores (N, C), "" being the one in question, and what it gains over the others."""
+    """Accuracy or mAP of the scores (N, C) of each method, and what the new classifier, "", gains over the others."""
     truth = truth_of(used.items, data.labels)
     name = "mAP" if data.multi_label else "accuracy"
     areas = {key: mean_average_precision(points, truth) for key, points in scores.items()} if data.multi_label else {}

@@ -1,4 +1,4 @@
-"""Labelled sounds: which are learnt from and which are judged. Knows nothing of models or tensors."""
+"""Read labelled sounds, and split them into those to learn from and those to judge."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ __all__ = ["Labelled", "read_labelled"]
 
 @dataclass(frozen=True)
 class Labelled:
-    """Who is learnt from, who is judged, and the labels of the former."""
+    """The sounds to learn from, the sounds to judge, and the labels of the former."""
 
-    train: list[Example]  # repeated as their source says
+    train: list[Example]  # each repeated as its source says
     test: list[Example]
     labels: tuple[str, ...]  # sorted
     multi_label: bool
-    how: str  # the test side was chosen
-    name: str  # of the sources, for reports
-    left_out: list[Failure] = field(default_factory=list)  # those without a label
+    how: str  # how the test side was chosen, for reports
+    name: str  # the name of the sources, for reports
+    left_out: list[Failure] = field(default_factory=list)  # sounds without a label
 
 
 def read_labelled(settings: SupervisedSettings) -> Labelled:
-    """The labelled sounds of every source, in a fixed order, parted into those to learn from and those to judge.
+    """Read the labelled sounds of every source, in a fixed order, and split them into learnt and judged ones.
 
     Raises
     ------
     TrainingError
-        A source that cannot be read, more sounds that are not there than may be, fewer than two labels, a side without
-        sounds, several labels a sound where one is asked for, or a label that is judged and never learnt.
+        A source cannot be read, too many sounds are missing, there are fewer than two labels, one side has no sounds,
+        sounds have several labels where one is asked for, or a label is judged that is never learnt.
 
     Warns
     -----
     SoundWarning
-        Sounds without a label are left out, however many they are, and named.
+        Sounds without a label are left out and named, however many there are.
     """
     supervision = settings.supervised
     check(supervision)
@@ -98,7 +98,7 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
 
 
 def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[str]) -> None:
-    """Labels that can be learnt and judged."""
+    """Refuse labels that cannot be learnt or judged, and warn of those with a single sound."""
     if len(counts) < 2:
         raise TrainingError(
             f"{count_noun(len(train), 'sound')} to learn from {'has' if len(train) == 1 else 'have'}"
@@ -122,5 +122,5 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
 
 
 def _example(name: str, item: Item) -> Example:
-    """Its labels stand for captions: mixing two sounds then joins them as it joins captions."""
+    """Make an example whose labels are its captions, so that mixing two sounds joins their labels."""
     return Example(key_of(name, item), item, item.labels, "\n".join(item.labels))

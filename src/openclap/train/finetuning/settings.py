@@ -1,4 +1,4 @@
-"""What a fine-tuning is asked for beside what every training is: labels, a head, who is judged; and its own defaults."""
+"""The settings of a fine-tuning beside those of every training: labels, head and judged sounds; and their defaults."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from openclap.train.settings import Settings
 
 __all__ = ["DEFAULTS", "SupervisedSettings", "Supervision", "check", "supervised_settings"]
 
-# of Settings: they are about captions
+# settings that concern captions, which fine-tuning does not use
 UNUSED = ("loss", "extra_texts", "families", "own_share", "phrases", "templates")
-# what a small set of sounds and a good start ask for; a configuration of one's own replaces them one by one
+# defaults for a small set of sounds and a trained model; a configuration replaces them one by one
 DEFAULTS: dict[str, Any] = {
     "init": "mini",
     "epochs": 15,
@@ -58,7 +58,7 @@ class SupervisedSettings(Settings):
 
 
 def supervised_settings(given: Any, changes: dict[str, Any]) -> tuple[SupervisedSettings, set[str]]:
-    """Checked settings, and the names of those that were asked for."""
+    """Checked settings, and the names of those that were given."""
     path = None if isinstance(given, Mapping) else Path(given)
     values = dict(given) if path is None else read_yaml(path)
     where, folder = ("settings", Path()) if path is None else (str(path), path.resolve().parent)
@@ -68,25 +68,25 @@ def supervised_settings(given: Any, changes: dict[str, Any]) -> tuple[Supervised
         folds = supervised.get("test_folds", ())
         supervised["test_folds"] = [str(f) for f in (folds if isinstance(folds, list | tuple) else [folds])]
         changes = {**changes, "supervised": supervised}
-    elif not isinstance(parts[0], Mapping):  # what is wrong with the file is told, whatever is asked beside it
+    elif not isinstance(parts[0], Mapping):  # an error in the file is reported, whatever changes are given
         changes = {**changes, "supervised": parts[0]}
     settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
     refuse_unused(settings, UNUSED, "openclap finetune")
     if settings.average is not None:
         raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
-    if not settings.model:  # a model that has changed is not called what it was
+    if not settings.model:  # a changed model gets a name of its own
         named = replace(settings.config(), name=settings.resolve(settings.out).name)
         settings = replace(settings, model=named.to_dict())
     return settings, {*values, *changes}
 
 
 def check(asked: Supervision) -> None:
-    """Refuse values that cannot be learnt by.
+    """Refuse values that no fine-tuning can have.
 
     Raises
     ------
     TrainingError
-        Says which one, and what is allowed.
+        The message names the setting and what is allowed.
     """
     rules = {
         "head_rate": (asked.head_rate > 0, "more than 0"),

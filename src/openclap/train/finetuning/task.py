@@ -45,19 +45,19 @@ __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
 HEAD_FILE, REPORT_FILE = "head.safetensors", "finetune.json"
 BATCH = 16
-MIXED = 0.3  # of the clips, where several labels may be right: two sounds at once, with both their labels
+MIXED = 0.3  # share of the clips mixed with another one and its labels, where a sound may have several labels
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What a fine-tuning did, and how well its classifier hears; the verdict is with the first of several processes."""
+    """What a fine-tuning did, and how good its classifier is; only the first of several processes has the verdict."""
 
     run: Report
     verdict: Verdict | None
     left_out: list[Failure] = field(default_factory=list)  # sounds without a label
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         verdict = None if self.verdict is None else self.verdict.to_dict()
         return {**self.run.to_dict(), "verdict": verdict, "left_out": [failure.to_dict() for failure in self.left_out]}
 
@@ -69,13 +69,13 @@ def finetune(
     progress: bool = True,
     **changes: Any,
 ) -> Finetuned:
-    """Fine-tune a model on labelled sounds: a checkpoint with `head.safetensors` and `finetune.json` in it.
+    """Fine-tune a model on labelled sounds, and write a checkpoint with `head.safetensors` and `finetune.json`.
 
     Parameters
     ----------
     settings
-        A YAML file, or the values one would hold (paths relative to here). What is left out are the defaults of
-        fine-tuning; `changes` replace top-level values, those of `supervised` one by one.
+        A YAML file, or the values that one would hold (paths relative to the working folder). Missing values have the
+        defaults of fine-tuning; `changes` replace top-level values, and those of `supervised` one by one.
     resume
         Go on where a stopped run of the same configuration left off, bit for bit.
 
@@ -99,7 +99,7 @@ def finetune(
 
 
 class Supervised:
-    """The task of `openclap finetune`: mean cross-entropy of a head on the embeddings."""
+    """The task of `openclap finetune`: the mean cross-entropy of a head on the embeddings."""
 
     facts: Mapping[str, Any] = {}
 
@@ -118,7 +118,7 @@ class Supervised:
         return self.data.train
 
     def begin(self, around: RunContext) -> None:
-        """Give the head its first weights: all ranks embed the sounds, the first finds the weights and tells the others."""
+        """Give the head its first weights: all ranks embed the sounds, and the first computes the weights."""
         self._around, ranks = around, around.ranks
         loaded: list[CLAP] = []
         ranks.all_ranks(lambda: loaded.append(starting_model(self.settings, around.config, around.device)))
@@ -135,13 +135,13 @@ class Supervised:
         self.extra_module.layers = _modules(layers).to(around.device)
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
-        """Clips; where two play together, both their labels are right."""
+        """Batches of clips; where two are mixed, the labels of both are right."""
         batches = Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
         self.teach(examples, batches.captions.concepts)
         return batches
 
     def teach(self, examples: Sequence[Example], concepts: Sequence[str]) -> None:
-        """What the numbers of concepts in batches mean, as rows of labels."""
+        """Store which labels each number of a concept in a batch stands for."""
         of = dict(
             zip((e.concept for e in examples), truth_of([e.item for e in examples], self.data.labels), strict=True)
         )
@@ -149,7 +149,10 @@ class Supervised:
         self._truth = torch.from_numpy(np.stack([of.get(concept, nothing) for concept in concepts]))
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """Add the gradient of this rank's mean loss, a piece at a time: a row's loss is its own → the loss of all ranks."""
+        """Add the gradient of this rank's mean loss, piece by piece → the mean loss of all ranks.
+
+        Pieces need no gradient cache here, since the loss of a row does not depend on other rows.
+        """
         around = self._around
         whole = torch.zeros((), device=around.device, dtype=torch.float64)
         right = self._targets(batch)
@@ -165,7 +168,7 @@ class Supervised:
         return float(around.ranks.gather(whole[None]).mean())
 
     def save(self, out: Path) -> None:
-        """The head, bound to the model that was just written, and what both are worth."""
+        """Write the head, bound to the model that was just written, and the report of both."""
         clap = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
         layers = tuple((_array(layer.weight), _array(layer.bias)) for layer in self._layers())
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
@@ -184,17 +187,18 @@ class Supervised:
         masks = spec_augment(self.settings.augment, np.random.default_rng((seed, 1)))
         with torch.autocast(mel.device.type, half, enabled=half is not None):
             embedding = model.encode_audio(mel, longer, augment=masks)  # (b, E)
-        logits: Tensor = self.extra_module.layers(embedding.to(self._layers()[0].weight.dtype))  # type: ignore[operator]
+        embedding = embedding.to(self._layers()[0].weight.dtype)
+        logits: Tensor = self.extra_module.layers(embedding)  # type: ignore[operator]
         return logits
 
     def _losses(self, logits: Tensor, truth: Tensor) -> Tensor:
-        """A row's own (b,)."""
+        """The loss of each row (b,)."""
         if self.data.multi_label:
             return F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1)
         return F.cross_entropy(logits, truth, reduction="none")
 
     def _targets(self, batch: Batch) -> Tensor:
-        """(B, C): its labels; of two that play together, those of both, or half of each where there can be one alone."""
+        """The target of each clip (B, C): its labels; for a mixture those of both, half each with one label a sound."""
         heard, partner = batch.labels.clip_concepts.T[:2]
         own = self._truth[heard].double()
         both = self._truth[partner.clamp(min=0)].double()
@@ -203,7 +207,7 @@ class Supervised:
 
 
 def _modules(layers: Layers) -> nn.Sequential:
-    """The same layers, to be trained."""
+    """Make torch layers with these weights, to be trained."""
     modules: list[nn.Module] = []
     sizes = [layers[0][0].shape[1], *(len(bias) for _, bias in layers)]
     for (inputs, outputs), (weight, bias) in zip(pairwise(sizes), layers, strict=True):

@@ -1,6 +1,6 @@
-"""Structured pruning: a checkpoint with fewer heads, MLP rows and channels, really smaller and faster.
+"""Structured pruning: a checkpoint goes in; one with fewer heads, MLP rows and channels comes out, and a report.
 
-units (what can be cut) ─ importance (what each is worth) ─ cutting (smaller arrays) ─ norms ─ train ─ report
+units (what can be cut) ─ importance (what each is worth) ─ cut_weights (smaller arrays) ─ norms ─ train ─ report
 """
 
 from openclap.train.pruning.prune import prune

@@ -1,7 +1,7 @@
-"""What a model is pruned by and what it is judged on: sounds and texts that never are the same ones.
+"""Sounds and texts to calibrate pruning with, and others to judge the pruned model by.
 
-Given sounds come in two parts; synthesised ones of every kind are calibrated with as well, and judged on where nothing
-is given. Knows nothing of weights.
+Given sounds are split in two parts. Synthesised sounds of every kind are also used to calibrate, and to judge where no
+sounds are given.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from openclap.train.pruning.importance import Batch
 
 __all__ = ["Sounds", "clip_batches", "clips_of", "sounds_for", "text_batches"]
 
-CALIBRATED, JUDGED = 128, 1000  # of the given sounds, at most
+CALIBRATED, JUDGED = 128, 1000  # how many of the given sounds are used, at most
 BATCH = 8
 RATE, SECONDS, LONG = 32_000, 5.0, 14.0  # of synthesised sounds; some are longer than a clip, for the fusion
 SEEDS = {"calibrated": (11, 12), "judged": (13,)}
@@ -36,30 +36,30 @@ SEEDS = {"calibrated": (11, 12), "judged": (13,)}
 
 @dataclass(frozen=True)
 class Sounds:
-    """Sounds and texts to calibrate with and, others, to judge by; labels among which one is chosen."""
+    """Sounds and texts to calibrate with, others to judge by, and the labels for zero-shot."""
 
     calibrated: list[Item | Sound]
     judged: list[Item | Sound]
     texts: list[str]
     judged_texts: list[str]
     labels: tuple[str, ...]
-    what: str  # the judged ones are, for people
+    what: str  # describes the judged sounds, for reports
 
     @property
     def labelled(self) -> bool:
-        """Whether there is an accuracy to tell."""
+        """Whether a judged sound has a label, so that there is an accuracy."""
         return any(isinstance(sound, Item) and sound.labels for sound in self.judged)
 
 
 def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
-    """What to calibrate with and judge by.
+    """Choose sounds and texts to calibrate with and to judge by.
 
     Raises
     ------
     UsageError
         `data` holds no sound.
     DataError
-        It cannot be read.
+        `data` cannot be read.
     """
     synthetic: list[Item | Sound] = [take for seed in SEEDS["calibrated"] for take in _takes(seed)]
     texts = _texts_of_kinds()
@@ -86,14 +86,14 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
 
 
 def _takes(seed: int) -> Iterator[Sound]:
-    """One take of every kind; every eighth is longer than a clip."""
+    """Synthesise one sound of every kind; every eighth is longer than a clip."""
     for number, kind in enumerate(KINDS):
         rng = np.random.default_rng((seed, number))
         yield synthesise(kind, rng, rate=RATE, seconds=LONG if (number + seed) % 8 == 0 else SECONDS)[0], RATE
 
 
 def _texts_of_kinds() -> list[str]:
-    """Captions of all kinds, as they are, in the prompt of zero-shot labels, and two at once."""
+    """The captions of all kinds, the prompts of their labels, and pairs of captions."""
     captions = [caption for kind in KINDS.values() for caption in kind.captions]
     prompts = [f"This is a sound of {kind}." for kind in KINDS]
     both = [f"{a} and {b}" for a, b in zip(captions[::2], captions[1::2], strict=False)]
@@ -101,7 +101,7 @@ def _texts_of_kinds() -> list[str]:
 
 
 def clips_of(sounds: Sequence[Item | Sound], front_end: FrontEnd, *, fused: bool) -> tuple[list[Clip], list[Failure]]:
-    """A clip of each sound that can be used, and those that cannot."""
+    """Make a clip of each sound that can be used, and list those that cannot."""
     clips, failed = [], []
     for sound in sounds:
         try:
@@ -113,7 +113,7 @@ def clips_of(sounds: Sequence[Item | Sound], front_end: FrontEnd, *, fused: bool
 
 
 def clip_batches(clips: Sequence[Clip], device: torch.device) -> list[Batch]:
-    """Mels (B, V, T, F) and which are longer (B,); those that are come together, so that a fusion sees several."""
+    """Batches of mels (B, V, T, F) and which are longer (B,); longer clips come together, so a fusion sees several."""
     batches = []
     for longer in (True, False):
         some = [clip for clip in clips if bool(clip.longer) is longer]
@@ -124,7 +124,7 @@ def clip_batches(clips: Sequence[Clip], device: torch.device) -> list[Batch]:
 
 
 def text_batches(texts: Sequence[str], tokenizer: Tokenizer, device: torch.device) -> list[Batch]:
-    """Ids and mask (B, L) of texts of one length: padding is nothing to learn from."""
+    """Batches of ids and mask (B, L); texts of a batch have one length, so that no padding enters the statistics."""
     by_length: dict[int, list[str]] = {}
     for text in texts:
         by_length.setdefault(int(tokenizer([text])[1].sum()), []).append(text)

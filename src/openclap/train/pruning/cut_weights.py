@@ -1,10 +1,8 @@
-"""Smaller arrays: the units that go leave their rows and columns, and what the others can say of them stays.
-
-Numpy alone.
+"""Cut units out of weights: their rows and columns go, and the remaining units replace them as far as they can.
 
     a_cut ≈ M · a_kept + c  (ridge regression over calibration sounds)   →   W_kept + W_cut · M,   bias + W_cut · c
 
-A unit that is always zero is said to be zero, so that cutting it changes nothing.
+A unit that is always zero is predicted to be zero, so cutting it changes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from openclap.train.pruning.units import Index, Units
 
 __all__ = ["cut_weights"]
 
-RIDGE = 1e-2  # of the mean variance of the units that stay
+RIDGE = 1e-2  # as a share of the mean variance of the units that stay
 
 
 def cut_weights(
@@ -28,7 +26,7 @@ def cut_weights(
 ) -> dict[str, Array]:
     """All weights of the pruned model, by name.
 
-    `kept` are units by reader; `seen` tells what the ones that go were like.
+    `kept` are the units that stay, by reader; `seen` are statistics of activations, by reader.
     """
     arrays = {name: weights[name] for name in weights}
     for of in units:
@@ -59,7 +57,7 @@ def _shrink_reader(arrays: dict[str, Array], of: Units, stay: Index, seen: UnitS
 def _fit_replacement(
     seen: UnitStatistics, left: Index, gone: Index
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """What those that stay say of those that go: matrix (gone, left) and constant (gone,)."""
+    """Predict the units that go from those that stay: a matrix (gone, left) and a constant (gone,)."""
     mean, covariance = seen.mean(), seen.covariance()
     own: npt.NDArray[np.float64] = covariance[np.ix_(left, left)]
     own[np.diag_indices(len(own))] += max(RIDGE * float(np.diag(own).mean()), 1e-12)

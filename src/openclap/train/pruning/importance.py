@@ -1,11 +1,11 @@
-"""How much each unit is worth, and what it does: one pass over calibration sounds or texts. Knows nothing of files.
+"""Measure how much each unit is worth, in one pass over calibration sounds or texts.
 
-A pruned model shall give the embeddings z of the whole one. At the whole model that loss, |z - z'|², has no gradient,
-so its first-order Taylor term is zero; the one after is the squared length of the first-order change of z:
+A pruned model should give the same embeddings z as the whole model. At the whole model the loss |z - z'|² has no
+gradient, so its first-order Taylor term is zero; the next term is the squared length of the first-order change of z:
 
     change of z without a unit = Σ over positions of (mean - a) · dz/da,     a: its activations
 
-where the mean goes into the reader's bias. The length is estimated with random directions v, |w|² = E (v·w)², so that
+where the mean goes into the bias of the reader. The length is estimated with random directions v, |w|² = E (v·w)², so
 one backward pass serves all units: their (activation x gradient) of v·z, squared, averaged over sounds. (After P.
 Molchanov et al., arXiv 1906.10771, whose loss is supervised.)
 """
@@ -26,34 +26,34 @@ from openclap.train.pruning.units import Units
 
 __all__ = ["UnitStatistics", "choose_units", "collect_statistics", "weight_importance"]
 
-Batch: TypeAlias = tuple[Tensor, Tensor]  # what an encoder takes
+Batch: TypeAlias = tuple[Tensor, Tensor]  # the two inputs of an encoder: mel and longer, or ids and mask
 
-PROBES = 2  # random directions a batch
+PROBES = 2  # random directions for each batch
 EPS = 1e-5  # of batch norms
 
 
 @dataclass
 class UnitStatistics:
-    """What the units of one reader did, as far as it was watched. D: all their numbers."""
+    """Statistics of the activations of the units of one reader. D: the numbers of all units together."""
 
-    count: int = 0  # positions
-    total: Any = 0.0  # (D,)
-    products: Any = 0.0  # (D, D)
-    taylor: list[Tensor] = field(default_factory=list)  # of each batch: (2, b, D), Σ a·g and Σ g over positions
+    count: int = 0  # positions seen
+    total: Any = 0.0  # sum of activations (D,)
+    products: Any = 0.0  # sum of their products (D, D)
+    taylor: list[Tensor] = field(default_factory=list)  # for each batch (2, b, D): Σ a·g and Σ g over positions
 
     def mean(self) -> npt.NDArray[np.float64]:
-        """(D,)."""
+        """The mean of the activations (D,)."""
         mean: npt.NDArray[np.float64] = self.total.double().cpu().numpy() / self.count
         return mean
 
     def covariance(self) -> npt.NDArray[np.float64]:
-        """(D, D)."""
+        """The covariance of the activations (D, D)."""
         mean = self.mean()
         covariance: npt.NDArray[np.float64] = self.products.double().cpu().numpy() / self.count - np.outer(mean, mean)
         return covariance
 
     def importance(self, units: Units) -> npt.NDArray[np.float64]:
-        """(count,): the mean squared change of the embedding without each unit, to first order."""
+        """The mean squared change of the embedding without each unit, to first order (count,)."""
         with_gradient, gradient = torch.cat(self.taylor, 1).double().cpu().numpy()
         change = (with_gradient - self.mean() * gradient).reshape(len(gradient), units.count, units.size).sum(2)
         worth: npt.NDArray[np.float64] = (change**2).mean(0)
@@ -67,14 +67,14 @@ def collect_statistics(
     batches: Iterable[Batch],
     generator: torch.Generator,
 ) -> dict[str, UnitStatistics]:
-    """Run a model in eval mode and see what its units do, by reader; readers that nothing reaches are left out.
+    """Run a model in eval mode and collect statistics of its units, by reader; readers that never run are left out.
 
     Parameters
     ----------
     encode
-        A batch → unit rows (B, E), by `model`.
+        Gives the unit rows (B, E) of a batch, by `model`.
     generator
-        On the CPU; draws the directions.
+        Draws the directions; it is on the CPU.
     """
     seen: dict[str, UnitStatistics] = {}
     caught: list[tuple[Units, Tensor]] = []
@@ -105,9 +105,9 @@ def collect_statistics(
 
 
 def _positions(units: Units, x: Tensor, rows: int) -> Tensor:
-    """What a reader is given → (b, positions, D), one of b a clip or text."""
+    """Arrange the input of a reader as (b, positions, D), with one row b for each clip or text."""
     last = x.movedim(units.axis, -1)
-    # windows of attention are rows of their own; the fusion sees long clips alone
+    # windows of attention come as rows of their own; the fusion runs on long clips alone
     return last.reshape(rows if len(x) % rows == 0 else len(x), -1, last.shape[-1])
 
 
@@ -119,7 +119,11 @@ def _add(seen: UnitStatistics, x: Tensor) -> None:
 
 
 def weight_importance(units: Units, weights: Mapping[str, Array]) -> npt.NDArray[np.float64]:
-    """(count,): without sounds, the norm of what makes a unit times that of what reads it, and its batch norm's scale."""
+    """The worth of each unit without any sound (count,).
+
+    It is the norm of the weights that make a unit, times that of the weights that read it, times the scale of its batch
+    norm.
+    """
     made, read = units.cut[0], units.columns
     worth = _norms(weights[made.name], made.parts, units.count) * _norms(
         np.moveaxis(weights[read.name], 1, 0), 1, units.count
@@ -130,7 +134,7 @@ def weight_importance(units: Units, weights: Mapping[str, Array]) -> npt.NDArray
 
 
 def _norms(rows: Array, parts: int, count: int) -> npt.NDArray[np.float64]:
-    """(parts * count * size, …) → (count,)."""
+    """The norm of the rows of each unit: (parts * count * size, …) → (count,)."""
     apart = rows.astype(np.float64).reshape(parts, count, -1)
     norms: npt.NDArray[np.float64] = np.sqrt((apart**2).sum((0, 2)))
     return norms
@@ -139,7 +143,7 @@ def _norms(rows: Array, parts: int, count: int) -> npt.NDArray[np.float64]:
 def choose_units(
     units: Sequence[Units], weights: Mapping[str, Array], seen: Mapping[str, UnitStatistics]
 ) -> dict[str, npt.NDArray[np.intp]]:
-    """The units that stay, in their old order, by reader; of those that never did anything the heaviest."""
+    """Choose the units that stay, in their old order, by reader; between equal ones, larger weights decide."""
     kept = {}
     for of in units:
         weight = weight_importance(of, weights)

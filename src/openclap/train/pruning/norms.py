@@ -1,9 +1,9 @@
-"""Batch norms of a pruned model: their statistics are moved by as much as the maps they see have moved.
+"""Correct the batch norms of a pruned model by how much their inputs have changed.
 
-The statistics in a checkpoint are of all it was trained on, calibration sounds are few; so it is not these sounds' own
-mean and variance that are taken, but how much both differ between the whole and the pruned model on the same sounds.
-Both models run side by side, batch by batch, and every norm is corrected before the next one is looked at. Where
-nothing changed nothing is moved.
+The statistics in a checkpoint come from all the sounds it was trained on, and calibration sounds are few. So the mean
+and variance of these few sounds are not used themselves, but how much both differ between the whole and the pruned
+model on the same sounds. Both models run side by side, batch by batch, and every norm is corrected before the next one
+runs. Where nothing changed, nothing is corrected.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from openclap.train.pruning.units import Index
 
 __all__ = ["match_norms", "norms_of"]
 
-FEW = 32  # positions of a batch: too few to tell a variance
-MOST = 4.0  # times that a variance is taken to have changed
+FEW = 32  # with fewer positions in a batch, its variance is not used
+MOST = 4.0  # the largest factor that a variance is changed by
 
 
 @dataclass
 class _Moved:
-    """How far a norm's input has moved so far, weighted by positions."""
+    """How much the input of a norm has changed so far, weighted by positions."""
 
-    mean: Tensor  # as the checkpoint has it
-    var: Tensor
-    shift: Any = 0.0
-    before: Any = 0.0  # variance in the whole model
-    after: Any = 0.0
+    mean: Tensor  # of the checkpoint
+    var: Tensor  # of the checkpoint
+    shift: Any = 0.0  # sum of the changes of the mean
+    before: Any = 0.0  # sum of variances in the whole model
+    after: Any = 0.0  # sum of variances in the pruned model
     positions: int = 0
-    told: int = 0  # of these, with a variance
+    with_variance: int = 0  # positions whose variance was used
 
 
 def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], kept: Mapping[str, Index]) -> None:
     """Correct the running statistics of `small` in place; both are in eval mode.
 
-    `kept`: channels by norm, all where not named.
+    `kept` are the channels that stay, by norm; norms that are not named keep all.
     """
     theirs: dict[str, list[tuple[Tensor, Tensor]]] = {}
     moved: dict[str, _Moved] = {}
@@ -65,11 +65,12 @@ def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], ke
     for name, norm in norms_of(small).items():
         was = moved[name]
         shift = was.shift / was.positions if was.positions else torch.zeros_like(was.mean)
-        _set(norm, was, shift, _ratio(was.before, was.after, norm.eps) if was.told else torch.ones_like(was.var))
+        ratio = _ratio(was.before, was.after, norm.eps) if was.with_variance else torch.ones_like(was.var)
+        _set(norm, was, shift, ratio)
 
 
 def norms_of(model: CLAPModel) -> dict[str, Any]:
-    """All but the first, which sees mels."""
+    """The batch norms of a model, except the first one, whose input is the mel."""
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
     return {n: m for n, m in model.named_modules() if isinstance(m, norms) and n != "audio.batch_norm"}
 
@@ -95,7 +96,7 @@ def _moving(notes: list[tuple[Tensor, Tensor]], moved: _Moved) -> Any:
         ratio = torch.ones_like(var)
         if count >= FEW:
             moved.before, moved.after = moved.before + count * spread, moved.after + count * var
-            moved.told += count
+            moved.with_variance += count
             ratio = _ratio(moved.before, moved.after, norm.eps)
         _set(norm, moved, mean - before, ratio)
 
@@ -103,7 +104,7 @@ def _moving(notes: list[tuple[Tensor, Tensor]], moved: _Moved) -> Any:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Mean and variance of every channel of (B, C, …), and over how many positions."""
+    """Mean and variance of every channel of (B, C, …), and the number of positions."""
     flat = x.transpose(0, 1).flatten(1)  # (C, positions)
     return flat.mean(1), flat.var(1, correction=0), flat.shape[1]
 

@@ -1,7 +1,7 @@
-"""The front door of pruning: a checkpoint → a smaller one, tuned where that is asked for, with a report of both.
+"""Prune a checkpoint: write a smaller one, train it further where that is asked for, and report on both.
 
-A folder of the same name with ".part" holds the work: `cut/` the pruned model, `tuned/` the training, `model/` what is
-to become the result, which is renamed when all is done. A stopped run goes on with it.
+A folder with the name of the result and ".part" holds the work: `cut/` the pruned model, `tuned/` the training,
+`model/` the trained model. The result is renamed when all is done; a stopped call goes on with this folder.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ __all__ = ["prune"]
 Importance = Literal["taylor", "norm"]
 
 REPORT = "prune.json"
-VERSION = 1  # of how a model is cut: what an older one left is not gone on with
-# files of a checkpoint: what --force may replace
+VERSION = 1  # of how a model is cut: the work of another version is not continued
+# the files of a checkpoint, which --force may replace
 OURS = frozenset({"config.json", "model.safetensors", "tokenizer.json", "log.csv", *RESULTS})
-FEWEST = 8  # clips to calibrate with
+FEWEST = 8  # clips to calibrate with, at least
 
 
 def prune(
@@ -65,34 +65,36 @@ def prune(
     seed: int = 0,
     progress: bool = False,
 ) -> Pruned:
-    """Write a really smaller checkpoint: whole heads, MLP rows and channels are gone, and `CLAP.from_pretrained` loads it anywhere.
+    """Write a smaller checkpoint without the least important heads, MLP rows and channels.
+
+    `CLAP.from_pretrained` loads it as any other, and it needs less memory and time.
 
     Parameters
     ----------
     model
         Any checkpoint that `CLAP.from_pretrained` takes.
     out
-        A folder that is not there yet, or is empty.
+        A new or an empty folder.
     keep
-        The share of everything that stays, or `Keep` with one for each kind.
+        The share of all units that stays, or `Keep` with a share for each kind.
     data
-        Sounds to calibrate with and to judge by: a folder of sounds, or whatever `openclap.data.open_manifest` takes;
-        with labels the report has zero-shot accuracies. Synthesised sounds when omitted.
+        Sounds to calibrate with and to judge by: a folder of sounds, or whatever `openclap.data.open_manifest` takes.
+        With labels, the report has zero-shot accuracies. Synthesised sounds are used when omitted.
     tune
         A training configuration (YAML) for `openclap.train.train`; its `model`, `init` and `out` are replaced by the
         pruned model.
     importance
-        "taylor": what the embeddings lose without a unit, and what those that stay can make good, both on calibration
-        sounds; "norm": the norms of its weights, without any sound.
+        How units are chosen. "taylor": by how much the embeddings of calibration sounds change without a unit; the
+        units that stay then replace the others as far as they can. "norm": by the norms of the weights, without sounds.
     force
         Replace a checkpoint that is in `out`.
     device, threads
-        For importance and for the comparison; see `openclap.backends.choose_backend`.
+        Used for importance and for the comparison; see `openclap.backends.choose_backend`.
 
     Raises
     ------
     UsageError
-        A share that cannot be, a folder that is taken, nothing to prune.
+        A share is impossible, the folder is taken, or there is nothing to prune.
     ModelError, DataError, TrainingError
         `model`, `data` or `tune` cannot be used.
     """
@@ -103,7 +105,7 @@ def prune(
     target = _free(Path(os.path.expanduser(out)), checkpoint, force=force)
     if tune is not None and not Path(tune).is_file():
         raise UsageError(f"{os.fspath(tune)}: no such file; give a training configuration (YAML)")
-    if tune is not None:  # what is wrong with it is told before anything is cut
+    if tune is not None:  # refuse a wrong configuration before anything is cut
         read_settings(Path(tune), out=str(target))
     if not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed}; it must be from 0 to below 2**63")
@@ -148,7 +150,7 @@ def prune(
 def _cut(
     checkpoint: Checkpoint, keep: Keep, sounds: Sounds, importance: str, device: str, seed: int, *, progress: bool
 ) -> tuple[Checkpoint, list[str], list[Failure]]:
-    """The pruned model, what a reader should know of how it was made, and the sounds that could not be used."""
+    """Make the pruned model, notes for the report on how it was made, and the list of sounds that could not be used."""
     config = smaller(checkpoint.config, keep)
     units = [of for of in units_of(checkpoint.config, config) if of.kept < of.count]
     notes = []
@@ -226,7 +228,7 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def _by_norm(units: list[Units], kept: Mapping[str, Index]) -> dict[str, Index]:
-    """Channels that stay, by the batch norm that they go through."""
+    """The channels that stay, by the batch norm they pass through."""
     end = ".running_mean"
     return {part.name.removesuffix(end): kept[of.reader] for of in units for part in of.cut if part.name.endswith(end)}
 
@@ -241,7 +243,7 @@ def _device(device: str) -> torch.device:
 
 
 def _tune(config: CLAPConfig, checkpoint: Checkpoint, tune: Path, part: Path, *, compact: bool, progress: bool) -> Path:
-    """A folder with the tuned model; a stopped training goes on, a finished one is not done again."""
+    """Train the pruned model → the folder of the result; a stopped training goes on, a finished one is not repeated."""
     place = part / "tuned"
     if not (place / "training.json").exists() or (place / STATE_FILE).exists():
         changes: dict[str, Any] = {
@@ -263,7 +265,7 @@ def _tune(config: CLAPConfig, checkpoint: Checkpoint, tune: Path, part: Path, *,
 
 
 def _free(target: Path, checkpoint: Checkpoint, *, force: bool) -> Path:
-    """Where the result goes, or why it cannot."""
+    """Check that the result may be written to this folder → its absolute path."""
     target = Path(os.path.abspath(target))
     source = Path(checkpoint.source).resolve()
     if target.resolve() in (source, *source.parents):
@@ -290,7 +292,7 @@ def _is_checkpoint(folder: Path) -> bool:
 
 
 def _workplace(target: Path, facts: list[Any]) -> Path:
-    """The folder of the work: what a stopped run with the same facts left, or a new one."""
+    """The folder for the work: the one that a stopped call with the same facts left, or a new one."""
     part = target.with_name(f"{target.name}.part")
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     note = part / "asked"
@@ -309,7 +311,7 @@ def _workplace(target: Path, facts: list[Any]) -> Path:
 
 
 def _replace(target: Path, made: Path, old: Path) -> None:
-    """The finished folder takes its name; what was there is moved away."""
+    """Rename the finished folder to its final name; a folder that was there before is moved away."""
     if target.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.replace(target, old)
@@ -317,7 +319,7 @@ def _replace(target: Path, made: Path, old: Path) -> None:
 
 
 def _bytes(checkpoint: Checkpoint) -> int:
-    """Of the file of weights; of a .pt, which may hold an optimiser's as well, what they take as float32."""
+    """The size of the file of weights; for a .pt, which may also hold an optimiser, that of the weights as float32."""
     file = Path(checkpoint.source)
     file = file if file.is_file() else file / "model.safetensors"
     if file.suffix == ".safetensors" and file.is_file():

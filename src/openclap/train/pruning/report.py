@@ -1,9 +1,10 @@
-"""Before and after: parameters, bytes, clips a second measured in turns, and how alike the two models hear."""
+"""Compare a model before and after pruning: parameters, bytes, speed measured in turns, and how alike they hear."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ TEXTS = 16  # a batch, where the speed of texts is measured
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two models. Accuracy is zero-shot, of sounds with labels that it was not calibrated with."""
+    """One of the two models; the accuracy is zero-shot, on labelled sounds that it was not calibrated with."""
 
     name: str
     parameters: int
@@ -43,16 +44,16 @@ class Side:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What pruning did.
+    """What pruning did, measured on sounds and texts that it was not calibrated with.
 
     Attributes
     ----------
     speed, text_speed
         Median over turns of (time before / time after): 2 is twice as fast.
     cosine, text_cosine
-        Mean cosine between the embeddings of both models, of sounds and texts that it was not calibrated with.
+        Mean cosine between the embeddings of both models, of sounds and of texts.
     agreement
-        Share of these sounds for which both name the same label first; None without a tokenizer.
+        Share of the sounds for which both models put the same label first; None without a tokenizer.
     """
 
     out: str
@@ -72,7 +73,7 @@ class Pruned:
     failed: tuple[Failure, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
 
@@ -99,13 +100,10 @@ def compare(
         if sounds.labelled:
             accuracy = tuple(_accuracy(judged, best, sounds.labels) for best in first)
         some = sounds.judged_texts[:TEXTS]
-        text_speed, texts = _faster([lambda c=clap: c.encode_text(some) for clap in (before, after)], len(some))  # type: ignore[misc]
+        text_speed, texts = _faster([partial(clap.encode_text, some) for clap in (before, after)], len(some))
     clips, _ = clips_of(sounds.judged[:TIMED], before.front_end, fused=before.config.fusion is not None)
     batches = [(clip.mel[None], np.array([clip.longer])) for clip in clips]
-    speed, rates = _faster(
-        [lambda c=clap: [c.backend.encode_audio(*batch) for batch in batches] for clap in (before, after)],  # type: ignore[misc]
-        len(batches),
-    )
+    speed, rates = _faster([partial(_encode_batches, clap, batches) for clap in (before, after)], len(batches))
     sides = [
         Side(clap.name, count_parameters(clap.checkpoint.weights), size, rate, text, right)
         for clap, size, rate, text, right in zip((before, after), sizes, rates, texts, accuracy, strict=True)
@@ -125,10 +123,15 @@ def compare(
     )
 
 
+def _encode_batches(clap: CLAP, batches: Sequence[tuple[Any, Any]]) -> None:
+    for mel, longer in batches:
+        clap.backend.encode_audio(mel, longer)
+
+
 def _embed_with_both(
     claps: tuple[CLAP, CLAP], sounds: Sequence[Item | Sound], *, progress: bool
 ) -> tuple[list[Item | Sound], list[Vectors], list[Failure]]:
-    """The sounds that can be used, their rows by each model, and what cannot."""
+    """Embed sounds with both models → the sounds that can be used, their rows by each model, and those that cannot."""
     used: list[Item | Sound] = []
     rows: list[list[Vectors]] = [[], []]
     failed: list[Failure] = []
@@ -152,7 +155,7 @@ def _name(sound: Item | Sound, error: SoundError) -> str:
 
 
 def _accuracy(sounds: Sequence[Item | Sound], best: npt.NDArray[np.intp], labels: Sequence[str]) -> float:
-    """Share of the sounds with labels whose first one is one of them."""
+    """The share of labelled sounds whose best label is one of their own."""
     right = [
         labels[i] in sound.labels
         for sound, i in zip(sounds, best, strict=True)
@@ -166,7 +169,7 @@ def _mean_cosine(a: Vectors, b: Vectors) -> float:
 
 
 def _faster(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
-    """How many times faster the second call is, and how many things a second each does; medians over turns."""
+    """How many times faster the second call is, and how many things per second each does; medians over turns."""
     took = time_alternating(calls, SECONDS)
     rates = count / np.median(took, axis=0)
     return float(np.median(took[:, 0] / took[:, 1])), (float(rates[0]), float(rates[1]))

@@ -1,10 +1,9 @@
-"""What of a model can be cut: attention heads, MLP rows, channels, by the names of the weights that make and read them.
+"""What can be cut of a model: attention heads, MLP rows and channels, by the weights that make and read them.
 
     rows of `cut`  ──▶  activations of the units  ──▶  columns of the module `reader`
     (one a unit)        its input, along `axis`
 
-A unit goes with its rows, its columns, and whatever else is indexed by it. Knows nothing of torch, sounds or
-importance.
+A unit goes with its rows, its columns, and whatever else is indexed by it.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ LANES = 16  # numbers of a vector register: maps of fewer channels are not faste
 
 @dataclass(frozen=True)
 class Keep:
-    """Shares above 0 and up to 1 that stay, and of which towers.
+    """The shares that stay, above 0 and up to 1, and which towers are pruned.
 
     `heads` and `mlp` are of HTSAT and of transformers for text, `channels` of the convolutions of PANN and those inside
     the blocks of MobileNet, whose last linear layers count as `mlp`. What is more than 16 is rounded to multiples of
@@ -63,7 +62,7 @@ class Keep:
 
 @dataclass(frozen=True)
 class Slice:
-    """Where units lie along one axis of a weight: `parts` times one after another, `size` places each."""
+    """Where units lie along one axis of a weight: `parts` times one after another, with `size` places for each."""
 
     name: str
     axis: int = 0
@@ -71,28 +70,28 @@ class Slice:
     parts: int = 1
 
     def places(self, kept: Index, count: int) -> Index:
-        """Places of the units `kept` out of `count`."""
+        """The places of the units `kept` out of `count`."""
         part = (kept[:, None] * self.size + np.arange(self.size)).reshape(-1)
         return np.concatenate([part + i * count * self.size for i in range(self.parts)])
 
 
 @dataclass(frozen=True)
 class Units:
-    """Equals beside each other, of which the least important are cut."""
+    """Units of one kind in one layer, of which the least important are cut."""
 
-    reader: str  # the module that reads them
+    reader: str  # the name of the module that reads them
     kind: Kind
     count: int
     kept: int
-    cut: tuple[Slice, ...]  # the first makes them
+    cut: tuple[Slice, ...]  # all that is indexed by units; the first slice makes them
     size: int = 1  # numbers of one unit
-    axis: int = -1  # of the units in what the reader is given
-    bias: str | None = None  # of the reader; None where a batch norm after it takes up what is constant
-    norm: str | None = None  # the batch norm of what makes them
+    axis: int = -1  # of the units in the input of the reader
+    bias: str | None = None  # of the reader; None where a batch norm after it absorbs constants
+    norm: str | None = None  # the batch norm after the layer that makes them
 
     @property
     def columns(self) -> Slice:
-        """Where the reader reads them."""
+        """Where the units lie in the weight of the reader."""
         return Slice(f"{self.reader}.weight", 1, self.size)
 
 
@@ -143,7 +142,7 @@ def _smaller_text(text: TextConfig, keep: Keep) -> TextConfig:
 
 
 def _units_left(count: int, share: float, least: int = 1) -> int:
-    """How many of `count` stay: whole registers where there is more than one."""
+    """How many of `count` units stay: whole vector registers where there is more than one."""
     if share == 1:
         return count
     step = LANES if count >= 2 * LANES else 1
@@ -151,14 +150,14 @@ def _units_left(count: int, share: float, least: int = 1) -> int:
 
 
 def units_of(config: CLAPConfig, pruned: CLAPConfig) -> list[Units]:
-    """All that can be cut of a model, and how many of each its pruned form has."""
+    """All units of a model that can be cut, and how many of them the pruned model has."""
     audio, small = config.audio, pruned.audio
     text = TEXT_TOWERS[config.text.kind].units(config.text, pruned.text)
     return [*TOWERS[audio.kind].units(audio, small, config.fusion), *text]
 
 
 def _linear(name: str, **how: int) -> tuple[Slice, ...]:
-    """The rows of a linear layer or a convolution, with its bias."""
+    """The rows of a linear layer or a convolution, with their bias."""
     return Slice(f"{name}.weight", **how), Slice(f"{name}.bias", **how)
 
 
@@ -206,7 +205,7 @@ def _heads(makes: list[str], reader: str, text: TextConfig, small: TextConfig) -
 
 
 def _pann(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
-    """Channels of every convolution; those of the first block's last one go through the fusion as well."""
+    """The channels of every convolution; those of the last one of the first block also go through the fusion."""
     for block, (count, kept) in enumerate(zip(audio.widths, small.widths, strict=True)):
         for conv in range(audio.convs):
             at = f"audio.blocks.{block}.convs.{conv}"
@@ -220,7 +219,7 @@ def _pann(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[
                 cut += (*_linear("audio.local_project.0"), *_norm("audio.local_project.1"))
                 cut += tuple(part for name, first in _attentions(fusion) for part in _ends(name, first))
             yield Units(reader, "channels", count, kept, cut, axis=1, bias=bias, norm=f"{at}.1")
-    for name, first in _attentions(fusion):  # what is squeezed in between
+    for name, first in _attentions(fusion):  # the squeezed channels inside each attention
         count, kept = audio.widths[0] // REDUCTION, small.widths[0] // REDUCTION
         cut = (*_linear(f"{name}.{first}"), *_norm(f"{name}.{first + 1}"))
         reader, norm = f"{name}.{first + 3}", f"{name}.{first + 1}"
@@ -229,7 +228,7 @@ def _pann(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[
 
 
 def _mobilenet(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | None) -> Iterator[Units]:
-    """Channels inside every block that widens; those between blocks are added up and stay."""
+    """The channels inside every block that widens; channels between blocks are added up and so must all stay."""
     for i, (block, left) in enumerate(zip(audio.blocks, small.blocks, strict=True)):
         if not block.widened:
             continue
@@ -244,19 +243,19 @@ def _mobilenet(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | Non
 
 
 def _attentions(fusion: str | None) -> list[tuple[str, int]]:
-    """The attentions of a fusion, and where their first convolution is: a global one begins with its pooling."""
+    """The attentions of a fusion, and the index of their first convolution: a global one begins with its pooling."""
     rounds = {"aff": ("",), "iaff": ("", "2")}.get((fusion or "").partition("_")[0], ())
     return [(f"audio.fusion.{reach}_attention{n}", i) for n in rounds for reach, i in (("local", 0), ("global", 1))]
 
 
 def _ends(name: str, first: int) -> tuple[Slice, ...]:
-    """Columns of an attention's first convolution, rows of its last."""
+    """The columns of the first convolution of an attention, and the rows of its last."""
     return Slice(f"{name}.{first}.weight", 1), *_linear(f"{name}.{first + 3}"), *_norm(f"{name}.{first + 4}")
 
 
 @dataclass(frozen=True)
 class Tower:
-    """How an audio encoder is pruned: its smaller configuration, and the units that go."""
+    """How an audio encoder is pruned: its smaller configuration, and its units."""
 
     smaller: Callable[[Any, Keep], AudioConfig]
     units: Callable[[Any, Any, str | None], Iterator[Units]]
@@ -271,7 +270,7 @@ TOWERS = {
 
 @dataclass(frozen=True)
 class TextTower:
-    """The same of a text encoder; `whole` says why nothing of it can be cut."""
+    """How a text encoder is pruned; `whole` says why, where nothing of it can be cut."""
 
     smaller: Callable[[Any, Keep], AnyTextConfig]
     units: Callable[[Any, Any], Iterable[Units]]

@@ -1,7 +1,7 @@
-"""Distillation from taggers: what they answer to mixtures of sounds → a model that is asked by words.
+"""Distillation from taggers: audio taggers and recordings go in; a model that is asked by words comes out.
 
-settings ─ taggers (a protocol, and those of a file) ─ playing (sounds → what all hear) ─ words (texts → classes)
-         ─ answered (batches) ─ heads, loss ─ task (of the loop)
+settings ─ taggers (the teachers) ─ mixing (sounds → mixtures) ─ class_texts (texts → classes)
+         ─ tag_batches ─ loss ─ task (of the loop)
 """
 
 from openclap.train.tagging.task import TaggedReport, learn_tags

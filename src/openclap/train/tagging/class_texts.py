@@ -1,4 +1,4 @@
-"""Which classes a text means: a table of texts, or the classes' own names. Knows nothing of sounds."""
+"""Which classes a text means: from a table of texts, or from the names of the classes."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ Array = npt.NDArray[np.float32]
 
 
 class ClassTexts:
-    """Texts, and the share that each class has in what a text means.
+    """Texts, and how much each class belongs to the meaning of each text.
 
     Attributes
     ----------
     texts
-        (M,)
+        M texts.
     weights : (M, C)
-        Rows that sum to 1.
+        The share of each class in a text; rows sum to 1.
     """
 
     def __init__(self, texts: Sequence[str], weights: Array) -> None:
         self.texts, self.weights = list(texts), weights
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[list[str], Array]:
-        """So many texts, or all, with their weights (M, C)."""
+        """Draw `count` texts, or all where there are fewer, with their weights (M, C)."""
         chosen = rng.choice(len(self.texts), min(count, len(self.texts)), replace=False)
         return [self.texts[i] for i in chosen], self.weights[chosen]
 
 
 @refuse_training()
 def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequence[str]) -> ClassTexts:
-    """CSV files text,class or text,class,weight: a text may have several lines.
+    """Read CSV files with the columns text,class or text,class,weight; a text may have several lines.
 
-    Without files, each class's name in every template.
+    Without files, the texts are the names of the classes in every template.
 
     Raises
     ------
     TrainingError
-        A file that cannot be read, or a class that no tagger knows.
+        A file cannot be read, or names a class that no tagger knows.
     """
     place = {name: i for i, name in enumerate(classes)}
     means: dict[str, dict[int, float]] = {}

@@ -1,11 +1,10 @@
 """The loss of a distillation from taggers.
 
-Two heads read the tower while it learns, and are thrown away; texts are near what they mean.
+Two heads learn the answers of the taggers from the features of the tower, and are thrown away at the end; texts move
+near the clips that hold their classes.
 
-    tower ─┬─ heads ─ logits, embedding      beside the teachers' own
-           └─ projection ─ cosines to texts  beside  (log-probability less what is usual) · (classes of the text)
-
-Knows nothing of how views are made.
+    tower ─┬─ heads ─ logits, embedding      compared with those of the teachers
+           └─ projection ─ cosines to texts  compared with  (log-probability - its mean) · (classes of the text)
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ __all__ = ["Heads", "TagStep"]
 
 
 class Heads(nn.Module):
-    """What reads the tower: classes, and the teachers' embedding where they have one."""
+    """Linear layers on the tower: one for the classes, and one for the teachers' embedding where they have one."""
 
     def __init__(self, width: int, classes: int, embedding: int | None) -> None:
         super().__init__()
@@ -40,13 +39,7 @@ class Heads(nn.Module):
 
 @dataclass(frozen=True)
 class TagStep:
-    """How the gradient of a batch is computed.
-
-    Attributes
-    ----------
-    half : torch.dtype, optional
-        Of the towers' arithmetic, by autocast.
-    """
+    """Computes the gradient of a batch; the fields are as in `openclap.train.step.TowersStep`."""
 
     tokenize: Callable[[list[str]], Tokens]
     heads: Heads
@@ -57,7 +50,7 @@ class TagStep:
     scale_loss: Callable[[Tensor], Tensor] = field(default=lambda loss: loss, kw_only=True)
 
     def gradients(self, model: CLAPModel, batch: TagBatch, seed: int) -> float:
-        """Add the gradient of a batch to those of model and heads → its loss. The same seed, the same gradient."""
+        """Add the gradient of a batch to those of model and heads → the loss. The same seed gives the same gradient."""
         torch.manual_seed(seed)
         device = model.logit_scale.device
         with torch.autocast(device.type, self.half, enabled=self.half is not None):
@@ -66,7 +59,7 @@ class TagStep:
         return float(loss.detach())
 
     def loss(self, model: CLAPModel, batch: TagBatch, seed: int = 0) -> Tensor:
-        """All parts of it whose weight is not 0."""
+        """Add up the parts of the loss whose weight is not 0."""
         parts, device = self.parts, model.logit_scale.device
         masked = spec_augment(self.augment, np.random.default_rng((seed, 1)))
         features: Tensor = model.audio(batch.mel.to(device), batch.longer.to(device), masked)  # (B, D)
@@ -83,7 +76,7 @@ class TagStep:
     def _classes(self, said: Tensor, wanted: Tensor) -> Tensor:
         parts, deviation = self.parts, self.usual.logit_deviation.to(said)
         probability = wanted.sigmoid()
-        least = F.binary_cross_entropy_with_logits(wanted, probability, reduction="none")  # that of the teacher itself
+        least = F.binary_cross_entropy_with_logits(wanted, probability, reduction="none")  # the teacher's own loss
         more = F.binary_cross_entropy_with_logits(said, probability, reduction="none") - least
         apart = F.smooth_l1_loss(said / deviation, wanted / deviation)
         return parts.classes * more.sum(1).mean() + parts.logits * apart
@@ -102,7 +95,7 @@ class TagStep:
         audio = F.normalize(model.audio_projection(features).float(), dim=1)
         text = model.encode_text(ids, mask).float()
         scale = model.logit_scale.exp()
-        more = F.logsigmoid(batch.logits.to(device)) - self.usual.log_probability.to(device)  # than usual
+        more = F.logsigmoid(batch.logits.to(device)) - self.usual.log_probability.to(device)  # compared with the mean
         meant = more @ batch.weights.to(device).T / self.parts.temperature  # (B, M)
         own = scale * audio @ text.T
         return (divergence(own, meant) + divergence(own.T, meant.T)) / 2

@@ -1,6 +1,4 @@
-"""What students and teachers are played: some sounds at once, varied, in a place, as long as a crop.
-
-Knows nothing of models.
+"""Mix several sounds into one crop, varied and filtered, for students and teachers to hear.
 
     sound ─ span ─ slower, faster, backwards ─ once, again and again ─┐
     sound ─ …                                                        ┴─ sum ─ microphone, room ─ noise ─ peak 1
@@ -20,39 +18,40 @@ from openclap.train.tagging.settings import Playing
 __all__ = ["Mixer"]
 
 Wave = npt.NDArray[np.float32]
-SHORT = 0.6  # of a crop: what is shorter may be played again
-GAP = 0.5  # seconds between, on average
-LOUDNESS = 0.05  # root mean square of the first sound, before all is brought to a peak of 1
+SHORT = 0.6  # of a crop: a shorter sound may be repeated
+GAP = 0.5  # seconds between repetitions, on average
+LOUDNESS = 0.05  # root mean square of the first sound, before the mixture is scaled to a peak of 1
 QUIET = 1e-6
-KNOTS = (30.0, 100.0, 300.0, 1000.0, 3000.0, 8000.0, 16_000.0)  # Hz
+KNOTS = (30.0, 100.0, 300.0, 1000.0, 3000.0, 8000.0, 16_000.0)  # Hz, where the frequency response is drawn
 ROOM_SECONDS = (0.15, 2.5)  # until a room has decayed by 60 dB
-ROOM_DB = (-18.0, 3.0)  # its power beside that of the direct sound
+ROOM_DB = (-18.0, 3.0)  # power of the reverberation beside that of the direct sound
 
 
 class Mixer:
-    """Plays sounds of one rate.
+    """Mixes sounds of one sampling rate.
 
     Parameters
     ----------
     samples
-        Of a crop.
+        Samples of a crop.
     """
 
     def __init__(self, how: Playing, samples: int, rate: int) -> None:
         self._how, self.samples, self._rate = how, samples, rate
 
     def count(self, rng: np.random.Generator) -> int:
-        """How many sounds at once."""
+        """Draw how many sounds are mixed."""
         shares = np.cumsum(self._how.shares)
         return 1 + int(np.searchsorted(shares, rng.random() * shares[-1]))
 
     def mix(self, sounds: list[Callable[[int, np.random.Generator], Wave]], rng: np.random.Generator) -> Wave:
-        """Some sounds at once → (samples,) with a peak of 1; silence stays silent.
+        """Mix some sounds → (samples,) with a peak of 1; silence stays silent.
 
         Parameters
         ----------
         sounds
-            Each gives at most so many of its samples from wherever it likes.
+            Each is called with a number of samples and a generator, and gives a span of its recording of at most this
+            many samples.
         """
         total = np.zeros(self.samples, np.float32)
         for number, sound in enumerate(sounds):
@@ -78,7 +77,7 @@ class Mixer:
         return wave[: self.samples]
 
     def _place(self, wave: Wave, rng: np.random.Generator) -> Wave:
-        """Somewhere in the crop; a short sound perhaps several times."""
+        """Place a sound somewhere in the crop; a short one may be repeated."""
         if len(wave) >= self.samples or not len(wave):
             return wave if len(wave) else np.zeros(self.samples, np.float32)
         total = np.zeros(self.samples, np.float32)
@@ -92,7 +91,7 @@ class Mixer:
         return total
 
     def _filter(self, wave: Wave, rng: np.random.Generator) -> Wave:
-        """Through a smooth random response, half of the time in a room, too."""
+        """Filter with a smooth random frequency response, and half of the time with the reverberation of a room."""
         size = 2 * self.samples
         hz = np.fft.rfftfreq(size, 1 / self._rate)
         decibel = np.interp(np.log(hz + 1), np.log(KNOTS), rng.normal(0, self._how.filter_db, len(KNOTS)))
@@ -102,7 +101,7 @@ class Mixer:
         return np.asarray(np.fft.irfft(spectrum, size)[: self.samples], np.float32)
 
     def _room(self, rng: np.random.Generator) -> Wave:
-        """An impulse response: the direct sound, and noise that decays."""
+        """Draw the impulse response of a room: the direct sound, and noise that decays."""
         seconds = float(np.exp(rng.uniform(*np.log(ROOM_SECONDS))))
         length = max(2, min(int(seconds * self._rate), self.samples))
         tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / self._rate / seconds)
@@ -112,7 +111,7 @@ class Mixer:
         return response
 
     def _noise(self, rng: np.random.Generator) -> Wave:
-        """Of a random colour, root mean square 1."""
+        """Draw noise of a random colour, with a root mean square of 1."""
         spectrum = np.fft.rfft(rng.standard_normal(self.samples))
         hz = np.fft.rfftfreq(self.samples, 1 / self._rate)
         spectrum[1:] *= (hz[1:] / 1000) ** rng.uniform(-2, 0.5)

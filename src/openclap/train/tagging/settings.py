@@ -1,4 +1,4 @@
-"""What a distillation from taggers is asked for beside what every training is: the taggers, what is played, what is learnt."""
+"""The settings of a distillation from taggers beside those of every training: taggers, mixtures and the loss."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class TaggerSettings:
 
 @dataclass(frozen=True)
 class Playing:
-    """How sounds are played, to teachers and student alike.
+    """How sounds are varied and mixed, for teachers and student alike.
 
-    Nothing needs to stay what it was: a teacher names what it hears.
+    A sound may be changed beyond recognition, since the teachers name what they hear in the mixture.
     """
 
     shares: tuple[float, ...] = (0.5, 0.37, 0.13)  # of views with one, two, … sounds
@@ -66,12 +66,12 @@ class TagSettings(Settings):
 
 
 def check(settings: TagSettings) -> None:
-    """Refuse values that cannot be learnt by.
+    """Refuse values that no distillation from taggers can have.
 
     Raises
     ------
     TrainingError
-        Says which one, and what is allowed.
+        The message names the setting and what is allowed.
     """
     if not settings.taggers:
         raise TrainingError("taggers is left out; name one or more, each with a file or a python function")

@@ -1,10 +1,8 @@
-"""Batches of a distillation from taggers: mixtures, what the teachers say of them, and texts with the classes they mean.
+"""Batches of a distillation from taggers: mixtures of sounds, the teachers' answers, and texts with their classes.
 
-    example ┐
-    others  ┴─ player ─ wave ─┬─ teachers ─ logits, embedding
-                              └─ mel of the student
-
-Knows nothing of losses.
+example ┐
+others  ┴─ mixer ─ wave ─┬─ teachers ─ logits, embedding
+                         └─ mel of the student
 """
 
 from __future__ import annotations
@@ -37,14 +35,14 @@ __all__ = ["TagBatch", "TagBatches", "TeacherStatistics", "Waves"]
 
 Wave = npt.NDArray[np.float32]
 NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
-TRIES = 4  # spans of a recording, until something is heard
-QUIET = 1e-4
-LISTENED = 256  # views that tell what is usual
+TRIES = 4  # spans of a recording that are drawn, until something is heard in one
+QUIET = 1e-4  # a span with a lower peak is taken for silence
+LISTENED = 256  # mixtures that the statistics of the teachers are computed from, at least
 
 
 @dataclass(frozen=True)
 class TagBatch(Batch):
-    """A batch with what teachers say of its clips, and which classes its texts mean."""
+    """A batch with the teachers' answers to its clips, and the classes that its texts mean."""
 
     logits: Tensor  # (B, C)
     embedding: Tensor | None  # (B, K)
@@ -53,7 +51,7 @@ class TagBatch(Batch):
 
 @dataclass(frozen=True)
 class TeacherStatistics:
-    """What teachers say of any view: differences are learnt, in units of their deviation."""
+    """Mean and deviation of the teachers' answers over many mixtures, which the loss compares answers with."""
 
     log_probability: Tensor  # (C,)
     logit_deviation: Tensor  # (C,)
@@ -62,7 +60,7 @@ class TeacherStatistics:
 
 
 class Waves:
-    """Recordings as samples, decoded once where they fit in memory."""
+    """Recordings as samples, each decoded once where they fit in memory."""
 
     def __init__(self, rate: int, memory: int) -> None:
         self._rate, self._room = rate, memory
@@ -70,7 +68,7 @@ class Waves:
         self._lock = threading.Lock()
 
     def get(self, example: Example) -> Wave:
-        """Float32 (S,); SoundError where it cannot be read."""
+        """The samples of a recording, float32 (S,); raises SoundError where it cannot be read."""
         kept = self._kept.get(example.key)
         if kept is not None:
             return np.asarray(kept, np.float32) / np.float32(32767)
@@ -105,7 +103,7 @@ class TagBatches(Batches):
         self._asking = threading.Lock()
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> TagBatch:
-        """Mixtures that these sounds are in, the answers to them, and texts."""
+        """Make a batch: mixtures that hold these sounds, the teachers' answers to them, and texts."""
         waves = np.stack([self._mix_waves(example, rng) for example in chosen])
         with self._asking:
             said = self._teacher.answer(waves)
@@ -124,7 +122,7 @@ class TagBatches(Batches):
         )
 
     def teacher_statistics(self) -> TeacherStatistics:
-        """Of some views, the same for all processes."""
+        """The statistics of the teachers over some mixtures, which are the same in all processes."""
         rng = np.random.default_rng((self.settings.seed, 2**32))
         logits, embeddings = [], []
         for _ in range(-(-LISTENED // self.settings.batch_size)):
@@ -150,7 +148,7 @@ class TagBatches(Batches):
         return partial(self._span, example)
 
     def _span(self, example: Example, samples: int, rng: np.random.Generator) -> Wave:
-        """Some of a recording, where something is heard; nothing of one that has gone since it was read."""
+        """Draw a span of a recording in which something is heard; silence where the recording has gone meanwhile."""
         try:
             wave = self._waves.get(example)
         except SoundError:

@@ -1,9 +1,9 @@
-"""Whom is learnt from: anything that answers to waves.
+"""The teachers: taggers that give logits of classes, and perhaps an embedding, for waves.
 
-Two kinds are read from settings, others only need the members of `Tagger`.
+Settings name a file of OpenVINO or a Python function; any object with the members of `Tagger` will do.
 
-Several taggers answer as one: a class is what all that know it say of it, on average, and embeddings are laid side by
-side.
+Several taggers answer as one: the logit of a class is the mean over the taggers that know it, and their embeddings are
+joined end to end.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ __all__ = ["FileTagger", "Tagger", "TaggerEnsemble", "TaggerOutput", "open_tagge
 
 Array = npt.NDArray[np.float32]
 COLUMNS = ("display_name", "name", "class", "label")  # of a table of classes, the first that is there
-LEAST = 1e-6  # of a probability
+LEAST = 1e-6  # the lowest probability that is turned into a logit
 
 
 @dataclass(frozen=True)
 class TaggerOutput:
-    """What a tagger says of waves: logits (B, C), and an embedding (B, K) where it has one."""
+    """The answer of a tagger to waves: logits (B, C), and an embedding (B, K) where it has one."""
 
     logits: Array
     embedding: Array | None = None
@@ -45,22 +45,22 @@ class Tagger(Protocol):
 
     @property
     def classes(self) -> Sequence[str]:
-        """C names."""
+        """The names of its C classes."""
 
     @property
     def rate(self) -> int:
-        """Hz, of the waves it takes."""
+        """The sampling rate of the waves it takes, in Hz."""
 
     @property
     def fingerprint(self) -> str:
-        """Another one, another run."""
+        """What tells it from other taggers: with another fingerprint, a stopped run is not continued."""
 
     def answer(self, waves: Array) -> TaggerOutput:
-        """(B, S), peak 1 → what is heard in each."""
+        """Tag waves (B, S) with a peak of 1."""
 
 
 class FileTagger:
-    """A file that OpenVINO reads, such as YAMNet's .tflite."""
+    """A tagger in a file that OpenVINO reads, such as YAMNet's .tflite."""
 
     def __init__(self, file: Path, classes: Path, asked: TaggerSettings, threads: int | None = None) -> None:
         from openclap.backends.graphs.engine import ov
@@ -81,7 +81,7 @@ class FileTagger:
         self._batches = self._model.inputs[0].get_partial_shape().rank.get_length() > 1
 
     def answer(self, waves: Array) -> TaggerOutput:
-        """Of a window's length, or cut into windows whose answers are averaged."""
+        """Tag waves (B, S); longer ones are cut into windows, whose answers are averaged."""
         asked = self._asked
         size = waves.shape[1] if asked.window_seconds is None else round(asked.window_seconds * self.rate)
         waves = np.pad(waves, ((0, 0), (0, max(0, size - waves.shape[1]))))
@@ -98,19 +98,19 @@ class FileTagger:
         return TaggerOutput(np.log(probability / (1 - probability)))
 
     def _ask(self, waves: Array) -> Array:
-        """(B, S) → (B, C)."""
+        """Run the model: waves (B, S) → its output (B, C)."""
         if self._batches:
             return np.array(self._model(waves)[self._asked.output], np.float32).reshape(len(waves), -1)
         return np.stack([np.array(self._model(wave)[self._asked.output], np.float32).reshape(-1) for wave in waves])
 
 
 class TaggerEnsemble:
-    """Some taggers as one, which takes waves at any rate.
+    """Several taggers that answer as one, for waves of the given rate.
 
     Attributes
     ----------
     classes : tuple of str
-        All that one of them knows.
+        The classes that at least one of them knows.
     """
 
     def __init__(self, taggers: Sequence[Tagger], rate: int) -> None:
@@ -121,7 +121,7 @@ class TaggerEnsemble:
         self._places = [np.array([place[name] for name in tagger.classes]) for tagger in taggers]
 
     def answer(self, waves: Array) -> TaggerOutput:
-        """(B, S) at `rate` → logits (B, C) of all classes; embeddings side by side."""
+        """Tag waves (B, S) at `rate` → logits (B, C) of all classes, and the joined embeddings."""
         sums = np.zeros((len(waves), len(self.classes)), np.float32)
         known = np.zeros(len(self.classes), np.float32)
         embeddings = []
@@ -138,12 +138,12 @@ class TaggerEnsemble:
 
 
 def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int) -> TaggerEnsemble:
-    """Those of a configuration.
+    """Open the taggers of a configuration.
 
     Raises
     ------
     TrainingError
-        A file that is not there or cannot be read; a function that gives no tagger.
+        A file is missing or cannot be read, or a function gives no tagger.
     """
     found: list[Tagger] = []
     for one in asked:
@@ -158,7 +158,7 @@ def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int)
 
 @refuse_training()
 def read_classes(file: Path) -> tuple[str, ...]:
-    """Names of classes, in order."""
+    """Read the names of classes from a table, in its order."""
     names = [
         normalize_column_name(name)
         for name in open_text_table(file, [normalize_column_name(column) for column in COLUMNS]).names

@@ -1,7 +1,7 @@
-"""Distillation from taggers: a student learns what they answer to mixtures of any sounds, and to be asked for it by words.
+"""Distillation from taggers: a student learns what they hear in mixtures of sounds, and how texts name it.
 
-A tagger knows fixed classes and no sentence. Which classes a text means comes from a table; what a cosine has to say is
-how much more than usual a sound is of these. Knows nothing of how views are made or taggers asked.
+A tagger knows fixed classes and no sentences. A table says which classes a text means; the cosine of a clip and a text
+learns how much more than on average the taggers hear of these classes in the clip.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ BEST = 5
 
 @dataclass(frozen=True)
 class TagAgreement:
-    """On held-out recordings: what the student names of all classes, beside what the teachers hear most.
+    """How often the student, choosing among all classes by words, agrees with the teachers on held-out recordings.
 
     Attributes
     ----------
     recordings, classes
-        How many.
+        How many recordings and classes.
     same
-        Share of recordings for which the student's first class is the teachers'.
+        Share of recordings for which student and teachers put the same class first.
     among_five
-        Share for which the teachers' is among the student's first five.
+        Share for which the first class of the teachers is among the first five of the student.
     constant
-        What `same` would be of one that always names the same class.
+        What `same` would be for a model that always names the most frequent class.
     """
 
     recordings: int
@@ -73,14 +73,14 @@ class TaggedReport(Report):
     understood: TagAgreement | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return {**vars(self), "understood": None if self.understood is None else asdict(self.understood)}
 
 
 def learn_tags(
     path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any
 ) -> TaggedReport:
-    """Teach a student what taggers answer, as a YAML file describes, and write it as a checkpoint.
+    """Teach a student the answers of taggers, as a YAML file describes, and write it as a checkpoint.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Tagging:
     Raises
     ------
     TrainingError
-        A configuration that cannot be learnt by, or a tagger that is not here.
+        The configuration cannot be used, or a tagger cannot be found.
     """
 
     extra_rate = 1.0
@@ -129,19 +129,19 @@ class Tagging:
         self.understood: TagAgreement | None = None
 
     def examples(self) -> list[Example]:
-        """Sounds, described or not, but for those that are held out."""
+        """The sounds to learn from, with or without captions; the held-out ones are not among them."""
         found = read_examples(self.settings, described=False)
         self._held = by_name(found, self.settings.tags.held_out)
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
 
     def begin(self, around: RunContext) -> None:
-        """The model is there."""
+        """Remember the run, and check that the model has a tokenizer."""
         self._around = around
         around.tokenizer()
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
-        """Mixtures of the examples with their answers; what is usual of answers is told first."""
+        """Make the batches, compute the teachers' statistics, and prepare the step that needs them."""
         settings, around = self.settings, self._around
         batches = TagBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
         if batches.steps:
@@ -165,7 +165,7 @@ class Tagging:
         return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:
-        """tags.json: how well the student names what the teachers hear."""
+        """Write tags.json: how well the student names what the teachers hear."""
         student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
         self.understood = self._measure(student)
         write_json(out / FILE, asdict(self.understood), own=True, sync=True)
@@ -177,7 +177,7 @@ class Tagging:
         for example in self._held:
             try:
                 wave = load(example.item.read(), rate)[:samples]
-            except SoundError:  # what cannot be read is named where the sounds are read
+            except SoundError:  # the run has named it already
                 continue
             peak = float(np.abs(wave).max())
             padded = np.pad(wave / np.float32(max(peak, 1e-6)), (0, samples - len(wave)))
