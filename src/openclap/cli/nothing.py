@@ -1,4 +1,4 @@
-"""Why a search shows nothing, in a sentence: where it looked, what is there, and what to do."""
+"""Why a search found nothing, in one sentence: where it looked, what is there, and what to do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS = {
 
 
 def why_nothing(library: Library, filters: Mapping[str, Any]) -> str:
-    """The sentence for a search that found nothing in a library which holds some sounds; `filters` of `filters_of`."""
+    """Say why a search found nothing in a library that holds some sounds; `filters` as of `filter_arguments`."""
     given = list(dict.fromkeys(map(absolute_path, filters.get("within") or ())))
     others = [option for name, option in OPTIONS.items() if filters.get(name) not in (None, (), [])]
     here = sum(1 for _ in library.paths(within=given)) if given else library.stats()["files"]
@@ -42,7 +42,7 @@ def why_nothing(library: Library, filters: Mapping[str, Any]) -> str:
 
 
 def _around(library: Library, given: Sequence[str]) -> str:
-    """What there is in the folder around it, the nearest that holds some; of one path alone."""
+    """For a single path: how many sounds its nearest parent folder with some holds, and whether it exists."""
     if len(given) != 1:
         return ""
     gone = "" if os.path.lexists(given[0]) else ", which is not there"
