@@ -146,6 +146,26 @@ def test_a_table_is_for_people(place: Path) -> None:
     assert "\x1b" not in done.stdout  # no colours where nobody sees them
 
 
+def test_short_help_quiet_and_verbose(place: Path) -> None:
+    """-h was no option, and an error of a library had no traceback that could be asked for."""
+    assert run(place, "search", "-h").stdout == run(place, "search", "--help").stdout != ""
+    assert run(place, "data", "pack", "-h").returncode == 0
+    told = run(place, "match", "nowhere.wav", "a dog")
+    asked = run(place, "match", "nowhere.wav", "a dog", "-v")
+    assert "Traceback" not in told.stderr
+    assert "Traceback" in asked.stderr
+    assert asked.stderr.endswith(told.stderr)
+    remark = "confidences were not fitted"
+    assert [remark in run(place, "describe", "long.wav", "--labels", "rain", *q).stderr for q in ((), ("-q",))] == [
+        True,
+        False,
+    ]
+
+
+def test_completion_can_be_installed(place: Path) -> None:
+    assert "--install-completion" in run(place, "-h").stdout
+
+
 def test_help_version_models_and_doctor(place: Path) -> None:
     assert "search" in run(place).stdout
     assert run(place, "--version").stdout.strip()[0].isdigit()
@@ -233,8 +253,28 @@ def test_a_stopped_index_keeps_what_it_has_and_says_so(place: Path) -> None:
         "PYTHONPATH": ":".join(sys.path),
     }
     # two batches, committed one by one, then a third that takes until the signal comes
-    slow = "import itertools, time, openclap.library.indexing as i, openclap.clap.runtime as c; i.COMMIT_SECONDS = 0; n = itertools.count(); e = c.Towers.hear; c.Towers.hear = lambda *a: (next(n) < 2 or (print('third', flush=True), time.sleep(60)), e(*a))[1]; from openclap.cli.app import main; main()"
-    done = subprocess.Popen([sys.executable, "-c", slow, "index", "many", "--library", "stopped"], cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    slow = """
+import itertools, time, openclap.clap.runtime, openclap.library.indexing
+openclap.library.indexing.COMMIT_SECONDS = 0
+number, runtime = itertools.count(), openclap.clap.runtime.Runtime
+encode = runtime.encode_audio
+def slowly(*given):
+    if next(number) == 2:
+        print("third", flush=True)
+        time.sleep(60)
+    return encode(*given)
+runtime.encode_audio = slowly
+from openclap.cli.app import main
+main()
+"""
+    done = subprocess.Popen(
+        [sys.executable, "-c", slow, "index", "many", "--library", "stopped"],
+        cwd=place,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert done.stdout is not None
     assert done.stdout.readline() == "third\n"
     done.send_signal(signal.SIGTERM)

@@ -39,17 +39,43 @@ def commands_in(page: Path) -> Iterator[str]:
                 yield shown[1]
 
 
+def check_command(line: str) -> Any:
+    """That its verb and options are there → the verb."""
+    command: Any = get_command(app)
+    words = shlex.split(line, comments=True)[1:]
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert not hasattr(command, "commands") or words == ["VERB", "--help"], line
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words if re.match(r"--?[a-z]", word)} <= {*known, "--help", "-h"}, line
+    return command
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_that_are_shown_exist(page: Path) -> None:
-    whole = get_command(app)
     for line in commands_in(page):
-        command: Any = whole
-        words = shlex.split(line, comments=True)[1:]
-        while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]
-        assert not hasattr(command, "commands") or words == ["VERB", "--help"], line
-        known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-        assert {word for word in words if re.match(r"--?[a-z]", word)} <= {*known, "--help"}, line
+        check_command(line)
+
+
+def every_verb(command: Any) -> Iterator[Any]:
+    """All verbs, and those of groups."""
+    for inner in getattr(command, "commands", {}).values():
+        yield from every_verb(inner) if hasattr(inner, "commands") else [inner]
+
+
+def test_help_ends_with_examples_and_has_a_short_first_panel() -> None:
+    """--help showed up to 31 options in one panel, without an example; "[default: …]" was taken for markup and not shown."""
+    verbs = list(every_verb(get_command(app)))
+    assert len(verbs) > 25
+    for verb in verbs:
+        title, *examples = (verb.epilog or "").split("\n\n")
+        assert title == "Examples:", verb.name
+        for line in examples:
+            assert check_command(line).name == verb.name, line
+        options = [parameter for parameter in verb.params if parameter.param_type_name == "option"]
+        assert sum(not parameter.rich_help_panel for parameter in options) <= 12, verb.name
+        for parameter in options:
+            assert not re.search(r"\[[a-z]", parameter.help or ""), parameter.name
 
 
 @pytest.mark.parametrize("page", [README, README_ZH, DOCS / "commands.md"], ids=lambda page: page.name)

@@ -1,1 +1,1 @@
-"""The command line: each verb reads its arguments, calls one function, shows the result."""
+"""The command line: arguments come in, one function is called for each verb, tables or JSON lines go out."""

@@ -1,4 +1,4 @@
-"""`openclap`: the door to every verb, and the one place where errors become a line and an exit code.
+"""The command `openclap`: all its verbs, and the one place where errors become a line and an exit code.
 
 Exit codes: 0 all well, 1 some input failed, 2 wrong use, 130 interrupted.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -28,7 +29,8 @@ from openclap.cli import (
     train,
     watch,
 )
-from openclap.cli.show import err, print_error, use_any_terminal, warn_in_one_line
+from openclap.cli.options import add_verbs
+from openclap.cli.show import err, print_error, use_any_terminal, verbosity, warn_in_one_line
 from openclap.errors import OpenClapError
 
 __all__ = ["app", "main"]
@@ -39,24 +41,25 @@ app = typer.Typer(
     name="openclap",
     help="Find, name and compare sounds by words.",
     no_args_is_help=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (classify, describe, library, search, recommend, models, serve, watch, teach, train, finetune, prune):
-    for verb in verbs.VERBS:
-        app.command(cls=getattr(verb, "command", None))(verb)
-app.add_typer(data.app)
-judging = typer.Typer(help="How well a model hears: benchmarks, or a folder of your own.", no_args_is_help=True)
-for verb in evaluate.VERBS:
-    judging.command()(verb)
-app.add_typer(judging, name="eval")
+for module in (classify, describe, library, search, recommend, models, serve, watch, teach, train, finetune, prune):
+    add_verbs(app, module.VERBS)
+for name, module, about in (
+    ("data", data, "Data sets to train on: what is in them, and packing them."),
+    ("eval", evaluate, "How well a model hears: benchmarks, or a folder of your own."),
+):
+    group = typer.Typer(help=about, no_args_is_help=True)
+    add_verbs(group, module.VERBS)
+    app.add_typer(group, name=name)
 
 
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version")] = False,
 ) -> None:
     """Find, name and compare sounds by words."""
     if version:
@@ -78,7 +81,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """One verb; its errors as one line and an exit code."""
+    """Run the verb that was asked for; an error becomes one line, with `-v` its traceback too, and an exit code."""
     try:
         app()
     except SystemExit as leaving:
@@ -86,6 +89,8 @@ def _run() -> int:
             err.print("interrupted; what was finished is kept")
         raise
     except OpenClapError as error:
+        if verbosity.verbose:
+            traceback.print_exc()
         if not error.quiet:
             print_error(error)
         return error.exit_code

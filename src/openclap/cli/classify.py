@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
-from openclap.cli.show import bar, emit, err, exit_if_failed, plain, print_error, short, table
+from openclap.cli.options import (
+    Detectors,
+    Device,
+    Json,
+    Labels,
+    LabelsFile,
+    Model,
+    Threads,
+    Track,
+    Translate,
+    Verbs,
+    load_model,
+    read_lines,
+)
+from openclap.cli.show import bar, emit, exit_if_failed, plain, print_error, short, table, verbosity
 from openclap.errors import SoundError, UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
@@ -50,16 +63,8 @@ def match(
 def classify(
     context: typer.Context,
     sounds: Annotated[list[str], typer.Argument(help="Sound files")],
-    labels: Annotated[
-        str | None, typer.Option("--labels", help='Labels, separated by commas: "dog bark, rain"')
-    ] = None,
-    labels_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--labels-file",
-            help="A text file, one label a line; or a list that comes with openclap: audioset, audioset.zh, …",
-        ),
-    ] = None,
+    labels: Labels = None,
+    labels_file: LabelsFile = None,
     template: Annotated[str, typer.Option("--template", help="The prompt; {} is the label")] = "This is a sound of {}.",
     top: Annotated[int | None, typer.Option("--top", min=1, help="Show the best N labels only")] = None,
     head: Annotated[
@@ -72,12 +77,7 @@ def classify(
             ),
         ),
     ] = None,
-    detector: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--detector", help="Say whether this is heard, too: what was taught, by name or file; may be repeated"
-        ),
-    ] = None,
+    detector: Detectors = None,
     track: Track = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -85,7 +85,7 @@ def classify(
     threads: Threads = None,
     translate: Translate = "auto",
 ) -> None:
-    """Which of the labels fits each sound best: zero-shot, or by a trained head; and which detectors hear their sound."""
+    """Which label fits each sound best: zero-shot, or by a trained head; and which detectors hear their sound."""
     if head is not None and detector:
         raise UsageError("a head and detectors are asked one by one; leave --head or --detector out")
     if head is not None:
@@ -163,7 +163,7 @@ def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_j
 
 
 def labels_given(given: str | None, file: Path | None) -> list[str]:
-    """The labels of --labels or --labels-file, each once."""
+    """Read the labels of --labels or --labels-file, each once."""
     if (given is None) == (file is None):
         raise UsageError('give the labels with --labels "dog bark, rain" or with --labels-file FILE, one of the two')
     if file is not None and str(file) in PACKAGED and not file.exists():
@@ -172,9 +172,8 @@ def labels_given(given: str | None, file: Path | None) -> list[str]:
         names = read_lines(file, "labels")
     else:
         names = re.split("[,，、\n]", given or "")
-    names = list(
-        dict.fromkeys(name.strip() for name in names if name.strip())
-    )  # a label given twice would halve its score
+    # each once, as a label that is given twice would halve its score
+    names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if not names:
         raise UsageError('no label given; for example  --labels "dog bark, rain"')
     return names
@@ -194,7 +193,7 @@ def embed(
     from openclap.library.embed_file import embed_to_file
 
     clap = load_model(model, device, threads)
-    report = embed_to_file(clap, paths, output, windows=windows, progress=err.is_terminal)
+    report = embed_to_file(clap, paths, output, windows=windows, progress=verbosity.progress)
     if as_json:
         emit([report])
     else:
@@ -205,4 +204,11 @@ def embed(
     exit_if_failed([Failure(**failure) for failure in report["failed"]])
 
 
-VERBS = (match, classify, embed)
+VERBS: Verbs = {
+    match: ('openclap match dog.wav "a dog barking" "heavy rain"',),
+    classify: (
+        'openclap classify *.wav --labels "dog bark, rain, siren"',
+        "openclap classify *.wav --labels-file audioset --top 5",
+    ),
+    embed: ("openclap embed ~/sounds -o sounds.npz",),
+}

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from platformdirs import user_cache_path
 
-from openclap.cli.options import Device, Json
-from openclap.cli.show import bar, emit, err, exit_if_failed, out, plain, print_error, table
+from openclap.cli.options import Device, Json, KeywordWriter, Split, Verbs
+from openclap.cli.show import bar, emit, exit_if_failed, out, plain, print_error, table, verbosity
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.data import CheckReport, Manifest
 
-__all__ = ["app"]
+__all__ = ["VERBS"]
 
 SHOWN = 10  # of each kind of finding, on a terminal; the JSON has all
-
-app = typer.Typer(name="data", help="Data sets to train on: what is in them, and packing them.", no_args_is_help=True)
 
 Source = Annotated[
     list[str],
@@ -27,10 +25,8 @@ Source = Annotated[
         help="A folder with metadata.csv; a .csv, .jsonl or .parquet; tars, or a folder of them; a saved data set"
     ),
 ]
-Split = Annotated[str | None, typer.Option("--split", help="Only this split")]
 
 
-@app.command()
 def check(
     source: Source,
     labels: Annotated[
@@ -47,7 +43,7 @@ def check(
     from openclap.data.check import read_labels
 
     known = read_labels(labels) if labels is not None else None
-    report = look(_open(source, split), labels=known, deep=deep, progress=err.is_terminal)
+    report = look(_open(source, split), labels=known, deep=deep, progress=verbosity.progress)
     if as_json:
         emit([report.to_dict()])
     else:
@@ -56,14 +52,10 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
 def pack(
     source: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the tars")],
-    k2c: Annotated[
-        str | None,
-        typer.Option("--k2c", help="A T5 that writes captions from the labels: a folder, or a Hub id that is here"),
-    ] = None,
+    k2c: KeywordWriter = None,
     shard_size: Annotated[int, typer.Option("--shard-size", min=1, help="Sounds a tar")] = 1000,
     min_seconds: Annotated[
         float, typer.Option("--min-seconds", min=0.0, help="Leave out shorter sounds; the paper: 2")
@@ -85,7 +77,7 @@ def pack(
         shard_size=shard_size,
         min_seconds=min_seconds,
         k2c=writer,
-        progress=err.is_terminal,
+        progress=verbosity.progress,
     )
     if as_json:
         emit([report.to_dict()])
@@ -165,3 +157,9 @@ def _some(what: str, findings: list[str]) -> None:
         out.print(plain(f"{what}: {finding}"))
     if len(findings) > SHOWN:
         out.print(plain(f"{what}: {len(findings) - SHOWN} more, all in --json"))
+
+
+VERBS: Verbs = {
+    check: ("openclap data check ~/clotho --deep",),
+    pack: ("openclap data pack ~/clotho -o ~/clotho-tars --split train",),
+}

@@ -1,4 +1,4 @@
-"""describe: words for sounds, and the timeline of a recording."""
+"""describe: tags and a sentence for sounds, and the timeline of a recording."""
 
 from __future__ import annotations
 
@@ -10,11 +10,27 @@ import typer
 from platformdirs import user_cache_path
 
 from openclap.cli.classify import labels_given
-from openclap.cli.options import Device, Json, Model, Threads, Track, Translate, load_model, read_lines
+from openclap.cli.options import (
+    OUTPUT,
+    TUNING,
+    Device,
+    Hop,
+    Json,
+    KeywordWriter,
+    Labels,
+    LabelsFile,
+    Model,
+    Threads,
+    Track,
+    Translate,
+    Verbs,
+    Window,
+    load_model,
+    read_lines,
+)
 from openclap.cli.show import (
     bar,
     emit,
-    err,
     exit_if_failed,
     out,
     plain,
@@ -23,6 +39,7 @@ from openclap.cli.show import (
     short,
     span,
     table,
+    verbosity,
 )
 from openclap.errors import SoundError, UsageError
 
@@ -37,25 +54,24 @@ __all__ = ["VERBS"]
 
 def describe(
     sounds: Annotated[list[str], typer.Argument(help="Sound files and folders")],
-    labels: Annotated[
-        str | None, typer.Option("--labels", help='What may be heard: "dog bark, rain" [default: AudioSet\'s 527]')
-    ] = None,
-    labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file, one label a line")] = None,
+    labels: Labels = None,
+    labels_file: LabelsFile = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag [default: the model's own]"),
+        typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag (default: the model's own)"),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = 5,
     alike: Annotated[
-        float, typer.Option("--alike", help="Cosine from which two labels are one family; above 1 keeps all")
+        float,
+        typer.Option(
+            "--alike", help="Cosine from which two labels are one family; above 1 keeps all", rich_help_panel=TUNING
+        ),
     ] = 0.5,
     captions: Annotated[
         Path | None, typer.Option("--captions", help="A text file, one caption a line: the nearest are told too")
     ] = None,
     nearest: Annotated[int, typer.Option("--nearest", min=1, help="How many of the captions")] = 3,
-    k2c: Annotated[
-        str | None, typer.Option("--k2c", help="A T5 that writes the sentence: a folder, or a Hub id that is here")
-    ] = None,
+    k2c: KeywordWriter = None,
     language: Annotated[
         Literal["en", "zh"],
         typer.Option("--language", help="Of the sentences, and of AudioSet's labels; your own stay as they are"),
@@ -63,10 +79,11 @@ def describe(
     as_timeline: Annotated[
         bool, typer.Option("--timeline", help="Span by span: what is heard from when to when")
     ] = False,
-    window: Annotated[float, typer.Option("--window", help="Seconds heard at once, with --timeline")] = 2.0,
-    hop: Annotated[float, typer.Option("--hop", help="Seconds between windows, with --timeline")] = 0.5,
+    window: Window = 2.0,
+    hop: Hop = 0.5,
     change: Annotated[
-        float, typer.Option("--change", min=0.0, help="What a new span costs, with --timeline: more, fewer spans")
+        float,
+        typer.Option("--change", min=0.0, help="What a new span costs: more, fewer spans", rich_help_panel=TUNING),
     ] = 4.0,
     output: Annotated[
         list[Path] | None,
@@ -77,6 +94,7 @@ def describe(
                 "A .json, .jsonl or .csv of all descriptions. With --timeline: .md, .csv, .json, .srt, .vtt or .png,"
                 " several if you like; or a folder, for everything of every sound"
             ),
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     track: Track = None,
@@ -86,7 +104,10 @@ def describe(
     threads: Threads = None,
     translate: Translate = "auto",
 ) -> None:
-    """What is heard in sounds, in words: tags, a sentence, the timeline of a recording."""
+    """What is heard in sounds, in words: tags, a sentence, the timeline of a recording.
+
+    Tags are AudioSet's 527 labels, or those of --labels. --window, --hop and --change are of --timeline.
+    """
     from openclap.confidence import has_own_curves
     from openclap.describe import Describer
 
@@ -162,7 +183,7 @@ def _timelines(
 
     if output and not output[0].suffix:
         report = timelines_to_folder(
-            describer, sounds, output[0], window=window, hop=hop, change=change, progress=err.is_terminal
+            describer, sounds, output[0], window=window, hop=hop, change=change, progress=verbosity.progress
         )
         _show_report(report, as_json)
         return
@@ -212,7 +233,7 @@ def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: 
 def _to_file(clap: CLAP, describer: Describer, sounds: list[str], output: Path) -> DescribeReport:
     from openclap.catalogue import describe_to_file
 
-    return describe_to_file(clap, describer, sounds, output, progress=err.is_terminal)
+    return describe_to_file(clap, describer, sounds, output, progress=verbosity.progress)
 
 
 def _show_report(report: DescribeReport, as_json: bool) -> None:
@@ -226,7 +247,7 @@ def _show_report(report: DescribeReport, as_json: bool) -> None:
 
 
 def _check_outputs(sounds: list[str], output: list[Path], as_timeline: bool) -> None:
-    """Wrong places are told before the work, not after it."""
+    """Refuse an output that cannot be written, before the work and not after it."""
     from openclap.describe.formats import FORMATS
 
     if not as_timeline:
@@ -251,4 +272,6 @@ def _writer(k2c: str | None, device: str) -> Writer | None:
     return KeywordToCaption(k2c, cache=user_cache_path("openclap") / "captions.sqlite", device=device)
 
 
-VERBS = (describe,)
+VERBS: Verbs = {
+    describe: ("openclap describe street.wav", "openclap describe night.flac --timeline -o night.srt -o night.png"),
+}

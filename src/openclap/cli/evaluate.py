@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, ReportFile, Threads, load_model
-from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table
+from openclap.cli.options import OUTPUT, TUNING, Device, Json, Model, ReportFile, Threads, Verbs, load_model
+from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table, verbosity
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
@@ -32,10 +32,22 @@ Folder = Annotated[
     ),
 ]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Which benchmark; see  openclap eval protocols")]
-CardFile = Annotated[Path | None, typer.Option("--card", help="Put a section into this Markdown file, or renew it")]
-Confusion = Annotated[Path | None, typer.Option("--confusion", help="Write the confusion matrix: a .png or .csv file")]
-Draws = Annotated[int, typer.Option("--draws", min=0, help="Resamples for the 95 % intervals; 0 for none")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the resamples, drawn folds and training")]
+CardFile = Annotated[
+    Path | None,
+    typer.Option("--card", help="Put a section into this Markdown file, or renew it", rich_help_panel=OUTPUT),
+]
+Confusion = Annotated[
+    Path | None,
+    typer.Option("--confusion", help="Write the confusion matrix: a .png or .csv file", rich_help_panel=OUTPUT),
+]
+Draws = Annotated[
+    int,
+    typer.Option("--draws", min=0, help="Resamples for the 95 % intervals; 0 for none", rich_help_panel=TUNING),
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, help="Of the resamples, drawn folds and training", rich_help_panel=TUNING),
+]
 
 
 def retrieval(
@@ -61,7 +73,7 @@ def retrieval(
     data = read_dataset(folder, "retrieval", protocol)
     _check_places(report, card)
     clap = load_model(model, device, threads)
-    found = run(clap, data, definition=definition, draws=draws, seed=seed, progress=err.is_terminal)
+    found = run(clap, data, definition=definition, draws=draws, seed=seed, progress=verbosity.progress)
     _tell(add_published(found, protocol), report, card, as_json)
 
 
@@ -70,7 +82,7 @@ def zeroshot(
     protocol: ProtocolName = None,
     templates: Annotated[
         list[str] | None,
-        typer.Option("--template", help="A prompt, {} is the label; several are an ensemble [default: the paper's]"),
+        typer.Option("--template", help="A prompt, {} is the label; several are an ensemble (default: the paper's)"),
     ] = None,
     confusion: Confusion = None,
     report: ReportFile = None,
@@ -91,7 +103,7 @@ def zeroshot(
     _check_places(report, card, confusion, data)
     clap = load_model(model, device, threads)
     prompts = templates or [DEFAULT_TEMPLATE]
-    found, judged = run(clap, data, templates=prompts, draws=draws, seed=seed, progress=err.is_terminal)
+    found, judged = run(clap, data, templates=prompts, draws=draws, seed=seed, progress=verbosity.progress)
     _tell(add_published(found, protocol), report, card, as_json, judged, confusion)
 
 
@@ -124,7 +136,7 @@ def probe(
         raise UsageError(f"--save {save}: give a name that ends in .safetensors, in a folder that exists")
     clap = load_model(model, device, threads)
     found, judged, head = run(
-        clap, data, kind=kind, shots=shots, few_draws=few_draws, draws=draws, seed=seed, progress=err.is_terminal
+        clap, data, kind=kind, shots=shots, few_draws=few_draws, draws=draws, seed=seed, progress=verbosity.progress
     )
     if save is not None:
         head.save(save)
@@ -148,7 +160,7 @@ def protocols(as_json: Json = False) -> None:
 def _check_places(
     report: Path | None, card: Path | None, confusion: Path | None = None, data: Dataset | None = None
 ) -> None:
-    """Wrong places are told before hours of work, not after."""
+    """Refuse files that cannot be written, before hours of work and not after them."""
     for option, path in (("--report", report), ("--card", card), ("--confusion", confusion)):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             why = "it is a folder" if path.is_dir() else "its folder does not exist"
@@ -216,4 +228,9 @@ def _number(name: str, value: float | None) -> str:
     return f"{value:.1f}" if name.endswith("_rank") else f"{100 * value:.1f} %"
 
 
-VERBS = (retrieval, zeroshot, probe, protocols)
+VERBS: Verbs = {
+    retrieval: ("openclap eval retrieval ~/clotho --protocol clotho",),
+    zeroshot: ("openclap eval zeroshot ~/ESC-50 --protocol esc50 --report esc50.json",),
+    probe: ("openclap eval probe ~/ESC-50 --protocol esc50 --save head.safetensors",),
+    protocols: ("openclap eval protocols",),
+}

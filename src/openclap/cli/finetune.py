@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from openclap.cli.evaluate import show_report
-from openclap.cli.options import Device, Json, Resume, Threads
-from openclap.cli.show import emit, err, exit_if_failed, out, plain, short
+from openclap.cli.options import TUNING, Device, Json, Resume, Split, Threads, Verbs
+from openclap.cli.show import emit, exit_if_failed, out, plain, short, verbosity
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
@@ -19,44 +19,68 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS"]
 
+JUDGING = "What it is judged by"  # a panel of --help
+
 
 def finetune(
     data: Annotated[
         str | None, typer.Argument(help="Labelled sounds: a folder with metadata.csv (file,label), a table, tars, …")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the model and its head")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="What to start from [default: mini]")] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Learn from this split")] = None,
-    test_split: Annotated[str | None, typer.Option("--test-split", help="Judge by this split")] = None,
-    test_fold: Annotated[list[str] | None, typer.Option("--test-fold", help="Judge by this fold; repeatable")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What to start from (default: mini)")] = None,
+    split: Split = None,
+    test_split: Annotated[
+        str | None, typer.Option("--test-split", help="Judge by this split", rich_help_panel=JUDGING)
+    ] = None,
+    test_fold: Annotated[
+        list[str] | None, typer.Option("--test-fold", help="Judge by this fold; repeatable", rich_help_panel=JUDGING)
+    ] = None,
     test_files: Annotated[
-        list[str] | None, typer.Option("--test-files", help='Judge by files of this pattern: "5-*"; repeatable')
+        list[str] | None,
+        typer.Option("--test-files", help='Judge by files of this pattern: "5-*"; repeatable', rich_help_panel=JUDGING),
     ] = None,
     test: Annotated[
-        float | None, typer.Option("--test", min=0, max=0.9, help="Judge by this share of every label; 0: by nothing")
+        float | None,
+        typer.Option(
+            "--test", min=0, max=0.9, help="Judge by this share of every label; 0: by nothing", rich_help_panel=JUDGING
+        ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Times through the sounds [default: 15]")
+        int | None, typer.Option("--epochs", min=1, help="Times through the sounds (default: 15)")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="[default: 16]")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=2, help="Sounds of a step (default: 16)", rich_help_panel=TUNING)
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Of the model; the head's is ten times it [default: 1e-4]")
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            help="Of the model; the head's is ten times it (default: 1e-4)",
+            rich_help_panel=TUNING,
+        ),
     ] = None,
     head: Annotated[
-        Literal["linear", "mlp"] | None, typer.Option("--head", help="One layer, or a hidden one too [default: linear]")
+        Literal["linear", "mlp"] | None,
+        typer.Option("--head", help="One layer, or a hidden one too (default: linear)", rich_help_panel=TUNING),
     ] = None,
     start: Annotated[
         Literal["probe", "zeroshot", "random"] | None,
-        typer.Option("--start", help="How the head starts [default: probe]"),
+        typer.Option("--start", help="How the head starts (default: probe)", rich_help_panel=TUNING),
     ] = None,
-    lora: Annotated[int | None, typer.Option("--lora", min=1, help="Low-rank adapters of this rank instead")] = None,
+    lora: Annotated[
+        int | None,
+        typer.Option("--lora", min=1, help="Low-rank adapters of this rank instead", rich_help_panel=TUNING),
+    ] = None,
     freeze: Annotated[
-        list[str] | None, typer.Option("--freeze", help="Also keep weights that begin so: audio.blocks.0; repeatable")
+        list[str] | None,
+        typer.Option(
+            "--freeze", help="Also keep weights that begin so: audio.blocks.0; repeatable", rich_help_panel=TUNING
+        ),
     ] = None,
     multi_label: Annotated[
-        bool | None, typer.Option("--multi-label/--single-label", help="Labels a sound [default: as the data has it]")
+        bool | None, typer.Option("--multi-label/--single-label", help="Labels a sound (default: as the data has it)")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of what is drawn")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of what is drawn", rich_help_panel=TUNING)] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A YAML file for everything else")] = None,
     resume: Resume = True,
     as_json: Json = False,
@@ -93,17 +117,17 @@ def finetune(
         raise UsageError("--split is of DATA; give DATA, or write split into the sources of --config")
     from openclap.train import finetune as run
 
-    done = run({} if config is None else config, resume=resume, progress=err.is_terminal, **_given_options(changes))
+    done = run({} if config is None else config, resume=resume, progress=verbosity.progress, **_given_options(changes))
     _tell(done, as_json)
 
 
 def _given_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Those that were asked for; the rest are defaults of training, or of a configuration."""
+    """Keep the options that were given; the others are defaults of training, or of a configuration."""
     return {name: value for name, value in options.items() if value is not None and value not in ([], {})}
 
 
 def _place(name: str) -> str:
-    """A path that means the same to a configuration elsewhere."""
+    """Make a path absolute, as those of a configuration are relative to its folder."""
     return os.path.abspath(os.path.expanduser(name))
 
 
@@ -129,4 +153,9 @@ def _tell(done: Finetuned, as_json: bool) -> None:
     exit_if_failed(done.verdict.failed if done.verdict is not None else [])
 
 
-VERBS = (finetune,)
+VERBS: Verbs = {
+    finetune: (
+        "openclap finetune ~/birds -o birds-model",
+        "openclap finetune ESC-50 -o esc50 --test-fold 5 --epochs 20",
+    ),
+}

@@ -1,4 +1,4 @@
-"""index, duplicates, library: verbs that keep a collection."""
+"""index, duplicates, library: verbs that fill and look after a library."""
 
 from __future__ import annotations
 
@@ -12,12 +12,24 @@ from openclap.cli.options import (
     Json,
     LibraryPath,
     Model,
+    Paths,
     ReportFile,
     Threads,
+    Verbs,
     default_library,
     load_model,
 )
-from openclap.cli.show import emit, err, exit_if_failed, plain, print_failures, print_missing, short, table
+from openclap.cli.show import (
+    emit,
+    err,
+    exit_if_failed,
+    plain,
+    print_failures,
+    print_missing,
+    short,
+    table,
+    verbosity,
+)
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
@@ -73,7 +85,7 @@ def index(
         raise UsageError("--engine ray indexes once; for another model, index into another --library")
     clap = load_model(model, device, threads)
     place = library or default_library()
-    show = err.is_terminal
+    show = verbosity.progress
     if reembed:
         done = Library.reembed(place, clap, progress=show, prune=prune)
         _show_report(done, as_json, report)
@@ -93,7 +105,7 @@ def index(
 
 
 def duplicates(
-    paths: Annotated[list[str] | None, typer.Argument(help="Look at these files and folders only")] = None,
+    paths: Paths = None,
     library: LibraryPath = None,
     as_json: Json = False,
 ) -> None:
@@ -101,7 +113,7 @@ def duplicates(
     from openclap.library import Library
 
     place = Library.open(library or default_library())
-    found = place.duplicates(within=paths or None, progress=err.is_terminal)
+    found = place.duplicates(within=paths or None, progress=verbosity.progress)
     if as_json:
         emit(group.to_dict() for group in found.groups)
     else:
@@ -196,4 +208,8 @@ def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
         raise typer.Exit(1)
 
 
-VERBS = (index, duplicates, library)
+VERBS: Verbs = {
+    index: ("openclap index ~/sounds --tag field", "openclap index ~/sounds --watch"),
+    duplicates: ("openclap duplicates ~/sounds",),
+    library: ("openclap library", "openclap library verify --quick", "openclap library export sounds.parquet"),
+}

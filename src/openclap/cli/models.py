@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Precision, Threads, load_model
+from openclap.cli.options import Device, Json, Model, Precision, Threads, Verbs, load_model
 from openclap.cli.show import emit, err, out, plain, table
 from openclap.plurals import count_noun
 
@@ -129,4 +129,10 @@ def demo(
     run(load_model(model, device, threads), folder, out)
 
 
-VERBS = (models, pull, doctor, bench, demo)
+VERBS: Verbs = {
+    models: ("openclap models",),
+    pull: ("openclap pull laion/clap-htsat-fused",),
+    doctor: ("openclap doctor --model laion/clap-htsat-fused",),
+    bench: ("openclap bench --precision int8",),
+    demo: ("openclap demo ~/openclap-demo",),
+}

@@ -1,4 +1,4 @@
-"""Why a search shows nothing, in a sentence: where it looked, what is there, and what to do."""
+"""Why a search found nothing, in one sentence: where it looked, what is there, and what to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIONS = {
 
 
 def why_nothing(library: Library, filter: SearchFilter) -> str:
-    """The sentence for a search that found nothing in a library which holds some sounds."""
+    """Say why a search found nothing in a library that holds some sounds."""
     given = list(dict.fromkeys(map(absolute_path, filter.within or ())))
     others = [option for name, option in OPTIONS.items() if getattr(filter, name) not in (None, ())]
     here = sum(1 for _ in library.paths(within=given)) if given else library.stats()["files"]
@@ -43,7 +43,7 @@ def why_nothing(library: Library, filter: SearchFilter) -> str:
 
 
 def _around(library: Library, given: Sequence[str]) -> str:
-    """What there is in the folder around it, the nearest that holds some; of one path alone."""
+    """For a single path: how many sounds its nearest parent folder with some holds, and whether it exists."""
     if len(given) != 1:
         return ""
     gone = "" if os.path.lexists(given[0]) else ", which is not there"

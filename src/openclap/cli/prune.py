@@ -7,32 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openclap.cli.options import Device, Json, Threads
-from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table
+from openclap.cli.options import TUNING, Device, Json, Threads, Verbs
+from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table, verbosity
 
 if TYPE_CHECKING:
     from openclap.train.pruning import Pruned
 
 __all__ = ["VERBS"]
 
-SHARE = "above 0, up to 1 [default: as --keep]"
+SHARE = "above 0, up to 1 (default: as --keep)"
 
 
 def prune(
     model: Annotated[str, typer.Argument(help="mini, a Hub id, a folder, a .safetensors or a LAION .pt file")],
     target: Annotated[Path, typer.Option("-o", "--output", help="The folder of the pruned checkpoint")],
     keep: Annotated[float, typer.Option("--keep", help="Share of heads, MLP rows and channels that stays")] = 0.5,
-    keep_heads: Annotated[float | None, typer.Option("--keep-heads", help=f"Of attention heads, {SHARE}")] = None,
-    keep_mlp: Annotated[float | None, typer.Option("--keep-mlp", help=f"Of MLP rows, {SHARE}")] = None,
+    keep_heads: Annotated[
+        float | None, typer.Option("--keep-heads", help=f"Of attention heads, {SHARE}", rich_help_panel=TUNING)
+    ] = None,
+    keep_mlp: Annotated[
+        float | None, typer.Option("--keep-mlp", help=f"Of MLP rows, {SHARE}", rich_help_panel=TUNING)
+    ] = None,
     keep_channels: Annotated[
-        float | None, typer.Option("--keep-channels", help=f"Of the channels of convolutions, {SHARE}")
+        float | None,
+        typer.Option("--keep-channels", help=f"Of the channels of convolutions, {SHARE}", rich_help_panel=TUNING),
     ] = None,
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Prune the audio tower")] = True,
     text: Annotated[bool, typer.Option("--text/--no-text", help="Prune the text tower, if it is a transformer")] = True,
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", help="Sounds to calibrate with and to judge by: a folder, a table, tars [default: synthesised]"
+            "--data", help="Sounds to calibrate with and to judge by: a folder, a table, tars (default: synthesised)"
         ),
     ] = None,
     tune: Annotated[
@@ -41,16 +46,21 @@ def prune(
     importance: Annotated[
         Literal["taylor", "norm"],
         typer.Option(
-            "--importance", help="By what the embeddings lose on sounds, or by the norms of weights, without any"
+            "--importance",
+            help="By what the embeddings lose on sounds, or by the norms of weights, without any",
+            rich_help_panel=TUNING,
         ),
     ] = "taylor",
     force: Annotated[bool, typer.Option("--force", help="Replace a checkpoint that is in the folder")] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the directions that importance is measured in")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", min=0, help="Of the directions that importance is measured in", rich_help_panel=TUNING),
+    ] = 0,
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Cut the least important heads, MLP rows and channels out of a model: a smaller, faster checkpoint, and what it costs."""
+    """Cut the least important heads, MLP rows and channels out of a model, and say what it costs."""
     from openclap.train.pruning import Keep
     from openclap.train.pruning import prune as run
 
@@ -66,7 +76,7 @@ def prune(
         device=device,
         threads=threads,
         seed=seed,
-        progress=err.is_terminal,
+        progress=verbosity.progress,
     )
     if as_json:
         emit([found.to_dict()])
@@ -116,4 +126,4 @@ def _percent(value: Any) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
 
 
-VERBS = (prune,)
+VERBS: Verbs = {prune: ("openclap prune laion/clap-htsat-fused -o small --keep 0.5 --data ~/sounds",)}

@@ -1,4 +1,4 @@
-"""recommend: what to hear next."""
+"""recommend: recordings of the library to hear next, by what was liked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from openclap.cli.options import (
+    FILTERS,
+    OUTPUT,
     ChangedBefore,
     ChangedSince,
     Device,
@@ -22,6 +24,7 @@ from openclap.cli.options import (
     Tagged,
     Threads,
     Translate,
+    Verbs,
     search_filter,
 )
 from openclap.cli.search import open_library, show_hits
@@ -43,9 +46,12 @@ def recommend(
     variety: Annotated[
         float, typer.Option("--variety", min=0.0, max=1.0, help="0: only what is nearest; 1: only what is different")
     ] = 0.3,
-    m3u: Annotated[Path | None, typer.Option("--m3u", help="Write them as a playlist, too")] = None,
+    m3u: Annotated[
+        Path | None, typer.Option("--m3u", help="Write them as a playlist, too", rich_help_panel=OUTPUT)
+    ] = None,
     within: Annotated[
-        list[str] | None, typer.Option("--in", help="From these files and folders only; may be repeated")
+        list[str] | None,
+        typer.Option("--in", help="From these files and folders only; may be repeated", rich_help_panel=FILTERS),
     ] = None,
     glob: PathPattern = None,
     shortest: MinSeconds = None,
@@ -79,7 +85,7 @@ def recommend(
 
 
 def _sound_or_words(part: str) -> str | Path:
-    """A file that is there is a sound, and so is what is named like one; anything else is words, a folder's name too."""
+    """A sound where a file of this name is there, or the name ends like one; words otherwise, a folder's name too."""
     path = Path(os.path.expanduser(part))
     try:
         return path if path.is_file() or path.suffix[1:].lower() in EXTENSIONS else part
@@ -87,4 +93,6 @@ def _sound_or_words(part: str) -> str | Path:
         return part
 
 
-VERBS = (recommend,)
+VERBS: Verbs = {
+    recommend: ('openclap recommend --like "birds in a forest" --unlike wind.wav --m3u next.m3u',),
+}

@@ -1,4 +1,4 @@
-"""search, similar, moments: verbs that look for sounds."""
+"""search and moments: verbs that look for sounds; similar, an older name for `search --sound`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openclap.cli.options import (
+    OUTPUT,
     ChangedBefore,
     ChangedSince,
     Device,
+    Hop,
     Json,
     LibraryPath,
     MaxSeconds,
     MinSeconds,
     Model,
     PathPattern,
+    Paths,
     ShowMissing,
     Tagged,
+    TaughtSound,
     Threads,
     Track,
     Translate,
+    Verbs,
+    Window,
     default_library,
     load_model,
     search_filter,
@@ -39,6 +45,7 @@ from openclap.cli.show import (
     short,
     span,
     table,
+    verbosity,
 )
 from openclap.errors import UsageError
 
@@ -64,15 +71,14 @@ def search(
     sound: Annotated[
         Path | None, typer.Option("--sound", help="Look for what sounds like this file; with words: for both")
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option("--detector", help="Look for what was taught: a name, or a file; with words: for both")
-    ] = None,
+    detector: TaughtSound = None,
     without: Annotated[list[str] | None, typer.Option("--not", help="What should not be heard")] = None,
     k: Count = 10,
     windows: Annotated[bool, typer.Option("--windows", help="Every window by itself, not one hit a file")] = False,
     exact: Annotated[bool, typer.Option("--moments", help="Exact spans: the files are looked into once more")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="With --moments: a .csv, .json or .m3u file")
+        Path | None,
+        typer.Option("--output", "-o", help="With --moments: a .csv, .json or .m3u file", rich_help_panel=OUTPUT),
     ] = None,
     glob: PathPattern = None,
     shortest: MinSeconds = None,
@@ -129,7 +135,7 @@ def search(
 
 def similar(
     sound: Annotated[Path, typer.Argument(help="A sound file")],
-    paths: Annotated[list[str] | None, typer.Argument(help="Look in these files and folders only")] = None,
+    paths: Paths = None,
     k: Count = 10,
     missing: ShowMissing = False,
     library: LibraryPath = None,
@@ -155,14 +161,18 @@ def similar(
 def moments(
     sound: Annotated[str, typer.Argument(help="A recording")],
     query: Annotated[str | None, typer.Argument(help="What to look for in it, in words")] = None,
-    detector: Annotated[
-        str | None, typer.Option("--detector", help="Look for what was taught: a name, or a file")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many moments")] = 5,
-    window: Annotated[float, typer.Option("--window", help="Seconds heard at once, at the first look")] = 2.0,
-    hop: Annotated[float, typer.Option("--hop", help="Seconds between windows, at the first look")] = 1.0,
+    detector: TaughtSound = None,
+    k: Count = 5,
+    window: Window = 2.0,
+    hop: Hop = 1.0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write them too: .csv, .json, .txt (Audacity labels), .m3u")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write them too: .csv, .json, .txt (Audacity labels), .m3u",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     track: Track = None,
     model: Model = "mini",
@@ -206,7 +216,7 @@ def open_library(
     paths: list[str] | None,
     translate: str = "auto",
 ) -> tuple[Library, bool]:
-    """The library with its model, and whether something of the paths could not be added, or is missing."""
+    """Open the library and add the paths → the library, and whether some of the paths failed or are missing."""
     from openclap.library import Library
     from openclap.library.scan import find_sounds, require_sounds
 
@@ -217,18 +227,18 @@ def open_library(
     )
     if not paths:
         return collection, False
-    report = collection.add(paths, keep=True, progress=err.is_terminal)
+    report = collection.add(paths, keep=True, progress=verbosity.progress)
     known = report.added or report.unchanged or report.updated or report.kept_missing
     empty = not known and next(collection.paths(within=paths), None) is None
     if empty and not report.failed:
         require_sounds(find_sounds(paths))
-    elsewhere = empty and collection.stats()["files"] > 0  # of what is not there `why_nothing` tells, with what is
+    elsewhere = empty and collection.stats()["files"] > 0  # then `why_nothing` names the missing paths
     print_failures([failure for failure in report.failed if not elsewhere or os.path.lexists(failure.path)])
     return collection, bool(report.failed or report.kept_missing)
 
 
 def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, filter: SearchFilter) -> None:
-    """Hits as a table or as JSON lines; says so where all are unlikely, why there are none, what confidences are worth, and how many cannot be reached."""
+    """Print hits as a table or as JSON lines, and what is to be known of them: unlikely, uncalibrated, left out, none."""
     from openclap.cli.nothing import why_nothing
 
     if not hits and not hits.left_out:
@@ -255,14 +265,14 @@ def _show_hits(hits: Ranked[Hit], title: str) -> None:
 
 
 def _tell_unlikely(found: Sequence[Moment], unlikely: float) -> None:
-    """Say so before the best of them, where none is likely."""
+    """Print a remark where none of the moments is likely."""
     sure = max((one.confidence or 0.0 for one in found), default=1.0)
     if sure < unlikely:
         err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {sure:.0%}); the nearest:")
 
 
 def _when(moment: Moment) -> tuple[str, str, str, str]:
-    """A moment's cells under `WHEN`."""
+    """The cells of a moment for the columns `WHEN`."""
     sure = moment.confidence or 0.0
     return span(moment.start, moment.end), f"{moment.score:+.3f}", f"{sure:.0%}", bar(sure)
 
@@ -287,4 +297,12 @@ def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_jso
     print_left_out(found.left_out, "recording")
 
 
-VERBS = (search, similar, moments)
+similar.hidden = True  # type: ignore[attr-defined]
+VERBS: Verbs = {
+    search: (
+        'openclap search "a creaky wooden door" ~/sounds',
+        "openclap search --sound door.wav -k 3",
+    ),
+    similar: ("openclap similar door.wav -k 3",),
+    moments: ('openclap moments night.flac "an owl" -k 3', "openclap moments night.flac --detector owl -o owls.txt"),
+}

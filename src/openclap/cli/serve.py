@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from platformdirs import user_data_path
 
-from openclap.cli.options import Device, Json, LibraryPath, Model, Precision, Threads, default_library
+from openclap.cli.options import Device, Json, LibraryPath, Model, Precision, Threads, Verbs, default_library
 from openclap.cli.show import emit, err, plain
 from openclap.errors import MissingExtra, UsageError
 
@@ -230,7 +230,7 @@ def _read(config: Path | None) -> dict[str, Any]:
 
 def _options_of(context: typer.Context) -> dict[str, Any]:
     """The options that were given, by the names of settings, and not those of the command line alone."""
-    others = ("config", "keys_file", "no_browser", "as_json")
+    others = ("config", "keys_file", "no_browser", "as_json", "quiet", "verbose")
     return {
         name: value
         for name, value in context.params.items()
@@ -274,4 +274,7 @@ def _loadable(model: str, named: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([model, *(preset.name for preset in PRESETS if is_available(preset)), *named]))
 
 
-VERBS = (serve, ui)
+VERBS: Verbs = {
+    serve: ("openclap serve --port 8000 --library ~/library", "openclap serve --config service.yaml"),
+    ui: ("openclap ui", "openclap ui --root ~/sounds"),
+}

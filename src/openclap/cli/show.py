@@ -1,4 +1,4 @@
-"""How results look: tables for people on a terminal, one JSON object a line for programs. stdout is results alone."""
+"""How results look: tables for people, one JSON object a line for programs; on stdout there are only results."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,46 +39,68 @@ __all__ = [
     "span",
     "table",
     "use_any_terminal",
+    "verbosity",
     "warn_in_one_line",
 ]
 
-# a file name is no emoji; what is piped is not folded
+# no emoji, as a file name may hold :dog:; what is piped is not folded at the width of a terminal
 out = Console(
     soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False, width=None if sys.stdout.isatty() else 10_000
 )
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
-# what moves a terminal's cursor or turns its letters round, as a file or a detector of a stranger may be called
+@dataclass
+class Verbosity:
+    """How much is said on stderr beside errors: what `-q` and `-v` choose."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+    def choose(self, *, quiet: bool, verbose: bool) -> None:
+        """Choose for the rest of this run; `verbose` also turns the log on."""
+        self.quiet, self.verbose = quiet, verbose
+        if verbose:
+            import logging
+
+            logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+
+    @property
+    def progress(self) -> bool:
+        """Whether bars are shown."""
+        return err.is_terminal and not self.quiet
+
+
+verbosity = Verbosity()
+
+# control characters that move the cursor or reverse the text: the name of a stranger's file may hold them
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def emit(rows: Iterable[dict[str, Any]]) -> None:
-    """One JSON object a line."""
+    """Print dictionaries as JSON, one a line."""
     for row in rows:
         line = json.dumps(row, ensure_ascii=False, allow_nan=False)
         try:
             line.encode(sys.stdout.encoding or "utf-8")
-        except (
-            UnicodeEncodeError
-        ):  # a file name that is no UTF-8, or a pipe of Windows, is escaped, so that the line stays JSON
+        except UnicodeEncodeError:  # a file name that is no UTF-8, or a pipe of Windows: escaped, it stays JSON
             line = json.dumps(row, allow_nan=False)
         print(line, flush=True)
 
 
 def print_error(message: object) -> None:
-    """An error as one line on stderr, with nothing in it taken for markup."""
+    """Print an error as one line on stderr; nothing in it is taken for markup."""
     err.print("[red]error:[/red]", plain(message))
 
 
 def print_failures(failed: Sequence[Failure]) -> None:
-    """Name what failed on stderr, a line each."""
+    """Print what failed on stderr, a line each."""
     for failure in failed:
         print_error(f"{failure.path}: {failure.error}")
 
 
 def print_left_out(count: int, what: str) -> None:
-    """How many results are not shown since their files cannot be reached, in a line."""
+    """Print in one line how many results are not shown because their files cannot be reached."""
     if count:
         files = "its file" if count == 1 else "their files"
         err.print(
@@ -87,7 +110,7 @@ def print_left_out(count: int, what: str) -> None:
 
 
 def print_missing(folders: Sequence[MissingFolder]) -> None:
-    """Which files stay in a library though they are missing, in a line."""
+    """Print in one line how many files stay in a library though they are missing, and where they were."""
     if folders:
         count = sum(folder.files for folder in folders)
         where = ", ".join(short(folder.path) for folder in folders[:3]) + ", …" * (len(folders) > 3)
@@ -99,12 +122,15 @@ def print_missing(folders: Sequence[MissingFolder]) -> None:
 
 
 def print_uncalibrated() -> None:
-    """What confidences are worth with a model that they were not fitted for, in a line."""
-    err.print("[dim]confidences were not fitted for this model: their order holds, how large they are is a guess[/dim]")
+    """Print in one line that confidences were not fitted for this model."""
+    if not verbosity.quiet:
+        err.print(
+            "[dim]confidences were not fitted for this model: their order holds, how large they are is a guess[/dim]"
+        )
 
 
 def exit_if_failed(failed: Sequence[Failure]) -> None:
-    """Name what failed, and exit 1; nothing where nothing failed."""
+    """Print what failed and leave with exit code 1; return where nothing failed."""
     print_failures(failed)
     if failed:
         raise typer.Exit(1)
@@ -114,7 +140,7 @@ Cell = str | Text
 
 
 def table(title: Cell, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = ()) -> None:
-    """A table; strings may hold markup, so what a user wrote must come as `plain` text."""
+    """Print a table; strings may hold markup, so what a user wrote must come as `plain` text."""
     view = Table(
         title=title,
         title_justify="left",
@@ -132,13 +158,13 @@ def table(title: Cell, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *
 
 
 def bar(value: float, width: int = 16) -> str:
-    """A share in [0, 1] as a bar."""
+    """Draw a share in [0, 1] as a bar."""
     filled = round(max(0.0, min(1.0, value)) * width)
     return f"[green]{'█' * filled}[/green][dim]{'░' * (width - filled)}[/dim]"
 
 
 def plain(text: object) -> Text:
-    """Text that is printed as it is, on one line; of what is no letter, what it is called."""
+    """Text that is printed as it is, on one line; control characters are escaped."""
     return Text(UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], " ".join(str(text).split())))
 
 
@@ -161,7 +187,7 @@ def _clock(seconds: float) -> str:
 
 
 def warn_in_one_line() -> None:
-    """Warnings as one line on stderr, without the code that gave them."""
+    """Print warnings of openclap as one line on stderr, without the line of code; leave out those of libraries."""
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         if category.__module__.startswith("openclap"):
@@ -172,7 +198,7 @@ def warn_in_one_line() -> None:
 
 
 def use_any_terminal() -> None:
-    """Signs that a terminal or a file name's encoding does not have are escaped, not a crash."""
+    """Escape characters that the terminal's encoding lacks, where printing them would be an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

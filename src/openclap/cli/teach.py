@@ -1,4 +1,4 @@
-"""teach, detectors: a sound of one's own, from a few examples."""
+"""teach, detectors: teach a sound by a few examples, and list what was taught."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from openclap.cli.options import Device, Json, LibraryPath, Model, Threads, Translate, default_library, load_model
-from openclap.cli.show import Cell, emit, err, exit_if_failed, out, plain, short, table
+from openclap.cli.options import (
+    TUNING,
+    Device,
+    Json,
+    LibraryPath,
+    Model,
+    Threads,
+    Translate,
+    Verbs,
+    default_library,
+    load_model,
+)
+from openclap.cli.show import Cell, emit, err, exit_if_failed, out, plain, short, table, verbosity
 from openclap.errors import LibraryError, UsageError
 from openclap.plurals import count_noun
 
@@ -29,7 +40,7 @@ class ManyFiles(TyperCommand):
     """Lets `--yes` and `--no` take several files, as a shell's pattern gives them: up to the next option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """`--yes a b --no c` → `--yes a --yes b --no c`."""
+        """Parse `--yes a b --no c` as `--yes a --yes b --no c`."""
         spread: list[str] = []
         option = ""  # that the next word belongs to
         taken = False
@@ -61,10 +72,10 @@ def teach(
         list[str] | None, typer.Option("--no", help="Files and folders that are not, best those mistaken for it")
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help='Words for the sound [default: its name]; "" for none')
+        str | None, typer.Option("--text", help='Words for the sound (default: its name); "" for none')
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file [default: by its name, in your data folder]")
+        Path | None, typer.Option("--output", "-o", help="The file (default: by its name, in your data folder)")
     ] = None,
     refit: Annotated[
         bool, typer.Option("--refit", help="Teach it anew for this model, by the examples that were kept of it")
@@ -78,7 +89,9 @@ def teach(
     suggestions: Annotated[
         int, typer.Option("--suggest", min=0, help="How many sounds of the library to suggest for marking next")
     ] = 5,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="How examples are dealt into folds")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="How examples are dealt into folds", rich_help_panel=TUNING)
+    ] = 0,
     library: LibraryPath = None,
     model: Model = "mini",
     as_json: Json = False,
@@ -105,7 +118,7 @@ def teach(
         "library": collection,
         "suggestions": suggestions,
         "seed": seed,
-        "progress": err.is_terminal,
+        "progress": verbosity.progress,
     }
     if before is None:
         taught = run(clap, name, yes=yes or (), no=no or (), text=text, **given)
@@ -167,7 +180,7 @@ def detectors(
 
 
 def _library(place: str | None, clap: CLAP) -> Library | None:
-    """The library that is asked for; else the user's own, where there is one of this model."""
+    """Open the library that was named; else the user's default one, where it is of this model and holds sounds."""
     from openclap.library import Library
 
     if place is not None:
@@ -196,7 +209,7 @@ def _show(detector: Detector, suggestions: list[Hit], place: Path, before: Detec
 
 
 def _show_report(report: Any, before: Any) -> None:
-    """How well it does; beside it the words alone, and the detector that it takes the place of."""
+    """Print how well it does, beside the words alone and the detector that it replaces."""
     words, was = report["text"], before.get("judged")
     rows: list[tuple[Cell, ...]] = []
     for name in ("precision", "recall", "average_precision"):
@@ -230,4 +243,7 @@ def _share(value: float | None) -> str:
 
 
 teach.command = ManyFiles  # type: ignore[attr-defined]
-VERBS = (teach, detectors)
+VERBS: Verbs = {
+    teach: ('openclap teach "our doorbell" --yes bell*.wav --no street.wav',),
+    detectors: ("openclap detectors", 'openclap detectors --forget "our doorbell"'),
+}

@@ -1,4 +1,4 @@
-"""train, distill: verbs that make a model as a configuration says."""
+"""train, distill: verbs that make a model from a configuration."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openclap.cli.options import Json, Resume
-from openclap.cli.show import emit, err, out, plain, table
+from openclap.cli.options import Json, Resume, Verbs
+from openclap.cli.show import emit, err, out, plain, table, verbosity
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
@@ -44,7 +44,7 @@ def train(
     assert config is not None
     from openclap.train import train as run
 
-    _tell(run(config, resume=resume, progress=err.is_terminal), as_json)
+    _tell(run(config, resume=resume, progress=verbosity.progress), as_json)
 
 
 def distill(
@@ -58,7 +58,7 @@ def distill(
     from openclap.train.configuration import read_yaml
 
     if "taggers" in read_yaml(config):
-        tagged = learn_tags(config, resume=resume, progress=err.is_terminal)
+        tagged = learn_tags(config, resume=resume, progress=verbosity.progress)
         if tagged.understood is not None and tagged.understood.same is not None and not as_json:
             found = tagged.understood
             out.print(
@@ -68,7 +68,7 @@ def distill(
             )
         _tell(tagged, as_json)
         return
-    report = run(config, resume=resume, progress=err.is_terminal)
+    report = run(config, resume=resume, progress=verbosity.progress)
     from openclap.train.distributed import is_first
 
     if report.agreement is not None and not as_json and is_first():
@@ -119,4 +119,7 @@ def _format_held_out(found: Agreement) -> str:
     return f"{count_noun(found.clips, 'clip')} of {count_noun(found.recordings, 'held-out recording')}"
 
 
-VERBS = (train, distill)
+VERBS: Verbs = {
+    train: ("openclap train --init-config train.yaml", "openclap train train.yaml"),
+    distill: ("openclap distill small.yaml",),
+}

@@ -1,4 +1,4 @@
-"""watch: tell when something is heard."""
+"""watch: listen to a source, and tell when something is heard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from platformdirs import user_data_path
 
-from openclap.cli.options import Device, Json, Model, Threads, Translate, load_model, read_lines
+from openclap.cli.options import (
+    TUNING,
+    Detectors,
+    Device,
+    Hop,
+    Json,
+    Model,
+    Threads,
+    Translate,
+    Verbs,
+    Window,
+    load_model,
+    read_lines,
+)
 from openclap.cli.show import emit, err, out, plain, print_uncalibrated, span
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
@@ -25,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS"]
 
+CLIPS, RECEIVERS, INPUT = "Clips of events", "Receivers of events", "The sound that is read"  # panels of --help
 FLUSH = 10.0  # seconds that receivers are given at the end
 
 
@@ -41,58 +55,89 @@ def watch(
     alerts: Annotated[
         list[str] | None, typer.Option("--alert", help="What should be heard, in words; as often as you like")
     ] = None,
-    detectors: Annotated[
-        list[str] | None,
-        typer.Option("--detector", help="What was taught should be heard: a name, or a file; as often as you like"),
-    ] = None,
+    detectors: Detectors = None,
     alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,
     unusual: Annotated[
         bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")
     ] = False,
-    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence")] = 0.7,
-    off: Annotated[float, typer.Option("--off", help="and ends below this one")] = 0.2,
-    least: Annotated[float, typer.Option("--min-duration", help="Seconds that it must be heard for")] = 0.0,
-    cooldown: Annotated[float, typer.Option("--cooldown", help="Seconds before the same alert is told again")] = 5.0,
+    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence", rich_help_panel=TUNING)] = 0.7,
+    off: Annotated[float, typer.Option("--off", help="and ends below this one", rich_help_panel=TUNING)] = 0.2,
+    least: Annotated[
+        float, typer.Option("--min-duration", help="Seconds that it must be heard for", rich_help_panel=TUNING)
+    ] = 0.0,
+    cooldown: Annotated[
+        float, typer.Option("--cooldown", help="Seconds before the same alert is told again", rich_help_panel=TUNING)
+    ] = 5.0,
     longest: Annotated[
-        float, typer.Option("--longest", help="Seconds after which what goes on is told, and anew")
+        float,
+        typer.Option("--longest", help="Seconds after which what goes on is told, and anew", rich_help_panel=TUNING),
     ] = 30.0,
-    window: Annotated[float, typer.Option("--window", help="Seconds heard at once")] = 2.0,
-    hop: Annotated[float, typer.Option("--hop", help="Seconds between two windows")] = 1.0,
-    warmup: Annotated[float, typer.Option("--warmup", help="Seconds that are only learnt from")] = 30.0,
+    window: Window = 2.0,
+    hop: Hop = 1.0,
+    warmup: Annotated[
+        float, typer.Option("--warmup", help="Seconds that are only learnt from", rich_help_panel=TUNING)
+    ] = 30.0,
     when: Annotated[
         Literal["ended", "began", "both"],
         typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both"),
     ] = "ended",
-    clips: Annotated[Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder")] = None,
+    clips: Annotated[
+        Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder", rich_help_panel=CLIPS)
+    ] = None,
     budget: Annotated[
-        float, typer.Option("--clips-mb", min=0.001, max=1e9, help="Megabytes of clips; the oldest go")
+        float,
+        typer.Option("--clips-mb", min=0.001, max=1e9, help="Megabytes of clips; the oldest go", rich_help_panel=CLIPS),
     ] = 256.0,
-    before: Annotated[float, typer.Option("--pre-roll", help="Seconds before an event in its clip")] = 2.0,
-    after: Annotated[float, typer.Option("--post-roll", help="Seconds after it")] = 2.0,
+    before: Annotated[
+        float, typer.Option("--pre-roll", help="Seconds before an event in its clip", rich_help_panel=CLIPS)
+    ] = 2.0,
+    after: Annotated[float, typer.Option("--post-roll", help="Seconds after it", rich_help_panel=CLIPS)] = 2.0,
     webhook: Annotated[
         list[str] | None,
-        typer.Option("--webhook", help="POST every event here; signed where OPENCLAP_WEBHOOK_SECRET is set"),
+        typer.Option(
+            "--webhook",
+            help="POST every event here; signed where OPENCLAP_WEBHOOK_SECRET is set",
+            rich_help_panel=RECEIVERS,
+        ),
     ] = None,
-    mqtt: Annotated[list[str] | None, typer.Option("--mqtt", help="Publish every event: mqtt://broker/topic")] = None,
+    mqtt: Annotated[
+        list[str] | None,
+        typer.Option("--mqtt", help="Publish every event: mqtt://broker/topic", rich_help_panel=RECEIVERS),
+    ] = None,
     command: Annotated[
         list[str] | None,
         typer.Option(
             "--command",
             help="Run this for every event: a program and its arguments, no shell; the event is on its standard input",
+            rich_help_panel=RECEIVERS,
         ),
     ] = None,
     spool: Annotated[
         Path | None,
-        typer.Option("--spool", help="Where events wait for a receiver that is down [default: in your data folder]"),
+        typer.Option(
+            "--spool",
+            help="Where events wait for a receiver that is down (default: in your data folder)",
+            rich_help_panel=RECEIVERS,
+        ),
     ] = None,
-    rate: Annotated[float | None, typer.Option("--rate", help="Of PCM on standard input, Hz")] = None,
-    channels: Annotated[int, typer.Option("--channels", help="Of PCM on standard input")] = 1,
-    format: Annotated[str, typer.Option("--format", help="Of PCM on standard input: s16le, s32le, f32le, …")] = "s16le",
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Of PCM on standard input, Hz", rich_help_panel=INPUT)
+    ] = None,
+    channels: Annotated[int, typer.Option("--channels", help="Of PCM on standard input", rich_help_panel=INPUT)] = 1,
+    format: Annotated[
+        str, typer.Option("--format", help="Of PCM on standard input: s16le, s32le, f32le, …", rich_help_panel=INPUT)
+    ] = "s16le",
     live: Annotated[
-        bool, typer.Option("--live", help="Standard input does not wait: where the model is too slow, skip windows")
+        bool,
+        typer.Option(
+            "--live",
+            help="Standard input does not wait: where the model is too slow, skip windows",
+            rich_help_panel=INPUT,
+        ),
     ] = False,
     existing: Annotated[
-        bool, typer.Option("--existing", help="Of a folder: the files that are already there, too")
+        bool,
+        typer.Option("--existing", help="Of a folder: the files that are already there, too", rich_help_panel=INPUT),
     ] = False,
     model: Model = "mini",
     as_json: Json = False,
@@ -133,9 +178,8 @@ def watch(
         stop=stop,
         tell=_tell,
     )
-    sinks += _sinks(
-        webhook or [], mqtt or [], command or [], spool
-    )  # last: nothing is started that wrong use would leave behind
+    # last of all, as an error after it would leave what it starts running
+    sinks += _sinks(webhook or [], mqtt or [], command or [], spool)
     _until_signalled(stop)
     try:
         for event in watching:
@@ -152,7 +196,7 @@ def watch(
 
 
 def _close_sinks(sinks: list[Sink]) -> dict[str, int]:
-    """Give all receivers their seconds at once → how many events each has not taken, where any."""
+    """Close all receivers at once, `FLUSH` seconds each → how many events each has not taken, where any."""
     left: dict[str, int] = {}
 
     def close(sink: Sink) -> None:
@@ -194,7 +238,7 @@ def _arguments(line: str) -> list[str]:
 
 
 def _until_signalled(stop: threading.Event) -> None:
-    """The first Ctrl-C, or SIGTERM, ends the watch as if its source had ended; the second interrupts."""
+    """End the watch at the first Ctrl-C or SIGTERM as if its source had ended; the second one interrupts."""
 
     def end(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
@@ -234,4 +278,9 @@ def _summary(report: WatchReport) -> None:
         _tell(f"{name}: {count_noun(number, 'event was', 'events were')} not taken{later}")
 
 
-VERBS = (watch,)
+VERBS: Verbs = {
+    watch: (
+        'openclap watch mic --alert "glass breaking" --alert "a baby crying"',
+        'openclap watch rtsp://camera/stream --alert "a dog barking" --mqtt mqtt://broker/sounds',
+    ),
+}
