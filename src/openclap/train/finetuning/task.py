@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.clap import CLAP
-from openclap.eval.embedding import truth_of
+from openclap.eval.embedding import truth_table
 from openclap.eval.head import Head
 from openclap.eval.report import Report as Verdict
 from openclap.eval.report import write_report
@@ -143,7 +143,7 @@ class Supervised:
     def teach(self, examples: Sequence[Example], concepts: Sequence[str]) -> None:
         """What the numbers of concepts in batches mean, as rows of labels."""
         of = dict(
-            zip((e.concept for e in examples), truth_of([e.item for e in examples], self.data.labels), strict=True)
+            zip((e.concept for e in examples), truth_table([e.item for e in examples], self.data.labels), strict=True)
         )
         nothing = np.zeros(len(self.data.labels), np.bool_)
         self._truth = torch.from_numpy(np.stack([of.get(concept, nothing) for concept in concepts]))
