@@ -81,7 +81,7 @@ class Case:
     heard: npt.NDArray[np.bool_]
     examples: npt.NDArray[np.bool_]
     ranked: npt.NDArray[np.bool_]
-    ground: Prior
+    prior: Prior
     alone: Vectors  # cosines with the words (N,)
 
 
@@ -153,19 +153,19 @@ def tried(case: Case, n: int, way: str, seed: int) -> list[float] | None:
     drawn = (
         case.rows[library]
         if "library" in way
-        else synthetic_negatives(case.ground, case.rows[yes])
+        else synthetic_negatives(case.prior, case.rows[yes])
         if way == "yes alone"
         else ()
     )
     size = case.rows.shape[1]
     examples = TrainingSet.of(case.rows[yes], case.rows[no] if way.startswith("marked") else (), drawn, size)
-    problem = FitProblem(case.ground, examples, alone=way == "yes alone")
+    problem = FitProblem(case.prior, examples, alone=way == "yes alone")
     weight, bias = problem.as_linear(problem.solve())
     ranked = case.ranked.copy()
     ranked[marked] = False
     heard = case.heard[ranked]
     found: list[float] = []
-    for logit in (case.ground.words(case.rows[ranked]), case.rows[ranked].astype(np.float64) @ weight + bias):
+    for logit in (case.prior.word_logits(case.rows[ranked]), case.rows[ranked].astype(np.float64) @ weight + bias):
         right = float((heard & (logit >= 0)).sum())
         found += [average_precision(logit, heard), right / max((logit >= 0).sum(), 1), right / heard.sum()]
     return found

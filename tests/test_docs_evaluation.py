@@ -23,7 +23,7 @@ from openclap.doctor import examine_installation
 from openclap.eval.datasets import read_items
 from openclap.eval.metrics import retrieval_ranks, summary
 from openclap.eval.protocols import PROTOCOLS
-from openclap.eval.report import Report
+from openclap.eval.report import EvalReport
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "evaluation.md").read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_the_table_is_read(tmp_path: Path) -> None:
 
 def test_the_report_has_these_fields() -> None:
     listed = set(re.findall(r"`(\w+)`", TEXT[TEXT.index("## The report") :]))
-    assert {field.name for field in fields(Report)} | {"format", "version"} <= listed
+    assert {field.name for field in fields(EvalReport)} | {"format", "version"} <= listed
 
 
 def test_the_columns_and_endings_are_known() -> None:

@@ -33,7 +33,7 @@ from openclap.errors import (
 )
 from openclap.eval import probe as probing
 from openclap.eval.datasets import Dataset, read_items
-from openclap.eval.embedding import embed_items, truth_of
+from openclap.eval.embedding import embed_items, truth_table
 from openclap.eval.head import Head, classify_with_head, load_head
 from openclap.eval.metrics import (
     Estimate,
@@ -48,8 +48,8 @@ from openclap.eval.metrics import (
 )
 from openclap.eval.mteb_adapter import MTEBModel
 from openclap.eval.probe import fit_layers, probe
-from openclap.eval.protocols import PROTOCOLS, Task, _Names, add_published, read_dataset
-from openclap.eval.report import Report, write_card, write_report
+from openclap.eval.protocols import PROTOCOLS, Task, _LabelNames, add_published, read_dataset
+from openclap.eval.report import EvalReport, write_card, write_report
 from openclap.eval.retrieval import retrieval
 from openclap.eval.scoring import check_confusion, score_predictions, write_confusion
 from openclap.eval.zeroshot import class_vectors, zeroshot
@@ -221,7 +221,7 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
         ("a.wav", ("a dog", "two dogs"), ("dog", "rain"), "test"),
         ("b.wav", (), ("rain",), "train"),
     ]
-    assert [e.key for e in data.judged] == ["a.wav"]
+    assert [e.key for e in data.test_items] == ["a.wav"]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_several_labels_a_sound(tmp_path: Path, clap: CLAP) -> None:
     examples = [Item.at(tone(tmp_path / f"{i}.wav", 250 * i), labels=given[i]) for i in range(5)]
     report, judged = zeroshot(clap, Dataset("x", examples, names, multi_label=True), draws=5)
     used = embed_items(clap, examples[:4])
-    truth, scores = truth_of(used.items, names), clap.similarity(used.vectors, class_vectors(clap, names))
+    truth, scores = truth_table(used.items, names), clap.similarity(used.vectors, class_vectors(clap, names))
     expected = np.mean([average_precision_score(truth[:, c], scores[:, c]) for c in range(3)])  # glass never occurs
     assert report.metrics["mAP"].value == pytest.approx(expected)
     assert [(c.label, c.examples, c.score is None) for c in judged.classes][3] == ("glass", 0, True)
@@ -391,7 +391,7 @@ def test_a_linear_probe_is_as_good_as_scikit_learns() -> None:
     clap, data = clusters(400, 8, 0.9)
     report, judged, _ = probe(clap, data, draws=20)
     rows, truth = cast("Vectors", clap).rows, np.arange(400) % 8
-    folds = probing._fold_of(np.eye(8, dtype=bool)[truth], 0)
+    folds = probing._draw_folds(np.eye(8, dtype=bool)[truth], 0)
     answers = np.zeros(400, int)
     for fold in set(folds):
         other = LogisticRegression(C=100, max_iter=2000).fit(rows[folds != fold], truth[folds != fold])
@@ -663,9 +663,9 @@ def test_a_clip_that_vanished_is_counted(tmp_path: Path, clap: CLAP) -> None:
 def test_no_two_labels_of_a_benchmark_are_mixed_up() -> None:
     for name in LISTS:
         if name != "audioset":
-            names = _Names(labels(name))
+            names = _LabelNames(labels(name))
             assert [names(label) for label in names.labels] == list(names.labels)
-    fsd50k = _Names(labels("fsd50k"))
+    fsd50k = _LabelNames(labels("fsd50k"))
     assert fsd50k("Dishes_and_pots_and_pans") == "Dishes, pots, and pans"
     assert fsd50k("Livestock_and_farm_animals_and_working_animals") == "Livestock, farm animals, working animals"
     with pytest.raises(UsageError, match="no label"):
@@ -675,13 +675,13 @@ def test_no_two_labels_of_a_benchmark_are_mixed_up() -> None:
 # -- reports -----------------------------------------------------------------------------------------
 
 
-def a_report(**changes: Any) -> Report:
+def a_report(**changes: Any) -> EvalReport:
     facts = {
         "task": "zeroshot", "dataset": "x", "protocol": "esc50", "model": "small", "fingerprint": "f", "runs_on": "cpu",
         "examples": 3, "settings": {"seed": 0}, "metrics": {"accuracy": Estimate(0.5, 0.25, 0.75)},
         "published": {"accuracy": 0.91},
     }  # fmt: skip
-    return Report(**{**facts, **changes})
+    return EvalReport(**{**facts, **changes})
 
 
 def test_a_card_is_renewed_and_nothing_else_in_it(tmp_path: Path) -> None:

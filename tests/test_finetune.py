@@ -540,13 +540,13 @@ def test_labels_that_are_no_words_have_no_zero_shot(place: Path) -> None:
 def test_gains_by_hand(place: Path) -> None:
     """Half of four are right before, three after: the gain is a quarter, and each draw gains on the same sounds."""
     from openclap.data.items import Item
-    from openclap.eval.embedding import Embedded
+    from openclap.eval.embedding import EmbeddedItems
 
     examples = [Item.at(Path(str(i)), labels=("cat" if i % 2 else "dog",)) for i in range(4)]
     data = Labelled([], [], ("cat", "dog"), False, "", "")
     before = np.array([[0, 1], [0, 1], [0, 1], [0, 1]], np.float32)
     after = np.array([[0, 1], [1, 0], [0, 1], [0, 1]], np.float32)
-    used = Embedded(examples, np.zeros((4, 2), np.float32), [])
+    used = EmbeddedItems(examples, np.zeros((4, 2), np.float32), [])
     found = compare_methods(used, {"": after, "probe": before}, data, draws=200, seed=0)
     assert [found[name].value for name in ("accuracy", "accuracy of probe", "gain over probe")] == [0.75, 0.5, 0.25]
     assert found["gain over probe"].low is not None

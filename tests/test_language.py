@@ -17,7 +17,7 @@ from openclap.cli.classify import labels_given
 from openclap.errors import LanguageWarning, ModelNotHere, UsageError
 from openclap.labels import LISTS, labels
 from openclap.language import Translator, has_foreign, read_lexicon, to_simplified
-from openclap.language.grammar import caption, segment
+from openclap.language.grammar import split_words, translate_phrase
 from openclap.library.query import embed_query, parse_query
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -56,15 +56,15 @@ def mini() -> CLAP:
     ],
 )
 def test_phrases(chinese: str, english: str) -> None:
-    assert caption(to_simplified(chinese), read_lexicon()) == (english, [])
+    assert translate_phrase(to_simplified(chinese), read_lexicon()) == (english, [])
 
 
 def test_the_fewest_words() -> None:
     """Longest match from the left alone would take 机关 and lose the gun."""
-    assert [word.zh for word in segment("机关枪声", read_lexicon())] in (["机关枪", "声"], ["机关", "枪声"])
-    assert [word.zh for word in segment("火车汽笛", read_lexicon())] == ["火车汽笛"]
-    assert [(w.zh, w.en) for w in segment("魑魅狗", read_lexicon())] == [("魑魅", None), ("狗", "dog")]
-    assert segment("", read_lexicon()) == []
+    assert [word.zh for word in split_words("机关枪声", read_lexicon())] in (["机关枪", "声"], ["机关", "枪声"])
+    assert [word.zh for word in split_words("火车汽笛", read_lexicon())] == ["火车汽笛"]
+    assert [(w.zh, w.en) for w in split_words("魑魅狗", read_lexicon())] == [("魑魅", None), ("狗", "dog")]
+    assert split_words("", read_lexicon()) == []
 
 
 def test_mixed_texts_and_what_is_left_alone() -> None:

@@ -84,7 +84,7 @@ def test_what_training_reads_is_judged(tmp_path: Path, lay: Any) -> None:
     """`openclap eval` took a folder with a metadata.csv and nothing else: a packed data set could be learnt from, not judged."""
     source = lay(tmp_path)
     data = read_dataset(source, "probe")
-    assert (data.labels, data.multi_label, len(data.items), len(data.judged)) == (("cat", "dog"), False, 12, 4)
+    assert (data.labels, data.multi_label, len(data.items), len(data.test_items)) == (("cat", "dog"), False, 12, 4)
     assert [(i.captions, i.labels) for i in data.items] == [(i.captions, i.labels) for i in open_manifest(source)]
     clap = cast("CLAP", Listener())
     report, _, head = probe(clap, data, draws=0)

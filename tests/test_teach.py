@@ -101,14 +101,14 @@ def clouds(yes: int, no: int, *, apart: float = 1.0, size: int = 32, seed: int =
 def test_the_mode_is_a_minimum(ears: Any) -> None:
     """The gradient of loss and prior, written out for raw embeddings, is zero there."""
     yes, no = clouds(4, 7, apart=0.3)
-    ground = make_prior(ears, "words")
-    problem = FitProblem(ground, TrainingSet.of(yes, no, (), 32))
+    prior = make_prior(ears, "words")
+    problem = FitProblem(prior, TrainingSet.of(yes, no, (), 32))
     weight, bias = problem.as_linear(problem.solve())
     rows, heard = np.concatenate([yes, no]).astype(np.float64), np.repeat([1.0, 0.0], [4, 7])
-    v = (weight - ground.direction) * ground.radius
-    b = bias - ground.start + (weight - ground.direction) @ ground.mean
+    v = (weight - prior.direction) * prior.radius
+    b = bias - prior.start + (weight - prior.direction) @ prior.mean
     chance = 1 / (1 + np.exp(-(rows @ weight + bias + np.log(4 / 7))))
-    slope = ((rows - ground.mean) / ground.radius).T @ (chance - heard) + 0.05 * v
+    slope = ((rows - prior.mean) / prior.radius).T @ (chance - heard) + 0.05 * v
     assert np.abs(slope).max() < 1e-3
     assert abs((chance - heard).sum() + b) < 1e-3
     assert np.abs(v).max() > 0.1
@@ -116,12 +116,12 @@ def test_the_mode_is_a_minimum(ears: Any) -> None:
 
 def test_few_examples_in_their_span_as_in_all_numbers(ears: Any) -> None:
     yes, no = clouds(5, 8)
-    ground = make_prior(ears, "words")
-    small = FitProblem(ground, TrainingSet.of(yes, no, (), 32))
+    prior = make_prior(ears, "words")
+    small = FitProblem(prior, TrainingSet.of(yes, no, (), 32))
     assert small._basis is not None
-    again = FitProblem(ground, TrainingSet.of(np.repeat(yes, 1, 0), no, (), 32))
+    again = FitProblem(prior, TrainingSet.of(np.repeat(yes, 1, 0), no, (), 32))
     again._basis = None
-    centred = (again.examples.rows - ground.mean) / ground.radius
+    centred = (again.examples.rows - prior.mean) / prior.radius
     again._features = np.column_stack([centred, np.ones(len(centred))])
     again._precision = np.r_[np.full(32, 0.05), 1.0]
     for (w, b), (w2, b2) in [(small.as_linear(small.solve()), again.as_linear(again.solve()))]:
@@ -241,7 +241,7 @@ def test_left_out_means_left_out(ears: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
     def watched(self: FitProblem, some: Any = None) -> Any:
         left = ~some
-        seen.append((int((left & self.examples.heard).sum()), int((left & ~self.examples.heard).sum())))
+        seen.append((int((left & self.examples.is_yes).sum()), int((left & ~self.examples.is_yes).sum())))
         assert not (left & self.examples.drawn).any()  # what nobody marked is no measure where enough is marked
         return fitted(self, some)
 

@@ -1,4 +1,4 @@
-"""How fast openclap is on this machine: each stage of embedding and searching, with the user's sounds or synthesised ones."""
+"""Measures how fast openclap is on this machine, stage by stage, with the user's sounds or synthesised ones."""
 
 from __future__ import annotations
 
@@ -22,40 +22,38 @@ from openclap.synth import synthesise_all
 __all__ = ["measure"]
 
 MOST_SOUNDS = 48
-SEARCHED = 100_000  # vectors
+SEARCHED = 100_000  # vectors that a search looks through
 TEXTS = ("a dog barking", "heavy rain on a roof", "someone plays the violin", "an engine that does not start")
 
 
 def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
-    """Medians of every stage.
+    """Measure every stage: the median time of a call.
 
-    Returns
-    -------
-    `stages`: a list of {stage, ms, times_real_time}, one sound at a time; `pipeline`: {sounds, seconds,
-    times_real_time, audio_hours_per_hour}, all of them in one call; `peak_mb`, the process's memory so far; `model`,
-    `runs_on`.
+    Returns ------- `stages`, a list of {stage, ms, times_real_time}, for one sound at a time; `pipeline`, {sounds,
+    seconds, ms_each, times_real_time, audio_hours_per_hour}, for all sounds in one call; `peak_mb`, the most memory of
+    the process so far; `model` and `runs_on`.
 
     Raises
     ------
     UsageError
-        None of the files given can be used.
+        None of the files can be used.
     """
-    sounds = _sounds(list(paths))
+    sounds = _usable_sounds(list(paths))
     rate = clap.front_end.sampling_rate
     most = clap.front_end.clip_seconds
-    waves = [load(sound, rate, seconds=most) for sound in sounds]  # what a clip holds, of recordings of any length
+    waves = [load(sound, rate, seconds=most) for sound in sounds]  # of a long recording only as much as a clip holds
     seconds = [len(wave) / rate for wave in waves]
     clips = [make_clip((wave, rate), clap.front_end, long="head") for wave in waves]
     mels = [clip.mel[None] for clip in clips]
     short = np.array([False])
-    clap.backend.encode_audio(mels[0], short)  # what is built at the first call
+    clap.backend.encode_audio(mels[0], short)  # the first call builds things and is not measured
     clap.encode_text(TEXTS[:1])
     vectors = np.random.default_rng(0).standard_normal((SEARCHED, clap.config.embedding)).astype(np.float32)
     query = vectors[0].copy()
-    heard = partial(make_clip, front_end=clap.front_end, long="head")
+    to_clip = partial(make_clip, front_end=clap.front_end, long="head")
     stages = [
         _measure_stage("decode and resample", [partial(load, sound, rate, seconds=most) for sound in sounds], seconds),
-        _measure_stage("mel", [partial(heard, (wave, rate)) for wave in waves], seconds),
+        _measure_stage("mel", [partial(to_clip, (wave, rate)) for wave in waves], seconds),
         _measure_stage("model", [partial(clap.backend.encode_audio, mel, short) for mel in mels], seconds),
         _measure_stage("text", [partial(clap.encode_text, text) for text in TEXTS * 3]),
         _measure_stage(f"search of {SEARCHED:,} vectors", [partial(_nearest, vectors, query)] * 5),
@@ -79,13 +77,13 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def _nearest(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """The ten best, as a library finds them."""
+    """The places of the ten best vectors, as a library finds them."""
     score = vectors @ query
     best = np.argpartition(-score, 10)[:10]
     return best[np.argsort(-score[best])]
 
 
-def _sounds(paths: list[str]) -> list[Sound]:
+def _usable_sounds(paths: list[str]) -> list[Sound]:
     if not paths:
         return list(synthesise_all())
     good: list[Sound] = []
@@ -105,7 +103,7 @@ def _sounds(paths: list[str]) -> list[Sound]:
 def _measure_stage(
     name: str, calls: Sequence[Callable[[], object]], seconds: list[float] | None = None
 ) -> dict[str, Any]:
-    """Median over the calls; how many times faster than real time where the calls take sounds."""
+    """The median over the calls, and how many times faster than real time they are, where they take sounds."""
     times = []
     for call in calls:
         began = time.perf_counter()
@@ -116,7 +114,7 @@ def _measure_stage(
 
 
 def _peak_memory() -> float | None:
-    """MB at the peak of this process; None where the system does not tell."""
+    """The most memory of this process so far, in MB; None where the system does not tell."""
     if sys.platform == "win32":
         return None
     import resource

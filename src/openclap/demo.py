@@ -1,4 +1,4 @@
-"""`openclap demo`: a small library of synthesised sounds, indexed, searched, named and matched. No network."""
+"""Makes a small library of synthesised sounds and shows what openclap does with it; needs no network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["QUERIES", "run"]
 
 MARK = ".openclap-demo"
 
-# in words that are no file names, with the kinds that answer them
+# words that are no file names, with the kinds that answer them
 QUERIES = (
     ("a puppy yapping", {"dog bark"}),
     ("someone knocks at the door", {"door knock", "doorbell"}),
@@ -40,11 +40,12 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
     """Write sounds to FOLDER/sounds and a library to FOLDER/library, then show what openclap does with them."""
     _refuse_foreign(folder)
     sounds, place = folder / "sounds", folder / "library"
-    shutil.rmtree(place, ignore_errors=True)  # of an earlier demo, perhaps by another model
+    shutil.rmtree(place, ignore_errors=True)  # an earlier demo may have used another model
     console.print(Panel.fit("[bold]openclap[/bold] finds, names and compares sounds by words"))
-    files = _write_timed(
-        console, f"[bold]1[/bold]  synthesising {len(KINDS)} sounds", lambda: write_library(sounds, seed=7)
-    )
+    began = time.perf_counter()
+    console.print(f"[bold]1[/bold]  synthesising {len(KINDS)} sounds")
+    files = write_library(sounds, seed=7)
+    console.print(f"   {time.perf_counter() - began:.1f} s")
     library = Library.open(place, model=clap)
     began = time.perf_counter()
     console.print(f"[bold]2[/bold]  indexing [cyan]{sounds}[/cyan]")
@@ -64,7 +65,7 @@ def run(clap: CLAP, folder: Path, console: Console) -> None:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """The demo writes over what it made before, and over nothing else."""
+    """Refuse a folder that the demo has not made, so that it writes over nothing else."""
     mark = folder / MARK
     if folder.exists() and not mark.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} holds something else; give an empty or a new folder:  openclap demo FOLDER")
@@ -75,27 +76,12 @@ def _refuse_foreign(folder: Path) -> None:
         raise UsageError(f"{folder} cannot be written to ({error.strerror}); give another folder") from error
 
 
-def _write_timed(console: Console, what: str, make_files: object) -> list[SynthFile]:
-    assert callable(make_files)
-    began = time.perf_counter()
-    console.print(what)
-    files: list[SynthFile] = make_files()
-    console.print(f"   {time.perf_counter() - began:.1f} s")
-    return files
-
-
 def _search(library: Library, query: str, right: set[str], files: list[SynthFile], console: Console) -> None:
     kinds = {str(file.path.resolve()): file.kind for file in files}
     began = time.perf_counter()
     hits = library.search(query, 4)
     took = 1000 * (time.perf_counter() - began)
-    view = Table(
-        title=f"“{query}”  [dim]{took:.0f} ms[/dim]",
-        title_justify="left",
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-    )
+    view = _plain_table(f"“{query}”  [dim]{took:.0f} ms[/dim]")
     for rank, hit in enumerate(hits, 1):
         kind = kinds.get(str(Path(hit.path).resolve()), "")
         sign = "[green]✓[/green]" if kind in right else " "
@@ -105,13 +91,7 @@ def _search(library: Library, query: str, right: set[str], files: list[SynthFile
 
 def _classify(clap: CLAP, sounds: Path, files: list[SynthFile], console: Console) -> None:
     chosen = next(file for file in files if file.kind == "rooster")
-    view = Table(
-        title=f"[bold]4[/bold]  naming {chosen.path.name}",
-        title_justify="left",
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-    )
+    view = _plain_table(f"[bold]4[/bold]  naming {chosen.path.name}")
     for label in clap.classify(chosen.path, LABELS):
         view.add_row("  ", _bar(label.score), f"{100 * label.score:.0f} %", label.label)
     console.print(view)
@@ -121,16 +101,14 @@ def _match(clap: CLAP, console: Console) -> None:
     import numpy as np
 
     wave, _ = synthesise("sea waves", np.random.default_rng(3), rate=44_100, seconds=12.0)
-    view = Table(
-        title="[bold]5[/bold]  matching 12 s of sea waves with texts",
-        title_justify="left",
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-    )
-    for found in sorted(clap.match((wave, 44_100), TEXTS), key=lambda m: -m.score):
-        view.add_row("  ", _bar((found.score + 1) / 2), f"{found.score:+.2f}", found.text)
+    view = _plain_table("[bold]5[/bold]  matching 12 s of sea waves with texts")
+    for match in sorted(clap.match((wave, 44_100), TEXTS), key=lambda m: -m.score):
+        view.add_row("  ", _bar((match.score + 1) / 2), f"{match.score:+.2f}", match.text)
     console.print(view)
+
+
+def _plain_table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
 
 
 def _bar(value: float, width: int = 20) -> str:

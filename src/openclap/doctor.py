@@ -1,4 +1,4 @@
-"""Is this installation sound, and this checkpoint: versions, devices, a model loaded and examined."""
+"""Examines an installation and a checkpoint: versions, devices, and the health of a loaded model."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ PACKAGES = (
 
 
 def examine_installation(model: str) -> dict[str, Any]:
-    """Versions and devices, how long the model takes to load, and what the health check finds."""
+    """Load a model; versions, devices and loading time, and the findings of the health check."""
     began = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ModelWarning)  # told below
+        warnings.simplefilter("ignore", ModelWarning)  # its notes become findings below
         clap = CLAP.from_pretrained(model)
     seconds = time.perf_counter() - began
     config = clap.config
@@ -72,7 +72,7 @@ def _describe_front_end(config: CLAPConfig) -> str:
 
 
 def _describe_rounding(config: CLAPConfig) -> str:
-    """What becomes of decoded samples; a folder saved before openclap rounded them loads as it was."""
+    """How decoded samples are rounded, in words, with advice where the model was saved without that setting."""
     if config.front_end.quantise is not None:
         return f"rounded to {config.front_end.quantise}, as the model was trained"
     if find_preset(f"{config.name.removesuffix('.pt')}.pt") is not None:
@@ -84,7 +84,7 @@ def _describe_rounding(config: CLAPConfig) -> str:
 
 
 def _describe_calibration(clap: CLAP) -> str:
-    """What confidences are worth with this model."""
+    """For which model the curves of the confidence were fitted, in words."""
     curves = confidence_curves(clap.config)
     if has_own_curves(clap):
         return f"fitted for this model: {curves.fitted_on}"

@@ -15,7 +15,7 @@ from openclap.plurals import count_noun
 if TYPE_CHECKING:
     from openclap.eval.datasets import Dataset
     from openclap.eval.metrics import Estimate
-    from openclap.eval.report import Report
+    from openclap.eval.report import EvalReport
     from openclap.eval.scoring import Scores
 
 __all__ = ["VERBS", "show_report"]
@@ -172,7 +172,7 @@ def _check_places(
 
 
 def _tell(
-    found: Report,
+    found: EvalReport,
     report: Path | None,
     card: Path | None,
     as_json: bool,
@@ -196,7 +196,7 @@ def _tell(
     exit_if_failed(found.failed)
 
 
-def show_report(found: Report) -> None:
+def show_report(found: EvalReport) -> None:
     """Metrics, and labels from the worst on; notes on stderr."""
     rows = [
         (name.replace("_", " "), _number(name, x.value), _interval(name, x), _number(name, found.published.get(name)))

@@ -13,7 +13,7 @@ from openclap.atomic_write import write_text
 from openclap.errors import UsageError
 from openclap.results import Span
 
-__all__ = ["FORMATS", "HEAD", "format_clock", "format_csv", "write_timeline"]
+__all__ = ["FORMATS", "HEAD", "format_csv", "write_timeline"]
 
 HEAD = {"format": "openclap timeline", "version": 1}  # the first fields of the JSON file
 

@@ -96,7 +96,7 @@ class Vocabulary:
         return sure if self.facts is None else _subtract_evidence(sure, self.facts.extra_evidence), where
 
     def typical_confidences(self, windows: Vectors) -> tuple[Vectors, Ints]:
-        """The confidence of each label that a quarter of the windows (W, E) reaches, and a window with it: (L,), (L,)."""
+        """For each label the confidence that a quarter of windows (W, E) reaches, and a window with it: (L,), (L,)."""
         sure = self.reference.confidences(self.vectors, windows)
         where = sure.argsort(0, kind="stable")[round(TYPICAL * (len(windows) - 1))]
         made: Vectors = sure[where, np.arange(len(self.labels))]

@@ -1,6 +1,4 @@
-"""How well a model hears: retrieval, zero-shot and probes on benchmarks or any folder, with confidence intervals.
+"""A model and a data set come in; a report with scores and confidence intervals goes out.
 
-    folder ─ protocols / examples ─ embeddings ─ retrieval · zeroshot · probe ─ Report ─ JSON, Markdown, PNG
-
-Knows nothing of torch and of the command line.
+source ─ protocols, datasets ─ embeddings ─ retrieval · zeroshot · probe ─ EvalReport ─ JSON, Markdown, PNG
 """

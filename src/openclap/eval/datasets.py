@@ -1,7 +1,4 @@
-"""Which sounds are judged, described or labelled how: any source that `openclap.data.open_manifest` reads.
-
-Knows nothing of metrics.
-"""
+"""Data sets to evaluate by, from any source that `openclap.data.open_manifest` reads."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ from openclap.errors import DataError, UsageError
 from openclap.plurals import count_noun
 from openclap.results import Failure
 
-__all__ = ["Dataset", "only_labelled", "read_items"]
+__all__ = ["Dataset", "read_items", "select_labelled"]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Items, the labels among which one chooses, and what of the source could not become an item."""
+    """A data set to evaluate by: items, the labels to choose from, and what of the source could not become an item."""
 
     name: str
     items: list[Item]
@@ -31,20 +28,21 @@ class Dataset:
     failed: list[Failure] = field(default_factory=list)
 
     @property
-    def judged(self) -> list[Item]:
-        """The items a zero-shot or retrieval score is about: the test split where there is one."""
+    def test_items(self) -> list[Item]:
+        """The items that a zero-shot or retrieval score is about: the test split, or all where there is none."""
         return [item for item in self.items if side_of(item.split) == "test"] or self.items
 
 
 def read_items(source: str | os.PathLike[str] | Any) -> Dataset:
-    """What `openclap.data.open_manifest` makes of a source, to judge by: without validation and other splits than train and test.
+    """Read a data set from any source that `openclap.data.open_manifest` takes.
 
-    The labels are those that occur, in sorted order; where an item has several, each label is judged by itself.
+    Only items of the splits train and test, and those without one, are taken. The labels are those that occur, in
+    sorted order; where an item has several, each label is judged by itself.
 
     Raises
     ------
     DataError
-        No such source, or a file that is both learnt from and judged.
+        There is no such source, or a file is in two splits.
     """
     manifest = open_manifest(source)
     items = [item for item in manifest if side_of(item.split) in ("", "train", "test")]
@@ -57,8 +55,8 @@ def read_items(source: str | os.PathLike[str] | Any) -> Dataset:
     return Dataset(Path(manifest.name).resolve().name, items, labels, multi_label, manifest.failed)
 
 
-def only_labelled(data: Dataset, items: Sequence[Item]) -> tuple[list[Item], list[str]]:
-    """The items that have a label, and notes on those that have none or several; a data set without labels is refused."""
+def select_labelled(data: Dataset, items: Sequence[Item]) -> tuple[list[Item], list[str]]:
+    """The items that have a label, and notes on those with none or several; UsageError where no item has one."""
     chosen = [item for item in items if item.labels]
     if not chosen:
         raise UsageError(f"{data.name} has no labels, so there is nothing to name; choose retrieval")

@@ -1,7 +1,6 @@
-"""Sounds of any source → vectors, in the order given; what cannot be used is named and stops nothing.
+"""Embeds sounds of any source, in the order given; sounds that cannot be used are named and left out.
 
-Knows nothing of what they are for: an evaluation, a probe, a fine-tuning, a teacher, a student and both sides of a
-pruning are embedded here.
+Evaluation, probes, fine-tuning, distillation and pruning all embed their items here.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from openclap.results import Failure, Windows
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["Embedded", "embed_each", "embed_items", "truth_of"]
+__all__ = ["EmbeddedItems", "embed_each", "embed_items", "truth_table"]
 
-AT_ONCE = 64  # sounds whose bytes are in memory
+AT_ONCE = 64  # sounds whose bytes are in memory at once
 
 
 @dataclass(frozen=True, eq=False)
-class Embedded:
-    """What could be used of some items, with unit rows (N, E), and what could not."""
+class EmbeddedItems:
+    """Items with their unit rows (N, E), and the items that could not be used."""
 
     items: list[Item]
     vectors: npt.NDArray[np.float32]
     failed: list[Failure]
 
     @classmethod
-    def of(cls, items: Sequence[Item], found: Iterable[Windows | SoundError]) -> Embedded:
-        """Items with what `embed_each` gives of them."""
-        pairs = list(zip(items, found, strict=True))
+    def of(cls, items: Sequence[Item], results: Iterable[Windows | SoundError]) -> EmbeddedItems:
+        """Make it of items and what `embed_each` gives for each of them."""
+        pairs = list(zip(items, results, strict=True))
         rows = [result.embedding[0] for _, result in pairs if isinstance(result, Windows)]
         return cls(
             [item for item, result in pairs if isinstance(result, Windows)],
@@ -48,8 +47,8 @@ class Embedded:
         )
 
 
-def truth_of(items: Sequence[Item], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which of C labels each item has → (N, C)."""
+def truth_table(items: Sequence[Item], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which of C labels each of N items has → bool (N, C)."""
     number = {label: i for i, label in enumerate(labels)}
     table = np.zeros((len(items), len(labels)), np.bool_)
     for row, item in zip(table, items, strict=True):
@@ -57,17 +56,17 @@ def truth_of(items: Sequence[Item], labels: Sequence[str]) -> npt.NDArray[np.boo
     return table
 
 
-def embed_items(clap: CLAP, items: Sequence[Item], *, progress: bool = False, batch_size: int = 8) -> Embedded:
-    """Embed items, a row each, with a bar on stderr.
+def embed_items(clap: CLAP, items: Sequence[Item], *, progress: bool = False, batch_size: int = 8) -> EmbeddedItems:
+    """Embed items, one row each, with a progress bar on stderr.
 
     Raises
     ------
     UsageError
-        Where not one sound could be used.
+        No sound could be used.
     """
     found = embed_each(clap, items, batch_size=batch_size)
     bar = with_progress(found, "embedding", len(items), show=progress)
-    used = Embedded.of(items, bar)
+    used = EmbeddedItems.of(items, bar)
     if not used.items:
         first = f"; the first: {used.failed[0].path}: {used.failed[0].error}" if used.failed else ""
         raise UsageError(f"not one of {count_noun(len(items), 'sound')} could be used{first}")
@@ -77,19 +76,19 @@ def embed_items(clap: CLAP, items: Sequence[Item], *, progress: bool = False, ba
 def embed_each(
     clap: CLAP, sounds: Sequence[Item | Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = 8
 ) -> Iterator[Windows | SoundError]:
-    """Each sound as `CLAP.encode_each` gives it; items are read some at a time.
+    """Embed each sound as `CLAP.encode_each` does; the bytes of a few items at a time are read.
 
     Parameters
     ----------
     window, hop
-        Seconds. Without a window, a sound is one row.
+        Seconds; without a window, a sound has one row.
     """
     for first in range(0, len(sounds), AT_ONCE):
         read = [_read(sound) for sound in sounds[first : first + AT_ONCE]]
-        there = [sound for sound in read if not isinstance(sound, SoundError)]
-        found = iter(clap.encode_each(there, window=window, hop=hop, batch_size=batch_size) if there else ())
+        usable = [sound for sound in read if not isinstance(sound, SoundError)]
+        results = iter(clap.encode_each(usable, window=window, hop=hop, batch_size=batch_size) if usable else ())
         for sound in read:
-            yield sound if isinstance(sound, SoundError) else next(found)
+            yield sound if isinstance(sound, SoundError) else next(results)
 
 
 def _read(sound: Item | Sound) -> Sound | SoundError:

@@ -1,9 +1,9 @@
-"""A small classifier on top of frozen embeddings, as one .safetensors file. numpy alone; knows nothing of training.
+"""A small classifier on top of frozen embeddings, in numpy, and its file (.safetensors); `probe` trains it.
 
     embedding (E,) ─ [linear ─ ReLU] ─ linear ─ softmax (one label) or sigmoid (any number of labels)
 
-The file names its format and version, the labels, E, and the model (name and fingerprint) whose embeddings it was
-trained on: those of another model mean something else, so it is refused for them.
+The file holds its format and version, the labels, E, and the name and fingerprint of the model whose embeddings it was
+trained on. Embeddings of another model mean something else, so the head refuses them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from openclap.audio.load import Sound
     from openclap.clap import CLAP
 
-__all__ = ["FORMAT", "VERSION", "Head", "HeadLabel", "classify_with_head", "load_head"]
+__all__ = ["FORMAT", "VERSION", "Head", "classify_with_head", "load_head"]
 
 FORMAT, VERSION = "openclap-head", "1"
 FILE = HeadFormat(
@@ -41,7 +41,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class HeadLabel(NamedTuple):
-    """A label and its probability, in [0, 1]: over all labels together, or of each by itself for a multi-label head."""
+    """A label and its probability in [0, 1], which sum to 1 over all labels unless the head is multi-label."""
 
     label: str
     probability: float
@@ -53,7 +53,7 @@ class HeadLabel(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Layers of (weight (outputs, inputs), bias (outputs,)), ReLU between them, and what they are for."""
+    """A classifier: layers of (weight (outputs, inputs), bias (outputs,)) with ReLU between them, and its labels."""
 
     layers: tuple[tuple[Floats, Floats], ...]
     labels: tuple[str, ...]
@@ -67,27 +67,27 @@ class Head:
         return int(self.layers[0][0].shape[1])
 
     def logits(self, embeddings: npt.ArrayLike) -> Floats:
-        """Embeddings (N, E) → (N, C), before softmax or sigmoid.
+        """Embeddings (N, E) → logits (N, C), before softmax or sigmoid.
 
         Raises
         ------
         HeadMismatch
-            Embeddings of another size.
+            The embeddings have another size.
         """
         x = embeddings_of(embeddings, self.size, "this head", HeadMismatch)
         for weight, bias in self.layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0)  # (N, H)
         weight, bias = self.layers[-1]
-        found: Floats = x @ weight.T + bias
-        return found
+        logits: Floats = x @ weight.T + bias
+        return logits
 
     def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Embeddings (N, E) → (N, C), rows that sum to 1 (one label) or each in [0, 1] by itself (multi-label)."""
+        """Embeddings (N, E) → probabilities (N, C); rows sum to 1, unless the head is multi-label."""
         logits = self.logits(embeddings).astype(np.float64)
         return logistic(logits) if self.multi_label else softmax(logits)
 
     def classify(self, embedding: npt.ArrayLike) -> list[HeadLabel]:
-        """One embedding (E,) → its labels with probabilities, best first."""
+        """Classify one embedding (E,): labels with probabilities, the best first."""
         row = self.probabilities(np.asarray(embedding, np.float32)[None])[0]
         return [HeadLabel(self.labels[i], float(row[i])) for i in np.argsort(-row, kind="stable")]
 
@@ -97,7 +97,7 @@ class Head:
         Raises
         ------
         HeadMismatch
-            It names both models.
+            The head was trained on another model; the error names both.
         """
         if clap.fingerprint != self.fingerprint:
             facts = self.model, self.fingerprint, clap.name
@@ -108,12 +108,12 @@ class Head:
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one .safetensors file, aside and renamed.
+        """Write the head as one .safetensors file.
 
         Raises
         ------
         UsageError
-            The place cannot be written to.
+            The file cannot be written.
         """
         facts = {
             "labels": json.dumps(self.labels),
@@ -134,7 +134,7 @@ def load_head(path: str | os.PathLike[str]) -> Head:
     Raises
     ------
     HeadError
-        Nothing there, no head, of another version, or broken.
+        There is no file, or it is no head, has another version, or is broken.
     """
     facts, arrays = FILE.read(Path(path))
     try:
@@ -152,7 +152,7 @@ def load_head(path: str | os.PathLike[str]) -> Head:
 
 
 def classify_with_head(clap: CLAP, sound: Sound, head: Head) -> list[HeadLabel]:
-    """What a head hears in one sound: labels with probabilities, best first.
+    """Classify one sound by a head: labels with probabilities, the best first.
 
     Raises
     ------

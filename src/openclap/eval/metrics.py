@@ -1,6 +1,6 @@
-"""Numbers from similarities, scores and answers, and how sure they are. Pure numpy; knows nothing of models or files.
+"""Metrics of similarities, scores and answers, and their confidence intervals, in numpy.
 
-What is resampled for a confidence interval is told by multiplicities `counts` (N,): how often each example was drawn.
+A resample, as a confidence interval needs it, is given by `counts` (N,): how often each example was drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from openclap.scores import PrecisionSteps
 __all__ = [
     "Definition",
     "Estimate",
-    "RetrievalRanks",
     "accuracy",
     "bootstrap",
     "confusion_matrix",
@@ -33,12 +32,12 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Definition: TypeAlias = Literal["standard", "laion"]
 
-DEPTH = 10  # of mAP@10
+DEPTH = 10  # how many ranks mAP@10 looks at
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the bounds of its confidence interval, where one was computed."""
+    """A metric's value, and the bounds of its confidence interval where one was computed."""
 
     value: float
     low: float | None = None
@@ -51,7 +50,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class RetrievalRanks:
-    """0-based ranks of what belongs together, from descending sorts of a similarity matrix.
+    """The 0-based ranks of sounds and captions that belong together, by a descending sort of their similarities.
 
     Attributes
     ----------
@@ -72,21 +71,21 @@ class RetrievalRanks:
 
 
 def retrieval_ranks(similarity: npt.ArrayLike, clip_of: npt.ArrayLike) -> RetrievalRanks:
-    """Where a model puts what belongs together.
+    """Rank what belongs together by its similarity.
 
-    Equal similarities keep their order, so that a model for which all is alike is at chance.
+    Equal similarities keep their order, so a model that finds everything alike scores as chance does.
 
     Parameters
     ----------
     similarity : (N, M)
-        Of N clips with M captions.
+        Similarities of N clips with M captions.
     clip_of : int (M,)
         The clip, 0 to N - 1, that each caption describes; every clip has at least one.
 
     Raises
     ------
     UsageError
-        Shapes that do not fit, a clip without a caption, or numbers that are not finite.
+        Shapes do not fit, a clip has no caption, or numbers are not finite.
     """
     matrix, owner = np.asarray(similarity), np.asarray(clip_of, np.int64)
     if matrix.ndim != 2 or owner.shape != (matrix.shape[1],) or 0 in matrix.shape:
@@ -104,18 +103,18 @@ def retrieval_ranks(similarity: npt.ArrayLike, clip_of: npt.ArrayLike) -> Retrie
 
 
 def _rank(row: npt.NDArray[Any], place: int) -> int:
-    """Where one number of a row comes in a stable descending sort, without sorting."""
+    """The place of one number of a row in a stable descending sort, found without sorting."""
     return int(np.count_nonzero(row > row[place]) + np.count_nonzero(row[:place] == row[place]))
 
 
 def retrieval_metrics(
     ranks: RetrievalRanks, counts: Ints | None = None, *, definition: Definition = "standard"
 ) -> dict[str, dict[str, float]]:
-    """R@1, R@5, R@10, mean and median rank (1 is best) and mAP@10, for text_to_audio and audio_to_text.
+    """R@1, R@5, R@10, mean and median rank (1 is the best) and mAP@10, for text_to_audio and audio_to_text.
 
     ::
 
-        text → audio   every caption is a query, its one clip the answer: mAP@10 = mean of 1/(rank + 1), 0 from rank 10 on
+        text → audio   every caption is a query with one answer: mAP@10 = mean of 1/(rank + 1), 0 from rank 10 on
         audio → text   every clip is a query; ranks and recalls are those of the best of its captions,
                        mAP@10 = mean of (sum over its captions of rank r_i < 10, i = 1, 2, …, of i/(r_i + 1)) / of
 
@@ -125,17 +124,19 @@ def retrieval_metrics(
     Parameters
     ----------
     counts : int (N,)
-        How often each clip counts, with all its captions; once when omitted. The gallery stays as it is.
+        How often each clip counts, with all its captions; by default once. What is searched through stays as it is.
 
     Notes
     -----
-    Source: LAION-AI/CLAP's evaluation (arXiv 2211.06687, section 4); held to stored numbers of a toy matrix.
+    Source: LAION-AI/CLAP's evaluation (arXiv 2211.06687, section 4); a test compares stored numbers of a toy matrix.
     """
-    return _queries(ranks, definition)(np.ones(len(ranks.audio_to_text), np.int64) if counts is None else counts)
+    return _metrics_by_counts(ranks, definition)(
+        np.ones(len(ranks.audio_to_text), np.int64) if counts is None else counts
+    )
 
 
-def _queries(ranks: RetrievalRanks, definition: Definition) -> Callable[[Ints], dict[str, dict[str, float]]]:
-    """What every query gives, computed once for all resamples."""
+def _metrics_by_counts(ranks: RetrievalRanks, definition: Definition) -> Callable[[Ints], dict[str, dict[str, float]]]:
+    """A function from `counts` to the metrics; what every query gives is computed once for all resamples."""
     if definition not in ("standard", "laion"):
         raise UsageError(f"definition is {definition!r}; choose standard or laion")
     forward, clip_of = ranks.text_to_audio, ranks.clip_of
@@ -143,19 +144,19 @@ def _queries(ranks: RetrievalRanks, definition: Definition) -> Callable[[Ints], 
     best = np.array([own[0] for own in ranks.audio_to_text])
     precision = np.array([_precision_at(own, definition) for own in ranks.audio_to_text])
     return lambda counts: {
-        "text_to_audio": _of_ranks(forward, reciprocal, counts[clip_of]),
-        "audio_to_text": _of_ranks(best, precision, counts),
+        "text_to_audio": _rank_metrics(forward, reciprocal, counts[clip_of]),
+        "audio_to_text": _rank_metrics(best, precision, counts),
     }
 
 
 def _precision_at(own: Ints, definition: Definition) -> float:
-    """Average precision among the first ten, of one query with several answers at ascending 0-based ranks."""
+    """Average precision among the first ten, for one query whose answers have these ascending 0-based ranks."""
     hits = own[own < DEPTH]
     of = len(own) if definition == "laion" else min(len(own), DEPTH)
     return float(np.sum(np.arange(1, len(hits) + 1) / (hits + 1)) / of)
 
 
-def _of_ranks(ranks: Ints, precision: Floats, counts: Ints) -> dict[str, float]:
+def _rank_metrics(ranks: Ints, precision: Floats, counts: Ints) -> dict[str, float]:
     numbers = {f"R@{k}": float(np.average(ranks < k, weights=counts)) for k in (1, 5, 10)}
     return {
         **numbers,
@@ -169,21 +170,21 @@ def _of_ranks(ranks: Ints, precision: Floats, counts: Ints) -> dict[str, float]:
 
 
 def accuracy(answers: npt.ArrayLike, truth: npt.ArrayLike, counts: Ints | None = None) -> float:
-    """The share of equal labels: `answers` (N,) and `truth` (N,) are indices of labels."""
+    """The share of right answers; `answers` (N,) and `truth` (N,) are indices of labels."""
     return float(np.average(np.asarray(answers) == np.asarray(truth), weights=counts))
 
 
 def top_k(scores: npt.ArrayLike, truth: npt.ArrayLike, k: int) -> npt.NDArray[np.bool_]:
     """Whether the true label is among the `k` of the highest scores: `scores` (N, C), `truth` (N,) → bool (N,)."""
     order = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]
-    found: npt.NDArray[np.bool_] = (order == np.asarray(truth)[:, None]).any(axis=1)
-    return found
+    among: npt.NDArray[np.bool_] = (order == np.asarray(truth)[:, None]).any(axis=1)
+    return among
 
 
 def mean_average_precision(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Callable[[Ints | None], Floats]:
-    """Average precision of every class, for any resample: `scores` and bool `truth` (N, C) → function(counts) → (C,).
+    """A function from `counts` to the average precision of every class (C,), for `scores` and bool `truth` (N, C).
 
-    The mean over the classes that have an example is the mAP: `numpy.nanmean`.
+    The mAP is their mean over the classes that have an example: `numpy.nanmean`.
     """
     points, true = np.asarray(scores), np.asarray(truth, np.bool_)
     steps = [PrecisionSteps(points[:, c], true[:, c]) for c in range(points.shape[1])]
@@ -191,7 +192,7 @@ def mean_average_precision(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Calla
 
 
 def confusion_matrix(answers: npt.ArrayLike, truth: npt.ArrayLike, classes: int) -> Ints:
-    """How often truth (row) was answered by (column): indices (N,) → int64 (C, C)."""
+    """How often each true label (row) was answered by each label (column): indices (N,) → int64 (C, C)."""
     table = np.zeros((classes, classes), np.int64)
     np.add.at(table, (np.asarray(truth, np.int64), np.asarray(answers, np.int64)), 1)
     return table
@@ -208,20 +209,20 @@ def bootstrap(
     level: float = 0.95,
     rng: np.random.Generator | int = 0,
 ) -> dict[str, Estimate]:
-    """Percentile confidence intervals: the examples are drawn again with replacement.
+    """Percentile confidence intervals, by drawing the examples again with replacement.
 
     Parameters
     ----------
     statistic
-        From multiplicities (N,), which sum to N, to numbers by name; NaN where a draw does not define one.
+        A function from `counts` (N,), which sum to N, to metrics by name; NaN where a draw does not define one.
     examples
-        N: of clips for retrieval, a clip with all its captions being one.
+        How many examples there are, N; for retrieval, a clip with all its captions is one.
     draws
-        How many times; 0 gives the numbers alone.
+        How often they are drawn; 0 gives the values without intervals.
     level
         The share of draws between the bounds.
     rng
-        A generator or its seed: the same gives the same bounds.
+        A generator or a seed; the same one gives the same bounds.
 
     Notes
     -----
@@ -235,20 +236,20 @@ def bootstrap(
         statistic(np.bincount(generator.integers(examples, size=examples), minlength=examples)) for _ in range(draws)
     ]
     tail = 100 * (1 - level) / 2
-    found = {}
+    estimates = {}
     for name, value in values.items():
         numbers = np.array([numbers[name] for numbers in drawn], np.float64)
         numbers = numbers[np.isfinite(numbers)]
         low, high = np.percentile(numbers, [tail, 100 - tail]).tolist() if len(numbers) else (None, None)
-        found[name] = Estimate(float(value), low, high)
-    return found
+        estimates[name] = Estimate(float(value), low, high)
+    return estimates
 
 
 def summary(ranks: RetrievalRanks, *, definition: Definition = "standard", **options: Any) -> dict[str, Estimate]:
-    """`retrieval_metrics` with their confidence intervals, as "text_to_audio R@1" and so on; options of `bootstrap`."""
-    numbers_of = _queries(ranks, definition)
+    """`retrieval_metrics` with confidence intervals, named "text_to_audio R@1" …; options are those of `bootstrap`."""
+    metrics = _metrics_by_counts(ranks, definition)
 
     def flat(counts: Ints) -> dict[str, float]:
-        return {f"{way} {name}": x for way, numbers in numbers_of(counts).items() for name, x in numbers.items()}
+        return {f"{way} {name}": x for way, numbers in metrics(counts).items() for name, x in numbers.items()}
 
     return bootstrap(flat, len(ranks.audio_to_text), **options)

@@ -1,11 +1,13 @@
-"""openclap models in mteb's audio benchmarks (https://github.com/embeddings-benchmark/mteb, 2.x), which is not installed with openclap.
+"""Runs openclap's models in mteb's audio benchmarks; mteb 2.x is not installed with openclap.
+
+Source of mteb: https://github.com/embeddings-benchmark/mteb
 
     import mteb
     from openclap.eval.mteb_adapter import MTEBModel
 
     mteb.evaluate(MTEBModel("laion/clap-htsat-fused"), mteb.get_tasks(modalities=["audio"]))
 
-Sounds are resampled and cut here, as everywhere in openclap: torchaudio is not needed, and nothing is random.
+Sounds are resampled and cut by openclap: torchaudio is not needed, and nothing is random.
 """
 
 from __future__ import annotations
@@ -29,12 +31,16 @@ Vectors = npt.NDArray[np.float32]
 
 
 class MTEBModel:
-    """What mteb 2.x calls an encoder (`mteb.models.EncoderProtocol`), for texts, sounds, and sounds with texts."""
+    """An encoder of mteb 2.x (`mteb.models.EncoderProtocol`) for texts, sounds, and sounds with texts."""
 
     def __init__(
         self, model_name: str | CLAP = "mini", revision: str | None = None, *, device: str | None = None, **options: Any
     ) -> None:
-        """`model_name` is a CLAP, or what `CLAP.from_pretrained` takes, with its options; `revision` is what results are filed under."""
+        """Load a model.
+
+        `model_name` is a CLAP, or what `CLAP.from_pretrained` takes, with its options. mteb files results under
+        `revision`, by default the fingerprint.
+        """
         from openclap.clap import CLAP
 
         if isinstance(model_name, CLAP):
@@ -45,7 +51,7 @@ class MTEBModel:
 
     @cached_property
     def mteb_model_meta(self) -> Any:
-        """A `mteb.ModelMeta`: name, fingerprint as revision, sizes, licence left open.
+        """A `mteb.ModelMeta` with name, revision and embedding size; the licence is left open.
 
         Raises
         ------
@@ -88,36 +94,37 @@ class MTEBModel:
         prompt_type: Any = None,
         **options: Any,
     ) -> Vectors:
-        """Batches with "text" (list of strings), "audio" (list of {"array", "sampling_rate"}, or other sounds) or both → float32 (N, E).
+        """Embed batches → float32 (N, E).
 
-        Where both are given, the vectors are added and brought to unit length. An empty text, which says nothing, has a
-        row of zeros. `batch_size` among the options is heeded.
+        A batch has "text" (a list of strings), "audio" (a list of {"array", "sampling_rate"}, or other sounds) or both;
+        then the vectors are added and brought to unit length. An empty text has a row of zeros. Of the options,
+        `batch_size` is used.
 
         Raises
         ------
         UsageError
-            A batch with neither, or nothing at all.
+            A batch has neither, or there is none.
         """
         size = int(options.get("batch_size") or 8)
-        rows = [self._batch(batch, size) for batch in inputs]
+        rows = [self._encode_batch(batch, size) for batch in inputs]
         if not rows:
             raise UsageError("there is nothing to encode")
         return np.concatenate(rows)
 
-    def _batch(self, batch: Mapping[str, Any], size: int) -> Vectors:
+    def _encode_batch(self, batch: Mapping[str, Any], size: int) -> Vectors:
         parts = []
         if "text" in batch:
-            parts.append(self._texts(list(batch["text"]), size))
+            parts.append(self._encode_texts(list(batch["text"]), size))
         if "audio" in batch:
             parts.append(self.clap.encode_audio(list(batch["audio"]), batch_size=size))
         if not parts:
             raise UsageError(f"a batch of {', '.join(map(str, batch)) or 'nothing'}; text or audio is expected")
         return parts[0] if len(parts) == 1 else normalize_rows(parts[0] + parts[1])
 
-    def _texts(self, texts: list[str], size: int) -> Vectors:
+    def _encode_texts(self, texts: list[str], size: int) -> Vectors:
         rows = np.zeros((len(texts), self.clap.config.embedding), np.float32)
-        said = [i for i, text in enumerate(texts) if text.strip()]
-        rows[said] = self.clap.encode_text([texts[i] for i in said], batch_size=size)
+        not_empty = [i for i, text in enumerate(texts) if text.strip()]
+        rows[not_empty] = self.clap.encode_text([texts[i] for i in not_empty], batch_size=size)
         return rows
 
     def similarity(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
@@ -125,7 +132,7 @@ class MTEBModel:
         return self.clap.similarity(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
-        """Cosines of rows with the rows beside them, (N, E) both → (N,)."""
+        """Cosines of rows with those at the same place, (N, E) and (N, E) → (N,)."""
         left, right = (normalize_rows(np.atleast_2d(np.asarray(x, np.float32))) for x in (embeddings1, embeddings2))
         cosines: Vectors = np.clip((left * right).sum(axis=1), -1.0, 1.0)
         return cosines

@@ -1,6 +1,6 @@
-"""The field's benchmarks as their authors distribute them: where a protocol finds its sounds, labels, captions, folds.
+"""Reads the field's benchmarks as their authors distribute them: sounds, labels, captions and folds.
 
-Nothing is fetched: a protocol names its source, and reads the folder that one has unpacked it into.
+Nothing is fetched: a protocol names its source, and reads the folder that the user has unpacked it into.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from openclap.data.file_lookup import FileLookup
 from openclap.data.items import Item
 from openclap.errors import DataError, UsageError
 from openclap.eval.datasets import Dataset, read_items
-from openclap.eval.report import Report
+from openclap.eval.report import EvalReport
 from openclap.labels import labels
 from openclap.library.scan import EXTENSIONS
 from openclap.textfiles import open_text_table, read_records
@@ -29,7 +29,7 @@ T2A, A2T = "text_to_audio", "audio_to_text"
 
 
 def _recalls(text_to_audio: Sequence[float], audio_to_text: Sequence[float]) -> dict[str, float]:
-    """Published R@1/5/10 in percent, both ways, under the names of `metrics.summary`."""
+    """Published R@1/5/10 in percent, in both directions → shares, under the names of `metrics.summary`."""
     return {
         f"{way} R@{k}": value / 100
         for way, values in ((T2A, text_to_audio), (A2T, audio_to_text))
@@ -39,13 +39,13 @@ def _recalls(text_to_audio: Sequence[float], audio_to_text: Sequence[float]) -> 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One benchmark: its tasks, where it is from, how its folder looks, and what the paper reports by task."""
+    """One benchmark: its tasks, its source, the layout of its folder, and what the paper reports for each task."""
 
     name: str
     tasks: tuple[Task, ...]
     source: str
     layout: str
-    judged: int  # sounds a score is about, where none is missing
+    judged: int  # how many sounds a score is about, if none is missing
     read: Callable[[Path], Dataset] = field(repr=False)
     published: dict[str, dict[str, float]] = field(default_factory=dict)  # arXiv 2211.06687, keyword-to-caption
     heard_by: tuple[str, ...] = ()  # models that were trained on clips of it
@@ -58,14 +58,14 @@ class Protocol:
 
 
 def read_dataset(source: str | os.PathLike[str], task: Task, protocol: str | None = None) -> Dataset:
-    """The items of a benchmark's folder by its protocol, or of any source that training reads (`openclap.data.open_manifest`).
+    """Read a benchmark's folder by its protocol or, without one, any source that `open_manifest` takes.
 
     Raises
     ------
     UsageError
-        No such folder or protocol, a protocol of another task, or a folder laid out in another way.
+        There is no such folder or protocol, the protocol is for another task, or the folder has another layout.
     DataError
-        As of `openclap.eval.datasets.read_items`.
+        As in `openclap.eval.datasets.read_items`.
     """
     if protocol is None:
         return read_items(source)
@@ -87,10 +87,10 @@ def read_dataset(source: str | os.PathLike[str], task: Task, protocol: str | Non
         raise UsageError(f"{error}; {protocol} is expected as {chosen.layout}, from {chosen.source}") from None
 
 
-def add_published(report: Report, protocol: str | None) -> Report:
-    """A report with what is published for its protocol and task; notes say where the two cannot be compared.
+def add_published(report: EvalReport, protocol: str | None) -> EvalReport:
+    """Add the published results of a protocol and task to a report, with notes where they cannot be compared.
 
-    That is where sounds are missing, and where the model was trained on the benchmark's clips.
+    They cannot where sounds are missing, or where the model was trained on the benchmark's clips.
     """
     known = next((p for p in PROTOCOLS if p.name == protocol), None)
     if known is None:
@@ -110,7 +110,7 @@ def add_published(report: Report, protocol: str | None) -> Report:
 
 def _read_esc50(folder: Path) -> Dataset:
     rows = read_records(folder / "meta/esc50.csv", ("filename", "fold", "category"))
-    names = _Names(labels("esc50"))
+    names = _LabelNames(labels("esc50"))
     items = [
         Item.at(folder / "audio" / row["filename"], labels=(names(row["category"]),), fold=row["fold"])
         for _, row in rows
@@ -120,7 +120,7 @@ def _read_esc50(folder: Path) -> Dataset:
 
 def _read_urbansound8k(folder: Path) -> Dataset:
     rows = read_records(folder / "metadata/UrbanSound8K.csv", ("slice_file_name", "fold", "class"))
-    names = _Names(labels("urbansound8k"))
+    names = _LabelNames(labels("urbansound8k"))
     items = [
         Item.at(
             folder / "audio" / f"fold{row['fold']}" / row["slice_file_name"],
@@ -133,7 +133,7 @@ def _read_urbansound8k(folder: Path) -> Dataset:
 
 
 def _read_audiocaps(folder: Path) -> Dataset:
-    """Rows of one clip are its captions. Who downloads the clips names them: by id and start, id, or number."""
+    """Rows of one clip are its captions. Files of clips are named by id and start, id, or number, as downloaders do."""
     table = _first_existing(folder, ("test.csv", "dataset/test.csv", "csv/test.csv"))
     sounds = _index_by_stem(folder)
     captions: dict[tuple[str, str], list[str]] = {}
@@ -167,7 +167,7 @@ def _read_clotho(folder: Path) -> Dataset:
 def _read_vggsound(folder: Path) -> Dataset:
     """The table has no header: YouTube id, start in seconds, label, split."""
     table = _first_existing(folder, ("vggsound.csv", "data/vggsound.csv"))
-    names = _Names(labels("vggsound"))
+    names = _LabelNames(labels("vggsound"))
     sounds = _index_by_stem(folder)
     grid = open_text_table(table)
     rows = [list(grid.names), *(row for _, row in grid.rows)] if grid.names else []
@@ -181,7 +181,7 @@ def _read_vggsound(folder: Path) -> Dataset:
 
 
 def _read_fsd50k(folder: Path) -> Dataset:
-    names = _Names(labels("fsd50k"))
+    names = _LabelNames(labels("fsd50k"))
     items = [
         Item.at(
             folder / f"FSD50K.{part}_audio" / f"{row['fname']}.wav",
@@ -195,7 +195,7 @@ def _read_fsd50k(folder: Path) -> Dataset:
 
 
 def _read_gtzan(folder: Path) -> Dataset:
-    """A folder a genre. No folds were published; a probe draws its own."""
+    """Each genre has a folder. No folds were published, so a probe draws its own."""
     place = _first_existing(folder, ("genres", "genres_original", "Data/genres_original", "blues/.."))
     genres = tuple(labels("gtzan"))
     items = [
@@ -212,8 +212,8 @@ def _read_gtzan(folder: Path) -> Dataset:
 # -- finding -----------------------------------------------------------------------------------------
 
 
-class _Names:
-    """A benchmark's spelling of a label → ours: case, underscores, commas and "and" do not count.
+class _LabelNames:
+    """Finds our spelling of a benchmark's label; case, underscores, commas and "and" do not matter.
 
     FSD50K writes "Livestock_and_farm_animals" where AudioSet, and our list, has "Livestock, farm animals".
     """
@@ -243,12 +243,12 @@ def _first_existing(folder: Path, places: Iterable[str]) -> Path:
 
 
 def _index_by_stem(folder: Path) -> dict[str, Path]:
-    """Every sound file under a folder by its name without ending."""
+    """All sound files below a folder, by their name without the ending."""
     return {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix[1:].lower() in EXTENSIONS}
 
 
 def _youtube_stems(identity: str, start: str, numbers: Sequence[str] = ()) -> list[str]:
-    """What those who download clips of videos call them; the first is the form of the authors' scripts.
+    """The names that downloaded clips of videos may have; the first is the form of the authors' scripts.
 
     "abc_30", "abc_000030", "abc_30000_40000" (milliseconds), "Yabc" and "abc", with ten seconds from 30 on.
     """
@@ -263,11 +263,12 @@ def _youtube_stems(identity: str, start: str, numbers: Sequence[str] = ()) -> li
 
 
 def _find_clip(sounds: dict[str, Path], stems: Sequence[str], folder: Path) -> Path:
-    """The first that is there; else a path that is not, so that the clip is counted and named as missing."""
+    """The first of these files that exists; else a path that does not, so that the clip counts as missing."""
     return next((sounds[stem] for stem in stems if stem in sounds), folder / f"{stems[0]}.wav")
 
 
-# How many sounds are judged is what the data sets' descriptions say, as remembered; no download was at hand to count.
+# The numbers of sounds are from memory of the data sets' descriptions; they were not counted in a download.
+# The supervised results of the paper fine-tune the audio tower, so they are not compared with probes.
 PROTOCOLS = (
     Protocol(
         "esc50",
@@ -332,4 +333,3 @@ PROTOCOLS = (
         _read_gtzan,
     ),
 )
-"""The supervised results of the paper fine-tune the audio tower, so they are not what a probe on frozen embeddings is held to."""

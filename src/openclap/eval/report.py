@@ -1,7 +1,4 @@
-"""What an evaluation found: one JSON object, and a section of a model card in Markdown.
-
-Knows nothing of how it was found.
-"""
+"""The report of an evaluation, as one JSON object and as a section of a model card in Markdown."""
 
 from __future__ import annotations
 
@@ -20,24 +17,24 @@ from openclap.results import Failure
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["ClassScore", "Report", "card_section", "new_report", "write_card", "write_report"]
+__all__ = ["ClassScore", "EvalReport", "card_section", "new_report", "write_card", "write_report"]
 
-UNBOUNDED = ("mean_rank", "median_rank")  # metrics that are no shares
+UNBOUNDED = ("mean_rank", "median_rank")  # metrics that are no shares, so not written in percent
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: how many judged examples have it, its score, and what it was most often taken for."""
+    """The score of one class, how many judged examples have it, and which class it was most often taken for."""
 
     label: str
     examples: int
-    score: float | None  # accuracy, or average precision; None where there is no example
+    score: float | None  # accuracy or average precision; None where there is no example
     taken_for: str | None = None
 
 
 @dataclass(frozen=True)
-class Report:
-    """A model, a task, and the numbers with their 95 % confidence intervals."""
+class EvalReport:
+    """The result of one evaluation: model, task and data set, and metrics with their 95 % confidence intervals."""
 
     task: str
     dataset: str
@@ -55,13 +52,13 @@ class Report:
     failed: list[Failure] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only, ready for `json.dumps`; it names its format."""
+        """Plain values only, ready for `json.dumps`, with format and version."""
         return {"format": "openclap-eval", "version": 1, **asdict(self)}
 
 
-def new_report(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
-    """A report that knows which model it is about."""
-    return Report(
+def new_report(clap: CLAP, task: str, dataset: str, **facts: Any) -> EvalReport:
+    """Make a report about a model; `facts` are its other fields."""
+    return EvalReport(
         task=task,
         dataset=dataset,
         protocol=facts.pop("protocol", None),
@@ -72,13 +69,13 @@ def new_report(clap: CLAP, task: str, dataset: str, **facts: Any) -> Report:
     )
 
 
-def write_report(report: Report, path: Path) -> None:
-    """The report as indented JSON, written aside and renamed."""
+def write_report(report: EvalReport, path: Path) -> None:
+    """Write the report as indented JSON."""
     write_text(path, json.dumps(report.to_dict(), indent=1, ensure_ascii=True, allow_nan=False) + "\n")
 
 
-def write_card(report: Report, path: Path) -> None:
-    """Put the section of this report into a Markdown file: where an older one stands between its markers, else at the end."""
+def write_card(report: EvalReport, path: Path) -> None:
+    """Write the report's section into a Markdown file, in place of its older version or at the end."""
     begin, end = _markers(report)
     section = f"{begin}\n{card_section(report)}\n{end}\n"
     try:
@@ -92,18 +89,18 @@ def write_card(report: Report, path: Path) -> None:
         raise UsageError(f"{path}: {begin} has no {end} after it; remove the one or write the other")
     else:
         text = f"{text.rstrip()}\n\n{section}" if text.strip() else section
-    write_text(path, text, errors="backslashreplace")  # of odd file names
+    write_text(path, text, errors="backslashreplace")  # for file names that are no UTF-8
 
 
-def card_section(report: Report) -> str:
-    """The numbers as a Markdown table, with what a reader must know to repeat and to judge them."""
-    done = ", ".join(f"{name} {_as_text(value)}" for name, value in report.settings.items() if value is not None)
+def card_section(report: EvalReport) -> str:
+    """The metrics as a Markdown table, with the settings that a reader needs to repeat them."""
+    settings = ", ".join(f"{name} {_as_text(value)}" for name, value in report.settings.items() if value is not None)
     lines = [
         f"### {report.task}: {report.protocol or report.dataset}",
         "",
         (
             f"{report.model} (`{report.fingerprint}`), {count_noun(report.examples, 'sound')}, {len(report.failed)}"
-            f" failed; {done}"
+            f" failed; {settings}"
         ),
         "",
         "| metric | value | 95 % interval |" + (" arXiv 2211.06687 |" if report.published else ""),
@@ -111,8 +108,8 @@ def card_section(report: Report) -> str:
     ]
     for name, estimate in report.metrics.items():
         low = "" if estimate.low is None else f"{_cell(name, estimate.low)} to {_cell(name, estimate.high)}"
-        told = report.published.get(name)
-        extra = f" {'' if told is None else _cell(name, told)} |" if report.published else ""
+        published = report.published.get(name)
+        extra = f" {'' if published is None else _cell(name, published)} |" if report.published else ""
         lines.append(f"| {name.replace('_', ' ')} | {_cell(name, estimate.value)} | {low} |{extra}")
     return "\n".join([*lines, *([""] if report.notes else []), *(f"- {note}" for note in report.notes)])
 
@@ -127,7 +124,7 @@ def _cell(name: str, value: float | None) -> str:
     return f"{value:.1f}" if name.endswith(UNBOUNDED) else f"{100 * value:.1f} %"
 
 
-def _markers(report: Report) -> tuple[str, str]:
+def _markers(report: EvalReport) -> tuple[str, str]:
     name = f"openclap eval {report.task} {report.protocol or report.dataset} {report.settings.get('kind', '')}".strip()
-    name = re.sub(r"-{2,}|[<>\n]", "-", name)  # a comment of HTML may hold no "--"
+    name = re.sub(r"-{2,}|[<>\n]", "-", name)  # an HTML comment must not hold "--"
     return f"<!-- {name} -->", f"<!-- end of {name} -->"

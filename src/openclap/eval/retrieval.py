@@ -1,4 +1,4 @@
-"""Finding the sound of a caption, and the caption of a sound, among all of a data set."""
+"""Evaluates retrieval: finding the sound of a caption, and the caption of a sound, among all of a data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openclap.errors import UsageError
 from openclap.eval.datasets import Dataset
 from openclap.eval.embedding import embed_items
 from openclap.eval.metrics import Definition, retrieval_ranks, summary
-from openclap.eval.report import Report, new_report
+from openclap.eval.report import EvalReport, new_report
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -28,18 +28,18 @@ def retrieval(
     seed: int = 0,
     progress: bool = False,
     batch_size: int = 8,
-) -> Report:
-    """R@1/5/10, mean and median rank and mAP@10 in both directions: see `metrics.retrieval_metrics`.
+) -> EvalReport:
+    """Compute R@1/5/10, mean and median rank and mAP@10 in both directions, see `metrics.retrieval_metrics`.
 
-    Every caption of every usable sound of the test split (of all, where there is none) takes part. Intervals are of
-    `draws` resamples of the clips, each with all its captions; the gallery stays as it is.
+    All captions of all usable sounds of the test split take part, or of all sounds where there is none. Intervals come
+    from `draws` resamples of the clips, each with all its captions; what is searched through stays as it is.
 
     Raises
     ------
     UsageError
-        No captions, or not one usable sound.
+        There are no captions, or no usable sound.
     """
-    described = [item for item in data.judged if item.captions]
+    described = [item for item in data.test_items if item.captions]
     if not described:
         raise UsageError(f"{data.name} has no captions, so there is nothing to retrieve by; choose zeroshot or probe")
     used = embed_items(clap, described, progress=progress, batch_size=batch_size)
@@ -53,11 +53,9 @@ def retrieval(
             f"{count_noun(shared, 'caption is', 'captions are')} said of several sounds, of which only one counts as"
             " found"
         )
-    if len(described) < len(data.judged):
-        notes.append(
-            f"{count_noun(len(data.judged) - len(described), 'sound without a caption was', 'sounds without a caption were')}"
-            " left out"
-        )
+    if without := len(data.test_items) - len(described):
+        were = count_noun(without, "sound without a caption was", "sounds without a caption were")
+        notes.append(f"{were} left out")
     return new_report(
         clap,
         "retrieval",

@@ -1,6 +1,6 @@
-"""Scores of examples for labels, against the truth: metrics, classes, folds, confusions. Knows nothing of models.
+"""Compares scores of examples for labels with the truth: metrics, classes, folds and the confusion matrix.
 
-scores (D, N, C)   D: draws of a few-shot probe, else 1 · N: examples · C: labels; every number is the mean over D
+scores (D, N, C)   D: draws of a few-shot probe, else 1 · N: examples · C: labels; every metric is the mean over D
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from openclap.atomic_write import write_text
 from openclap.errors import MissingExtra, UsageError
-from openclap.eval.embedding import Embedded, truth_of
+from openclap.eval.embedding import EmbeddedItems, truth_table
 from openclap.eval.metrics import (
     Estimate,
     Floats,
@@ -31,39 +31,39 @@ from openclap.eval.report import ClassScore
 
 __all__ = ["Scores", "check_confusion", "score_predictions", "write_confusion"]
 
-TOP = 5
+TOP = 5  # of top-5 accuracy
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Metrics with intervals, every class, every fold, and for a single-label task the confusion matrix (C, C), truth by row."""
+    """Metrics with intervals, of every class and fold; for a single-label task, the confusion matrix (C, C)."""
 
     labels: tuple[str, ...]
     metrics: dict[str, Estimate]
     classes: list[ClassScore]
     folds: dict[str, float]
-    confusion: Ints | None = None
+    confusion: Ints | None = None  # the truth by row
 
 
 def score_predictions(
-    used: Embedded, scores: npt.ArrayLike, labels: Sequence[str], *, multi_label: bool, draws: int, seed: int
+    used: EmbeddedItems, scores: npt.ArrayLike, labels: Sequence[str], *, multi_label: bool, draws: int, seed: int
 ) -> Scores:
-    """Scores (D, N, C), higher for what is more likely, against the labels of the examples.
+    """Compare scores (D, N, C), higher for what is more likely, with the labels of the items.
 
-    Single-label: accuracy, top-5 accuracy where there are more labels, and the mean of the folds' accuracies where
-    there are folds. Multi-label: mAP, the mean average precision of the labels that occur.
+    A single-label task has accuracy, top-5 accuracy where there are more labels, and the mean of the folds' accuracies
+    where there are folds. A multi-label task has mAP, the mean average precision of the labels that occur.
     """
     points = np.asarray(scores, np.float64)
     assert points.ndim == 3, points.shape
-    truth = truth_of(used.items, labels)
+    truth = truth_table(used.items, labels)
     if multi_label:
-        return _judge_many(points, truth, tuple(labels), draws, seed)
-    return _judge_one(
+        return _score_multi_label(points, truth, tuple(labels), draws, seed)
+    return _score_single_label(
         points, truth.argmax(axis=1), [item.fold or "" for item in used.items], tuple(labels), draws, seed
     )
 
 
-def _judge_one(
+def _score_single_label(
     points: Floats, truth: Ints, fold_of: list[str], labels: tuple[str, ...], draws: int, seed: int
 ) -> Scores:
     answers = points.argmax(axis=2)
@@ -73,26 +73,26 @@ def _judge_one(
     members = [np.array([fold == name for fold in fold_of]) for name in names]
 
     def numbers(counts: Ints) -> dict[str, float]:
-        found = {"accuracy": float(np.average(right, weights=counts))}
+        metrics = {"accuracy": float(np.average(right, weights=counts))}
         if len(labels) > TOP:
-            found[f"top-{TOP} accuracy"] = float(np.average(near, weights=counts))
+            metrics[f"top-{TOP} accuracy"] = float(np.average(near, weights=counts))
         drawn = [(right[mine], counts[mine]) for mine in members if counts[mine].any()]
         if len(names) > 1:
-            found["mean of folds accuracy"] = float(np.mean([np.average(r, weights=c) for r, c in drawn]))
-        return found
+            metrics["mean of folds accuracy"] = float(np.mean([np.average(r, weights=c) for r, c in drawn]))
+        return metrics
 
     confusion = sum(confusion_matrix(row, truth, len(labels)) for row in answers)
     assert isinstance(confusion, np.ndarray)
     return Scores(
         labels,
         bootstrap(numbers, len(truth), draws=draws, rng=seed),
-        [_class_of(i, confusion, len(points), labels) for i in range(len(labels))],
+        [_class_score(i, confusion, len(points), labels) for i in range(len(labels))],
         {name: float(right[mine].mean()) for name, mine in zip(names, members, strict=True)},
         confusion,
     )
 
 
-def _class_of(index: int, confusion: Ints, draws: int, labels: tuple[str, ...]) -> ClassScore:
+def _class_score(index: int, confusion: Ints, draws: int, labels: tuple[str, ...]) -> ClassScore:
     row = confusion[index]
     examples = int(row.sum())
     wrong = np.where(np.arange(len(row)) == index, 0, row)
@@ -100,12 +100,14 @@ def _class_of(index: int, confusion: Ints, draws: int, labels: tuple[str, ...]) 
     return ClassScore(labels[index], examples // draws, row[index] / examples if examples else None, taken_for)
 
 
-def _judge_many(points: Floats, truth: npt.NDArray[np.bool_], labels: tuple[str, ...], draws: int, seed: int) -> Scores:
+def _score_multi_label(
+    points: Floats, truth: npt.NDArray[np.bool_], labels: tuple[str, ...], draws: int, seed: int
+) -> Scores:
     areas = [mean_average_precision(scores, truth) for scores in points]
 
     def classes(counts: Ints | None) -> Floats:
-        found: Floats = np.mean([area(counts) for area in areas], axis=0)
-        return found
+        precisions: Floats = np.mean([area(counts) for area in areas], axis=0)
+        return precisions
 
     def numbers(counts: Ints) -> dict[str, float]:
         known = classes(counts)
@@ -120,7 +122,7 @@ def _judge_many(points: Floats, truth: npt.NDArray[np.bool_], labels: tuple[str,
 
 
 def check_confusion(path: Path, *, multi_label: bool) -> None:
-    """Refuse before the work what `write_confusion` would refuse after it: the same errors."""
+    """Check before the work that `write_confusion` can write to a path; it raises the same errors."""
     if multi_label:
         raise UsageError("a multi-label task has no confusion matrix; the scores of its classes are in the report")
     if path.suffix.lower() not in (".csv", ".png"):
@@ -132,14 +134,14 @@ def check_confusion(path: Path, *, multi_label: bool) -> None:
 
 
 def write_confusion(judged: Scores, path: Path) -> None:
-    """The confusion matrix as a .csv table or a .png picture, truth by row.
+    """Write the confusion matrix as a .csv table or a .png picture, with the truth by row.
 
     Raises
     ------
     UsageError
-        Another ending, a multi-label task, or a place that cannot be written to.
+        It is another ending or a multi-label task, or the file cannot be written.
     MissingExtra
-        matplotlib is not installed, for a picture.
+        A picture needs matplotlib, which is not installed.
     """
     check_confusion(path, multi_label=judged.confusion is None)
     assert judged.confusion is not None
@@ -148,13 +150,13 @@ def write_confusion(judged: Scores, path: Path) -> None:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["truth", *judged.labels])
         table.writerows([label, *row] for label, row in zip(judged.labels, judged.confusion.tolist(), strict=True))
-        write_text(path, text.getvalue(), errors="backslashreplace")  # of odd file names
+        write_text(path, text.getvalue(), errors="backslashreplace")  # for labels that are no UTF-8
     else:
         _draw(judged.confusion, judged.labels, path)
 
 
 def _draw(confusion: Ints, labels: tuple[str, ...], path: Path) -> None:
-    """Shares of each row, as a picture."""
+    """Draw the confusion matrix, each row as shares of its sum."""
     from matplotlib.figure import Figure
 
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)

@@ -1,4 +1,4 @@
-"""Naming sounds by the words of their labels, without having been taught them."""
+"""Evaluates zero-shot classification: naming sounds by the words of their labels alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from openclap.clap import DEFAULT_TEMPLATE
 from openclap.errors import UsageError
-from openclap.eval.datasets import Dataset, only_labelled
+from openclap.eval.datasets import Dataset, select_labelled
 from openclap.eval.embedding import embed_items
-from openclap.eval.report import Report, new_report
+from openclap.eval.report import EvalReport, new_report
 from openclap.eval.scoring import Scores, score_predictions
 from openclap.normalization import normalize_rows
 
@@ -25,17 +25,18 @@ __all__ = ["class_vectors", "zeroshot"]
 def class_vectors(
     clap: CLAP, labels: Sequence[str], templates: Sequence[str] = (DEFAULT_TEMPLATE,)
 ) -> npt.NDArray[np.float32]:
-    """One unit vector a label → float32 (C, E): the mean of its prompts' unit vectors, renormalised.
+    """One unit vector for each label (C, E): the mean of its prompts' unit vectors, brought to unit length.
 
     Parameters
     ----------
     templates
-        Prompts in which {} is the label; several are an ensemble (A. Radford et al., arXiv 2103.00020, section 3.1.4).
+        Prompts in which {} stands for the label; several make an ensemble (A. Radford et al., arXiv 2103.00020, section
+        3.1.4).
 
     Raises
     ------
     UsageError
-        No label, no template, or a template that does not hold {} once.
+        There is no label or no template, or a template does not hold {} once.
     """
     if not labels or not templates:
         raise UsageError("at least one label and one template are needed")
@@ -56,18 +57,22 @@ def zeroshot(
     seed: int = 0,
     progress: bool = False,
     batch_size: int = 8,
-) -> tuple[Report, Scores]:
-    """Accuracy and top-5 (single-label) or mAP (multi-label) of the cosines between sounds and prompts.
+) -> tuple[EvalReport, Scores]:
+    """Compute accuracy and top-5 (single-label) or mAP (multi-label) of the cosines between sounds and prompts.
 
-    The test split is judged, or everything where there is none; with folds, each is also told by itself. Intervals
-    are of `draws` resamples of the examples.
+    The test split is judged, or everything where there is none; where there are folds, the report has a score for each.
+    Intervals come from `draws` resamples of the examples.
+
+    Returns
+    -------
+    The report, and the scores it was made of.
 
     Raises
     ------
     UsageError
-        No labels, an unsuitable template, or not one usable sound.
+        There are no labels or no usable sound, or a template does not hold {} once.
     """
-    chosen, notes = only_labelled(data, data.judged)
+    chosen, notes = select_labelled(data, data.test_items)
     prompts = class_vectors(clap, data.labels, templates)
     used = embed_items(clap, chosen, progress=progress, batch_size=batch_size)
     scores = clap.similarity(used.vectors, prompts)[None]

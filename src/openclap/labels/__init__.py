@@ -1,6 +1,6 @@
-"""Label lists of the field's benchmarks, in the index order of each data set; README.md beside this names their sources.
+"""The name of a benchmark comes in; its list of labels goes out, in the index order of the data set.
 
-`NAME.zh` is the list NAME in Chinese, line by line.
+README.md in this folder names the sources. `NAME.zh` is the list NAME in Chinese, line by line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LANGUAGES = ("zh",)
 
 
 def labels(name: str) -> list[str]:
-    """The labels of a data set, one of `LISTS`; with `.zh` after its name in Chinese."""
+    """The labels of a data set, one of `LISTS`; with `.zh` after its name, in Chinese."""
     plain, dot, language = name.partition(".")
     if plain not in LISTS or (dot and language not in LANGUAGES):
         raise UsageError(f"{name!r} is no list of labels; choose {', '.join(LISTS)}, or one of them with .zh after it")

@@ -1,10 +1,10 @@
-"""Texts of other languages → English, for text towers that read English alone. Knows nothing of models of sound.
+"""Chinese texts come in; English texts go out, for text towers that read only English.
 
 script     which characters are Chinese; traditional → simplified
-lexicon    zh.csv (shipped, editable) and a file of one's own: Chinese words → English ones
-grammar    a Chinese phrase, by the lexicon → an English caption
+lexicon    Chinese words → English ones: zh.csv, and a file of the user's own
+grammar    a Chinese phrase → an English caption, by the lexicon
 seq2seq    the same by a translation model of transformers
-bridge     chooses between them; texts without Chinese pass through untouched
+translator chooses between the two; texts without Chinese stay as they are
 """
 
 from openclap.language.lexicon import Lexicon, read_lexicon

@@ -1,8 +1,8 @@
-"""A Chinese phrase → an English caption, by a lexicon and a few rules of word order. Knows nothing of files or models.
+"""Translates a Chinese phrase into an English caption, by a lexicon and a few rules of word order.
 
 一只狗在森林里叫      the fewest words that cover it:   一只 狗 在 森林 里 叫
-                      where it is said:                  在 森林 里        → in the forest, at the end
-                      what belongs together:             狗 … 叫 = 狗叫    → dog barking
+                      the place moves to the end:        在 森林 里        → in the forest
+                      words that belong together:        狗 … 叫 = 狗叫    → dog barking
                                                          → dog barking in the forest
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from openclap.language.lexicon import Lexicon
 
-__all__ = ["Word", "caption", "segment"]
+__all__ = ["Word", "split_words", "translate_phrase"]
 
 SIGNS = {"，": ", ", "、": ", ", "；": ", ", "：": ", ", "。": ". ", "！": ". ", "？": ". "}
 CLAUSES = re.compile(f"([{''.join(SIGNS)}])|[…—～·“”‘’「」『』《》〈〉（）【】\u3000]")
@@ -34,31 +34,31 @@ PLACES = {
     "旁边": "near",
     "边": "near",
 }
-PHRASES = ("in ", "on ", "at ", "outside", "under ", "near ", "outdoors")  # English that says where, and comes last
+PHRASES = ("in ", "on ", "at ", "outside", "under ", "near ", "outdoors")  # how an English phrase of place begins
 CALLS = {"叫", "叫声", "鸣叫", "鸣叫声", "叫唤", "啼叫", "鸣", "啼", "叫着", "鸣唱", "大叫", "吼", "吼叫", "叫个不停"}
 RINGS = {"响", "响起", "响着", "鸣响", "响了", "大响", "响个不停", "作响", "响声", "响起来", "响铃"}
-NEAR = 40  # words before a verb among which its subject is: who writes thousands without a comma is not waited for
-LITTLE = {"and", "or", "with", "while", "then"}  # joins two things, and says nothing alone
+NEAR = 40  # words before a verb among which its subject is looked for, so that a text of thousands takes no time
+LITTLE = {"and", "or", "with", "while", "then"}  # these join two things, and say nothing alone
 
 
 @dataclass(frozen=True)
 class Word:
-    """A piece of a text: its English, empty where it says nothing, None where it is unknown."""
+    """A Chinese word of a text with its English, which is empty where it says nothing, and None where it is unknown."""
 
     zh: str
     en: str | None
 
 
-def segment(text: str, lexicon: Lexicon) -> list[Word]:
-    """The fewest words that leave the fewest characters unknown; of equals the one whose first word is longer.
+def split_words(text: str, lexicon: Lexicon) -> list[Word]:
+    """Split a text into the fewest words that leave the fewest characters unknown.
 
-    Unknown characters in a row are one word.
+    Of equal ways, the one with the longer first word is taken. Unknown characters in a row are one word.
     """
     best: list[tuple[int, int, int]] = [(0, 0, 0)] * (len(text) + 1)  # unknown, words, length of the first
     for i in range(len(text) - 1, -1, -1):
         unknown, words, _ = best[i + 1]
         best[i] = (unknown + 1, words + 1, 0)
-        for size in range(min(lexicon.longest, len(text) - i), 0, -1):
+        for size in range(min(lexicon.longest_word, len(text) - i), 0, -1):
             unknown, words, _ = best[i + size]
             if (unknown, words + 1) < best[i][:2] and text[i : i + size] in lexicon:
                 best[i] = (unknown, words + 1, size)
@@ -77,25 +77,25 @@ def segment(text: str, lexicon: Lexicon) -> list[Word]:
     return found
 
 
-def caption(text: str, lexicon: Lexicon) -> tuple[str, list[str]]:
-    """A text of simplified Chinese → English, and the words that the lexicon does not know, which are left out."""
+def translate_phrase(text: str, lexicon: Lexicon) -> tuple[str, list[str]]:
+    """Translate simplified Chinese; the English, and the words that are left out as the lexicon does not know them."""
     english, unknown = "", []
     for piece in CLAUSES.split(text):
         if piece in SIGNS:
             english = english.rstrip(",. ") + SIGNS[piece] if english else ""
         elif piece:
-            said = segment(piece, lexicon)
-            unknown += [word.zh for word in said if word.en is None]
-            english = " ".join(filter(None, (english.strip(), _clause(said, lexicon))))
+            words = split_words(piece, lexicon)
+            unknown += [word.zh for word in words if word.en is None]
+            english = " ".join(filter(None, (english.strip(), _translate_clause(words, lexicon))))
     return english.strip(" ,."), unknown
 
 
-def _clause(said: list[Word], lexicon: Lexicon) -> str:
-    said, where = _places(said)
-    words = _join_split_words([word for word in said if word.en], lexicon)
+def _translate_clause(words: list[Word], lexicon: Lexicon) -> str:
+    words, where = _extract_places(words)
+    words = _join_split_words([word for word in words if word.en], lexicon)
     where += [word.en for word in words if word.en and word.en.startswith(PHRASES)]
     parts = [word.en for word in words if word.en and not word.en.startswith(PHRASES)]
-    parts = [part for i, part in enumerate(parts) if not _is_said(part, parts, i)]
+    parts = [part for i, part in enumerate(parts) if not _is_repeated(part, parts, i)]
     while parts and parts[0] in LITTLE:
         del parts[0]
     while parts and parts[-1] in LITTLE:
@@ -103,18 +103,18 @@ def _clause(said: list[Word], lexicon: Lexicon) -> str:
     return " ".join(parts + where)
 
 
-def _is_said(part: str, parts: list[str], i: int) -> bool:
-    """Whether the neighbour says it as well: `dog` beside `dog barking`."""
+def _is_repeated(part: str, parts: list[str], i: int) -> bool:
+    """Whether a neighbour says the same: `dog` beside `dog barking`."""
     words = set(part.split())
     before, after = (set(parts[j].split()) if 0 <= j < len(parts) else set() for j in (i - 1, i + 1))
     return words <= before or words < after
 
 
-def _places(said: list[Word]) -> tuple[list[Word], list[str]]:
-    """Without what says where, and that in English: 在 森林 里 → in the forest; 森林 里 → in the forest."""
+def _extract_places(words: list[Word]) -> tuple[list[Word], list[str]]:
+    """The words without phrases of place, and those in English: 在 森林 里, or 森林 里 → in the forest."""
     rest: list[Word] = []
     where: list[str] = []
-    for word in said:
+    for word in words:
         if word.zh in PLACES and rest and rest[-1].en and not rest[-1].en.endswith("ing"):
             start = next((i for i in range(len(rest) - 1, -1, -1) if rest[i].zh in AT), len(rest) - 1)
             if any(w.en is None or w.en in LITTLE for w in rest[start:]):
@@ -128,15 +128,16 @@ def _places(said: list[Word]) -> tuple[list[Word], list[str]]:
 
 
 def _join_split_words(words: list[Word], lexicon: Lexicon) -> list[Word]:
-    """Words that are one word together, though something that says nothing stood between them: 打了个 喷嚏 → 打喷嚏."""
+    """Join words that are one word of the lexicon together, as words without meaning stood between: 打了个 喷嚏 → 打喷嚏."""
     words = list(words)
     i = 0
     while i < len(words):
-        i += not (_joined_here(words, i, lexicon) or _with_subject(words, i, lexicon))
+        i += not (_join_at(words, i, lexicon) or _join_with_subject(words, i, lexicon))
     return words
 
 
-def _joined_here(words: list[Word], i: int, lexicon: Lexicon) -> bool:
+def _join_at(words: list[Word], i: int, lexicon: Lexicon) -> bool:
+    """Join the words from place i on in `words` itself, if the lexicon has them as one; whether it has."""
     for count in (3, 2):
         zh = [word.zh for word in words[i : i + count]]
         if len(zh) == count:
@@ -151,8 +152,8 @@ def _joined_here(words: list[Word], i: int, lexicon: Lexicon) -> bool:
     return False
 
 
-def _with_subject(words: list[Word], i: int, lexicon: Lexicon) -> bool:
-    """What is done, with the nearest thing before it that has a word for it: 鸟 … 叫 → 鸟叫, 火车 … 鸣笛 → 火车鸣笛."""
+def _join_with_subject(words: list[Word], i: int, lexicon: Lexicon) -> bool:
+    """Join a verb with the nearest subject before it, if that is a word: 鸟 … 叫 → 鸟叫, 火车 … 鸣笛 → 火车鸣笛."""
     verb = words[i].zh
     stem = "叫" if verb in CALLS else "响" if verb in RINGS else ""
     for j in range(i - 1, max(-1, i - NEAR), -1) if stem or len(verb) > 1 else ():

@@ -1,11 +1,11 @@
-"""Chinese words → English ones, from CSV files. Knows nothing of sentences.
+"""Reads the English of Chinese words from CSV files.
 
     zh,en            a word that is in no file is unknown; one whose `en` is empty says nothing about a sound
     狗叫,dog barking
     的,
 
-`zh.csv` beside this is shipped. A file of one's own has the same two columns, adds words, and wins where it has the
-same.
+`zh.csv` in this folder is shipped. A file of the user's own has the same two columns; it adds words, and replaces those
+that it has as well.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from openclap.textfiles import read_records
 __all__ = ["LEXICON_ENV", "Lexicon", "read_lexicon"]
 
 LEXICON_ENV = "OPENCLAP_LEXICON"
-LONGEST = 24  # characters of a word
+LONGEST = 24  # the most characters of a word
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """English by simplified Chinese, and how long the longest word is."""
+    """The English of words in simplified Chinese, and the number of characters of the longest."""
 
     words: Mapping[str, str]
-    longest: int
+    longest_word: int
 
     def __contains__(self, word: object) -> bool:
         return word in self.words
@@ -45,31 +45,32 @@ class Lexicon:
 
 
 def read_lexicon(own: str | os.PathLike[str] | None = None) -> Lexicon:
-    """The shipped words, and those of one's own file over them.
+    """Read the shipped words, and those of the user's own file over them.
 
     Parameters
     ----------
     own
-        A CSV file with columns zh and en, in simplified or traditional characters; by default that of OPENCLAP_LEXICON.
+        A CSV file with columns zh and en, in simplified or traditional characters; by default OPENCLAP_LEXICON names
+        it.
 
     Raises
     ------
     UsageError
-        One's own file cannot be read, or has another form; it names the line.
+        The user's own file cannot be read, or has another form; the error names the line.
     """
-    named = os.fspath(own) if own is not None else os.environ.get(LEXICON_ENV, "").strip()
+    place = os.fspath(own) if own is not None else os.environ.get(LEXICON_ENV, "").strip()
     words = dict(_read_shipped())
-    if named:
-        words.update(_read(Path(os.path.expanduser(named))))
+    if place:
+        words.update(_read_words(Path(os.path.expanduser(place))))
     return Lexicon(words, max(map(len, words)))
 
 
 @lru_cache(maxsize=1)
 def _read_shipped() -> Mapping[str, str]:
-    return _read(Path(__file__).parent / "zh.csv")
+    return _read_words(Path(__file__).parent / "zh.csv")
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read_words(path: Path) -> dict[str, str]:
     try:
         rows = read_records(path, ("zh", "en"), filled=("zh",))
     except DataError as error:

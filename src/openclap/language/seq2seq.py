@@ -1,11 +1,11 @@
-"""Texts → English by any translation model of transformers. Knows nothing of lexicons. Nothing is fetched."""
+"""Translates texts into English by a translation model of transformers that is on this machine; nothing is fetched."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError  # of torch's reader, which executes nothing
+from pickle import UnpicklingError  # raised by torch's reader, which executes nothing
 from typing import Any
 
 from safetensors import SafetensorError
@@ -17,19 +17,23 @@ __all__ = ["BROKEN", "Seq2Seq"]
 BATCH = 16
 # what transformers raises for a folder that holds no model, or a broken one
 BROKEN = (OSError, ValueError, LookupError, AttributeError, RuntimeError, EOFError, SafetensorError, UnpicklingError)
-TOKENS = 96  # of a translation at most; a text tower reads 77
-PAIRS = (("zho_Hans", "eng_Latn"), ("zh_CN", "en_XX"), ("__zh__", "__en__"))  # Chinese, English: NLLB, mBART, M2M100
+TOKENS = 96  # the most tokens of a translation; a text tower reads 77
+PAIRS = (
+    ("zho_Hans", "eng_Latn"),
+    ("zh_CN", "en_XX"),
+    ("__zh__", "__en__"),
+)  # codes of Chinese and English in NLLB, mBART and M2M100
 
 
 class Seq2Seq:
-    """A translation model, loaded when the first text comes; the same English for the same text.
+    """A translation model; the same text always gives the same English.
 
-    A model of one pair, such as opus-mt-zh-en, is used as it is; one of many languages is told Chinese → English.
+    A model of one pair, such as opus-mt-zh-en, is used as it is; one of many languages is set to Chinese → English.
 
     Raises
     ------
     ModelNotHere
-        It is neither a folder nor in Hugging Face's cache, or no sequence-to-sequence model.
+        It is neither a folder nor in Hugging Face's cache, or it is no sequence-to-sequence model.
     MissingExtra
         transformers, or what its tokenizer needs, is not installed.
     """
@@ -46,18 +50,18 @@ class Seq2Seq:
                 self._options["forced_bos_token_id"] = vocabulary[english]
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """English for every text, in order."""
+        """Translate texts → their English, in order."""
         import torch
 
-        done: list[str] = []
+        english: list[str] = []
         for i in range(0, len(texts), BATCH):
-            read = self._tokenizer(list(texts[i : i + BATCH]), return_tensors="pt", padding=True, truncation=True)
+            batch = self._tokenizer(list(texts[i : i + BATCH]), return_tensors="pt", padding=True, truncation=True)
             with torch.no_grad():
                 written = self._model.generate(
-                    input_ids=read["input_ids"], attention_mask=read["attention_mask"], **self._options
+                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **self._options
                 )
-            done += self._tokenizer.batch_decode(written, skip_special_tokens=True)
-        return [" ".join(text.split()).strip(" .") for text in done]
+            english += self._tokenizer.batch_decode(written, skip_special_tokens=True)
+        return [" ".join(text.split()).strip(" .") for text in english]
 
 
 def _load_model(name: str) -> tuple[Any, Any]:
@@ -70,7 +74,7 @@ def _load_model(name: str) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)
         model = AutoModelForSeq2SeqLM.from_pretrained(name, local_files_only=True).eval()
-    except ImportError as error:  # opus-mt wants sentencepiece and sacremoses
+    except ImportError as error:  # the tokenizer of opus-mt needs sentencepiece and sacremoses
         raise MissingExtra(f"{name}: its tokenizer needs more ({' '.join(str(error).split())[:200]})") from error
     except BROKEN as error:
         raise ModelNotHere(

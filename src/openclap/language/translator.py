@@ -1,4 +1,4 @@
-"""Texts → English texts: by the lexicon, by a translation model, or not at all. Knows nothing of embeddings."""
+"""Translates texts into English: by the lexicon, by a translation model, or not at all."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from openclap.errors import LanguageWarning, UsageError
-from openclap.language.grammar import caption
+from openclap.language.grammar import translate_phrase
 from openclap.language.lexicon import LEXICON_ENV, Lexicon, read_lexicon
 from openclap.language.script import RUN, has_foreign, normalize_width, to_simplified
 
 if TYPE_CHECKING:
     from openclap.language.seq2seq import Seq2Seq
 
-__all__ = ["TRANSLATE_ENV", "Translator"]
+__all__ = ["Translator"]
 
 TRANSLATE_ENV = "OPENCLAP_TRANSLATE"
-KEPT = 4096  # pieces of text whose English is kept
-READ = 1000  # characters of a text that are put into English: a text tower reads 77 tokens, 512 at most
-NAMED = 20  # unknown words in a message
+KEPT = 4096  # pieces of text whose English is remembered
+READ = 1000  # characters of a text that are translated; a text tower reads 77 tokens, at most 512
+NAMED = 20  # the most unknown words that a message names
 
 
 class Translator:
-    """What a text tower that reads English is given in place of Chinese.
+    """Translates Chinese for text towers that read only English.
 
     Parameters
     ----------
     translate
-        "auto": by the lexicon, or as OPENCLAP_TRANSLATE says; "off": not at all; else a translation model for
-        transformers: a folder, or a Hub id that is on this machine, such as Helsinki-NLP/opus-mt-zh-en.
+        "auto" translates by the lexicon, or as OPENCLAP_TRANSLATE says; "off", not at all. Anything else names a
+        translation model for transformers: a folder, or a Hub id that is on this machine, such as
+        Helsinki-NLP/opus-mt-zh-en.
     lexicon
-        A CSV file of one's own words, over the shipped ones; by default that of OPENCLAP_LEXICON.
+        A CSV file of the user's own words, over the shipped ones; by default OPENCLAP_LEXICON names it.
 
     Examples
     --------
-    >>> Bridge()(["远处的狗叫", "rain"])
+    >>> Translator()(["远处的狗叫", "rain"])
     ['distant dog barking', 'rain']
     """
 
@@ -49,40 +50,42 @@ class Translator:
         self._own = lexicon
         self._lexicon: Lexicon | None = None
         self._model: Seq2Seq | None = None
-        self._kept: OrderedDict[str, tuple[str, tuple[str, ...]]] = OrderedDict()  # English, and what is unknown
+        self._cache: OrderedDict[str, tuple[str, tuple[str, ...]]] = (
+            OrderedDict()
+        )  # piece → its English, and the unknown words in it
         self._lock = threading.Lock()
 
     @property
     def is_auto(self) -> bool:
-        """Whether the lexicon is at work, for want of another wish."""
+        """Whether the lexicon translates, as no model was named."""
         return self.choice == "auto"
 
     @property
     def is_off(self) -> bool:
-        """Whether every text passes through."""
+        """Whether texts are not translated at all."""
         return self.choice == "off"
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """English for every text, in order; one without Chinese, Japanese or Korean stays as it is.
+        """Translate texts → their English, in order; one without Chinese, Japanese or Korean stays as it is.
 
         Raises
         ------
         UsageError
-            The lexicon knows not one word of a text.
+            The lexicon knows no word of a text.
         MissingExtra, ModelNotHere
             The translation model cannot be loaded.
 
         Warns
         -----
         LanguageWarning
-            Names the words that were left out, because the lexicon does not know them.
+            Words were left out because the lexicon does not know them; it names them.
         """
         if self.is_off or not any(map(has_foreign, texts)):
             return list(texts)
         texts = [normalize_width(text)[:READ] if has_foreign(text) else text for text in texts]
         pieces = list(dict.fromkeys(piece for text in texts if has_foreign(text) for piece in _find_pieces(text)))
-        known = self._english(pieces)
-        made = [self._whole(text, known) if has_foreign(text) else text for text in texts]
+        known = self._translate_pieces(pieces)
+        english = [self._put_together(text, known) if has_foreign(text) else text for text in texts]
         unknown = dict.fromkeys(word for _, words in known.values() for word in words)
         if unknown:
             warnings.warn(
@@ -90,35 +93,35 @@ class Translator:
                 LanguageWarning,
                 stacklevel=4,
             )
-        return made
+        return english
 
-    def _english(self, pieces: list[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    def _translate_pieces(self, pieces: list[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
         with self._lock:
-            missing = [piece for piece in pieces if piece not in self._kept]
-            known = {piece: self._kept[piece] for piece in pieces if piece in self._kept}
+            missing = [piece for piece in pieces if piece not in self._cache]
+            known = {piece: self._cache[piece] for piece in pieces if piece in self._cache}
             if missing:
                 known.update(zip(missing, self._translate(missing), strict=True))
             for piece in pieces:
-                self._kept[piece] = known[piece]
-                self._kept.move_to_end(piece)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+                self._cache[piece] = known[piece]
+                self._cache.move_to_end(piece)
+            while len(self._cache) > KEPT:
+                self._cache.popitem(last=False)
         return known
 
     def _translate(self, pieces: list[str]) -> list[tuple[str, tuple[str, ...]]]:
         if self.choice == "auto":
             if self._lexicon is None:
                 self._lexicon = read_lexicon(self._own)
-            said = [caption(to_simplified(piece), self._lexicon) for piece in pieces]
-            return [(english, tuple(unknown)) for english, unknown in said]
+            translations = [translate_phrase(to_simplified(piece), self._lexicon) for piece in pieces]
+            return [(english, tuple(unknown)) for english, unknown in translations]
         if self._model is None:
             from openclap.language.seq2seq import Seq2Seq
 
             self._model = Seq2Seq(self.choice)
         return [(english, ()) for english in self._model(pieces)]
 
-    def _whole(self, text: str, known: dict[str, tuple[str, tuple[str, ...]]]) -> str:
-        """A text with its pieces in English, apart from the letters and numbers beside them."""
+    def _put_together(self, text: str, known: dict[str, tuple[str, tuple[str, ...]]]) -> str:
+        """A text with its Chinese pieces in English, and spaces between them and other letters and digits."""
         out, end = "", 0
         unknown: list[str] = []
         for run in RUN.finditer(text):
@@ -148,10 +151,10 @@ def _quote_words(words: list[str]) -> str:
 
 
 def _find_pieces(text: str) -> list[str]:
-    """What of a text is translated; signs alone stay."""
+    """The pieces of a text that are translated; those with only signs are not."""
     return [piece for piece in RUN.findall(text) if has_foreign(piece)]
 
 
 def _separator(before: str, after: str) -> str:
-    """What comes after a text, with a space where two words would touch."""
+    """`after`, with a space before it where it would touch a word of `before`."""
     return f" {after}" if before and after and before[-1].isalnum() and after[0].isalnum() else after

@@ -1,4 +1,4 @@
-"""What is said of a sound: labels as a sentence, words without gender. Knows nothing of sounds and models."""
+"""Labels or a text come in; a caption of the labels, or the text without gender, goes out."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DEBIAS = Path(__file__).parent / "debias.csv"
 def caption_from_labels(labels: Sequence[str]) -> str:
     """`The sound of label-1, label-2, …, and label-n`, as in section 3.2 of the paper (arXiv 2211.06687).
 
-    One label stands alone; two follow the same formula: `The sound of rain, and wind`.
+    Two labels follow the same formula: `The sound of rain, and wind`.
 
     Raises
     ------
     UsageError
-        No labels.
+        There are no labels.
     """
     if not labels:
         raise UsageError("a caption of no labels says nothing; give at least one")
@@ -32,38 +32,40 @@ def caption_from_labels(labels: Sequence[str]) -> str:
 
 
 def inline_label(label: str) -> str:
-    """A label as it stands within a sentence: `Bark` → bark, `Vehicle horn, car horn, honking` → vehicle horn, `Whimper (dog)` → whimper."""
+    """A label as it is written within a sentence.
+
+    `Bark` → bark, `Vehicle horn, car horn, honking` → vehicle horn, `Whimper (dog)` → whimper.
+    """
     name = re.sub(r"\s*\([^)]*\)", "", label).split(",")[0].strip() or label.strip()
     first = name.split(" ")[0]
     return name if first[1:] != first[1:].lower() else name[:1].lower() + name[1:]  # MIDI stays MIDI
 
 
 def join_words(names: Sequence[str]) -> str:
-    """`rain`, `rain and wind`, `rain, wind and thunder`."""
+    """Join names: `rain`, `rain and wind`, `rain, wind and thunder`."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
 def make_debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
-    """A function that puts other words for those of a table, `word,instead` a row.
+    """Make a function that replaces the words of a table, which has a row `word,instead` for each.
 
-    Whole words only (man-made stays), upper and lower case in the table are one, the longest match is taken, and what
-    stands instead begins with a capital, or is all capitals, as what it replaces. The packaged table does as the paper:
-    woman and man become person, her and his become their. Where he and she become they, the verbs after them follow
-    (`she speaks` → `they speak`), and a her that becomes their is `them` where nothing of hers follows (`talks to
-    her`).
+    Only whole words are replaced (man-made stays), the longest match first. Case does not matter in the table; the
+    replacement has capitals where the word had them. The packaged table does as the paper: woman and man become person,
+    her and his become their. Where he and she become they, the verbs after them follow (`she speaks` → `they speak`),
+    and `her` becomes `them` instead of `their` where no noun follows (`talks to her`).
 
     Raises
     ------
     DataError
-        No such table, or not of this form.
+        There is no such table, or it has another form.
     """
-    instead = _table(table)
+    instead = _read_table(table)
     words = sorted(instead, key=lambda w: (-len(w), w))
-    pattern = re.compile(r"(?<![\w-])(?:" + "|".join(map(_loosely, words)) + r")(?![\w-])", re.IGNORECASE)
+    pattern = re.compile(r"(?<![\w-])(?:" + "|".join(map(_pattern_of, words)) + r")(?![\w-])", re.IGNORECASE)
 
     agree = all(instead.get(word, "").lower() == "they" for word in ("he", "she"))
 
-    def one(found: re.Match[str]) -> str:
+    def replace_one(found: re.Match[str]) -> str:
         word = found.group()
         new = instead[" ".join(word.lower().replace("’", "'").split())]
         if word.lower() == "her" and new == "their" and is_object(found.string[found.end() :]):
@@ -74,16 +76,16 @@ def make_debiaser(table: Path = DEBIAS) -> Callable[[str], str]:
             return new.upper()
         return new[:1].upper() + new[1:] if word[0].isupper() else new
 
-    return lambda text: pattern.sub(one, plural_verbs(text) if agree else text)
+    return lambda text: pattern.sub(replace_one, plural_verbs(text) if agree else text)
 
 
-def _loosely(word: str) -> str:
-    """Any white space between words, either apostrophe."""
+def _pattern_of(word: str) -> str:
+    """A pattern for a word of the table, with any white space between its parts and either apostrophe."""
     return r"\s+".join(re.escape(part).replace("'", "['’]") for part in word.split())
 
 
 @lru_cache(maxsize=8)
-def _table(path: Path) -> dict[str, str]:
+def _read_table(path: Path) -> dict[str, str]:
     rows = [row for _, row in read_records(path, ("word", "instead"))]
     if not rows:
         raise DataError(f"{path}: no rows; each row is a word and what stands instead of it")

@@ -1,6 +1,6 @@
-"""Verbs after `he` and `she` as they are after `they`: she speaks → she speak, to be followed by the pronoun.
+"""Gives verbs after `he` and `she` the form they have after `they`: she speaks → she speak.
 
-Knows nothing of tables.
+The pronouns are replaced afterwards, by `make_debiaser`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import re
 
 __all__ = ["is_object", "plural_verbs"]
 
-# pronoun and verb
+# what may stand between a pronoun and its verb
 BETWEEN = r"(?:(?:\w+ly|then|also|still|never|always|often|sometimes|perhaps|just|now|soon|once|first|thus)\s+)*"
-# `and` with a second verb, told from a noun by what follows it: `she laughs and dogs bark` has none
-SECOND = r"(?:(?P<second>\s+(?:and|or|then|and\s+then)\s+%s)(?P<verb2>[A-Za-z]+s)(?=\s*(?:[.,;:!?]|$)|\s+(?:a|an|the|his|her|their|\w+ly)\b))?"
+# `and` with a second verb; what follows tells it from a noun, as in `she laughs and dogs bark`
+SECOND = (
+    r"(?:(?P<second>\s+(?:and|or|then|and\s+then)\s+%s)(?P<verb2>[A-Za-z]+s)"
+    r"(?=\s*(?:[.,;:!?]|$)|\s+(?:a|an|the|his|her|their|\w+ly)\b))?"
+)
 AFTER = re.compile(
     rf"(?<![\w-])(?P<who>s?he)(?P<between>\s+{BETWEEN})(?P<verb>[A-Za-z]+(?:n['’]t)?)(?![\w'’-]){SECOND % BETWEEN}",
     re.IGNORECASE,
@@ -50,9 +53,10 @@ NO_VERBS = frozenset(
         "downstairs",
     )
 )
-# what follows `her` where it is no possessive: her, and …   to her while …
+# what follows `her` where it is no possessive: `her, and …`, `to her while …`
 NO_NOUNS = re.compile(
-    r"\s*(?:[.,;:!?)\"]|$)|\s+(?:and|or|but|while|as|when|with|without|in|on|at|to|from|by|for|of|over|then|who|that|if|before|after|through|into|near|behind)\b",
+    r"\s*(?:[.,;:!?)\"]|$)|\s+(?:and|or|but|while|as|when|with|without|in|on|at|to|from|by|for|of|over|then|who|that|"
+    r"if|before|after|through|into|near|behind)\b",
     re.IGNORECASE,
 )
 
@@ -60,21 +64,21 @@ NO_NOUNS = re.compile(
 def plural_verbs(text: str) -> str:
     """Put verbs that follow `he` or `she` into the form that follows `they`; the pronouns stay."""
 
-    def one(found: re.Match[str]) -> str:
+    def agree(found: re.Match[str]) -> str:
         second = found["second"]
         rest = "" if second is None else second + _plural(found["verb2"])
         return found["who"] + found["between"] + _plural(found["verb"]) + rest
 
-    return AFTER.sub(one, text)
+    return AFTER.sub(agree, text)
 
 
 def is_object(after: str) -> bool:
-    """Whether a `her` that these words follow is no possessive: `to her, and …`, not `to her dog`."""
+    """Whether the `her` before these words is an object: `to her, and …`, but not `to her dog`."""
     return NO_NOUNS.match(after) is not None
 
 
 def _plural(verb: str) -> str:
-    """`speaks` → speak, `cries` → cry, `watches` → watch; anything else stays."""
+    """The plural form of a verb: `speaks` → speak, `cries` → cry, `watches` → watch; other words stay."""
     lower = verb.lower().replace("’", "'")
     if lower in IRREGULAR:
         new = IRREGULAR[lower]

@@ -1,4 +1,4 @@
-"""Sounds made by code, each with captions: for the demo, the tests, and as part of mini's training data."""
+"""The name of a kind of sound comes in; a wave made by code and a caption go out, for the demo, tests and training."""
 
 from openclap.synth.kinds import KINDS, Kind, SynthFile, synthesise, synthesise_all, write_library
 

@@ -1,4 +1,4 @@
-"""Rooms, hands and instruments."""
+"""Recipes of everyday sounds: steps, hands, household, drums and instruments."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def keyboard(s: float, rate: int, rng: Rng) -> Wave:
 
 
 def applause(s: float, rate: int, rng: Rng) -> Wave:
-    """Many hands clap."""
+    """Clapping of many hands."""
     clap = lambda _: (
         rng.uniform(0.3, 1)
         * band(noise(0.04, rate, rng), 500, rng.uniform(2500, 5000), rate, 1)

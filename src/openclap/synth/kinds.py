@@ -1,4 +1,4 @@
-"""What can be synthesised: one table of kinds with their recipe and captions, and a library of takes written to disk."""
+"""The table of kinds that can be synthesised, with recipes and captions; makes single takes or a folder of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["KINDS", "Kind", "SynthFile", "synthesise", "synthesise_all", "write_
 
 @dataclass(frozen=True)
 class Kind:
-    """A recipe (seconds, rate, generator) → wave, and what people say of the sound."""
+    """A kind of sound: its recipe (seconds, rate, generator) → wave, and captions that people might write."""
 
     recipe: Callable[[float, int, np.random.Generator], Wave]
     captions: tuple[str, ...]
@@ -28,14 +28,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class SynthFile:
-    """A file of `write_library`."""
+    """A file that `write_library` has written."""
 
     path: Path
     kind: str
     caption: str
 
 
-# the names of mini's training labels are used where a kind is one of them
+# a kind that is one of mini's training labels has the label's name
 KINDS: dict[str, Kind] = {
     "rain": Kind(nature.rain, ("rain", "rain falling", "raindrops")),
     "wind": Kind(nature.wind, ("wind", "wind blowing", "howling wind")),
@@ -142,25 +142,25 @@ FORMATS = ("wav", "flac", "ogg")
 def synthesise(
     kind: str, rng: np.random.Generator, *, rate: int = 48_000, seconds: float | None = None
 ) -> tuple[npt.NDArray[np.float32], str]:
-    """One take of a kind → a mono wave float32 (S,), peak 0.3-0.9, and a caption.
+    """Make one take of a kind: a mono wave float32 (S,) with a peak of 0.3 to 0.9, and a caption.
 
     Raises
     ------
     UsageError
-        A kind that is not in KINDS.
+        The kind is not in KINDS.
     """
     if kind not in KINDS:
         raise UsageError(f"'{kind}' cannot be synthesised; choose one of {', '.join(KINDS)}")
     length = float(rng.uniform(2.5, 6.0)) if seconds is None else seconds
     wave = KINDS[kind].recipe(length, rate, rng)
     wave = wave / (np.abs(wave).max() + 1e-12)
-    wave = wave + 10 ** rng.uniform(-4, -2) * noise(length, rate, rng, float(rng.uniform(0, 5)))  # the room's own noise
+    wave = wave + 10 ** rng.uniform(-4, -2) * noise(length, rate, rng, float(rng.uniform(0, 5)))  # noise of the room
     wave *= rng.uniform(0.3, 0.9) / (np.abs(wave).max() + 1e-12)
     return wave.astype(np.float32), str(rng.choice(KINDS[kind].captions))
 
 
 def synthesise_all() -> list[tuple[npt.NDArray[np.float32], int]]:
-    """One take of every kind of sound that `openclap.synth` makes, some of them longer than a clip."""
+    """Make one take of every kind, always the same: (wave, rate); some are longer than a clip."""
     rate = 32_000
     return [
         (synthesise(kind, np.random.default_rng((2, i)), rate=rate, seconds=14.0 if i % 8 == 0 else 5.0)[0], rate)
@@ -171,7 +171,7 @@ def synthesise_all() -> list[tuple[npt.NDArray[np.float32], int]]:
 def write_library(
     folder: Path, *, takes: int = 1, seed: int = 0, rate: int = 44_100, kinds: Iterable[str] = KINDS
 ) -> list[SynthFile]:
-    """Takes of every kind, or of some, as WAV, FLAC and OGG files with a metadata.csv (file, caption, label) beside them."""
+    """Write takes of some kinds as WAV, FLAC and OGG files, with a metadata.csv (file, caption, label) beside them."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[SynthFile] = []
     for number, kind in ((list(KINDS).index(kind), kind) for kind in kinds):

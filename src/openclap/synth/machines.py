@@ -1,4 +1,4 @@
-"""Signals, vehicles, tools and weapons."""
+"""Recipes of machines: signals, vehicles, tools and weapons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weather, water, fire and animals."""
+"""Recipes of nature: weather, water, fire and animals."""
 
 from __future__ import annotations
 

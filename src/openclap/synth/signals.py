@@ -1,4 +1,4 @@
-"""The few operations all recipes share: time, oscillators, envelopes, filtered noise, rooms. numpy alone.
+"""Operations that all recipes share, in numpy: time, oscillators, envelopes, filtered noise, rooms.
 
 Every function takes the rate in Hz and, where it is random, a Generator; waves are float64 (S,).
 """
@@ -55,7 +55,7 @@ def partials(
     seconds: float,
     rate: int,
 ) -> Wave:
-    """Struck metal or wood: sines that die away each in its own time (seconds to 37 %)."""
+    """Struck metal or wood: sines that each fall to 37 % in their own time (`lengths`, seconds)."""
     t = time(seconds, rate)
     total: Wave = np.sum(
         [w * np.sin(2 * np.pi * f * t) * np.exp(-t / d) for f, w, d in zip(frequencies, weights, lengths, strict=True)],
@@ -65,14 +65,14 @@ def partials(
 
 
 def decay(seconds: float, length: float, rate: int, attack: float = 0.002) -> Wave:
-    """An envelope: up in `attack` seconds, then down to 37 % every `length` seconds."""
+    """An envelope that rises in `attack` seconds and then falls to 37 % every `length` seconds."""
     t = time(seconds, rate)
     envelope: Wave = np.minimum(t / attack, 1.0) * np.exp(-t / length)
     return envelope
 
 
 def noise(seconds: float, rate: int, rng: np.random.Generator, slope: float = 0.0) -> Wave:
-    """Noise that falls by `slope` dB an octave (0 white, 3 pink, 6 brown), deviation 1."""
+    """Noise that falls by `slope` dB per octave (0 white, 3 pink, 6 brown), with deviation 1."""
     size = round(seconds * rate)
     spectrum = np.fft.rfft(rng.standard_normal(size))
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / rate), 20.0)
@@ -82,7 +82,7 @@ def noise(seconds: float, rate: int, rng: np.random.Generator, slope: float = 0.
 
 
 def band(wave: Wave, low: float, high: float, rate: int, sharpness: float = 4.0) -> Wave:
-    """Keep what lies between `low` and `high` Hz, with soft edges."""
+    """Filter a wave: keep what lies between `low` and `high` Hz, with soft edges."""
     hertz = np.maximum(np.fft.rfftfreq(len(wave), 1 / rate), 1e-3)
     gain = 1 / np.sqrt((1 + (low / hertz) ** (2 * sharpness)) * (1 + (hertz / high) ** (2 * sharpness)))
     filtered: Wave = np.fft.irfft(np.fft.rfft(wave) * gain, len(wave))
@@ -96,7 +96,7 @@ def smooth(seconds: float, rate: int, rng: np.random.Generator, hertz: float) ->
 
 
 def events(seconds: float, rate: int, times: Sequence[float] | Wave, sound: Callable[[int], Wave]) -> Wave:
-    """`sound(i)` placed at each time; what reaches past the end is cut."""
+    """Place `sound(i)` at time i, for each of the times in seconds; what reaches past the end is cut."""
     total = np.zeros(round(seconds * rate))
     for i, at in enumerate(times):
         begin = round(float(at) * rate)
@@ -107,7 +107,7 @@ def events(seconds: float, rate: int, times: Sequence[float] | Wave, sound: Call
 
 
 def room(wave: Wave, rate: int, rng: np.random.Generator, length: float = 0.3, share: float = 0.2) -> Wave:
-    """A little reverberation: convolution with decaying noise."""
+    """Add a little reverberation, by convolution with decaying noise."""
     tail = rng.standard_normal(max(2, round(length * rate))) * np.exp(
         -6 * np.linspace(0, 1, max(2, round(length * rate)))
     )

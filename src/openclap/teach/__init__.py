@@ -1,4 +1,4 @@
-"""Teach a detector by a few examples and counter-examples, with the words as what it begins from."""
+"""Words, a few examples and counter-examples of a sound come in; a detector for that sound goes out."""
 
 from openclap.teach.suggestions import counter_examples, suggest
 from openclap.teach.teaching import Taught, fit, refit, teach

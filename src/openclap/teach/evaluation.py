@@ -1,14 +1,15 @@
-"""How well a detector does on examples that it was not taught by, and what a few examples can tell of that at all.
+"""Measures how well a detector does on examples that it was not taught by, and how sure that is with so few of them.
 
-    examples ─ dealt into folds, each with its share of yes and no ─ every fold judged by a fit of the others ─┐
-        ↑ dealt anew                                                                                           ├─ mean log-odds
-        └──────────────────────────────────────────────────────────────────────────────────────────────────────┘  of each
+    examples ─ dealt into folds, each with its share of yes and no ─ each fold judged by a fit of the others ─┐
+        ↑ dealt again, some times                                                                             │
+        └─────────────────────────────────────────────────────────────────────── mean log-odds of each example ┘
 
-Precision and recall are those at a probability of 0.5; average precision is the mean over the yes of the precision down
-to each. All three are shares of so many examples, and have Wilson's 95 % intervals; for average precision, a mean of
-numbers in [0, 1], it is a little too wide. The words alone are judged on the same examples. The difference in average
-precision has a percentile bootstrap interval over examples, yes and no by themselves. Marked examples are chosen, so
-all of this holds for such a choice: in a folder where the sound is rare, precision is lower.
+"Yes" are examples of the sound, "no" are counter-examples. Precision and recall are those at a probability of 0.5;
+average precision is the mean of the precision at each yes in the ranking. All three are shares of so many examples and
+have Wilson's 95 % intervals; for average precision, a mean of numbers in [0, 1], that is a little too wide. The words
+alone are judged on the same examples. The difference in average precision has a percentile bootstrap interval over
+examples, yes and no drawn separately. Examples are chosen by people, so all of this holds for such a choice: in a
+folder where the sound is rare, precision is lower.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ Ints = npt.NDArray[np.int64]
 __all__ = ["cross_validate", "wilson"]
 
 FOLDS = 5
-REPEATS = ((60, 10), (600, 3))  # examples at most, times they are dealt; else once
+REPEATS = ((60, 10), (600, 3))  # up to so many examples are dealt so many times; more examples, once
 DRAWS = 1000  # of the bootstrap
-NORMAL = 1.959964  # 97.5 % of a normal distribution lies below
+NORMAL = 1.959964  # the 97.5 % quantile of a normal distribution
 
 
 def cross_validate(problem: FitProblem, *, words: bool = True, seed: int = 0) -> dict[str, Any]:
-    """Cross-validated precision, recall and average precision, and those of the words alone.
+    """Cross-validate a fit: precision, recall and average precision, and those of the words alone.
 
     Returns
     -------
@@ -45,20 +46,20 @@ def cross_validate(problem: FitProblem, *, words: bool = True, seed: int = 0) ->
         "verdict" are None.
     """
     examples = problem.examples
-    unmarked = int((~examples.heard & ~examples.drawn).sum()) < 2
+    unmarked = int((~examples.is_yes & ~examples.drawn).sum()) < 2
     judged = np.ones(len(examples.rows), bool) if unmarked else ~examples.drawn
-    heard = examples.heard[judged]
-    yes, no = int(heard.sum()), int((~heard).sum())
+    is_yes = examples.is_yes[judged]
+    yes, no = int(is_yes.sum()), int((~is_yes).sum())
     if min(yes, no) < 2:
         return {
             "judged": False,
             "why": f"{yes} yes and {no} no are too few to leave some out; mark two of each, or more",
         }
     folds = min(FOLDS, yes, no)
-    repeats = next((times for most, times in REPEATS if len(heard) <= most), 1)
+    repeats = next((times for most, times in REPEATS if len(is_yes) <= most), 1)
     random = np.random.default_rng(seed)
     logit = np.mean([_out_of_fold_logits(problem, judged, folds, random) for _ in range(repeats)], axis=0)
-    text = problem.words[judged]
+    text = problem.word_logits[judged]
     report: dict[str, Any] = {
         "judged": True,
         "yes": yes,
@@ -66,18 +67,18 @@ def cross_validate(problem: FitProblem, *, words: bool = True, seed: int = 0) ->
         "unmarked": unmarked,
         "folds": folds,
         "repeats": repeats,
-        **_precision_and_recall(heard, logit),
-        "average_precision": _with_interval(average_precision(logit, heard), yes),
+        **_precision_and_recall(is_yes, logit),
+        "average_precision": _with_interval(average_precision(logit, is_yes), yes),
         "text": None,
         "gain": None,
         "verdict": None,
     }
     if words:
-        alone = {name: share["value"] for name, share in _precision_and_recall(heard, text).items()}
-        gain = _gain(heard, logit, text, random)
+        alone = {name: share["value"] for name, share in _precision_and_recall(is_yes, text).items()}
+        gain = _gain(is_yes, logit, text, random)
         verdict = "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "even"
         report |= {
-            "text": {**alone, "average_precision": average_precision(text, heard)},
+            "text": {**alone, "average_precision": average_precision(text, is_yes)},
             "gain": gain,
             "verdict": verdict,
         }
@@ -85,7 +86,7 @@ def cross_validate(problem: FitProblem, *, words: bool = True, seed: int = 0) ->
 
 
 def wilson(share: float, of: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share seen in so many cases; (0, 1) in none."""
+    """Wilson's 95 % interval of a share that was seen in `of` cases; (0, 1) without any."""
     if not of:
         return 0.0, 1.0
     z = NORMAL**2 / of
@@ -95,24 +96,24 @@ def wilson(share: float, of: int) -> tuple[float, float]:
 
 
 def _out_of_fold_logits(problem: FitProblem, judged: Flags, folds: int, random: np.random.Generator) -> Floats:
-    """Log-odds of every judged example by a fit without its fold."""
-    heard = problem.examples.heard
-    fold = np.full(len(heard), -1)
-    for part in (judged & heard, judged & ~heard):
+    """The log-odds of every judged example, by a fit without its fold."""
+    is_yes = problem.examples.is_yes
+    fold = np.full(len(is_yes), -1)
+    for part in (judged & is_yes, judged & ~is_yes):
         places = np.flatnonzero(part)
         fold[random.permutation(places)] = np.arange(len(places)) % folds
-    logit = np.zeros(len(heard))
+    logit = np.zeros(len(is_yes))
     for number in range(folds):
         logit[fold == number] = problem.logit(problem.solve(fold != number), fold == number)
-    found: Floats = logit[judged]
-    return found
+    of_judged: Floats = logit[judged]
+    return of_judged
 
 
-def _precision_and_recall(heard: Flags, logit: Floats) -> dict[str, dict[str, float | None]]:
-    said = logit >= 0
-    right, told = int((said & heard).sum()), int(said.sum())
-    precision = _with_interval(right / told, told) if told else {"value": None, "low": 0.0, "high": 1.0}
-    return {"precision": precision, "recall": _with_interval(right / int(heard.sum()), int(heard.sum()))}
+def _precision_and_recall(is_yes: Flags, logit: Floats) -> dict[str, dict[str, float | None]]:
+    detected = logit >= 0
+    right, count, yes = int((detected & is_yes).sum()), int(detected.sum()), int(is_yes.sum())
+    precision = _with_interval(right / count, count) if count else {"value": None, "low": 0.0, "high": 1.0}
+    return {"precision": precision, "recall": _with_interval(right / yes, yes)}
 
 
 def _with_interval(share: float, of: int) -> dict[str, float | None]:
@@ -120,17 +121,17 @@ def _with_interval(share: float, of: int) -> dict[str, float | None]:
     return {"value": share, "low": low, "high": high}
 
 
-def _gain(heard: Flags, logit: Floats, text: Floats, random: np.random.Generator) -> dict[str, float]:
-    """How much higher the average precision is than that of the words."""
-    taught, words = PrecisionSteps(logit, heard), PrecisionSteps(text, heard)
-    parts = [np.flatnonzero(heard), np.flatnonzero(~heard)]
+def _gain(is_yes: Flags, logit: Floats, text: Floats, random: np.random.Generator) -> dict[str, float]:
+    """How much higher the average precision is than that of the words, with its interval."""
+    detector, words = PrecisionSteps(logit, is_yes), PrecisionSteps(text, is_yes)
+    parts = [np.flatnonzero(is_yes), np.flatnonzero(~is_yes)]
 
     def difference(counts: Ints | None = None) -> float:
-        return taught.area(counts) - words.area(counts)
+        return detector.area(counts) - words.area(counts)
 
     draws = np.zeros(DRAWS)
     for i in range(DRAWS):
-        again = np.concatenate([random.choice(part, len(part)) for part in parts])
-        draws[i] = difference(np.bincount(again, minlength=len(heard)))
+        drawn = np.concatenate([random.choice(part, len(part)) for part in parts])
+        draws[i] = difference(np.bincount(drawn, minlength=len(is_yes)))
     low, high = np.quantile(draws, (0.025, 0.975))
     return {"value": difference(), "low": float(low), "high": float(high)}

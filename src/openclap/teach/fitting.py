@@ -1,18 +1,17 @@
-"""Examples' embeddings → a detector: logistic regression that begins at the words and is moved by the examples.
+"""Fits a detector to embeddings of examples: logistic regression that starts from the words and moves to the examples.
 
-    log-odds of x  =  words(x)  +  v · (x - usual) / radius  +  b
+    log-odds of x  =  words(x)  +  v · (x - mean) / radius  +  b
 
     words(x) = -6 + 2 · (cosine of x and the words, in deviations from what 56 everyday sounds have with them)
-    v ~ N(0, 20 · I)    b ~ N(0, 1)          what is fitted: the mode of the posterior   (5 · I without counter-examples)
+    v ~ N(0, 20 · I)    b ~ N(0, 1)          the fit is the mode of the posterior   (5 · I without counter-examples)
 
-Without examples v = b = 0: the words alone. `usual` and `radius` are the mean of the 56 sounds' embeddings and their
+Without examples v = b = 0: the words alone. `mean` and `radius` are the mean of the 56 sounds' embeddings and their
 root mean square distance from it, so that the numbers mean the same for every model. How far the words are trusted is
-not fitted: counter-examples are picked from the top of a search for the words, so they always speak against the words,
-more than the words deserve. Yes and no weigh alike: marked examples are chosen, not drawn, so how many there are of
-each tells nothing of how often the sound is heard; log(yes / no) is added while fitting and not after (King & Zeng
-2001). The problem is convex; Newton's steps are taken in the span of the examples, which the mode lies in. The numbers
-were chosen on folds 1 and 2 of ESC-10, with labels and paraphrases as words, and on synthesised sounds in groups
-(docs/teach.md). Knows nothing of files.
+not fitted: counter-examples are usually picked from the top of a search for the words, so they speak against the words
+more than the words deserve. Yes and no weigh the same: examples are chosen by people and not drawn, so their numbers
+say nothing of how often the sound is heard; log(yes / no) is added while fitting and not after (King & Zeng 2001). The
+problem is convex; Newton's steps are taken in the span of the examples, where the mode lies. The constants were chosen
+on folds 1 and 2 of ESC-10, with labels and paraphrases as words, and on synthesised sounds in groups (docs/teach.md).
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 WORDS = (-6.0, 2.0)  # log-odds of the words alone: a + b · deviations
-STAY = 0.05  # precision of v around 0
-STAY_ALONE = 0.2  # where no counter-example is a recording: yes and synthesised no also differ in that
-SURE_OF_BIAS = 1.0  # precision of b around 0
-STEPS, ENOUGH = 50, 1e-9  # Newton's steps at most; the objective's change that ends them
+PRECISION = 0.05  # of v around 0: the inverse of its variance
+PRECISION_ALONE = 0.2  # where all counter-examples are synthesised: yes and no differ in that as well
+BIAS_PRECISION = 1.0  # of b around 0
+STEPS, ENOUGH = 50, 1e-9  # the most steps of Newton's method; the relative change of the objective that ends them
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Prior:
     mean : float64 (E,)
     radius : float
     direction : float64 (E,)
-        Of the words: their log-odds of x are `start` + `direction` · x; zeros where there are none.
+        The log-odds of x by the words are `start` + `direction` · x; zeros where there are no words.
     start : float
     sounds : float32 (56, E)
         The everyday sounds.
@@ -66,14 +65,14 @@ class Prior:
     start: float
     sounds: Vectors
 
-    def words(self, rows: npt.ArrayLike) -> Floats:
-        """Log-odds (N,) of embeddings (N, E) by the words alone."""
-        found: Floats = np.asarray(rows, np.float64) @ self.direction + self.start
-        return found
+    def word_logits(self, rows: npt.ArrayLike) -> Floats:
+        """The log-odds (N,) of embeddings (N, E) by the words alone."""
+        logits: Floats = np.asarray(rows, np.float64) @ self.direction + self.start
+        return logits
 
 
 def make_prior(clap: Embedder, text: str | None) -> Prior:
-    """The ground for a model and words; None, no words."""
+    """Make the prior of a model and words; where `text` is None, there are no words."""
     sounds = reference_bank(clap).sounds
     rows = sounds.astype(np.float64)
     mean = rows.mean(0)
@@ -88,22 +87,22 @@ def make_prior(clap: Embedder, text: str | None) -> Prior:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What is fitted to: unit rows (N, E), whether each is a yes (N,), whether it was drawn and not marked (N,)."""
+    """The examples: unit rows (N, E), whether each is a yes (N,), and whether it was drawn instead of marked (N,)."""
 
     rows: Vectors
-    heard: Flags
+    is_yes: Flags
     drawn: Flags
 
     @classmethod
     def of(cls, yes: npt.ArrayLike, no: npt.ArrayLike, drawn: npt.ArrayLike, size: int) -> TrainingSet:
-        """Yes (N, E), no (M, E) and drawn (K, E) in this order; copies of a row among the yes, and among the no, count once.
+        """Put yes (N, E), no (M, E) and drawn (K, E) together; copies of a row within one of them count once.
 
         Raises
         ------
         UsageError
-            No yes, rows of another size, or rows that are not finite.
+            There is no yes, or rows have another size or are not finite.
         """
-        parts = [_rows(part, size, name) for part, name in ((yes, "yes"), (no, "no"), (drawn, "drawn"))]
+        parts = [_check_rows(part, size, name) for part, name in ((yes, "yes"), (no, "no"), (drawn, "drawn"))]
         if not len(parts[0]):
             raise UsageError("nothing to learn from: give at least one example of the sound (yes)")
         parts = [part[distinct_rows(part)] for part in parts]
@@ -114,55 +113,54 @@ class TrainingSet:
 
     @property
     def weight(self) -> Floats:
-        """Marked examples weigh 1.
+        """The weight of each example (N,): marked ones weigh 1.
 
-        Marked and drawn no's together weigh twice the yes's, where there are drawn ones; each drawn one 1 at most.
-
-        (N,)
+        Where there are drawn ones, marked and drawn no together weigh twice as much as the yes; a drawn one weighs at
+        most 1.
         """
-        yes, drawn = int(self.heard.sum()), int(self.drawn.sum())
+        yes, drawn = int(self.is_yes.sum()), int(self.drawn.sum())
         marked = len(self.rows) - yes - drawn
         share = min(1.0, (2 * yes - min(marked, yes)) / max(drawn, 1))
         return np.where(self.drawn, share, 1.0)
 
 
 class FitProblem:
-    """The fit of all the examples, or of some of them, as cross-validation asks."""
+    """The fit to all examples, or to some of them, as cross-validation needs it."""
 
-    def __init__(self, ground: Prior, examples: TrainingSet, *, alone: bool = False) -> None:
-        """`alone`: what was drawn are the synthesised sounds that stand in where there is no other counter-example."""
-        self._ground = ground
+    def __init__(self, prior: Prior, examples: TrainingSet, *, alone: bool = False) -> None:
+        """`alone` says that the only counter-examples are synthesised sounds."""
+        self._ground = prior
         self.examples = examples
         self._weight = examples.weight
-        centred = (examples.rows - ground.mean) / ground.radius  # (N, E)
-        few = 2 * len(centred) <= len(ground.mean)  # a basis costs more than it saves, otherwise
+        centred = (examples.rows - prior.mean) / prior.radius  # (N, E)
+        few = 2 * len(centred) <= len(prior.mean)  # with more examples, a basis costs more than it saves
         self._basis = np.linalg.qr(centred.T)[0] if few else None  # (E, N)
         inside = centred if self._basis is None else centred @ self._basis  # (N, R)
-        self.words = ground.words(examples.rows)  # (N,)
+        self.word_logits = prior.word_logits(examples.rows)  # (N,)
         self._features = np.column_stack([inside, np.ones(len(inside))])
-        self._precision = np.full(self._features.shape[1], STAY_ALONE if alone else STAY)
-        self._precision[-1] = SURE_OF_BIAS
+        self._precision = np.full(self._features.shape[1], PRECISION_ALONE if alone else PRECISION)
+        self._precision[-1] = BIAS_PRECISION
 
     def solve(self, some: Flags | None = None) -> Floats:
-        """The mode for these examples (N,), or for all: v in the span, and b."""
+        """Fit to the examples where `some` (N,) is true, or to all: the mode, v in the span of the examples and b."""
         chosen = np.ones(len(self._features), bool) if some is None else some
-        heard = self.examples.heard[chosen]
-        return _mode(self._features[chosen], self.words[chosen], heard, self._weight[chosen], self._precision)
+        is_yes = self.examples.is_yes[chosen]
+        return _mode(self._features[chosen], self.word_logits[chosen], is_yes, self._weight[chosen], self._precision)
 
     def logit(self, mode: Floats, some: Flags) -> Floats:
-        """What a fit says of some examples."""
-        found: Floats = self._features[some] @ mode + self.words[some]
-        return found
+        """The log-odds of some examples by a fit."""
+        logits: Floats = self._features[some] @ mode + self.word_logits[some]
+        return logits
 
     def as_linear(self, mode: Floats) -> tuple[Vectors, float]:
-        """A fit as weight (E,) and bias of raw embeddings."""
-        ground, inside, b = self._ground, mode[:-1], mode[-1]
-        moved = (inside if self._basis is None else self._basis @ inside) / ground.radius
-        return (ground.direction + moved).astype(np.float32), float(ground.start + b - moved @ ground.mean)
+        """A fit as the weight (E,) and bias for embeddings as they are."""
+        prior, inside, b = self._ground, mode[:-1], mode[-1]
+        moved = (inside if self._basis is None else self._basis @ inside) / prior.radius
+        return (prior.direction + moved).astype(np.float32), float(prior.start + b - moved @ prior.mean)
 
 
 def distinct_rows(rows: Vectors) -> npt.NDArray[np.int64]:
-    """Places of rows (N, E) that are no copies of an earlier one (cosine of 0.99999 and more), in bounded memory."""
+    """The places of rows (N, E) that are no copies of an earlier row: no cosine of 0.99999 or more with any."""
     kept = np.ones(len(rows), bool)
     for start in range(0, len(rows), 1024):
         block = rows[start : start + 1024]
@@ -172,7 +170,7 @@ def distinct_rows(rows: Vectors) -> npt.NDArray[np.int64]:
     return np.flatnonzero(kept)
 
 
-def _rows(given: npt.ArrayLike, size: int, name: str) -> Vectors:
+def _check_rows(given: npt.ArrayLike, size: int, name: str) -> Vectors:
     rows = np.asarray(given, np.float32)
     rows = rows.reshape(0, size) if rows.size == 0 else rows
     if rows.ndim != 2 or rows.shape[1] != size:
@@ -182,26 +180,26 @@ def _rows(given: npt.ArrayLike, size: int, name: str) -> Vectors:
     return normalize_rows(rows)
 
 
-def _mode(features: Floats, words: Floats, heard: Flags, weight: Floats, precision: Floats) -> Floats:
-    """The minimum of a weighted logistic loss with a Gaussian prior around 0, by Newton's method; `words` (N,) is added to all log-odds."""
-    yes, no = float(weight[heard].sum()), float(weight[~heard].sum())
+def _mode(features: Floats, words: Floats, is_yes: Flags, weight: Floats, precision: Floats) -> Floats:
+    """Minimise a weighted logistic loss with a Gaussian prior by Newton's method; `words` (N,) adds to the log-odds."""
+    yes, no = float(weight[is_yes].sum()), float(weight[~is_yes].sum())
     given = words + (math.log(yes / no) if yes and no else 0.0)
 
     def objective(theta: Floats) -> float:
         z = features @ theta + given
-        return float(weight @ (np.logaddexp(0, z) - heard * z) + 0.5 * precision @ theta**2)
+        return float(weight @ (np.logaddexp(0, z) - is_yes * z) + 0.5 * precision @ theta**2)
 
     theta = np.zeros(features.shape[1])
-    worth = objective(theta)
+    best = objective(theta)
     for _ in range(STEPS):
         chance = logistic(features @ theta + given)
-        slope = features.T @ (weight * (chance - heard)) + precision * theta
+        slope = features.T @ (weight * (chance - is_yes)) + precision * theta
         curve = (features * (weight * chance * (1 - chance))[:, None]).T @ features
         curve[np.diag_indices_from(curve)] += precision
         step, size = np.linalg.solve(curve, slope), 1.0
-        while size > 1e-9 and (now := objective(theta - size * step)) > worth:
+        while size > 1e-9 and (now := objective(theta - size * step)) > best:
             size /= 2
-        if size <= 1e-9 or worth - now < ENOUGH * max(1.0, worth):
+        if size <= 1e-9 or best - now < ENOUGH * max(1.0, best):
             return theta
-        theta, worth = theta - size * step, now
+        theta, best = theta - size * step, now
     return theta

@@ -1,4 +1,4 @@
-"""Counter-examples that nobody has marked, and what of a library should be marked next."""
+"""Finds counter-examples that nobody has marked, and the recordings of a library that should be marked next."""
 
 from __future__ import annotations
 
@@ -23,18 +23,17 @@ __all__ = ["counter_examples", "suggest", "synthetic_negatives"]
 
 Vectors = npt.NDArray[np.float32]
 
-DRAWN = 200  # windows
-ALIKE = 0.97  # cosine from which a window is a take of an example rather than something else
-POOL = 200  # recordings from which the next to mark is chosen, at least
-VARIETY = 0.5
+DRAWN = 200  # windows that are drawn as counter-examples
+ALIKE = 0.97  # a window with this cosine to an example may well be the same sound
+POOL = 200  # the least number of recordings from which the next to mark are chosen
+VARIETY = 0.5  # weight of how much they differ from each other, see `pick_diverse`
 
 
 def counter_examples(library: Library, yes: npt.ArrayLike, *, count: int = DRAWN) -> Vectors:
-    """Windows from all over a library (K, E) that stand for what the sound is not; those very near to a yes (N, E) are left out.
+    """Draw windows from all over a library (K, E) as counter-examples, without those very near to a yes (N, E).
 
-    Some of them may hold the sound all the same. That is why they weigh little: in a library where every tenth sound is
-    one, they still help (docs/teach.md). Taking those nearest to the words, which tell most where they are right, did
-    not.
+    Some of them may hold the sound all the same, so they weigh little: in a library where every tenth sound is one,
+    they still help (docs/teach.md). Drawing those nearest to the words did not help.
     """
     rows = library.sample(count)
     examples = np.asarray(yes, np.float32)
@@ -43,19 +42,19 @@ def counter_examples(library: Library, yes: npt.ArrayLike, *, count: int = DRAWN
     return rows[_nearest_example(rows, examples) < ALIKE]
 
 
-def synthetic_negatives(ground: Prior, yes: Vectors) -> Vectors:
-    """The synthesised sounds (K, E) that nothing of the yes (N, E) and of the words resembles: for where there is no other counter-example."""
-    words = ground.words(ground.sounds)
-    return ground.sounds[(_nearest_example(ground.sounds, yes) < ALIKE) & (words <= np.quantile(words, 0.9))]
+def synthetic_negatives(prior: Prior, yes: Vectors) -> Vectors:
+    """The synthesised sounds (K, E) that resemble neither a yes (N, E) nor the words, where there is no other no."""
+    words = prior.word_logits(prior.sounds)
+    return prior.sounds[(_nearest_example(prior.sounds, yes) < ALIKE) & (words <= np.quantile(words, 0.9))]
 
 
 def suggest(
     library: Library, detector: Detector, k: int = 5, *, marked: Iterable[str | os.PathLike[str]] = ()
 ) -> list[Hit]:
-    """What to mark next: the recordings of a library that the detector is least sure of, and that differ from each other.
+    """The recordings of a library to mark next: the detector is unsure of them, and they differ from each other.
 
-    `marked`, files that are left out. A hit's confidence is the detector's probability; best first is: the most to
-    learn first.
+    The files in `marked` are left out. A hit's confidence is the detector's probability; the first hits are those that
+    teach it most.
     """
     if k < 1:
         raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")

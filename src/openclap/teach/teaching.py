@@ -1,8 +1,8 @@
-"""A few examples → a detector: from embeddings (`fit`), from files and folders (`teach`), or from what was kept of those (`refit`).
+"""Makes a detector from a few examples: embeddings (`fit`), files and folders (`teach`), or stored examples (`refit`).
 
 files ─ embeddings ─┐
-                    ├─ fit ─ Detector, with what cross-validation says of it
-words ─ ground ─────┤
+                    ├─ fit ─ Detector, with the report of a cross-validation
+words ─ prior ──────┤
 library ─ drawn ────┘
 """
 
@@ -40,13 +40,24 @@ __all__ = ["Taught", "fit", "refit", "teach"]
 Vectors = npt.NDArray[np.float32]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-AT_ONCE = 16  # kept examples in memory
-COPY = 0.999  # cosine of a kept example and the file it was cut from, at least
+AT_ONCE = 16  # stored examples that are in memory at once
+COPY = 0.999  # the least cosine of a stored example and the file it was cut from
 
 
 @dataclass(frozen=True)
 class Taught:
-    """A detector, what should be marked next, what could not be used or kept; `examples`: what it was taught by, or the key of a detector whose they are."""
+    """A detector that was taught, with what belongs to it.
+
+    Attributes
+    ----------
+    detector
+    suggestions
+        What should be marked next.
+    failed
+        Files that could not be used, and examples that could not be stored.
+    examples
+        The examples it was taught by, or the key of the detector for which they are stored already.
+    """
 
     detector: Detector
     suggestions: list[Hit] = field(default_factory=list)
@@ -54,9 +65,10 @@ class Taught:
     examples: Sequence[ExampleSource] | str = ()
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write the detector, as `Detector.save`, and keep its examples in the user's data folder; `failed` then also tells what could not be kept.
+        """Write the detector as `Detector.save` does, and store its examples in the user's data folder.
 
-        The examples of a detector that it replaces there go. `Detector.save` alone keeps none.
+        `failed` then also names the examples that could not be stored. The examples of a detector that is replaced are
+        deleted. `Detector.save` alone stores none.
 
         Raises
         ------
@@ -79,7 +91,7 @@ class Taught:
         if before is not None and before != detector.key:
             try:
                 example_store.delete_examples(before)
-            except DetectorError as error:  # what was asked for is done
+            except DetectorError as error:  # the detector itself is saved
                 self.failed.append(Failure(str(place), f"the examples of the one before are still there: {error}"))
         return place
 
@@ -103,42 +115,42 @@ def fit(
     judged: bool = True,
     seed: int = 0,
 ) -> Detector:
-    """A detector from embeddings; deterministic, and needs no files.
+    """Make a detector from embeddings; no files are needed, and the same embeddings give the same detector.
 
     Parameters
     ----------
     clap
-        The model that has made the embeddings.
+        The model that made the embeddings.
     name
-        What it will be called.
+        The name of the detector.
     yes, no : float32 (N, E) and (M, E)
         Unit rows of `encode_audio(…, long="windows")`, or windows of a library (`Library.vectors`). Copies count once.
     text
-        Words for the sound, from which it begins; None, the name; "", no words.
+        Words for the sound, from which the fit starts; None takes the name, "" takes no words.
     drawn : float32 (K, E)
-        Counter-examples that nobody has marked, as `counter_examples` gives; they weigh little. Where there are neither
-        these nor a no, the synthesised sounds of `openclap.confidence` that are not like a yes stand in.
+        Counter-examples that nobody has marked, as `counter_examples` gives; they weigh little. Without these and
+        without a no, the synthesised sounds of `openclap.confidence` that do not resemble a yes are taken.
     judged
-        Cross-validate it: some tenths of a second.
+        Whether to cross-validate it, which takes some tenths of a second.
     seed
-        How examples are dealt into folds.
+        Decides how examples are dealt into folds.
 
     Raises
     ------
     UsageError
-        No yes; embeddings of another size or not finite.
+        There is no yes, or embeddings have another size or are not finite.
     """
     words = name if text is None else text
-    ground = make_prior(clap, words if words.strip() else None)
+    prior = make_prior(clap, words if words.strip() else None)
     examples = TrainingSet.of(yes, no, drawn, clap.config.embedding)
-    alone = bool(examples.heard.all())
+    alone = bool(examples.is_yes.all())
     if alone:
-        examples = TrainingSet.of(yes, no, synthetic_negatives(ground, examples.rows), clap.config.embedding)
-    problem = FitProblem(ground, examples, alone=alone)
+        examples = TrainingSet.of(yes, no, synthetic_negatives(prior, examples.rows), clap.config.embedding)
+    problem = FitProblem(prior, examples, alone=alone)
     weight, bias = problem.as_linear(problem.solve())
     report = cross_validate(problem, words=bool(words.strip()), seed=seed) if judged else {}
-    marked_no = int((~examples.heard & ~examples.drawn).sum())
-    counts = {"yes": int(examples.heard.sum()), "no": marked_no, "drawn": int(examples.drawn.sum())}
+    marked_no = int((~examples.is_yes & ~examples.drawn).sum())
+    counts = {"yes": int(examples.is_yes.sum()), "no": marked_no, "drawn": int(examples.drawn.sum())}
     return Detector(
         name,
         words if words.strip() else None,
@@ -163,29 +175,29 @@ def teach(
     seed: int = 0,
     progress: bool = False,
 ) -> Taught:
-    """A detector from sound files and folders.
+    """Make a detector from sound files and folders.
 
     A recording counts as the mean of its windows, so cut an example to where the sound is. A file that cannot be used
-    is reported and stops nothing; one that is in the library as it is now is not embedded again, so a folder that was
-    indexed first is taught by at once.
+    is left out and reported. A file that the library holds unchanged is not embedded again, so teaching by a folder
+    that was indexed takes no time.
 
     Parameters
     ----------
     yes, no
         Files and folders that hold the sound, and that do not.
     text
-        Words for the sound; None, the name; "", no words.
+        Words for the sound; None takes the name, "" takes no words.
     library
-        Where counter-examples are drawn from, and where what to mark next is looked for.
+        The library from which counter-examples are drawn, and suggestions of what to mark next.
     suggestions
-        How many to suggest; needs a library.
+        How many suggestions; without a library there are none.
     progress
-        Show it on stderr.
+        Whether to show progress on stderr.
 
     Raises
     ------
     UsageError
-        Not one usable yes; a sound that is both a yes and a no.
+        There is no usable yes, or a sound is both a yes and a no.
     LibraryError
         The library is empty.
 
@@ -237,20 +249,20 @@ def refit(
     seed: int = 0,
     progress: bool = False,
 ) -> Taught:
-    """A detector taught anew for a model, by the examples that were kept of it: its name, words and threshold stay.
+    """Teach a detector anew for another model, by its stored examples; its name, words and threshold stay.
 
-    The files that it was taught by are not needed. Counter-examples that nobody has marked were not kept: they are
+    The files that it was taught by are not needed. Counter-examples that nobody has marked are not stored, so they are
     drawn anew.
 
     Parameters
     ----------
     library, suggestions, seed, progress
-        As `teach`.
+        As in `teach`.
 
     Raises
     ------
     DetectorError
-        None of its examples were kept, or they are damaged.
+        None of its examples are stored, or they are damaged.
 
     Examples
     --------
@@ -275,7 +287,7 @@ def refit(
 
 
 def _suggest_unmarked(library: Library, detector: Detector, count: int, examples: Vectors) -> list[Hit]:
-    """What to mark next, where only the embeddings (N, E) of what was marked are known, and not which files they were."""
+    """What to mark next, where of the marked files only the embeddings (N, E) are known."""
     found = suggest(library, detector, count + len(examples)) if count else []
     if not found:
         return []
@@ -284,7 +296,7 @@ def _suggest_unmarked(library: Library, detector: Detector, count: int, examples
 
 
 def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[bool, Vectors]]:
-    """Of each example that was kept whether it is the sound, and its embedding (E,): the mean of its windows."""
+    """For each stored example, whether it is a yes, and its embedding (E,): the mean of its windows."""
     seconds = clap.front_end.clip_seconds
     examples = example_store.load_examples(detector.key)
     while some := list(islice(examples, AT_ONCE)):
@@ -304,7 +316,7 @@ def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[boo
 
 
 def _key_at(place: Path) -> str | None:
-    """The key of the detector that lies there; None, there is none that can be read."""
+    """The key of the detector in a file, or None where none can be read."""
     try:
         return Detector.load(place).key
     except DetectorError:
@@ -314,7 +326,7 @@ def _key_at(place: Path) -> str | None:
 def _embed_files(
     clap: CLAP, files: Sequence[Path], library: Library | None, progress: bool
 ) -> Iterator[Vectors | SoundError]:
-    """The embedding (E,) of each file, or why it has none, in order."""
+    """The embedding (E,) of each file in order, or the error where there is none."""
     known = {} if library is None else {file: row for file in files if (row := library.embedding(file)) is not None}
     new = [file for file in files if file not in known]
     seconds = clap.front_end.clip_seconds
@@ -333,7 +345,7 @@ def _embed_files(
 
 
 def _refuse_copies(yes: tuple[list[Path], Vectors], no: tuple[list[Path], Vectors]) -> None:
-    """One sound under two names is no example of both."""
+    """Raise UsageError where the same sound, under two names, is both a yes and a no."""
     for file, row in zip(*no, strict=True):
         same = np.flatnonzero(yes[1] @ row >= 0.99999)
         if len(same):

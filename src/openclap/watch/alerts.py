@@ -15,7 +15,7 @@ from openclap.watch.event import UNUSUAL
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["MOST_ALERTS", "embed_alerts", "name_alerts"]
+__all__ = ["embed_alerts", "name_alerts"]
 
 Vectors = npt.NDArray[np.float32]
 

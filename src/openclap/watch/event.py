@@ -35,8 +35,8 @@ class Event:
     confidence
         In [0, 1]: how likely the best window holds it, seen against what is usual at this source.
     latency
-        Seconds from `start` until it was decided: how much sound had to be heard and, for a live source, the time that
-        was computed.
+        Seconds from `start` until it was decided: how much sound had to be heard and, for a live source, how long
+        the computing took.
     clip
         The path of a file with the sound, where clips are written.
     """

@@ -165,16 +165,7 @@ class Watch(Iterator[Event]):
     ) -> None:
         asked = name_alerts(alerts, unusual)
         self._names = [*asked, *([UNUSUAL] if unusual else [])]
-        clip = model.front_end.clip_seconds
-        if not 0.1 <= window <= clip or not 0.05 <= hop <= window:
-            raise UsageError(
-                f"window is {window!r} s and hop {hop!r} s; a window lasts 0.1 to {clip:g} s (of this model), a hop"
-                " 0.05 s to a window"
-            )
-        if not 0 <= warmup <= LONGEST_WARMUP:
-            raise UsageError(f"warmup is {warmup!r} s; give 0 to {LONGEST_WARMUP:g}, a day")
-        if when not in ("ended", "began", "both"):
-            raise UsageError(f"when is {when!r}; choose ended, began or both")
+        _check_options(window, hop, warmup, when, model.front_end.clip_seconds)
         self._source, self._clap, self._rules = source, model, rules
         self._window, self._hop = window, hop
         self._stop, self._tell, self._judged = StopEvent(stop), tell, judged
@@ -228,7 +219,7 @@ class Watch(Iterator[Event]):
         self._events.close()  # type: ignore[attr-defined]
 
     def report(self) -> WatchReport:
-        """What has been done so far."""
+        """The report of what has been done so far."""
         return self._publisher.report()
 
     # -- where the sound is pushed ---------------------------------------------------------------------
@@ -385,6 +376,19 @@ class Watch(Iterator[Event]):
                 self._judged(window.start, window.end, confidence)
             yield from self._publisher.publish(changes, self._name)
         yield from self._publisher.publish_finished()
+
+
+def _check_options(window: float, hop: float, warmup: float, when: str, clip_seconds: float) -> None:
+    """Raise UsageError for options that are out of their range."""
+    if not 0.1 <= window <= clip_seconds or not 0.05 <= hop <= window:
+        raise UsageError(
+            f"window is {window!r} s and hop {hop!r} s; a window lasts 0.1 to {clip_seconds:g} s (of this model), a hop"
+            " 0.05 s to a window"
+        )
+    if not 0 <= warmup <= LONGEST_WARMUP:
+        raise UsageError(f"warmup is {warmup!r} s; give 0 to {LONGEST_WARMUP:g}, a day")
+    if when not in ("ended", "began", "both"):
+        raise UsageError(f"when is {when!r}; choose ended, began or both")
 
 
 def _check_apart(clips: Path, watched: Path) -> None:

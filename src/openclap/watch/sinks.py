@@ -48,7 +48,7 @@ class Sink(Protocol):
         ...
 
     def close(self, seconds: float) -> int:
-        """Wait up to so many seconds for what is left, and end; how many events could not be passed on."""
+        """Wait up to so many seconds for what is left, and end; returns how many events could not be passed on."""
         ...
 
 

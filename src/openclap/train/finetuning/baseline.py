@@ -17,7 +17,7 @@ from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.errors import ModelNotHere, SoundError, TrainingError
-from openclap.eval.embedding import Embedded, embed_each, truth_of
+from openclap.eval.embedding import EmbeddedItems, embed_each, truth_table
 from openclap.eval.head import Head
 from openclap.eval.probe import fit_layers
 from openclap.eval.zeroshot import class_vectors
@@ -64,7 +64,9 @@ class Baseline:
     failed: list[Failure]
 
     @classmethod
-    def of(cls, clap: CLAP, train: Embedded, test: Embedded, data: Labelled, settings: SupervisedSettings) -> Baseline:
+    def of(
+        cls, clap: CLAP, train: EmbeddedItems, test: EmbeddedItems, data: Labelled, settings: SupervisedSettings
+    ) -> Baseline:
         """Compute the baseline from the embeddings of the sounds to learn from and of those to judge.
 
         Raises
@@ -78,7 +80,7 @@ class Baseline:
             raise TrainingError(
                 f"not one of {count_noun(len(train.failed), 'sound')} to learn from can be read; check the folder"
             )
-        truth = truth_of(train.items, data.labels)
+        truth = truth_table(train.items, data.labels)
         probed = fit_layers(train.vectors, truth, kind=asked.head, multi_label=data.multi_label, seed=settings.seed)
         prompts = prompts_of(clap, data.labels, asked.templates)
         head = Head(probed, data.labels, data.multi_label, clap.name, "")
@@ -94,7 +96,7 @@ def _layers(
     asked: Supervision,
     probed: Layers,
     prompts: Floats | None,
-    train: Embedded,
+    train: EmbeddedItems,
     truth: npt.NDArray[np.bool_],
     *,
     multi_label: bool,
@@ -132,7 +134,7 @@ def prompts_of(clap: CLAP, labels: Sequence[str], templates: Sequence[str]) -> F
 
 def embed_examples(
     clap: CLAP, examples: Sequence[Example], *, progress: bool, task: str, ranks: Ranks | None = None
-) -> Embedded:
+) -> EmbeddedItems:
     """Embed examples as `CLAP.encode_audio` does, named by their keys in the run.
 
     Several ranks share the work, and all get all embeddings.
@@ -145,4 +147,4 @@ def embed_examples(
         return [*with_progress(embed_each(clap, own), f"embedding, {task}", len(own), show=progress)]
 
     parts = ranks.all_ranks(part)
-    return Embedded.of(items, [parts[i % ranks.world][i // ranks.world] for i in range(len(items))])
+    return EmbeddedItems.of(items, [parts[i % ranks.world][i // ranks.world] for i in range(len(items))])

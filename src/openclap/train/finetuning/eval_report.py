@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.clap import CLAP
-from openclap.eval.embedding import Embedded, truth_of
+from openclap.eval.embedding import EmbeddedItems, truth_table
 from openclap.eval.head import Head
 from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
-from openclap.eval.report import Report, new_report
+from openclap.eval.report import EvalReport, new_report
 from openclap.eval.scoring import score_predictions
 from openclap.plurals import count_noun
 from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
@@ -26,7 +26,7 @@ Scores = npt.NDArray[np.float32]
 
 def make_eval_report(
     clap: CLAP, head: Head, data: Labelled, baseline: Baseline, settings: SupervisedSettings, *, progress: bool
-) -> Report:
+) -> EvalReport:
     """Evaluate a fine-tuned model and its head on sounds they have not learnt from.
 
     Returns
@@ -88,10 +88,10 @@ def _left_out(data: Labelled) -> str:
 
 
 def compare_methods(
-    used: Embedded, scores: Mapping[str, Scores], data: Labelled, *, draws: int, seed: int
+    used: EmbeddedItems, scores: Mapping[str, Scores], data: Labelled, *, draws: int, seed: int
 ) -> dict[str, Estimate]:
     """Accuracy or mAP of the scores (N, C) of each method, and what the new classifier, "", gains over the others."""
-    truth = truth_of(used.items, data.labels)
+    truth = truth_table(used.items, data.labels)
     name = "mAP" if data.multi_label else "accuracy"
     areas = {key: mean_average_precision(points, truth) for key, points in scores.items()} if data.multi_label else {}
     right = {key: points.argmax(1) == truth.argmax(1) for key, points in scores.items()}

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.clap import CLAP
-from openclap.eval.embedding import truth_of
+from openclap.eval.embedding import truth_table
 from openclap.eval.head import Head
-from openclap.eval.report import Report as Verdict
+from openclap.eval.report import EvalReport as Verdict
 from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
@@ -39,7 +39,7 @@ from openclap.train.finetuning.settings import SupervisedSettings, supervised_se
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.step import autocast_dtype, microbatch_seed
-from openclap.train.task import Report, RunContext
+from openclap.train.task import RunContext
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
@@ -52,7 +52,7 @@ MIXED = 0.3  # share of the clips mixed with another one and its labels, where a
 class Finetuned:
     """What a fine-tuning did, and how good its classifier is; only the first of several processes has the verdict."""
 
-    run: Report
+    run: EvalReport
     verdict: Verdict | None
     left_out: list[Failure] = field(default_factory=list)  # sounds without a label
 
@@ -143,7 +143,7 @@ class Supervised:
     def teach(self, examples: Sequence[Example], concepts: Sequence[str]) -> None:
         """Store which labels each number of a concept in a batch stands for."""
         of = dict(
-            zip((e.concept for e in examples), truth_of([e.item for e in examples], self.data.labels), strict=True)
+            zip((e.concept for e in examples), truth_table([e.item for e in examples], self.data.labels), strict=True)
         )
         nothing = np.zeros(len(self.data.labels), np.bool_)
         self._truth = torch.from_numpy(np.stack([of.get(concept, nothing) for concept in concepts]))
