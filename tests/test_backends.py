@@ -306,7 +306,7 @@ def test_towers_without_a_graph_run_on_torch(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(UsageError, match=r"aff_1d fusion has no graph; choose backend torch"):
         CLAP.from_pretrained(tmp_path, backend="openvino")
     monkeypatch.setattr(backends, "_is_installed", lambda package: package != "torch")
-    with pytest.raises(MissingExtra, match="aff_1d fusion has no graph.*extra 'torch'"):
+    with pytest.raises(MissingExtra, match=r"aff_1d fusion has no graph.*extra 'torch'"):
         CLAP.from_pretrained(tmp_path)
 
 

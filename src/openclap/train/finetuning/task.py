@@ -52,7 +52,7 @@ MIXED = 0.3  # share of the clips mixed with another one and its labels, where a
 class Finetuned:
     """What a fine-tuning did, and how good its classifier is; only the first of several processes has the verdict."""
 
-    run: EvalReport
+    run: Report
     verdict: Verdict | None
     left_out: list[Failure] = field(default_factory=list)  # sounds without a label
 
