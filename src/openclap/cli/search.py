@@ -200,8 +200,8 @@ def moments(
     else:
         _tell_unlikely(found, confidence_curves(clap.config).unlikely)
         table(plain(f"{title} in {short(sound)}"), WHEN, [_when(m) for m in found], right=WHEN[1:3])
-        if not has_own_curves(clap):
-            print_uncalibrated()
+    if not has_own_curves(clap):
+        print_uncalibrated()
 
 
 # -- inside ------------------------------------------------------------------------------------------
@@ -292,8 +292,8 @@ def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_jso
     else:
         _tell_unlikely(found, unlikely)
         table(plain(title), (*WHEN, "sound"), [(*_when(m), _name(m)) for m in found], right=WHEN[1:3])
-        if found and not found.calibrated:
-            print_uncalibrated()
+    if found and not found.calibrated:
+        print_uncalibrated()
     print_left_out(found.left_out, "recording")
 
 

@@ -39,7 +39,7 @@ from openclap.train.finetuning.settings import SupervisedSettings, supervised_se
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.step import autocast_dtype, microbatch_seed
-from openclap.train.task import RunContext
+from openclap.train.task import Report, RunContext
 
 __all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
 
