@@ -33,7 +33,7 @@ class Preset:
 _LAION = "lukewys/laion_clap"
 
 PRESETS: tuple[Preset, ...] = (
-    Preset("mini", "small CNN + word vectors; comes with openclap", "Apache-2.0", 0, fingerprint="8550d1fb4d429384"),
+    Preset("mini", "small CNN + word vectors; comes with openclap", "Apache-2.0", 0, fingerprint="68997a2aab66bf73"),
     Preset(
         "laion/clap-htsat-fused",
         "HTSAT-tiny + RoBERTa, fused; general sounds",
