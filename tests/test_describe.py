@@ -497,7 +497,7 @@ def test_a_killed_run_is_continued(clap: CLAP, describer: Describer, folder: Pat
 def test_an_interrupted_run_keeps_what_is_finished(
     clap: CLAP, describer: Describer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seen = Describer.of_windows, []
+    real, seen = Describer.describe_windows, []
 
     def until(self: Describer, path: Any, windows: Any) -> Any:
         seen.append(path)
@@ -505,7 +505,7 @@ def test_an_interrupted_run_keeps_what_is_finished(
             raise KeyboardInterrupt
         return real(self, path, windows)
 
-    monkeypatch.setattr(Describer, "of_windows", until)
+    monkeypatch.setattr(Describer, "describe_windows", until)
     with pytest.raises(KeyboardInterrupt):
         describe_to_file(clap, describer, [folder], tmp_path / "out.json")
     assert len(json.loads((tmp_path / "out.json").read_text())["sounds"]) == 1
@@ -559,16 +559,16 @@ def test_a_sound_that_changes_while_it_is_described_is_described_again(
     clap: CLAP, describer: Describer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its new time was kept with its old description."""
-    real = Describer.of_windows
+    real = Describer.describe_windows
 
     def meanwhile(self: Describer, path: Any, windows: Any) -> Any:
         made = real(self, path, windows)
         sf.write(folder / "a.wav", sound("rain", 3.0), RATE)
         return made
 
-    monkeypatch.setattr(Describer, "of_windows", meanwhile)
+    monkeypatch.setattr(Describer, "describe_windows", meanwhile)
     describe_to_file(clap, describer, [folder / "a.wav"], tmp_path / "out.json")
-    monkeypatch.setattr(Describer, "of_windows", real)
+    monkeypatch.setattr(Describer, "describe_windows", real)
     assert describe_to_file(clap, describer, [folder / "a.wav"], tmp_path / "out.json").described == 1
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from openclap.clap import CLAP
 from openclap.eval.embedding import truth_table
 from openclap.eval.head import Head
-from openclap.eval.report import Report as Verdict
+from openclap.eval.report import EvalReport as Verdict
 from openclap.eval.report import write_report
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
