@@ -163,15 +163,15 @@ class Watch(Iterator[Event]):
         tell: Tell,
         judged: Judged | None = None,
     ) -> None:
-        asked = name_alerts(alerts, unusual)
-        self._names = [*asked, *([UNUSUAL] if unusual else [])]
+        detectors = name_alerts(alerts, unusual)
+        self._names = [*detectors, *([UNUSUAL] if unusual else [])]
         _check_options(window, hop, warmup, when, model.front_end.clip_seconds)
         self._source, self._clap, self._rules = source, model, rules
         self._window, self._hop = window, hop
         self._stop, self._tell, self._judged = StopEvent(stop), tell, judged
         self._rate = model.front_end.sampling_rate
-        self._alert_count = len(asked)
-        queries = embed_alerts(asked, model)
+        self._alert_count = len(detectors)
+        queries = embed_alerts(detectors, model)
         self._scorer = alert_scorer(queries, reference_bank(model), warmup=round(warmup / hop), hop=hop)
         self._novelty = NoveltyScorer(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
@@ -359,9 +359,8 @@ class Watch(Iterator[Event]):
             if self._novelty is not None:
                 sure, distance = self._novelty.score(row)
                 confidence, score = np.append(confidence, sure), np.append(score, distance)
-            start = (
-                window.start if self._before is None else self._before
-            )  # two overlapping windows are judged together
+            # two overlapping windows are judged together, so an event begins with the first of them
+            start = window.start if self._before is None else self._before
             apart, self._before = self._before is None, window.start
             if self._scorer.warming_up:
                 self._early.append(EarlyWindow(start, window.start, window.end, apart, row))
