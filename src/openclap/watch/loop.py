@@ -28,6 +28,7 @@ import numpy.typing as npt
 from openclap.confidence import ReferenceBank, reference_bank
 from openclap.detector import Detector
 from openclap.errors import UsageError
+from openclap.options import Rules, WatchOptions
 from openclap.plurals import count_noun
 from openclap.watch.alerts import embed_alerts, name_alerts
 from openclap.watch.background import MINUTE, LocalBackground, Novelty
@@ -36,7 +37,7 @@ from openclap.watch.event import UNUSUAL, Event, WatchReport
 from openclap.watch.events import EventPublisher
 from openclap.watch.folder import FolderSource
 from openclap.watch.foreground import MEMORY, Foreground
-from openclap.watch.hysteresis import Hysteresis, Rules
+from openclap.watch.hysteresis import Hysteresis
 from openclap.watch.open_source import open_source
 from openclap.watch.read_source import StopEvent, read_blocks
 from openclap.watch.sinks import Sink
@@ -52,8 +53,7 @@ Wave = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
 Judged = Callable[[float, float, npt.NDArray[np.float64]], None]
 
-WINDOW, HOP = 2.0, 1.0  # seconds
-WARMUP = 30.0
+WINDOW, HOP, WARMUP = WatchOptions.window, WatchOptions.hop, WatchOptions.warmup  # seconds
 BATCH = 32  # windows that a source that waits is heard in
 LATE = 6.0  # seconds after its sound came, a window of a live source is skipped
 AHEAD = 30.0  # seconds of sound more than time has passed: this "live" source waits for us, so nothing is late
@@ -129,13 +129,8 @@ def watch(
     return Watch(
         open_source(source),
         alerts,
+        WatchOptions(rules or Rules(), window, hop, warmup, unusual, when),
         model=model,
-        unusual=unusual,
-        rules=rules or Rules(),
-        window=window,
-        hop=hop,
-        warmup=warmup,
-        when=when,
         clips=clips,
         sinks=sinks,
         stop=stop or threading.Event(),
@@ -151,20 +146,17 @@ class Watch(Iterator[Event]):
         self,
         source: Source,
         alerts: Sequence[str | Detector],
+        options: WatchOptions,
         *,
         model: CLAP,
-        unusual: bool,
-        rules: Rules,
-        window: float,
-        hop: float,
-        warmup: float,
-        when: str,
         clips: ClipWriter | str | os.PathLike[str] | None,
         sinks: Sequence[Sink],
         stop: threading.Event,
         tell: Tell,
         judged: Judged | None = None,
     ) -> None:
+        rules, window, hop, warmup = options.rules, options.window, options.hop, options.warmup
+        unusual, when = options.unusual, options.when
         asked = name_alerts(alerts, unusual)
         self._names = [*asked, *([UNUSUAL] if unusual else [])]
         clip = model.front_end.clip_seconds
