@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
 from openclap.errors import UsageError
+from openclap.options import DescribeOptions
 from openclap.results import Tag
 
 __all__ = ["ALIKE", "LabelFacts", "Vocabulary", "check_labels"]
@@ -33,7 +34,7 @@ Ints = npt.NDArray[np.intp]
 
 # Of 84 pairs that are names of one thing 60 lie above with mini, 58 with mini-3; of 69 of different things 11 and 16.
 # Rain/Raindrop 0.86, Dog/Bark 0.67, Duck/Quack 0.74; Dog/Cat 0.39, Wind/Rain 0.31, Piano/Violin 0.17 (mini).
-ALIKE = 0.5
+ALIKE = DescribeOptions.alike
 WITH_WORDS = 0.8  # times ALIKE is enough where one label holds all words of the other: Bell, Bicycle bell
 AS_SURE = 0.1  # confidences that differ by less are about the same
 TYPICAL = 0.75  # quantile over the windows of a span: among many names, one is always sure in a single window
