@@ -24,6 +24,7 @@ FLOORS = {
     "config": 1,
     "labels": 1,
     "language": 2,
+    "options": 1,
     "results": 1,
     "scores": 0,
     "sentences": 2,

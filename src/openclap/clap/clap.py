@@ -34,6 +34,7 @@ from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Translator
+from openclap.options import DescribeOptions
 from openclap.results import Description, Label, Match, Windows
 from openclap.text_cache import TextEmbeddingCache
 
@@ -431,9 +432,11 @@ class CLAP:
         labels: Sequence[str] | None = None,
         *,
         threshold: float | None = None,
-        top: int = 5,
+        top: int = DescribeOptions.top,
+        alike: float = DescribeOptions.alike,
         captions: Sequence[str] = (),
-        nearest: int = 3,
+        nearest: int = DescribeOptions.nearest,
+        language: str = DescribeOptions.language,
         writer: Writer | None = None,
         track: int | None = None,
     ) -> Description:
@@ -447,15 +450,18 @@ class CLAP:
             The least confidence of a tag, in [0, 1]; None: the model's own, below which nothing is likely there.
         top, nearest
             Tags and captions at most.
+        alike
+            The cosine from which two labels are one family; above 1 keeps them all.
+        language
+            Of the sentence, and of AudioSet's labels: "en" or "zh"; your own labels stay as they are.
         writer
             Writes the sentence from the tags, as `openclap.data.KeywordToCaption`; None: a template.
         track
             As in `encode_audio`.
         """
         encode = partial(self._prompts.embed, encode=self.encode_text, state=self._towers.state)
-        describer = Describer(
-            self, labels, threshold=threshold, top=top, captions=captions, nearest=nearest, writer=writer, encode=encode
-        )
+        asked = DescribeOptions(labels, threshold, top, alike, captions, nearest, language)
+        describer = Describer(self, **vars(asked), writer=writer, encode=encode)
         with use_track(track):
             return describer(require_one(sound))
 

@@ -42,6 +42,7 @@ from openclap.cli.show import (
     verbosity,
 )
 from openclap.errors import SoundError, UsageError
+from openclap.options import DescribeOptions, TimelineOptions
 
 if TYPE_CHECKING:
     from openclap.catalogue import DescribeReport
@@ -60,17 +61,19 @@ def describe(
         float | None,
         typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag (default: the model's own)"),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = 5,
+    top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = DescribeOptions.top,
     alike: Annotated[
         float,
         typer.Option(
             "--alike", help="Cosine from which two labels are one family; above 1 keeps all", rich_help_panel=TUNING
         ),
-    ] = 0.5,
+    ] = DescribeOptions.alike,
     captions: Annotated[
         Path | None, typer.Option("--captions", help="A text file, one caption a line: the nearest are told too")
     ] = None,
-    nearest: Annotated[int, typer.Option("--nearest", min=1, help="How many of the captions")] = 3,
+    nearest: Annotated[
+        int, typer.Option("--nearest", min=1, help="How many of the captions")
+    ] = DescribeOptions.nearest,
     k2c: KeywordWriter = None,
     language: Annotated[
         Literal["en", "zh"],
@@ -79,12 +82,12 @@ def describe(
     as_timeline: Annotated[
         bool, typer.Option("--timeline", help="Span by span: what is heard from when to when")
     ] = False,
-    window: Window = 2.0,
-    hop: Hop = 0.5,
+    window: Window = TimelineOptions.window,
+    hop: Hop = TimelineOptions.hop,
     change: Annotated[
         float,
         typer.Option("--change", min=0.0, help="What a new span costs: more, fewer spans", rich_help_panel=TUNING),
-    ] = 4.0,
+    ] = TimelineOptions.change,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -117,19 +120,10 @@ def describe(
     clap = load_model(model, device, threads, translate=translate)
     if not has_own_curves(clap):
         print_uncalibrated()
-    describer = Describer(
-        clap,
-        names,
-        threshold=threshold,
-        top=top,
-        alike=alike,
-        captions=sentences,
-        nearest=nearest,
-        writer=_writer(k2c, device),
-        language=language,
-    )
+    options = DescribeOptions(names, threshold, top, alike, sentences, nearest, language)
+    describer = Describer(clap, **vars(options), writer=_writer(k2c, device))
     if as_timeline:
-        _timelines(describer, sounds, output or [], window, hop, change, as_json)
+        _timelines(describer, sounds, output or [], TimelineOptions(window, hop, change), as_json)
     elif output:
         _show_report(_to_file(clap, describer, sounds, output[0]), as_json)
     else:
@@ -173,7 +167,7 @@ def _show(path: str, made: Description) -> None:
 
 
 def _timelines(
-    describer: Describer, sounds: list[str], output: list[Path], window: float, hop: float, change: float, as_json: bool
+    describer: Describer, sounds: list[str], output: list[Path], options: TimelineOptions, as_json: bool
 ) -> None:
     from openclap.catalogue import timelines_to_folder
     from openclap.describe import timeline
@@ -182,9 +176,7 @@ def _timelines(
     from openclap.library.scan import find_sounds, require_sounds
 
     if output and not output[0].suffix:
-        report = timelines_to_folder(
-            describer, sounds, output[0], window=window, hop=hop, change=change, progress=verbosity.progress
-        )
+        report = timelines_to_folder(describer, sounds, output[0], **vars(options), progress=verbosity.progress)
         _show_report(report, as_json)
         return
     if any(file.suffix.lower() == ".png" for file in output):
@@ -194,7 +186,7 @@ def _timelines(
     failed = bool(found.unreadable)
     for path in found.files:
         try:
-            spans = timeline(describer, path, window=window, hop=hop, change=change)
+            spans = timeline(describer, path, **vars(options))
             for file in output:
                 if file.suffix.lower() == ".png":
                     draw_timeline(path, spans, file, title=path.name)

@@ -30,6 +30,7 @@ from openclap.cli.options import (
 )
 from openclap.cli.show import emit, err, out, plain, print_uncalibrated, span
 from openclap.errors import UsageError
+from openclap.options import Rules, WatchOptions
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -60,27 +61,29 @@ def watch(
     unusual: Annotated[
         bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")
     ] = False,
-    on: Annotated[float, typer.Option("--on", help="An event begins at this confidence", rich_help_panel=TUNING)] = 0.7,
-    off: Annotated[float, typer.Option("--off", help="and ends below this one", rich_help_panel=TUNING)] = 0.2,
+    on: Annotated[
+        float, typer.Option("--on", help="An event begins at this confidence", rich_help_panel=TUNING)
+    ] = Rules.on,
+    off: Annotated[float, typer.Option("--off", help="and ends below this one", rich_help_panel=TUNING)] = Rules.off,
     least: Annotated[
         float, typer.Option("--min-duration", help="Seconds that it must be heard for", rich_help_panel=TUNING)
-    ] = 0.0,
+    ] = Rules.least,
     cooldown: Annotated[
         float, typer.Option("--cooldown", help="Seconds before the same alert is told again", rich_help_panel=TUNING)
-    ] = 5.0,
+    ] = Rules.cooldown,
     longest: Annotated[
         float,
         typer.Option("--longest", help="Seconds after which what goes on is told, and anew", rich_help_panel=TUNING),
-    ] = 30.0,
-    window: Window = 2.0,
-    hop: Hop = 1.0,
+    ] = Rules.longest,
+    window: Window = WatchOptions.window,
+    hop: Hop = WatchOptions.hop,
     warmup: Annotated[
         float, typer.Option("--warmup", help="Seconds that are only learnt from", rich_help_panel=TUNING)
-    ] = 30.0,
+    ] = WatchOptions.warmup,
     when: Annotated[
         Literal["ended", "began", "both"],
         typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both"),
-    ] = "ended",
+    ] = WatchOptions.when,
     clips: Annotated[
         Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder", rich_help_panel=CLIPS)
     ] = None,
@@ -148,13 +151,13 @@ def watch(
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
     from openclap.confidence import has_own_curves
     from openclap.detector import Detector
-    from openclap.watch import ClipWriter, Rules, open_source
+    from openclap.watch import ClipWriter, open_source
     from openclap.watch import watch as run
 
     stop = threading.Event()
     from_file = read_lines(alerts_file, "alerts") if alerts_file is not None else []
     names: list[str | Detector] = [*(alerts or []), *from_file, *map(Detector.load, detectors or [])]
-    rules = Rules(on=on, off=off, least=least, cooldown=cooldown, longest=longest)
+    options = WatchOptions(Rules(on, off, least, cooldown, longest), window, hop, warmup, unusual, when)
     sound = open_source(source, rate=rate, channels=channels, format=format, live=live, existing=existing)
     kept: ClipWriter | None = (
         None if clips is None else ClipWriter(clips, _tell, budget=round(budget * 2**20), before=before, after=after)
@@ -167,12 +170,7 @@ def watch(
         sound,
         names,
         model=clap,
-        unusual=unusual,
-        rules=rules,
-        window=window,
-        hop=hop,
-        warmup=warmup,
-        when=when,
+        **vars(options),
         clips=kept,
         sinks=sinks,
         stop=stop,

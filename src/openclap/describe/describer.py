@@ -20,11 +20,12 @@ from openclap.config import ConfidenceCurves
 from openclap.describe.audioset import audioset_facts
 from openclap.describe.chinese import description_in_chinese, sentence_in_chinese, span_in_chinese
 from openclap.describe.english import NO_TAG, SILENCE, sentence_in_english
-from openclap.describe.vocabulary import ALIKE, LabelFacts, Vocabulary, check_labels
+from openclap.describe.vocabulary import LabelFacts, Vocabulary, check_labels
 from openclap.embedder import Embedder
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged_labels
 from openclap.normalization import normalize_rows
+from openclap.options import DescribeOptions
 from openclap.results import Description, Match, Span, Tag, Windows
 from openclap.sentences import inline_label, make_debiaser
 
@@ -73,12 +74,12 @@ class Describer:
         labels: Sequence[str] | None = None,
         *,
         threshold: float | None = None,
-        top: int = 5,
-        alike: float = ALIKE,
+        top: int = DescribeOptions.top,
+        alike: float = DescribeOptions.alike,
         captions: Sequence[str] = (),
-        nearest: int = 3,
+        nearest: int = DescribeOptions.nearest,
         writer: Writer | None = None,
-        language: str = "en",
+        language: str = DescribeOptions.language,
         encode: Callable[[list[str]], Vectors] | None = None,
     ) -> None:
         if threshold is None:

@@ -25,6 +25,7 @@ from openclap.audio.levels import FRAME_SECONDS, HISS, levels
 from openclap.describe.describer import Describer, make_rereadable
 from openclap.describe.english import SILENCE
 from openclap.errors import UsageError
+from openclap.options import TimelineOptions
 from openclap.results import Span, Tag, Windows
 
 __all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "timeline", "timeline_of_windows"]
@@ -32,9 +33,9 @@ __all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "timeline", "timeline_
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 
-WINDOW, HOP = 2.0, 0.5  # seconds
+WINDOW, HOP = TimelineOptions.window, TimelineOptions.hop  # seconds
 CELL = 0.25  # seconds
-CHANGE = 4.0  # nats that a change of label costs
+CHANGE = TimelineOptions.change  # nats that a change of label costs
 STATES = 200  # how many labels may be on the path, the surest ones
 ABOVE, WITHIN = 10.0, 3.0  # dB above the floor where something is as likely as nothing, and how far until it is clear
 GATE = 3.0  # nats for or against "nothing" by the level, for each half second

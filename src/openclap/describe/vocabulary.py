@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
 from openclap.errors import UsageError
+from openclap.options import DescribeOptions
 from openclap.results import Tag
 
 __all__ = ["ALIKE", "LabelFacts", "Vocabulary", "check_labels"]
@@ -33,7 +34,7 @@ Ints = npt.NDArray[np.intp]
 
 # Of 84 pairs that are names of one thing 60 lie above with mini, 58 with mini-3; of 69 of different things 11 and 16.
 # Rain/Raindrop 0.86, Dog/Bark 0.67, Duck/Quack 0.74; Dog/Cat 0.39, Wind/Rain 0.31, Piano/Violin 0.17 (mini).
-ALIKE = 0.5
+ALIKE = DescribeOptions.alike
 WITH_WORDS = 0.8  # times ALIKE is enough where one label holds all words of the other: Bell, Bicycle bell
 AS_SURE = 0.1  # confidences that differ by less are about the same
 TYPICAL = 0.75  # quantile over the windows of a span: among many names, one is always sure in a single window
@@ -166,21 +167,21 @@ class Vocabulary:
     def _same_family(self, order: Sequence[int], sure: Vectors, alike: float) -> Bools:
         """Which of K labels are of one family → (K, K)."""
         at = np.array(order, np.intp)
-        own = self.vectors[at] - self.reference.texts.mean(0)
-        own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-6)
-        cosines = own @ own.T
-        akin: Bools = cosines >= alike
+        special = self.vectors[at] - self.reference.texts.mean(0)  # without what all texts have in common
+        special /= np.maximum(np.linalg.norm(special, axis=1, keepdims=True), 1e-6)
+        cosines = special @ special.T
+        same: Bools = cosines >= alike
         if alike >= 1:
-            return akin
+            return same
         words = [_words(self.labels[i]) for i in order]
-        for a, b in np.argwhere(np.triu((cosines >= WITH_WORDS * alike) & ~akin, 1)):
-            akin[a, b] = akin[b, a] = bool(words[a] and words[b]) and (words[a] <= words[b] or words[b] <= words[a])
+        for a, b in np.argwhere(np.triu((cosines >= WITH_WORDS * alike) & ~same, 1)):
+            same[a, b] = same[b, a] = bool(words[a] and words[b]) and (words[a] <= words[b] or words[b] <= words[a])
         if self.facts is not None:
-            akin |= self.facts.same_thing[np.ix_(at, at)]
+            same |= self.facts.same_thing[np.ix_(at, at)]
             above = self.facts.is_above[np.ix_(at, at)]
             near = sure[at][None] >= sure[at][:, None] - AS_SURE  # (umbrella term, label below it)
-            akin = np.where(above | above.T, (above & near) | (above & near).T, akin)
-        return akin
+            same = np.where(above | above.T, (above & near) | (above & near).T, same)
+        return same
 
     def _is_above(self, label: int, others: Sequence[int]) -> bool:
         return self.facts is not None and bool(self.facts.is_above[label, list(others)].any())

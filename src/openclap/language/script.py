@@ -20,9 +20,8 @@ SIGNS = "，、。；：！？…—～·“”‘’「」『』《》〈〉（
 
 RUN = re.compile(f"[{HAN}{OTHER}{SIGNS}]+")  # what is translated in one piece; it may hold only signs
 _WIDE = {0xFEE0 + ord(sign): sign for sign in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"}
-_UNSEEN = dict.fromkeys(
-    map(ord, "\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff"), ""
-)  # invisible characters that web pages put between others
+# invisible characters that web pages put between others
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff"), "")
 _FOREIGN = re.compile(f"[{HAN}{OTHER}]")
 
 

@@ -18,11 +18,12 @@ BATCH = 16
 # what transformers raises for a folder that holds no model, or a broken one
 BROKEN = (OSError, ValueError, LookupError, AttributeError, RuntimeError, EOFError, SafetensorError, UnpicklingError)
 TOKENS = 96  # the most tokens of a translation; a text tower reads 77
+# codes of Chinese and English in NLLB, mBART and M2M100
 PAIRS = (
     ("zho_Hans", "eng_Latn"),
     ("zh_CN", "en_XX"),
     ("__zh__", "__en__"),
-)  # codes of Chinese and English in NLLB, mBART and M2M100
+)
 
 
 class Seq2Seq:

@@ -50,9 +50,8 @@ class Translator:
         self._own = lexicon
         self._lexicon: Lexicon | None = None
         self._model: Seq2Seq | None = None
-        self._cache: OrderedDict[str, tuple[str, tuple[str, ...]]] = (
-            OrderedDict()
-        )  # piece → its English, and the unknown words in it
+        # piece → its English, and the unknown words in it
+        self._cache: OrderedDict[str, tuple[str, tuple[str, ...]]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property

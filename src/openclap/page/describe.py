@@ -22,8 +22,8 @@ from openclap.describe import Describer, timeline_of_windows
 from openclap.describe.chinese import span_in_chinese
 from openclap.describe.formats import FORMATS, write_timeline
 from openclap.describe.spectrogram import FRONT, Pooling, assign_rows, label_seconds
-from openclap.describe.timeline import HOP, WINDOW
 from openclap.labels import labels as packaged
+from openclap.options import TimelineOptions
 from openclap.page.classify import edges_of, labels_of
 from openclap.page.desk import Desk
 from openclap.page.examples import SINGLE
@@ -165,7 +165,9 @@ def _read(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> Steps
         levels.append(level)
         share = min(1.0, share + len(level) * 0.05 / max(seconds, 0.05))
         yield _doing(share * seconds, seconds, SHARES[0] * share)
-    windows = yield from _windows(clap, sound, WINDOW, HOP, seconds, (SHARES[0], SHARES[1]))
+    windows = yield from _windows(
+        clap, sound, TimelineOptions.window, TimelineOptions.hop, seconds, (SHARES[0], SHARES[1])
+    )
     pooling = Pooling(COLUMNS)
     for read in pooling.read(sound):
         yield _doing(seconds, seconds, min(1.0, SHARES[0] + SHARES[1] + SHARES[2] * read / max(seconds, 0.05)))

@@ -31,7 +31,7 @@ from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, stream
 from openclap.clap import CLAP
 from openclap.detector import Detector
 from openclap.page.strings import Language, Told
-from openclap.watch import Event, PushedSource, Rules, Watch, watch
+from openclap.watch import Event, PushedSource, Rules, Watch, WatchOptions, watch
 from openclap.watch.sources import BlockConverter
 
 __all__ = ["Asked", "Seen", "Session", "Watches", "as_csv", "as_lines"]
@@ -59,6 +59,11 @@ class Asked:
     unusual: bool = False
     on: float = Rules.on
     warmup: float = 5.0
+
+    def options(self) -> WatchOptions:
+        """How a watch listens for it."""
+        rules = Rules(on=self.on, off=min(Rules.off, self.on / 2))
+        return WatchOptions(rules, warmup=self.warmup, unusual=self.unusual, when="both")
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,10 +185,7 @@ class Session:
             PushedSource(name, live=self.live),
             asked.alerts,
             model=clap,
-            unusual=asked.unusual,
-            rules=Rules(on=asked.on, off=min(0.2, asked.on / 2)),
-            warmup=asked.warmup,
-            when="both",
+            **vars(asked.options()),
             stop=self.stop,
             tell=lambda _: None,
             judged=self._judged,

@@ -37,10 +37,11 @@ from openclap.errors import RequestRefused, SoundError
 from openclap.library.library import Per
 from openclap.library.moments import moments_in
 from openclap.normalization import normalize_rows
+from openclap.options import DescribeOptions, TimelineOptions
 from openclap.results import Hit, Label, Match, Moment, Ranked
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
-from openclap.serve.descriptions import DescribeOptions, DescribeResult, describe_sound
+from openclap.serve.descriptions import DescribeResult, describe_sound
 from openclap.serve.library_view import LibraryView
 from openclap.serve.settings import ServeSettings
 from openclap.serve.text_embedder import TemplatedText, TextEmbedder
@@ -177,9 +178,11 @@ class Engine:
         scores = await self._compare(source, [("", text) for text in texts])
         return [Match(text, float(score)) for text, score in zip(texts, scores, strict=True)]
 
-    async def describe(self, source: Source, options: DescribeOptions) -> DescribeResult:
-        """As `CLAP.describe`, and span by span where that is asked for."""
-        return await self._with_sound(source, lambda data: describe_sound(self.embedder, data, options))
+    async def describe(
+        self, source: Source, options: DescribeOptions, spans: TimelineOptions | None = None
+    ) -> DescribeResult:
+        """As `CLAP.describe`, with `spans` as a timeline too."""
+        return await self._with_sound(source, lambda data: describe_sound(self.embedder, data, options, spans))
 
     async def search(
         self,

@@ -228,7 +228,7 @@ class _ComputeRoutes:
         for name, texts in (("labels", asked.labels), ("captions", asked.captions)):
             self._check_many(name, texts or ["-"])
             self._check_texts(name, texts or [])
-        found = await self._engine.describe(self._source(asked.audio), asked.how())
+        found = await self._engine.describe(self._source(asked.audio), asked.options(), asked.spans())
         answer = DescribeResponse(**found.description.to_dict())
         if found.spans is not None:
             answer.spans = [TimelineSpan(**span.to_dict(), sentence=sentence) for span, sentence in found.spans]

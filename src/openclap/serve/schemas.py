@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from openclap.clap import DEFAULT_TEMPLATE
-from openclap.describe import ALIKE
-from openclap.describe.timeline import CHANGE, HOP, WINDOW
+from openclap.options import DescribeOptions, Rules, TimelineOptions, WatchOptions
 from openclap.results import Label, Match, Tag
-from openclap.serve.descriptions import LEAST_HOP, DescribeOptions
 from openclap.store import SearchFilter
-from openclap.watch import Rules
-from openclap.watch import loop as watching
 
 __all__ = [
     "ClassifyRequest",
@@ -74,8 +71,8 @@ ModelName = Annotated[
 ]
 Results = Annotated[int, Field(ge=1, json_schema_extra=RESULTS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-LONGEST_HOP = 60.0  # seconds, of a timeline
-RULES = Rules()
+LEAST_HOP = 0.05  # seconds, of a timeline: ten minutes of sound are 12,000 windows at most
+LONGEST_HOP = 60.0  # seconds
 
 
 class Request(BaseModel):
@@ -173,12 +170,12 @@ class DescribeRequest(Request):
     threshold: Annotated[
         float | None, Field(ge=0, le=1, description="Least confidence of a tag; left out, the model's own.")
     ] = None
-    top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = 5
+    top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = DescribeOptions.top
     alike: Annotated[
         Number, Field(description="Cosine from which two labels are one family; above 1 keeps them all.")
-    ] = ALIKE
+    ] = DescribeOptions.alike
     captions: Annotated[MaybeTexts, Field(description="Sentences of which the nearest are told too.")] = []
-    nearest: Annotated[int, Field(ge=1, le=100, description="How many of the captions.")] = 3
+    nearest: Annotated[int, Field(ge=1, le=100, description="How many of the captions.")] = DescribeOptions.nearest
     timeline: Annotated[bool, Field(description="Span by span: what is heard from when to when.")] = False
     window: Annotated[
         float,
@@ -188,22 +185,25 @@ class DescribeRequest(Request):
             json_schema_extra=WINDOW_SECONDS,
             description="Seconds heard at once, of a timeline.",
         ),
-    ] = WINDOW
+    ] = TimelineOptions.window
     hop: Annotated[
         float, Field(ge=LEAST_HOP, le=LONGEST_HOP, description="Seconds between windows, of a timeline.")
-    ] = HOP
-    change: Annotated[float, Field(ge=0, le=1000, description="What a new span costs: more, fewer spans.")] = CHANGE
+    ] = TimelineOptions.hop
+    change: Annotated[float, Field(ge=0, le=1000, description="What a new span costs: more, fewer spans.")] = (
+        TimelineOptions.change
+    )
     language: Annotated[
         Literal["en", "zh"],
         Field(description="Of the sentences, and of AudioSet's labels; labels of your own stay as they are."),
     ] = "en"
 
-    def how(self) -> DescribeOptions:
-        """All but the sound, as the engine takes it."""
-        asked = self.model_dump(exclude={"model", "audio", "labels", "captions"})
-        return DescribeOptions(
-            labels=None if self.labels is None else tuple(self.labels), captions=tuple(self.captions), **asked
-        )
+    def options(self) -> DescribeOptions:
+        """How the sound is described."""
+        return DescribeOptions(**{one.name: getattr(self, one.name) for one in fields(DescribeOptions)})
+
+    def spans(self) -> TimelineOptions | None:
+        """How the timeline is made; None where none is asked for."""
+        return TimelineOptions(self.window, self.hop, self.change) if self.timeline else None
 
 
 class MatchRequest(Request):
@@ -296,28 +296,29 @@ class WatchRequest(Request):
         bool, Field(description="The samples come from a microphone: where the model is too slow, windows are skipped.")
     ] = False
     name: Annotated[str, Field(description="What events call the source.", max_length=200)] = "<socket>"
-    on: Annotated[Number, Field(description="An event begins at this confidence")] = RULES.on
-    off: Annotated[Number, Field(description="and ends below this one.")] = RULES.off
-    least: Annotated[Number, Field(description="Seconds that it must be heard for.")] = RULES.least
-    cooldown: Annotated[Number, Field(description="Seconds before the same alert is told again.")] = RULES.cooldown
-    longest: Annotated[Number, Field(description="Seconds after which what goes on is told.", le=300)] = RULES.longest
-    window: Annotated[Number, Field(description="Seconds heard at once.")] = watching.WINDOW
-    hop: Annotated[Number, Field(description="Seconds between two windows.")] = watching.HOP
-    warmup: Annotated[Number, Field(description="Seconds that are only learnt from.")] = watching.WARMUP
+    on: Annotated[Number, Field(description="An event begins at this confidence")] = Rules.on
+    off: Annotated[Number, Field(description="and ends below this one.")] = Rules.off
+    least: Annotated[Number, Field(description="Seconds that it must be heard for.")] = Rules.least
+    cooldown: Annotated[Number, Field(description="Seconds before the same alert is told again.")] = Rules.cooldown
+    longest: Annotated[Number, Field(description="Seconds after which what goes on is told.", le=300)] = Rules.longest
+    window: Annotated[Number, Field(description="Seconds heard at once.")] = WatchOptions.window
+    hop: Annotated[Number, Field(description="Seconds between two windows.")] = WatchOptions.hop
+    warmup: Annotated[Number, Field(description="Seconds that are only learnt from.")] = WatchOptions.warmup
     when: Annotated[
         Literal["ended", "began", "both"],
         Field(description="Tell an event when it ended (all is known), began (at once), or both."),
     ] = "ended"
 
-    def rules(self) -> Rules:
-        """When an event begins and ends.
+    def options(self) -> WatchOptions:
+        """How the samples are watched.
 
         Raises
         ------
         UsageError
-            These cannot be.
+            Rules that contradict each other, or a number out of its range.
         """
-        return Rules(self.on, self.off, self.least, self.cooldown, self.longest)
+        rules = Rules(self.on, self.off, self.least, self.cooldown, self.longest)
+        return WatchOptions(rules, self.window, self.hop, self.warmup, self.unusual, self.when)
 
 
 # -- answers ------------------------------------------------------------------------------------------

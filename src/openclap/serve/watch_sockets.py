@@ -261,12 +261,7 @@ class _WatchSession:
             source,
             alerts,
             model=cast(Any, self._engine.embedder),
-            unusual=asked.unusual,
-            rules=asked.rules(),
-            window=asked.window,
-            hop=asked.hop,
-            warmup=asked.warmup,
-            when=asked.when,
+            **vars(asked.options()),
             stop=self._stop,
             tell=lambda sentence: self._send_and_wait({"type": "note", "note": sentence}),
         )

@@ -129,7 +129,7 @@ class FitProblem:
 
     def __init__(self, prior: Prior, examples: TrainingSet, *, alone: bool = False) -> None:
         """`alone` says that the only counter-examples are synthesised sounds."""
-        self._ground = prior
+        self._prior = prior
         self.examples = examples
         self._weight = examples.weight
         centred = (examples.rows - prior.mean) / prior.radius  # (N, E)
@@ -154,7 +154,7 @@ class FitProblem:
 
     def as_linear(self, mode: Floats) -> tuple[Vectors, float]:
         """A fit as the weight (E,) and bias for embeddings as they are."""
-        prior, inside, b = self._ground, mode[:-1], mode[-1]
+        prior, inside, b = self._prior, mode[:-1], mode[-1]
         moved = (inside if self._basis is None else self._basis @ inside) / prior.radius
         return (prior.direction + moved).astype(np.float32), float(prior.start + b - moved @ prior.mean)
 

@@ -1,9 +1,9 @@
 """A microphone, stream, pipe, file or folder comes in; events go out, when an alert or anything unusual is heard."""
 
+from openclap.options import Rules, WatchOptions
 from openclap.watch.clips import ClipWriter
 from openclap.watch.command import Command
 from openclap.watch.event import Event, WatchReport
-from openclap.watch.hysteresis import Rules
 from openclap.watch.loop import Watch, watch
 from openclap.watch.mqtt import Mqtt
 from openclap.watch.open_source import open_source
@@ -22,6 +22,7 @@ __all__ = [
     "Rules",
     "Sink",
     "Watch",
+    "WatchOptions",
     "WatchReport",
     "Webhook",
     "open_source",

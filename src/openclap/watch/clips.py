@@ -34,9 +34,8 @@ class RecentAudio:
 
     def __init__(self, rate: int, seconds: float) -> None:
         self._rate, self._most = rate, round(seconds * rate)
-        self._blocks: deque[tuple[int, Wave]] = (
-            deque()
-        )  # first sample, wave; float32, as 16 bits would lose what is quiet
+        # first sample, wave; float32, as 16 bits would lose what is quiet
+        self._blocks: deque[tuple[int, Wave]] = deque()
         self._end = 0
         self._held = 0
 

@@ -13,35 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openclap.errors import UsageError
+from openclap.options import Rules
 
-__all__ = ["EventChange", "Hysteresis", "Rules"]
+__all__ = ["EventChange", "Hysteresis"]
 
 Levels = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """When an event begins and ends: confidences `on` and `off` in [0, 1]; seconds."""
-
-    on: float = 0.7
-    off: float = 0.2
-    least: float = 0.0
-    cooldown: float = 5.0
-    longest: float = 30.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.on <= 1 or not 0 <= self.off <= self.on:
-            raise UsageError(
-                f"on is {self.on!r} and off {self.off!r}; they are confidences, 0 <= off <= on <= 1, and on is above 0"
-            )
-        for name in ("least", "cooldown", "longest"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UsageError(f"{name} is {getattr(self, name)!r}; give seconds, 0 or more")
-        if self.longest <= self.least:
-            raise UsageError(
-                f"longest is {self.longest:g} s and the least duration {self.least:g} s; an event must be able to last"
-            )
 
 
 @dataclass(frozen=True)

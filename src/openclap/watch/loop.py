@@ -26,6 +26,7 @@ import numpy.typing as npt
 from openclap.confidence import reference_bank
 from openclap.detector import Detector
 from openclap.errors import UsageError
+from openclap.options import Rules, WatchOptions
 from openclap.plurals import count_noun
 from openclap.watch.alerts import embed_alerts, name_alerts
 from openclap.watch.calibrated_scorer import alert_scorer
@@ -33,7 +34,7 @@ from openclap.watch.clips import ClipWriter
 from openclap.watch.event import UNUSUAL, Event, WatchReport
 from openclap.watch.events import EventPublisher
 from openclap.watch.folder import FolderSource
-from openclap.watch.hysteresis import Hysteresis, Rules
+from openclap.watch.hysteresis import Hysteresis
 from openclap.watch.novelty_scorer import NoveltyScorer
 from openclap.watch.open_source import open_source
 from openclap.watch.read_source import StopEvent, read_blocks
@@ -50,8 +51,7 @@ __all__ = ["Watch", "watch"]
 Wave = npt.NDArray[np.float32]
 Judged = Callable[[float, float, npt.NDArray[np.float64]], None]
 
-WINDOW, HOP = 2.0, 1.0  # seconds
-WARMUP = 30.0
+WINDOW, HOP, WARMUP = WatchOptions.window, WatchOptions.hop, WatchOptions.warmup  # seconds
 BATCH = 32  # windows that are embedded at once, of a source that waits
 LATE = 6.0  # seconds after its sound came, after which a window of a live source is skipped
 AHEAD = 30.0  # seconds; where so much more sound came than time has passed, a "live" source waits: nothing is late
@@ -127,13 +127,8 @@ def watch(
     return Watch(
         open_source(source),
         alerts,
+        WatchOptions(rules or Rules(), window, hop, warmup, unusual, when),
         model=model,
-        unusual=unusual,
-        rules=rules or Rules(),
-        window=window,
-        hop=hop,
-        warmup=warmup,
-        when=when,
         clips=clips,
         sinks=sinks,
         stop=stop or threading.Event(),
@@ -149,29 +144,26 @@ class Watch(Iterator[Event]):
         self,
         source: AudioSource,
         alerts: Sequence[str | Detector],
+        options: WatchOptions,
         *,
         model: CLAP,
-        unusual: bool,
-        rules: Rules,
-        window: float,
-        hop: float,
-        warmup: float,
-        when: str,
         clips: ClipWriter | str | os.PathLike[str] | None,
         sinks: Sequence[Sink],
         stop: threading.Event,
         tell: Tell,
         judged: Judged | None = None,
     ) -> None:
-        asked = name_alerts(alerts, unusual)
-        self._names = [*asked, *([UNUSUAL] if unusual else [])]
+        rules, window, hop, warmup = options.rules, options.window, options.hop, options.warmup
+        unusual, when = options.unusual, options.when
+        detectors = name_alerts(alerts, unusual)
+        self._names = [*detectors, *([UNUSUAL] if unusual else [])]
         _check_options(window, hop, warmup, when, model.front_end.clip_seconds)
         self._source, self._clap, self._rules = source, model, rules
         self._window, self._hop = window, hop
         self._stop, self._tell, self._judged = StopEvent(stop), tell, judged
         self._rate = model.front_end.sampling_rate
-        self._alert_count = len(asked)
-        queries = embed_alerts(asked, model)
+        self._alert_count = len(detectors)
+        queries = embed_alerts(detectors, model)
         self._scorer = alert_scorer(queries, reference_bank(model), warmup=round(warmup / hop), hop=hop)
         self._novelty = NoveltyScorer(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
         self._hysteresis = Hysteresis(len(self._names), rules)
@@ -359,9 +351,8 @@ class Watch(Iterator[Event]):
             if self._novelty is not None:
                 sure, distance = self._novelty.score(row)
                 confidence, score = np.append(confidence, sure), np.append(score, distance)
-            start = (
-                window.start if self._before is None else self._before
-            )  # two overlapping windows are judged together
+            # two overlapping windows are judged together, so an event begins with the first of them
+            start = window.start if self._before is None else self._before
             apart, self._before = self._before is None, window.start
             if self._scorer.warming_up:
                 self._early.append(EarlyWindow(start, window.start, window.end, apart, row))
