@@ -24,7 +24,7 @@ from openclap.textfiles import open_text
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-__all__ = ["IGNORE_FILE", "SYSTEM_FOLDERS", "Exclusions"]
+__all__ = ["IGNORE_FILE", "Exclusions"]
 
 IGNORE_FILE = ".openclapignore"
 SYSTEM_FOLDERS = frozenset(

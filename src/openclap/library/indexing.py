@@ -16,12 +16,11 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
 from openclap.audio.files import open_binary
@@ -32,6 +31,7 @@ from openclap.library.removal import files_below
 from openclap.library.scan import find_sounds
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, Recording, Store
+from openclap.store.batches import batches
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -47,7 +47,6 @@ AT_ONCE = 512  # files that are hashed and looked up together
 HASHERS = 4
 HASH_BYTES = 16
 
-T = TypeVar("T")
 # new files, files the store knows → for each part that was done, its number of files and its report
 Spread = Callable[[Sequence[str], Collection[str]], Iterator[tuple[int, AddReport]]]
 
@@ -181,7 +180,7 @@ class _Run:
         """Embed files that are new or have changed, or find their content in the store."""
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-hash") as pool:
-                for some in _batches(fresh):
+                for some in batches(fresh, AT_ONCE):
                     self._take(some, list(pool.map(_hash_or_error, (path for path, _ in some))), advance)
         finally:  # on Ctrl-C, too
             self._commit()
@@ -200,7 +199,7 @@ class _Run:
         """
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-ask") as pool:
-                for some in _batches(files):
+                for some in batches(files, AT_ONCE):
                     self._reembed(some, list(pool.map(_is_outdated_or_error, some)), advance)
         finally:
             self._commit()
@@ -391,9 +390,3 @@ def _stat(path: Path) -> os.stat_result | None:
 def absolute_path(path: str | os.PathLike[str]) -> str:
     """A path as libraries store it: absolute, and with its links as they are."""
     return os.path.abspath(Path(os.path.expanduser(path)))
-
-
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(items)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some

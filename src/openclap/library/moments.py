@@ -39,11 +39,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Judge",
     "find_moments",
-    "join_windows",
     "judge_of",
     "merge_windows",
     "moments_in",
-    "refine_moments",
     "take_best",
 ]
 

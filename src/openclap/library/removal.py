@@ -24,7 +24,7 @@ from openclap.library.scan import FoundSounds, is_sound
 from openclap.results import MissingFolder
 from openclap.store import SearchFilter, Store
 
-__all__ = ["HeldFiles", "files_below", "split_unreachable"]
+__all__ = ["files_below", "split_unreachable"]
 
 MANY = 10  # files of a folder, of which hardly anybody deletes more than half
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 
 __all__ = [
     "anchor_pattern",
-    "fold_case",
     "folder_matcher",
     "has_one_spelling",
     "is_plain",

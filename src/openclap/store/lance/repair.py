@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from openclap.plurals import count_noun
+from openclap.store.batches import batches
 from openclap.store.lance.remembered_tags import TagsOfContent
 from openclap.store.lance.rows import (
     FIRST,
@@ -22,7 +23,7 @@ from openclap.store.lance.rows import (
     windows_schema,
 )
 from openclap.store.lance.tables import About, Tables, is_outage, new_name
-from openclap.store.lance.windows import PATHS_AT_ONCE, chunks, merge_rows
+from openclap.store.lance.windows import PATHS_AT_ONCE, merge_rows
 from openclap.store.validation import UNIT_TOLERANCE, BrokenValue, validate_span
 
 __all__ = ["find_bad_files", "is_readable", "remember_readable_tags", "salvage", "start_over"]
@@ -115,7 +116,7 @@ def start_over(tables: Tables, slot: str, remembered: TagsOfContent, why: str) -
     names = tables.tables_of_broken_row(slot)
     for table in map(tables.get, names):
         firsts = table.search().where(f"{FIRST} AND path IS NOT NULL").select(["path"]).limit(None).to_list()
-        for some in chunks(sorted({row["path"] for row in firsts}), PATHS_AT_ONCE):
+        for some in batches(sorted({row["path"] for row in firsts}), PATHS_AT_ONCE):
             remember_readable_tags(table, some, remembered)
     tables.get("about").delete(f"key = {quote(slot)}")
     return (

@@ -33,7 +33,6 @@ from openclap.store.validation import (
 )
 
 __all__ = [
-    "FACTS",
     "FIRST",
     "WINDOW",
     "about_schema",

@@ -20,6 +20,7 @@ import numpy as np
 
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.plurals import count_noun
+from openclap.store.batches import batches
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.lance import indexes, repair
 from openclap.store.lance.remembered_tags import TagsOfContent
@@ -35,7 +36,7 @@ from openclap.store.lance.rows import (
     vectors_of,
 )
 from openclap.store.lance.tables import Tables
-from openclap.store.lance.windows import FILES_AT_ONCE, PATHS_AT_ONCE, WindowTable, chunks, merge_rows
+from openclap.store.lance.windows import FILES_AT_ONCE, PATHS_AT_ONCE, WindowTable, merge_rows
 from openclap.store.path_patterns import path_to_text
 from openclap.store.ranking import round_score, sort_rows, take_best
 from openclap.store.records import (
@@ -329,7 +330,7 @@ class LanceStore:
                 table = self._rows.current()
             bad = repair.find_bad_files(table)
             table.delete("path IS NULL")
-            for some in chunks((path for path in bad if path is not None), PATHS_AT_ONCE):
+            for some in batches((path for path in bad if path is not None), PATHS_AT_ONCE):
                 repair.remember_readable_tags(table, some, self._remembered)
                 table.delete(is_any_of("path", some))
             if bad:
@@ -375,7 +376,7 @@ class LanceStore:
     def _delete_rows(self, paths: Iterable[str]) -> int:
         """Forget the files at paths, given as texts, but remember their tags → how many there were."""
         gone = 0
-        for some in chunks(dict.fromkeys(paths), PATHS_AT_ONCE):
+        for some in batches(dict.fromkeys(paths), PATHS_AT_ONCE):
             files = [row_to_file(row) for row in self._rows.select("path", some, None, FIRST)]
             if files:
                 self._remembered.remember_files(files)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from openclap.errors import LibraryError, LibraryMismatch
+from openclap.store.batches import batches
 from openclap.store.lance.migration import migrate
 from openclap.store.lance.rows import (
     FIRST,
@@ -23,7 +23,7 @@ from openclap.store.lance.tables import FORMAT_VERSION, Tables
 from openclap.store.path_patterns import folder_matcher, path_to_text, text_to_path
 from openclap.store.records import Recording, SearchFilter
 
-__all__ = ["FILES_AT_ONCE", "PATHS_AT_ONCE", "WindowTable", "chunks", "merge_rows"]
+__all__ = ["FILES_AT_ONCE", "PATHS_AT_ONCE", "WindowTable", "merge_rows"]
 
 PATHS_AT_ONCE = 2_000  # in one condition
 FILES_AT_ONCE = 256  # whose windows are in memory together
@@ -73,14 +73,14 @@ class WindowTable:
     ) -> Iterator[dict[str, Any]]:
         """Rows whose `column` is one of these texts, with `columns`, or else the facts of their file."""
         table = self.current()
-        for some in chunks(dict.fromkeys(values), PATHS_AT_ONCE) if table is not None else ():
+        for some in batches(dict.fromkeys(values), PATHS_AT_ONCE) if table is not None else ():
             wanted = " AND ".join(filter(None, [also, is_any_of(column, some)]))
             yield from table.search().where(wanted).select(columns or fact_columns(table)).limit(None).to_list()
 
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         """Files with their windows, those that are in the table."""
         table = self.current()
-        for some in chunks(paths, FILES_AT_ONCE) if table is not None else ():
+        for some in batches(paths, FILES_AT_ONCE) if table is not None else ():
             columns = [*fact_columns(table), "number", "start", "end", "embedding"]
             found = (
                 table.search().where(is_any_of("path", map(path_to_text, some))).select(columns).limit(None).to_arrow()
@@ -109,10 +109,3 @@ def merge_rows(table: Any, rows: Any, instead_of: Sequence[str] = ()) -> None:
     if instead_of:
         merge = merge.when_not_matched_by_source_delete(is_any_of("path", instead_of))
     merge.execute(rows)
-
-
-def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Items in lists of at most `size`."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some

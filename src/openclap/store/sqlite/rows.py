@@ -6,14 +6,15 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby, islice
-from typing import Any, TypeVar
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from openclap.store.batches import batches
 from openclap.store.ranking import sort_rows
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.sqlite.vector_cache import Block
@@ -28,14 +29,13 @@ from openclap.store.validation import (
 )
 
 __all__ = [
+    "AT_ONCE",
     "FILE",
     "ROWS_AT_ONCE",
     "TAGGED",
     "blocks_after",
-    "chunks",
     "counts_of",
     "file_to_row",
-    "key_to_path",
     "load_scored_windows",
     "matrix_of",
     "meta_of",
@@ -49,8 +49,6 @@ __all__ = [
     "vectors_of",
     "width_of",
 ]
-
-T = TypeVar("T")
 
 AT_ONCE = 500  # values in one statement
 ROWS_AT_ONCE = 4096
@@ -160,7 +158,7 @@ def load_scored_windows(
     """The windows with these ids that are still in the library, best first; ties by path and start."""
     score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     found = []
-    for some in chunks(score_of):
+    for some in batches(score_of, AT_ONCE):
         for number, path, start, end, vector in db.execute(
             "SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id"
             f" WHERE windows.id IN ({placeholders(some)})",
@@ -203,7 +201,7 @@ def vectors_of(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]
         number: np.frombuffer(
             blob[: len(blob) // 4 * 4] if isinstance(blob, bytes) else b"", "<f4"
         )  # a vector of a wrong size is cut, so that it differs from the right one
-        for some in chunks(ids)
+        for some in batches(ids, AT_ONCE)
         for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({placeholders(some)})", some)
     }
 
@@ -211,10 +209,3 @@ def vectors_of(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]
 def placeholders(values: Sequence[Any]) -> str:
     """One question mark for each value, for a statement."""
     return ", ".join("?" * len(values))
-
-
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    """Values in lists, each as long as one statement allows."""
-    rest = iter(values)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some

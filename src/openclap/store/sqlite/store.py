@@ -23,6 +23,7 @@ import numpy as np
 
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.plurals import count_noun
+from openclap.store.batches import batches
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.ranking import round_score, take_best
 from openclap.store.records import (
@@ -42,10 +43,10 @@ from openclap.store.sqlite.database import Database
 from openclap.store.sqlite.filters import allowed_files, allowed_mask
 from openclap.store.sqlite.migration import FORMAT_VERSION, copy_whole
 from openclap.store.sqlite.rows import (
+    AT_ONCE,
     FILE,
     ROWS_AT_ONCE,
     TAGGED,
-    chunks,
     counts_of,
     file_to_row,
     load_scored_windows,
@@ -385,7 +386,7 @@ class SqliteStore:
 
     def _select(self, column: str, values: Iterable[Any]) -> Iterator[File]:
         with self._database.read_transaction() as db:
-            for some in chunks(values) if db else ():
+            for some in batches(values, AT_ONCE) if db else ():
                 assert db is not None
                 yield from map(
                     row_to_file,

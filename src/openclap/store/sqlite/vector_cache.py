@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from openclap.plurals import count_noun
 
-__all__ = ["PARTITION_FROM", "Block", "NearestRows", "VectorCache"]
+__all__ = ["PARTITION_FROM", "Block", "VectorCache"]
 
 Vectors = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
