@@ -84,7 +84,7 @@ def test_an_index_and_what_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     store = open_store(tmp_path / "x.lance")
     store.put(many[:900])
     store.optimize()
-    table = store._windows()  # type: ignore[attr-defined]
+    table = store._rows.current()  # type: ignore[attr-defined]
     assert {column for index in table.list_indices() for column in index.columns} == {
         "embedding",
         "path",
@@ -308,7 +308,7 @@ def test_windows_of_two_contents_are_found(tmp_path: Path) -> None:
     """What is left when a file shrinks while another process writes it."""
     store = open_store(tmp_path / "x.lance")
     store.put([recording("/a.wav", 5)])
-    table = store._windows()  # type: ignore[attr-defined]
+    table = store._rows.current()  # type: ignore[attr-defined]
     store._merge(table, recordings_to_table([recording("/a.wav", 2, seed=3)], {}))  # type: ignore[attr-defined]
     assert store.check() == ["1 file has missing windows, windows of two contents, or vectors that are none"]
     store.put([recording("/a.wav", 2, seed=3)])

@@ -15,8 +15,8 @@ import pytest
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store import File, Recording, ScoredWindow, SearchFilter, Store, open_store
 from openclap.store.lance import store as lance_store
+from openclap.store.sqlite import cached_vectors, vector_cache
 from openclap.store.sqlite import store as sqlite_store
-from openclap.store.sqlite import vector_cache
 from openclap.store.sqlite.vector_cache import VectorCache
 
 E = 16
@@ -463,7 +463,7 @@ def test_partitions_find_what_looking_at_all_finds(tmp_path: Path, monkeypatch: 
 
 
 def test_many_new_rows_are_written_to_the_cache_by_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "NEWER_LEAST", 10)
+    monkeypatch.setattr(cached_vectors, "NEWER_LEAST", 10)
     store = open_store(tmp_path)
     many = [recording(f"/{i}.wav") for i in range(20)]
     store.put(many)

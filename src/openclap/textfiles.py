@@ -1,10 +1,9 @@
-"""Text files and tables as people's programs write them: any usual encoding, any usual separator.
+"""Text files and tables as people's programs write them, in any usual encoding and with any usual separator → texts.
 
-Knows nothing of what is in them.
-
-UTF-8, with or without a mark; UTF-16; else western, Chinese, Japanese or Russian Windows, as charset-normalizer guesses
-and a warning tells comma, semicolon, tab or bar: the first line says `sep=;`, else that one is taken which makes the
-most known names of the header
+encodings    UTF-8, with or without a byte order mark; UTF-16; otherwise a western, Chinese, Japanese or Russian code
+             page of Windows, which charset-normalizer guesses and a warning names
+separators   comma, semicolon, tab or bar: the one that a first line `sep=;` names, otherwise the one that gives the
+             most known names of columns
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ __all__ = [
 WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 TABLES = (".csv", ".tsv", ".tab")
 SEPARATORS = ",;\t|"
-# what stands in a cell that nothing was written into, lower case; the last ones are what people type
+# what stands, in lower case, in a cell without a value; the last ones are what people type
 ABSENT = frozenset(("", "nan", "-nan", "n/a", "#n/a", "na", "#na", "<na>", "none", "null", "-", "--", "–", "—"))
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -52,44 +51,44 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 BINARY = ((b"PK\x03\x04", "a workbook or a zip"), (b"\xd0\xcf\x11\xe0", "a workbook"), (b"PAR1", "a Parquet file"))
-# of old Windows: what Excel's plain "CSV" is in. More of them would be taken for each other in a text of a few words
+# code pages of Windows, which Excel's plain "CSV" uses; among more of them, short texts could not be told apart
 WESTERN = "cp1252"
 OTHERS = ("gb18030", "big5", "cp932", "cp1251")
-SIGNS = re.compile("[\u0400-\u04ff]+|[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+")
+LETTERS = re.compile("[\u0400-\u04ff]+|[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+")
 BLOCK, SAMPLE = 1 << 20, 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of texts: the names of its columns as they are written, and its rows with the line each ends on."""
+    """A table of texts: the names of its columns as written, and its rows, each with the line on which it ends."""
 
     names: tuple[str, ...]
     rows: Iterator[tuple[int, list[str]]]
 
 
 def normalize_column_name(name: str) -> str:
-    """A column's name without what people write differently: `File Name`, `file_name` and `filename` are one."""
+    """A column's name without case, spaces, `_` and `-`: `File Name`, `file_name` and `filename` are the same."""
     return re.sub(r"[\s_\-]+", "", name.casefold())
 
 
 def is_absent(cell: str) -> bool:
-    """Whether a cell says that there is nothing: empty, `nan`, `N/A`, `None`, `NULL`, `-`."""
+    """Whether a cell holds no value: it is empty, `nan`, `N/A`, `None`, `NULL` or `-`."""
     return cell.strip().casefold() in ABSENT
 
 
 @contextmanager
 def open_text(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
-    """A text file in whatever encoding, to be read; a pipe, too.
+    """Open a text file, or a pipe, in whatever encoding for reading.
 
     Raises
     ------
     DataError
-        It cannot be read, or is no text.
+        It cannot be read, or is not a text.
 
     Warns
     -----
     DataWarning
-        It is in none of Unicode's encodings, so it was guessed.
+        It is not in Unicode, so its encoding was guessed.
     """
     try:
         with path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes()) as file:
@@ -101,7 +100,7 @@ def open_text(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
 
 
 def detect_encoding(path: Path) -> str:
-    """The encoding of a text file, and the errors and warnings of `open_text`."""
+    """The encoding of a text file; errors and warnings are those of `open_text`."""
     with open_text(path) as file:
         return str(file.encoding)
 
@@ -121,14 +120,14 @@ def _encoding_of(file: BinaryIO, path: Path) -> str:
 
 
 def _not_utf8(head: bytes, file: BinaryIO) -> bytes | None:
-    """The lines with other signs than ASCII around the first place that is no UTF-8; None where all of it is."""
+    """The lines that are not ASCII around the first place that is not UTF-8; None where all of a file is UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     block = head
     while True:
         try:
             decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
-            seen: bytes = error.object  # with what was left of the block before
+            seen: bytes = error.object  # this block, and what was left of the one before
             lines = seen[max(0, error.start - SAMPLE) : error.start + SAMPLE].splitlines()
             return b"\n".join(line for line in lines if not line.isascii())
         if not block:
@@ -154,33 +153,33 @@ def _guess_encoding(path: Path, sample: bytes) -> str:
 
 
 def _is_likely(match: CharsetMatch) -> bool:
-    """Letters of Chinese, Japanese and Russian come in words; in a text of western ones read so, a lone é becomes one of them."""
+    """Whether a guess is likely: letters of a western text that are wrongly read as Chinese or Russian stand alone."""
     if match.encoding not in OTHERS:
         return True
-    runs = [len(run) for run in SIGNS.findall(str(match))]
+    runs = [len(run) for run in LETTERS.findall(str(match))]
     return 2 * sum(n for n in runs if n > 1) > sum(runs)
 
 
 def read_lines(path: Path, columns: Sequence[str] = ()) -> list[str]:
-    """What a list of texts holds, one a line: without spaces around them, in order, as often as they stand there.
+    """Read a list of texts, one a line, without spaces around them; order and repetitions stay.
 
     Parameters
     ----------
     path
-        A text file. Of a .csv or .tsv, the cells of the first of `columns` that it has; one column without a name is
-        taken as it is.
+        A text file. Of a .csv or .tsv, the cells of the first of `columns` that it has are read; of a table of one
+        column, all cells, whatever its name.
     columns
         Names, as `normalize_column_name` gives them.
 
     Raises
     ------
     DataError
-        It cannot be read, or is a table without one of the columns.
+        It cannot be read, or is a table of several columns without one of these.
 
     Warns
     -----
     DataWarning
-        Lines that say `nan`, `N/A` and the like are left out.
+        Lines such as `nan` or `N/A` were left out.
     """
     if path.suffix.lower() in TABLES:
         grid = open_text_table(path, columns)
@@ -211,17 +210,17 @@ def read_lines(path: Path, columns: Sequence[str] = ()) -> list[str]:
 
 
 def open_text_table(path: Path, known: Collection[str] = ()) -> TextTable:
-    """A table with a header, whatever separates its cells; rows are read as they are asked for.
+    """Open a table with a header, whatever separates its cells; rows are read when they are asked for.
 
     Parameters
     ----------
     known
-        Names that its columns may have, as `normalize_column_name` gives them: they tell which separator it is.
+        Names that columns may have, as `normalize_column_name` gives them; they tell which separator is right.
 
     Raises
     ------
     DataError
-        It cannot be read, is no text, or breaks off within quotes: now, or when its rows are read.
+        It cannot be read, is not a text, or ends within quotes; raised now, or when rows are read.
     """
     rows = _rows(path, known)
     try:
@@ -232,7 +231,7 @@ def open_text_table(path: Path, known: Collection[str] = ()) -> TextTable:
 
 
 def _rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[str]]]:
-    """Lines and cells of all rows that are not blank, the header's first."""
+    """Line and cells of every row that is not blank, the header first."""
     line = 0
     with open_text(path, newline="") as file:
         start = file.read(SAMPLE)
@@ -252,7 +251,7 @@ def _rows(path: Path, known: Collection[str]) -> Iterator[tuple[int, list[str]]]
 
 
 def _check_widths(path: Path, grid: TextTable) -> Iterator[tuple[int, list[str]]]:
-    """The rows, none of which has more cells than there are columns: a text with commas that is not in quotes would be cut."""
+    """The rows of a table; refuses one with more cells than columns, as a text with commas without quotes makes it."""
     for line, row in grid.rows:
         if any(map(str.strip, row[len(grid.names) :])):
             raise DataError(
@@ -263,7 +262,7 @@ def _check_widths(path: Path, grid: TextTable) -> Iterator[tuple[int, list[str]]
 
 
 def _detect_separator(start: str, known: Collection[str]) -> str:
-    """The one that makes the most known names of the header, then the most cells."""
+    """The separator that gives the most known names in the header, and of several the most cells."""
 
     def worth(separator: str) -> tuple[int, int]:
         try:
@@ -278,21 +277,21 @@ def _detect_separator(start: str, known: Collection[str]) -> str:
 def read_records(
     path: Path, columns: Sequence[str], *, optional: Sequence[str] = (), filled: Sequence[str] | None = None
 ) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a small table by column, each with its line.
+    """Read a small table → for each row its line, and its cells by column.
 
     Parameters
     ----------
     columns
-        Those that must be there; they have these names in the rows, however the header writes them.
+        Columns that must be there; rows have them by these names, however the header writes them.
     optional
-        Those that may be there. Others have their own names.
+        Columns that may be there, in the same way. Rows have others by the names of the header.
     filled
-        Those whose cells may not be empty; `columns`, where it is left out.
+        Columns whose cells must not be empty; by default those of `columns`.
 
     Raises
     ------
     DataError
-        As of `open_text_table`; a column is missing, a cell is empty, or a row has more cells than columns.
+        As for `open_text_table`; or a column is missing, a cell is empty, a row has more cells than columns.
     """
     grid = open_text_table(path, [normalize_column_name(column) for column in (*columns, *optional)])
     asked = {normalize_column_name(column): column for column in (*columns, *optional)}

@@ -1,4 +1,4 @@
-"""The searchable collection: windows of recordings with their embeddings, on disk."""
+"""Folders of sounds → a library on disk; words, sounds and detectors → hits and moments in it, best first."""
 
 from openclap.confidence import UNLIKELY
 from openclap.library.formats import write_moments, write_playlist

@@ -1,7 +1,7 @@
-"""The same recording more than once: other formats, other gain, cut or shifted. Knows nothing of searching.
+"""The files of a library → groups that hold the same recording: in other formats, at other gain, cut or shifted.
 
     every file ─ content hash ─ equal: a copy
-               └ fingerprint ─ keys ─ files that share some, or sound alike to the model ─ overlap ─ above 0.75: the same recording
+               └ fingerprint ─ keys ─ files that share some, or have near embeddings ─ overlap ─ above 0.75: the same
 
 Only the first ten minutes of a recording are compared.
 """
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_duplicates"]
 
-ALIKE = 0.9  # cosine of two windows, from which files are compared in any case
-NEIGHBOURS = 5
+ALIKE = 0.9  # cosine of two files' first windows from which the files are compared in any case
+NEIGHBOURS = 5  # such files, of each
 WORKERS = 2
 SCORES_AT_ONCE = 16_000_000  # 64 MB
 
@@ -43,12 +43,12 @@ class _Link:
 
 
 def find_duplicates(store: Store, where: SearchFilter | None = None, *, progress: bool = False) -> Duplicates:
-    """Groups of files that hold the same recording, each by path; files that cannot be read any more are told.
+    """Find groups of files that hold the same recording, and files that cannot be read any more.
 
-    Every file's first window is compared with every other's: for some hundred thousand files, not for millions.
+    The first window of every file is compared with that of every other: this suits some hundred thousand files.
     """
     files = list(store.files(where))
-    first_of: dict[str, int] = {}  # one of each content is looked at
+    first_of: dict[str, int] = {}  # content hash → the one file of this content that is looked at
     links: list[_Link] = []
     for i, file in enumerate(files):
         if file.hash in first_of:
@@ -61,10 +61,10 @@ def find_duplicates(store: Store, where: SearchFilter | None = None, *, progress
                 failed.append(Failure(files[i].path, found.cause))
             else:
                 prints.add(i, found)
-        for a, b in sorted(prints.candidate_pairs() | _sounding_alike(store, files, prints.length, where)):
-            lies = overlap(prints[a], prints[b])
-            if lies.correlation >= SAME_RECORDING:
-                links.append(_Link(a, b, lies.offset, lies.correlation))
+        for a, b in sorted(prints.candidate_pairs() | _near_embeddings(store, files, prints.length, where)):
+            match = overlap(prints[a], prints[b])
+            if match.correlation >= SAME_RECORDING:
+                links.append(_Link(a, b, match.offset, match.correlation))
     return Duplicates(
         [_group(files, members, links) for members in connected_groups((x.a, x.b) for x in links)], failed
     )
@@ -87,10 +87,10 @@ def _fingerprints(
         yield from track(made, "listening", len(chosen), console=Console(stderr=True), disable=not progress)
 
 
-def _sounding_alike(
+def _near_embeddings(
     store: Store, files: Sequence[File], chosen: Collection[int], where: SearchFilter | None
 ) -> set[tuple[int, int]]:
-    """Pairs whose first windows are near for the model, which keys may miss in very short or noisy sounds."""
+    """Pairs of files whose first windows have near embeddings; keys may miss those of very short or noisy sounds."""
     number = {files[i].path: i for i in chosen}
     firsts = [(number[r.file.path], r.embedding[0].copy()) for r in store.scan(where) if r.file.path in number]
     if not firsts:
@@ -110,7 +110,7 @@ def _sounding_alike(
 
 
 def _group(files: Sequence[File], members: Sequence[int], links: Iterable[_Link]) -> Group:
-    """Every member's place on the first one, by way of the strongest links."""
+    """A group of files, each with its offset from the first one, which follows the strongest links."""
     near: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
     for link in links:
         near[link.a].append((link.b, link.offset, link.correlation))

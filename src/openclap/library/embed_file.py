@@ -1,4 +1,4 @@
-"""Vectors of many sounds → one .npz or .parquet file, written aside and renamed."""
+"""Files and folders → their embeddings in one .npz or .parquet file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["embed_to_file"]
 def embed_to_file(
     clap: CLAP, paths: Iterable[str], output: Path, *, windows: bool = False, progress: bool = False
 ) -> dict[str, Any]:
-    """Embed files and folders; bad files are left out and reported.
+    """Embed files and folders into one file; sounds that cannot be used are left out and reported.
 
     The file holds `path` (N,), `embedding` float32 (N, E) and, with `windows`, `start` and `end` in seconds (N,).
 
     Returns
     -------
-    A summary: files, embeddings, size (E), output, model, failed.
+    A summary: output, files, embeddings, size (E), model, failed.
     """
     write = _choose_writer(output)
     if not output.parent.is_dir() or output.is_dir():
@@ -51,7 +51,7 @@ def embed_to_file(
                 failed.append(Failure(str(path), result.cause))
             else:
                 done.append((str(path), result))
-    except KeyboardInterrupt:  # what is finished is written
+    except KeyboardInterrupt:  # write what is finished, then stop
         stopped = True
     if not done:
         if stopped:

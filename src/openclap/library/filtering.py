@@ -13,7 +13,7 @@ from openclap.library.indexing import absolute_path
 from openclap.store import SearchFilter
 from openclap.store.path_patterns import anchor_pattern
 
-__all__ = ["FilterOptions", "Paths", "is_text", "normalize_tag", "resolve_filter"]
+__all__ = ["FilterOptions", "Paths", "check_tags", "list_paths", "normalize_tag", "resolve_filter"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -33,13 +33,25 @@ class FilterOptions(TypedDict, total=False):
 FIELDS = {"glob": "path", "shortest": "min_seconds", "longest": "max_seconds"}  # keywords with another name
 
 
-def is_text(text: str) -> bool:
-    """Whether it is Unicode: a name from the disk may not be."""
+def _is_text(text: str) -> bool:
+    """Whether a text is valid Unicode; names from the disk may not be."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
+
+
+def list_paths(paths: Paths) -> list[str | os.PathLike[str]]:
+    """One path, or several, as a list."""
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def check_tags(tags: Sequence[str]) -> None:
+    """Refuse tags that are not words: files could not be found by them."""
+    for tag in tags:
+        if not isinstance(tag, str) or not tag.strip() or not _is_text(tag):
+            raise UsageError(f"a tag is {tag!r}; give words")
 
 
 def normalize_tag(tag: str) -> str:
@@ -64,13 +76,11 @@ def resolve_filter(given: SearchFilter | None, options: FilterOptions) -> Search
         raise TypeError(f"got an unexpected keyword argument {min(unknown)!r}")
     fields: dict[str, Any] = {FIELDS.get(name, name): value for name, value in options.items()}
     asked = replace(given or SearchFilter(), **fields)
-    paths: Paths | None = asked.within
-    within = [paths] if isinstance(paths, str | os.PathLike) else paths
-    if not all(map(is_text, (*asked.tags, asked.path or ""))):
+    if not all(map(_is_text, (*asked.tags, asked.path or ""))):
         raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
     resolved = replace(
         asked,
-        within=None if within is None else tuple(absolute_path(path) for path in within),
+        within=None if asked.within is None else tuple(map(absolute_path, list_paths(asked.within))),
         path=None if asked.path is None else anchor_pattern(asked.path),
         tags=tuple(asked.tags),
     )

@@ -1,4 +1,4 @@
-"""Moments and hits → files that other programs open. Knows nothing of how they were found."""
+"""Moments and hits → files that other programs open: CSV, JSON, Audacity labels and playlists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FORMATS", "write_moments", "write_playlist"]
 
 
 def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
-    """Write spans by the ending of the name: .csv, .json, .txt (Audacity labels), .m3u (a playlist that starts at each).
+    """Write moments in the format of the name's ending: .csv, .json, .txt (Audacity labels) or .m3u (a playlist).
 
     Raises
     ------
@@ -29,7 +29,7 @@ def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
 
 
 def write_playlist(hits: Sequence[Hit], output: Path) -> None:
-    """Write the recordings of hits, whole, as an extended M3U of UTF-8; a name that holds a line break cannot be in one.
+    """Write the whole recordings of hits as an extended M3U in UTF-8, without names that hold a line break.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def _json(moments: Sequence[Moment], label: str) -> str:
 
 
 def _audacity(moments: Sequence[Moment], label: str) -> str:
-    """Start, end and label between tabs, in order of time."""
+    """Audacity's format: start, end and label, separated by tabs, in order of time."""
     if len({moment.path for moment in moments}) > 1:
         raise UsageError(
             "Audacity's labels belong to one recording, and these moments are of several; choose .csv or .m3u"
@@ -70,7 +70,7 @@ def _audacity(moments: Sequence[Moment], label: str) -> str:
 
 
 def _m3u(moments: Sequence[Moment], label: str) -> str:
-    """Extended M3U, with the start and stop times that VLC reads; without names that hold a line break."""
+    """An extended M3U with the start and stop times that VLC reads, without names that hold a line break."""
     plain = " ".join(label.split())
     lines = ["#EXTM3U"]
     for m in (moment for moment in moments if _fits_a_line(moment.path)):

@@ -1,14 +1,14 @@
-"""Files and folders → rows of a store: only what is new is embedded. Knows nothing of searching.
+"""Files and folders → rows of a store, where only new content is embedded.
 
     paths ─ scan ─┬─ size and time as before ─┬────────────────────────── unchanged
-                  │                           └─ read by an earlier revision that heard it differently: embedded anew
+                  │                           └─ an earlier revision decoded it differently ─ embedded anew
                   └─ content hash ─┬─ known at this path ──────────────── unchanged: the time is noted
                                    ├─ known at a path that is gone ────── the file has moved: its rows move
                                    ├─ known elsewhere ─────────────────── a copy: its rows are copied
                                    └─ new ─ decode, embed ─────────────── rows, committed as they come
 
-What is committed survives whatever happens next; a stopped run is continued by the next. Several processes may index
-into one library at once.
+What is committed survives whatever happens next: the next run continues a stopped one. Several processes may index into
+one library at once.
 """
 
 from __future__ import annotations
@@ -16,41 +16,39 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
 from openclap.audio.files import open_binary
 from openclap.errors import SoundError
+from openclap.library.index_progress import Advance, Progress, track_progress
 from openclap.library.reachability import is_gone
 from openclap.library.removal import files_below
 from openclap.library.scan import find_sounds
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, Recording, Store
+from openclap.store.batches import batches
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "Progress", "absolute_path", "add", "add_shard", "content_hash"]
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "Spread", "absolute_path", "add", "add_shard", "content_hash", "hash_from_here"]
 
 WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
 COMMIT_FILES = 256  # or this many files
-COMMIT_WINDOWS = 50_000  # that wait in memory, 100 MB, whatever else is wanted
-TIDY_SHARDS = 256  # of others, after which the store is tidied: each is a commit
+COMMIT_WINDOWS = 50_000  # windows, 100 MB, that wait in memory at most
+TIDY_SHARDS = 256  # of a cluster, after which the store is tidied: each shard is a commit
 AT_ONCE = 512  # files that are hashed and looked up together
 HASHERS = 4
 HASH_BYTES = 16
 
-T = TypeVar("T")
-Advance = Callable[[int], None]
-Progress = Callable[[int, int], None]  # told how many files of how many are done; what it raises stops the run
-Spread = Callable[[Sequence[str], Collection[str]], Iterator[tuple[int, AddReport]]]  # new files, known ones → parts
+# new files, files the store knows → for each part that was done, its number of files and its report
+Spread = Callable[[Sequence[str], Collection[str]], Iterator[tuple[int, AddReport]]]
 
 
 def add(
@@ -67,10 +65,16 @@ def add(
     skip: Callable[[Path, os.stat_result], bool] = lambda *_: False,
     spread: Spread | None = None,
 ) -> AddReport:
-    """Bring what the store knows of these files and folders up to date. See `Library.add`.
+    """Bring what the store knows of these files and folders up to date; see `Library.add`.
 
-    `claim` makes the store the model's before anything is written, or refuses; what `skip` says is left for another
-    time; `spread` has the new files embedded elsewhere.
+    Parameters
+    ----------
+    claim
+        Called before anything is written: makes the store this model's, or refuses.
+    skip
+        Files for which this is true wait for another run.
+    spread
+        Embeds the new files elsewhere, instead of in this process.
     """
     found = find_sounds(paths, exclude)
     known = store.find_files(map(str, found.files))
@@ -84,39 +88,39 @@ def add(
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
             fresh.append((path, now))
     held = files_below(store, [absolute_path(path) for path in paths], found)
-    for root in map(absolute_path, paths):  # a disk that is not there, perhaps
+    for root in map(absolute_path, paths):  # the disk of a missing folder may not be mounted
         if is_gone(Path(root)) and any(path.startswith(root.rstrip(os.sep) + os.sep) for path in held.gone):
             fresh = [(path, now) for path, now in fresh if str(path) != root]
             if not prune:
                 run.failed.append(Failure(root, "is not there; the files that it held stay in the library"))
-    anew = [] if keep else list(run.outdated)
-    if fresh or anew or (not keep and (held.gone or held.excluded)):
+    outdated = [] if keep else list(run.outdated)
+    if fresh or outdated or (not keep and (held.gone or held.excluded)):
         claim()
-    if fresh or anew:
-        with _progress(len(fresh) + len(anew), progress, run.failed) as advance:
+    if fresh or outdated:
+        with track_progress(len(fresh) + len(outdated), progress, run.failed) as advance:
             if spread is None:
                 run.embed_new(fresh, advance)
             else:
                 run.merge_reports(spread([str(path) for path, _ in fresh], known), advance)
             if not keep:
-                run.reembed_outdated(anew, advance)
-                run.reembed_outdated(run.outdated[len(anew) :], lambda _: None)  # what has just moved, or been copied
-    left = [path for path in held.gone if path not in run.moved and is_gone(Path(path))]  # some may have come back
-    kept, folders = ([], []) if prune else held.split_unreachable(left, found, run.moved)
-    leaving = [] if keep else [*sorted(set(left) - set(kept)), *held.excluded]
+                run.reembed_outdated(outdated, advance)
+                run.reembed_outdated(run.outdated[len(outdated) :], lambda _: None)  # files that have just moved
+    gone = [path for path in held.gone if path not in run.moved and is_gone(Path(path))]  # some may have come back
+    kept, folders = ([], []) if prune else held.split_unreachable(gone, found, run.moved)
+    leaving = [] if keep else [*sorted(set(gone) - set(kept)), *held.excluded]
     run.removed = store.delete(leaving) if leaving else 0
     untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
     store.tag(untagged, tags)
-    if fresh or anew or leaving:
+    if fresh or outdated or leaving:
         store.optimize()
     return replace(run.report(), kept_missing=len(kept), missing_folders=folders)
 
 
 def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[str]) -> AddReport:
-    """What `add` does with its new files, for some of them: new vectors in one commit; done twice, it is as if it was done once.
+    """Do what `add` does with new files, for some of them and in one commit; a second time it changes nothing.
 
-    `known` are those the store knew when the run began: what it knows now was written by a worker that died before it
-    could say so.
+    `known` are the files that the store knew when the run began. If it knows more of them now, a worker wrote them and
+    died before it could report.
     """
     now = store.find_files(paths)
     run = _Run(store, clap, known, failed=[], often=False)
@@ -132,23 +136,28 @@ def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
-    """32 hex digits of what is in a file.
+    """The hash of a file's content, as 32 hexadecimal digits.
 
     Raises
     ------
     SoundError
-        For what cannot be read, and for what is no file.
+        It cannot be read, or is not a file.
     """
     with open_binary(os.fspath(path), str(path)) as file:
-        digest = hashlib.blake2b(digest_size=HASH_BYTES)
-        while block := file.read(1 << 20):
-            digest.update(block)
+        return hash_from_here(file)
+
+
+def hash_from_here(file: BinaryIO) -> str:
+    """The hash of what an open file holds from its position on."""
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    while block := file.read(1 << 20):
+        digest.update(block)
     return digest.hexdigest()
 
 
 @dataclass
 class _Run:
-    """One call of `add`: what has been counted so far, and what waits to be committed."""
+    """One call of `add`: its counts so far, and the rows that wait to be committed."""
 
     store: Store
     clap: CLAP
@@ -159,56 +168,55 @@ class _Run:
     unchanged: int = 0
     removed: int = 0
     moved: set[str] = field(default_factory=set)  # paths that files have left
-    outdated: list[File] = field(default_factory=list)  # that an earlier revision of decoding has read
-    _met: set[str] = field(default_factory=set)  # those of them that were counted as unchanged
+    outdated: list[File] = field(default_factory=list)  # files that an earlier revision of decoding has read
     often: bool = True  # commit every second
-    _touched: list[File] = field(default_factory=list)
-    _windows: int = 0  # that wait
+    _counted_unchanged: set[str] = field(default_factory=set)  # paths of those that are outdated, too
+    _new_facts: list[File] = field(default_factory=list)  # files of known content, whose facts wait to be noted
     _waiting: list[Recording] = field(default_factory=list)
+    _waiting_windows: int = 0
     _committed: float = field(default_factory=time.monotonic)
 
     def embed_new(self, fresh: Sequence[tuple[Path, os.stat_result | None]], advance: Advance) -> None:
-        """Every file that is not as it was."""
+        """Embed files that are new or have changed, or find their content in the store."""
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-hash") as pool:
-                for some in _parts(fresh):
+                for some in batches(fresh, AT_ONCE):
                     self._take(some, list(pool.map(_hash_or_error, (path for path, _ in some))), advance)
-        finally:  # Ctrl-C: what is embedded is kept
+        finally:  # on Ctrl-C, too
             self._commit()
 
     def note_unchanged(self, file: File) -> None:
-        """A file whose content is what it was."""
+        """Count a file whose content is what it was."""
         self.unchanged += 1
         self._note_outdated(file)
         if file.reading < DECODE_REVISION:
-            self._met.add(file.path)
+            self._counted_unchanged.add(file.path)
 
     def reembed_outdated(self, files: Sequence[File], advance: Advance) -> None:
-        """Embed those files anew that this revision of decoding reads differently, and note of the others that it does not.
+        """Embed files anew that this revision of decoding reads differently; for the others, only note the revision.
 
-        Nothing is hashed again, and a stopped run is continued by the next: what is done is noted with each batch.
+        No file is hashed again. Each batch notes what is done, so that the next run continues a stopped one.
         """
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-ask") as pool:
-                for some in _parts(files):
-                    self._read_anew(some, list(pool.map(_concerns_or_error, some)), advance)
+                for some in batches(files, AT_ONCE):
+                    self._reembed(some, list(pool.map(_is_outdated_or_error, some)), advance)
         finally:
             self._commit()
 
     def merge_reports(self, parts: Iterator[tuple[int, AddReport]], advance: Advance) -> None:
-        """What others did with some of the files."""
+        """Add up the reports of others who embedded some of the files."""
         for number, (count, part) in enumerate(parts, 1):
             if number % TIDY_SHARDS == 0:
                 self.store.optimize()
-            self.added, self.updated, self.unchanged = (
-                self.added + part.added,
-                self.updated + part.updated,
-                self.unchanged + part.unchanged,
-            )
+            self.added += part.added
+            self.updated += part.updated
+            self.unchanged += part.unchanged
             self.failed += part.failed
             advance(count)
 
     def report(self) -> AddReport:
+        """The counts so far."""
         return AddReport(self.added, self.unchanged, self.updated, self.removed, failed=self.failed)
 
     def _take(
@@ -238,14 +246,14 @@ class _Run:
         self._embed(new, advance)
         self._commit()
         by_hash = self.store.find_by_hash({file.hash for file in copies}) if copies else {}
-        for file in copies:  # of what was embedded a moment ago, or failed
+        for file in copies:  # their content was embedded a moment ago, or failed
             if not self._find_known(file, by_hash.get(file.hash, [])):
                 self._embed([file], advance)
             else:
                 advance(1)
 
     def _move(self, files: Sequence[File], by_hash: dict[str, list[File]]) -> set[str]:
-        """Tell the store of content that has left its path, for nothing or for other content → where it is now."""
+        """Give files of the store, whose content is at another path now, that path → the new paths."""
         now = {file.path: file.hash for file in files}
         moves: list[tuple[str, File]] = []
         for file in files:
@@ -266,10 +274,10 @@ class _Run:
         return arrived
 
     def _find_known(self, file: File, same: Sequence[File]) -> bool:
-        """Whether the content is known already, here or elsewhere; if so, the store is told."""
+        """Whether the store knows the content, at this path or another; if so, its rows are noted for this file."""
         here = next((other for other in same if other.path == file.path), None)
         if here is not None:
-            self._touched.append(replace(file, reading=here.reading))
+            self._new_facts.append(replace(file, reading=here.reading))
             self.note_unchanged(replace(file, seconds=here.seconds, reading=here.reading))
             return True
         for other in same:
@@ -283,16 +291,16 @@ class _Run:
         return False
 
     def _note_outdated(self, file: File) -> None:
-        """Look at a file once more where an earlier revision has read it."""
+        """Remember a file that an earlier revision of decoding has read."""
         if file.reading < DECODE_REVISION:
             self.outdated.append(file)
 
-    def _read_anew(self, some: Sequence[File], concerned: Sequence[bool | SoundError], advance: Advance) -> None:
+    def _reembed(self, some: Sequence[File], is_outdated: Sequence[bool | SoundError], advance: Advance) -> None:
         first: dict[str, File] = {}
         copies: list[File] = []
-        for file, answer in zip(some, concerned, strict=True):
+        for file, answer in zip(some, is_outdated, strict=True):
             if not answer:
-                self._touched.append(replace(file, reading=DECODE_REVISION))
+                self._new_facts.append(replace(file, reading=DECODE_REVISION))
             elif isinstance(answer, SoundError):
                 self.failed.append(Failure(file.path, answer.cause))
             elif first.setdefault(file.hash, file) is file:
@@ -308,13 +316,13 @@ class _Run:
             if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, DECODE_REVISION):
                 self._count_reembedded(file)
                 self._put(replace(recording, file=replace(recording.file, **_facts(file))))
-            else:  # the first could not be read, or is another by now
+            else:  # the first could not be read, or has changed meanwhile
                 self._embed([file], lambda _: None, again=True)
             advance(1)
 
     def _count_reembedded(self, file: File) -> None:
-        """Embedded anew; one that has moved, or is a copy, is counted already."""
-        if file.path in self._met:
+        """Count a file that was embedded anew as updated; one that has moved or is a copy was counted before."""
+        if file.path in self._counted_unchanged:
             self.unchanged -= 1
             self.updated += 1
 
@@ -338,18 +346,18 @@ class _Run:
 
     def _put(self, recording: Recording) -> None:
         self._waiting.append(recording)
-        self._windows += len(recording.start)
+        self._waiting_windows += len(recording.start)
         late = len(self._waiting) >= COMMIT_FILES or time.monotonic() - self._committed > COMMIT_SECONDS
-        if (self.often and late) or self._windows >= COMMIT_WINDOWS:
+        if (self.often and late) or self._waiting_windows >= COMMIT_WINDOWS:
             self._commit()
 
     def _commit(self) -> None:
         if self._waiting:
             self.store.put(self._waiting)
-            self._waiting, self._windows = [], 0
-        if self._touched:
-            self.store.update_facts(self._touched)
-            self._touched = []
+            self._waiting, self._waiting_windows = [], 0
+        if self._new_facts:
+            self.store.update_facts(self._new_facts)
+            self._new_facts = []
         self._committed = time.monotonic()
 
 
@@ -360,7 +368,7 @@ def _hash_or_error(path: Path) -> str | SoundError:
         return error
 
 
-def _concerns_or_error(file: File) -> bool | SoundError:
+def _is_outdated_or_error(file: File) -> bool | SoundError:
     try:
         return is_read_differently(file.path, file.reading)
     except SoundError as error:
@@ -368,65 +376,17 @@ def _concerns_or_error(file: File) -> bool | SoundError:
 
 
 def _facts(file: File) -> dict[str, Any]:
-    """What a copy of a file does not have in common with it."""
+    """The facts in which a copy differs from the file it is a copy of."""
     return {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
 
 
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except (OSError, ValueError):  # the loader says in words what is wrong
+    except (OSError, ValueError):  # whoever reads the file says what is wrong
         return None
 
 
 def absolute_path(path: str | os.PathLike[str]) -> str:
-    """As the library knows it: links are not resolved."""
+    """A path as libraries store it: absolute, and with its links as they are."""
     return os.path.abspath(Path(os.path.expanduser(path)))
-
-
-def _parts(items: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(items)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some
-
-
-@contextmanager
-def _progress(total: int, show: bool | Progress, failed: list[Failure]) -> Iterator[Advance]:
-    """Progress on stderr: done, rate, time left, failures; or told to who asked for it."""
-    if callable(show):
-        so_far = 0
-
-        def tell(count: int) -> None:
-            nonlocal so_far
-            so_far += count
-            show(so_far, total)
-
-        tell(0)
-        yield tell
-        return
-    if not show:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("indexing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("[red]{task.fields[bad]}"),
-    )
-    began, done = time.monotonic(), 0
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=total, rate="", bad="")
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            rate = done / max(time.monotonic() - began, 1e-6)
-            bad = f"{len(failed)} failed" if failed else ""
-            bar.update(task, completed=done, rate=f"{rate:.0f} files/s", bad=bad)
-
-        yield advance

@@ -1,4 +1,4 @@
-"""A library: folders of sounds, indexed once, then searched by words, by a sound, by a detector, or by all of them.
+"""A library: folders of sounds that are indexed once, then searched by words, by sounds and by detectors.
 
 paths ─ indexing ─ store ─┐
                           ├─ nearest ─ Hit, Moment
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -18,22 +17,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves, reference_bank
-from openclap.detector import Detector
-from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning, UsageError
+from openclap.confidence import ReferenceBank, confidence_curves, reference_bank
+from openclap.errors import LibraryError, LibraryWarning, UsageError
 from openclap.library import indexing, maintenance
 from openclap.library.duplicates import find_duplicates
-from openclap.library.filtering import FilterOptions, Paths, is_text, normalize_tag, resolve_filter
-from openclap.library.indexing import absolute_path
+from openclap.library.filtering import FilterOptions, Paths, check_tags, list_paths, normalize_tag, resolve_filter
+from openclap.library.index_progress import Progress
 from openclap.library.model_identity import claim_store, current_model_name, needs_reembedding, refuse_other_model
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, embed_query, has_words
-from openclap.library.reachability import is_reachable, nearest_reachable
+from openclap.library.query import Query, check_count, embed_query
+from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
-from openclap.library.reembed import reembed
+from openclap.library.reembed import merge_reports, reembed
+from openclap.library.search import Per, find_hits
 from openclap.library.served_files import FileVersion, ServedFiles
+from openclap.library.stored_vectors import mean_embedding, spread_recordings, vectors_of_hits
 from openclap.library.watch_folder import watch_folder
-from openclap.normalization import normalize_rows
 from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verification
 from openclap.store import open_store
 
@@ -41,21 +40,19 @@ if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
 
     from openclap.clap import CLAP
-    from openclap.store import Recording, ScoredWindow, SearchFilter, Store
+    from openclap.store import Recording, SearchFilter, Store
 
-__all__ = ["Library", "Per"]
-
-Per = Literal["file", "window"]
+__all__ = ["Library"]
 
 
 class Library:
-    """A searchable collection of sounds. It remembers which model made it and refuses any other."""
+    """A searchable collection of sounds, which remembers the model that made it and refuses any other."""
 
     def __init__(self, store: Store, model: CLAP | None) -> None:
         self._store = store
         self._model = model
-        self._usual: ReferenceBank | None = None
-        self._told = False  # that it is searched as it is
+        self._reference: ReferenceBank | None = None
+        self._warned = False  # that it was made with an earlier front end
 
     @classmethod
     def open(cls, path_or_uri: str | os.PathLike[str], model: CLAP | None = None) -> Library:
@@ -64,15 +61,15 @@ class Library:
         Parameters
         ----------
         path_or_uri
-            A folder: one SQLite file and its cache. A folder whose name ends in .lance, or an address on object storage
-            as s3://BUCKET/sounds.lance: LanceDB, which many machines may use at once.
+            A folder holds one SQLite file and its cache. A folder whose name ends in .lance, or an address on object
+            storage such as s3://BUCKET/sounds.lance, holds a LanceDB, which many machines may use at once.
         model
-            The CLAP that embeds sounds and queries; without one a library can only tell what it holds.
+            The CLAP that embeds sounds and queries. Without one, only what the library holds can be asked for.
 
         Raises
         ------
         LibraryMismatch
-            The library was made by another model (both are named), or by another format version.
+            The library was made by another model (both are named), or is of an unknown format version.
         """
         library = cls(open_store(path_or_uri), model)
         if model is not None:
@@ -89,56 +86,55 @@ class Library:
         exclude: Sequence[str] = (),
         keep: bool = False,
         prune: bool = False,
-        progress: bool | indexing.Progress = False,
+        progress: bool | Progress = False,
         engine: Literal["local", "ray"] = "local",
     ) -> AddReport:
         """Add files and folders, or bring them up to date.
 
-        What has its size and time is not read again, unless this version reads it differently; what has moved, or is a
-        copy, is recognised by its content and not embedded again. Files that have left an added folder leave the
-        library, and so do those that are left out now. Where none is left in a folder that held some, or more than half
-        of at least ten files are gone from it at once, they stay, as a disk may not be mounted: `kept_missing` in the
-        report. The tags of what leaves are remembered, and given back to the same content. A file that cannot be used
-        is reported and tried again next time. Finished work is committed every second: a stopped run is continued by
-        the next, and several processes may add to one library. A library that was made with another front end of the
-        same model is embedded anew, first.
+        - A file whose size and time are unchanged is not read again, unless this version decodes it differently.
+        - A file that has moved, or is a copy, is recognised by its content and not embedded again.
+        - Files that were deleted from an added folder, or are excluded now, leave the library. But where a folder
+          yields nothing any more, or has lost more than half of at least ten files at once, its disk may not be
+          mounted: these files stay, and the report counts them as `kept_missing`.
+        - Tags of files that leave are remembered, and given back when the same content returns.
+        - A file that cannot be used is reported, and tried again next time.
+        - Finished work is committed every second: the next run continues a stopped one, and several processes may add
+          to one library.
+        - A library that was made with another front end of the same model is embedded anew first.
 
         Parameters
         ----------
         tags
-            Words to put on all these files, to search by.
+            Words to put on all these files; `search` can ask for them.
         exclude
-            What to leave out of folders: names, as "outtakes" or "*.tmp.wav", and patterns of paths, as "*/drafts/*";
-            further ones may stand in `.openclapignore` files, as .gitignore has them.
+            What to leave out of folders: names, such as "outtakes" or "*.tmp.wav", and patterns of paths, such as
+            "*/drafts/*". Files called `.openclapignore` may hold further patterns, as in .gitignore.
         keep
-            Nothing leaves, and what is there already is not read anew: what a search does with its paths.
+            Only add what is new: nothing leaves, and known files are not read again. A search does this with its paths.
         prune
-            What is missing leaves, however much it is.
+            Remove all files that are missing, however many.
         progress
-            Show it on stderr; or a function that is told how many files of how many are done, and stops the run by
-            raising.
+            True shows progress on stderr. A function is called with the number of files that are done and the number
+            of all; what it raises stops the run.
         engine
-            "local", this process; "ray", the workers of a Ray cluster, that of the environment's RAY_ADDRESS or one on
-            this machine, for a library in LanceDB. The paths must mean the same on all its machines.
+            "local" embeds in this process; "ray" on a Ray cluster, the one at RAY_ADDRESS or a new one on this machine.
+            The library must be in LanceDB, and the paths must mean the same on all machines.
         """
         if engine not in ("local", "ray"):
             raise UsageError(f"engine is {engine!r}; choose local or ray")
         if keep and prune:
             raise UsageError("keep lets nothing leave, prune everything that is missing; give one of them")
         clap = self._need_model()
-        many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-        for tag in tags:
-            if not isinstance(tag, str) or not tag.strip() or not is_text(tag):
-                raise UsageError(f"a tag is {tag!r}; give words")
-        spread = self._spread(clap, engine)
+        check_tags(tags)
+        spread = None if engine == "local" else cluster_spread(self._store, clap)
         stale = needs_reembedding(self._store.model_identity(), clap)
         if stale and keep:
-            return AddReport()  # the search says so
+            return AddReport()  # `_check` warns of it
         before = reembed(self._store, clap, progress=progress, prune=prune) if stale else None
         report = indexing.add(
             self._store,
             clap,
-            many,
+            list_paths(paths),
             claim=partial(claim_store, self._store, clap),
             tags=[normalize_tag(tag) for tag in tags],
             exclude=exclude,
@@ -148,24 +144,22 @@ class Library:
             spread=spread,
         )
         if report.added or report.updated:
-            self._background()  # takes seconds for a large model: now, not at the first search
-        return report if before is None else _merge_reports(before, report)
+            self._bank()  # made now: it takes seconds for a large model, and would delay the first search
+        return report if before is None else merge_reports(before, report)
 
     def watch(
         self, paths: Paths, *, every: float = 5.0, tags: Sequence[str] = (), exclude: Sequence[str] = ()
     ) -> Iterator[AddReport]:
-        """Keep files and folders up to date for ever: a report at once, and whenever something has changed.
+        """Keep files and folders up to date for ever; yields a report at once, and after every change.
 
-        Looks again every `every` seconds. A file that was written to in the last two seconds is left until the next
-        look; one that cannot be used is reported once, until it changes.
+        They are looked at every `every` seconds. A file that was written to in the last two seconds waits for the next
+        look; one that cannot be used is reported once, and again when it changes.
         """
-        many = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         clap = self._need_model()
         if needs_reembedding(self._store.model_identity(), clap):
             reembed(self._store, clap)
-        yield from watch_folder(
-            self._store, clap, many, every=every, tags=[normalize_tag(tag) for tag in tags], exclude=exclude
-        )
+        normal = [normalize_tag(tag) for tag in tags]
+        yield from watch_folder(self._store, clap, list_paths(paths), every=every, tags=normal, exclude=exclude)
 
     @classmethod
     def reembed(
@@ -173,13 +167,13 @@ class Library:
     ) -> AddReport:
         """Embed every file of a library anew with another model, in place.
 
-        The new vectors are made beside the old ones, which stay in use until all is done; a stopped run is continued by
-        the next. Tags are kept; files that are gone or cannot be used any more leave.
+        The new vectors are made beside the old ones, which stay in use until all is done; the next run continues a
+        stopped one. Tags are kept; files that are gone or cannot be used any more leave.
 
         Raises
         ------
         LibraryError
-            None of its files can be used, or so many are missing that a disk may not be mounted (unless `prune`), so
+            None of the files can be used, or so many are missing that a disk may not be mounted (unless `prune`);
             nothing was replaced.
         """
         return reembed(open_store(path_or_uri), model, progress=progress, prune=prune)
@@ -197,76 +191,53 @@ class Library:
         missing: bool = False,
         **options: Unpack[FilterOptions],
     ) -> Ranked[Hit]:
-        """What fits a query, best first: the best window of each file, or all windows.
+        """Find what fits a query, best first: the best window of each file, or all windows.
 
         Parameters
         ----------
         query
-            A string is words: "rain + wind -thunder" wants both and not the third. A Path, bytes, (wave, rate) or dict
-            is a sound, and so is a sound's embedding (E,). A `Detector` ranks as its probability does, which is the
-            confidence of a hit, then. A list of words, sounds and detectors is all of them together.
+            A string is words: "rain + wind -thunder" wants the first two and not the third. A Path, bytes,
+            (wave, rate) or dict is a sound, and so is a sound's embedding (E,). With a `Detector`, its probability is
+            the confidence of a hit. A list of words, sounds and detectors asks for all of them together.
         without
             Words for what should not be heard, as after a minus.
         per
-            "file", one hit a file; "window", every window by itself.
+            "file" gives one hit a file; "window" every window by itself.
         filter
             Which files may be found.
         missing
-            Find files too that cannot be reached now; else they are left out, and `left_out` of what is returned counts
-            them.
+            Also find files that cannot be reached now. Otherwise they are left out, and counted in `left_out` of the
+            result.
         **options
-            The filter's fields one by one: `within`, files and folders; `glob`, a pattern for the path ("*.wav",
-            "*/rain/*"; `*` is anything, slashes too); `shortest` and `longest`, seconds; `after` and `before`, seconds
-            since 1970, as `os.path.getmtime`; `tags`, words that were put on the file, all of them.
+            Fields of the filter by themselves: `within` (files and folders), `glob` (a pattern for the path, "*.wav"
+            or "*/rain/*", where `*` also fits slashes), `shortest` and `longest` (seconds), `after` and `before`
+            (seconds since 1970, as `os.path.getmtime` gives them), `tags` (a file must have all of them).
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
         where = resolve_filter(filter, options)
-        unwanted = [without] if isinstance(without, str) else list(without)
-        vector = self._vector(query, unwanted, k)
-        rows, left_out = self._nearest(vector, k, where, per == "file", missing)
-        sure: Callable[[Any], float]
-        calibrated = isinstance(query, Detector) or has_own_curves(self._need_model())
-        words = has_words(query)
-        least = confidence_curves(self._need_model().config).least(words=words)
-        if isinstance(query, Detector):
-            sure = lambda window: float(query.probability(window[None])[0])
-        else:
-            sure = partial(self._background().confidence, vector, words=words)
-        hits = (
-            Hit(row.path, row.start, row.end, row.score, likely, missing and not is_reachable(row.path), likely < least)
-            for row in rows
-            for likely in (sure(row.embedding),)
-        )
-        return Ranked(hits, left_out, calibrated=calibrated)
+        vector = self._vector(query, [without] if isinstance(without, str) else without, k)
+        clap = self._need_model()
+        return find_hits(self._store, clap, self._bank, query, vector, k, per=per, where=where, missing=missing)
 
     @property
     def unlikely(self) -> float:
-        """The confidence below which a hit is most likely not what was looked for in words: the model's own.
+        """The model's confidence below which a hit is most likely not what the words describe.
 
-        Of a sound that is looked for it may be another; `Hit.unlikely` says of each hit whether it lies below.
+        For sounds the threshold may differ; `Hit.unlikely` says for each hit whether it lies below its own.
         """
         return confidence_curves(self._need_model().config).unlikely
 
     def vectors(self, hits: Sequence[Hit]) -> npt.NDArray[np.float32]:
-        """The embeddings of windows that a search has found → float32 (N, E), to teach a detector by.
+        """The embeddings of hits → float32 (N, E), for instance to teach a detector.
 
         Raises
         ------
         LibraryError
             A hit is of another library, or its file has been changed since.
         """
-        rows = []
-        for hit in hits:
-            recording = self._store.recording(hit.path)
-            at = np.flatnonzero(recording.start == hit.start) if recording is not None else np.zeros(0, int)
-            if recording is None or not len(at):
-                raise LibraryError(
-                    f"{self._store.place} holds no window of {hit.path} at {hit.start:g} s; search again"
-                )
-            rows.append(recording.embedding[at[0]])
         size = self._model.config.embedding if self._model is not None else 0
-        return np.stack(rows) if rows else np.zeros((0, size), np.float32)
+        return vectors_of_hits(self._store, hits, size)
 
     def recommend(
         self,
@@ -279,32 +250,25 @@ class Library:
         missing: bool = False,
         **options: Unpack[FilterOptions],
     ) -> Ranked[Hit]:
-        """More like these, less like those: recordings to hear next, each with its best window, in the order of a playlist.
+        """Choose recordings to hear next, more like these and less like those, in the order of a playlist.
+
+        Each hit is the best window of its recording; its score and confidence are for the nearest part of `like`.
 
         Parameters
         ----------
         like, unlike
-            Sounds, and words; a string is words, a Path is a sound. What is given is not recommended back, nor are its
-            copies.
+            Words (a string) and sounds (a Path and what else `search` takes). Given sounds and their copies are not
+            recommended.
         variety
-            0: what is nearest, however much alike; 1: what differs most from what comes before it.
+            0 chooses what is nearest, however much alike; 1 what differs most from the recordings before it.
         filter, missing, **options
-            As in `search`. A hit's score and confidence are those against the nearest of what is liked.
+            As in `search`.
         """
         self._check(k)
         where = resolve_filter(filter, options)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
-        return recommend(
-            self._store,
-            self._need_model(),
-            self._background(),
-            likes,
-            unlikes,
-            k,
-            variety=variety,
-            where=where,
-            missing=missing,
-        )
+        clap, bank = self._need_model(), self._bank()
+        return recommend(self._store, clap, bank, likes, unlikes, k, variety=variety, where=where, missing=missing)
 
     def moments(
         self,
@@ -316,89 +280,68 @@ class Library:
         missing: bool = False,
         served: ServedFiles | None = None,
     ) -> Ranked[Moment]:
-        """Spans of recordings that fit a query, overlapping good windows merged, best first.
+        """Find spans of recordings that fit a query, best first; good windows that overlap are one span.
 
-        With `fine`, the files of the best windows are looked into with windows of 1 s every quarter of a second, which
-        finds short sounds and exact edges; without, the edges are those of the library's windows. `filter` and `missing`
-        are as in `search`; those of a file that is not there have the edges of the library's windows, too. With `served` no other
-        file is read than what it would hand out.
+        `filter` and `missing` are as in `search`. With `served`, only files are read that it would hand out.
+
+        Parameters
+        ----------
+        fine
+            Read the files of the best windows again, in windows of 1 s every quarter of a second, which finds short
+            sounds and exact edges. Otherwise, and for files that cannot be read, edges are those of the library's
+            windows.
         """
         vector = self._vector(query, (), k)
         opened = None if served is None else partial(self._open_served, served)
+        judge, where = judge_of(self._bank(), query, vector), resolve_filter(filter, {})
+        clap = self._need_model()
         return find_moments(
-            self._store,
-            self._need_model(),
-            vector,
-            k,
-            judge=judge_of(self._background(), query, vector),
-            fine=fine,
-            where=resolve_filter(filter, {}),
-            missing=missing,
-            opened=opened,
+            self._store, clap, vector, k, judge=judge, fine=fine, where=where, missing=missing, opened=opened
         )
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
-        """Files that hold the same recording, whatever their format, gain and start; needs the files, not only their vectors.
+        """Find files that hold the same recording, whatever their format, gain and start.
 
-        Only the first ten minutes of each are compared. `within`, files and folders to look at alone.
+        The first ten minutes of each file are read and compared. `within` names the files and folders to look at.
         """
-        where = resolve_filter(None, {"within": within})
-        return find_duplicates(self._store, where, progress=progress)
+        return find_duplicates(self._store, resolve_filter(None, {"within": within}), progress=progress)
 
     def versions(self, paths: Iterable[str]) -> dict[str, FileVersion]:
-        """Files as they were when they were indexed, by their paths; those that the library does not hold are left out."""
+        """Files as they were when they were indexed, by path; files that the library does not hold are left out."""
         return {path: FileVersion.from_index(file) for path, file in self._store.find_files(paths).items()}
 
     def paths(self, within: Paths | None = None) -> Iterator[str]:
-        """The path of every file it holds, or of those in some files and folders."""
-        where = resolve_filter(None, {"within": within})
-        return (file.path for file in self._store.files(where))
+        """The paths of all files, or of those in some files and folders."""
+        return (file.path for file in self._store.files(resolve_filter(None, {"within": within})))
 
     def recordings(self, most: int | None = None) -> Iterator[Recording]:
-        """Files with their windows, by path: all, or at most so many, evenly from all of them."""
-        if most is None:
-            yield from self._store.scan()
-            return
-        count = self._store.stats()["files"]
-        wanted = set(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())
-        for number, file in enumerate(self._store.files()):
-            recording = self._store.recording(file.path) if number in wanted else None
-            if recording is not None:
-                yield recording
+        """Files with their windows, by path: all of them, or `most` that are evenly spread over the library."""
+        return spread_recordings(self._store, most)
 
     def sample(self, count: int) -> npt.NDArray[np.float32]:
-        """Embeddings of windows from all over the library, the same ones as long as it does not change: (at most `count`, E)."""
+        """Embeddings of windows from all over the library (at most `count`, E); the same ones until it changes."""
         return self._store.sample(count)
 
     def embedding(self, path: str | os.PathLike[str]) -> npt.NDArray[np.float32] | None:
-        """The embedding (E,) of a file as it was indexed, the mean of its windows; None, it is not here or has been changed since."""
-        recording = self._store.recording(absolute_path(path))
-        if recording is None:
-            return None
-        try:
-            now = Path(recording.file.path).stat()
-        except OSError:
-            return None
-        if (now.st_size, now.st_mtime_ns) != (recording.file.size, recording.file.mtime_ns):
-            return None
-        return normalize_rows(recording.embedding.mean(0))
+        """The embedding (E,) of a file, the mean of its windows; None where it is not here or has changed since."""
+        return mean_embedding(self._store, path)
 
     def stats(self) -> dict[str, Any]:
-        """What the library holds: files, windows, seconds, bytes, and the model that made it, by the name that it has today."""
+        """What the library holds: files, windows, seconds, bytes, and the present name of the model that made it."""
         maker = self._store.model_identity()
         known = {**maker, "model": current_model_name(maker)} if maker else {"model": None, "fingerprint": None}
         return {"path": self._store.place, **self._store.stats(), **known}
 
-    # -- keeping -------------------------------------------------------------------------------------
+    # -- maintenance -------------------------------------------------------------------------------------
 
     def verify(self, *, hashes: bool = True) -> Verification:
-        """Compare the library with itself and with the disk: every file's content, or its size and time alone."""
-        self._need_sounds()
+        """Compare the library with itself and with the disk: every file's content, or only its size and time."""
+        maintenance.refuse_empty(self._store)
         return maintenance.verify(self._store, hashes=hashes)
 
     def repair(self) -> list[str]:
-        """Mend what `verify` calls damaged → what was done, in words. Missing and changed files are for `add`."""
-        self._need_sounds()
+        """Mend what `verify` calls damaged → what was done, in words; missing and changed files are for `add`."""
+        maintenance.refuse_empty(self._store)
         return self._store.repair()
 
     def export(self, output: str | os.PathLike[str]) -> dict[str, Any]:
@@ -410,7 +353,7 @@ class Library:
         return maintenance.import_parquet(self._store, Path(source))
 
     def close(self) -> None:
-        """Let go of the library's files; it can be opened again."""
+        """Close the library's files; the next call opens them again."""
         self._store.close()
 
     # -- inside --------------------------------------------------------------------------------------
@@ -419,18 +362,23 @@ class Library:
         return served.open(path, self.versions([path]).get(path))
 
     def _vector(self, query: Query, without: Sequence[str], k: int) -> Any:
-        """The query's unit vector, once it is clear that there is something to search in."""
+        """The query's unit vector, after `_check`."""
         return embed_query(self._check(k), query, without)
 
     def _check(self, k: int) -> CLAP:
-        """The model, once it is clear that it can look for `k` sounds here."""
-        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-            raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
+        """The model, if it can look for `k` sounds in this library.
+
+        Raises
+        ------
+        UsageError, LibraryError, LibraryMismatch
+            `k` is not a positive number, there is no model or another one made the library, or it holds no sounds.
+        """
+        check_count(k)
         clap = self._need_model()
         maker = self._store.model_identity()
         refuse_other_model(self._store, maker, clap)
-        if needs_reembedding(maker, clap) and not self._told:
-            self._told = True
+        if needs_reembedding(maker, clap) and not self._warned:
+            self._warned = True
             warnings.warn(
                 f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is;"
                 " openclap index reads its files anew",
@@ -441,60 +389,12 @@ class Library:
             raise LibraryError(f"{self._store.place} holds no sounds yet; fill it with  openclap index FOLDER")
         return clap
 
-    def _need_sounds(self) -> None:
-        """A mistyped path is no library that is whole."""
-        try:
-            nothing = not self._store.model_identity()
-        except LibraryMismatch:
-            raise
-        except LibraryError:  # broken: that is what repair is for
-            return
-        if nothing:
-            raise LibraryError(f"{self._store.place} holds no sounds; give another --library")
-
-    def _background(self) -> ReferenceBank:
-        if self._usual is None:
-            self._usual = reference_bank(self._need_model())
-        return self._usual
-
-    def _nearest(
-        self, vector: npt.NDArray[np.float32], k: int, where: SearchFilter | None, per_file: bool, missing: bool
-    ) -> tuple[list[ScoredWindow], int]:
-        """Rows, and how many better ones were left out since their files cannot be reached."""
-        if missing:
-            return self._store.nearest(vector, k, where=where, per_file=per_file), 0
-        rows, left_out = nearest_reachable(self._store, vector, k, where=where, per_file=per_file)
-        return rows, len(left_out)
-
-    def _spread(self, clap: CLAP, engine: str) -> indexing.Spread | None:
-        """Who embeds new files; None, this process."""
-        if engine == "local":
-            return None
-        place = self._store.place
-        if not self._store.shared:
-            raise UsageError(
-                f"{place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as"
-                " --library sounds.lance or s3://BUCKET/sounds.lance"
-            )
-        clap.recipe()  # refused before anything is written
-        from openclap.library.ray_cluster import spread_with_ray
-
-        return lambda paths, known: spread_with_ray(place, clap, self._store.model_identity(), paths, known)
+    def _bank(self) -> ReferenceBank:
+        if self._reference is None:
+            self._reference = reference_bank(self._need_model())
+        return self._reference
 
     def _need_model(self) -> CLAP:
         if self._model is None:
             raise UsageError("this library was opened without a model; give one: Library.open(path, model=clap)")
         return self._model
-
-
-def _merge_reports(first: AddReport, then: AddReport) -> AddReport:
-    """What was embedded anew, then brought up to date: what was unchanged by then is the same files."""
-    told = {failure.path for failure in then.failed}
-    failed = [failure for failure in first.failed if failure.path not in told]
-    return replace(
-        then,
-        updated=first.updated + then.updated,
-        unchanged=0,
-        removed=first.removed + then.removed,
-        failed=[*failed, *then.failed],
-    )

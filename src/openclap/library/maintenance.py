@@ -1,7 +1,8 @@
-"""Keeping a library well: is it whole, mend it, take it elsewhere. Knows nothing of models.
+"""A library → whether it is whole; a library → one Parquet file, and back.
 
 A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading)
-and, as metadata, what made it; it imports into a library of the same model. Those of before had no reading: 1, then.
+and, as metadata, the model that made it; only a library of the same model imports it. Older exports have no column
+`reading`, which is 1 then.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from openclap.results import Verification
 from openclap.store import File, Recording, Store
 from openclap.store.validation import validate_file, validate_identity, validate_span, validate_vectors
 
-__all__ = ["export_parquet", "import_parquet", "verify"]
+__all__ = ["export_parquet", "import_parquet", "refuse_empty", "verify"]
 
 FORMAT = "openclap-library"
 VERSION = 1
@@ -32,10 +33,22 @@ ROWS_AT_ONCE = 4096
 FILES_AT_ONCE = 256
 
 
-def verify(store: Store, *, hashes: bool = True) -> Verification:
-    """Compare a library with itself and with the disk; nothing is changed.
+def refuse_empty(store: Store) -> None:
+    """Raise where nothing was ever indexed, so that a mistyped path is not called a sound library."""
+    try:
+        empty = not store.model_identity()
+    except LibraryMismatch:
+        raise
+    except LibraryError:  # it is broken, and `repair` is there to mend it
+        return
+    if empty:
+        raise LibraryError(f"{store.place} holds no sounds; give another --library")
 
-    With `hashes` every file is read and its content compared, else its size and time alone.
+
+def verify(store: Store, *, hashes: bool = True) -> Verification:
+    """Compare a library with itself and with the disk, without changing anything.
+
+    With `hashes` every file is read and its content compared, otherwise only its size and time.
     """
     damaged = store.check()
     missing: list[str] = []
@@ -47,7 +60,7 @@ def verify(store: Store, *, hashes: bool = True) -> Verification:
                 missing.append(file.path)
             elif not _is_as_it_was(path, file, hashes):
                 changed.append(file.path)
-    except LibraryError as error:  # what is damaged may be what says which files there are
+    except LibraryError as error:  # the list of files itself may be damaged
         damaged = damaged or [str(error)]
     return Verification(damaged, missing, changed)
 
@@ -62,7 +75,7 @@ def _is_as_it_was(path: Path, file: File, hashes: bool) -> bool:
 
 
 def export_parquet(store: Store, output: Path) -> dict[str, Any]:
-    """Write everything to one file, aside and renamed → {"output", "files", "windows"}."""
+    """Write every window of a library to one Parquet file → {"output", "files", "windows"}."""
     pa, pq = _pyarrow()
     maker = store.model_identity()
     if not maker:
@@ -112,14 +125,14 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
 
 
 def import_parquet(store: Store, source: Path) -> dict[str, Any]:
-    """Add what another library has exported → {"files", "windows"}; files known already are replaced.
+    """Add what another library has exported → {"files", "windows"}; files that are known already are replaced.
 
     Raises
     ------
     LibraryMismatch
-        It was made by another model than this library.
+        Another model than this library's made the export.
     LibraryError
-        It is no export of a library.
+        The file is not an export of a library.
     """
     pa, pq = _pyarrow()
     if not source.exists():
@@ -168,7 +181,7 @@ def _put(store: Store, recordings: list[Recording]) -> None:
 
 
 def _recordings(file: Any, source: Path, width: int) -> Iterator[Recording]:
-    """Rows of one file follow each other."""
+    """The recordings of an export, in which the rows of one file follow each other."""
     rows = (row for batch in file.iter_batches(ROWS_AT_ONCE) for row in batch.to_pylist())
     try:
         for path, group in groupby(rows, key=lambda row: row["path"]):

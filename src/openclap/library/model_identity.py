@@ -1,4 +1,4 @@
-"""Which model has made a library: noted by the first write, and no other may add to it or search in it."""
+"""A model → what a library remembers of it; any other model may neither add to that library nor search in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 def model_identity(clap: CLAP) -> dict[str, Any]:
-    """What a library remembers of the model that made it."""
+    """What a library remembers of the model that makes it."""
     return {
         "model": clap.name,
         "fingerprint": clap.fingerprint,
@@ -39,29 +39,29 @@ def model_identity(clap: CLAP) -> dict[str, Any]:
 
 
 def has_same_front_end(maker: dict[str, Any], clap: CLAP) -> bool:
-    """Whether the front end that made a library is this model's: of the same weights a later version may have mended it."""
+    """Whether a library was made with this model's front end, which a later version of openclap may have changed."""
     return same_front_end(maker.get("front_end"), asdict(clap.front_end))
 
 
 def needs_reembedding(maker: dict[str, Any], clap: CLAP) -> bool:
-    """Whether a library was made by this very model, but with another front end."""
+    """Whether a library was made by these weights, but with another front end."""
     return bool(maker) and maker["fingerprint"] == clap.fingerprint and not has_same_front_end(maker, clap)
 
 
 def same_front_end(first: dict[str, Any] | None, second: dict[str, Any] | None) -> bool:
-    """Whether two front ends are one, as libraries of several versions remember them; where none is, nothing is known against it.
+    """Whether two front ends, as libraries of several versions remember them, are the same; true where one is unknown.
 
-    A field that one does not have had its default there; one that this version does not know had none where it is
-    empty.
+    A field that is missing in one of them has its default there.
     """
     if not first or not second:
         return True
-    usual = asdict(FrontEnd())
-    return all(first.get(name, usual.get(name)) == second.get(name, usual.get(name)) for name in {*first, *second})
+    default = asdict(FrontEnd())
+    first, second = {**default, **first}, {**default, **second}
+    return all(first.get(name) == second.get(name) for name in {*first, *second})
 
 
 def claim_store(store: Store, clap: CLAP) -> None:
-    """Make a store the library of this model, or refuse: another model, and another front end, whose rows would not fit."""
+    """Make a store the library of this model; refuse where another model, or another front end, made it."""
     maker = store.claim(model_identity(clap))
     refuse_other_model(store, maker, clap)
     if not has_same_front_end(maker, clap):
@@ -72,12 +72,12 @@ def claim_store(store: Store, clap: CLAP) -> None:
 
 
 def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
-    """Refuse a model that is not the maker of a store; one that has none yet takes any.
+    """Refuse a model that is not the maker of a store; a store without a maker takes any.
 
     Raises
     ------
     LibraryMismatch
-        Names both, its maker as it can be loaded today.
+        Names both models, and how the maker can be loaded today.
     """
     if not maker or maker["fingerprint"] == clap.fingerprint:
         return
@@ -94,5 +94,5 @@ def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
 
 
 def current_model_name(maker: dict[str, Any]) -> str:
-    """What the model that has made a library is called today: mini's third edition, "mini" then, is mini-3."""
+    """What the maker of a library is called today: the third edition of mini was "mini" then and is "mini-3" now."""
     return maker_display_name(maker["model"], maker["fingerprint"])

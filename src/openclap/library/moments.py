@@ -1,13 +1,13 @@
-"""Where in a recording: windows that may hold what is looked for, then a second, finer look into these.
+"""A query → the moments of a recording, or of a library, in which it is heard: a coarse look, then a finer one.
 
-    coarse  ──[    ]──        windows of some seconds: which ones may it be
+    coarse  ──[    ]──        windows of some seconds: the best of them may hold the sound
               [    ]
                 [    ]
-    fine       ▁▁▂▇▇▇▂▁▁      windows of 1 s every quarter: what in these it is, where it begins and ends
+    fine       ▁▁▂▇▇▇▂▁▁      windows of 1 s every quarter of a second: where in them it begins and ends
 
-A short sound hardly shows in a long window (planted in noise, 10 s windows find half of them, 1 s windows nine of ten:
-LOG.md), but nearly always the long window is among the best 5 %. So those are looked into, and their moments ranked by
-the finer windows. In a library the windows it holds are the first look.
+A short sound hardly shows in a long window (of sounds planted in noise, windows of 10 s find half, windows of 1 s nine
+of ten: LOG.md), but that window is nearly always among the best 5 %. So these are read again, and moments are ranked by
+the finer windows. The coarse windows of a library are those it holds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from openclap.audio.load import cut, sound_name, use_track
 from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
-from openclap.errors import SoundError, UsageError
-from openclap.library.query import Query, embed_query, has_words
+from openclap.errors import SoundError
+from openclap.library.query import Query, check_count, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked
 
@@ -39,24 +39,22 @@ if TYPE_CHECKING:
 __all__ = [
     "Judge",
     "find_moments",
-    "join_windows",
     "judge_of",
     "merge_windows",
     "moments_in",
-    "refine_moments",
     "take_best",
 ]
 
 Seconds = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float32]
-Judge = Callable[[Vector], Vector]  # windows (W, E) → how sure it is that each holds what is looked for (W,)
+Judge = Callable[[Vector], Vector]  # windows (W, E) → the confidence that each holds what is looked for (W,)
 
 FINE_WINDOW, FINE_HOP = 1.0, 0.25  # seconds
-CANDIDATES = 0.05  # of the coarse windows, and
-FEWEST = 10
-FINE_SECONDS = 600.0  # of a recording, at most, get the finer look; the best first
-LOOKED_INTO = 4  # windows of a library for each moment wanted
-PAUSE = 1.0  # seconds of something else that do not end a moment
+CANDIDATES = 0.05  # share of the coarse windows that get the finer look,
+FEWEST = 10  # and at least this many
+FINE_SECONDS = 600.0  # of one recording that get the finer look, the best windows first
+LOOKED_INTO = 4  # windows of a library that get the finer look, for each moment that is wanted
+PAUSE = 1.0  # seconds without the sound that do not end a moment
 
 
 def moments_in(
@@ -70,19 +68,19 @@ def moments_in(
     fine: bool = True,
     track: int | None = None,
 ) -> list[Moment]:
-    """The moments of one recording that fit a query, best first; windows of 2 s every second unless told otherwise.
+    """Find the moments of one recording that fit a query, best first.
 
-    With `fine`, the best windows are looked into with windows of 1 s every quarter of a second, which find short sounds
-    and exact edges. `track` is that of a recording which has several, from 1.
+    `window` and `hop` are those of the coarse look, in seconds. With `fine`, the best windows are read again in windows
+    of 1 s every quarter of a second, which finds short sounds and exact edges. `track` chooses one of several tracks of
+    sound, counted from 1.
     """
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
+    check_count(k)
     vector = embed_query(clap, query)
     with use_track(track):
         spans = clap.encode_windows(sound, window=window, hop=hop)
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
     name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
-    # made once for all: whoever asks first, and goes, must not stop it
+    # the bank is made once for all callers: the one who needs it first may be stopped, and must not stop it
     judge = judge_of(Context().run(reference_bank, clap), query, vector)
     if not fine:
         return take_best(merge_windows(name, spans.start, spans.end, score, judge(spans.embedding)), k)
@@ -104,19 +102,15 @@ def find_moments(
     missing: bool = False,
     opened: Callable[[str], BinaryIO] | None = None,
 ) -> Ranked[Moment]:
-    """The moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
+    """Find the moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
 
-    `opened` gives the file at a path, where not every file may be read.
+    `opened` opens the file at a path, where not every file may be read.
     """
     count = max(20, LOOKED_INTO * k) if fine else k
-    rows, away = (
-        (store.nearest(vector, count, where=where, per_file=not fine), [])
-        if missing
-        else nearest_reachable(store, vector, count, where=where, per_file=not fine)
-    )
+    rows, away = nearest_reachable(store, vector, count, where=where, per_file=not fine, missing=missing)
     found: list[Moment] = []
     if not fine:
-        for row in rows:  # no moment is better than its file's best window
+        for row in rows:  # one window a file is enough: no moment is better than its file's best window
             recording = store.recording(row.path)
             if recording is not None:
                 score = np.clip(recording.embedding @ vector, -1.0, 1.0)
@@ -129,7 +123,7 @@ def find_moments(
             try:
                 with nullcontext(path) if opened is None else opened(path) as sound:
                     found += refine_moments(clap, sound, vector, spans, judge)
-            except SoundError:  # the file has gone, or may not be read
+            except SoundError:  # the file is gone, or may not be read
                 found += spans
     best = take_best(found, k)
     if missing:
@@ -138,22 +132,22 @@ def find_moments(
     return Ranked(best, len({row.path for row in away}), calibrated=has_own_curves(clap))
 
 
-def judge_of(usual: ReferenceBank, query: Query, vector: Vector) -> Judge:
-    """How sure windows are, by what is usual for the model: as the hits of a search for the same query, whose vector is (E,)."""
+def judge_of(bank: ReferenceBank, query: Query, vector: Vector) -> Judge:
+    """A function that gives windows the confidences that hits for this query, with the vector (E,), would have."""
     if has_words(query):
-        return lambda windows: usual.confidences(vector[None], windows)[:, 0]
-    sure = partial(usual.confidence, vector, words=False)
+        return lambda windows: bank.confidences(vector[None], windows)[:, 0]
+    sure = partial(bank.confidence, vector, words=False)
     return lambda windows: np.array([sure(window) for window in windows], np.float32)
 
 
 def merge_windows(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
-    """The moments of one recording from its windows alone: those half-way between the mean and the best, or better."""
+    """The moments of one recording from its windows that score above half-way between the mean and the best."""
     good = score >= (score.mean() + score.max()) / 2
     return join_windows(path, start[good], end[good], score[good], None if sure is None else sure[good])
 
 
 def join_windows(path: str, start: Seconds, end: Seconds, score: Vector, sure: Vector | None = None) -> list[Moment]:
-    """Windows in order of time → moments: those that overlap or touch are one, as good, and as sure, as the best of them."""
+    """Windows in order of time → moments: windows that overlap or touch are one, with the score of the best."""
     moments: list[Moment] = []
     for i, (a, b, value) in enumerate(zip(start, end, score, strict=True)):
         one = Moment(path, float(a), float(b), float(value), None if sure is None else float(sure[i]))
@@ -167,12 +161,12 @@ def join_windows(path: str, start: Seconds, end: Seconds, score: Vector, sure: V
 
 
 def take_best(moments: Sequence[Moment], k: int) -> list[Moment]:
-    """The k best; ties by path and time."""
+    """The k best moments; ties are ordered by path and time."""
     return sorted(moments, key=lambda m: (-m.score, m.path, m.start))[:k]
 
 
 def refine_moments(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment], judge: Judge) -> list[Moment]:
-    """What the finer look finds in moments of one recording, which is read once more; one may become several.
+    """Read moments of one recording again, in finer windows → their exact moments; one may become several.
 
     Raises
     ------
@@ -196,7 +190,7 @@ def refine_moments(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[M
 
 
 def _refine_moment(moment: Moment, start: Seconds, end: Seconds, score: Vector, sure: Vector) -> list[Moment]:
-    """Where it is heard: quarters of a second whose windows score above half-way between the least and the best."""
+    """The parts of a moment, to a quarter of a second, that score above half-way between its least and its best."""
     edges = np.unique(np.concatenate([start, end]))
     middle = (edges[:-1] + edges[1:]) / 2
     covered = (start[None] <= middle[:, None]) & (middle[:, None] < end[None])
@@ -211,4 +205,5 @@ def _refine_moment(moment: Moment, start: Seconds, end: Seconds, score: Vector, 
 
 
 def _candidates(windows: int) -> int:
+    """How many of so many coarse windows get the finer look."""
     return min(windows, max(FEWEST, round(CANDIDATES * windows)))

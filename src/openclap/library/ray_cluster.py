@@ -1,12 +1,12 @@
-"""New files → a store, by many workers of a Ray cluster: each holds the model, takes a shard of files, and commits it.
+"""New files → rows of a store, embedded by the workers of a Ray cluster, each with a model of its own.
 
     new files ─ shards ─ Ray Data ─┬─ worker: model, store ─ indexing.add_shard ─ one commit ─┐
                                    ├─ worker …                                               ├─ report
                                    └─ …                                                      ┘
 
-Ray gives the shard of a worker that died to another one, and a shard that is done twice is as if it was done once: what
-the first worker committed is known to the second. The paths must mean the same on every machine, and the store must be
-one that many machines may write to. Knows nothing of how a file is indexed.
+Ray gives the shard of a worker that died to another one. Doing a shard twice does no harm: the second worker knows what
+the first has committed. The paths must mean the same on every machine, and the store must be one that many machines may
+write to.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclap import errors
 from openclap.errors import LibraryError, MissingExtra, UsageError
-from openclap.library.indexing import AT_ONCE, add_shard
+from openclap.library.indexing import AT_ONCE, Spread, add_shard
 from openclap.results import AddReport, Failure
 from openclap.store import open_store
 
@@ -32,29 +32,46 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["spread_with_ray"]
+__all__ = ["cluster_spread", "spread_with_ray"]
 
-SHARDS_EACH = 8  # for a worker, so that none waits long for the last one
-RETRIES = 2  # of a shard whose worker died; then its files are tried one by one
+SHARDS_EACH = 8  # for each worker, so that none waits long for the last one
+RETRIES = 2  # of a shard whose worker died; after these its files are tried one by one
 THIS_MACHINE = "127.0.0.1"
-PATIENCE = 5.0  # seconds
+CONNECT_SECONDS = 5.0
 
 Shard = list[str]
+
+
+def cluster_spread(store: Store, clap: CLAP) -> Spread:
+    """Who embeds new files of `indexing.add`: a Ray cluster, for a library that many machines can write to.
+
+    Raises
+    ------
+    UsageError
+        The library is on this machine alone, or the model is not on disk.
+    """
+    if not store.shared:
+        raise UsageError(
+            f"{store.place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as"
+            " --library sounds.lance or s3://BUCKET/sounds.lance"
+        )
+    clap.recipe()  # refused before anything is written
+    return lambda paths, known: spread_with_ray(store.place, clap, store.model_identity(), paths, known)
 
 
 def spread_with_ray(
     place: str, clap: CLAP, maker: Mapping[str, Any], paths: Sequence[str], known: Collection[str]
 ) -> Iterator[tuple[int, AddReport]]:
-    """Have files embedded by a cluster, that of RAY_ADDRESS or one on this machine → as they are done: how many, and what came of it.
+    """Embed files on the cluster at RAY_ADDRESS, or a new one on this machine → for each part, its files and report.
 
     Parameters
     ----------
     place
-        Of a store that every worker can write to.
+        The store, which every worker can write to.
     maker
-        What the store says has made it.
+        The model identity that the store has.
     known
-        Those of the files that were in the store before.
+        The files that were in the store before.
 
     Raises
     ------
@@ -89,7 +106,7 @@ def spread_with_ray(
 def _until_done(
     shards: Sequence[Shard], run: Callable[[Sequence[Shard]], Iterator[tuple[int, AddReport]]]
 ) -> Iterator[tuple[int, AddReport]]:
-    """Run shards (→ which one, its report); those whose workers died go again file by file, and the file that kills them is told."""
+    """Run shards, and those whose workers died again file by file, until the file that kills workers is known."""
     left = set(range(len(shards)))
     for number, report in run(shards):
         left.discard(number)
@@ -111,9 +128,9 @@ def _reports(
     shards: Sequence[Shard],
     known: Collection[str],
 ) -> Iterator[tuple[int, AddReport]]:
-    """Which shard, and what came of it; of one whose worker died again and again, nothing."""
+    """The numbers of shards, each with its report; a shard whose workers died again and again has none."""
     items = [{"shard": json.dumps([i, shard, [p for p in shard if p in known]])} for i, shard in enumerate(shards)]
-    with warnings.catch_warnings():  # Ray means to rename its last argument, and has no other yet
+    with warnings.catch_warnings():  # Ray warns of an argument that it will rename, without offering the new name yet
         warnings.simplefilter("ignore", DeprecationWarning)
         done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             _Worker,
@@ -135,14 +152,14 @@ def _reports(
 
 
 class _Worker:
-    """An actor of the cluster: the model and the store, opened with the first shard."""
+    """An actor of the cluster, which opens the model and the store with its first shard."""
 
     def __init__(self, recipe: dict[str, Any], fingerprint: str, place: str, maker: dict[str, Any]) -> None:
         self.recipe, self.fingerprint, self.place, self.maker = recipe, fingerprint, place, maker
         self.opened: tuple[Store, CLAP] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Shards → reports; an error that a person can mend is one too, for Ray would try again."""
+        """Shards → reports. An error of ours is part of a report: if it were raised, Ray would try again."""
         reports: list[Any] = []
         for number, paths, known in map(json.loads, batch["shard"]):
             try:
@@ -174,7 +191,7 @@ class _Worker:
             )
         if found != self.maker:
             raise errors.LibraryMismatch(f"{self.place} was taken over by another model meanwhile; start again")
-        store.claim(found)  # so that a write is refused once another model has taken over
+        store.claim(found)  # refuses to write once another model has taken over
         return store, clap
 
 
@@ -194,8 +211,8 @@ def _count_workers(ray: Any, cores: int, gpu: bool) -> int:
 @contextmanager
 def _cluster() -> Iterator[Any]:
     """Ray, connected; a cluster that was started here is stopped again."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked for a report over the network
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # the rest is in its own log files
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report over the network
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own log files hold the rest
     try:
         import ray
         import ray.data
@@ -204,7 +221,7 @@ def _cluster() -> Iterator[Any]:
     address = os.environ.get("RAY_ADDRESS")
     here: dict[str, Any] = {} if address else {"_node_ip_address": THIS_MACHINE, "include_dashboard": False}
     connected = ray.is_initialized()
-    with redirect_stdout(sys.stderr):  # where Ray tells of workers that died, and our results are not
+    with redirect_stdout(sys.stderr):  # Ray reports workers that died; stdout is for our results
         try:
             if not connected:
                 _check_reachable(address)
@@ -217,7 +234,7 @@ def _cluster() -> Iterator[Any]:
             ) from error
         log, context = logging.getLogger("ray.data"), ray.data.DataContext.get_current()
         before = log.level, context.enable_progress_bars, context.max_errored_blocks
-        log.setLevel(logging.CRITICAL)  # of a shard that is given up it tells at length
+        log.setLevel(logging.CRITICAL)  # Ray reports every shard that is given up at length
         context.enable_progress_bars, context.max_errored_blocks = False, -1
         try:
             yield ray
@@ -229,7 +246,7 @@ def _cluster() -> Iterator[Any]:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Raise at once where nobody listens; Ray would wait for a minute, and not let go."""
+    """Raise an OSError at once where nobody listens; Ray would wait for a minute."""
     host, _, port = (address or "").rpartition(":")
     if host and port.isdigit() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

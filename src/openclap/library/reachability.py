@@ -1,4 +1,4 @@
-"""Whether files of a library are there now, and the nearest of those that are."""
+"""Paths of a library → whether the files can be reached now, and the nearest hits among those that can."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from openclap.store.records import Vectors
 
 __all__ = ["holds_nothing", "is_gone", "is_reachable", "nearest_reachable"]
 
-GROWTH = 4  # times as many hits are looked at, where some cannot be reached
+GROWTH = 4  # times as many hits are asked for, while some cannot be reached
 
 
 def is_gone(path: Path) -> bool:
-    """Whether nothing is there; what cannot be looked at may still be."""
+    """Whether nothing is at a path; what cannot be looked at may be there."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -35,7 +35,7 @@ def is_reachable(path: str) -> bool:
 
 
 def holds_nothing(folder: str) -> bool:
-    """Whether a folder is missing or empty; what cannot be looked into may hold something."""
+    """Whether a folder is missing or empty; one that cannot be looked into may hold something."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None
@@ -46,9 +46,20 @@ def holds_nothing(folder: str) -> bool:
 
 
 def nearest_reachable(
-    store: Store, vector: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
+    store: Store,
+    vector: Vectors,
+    k: int,
+    *,
+    where: SearchFilter | None = None,
+    per_file: bool = True,
+    missing: bool = False,
 ) -> tuple[list[ScoredWindow], list[ScoredWindow]]:
-    """`Store.nearest` among the files that can be reached now → rows, and the better ones that were left out."""
+    """`Store.nearest` among the files that can be reached → the rows, and better ones that were left out.
+
+    With `missing`, all files count and nothing is left out.
+    """
+    if missing:
+        return store.nearest(vector, k, where=where, per_file=per_file), []
     known: dict[str, bool] = {}
     away: dict[str, None] = {}
     wanted = k
@@ -72,7 +83,7 @@ def nearest_reachable(
 
 
 def _missing_folder(path: str) -> str:
-    """The outermost folder around a file that is missing, or empty: the disk that is not mounted; or the file alone."""
+    """The outermost folder around a file that is missing or empty, as a disk that is not mounted; else the file."""
     outermost = path
     for folder in map(str, Path(path).parents) if os.path.isabs(path) else ():  # noqa: PTH117
         if not holds_nothing(folder):

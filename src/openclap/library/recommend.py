@@ -1,12 +1,12 @@
-"""More like these, less like those, and not the same again: which recordings of a library to hear next.
+"""Sounds and words that are liked, and others that are not → which recordings of a library to hear next.
 
     like, unlike ─ unit vectors ─ the store's nearest to each ─ relevance ─┐
-                                                                           ├─ one after the other: (1 - variety) · relevance
-    variety ───────────────────────────────────────────────────────────────┘      - variety · likeness to what was picked
+    variety ───────────────────────────────────────────────────────────────┴─ picked one after the other, by
+        (1 - variety) · relevance - variety · likeness to what was picked before
 
-Maximal marginal relevance (Carbonell & Goldstein 1998). Relevance: how many standard deviations a window lies nearer to
-the best of what is liked than everyday sounds do, less half of the same for the worst of what is not; in these units
-words and sounds, whose cosines differ by far, weigh alike.
+Maximal marginal relevance (Carbonell & Goldstein 1998). The relevance of a window is how many standard deviations it is
+nearer to the nearest liked part than everyday sounds are, less half of the same for the nearest disliked part. In this
+unit words and sounds, whose cosines differ by far, have the same weight.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ __all__ = ["pick_diverse", "recommend"]
 
 Vectors = npt.NDArray[np.float32]
 
-POOL, FEWEST = 10, 200  # recordings looked at for each wanted one, and at least
-ENOUGH = 3  # times as many as are wanted still fit
-SAME = 0.9995  # cosine from which a recording is the very sound that was given
+POOL, FEWEST = 10, 200  # recordings that are looked at: for each wanted one, and at least
+ENOUGH = 3  # times as many as are wanted are chosen from
+SAME = 0.9995  # cosine from which a recording is taken for the sound that was given
 
 
 @dataclass(frozen=True, eq=False)
 class _Wish:
-    """One of what was given: its vector (E,), and whether it was said in words."""
+    """One liked or disliked part: its vector (E,), and whether it is words."""
 
     vector: Vectors
     words: bool
@@ -53,7 +53,7 @@ class _Wish:
 def recommend(
     store: Store,
     clap: CLAP,
-    usual: ReferenceBank,
+    bank: ReferenceBank,
     like: Sequence[Query],
     unlike: Sequence[Query],
     k: int,
@@ -62,7 +62,7 @@ def recommend(
     where: SearchFilter | None,
     missing: bool = False,
 ) -> Ranked[Hit]:
-    """The `k` recordings to hear next, in the order in which they were picked; see `Library.recommend`."""
+    """Pick `k` recordings to hear next, in the order in which they should be heard; see `Library.recommend`."""
     if not 0 <= variety <= 1:
         raise UsageError(
             f"variety is {variety!r}; it lies between 0, only what is wanted, and 1, only what is different"
@@ -79,27 +79,27 @@ def recommend(
     if not rows:
         return Ranked((), left_out)
     vectors = np.array([row.embedding for row in rows])
-    near = _nearness(usual, wanted, vectors)  # (N, wishes)
+    near = _nearness(bank, wanted, vectors)  # (N, wishes)
     relevance = near.max(1)
     if unwanted:
-        relevance = relevance - PUSH * np.maximum(_nearness(usual, unwanted, vectors).max(1), 0)
-    best: dict[str, int] = {}  # of two windows of one recording, the one that fits better
+        relevance = relevance - PUSH * np.maximum(_nearness(bank, unwanted, vectors).max(1), 0)
+    best: dict[str, int] = {}  # path → the row of its most relevant window
     for i in np.argsort(-relevance, kind="stable"):
         best.setdefault(rows[i].path, int(i))
     chosen = np.array(sorted(best.values()))
     order = chosen[pick_diverse(relevance[chosen], vectors[chosen], k, variety)]
-    hits = [_hit(rows[i], wanted[int(near[i].argmax())], usual) for i in order]
+    hits = [_hit(rows[i], wanted[int(near[i].argmax())], bank) for i in order]
     if missing:
         hits = [replace(hit, missing=not is_reachable(hit.path)) for hit in hits]
     return Ranked(hits, left_out, calibrated=has_own_curves(clap))
 
 
 def pick_diverse(relevance: Vectors, vectors: Vectors, k: int, variety: float) -> list[int]:
-    """Rows (N, E) one after the other, each the best trade of relevance (N,) against likeness to those before; ties by place.
+    """Pick rows of (N, E) one after the other, each with the best of relevance (N,) and unlikeness to those before.
 
-    What fits is three times as many rows as are wanted, the most relevant. Both relevance and likeness (cosine) are
-    brought to [0, 1] among these, so that variety means the same for a model that finds all rain alike and for one that
-    does not.
+    The `3 k` most relevant rows are chosen from. Both relevance and likeness (cosine) are scaled to [0, 1] among these,
+    so that variety means the same for a model that finds all rain alike and for one that does not. Of ties the first
+    is picked.
     """
     fit = np.argsort(-relevance, kind="stable")[: ENOUGH * k]
     high, low = float(relevance[fit[0]]), float(relevance[fit[-1]])
@@ -117,7 +117,7 @@ def pick_diverse(relevance: Vectors, vectors: Vectors, k: int, variety: float) -
 
 
 def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
-    """The vector of a sound of the library is there already: the mean of its windows."""
+    """The vector of a part; a sound of the library has one already, the mean of its windows."""
     if isinstance(part, os.PathLike):
         recording = store.recording(absolute_path(part))
         if recording is not None:
@@ -128,17 +128,13 @@ def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
 def _pool(
     store: Store, wanted: Sequence[_Wish], count: int, where: SearchFilter | None, missing: bool
 ) -> tuple[list[ScoredWindow], int]:
-    """The recordings nearest to each wish, a window each, and to all of them together; how many cannot be reached."""
+    """The nearest windows to each wish and to all together, one a recording; and how many files cannot be reached."""
     middle = normalize_rows(np.sum([wish.vector for wish in wanted], axis=0))
     vectors = [wish.vector for wish in wanted] + ([middle] if len(wanted) > 1 else [])
     found: dict[tuple[str, float], ScoredWindow] = {}
     left_out: set[str] = set()
     for vector in vectors:
-        rows, away = (
-            (store.nearest(vector, count, where=where), [])
-            if missing
-            else nearest_reachable(store, vector, count, where=where)
-        )
+        rows, away = nearest_reachable(store, vector, count, where=where, missing=missing)
         left_out |= {row.path for row in away}
         for row in rows:
             found.setdefault((row.path, row.start), row)
@@ -146,7 +142,7 @@ def _pool(
 
 
 def _given_paths(store: Store, parts: Sequence[Any]) -> set[str]:
-    """Paths of what was given, and of its copies."""
+    """Paths of the given sounds, and of their copies in the library."""
     paths = {absolute_path(part) for part in parts if isinstance(part, os.PathLike)}
     known = store.find_files(paths)
     hashes = {file.hash for file in known.values()}
@@ -159,17 +155,17 @@ def _given_paths(store: Store, parts: Sequence[Any]) -> set[str]:
     return paths | set(copies)
 
 
-def _nearness(usual: ReferenceBank, wishes: Sequence[_Wish], vectors: Vectors) -> Vectors:
-    """(N, wishes): deviations of the cosines from those of everyday sounds."""
+def _nearness(bank: ReferenceBank, wishes: Sequence[_Wish], vectors: Vectors) -> Vectors:
+    """How many standard deviations the cosines of windows lie above those of everyday sounds: (N, wishes)."""
     each = []
     for wish in wishes:
-        bank = usual.sounds @ wish.vector
-        each.append((vectors @ wish.vector - bank.mean()) / max(float(bank.std()), 1e-6))
+        everyday = bank.sounds @ wish.vector
+        each.append((vectors @ wish.vector - everyday.mean()) / max(float(everyday.std()), 1e-6))
     return np.stack(each, axis=1).astype(np.float32)
 
 
-def _hit(row: ScoredWindow, wish: _Wish, usual: ReferenceBank) -> Hit:
+def _hit(row: ScoredWindow, wish: _Wish, bank: ReferenceBank) -> Hit:
     score = float(np.clip(row.embedding @ wish.vector, -1.0, 1.0))
-    likely = usual.confidence(wish.vector, row.embedding, words=wish.words)
-    unlikely = likely < usual.curves.least(words=wish.words)
+    likely = bank.confidence(wish.vector, row.embedding, words=wish.words)
+    unlikely = likely < bank.curves.least(words=wish.words)
     return Hit(row.path, row.start, row.end, score, likely, unlikely=unlikely)

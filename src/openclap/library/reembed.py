@@ -1,8 +1,9 @@
-"""A library of one model → the same library of another: made beside the old one, which is in use until all is done."""
+"""A library of one model → the same library of another, made beside the old one, which stays in use meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from openclap.confidence import reference_bank
 from openclap.errors import LibraryError
 from openclap.library import indexing
+from openclap.library.index_progress import Progress
 from openclap.library.model_identity import claim_store, has_same_front_end, model_identity
 from openclap.library.reachability import is_gone
 from openclap.library.removal import split_unreachable
@@ -22,31 +24,31 @@ if TYPE_CHECKING:
     from openclap.clap import CLAP
     from openclap.store import Store
 
-__all__ = ["reembed"]
+__all__ = ["merge_reports", "reembed"]
 
 
-def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = False, prune: bool = False) -> AddReport:
-    """Embed every file of a store anew, in place; see `Library.reembed`."""
+def reembed(store: Store, clap: CLAP, *, progress: bool | Progress = False, prune: bool = False) -> AddReport:
+    """Embed every file of a store anew with another model, in place; see `Library.reembed`."""
     maker = store.model_identity()
     if not maker:
         raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
     if maker["fingerprint"] == clap.fingerprint and has_same_front_end(maker, clap):
         return AddReport(unchanged=store.stats()["files"])
     with store.lock():
-        aside = store.staging(model_identity(clap))
+        staging = store.staging(model_identity(clap))
         failed: dict[str, Failure] = {}
         done: set[str] = set()
-        while True:  # what other processes add meanwhile is embedded too
+        while True:  # again, for files that other processes add meanwhile
             files = {file.path: file for file in store.files()}
             more = [path for path in files if path not in done and not is_gone(Path(path))]
             if not more:
                 break
-            report = indexing.add(aside, clap, more, claim=partial(claim_store, aside, clap), progress=progress)
+            report = indexing.add(staging, clap, more, claim=partial(claim_store, staging, clap), progress=progress)
             if report.added or report.updated:
-                reference_bank(clap)  # takes seconds for a large model: now, not at the first search
+                reference_bank(clap)  # made now: it takes seconds for a large model, and would delay the first search
             failed |= {failure.path: failure for failure in report.failed}
             done |= set(more)
-        if not aside.stats()["files"]:
+        if not staging.stats()["files"]:
             raise LibraryError(
                 f"not one of {count_noun(len(files), 'file')} of {store.place} can be used now (is a disk missing?);"
                 " nothing was replaced"
@@ -54,26 +56,39 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | indexing.Progress = Fa
         if not prune:
             _refuse_to_lose(store, files)
         for tags, group in groupby(sorted(files.values(), key=lambda file: file.tags), key=lambda file: file.tags):
-            aside.tag([file.path for file in group], tags)
-        there = aside.find_files(files)
+            staging.tag([file.path for file in group], tags)
+        there = staging.find_files(files)
         left = [
             RememberedTags(file.hash, path, file.tags)
             for path, file in files.items()
             if path not in there and file.tags
         ]
-        aside.remember_tags([*store.remembered_tags(), *left])
-        store.swap_in(aside)
+        staging.remember_tags([*store.remembered_tags(), *left])
+        store.swap_in(staging)
     kept = store.stats()["files"]
     return AddReport(updated=kept, removed=len(files) - kept, failed=list(failed.values()))
 
 
+def merge_reports(reembedded: AddReport, added: AddReport) -> AddReport:
+    """The report of files that were first embedded anew and then brought up to date, which counts none as unchanged."""
+    again = {failure.path for failure in added.failed}
+    failed = [failure for failure in reembedded.failed if failure.path not in again]
+    return replace(
+        added,
+        updated=reembedded.updated + added.updated,
+        unchanged=0,
+        removed=reembedded.removed + added.removed,
+        failed=[*failed, *added.failed],
+    )
+
+
 def _refuse_to_lose(store: Store, files: Collection[str]) -> None:
-    """Replace nothing while files are missing that may only be out of reach.
+    """Raise while files are missing whose disk may not be mounted.
 
     Raises
     ------
     LibraryError
-        Says how many, and from where.
+        Says how many files, and from where.
     """
     gone = [path for path in files if is_gone(Path(path))]
     roots = {Path(path).anchor for path in files}

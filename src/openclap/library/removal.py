@@ -1,13 +1,13 @@
-"""What of a library leaves it: files that were deleted, and those that are left out now, but not those of a disk that may be away.
+"""Files of a library that are gone → those that were deleted and leave it, and those whose disk may not be mounted.
 
     folder          held    there now
     /nas              40            0      nothing is there any more: kept
-    /nas/rain         12            5      more than half of ten or more at once: kept
+    /nas/rain         12            5      more than half of ten or more went at once: kept
     /nas/wind         12           11      one was deleted: it leaves the library
 
-What was found at another path has moved, and counts as being there. Files are said to be missing from the outermost
-folder that yields none any more, of these rather one that is empty or not there: the disk that is not mounted, not a
-folder around it. Where all that hold them still yield some, it is the innermost that lost so many.
+A file that was found at another path has moved, and counts as being there. Kept files are reported as missing from a
+folder: the outermost one that yields no sound any more, if possible one that is empty or not there (the disk that is
+not mounted, not a folder around it); where all folders around them still yield some, the innermost that lost so many.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from openclap.library.scan import FoundSounds, is_sound
 from openclap.results import MissingFolder
 from openclap.store import SearchFilter, Store
 
-__all__ = ["HeldFiles", "files_below", "split_unreachable"]
+__all__ = ["files_below", "split_unreachable"]
 
-MANY = 10  # files of a folder, more than half of which are not deleted one by one
+MANY = 10  # files of a folder, of which hardly anybody deletes more than half
 
 
 @dataclass(frozen=True)
 class HeldFiles:
-    """What the library holds of the paths that were given: files, those of them that are gone, and those that are left out now."""
+    """What the library holds below given paths, `roots`: all files, those that are gone, and those excluded now."""
 
     files: list[str]
     gone: list[str]
@@ -41,7 +41,7 @@ class HeldFiles:
     def split_unreachable(
         self, gone: Sequence[str], found: FoundSounds, moved: Collection[str]
     ) -> tuple[list[str], list[MissingFolder]]:
-        """Those that are gone and must be kept, and from which folders they are missing."""
+        """Those of the files that are gone which must be kept, and the folders they are missing from."""
         looked_through = frozenset(map(str, found.folders))
         below = [path for path in gone if _folder_of(path, looked_through) or path not in self.roots]
         kept, folders = split_unreachable(below, self.files, map(str, found.files), moved, self.roots)
@@ -52,7 +52,7 @@ class HeldFiles:
 
 
 def files_below(store: Store, paths: Sequence[str], found: FoundSounds) -> HeldFiles:
-    """What the library holds of absolute paths, in which these sounds were found."""
+    """What the library holds below absolute paths, in which these sounds were found."""
     roots = frozenset(paths)
     looked_through = frozenset(map(str, found.folders))
     named = roots - looked_through
@@ -69,8 +69,8 @@ def files_below(store: Store, paths: Sequence[str], found: FoundSounds) -> HeldF
 
 
 def _folder_of(path: str, folders: Collection[str]) -> str:
-    """The innermost of these folders that a file lies in, or nothing."""
-    folder = os.path.dirname(path)  # noqa: PTH120 -- a hundred thousand of them
+    """The innermost of these folders that a file lies in, or an empty text."""
+    folder = os.path.dirname(path)  # noqa: PTH120 -- it is called for a hundred thousand files
     while folder not in folders:
         path, folder = folder, os.path.dirname(folder)  # noqa: PTH120
         if folder == path:
@@ -88,11 +88,11 @@ def split_unreachable(
     gone
         Files of the library that are not there.
     held
-        All that the library holds below the roots, those that are gone and those that moved included.
+        All files that the library holds below the roots, with those that are gone or have moved.
     found
         Sounds that are there now.
     moved
-        Paths that files have left for others.
+        Old paths of files that have moved.
     roots
         The folders that were looked through.
     """
@@ -125,7 +125,7 @@ def split_unreachable(
 
 
 def _yields(folder: str) -> bool:
-    """Whether a folder holds a sound or another folder: that of a file which was named by itself and is gone."""
+    """Whether a folder, of a file that was named by itself and is gone, holds a sound or another folder."""
     try:
         with os.scandir(folder) as entries:
             return any(not entry.name.startswith(".") and (entry.is_dir() or is_sound(entry.name)) for entry in entries)
@@ -137,7 +137,7 @@ def _folders(path: str, roots: Collection[str]) -> list[str]:
     """The folders that a path lies in, from the innermost to the outermost of the roots."""
     found: list[str] = []
     count = 0
-    folder = os.path.dirname(path)  # noqa: PTH120 -- a hundred thousand of them
+    folder = os.path.dirname(path)  # noqa: PTH120 -- it is called for a hundred thousand files
     while folder != path:
         found.append(folder)
         if folder in roots:

@@ -1,9 +1,9 @@
-"""Paths → open files without following a link on the way. Knows nothing of libraries or sounds.
+"""Paths → open files, without following a link on the way.
 
-    /srv/sounds/rain/a.wav      each part is opened in the folder before it and may be no link, so nothing that is changed
-    └─ └─ └───── └─── └────     meanwhile leads elsewhere; the last one is a file, as its descriptor says
+    /srv/sounds/rain/a.wav      each part is opened in the folder before it and must not be a link, so that whatever is
+    └─ └─ └───── └─── └────     changed meanwhile leads nowhere else; the last part must be an ordinary file
 
-A path that was looked at and opened later may be another by then; what was opened stays what it is.
+A path that was checked first and opened later could lead to another file by then; an open file stays what it is.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LINKS = (
     errno.ENOTDIR,
     getattr(errno, "EFTYPE", errno.ELOOP),
     errno.EMLINK,
-)  # as systems call what is a link
+)  # what systems say of a link
 BY_FOLDER = {os.open, os.stat} <= os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
-# a folder that may be passed through need not be one that may be listed
+# O_PATH: we may pass through folders that we may not list
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | CLOSED
-# a pipe that has taken the file's place meanwhile must not be waited for
+# O_NONBLOCK: a pipe that has taken the file's place must not be waited for
 FILE = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -44,26 +44,25 @@ NO_FILE = "is no ordinary file"
 
 
 def resolve_folder(path: str | os.PathLike[str]) -> str:
-    """A path whose folders' links are followed now, so that none needs to be later; the last name stays what it is."""
+    """A path with the links of its folders resolved; the last name stays what it is."""
     place = Path(os.path.abspath(path))
     return str(Path(os.path.realpath(place.parent), place.name))
 
 
 def open_without_links(path: str, name: str) -> BinaryIO:
-    """Open a file for reading, at its beginning; `name` is how errors call it.
+    """Open a file for reading; errors call it `name`.
 
     Parameters
     ----------
     path
-        Absolute and without "..": a folder that is known to be no link, as `os.path.realpath` gives it, and names below
-        it.
+        Absolute and without "..": a folder without links, as `os.path.realpath` gives it, and names below it.
 
     Raises
     ------
     WithheldSound
-        Some part of the path is a link, or what it leads to is a pipe, a device or a folder.
+        A part of the path is a link, or the file is a pipe, a device or a folder.
     SoundNotFound, UnreadableSound
-        Nothing is there, or there is no permission.
+        Nothing is there, or there is no permission to read it.
     """
     if "\0" in path or os.path.abspath(path) != path:
         raise WithheldSound(name, "has a path that leads elsewhere")
@@ -89,7 +88,7 @@ def open_without_links(path: str, name: str) -> BinaryIO:
 
 
 def _open_by_folder(path: str, name: str) -> int:
-    """A descriptor, reached folder by folder."""
+    """The descriptor of a file that is reached folder by folder."""
     top, *folders, last = Path(path).parts
     here = os.open(top, FOLDER)
     try:
@@ -99,7 +98,7 @@ def _open_by_folder(path: str, name: str) -> int:
             here = inner
         now = os.stat(last, dir_fd=here, follow_symlinks=False)
         _refuse_link(now)
-        if not stat.S_ISREG(now.st_mode):  # opening a device may do something
+        if not stat.S_ISREG(now.st_mode):  # opening a device could have an effect
             raise WithheldSound(name, NO_FILE)
         return os.open(last, FILE, dir_fd=here)
     finally:
@@ -107,7 +106,7 @@ def _open_by_folder(path: str, name: str) -> int:
 
 
 def _open_compared(path: str, name: str) -> int:
-    """The same where a system opens nothing in an open folder: looked at before, and compared with what was opened."""
+    """The descriptor on systems that cannot open a file in an open folder: the path is checked before and after."""
     parts = [Path(path), *Path(path).parents]
     for part in parts[:-1]:
         _refuse_link(part.lstat())

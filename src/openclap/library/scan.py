@@ -1,4 +1,4 @@
-"""Folders → the sound files in them. Knows nothing of what is in a file."""
+"""Folders → the sound files in them, by the endings of their names."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ EXTENSIONS = frozenset(
 
 @dataclass(frozen=True)
 class FoundSounds:
-    """What there is to index: `files`, and what could not be looked into."""
+    """What there is to index: `files`, and what could not be read."""
 
     files: list[Path]
     folders: list[Path]  # that were looked through
@@ -60,35 +60,35 @@ class FoundSounds:
 
 
 def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> FoundSounds:
-    """Files to index, and the folders that were looked through.
+    """Find the files to index in files and folders.
 
-    Folders are searched recursively for known extensions; hidden files and folders, those of the system, and what
-    `exclude` and ignore files say (see `exclude`) are left out, links are followed once. A file that is named itself is
-    always taken, whatever its name. Everything is absolute and sorted.
+    Folders are searched recursively for known extensions, and links are followed once; hidden files and folders, those
+    of the system, and what `exclude` and ignore files name (see `Exclusions`) are left out. A file that is given itself
+    is always taken, whatever its name. All paths are absolute and sorted.
 
     Raises
     ------
     UsageError
-        An empty path, which would be the current folder; a pattern that is none.
+        A path is empty, which would mean the current folder, or a pattern is.
     """
-    left_out = Exclusions(exclude)
+    exclusions = Exclusions(exclude)
     files: dict[Path, None] = {}
     folders: list[Path] = []
-    closed: list[Failure] = []
+    unreadable: list[Failure] = []
     for given in paths:
         if not os.fspath(given):
             raise UsageError("a path is empty; give files or folders ('.' is the current folder)")
         path = Path(os.path.abspath(Path(os.path.expanduser(given))))  # the name the user knows: links are not resolved
         if path.is_dir():
             folders.append(path)
-            files.update(dict.fromkeys(_below(path, closed, left_out)))
+            files.update(dict.fromkeys(_sounds_below(path, unreadable, exclusions)))
         else:
             files[path] = None
-    return FoundSounds(list(files), folders, [*closed, *left_out.failed], left_out)
+    return FoundSounds(list(files), folders, [*unreadable, *exclusions.failed], exclusions)
 
 
 def require_sounds(found: FoundSounds) -> None:
-    """Nothing where a sound was found, or where something could not be looked into, which is told by itself.
+    """Refuse folders in which no sound was found; what could not be read is reported elsewhere.
 
     Raises
     ------
@@ -104,16 +104,16 @@ def require_sounds(found: FoundSounds) -> None:
 
 
 def is_sound(name: str) -> bool:
-    """Whether a file is called as sounds are."""
+    """Whether a file's name ends as those of sounds do."""
     return name.rpartition(".")[2].lower() in EXTENSIONS
 
 
-def _below(folder: Path, closed: list[Failure], left_out: Exclusions) -> list[Path]:
+def _sounds_below(folder: Path, unreadable: list[Failure], exclusions: Exclusions) -> list[Path]:
     found: list[Path] = []
     seen: set[str] = set()
 
     def note(error: OSError) -> None:
-        closed.append(Failure(str(error.filename), f"cannot be looked into ({error.strerror})"))
+        unreadable.append(Failure(str(error.filename), f"cannot be looked into ({error.strerror})"))
 
     for root, folders, names in os.walk(folder, followlinks=True, onerror=note):
         real = os.path.realpath(root)
@@ -121,13 +121,14 @@ def _below(folder: Path, closed: list[Failure], left_out: Exclusions) -> list[Pa
             folders.clear()
             continue
         seen.add(real)
+        visible = [name for name in folders if not name.startswith(".")]
         folders[:] = sorted(
             name
-            for name in folders
-            if not name.startswith(".") and not left_out.is_excluded(os.path.join(root, name), folder=True)  # noqa: PTH118
+            for name in visible
+            if not exclusions.is_excluded(os.path.join(root, name), folder=True)  # noqa: PTH118
         )
         sounds = [Path(root, name) for name in names if not name.startswith(".") and is_sound(name)]
-        if not left_out.takes_all_files(root):
-            sounds = [path for path in sounds if not left_out.is_excluded(str(path), folder=False)]
+        if not exclusions.takes_all_files(root):
+            sounds = [path for path in sounds if not exclusions.is_excluded(str(path), folder=False)]
         found += sounds
     return sorted(found)

@@ -1,16 +1,15 @@
-"""Files of a library as others than its owner may have them: those below the folders that were named, as they were indexed.
+"""Paths of a library → open files that others than its owner may have: those below given folders, as they were indexed.
 
-    path of the library ─ below a folder that was named? ─ open, no link followed ─┬─ size and time, or content, as indexed?
-                                                                                  └─ a sound? ─ the open file
+    path of the library ─ below a given folder? ─ open, without links ─┬─ size and time, or content, as indexed?
+                                                                       └─ a sound? ─ the open file
 
-A library tells where files were; what lies there now may be anything, and a library that somebody else made may name
+A library knows where files were. What lies there now may be anything, and a library that somebody else made may name
 any file of the machine. So a path of a library is never opened by itself, and what is handed out is read from the
-descriptor that was looked at.
+descriptor that was checked.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import threading
@@ -23,7 +22,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from openclap.audio.load import stream
 from openclap.errors import SoundError, WithheldSound
-from openclap.library.indexing import HASH_BYTES
+from openclap.library.indexing import hash_from_here
 from openclap.library.safe_open import open_without_links
 from openclap.store import File
 
@@ -31,9 +30,9 @@ __all__ = ["CHANGED", "FileVersion", "ServedFiles"]
 
 T = TypeVar("T")
 
-REMEMBERED = 4096  # files that were looked into
+REMEMBERED = 4096  # files whose checks are remembered
 LOOK_RATE = 8000  # Hz
-LOOK_SECONDS = 0.1  # that are decoded of what may be no sound
+LOOK_SECONDS = 0.1  # decoded of a file, to see whether it is a sound
 OUTSIDE = "lies outside of the folders that may be used here"
 CHANGED = "is not the file that was indexed any more; index its folder again"
 NO_SOUND = "is no sound"
@@ -41,7 +40,7 @@ NO_SOUND = "is no sound"
 
 @dataclass(frozen=True)
 class FileVersion:
-    """A file as it once was: bytes, when it was changed, and the hash of its content where that is known."""
+    """What tells one version of a file from another: size in bytes, time of change, hash of the content if known."""
 
     size: int
     mtime_ns: int
@@ -49,12 +48,12 @@ class FileVersion:
 
     @classmethod
     def from_index(cls, file: File) -> FileVersion:
-        """As a library knows it."""
+        """The version that a library has indexed."""
         return cls(file.size, file.mtime_ns, file.hash)
 
     @classmethod
     def from_disk(cls, path: str | os.PathLike[str]) -> FileVersion | None:
-        """As it is now; None, there is no file, or a link."""
+        """The version on the disk; None where there is no file, or a link."""
         with suppress(OSError, ValueError):
             found = os.lstat(path)
             if stat.S_ISREG(found.st_mode):
@@ -64,15 +63,15 @@ class FileVersion:
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder as it was called when it was named, and where it was then, its links followed."""
+    """A folder as it was given, `named`, and the path it had then with links resolved, `real`."""
 
     named: str
     real: str
-    title: str = ""  # what it is called
-    own: bool = False
+    title: str = ""  # what users are shown
+    own: bool = False  # a folder of the program, such as that of uploads
 
     def below(self, path: str) -> str | None:
-        """The part of a path below this folder; None, it is not below."""
+        """The part of a path below this folder; None where it is not below."""
         for top in (self.named, self.real):
             start = top.rstrip(os.sep) + os.sep
             if os.path.normcase(path).startswith(os.path.normcase(start)) and len(path) > len(start):
@@ -81,14 +80,14 @@ class _Folder:
 
 
 class ServedFiles:
-    """The folders whose sounds may be handed out, each as it is when this is made.
+    """The folders whose sounds may be handed out, with the links they have when this is made.
 
     Parameters
     ----------
     folders
-        Folders that their owner names; each may be a link itself, below it none is followed.
+        Folders of the owner. Each may be a link itself; links below it are not followed.
     own
-        Folders of the program, as those of uploads: a file in one is called by its last name alone.
+        Folders of the program, such as that of uploads: a file in one is called by its last name alone.
     """
 
     def __init__(
@@ -99,16 +98,16 @@ class ServedFiles:
             _Folder(one, os.path.realpath(one), title) for one, title in zip(named, _titles(named), strict=True)
         ]
         self._folders += [_Folder(one, os.path.realpath(one), own=True) for one in map(_absolute, own)]
-        self._found: OrderedDict[tuple[object, ...], Any] = OrderedDict()  # what was looked into
+        self._found: OrderedDict[tuple[object, ...], Any] = OrderedDict()  # what was found out about files
         self._lock = threading.Lock()
 
     def leads_inside(self, path: str | os.PathLike[str]) -> bool:
-        """Whether a path, its links followed, lies in a folder that was named, or is one."""
+        """Whether a path, with links resolved, is one of the owner's folders or lies in one."""
         real = Path(os.path.realpath(path))
         return any(real.is_relative_to(folder.real) for folder in self._folders if not folder.own)
 
     def name_of(self, path: str) -> str:
-        """What a file is called: its name below the innermost folder that it lies in, and nothing of where that lies."""
+        """The name that users are shown for a file: below the innermost folder, without the path of that folder."""
         found = [
             (len(inside), folder, inside) for folder in self._folders if (inside := folder.below(path)) is not None
         ]
@@ -121,11 +120,11 @@ class ServedFiles:
 
     @property
     def titles(self) -> list[str]:
-        """What the named folders are called: their last names, each another."""
+        """The names that users are shown for the owner's folders: their last names, no two alike."""
         return [folder.title for folder in self._folders if not folder.own]
 
     def title_of(self, place: str | os.PathLike[str]) -> str:
-        """What a folder is called that is a named one, or lies below it: the title of that, and the names below it."""
+        """The name that users are shown for a folder: the title of the owner's folder, and the names below it."""
         path = _absolute(place)
         for folder in self._folders:
             if not folder.own and path in (folder.named, folder.real):
@@ -141,7 +140,7 @@ class ServedFiles:
         return f"{folder.title}{os.sep}{inside}"
 
     def folder_of(self, title: str) -> str | None:
-        """The path of a folder by what `title_of` calls it; None, there is none of that name."""
+        """The path of the folder that `title_of` gives this name; None where there is none."""
         first, _, rest = title.partition(os.sep)
         for folder in self._folders:
             if not folder.own and first == folder.title:
@@ -149,30 +148,30 @@ class ServedFiles:
         return None
 
     def open(self, path: str, version: FileVersion | None) -> BinaryIO:
-        """The file at a path of a library, open for reading, which the caller closes.
+        """Open the file at a path of a library for reading; the caller closes it.
 
         Parameters
         ----------
         version
-            What was indexed; None, nothing was.
+            What was indexed; None where nothing was.
 
         Raises
         ------
         WithheldSound
-            It lies outside of the folders, behind a link, is not what was indexed, or no sound.
+            It lies outside of the folders or behind a link, is not what was indexed, or is not a sound.
         SoundNotFound, UnreadableSound
-            It has gone, or cannot be read.
+            It is gone, or cannot be read.
         """
         name = Path(path).name
         return self._check_file(self._reach(path, name), name, version)
 
     def open_given(self, path: str, version: FileVersion | None) -> BinaryIO:
-        """The same for a file that no library told of, wherever it lies: who uses the program has given it, or the program made it."""
+        """Open a file, wherever it lies, that the user gave or the program made: not a path of a library."""
         name = Path(path).name
         return self._check_file(open_without_links(path, name), name, version)
 
     def withhold_reason(self, path: str, version: FileVersion | None) -> SoundError | None:
-        """Why a file of a library would not be handed out now, as far as can be told without reading it; None, it may be."""
+        """Why `open` would refuse a file, as far as is known without reading it; None where nothing is."""
         name = Path(path).name
         try:
             with self._reach(path, name) as file:
@@ -185,7 +184,7 @@ class ServedFiles:
     # -- inside --------------------------------------------------------------------------------------
 
     def _reach(self, path: str, name: str) -> BinaryIO:
-        """Open it below one of the folders; of several the first that leads there without a link."""
+        """Open a file below the first of the folders that leads there without a link."""
         fault: SoundError = WithheldSound(name, OUTSIDE)
         if os.path.abspath(path) != path:  # "..", or two slashes, after which a path begins anew
             raise fault
@@ -200,7 +199,7 @@ class ServedFiles:
         raise fault
 
     def _check_file(self, file: BinaryIO, name: str, version: FileVersion | None) -> BinaryIO:
-        """The file, once it is the one that was indexed and a sound; its descriptor is looked at, never its name again."""
+        """Refuse an open file that is not a sound, or not the version; only its descriptor is used, not its name."""
         try:
             now = os.fstat(file.fileno())
             if version is None or not self._is(version, file, now):
@@ -214,7 +213,7 @@ class ServedFiles:
         return file
 
     def _is(self, version: FileVersion, file: BinaryIO, now: os.stat_result) -> bool:
-        """Whether an open file is what was indexed: by size and time, or, touched since, by its content."""
+        """Whether an open file is a version: by size and time, or by its content where the time has changed."""
         if now.st_size != version.size:
             return False
         if now.st_mtime_ns == version.mtime_ns:
@@ -222,7 +221,7 @@ class ServedFiles:
         return bool(version.hash) and self._look_up_once("hash", now, lambda: _hash_of(file)) == version.hash
 
     def _look_up_once(self, what: str, now: os.stat_result, find: Callable[[], T]) -> T:
-        """What is found of a file, which is looked into again when anything of it has changed."""
+        """What `find` finds out about a file; it is asked again only when the file has changed."""
         key = (what, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
         with self._lock:
             if key in self._found:
@@ -237,16 +236,13 @@ class ServedFiles:
 
 
 def _hash_of(file: BinaryIO) -> str:
-    """As `indexing.content_hash`, of what is open."""
+    """The `content_hash` of an open file."""
     file.seek(0)
-    digest = hashlib.blake2b(digest_size=HASH_BYTES)
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+    return hash_from_here(file)
 
 
 def _is_sound(file: BinaryIO) -> bool:
-    """Whether a sound can be decoded from it, whatever its name."""
+    """Whether a sound can be decoded from an open file, whatever its name."""
     file.seek(0)
     try:
         with closing(stream(file, LOOK_RATE, block_seconds=LOOK_SECONDS)) as blocks:
@@ -256,7 +252,7 @@ def _is_sound(file: BinaryIO) -> bool:
 
 
 def _titles(folders: list[str]) -> list[str]:
-    """The last names of folders, numbered where several have the same."""
+    """The last names of folders, with numbers where several have the same."""
     titles: list[str] = []
     for folder in folders:
         name = Path(folder).name or "disk"

@@ -1,4 +1,4 @@
-"""Files and folders that are looked at again and again: a library that stays up to date."""
+"""Files and folders, looked at again and again → a library that stays up to date."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["watch_folder"]
 
-SETTLED = 2.0  # seconds since a file was written to, after which it is taken for finished
+SETTLED = 2.0  # seconds after the last write to a file, after which it counts as finished
 
 
 def watch_folder(
@@ -33,9 +33,9 @@ def watch_folder(
     tags: Sequence[str],
     exclude: Sequence[str] = (),
 ) -> Iterator[AddReport]:
-    """A report at once, and whenever something has changed, for ever; see `Library.watch`."""
-    bad: dict[str, tuple[int, int]] = {}
-    told: set[tuple[str, str]] = set()
+    """Yield a report at once and after every change, for ever; see `Library.watch`."""
+    bad: dict[str, tuple[int, int]] = {}  # path → size and time of files that could not be used
+    reported: set[tuple[str, str]] = set()  # path and error of failures
 
     def skip(path: Path, now: os.stat_result) -> bool:
         return 0 <= time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
@@ -49,8 +49,8 @@ def watch_folder(
             with contextlib.suppress(OSError):
                 stat = Path(failure.path).stat()
                 bad[failure.path] = stat.st_size, stat.st_mtime_ns
-        failed = [failure for failure in report.failed if (failure.path, failure.error) not in told]
-        told |= {(failure.path, failure.error) for failure in failed}
+        failed = [failure for failure in report.failed if (failure.path, failure.error) not in reported]
+        reported |= {(failure.path, failure.error) for failure in failed}
         report = replace(report, failed=failed)
         if first or report.added or report.updated or report.removed or report.failed or report.kept_missing != kept:
             yield report

@@ -34,8 +34,8 @@ from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
-from openclap.library.library import Per
 from openclap.library.moments import moments_in
+from openclap.library.search import Per
 from openclap.normalization import normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
 from openclap.results import Hit, Label, Match, Moment, Ranked

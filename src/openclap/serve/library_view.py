@@ -18,8 +18,8 @@ from openclap.results import Hit, Moment, Ranked
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.library.library import Per
     from openclap.library.query import Query
+    from openclap.library.search import Per
     from openclap.store import SearchFilter
 
 __all__ = ["LibraryView"]

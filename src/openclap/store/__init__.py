@@ -1,4 +1,4 @@
-"""Where a library keeps its files, windows and vectors: SQLite on this machine, LanceDB past it."""
+"""Files, windows and vectors → rows on disk, in SQLite or LanceDB; a vector → the windows nearest to it."""
 
 from openclap.store.open_store import open_store
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, SearchFilter, Store

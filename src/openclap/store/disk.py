@@ -1,4 +1,4 @@
-"""What both stores ask of a folder: its size, and to be alone in it."""
+"""A folder → its size, and a lock on it, for both stores."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["folder_bytes", "lock_folder"]
 
 @contextmanager
 def lock_folder(folder: Path, place: str) -> Iterator[None]:
-    """Re-embed a library in a folder, or be refused because another process does.
+    """Hold the lock of a folder whose library is re-embedded; errors call the library `place`.
 
     Raises
     ------
     LibraryError
-        Another one does, or the folder cannot be written to.
+        Another process re-embeds it, or the folder cannot be written to.
     """
     from filelock import FileLock, Timeout
 
@@ -38,12 +38,12 @@ def lock_folder(folder: Path, place: str) -> Iterator[None]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Of every file in it and below."""
+    """The bytes of all files in a folder and below it."""
     return sum(map(_size, folder.rglob("*")))
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size if path.is_file() else 0
-    except OSError:  # another process has just replaced it
+    except OSError:  # another process has just removed it
         return 0

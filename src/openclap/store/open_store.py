@@ -1,4 +1,4 @@
-"""Which store a place names."""
+"""A path or an address → the store there, SQLite or LanceDB."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ ADDRESS = re.compile(r"(s3|gs|az)://[^/\s#?%]+/+[^/#?%\x00-\x1f][^#?%\x00-\x1f]*
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:
-    """A folder → SQLite; a folder whose name ends in .lance, or an address on object storage → LanceDB.
+    """Open the store at a place: LanceDB for a name that ends in .lance or an address on object storage, else SQLite.
 
-    Nothing is made before the first write.
+    Nothing is made on disk before the first write.
+
+    Raises
+    ------
+    UsageError, LibraryError
+        It is not a place for a library.
     """
     name = os.fspath(place)
     if not name:

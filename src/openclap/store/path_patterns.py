@@ -1,8 +1,8 @@
-r"""Patterns of paths → regular expressions that Python and Rust read alike, and names that look the same.
+r"""Patterns of paths → regular expressions that mean the same to Python and to Rust.
 
 `*` is anything, `?` one character, `[…]` one of these, `[^…]` none of these; the whole path must fit. A character is
-what a reader takes for one: é fits whether it is written as one sign (NFC, as most systems do) or as e and an accent
-(NFD, as those that come from a Mac). On Windows / and \ are one separator, and large and small letters are one.
+what a reader sees as one: é fits whether it is stored as one code point (NFC, as on most systems) or as e and an accent
+(NFD, as on a Mac). On Windows / and \ are the same separator, and case does not matter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 
 __all__ = [
     "anchor_pattern",
-    "fold_case",
     "folder_matcher",
     "has_one_spelling",
     "is_plain",
@@ -26,63 +25,63 @@ __all__ = [
     "text_to_path",
 ]
 
-UNDECODED = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are no UTF-8, as Python spells them
-MARKS = (  # that belong to the letter before
+UNDECODED = re.compile("[\udc80-\udcff]")  # bytes of a file's name that are not UTF-8, as Python decodes them
+MARKS = (  # accents that belong to the letter before
     "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f"
 )
-SYLLABLE = "[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?"  # of Korean, in parts
+SYLLABLE = "[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?"  # of Korean, as NFD writes it
 ONE = f"(?:\0..|{SYLLABLE}|[\\s\\S][{MARKS}]*)"
 ANYTHING, NOTHING = "[\\s\\S]*", "[^\\s\\S]"
 
 
 def path_to_text(path: str) -> str:
-    """A path as text: each byte that is no UTF-8 as NUL and two digits, and no path has a NUL."""
+    """A path as valid Unicode: a byte that is not UTF-8 becomes NUL and two digits; no path holds a NUL itself."""
     return UNDECODED.sub(lambda found: f"\0{ord(found[0]) - 0xDC00:02x}", path)
 
 
 def text_to_path(text: str) -> str:
-    """The path of a text."""
+    """The path that `path_to_text` made this text of."""
     return re.sub("\0(..)", lambda found: chr(0xDC00 + int(found[1], 16)), text)
 
 
 def fold_case() -> bool:
-    """Whether this platform takes large and small letters of a name for one."""
+    """Whether file names of this platform ignore case."""
     return os.path.normcase("A") == "a"
 
 
 def spellings(text: str) -> list[str]:
-    """A text, and how else it may be written though it looks the same."""
+    """A text in all Unicode forms (as it is, NFC, NFD), which look the same, each once."""
     return list(dict.fromkeys([text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)]))
 
 
 def has_one_spelling(path: str) -> bool:
-    """Whether no other name looks like this one, here."""
+    """Whether no other path means the same file name on this platform."""
     return not fold_case() and (path.isascii() or len(spellings(path)) == 1)
 
 
 def is_plain(pattern: str) -> bool:
-    """Whether a pattern means the same to SQLite's GLOB, which is faster."""
+    """Whether a pattern means the same to the GLOB of SQLite, which is faster."""
     return pattern.isascii() and not fold_case() and os.sep == "/" and "?" not in pattern and "[" not in pattern
 
 
 def anchor_pattern(glob: str) -> str:
-    """A pattern of whole paths: one that does not begin at a root or with * counts in every folder."""
+    """A pattern for whole paths; one that begins neither at a root nor with `*` then fits in every folder."""
     rooted = glob.startswith(("/", "*")) or (os.sep == "\\" and re.match(r"[A-Za-z]:|\\", glob) is not None)
     return glob if rooted else f"*/{glob}"
 
 
 def regex_of_pattern(glob: str, *, sep: str = os.sep, fold: bool | None = None) -> str:
-    """The regular expression of a pattern, for the texts of paths; `sep` and `fold` are those of the platform."""
+    """The regular expression of a pattern, for paths as text; `sep` and `fold` are by default the platform's."""
     pattern, literal, i = "", "", 0
     glob = unicodedata.normalize("NFC", glob)
     while i < len(glob):
-        sign = glob[i]
+        char = glob[i]
         i += 1
-        if sign not in "*?[":
-            literal += sign
+        if char not in "*?[":
+            literal += char
             continue
         pattern, literal = pattern + _literal(literal, sep), ""
-        if sign == "[":
+        if char == "[":
             negated = glob.startswith("^", i)
             end = glob.find("]", i + negated + 1)
             if end < 0:
@@ -90,17 +89,17 @@ def regex_of_pattern(glob: str, *, sep: str = os.sep, fold: bool | None = None) 
             pattern += _class_of(glob[i + negated : end], negated)
             i = end + 1
         else:
-            pattern += ANYTHING if sign == "*" else ONE
+            pattern += ANYTHING if char == "*" else ONE
     return f"{_flags(fold)}^{pattern}{_literal(literal, sep)}$"
 
 
 def regex_of_folder(path: str, *, sep: str = os.sep, fold: bool | None = None) -> str:
-    """The regular expression of a file's path, or of everything in a folder, for the texts of paths."""
+    """The regular expression of a file, or of everything in a folder, for paths as text."""
     return f"{_flags(fold)}^{_literal(path.rstrip(sep), sep)}(?:{_literal(sep, sep)}{ANYTHING})?$"
 
 
 def path_matcher(regex: str) -> Callable[[str | bytes], bool]:
-    """Whether a path, text or bytes, fits."""
+    """A function that tells whether a path, text or bytes, fits a regular expression."""
     compiled = re.compile(regex)
     return lambda path: compiled.search(path_to_text(os.fsdecode(path))) is not None
 
@@ -108,7 +107,7 @@ def path_matcher(regex: str) -> Callable[[str | bytes], bool]:
 def folder_matcher(
     paths: Iterable[str], *, sep: str = os.sep, fold: bool | None = None
 ) -> Callable[[str | bytes], bool]:
-    """Whether a path, text or bytes, is one of these or lies below it, however it is written."""
+    """A function that tells whether a path is one of these or lies below one, in any Unicode form."""
     small = fold_case() if fold is None else fold
 
     def key(path: str) -> str:
@@ -131,12 +130,12 @@ def _flags(fold: bool | None) -> str:
 
 
 def _literal(text: str, sep: str) -> str:
-    """These signs, each as it may be written."""
+    """The regular expression of a text in all Unicode forms."""
     return "".join(_letter(letter, sep) for letter in _letters(unicodedata.normalize("NFC", text)))
 
 
 def _letters(text: str) -> list[str]:
-    """Letters with the accents after them."""
+    """The letters of a text, each with the accents after it."""
     return re.findall(f"[\\s\\S][{MARKS}]*", text)
 
 
@@ -148,17 +147,17 @@ def _letter(letter: str, sep: str) -> str:
     return escaped[0] if len(ways) == 1 else f"(?:{'|'.join(escaped)})"
 
 
-def _class_of(signs: str, negated: bool) -> str:
-    """A class of a regular expression: of `a-z` all between, and of `z-a` none; of é also e with an accent."""
+def _class_of(chars: str, negated: bool) -> str:
+    """The regular expression of a `[…]`: `a-z` is all between, `z-a` nothing, and é is also e with an accent."""
     inside, composed, i = "", [], 0
-    while i < len(signs):
-        if signs[i + 1 : i + 2] == "-" and i + 2 < len(signs):
-            first, last = signs[i], signs[i + 2]
+    while i < len(chars):
+        if chars[i + 1 : i + 2] == "-" and i + 2 < len(chars):
+            first, last = chars[i], chars[i + 2]
             inside += f"{_escape(first)}-{_escape(last)}" if first <= last else ""
             i += 3
         else:
-            inside += _escape(signs[i])
-            composed += [re.escape(way) for way in spellings(signs[i])[1:]]
+            inside += _escape(chars[i])
+            composed += [re.escape(way) for way in spellings(chars[i])[1:]]
             i += 1
     if not inside:
         return "[\\s\\S]" if negated else NOTHING
@@ -167,5 +166,5 @@ def _class_of(signs: str, negated: bool) -> str:
     return f"(?:{'|'.join([*composed, f'[{inside}]'])})"
 
 
-def _escape(sign: str) -> str:
-    return "\\" + sign if sign in "\\[]&~^-" else sign
+def _escape(char: str) -> str:
+    return "\\" + char if char in "\\[]&~^-" else char

@@ -1,4 +1,4 @@
-"""Rows in the order every store answers in: by cosine, ties by path and start."""
+"""Windows with their cosines → the order in which every store returns them: by cosine, ties by path and start."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from openclap.store.records import ScoredWindow
 
 __all__ = ["round_score", "sort_rows", "take_best"]
 
-ROUNDED = 6  # digits of a cosine that count: float sums differ in the seventh
+DIGITS = 6  # of a cosine that count: sums of floats differ in the seventh
 
 
 def round_score(score: float) -> float:
-    """A cosine as far as it can be told from another."""
-    return round(score, ROUNDED)
+    """A cosine without the digits that differ from one way of computing to another."""
+    return round(score, DIGITS)
 
 
 def sort_rows(rows: Iterable[ScoredWindow]) -> list[ScoredWindow]:
-    """Best first."""
+    """Rows in order, the best first."""
     return sorted(rows, key=lambda row: (-round_score(row.score), row.path, row.start))
 
 
 def take_best(rows: Iterable[ScoredWindow], k: int, per_file: bool) -> list[ScoredWindow]:
-    """The first k of rows in order, or the first of each of k files."""
+    """The first k rows of an order, or, with `per_file`, the first row of each of the first k files."""
     if not per_file:
         return list(islice(rows, k))
     first: dict[str, ScoredWindow] = {}

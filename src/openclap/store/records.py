@@ -1,4 +1,7 @@
-"""What a store holds and what it must be able to do. Knows nothing of audio, text or models."""
+"""What a store holds (files, recordings, tags), what it can be asked, and the interface of every store.
+
+Stores know nothing of audio, text or models.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ Vectors = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
 
 
-UNHASHED = "unknown "  # begins what stands for a hash where none was made
+UNHASHED = "unknown "  # begins the `hash` of a file whose content was never hashed
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,16 @@ class File:
     size : int
         Bytes.
     mtime_ns : int
+        When it was last changed.
     hash : str
         Of its content; two files with one hash sound the same.
     seconds : float
-        Length.
+        Its length.
     tags : tuple of str
-        Sorted; `put` neither sets nor clears them, `tag` adds some. A store remembers those of content that leaves it,
-        and gives them back when it returns.
+        Sorted. `put` neither sets nor clears them, `tag` adds some. A store remembers the tags of content that leaves
+        it, and gives them back when the content returns.
     reading : int
-        The revision of decoding by which its windows were made; 1 where that was not noted yet.
+        The revision of decoding by which its windows were made; 1 where none was noted.
     """
 
     path: str
@@ -63,7 +67,7 @@ class File:
 
     @property
     def is_hashed(self) -> bool:
-        """Whether its content was hashed: the first version did not."""
+        """Whether its content was hashed; libraries of format 1 did not do that."""
         return not self.hash.startswith(UNHASHED)
 
 
@@ -79,9 +83,9 @@ class Recording:
 
 @dataclass(frozen=True)
 class RememberedTags:
-    """The tags that content had when it left a library, at the path where it lay.
+    """The tags that content had when it left a library, or a path of it.
 
-    Content that has `moved` took them along: they come back at the old path alone, as where its disk was only away.
+    Content that has `moved` took its tags along; these come back only at the old path, if the content does.
     """
 
     hash: str
@@ -134,28 +138,28 @@ class SearchFilter:
 
 
 class Store(Protocol):
-    """Files, their windows and the windows' unit vectors, on disk. `tests/test_stores.py` runs over every one.
+    """Files, their windows and the unit vectors of these, on disk; `tests/test_stores.py` runs over every store.
 
-    Each writing call is one transaction: when it has returned, its work survives whatever happens to the process.
+    Each call that writes is one transaction: when it has returned, its work survives whatever happens to the process.
     """
 
-    place: str  # what `open_store` opens, and how it is called in errors
+    place: str  # the path or address that `open_store` takes, which errors name
     shared: bool  # whether other machines may write to it
 
     def model_identity(self) -> dict[str, Any]:
-        """What made the vectors; empty in a new store."""
+        """The model that made the vectors, as facts by name; empty in a new store."""
 
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
-        """Become the maker where there is none yet → the maker there is now."""
+        """Note the model that makes the vectors, where none is noted → the one that is noted now."""
 
     def put(self, recordings: Sequence[Recording]) -> None:
         """Add files with their windows, or replace them."""
 
     def update_facts(self, files: Sequence[File]) -> None:
-        """Note new sizes, times and revisions of reading of files whose content is what it was."""
+        """Note new sizes, times and revisions of reading for files whose content is unchanged."""
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
-        """Give files another path (old path, file as it is now), windows and tags with them → the paths of those moved."""
+        """Give files, with windows and tags, another path; (old path, file as it is now) → new paths of those moved."""
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
@@ -164,22 +168,22 @@ class Store(Protocol):
         """Put tags on files."""
 
     def remembered_tags(self) -> list[RememberedTags]:
-        """Tags of content that has left, in no order."""
+        """Remembered tags of content that has left, in no order."""
 
     def remember_tags(self, tags: Sequence[RememberedTags]) -> None:
-        """Remember tags of content that is not here."""
+        """Remember tags of content that is not in the store."""
 
     def find_files(self, paths: Iterable[str]) -> dict[str, File]:
-        """Those of the files that are in the store."""
+        """The files at these paths that are in the store, by path."""
 
     def find_by_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
-        """The files of each content."""
+        """The files with these hashes of content, by hash."""
 
     def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path."""
 
     def recording(self, path: str) -> Recording | None:
-        """One file with its windows."""
+        """One file with its windows; None where it is not in the store."""
 
     def scan(self, where: SearchFilter | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
@@ -187,19 +191,19 @@ class Store(Protocol):
     def nearest(
         self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
     ) -> list[ScoredWindow]:
-        """The windows with the highest cosine to a unit vector (E,), best first; `per_file`, the best of each file.
+        """The k windows with the highest cosine to a unit vector (E,), best first; with `per_file`, one of each file.
 
-        Ties are ordered by path and start. What was put a moment ago, by any process, is found.
+        Ties are ordered by path and start. What any process has put a moment ago is found.
         """
 
     def sample(self, count: int) -> Vectors:
-        """Rows from all over the store, the same ones as long as it does not change: (at most count, E)."""
+        """Vectors from all over the store (at most count, E); the same ones until the store changes."""
 
     def optimize(self) -> None:
-        """Bring the caches up to date, so that the next search need not."""
+        """Bring caches and indexes up to date, so that the next search does not have to."""
 
     def check(self) -> list[str]:
-        """What is wrong with what is on disk, in words; nothing if nothing is."""
+        """Find what is damaged on disk → in words; an empty list if nothing is."""
 
     def repair(self) -> list[str]:
         """Mend what `check` finds → what was done, in words."""
@@ -208,20 +212,20 @@ class Store(Protocol):
         """files, windows, seconds, bytes on disk."""
 
     def lock(self) -> AbstractContextManager[object]:
-        """Nobody else makes one aside meanwhile; another who tries is refused."""
+        """Hold the lock for re-embedding; another process that tries is refused."""
 
     def staging(self, maker: dict[str, Any]) -> Store:
-        """A store of another maker beside this one; what an earlier one of the same maker holds is still there."""
+        """A store beside this one, for another model; what a stopped run of the same model has put there is kept."""
 
-    def swap_in(self, aside: Store) -> None:
-        """Hold what the one beside holds, which is then gone; in one step."""
+    def swap_in(self, staging: Store) -> None:
+        """Replace what this store holds by what a `staging` store holds, in one step; that store is then gone."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections; the next call opens them again."""
 
 
 def belongs_to_model(store: Store, maker: dict[str, Any]) -> bool:
-    """Whether what an earlier run made aside is of this maker, or of none yet; what is broken is not."""
+    """Whether a store was made by this model, or by none yet; a broken store was not."""
     try:
         return store.model_identity() in ({}, maker)
     except LibraryError:
@@ -229,5 +233,5 @@ def belongs_to_model(store: Store, maker: dict[str, Any]) -> bool:
 
 
 def width_mismatch(got: int, has: int) -> LibraryError:
-    """What to say of vectors that do not fit."""
+    """The error for vectors of `got` numbers in a library of vectors of `has` numbers."""
     return LibraryError(f"vectors of {got} numbers do not fit a library of vectors of {has}; use another --library")

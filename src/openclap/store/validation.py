@@ -1,6 +1,6 @@
-"""What may stand in a library, checked where it is read: what a broken or a prepared one holds is told, never believed.
+"""Values that were read from a library → the same values, checked: a damaged or manipulated library is not trusted.
 
-Knows nothing of tables: each store turns `BrokenValue` into a sentence that names the library.
+Each store turns a `BrokenValue` into an error that names the library.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from openclap.store.records import File, Vectors
 
 __all__ = [
-    "LONGEST",
-    "UNIT",
+    "MAX_SECONDS",
+    "UNIT_TOLERANCE",
     "BrokenValue",
     "validate_file",
     "validate_identity",
@@ -28,25 +28,22 @@ __all__ = [
     "validate_width",
 ]
 
-LONGEST = 1e15  # seconds: far beyond any recording, far below what no number of seconds can be told from
-UNIT = 1e-3  # from the length 1 that a vector may be
+MAX_SECONDS = 1e15  # far beyond any recording, far below the largest float
+UNIT_TOLERANCE = 1e-3  # how far the length of a vector may be from 1
 
 
 class BrokenValue(ValueError):
-    """A value that no library can hold; says which, and what it is.
+    """A value that no library can hold; the message says which, and `file` where, if not in the library's own file."""
 
-    `file`: where it was read, if not in the library's own file.
-    """
-
-    def __init__(self, said: str, file: Path | None = None) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, file: Path | None = None) -> None:
+        super().__init__(message)
         self.file = file
 
 
 def validate_file(
     path: Any, size: Any, mtime_ns: Any, content: Any, seconds: Any, tags: Sequence[Any], reading: Any
 ) -> File:
-    """A file of a library, of values that may be anything."""
+    """A file of a library, of values that may be anything; `content` is the hash of its content."""
     validate_path(path)
     for name, value, least in (("size", size, 0), ("time", mtime_ns, None), ("revision", reading, 0)):
         if not _is_int(value) or (least is not None and value < least):
@@ -61,21 +58,21 @@ def validate_file(
 
 
 def validate_path(path: Any) -> str:
-    """The path of a file."""
+    """The path of a file: a text that is not empty."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise BrokenValue(f"the path of a file is {_show_value(path)}")
     return path
 
 
 def validate_span(path: str, start: Any, end: Any) -> tuple[float, float]:
-    """Where a window begins and ends, seconds."""
+    """Where a window of a file begins and ends, in seconds."""
     if not _is_seconds(start) or not _is_seconds(end) or end < start:
         raise BrokenValue(f"a window of {path} goes from {_show_value(start)} to {_show_value(end)} s")
     return float(start), float(end)
 
 
 def validate_identity(text: Any) -> dict[str, Any]:
-    """What a library remembers of its maker, from JSON; empty where it has none yet."""
+    """What a library remembers of the model that made it, from JSON; empty where nothing is noted."""
     if text in ("", None):
         return {}
     try:
@@ -98,25 +95,25 @@ def validate_identity(text: Any) -> dict[str, Any]:
 
 
 def validate_vectors(path: str, vectors: Vectors, width: int) -> Vectors:
-    """Vectors (n, E) of a file, at length 1."""
+    """Vectors (n, E) of a file, of length 1 and of `width` numbers."""
     with np.errstate(all="ignore"):
         if (
             vectors.ndim != 2
             or vectors.shape[1] != width
-            or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT).all()
+            or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT_TOLERANCE).all()
         ):
             raise BrokenValue(f"the vectors of {path} are none")
     return vectors
 
 
 def validate_width(query: Vectors, width: int) -> None:
-    """That a query (E,) can be compared with vectors of so many numbers."""
+    """Refuse a query that cannot be compared with vectors of `width` numbers."""
     if query.shape != (width,):
         raise BrokenValue(f"its vectors have {width} numbers, those of the model that made it {query.shape[-1]}")
 
 
 def validate_scores(scores: Vectors) -> Vectors:
-    """Cosines, which vectors that hold no numbers would not give."""
+    """Cosines; they are not finite where a vector is not."""
     if not np.isfinite(scores).all():
         raise BrokenValue("some of its vectors hold what is no number")
     return scores
@@ -127,10 +124,10 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_seconds(value: Any) -> bool:
-    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value) and 0 <= value <= LONGEST
+    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value) and 0 <= value <= MAX_SECONDS
 
 
 def _show_value(value: Any) -> str:
-    """A value as far as a line has room for it."""
+    """A value in a message, cut to 60 characters."""
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

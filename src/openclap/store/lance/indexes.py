@@ -1,4 +1,4 @@
-"""What makes a table that has grown fast again: indexes, and small pieces joined. No search needs it."""
+"""A table that has grown → the same table with indexes and few pieces, in which searches are fast again."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 __all__ = ["tidy"]
 
-INDEX_FROM = 100_000  # rows: below, looking at every row takes 0.15 s
-INDEX_AGAIN = 4  # times as many rows as it was made for
-PATHS_FROM = 10_000  # rows from which paths are worth an index
-UNTIDY_PIECES, UNTIDY_ROWS = 20, 20_000  # small pieces, or rows that no index knows, which are worth tidying
-KEPT = timedelta(days=1)  # old versions, for those who are reading them
+INDEX_FROM = 100_000  # rows; below, looking at every row takes 0.15 s
+INDEX_AGAIN = 4  # times as many rows as an index was made for, before it is made anew
+PATHS_FROM = 10_000  # rows from which paths get an index
+UNTIDY_PIECES, UNTIDY_ROWS = 20, 20_000  # small pieces, or rows that are in no index, from which it is worth it
+KEPT = timedelta(days=1)  # how long old versions are kept, for processes that are reading them
 
 
 def tidy(table: Any) -> None:
-    """Join small pieces, drop old versions, bring indexes up to date; gives up where somebody writes at the same time."""
+    """Join small pieces, drop old versions and bring indexes up to date; gives up where another process writes."""
     with _unless_disturbed():
         rows = table.count_rows()
         if not rows:
@@ -37,7 +37,7 @@ def tidy(table: Any) -> None:
 
 
 def _index_vectors(table: Any, rows: int, name: str | None) -> None:
-    """An index for as many rows, named by their number, where there is none or one for far fewer."""
+    """Make an index, named by the number of its rows, where there is none or one for far fewer rows."""
     from lancedb.index import IvfSq
 
     made_for = int(name.rpartition("-")[2]) if name is not None else 0
@@ -50,7 +50,7 @@ def _index_vectors(table: Any, rows: int, name: str | None) -> None:
 
 @contextmanager
 def _unless_disturbed() -> Iterator[None]:
-    """Give up where somebody writes at the same time: there will be another occasion."""
+    """Ignore conflicts with a process that writes at the same time: there will be another occasion."""
     try:
         yield
     except RuntimeError as error:

@@ -1,9 +1,9 @@
-"""Older libraries in LanceDB: read as they are, and brought up in place by the first who writes.
+"""An older library in LanceDB → one of the present format, in place, by the first process that writes.
 
-    format 1 ─ STEPS[1] ─ format 2 ─ …     each step is one commit of the table of windows, and done twice is as if done once
-                                           the row of `about` says the new format last
+    format 1 ─ STEPS[1] ─ format 2 ─ …     each step is one commit of the table of windows, and may be done twice;
+                                           the row of `about` gets the new format last
 
-LanceDB keeps the table as it was under a tag until all steps are done, and goes back to it where one fails.
+A tag keeps the table as it was until all steps are done; where one fails, the table is restored.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from openclap.store.lance.tables import FORMAT_VERSION, Tables
 
 __all__ = ["migrate"]
 
-COPY = "before-format-"  # and the format that it is brought to: the tag of the table as it was
+COPY = "before-format-"  # with the new format, the tag of the table as it was
 
 
 def migrate(tables: Tables, slot: str, table: Any) -> None:
-    """Make the older library of a slot one of now; nobody else in its folder writes meanwhile.
+    """Bring the library of a slot to the present format; the caller keeps other writers out of a folder.
 
     Raises
     ------
     LibraryError
-        It would not hold what it held; it is left as it was.
+        It would not hold what it held before; it is left as it was.
     """
     about = tables.about(slot)
     rows, before, tag = table.count_rows(), table.version, f"{COPY}{FORMAT_VERSION}"
@@ -50,8 +50,8 @@ def migrate(tables: Tables, slot: str, table: Any) -> None:
 
 
 def _readings(table: Any) -> None:
-    """1 → 2: by which revision of decoding each file was read."""
-    with suppress(RuntimeError, ValueError, OSError):  # on object storage another machine may be first
+    """1 → 2: a column for the revision of decoding by which each file was read."""
+    with suppress(RuntimeError, ValueError, OSError):  # on object storage another machine may have done it
         if "reading" not in table.schema.names:
             table.add_columns({"reading": "CAST(1 AS INT)"})
     if "reading" not in table.schema.names:

@@ -1,6 +1,6 @@
-"""Tags of content that has left a library in LanceDB, in a table that is made when there are some.
+"""Files that leave or return to a library in LanceDB → their tags, remembered in a table or found in it.
 
-Knows nothing of windows.
+The table is made when the first tags are remembered.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ AT_ONCE = 2_000  # in one condition
 
 
 class TagsOfContent:
-    """What is remembered. What is made beside the library has no tags of its own, so it neither notes nor uses any up."""
+    """The remembered tags; a library that is made beside another one neither remembers nor uses any."""
 
     def __init__(self, tables: Tables, *, of_library: bool) -> None:
         self._tables = tables
         self._of_library = of_library
 
     def all(self) -> list[RememberedTags]:
-        """Every content with its tags, in no order."""
+        """All remembered tags, in no order."""
         table = self._tables.get(TABLE)
         return list(map(row_to_remembered, table.search().limit(None).to_list())) if table is not None else []
 
     def put(self, tags: Sequence[RememberedTags]) -> None:
-        """Remember these."""
+        """Remember tags."""
         if tags:
             import pyarrow as pa
 
@@ -47,10 +47,10 @@ class TagsOfContent:
             self.put([RememberedTags(file.hash, file.path, file.tags, moved) for file in files if file.tags])
 
     def find_returned(self, files: Sequence[File]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-        """The tags of files whose content has been here before, and the keys of those that are used up by it.
+        """Tags of files whose content was here before, by path, and the keys of rows that are used up by that.
 
-        They are those of its path, or else of any; those of another path stay remembered: the file that had them may
-        come back.
+        Tags of the same path count, or else those of any path; the latter stay remembered, as the file that had them
+        may come back.
         """
         table = self._tables.get(TABLE) if files and self._of_library else None
         if table is None:
@@ -70,6 +70,6 @@ class TagsOfContent:
         return found, used
 
     def forget(self, keys: Sequence[str]) -> None:
-        """Remember no more what has come back."""
+        """Forget the rows of content that has come back."""
         for start in range(0, len(keys), AT_ONCE):
             self._tables.get(TABLE).delete(is_any_of("key", keys[start : start + AT_ONCE]))

@@ -1,17 +1,32 @@
-"""What can be wrong with a table of windows, and what of it can still be read."""
+"""A damaged table of windows → what is wrong with it, what can still be read, and a library that is whole again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from openclap.store.lance.rows import by, fact_columns, row_to_file, vectors_of
-from openclap.store.lance.tables import is_outage
-from openclap.store.validation import UNIT, BrokenValue, validate_span
+from openclap.plurals import count_noun
+from openclap.store.batches import batches
+from openclap.store.lance.remembered_tags import TagsOfContent
+from openclap.store.lance.rows import (
+    FIRST,
+    by,
+    fact_columns,
+    is_any_of,
+    quote,
+    row_to_file,
+    upgrade_columns,
+    vectors_of,
+    windows_schema,
+)
+from openclap.store.lance.tables import About, Tables, is_outage, new_name
+from openclap.store.lance.windows import PATHS_AT_ONCE, merge_rows
+from openclap.store.validation import UNIT_TOLERANCE, BrokenValue, validate_span
 
-__all__ = ["find_bad_files", "is_readable", "readable_rows"]
+__all__ = ["find_bad_files", "is_readable", "remember_readable_tags", "salvage", "start_over"]
 
 ROWS_AT_ONCE = 4_096
 
@@ -29,12 +44,15 @@ def is_readable(table: Any) -> bool:
 
 
 def find_bad_files(table: Any) -> list[str]:
-    """The texts of the paths that cannot be, or whose windows are not 0, 1, 2 …, all of one content, each with a unit vector and its times."""
+    """The paths, as texts, of files that are not whole.
+
+    A whole file has windows 0, 1, 2 … of one content, each with a unit vector and times that can be.
+    """
     bad: dict[str, None] = {}
     for batch in table.search().select(["path", "embedding"]).limit(None).to_batches():
         whole = batch.filter(batch["embedding"].is_valid())
         with np.errstate(all="ignore"):
-            wrong = ~(np.abs(np.linalg.norm(vectors_of(whole), axis=1) - 1) < UNIT)
+            wrong = ~(np.abs(np.linalg.norm(vectors_of(whole), axis=1) - 1) < UNIT_TOLERANCE)
         bad |= dict.fromkeys(whole["path"].filter(wrong).to_pylist() if wrong.any() else ())
         bad |= dict.fromkeys(batch["path"].filter(batch["embedding"].is_null()).to_pylist())
     for batch in table.search().select([*fact_columns(table), "start", "end"]).limit(None).to_batches():
@@ -54,7 +72,7 @@ def find_bad_files(table: Any) -> list[str]:
 
 
 def _is_whole(row: dict[str, Any]) -> bool:
-    """Whether the facts of a file and the times of a window are what they can be."""
+    """Whether a row has facts of a file, and times of a window, that can be."""
     try:
         validate_span(row_to_file(row).path, row["start"], row["end"])
     except BrokenValue:
@@ -62,15 +80,15 @@ def _is_whole(row: dict[str, Any]) -> bool:
     return True
 
 
-def readable_rows(table: Any) -> Iterator[Any]:
-    """Those rows of a broken table that can be read, some thousands at a time."""
+def _readable_rows(table: Any) -> Iterator[Any]:
+    """The rows of a broken table that can be read, some thousands at a time."""
     count = table.count_rows()
     for start in range(0, count, ROWS_AT_ONCE):
         yield from _rows_at(table, start, min(count, start + ROWS_AT_ONCE))
 
 
 def _rows_at(table: Any, start: int, end: int) -> Iterator[Any]:
-    """Those rows between two places that can be read."""
+    """The rows between two offsets that can be read."""
     try:
         yield table.take_offsets(list(range(start, end))).to_arrow()
     except (RuntimeError, ValueError, OSError) as error:
@@ -80,3 +98,41 @@ def _rows_at(table: Any, start: int, end: int) -> Iterator[Any]:
         if middle > start:
             yield from _rows_at(table, start, middle)
             yield from _rows_at(table, middle, end)
+
+
+def remember_readable_tags(table: Any, paths: Sequence[str], remembered: TagsOfContent) -> None:
+    """Remember the tags of files that are not whole, as far as these can be read."""
+    some = f"{FIRST} AND {is_any_of('path', paths)}"
+    for row in table.search().where(some).select(fact_columns(table)).limit(None).to_list():
+        with suppress(BrokenValue):
+            remembered.remember_files([row_to_file({**row, "size": 0, "mtime_ns": 0, "seconds": 0.0})])
+
+
+def start_over(tables: Tables, slot: str, remembered: TagsOfContent, why: str) -> str:
+    """Remove all files of a library whose model or table is unknown, and keep their tags → what was done, in words.
+
+    `why` says what is unknown. The table of windows, if any, stays on the disk.
+    """
+    names = tables.tables_of_broken_row(slot)
+    for table in map(tables.get, names):
+        firsts = table.search().where(f"{FIRST} AND path IS NOT NULL").select(["path"]).limit(None).to_list()
+        for some in batches(sorted({row["path"] for row in firsts}), PATHS_AT_ONCE):
+            remember_readable_tags(table, some, remembered)
+    tables.get("about").delete(f"key = {quote(slot)}")
+    return (
+        f"{why}: its files removed, their tags are kept: index them again; their windows stay in"
+        f" {', '.join(names) or 'no table'}"
+    )
+
+
+def salvage(tables: Tables, slot: str, broken: Any) -> str:
+    """Use a new table with the rows of a broken one that can be read → what was done; the broken one stays."""
+    name, count = new_name(), broken.count_rows()
+    table = tables.make(name, windows_schema(broken.schema.field("embedding").type.list_size))
+    for rows in _readable_rows(broken):
+        merge_rows(table, upgrade_columns(rows).select(table.schema.names).cast(table.schema))
+    tables.write_about(slot, About(tables.about(slot).maker, name))
+    return (
+        f"{table.count_rows()} of {count_noun(count, 'window')} copied out of a broken table: index again; the"
+        f" broken one is {broken.name} in {tables.uri}"
+    )

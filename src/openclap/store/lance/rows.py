@@ -1,7 +1,7 @@
-"""Rows of the tables ↔ files, recordings, filters. Knows nothing of transactions.
+"""Rows of the tables ↔ files, recordings and vectors; a `SearchFilter` → a condition of LanceDB.
 
-A window is a row, with all that is known of its file repeated on it, so that one filter serves files and windows; the
-row of window 0 stands for the file.
+A window is a row that repeats all facts of its file, so that one condition serves files and windows; the row of window
+0 stands for the file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from openclap.store.validation import (
 )
 
 __all__ = [
-    "FACTS",
     "FIRST",
     "WINDOW",
     "about_schema",
@@ -61,23 +60,23 @@ FACTS = ["path", "size", "mtime_ns", "hash", "seconds", "tags", "reading"]
 WINDOW = ["path", "start", "end", "embedding"]
 FIRST = "number = 0"
 LARGEST = 2**62
-PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # so that two writers of one key are told apart
+PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # with it, two writers of one key are noticed
 
 
 def key_of(path: str, number: int) -> str:
-    """What no two rows have in common."""
+    """The key of a window, which no other row has."""
     return f"{path_to_text(path)}\0\0{number}"
 
 
 def about_schema() -> Any:
-    """Of the table that tells what made which table of windows."""
+    """The schema of the table `about`, which says which model made which table of windows."""
     import pyarrow as pa
 
     return pa.schema([_key_field(), ("format", pa.int32()), ("maker", pa.string()), ("windows", pa.string())])
 
 
 def windows_schema(width: int) -> Any:
-    """Of a table of windows with vectors of E numbers."""
+    """The schema of a table of windows with vectors of `width` numbers."""
     import pyarrow as pa
 
     return pa.schema(
@@ -99,7 +98,7 @@ def windows_schema(width: int) -> Any:
 
 
 def remembered_schema() -> Any:
-    """Of the table of tags that content had when it left."""
+    """The schema of the table of tags that content had when it left."""
     import pyarrow as pa
 
     tags = pa.list_(pa.string())
@@ -109,9 +108,9 @@ def remembered_schema() -> Any:
 
 
 def check_schema(name: str, schema: Any) -> None:
-    """That a table has the columns of its name: a library may have been made, or changed, by anybody.
+    """Refuse a table without the columns of its kind: anybody may have made or changed a library.
 
-    `reading` is missing in tables of format 1.
+    Tables of format 1 have no column `reading`.
     """
     width = 1
     if name.startswith("windows-") and "embedding" in schema.names:
@@ -131,7 +130,7 @@ def _key_field() -> Any:
 
 
 def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]]) -> Any:
-    """An Arrow table of their windows, with the tags of these paths."""
+    """An Arrow table of the windows of recordings, with the tags of their paths."""
     import pyarrow as pa
 
     counts = [len(recording.embedding) for recording in recordings]
@@ -168,14 +167,14 @@ def update_table(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> 
 
 
 def about_table(rows: list[dict[str, Any]]) -> Any:
-    """An Arrow table of `about_schema`."""
+    """An Arrow table of rows for `about`."""
     import pyarrow as pa
 
     return pa.Table.from_pylist(rows, schema=about_schema())
 
 
 def upgrade_columns(table: Any) -> Any:
-    """An Arrow table of windows of any format, with the columns of now."""
+    """An Arrow table of windows, of any format, with the present columns."""
     import pyarrow as pa
 
     return (
@@ -186,19 +185,19 @@ def upgrade_columns(table: Any) -> Any:
 
 
 def fact_columns(table: Any) -> list[str]:
-    """Those of FACTS that a table has: one of format 1 has no `reading`."""
+    """The columns of FACTS that a table has; one of format 1 has no `reading`."""
     return FACTS if "reading" in table.schema.names else FACTS[:-1]
 
 
 def row_to_file(row: dict[str, Any]) -> File:
-    """Of a row with FACTS."""
+    """The file of a row with the columns FACTS."""
     path = text_to_path(row["path"]) if isinstance(row["path"], str) else row["path"]
     size, mtime_ns, content, seconds = (row[name] for name in ("size", "mtime_ns", "hash", "seconds"))
     return validate_file(path, size, mtime_ns, content, seconds, row["tags"] or (), row.get("reading", 1))
 
 
 def remembered_row(some: RememberedTags) -> dict[str, Any]:
-    """Of `remembered_schema`."""
+    """A row for the table of remembered tags."""
     path = path_to_text(some.path)
     return {
         "key": f"{some.hash}\0\0{path}",
@@ -210,12 +209,12 @@ def remembered_row(some: RememberedTags) -> dict[str, Any]:
 
 
 def row_to_remembered(row: dict[str, Any]) -> RememberedTags:
-    """Of a row of `remembered_schema`."""
+    """The remembered tags of a row of their table."""
     return RememberedTags(row["hash"], text_to_path(row["path"]), tuple(row["tags"] or ()), bool(row["moved"]))
 
 
 def table_to_recordings(table: Any) -> Iterator[Recording]:
-    """Of an Arrow table with FACTS, number, start, end and embedding, whole files; by path."""
+    """The recordings, by path, of an Arrow table of whole files with FACTS, number, start, end and embedding."""
     table = table.sort_by([("path", "ascending"), ("number", "ascending")])
     vectors = vectors_of(table)
     rows = table.drop_columns(["embedding"]).to_pylist()
@@ -230,7 +229,7 @@ def table_to_recordings(table: Any) -> Iterator[Recording]:
 
 
 def vectors_of(table: Any) -> Vectors:
-    """The column of vectors of a table, or of a batch: (n, E)."""
+    """The vectors (n, E) of an Arrow table or batch."""
     column = table["embedding"]
     column = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     if column.null_count:
@@ -240,7 +239,7 @@ def vectors_of(table: Any) -> Vectors:
 
 
 def table_to_scored_windows(query: Vectors, table: Any) -> list[ScoredWindow]:
-    """Windows with their cosine to a unit vector, as every store counts it."""
+    """The windows of an Arrow table with their cosines to a unit vector, computed as every store does."""
     vectors = vectors_of(table)
     scores = np.clip(validate_scores(vectors @ query), -1.0, 1.0).tolist()
     rows = []
@@ -254,24 +253,24 @@ def table_to_scored_windows(query: Vectors, table: Any) -> list[ScoredWindow]:
 
 
 def quote(text: str) -> str:
-    """A text in a condition."""
+    """A text, quoted for a condition."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def by(column: str) -> Any:
-    """The order of a column, smallest first."""
+    """The order by a column, the smallest first."""
     from lancedb.query import ColumnOrdering
 
     return ColumnOrdering(column_name=column, ascending=True)
 
 
 def is_any_of(column: str, values: Iterable[str]) -> str:
-    """That a column is one of these texts."""
+    """The condition that a column is one of these texts."""
     return f"{column} IN ({', '.join(map(quote, values))})"
 
 
 def filter_condition(where: SearchFilter | None, files: Collection[str] = ()) -> str | None:
-    """What a filter allows, in the words of the tables; `files` are texts of further paths that lie within."""
+    """A filter as a condition of LanceDB; `files` are further paths, as texts, that are allowed by `within`."""
     if where is None:
         return None
     conditions = [
@@ -294,7 +293,7 @@ def filter_condition(where: SearchFilter | None, files: Collection[str] = ()) ->
 
 
 def _any(conditions: Sequence[str]) -> str:
-    """One of them, as a tree: a long chain is too deep for the parser."""
+    """The condition that one of these holds, as a tree: a long chain would be too deep for the parser."""
     if len(conditions) <= 1:
         return f"({conditions[0]})" if conditions else "false"
     middle = len(conditions) // 2

@@ -1,10 +1,8 @@
-"""LanceDB's tables of one place: opened, made, dropped, and their errors in words.
+"""A folder or an address → its tables of LanceDB, opened, made and dropped, with errors in plain words.
 
-Knows what `about` says, not what windows hold.
-
-about       a row for the library, and one for what is made beside it: who made it, and which table holds its windows
-windows-…   one of them is the library's
-remembered  tags of content that has left, made when there are some
+about       a row for the library, and one for a library that is made beside it: its model, and its table of windows
+windows-…   windows; one of these tables is the library's
+remembered  tags of content that has left; made with the first of them
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ __all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
 
 FORMAT_VERSION = 2
 WAIT_SECONDS = 120  # for another process to finish writing
-REASONS = [  # what is in the long messages of the storage → what to do about it
+REASONS = [  # what the long messages of the storage hold → what to do about it
     ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or give another --library"),
     ("[Nn]o space left|StorageFull", "the disk is full; what was there before is unharmed, make room"),
     ("[Pp]ermission denied|[Rr]ead-only", "it is not yours to change; give yourself permission, or another --library"),
@@ -44,14 +42,14 @@ REASONS = [  # what is in the long messages of the storage → what to do about 
         "the storage is not reachable; is AWS_ENDPOINT_URL right?",
     ),
 ]
-NAME = re.compile("windows-[0-9a-f]+")  # of a table of windows, which is a folder's as well
+NAME = re.compile("windows-[0-9a-f]+")  # of a table of windows, and of its folder
 PLACE_IN_CODE = re.compile(r",? /\S*cargo\S*")
 NOTHING_THERE = re.compile("was not found|not found in|does not exist")
 
 
 @dataclass(frozen=True)
 class About:
-    """Who made a library, the name of its table of windows, empty where there is none, and the format of both."""
+    """The model that made a library, the name of its table of windows (empty where there is none), and its format."""
 
     maker: dict[str, Any]
     windows: str
@@ -59,7 +57,7 @@ class About:
 
 
 class Tables:
-    """The tables of a folder or of an address on object storage. Nothing is made before the first write."""
+    """The tables in a folder, or at an address on object storage; nothing is made before the first write."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -69,12 +67,12 @@ class Tables:
         self._opening = threading.RLock()
 
     def close(self) -> None:
-        """Let go of them."""
+        """Close them; the next call opens them again."""
         with self._opening:
             self._db, self._open = None, {}
 
     def get(self, name: str) -> Any:
-        """A table, which is always read as it is now, or None."""
+        """A table, whose reads always see its latest version; None where there is none of this name."""
         with self._opening:
             if self.folder is not None and not (self.folder / f"{name}.lance").exists():
                 self._open.pop(name, None)
@@ -91,15 +89,15 @@ class Tables:
             return self._open[name]
 
     def make(self, name: str, schema: Any) -> Any:
-        """A table; of two processes that come at once, one makes it."""
+        """Make a table; of two processes at once one does, and both get it."""
         with self._opening:
             self._open[name] = self._connect().create_table(name, schema=schema, exist_ok=True)
             return self._open[name]
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """One process changes a folder at a time; on object storage nobody can be kept out."""
-        if self.folder is None or not self.folder.exists():  # the first ones have nothing to lose
+        """Let one process at a time change a folder; object storage has no lock."""
+        if self.folder is None or not self.folder.exists():  # an empty library needs no lock
             yield
             return
         from filelock import FileLock, Timeout
@@ -114,7 +112,7 @@ class Tables:
             ) from None
 
     def drop(self, name: str) -> None:
-        """Forget a table that nobody has a use for any more."""
+        """Drop a table of windows, unless a row of `about` names it."""
         table = self.get("about")
         if table is not None and table.count_rows(f"windows = {quote(name)}"):
             return
@@ -125,7 +123,7 @@ class Tables:
     # -- about ---------------------------------------------------------------------------------------
 
     def about(self, slot: str) -> About:
-        """What the row of a slot says."""
+        """The row of a slot; empty where there is none."""
         table = self.get("about")
         rows = table.search().where(f"key = {quote(slot)}").limit(None).to_list() if table is not None else []
         if not rows:
@@ -141,14 +139,14 @@ class Tables:
         return About(validate_identity(maker), windows, version)
 
     def tables_of_broken_row(self, slot: str) -> list[str]:
-        """The table of windows that the broken row of a slot names, or all that there are."""
+        """The table of windows that the broken row of a slot names, or else all tables of windows."""
         rows = self.get("about").search().where(f"key = {quote(slot)}").limit(None).to_list()
         name = str(rows[0]["windows"]) if rows else ""
         there = [name for name in self._connect().list_tables().tables if NAME.fullmatch(name)]
         return [name] if name in there else there
 
     def create_about(self, slot: str, maker: dict[str, Any]) -> About:
-        """Write the row of a slot where there is none, or its maker where it has none → what it says now."""
+        """Write the row of a slot, or the model into a row without one → the row as it is now."""
         found = self.about(slot)
         if not found.windows:
             table = self.make("about", about_schema())
@@ -156,20 +154,20 @@ class Tables:
             table.merge_insert("key").when_not_matched_insert_all().execute(new)
             found = self.about(slot)
         if maker and not found.maker:
-            nobody = f"key = {quote(slot)} AND maker = '{{}}'"
-            self.get("about").update(nobody, {"maker": json.dumps(maker)})
+            without_maker = f"key = {quote(slot)} AND maker = '{{}}'"
+            self.get("about").update(without_maker, {"maker": json.dumps(maker)})
             found = self.about(slot)
         return found
 
     def write_about(self, slot: str, about: About, *, instead_of: Sequence[str] = ()) -> None:
-        """Change the row of a slot, and drop those of others, in one commit."""
+        """Change the row of a slot, and drop the rows of the slots `instead_of`, in one commit."""
         merge = self.get("about").merge_insert("key").when_matched_update_all()
         if instead_of:
             merge = merge.when_not_matched_by_source_delete(is_any_of("key", instead_of))
         merge.execute(about_table([_row(slot, about)]))
 
     def forget(self, slot: str) -> None:
-        """Drop a row, and its table."""
+        """Drop the row of a slot, and its table."""
         name = self.about(slot).windows
         if name:
             self.get("about").delete(f"key = {quote(slot)}")
@@ -199,7 +197,7 @@ class Tables:
 
     @contextmanager
     def translate_errors(self, what: str) -> Iterator[None]:
-        """Errors of LanceDB and of the storage, in words."""
+        """Turn errors of LanceDB and of the storage into a `LibraryError` in plain words."""
         try:
             yield
         except Exception as error:
@@ -217,12 +215,12 @@ class Tables:
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether the storage could not be asked, which says nothing about what it holds."""
+    """Whether an error only says that the storage could not be reached, and nothing about what it holds."""
     return any(re.search(found, str(error)) for found, _ in REASONS)
 
 
 def new_name() -> str:
-    """Of a table of windows."""
+    """A new name for a table of windows."""
     return f"windows-{uuid.uuid4().hex[:12]}"
 
 

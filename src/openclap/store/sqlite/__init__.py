@@ -1,1 +1,1 @@
-"""The store on this machine: one SQLite file is the truth, an array beside it makes searching fast."""
+"""Files with their windows → one SQLite file, and a mapped array beside it that makes searching fast."""

@@ -1,6 +1,6 @@
-"""A connection of one thread to the library's SQLite file: made, recognised, given up.
+"""The path of a library's SQLite file → a connection for one thread, to tables of the present format.
 
-Knows the tables, not what is in them.
+A new library is created here, an older one migrated, and what is not a library refused.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from openclap.store.sqlite.migration import (
 
 __all__ = ["WAIT_SECONDS", "Connection", "NotCreatedYet"]
 
-APPLICATION_ID = 0x6F63_6C70  # "oclp", so that `file` and others know whose it is
+APPLICATION_ID = 0x6F63_6C70  # "oclp": tells a library from databases of other programs
 WAIT_SECONDS = 120  # for another process to finish writing
 MEMORY = "file::memory:"
-PAGE_BYTES = 16_384  # seven vectors of 512 numbers to a page
+PAGE_BYTES = 16_384  # a page holds seven vectors of 512 numbers
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -38,35 +38,39 @@ CREATE TABLE files (
     hash TEXT NOT NULL, seconds REAL NOT NULL, reading INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX files_by_hash ON files (hash);
 CREATE TABLE tags (
-    file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (file, name)) WITHOUT ROWID;
+    file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE, name TEXT NOT NULL,
+    PRIMARY KEY (file, name)) WITHOUT ROWID;
 CREATE TABLE windows (
     id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
     start_seconds REAL NOT NULL, end_seconds REAL NOT NULL, embedding BLOB NOT NULL);
 CREATE INDEX windows_by_file ON windows (file);
 CREATE TABLE counts (files INTEGER NOT NULL, windows INTEGER NOT NULL, seconds REAL NOT NULL);
 INSERT INTO counts VALUES (0, 0, 0.0);
-CREATE TRIGGER file_added AFTER INSERT ON files BEGIN UPDATE counts SET files = files + 1, seconds = seconds + new.seconds; END;
-CREATE TRIGGER file_removed AFTER DELETE ON files BEGIN UPDATE counts SET files = files - 1, seconds = seconds - old.seconds; END;
-CREATE TRIGGER file_changed AFTER UPDATE OF seconds ON files BEGIN UPDATE counts SET seconds = seconds + new.seconds - old.seconds; END;
+CREATE TRIGGER file_added AFTER INSERT ON files BEGIN
+    UPDATE counts SET files = files + 1, seconds = seconds + new.seconds; END;
+CREATE TRIGGER file_removed AFTER DELETE ON files BEGIN
+    UPDATE counts SET files = files - 1, seconds = seconds - old.seconds; END;
+CREATE TRIGGER file_changed AFTER UPDATE OF seconds ON files BEGIN
+    UPDATE counts SET seconds = seconds + new.seconds - old.seconds; END;
 CREATE TRIGGER window_added AFTER INSERT ON windows BEGIN UPDATE counts SET windows = windows + 1; END;
 CREATE TRIGGER window_removed AFTER DELETE ON windows BEGIN UPDATE counts SET windows = windows - 1; END;
 """
 
 
 class NotCreatedYet(Exception):
-    """Another process is just about to make the library, or was killed when it did."""
+    """Another process is creating the library right now, or was killed while it did."""
 
 
 class Connection:
-    """A connection, and what tells whether it still is one to the library."""
+    """A connection, and what tells whether it still leads to the library of that name."""
 
     def __init__(self, file: Path, *, make: bool) -> None:
         self.process = os.getpid()
         self.version = FORMAT_VERSION
-        self.source = file  # what its rows come from
+        self.source = file  # the file its rows come from
         exists = file.exists()
         self.writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
-        # a folder that may not be written to has no room for the files that readers share, so nobody may be writing
+        # readers share files in the folder; where these cannot be made, SQLite must be told that nobody writes
         self.immutable = not self.writable and not file.with_name(file.name + "-wal").exists()
         mode = (
             "rwc" if self.writable and make else "rw" if self.writable else "ro&immutable=1" if self.immutable else "ro"
@@ -82,9 +86,9 @@ class Connection:
 
     def _prepare(self, file: Path, make: bool) -> None:
         self.db.execute("PRAGMA foreign_keys = ON")
-        self.db.execute("PRAGMA trusted_schema = OFF")  # a library that somebody prepared runs no code of ours
-        # the tables first: one who makes the library now commits them with the numbers, which would still be 0 if they
-        # were read before
+        self.db.execute("PRAGMA trusted_schema = OFF")  # a manipulated library must not run functions of ours
+        # tables first: a process that creates the library commits both at once, and numbers that were read before the
+        # tables could still be 0
         foreign = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         version, application = (
             self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
@@ -107,7 +111,7 @@ class Connection:
         elif version < FORMAT_VERSION and make and self.writable:
             migrate(self.db, file)
         elif version < FORMAT_VERSION and make:
-            raise sqlite3.OperationalError("attempt to write a readonly database")  # which its views would hide
+            raise sqlite3.OperationalError("attempt to write a readonly database")  # the views would hide that
         elif version < FORMAT_VERSION:
             create_compat_views(self.db, version)
             self.version = version
@@ -117,7 +121,7 @@ class Connection:
             self.db.execute("PRAGMA synchronous = FULL")
 
     def _read_into_memory(self, first: Path) -> None:
-        """Become a connection to what a library of format 1 holds."""
+        """Connect to a database in memory that holds what a library of format 1 holds."""
         self.db.close()
         self.db = sqlite3.connect(MEMORY, uri=True, isolation_level=None, check_same_thread=False)
         self.version, self.immutable, self.writable, self.source = FIRST, True, False, first
@@ -125,11 +129,11 @@ class Connection:
         self.db.execute(f"PRAGMA user_version = {FIRST}")
 
     def is_current(self, file: Path) -> bool:
-        """Whether this process opened it, and it is still the file of that name, and of the version that it was."""
-        return self.process == os.getpid() and self._signature(file) == self._seen and self._as_it_was()
+        """Whether this process opened the connection, and the file is still the same one, of the same version."""
+        return self.process == os.getpid() and self._signature(file) == self._seen and self._has_same_version()
 
-    def _as_it_was(self) -> bool:
-        """Whether an older library has not been brought up by somebody."""
+    def _has_same_version(self) -> bool:
+        """Whether no other process has migrated an older library."""
         if self.version == FORMAT_VERSION or self.db.in_transaction:
             return True
         return bool(self.db.execute("PRAGMA user_version").fetchone()[0] == self.version)
@@ -144,7 +148,7 @@ class Connection:
         return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, file.with_name(file.name + "-wal").exists()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.db.close()
 
     def __del__(self) -> None:
@@ -153,7 +157,7 @@ class Connection:
 
 
 def _create(db: sqlite3.Connection, first: Path | None) -> None:
-    """A new library, of what one of format 1 holds; of two processes that come at once, one makes it."""
+    """Create a library, with what one of format 1 (`first`) holds; of two processes at once, only one does."""
     db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")

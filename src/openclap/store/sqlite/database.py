@@ -1,6 +1,6 @@
-"""The library's SQLite file as many threads and processes use it: connections, transactions, and errors in words.
+"""The path of a library's SQLite file → transactions, for many threads and processes, with errors in plain words.
 
-Knows nothing of what is in it.
+It knows nothing of what the tables hold.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ __all__ = ["Database"]
 
 DAMAGE = re.compile(
     "no such (table|column)|decode|JSON|malformed|has no column|user-defined"
-)  # in what is called an operation's error
+)  # messages of operational errors that mean a damaged file
 
 
 class Database:
-    """A file with a connection for each thread; the folder and the file are made by the first write."""
+    """A database file with a connection for each thread; the first write makes the folder and the file."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.changes = 0  # how often it has become another file: what was read of the one before holds no more
+        self.changes = 0  # how often another file has taken this name: caches of the one before are void
         self._of_thread = threading.local()
-        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()  # one for each thread, closed with it
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()  # one for each thread
 
     @contextmanager
     def read_transaction(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection with everything as it is at this moment; None where there is no library yet."""
+        """A connection that sees the library as it is at this moment; None where there is no library yet."""
         with self.translate_errors("read"):
             db = self.connection()
             if db is None or db.in_transaction:
@@ -52,7 +52,7 @@ class Database:
 
     @contextmanager
     def write_transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it, or nothing."""
+        """A connection whose changes are all committed at the end, or none of them."""
         with self.translate_errors("written to"):
             db = self.connection(make=True)
             assert db is not None
@@ -66,7 +66,7 @@ class Database:
                 raise
 
     def connection(self, *, make: bool = False) -> sqlite3.Connection | None:
-        """The one of this thread, to the file that is there now."""
+        """The connection of this thread, to the file that is there now."""
         held: Connection | None = getattr(self._of_thread, "held", None)
         if held is not None:
             current = held.version == FORMAT_VERSION or not make
@@ -91,14 +91,14 @@ class Database:
         return held.db
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close all connections."""
         for held in list(self._open):
             held.close()
         self._of_thread = threading.local()
 
     @contextmanager
     def translate_errors(self, what: str) -> Iterator[None]:
-        """Errors of SQLite and of the disk, in words."""
+        """Turn errors of SQLite and of the disk into a `LibraryError` in plain words."""
         try:
             yield
         except BrokenValue as error:
@@ -121,7 +121,7 @@ class Database:
         return self.file.exists() or first_format_beside(self.file) is not None
 
     def _damage_error(self, error: Exception) -> LibraryError:
-        """Names the file in which it was read: that of an older library may lie beside the one of now."""
+        """The error of a damaged library; it names the file that was read, which may be one of format 1."""
         held: Connection | None = getattr(self._of_thread, "held", None)
         unread = error.file if isinstance(error, BrokenValue) else None
         file = unread or (self.file if held is None else held.source)

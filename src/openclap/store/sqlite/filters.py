@@ -1,4 +1,4 @@
-"""Filters → the files they allow, asked of the library's tables."""
+"""A `SearchFilter` → the files of the library's tables that it allows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["allowed_files", "allowed_mask"]
 
 
 def allowed_mask(db: sqlite3.Connection, where: SearchFilter) -> npt.NDArray[np.bool_]:
-    """Which file numbers a filter allows."""
+    """The file numbers that a filter allows, as a mask (highest number + 1,)."""
     highest = db.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0]
     mask = np.zeros(highest + 1, np.bool_)
     mask[list(allowed_files(db, where))] = True
@@ -74,7 +74,8 @@ def _within(db: sqlite3.Connection, paths: Sequence[str], chosen: str, values: l
     for path in filter(has_one_spelling, paths):
         folder = path.rstrip(os.sep) + os.sep
         beyond = folder[:-1] + chr(ord(os.sep) + 1)
-        lies = "(path = ? OR (path > ? AND path < ?) OR (path > ? AND path < ?))"  # text, and names that are no text
+        # paths as text, and as bytes that are not UTF-8
+        lies = "(path = ? OR (path > ? AND path < ?) OR (path > ? AND path < ?))"
         inside = [path_to_key(path), path_to_key(folder), path_to_key(beyond), os.fsencode(folder), os.fsencode(beyond)]
         found |= {number for (number,) in db.execute(f"{chosen} AND {lies}", [*values, *inside])}
     return found

@@ -1,7 +1,7 @@
-"""Libraries of format 1: one file, `library.npz`, a manifest and three arrays, without tags and content hashes.
+"""A library of format 1 (`library.npz`: a manifest and three arrays, without tags and hashes) → tables of SQLite.
 
-library.npz ─ memory             for those who only read
-           └─ library.sqlite     by the first who writes, in one transaction; the old file stays beside it, and is read no more
+library.npz ─ memory             for processes that only read
+           └─ library.sqlite     by the first that writes, in one transaction; the old file stays, unread
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PARTS = {"manifest.npy", "start.npy", "end.npy", "embedding.npy"}
 
 
 def first_format_beside(file: Path) -> Path | None:
-    """The library of format 1 in the folder of a `library.sqlite`, if there is one: other files may be called so, too.
+    """The library of format 1 in the folder of a `library.sqlite`; None where there is none.
 
     Raises
     ------
     BrokenValue
-        It is no archive, so that nobody can tell.
+        There is a file of its name which is not an archive.
     """
     place = file.with_name("library.npz")
     try:
@@ -43,14 +43,14 @@ def first_format_beside(file: Path) -> Path | None:
 
 
 def convert(db: sqlite3.Connection, place: Path) -> None:
-    """Put what a library of format 1 holds into the empty tables of one of now.
+    """Put what a library of format 1 holds into empty tables of the present format.
 
-    A file's hash is `UNHASHED` and its number, so that no two are taken for copies.
+    The hash of a file becomes `UNHASHED` and its number, so that no two files are taken for copies.
 
     Raises
     ------
     BrokenValue
-        Its parts do not fit together, or it is of another version.
+        The parts of the archive do not fit together, or it is of another version.
     """
     try:
         with place.open("rb") as opened, np.load(opened, allow_pickle=False) as parts:
@@ -66,11 +66,11 @@ def convert(db: sqlite3.Connection, place: Path) -> None:
         for number, (facts, first, last) in enumerate(zip(files, edges[:-1], edges[1:], strict=True), 1):
             _put(db, number, facts, start[first:last], end[first:last], rows[first:last])
     except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise BrokenValue(_said(error), place) from error
+        raise BrokenValue(_reason_of(error), place) from error
 
 
-def _said(error: Exception) -> str:
-    """What is wrong, of errors that may say no more than a name."""
+def _reason_of(error: Exception) -> str:
+    """What is wrong in plain words; some errors say no more than a name."""
     if isinstance(error, KeyError):
         return f"it does not say its {error.args[0]}"
     return str(error) or "it ends too early"

@@ -1,9 +1,9 @@
-"""Older libraries in SQLite: read as they are, and brought up in place by the first who writes.
+"""An older library in SQLite → one of the present format, in place, by the first process that writes.
 
-    version 2 ─ STEPS[2] ─ version 3 ─ …     one transaction, with a copy beside the file until it has succeeded
-            └ AS_NOW[2]: views that make its tables look like those of now, for those who only read
+    version 2 ─ STEPS[2] ─ version 3 ─ …     in one transaction, with a copy beside the file until it has succeeded
+            └ COMPAT_VIEWS[2]                views that look like the present tables, for processes that only read
 
-A new version is a row in each table; `COMPAT_VIEWS` of every older one must say what those of now look like.
+A new format is a row in `STEPS`, and in `COMPAT_VIEWS` for every older format.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CREATE TRIGGER file_changed_with_tags BEFORE UPDATE OF hash ON files WHEN old.ha
 
 
 def statements(script: str) -> Iterator[str]:
-    """One after another; `executescript` would end the transaction."""
+    """The statements of a script one by one; `executescript` of sqlite3 would end the transaction."""
     statement = ""
     for line in script.splitlines():
         statement += line + "\n"
@@ -52,7 +52,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def _tags_of_content_and_readings(db: sqlite3.Connection) -> None:
-    """2 → 3: the tags of content that leaves are remembered, and by which revision of decoding each file was read."""
+    """2 → 3: remember tags of content that leaves, and the revision of decoding by which each file was read."""
     db.execute("ALTER TABLE files ADD COLUMN reading INTEGER NOT NULL DEFAULT 1")
     for statement in statements(TAGS_OF_CONTENT):
         db.execute(statement)
@@ -70,19 +70,19 @@ CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT, moved INTEGER);
 
 
 def create_compat_views(db: sqlite3.Connection, version: int) -> None:
-    """Let a connection to an older library read it as if it were one of now; nothing of it is changed."""
+    """Let a connection read an older library as if it were of the present format, without changing it."""
     db.execute("PRAGMA temp_store = MEMORY")
     for statement in statements(COMPAT_VIEWS.get(version, "")):
         db.execute(statement)
 
 
 def migrate(db: sqlite3.Connection, file: Path) -> None:
-    """Make an older library one of now, in one transaction; of several processes that come at once one does, the others wait.
+    """Bring an older library to the present format in one transaction; other processes wait meanwhile.
 
     Raises
     ------
     LibraryError
-        It would not hold what it held; it is left as it was.
+        It would not hold what it held before; it is left as it was.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -108,19 +108,19 @@ def migrate(db: sqlite3.Connection, file: Path) -> None:
 
 
 def drop_copies(file: Path) -> None:
-    """Remove the copies of a library that is one of now: of a process that was killed just after it was done, too."""
+    """Remove copies of older formats, which a process that was killed after its migration may have left."""
     for version in range(OLDEST, FORMAT_VERSION):
         with contextlib.suppress(OSError):
             _name_of_copy(file, version).unlink(missing_ok=True)
 
 
 def copy_whole(file: Path, to: Path) -> None:
-    """A copy of a library as it is at this moment, with what is not in its main file yet; it has its name when it is whole."""
+    """Copy a library as it is at this moment, with what is only in its -wal file; no partial copy gets the name."""
     with (
         atomic_write(to, own=True, sync=True) as part,
         contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,
     ):
-        part.unlink(missing_ok=True)  # of one that was killed
+        part.unlink(missing_ok=True)  # left by a process that was killed
         with contextlib.closing(sqlite3.connect(part)) as target:
             source.backup(target)
 
@@ -134,7 +134,7 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _count_rows(db: sqlite3.Connection) -> tuple[int, ...]:
-    """How much there is of everything."""
+    """The numbers of files, windows and tags."""
     return tuple(
         db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0] for table in ("files", "windows", "tags")
     )

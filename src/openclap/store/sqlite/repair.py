@@ -1,4 +1,4 @@
-"""What can be wrong with a library's tables and cache, and how it is mended."""
+"""A library's tables and cache → what is wrong with them, in words; damaged tables → whole ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from openclap.store.sqlite.rows import (
     vectors_of,
 )
 from openclap.store.sqlite.vector_cache import VectorCache
-from openclap.store.validation import LONGEST, UNIT, BrokenValue, validate_file
+from openclap.store.validation import MAX_SECONDS, UNIT_TOLERANCE, BrokenValue, validate_file
 
 __all__ = ["find_cache_faults", "find_faults", "missing_identity", "repair_tables", "salvage"]
 
@@ -32,12 +32,12 @@ SILENT_FILES = "SELECT id FROM files WHERE NOT EXISTS (SELECT 1 FROM windows WHE
 OTHER_SIZE = "typeof(embedding) <> 'blob' OR length(embedding) <> ?"
 NO_SPAN = (
     "typeof(start_seconds) NOT IN ('real', 'integer') OR typeof(end_seconds) NOT IN ('real', 'integer')"
-    f" OR start_seconds < 0 OR end_seconds < start_seconds OR end_seconds > {LONGEST}"
+    f" OR start_seconds < 0 OR end_seconds < start_seconds OR end_seconds > {MAX_SECONDS}"
 )
 
 
 def find_faults(db: sqlite3.Connection) -> list[str]:
-    """What is wrong with the tables, in words."""
+    """Find what is wrong with the tables → in words."""
     wrong = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
     unmade = missing_identity(db)
     wrong += [unmade] if unmade else []
@@ -51,9 +51,9 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
         db.execute(f"SELECT count(*) FROM windows WHERE {what}", values).fetchone()[0]
         for what, values in ((OTHER_SIZE, [4 * width]), (NO_SPAN, []))
     )
-    numberless = len(_without_numbers(db, width))
+    numberless = len(_files_without_unit_vectors(db, width))
     without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
-    odd = len(_impossible(db))
+    odd = len(_files_with_broken_facts(db))
     said, real = _counts(db), _count_rows(db)
     wrong += [f"{count_noun(bad, 'window has', 'windows have')} vectors of another size than {width}"] if bad else []
     wrong += [f"{count_noun(no_spans, 'window has', 'windows have')} times that cannot be"] if no_spans else []
@@ -67,7 +67,7 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
 
 
 def missing_identity(db: sqlite3.Connection) -> str:
-    """Why it cannot be told what made the vectors; nothing where it can."""
+    """Why it is unknown which model made the vectors; an empty text where it is known."""
     try:
         if read_model_identity(db) or not db.execute("SELECT 1 FROM files LIMIT 1").fetchone():
             return ""
@@ -79,12 +79,10 @@ def missing_identity(db: sqlite3.Connection) -> str:
 def repair_tables(db: sqlite3.Connection) -> list[str]:
     """Remove files and rows that are not whole, and count again → what was done, in words.
 
-    Where it cannot be told which model made the vectors, all leave: they could not be compared with anything.
+    Where it is unknown which model made the vectors, all files leave: nothing could be compared with them.
     """
     done = []
-    db.execute(
-        "UPDATE counts SET seconds = 0.0"
-    )  # infinities that leave would make it no number; it is counted at the end
+    db.execute("UPDATE counts SET seconds = 0.0")  # it is counted at the end; an infinity that leaves would make it NaN
     unmade = missing_identity(db)
     if unmade:
         db.execute("DELETE FROM meta WHERE name = 'maker'")
@@ -94,7 +92,11 @@ def repair_tables(db: sqlite3.Connection) -> list[str]:
     width = _width(db)
     bad = {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {OTHER_SIZE}", [4 * width])}
     bad |= {number for (number,) in db.execute(f"SELECT DISTINCT file FROM windows WHERE {NO_SPAN}")}
-    bad |= {number for (number,) in db.execute(SILENT_FILES)} | _without_numbers(db, width) | _impossible(db)
+    bad |= (
+        {number for (number,) in db.execute(SILENT_FILES)}
+        | _files_without_unit_vectors(db, width)
+        | _files_with_broken_facts(db)
+    )
     removed = db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in bad]).rowcount if bad else 0
     lost += db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
     lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
@@ -108,7 +110,7 @@ def repair_tables(db: sqlite3.Connection) -> list[str]:
 
 
 def _width(db: sqlite3.Connection) -> int:
-    """The numbers that a vector has: those of the maker, or of most."""
+    """How many numbers a vector has, by the model that made the library, or else as most vectors have."""
     try:
         if maker := read_model_identity(db):
             return int(maker["embedding"])
@@ -119,19 +121,19 @@ def _width(db: sqlite3.Connection) -> int:
     return int(row[0] or 0) if row else 0
 
 
-def _without_numbers(db: sqlite3.Connection, width: int) -> set[int]:
-    """Numbers of the files with vectors of the right size that are not at length 1."""
+def _files_without_unit_vectors(db: sqlite3.Connection, width: int) -> set[int]:
+    """The ids of files with vectors of the right size whose length is not 1."""
     bad: set[int] = set()
     rows = db.execute(f"SELECT file, embedding FROM windows WHERE NOT ({OTHER_SIZE})", [4 * width])
     while width and (some := rows.fetchmany(ROWS_AT_ONCE)):
         with np.errstate(all="ignore"):
-            wrong = ~(np.abs(np.linalg.norm(matrix_of([blob for _, blob in some]), axis=1) - 1) < UNIT)
+            wrong = ~(np.abs(np.linalg.norm(matrix_of([blob for _, blob in some]), axis=1) - 1) < UNIT_TOLERANCE)
         bad |= {some[i][0] for i in np.flatnonzero(wrong)}
     return bad
 
 
-def _impossible(db: sqlite3.Connection) -> set[int]:
-    """Numbers of the files that no library can hold."""
+def _files_with_broken_facts(db: sqlite3.Connection) -> set[int]:
+    """The ids of files with facts that no library can hold."""
     bad: set[int] = set()
     texts = "CAST(path AS BLOB), typeof(path), size, mtime_ns, CAST(hash AS BLOB), typeof(hash), seconds, reading"
     for number, path, kind, size, mtime_ns, content, of, seconds, reading in db.execute(
@@ -147,17 +149,17 @@ def _impossible(db: sqlite3.Connection) -> set[int]:
 
 
 def _counts(db: sqlite3.Connection) -> tuple[int, ...]:
-    """Files and windows as they are noted."""
+    """The numbers of files and windows, as noted in the table of counts."""
     return tuple(db.execute("SELECT files, windows FROM counts").fetchone() or ())
 
 
 def _count_rows(db: sqlite3.Connection) -> tuple[int, ...]:
-    """Files and windows as they are."""
+    """The numbers of files and windows, counted."""
     return tuple(db.execute("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM windows)").fetchone())
 
 
 def salvage(file: Path, into: Store) -> tuple[int, int]:
-    """Copy every file that can still be read out of a broken database → how many, and how many could not."""
+    """Copy every file that can still be read from a broken database → how many were copied, and how many lost."""
     source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     kept = lost = 0
     try:
@@ -189,7 +191,7 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
 
 
 def find_cache_faults(db: sqlite3.Connection, cache: VectorCache | None) -> list[str]:
-    """Whether cached vectors are those of the database."""
+    """Find cached vectors that are not those of the database → in words."""
     if cache is None or not cache.rows:
         return []
     return cache.differs(lambda ids: vectors_of(db, ids))

@@ -1,4 +1,4 @@
-"""Rows of the library's tables ↔ files, recordings, vectors. Knows nothing of transactions or caches."""
+"""Rows of the library's tables ↔ files, recordings and vectors."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby, islice
-from typing import Any, TypeVar
+from itertools import groupby
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from openclap.store.records import File, Recording, RememberedTags, Vectors
+from openclap.store.batches import batches
+from openclap.store.ranking import sort_rows
+from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.sqlite.vector_cache import Block
-from openclap.store.validation import BrokenValue, validate_file, validate_identity, validate_span, validate_vectors
+from openclap.store.validation import (
+    UNIT_TOLERANCE,
+    BrokenValue,
+    validate_file,
+    validate_identity,
+    validate_path,
+    validate_span,
+    validate_vectors,
+)
 
 __all__ = [
+    "AT_ONCE",
     "FILE",
     "ROWS_AT_ONCE",
     "TAGGED",
     "blocks_after",
-    "chunks",
     "counts_of",
     "file_to_row",
-    "key_to_path",
+    "load_scored_windows",
     "matrix_of",
     "meta_of",
     "path_to_key",
@@ -39,8 +50,6 @@ __all__ = [
     "width_of",
 ]
 
-T = TypeVar("T")
-
 AT_ONCE = 500  # values in one statement
 ROWS_AT_ONCE = 4096
 FILE = "path, size, mtime_ns, hash, seconds, reading"
@@ -48,7 +57,7 @@ TAGGED = f"{FILE}, (SELECT json_group_array(name) FROM (SELECT name FROM tags WH
 
 
 def meta_of(db: sqlite3.Connection, name: str) -> str:
-    """A fact about the library, or nothing."""
+    """A fact about the library; an empty text where it is not noted."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
     value = row[0] if row else ""
     if not isinstance(value, str):
@@ -57,28 +66,28 @@ def meta_of(db: sqlite3.Connection, name: str) -> str:
 
 
 def read_model_identity(db: sqlite3.Connection) -> dict[str, Any]:
-    """What made the vectors; empty in a new library."""
+    """The model that made the vectors, as facts by name; empty in a new library."""
     return validate_identity(meta_of(db, "maker"))
 
 
 def width_of(db: sqlite3.Connection) -> int:
-    """E, or 0 where there is no window."""
+    """The embedding size E; 0 where there is no window."""
     row = db.execute("SELECT embedding FROM windows LIMIT 1").fetchone()
     width = matrix_of([row[0]]).shape[1] if row else 0
-    said = _width_said(meta_of(db, "maker"))
-    if width and said and width != said:
-        raise BrokenValue(f"its vectors have {width} numbers, those of the model that made it {said}")
+    noted = _width_of_maker(meta_of(db, "maker"))
+    if width and noted and width != noted:
+        raise BrokenValue(f"its vectors have {width} numbers, those of the model that made it {noted}")
     return width
 
 
 @lru_cache(8)
-def _width_said(maker: str) -> int:
-    """E as the maker has it."""
+def _width_of_maker(maker: str) -> int:
+    """The embedding size E of the model that made the library."""
     return int(validate_identity(maker).get("embedding", 0))
 
 
 def path_to_key(path: str) -> str | bytes:
-    """A path as SQLite holds it: text, or bytes where the file's name is no Unicode."""
+    """A path as the tables hold it: text, or bytes where it is not valid Unicode."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
@@ -87,23 +96,23 @@ def path_to_key(path: str) -> str | bytes:
 
 
 def file_to_row(file: File) -> tuple[Any, ...]:
-    """What FILE names."""
+    """The values of a file for the columns FILE."""
     return path_to_key(file.path), file.size, file.mtime_ns, file.hash, file.seconds, file.reading
 
 
 def row_to_file(row: tuple[Any, ...]) -> File:
-    """Of a row of TAGGED."""
+    """The file of a row with the columns TAGGED."""
     path, size, mtime_ns, content, seconds, reading, tags = row[:7]
     return validate_file(key_to_path(path), size, mtime_ns, content, seconds, json.loads(tags), reading)
 
 
 def key_to_path(path: Any) -> Any:
-    """A path as Python has it; what is none stays what it is."""
+    """A path of the tables as Python writes it; a value of another type stays what it is."""
     return os.fsdecode(path) if isinstance(path, bytes) else path
 
 
 def row_to_recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
-    """A file of a row of TAGGED and its number, with its windows."""
+    """The file, with its windows, of a row with the columns TAGGED and id."""
     file = row_to_file(row)
     windows = db.execute(
         "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[7]]
@@ -114,7 +123,7 @@ def row_to_recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
 
 
 def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
-    """How many files and windows there are, and seconds."""
+    """The numbers of files and windows, and their seconds in all."""
     row = db.execute("SELECT files, windows, seconds FROM counts").fetchone()
     if row is None or not all(isinstance(value, int | float) and math.isfinite(value) for value in row):
         raise BrokenValue(f"its counts are {row}")
@@ -122,7 +131,7 @@ def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
 
 
 def remembered_in(db: sqlite3.Connection) -> list[RememberedTags]:
-    """Tags of content that has left."""
+    """All remembered tags of content that has left."""
     rows = db.execute("SELECT hash, path, moved, name FROM remembered ORDER BY hash, path, moved, name").fetchall()
     whole = [row for row in rows if isinstance(row[0], str) and isinstance(row[3], str)]
     groups = groupby(whole, key=lambda row: (row[0], key_to_path(row[1]), bool(row[2])))
@@ -130,7 +139,7 @@ def remembered_in(db: sqlite3.Connection) -> list[RememberedTags]:
 
 
 def restore_tags(db: sqlite3.Connection, number: int, file: File) -> None:
-    """Put the tags that content had when it left on the file that brings it back: those of its path, or else of any.
+    """Give a file the tags that its content had when it left: those remembered for its path, or else for any path.
 
     Those of another path stay remembered: the file that had them may come back, too.
     """
@@ -143,8 +152,33 @@ def restore_tags(db: sqlite3.Connection, number: int, file: File) -> None:
     db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(number, name) for (name,) in names])
 
 
+def load_scored_windows(
+    db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors, width: int
+) -> list[ScoredWindow]:
+    """The windows with these ids that are still in the library, best first; ties by path and start."""
+    score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
+    found = []
+    for some in batches(score_of, AT_ONCE):
+        for number, path, start, end, vector in db.execute(
+            "SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id"
+            f" WHERE windows.id IN ({placeholders(some)})",
+            some,
+        ):
+            if not isinstance(vector, bytes) or len(vector) != 4 * width:
+                raise BrokenValue("vectors are missing, or of different sizes")
+            name = validate_path(key_to_path(path))
+            score = min(1.0, max(-1.0, score_of[number]))
+            embedding = np.frombuffer(vector, "<f4").astype(np.float32)
+            if (
+                not abs(float(embedding @ embedding) - 1) < 2 * UNIT_TOLERANCE
+            ):  # the cache may have an older, whole vector
+                raise BrokenValue(f"the vectors of {name} are none")
+            found.append(ScoredWindow(name, *validate_span(name, start, end), score, embedding))
+    return sort_rows(found)
+
+
 def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:
-    """Every row above a number, in order."""
+    """Every row with an id above `after`, in order."""
     rows = db.execute("SELECT id, file, embedding FROM windows WHERE id > ? ORDER BY id", [after])
     while some := rows.fetchmany(ROWS_AT_ONCE):
         vectors = matrix_of([blob for _, _, blob in some])
@@ -153,7 +187,7 @@ def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:
 
 
 def matrix_of(blobs: Sequence[bytes]) -> Vectors:
-    """Vectors of one size → (n, E)."""
+    """Blobs that hold a vector each → (n, E)."""
     if not all(isinstance(blob, bytes) for blob in blobs):
         raise BrokenValue("a vector is no vector")
     if len({len(blob) for blob in blobs}) != 1 or not blobs[0] or len(blobs[0]) % 4:
@@ -162,23 +196,16 @@ def matrix_of(blobs: Sequence[bytes]) -> Vectors:
 
 
 def vectors_of(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]:
-    """The vectors of some rows, those that are there."""
+    """The vectors of those of the rows that are in the library, by id."""
     return {
         number: np.frombuffer(
             blob[: len(blob) // 4 * 4] if isinstance(blob, bytes) else b"", "<f4"
-        )  # one of a wrong size differs
-        for some in chunks(ids)
+        )  # a vector of a wrong size is cut, so that it differs from the right one
+        for some in batches(ids, AT_ONCE)
         for number, blob in db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({placeholders(some)})", some)
     }
 
 
 def placeholders(values: Sequence[Any]) -> str:
-    """As many question marks."""
+    """One question mark for each value, for a statement."""
     return ", ".join("?" * len(values))
-
-
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    """As many as go into one statement."""
-    rest = iter(values)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some

@@ -1,4 +1,6 @@
-"""All vectors of a store as arrays on disk, mapped into memory: a cache that can be thrown away at any time.
+"""All vectors of a store → arrays on disk, mapped into memory, and the nearest of them to a query.
+
+They are a cache, which can be deleted at any time.
 
     cache/current            the name of the generation that counts, renamed into place last
     cache/<generation>/      ids, files (N,) · vectors (N, E) · from 250 000 rows on: centroids (P, E), edges (P + 1,)
@@ -7,7 +9,7 @@ Up to a quarter of a million rows every search looks at every row: exact, and bo
 lie sorted by the nearest of P = √N centroids, and a search looks at the rows of the nearest ones only (an inverted
 file), with exact cosines. Rows newer than the generation are held in memory and always looked at.
 
-Knows nothing of databases or files of sound: rows have numbers, and so have the files they belong to.
+Rows have numbers here, and so have the files they belong to; the cache knows nothing else of them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import numpy.typing as npt
 
 from openclap.plurals import count_noun
 
-__all__ = ["PARTITION_FROM", "Block", "NearestRows", "VectorCache"]
+__all__ = ["PARTITION_FROM", "Block", "VectorCache"]
 
 Vectors = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -35,18 +37,18 @@ Block = tuple[Numbers, Numbers, Vectors]  # ids (n,), files (n,), vectors (n, E)
 VERSION = 1
 ARRAYS = ("ids", "files", "vectors", "centroids", "edges")
 PARTITION_FROM = 250_000  # rows; below, looking at every row takes less than 30 ms
-PROBED_SHARE = 0.05  # of the rows, in the nearest partitions: recall@10 of 0.99 and more (bench/search.py)
-PROBED_LEAST = 20_000  # rows
-GATHERED_MOST = 50_000  # rows that a filter leaves, up to which each is looked at
-SAMPLED = 32  # rows a centroid is learnt from
+PROBED_SHARE = 0.05  # of the rows, in the nearest partitions, are looked at: recall@10 > 0.99 (bench/search.py)
+PROBED_LEAST = 20_000  # rows, at least
+GATHERED_MOST = 50_000  # rows that a filter allows, up to which all of them are looked at
+SAMPLED = 32  # rows that a centroid is learnt from
 ROUNDS = 8  # of k-means
-MAPPED_MOST = 256 << 20  # bytes touched, after which the pages are given back: they stay in the system's cache
+MAPPED_MOST = 256 << 20  # bytes that were read, after which pages are released: they stay in the system's cache
 ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, eq=False)
 class NearestRows:
-    """The best rows, in no order; `everything` tells that no other row could be found by looking harder."""
+    """The best rows, in no order; with `everything`, looking at more partitions would find no other row."""
 
     ids: Numbers
     files: Numbers
@@ -56,7 +58,7 @@ class NearestRows:
 
 @dataclass(frozen=True, eq=False)
 class _Generation:
-    """What one generation holds; `centroids` is None where its rows are not partitioned."""
+    """The arrays of one generation; `centroids` is None where its rows are not partitioned."""
 
     ids: Numbers
     files: Numbers
@@ -66,7 +68,7 @@ class _Generation:
 
 
 class VectorCache:
-    """The arrays of one store. `identity` is the store's: a cache of another is not used."""
+    """The arrays of one store; `identity` is the store's, so that the cache of another one is not used."""
 
     def __init__(self, folder: Path, identity: str, width: int) -> None:
         self.folder = folder
@@ -75,12 +77,12 @@ class VectorCache:
         self._base = _empty(width)
         self._new = _empty(width)
         self._touched = 0
-        self.last = 0  # the highest row number that is here
+        self.last = 0  # the highest row number in the cache
 
     # -- on disk -------------------------------------------------------------------------------------
 
     def load(self) -> bool:
-        """Map the current generation → whether there is a usable one."""
+        """Map the current generation into memory → whether there is a usable one."""
         try:
             name = (self.folder / "current").read_text(encoding="utf-8").strip()
             place = self.folder / Path(name).name
@@ -109,9 +111,9 @@ class VectorCache:
         Parameters
         ----------
         blocks
-            In order of their numbers.
+            Rows in order of their numbers.
         rows
-            How many there are in all.
+            How many rows there are in all.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f"making-{os.getpid()}"
@@ -145,7 +147,7 @@ class VectorCache:
         self.load()
 
     def _write(self, place: Path, blocks: Iterator[Block], rows: int) -> tuple[list[str], int]:
-        """The arrays, in a folder → their names, and the highest row number."""
+        """Write the arrays into a folder → their names, and the highest row number."""
         ids, files = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         partitioned = rows >= PARTITION_FROM
         unsorted = place / ("unsorted.npy" if partitioned else "vectors.npy")
@@ -180,16 +182,16 @@ class VectorCache:
 
     @property
     def rows(self) -> int:
-        """How many there are, those that were deleted since included."""
+        """The number of rows, with those that were deleted since."""
         return len(self._base.ids) + len(self._new.ids)
 
     @property
     def newer(self) -> int:
-        """How many of them are not on disk yet."""
+        """The number of rows that are not on disk yet."""
         return len(self._new.ids)
 
     def extend(self, blocks: Iterator[Block]) -> None:
-        """Hold rows newer than the generation."""
+        """Add rows that are newer than the generation, in memory."""
         new = self._new
         ids, files, vectors = zip((new.ids, new.files, new.vectors), *blocks, strict=True)
         self._new = _Generation(np.concatenate(ids), np.concatenate(files), np.concatenate(vectors), None, None)
@@ -199,14 +201,14 @@ class VectorCache:
     def nearest(
         self, query: Vectors, count: int, allowed: npt.NDArray[np.bool_] | None = None, effort: float = 1.0
     ) -> NearestRows:
-        """At least `count` of the best rows where there are as many, with all that tie with the last of them.
+        """The best `count` rows, with all that tie with the last of them; fewer where there are fewer.
 
         Parameters
         ----------
         allowed : bool (highest file number + 1,)
             Which files may be found.
         effort
-            How much more than usual to look at, where rows are partitioned.
+            How many times as many partitions as usual to look at.
         """
         base, new = self._base, self._new
         found = [self._scan_all(new, query, allowed)]
@@ -227,7 +229,7 @@ class VectorCache:
         return NearestRows(ids, files, scores, everything)
 
     def differs(self, true: Callable[[list[int]], dict[int, Vectors]]) -> list[str]:
-        """What of the generation on disk is not as the store has it; rows it has no more do not count."""
+        """Find vectors on disk that differ from those of the store → in words; deleted rows do not count."""
         wrong = 0
         for start in range(0, len(self._base.ids), ROWS_AT_ONCE):
             ids = self._base.ids[start : start + ROWS_AT_ONCE].tolist()
@@ -244,7 +246,7 @@ class VectorCache:
         )
 
     def sample(self, count: int) -> Vectors:
-        """Rows evenly spread over all: (at most count, E)."""
+        """Vectors evenly spread over all rows: (at most count, E)."""
         places: list[int] = np.unique(np.linspace(0, max(self.rows - 1, 0), min(count, self.rows)).astype(int)).tolist()
         base = len(self._base.ids)
         rows = [self._base.vectors[i] if i < base else self._new.vectors[i - base] for i in places]
@@ -286,7 +288,7 @@ class VectorCache:
 
 
 def partition(vectors: Vectors) -> tuple[Vectors, Numbers, Numbers]:
-    """Spherical k-means: centroids (P, E), and the rows in order of their partition: edges (P + 1,), order (N,)."""
+    """Spherical k-means → centroids (P, E); edges (P + 1,) of partitions in the order (N,) of rows by partition."""
     rows = len(vectors)
     count = max(2, round(rows**0.5))
     chosen = np.random.default_rng(0).permutation(rows)[: count * SAMPLED]
@@ -330,14 +332,14 @@ def _filter(
 
 
 def _allowed_mask(allowed: npt.NDArray[np.bool_], files: Numbers) -> npt.NDArray[np.bool_]:
-    """Which rows are of allowed files; a file newer than the filter is not."""
+    """Which rows belong to allowed files; files that are newer than the mask are not allowed."""
     known = files < len(allowed)
     kept: npt.NDArray[np.bool_] = allowed[np.where(known, files, 0)] & known
     return kept
 
 
 def _fit(arrays: dict[str, Any], rows: int, width: int) -> bool:
-    """Whether the arrays of a generation are what they should be: the files may be anything."""
+    """Whether the arrays of a generation fit together: what is on disk may be anything."""
     count = len(arrays["centroids"]) if "centroids" in arrays else 0
     wanted = {"ids": ((rows,), np.int64), "files": ((rows,), np.int64), "vectors": ((rows, width), np.float32)}
     if count:
@@ -365,13 +367,13 @@ def _new_array(path: Path, shape: tuple[int, int]) -> Vectors:
 
 
 def _fsync(path: Path) -> None:
-    """A power cut must not leave a file of the right size and no content."""
+    """Write a file to the disk: a power cut must not leave one of the right size without its content."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def _release_pages(array: Any) -> None:
-    """Let go of mapped pages, which stay in the system's file cache: what is resident stays small."""
+    """Release mapped pages, so that memory stays small; they stay in the file cache of the system."""
     mapped = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,68 @@
+"""Files and windows of a library → the vectors that were made of them when they were indexed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.errors import LibraryError
+from openclap.library.indexing import absolute_path
+from openclap.normalization import normalize_rows
+from openclap.results import Hit
+
+if TYPE_CHECKING:
+    from openclap.store import Recording, Store
+
+__all__ = ["mean_embedding", "spread_recordings", "vectors_of_hits"]
+
+Vectors = npt.NDArray[np.float32]
+
+
+def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
+    """The embeddings of windows that a search has found → float32 (N, E); E is `size` where there are no hits.
+
+    Raises
+    ------
+    LibraryError
+        A hit is of another library, or its file has been changed since.
+    """
+    rows = []
+    for hit in hits:
+        recording = store.recording(hit.path)
+        at = np.flatnonzero(recording.start == hit.start) if recording is not None else np.zeros(0, int)
+        if recording is None or not len(at):
+            raise LibraryError(f"{store.place} holds no window of {hit.path} at {hit.start:g} s; search again")
+        rows.append(recording.embedding[at[0]])
+    return np.stack(rows) if rows else np.zeros((0, size), np.float32)
+
+
+def mean_embedding(store: Store, path: str | os.PathLike[str]) -> Vectors | None:
+    """The mean (E,) of a file's windows, at length 1; None where the file is not indexed or has changed since."""
+    recording = store.recording(absolute_path(path))
+    if recording is None:
+        return None
+    try:
+        now = Path(recording.file.path).stat()
+    except OSError:
+        return None
+    if (now.st_size, now.st_mtime_ns) != (recording.file.size, recording.file.mtime_ns):
+        return None
+    return normalize_rows(recording.embedding.mean(0))
+
+
+def spread_recordings(store: Store, most: int | None) -> Iterator[Recording]:
+    """Files with their windows, by path: all of them, or `most` that are evenly spread over the library."""
+    if most is None:
+        yield from store.scan()
+        return
+    count = store.stats()["files"]
+    wanted = set(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())
+    for number, file in enumerate(store.files()):
+        recording = store.recording(file.path) if number in wanted else None
+        if recording is not None:
+            yield recording
