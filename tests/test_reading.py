@@ -62,7 +62,7 @@ def concern(patch: pytest.MonkeyPatch, *names: str) -> list[str]:
             raise UnreadableSound(path, "is not what it was")
         return Path(path).name in names
 
-    patch.setattr(indexing, "concerns", concerns)
+    patch.setattr(indexing, "is_read_differently", concerns)
     return asked
 
 
