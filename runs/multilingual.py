@@ -34,7 +34,7 @@ from rich.progress import track
 
 from openclap import CLAP
 from openclap.checkpoints.native import save_pretrained
-from openclap.checkpoints.tokenizer import CHINESE, Tokenizer, load_fast_tokenizer
+from openclap.checkpoints.tokenizer import MIN_CHINESE_TOKENS, Tokenizer, load_fast_tokenizer
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError
@@ -157,7 +157,7 @@ def _cosines(
 def _save(config: CLAPConfig, model: CLAPModel, tokenizer: Path, out: Path) -> None:
     save_pretrained(config, Weights(entries_from_arrays(model.arrays())), tokenizer, out)
     if not Tokenizer(tokenizer, config.text).reads_chinese():
-        print(f"its tokenizer holds fewer than {CHINESE} Chinese tokens: use it with translate='off'")
+        print(f"its tokenizer holds fewer than {MIN_CHINESE_TOKENS} Chinese tokens: use it with translate='off'")
 
 
 def main() -> None:

@@ -243,7 +243,7 @@ def test_a_window_holds_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(np, "concatenate", watched)
     blocks = (np.zeros(30_000, np.float32) for _ in range(500))
-    count = sum(1 for _ in clips._spans(blocks, 80_000, 40_000))
+    count = sum(1 for _ in clips._window_waves(blocks, 80_000, 40_000))
     assert count == math.ceil((500 * 30_000 - 80_000) / 40_000) + 1
     assert largest <= 4 * (80_000 + 40_000 + 30_000)
 

@@ -11,7 +11,7 @@ import soundfile as sf
 from models_for_tests import small_clap
 
 from openclap import Library
-from openclap.audio.fingerprint import LAG, fingerprint, landmark_keys, overlap
+from openclap.audio.fingerprint import LAG_FRAMES, fingerprint, landmark_keys, overlap
 
 RATE = 16_000
 
@@ -56,7 +56,7 @@ def test_other_recordings_are_others() -> None:
     assert max(overlap(prints[i], prints[j]).correlation for i in range(8) for j in range(i)) < 0.5
 
 
-@pytest.mark.parametrize("samples", [1, 50, 128 * LAG, 2000])
+@pytest.mark.parametrize("samples", [1, 50, 128 * LAG_FRAMES, 2000])
 def test_short_and_silent_sounds_have_nothing_to_compare(samples: int) -> None:
     silent = fingerprint((np.zeros(samples, np.float32), RATE))
     assert overlap(silent, silent).correlation == 0

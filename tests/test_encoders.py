@@ -69,7 +69,7 @@ def test_a_text_encoder_tells_what_it_is(kind: str) -> None:
 def test_what_has_a_graph_says_so_before_an_engine_is_loaded(kind: str) -> None:
     """A query of words must not import OpenVINO to learn that there is nothing to compile."""
     tower = numpy_text.TOWERS[kind]
-    assert (graphs.TEXT_TOWERS[kind] is None) == (tower is None or tower.embed is None)
+    assert (graphs.TEXT_TOWERS[kind] is None) == (tower is None or tower.embed_tokens is None)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", None, ["bert"]])

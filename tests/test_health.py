@@ -110,7 +110,7 @@ def test_what_was_found_in_a_file_is_remembered_until_it_changes(
     """Reading 615 MB at each start to hash them would cost more than the search."""
     small_clap(tokenizer_file).save_pretrained(tmp_path)
     first = CLAP.from_pretrained(tmp_path).fingerprint
-    monkeypatch.setattr(health, "_read_all", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(health, "_fingerprint_weights", lambda _: pytest.fail("read again"))
     assert CLAP.from_pretrained(tmp_path).fingerprint == first
     monkeypatch.undo()
     small_clap(tokenizer_file, seed=1).save_pretrained(tmp_path)

@@ -174,9 +174,9 @@ def test_every_rule_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     renamed = rename_weights(entries_from_tensors(laion_state()))
     assert not [key for key in renamed if key.startswith(("audio_branch", "text_branch"))]
     entries = {name: Entry((3,), lambda: np.zeros(3)) for name in ALL_NAMES}
-    rules = list(laion._COMPILED)
+    rules = list(laion.COMPILED_RULES)
     whole = set(rename_weights(entries))
     for i, (pattern, _) in enumerate(rules):
-        monkeypatch.setattr(laion, "_COMPILED", rules[:i] + rules[i + 1 :])
+        monkeypatch.setattr(laion, "COMPILED_RULES", rules[:i] + rules[i + 1 :])
         assert set(rename_weights(entries)) != whole, pattern.pattern
     assert infer_config(laion_state()).audio.output == 2 * WIDTH

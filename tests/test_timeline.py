@@ -9,7 +9,7 @@ import pytest
 from muxed_for_tests import RATE, Track, muxed, noise
 
 from openclap.audio.load import cut, duration, load, stream
-from openclap.audio.timestamps import BELIEVED, StampClock
+from openclap.audio.timestamps import MAX_UNCONFIRMED_SILENCE, StampClock
 from openclap.errors import SoundWarning
 
 CONTAINERS = [
@@ -117,7 +117,7 @@ def test_pieces_with_clocks_of_their_own_are_put_one_behind_the_other() -> None:
 
 
 def test_a_leap_is_believed_where_the_end_bears_it_out() -> None:
-    far = BELIEVED * 5
+    far = MAX_UNCONFIRMED_SILENCE * 5
     assert told_by([(0.0, 1000), (far, 1000)], end=far + 2)[0] == [(0, 0), (round((far - 1) * 1000), 0)]
     placed, told = told_by([(0.0, 1000), (far, 1000), (far + 1, 1000)])
     assert placed == [(0, 0), (0, 0), (0, 0)]
@@ -128,7 +128,7 @@ def test_a_leap_is_believed_where_the_end_bears_it_out() -> None:
 def test_silence_cannot_be_made_without_end() -> None:
     stamps: list[tuple[float | None, int]] = [(k * 3000.0, 1000) for k in range(10)]
     silent = sum(before for before, _ in told_by(stamps)[0])
-    assert silent <= BELIEVED * 1000
+    assert silent <= MAX_UNCONFIRMED_SILENCE * 1000
 
 
 def test_frames_without_stamps_follow_one_another() -> None:

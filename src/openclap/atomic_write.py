@@ -1,7 +1,4 @@
-"""Files that appear under their name when they are whole: written aside, in the same folder, then renamed.
-
-Knows nothing of what is in them.
-"""
+"""Files that appear under their name only when they are complete: written beside it, then renamed."""
 
 from __future__ import annotations
 
@@ -16,51 +13,51 @@ from openclap.errors import UsageError
 
 __all__ = ["ENDING", "atomic_write", "write_json", "write_text"]
 
-ENDING = ".part"  # of what is not whole yet
-LETTERS = 40  # of the file's name, which may be as long as names can be
+ENDING = ".part"  # of a file that is not complete yet
+NAME_CHARACTERS = 40  # of the file's name that are in the temporary name, as a longer one might not be allowed
 
 
 @contextmanager
 def atomic_write(file: Path, *, own: bool = False, sync: bool = False) -> Iterator[Path]:
-    """A path to write to; it takes the file's name at the end, and is removed where something goes wrong.
+    """A temporary path to write to, which is renamed to `file` at the end, and removed on an error.
 
     Parameters
     ----------
     file
-        Its folder exists.
+        The file to write; its folder must exist.
     own
-        The folder is openclap's and one process writes there: the path is the file's name and `ENDING`, so what a
-        killed one left is written over. Without it nobody else has the name, and what a killed one left stays.
+        The folder belongs to openclap and a single process writes there: the temporary name is that of the file and
+        `ENDING`, so that the remains of a killed process are overwritten. Otherwise the name is unique and they stay.
     sync
-        The content is on the disk before the name is.
+        Flush the content to the disk before the rename.
     """
-    name = file.name if own else f".{file.name[:LETTERS]}.{os.urandom(8).hex()}"
+    name = file.name if own else f".{file.name[:NAME_CHARACTERS]}.{os.urandom(8).hex()}"
     part = file.parent / f"{name}{ENDING}"
     try:
         yield part
         if sync:
-            with part.open("rb+") as written:  # some systems sync only what may be written to
+            with part.open("rb+") as written:  # some systems flush only files that are open for writing
                 os.fsync(written.fileno())
         os.replace(part, file)
     except BaseException:
-        with suppress(OSError, ValueError):  # ValueError: a folder's name that no folder has
+        with suppress(OSError, ValueError):  # ValueError: no file can have this name
             part.unlink()
         raise
 
 
 def write_json(file: Path, value: Any, *, indent: int | None = 1, own: bool = False, sync: bool = False) -> None:
-    """A file of JSON, whole or not at all; `own` and `sync` as `atomic_write` has them."""
+    """Write a JSON file, completely or not at all; `own` and `sync` as in `atomic_write`."""
     with atomic_write(file, own=own, sync=sync) as part:
         part.write_bytes(json.dumps(value, indent=indent).encode())
 
 
 def write_text(file: Path, text: str, *, errors: str = "surrogateescape") -> None:
-    """A file of UTF-8 that a user asked for, with the line ends it came with; `errors` is for what UTF-8 cannot say.
+    """Write a UTF-8 file that a user asked for, with unchanged line ends; `errors` as in `str.encode`.
 
     Raises
     ------
     UsageError
-        It cannot be written there.
+        The file cannot be written.
     """
     try:
         with atomic_write(file) as part:

@@ -1,7 +1,4 @@
-"""Values of JSON or YAML → what the fields of a dataclass want, or a sentence that says why not.
-
-Knows no configuration.
-"""
+"""Values of JSON or YAML → values of the types of a dataclass's fields, or an error that names the field."""
 
 from __future__ import annotations
 
@@ -12,24 +9,25 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["coerce_fields"]
 
-PLAIN = {int: "whole number", float: "number", str: "text", dict: "table of names and values"}
+TYPE_NAMES = {int: "whole number", float: "number", str: "text", dict: "table of names and values"}
 
 
 def coerce_fields(cls: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Values of JSON or YAML as the fields of a dataclass want them: lists as tuples, whole numbers as int.
+    """Convert values to the types of the fields of a dataclass: lists to tuples, whole numbers to int.
 
-    YAML reads 1e-4 as a string, and one value where several may stand is a tuple of one.
+    Numbers may be given as strings, as YAML reads 1e-4, and a single value may stand for a tuple of one.
 
     Raises
     ------
     ValueError
-        Names the field, the value and what it must be.
+        A value does not fit; the message names the field, the value and what it must be.
     """
     kinds = get_type_hints(cls)
-    return {name: _as(value, kinds[name], name) for name, value in values.items()}
+    return {name: _coerce(value, kinds[name], name) for name, value in values.items()}
 
 
-def _as(value: Any, kind: Any, name: str) -> Any:
+def _coerce(value: Any, kind: Any, name: str) -> Any:
+    """Convert the value of the field `name` to the type `kind`."""
     options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     if (value is None and type(None) in options) or is_dataclass(value):
         return value
@@ -40,7 +38,7 @@ def _as(value: Any, kind: Any, name: str) -> Any:
         return value
     if get_origin(wanted) is tuple:
         many = value if isinstance(value, list | tuple) else [value]
-        return tuple(_as(item, get_args(wanted)[0], name) for item in many)
+        return tuple(_coerce(item, get_args(wanted)[0], name) for item in many)
     if wanted is Any or is_dataclass(wanted):
         return value
     if wanted in (int, float) and not isinstance(value, bool):
@@ -53,4 +51,4 @@ def _as(value: Any, kind: Any, name: str) -> Any:
     plain = get_origin(wanted) or wanted
     if isinstance(value, plain) and plain not in (int, float):
         return value
-    raise ValueError(f"{name} is {value!r}; it must be a {PLAIN.get(plain, plain.__name__)}")
+    raise ValueError(f"{name} is {value!r}; it must be a {TYPE_NAMES.get(plain, plain.__name__)}")

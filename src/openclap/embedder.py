@@ -1,8 +1,6 @@
-"""What the rooms below a model need of it: a protocol.
+"""The protocol of a model for packages that lie below it, such as `confidence` and `describe`.
 
-Whoever computes a confidence or a description is given one, and knows no model.
-
-A `CLAP` is one; so is `serve.batched_embedder.BatchedEmbedder`, which waits its turn among others.
+`CLAP` has its members, and so has `serve.batched_embedder.BatchedEmbedder`, which queues the calls of several users.
 """
 
 from __future__ import annotations
@@ -21,23 +19,23 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """What of a CLAP the rooms below it need."""
+    """The members of a CLAP that lower packages use."""
 
     config: CLAPConfig
 
     @property
     def fingerprint(self) -> str:
-        """What tells two models apart."""
+        """16 hex digits that differ between models."""
 
     @property
     def logit_scale(self) -> float:
-        """What multiplies cosines before a softmax."""
+        """The factor of cosines before a softmax."""
 
     def encode_audio(self, sounds: Any, *, long: Any = "auto") -> Vectors:
-        """Sounds → unit rows (N, E)."""
+        """Embed sounds → unit rows (N, E)."""
 
     def encode_text(self, texts: list[str]) -> Vectors:
-        """Texts → unit rows (M, E)."""
+        """Embed texts → unit rows (M, E)."""
 
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
-        """Spans of one recording with their unit rows."""
+        """Embed the windows of one recording → their times and unit rows."""

@@ -1,4 +1,4 @@
-"""What can go wrong, as one small tree. Every message says what was got, what is allowed, what to do.
+"""All errors and warnings, as one tree. Every message says what was given, what is allowed and what to do.
 
 OpenClapError                  exit code 1, HTTP 500
 ├── SoundError                 one sound cannot be used                      exit 1, HTTP 422
@@ -27,7 +27,7 @@ OpenClapError                  exit code 1, HTTP 500
 └── MissingExtra               an optional dependency is not installed       exit 2, HTTP 501
 
 SoundWarning, ModelWarning, LibraryWarning     something is usable but not as it should be
-LanguageWarning                words of a text were left out, or the end of a long one
+LanguageWarning                words of a text, or the end of a long one, were left out
 DataWarning                    a table or a list was read, but not all of it is certain
 """
 
@@ -72,7 +72,7 @@ class OpenClapError(Exception):
 
     exit_code = 1
     http_status = 500
-    quiet = False  # another process of the same run tells it
+    quiet = False  # True: another process of the same run prints it
 
 
 class SoundError(OpenClapError):
@@ -106,7 +106,7 @@ class NotFiniteSound(SoundError):
 
 
 class WithheldSound(SoundError):
-    """A file of a library that is not handed out: a link, outside of the folders that were named, or not what was indexed."""
+    """A file of a library that is not served: a link, outside of the named folders, or changed since it was indexed."""
 
 
 class TooLong(SoundError):
@@ -146,7 +146,7 @@ class LibraryError(OpenClapError):
 
 
 class LibraryMismatch(LibraryError):
-    """A library made by another model or another format version; of another model, `maker` is the name of it."""
+    """A library made by another model or another format version; `maker` is the name of the other model."""
 
     maker: str | None = None
 
@@ -159,7 +159,7 @@ class DataError(OpenClapError):
 
 
 class HeadError(OpenClapError):
-    """A classification head that is none, is broken, or of another format version."""
+    """A file that is no classification head, is broken, or of another format version."""
 
     exit_code = 2
     http_status = 409
@@ -170,7 +170,7 @@ class HeadMismatch(HeadError):
 
 
 class DetectorError(OpenClapError):
-    """A taught detector that is none, is broken, or of another format version."""
+    """A file that is no detector, is broken, or of another format version."""
 
     exit_code = 2
     http_status = 409
@@ -179,7 +179,8 @@ class DetectorError(OpenClapError):
 class DetectorMismatch(DetectorError):
     """A detector that was taught on the embeddings of another model.
 
-    Its name, that model's name, and the command that teaches it anew by its examples, where they were kept.
+    `detector` is its name, `maker` that of the other model, `refit` the command that teaches it anew by its examples,
+    where they are stored.
     """
 
     detector: str | None = None
@@ -208,7 +209,7 @@ class TrainingError(OpenClapError):
 
 
 class RequestRefused(OpenClapError):
-    """A request that the service does not answer: HTTP `http_status`, a `code` for programs, when to try again."""
+    """A request that the service refuses: its HTTP status, a `code` for programs, and when to try again."""
 
     exit_code = 2
 
@@ -235,11 +236,11 @@ class ModelWarning(UserWarning):
 
 
 class LibraryWarning(UserWarning):
-    """A library is usable, but something of it is of an earlier day."""
+    """A library is usable, but part of it is out of date."""
 
 
 class LanguageWarning(UserWarning):
-    """Words of a text were left out: there is no English for them, or it is longer than its tower takes."""
+    """Words of a text were left out: they cannot be translated, or the text is too long for its tower."""
 
 
 class DataWarning(UserWarning):

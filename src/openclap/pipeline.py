@@ -1,11 +1,11 @@
-"""Sounds → vectors as a pipeline: the next sounds are decoded in threads while the model computes.
+"""Sounds → vectors as a pipeline: threads decode the next sounds while the model computes.
 
-Batches are filled across sounds, and each sound's rows are put together again in the order given.
+A batch holds clips of several sounds; the rows of each sound are collected again, and given in the order of the sounds.
 
-    sounds ─ ahead (threads: decode, resample, mel) ─ clips ─ batches of equal shape ─ model ─ rows of each sound
+    sounds ─ threads: decode, resample, mel ─ clips ─ batches of equal shape ─ model ─ rows of each sound
 
-Memory is bounded: a worker keeps at most `AHEAD_BYTES` of the windows of one recording, what comes after is read as the
-model asks. Only a recording that goes through the fusion has its whole mel in memory meanwhile: 92 MB an hour.
+Memory is bounded: a thread makes at most `AHEAD_BYTES` of the windows of a recording, the rest is made when the model
+needs it. Only a recording that goes through the fusion has its whole mel in memory: 92 MB an hour.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ Vectors = npt.NDArray[np.float32]
 Span = Clip | WindowClip
 Forward = Callable[[npt.NDArray[np.float32], npt.NDArray[np.bool_]], Vectors]
 
-WORKERS = max(1, min(4, os.cpu_count() or 1))  # sounds in work at once
-WAITING = 2  # finished sounds a worker that may wait for the model
-AHEAD_BYTES = 8 << 20  # of a recording's windows, made ahead: 32 mels of 1001 frames
+WORKERS = max(1, min(4, os.cpu_count() or 1))  # sounds that are decoded at once
+WAITING = 2  # decoded sounds of each worker that may wait for the model
+AHEAD_BYTES = 8 << 20  # windows of one recording that are made ahead: 32 mels of 1001 frames
 
 
 @dataclass
 class EmbeddedSound:
-    """One sound: where its rows lie (seconds, W), its rows (W, E), or why there are none."""
+    """One sound: the start and end of its rows in seconds (W), its rows (W, E), or its error."""
 
     index: int
     start: list[float] = field(default_factory=list)
     end: list[float] = field(default_factory=list)
     rows: list[Vectors] = field(default_factory=list)
     error: SoundError | None = None
-    whole: bool = False  # all of it has been read
+    is_decoded: bool = False  # to its end
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is missing any more."""
-        return self.error is not None or (self.whole and len(self.rows) == len(self.start))
+        """Whether it has all of its rows, or an error."""
+        return self.error is not None or (self.is_decoded and len(self.rows) == len(self.start))
 
 
 def embed_each(
     sounds: Sequence[Sound], clips_of: Callable[[Sound], Iterator[Span]], forward: Forward, batch_size: int
 ) -> Iterator[EmbeddedSound]:
-    """Every sound with its rows or its error, in the order given."""
+    """Embed sounds → each with its rows or its error, in the given order."""
     waiting: dict[tuple[int, ...], list[tuple[EmbeddedSound, Span]]] = {}  # by shape
     jobs: deque[EmbeddedSound] = deque()
 
@@ -69,18 +69,18 @@ def embed_each(
         for (job, _), row in zip(batch, forward(np.stack([clip.mel for _, clip in batch]), longer), strict=True):
             job.rows.append(row)
 
-    for index, begun in enumerate(_prefetch(lambda sound: _start_decoding(clips_of, sound), sounds)):
+    for index, clips in enumerate(_prefetch(lambda sound: _start_decoding(clips_of, sound), sounds)):
         job = EmbeddedSound(index)
         jobs.append(job)
         try:
-            for clip in begun:
+            for clip in clips:
                 job.start.append(clip.start if isinstance(clip, WindowClip) else 0.0)
                 job.end.append(clip.end if isinstance(clip, WindowClip) else 0.0)
                 shape = clip.mel.shape
                 waiting.setdefault(shape, []).append((job, clip))
                 if len(waiting[shape]) == batch_size:
                     run(shape)
-            job.whole = True
+            job.is_decoded = True
         except SoundError as error:
             job.error = error
         while jobs and jobs[0].finished:
@@ -91,7 +91,7 @@ def embed_each(
 
 
 def _start_decoding(clips_of: Callable[[Sound], Iterator[Span]], sound: Sound) -> Iterator[Span]:
-    """The clips of a sound, the first ones made; an error is raised when it is their turn."""
+    """The clips of a sound, of which the first are made at once; an error is raised where it stands among them."""
     made: list[Span] = []
     size = 0
     try:
@@ -114,18 +114,18 @@ def _then_raise(made: list[Span], error: SoundError) -> Iterator[Span]:
 def _prefetch(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """`map` in order, a few items ahead in threads.
 
-    One item gains nothing from a thread. An open file has one position, which two threads must not share: those are
-    worked on by the caller's thread.
+    The caller's thread computes a single item, which gains nothing from another thread, and items that are open files:
+    their position must not be shared by threads.
     """
     if len(items) == 1:
         yield function(items[0])
         return
-    gone = threading.Event()
-    most, track = max_decode_seconds.get(), track_wanted.get()
+    stopped = threading.Event()
+    max_seconds, track = max_decode_seconds.get(), track_wanted.get()
 
-    def limits() -> None:
-        stop_event.set(gone)
-        max_decode_seconds.set(most)
+    def set_context() -> None:
+        stop_event.set(stopped)
+        max_decode_seconds.set(max_seconds)
         track_wanted.set(track)
 
     yield from prefetch(
@@ -134,7 +134,7 @@ def _prefetch(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         threads=WORKERS,
         ahead=WAITING * WORKERS,
         in_thread=lambda item: not hasattr(item, "read"),
-        stop=gone.set,  # what is being decoded stops at its next block
+        stop=stopped.set,  # decoding stops at its next block
         thread_name_prefix="openclap-ahead",
-        initializer=limits,
+        initializer=set_context,
     )

@@ -1,4 +1,4 @@
-"""Numbers with the words that agree with them: 1 file, 2 files. Knows nothing of what is counted."""
+"""Numbers with nouns that agree with them: 1 file, 2 files."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ __all__ = ["count_noun"]
 
 
 def count_noun(count: int, what: str, many: str = "") -> str:
-    """1 group, 2 groups; `many` where an s is not enough: `count_noun(n, "file has", "files have")`."""
+    """A number with its noun, "1 group" or "2 groups"; `many` is the plural where an s is not enough."""
     return f"{count} {what if count == 1 else many or what + 's'}"

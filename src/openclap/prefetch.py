@@ -1,7 +1,4 @@
-"""`map` in order, some things ahead in threads: the next sounds are decoded while the model computes.
-
-Knows nothing of what is made.
-"""
+"""`map` that computes some results ahead in threads, such as the next sounds while the model is busy."""
 
 from __future__ import annotations
 
@@ -26,18 +23,18 @@ def prefetch(
     stop: Callable[[], None] = lambda: None,
     **pool_options: Any,
 ) -> Generator[R, None, None]:
-    """What `function` makes of each thing, in order; an error is raised when it is its turn.
+    """The results of `function` for all things, in order; an error is raised in its place among them.
 
     Parameters
     ----------
     threads
-        How many work.
+        How many threads compute.
     ahead
-        Results that may wait; memory is that of so many.
+        How many results may wait: memory is bounded by that.
     in_thread
-        False for what the caller's own thread must do.
+        Says of a thing whether another thread may compute it, rather than the caller's.
     stop
-        Called at the end, before what is still being made is waited for.
+        Called at the end, before waiting for results that are still computed.
     pool_options
         `thread_name_prefix` and `initializer` of the `ThreadPoolExecutor`.
     """
@@ -45,18 +42,19 @@ def prefetch(
         pending: deque[Future[R]] = deque()
         try:
             for thing in things:
-                pending.append(pool.submit(function, thing) if in_thread(thing) else _done(function, thing))
+                pending.append(pool.submit(function, thing) if in_thread(thing) else _call_now(function, thing))
                 if len(pending) > ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-        finally:  # also on Ctrl-C, and where nobody asks for more: nothing is begun any more
+        finally:  # also on Ctrl-C, and where the caller stops early: nothing new is begun
             stop()
             for future in pending:
                 future.cancel()
 
 
-def _done(function: Callable[[T], R], thing: T) -> Future[R]:
+def _call_now(function: Callable[[T], R], thing: T) -> Future[R]:
+    """Call a function in this thread → a finished future."""
     future: Future[R] = Future()
     try:
         future.set_result(function(thing))

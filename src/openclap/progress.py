@@ -1,4 +1,4 @@
-"""A bar on stderr for what takes long. Knows nothing of what is done."""
+"""A progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def with_progress(things: Iterable[T], what: str, total: int | None, *, show: bool) -> Iterator[T]:
-    """Things as they come, counted in a bar on stderr where it is shown; `total` is None where it is not known before."""
+    """Go through things, with a progress bar on stderr where `show` is True; `total` may be unknown (None)."""
     if not show:
         return iter(things)
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""What the public calls return: frozen dataclasses, each with one `to_dict` that is its JSON."""
+"""The results of public calls: frozen dataclasses, each with a `to_dict` that gives its JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class _Result:
-    """`to_dict` for every dataclass below."""
+    """The `to_dict` of the dataclasses below."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
@@ -39,7 +39,7 @@ class _Result:
 
 
 def _without_false(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """Without a value that most results do not have."""
+    """Remove a value that most results do not have, where it is empty or False."""
     if not values[name]:
         del values[name]
     return values
@@ -47,7 +47,7 @@ def _without_false(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """Spans of one recording with their embeddings.
+    """Windows of one recording with their embeddings.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class BackendInfo(_Result):
-    """What computes a model; as text, the sentence that people are shown: `torch on CUDA: a GPU is here, bfloat16`.
+    """What computes a model; `str` gives the text for people: `torch on CUDA: a GPU is here, bfloat16`.
 
     Attributes
     ----------
@@ -80,8 +80,8 @@ class BackendInfo(_Result):
     device
         "cpu", "cuda" or "cuda:N".
     dtype
-        What the towers compute in: "float32", "bfloat16", "float16"; "int8", the audio tower, and the text tower in
-        float32.
+        The data type of the towers: "float32", "bfloat16", "float16"; "int8" is for the audio tower alone, with the
+        text tower in float32.
     why
         Why this engine and device.
     """
@@ -119,11 +119,11 @@ class Label(_Result):
 
 @dataclass(frozen=True)
 class Hit(_Result):
-    """A window of a library that fits a query: seconds in the recording, and the cosine.
+    """A window of a library that fits a query: its seconds in the recording, and the cosine as `score`.
 
-    `confidence`, in [0, 1], tells how likely it is that the window holds what was asked for. `missing`: the file cannot
-    be reached now; it is in the JSON where it is true. `unlikely`: it most likely does not hold it, as its confidence
-    lies below what the model's curve for words, or that for sounds, says; not in the JSON.
+    `confidence`, in [0, 1], says how likely it is that the window holds what the query asks for. `missing`: the file
+    cannot be reached now; it is in the JSON where it is true. `unlikely`: the confidence lies below the model's
+    threshold for words, or for sounds; it is not in the JSON.
     """
 
     path: str
@@ -143,7 +143,8 @@ class Hit(_Result):
 class Moment(_Result):
     """A span of a recording merged from overlapping windows that fit a query, and its best cosine.
 
-    `confidence`, of the best window, and `missing` are as of a `Hit`; no confidence where none was asked for.
+    `confidence`, that of the best window, and `missing` are as in `Hit`. The confidence is None where none was
+    asked for.
     """
 
     path: str
@@ -167,9 +168,9 @@ class Ranked(list[R]):
     Attributes
     ----------
     left_out
-        How many better ones are not among them since their files cannot be reached now.
+        How many better ones are missing because their files cannot be reached now.
     calibrated
-        False: the confidences were fitted for another model; their order holds, how large they are is a guess.
+        False: the confidences were fitted for another model, so their order is right and their size is a guess.
     """
 
     def __init__(self, found: Iterable[R] = (), left_out: int = 0, *, calibrated: bool = True) -> None:
@@ -180,7 +181,7 @@ class Ranked(list[R]):
 
 @dataclass(frozen=True)
 class Tag(_Result):
-    """A label that is heard: `confidence`, in [0, 1], that it is, the cosine, and the labels it stands for as well."""
+    """A label that is heard, with its confidence in [0, 1], its cosine, and other labels of the same meaning."""
 
     label: str
     confidence: float
@@ -190,7 +191,7 @@ class Tag(_Result):
 
 @dataclass(frozen=True)
 class Description(_Result):
-    """What is heard in a sound: tags, best first, the sentence they make, and the captions nearest to it (cosines)."""
+    """A sound in words: tags, best first, a sentence made of them, and the nearest captions with their cosines."""
 
     tags: list[Tag]
     sentence: str
@@ -199,10 +200,10 @@ class Description(_Result):
 
 @dataclass(frozen=True)
 class Span(_Result):
-    """A stretch of a recording, in seconds, and what is heard from its start to its end.
+    """A span of a recording, in seconds, and what is heard in it.
 
-    `label` is None where nothing of the vocabulary is; `score`, in [0, 1], is the label's confidence; `tags` is
-    everything else that is heard there, the label first.
+    `label` is None where nothing of the vocabulary is heard; `score`, in [0, 1], is the label's confidence; `tags` are
+    all labels that are heard there, `label` first.
     """
 
     start: float
@@ -222,7 +223,7 @@ class Failure(_Result):
 
 @dataclass(frozen=True)
 class MissingFolder(_Result):
-    """A folder from which so many files are missing that a disk may be, and how many they are."""
+    """A folder from which so many files are missing that its disk may not be mounted, and their number."""
 
     path: str
     files: int
@@ -230,10 +231,11 @@ class MissingFolder(_Result):
 
 @dataclass(frozen=True)
 class AddReport(_Result):
-    """What adding files to a library did, in files.
+    """How many files were added to a library, changed or removed.
 
-    `kept_missing` are those that are missing from the disk and stay, since so many of their folder are that a disk may
-    not be mounted; `missing_folders` says from where, and is in the JSON where there are some.
+    `kept_missing` counts files that are missing from the disk and stay in the library, because so many of their folder
+    are missing that a disk may not be mounted. `missing_folders` names these folders; it is in the JSON where there are
+    some.
     """
 
     added: int = 0
@@ -251,7 +253,7 @@ class AddReport(_Result):
 
 @dataclass(frozen=True)
 class Verification(_Result):
-    """How a library compares with itself (`damaged`, in words) and with the disk (paths that are `missing`, or `changed`)."""
+    """Faults of a library: what is `damaged`, in words, and paths whose files are `missing` or have `changed`."""
 
     damaged: list[str]
     missing: list[str]
@@ -265,7 +267,7 @@ class Verification(_Result):
 
 @dataclass(frozen=True)
 class Copy(_Result):
-    """A file of a group: it begins `offset` seconds after the group's first; `similarity` (1 for equal files) in [-1, 1]."""
+    """A file of a group: it begins `offset` seconds after the first one; `similarity` in [-1, 1], 1 for equal files."""
 
     path: str
     offset: float

@@ -1,4 +1,4 @@
-"""What several rooms make of numbers: log-odds → probabilities, a ranking → average precision. numpy alone."""
+"""Formulas that several packages use: log-odds → probabilities, scores → average precision."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 class PrecisionSteps:
-    """The descending sort of one class's scores (N,), with which of them are of the class (N,), made once for all resamples."""
+    """The precision-recall steps of one class: its scores (N,) are sorted once for any number of resamples."""
 
     def __init__(self, scores: npt.NDArray[Any], truth: npt.NDArray[np.bool_]) -> None:
         self._order = np.argsort(-scores, kind="stable")
@@ -35,7 +35,7 @@ class PrecisionSteps:
         self._true = truth[self._order]
 
     def area(self, counts: npt.NDArray[np.int64] | None = None) -> float:
-        """The average precision where each example counts so often (N,), once when left out."""
+        """The average precision, where example i counts `counts[i]` times; None: each counts once."""
         drawn = np.ones(len(self._order), np.int64) if counts is None else counts[self._order]
         hits = np.cumsum(drawn * self._true)[self._ends]
         seen = np.cumsum(drawn)[self._ends]
@@ -53,14 +53,14 @@ def average_precision(
     Parameters
     ----------
     scores : (N,)
-        Higher where the class is more likely; equal scores are one step.
+        Higher where the class is more likely; equal scores form one step.
     truth : bool (N,)
-        Whether the example is of the class.
+        Whether the example belongs to the class.
     counts : int (N,)
-        How often each example counts; once when left out.
+        How often each example counts; None: once.
 
     Returns
     -------
-    In [0, 1]; NaN where no example is of the class.
+    In [0, 1]; NaN where no example belongs to the class.
     """
     return PrecisionSteps(np.asarray(scores), np.asarray(truth, np.bool_)).area(counts)

@@ -1,4 +1,4 @@
-"""Texts that were embedded before, so that the labels of a repeated classification cost nothing."""
+"""A cache of text embeddings, so that the labels of repeated classifications are embedded once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Vectors = npt.NDArray[np.float32]
 
 
 class TextEmbeddingCache:
-    """The vectors of the texts used last; safe to use from several threads.
+    """The vectors of the texts used last; several threads may use it.
 
-    They hold for one state of the weights: where that changes, all are forgotten.
+    Vectors belong to one state of the weights: where the state changes, the cache is emptied.
     """
 
     def __init__(self, size: int) -> None:
@@ -27,13 +27,13 @@ class TextEmbeddingCache:
         self._lock = threading.Lock()
 
     def missing(self, texts: Sequence[str], state: object) -> list[str]:
-        """Those of the texts that are not known, each once."""
+        """The texts that are not in the cache, each once."""
         with self._lock:
             known = self._known if state == self._state else {}
             return [text for text in dict.fromkeys(texts) if text not in known]
 
     def embed(self, texts: Sequence[str], encode: Callable[[list[str]], Vectors], state: object) -> Vectors:
-        """Texts (M,) → rows (M, E); `encode` embeds those that are not known."""
+        """Texts (M,) → rows (M, E); `encode` embeds those that are not in the cache."""
         with self._lock:
             if state != self._state:
                 self._known.clear()

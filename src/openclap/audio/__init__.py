@@ -1,1 +1,1 @@
-"""Sounds in, log-mels out: load → clips → mel. Knows nothing of models, torch or libraries of vectors."""
+"""Audio: sounds of any kind in, samples and clips of log-mel out (load → clips → mel). Needs no torch."""

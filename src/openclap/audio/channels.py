@@ -1,14 +1,14 @@
-"""Samples of several channels → one: their mean, but where they cancel each other out. Knows nothing of files.
+"""Samples of several channels → one channel: their mean, except where the channels cancel each other out.
 
-    L  ∿∿∿∿   R  ∿∿∿∿    alike, or unlike one another:        (L + R) / 2
-    L  ∿∿∿∿   R  ∾∾∾∾    one against the other, a cable that   L
-                         was wired wrong: (L + R) / 2 is 0
+    L  ∿∿∿∿   R  ∿∿∿∿    similar or unrelated:             (L + R) / 2
+    L  ∿∿∿∿   R  ∾∾∾∾    opposite phase (a cable that      L
+                         was wired wrong): (L + R) / 2 is 0
 
-**The rule.** A recording is looked at second by second, from its start. Where the sum of its channels has less than a
-twelfth of the power that unrelated channels would add up to (in stereo: the mean lies 14 dB below the channels, as it
-does where they correlate at -0.92 or less), the mean would be mostly silence; there the first channel stands for all
-that has a quarter of the loudest one's power. Everywhere else it is the mean, to the last bit. A second is judged by
-itself, so a part of a recording is heard as in the whole, whatever the size of the blocks it is read in.
+**The rule.** Each second of a recording is judged by itself, from its start on. The mean would be mostly silence where
+the sum of the channels has less than a twelfth of the power that unrelated channels would add up to (in stereo: where
+the mean lies 14 dB below the channels, that is where they correlate at -0.92 or less). For such a second the first
+channel is taken that has at least a quarter of the loudest channel's power. Every other second is the exact mean. As
+no second depends on others, part of a recording gives the same samples as the whole, whatever the size of the blocks.
 """
 
 from __future__ import annotations
@@ -19,15 +19,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCK_VALUES", "CANCELLING", "Downmix", "LiveDownmix", "Wave", "block_samples", "to_float32", "to_mono"]
+__all__ = [
+    "BLOCK_VALUES",
+    "CANCELLING_WARNING",
+    "Downmix",
+    "LiveDownmix",
+    "Wave",
+    "block_samples",
+    "to_float32",
+    "to_mono",
+]
 
 Wave = npt.NDArray[np.float32]
 
 BLOCK_VALUES = 1 << 22  # samples × channels decoded at once, 16 MiB, whatever rate and channels a header claims
-CANCELLED = 0.08  # of the power that unrelated channels add up to; lossy codecs leave 0.06 of noise in opposite phase
-FAINT = 1e-8  # power, -80 dB: what is left of silence, or two converters' constant offsets
-STANDS_FOR_ALL = 0.25  # of the loudest channel's power
-CANCELLING = (
+CANCELLED_SHARE = (
+    0.08  # of the power of unrelated channels; lossy codecs leave noise of 0.06 where channels are opposite
+)
+FAINT_POWER = 1e-8  # power, -80 dB: quieter is silence, or the constant offsets of two converters
+AUDIBLE_SHARE = 0.25  # of the loudest channel's power
+CANCELLING_WARNING = (
     "its channels cancel each other out (opposite phase); where they do, one of them is heard instead of their mean"
 )
 
@@ -57,44 +68,45 @@ def to_float32(samples: npt.NDArray[Any]) -> Wave:
 
 
 def block_samples(rate: float, channels: int) -> int:
-    """Samples that are judged together: a second, or as much of it as fits into a block."""
+    """How many samples are judged together: a second, or as many as fit into a block."""
     return max(1, min(round(rate), BLOCK_VALUES // max(1, channels)))
 
 
 class Downmix:
-    """Samples as they come → one channel by the rule above; `cancelled` says where it was not the mean for the first time.
+    """Mixes the samples of a recording, fed piece by piece, into one channel by the rule above.
 
-    A single channel passes as it is. Of several, what is not a whole second yet waits for the rest.
+    A single channel passes as it is. With several, an incomplete second waits for the rest of it. `cancelled` is the
+    time at which channels cancelled each other out for the first time.
     """
 
     def __init__(self, rate: float, channels: int) -> None:
         self.rate, self.channels = rate, channels
-        self.cancelled: float | None = None  # seconds from its start
+        self.cancelled: float | None = None  # seconds from the start of the recording; None: nowhere so far
         self.second = block_samples(rate, channels)
         self._waiting: list[npt.NDArray[Any]] = []
-        self._held = 0
-        self._given = 0
+        self._waiting_samples = 0
+        self._samples_out = 0
 
     def feed(self, samples: npt.NDArray[Any]) -> Wave:
-        """(S,) or (S, channels) → (S',), perhaps empty."""
+        """Take samples (S,) or (S, channels), give those that are mixed (S',), perhaps none."""
         if samples.ndim == 1 or samples.shape[1] == 1:
             return to_mono(samples)
         self._waiting.append(samples)
-        self._held += len(samples)
-        if self._held < self.second:
+        self._waiting_samples += len(samples)
+        if self._waiting_samples < self.second:
             return np.zeros(0, np.float32)
         joined = np.concatenate(self._waiting) if len(self._waiting) > 1 else samples
-        whole = self._held // self.second * self.second
-        self._waiting = [joined[whole:]] if whole < self._held else []
-        self._held -= whole
+        whole = self._waiting_samples // self.second * self.second
+        self._waiting = [joined[whole:]] if whole < self._waiting_samples else []
+        self._waiting_samples -= whole
         return self._mix(joined[:whole])
 
     def flush(self) -> Wave:
-        """What still waits: the last part of a second."""
-        if not self._held:
+        """Give the incomplete second that still waits."""
+        if not self._waiting_samples:
             return np.zeros(0, np.float32)
         joined = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
-        self._waiting, self._held = [], 0
+        self._waiting, self._waiting_samples = [], 0
         return self._mix(joined)
 
     def _mix(self, samples: npt.NDArray[Any]) -> Wave:
@@ -106,58 +118,64 @@ class Downmix:
             if is_cancelling(part, mixed[start : start + self.second]):
                 mixed[start : start + self.second] = part[:, audible_channel(part)]
                 if self.cancelled is None:
-                    self.cancelled = (self._given + start) / self.rate
-        self._given += len(mixed)
+                    self.cancelled = (self._samples_out + start) / self.rate
+        self._samples_out += len(mixed)
         return mixed
 
 
 class LiveDownmix:
-    """The same for what is heard as it comes: nothing waits, each block is judged by it and about the second before it."""
+    """Mixes live sound into one channel: nothing waits, a block is judged by itself and about the second before it."""
 
     def __init__(self) -> None:
         self.cancelled = False  # at any time so far
-        self._left = self._there = self._values = 0.0  # power of the sum, of the channels, and of how many values
+        self._power_of_sum = self._power_of_channels = self._values = 0.0  # decaying sums; `_values` counts
 
     def feed(self, samples: npt.NDArray[Any], rate: float) -> Wave:
-        """(S,) or (S, channels) of any sample type → (S,)."""
+        """Mix a block (S,) or (S, channels) of any sample type → (S,)."""
         mixed = to_mono(samples)
         if samples.ndim == 1 or samples.shape[1] == 1 or not len(mixed):
             return mixed
         floats = to_float32(samples)
-        left, there = _powers(floats, mixed)
-        if not math.isfinite(left + there):
+        power_of_sum, power_of_channels = _powers(floats, mixed)
+        if not math.isfinite(power_of_sum + power_of_channels):
             return mixed
-        kept = math.exp(-len(mixed) / rate)
-        self._left, self._there = self._left * kept + left, self._there * kept + there
-        self._values = self._values * kept + floats.size
-        if self._left < CANCELLED * self._there and self._there >= FAINT * self._values:
+        decay = math.exp(-len(mixed) / rate)
+        self._power_of_sum, self._power_of_channels = (
+            self._power_of_sum * decay + power_of_sum,
+            self._power_of_channels * decay + power_of_channels,
+        )
+        self._values = self._values * decay + floats.size
+        if (
+            self._power_of_sum < CANCELLED_SHARE * self._power_of_channels
+            and self._power_of_channels >= FAINT_POWER * self._values
+        ):
             self.cancelled = True
             return floats[:, audible_channel(floats)].copy()
         return mixed
 
 
 def _powers(samples: Wave, mean: Wave) -> tuple[float, float]:
-    """Power of the sum of channels (S, C), whose mean is (S,), and of all of them."""
+    """The power of the sum of channels (S, C), given their mean (S,), and the summed power of the channels."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if samples.flags.c_contiguous:  # in one go
-            every = samples.reshape(-1)
-            there = float(np.dot(every, every))
+        if samples.flags.c_contiguous:  # one product over all of memory
+            values = samples.reshape(-1)
+            power_of_channels = float(np.dot(values, values))
         else:
-            there = sum(float(np.dot(column, column)) for column in samples.T)
-        return float(np.dot(mean, mean)) * samples.shape[1] ** 2, there
+            power_of_channels = sum(float(np.dot(column, column)) for column in samples.T)
+        return float(np.dot(mean, mean)) * samples.shape[1] ** 2, power_of_channels
 
 
 def is_cancelling(samples: Wave, mean: Wave) -> bool:
-    """Whether the mean (S,) of channels (S, C) lacks what is in them."""
-    left, there = _powers(samples, mean)
-    if not left < CANCELLED * there or there < FAINT * samples.size:
+    """Whether channels (S, C) cancel each other out in their mean (S,)."""
+    power_of_sum, power_of_channels = _powers(samples, mean)
+    if not power_of_sum < CANCELLED_SHARE * power_of_channels or power_of_channels < FAINT_POWER * samples.size:
         return False
-    moving = samples - samples.mean(axis=0, dtype=np.float64)  # constant offsets are no sound
-    there, left = float((moving**2).sum()), float((moving.sum(axis=1) ** 2).sum())
-    return left < CANCELLED * there and there >= FAINT * samples.size
+    moving = samples - samples.mean(axis=0, dtype=np.float64)  # constant offsets are not heard
+    power_of_channels, power_of_sum = float((moving**2).sum()), float((moving.sum(axis=1) ** 2).sum())
+    return power_of_sum < CANCELLED_SHARE * power_of_channels and power_of_channels >= FAINT_POWER * samples.size
 
 
 def audible_channel(samples: Wave) -> int:
-    """The first channel of (S, C) that stands for all."""
+    """The first channel of (S, C) that has a quarter or more of the loudest one's power."""
     power = (samples.astype(np.float64) ** 2).sum(axis=0)
-    return int((power >= STANDS_FOR_ALL * power.max()).argmax())
+    return int((power >= AUDIBLE_SHARE * power.max()).argmax())

@@ -1,4 +1,4 @@
-"""Recordings of any length → what a model takes: clips of log-mel. Knows nothing of models.
+"""Recordings of any length → what a model takes: clips of log-mel.
 
     up to 10 s   repeatpad  [wave|wave|wave|000]                       one view,   longer = False
     longer       fusion     global: all of it squeezed into a clip  ┐
@@ -38,7 +38,6 @@ __all__ = [
     "make_windows",
     "pad_wave",
     "repeat_pad",
-    "wave_blocks",
     "window_starts",
 ]
 
@@ -63,7 +62,7 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class WindowClip:
-    """A span of a recording: `start` and `end` in seconds, `mel` float32 (1, T, F)."""
+    """A window of a recording: `start` and `end` in seconds, `mel` float32 (1, T, F)."""
 
     start: float
     end: float
@@ -71,15 +70,15 @@ class WindowClip:
 
 
 def load_model_wave(sound: Sound, front_end: FrontEnd, *, seconds: float | None = None) -> Wave:
-    """Samples of a sound as a model is given them, (S,): at its rate, rounded as it was trained (`quantised`).
+    """The samples (S,) of a sound as a model is given them: at its rate, and rounded where `quantise` says so.
 
-    Parameters, errors and warnings as `load`.
+    Parameters, errors and warnings are those of `load`.
     """
     return quantise_wave(load(sound, front_end.sampling_rate, seconds=seconds), front_end)
 
 
-def wave_blocks(sound: Sound, front_end: FrontEnd) -> Iterator[Wave]:
-    """`load_model_wave` in blocks, as `stream` gives them."""
+def _model_wave_blocks(sound: Sound, front_end: FrontEnd) -> Iterator[Wave]:
+    """The samples of `load_model_wave` in blocks, as `stream` gives them."""
     return (quantise_wave(block, front_end) for block in stream(sound, front_end.sampling_rate))
 
 
@@ -89,38 +88,38 @@ def make_clip(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "hea
     Parameters
     ----------
     long
-        What to do with a recording longer than a clip: "fusion", the paper's four views, of which each local
-        one is the middle of its third; "head", its first `clip_seconds`.
+        What to do with a recording longer than a clip: "fusion" gives the paper's four views, each local one from the
+        middle of its third; "head" gives the first `clip_seconds`.
     as_waves
         Leave the mel of a short recording to the model's device: `mel` is then its padded wave (1, S).
 
     Raises
     ------
     SoundError, UsageError
-        As `load`. "head" does not decode, so does not check, what comes after the head.
+        As `load`. "head" does not decode what comes after the head, so it does not check it.
     """
     if long not in ("fusion", "head"):
         raise UsageError(f"long is {long!r}; choose fusion or head")
     if long == "head":
         wave = load_model_wave(sound, front_end, seconds=front_end.clip_seconds)
         return Clip(_mel_of_short(wave[: front_end.clip_samples], front_end, as_waves), longer=False)
-    blocks = wave_blocks(sound, front_end)
-    begun: list[Wave] = []
+    blocks = _model_wave_blocks(sound, front_end)
+    taken: list[Wave] = []
     for block in blocks:
-        begun.append(block)
-        if sum(map(len, begun)) > front_end.clip_samples:
-            return _long_clip(itertools.chain(begun, blocks), front_end)
-    return Clip(_mel_of_short(np.concatenate(begun), front_end, as_waves), longer=False)
+        taken.append(block)
+        if sum(map(len, taken)) > front_end.clip_samples:
+            return _long_clip(itertools.chain(taken, blocks), front_end)
+    return Clip(_mel_of_short(np.concatenate(taken), front_end, as_waves), longer=False)
 
 
 def make_windows(
     sound: Sound, front_end: FrontEnd, *, window: float = 10.0, hop: float = 5.0, as_waves: bool = False
 ) -> Iterator[WindowClip]:
-    """Spans of one recording, in order, in memory that does not grow with its length.
+    """The windows of one recording, in order, in memory that does not grow with its length.
 
     Windows start at 0, hop, 2 hop … (rounded to samples); the last one is moved back to end with the
-    recording. A recording of a window or less is one span that ends where the recording does. What is shorter
-    than a clip is repeat-padded; levels (`front_end.dynamic_range`) are those of the window alone.
+    recording. A recording that is no longer than a window is one window that ends where the recording does. A window
+    shorter than a clip is padded; `front_end.dynamic_range` is applied to each window by itself.
 
     Parameters
     ----------
@@ -130,17 +129,17 @@ def make_windows(
         As in `make_clip`.
     """
     rate = front_end.sampling_rate
-    size, step = _check_spans(window, hop, front_end)
+    size, step = _check_window(window, hop, front_end)
 
-    def spans() -> Iterator[WindowClip]:
-        for start, wave in _spans(wave_blocks(sound, front_end), size, step):
+    def windows() -> Iterator[WindowClip]:
+        for start, wave in _window_waves(_model_wave_blocks(sound, front_end), size, step):
             yield WindowClip(start / rate, (start + len(wave)) / rate, _mel_of_short(wave, front_end, as_waves))
 
-    return spans()
+    return windows()
 
 
 def repeat_pad(wave: Wave, samples: int) -> Wave:
-    """(S,), S <= samples → (samples,): as many whole copies as fit, then zeros."""
+    """Repeat a wave (S,), S <= samples → (samples,): as many whole copies as fit, then zeros."""
     assert 0 < len(wave) <= samples, (len(wave), samples)
     copies = samples // len(wave)
     padded = np.zeros(samples, np.float32)
@@ -149,10 +148,10 @@ def repeat_pad(wave: Wave, samples: int) -> Wave:
 
 
 def pad_wave(wave: Wave, front_end: FrontEnd) -> Wave:
-    """(S,), S <= clip_samples → (clip_samples,), as `front_end.padding` says.
+    """Fill a wave (S,), S <= clip_samples → (clip_samples,), as `front_end.padding` says.
 
-    "repeatpad" is `repeat_pad`, what the released checkpoints were trained with: of a sound of 5.01 s it makes half a
-    clip of silence. "repeat" goes on with a part of a copy instead, "pad" makes no copies.
+    "repeatpad" is `repeat_pad`, with which the released checkpoints were trained: a sound of 5.01 s becomes a clip of
+    which nearly half is silence. "repeat" fills the end with part of a copy instead, "pad" makes no copies.
     """
     samples = front_end.clip_samples
     if front_end.padding == "repeat":
@@ -163,10 +162,10 @@ def pad_wave(wave: Wave, front_end: FrontEnd) -> Wave:
 
 
 def fusion_views(mel: Mel, frames: int) -> Mel:
-    """(T, F) of a long recording, T > frames → (4, frames, F): global, front, middle, back.
+    """The mel (T, F) of a long recording, T > frames → its four views (4, frames, F): global, front, middle, back.
 
-    Global is all of it, resized (bilinear, no antialias). The possible starts of local ones, 0 … T - frames,
-    are split in thirds, and each local view starts in the middle of its third (at 0 where a third is empty).
+    The global view is the whole mel, resized (bilinear, no antialias). The possible starts of the local views,
+    0 … T - frames, are split in thirds, and each view starts in the middle of its third (at 0 where a third is empty).
     """
     assert len(mel) > frames, (mel.shape, frames)
     thirds = np.array_split(np.arange(len(mel) - frames + 1), 3)
@@ -175,27 +174,27 @@ def fusion_views(mel: Mel, frames: int) -> Mel:
 
 
 def window_starts(samples: int, window: int, hop: float) -> list[int]:
-    """First sample of every window of a recording of `samples`; `hop` may be a fraction of samples."""
+    """The first sample of every window of a recording of `samples` samples; `hop` need not be a whole number."""
     last = max(samples - window, 0)
     starts = list(itertools.takewhile(lambda start: start < last, _grid(hop)))
     return [*starts, last]
 
 
 def _mel_of_short(wave: Wave, front_end: FrontEnd, as_waves: bool) -> Mel:
-    """Turn a wave of a clip or less into (1, T, F), or (1, S) as it is but padded."""
+    """A wave no longer than a clip → its mel (1, T, F), or with `as_waves` the padded wave (1, S)."""
     filled = pad_wave(wave, front_end)
     return filled[None] if as_waves else apply_dynamic_range(log_mel(filled, front_end), front_end)[None]
 
 
 def _long_clip(blocks: Iterable[Wave], front_end: FrontEnd) -> Clip:
     mel = apply_dynamic_range(_concatenate_mels(mel_blocks(blocks, front_end)), front_end)
-    if len(mel) <= front_end.clip_frames:  # longer than a clip by less than a hop
+    if len(mel) <= front_end.clip_frames:  # the recording is longer than a clip by less than a hop
         return Clip(mel[None], longer=False)
     return Clip(fusion_views(mel, front_end.clip_frames), longer=True)
 
 
 def _concatenate_mels(pieces: Iterable[Mel]) -> Mel:
-    """Concatenate without ever holding everything twice: the mel of an hour is 92 MB."""
+    """Concatenate pieces without holding everything twice: the mel of an hour is 92 MB."""
     joined, end = np.empty((0, 0), np.float32), 0
     for piece in pieces:
         if end + len(piece) > len(joined):
@@ -206,7 +205,7 @@ def _concatenate_mels(pieces: Iterable[Mel]) -> Mel:
 
 
 def _resize_frames(mel: Mel, frames: int) -> Mel:
-    """(T, F) → (frames, F), bilinear over time as `torch.nn.functional.interpolate(align_corners=False)`."""
+    """Resize (T, F) → (frames, F), bilinear over time as `torch.nn.functional.interpolate(align_corners=False)`."""
     place = np.maximum((np.arange(frames) + 0.5) * (len(mel) / frames) - 0.5, 0.0)
     below = place.astype(np.intp)
     above = np.minimum(below + 1, len(mel) - 1)
@@ -215,33 +214,33 @@ def _resize_frames(mel: Mel, frames: int) -> Mel:
     return resized
 
 
-def _spans(blocks: Iterable[Wave], window: int, hop: float) -> Iterator[tuple[int, Wave]]:
-    """(start, samples) of every window of a wave that comes in blocks, as `window_starts` would have them."""
+def _window_waves(blocks: Iterable[Wave], window: int, hop: float) -> Iterator[tuple[int, Wave]]:
+    """(start, samples) of every window of a wave that comes in blocks; the starts are those of `window_starts`."""
     held = np.zeros(0, np.float32)
-    origin, end = 0, 0  # of what is held, in samples of the recording
+    origin, end = 0, 0  # of the held samples, counted from the start of the recording
     grid = _grid(hop)
-    start, given = next(grid), -1
+    start, last_given = next(grid), -1
     for block in blocks:
         held = np.concatenate([held, block])
         end += len(block)
         while start + window <= end:
             yield start, held[start - origin : start - origin + window]
-            given, start = start, next(grid)
+            last_given, start = start, next(grid)
         keep = max(origin, min(start, end - window))  # the last window may have to move back this far
         held = held[keep - origin :]
         origin = keep
     last = max(end - window, 0)
-    if given < last:
+    if last_given < last:
         yield last, held[last - origin :]
 
 
 def _grid(hop: float) -> Iterator[int]:
-    """Multiples of hop, each rounded, so that fractions of samples do not add up."""
+    """Multiples of the hop, each rounded by itself, so that errors of rounding do not add up."""
     return (round(k * hop) for k in itertools.count())
 
 
-def _check_spans(window: float, hop: float, front_end: FrontEnd) -> tuple[int, float]:
-    """Window in whole samples and hop in samples."""
+def _check_window(window: float, hop: float, front_end: FrontEnd) -> tuple[int, float]:
+    """Check both, in seconds → the window in whole samples and the hop in samples."""
     rate, clip = front_end.sampling_rate, front_end.clip_seconds
     if not (isinstance(window, (int, float)) and 1 <= window * rate <= clip * rate):
         raise UsageError(f"window is {window!r} s; it must be above 0 and at most the model's {clip:g} s")

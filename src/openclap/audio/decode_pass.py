@@ -1,4 +1,4 @@
-"""One pass over a sound: what is asked of it, and what became of it. Knows nothing of formats."""
+"""One pass over a sound: what the caller wants of it, and what the decoders found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass, field
 
-from openclap.audio.channels import BLOCK_VALUES, CANCELLING
+from openclap.audio.channels import BLOCK_VALUES, CANCELLING_WARNING
 from openclap.errors import EmptySound, SoundWarning, UnreadableSound
 
 __all__ = ["DecodePass"]
@@ -14,28 +14,34 @@ __all__ = ["DecodePass"]
 
 @dataclass
 class DecodePass:
-    """What the decoders of one pass are told, and tell.
+    """The wishes of the caller of one pass, and the findings of its decoders.
 
     Attributes
     ----------
     name
-        How errors and warnings call the sound.
+        The name of the sound in errors and warnings.
     track
         Which of several tracks of sound, from 1; None for the one marked as the default, else the first.
     start
-        Whole seconds that are not wanted.
+        The whole second at which decoding should begin.
+    block_seconds
+        About how much is decoded at once.
+    quiet
+        Whether warnings are suppressed.
     skipped
-        Whole seconds that were left out for it: `start`, or 0 where the format cannot seek. Known from the first block
-        on.
+        Seconds that were really skipped: `start`, or 0 where the format cannot seek. Known from the first block on.
     changed
-        Whether revision 1 (see `revision`) gave other samples.
+        Whether revision 1 (see `decode_revision`) gave other samples.
     known
-        Whether nothing that comes later can make a difference to `changed`, but for channels that cancel each other
-        out.
+        Whether `changed` is final, except that channels may still turn out to cancel each other out.
     compared
-        Whether only reading it as revision 1 did tells `changed`.
+        Whether the file must also be read as revision 1 did to know `changed`.
     cut
-        Whether something that was announced is missing, or could not be decoded.
+        Whether something that the header announces is missing, or could not be decoded.
+    samples, seconds
+        How much was decoded.
+    warned
+        The warnings that were given.
     """
 
     name: str
@@ -45,27 +51,27 @@ class DecodePass:
     quiet: bool = False
     skipped: int = 0
     changed: bool = False
-    known: bool = False
-    compared: bool = False
-    cut: bool = False
+    change_is_certain: bool = False
+    must_compare: bool = False
+    truncated: bool = False
     samples: int = 0
     seconds: float = 0.0
-    told: set[str] = field(default_factory=set)
+    warned: set[str] = field(default_factory=set)
 
     def warn(self, text: str, *, changed: bool = False) -> None:
-        """Warn, once of each."""
+        """Warn, once with each text; `changed` says that revision 1 gave other samples here."""
         self.changed = self.changed or changed
-        if not self.quiet and text not in self.told:
-            self.told.add(text)
+        if not self.quiet and text not in self.warned:
+            self.warned.add(text)
             warnings.warn(SoundWarning(f"{self.name}: {text}"), stacklevel=2)
 
     def warn_cancelled(self, since: float | None) -> None:
-        """Warn where channels cancelled each other out, at whatever second."""
+        """Warn that channels cancel each other out from `since` seconds on; None: they do not."""
         if since is not None:
-            self.warn(CANCELLING, changed=True)
+            self.warn(CANCELLING_WARNING, changed=True)
 
     def choose_track(self, tracks: int) -> int | None:
-        """The track that is wanted of so many, None for whichever is the default.
+        """The wanted track of a sound that has `tracks` of them; None for the default one.
 
         Raises
         ------
@@ -78,24 +84,26 @@ class DecodePass:
         return self.track
 
     def block_size(self, rate: float, channels: int) -> int:
-        """Samples that are decoded at once."""
+        """How many samples are decoded at once."""
         return max(1, min(round(min(self.block_seconds, 1e9) * rate), BLOCK_VALUES // max(1, channels)))
 
     def count(self, samples: int, rate: float) -> None:
-        """So many samples were decoded."""
+        """Note that so many samples were decoded."""
         self.samples += samples
         self.seconds += samples / rate
 
     def finish(self) -> None:
-        """All has been read.
+        """Note that all has been read, and warn of what is missing.
 
         Raises
         ------
         EmptySound
-            Not one sample was there.
+            Not one sample was decoded.
         """
         if self.samples == 0:
-            raise EmptySound(self.name, "holds no samples" + ("; it was cut before the first one" if self.cut else ""))
-        if self.cut:
+            raise EmptySound(
+                self.name, "holds no samples" + ("; it was cut before the first one" if self.truncated else "")
+            )
+        if self.truncated:
             seconds = math.floor((self.skipped + self.seconds) * 100 + 0.5) / 100
             self.warn(f"cut short or damaged; the {seconds:.2f} s that could be decoded are used")

@@ -1,10 +1,8 @@
-"""How sounds are read, by number: so that a library knows which of its files are read differently now.
+"""The revision number of decoding, by which a library knows which of its files are read differently now.
 
-Knows nothing of libraries.
-
-1   one link of an Ogg chain, sizes as the header has them, no time stamps, always the mean of the channels
-2   every link, sizes as they are, samples where their time stamps say, channels that cancel each other out (`channels`), the
-    track that a container marks as its default, MP3 in WAV by FFmpeg
+1   one link of an Ogg chain, sizes as the header states them, no time stamps, always the mean of the channels
+2   every link of a chain, the real sizes, samples where their time stamps place them, channels that cancel each other
+    out (`channels`), the track that a container marks as its default, MP3 in WAV by FFmpeg
 """
 
 from __future__ import annotations
@@ -24,8 +22,8 @@ DECODE_REVISION: int = 2
 def is_read_differently(path: str | os.PathLike[str], since: int) -> bool:
     """Whether a file that was read by revision `since` is read differently by this one.
 
-    One channel of what libsndfile reads is judged by its header and pages alone; anything else is decoded, up to the
-    first difference. No model is needed.
+    Files of one channel that libsndfile reads are judged by their headers and pages alone; all others are decoded up to
+    the first difference. No model is needed.
 
     Raises
     ------

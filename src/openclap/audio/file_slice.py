@@ -1,4 +1,4 @@
-"""A part of an open file as a file of its own, perhaps behind another head. Knows nothing of what is in it."""
+"""Part of an open file as a file of its own, with another head in front of it where one is given."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ __all__ = ["open_slice"]
 
 
 def open_slice(file: BinaryIO, start: int, end: int | None = None, *, head: bytes = b"") -> BinaryIO:
-    """`head` and then the bytes from `start` to `end` of a seekable file; closing it leaves the other open."""
+    """A file of `head` and the bytes from `start` to `end` of a seekable file; closing it leaves that file open."""
     last = file.seek(0, io.SEEK_END) if end is None else end
-    return cast("BinaryIO", _Part(file, start, max(start, last), head))
+    return cast("BinaryIO", _FileSlice(file, start, max(start, last), head))
 
 
-class _Part(io.RawIOBase):
+class _FileSlice(io.RawIOBase):
+    """The file that `open_slice` gives."""
+
     def __init__(self, file: BinaryIO, start: int, end: int, head: bytes) -> None:
         super().__init__()
         self._file, self._start, self._head = file, start, head

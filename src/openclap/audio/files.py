@@ -1,6 +1,6 @@
-"""What a user calls a file → an open, seekable, nameless binary file. Knows nothing of what is in it.
+"""A path, bytes or an open file → an open, seekable, nameless binary file.
 
-Every fault of the file itself is told here in one sentence: not there, a directory, no permission, empty.
+Every fault of the file itself becomes an error of one sentence here: not there, a directory, no permission, empty.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 def open_binary(sound: Any, name: str) -> Iterator[BinaryIO]:
     """Open a path, bytes or a binary file at its beginning.
 
-    A file given open is read from its position; it is set back there afterwards, so that reading it again
-    gives the same, and is never closed.
+    A file that is already open is read from its position and set back there afterwards, so that reading it again gives
+    the same. It is never closed.
 
     Raises
     ------
     SoundNotFound, UnreadableSound, EmptySound
         Naming the sound and the cause.
     UsageError
-        For a file opened as text.
+        The file was opened as text.
     """
     try:
         if isinstance(sound, (bytes, bytearray, memoryview)):
@@ -47,7 +47,7 @@ def open_binary(sound: Any, name: str) -> Iterator[BinaryIO]:
         else:
             with _open_file(sound, name) as file:
                 yield _rewind(file, name)
-    except OSError as error:  # of the disk, while it was read
+    except OSError as error:  # the disk failed while the file was read
         raise UnreadableSound(name, f"cannot be read ({error.strerror or error})") from None
 
 
@@ -85,7 +85,7 @@ def _open_file(file: Any, name: str) -> Iterator[BinaryIO]:
         raise UsageError(f"{name} gives {type(nothing).__name__} where bytes are needed; open it with mode 'rb'")
     if seekable:
         try:
-            yield cast("BinaryIO", _FromHere(file, start))
+            yield cast("BinaryIO", _FileFrom(file, start))
         finally:
             if not getattr(file, "closed", False):
                 file.seek(start)
@@ -97,15 +97,15 @@ def _open_file(file: Any, name: str) -> Iterator[BinaryIO]:
 
 
 def _rewind(file: Any, name: str) -> BinaryIO:
-    """At its beginning, nameless (libsndfile's binding would go by the name), and not empty."""
+    """The file at its beginning, without a name (libsndfile's binding would go by it); an empty file is refused."""
     if file.seek(0, io.SEEK_END) == 0:
         raise EmptySound(name, "is 0 bytes long")
     file.seek(0)
-    return cast("BinaryIO", file if isinstance(file, (io.BytesIO, _FromHere)) else _FromHere(file, 0))
+    return cast("BinaryIO", file if isinstance(file, (io.BytesIO, _FileFrom)) else _FileFrom(file, 0))
 
 
-class _FromHere(io.RawIOBase):
-    """Another file from `start` on; closing it leaves the other open."""
+class _FileFrom(io.RawIOBase):
+    """Another file from `start` on; closing it leaves that file open."""
 
     def __init__(self, file: Any, start: int) -> None:
         super().__init__()
@@ -132,13 +132,13 @@ class _FromHere(io.RawIOBase):
         return int(self._file.tell()) - self._start
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place; to the nearest one where a broken header asks for a place that no file can have."""
+        """Go to a place; where a broken header asks for an impossible place, to the nearest possible one."""
         place = offset + self._start
         if whence != io.SEEK_SET:
             place = offset + (self._file.tell() if whence == io.SEEK_CUR else self._end())
         try:
             self._file.seek(max(self._start, place))
-        except (OSError, ValueError, OverflowError):  # the libraries would print it, with a traceback
+        except (OSError, ValueError, OverflowError):  # otherwise the libraries print it with a traceback
             self._end()
         return self.tell()
 
@@ -148,7 +148,7 @@ class _FromHere(io.RawIOBase):
 
 
 class _Bytes(io.BytesIO):
-    """Bytes as a file that is never sought before its beginning."""
+    """Bytes as a file in which seeking before the beginning goes to the beginning."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         if whence == io.SEEK_CUR:

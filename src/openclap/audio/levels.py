@@ -1,6 +1,6 @@
-"""How loud a recording is over time. Knows nothing of models.
+"""How loud a recording is over time, in frames of 50 ms, and whether anything is heard in it at all.
 
-Frames of 50 ms: the mean of the squares, in decibels of full scale. Also whether anything is heard at all.
+The level of a frame is the mean of its squared samples, in decibels of full scale.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import numpy.typing as npt
 
 from openclap.audio.load import Sound, stream
 
-__all__ = ["FRAME_SECONDS", "HISS", "SILENT", "is_silent", "level_blocks", "levels"]
+__all__ = ["FRAME_SECONDS", "HISS_DB", "is_silent", "level_blocks", "levels"]
 
 FRAME_SECONDS = 0.05
-SILENT = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
-CLICK = 10 ** (-52 / 20)  # a sample as loud as this is heard, however short it is; noise of -65 dB hardly reaches it
-HISS = -65.0  # dB of full scale: where no 50 ms are louder, there is the noise of a quiet room or a preamplifier
-LEAST = -120.0  # dB: digital silence
-RATE = 48_000  # no model hears more; at 16 kHz a cricket that sings at 10 kHz was silence
+SILENT_PEAK = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
+CLICK_PEAK = 10 ** (
+    -52 / 20
+)  # a sample this loud is heard, however short the sound is; noise of -65 dB hardly reaches it
+HISS_DB = -65.0  # where no frame is louder there is only the noise of a quiet room or a preamplifier
+MIN_DB = -120.0  # the level of digital silence
+SAMPLE_RATE = 48_000  # no model hears more; at 16 kHz a cricket that sings at 10 kHz was silence
 
 
 def levels(sound: Sound) -> npt.NDArray[np.float32]:
@@ -29,10 +31,10 @@ def levels(sound: Sound) -> npt.NDArray[np.float32]:
 
 
 def level_blocks(sound: Sound) -> Iterator[npt.NDArray[np.float32]]:
-    """The same in parts of some seconds, for whoever does something else between them; a part may be empty."""
-    size = round(FRAME_SECONDS * RATE)
+    """The levels of `levels` in parts of some seconds, for a caller who does something between them; some are empty."""
+    size = round(FRAME_SECONDS * SAMPLE_RATE)
     rest = np.zeros(0, np.float32)
-    with closing(stream(sound, RATE)) as blocks:
+    with closing(stream(sound, SAMPLE_RATE)) as blocks:
         for block in blocks:
             joined = np.concatenate([rest, block])
             whole = len(joined) // size * size
@@ -43,23 +45,24 @@ def level_blocks(sound: Sound) -> Iterator[npt.NDArray[np.float32]]:
 
 
 def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    found: npt.NDArray[np.float32] = np.maximum(10 * np.log10(np.maximum(power, 1e-12)), LEAST).astype(np.float32)
-    return found
+    decibels: npt.NDArray[np.float32] = np.maximum(10 * np.log10(np.maximum(power, 1e-12)), MIN_DB).astype(np.float32)
+    return decibels
 
 
 def is_silent(sound: Sound) -> bool:
     """Whether nothing is heard: no sample above -80 dB of full scale, or none above -52 dB and no 50 ms above -65 dB.
 
-    Only what comes before the first second that is no silence is read.
+    Reading stops at the first second that is not silent.
     """
-    with closing(stream(sound, RATE, block_seconds=1.0)) as blocks:
+    with closing(stream(sound, SAMPLE_RATE, block_seconds=1.0)) as blocks:
         return all(_is_hiss(block) for block in blocks)
 
 
 def _is_hiss(block: npt.NDArray[np.float32]) -> bool:
+    """Whether a block holds nothing but silence or faint noise."""
     peak = float(np.abs(block).max())
-    if not SILENT <= peak < CLICK:
-        return peak < SILENT
-    size = round(FRAME_SECONDS * RATE)
+    if not SILENT_PEAK <= peak < CLICK_PEAK:
+        return peak < SILENT_PEAK
+    size = round(FRAME_SECONDS * SAMPLE_RATE)
     power = [(block[start : start + size] ** 2).mean() for start in range(0, len(block), size)]
-    return float(_decibels(np.array(power, np.float32)).max()) < HISS
+    return float(_decibels(np.array(power, np.float32)).max()) < HISS_DB

@@ -1,11 +1,11 @@
-"""What libsndfile reads → blocks of samples: wav flac ogg opus aiff caf au w64 … Knows nothing of paths and of channels.
+"""Files that libsndfile decodes → blocks of samples: wav flac ogg opus aiff caf au w64 and others.
 
-A file that ends early gives what could be decoded; "early" is known from
+A file that ends early gives what could be decoded. "Early" is judged by
 
     wav aiff au w64 svx    the data chunk's announced size
     flac                   the announced number of frames
 
-and not at all for what announces nothing: nist, voc, caf. (Of Ogg, `ogg` knows it.)
+and not at all for nist, voc and caf, which announce nothing. (Ogg is judged by `ogg`.)
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ["count_frames", "decode_samples", "find_trailing_flac", "open_sound",
 
 UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for streams of unknown length is 2**63 - 1
 BUFFER_BYTES = 1 << 16
-FLAC_HEADS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")  # with the head of its first block, which may be the last
-# What it can begin to read anywhere, with the samples that reading from the start gives; others decode all before.
+FLAC_HEADS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")  # with the head of the first block, which may be the last one
+# Codings in which decoding from any frame gives the samples that decoding from the start gives.
 SEEKABLE = {
     "PCM_S8",
     "PCM_U8",
@@ -45,38 +45,39 @@ SEEKABLE = {
     "ALAC_24",
     "ALAC_32",
 }
-# Sizes that libsndfile found to differ from what the header announced.
-_SIZES = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+# Lines in libsndfile's log: the size that a header announces, and the one that was found.
+WRONG_SIZES = re.compile(
+    r"^\s*(?:data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
+)
 
 
 def open_sound(file: BinaryIO) -> sf.SoundFile | None:
-    """Open a seekable binary file; None when FFmpeg should try."""
+    """Open a seekable binary file; None where FFmpeg should try."""
     file.seek(0)
     try:
         sound = sf.SoundFile(file)
     except sf.LibsndfileError:
         return None
-    if sound.frames >= UNKNOWN_FRAMES:  # libsndfile fails at the end of these, and loses the last block
+    if sound.frames >= UNKNOWN_FRAMES:  # for these libsndfile fails at the end and loses the last block
         sound.close()
         return None
     return sound
 
 
-def decode_samples(sound: sf.SoundFile, reading: DecodePass, start: int = 0) -> Iterator[npt.NDArray[Any]]:
-    """Blocks of float32 (S, channels) from sample `start` on, sought where that is possible; tells `reading` of a cut.
-
-    `reading.skipped` is set where `start` could be sought.
-    """
+def decode_samples(sound: sf.SoundFile, decode_pass: DecodePass, start: int = 0) -> Iterator[npt.NDArray[Any]]:
+    """Blocks of float32 (S, channels) of a sound that stands at frame `start`; notes in `decode_pass` if it is cut."""
     rate, channels, frames = sound.samplerate, sound.channels, sound.frames
-    if any(int(found) < int(said) < STREAMED_BYTES for said, found in _SIZES.findall(sound.extra_info)):
-        reading.cut = True
-    size, second = reading.block_size(rate, channels), block_samples(rate, channels)
+    if any(
+        int(actual) < int(announced) < STREAMED_BYTES for announced, actual in WRONG_SIZES.findall(sound.extra_info)
+    ):
+        decode_pass.truncated = True
+    size, second = decode_pass.block_size(rate, channels), block_samples(rate, channels)
     if channels > 1 and size > second:
         size -= size % second
     done = start
     while done < frames:
         wanted = min(size, frames - done)
-        # A decoder that fails does not tell how much it wrote, so what it did not write is marked beforehand.
+        # A decoder that fails does not say how much it wrote: NaN marks what it has not written.
         block = np.full((wanted, channels), np.nan, np.float32)
         try:
             got = len(sound.read(wanted, dtype="float32", always_2d=True, out=block))
@@ -84,17 +85,17 @@ def decode_samples(sound: sf.SoundFile, reading: DecodePass, start: int = 0) -> 
             unwritten = np.isnan(block[:, 0])
             got = int(unwritten.argmax()) if unwritten.any() else wanted
             frames = done + got
-            reading.cut = True
+            decode_pass.truncated = True
         if got:
             yield block[:got]
         done += got
         if got < wanted:
-            reading.cut = reading.cut or done < frames
+            decode_pass.truncated = decode_pass.truncated or done < frames
             break
 
 
 def seek_exactly(sound: sf.SoundFile, frame: int) -> bool:
-    """Go to a frame; False, and still at the start, where that cannot be done exactly or there is none."""
+    """Go to a frame; where that cannot be done exactly, stay at the start and return False."""
     if sound.subtype not in SEEKABLE or not 0 < frame < sound.frames or sound.format == "SD2":
         return False
     try:
@@ -106,23 +107,23 @@ def seek_exactly(sound: sf.SoundFile, frame: int) -> bool:
 
 
 def find_trailing_flac(file: BinaryIO) -> int | None:
-    """Where another FLAC begins behind the one that was just read to its end; None without any.
+    """The byte at which another FLAC begins behind the one that was just read to its end, or None.
 
-    libsndfile ends where the first header says; the decoder has asked for at most a buffer of what follows.
+    libsndfile stops where the first header says; the decoder has read at most one buffer beyond.
     """
     at, kept = max(1, file.tell() - BUFFER_BYTES), b""
     file.seek(at)
     while data := file.read(BUFFER_BYTES):
-        found = [place for head in FLAC_HEADS if (place := (kept + data).find(head)) >= 0]
-        if found:
-            return at - len(kept) + min(found)
+        actual = [place for head in FLAC_HEADS if (place := (kept + data).find(head)) >= 0]
+        if actual:
+            return at - len(kept) + min(actual)
         at, kept = at + len(data), data[-7:]
     return None
 
 
 def count_frames(sound: sf.SoundFile) -> int | None:
-    """How many frames reading it will give, without reading it; None where its header cannot be relied on."""
-    if sound.frames and sound.format == "FLAC":  # the header knows how many there were before it was cut
+    """How many frames a sound will give, without decoding it; None where its header cannot be relied on."""
+    if sound.frames and sound.format == "FLAC":  # the header says how many there were before the file was cut
         try:
             sound.seek(sound.frames - 1)
             if len(sound.read(1, dtype="float32")) != 1:

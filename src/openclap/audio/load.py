@@ -1,13 +1,13 @@
-"""Any sound → mono float32 at the rate wanted, whole or in blocks. Knows nothing of clips, mels or models.
+"""Any sound → mono float32 at a wanted rate, whole or in blocks.
 
     path ─────────┐
     bytes ────────┼─ open ─ decode ─┐
     binary file ──┘                 ├─ mono ─ finite? ─ resample (soxr HQ) ─ float32 (S,)
     (wave, rate), dict ─────────────┘
-    audio objects of `datasets`, torchcodec ─ objects ─ one of these
+    objects of `datasets`, torchcodec ─ audio_objects ─ one of these
 
-Whole and in blocks give the same samples, whatever the size of the blocks. Nothing is ever fetched: a URL is
-a path with nothing at it.
+A sound gives the same samples whole and in blocks, whatever the size of the blocks. Nothing is ever downloaded: a URL
+is a path at which there is no file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
-from numbers import Real
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -30,6 +29,15 @@ from openclap.audio.audio_objects import SampleSource, is_audio_object, object_n
 from openclap.audio.channels import Downmix, Wave
 from openclap.audio.decode_pass import DecodePass
 from openclap.audio.files import open_binary
+from openclap.audio.waves import (
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    POSSIBLE_RATES,
+    as_wave_and_rate,
+    check_positive,
+    check_rate,
+    check_wave,
+)
 from openclap.errors import EmptySound, NotFiniteSound, TooLong, UnreadableSound, UsageError
 
 __all__ = [
@@ -61,32 +69,28 @@ Sound: TypeAlias = (
 )
 
 QUALITY = "HQ"  # soxr; MQ is 0.012 dB off and hardly faster
-LOWEST_RATE, HIGHEST_RATE = 100.0, 10e6  # Hz; beyond these a header is broken, and memory in danger
 LOUDEST = 1e12  # full scale is 1; the power of still louder samples would overflow float32
 BLOCK_SECONDS = 30.0
 NAME_CHARACTERS = 300
-JUMP_SECONDS = 60.0  # of a recording that are decoded rather than sought past
-SETTLED_SECONDS = 1  # after which a resampler that began in the middle gives what it would have given
-MOST_CHANNELS = 8  # in an array that is wider than long: beyond, its axes were mixed up
+JUMP_SECONDS = 60.0  # a shorter gap between two wanted spans is decoded, a longer one is skipped by seeking
+SETTLING_SECONDS = 1  # after which a resampler that began in the middle gives what it gives from the start
 
-stop_event: ContextVar[threading.Event | None] = ContextVar(
-    "stopping", default=None
-)  # set: nobody waits for this sound
-max_decode_seconds: ContextVar[float | None] = ContextVar(
-    "longest", default=None
-)  # seconds; more is refused while it is decoded
-
-track_wanted: ContextVar[int | None] = ContextVar("track_wanted", default=None)  # where a call names none
+# Decoding stops where the event is set: nobody waits for the sound any more.
+stop_event: ContextVar[threading.Event | None] = ContextVar("stop_event", default=None)
+# A longer sound is refused while it is decoded.
+max_decode_seconds: ContextVar[float | None] = ContextVar("max_decode_seconds", default=None)
+# The track of calls that name none.
+track_wanted: ContextVar[int | None] = ContextVar("track_wanted", default=None)
 
 
 @contextmanager
 def use_track(number: int | None) -> Iterator[None]:
-    """In this block sounds of several tracks are read from this one, counted from 1; None leaves it as it was.
+    """A context in which this track of sounds with several is read, counted from 1; None changes nothing.
 
     Raises
     ------
     UsageError
-        It is no number of a track.
+        The number is no whole number from 1 on.
     """
     token = track_wanted.set(_track(number))
     try:
@@ -96,11 +100,11 @@ def use_track(number: int | None) -> Iterator[None]:
 
 
 class DecodingStopped(Exception):
-    """Whoever asked for a sound has gone; only threads that decode ahead ever see this."""
+    """`stop_event` was set; only threads that decode ahead ever see this."""
 
 
 def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int | None = None) -> Wave:
-    """One sound, whole or its beginning.
+    """Decode one sound, whole or its beginning.
 
     Parameters
     ----------
@@ -119,8 +123,8 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
 
     Returns
     -------
-    float32 (S,), the mean of the channels, but where they cancel each other out (`channels` has the rule); at least one
-    sample. Where a container has time stamps, samples lie where they say: silence fills what comes before and between.
+    float32 (S,), at least one sample: the mean of the channels, except where they cancel each other out (the rule is in
+    `channels`). Where a container has time stamps, samples are placed by them, with silence in the gaps.
 
     Raises
     ------
@@ -129,7 +133,7 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
     TooLong
         Where `max_decode_seconds` is set, as soon as more than that has been decoded.
     UsageError
-        For what is no sound: a wave of a wrong shape or type, a rate that is no positive number.
+        It is no sound: a wave of a wrong shape or type, a rate that is no positive number.
 
     Warns
     -----
@@ -139,7 +143,7 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
     """
     if seconds is None:
         return np.concatenate(list(stream(sound, rate, track=track)))
-    wanted = max(1, round(_positive(seconds, "seconds") * _rate(rate)))
+    wanted = max(1, round(check_positive(seconds, "seconds") * check_rate(rate)))
     parts: list[Wave] = []
     with closing(stream(sound, rate, block_seconds=min(BLOCK_SECONDS, seconds + 0.1), track=track)) as parted:
         for block in parted:
@@ -152,39 +156,41 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
 def stream(
     sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS, track: int | None = None
 ) -> Generator[Wave, None, None]:
-    """`load` in blocks of about `block_seconds`, in memory that does not grow with the recording.
+    """Decode one sound in blocks of about `block_seconds`, in memory that does not grow with the recording.
 
-    The blocks joined are exactly what `load` returns, and none is empty. Parameters, errors and warnings as
-    there; wrong use is refused at once, a fault of the sound when its block is reached.
+    Joined they are exactly what `load` returns; none is empty. Parameters, errors and warnings are those of `load`.
+    Wrong arguments are refused at once, a fault of the sound when its block is reached.
     """
-    rate = _rate(rate)
-    reading = DecodePass(sound_name(sound), _track(track), block_seconds=_positive(block_seconds, "block_seconds"))
-    return _resample(_source(sound, reading), rate, reading)
+    rate = check_rate(rate)
+    decode_pass = DecodePass(
+        sound_name(sound), _track(track), block_seconds=check_positive(block_seconds, "block_seconds")
+    )
+    return _resample(_native_blocks(sound, decode_pass), rate, decode_pass)
 
 
 def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, track: int | None = None) -> list[Wave]:
-    """Parts of one sound, from start to end in seconds; what lies beyond its end is missing.
+    """Parts of one sound, each from a start to an end in seconds; what lies beyond the end of the sound is missing.
 
-    More than a minute that no span needs is sought past where the format can seek, so that the last minute of an hour
-    is there at once. Parts are those of `load`, to the rounding of the resampler (1e-6 of full scale) and of what a
-    codec leaves to the decoder (AAC's noise); time stamps of whole milliseconds place Vorbis in Matroska to within one.
-    Parameters, errors and warnings as `load`; memory is that of the parts.
+    A gap of more than a minute between spans is skipped where the format can seek, so that the last minute of an hour
+    is there at once. The parts equal those of `load`, except for the rounding of the resampler (1e-6 of full scale) and
+    what a codec leaves to the decoder (AAC's noise). Time stamps of whole milliseconds place Vorbis in Matroska to
+    within one millisecond. Parameters, errors and warnings are those of `load`; memory is that of the parts.
     """
-    rate, number, name = _rate(rate), _track(track), sound_name(sound)
+    rate, number, name = check_rate(rate), _track(track), sound_name(sound)
     wanted = [(round(max(0.0, start) * rate), round(end * rate)) for start, end in spans]
     parts: list[list[Wave]] = [[] for _ in wanted]
     order = sorted((i for i, (start, end) in enumerate(wanted) if start < end), key=lambda i: wanted[i])
     while order:
         near = _reachable_spans(order, wanted, rate)
-        begin, end = _second_before(wanted[order[0]][0], rate, sound), max(wanted[i][1] for i in near)
+        begin, end = _start_second(wanted[order[0]][0], rate, sound), max(wanted[i][1] for i in near)
         block_seconds = min(BLOCK_SECONDS, end / rate - begin + 0.1) if begin else BLOCK_SECONDS
-        reading = DecodePass(name, number, begin, block_seconds)
+        decode_pass = DecodePass(name, number, begin, block_seconds)
         here: int | None = None
-        with closing(_resample(_source(sound, reading), rate, reading)) as blocks:
+        with closing(_resample(_native_blocks(sound, decode_pass), rate, decode_pass)) as blocks:
             for block in blocks:
                 if here is None:
-                    here = round(reading.skipped * rate)
-                    near = near if reading.skipped == reading.start and _can_reopen(sound) else order
+                    here = round(decode_pass.skipped * rate)
+                    near = near if decode_pass.skipped == decode_pass.start and _can_reopen(sound) else order
                 for i in near:
                     start, end = wanted[i]
                     piece = block[max(0, start - here) : max(0, end - here)]
@@ -197,15 +203,15 @@ def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, trac
     return [np.concatenate(part) if part else np.zeros(0, np.float32) for part in parts]
 
 
-def _second_before(sample: int, rate: float, sound: Sound) -> int:
-    """The whole second from which a sample is decoded; 0 where it is near the start, or all has to be read anyway."""
+def _start_second(sample: int, rate: float, sound: Sound) -> int:
+    """The second at which decoding must begin to get a sample; 0 near the start, and where seeking is not possible."""
     if sample < JUMP_SECONDS * rate or not float(rate).is_integer() or not _can_reopen(sound):
         return 0
-    return int(sample // rate) - SETTLED_SECONDS
+    return int(sample // rate) - SETTLING_SECONDS
 
 
 def _reachable_spans(order: Sequence[int], wanted: Sequence[tuple[int, int]], rate: float) -> Sequence[int]:
-    """The first of the spans in order of time, and those that follow without a jump."""
+    """The first of the spans in `order`, and those that follow it without a gap that is worth seeking."""
     end = wanted[order[0]][1]
     for count, i in enumerate(order):
         if wanted[i][0] > end + JUMP_SECONDS * rate:
@@ -215,28 +221,28 @@ def _reachable_spans(order: Sequence[int], wanted: Sequence[tuple[int, int]], ra
 
 
 def _can_reopen(sound: Any) -> bool:
-    """Whether a sound can be read more than once: not what comes through a pipe."""
+    """Whether a sound can be read more than once, which a pipe cannot."""
     seekable = getattr(sound, "seekable", None)
     return not hasattr(sound, "read") or (callable(seekable) and bool(seekable()))
 
 
 def duration(sound: Sound, *, track: int | None = None) -> float:
-    """Seconds of a sound, as `stream` gives it: by its header where that can be relied on, else by decoding it."""
-    reading = DecodePass(sound_name(sound), _track(track), quiet=True)
-    sound = unwrap(sound, reading.name)
-    pair = _as_wave_and_rate(sound)
+    """The length of a sound in seconds: from its header where that can be relied on, else by decoding it."""
+    decode_pass = DecodePass(sound_name(sound), _track(track), quiet=True)
+    sound = unwrap(sound, decode_pass.name)
+    pair = as_wave_and_rate(sound)
     if pair is not None:
-        wave, own_rate = _check_wave(*pair)
+        wave, own_rate = check_wave(*pair)
         return len(wave) / own_rate
-    with open_binary(_check_coded(sound), reading.name) as file:
-        known = decode.measure_seconds(file, reading)
+    with open_binary(_check_coded(sound), decode_pass.name) as file:
+        known = decode.measure_seconds(file, decode_pass)
         if known is not None:
             return known
         heard, most = 0.0, max_decode_seconds.get()
-        for own_rate, wave in decode.decode_blocks(file, reading):
+        for own_rate, wave in decode.decode_blocks(file, decode_pass):
             heard += len(wave) / own_rate
             if most is not None and heard > most:
-                raise TooLong(reading.name, f"is longer than the {most:g} s that are taken here; give a part of it")
+                raise TooLong(decode_pass.name, f"is longer than the {most:g} s that are taken here; give a part of it")
         return heard
 
 
@@ -244,12 +250,12 @@ def is_sound(thing: object) -> bool:
     """Whether a value is one sound rather than a list of them; a (wave, rate) pair is one sound."""
     if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)):
         return True
-    return _as_wave_and_rate(thing) is not None or callable(getattr(thing, "read", None)) or is_audio_object(thing)
+    return as_wave_and_rate(thing) is not None or callable(getattr(thing, "read", None)) or is_audio_object(thing)
 
 
 def sound_name(sound: object) -> str:
     """How errors and warnings call a sound: its path, or what it is."""
-    pair = _as_wave_and_rate(sound)
+    pair = as_wave_and_rate(sound)
     if isinstance(sound, (str, os.PathLike)):
         name = os.fsdecode(sound)
     elif isinstance(sound, (bytes, bytearray, memoryview)):
@@ -268,44 +274,48 @@ def _shape_of(wave: Any) -> str:
     return f"shape {tuple(wave.shape)}" if hasattr(wave, "shape") else f"{len(wave)} samples"
 
 
-# -- sources: (rate, mono block) ----------------------------------------------------------------------
+# -- blocks of (rate, mono wave) ----------------------------------------------------------------------
 
 
-def _source(sound: Sound, reading: DecodePass) -> Generator[tuple[float, Wave], None, None]:
-    """Mono blocks of any sound at its own rate."""
-    sound = unwrap(sound, reading.name)
-    pair = _as_wave_and_rate(sound)
-    return _file_blocks(_check_coded(sound), reading) if pair is None else _wave_blocks(*_check_wave(*pair), reading)
+def _native_blocks(sound: Sound, decode_pass: DecodePass) -> Generator[tuple[float, Wave], None, None]:
+    """Blocks of (rate, mono wave) of any sound, at its own rate."""
+    sound = unwrap(sound, decode_pass.name)
+    pair = as_wave_and_rate(sound)
+    return (
+        _file_blocks(_check_coded(sound), decode_pass)
+        if pair is None
+        else _wave_blocks(*check_wave(*pair), decode_pass)
+    )
 
 
-def _file_blocks(sound: Any, reading: DecodePass) -> Generator[tuple[float, Wave], None, None]:
-    with open_binary(sound, reading.name) as file:
-        for own_rate, wave in decode.decode_blocks(file, reading):
+def _file_blocks(sound: Any, decode_pass: DecodePass) -> Generator[tuple[float, Wave], None, None]:
+    with open_binary(sound, decode_pass.name) as file:
+        for own_rate, wave in decode.decode_blocks(file, decode_pass):
             if not LOWEST_RATE <= own_rate <= HIGHEST_RATE:
-                raise UnreadableSound(reading.name, f"its header claims {own_rate} Hz; {_RATES} are read")
+                raise UnreadableSound(decode_pass.name, f"its header claims {own_rate} Hz; {POSSIBLE_RATES} are read")
             yield own_rate, wave
 
 
 def _wave_blocks(
-    wave: npt.NDArray[Any], own_rate: float, reading: DecodePass
+    wave: npt.NDArray[Any], own_rate: float, decode_pass: DecodePass
 ) -> Generator[tuple[float, Wave], None, None]:
     if wave.size == 0:
-        raise EmptySound(reading.name, "holds no samples")
-    reading.choose_track(1)
+        raise EmptySound(decode_pass.name, "holds no samples")
+    decode_pass.choose_track(1)
     mixing = Downmix(own_rate, 1 if wave.ndim == 1 else wave.shape[1])
-    begin = reading.start * own_rate
+    begin = decode_pass.start * own_rate
     if float(begin).is_integer() and begin < len(wave) and mixing.second == own_rate:
-        reading.skipped = reading.start
-    size = max(1, round(reading.block_seconds * own_rate))
-    for start in range(round(reading.skipped * own_rate), len(wave), size):
+        decode_pass.skipped = decode_pass.start
+    size = max(1, round(decode_pass.block_seconds * own_rate))
+    for start in range(round(decode_pass.skipped * own_rate), len(wave), size):
         yield own_rate, mixing.feed(wave[start : start + size])
-        reading.warn_cancelled(mixing.cancelled)
+        decode_pass.warn_cancelled(mixing.cancelled)
     yield own_rate, mixing.flush()
-    reading.warn_cancelled(mixing.cancelled)
+    decode_pass.warn_cancelled(mixing.cancelled)
 
 
 def _check_coded(sound: Any) -> Any:
-    """Pass what is a file or holds the bytes of one; refuse anything else."""
+    """Return a value that is a file or the bytes of one; refuse anything else."""
     if isinstance(sound, Mapping):
         keys = ", ".join(map(repr, sound)) or "nothing"
         raise UsageError(
@@ -321,96 +331,52 @@ def _check_coded(sound: Any) -> Any:
 
 
 def _resample(
-    source: Generator[tuple[float, Wave], None, None], rate: float, reading: DecodePass
+    source: Generator[tuple[float, Wave], None, None], rate: float, decode_pass: DecodePass
 ) -> Generator[Wave, None, None]:
-    """Blocks of any rate, which may even change on the way, → blocks at `rate`."""
+    """Blocks of any rate, which may change between blocks → blocks at `rate`."""
     own_rate: float | None = None
     resampler: soxr.ResampleStream | None = None
     first: Wave | None = None
-    given, heard, most = 0, 0.0, max_decode_seconds.get()
+    is_empty, heard, most = True, 0.0, max_decode_seconds.get()
     with closing(source):
         for new_rate, wave in source:
-            gone = stop_event.get()
-            if gone is not None and gone.is_set():
+            stop = stop_event.get()
+            if stop is not None and stop.is_set():
                 raise DecodingStopped
             heard += len(wave) / new_rate
-            if most is not None and reading.skipped + heard > most:
-                raise TooLong(reading.name, f"is longer than the {most:g} s that are taken here; give a part of it")
+            if most is not None and decode_pass.skipped + heard > most:
+                raise TooLong(decode_pass.name, f"is longer than the {most:g} s that are taken here; give a part of it")
             if not len(wave):
                 continue
-            _refuse_unusable(wave, reading.name)
+            _refuse_unusable(wave, decode_pass.name)
             first = wave[:1] if first is None else first
             if new_rate != own_rate:
                 for rest in _flush_resampler(resampler):
-                    given += len(rest)
+                    is_empty = False
                     yield rest
                 own_rate = new_rate
                 resampler = None if own_rate == rate else soxr.ResampleStream(own_rate, rate, 1, quality=QUALITY)
             block = wave if resampler is None else resampler.resample_chunk(wave)
             if len(block):
-                given += len(block)
+                is_empty = False
                 yield block
     for rest in _flush_resampler(resampler):
-        given += len(rest)
+        is_empty = False
         yield rest
-    if not given and first is not None:  # one sample at 192 kHz is a quarter of one at 48 kHz
+    if is_empty and first is not None:  # one sample at 192 kHz is a quarter of one at 48 kHz
         yield first
 
 
 def _flush_resampler(resampler: soxr.ResampleStream | None) -> Iterator[Wave]:
-    """Yield what a resampler still holds."""
+    """The samples that a resampler still holds, if any."""
     if resampler is not None:
         rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
         if len(rest):
             yield rest
 
 
-# -- checks -------------------------------------------------------------------------------------------
-
-_RATES = f"{LOWEST_RATE:g} Hz to {HIGHEST_RATE / 1e6:g} MHz"
-
-
-def _as_wave_and_rate(sound: Any) -> tuple[Any, Any] | None:
-    """(wave, rate) of a pair or a dict; None for anything else, a pair of sounds included."""
-    if isinstance(sound, Mapping):
-        whole = sound.get("array") is not None and sound.get("sampling_rate") is not None
-        return (sound["array"], sound["sampling_rate"]) if whole else None
-    if not isinstance(sound, tuple) or len(sound) != 2:
-        return None
-    wave, rate = sound
-    numbers = isinstance(wave, list) and (not wave or isinstance(wave[0], (Real, list)))
-    scalar = getattr(rate, "ndim", 0) == 0 and not isinstance(rate, (list, tuple, Mapping))
-    return (wave, rate) if (numbers or hasattr(wave, "__array__")) and scalar else None
-
-
-def _check_wave(wave: Any, rate: Any) -> tuple[npt.NDArray[Any], float]:
-    """Check type and shape of a wave, and its rate."""
-    rate = _rate(rate)
-    if hasattr(wave, "detach"):  # a torch tensor, perhaps with gradient, perhaps on another device
-        wave = wave.detach().cpu()
-        wave = wave.float() if str(wave.dtype) == "torch.bfloat16" else wave  # numpy has no such type
-        wave = wave.T if _channels_first(wave) else wave  # as torchaudio and torchcodec lay it
-    try:
-        samples = np.asarray(wave)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"a {type(wave).__name__} that is no array of samples ({error}); pass float32 (S,)") from None
-    if samples.dtype.kind not in "fiu" and samples.size:
-        raise UsageError(f"a wave of {samples.dtype}; samples are floats in [-1, 1] or integers of 8, 16 or 32 bits")
-    if samples.dtype.kind in "iu" and samples.dtype.itemsize > 4:
-        raise UsageError(f"a wave of {samples.dtype} has no usual full scale; pass floats in [-1, 1] or int16")
-    if samples.ndim not in (1, 2):
-        raise UsageError(f"a wave of shape {samples.shape}; it must be (S,) or (S, channels)")
-    if _channels_first(samples):
-        raise UsageError(f"a wave of shape {samples.shape} looks like (channels, S); pass (S, channels): wave.T")
-    return samples, rate
-
-
-def _channels_first(wave: Any) -> bool:
-    """Whether a wave has more channels than samples, and more than anybody records with."""
-    return wave.ndim == 2 and bool(wave.shape[0] < wave.shape[1] > MOST_CHANNELS)
-
-
 def _refuse_unusable(wave: Wave, name: str) -> None:
+    """Refuse samples that are not finite, or far too large."""
     peak = max(float(wave.max()), -float(wave.min()))  # NaN if any sample is
     if not math.isfinite(peak):
         raise NotFiniteSound(name, "holds NaN or infinite samples; repair it, or replace them by zeros")
@@ -419,24 +385,10 @@ def _refuse_unusable(wave: Wave, name: str) -> None:
 
 
 def _track(number: Any) -> int | None:
+    """The wanted track: the given number, checked, or that of `use_track`."""
     number = track_wanted.get() if number is None else number
     if number is None:
         return None
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         raise UsageError(f"track is {number!r}; tracks of sound are counted from 1")
     return int(number)
-
-
-def _rate(value: Any) -> float:
-    rate = _positive(value, "sampling rate")
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise UsageError(f"sampling rate {value} Hz is out of range; {_RATES} are possible")
-    return rate
-
-
-def _positive(value: Any, what: str) -> float:
-    if getattr(value, "ndim", None) == 0:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
-        raise UsageError(f"{what} is {value!r}; it must be a positive number")
-    return float(value)

@@ -1,4 +1,4 @@
-"""Waves → log-mels, for numpy and torch alike. Knows nothing of files, clips or models.
+"""Waves → log-mels, of numpy arrays and torch tensors alike.
 
     wave (S,) ─ 16 bits? ─ frames (T, n_fft) ─ × Hann ─ rfft ─ power ─ mel bank ─ 10 log10 ─ (T, F) in dB
 
@@ -25,17 +25,17 @@ Wave = npt.NDArray[np.float32]
 
 FLOOR = 1e-10  # power, that is -100 dB
 FLOOR_DB = -100.0
-FRAMES_AT_ONCE = 64  # 256 KiB of windowed frames: they stay in the cache from window to mel
+FRAMES_AT_ONCE = 64  # 256 KiB of windowed frames, which stay in the processor's cache from window to mel
 BANDS_AT_ONCE = 8  # neighbouring triangles, which share few bins
 FULL_SCALE = 32767.0  # of 16 bits, as LAION counts it
 
 
 def quantise_wave(wave: Array, front_end: FrontEnd) -> Array:
-    """Samples as the model was trained on them: where `front_end.quantise` is "int16", through 16 bits and back.
+    """Round samples as in the model's training: to 16 bits and back where `front_end.quantise` is "int16".
 
-    Cut to [-1, 1], × 32767, truncated toward 0, ÷ 32767, all in float32, sample by sample: it may be done block by
-    block, and before or after padding, but only at the front end's rate. It sets samples of less than 3.05e-5 to
-    zero, and lays a floor of noise under what is band-limited. Source: LAION-AI/CLAP, `training/data.py`.
+    Samples are cut to [-1, 1], × 32767, truncated toward 0, ÷ 32767, in float32. Each sample is rounded by itself, so
+    this may be done block by block, before or after padding, but only at the front end's rate. It sets samples below
+    3.05e-5 to zero, and adds a floor of noise to band-limited sound. Source: LAION-AI/CLAP, `training/data.py`.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def quantise_wave(wave: Array, front_end: FrontEnd) -> Array:
 
 
 def log_mel(wave: Array, front_end: FrontEnd) -> Array:
-    """Log-mel of a wave, absolute dB.
+    """The log-mel of a wave in absolute dB.
 
     Centred frames with reflect padding, periodic Hann window, power, mel bank, 10 log10(max(power, 1e-10)).
 
@@ -74,32 +74,32 @@ def log_mel(wave: Array, front_end: FrontEnd) -> Array:
 
 
 def mel_blocks(blocks: Iterable[Wave], front_end: FrontEnd) -> Iterator[npt.NDArray[np.float32]]:
-    """Log-mel of a wave that comes in blocks → (t, F) pieces whose sum of t is T.
+    """The log-mel of a wave that comes in blocks → pieces (t, F), whose t sum up to T.
 
-    Joined they are exactly `log_mel` of the whole wave, which is never in memory.
+    Joined they equal `log_mel` of the whole wave, which is never in memory.
     """
     pad, n_fft, hop = front_end.n_fft // 2, front_end.n_fft, front_end.hop
-    kept = np.zeros(0, np.float32)  # padded samples from the first frame that is still to be made
-    recent = kept  # the last samples, which the end reflects
-    begun = False
+    kept = np.zeros(0, np.float32)  # padded samples from the next frame on
+    recent = kept  # the last samples, which are mirrored at the end
+    has_begun = False
     for block in blocks:
         recent = np.concatenate([recent, block])
-        if not begun:
+        if not has_begun:
             if len(recent) <= pad:
                 continue
-            begun = True
+            has_begun = True
             left, _, _ = _reflections(recent, pad, np)
             kept = np.concatenate([left, recent])
         else:
             kept = np.concatenate([kept, block])
         recent = recent[-pad - 1 :]
-        # Whole groups of frames only, so that every frame meets the same arithmetic as in one piece.
+        # Only whole groups of frames: every frame is computed as it would be in one piece.
         frames = (len(kept) - n_fft) // hop + 1 if len(kept) >= n_fft else 0
         frames -= frames % FRAMES_AT_ONCE
         if frames:
             yield _mel_of_padded(kept[: (frames - 1) * hop + n_fft], front_end, np)
             kept = kept[frames * hop :]
-    if not begun:
+    if not has_begun:
         yield log_mel(recent, front_end)
         return
     _, _, right = _reflections(recent, pad, np)
@@ -109,10 +109,10 @@ def mel_blocks(blocks: Iterable[Wave], front_end: FrontEnd) -> Iterator[npt.NDAr
 
 
 def apply_dynamic_range(mel: Array, front_end: FrontEnd) -> Array:
-    """Give dB below the loudest bin, clamped to `-front_end.dynamic_range`; unchanged where that is None.
+    """Turn absolute dB into dB below the loudest bin, clamped to `-front_end.dynamic_range`; None changes nothing.
 
-    The loudest bin is that of the last two axes (T, F). Digital silence has none: it is
-    `-dynamic_range` throughout, where 0 dB throughout would be the loudest of noises.
+    The loudest bin is that of the last two axes (T, F). Digital silence becomes `-dynamic_range` everywhere: 0 dB
+    everywhere would be the loudest noise there is.
     """
     if front_end.dynamic_range is None:
         return mel
@@ -126,7 +126,7 @@ def apply_dynamic_range(mel: Array, front_end: FrontEnd) -> Array:
 
 @lru_cache(maxsize=16)
 def mel_bank(front_end: FrontEnd) -> npt.NDArray[np.float32]:
-    """Triangular filters, (n_fft // 2 + 1, F), computed in float64.
+    """The triangular filters of a front end, (n_fft // 2 + 1, F), computed in float64.
 
     Corners lie evenly on the mel scale from `f_min` to `f_max`; triangles are straight in Hz. The HTK scale
     is 2595 log10(1 + f / 700); Slaney's is linear below 1 kHz and logarithmic above. The norm "slaney" gives
@@ -148,16 +148,16 @@ def mel_bank(front_end: FrontEnd) -> npt.NDArray[np.float32]:
 
 
 def _mel_of_padded(padded: Any, front_end: FrontEnd, xp: Any) -> Any:
-    """(..., S) with its padding → (..., T, F)."""
+    """A padded wave (..., S) → its log-mel (..., T, F)."""
     device = array_api_compat.device(padded)
-    own = array_api_compat.is_numpy_array(padded)
-    window, banks = _constants(front_end, BANDS_AT_ONCE if own else front_end.mel_bins)
+    is_numpy = array_api_compat.is_numpy_array(padded)
+    window, banks = _constants(front_end, BANDS_AT_ONCE if is_numpy else front_end.mel_bins)
     window = xp.asarray(window, device=device, copy=True)
     banks = [(low, high, xp.asarray(bank, device=device, copy=True)) for low, high, bank in banks]
     floor = xp.asarray(FLOOR, dtype=xp.float32, device=device)
     frames = _frames(padded, front_end)
     total = frames.shape[-2]
-    step = FRAMES_AT_ONCE if own else total
+    step = FRAMES_AT_ONCE if is_numpy else total
     pieces = []
     for start in range(0, total, step):
         spectrum = xp.fft.rfft(frames[..., start : start + step, :] * window)
@@ -169,14 +169,14 @@ def _mel_of_padded(padded: Any, front_end: FrontEnd, xp: Any) -> Any:
 
 
 def _frames(padded: Any, front_end: FrontEnd) -> Any:
-    """View the padded wave as (..., T, n_fft): the one thing the array API has no word for."""
+    """View the padded wave as frames (..., T, n_fft), which the array API has no function for."""
     if array_api_compat.is_torch_array(padded):
         return padded.unfold(-1, front_end.n_fft, front_end.hop)
     return sliding_window_view(padded, front_end.n_fft, axis=-1)[..., :: front_end.hop, :]
 
 
 def _reflections(wave: Any, pad: int, xp: Any) -> tuple[Any, Any, Any]:
-    """(left, wave, right): the wave mirrored about its first and last sample, as often as it takes."""
+    """(left, wave, right): the wave mirrored at its first and last sample, several times where it is short."""
     size = wave.shape[-1]
     period = max(1, 2 * (size - 1))
     outside = np.arange(1, pad + 1)
@@ -191,18 +191,18 @@ def _reflections(wave: Any, pad: int, xp: Any) -> tuple[Any, Any, Any]:
 
 
 def _mirror_index(index: npt.NDArray[np.int_], size: int, period: int) -> npt.NDArray[np.int_]:
-    """Positions outside a wave → the ones inside that they mirror."""
+    """Positions outside a wave → the positions inside that they mirror."""
     inside = index % period
     return np.minimum(inside, period - inside) if size > 1 else np.zeros_like(index)
 
 
 @lru_cache(maxsize=16)
 def _constants(front_end: FrontEnd, bands: int) -> tuple[Wave, list[tuple[int, int, npt.NDArray[np.float32]]]]:
-    """Window, and the mel bank in groups of `bands` columns, each with the bins (low, high) that it is not zero at.
+    """The window, and the mel bank in groups of `bands` columns, each with the range (low, high) of its nonzero bins.
 
-    Small groups skip most of the bank's zeros, and their products are too small for OpenBLAS to call its threads, which
-    spin for some 30 ms afterwards and take the cores from the model: on two cores a clip of HTSAT took 76 ms instead of
-    49.
+    Small groups skip most of the bank's zeros. Their products are also too small for OpenBLAS to use its threads, which
+    would spin for some 30 ms afterwards and take the cores from the model: on two cores a clip of HTSAT took 76 ms
+    instead of 49.
     """
     turn = 2 * np.pi * np.arange(front_end.n_fft) / front_end.n_fft
     window = (0.5 - 0.5 * np.cos(turn)).astype(np.float32)  # periodic Hann

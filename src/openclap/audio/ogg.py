@@ -1,12 +1,10 @@
-"""Where in an Ogg file its links lie: whole recordings one after another, as internet radio writes them.
-
-Knows nothing of codecs.
+"""The links of an Ogg file: whole recordings one after another, as internet radio writes them.
 
     │ BOS │ page │ page │ EOS │ junk │ BOS │ page │ … │ EOS │
     └───────── link ──────────┘      └──────── link ────────┘
 
-Pages are read by their headers alone (RFC 3533): 1.5 µs a page. A beginning (BOS) counts where its checksum is right,
-so no cover picture is taken for a link.
+Only the headers of pages are read (RFC 3533), in 1.5 µs a page. A page that begins a stream (BOS) must have the right
+checksum, so that nothing in a cover picture is taken for a link.
 """
 
 from __future__ import annotations
@@ -21,45 +19,45 @@ MAGIC = b"OggS"
 HEADER_BYTES = 27
 READ_BYTES = 1 << 20
 BEGINS, ENDS = 2, 4  # flags of a page
-AUDIO = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ", b"fLaC")  # how the first packet of a stream begins
-ABOUT = b"fishead"  # Skeleton: a stream that describes the others
+AUDIO_HEADS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ", b"fLaC")  # how the first packet of a stream begins
+SKELETON = b"fishead"  # how a Skeleton begins: a stream that describes the others
 
 
 @dataclass
 class Link:
-    """One recording of a chain: its bytes, how its streams begin, and whether anything of it is known to be missing."""
+    """One recording of a chain: the range of its bytes, how its streams begin, and whether parts are missing."""
 
     start: int
     end: int = 0
     heads: list[bytes] = field(default_factory=list)
-    ends_well: bool = False  # its last page is whole, and marked as the last
-    holes: bool = False  # pages were lost on the way
+    ends_well: bool = False  # its last page is complete and marked as the last
+    lost_pages: bool = False  # numbers of pages are missing
 
     @property
     def audio(self) -> int:
-        """Streams of sound that run side by side in it."""
-        return sum(head.startswith(AUDIO) for head in self.heads)
+        """How many streams of sound it holds side by side."""
+        return sum(head.startswith(AUDIO_HEADS) for head in self.heads)
 
     @property
-    def mixed(self) -> bool:
-        """Whether something else than one stream of sound is in it: pictures, or another sound."""
-        return sum(not head.startswith(ABOUT) for head in self.heads) > 1
+    def has_other_streams(self) -> bool:
+        """Whether it holds more than one stream of sound: pictures, or another sound."""
+        return sum(not head.startswith(SKELETON) for head in self.heads) > 1
 
 
 def is_ogg(head: bytes) -> bool:
-    """Whether a file begins as an Ogg page."""
+    """Whether a file begins with an Ogg page."""
     return head.startswith(MAGIC)
 
 
 def find_links(file: BinaryIO) -> list[Link]:
-    """The links of an Ogg file in order; memory does not grow with it."""
+    """The links of an Ogg file in order; memory does not grow with the file."""
     pages = _Pages(file)
     links: list[Link] = []
-    numbers: dict[int, int] = {}  # of the last page of each stream of the link
-    beginning = -1  # where the streams of a link go on to begin, one right after the other
+    numbers: dict[int, int] = {}  # stream of the link → number of its last page
+    beginning = -1  # end of the last BOS page: another one here belongs to the same link
     while (page := pages.next()) is not None:
         at, end, flags, serial, number, head = page
-        begins = bool(flags & BEGINS) and (not links or _is_whole(pages.part(at, end)))
+        begins = bool(flags & BEGINS) and (not links or _is_whole(pages.read_range(at, end)))
         if not links or (begins and at != beginning):
             links.append(Link(at))
             numbers = {}
@@ -67,10 +65,10 @@ def find_links(file: BinaryIO) -> list[Link]:
         if begins:
             beginning = end
             link.heads.append(head)
-        elif serial not in numbers and link.heads:  # not of this link
+        elif serial not in numbers and link.heads:  # a page of another link
             continue
         elif number > numbers.get(serial, number) + 1:
-            link.holes = True
+            link.lost_pages = True
         numbers[serial] = number
         link.end = min(end, pages.size)
         link.ends_well = bool(flags & ENDS) and end <= pages.size
@@ -81,40 +79,40 @@ def find_links(file: BinaryIO) -> list[Link]:
 
 
 class _Pages:
-    """Walks over the pages of a file, past whatever lies between them."""
+    """Goes through the pages of a file and skips whatever lies between them."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.size = file.seek(0, 2)
-        self._begin, self._buffer = 0, b""  # what is held of the file, from where
+        self._begin, self._buffer = 0, b""  # part of the file that is in memory, and where it begins
         self._here = 0
 
-    def part(self, start: int, end: int) -> bytes:
-        """Some bytes of the file, as many as it has; most are held already."""
+    def read_range(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, fewer at the end of the file; mostly from memory."""
         if start < self._begin or end > self._begin + len(self._buffer):
             self._file.seek(start)
             self._begin, self._buffer = start, self._file.read(max(READ_BYTES, end - start))
         return self._buffer[start - self._begin : end - self._begin]
 
     def next(self) -> tuple[int, int, int, int, int, bytes] | None:
-        """Place, end, flags, serial and page number, first bytes of the next page; None at the end."""
+        """(start, end, flags, serial, page number, first bytes) of the next page; None at the end."""
         while self._here < self.size - HEADER_BYTES:
-            head = self.part(self._here, self._here + HEADER_BYTES + 255)
+            head = self.read_range(self._here, self._here + HEADER_BYTES + 255)
             if head[:5] == MAGIC + b"\0":
                 flags, serial, number, count = head[5], *struct.unpack_from("<II", head, 14), head[26]
                 body = self._here + HEADER_BYTES + count
                 end = body + sum(head[HEADER_BYTES : HEADER_BYTES + count])
                 here, self._here = self._here, end
-                first = self.part(body, body + 8) if flags & BEGINS else b""
+                first = self.read_range(body, body + 8) if flags & BEGINS else b""
                 return here, end, flags, serial, number, first
-            self._find()
+            self._seek_next_magic()
         return None
 
-    def _find(self) -> None:
-        """Go on to the next place where a page may begin."""
+    def _seek_next_magic(self) -> None:
+        """Go to the next place where a page may begin."""
         start = self._here + 1
         while start < self.size:
-            piece = self.part(start, start + READ_BYTES)
+            piece = self.read_range(start, start + READ_BYTES)
             found = piece.find(MAGIC)
             if found >= 0:
                 self._here = start + found
@@ -136,6 +134,7 @@ def _is_whole(page: bytes) -> bool:
 
 
 def _crc_of(byte: int) -> int:
+    """The entry of a byte in the table of Ogg's checksum."""
     value = byte << 24
     for _ in range(8):
         value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF

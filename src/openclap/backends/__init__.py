@@ -1,7 +1,7 @@
-"""Where the towers run: log-mels → unit vectors, token ids → unit vectors. Knows nothing of files or text.
+"""Backends, which run the towers: log-mels and token ids in, unit vectors out.
 
-A backend is chosen once, in `choose_backend`, which also says why. To add one, write a class with the members of
-`Backend` and name it there; the same test suite runs over every backend.
+`choose_backend` chooses one and says why. To add one, write a class with the members of `Backend` and name it there;
+the same test suite runs over every backend.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from openclap.config import CLAPConfig, FrontEnd
     from openclap.results import BackendInfo
 
-__all__ = ["MOST_THREADS", "Backend", "BackendName", "choose_backend", "require_torch", "why_no_graph"]
+__all__ = ["MOST_THREADS", "Backend", "choose_backend", "require_torch", "why_no_graph"]
 
 BackendName = Literal["auto", "torch", "openvino"]
-MOST_THREADS = 1024  # torch makes each of them, whatever the machine has: 10 000 take seconds, 100 000 a crash
+MOST_THREADS = 1024  # torch creates as many as it is told to: 10 000 take seconds, 100 000 crash it
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 INSTALL = {"torch": "install openclap's extra 'torch' (docs/install.md)", "openvino": "pip install openvino"}
 
 
 class Backend(Protocol):
-    """What class CLAP needs of whatever computes the towers."""
+    """What class CLAP needs of the object that computes its towers."""
 
     info: BackendInfo
-    takes_waves: bool  # mels of short clips are made on its device, by `encode_waves`
-    batch: int  # clips at once that use the device well; 1 where a batch gains nothing
+    takes_waves: bool  # whether it makes the mels of short clips on its device, in `encode_waves`
+    batch: int  # how many clips at once use the device well; 1 where batches gain nothing
 
     def encode_waves(self, waves: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
         """Padded waves (B, S) of a clip each → (B, E) unit rows."""
@@ -51,11 +51,11 @@ class Backend(Protocol):
         ...
 
     def set_fingerprint(self, fingerprint: str) -> None:
-        """Learn what tells this checkpoint from all others: what is kept on disk may be kept under this name."""
+        """Take the fingerprint of the checkpoint, as the name under which compiled models may be stored on disk."""
         ...
 
     def weights_state(self) -> object:
-        """Something that stays equal as long as no weight changes."""
+        """A value that stays equal as long as no weight changes."""
         ...
 
 
@@ -67,25 +67,25 @@ def choose_backend(
     threads: int | None = None,
     half: str | None = None,
 ) -> Backend:
-    """The backend that runs a checkpoint.
+    """Choose the backend that runs a checkpoint.
 
     Parameters
     ----------
     backend : "auto" | "torch" | "openvino"
-        "auto": torch where CUDA is, else OpenVINO, else (towers that have no graph, or no OpenVINO) torch.
+        "auto": torch where there is CUDA; else OpenVINO; else, for towers without a graph or without OpenVINO, torch.
     device : "auto" | "cpu" | "cuda" | "cuda:N"
-        "auto" takes CUDA where it and torch are here.
+        "auto" takes CUDA where it and torch are available.
     threads : int, optional
-        CPU threads of the towers; all cores when omitted. A few texts go through numpy, which has threads of its own.
+        CPU threads of the towers, by default all cores. A few texts are embedded by numpy, which has its own threads.
     half : "bfloat16" | "float16", optional
-        Autocast of the torch backend.
+        The data type of autocast, for the torch backend alone.
 
     Raises
     ------
     UsageError
-        A backend or device that does not exist or cannot run this model.
+        The backend or device does not exist or cannot run this model.
     MissingExtra
-        What would run it is not installed; the message holds the install line.
+        The package that would run it is not installed; the message says how to install it.
     """
     if backend not in get_args(BackendName):
         raise UsageError(f"'{backend}' is not a backend; choose {', '.join(get_args(BackendName))}")
@@ -126,10 +126,10 @@ def require_torch(why: str) -> None:
 
 
 def why_no_graph(config: CLAPConfig) -> str | None:
-    """Why only torch runs this model; None where OpenVINO does too."""
-    why = numpy_text.why_unsupported(config.text)
-    if why is not None:
-        return why
+    """The reason why only torch runs this model; None where OpenVINO runs it too."""
+    reason = numpy_text.why_unsupported(config.text)
+    if reason is not None:
+        return reason
     if config.fusion is not None and config.fusion.endswith("_1d"):
         return f"its {config.fusion} fusion has no graph"
     return None
@@ -152,7 +152,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _has_cuda() -> bool:
-    """Whether the NVIDIA driver sees a GPU; importing torch to learn it would take seconds."""
+    """Whether the NVIDIA driver sees a GPU; to ask torch would take seconds, for its import."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int(0)

@@ -1,7 +1,7 @@
-"""What took long to make, kept on disk: whole or not at all, and never damaged.
+"""A cache on disk for content that takes long to make, such as compiled models.
 
-A file holds the SHA-256 of its content and the content. What does not fit its digest (a crash of the machine, a bad
-disk) is not given out, so it is made again.
+A file holds the SHA-256 of its content and the content. Where they do not fit (a crash of the machine, a bad disk) the
+file counts as missing, and its content is made again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["read_cached", "write_cached"]
 DIGEST_BYTES = 32
 
 
-def read_cached(place: Path) -> bytes | None:
-    """The content of a file, or None where there is none that is whole."""
+def read_cached(path: Path) -> bytes | None:
+    """The content of a file; None where it is missing or damaged."""
     try:
-        with place.open("rb") as file:
+        with path.open("rb") as file:
             digest = file.read(DIGEST_BYTES)
             content = file.read()
     except OSError:
@@ -28,12 +28,12 @@ def read_cached(place: Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def write_cached(place: Path, content: bytes | memoryview) -> None:
-    """Write a file aside and rename it; where nothing can be written, nothing happens."""
+def write_cached(path: Path, content: bytes | memoryview) -> None:
+    """Write a file under a temporary name and rename it; do nothing where the disk cannot be written to."""
     with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(place) as part:
-            part.touch(0o600)  # nobody else's to read
-            with part.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            temporary.touch(0o600)  # readable by this user alone
+            with temporary.open("wb") as file:
                 file.write(hashlib.sha256(content).digest())
                 file.write(content)

@@ -1,8 +1,8 @@
-"""The audio graph in int8: two to four times as fast, a little different, and only after it has proved itself.
+"""The audio graph in int8: two to four times as fast, with slightly different vectors. Text towers stay float32.
 
-Ranges are calibrated on clips that the caller gives. What was built is compared with float32 on clips that were not
-used to calibrate it, and refused where it has drifted. Kept on disk by checkpoint, calibration, engine and processor,
-because what int8 rounds and saturates depends on all four. Text towers stay float32.
+Ranges are calibrated on clips that the caller gives. The graph is then compared with float32 on other clips, and
+refused where it differs too much. It is cached on disk by checkpoint, calibration, engine and processor, because what
+int8 rounds and saturates depends on all four.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from openclap.backends.graphs import code_digest
 from openclap.errors import MissingExtra, ModelError, UsageError
 from openclap.plurals import count_noun
 
-__all__ = ["CHECK_EVERY", "MEAN_COSINE", "WORST_COSINE", "Clips", "load_or_quantise"]
+__all__ = ["Clips", "load_or_quantise"]
 
 Clips: TypeAlias = Sequence[list[npt.NDArray[Any]]]  # the inputs of the audio graph, one clip each
 
 MEAN_COSINE, WORST_COSINE = 0.99, 0.95  # with float32, over the clips of the self-check
-VERSION = 3  # of how it is built
-CHECK_EVERY = 3  # one clip of so many is kept for the self-check
-FEWEST = 12  # clips
+VERSION = 3  # of the way the graph is quantised
+CHECK_EVERY = 3  # every third clip is used for the self-check, not for calibration
+MIN_CLIPS = 12  # clips
 
 
 def load_or_quantise(
     build: Callable[[], Any], clips: Callable[[], Clips], key: str, run: Callable[[Any, Clips], Any]
 ) -> tuple[Any, str]:
-    """The int8 form of a graph, from disk where it was built before, and a name that tells it from all others.
+    """The int8 form of a graph, from disk where it was built before, and a name that no other graph has.
 
     Parameters
     ----------
     build
         Makes the float32 graph.
     clips
-        Makes the clips to calibrate and check with; only called when there is something to build.
+        Makes the clips to calibrate and check with; called where the graph has to be built.
     key
-        Tells checkpoints and calibrations apart.
+        Differs between checkpoints, and between sets of clips.
     run
-        Compiles a graph and gives its rows (N, E) for some clips, on one stream.
+        Compiles a graph and gives its rows (N, E) for some clips.
 
     Raises
     ------
     MissingExtra
-        It must be built, and nncf is not installed.
+        The graph has to be built, and nncf is not installed.
     ModelError
-        It was built, and is too different from float32.
+        The int8 graph is too different from float32.
     """
     from openclap.backends.graphs.engine import ov
 
@@ -63,47 +63,55 @@ def load_or_quantise(
     device = core.get_property("CPU", "FULL_DEVICE_NAME")
     facts = (key, VERSION, code_digest(), ov.get_version(), device, MEAN_COSINE, WORST_COSINE)
     name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
-    place = user_cache_path("openclap") / "int8" / f"{name}.graph"
-    content = compile_cache.read_cached(place)
+    file = user_cache_path("openclap") / "int8" / f"{name}.graph"
+    content = compile_cache.read_cached(file)
     if content is not None:
         return _unpack(core, content), name
-    made = _quantise(build(), clips(), run)
-    compile_cache.write_cached(place, _pack(ov, made))
-    return made, name
+    quantised = _quantise(build(), clips(), run)
+    compile_cache.write_cached(file, _pack(ov, quantised))
+    return quantised, name
 
 
 def _quantise(model: Any, clips: Clips, run: Callable[[Any, Clips], Any]) -> Any:
-    different = list({b"".join(part.tobytes() for part in clip): clip for clip in clips}.values())
-    if len(different) < FEWEST:
+    """Quantise a graph with most of the clips, and compare it with float32 on the others."""
+    distinct = list({b"".join(part.tobytes() for part in clip): clip for clip in clips}.values())
+    if len(distinct) < MIN_CLIPS:
         raise UsageError(
-            f"{count_noun(len(different), 'different sound is', 'different sounds are')} too few to calibrate int8"
-            f" with; give {FEWEST} or more"
+            f"{count_noun(len(distinct), 'different sound is', 'different sounds are')} too few to calibrate int8"
+            f" with; give {MIN_CLIPS} or more"
         )
-    held = different[::CHECK_EVERY]
-    shown = [clip for i, clip in enumerate(different) if i % CHECK_EVERY]
-    expected = run(model, held)
+    check_clips = distinct[::CHECK_EVERY]
+    calibration_clips = [clip for i, clip in enumerate(distinct) if i % CHECK_EVERY]
+    expected = run(model, check_clips)
     nncf = _nncf()
     with contextlib.redirect_stdout(sys.stderr):  # results alone go to stdout
-        made = nncf.quantize(
-            model, nncf.Dataset(shown), subset_size=len(shown), ignored_scope=_first_convolution(nncf, model)
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(calibration_clips),
+            subset_size=len(calibration_clips),
+            ignored_scope=_first_convolution(nncf, model),
         )
-    cosine = (expected * run(made, held)).sum(1)
+    cosine = (expected * run(quantised, check_clips)).sum(1)
     if not (cosine.mean() >= MEAN_COSINE and cosine.min() >= WORST_COSINE):
         raise ModelError(
-            f"int8 was refused: its cosine with float32 over {len(held)} sounds is {cosine.mean():.4f} on average and"
-            f" {cosine.min():.4f} at worst (at least {MEAN_COSINE} and {WORST_COSINE} are asked for); use float32, or"
-            " calibrate with more sounds of your kind"
+            f"int8 was refused: its cosine with float32 over {len(check_clips)} sounds is {cosine.mean():.4f} on"
+            f" average and {cosine.min():.4f} at worst (at least {MEAN_COSINE} and {WORST_COSINE} are asked for); use"
+            " float32, or calibrate with more sounds of your kind"
         )
-    return made
+    return quantised
 
 
 def _first_convolution(nncf: Any, model: Any) -> Any:
-    """What stays float32: it is cheap, and hears quiet and loud parts of a mel at once, of which eight bits are too few (mini: 0.988 → 0.998)."""
-    first = next(one.get_friendly_name() for one in model.get_ordered_ops() if one.get_type_name() == "Convolution")
+    """The scope that stays float32: the first convolution.
+
+    It is cheap, and eight bits are too few for a mel with quiet and loud parts (cosine of mini: 0.988 → 0.998).
+    """
+    first = next(op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
     return nncf.IgnoredScope(names=[first], validate=False)
 
 
 def _nncf() -> Any:
+    """Import nncf without its messages."""
     try:
         logging.getLogger("nncf").setLevel(logging.ERROR)
         import nncf
@@ -114,13 +122,14 @@ def _nncf() -> Any:
 
 
 def _pack(ov: Any, model: Any) -> bytes:
-    """The length of the description, the description, the weights."""
-    with tempfile.TemporaryDirectory() as aside:
-        ov.save_model(model, Path(aside, "audio.xml"), compress_to_fp16=False)
-        text, weights = Path(aside, "audio.xml").read_bytes(), Path(aside, "audio.bin").read_bytes()
+    """A graph as bytes: the length of its XML, the XML, the weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        ov.save_model(model, Path(folder, "audio.xml"), compress_to_fp16=False)
+        text, weights = Path(folder, "audio.xml").read_bytes(), Path(folder, "audio.bin").read_bytes()
     return len(text).to_bytes(8, "little") + text + weights
 
 
 def _unpack(core: Any, content: bytes) -> Any:
+    """The graph that `_pack` turned into bytes."""
     length = int.from_bytes(content[:8], "little")
     return core.read_model(content[8 : 8 + length], content[8 + length :])

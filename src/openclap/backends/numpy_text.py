@@ -1,7 +1,7 @@
-"""The text towers in numpy, straight from the mapped checkpoint: nothing to import, nothing to compile.
+"""The text towers in numpy, on the mapped weights of a checkpoint: nothing to import and nothing to compile.
 
-For one query this is faster than any engine that must first be loaded: a RoBERTa answers in about 0.12 s on one core,
-most of which is reading its weights. `openclap.models.text` is the same in torch; a test holds the two equal.
+For one query this is faster than any engine that must be loaded first: a RoBERTa takes about 0.12 s on one core, mostly
+to read its weights. `openclap.models.text` is the same in torch; a test holds the two equal.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ __all__ = ["TOWERS", "Tower", "encode", "why_unsupported"]
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
-TOP = "text.tower."
-ALIGNED = 8  # rows: matrix products of other heights are slower
-NEVER = np.float32(-1e9)
+PREFIX = "text.tower."
+ROW_MULTIPLE = 8  # matrix products are slower where their rows are no multiple of this
+MASKED = np.float32(-1e9)
 
 
 @dataclass(frozen=True)
 class Tower:
-    """A text encoder here.
+    """A text encoder in numpy.
 
-    `read` takes its configuration, weights, ids and mask (B, L) and gives (B, D). `embed` takes the first three and
-    gives (B, L, D), what its graph begins with; None where numpy is the fastest for any number of texts.
+    `encode` takes its configuration, weights, ids and mask (B, L) and gives (B, D). `embed_tokens` takes the first
+    three and gives (B, L, D), the input of the encoder's graph; None where numpy is fastest for any number of texts.
     """
 
-    read: Callable[[Any, Weights, Ids, Ids], Vectors]
-    embed: Callable[[Any, Weights, Ids], Vectors] | None = None
+    encode: Callable[[Any, Weights, Ids, Ids], Vectors]
+    embed_tokens: Callable[[Any, Weights, Ids], Vectors] | None = None
 
 
 def why_unsupported(text: AnyTextConfig) -> str | None:
-    """Why only torch runs this tower; None where numpy does."""
+    """The reason why only torch runs this tower; None where numpy runs it too."""
     if TOWERS[text.kind] is None:
         return f"its {text.kind} text tower has no graph"
     unknown = [name for name in text.activations if name not in ACTIVATIONS]
@@ -51,25 +51,25 @@ def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors
     """Token ids and mask (B, L) → (B, E) unit rows."""
     tower = TOWERS[config.text.kind]
     assert tower is not None
-    x = tower.read(config.text, weights, ids, mask)
+    x = tower.encode(config.text, weights, ids, mask)
     return normalize_rows(
         _linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2")
     )
 
 
-def _roberta_vectors(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
-    """As `_vectors`; padding, also within a text, has the position of the pad token and is not counted."""
-    known = ids != text.pad_id
-    return _vectors(weights, ids, np.cumsum(known, 1) * known + text.pad_id)
+def _embed_roberta_tokens(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
+    """Token vectors of RoBERTa: padding, also within a text, has the pad token's position and is not counted."""
+    is_token = ids != text.pad_id
+    return _embed_tokens(weights, ids, np.cumsum(is_token, 1) * is_token + text.pad_id)
 
 
-def _bert_vectors(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
-    return _vectors(weights, ids, np.arange(ids.shape[1]))
+def _embed_bert_tokens(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
+    return _embed_tokens(weights, ids, np.arange(ids.shape[1]))
 
 
-def _vectors(weights: Weights, ids: Ids, position: Ids) -> Vectors:
-    """Sums of word, position and type vectors (B, L, D): what a transformer sees of its tokens."""
-    table = f"{TOP}embeddings."
+def _embed_tokens(weights: Weights, ids: Ids, position: Ids) -> Vectors:
+    """Sums of word, position and type vectors (B, L, D), the input of a transformer."""
+    table = f"{PREFIX}embeddings."
     kind = weights.rows(f"{table}token_type_embeddings.weight", np.zeros(1, np.int64))
     words = weights.rows(f"{table}word_embeddings.weight", ids)
     return words + kind + weights.rows(f"{table}position_embeddings.weight", position)
@@ -85,15 +85,15 @@ def _words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
 
 
 def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pool(weights, _states(text, weights, _roberta_vectors(text, weights, ids), mask))
+    return _pool(weights, _states(text, weights, _embed_roberta_tokens(text, weights, ids), mask))
 
 
 def _bert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pool(weights, _states(text, weights, _bert_vectors(text, weights, ids), mask))
+    return _pool(weights, _states(text, weights, _embed_bert_tokens(text, weights, ids), mask))
 
 
 def _sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    states = _states(text, weights, _bert_vectors(text, weights, ids), mask)
+    states = _states(text, weights, _embed_bert_tokens(text, weights, ids), mask)
     weight = mask[..., None].astype(np.float32)
     mean: Vectors = (states * weight).sum(1) / weight.sum(1)
     return mean
@@ -101,21 +101,21 @@ def _sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
 
 def _pool(weights: Weights, states: Vectors) -> Vectors:
     """The pooler's output (B, D)."""
-    pooled: Vectors = np.tanh(_linear(weights, states[:, 0], f"{TOP}pooler.dense"))
+    pooled: Vectors = np.tanh(_linear(weights, states[:, 0], f"{PREFIX}pooler.dense"))
     return pooled
 
 
 def _states(text: TextConfig, weights: Weights, x: Vectors, mask: Ids) -> Vectors:
-    """What the layers of a BERT make of its vectors (B, L, D)."""
-    eps, activated = text.layer_norm_eps, _ACTS[ACTIVATIONS[text.activation]]
-    bias = np.where(mask > 0, np.float32(0), NEVER)[:, None, None]
-    x = _layer_norm(weights, x, f"{TOP}embeddings.LayerNorm", eps)
+    """Run the layers of a BERT over token vectors (B, L, D) → states (B, L, D)."""
+    eps, activate = text.layer_norm_eps, ACTIVATION_FUNCTIONS[ACTIVATIONS[text.activation]]
+    bias = np.where(mask > 0, np.float32(0), MASKED)[:, None, None]
+    x = _layer_norm(weights, x, f"{PREFIX}embeddings.LayerNorm", eps)
     for layer in range(text.layers):
-        name = f"{TOP}encoder.layer.{layer}"
+        name = f"{PREFIX}encoder.layer.{layer}"
         attended = _attention(text, weights, x, f"{name}.attention.self", bias)
         attended = _linear(weights, attended, f"{name}.attention.output.dense")
         x = _layer_norm(weights, x + attended, f"{name}.attention.output.LayerNorm", eps)
-        hidden = activated(_linear(weights, x, f"{name}.intermediate.dense"))
+        hidden = activate(_linear(weights, x, f"{name}.intermediate.dense"))
         hidden = _linear(weights, hidden, f"{name}.output.dense")
         x = _layer_norm(weights, x + hidden, f"{name}.output.LayerNorm", eps)
     return x
@@ -134,9 +134,9 @@ def _attention(text: TextConfig, weights: Weights, x: Vectors, name: str, bias: 
 
 
 def _linear(weights: Weights, x: Vectors, name: str) -> Vectors:
-    """(…, D) → (…, D'). The weight, which is read once, is the left factor, and rows are padded to a multiple of 8."""
+    """A linear layer (…, D) → (…, D'). The weight, read once, is the left factor; rows are padded for speed."""
     rows = x.reshape(-1, x.shape[-1])
-    padded = np.pad(rows, ((0, -len(rows) % ALIGNED), (0, 0)))
+    padded = np.pad(rows, ((0, -len(rows) % ROW_MULTIPLE), (0, 0)))
     product = (weights[f"{name}.weight"] @ padded.T).T[: len(rows)] + weights[f"{name}.bias"]
     shaped: Vectors = product.reshape(*x.shape[:-1], -1)
     return shaped
@@ -159,7 +159,7 @@ def _gelu_tanh(x: Vectors) -> Vectors:
     return y
 
 
-_ACTS: dict[str, Callable[[Vectors], Vectors]] = {
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Vectors], Vectors]] = {
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
     "quick_gelu": lambda x: x * logistic(np.float32(1.702) * x),
@@ -169,7 +169,7 @@ _ACTS: dict[str, Callable[[Vectors], Vectors]] = {
 
 
 def _erf(x: Vectors) -> Vectors:
-    """Abramowitz and Stegun 7.1.26: off by 1.5e-7 at most."""
+    """The error function by Abramowitz and Stegun 7.1.26, with an error of at most 1.5e-7."""
     t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
     series = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
     signed: Vectors = np.copysign(1 - series * np.exp(-x * x), x).astype(np.float32)
@@ -177,9 +177,9 @@ def _erf(x: Vectors) -> Vectors:
 
 
 TOWERS: dict[str, Tower | None] = {
-    "roberta": Tower(_roberta, _roberta_vectors),
-    "bert": Tower(_bert, _bert_vectors),
+    "roberta": Tower(_roberta, _embed_roberta_tokens),
+    "bert": Tower(_bert, _embed_bert_tokens),
     "clip": None,
-    "sbert": Tower(_sbert, _bert_vectors),
+    "sbert": Tower(_sbert, _embed_bert_tokens),
     "words": Tower(_words),
 }

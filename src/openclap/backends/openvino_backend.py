@@ -1,7 +1,7 @@
-"""The towers in OpenVINO on the CPU, without torch: the default, and the fastest exact one.
+"""The towers in OpenVINO on the CPU, without torch: the default backend, and the fastest exact one.
 
-Each tower is built when it is first needed. A few texts go through numpy, which needs no engine at all; where many
-come, the text graph is built and pays for itself.
+Each tower is built when it is first needed. The first few texts are embedded by numpy, which needs no engine; for more
+the text graph is built.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from openclap.results import BackendInfo
 __all__ = ["OpenVINOBackend"]
 
 Vectors = npt.NDArray[np.float32]
-FEW_TEXTS = 12  # up to here numpy answers before the graph would be compiled (measured)
+FEW_TEXTS = 12  # embedded by numpy before the graph would be compiled (measured)
 
 
 class OpenVINOBackend:
-    """Graphs over the mapped weights of a checkpoint, in float32."""
+    """Runs graphs over the mapped weights of a checkpoint, in float32 or with the audio tower in int8."""
 
     takes_waves = False
     batch = 1
@@ -45,19 +45,19 @@ class OpenVINOBackend:
         self.weights = weights if isinstance(weights, Weights) else Weights(entries_from_arrays(weights))
         self._threads = threads
         self._audio: Any = None
-        self._short: Any = None  # the audio graph without its fusion, where short clips have one of their own
+        self._short: Any = None  # the audio graph without its fusion, for short clips of some towers
         self._int8 = False
         self._text: Any = None
-        self._texts = 0  # embedded so far
+        self._texts_seen = 0  # how many texts were embedded so far
         self._lock = threading.Lock()
-        self._name: str | None = None  # what compiled audio graphs are kept under
+        self._cache_name: str | None = None  # folder of the compiled audio graphs in the cache
 
     def set_fingerprint(self, fingerprint: str) -> None:
-        """Keep the compiled audio graph under this name: the next start is a quarter faster, for 125 MB of HTSAT-tiny."""
-        self._name = fingerprint
+        """Cache the compiled audio graph under this name: 125 MB for HTSAT-tiny; the next start is 25 % faster."""
+        self._cache_name = fingerprint
 
     def weights_state(self) -> object:
-        """A mapped checkpoint does not change."""
+        """None: a mapped checkpoint does not change."""
         return None
 
     def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> Vectors:
@@ -65,12 +65,12 @@ class OpenVINOBackend:
         if not longer.any() and self._has_short_graph():
             with self._lock:
                 if self._short is None:
-                    self._short = self._compile(lambda: self._audio_graph(fused=False), keep="audio of short clips")
+                    self._short = self._compile(lambda: self._audio_graph(fused=False), cache_as="audio of short clips")
                 return self._run(self._short, [np.ascontiguousarray(mel[:, :1])])
         inputs = self._inputs(mel, longer)
         with self._lock:
             if self._audio is None:
-                self._audio = self._compile(self._audio_graph, keep="audio")
+                self._audio = self._compile(self._audio_graph, cache_as="audio")
             return self._run(self._audio, inputs)
 
     def encode_waves(self, waves: Vectors, front_end: FrontEnd) -> Vectors:
@@ -79,7 +79,7 @@ class OpenVINOBackend:
         return self.encode_audio(mel, np.zeros(len(mel), np.bool_))
 
     def use_int8(self, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:
-        """Run the audio tower in int8 from now on; `clips` are mels (1, V, T, F) and their `longer` (1,) to calibrate with.
+        """Run the audio tower in int8 from now on; `clips` gives mels (1, V, T, F) and `longer` (1,) to calibrate with.
 
         Raises
         ------
@@ -88,17 +88,17 @@ class OpenVINOBackend:
         """
         from openclap.backends.int8 import Clips, load_or_quantise
 
-        def run(model: object, many: Clips) -> Vectors:
+        def run(model: object, clips_to_run: Clips) -> Vectors:
             request = self._compile(lambda: model)
-            return np.concatenate([self._run(request, inputs) for inputs in many])
+            return np.concatenate([self._run(request, inputs) for inputs in clips_to_run])
 
         graph, name = load_or_quantise(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
         with self._lock:
-            self._audio, self._int8 = self._compile(lambda: graph, keep=name), True
+            self._audio, self._int8 = self._compile(lambda: graph, cache_as=name), True
             self.info = replace(self.info, dtype="int8")
 
     def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
-        """What the audio graph takes."""
+        """The inputs of the audio graph."""
         inputs = [mel[:, :1]] if self._config.fusion is None else [_as_four_views(mel), longer]
         return [np.ascontiguousarray(x) for x in inputs]
 
@@ -106,18 +106,18 @@ class OpenVINOBackend:
         """Token ids and mask (B, L) → (B, E) unit rows."""
         text = self._config.text
         tower = numpy_text.TOWERS[text.kind]
-        if tower is None or tower.embed is None:
+        if tower is None or tower.embed_tokens is None:
             return numpy_text.encode(self._config, self.weights, ids, mask)
         with self._lock:
-            self._texts += len(ids)
-            if self._text is None and self._texts <= FEW_TEXTS:
+            self._texts_seen += len(ids)
+            if self._text is None and self._texts_seen <= FEW_TEXTS:
                 return numpy_text.encode(self._config, self.weights, ids, mask)
             if self._text is None:
                 self._text = self._compile(self._text_graph)
-            return self._run(self._text, [tower.embed(text, self.weights, ids), mask.astype(np.float32)])
+            return self._run(self._text, [tower.embed_tokens(text, self.weights, ids), mask.astype(np.float32)])
 
     def _has_short_graph(self) -> bool:
-        """Whether short clips have a graph of their own: int8 has one for all, as it was calibrated."""
+        """Whether short clips have a graph of their own; in int8 all clips have one, as it was calibrated."""
         from openclap.backends.graphs.towers import SEPARATE_SHORT_GRAPH
 
         fusion = self._config.fusion
@@ -138,31 +138,30 @@ class OpenVINOBackend:
         assert build is not None
         return build(Graph(self.weights), self._config)
 
-    def _compile(self, build: Callable[[], Any], *, keep: str | None = None) -> Any:
-        """A request of a compiled graph; with `keep`, from disk where one of this name, engine and processor is there."""
+    def _compile(self, build: Callable[[], Any], *, cache_as: str | None = None) -> Any:
+        """Compile a graph → an inference request; `cache_as` names the compiled graph in the cache on disk."""
         from openclap.backends.graphs.engine import ov
 
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
         if self._threads is not None:
             options["INFERENCE_NUM_THREADS"] = str(self._threads)
-            options["ENABLE_CPU_PINNING"] = (
-                False  # else all processes of few threads share the first cores, and others idle
-            )
+            # else all processes with few threads share the first cores while others idle
+            options["ENABLE_CPU_PINNING"] = False
         core = ov.Core()
-        if keep is None or self._name is None:
+        if cache_as is None or self._cache_name is None:
             return core.compile_model(build(), "CPU", options).create_infer_request()
         facts = (
             code_digest(),
-            keep,
+            cache_as,
             ov.get_version(),
             core.get_property("CPU", "FULL_DEVICE_NAME"),
             sorted(options.items()),
         )
         name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
-        place = user_cache_path("openclap") / "compiled" / self._name / f"{name}.blob"
+        place = user_cache_path("openclap") / "compiled" / self._cache_name / f"{name}.blob"
         content = compile_cache.read_cached(place)
         if content is not None:
-            with contextlib.suppress(RuntimeError):  # one that this engine does not take after all
+            with contextlib.suppress(RuntimeError):  # the engine refuses it: compile it again
                 return core.import_model(io.BytesIO(content), "CPU", options).create_infer_request()
         compiled = core.compile_model(build(), "CPU", options)
         compile_cache.write_cached(place, compiled.export_model().getbuffer())
@@ -175,5 +174,5 @@ class OpenVINOBackend:
 
 
 def _as_four_views(mel: Vectors) -> Vectors:
-    """A single view stands for all four, of which a short clip's fusion uses the first alone."""
+    """Repeat a single view four times; for short clips the fusion uses the first alone."""
     return np.broadcast_to(mel, (len(mel), 4, *mel.shape[2:])) if mel.shape[1] == 1 else mel

@@ -1,1 +1,1 @@
-"""Checkpoints: where they are, how they are read, checked and written. The floor that knows other people's formats."""
+"""Checkpoints: a name or a path in, configuration, weights and tokenizer out; all file formats are known here alone."""

@@ -1,7 +1,7 @@
-"""Is this checkpoint sound? What a broken copy shows before anybody searches with it, and what tells two models apart.
+"""The health of a checkpoint: its fingerprint, and faults that show that a copy is broken.
 
-Both need every weight read, which takes a second for a large model, so what was found is remembered in the user's
-cache folder for as long as the files stay as they are.
+Both need every weight, which takes a second for a large model. The result is stored in the user's cache folder, and
+holds as long as the files do not change.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from openclap.plurals import count_noun
 
 __all__ = ["Encode", "Finding", "Health", "examine_checkpoint"]
 
-VERSION = 2  # of what is remembered
-UNRELATED = (
+VERSION = 2  # of the stored result
+UNRELATED_TEXTS = (
     "a dog barking",
     "heavy rain",
     "a violin solo",
@@ -35,7 +35,7 @@ UNRELATED = (
     "people laughing",
     "glass breaking",
 )
-FRONT_END = (
+FRONT_END_FIELDS = (
     "sampling_rate",
     "clip_seconds",
     "n_fft",
@@ -54,7 +54,7 @@ Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a checkpoint, and what to do about it."""
+    """A fault of a checkpoint, and what to do about it."""
 
     what: str
     advice: str
@@ -66,7 +66,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """`fingerprint`: 16 hex digits that tell two models apart; `findings`: all that is wrong, the worst first."""
+    """`fingerprint`: 16 hex digits that differ between models; `findings`: all faults, the worst first."""
 
     fingerprint: str
     findings: tuple[Finding, ...]
@@ -75,7 +75,7 @@ class Health:
 def examine_checkpoint(
     checkpoint: Checkpoint, encode: Encode | None, *, requested: str = "", fresh: bool = False
 ) -> Health:
-    """Read every weight, or recall what was found when these files were read before.
+    """The health of a checkpoint: from its weights, or from the cache where the same files were examined before.
 
     Parameters
     ----------
@@ -84,23 +84,23 @@ def examine_checkpoint(
     requested
         The name that the user gave, to compare with copies known to be broken.
     fresh
-        Look again, whatever is remembered.
+        Examine the weights even where a result is stored.
     """
-    place = _place(checkpoint)
-    health = None if fresh else _recall(place)
+    file = _memory_file(checkpoint)
+    health = None if fresh else _recall(file)
     if health is None:
-        fingerprint, broken = _read_all(checkpoint)
-        health = Health(fingerprint, tuple(_weights_or_texts(broken, encode)))
-        _remember(place, health)
-    known = [
+        fingerprint, broken = _fingerprint_weights(checkpoint)
+        health = Health(fingerprint, tuple(_find_faults(broken, encode)))
+        _remember(file, health)
+    known_faults = [
         Finding("this copy is known to be broken", f"use {KNOWN_BAD[name]} instead")
         for name in sorted({requested, checkpoint.config.name} & set(KNOWN_BAD))
     ]
-    return Health(health.fingerprint, (*known, *health.findings))
+    return Health(health.fingerprint, (*known_faults, *health.findings))
 
 
-def _read_all(checkpoint: Checkpoint) -> tuple[str, list[str]]:
-    """The fingerprint, and the weights that hold NaN or infinite values; each is read once."""
+def _fingerprint_weights(checkpoint: Checkpoint) -> tuple[str, list[str]]:
+    """The fingerprint, and the names of weights with NaN or infinite values; each weight is read once."""
     digest = hashlib.blake2b(digest_size=8)
     digest.update(json.dumps(_facts(checkpoint.config), sort_keys=True).encode())
     broken = []
@@ -114,18 +114,19 @@ def _read_all(checkpoint: Checkpoint) -> tuple[str, list[str]]:
 
 
 def _facts(config: CLAPConfig) -> dict[str, Any]:
-    """What of a configuration changes an embedding, and does not show in the names and shapes of the weights.
+    """All of a configuration that changes embeddings but not the names and shapes of the weights.
 
-    A new field of the configuration must not change the fingerprint of an old model: add it here only where it
-    differs from its default.
+    A new field of the configuration must not change the fingerprint of an old model: add it here only where it differs
+    from its default.
     """
     front, audio, text = config.front_end, config.audio, config.text
-    facts: dict[str, Any] = {name: getattr(front, name) for name in FRONT_END}
+    facts: dict[str, Any] = {name: getattr(front, name) for name in FRONT_END_FIELDS}
     facts |= {"fusion": config.fusion, "audio": audio.kind, "text": text.kind}
     return facts | audio.facts() | text.facts()
 
 
-def _weights_or_texts(broken: list[str], encode: Encode | None) -> list[Finding]:
+def _find_faults(broken: list[str], encode: Encode | None) -> list[Finding]:
+    """Faults of the weights; where they are finite, faults of the vectors of texts."""
     if broken:
         what = (
             f"{count_noun(len(broken), 'weight holds', 'weights hold')} NaN or infinite values"
@@ -135,18 +136,18 @@ def _weights_or_texts(broken: list[str], encode: Encode | None) -> list[Finding]
     if encode is None:
         return []
     try:
-        vectors = encode(UNRELATED)
+        vectors = encode(UNRELATED_TEXTS)
     except ModelError as error:  # sounds alone can still be embedded
         return [Finding(f"it cannot embed texts: {error}", "sounds can be embedded all the same")]
-    cosines = (vectors @ vectors.T)[~np.eye(len(UNRELATED), dtype=bool)]
+    cosines = (vectors @ vectors.T)[~np.eye(len(UNRELATED_TEXTS), dtype=bool)]
     if float(cosines.min()) <= COLLAPSED:
         return []
     what = f"unrelated texts get nearly the same vector (cosine {float(cosines.min()):.4f})"
     return [Finding(what, "its text tower is broken or untrained: use another copy of the model")]
 
 
-def _place(checkpoint: Checkpoint) -> Path | None:
-    """Where the health of these very files is remembered; None for a model that is not on disk."""
+def _memory_file(checkpoint: Checkpoint) -> Path | None:
+    """The cache file for the health of exactly these files; None for a model that is not on disk."""
     if checkpoint.folder is None:
         return None
     files = [Path(checkpoint.source)] if Path(checkpoint.source).is_file() else _files(checkpoint.folder)
@@ -159,7 +160,7 @@ def _place(checkpoint: Checkpoint) -> Path | None:
 
 
 def _signature(file: Path) -> tuple[object, ...]:
-    """What changes whenever a file is written or replaced, also by tools that set its time back."""
+    """Facts that change when a file is written or replaced, even by tools that restore its time."""
     stat = file.stat()
     return str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
@@ -169,21 +170,21 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix in endings)
 
 
-def _recall(place: Path | None) -> Health | None:
-    if place is None:
+def _recall(file: Path | None) -> Health | None:
+    if file is None:
         return None
     try:
-        data = json.loads(place.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"))
         return Health(str(data["fingerprint"]), tuple(Finding(**finding) for finding in data["findings"]))
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or not ours: look again
+    except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: examine again
         return None
 
 
-def _remember(place: Path | None, health: Health) -> None:
-    if place is None:
+def _remember(file: Path | None, health: Health) -> None:
+    if file is None:
         return
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_json(place, asdict(health), indent=None)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, asdict(health), indent=None)
     except OSError:
-        pass  # a read-only home: it is read again next time
+        pass  # a read-only home: the next run examines again

@@ -1,4 +1,4 @@
-"""Folders saved by transformers' ClapModel: read, and written so that transformers loads them with the same embeddings.
+"""Folders of transformers' ClapModel: read, and written so that transformers gives the same embeddings.
 
 One table of names serves both directions. Reference: transformers/models/clap (5.23) for every name and default.
 """
@@ -23,7 +23,7 @@ from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UnsafeChe
 
 __all__ = ["export_huggingface", "read_huggingface", "to_huggingface"]
 
-# (transformers, openclap): prefixes of names, first match wins. `attention.self.{query,key,value}` are one qkv here.
+# (transformers, openclap): prefixes of names; the first match counts. `attention.self.{query,key,value}` are one qkv.
 NAMES = (
     (r"audio_model\.audio_encoder\.batch_norm\.", "audio.batch_norm."),
     (r"audio_model\.audio_encoder\.patch_embed\.proj\.", "audio.patches.project."),
@@ -67,21 +67,23 @@ NAMES = (
     (r"logit_scale_a$", "logit_scale"),
 )
 RULES = [(re.compile("^" + theirs), ours) for theirs, ours in NAMES]
-DEAD = re.compile(r"logit_scale_t$|.*\.relative_position_index$|text_model\.embeddings\.(position_ids|token_type_ids)$")
+UNUSED = re.compile(
+    r"logit_scale_t$|.*\.relative_position_index$|text_model\.embeddings\.(position_ids|token_type_ids)$"
+)
 QKV = ("query", "key", "value")
 
 
 def read_huggingface(
     folder: Path, config: dict[str, Any], file: Path | None = None
 ) -> tuple[CLAPConfig, dict[str, Entry], list[str]]:
-    """Of a folder that transformers saved: configuration, weights in openclap's names, and what a user should know of it.
+    """Read a folder of transformers → configuration, weights by openclap's names, and notes for the user.
 
-    `file` is the one to take of several.
+    `file` names the weights to read where there are several.
 
     Raises
     ------
     BadCheckpoint
-        No weights, an architecture that is not CLAP's or not known here, or a pickle that is cut short.
+        It has no weights, is no CLAP or one that is not known here, or its pickle is cut short.
     UnsafeCheckpoint
         A .bin file that holds more than tensors.
     """
@@ -95,7 +97,7 @@ def read_huggingface(
 
 
 def _name(folder: Path, config: Mapping[str, Any]) -> str:
-    """The Hub's id where the folder is in the Hub's cache (models--owner--name/snapshots/…), else its own name."""
+    """The Hub id where the folder lies in the Hub's cache (models--owner--name/snapshots/…), else its own name."""
     for parent in folder.resolve().parents:
         if parent.name.startswith("models--"):
             return parent.name.removeprefix("models--").replace("--", "/")
@@ -135,10 +137,10 @@ def _read_weights_file(file: Path) -> dict[str, Entry]:
 
 
 def _rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Transformers' names → ours."""
+    """Rename weights from transformers' names to openclap's."""
     ours: dict[str, Entry] = {}
     for key, entry in weights.items():
-        if DEAD.match(key):
+        if UNUSED.match(key):
             continue
         new = next((pattern.sub(name, key, count=1) for pattern, name in RULES if pattern.match(key)), key)
         ours[new] = entry
@@ -150,7 +152,7 @@ def _rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:
 
 
 def to_huggingface(weights: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Our names → transformers', without its derived buffers."""
+    """Rename weights from openclap's names to transformers', without its derived buffers."""
     theirs: dict[str, Entry] = {}
     back = [(re.compile("^" + _pattern(ours)), _template(name)) for name, ours in NAMES]
     for key, entry in weights.items():
@@ -181,12 +183,12 @@ def export_huggingface(
     Raises
     ------
     UsageError
-        A combination that transformers has no class for, or no tokenizer.
+        Transformers has no class for this combination, or there is no tokenizer.
 
     Warns
     -----
     ModelWarning
-        Where transformers gives the model other samples than it was trained on.
+        Transformers prepares samples in another way than the model was trained with.
     """
     audio, text, front = config.audio, config.text, config.front_end
     if not (
@@ -233,7 +235,7 @@ def export_huggingface(
     state = {key: torch.from_numpy(entry.read().copy()) for key, entry in to_huggingface(weights.entries).items()}
     missing, unexpected = theirs.load_state_dict(state, strict=False)
     assert not unexpected, unexpected
-    assert all(DEAD.match(key) or key.endswith(COUNTER) for key in missing), missing
+    assert all(UNUSED.match(key) or key.endswith(COUNTER) for key in missing), missing
     target = Path(os.path.expanduser(folder))
     theirs.save_pretrained(target)
     extractor = transformers.ClapFeatureExtractor(
@@ -258,7 +260,7 @@ def export_huggingface(
 
 
 def _mlp_ratio(audio: HTSATConfig) -> float:
-    """Of a pruned tower: what the first stage has; the others may not fit it."""
+    """The ratio of the first stage of a pruned tower; its other stages may have other ones."""
     return audio.mlp_ratio if audio.mlp_rows is None else audio.mlp_width(0) / audio.width
 
 
@@ -310,7 +312,7 @@ def _their_config(config: CLAPConfig, audio: HTSATConfig, text: TextConfig) -> A
 
 
 def _their_tokenizer(file: Path, text: TextConfig) -> Any:
-    """The same tokenizer as transformers has it: there the file itself must add the begin and end tokens."""
+    """The tokenizer for transformers, where the file itself must add the begin and end tokens."""
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 

@@ -1,11 +1,11 @@
-"""What a transformers folder says of its model → a configuration, field by field.
+"""The JSON files of a transformers folder → a configuration, field by field.
 
     config.json ─ audio_config, text_config, itself ─┐
-    processor_config.json ─┬─ extractor ─────────────┴─ FIELDS: honoured · only some values are known · irrelevant, and why
+    processor_config.json ─┬─ extractor ─────────────┴─ FIELDS: honoured · some values allowed · irrelevant, and why
     preprocessor_config.json ┘
 
 `FIELDS` holds every field of transformers' ClapConfig, ClapAudioConfig, ClapTextConfig and ClapFeatureExtractor (5.23);
-a test walks through the installed ones, so that a new field is noticed. Knows nothing of weights.
+a test compares it with the installed classes, so that a new field is noticed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ __all__ = ["FIELDS", "Fields", "read_config"]
 
 @dataclass(frozen=True)
 class Fields:
-    """What becomes of the fields of one of transformers' classes.
+    """How the fields of one of transformers' classes are treated.
 
     Attributes
     ----------
     honoured
-        With what transformers means where a file leaves them out.
+        Fields that are used, with transformers' defaults.
     taken
-        The only values that are known, the first is transformers' default; any other is refused by name.
+        Fields with the values that are allowed, transformers' default first; any other value is refused by name.
     irrelevant
-        With the reason why no value of it changes an embedding.
+        Fields of which no value changes an embedding, with the reason.
     """
 
     honoured: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Fields:
     irrelevant: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """All that is honoured; a null counts as left out."""
+        """The values of all honoured fields; a null counts as left out."""
         for name, values in self.taken.items():
             value = given.get(name)
             if value is not None and value not in values:
@@ -49,13 +49,13 @@ class Fields:
                 raise BadCheckpoint(
                     f"{where}: {name} is {value!r}; openclap knows {known}, so this model cannot be loaded"
                 )
-        said = {name: given[name] for name in self.honoured if given.get(name) is not None}
-        return {**self.honoured, **said}
+        stated = {name: given[name] for name in self.honoured if given.get(name) is not None}
+        return {**self.honoured, **stated}
 
 
-_DERIVED, _WEIGHTS = "follows from other fields", "the weights hold it"
-_TRAINING = "of training alone"
-_ACTS = tuple(ACTIVATIONS)
+DERIVED, IN_WEIGHTS = "follows from other fields", "the weights hold it"
+TRAINING_ONLY = "of training alone"
+ACTIVATION_NAMES = tuple(ACTIVATIONS)
 
 FIELDS = {
     "audio_config": Fields(
@@ -78,7 +78,7 @@ FIELDS = {
             "aff_block_r": 4,
         },
         {
-            "hidden_act": _ACTS,
+            "hidden_act": ACTIVATION_NAMES,
             # transformers builds an aff_2d of them all
             "fusion_type": (None, "aff_2d", "daf_2d", "iaff_2d", "daf_1d", "aff_1d", "iaff_1d"),
             "flatten_patch_embeds": (True,),
@@ -86,13 +86,13 @@ FIELDS = {
         },
         {
             "num_classes": "of a head that CLAP never uses",
-            "hidden_size": _DERIVED,
-            "num_hidden_layers": _DERIVED,
+            "hidden_size": DERIVED,
+            "num_hidden_layers": DERIVED,
             "projection_dim": "ClapConfig sets it to its own",
             "projection_hidden_act": "ClapConfig sets it to its own",
-            "hidden_dropout_prob": _TRAINING,
-            "attention_probs_dropout_prob": _TRAINING,
-            "initializer_factor": _TRAINING,
+            "hidden_dropout_prob": TRAINING_ONLY,
+            "attention_probs_dropout_prob": TRAINING_ONLY,
+            "initializer_factor": TRAINING_ONLY,
         },
     ),
     "text_config": Fields(
@@ -111,12 +111,12 @@ FIELDS = {
             "hidden_act": "gelu",
             "hidden_dropout_prob": 0.1,
         },
-        {"hidden_act": _ACTS},
+        {"hidden_act": ACTIVATION_NAMES},
         {
             "attention_probs_dropout_prob": "of training alone, where hidden_dropout_prob serves for both",
             "projection_dim": "ClapConfig sets it to its own",
             "projection_hidden_act": "ClapConfig sets it to its own",
-            "initializer_factor": _TRAINING,
+            "initializer_factor": TRAINING_ONLY,
         },
     ),
     "config": Fields(
@@ -125,8 +125,8 @@ FIELDS = {
         {
             "text_config": "read field by field",
             "audio_config": "read field by field",
-            "logit_scale_init_value": _WEIGHTS,
-            "initializer_factor": _TRAINING,
+            "logit_scale_init_value": IN_WEIGHTS,
+            "initializer_factor": TRAINING_ONLY,
         },
     ),
     "extractor": Fields(
@@ -154,20 +154,20 @@ FIELDS = {
     ),
 }
 
-LAION = {"frequency_min": 50, "frequency_max": 14_000}  # Hz, that all released models were trained with
+LAION_DEFAULTS = {"frequency_min": 50, "frequency_max": 14_000}  # Hz, of all released models
 
 
 def read_config(folder: Path, config: Mapping[str, Any], *, name: str, licence: str) -> tuple[CLAPConfig, list[str]]:
-    """The configuration, and what a user should know of it: which values that matter were not stated.
+    """The configuration, and notes for the user: which values that matter are not stated.
 
     Raises
     ------
     BadCheckpoint
-        A value that openclap does not know, naming field and value, or that is no value of its field.
+        A field has a value that openclap does not know, or that is impossible; the message names both.
     """
     where = str(folder)
-    audio, text = (_part(config, part, where) for part in ("audio_config", "text_config"))
-    whole = FIELDS["config"].read(config, f"{where}: config.json")
+    audio, text = (_read_part(config, part, where) for part in ("audio_config", "text_config"))
+    top_level = FIELDS["config"].read(config, f"{where}: config.json")
     fused = bool(audio["enable_fusion"])
     front, notes = _front_end(folder, fused=fused, mel_bins=audio["num_mel_bins"])
     data = {
@@ -196,16 +196,16 @@ def read_config(folder: Path, config: Mapping[str, Any], *, name: str, licence: 
             "intermediate": text["intermediate_size"],
             "positions": text["max_position_embeddings"],
             "token_types": text["type_vocab_size"],
-            "begin_id": _one_id(text, "bos_token_id", where),
-            "end_id": _one_id(text, "eos_token_id", where),
-            "pad_id": _one_id(text, "pad_token_id", where),
+            "begin_id": _single_token(text, "bos_token_id", where),
+            "end_id": _single_token(text, "eos_token_id", where),
+            "pad_id": _single_token(text, "pad_token_id", where),
             "layer_norm_eps": text["layer_norm_eps"],
             "activation": text["hidden_act"],
             "dropout": text["hidden_dropout_prob"],
         },
         "front_end": front,
         "fusion": "aff_2d" if fused else None,
-        "embedding": whole["projection_dim"],
+        "embedding": top_level["projection_dim"],
         "name": name,
         "licence": licence,
     }
@@ -215,7 +215,7 @@ def read_config(folder: Path, config: Mapping[str, Any], *, name: str, licence: 
         raise BadCheckpoint(f"{where}: {error}") from error
 
 
-def _part(config: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
+def _read_part(config: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
     given = config.get(part) or {}
     if not isinstance(given, Mapping):
         raise BadCheckpoint(f"{where}: {part} in config.json is {given!r}; names and values are expected")
@@ -223,7 +223,7 @@ def _part(config: Mapping[str, Any], part: str, where: str) -> dict[str, Any]:
 
 
 def _patch(audio: Mapping[str, Any], where: str) -> Any:
-    """The side of a patch; transformers could lay oblong or overlapping ones."""
+    """The side of a patch, which must be square and not overlap others; transformers allows both."""
     sides = {side for name in ("patch_size", "patch_stride") for side in _as_list(audio[name])}
     if len(sides) != 1:
         raise BadCheckpoint(
@@ -233,8 +233,8 @@ def _patch(audio: Mapping[str, Any], where: str) -> Any:
     return sides.pop()
 
 
-def _one_id(text: Mapping[str, Any], name: str, where: str) -> Any:
-    """A token, which may stand in a list of one."""
+def _single_token(text: Mapping[str, Any], name: str, where: str) -> Any:
+    """The id of a token, which may be given as a list of one."""
     ids = _as_list(text[name])
     if len(ids) != 1:
         raise BadCheckpoint(f"{where}: {name} is {text[name]!r} in text_config; one token is expected")
@@ -249,58 +249,64 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _front_end(folder: Path, *, fused: bool, mel_bins: Any) -> tuple[dict[str, Any], list[str]]:
-    """What ClapFeatureExtractor makes of the folder's files; what none of them states is transformers' default, or LAION's."""
+    """The front end, as ClapFeatureExtractor reads the folder's files, and notes about defaults.
+
+    Values that no file states are transformers' defaults, or those of LAION where there is no file at all.
+    """
     fields, files = FIELDS["extractor"], _extractor_files(folder)
-    said: dict[str, Any] = {}
-    for file, values in files.items():  # the first that states a value counts
+    stated: dict[str, Any] = {}
+    for file, values in files.items():  # the first file that states a value counts
         fields.read(values, f"{folder}: {file}")
-        said = {**{k: v for k, v in values.items() if k in fields.honoured and v is not None}, **said}
-    unsaid = {name: value for name, value in fields.honoured.items() if name not in said}
-    unsaid |= {"feature_size": mel_bins} if "feature_size" in unsaid else {}
-    if not said:  # no file at all: as LAION trained
-        unsaid |= {**LAION, "truncation": "fusion" if fused else "rand_trunc"}
-    full = {**said, **unsaid}
-    if full["feature_size"] != mel_bins:
+        stated = {**{k: v for k, v in values.items() if k in fields.honoured and v is not None}, **stated}
+    defaulted = {name: value for name, value in fields.honoured.items() if name not in stated}
+    defaulted |= {"feature_size": mel_bins} if "feature_size" in defaulted else {}
+    if not stated:  # no file at all
+        defaulted |= {**LAION_DEFAULTS, "truncation": "fusion" if fused else "rand_trunc"}
+    values_used = {**stated, **defaulted}
+    if values_used["feature_size"] != mel_bins:
         raise BadCheckpoint(
-            f"{folder}: num_mel_bins is {mel_bins!r} in audio_config, and feature_size {full['feature_size']!r} in"
-            f" {', '.join(files)}; they must be equal"
+            f"{folder}: num_mel_bins is {mel_bins!r} in audio_config, and feature_size {values_used['feature_size']!r}"
+            f" in {', '.join(files)}; they must be equal"
         )
-    bank = ("htk", None) if full["truncation"] == "fusion" else ("slaney", "slaney")
+    bank = ("htk", None) if values_used["truncation"] == "fusion" else ("slaney", "slaney")
     front = {
-        "sampling_rate": full["sampling_rate"],
-        "clip_seconds": full["max_length_s"],
-        "n_fft": full["fft_window_size"],
-        "hop": full["hop_length"],
-        "mel_bins": full["feature_size"],
-        "f_min": full["frequency_min"],
-        "f_max": full["frequency_max"],
-        "padding": full["padding"],
+        "sampling_rate": values_used["sampling_rate"],
+        "clip_seconds": values_used["max_length_s"],
+        "n_fft": values_used["fft_window_size"],
+        "hop": values_used["hop_length"],
+        "mel_bins": values_used["feature_size"],
+        "f_min": values_used["frequency_min"],
+        "f_max": values_used["frequency_max"],
+        "padding": values_used["padding"],
         "mel_scale": bank[0],
         "mel_norm": bank[1],
     }
-    return front, [_describe_defaults(unsaid, files, said)] if unsaid else []
+    return front, [_describe_defaults(defaulted, files, stated)] if defaulted else []
 
 
 def _extractor_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """What each file says of the extractor, the most telling first: nested, its own file, and beside the processor's class."""
+    """The extractor's values in each file, in order of priority.
+
+    They may be nested in processor_config.json, have a file of their own, or stand in processor_config.json itself.
+    """
     found: dict[str, dict[str, Any]] = {}
-    beside: dict[str, Any] = {}
+    processor: dict[str, Any] = {}
     if (folder / "processor_config.json").is_file():
-        beside = read_json(folder / "processor_config.json")
-        nested = beside.get("feature_extractor") or beside.get("audio_processor")
+        processor = read_json(folder / "processor_config.json")
+        nested = processor.get("feature_extractor") or processor.get("audio_processor")
         if isinstance(nested, dict):
             found["processor_config.json"] = nested
     if (folder / "preprocessor_config.json").is_file():
         found["preprocessor_config.json"] = read_json(folder / "preprocessor_config.json")
-    if not found.get("processor_config.json") and beside:
-        found["processor_config.json"] = beside
+    if not found.get("processor_config.json") and processor:
+        found["processor_config.json"] = processor
     return found
 
 
-def _describe_defaults(unsaid: Mapping[str, Any], files: Mapping[str, Any], said: Mapping[str, Any]) -> str:
-    """A sentence with the defaults that were taken."""
-    taken = ", ".join(f"{name} {value}" for name, value in unsaid.items())
-    whose = "of transformers" if said else "of LAION's models"
+def _describe_defaults(defaulted: Mapping[str, Any], files: Mapping[str, Any], stated: Mapping[str, Any]) -> str:
+    """A sentence that names the defaults that were used."""
+    taken = ", ".join(f"{name} {value}" for name, value in defaulted.items())
+    whose = "of transformers" if stated else "of LAION's models"
     if not files:
         return f"it has no preprocessor_config.json; taken are the defaults {whose}: {taken}"
     return (

@@ -1,8 +1,7 @@
-"""LAION's `.pt` files: opened safely, the architecture inferred from shapes, the weights renamed.
+"""LAION's `.pt` files: opened safely, their architecture inferred from shapes, their weights renamed.
 
 Reference: LAION-AI/CLAP. A released file holds {"epoch", "name", "state_dict", "optimizer"} and no
-configuration: what the model is shows in the names and shapes of its weights alone. Knows nothing of
-tokenizers or the Hub.
+configuration: only the names and shapes of its weights show what the model is.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ __all__ = ["infer_config", "read_laion", "rename_weights"]
 
 Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
 
-DEAD = re.compile(
+UNUSED = re.compile(
     r"""logit_scale_t$                      # never trained: logit_scale_a serves both directions
     | (audio|text)_transform\.              # for the mlp loss, which no released checkpoint used
     | audio_branch\.(spectrogram_extractor|logmel_extractor)\.   # the front end, frozen
@@ -43,24 +42,24 @@ DEAD = re.compile(
 PREFIX = re.compile(r"^((module|_orig_mod)\.)+")  # of DistributedDataParallel and torch.compile
 
 
-class Shaped(Protocol):
-    """Anything with a shape: all that tells the architecture."""
+class HasShape(Protocol):
+    """Anything with a shape, which is all that is needed to infer the architecture."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its axes."""
+        """The lengths of its axes."""
         ...
 
 
 def _conv(match: re.Match[str]) -> str:
-    """`conv_block3.bn2.` → `blocks.2.convs.1.1.`: LAION counts from 1."""
+    """The new name of `conv_block3.bn2.`, `blocks.2.convs.1.1.`: LAION counts from 1."""
     return f"audio.blocks.{int(match[1]) - 1}.convs.{int(match[3]) - 1}.{'01'[match[2] == 'bn']}."
 
 
 _BLOCK = r"^audio_branch\.layers\.(\d+)\.blocks\.(\d+)\."
 _RESBLOCK = r"^text_branch\.resblocks\.(\d+)\."
 
-# (LAION, openclap); all that match are applied, in this order
+# (LAION, openclap): all rules that match are applied, in this order
 RULES: tuple[Rule, ...] = (
     (r"^logit_scale_a$", "logit_scale"),
     # HTSAT
@@ -98,18 +97,18 @@ RULES: tuple[Rule, ...] = (
     # RoBERTa and BERT have transformers' own names
     (r"^text_branch\.(embeddings|encoder|pooler)\.", r"text.tower.\1."),
 )
-_COMPILED = [(re.compile(pattern), new) for pattern, new in RULES]
+COMPILED_RULES = [(re.compile(pattern), new) for pattern, new in RULES]
 
 
 def read_laion(path: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
-    """Read a `.pt` file → its configuration and all its weights, in openclap's names. Needs torch.
+    """Read a `.pt` file → its configuration and all weights by openclap's names. Needs torch.
 
     Raises
     ------
     UnsafeCheckpoint
-        The pickle holds more than tensors and plain values; nothing of it was executed.
+        The pickle holds more than tensors and plain values; nothing in it was executed.
     BadCheckpoint
-        No torch file, cut short, or not the weights of a CLAP.
+        It is no torch file, is cut short, or does not hold the weights of a CLAP.
     MissingExtra
         torch is not installed.
     """
@@ -138,7 +137,7 @@ def _open(path: Path) -> Mapping[str, object]:
     zipped = head == b"PK\x03\x04"  # torch's format since 2020, which can be mapped into memory
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
-            warnings.simplefilter("ignore")  # it warns of pickle protocols that it then refuses
+            warnings.simplefilter("ignore")  # torch warns of pickle protocols before it refuses them
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if not zipped and head[:1] != b"\x80":  # no pickle at all
@@ -155,22 +154,22 @@ def _open(path: Path) -> Mapping[str, object]:
 
 
 def _licence(stem: str) -> str:
-    """Give the licence of the released files (huggingface `lukewys/laion_clap`), which they do not carry."""
+    """The licence of a released file (huggingface `lukewys/laion_clap`), which is not in the file itself."""
     preset = find_preset(f"{stem}.pt")
     return preset.licence if preset is not None else "unknown"
 
 
 def rename_weights(weights: Mapping[str, Entry]) -> dict[str, Entry]:
-    """LAION's names (without `module.`) → openclap's; dead weights are left out by name.
+    """Rename weights from LAION's names (without `module.`) to openclap's, and leave out unused ones.
 
-    Names that no rule knows stay as they are, so that a check against the model names them.
+    Names that no rule matches do not change, so that the check against the model reports them.
     """
     ours: dict[str, Entry] = {}
     for key, entry in weights.items():
-        if DEAD.match(key):
+        if UNUSED.match(key):
             continue
         new = key
-        for pattern, name in _COMPILED:
+        for pattern, name in COMPILED_RULES:
             new = pattern.sub(name, new, count=1)
         if ".self_attn.in_proj." in new:
             for index, which in enumerate("qkv"):
@@ -180,15 +179,15 @@ def rename_weights(weights: Mapping[str, Entry]) -> dict[str, Entry]:
     return ours
 
 
-def infer_config(weights: Mapping[str, Shaped], where: str = "this state dict") -> CLAPConfig:
-    """Tell what a LAION state dict (without `module.`) is a model of, from names and shapes.
+def infer_config(weights: Mapping[str, HasShape], where: str = "this state dict") -> CLAPConfig:
+    """Infer the configuration of a LAION state dict (without `module.`) from names and shapes.
 
     Unfused models were trained on the Slaney mel bank, fused ones on the HTK bank, all on samples of 16 bits.
 
     Raises
     ------
     BadCheckpoint
-        A weight that tells the architecture is missing, or towers and fusion that openclap cannot combine.
+        A weight that shows the architecture is missing, or openclap cannot combine these towers and fusion.
     """
     try:
         fusion = _fusion(weights)
@@ -210,7 +209,7 @@ def infer_config(weights: Mapping[str, Shaped], where: str = "this state dict") 
         raise BadCheckpoint(f"{where}: a model that openclap cannot build: {error}") from error
 
 
-def _fusion(weights: Mapping[str, Shaped]) -> Fusion | None:
+def _fusion(weights: Mapping[str, HasShape]) -> Fusion | None:
     names = " ".join(weights)
     if "mel_conv1d." not in names and "mel_conv2d." not in names:
         first = ("audio_branch.patch_embed.proj.weight", "audio_branch.conv_block1.conv1.weight")
@@ -226,7 +225,7 @@ def _count(names: Iterable[str], pattern: str) -> int:
     return 1 + max((int(m[1]) for m in map(found.match, names) if m), default=-1)
 
 
-def _htsat(weights: Mapping[str, Shaped]) -> AudioConfig:
+def _htsat(weights: Mapping[str, HasShape]) -> AudioConfig:
     stages = _count(weights, r"audio_branch\.layers\.(\d+)\.")
     table = "audio_branch.layers.{}.blocks.0.attn.relative_position_bias_table"
     positions = weights[table.format(0)].shape[0]  # (2 * window - 1)²
@@ -240,7 +239,7 @@ def _htsat(weights: Mapping[str, Shaped]) -> AudioConfig:
     )
 
 
-def _pann(weights: Mapping[str, Shaped]) -> AudioConfig:
+def _pann(weights: Mapping[str, HasShape]) -> AudioConfig:
     blocks = _count(weights, r"audio_branch\.conv_block(\d+)\.") - 1
     first = "audio_branch.conv_block{}.conv1.weight"
     return PANNConfig(
@@ -252,7 +251,7 @@ def _pann(weights: Mapping[str, Shaped]) -> AudioConfig:
     )
 
 
-def _text(weights: Mapping[str, Shaped]) -> TextConfig:
+def _text(weights: Mapping[str, HasShape]) -> TextConfig:
     if "token_embedding.weight" in weights:
         positions, width = weights["positional_embedding"].shape
         return replace(
@@ -263,7 +262,7 @@ def _text(weights: Mapping[str, Shaped]) -> TextConfig:
             layers=_count(weights, r"text_branch\.resblocks\.(\d+)\."),
             intermediate=weights["text_branch.resblocks.0.mlp.c_fc.weight"].shape[0],
             positions=positions,
-            activation="gelu",  # LAION trains it from scratch, with torch's GELU and not OpenAI's quick one
+            activation="gelu",  # LAION trained it from scratch with torch's GELU, not with OpenAI's quick one
         )
     words = weights["text_branch.embeddings.word_embeddings.weight"]
     types = weights["text_branch.embeddings.token_type_embeddings.weight"].shape[0]

@@ -1,9 +1,9 @@
-"""One door for every checkpoint: name, Hub id, folder or file → configuration, weights, tokenizer. No torch needed.
+"""Loads every checkpoint: name, Hub id, folder or file → configuration, weights, tokenizer.
 
-name ─ locate ─┬─ folder, config.json of openclap ──── native
-               ├─ folder, config.json of transformers ─ huggingface
-               ├─ .safetensors (config.json beside it) ─ either
-               └─ .pt ────────────────────────────────── laion (torch opens it)
+name ─ locate ─┬─ folder, config.json of openclap ────── native
+               ├─ folder, config.json of transformers ── huggingface
+               ├─ .safetensors (config.json beside it) ─ native or huggingface
+               └─ .pt ────────────────────────────────── laion (needs torch)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
 
-# where the tokenizer of a LAION .pt, which carries none, may already be: by the kind of text tower
+# A LAION .pt has no tokenizer. By the kind of its text tower: Hub repositories of which a copy may be on this machine.
 TOKENIZERS: dict[str, tuple[str, ...]] = {
     "roberta": (
         "laion/clap-htsat-unfused",
@@ -41,32 +41,32 @@ TOKENIZERS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model on disk or in memory: what it is, its weights, its tokenizer file if it has one, where it is from."""
+    """A model on disk or in memory: configuration, weights, tokenizer file if it has one, and where it comes from."""
 
     config: CLAPConfig
     weights: Weights
     tokenizer_file: Path | None
     source: str
-    folder: Path | None = None  # that its files are in; None for a model that is not on disk
-    notes: tuple[str, ...] = ()  # what its files leave open, and what was taken for it
+    folder: Path | None = None  # of its files; None for a model that is not on disk
+    notes: tuple[str, ...] = ()  # values that its files do not state, and what is used instead
 
 
 def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
-    """Open any CLAP checkpoint. Its weights are read when they are asked for.
+    """Open any CLAP checkpoint. Each weight is read when it is used.
 
     Raises
     ------
     UnknownModel, ModelNotHere
         See `openclap.checkpoints.locate`.
     BadCheckpoint
-        Weights that are missing, left over (both listed) or mis-shaped, or files that cannot be read.
+        Weights are missing, left over or of a wrong shape (the message lists them), or a file cannot be read.
     MissingExtra
-        A .pt or .bin file, and torch is not installed.
+        It is a .pt or .bin file, and torch is not installed.
 
     Warns
     -----
     ModelWarning
-        Values that matter are stated nowhere; it names what was taken.
+        Values that matter are not stated in its files; the warning names the defaults that are used.
     """
     name = os.fspath(name_or_path)
     path = locate(name_or_path)
@@ -98,7 +98,7 @@ def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """The tokenizer, or ModelNotHere with what to do."""
+    """The tokenizer of a checkpoint; ModelNotHere, with advice, where it has none."""
     file = checkpoint.tokenizer_file
     if file is None:
         source = (*TOKENIZERS[checkpoint.config.text.kind], "the model")[0]

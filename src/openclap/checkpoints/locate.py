@@ -1,6 +1,6 @@
-"""A model's name → a file or folder on this machine, fetched from the Hub where it was asked for and is missing.
+"""The name of a model → a file or folder on this machine, downloaded from the Hub where it is missing.
 
-Nothing is fetched for what is already here, and nothing at import.
+Nothing that is already on this machine is downloaded, and nothing at import.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from openclap.errors import ModelNotHere, UnknownModel
 __all__ = ["is_available", "locate", "packaged_folder", "pull"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-SMALL = (
+SMALL_FILES = (
     "config.json",
     "processor_config.json",
     "preprocessor_config.json",
@@ -28,19 +28,19 @@ SMALL = (
     "merges.txt",
     "special_tokens_map.json",
 )
-TOKENIZER_OF_LAION = "laion/clap-htsat-unfused"  # RoBERTa's, as all released files have it
-WEIGHTS = ("model.safetensors", "model*.safetensors*", "pytorch_model*.bin*")
+TOKENIZER_OF_LAION = "laion/clap-htsat-unfused"  # RoBERTa's, which all released files need
+WEIGHT_FILES = ("model.safetensors", "model*.safetensors*", "pytorch_model*.bin*")
 
 
 def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
-    """Where a model is.
+    """Find a model, and download it where that is needed and allowed.
 
     Raises
     ------
     UnknownModel
-        Neither a preset, nor a path that exists, nor a Hub id.
+        The name is no preset, no path that exists and no Hub id.
     ModelNotHere
-        A model that is not on this machine and cannot be fetched now (or may not: `fetch=False`).
+        The model is not on this machine, and cannot be downloaded now, or may not be (`fetch=False`).
     """
     name = os.fspath(name_or_path)
     path = Path(os.path.expanduser(name))
@@ -56,8 +56,8 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
     if HUB_ID.fullmatch(name) and not name.startswith(".") and path.suffix not in (".pt", ".safetensors", ".bin"):
         return _from_hub(name, None, name, fetch=fetch)
     names = [p.name for p in PRESETS]
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    similar = difflib.get_close_matches(name, names, 1, 0.5)
+    hint = f"; did you mean {similar[0]}?" if similar else ""
     raise UnknownModel(
         f"'{name}' is not a model; choose one of {', '.join(names[:4])}, … (openclap models), or give a folder or file"
         f" that exists{hint}"
@@ -79,9 +79,9 @@ def is_available(preset: Preset) -> bool:
 
 
 def pull(name: str) -> Path:
-    """Fetch a model with its progress on stderr, and for a LAION .pt the tokenizer it carries none of.
+    """Download a model, with its progress on stderr, and for a LAION .pt the tokenizer, which it does not contain.
 
-    What is here already is not fetched again.
+    Files that are on this machine already are not downloaded again.
     """
     path = locate(name)
     preset = find_preset(name)
@@ -113,11 +113,11 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
         weights = (
             "model.safetensors"
             if "model.safetensors" in present
-            else WEIGHTS[1]
+            else WEIGHT_FILES[1]
             if any(f.endswith(".safetensors") for f in present)
-            else WEIGHTS[2]
+            else WEIGHT_FILES[2]
         )
-        return Path(snapshot_download(repo, allow_patterns=[*SMALL, weights, f"{weights}.index.json"]))
+        return Path(snapshot_download(repo, allow_patterns=[*SMALL_FILES, weights, f"{weights}.index.json"]))
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UnknownModel(
             f"'{name}' is no model on the Hub and no file here; check the spelling, or see  openclap models"
@@ -139,7 +139,7 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
 
 
 def _find_cached(repo: str, file: str | None) -> Path | None:
-    """What the Hub's cache holds, by its files alone."""
+    """The file, or the folder of a complete model, in the Hub's cache; None where it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     if file is not None:
@@ -150,7 +150,7 @@ def _find_cached(repo: str, file: str | None) -> Path | None:
         return None
     folder = Path(config).parent
     indices = [*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")]
-    if indices:  # a download that was stopped between two shards is not here
+    if indices:  # a download may have stopped between two shards
         parts = set(read_json(indices[0]).get("weight_map", {}).values())
         return folder if parts and all((folder / part).is_file() for part in parts) else None
-    return folder if any(any(folder.glob(pattern)) for pattern in WEIGHTS) else None
+    return folder if any(any(folder.glob(pattern)) for pattern in WEIGHT_FILES) else None

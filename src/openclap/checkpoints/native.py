@@ -1,7 +1,7 @@
-"""openclap's own format: config.json, model.safetensors, tokenizer.json. Written aside and renamed, config last.
+"""openclap's own format: a folder of config.json, model.safetensors and tokenizer.json; config.json is written last.
 
-With `compact=True` the text tower is stored as rows of int8 with one scale each, with `half=True` matrices and
-convolutions as float16: `checkpoints/compact.py`.
+`compact=True` stores the text tower as rows of int8 with a scale each, `half=True` stores matrices and convolutions as
+float16: see `checkpoints/compact.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["is_compact", "is_native", "read_json", "read_native", "save_pretrain
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or BadCheckpoint."""
+    """Read a file with a JSON object; BadCheckpoint where it holds none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -39,18 +39,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def is_native(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is openclap's."""
+    """Whether the content of a config.json is in openclap's format."""
     return config.get("format") == "openclap"
 
 
 def is_compact(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder or a .safetensors file holds its text tower as int8."""
+    """Whether a folder or a .safetensors file stores its text tower as int8."""
     file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
     return file.suffix == ".safetensors" and file.is_file() and packing.is_packed(read_safetensors(file))
 
 
 def read_native(config: dict[str, Any], weights: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
-    """Configuration and weights of a folder in openclap's format."""
+    """Configuration and weights of a model in openclap's format."""
     return CLAPConfig.from_dict(config), packing.unpack(read_safetensors(weights))
 
 
@@ -63,7 +63,7 @@ def save_pretrained(
     compact: bool = False,
     half: bool = False,
 ) -> None:
-    """Write a checkpoint that `CLAP.from_pretrained(folder)` reloads bit for bit, but for what `compact` and `half` round."""
+    """Write a folder that `CLAP.from_pretrained` reloads bit for bit, except for what `compact` and `half` round."""
     from safetensors import SafetensorError
 
     target = Path(os.path.expanduser(folder))
@@ -74,7 +74,7 @@ def save_pretrained(
         state = {name: np.asarray(weights[name], order="C") for name in weights}
         state = packing.pack(state, config.text.kind) if compact else state
         _write(config, packing.to_float16(state) if half else state, tokenizer, target)
-    except (OSError, SafetensorError) as error:  # safetensors wraps what a full disk says
+    except (OSError, SafetensorError) as error:  # safetensors wraps the error of a full disk
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{target} cannot be written to ({why}); choose another folder") from error
 

@@ -1,6 +1,6 @@
-"""The models one can name, in one table. Knows nothing of torch or the network.
+"""The table of models that have a name.
 
-Scores are published ones: zero-shot accuracy on ESC-50 as printed in the checkpoints' own README or file name.
+Scores are published: the zero-shot accuracy on ESC-50 in the README or the file name of a checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset", "maker_display_name"
 
 @dataclass(frozen=True)
 class Preset:
-    """A model by name: `repo` is a Hub repository (None: packaged), `file` one file of it (None: the repository)."""
+    """A named model: `repo` is a Hub repository (None: packaged), `file` one file of it (None: all of it)."""
 
     name: str
     what: str
@@ -23,14 +23,14 @@ class Preset:
     file: str | None = None
     esc50: float | None = None  # published zero-shot accuracy, percent
     note: str = ""
-    fingerprint: str | None = None  # of a packaged one, by which what was made with it is told
+    fingerprint: str | None = None  # of a packaged model: identifies what was made with it
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
 
 
-_LAION = "lukewys/laion_clap"
+LAION_REPO = "lukewys/laion_clap"
 
 PRESETS: tuple[Preset, ...] = (
     Preset("mini", "small CNN + word vectors; comes with openclap", "Apache-2.0", 0, fingerprint="68997a2aab66bf73"),
@@ -74,14 +74,14 @@ PRESETS: tuple[Preset, ...] = (
         "laion/larger_clap_music",
         note="broken copy: use music_audioset_epoch_15_esc_90.14.pt",
     ),
-    Preset("630k-best.pt", "HTSAT-tiny + RoBERTa; LAION-Audio-630K", "CC0-1.0", 1863, _LAION, "630k-best.pt"),
-    Preset("630k-audioset-best.pt", "the same + AudioSet", "CC0-1.0", 1863, _LAION, "630k-audioset-best.pt", 92.75),
+    Preset("630k-best.pt", "HTSAT-tiny + RoBERTa; LAION-Audio-630K", "CC0-1.0", 1863, LAION_REPO, "630k-best.pt"),
+    Preset("630k-audioset-best.pt", "the same + AudioSet", "CC0-1.0", 1863, LAION_REPO, "630k-audioset-best.pt", 92.75),
     Preset(
         "630k-fusion-best.pt",
         "HTSAT-tiny + RoBERTa, fused; LAION-Audio-630K",
         "CC0-1.0",
         1863,
-        _LAION,
+        LAION_REPO,
         "630k-fusion-best.pt",
     ),
     Preset(
@@ -89,7 +89,7 @@ PRESETS: tuple[Preset, ...] = (
         "the same + AudioSet",
         "CC0-1.0",
         1863,
-        _LAION,
+        LAION_REPO,
         "630k-audioset-fusion-best.pt",
         90.5,
     ),
@@ -98,7 +98,7 @@ PRESETS: tuple[Preset, ...] = (
         "HTSAT-base + RoBERTa; music",
         "CC0-1.0",
         2352,
-        _LAION,
+        LAION_REPO,
         "music_audioset_epoch_15_esc_90.14.pt",
         90.14,
     ),
@@ -107,7 +107,7 @@ PRESETS: tuple[Preset, ...] = (
         "HTSAT-base + RoBERTa; music and speech",
         "CC0-1.0",
         2352,
-        _LAION,
+        LAION_REPO,
         "music_speech_epoch_15_esc_89.25.pt",
         89.25,
     ),
@@ -116,7 +116,7 @@ PRESETS: tuple[Preset, ...] = (
         "HTSAT-base + RoBERTa; music, speech, AudioSet",
         "CC0-1.0",
         2352,
-        _LAION,
+        LAION_REPO,
         "music_speech_audioset_epoch_15_esc_89.98.pt",
         89.98,
     ),
@@ -138,21 +138,21 @@ def find_preset(name: str) -> Preset | None:
 
 
 def name_to_load(model: str, fingerprint: str, at_work: str = "") -> str | None:
-    """By what name a model is loaded today that went by `model` when something was made with it; None, by none that is known here.
+    """The name that loads a model today which was called `model` when something was made with it; None: no known name.
 
-    A packaged model keeps its name and gets new weights with a new edition: the fingerprint tells which one it was. One
-    of the Hub stays what it is; where `at_work`, the model that is loaded and is not the one, has its name, it was
-    another copy.
+    A packaged model keeps its name when an edition brings new weights: the fingerprint tells which edition it was. A
+    model of the Hub does not change; where `at_work`, the name of a loaded model with another fingerprint, is the same
+    name, it was another copy.
     """
     preset = find_preset(model)
     if preset is not None and preset.fingerprint is None:
         return model if model != at_work else None
     if preset is not None and preset.fingerprint == fingerprint:
         return model
-    return next((one.name for one in PRESETS if one.fingerprint == fingerprint), None)
+    return next((preset.name for preset in PRESETS if preset.fingerprint == fingerprint), None)
 
 
 def maker_display_name(model: str, fingerprint: str, at_work: str = "") -> str:
-    """What to call such a model: its name of today, or "another mini", which no name loads."""
+    """What to call such a model: the name that loads it today, or "another mini" where none does."""
     loads = name_to_load(model, fingerprint, at_work)
     return loads or (f"another {model}" if find_preset(model) is not None else model)

@@ -1,4 +1,4 @@
-"""Texts → token ids, by a `tokenizer.json` and the `tokenizers` library alone."""
+"""Texts → token ids, with a `tokenizer.json` and the `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
 
 Ids = npt.NDArray[np.int64]
-CHINESE = 1000  # tokens; a tokenizer made for English text may hold a few characters of names
+MIN_CHINESE_TOKENS = 1000  # a tokenizer made for English may hold a few Chinese characters of names
 
 
 class Tokenizer:
-    """The tokenizer of a text tower: its begin and end tokens, its maximum, its padding.
+    """The tokenizer of a text tower, with its begin and end tokens, maximum length and padding.
 
-    Texts are cut after `max_tokens` (77), or what the tower has positions for, and padded to the longest text of the
-    call, which changes no embedding. The first text that is cut is told of, once.
+    Texts are cut after `max_tokens` (77), or at the tower's number of positions, and padded to the longest text of the
+    call, which changes no embedding. The first text that is cut causes a warning.
     """
 
     def __init__(self, file: Path, config: AnyTextConfig) -> None:
         self._fast = load_fast_tokenizer(file)
         self._config = config
         self._begin, self._end = config.ends
-        self._beside = len(self._begin) + len(self._end)
-        takes = config.most_tokens
-        self.most = config.max_tokens if takes is None else min(config.max_tokens, takes)
-        self._told = False
+        self._added = len(self._begin) + len(self._end)
+        positions = config.most_tokens
+        self.most = config.max_tokens if positions is None else min(config.max_tokens, positions)
+        self._warned = False
         size = self._fast.get_vocab_size()
         if size > config.vocabulary:
             raise BadCheckpoint(
@@ -55,9 +55,9 @@ class Tokenizer:
         LanguageWarning
             A text is cut.
         """
-        found = [encoding.ids for encoding in self._fast.encode_batch(list(texts), add_special_tokens=False)]
-        self._tell(found)
-        rows = [self._row(ids) for ids in found]
+        encoded = [encoding.ids for encoding in self._fast.encode_batch(list(texts), add_special_tokens=False)]
+        self._warn_if_cut(encoded)
+        rows = [self._row(ids) for ids in encoded]
         longest = max(map(len, rows), default=0)
         ids = np.full((len(rows), longest), self._config.pad_id, np.int64)
         mask = np.zeros((len(rows), longest), np.int64)
@@ -67,29 +67,32 @@ class Tokenizer:
         return ids, mask
 
     def reads_chinese(self) -> bool:
-        """Whether so many tokens hold a Chinese character that the tower must have learnt them: XLM-R has 15 000, BERT 300."""
-        return sum(any("\u4e00" <= c <= "\u9fff" for c in token) for token in self._fast.get_vocab()) >= CHINESE
+        """Whether 1000 or more tokens hold a Chinese character: XLM-R has 15 000, a BERT for English 300."""
+        chinese = sum(any("\u4e00" <= c <= "\u9fff" for c in token) for token in self._fast.get_vocab())
+        return chinese >= MIN_CHINESE_TOKENS
 
     def _row(self, ids: list[int]) -> list[int]:
-        return [*self._begin, *ids[: self.most - self._beside], *self._end] or [self._config.pad_id]
+        return [*self._begin, *ids[: self.most - self._added], *self._end] or [self._config.pad_id]
 
-    def _tell(self, rows: list[list[int]]) -> None:
-        """Warn, once, of a text that is cut."""
-        longest = max(map(len, rows), default=0) + self._beside
-        if longest <= self.most or self._told:
+    def _warn_if_cut(self, rows: list[list[int]]) -> None:
+        """Warn of a text that is cut, unless that was done before."""
+        longest = max(map(len, rows), default=0) + self._added
+        if longest <= self.most or self._warned:
             return
-        self._told = True
-        takes = self._config.most_tokens
-        more = "" if takes is None or takes <= self.most else f"; max_tokens= of from_pretrained takes up to {takes}"
+        self._warned = True
+        positions = self._config.most_tokens
+        more = ""
+        if positions is not None and positions > self.most:
+            more = f"; max_tokens= of from_pretrained takes up to {positions}"
         warnings.warn(
             f"a text of {longest} tokens is cut to the first {self.most} tokens, and so is any other as long{more}",
             LanguageWarning,
-            stacklevel=_outside(),
+            stacklevel=_caller_level(),
         )
 
 
-def _outside() -> int:
-    """The stack level of whoever called openclap, as seen from the caller of this."""
+def _caller_level() -> int:
+    """The stack level of the code that called openclap, as seen from the caller of this function."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("openclap."):
         level, frame = level + 1, frame.f_back
@@ -105,5 +108,5 @@ def load_fast_tokenizer(file: Path) -> FastTokenizer:
         if file.name == "vocab.json":
             return FastTokenizer.from_str(ByteLevelBPETokenizer(str(file), str(file.with_name("merges.txt"))).to_str())
         return FastTokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+    except Exception as error:  # the library raises bare Exception for all faults of the file
         raise BadCheckpoint(f"{file}: not a tokenizer.json ({error}); copy it anew from the model's folder") from error

@@ -1,7 +1,4 @@
-"""What only torch can open: `.pt` and `.bin` files.
-
-It is imported here, where such a file is read, and nowhere earlier.
-"""
+"""Files that only torch can open, `.pt` and `.bin`; torch is imported when such a file is read."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ __all__ = ["entries_from_tensors", "import_torch"]
 
 
 def import_torch(file: Path) -> Any:
-    """Import torch, or MissingExtra with what to do about this file."""
+    """Import torch; MissingExtra, with advice for this file, where it is not installed."""
     try:
         import torch
     except ImportError:
@@ -32,17 +29,17 @@ def import_torch(file: Path) -> Any:
 
 
 def entries_from_tensors(state: Mapping[str, object]) -> dict[str, Entry]:
-    """Entries of the tensors of a state dict; other values are left out."""
+    """Entries for the tensors of a state dict; other values are left out."""
     import torch
 
-    return {name: _of(value) for name, value in state.items() if isinstance(value, torch.Tensor)}
+    return {name: _entry_of(value) for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def _of(tensor: Tensor) -> Entry:
-    return Entry(tuple(tensor.shape), lambda: as_float32(_plain(tensor).numpy()))
+def _entry_of(tensor: Tensor) -> Entry:
+    return Entry(tuple(tensor.shape), lambda: as_float32(_to_cpu(tensor).numpy()))
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    """On the CPU, in a type that numpy has."""
+def _to_cpu(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU, in a data type that numpy has."""
     tensor = tensor.detach().cpu()
     return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,7 +1,7 @@
-"""Which weights a model has: the names and shapes that a configuration asks for, and what of a file does not fit.
+"""The names and shapes of the weights that a configuration needs, and whether those of a file fit.
 
-The same names as the torch modules' state dicts (a test holds the two equal for every combination of towers), told
-without torch: a broken file is named before anything is built. Counters of batches are left out: inference never
+The names are those of the torch modules' state dicts; a test holds the two equal for every combination of towers. Known
+without torch, they show a broken file before anything is built. Counters of batches are left out, as inference never
 reads them.
 """
 
@@ -23,7 +23,7 @@ VIEWS, LOCAL = 4, 3
 
 
 def shapes_of(config: CLAPConfig) -> Shapes:
-    """Every weight of a model → its shape."""
+    """The shape of every weight of a model, by name."""
     audio, text, size = config.audio, config.text, config.embedding
     bins = config.front_end.mel_bins
     return {
@@ -39,28 +39,28 @@ def shapes_of(config: CLAPConfig) -> Shapes:
 
 
 def check_fit(config: CLAPConfig, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Compare what a file holds with what the configuration asks for.
+    """Compare the weights of a file with those that the configuration needs.
 
     Raises
     ------
     BadCheckpoint
-        With the first ten weights that are missing, left over or of another shape, and how many there are.
+        They differ; the message names the first ten that are missing, left over or of another shape.
     """
     wanted = shapes_of(config)
     given = {name: tuple(shape) for name, shape in shapes.items() if not name.endswith(COUNTER)}
-    faults = {
+    misfits = {
         "missing": sorted(set(wanted) - set(given)),
         "left over": sorted(set(given) - set(wanted)),
         "of another shape": sorted(name for name in set(wanted) & set(given) if wanted[name] != given[name]),
     }
-    if any(faults.values()):
-        told = "; ".join(
+    if any(misfits.values()):
+        listed = "; ".join(
             f"{len(names)} {what}: {', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
-            for what, names in faults.items()
+            for what, names in misfits.items()
             if names
         )
         raise BadCheckpoint(
-            f"{where}: the weights do not fit the architecture ({told}); the file is incomplete or of another model:"
+            f"{where}: the weights do not fit the architecture ({listed}); the file is incomplete or of another model:"
             " download it again"
         )
 
@@ -88,10 +88,11 @@ def _fusion(name: str, fusion: Fusion, channels: int, reduction: int = REDUCTION
     inner = channels // reduction
     shapes: Shapes = {}
     for which in {"daf": (), "aff": ("",), "iaff": ("", "2")}[kind]:
-        for reach, first in (("local", 0), ("global", 1)):  # a global one begins with its pooling
-            at = f"{name}.{reach}_attention{which}."
-            shapes |= _conv(f"{at}{first}", inner, channels, *ones) | _batch_norm(f"{at}{first + 1}", inner)
-            shapes |= _conv(f"{at}{first + 3}", channels, inner, *ones) | _batch_norm(f"{at}{first + 4}", channels)
+        for reach, first in (("local", 0), ("global", 1)):  # a global attention begins with its pooling
+            prefix = f"{name}.{reach}_attention{which}."
+            shapes |= _conv(f"{prefix}{first}", inner, channels, *ones) | _batch_norm(f"{prefix}{first + 1}", inner)
+            shapes |= _conv(f"{prefix}{first + 3}", channels, inner, *ones)
+            shapes |= _batch_norm(f"{prefix}{first + 4}", channels)
     return shapes
 
 
@@ -110,15 +111,16 @@ def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
     for stage, depth in enumerate(config.depths):
         size, side = width << stage, (config.image // patch) >> stage
         for block in range(depth):
-            at = f"audio.stages.{stage}.blocks.{block}."
-            shapes |= _norm(f"{at}norm1", size) | _norm(f"{at}norm2", size)
+            prefix = f"audio.stages.{stage}.blocks.{block}."
+            shapes |= _norm(f"{prefix}norm1", size) | _norm(f"{prefix}norm2", size)
             inner = config.heads[stage] * config.head_width(stage)
-            shapes |= _linear(f"{at}attention.qkv", size, 3 * inner) | _linear(f"{at}attention.out", inner, size)
-            shapes[f"{at}attention.bias_table"] = ((2 * min(config.window, side) - 1) ** 2, config.heads[stage])
+            shapes |= _linear(f"{prefix}attention.qkv", size, 3 * inner)
+            shapes |= _linear(f"{prefix}attention.out", inner, size)
+            shapes[f"{prefix}attention.bias_table"] = ((2 * min(config.window, side) - 1) ** 2, config.heads[stage])
             if not config.qkv_bias:
-                del shapes[f"{at}attention.qkv.bias"]
+                del shapes[f"{prefix}attention.qkv.bias"]
             hidden = config.mlp_width(stage)
-            shapes |= _linear(f"{at}mlp.0", size, hidden) | _linear(f"{at}mlp.2", hidden, size)
+            shapes |= _linear(f"{prefix}mlp.0", size, hidden) | _linear(f"{prefix}mlp.2", hidden, size)
         if stage + 1 < len(config.depths):
             shapes |= _norm(f"audio.stages.{stage}.merge.norm", 4 * size)
             shapes[f"audio.stages.{stage}.merge.reduce.weight"] = (2 * size, 4 * size)
@@ -150,14 +152,14 @@ def _mobilenet(config: MobileNetConfig, fusion: Fusion | None, bins: int) -> Sha
     shapes = conv("audio.stem", 1, config.stem, 3) | conv("audio.last", config.blocks[-1].outer, config.features)
     shapes |= _linear("audio.hidden", config.features, config.output)
     for i, block in enumerate(config.blocks):
-        at = f"audio.blocks.{i}."
+        prefix = f"audio.blocks.{i}."
         if block.widened:
-            shapes |= conv(f"{at}expand", block.inner, block.expanded)
-        shapes |= conv(f"{at}depthwise", 1, block.expanded, block.kernel)
+            shapes |= conv(f"{prefix}expand", block.inner, block.expanded)
+        shapes |= conv(f"{prefix}depthwise", 1, block.expanded, block.kernel)
         if block.squeezed:
-            shapes |= _linear(f"{at}squeeze.down", block.expanded, block.squeezed)
-            shapes |= _linear(f"{at}squeeze.up", block.squeezed, block.expanded)
-        shapes |= conv(f"{at}project", block.expanded, block.outer)
+            shapes |= _linear(f"{prefix}squeeze.down", block.expanded, block.squeezed)
+            shapes |= _linear(f"{prefix}squeeze.up", block.squeezed, block.expanded)
+        shapes |= conv(f"{prefix}project", block.expanded, block.outer)
     if fusion is not None:
         shapes |= _conv("audio.local_project.0", config.stem, 1, 5, 5)
         shapes |= _batch_norm("audio.local_project.1", config.stem)
@@ -170,43 +172,45 @@ def _words(config: WordsConfig) -> Shapes:
 
 
 def _bert(config: TextConfig) -> Shapes:
-    """RoBERTa and BERT."""
+    """RoBERTa and BERT, which have a pooler."""
     return _sbert(config) | _linear("text.tower.pooler.dense", config.width, config.width)
 
 
 def _sbert(config: TextConfig) -> Shapes:
-    width, inner, top = config.width, config.heads * config.head_size, "text.tower."
+    width, inner, tower = config.width, config.heads * config.head_size, "text.tower."
     shapes: Shapes = {
-        f"{top}embeddings.word_embeddings.weight": (config.vocabulary, width),
-        f"{top}embeddings.position_embeddings.weight": (config.positions, width),
-        f"{top}embeddings.token_type_embeddings.weight": (config.token_types, width),
+        f"{tower}embeddings.word_embeddings.weight": (config.vocabulary, width),
+        f"{tower}embeddings.position_embeddings.weight": (config.positions, width),
+        f"{tower}embeddings.token_type_embeddings.weight": (config.token_types, width),
     }
-    shapes |= _norm(f"{top}embeddings.LayerNorm", width)
+    shapes |= _norm(f"{tower}embeddings.LayerNorm", width)
     for layer in range(config.layers):
-        at = f"{top}encoder.layer.{layer}."
+        prefix = f"{tower}encoder.layer.{layer}."
         for which in ("query", "key", "value"):
-            shapes |= _linear(f"{at}attention.self.{which}", width, inner)
-        shapes |= _linear(f"{at}attention.output.dense", inner, width) | _norm(f"{at}attention.output.LayerNorm", width)
-        shapes |= _linear(f"{at}intermediate.dense", width, config.intermediate)
-        shapes |= _linear(f"{at}output.dense", config.intermediate, width) | _norm(f"{at}output.LayerNorm", width)
+            shapes |= _linear(f"{prefix}attention.self.{which}", width, inner)
+        shapes |= _linear(f"{prefix}attention.output.dense", inner, width)
+        shapes |= _norm(f"{prefix}attention.output.LayerNorm", width)
+        shapes |= _linear(f"{prefix}intermediate.dense", width, config.intermediate)
+        shapes |= _linear(f"{prefix}output.dense", config.intermediate, width)
+        shapes |= _norm(f"{prefix}output.LayerNorm", width)
     return shapes
 
 
 def _clip(config: TextConfig) -> Shapes:
-    width, inner, top = config.width, config.heads * config.head_size, "text.tower."
+    width, inner, tower = config.width, config.heads * config.head_size, "text.tower."
     shapes: Shapes = {
-        f"{top}embeddings.token_embedding.weight": (config.vocabulary, width),
-        f"{top}embeddings.position_embedding.weight": (config.positions, width),
+        f"{tower}embeddings.token_embedding.weight": (config.vocabulary, width),
+        f"{tower}embeddings.position_embedding.weight": (config.positions, width),
     }
-    shapes |= _norm(f"{top}final_layer_norm", width)
+    shapes |= _norm(f"{tower}final_layer_norm", width)
     for layer in range(config.layers):
-        at = f"{top}encoder.layers.{layer}."
+        prefix = f"{tower}encoder.layers.{layer}."
         for which in ("q_proj", "k_proj", "v_proj"):
-            shapes |= _linear(f"{at}self_attn.{which}", width, inner)
-        shapes |= _linear(f"{at}self_attn.out_proj", inner, width)
-        shapes |= _norm(f"{at}layer_norm1", width) | _norm(f"{at}layer_norm2", width)
-        shapes |= _linear(f"{at}mlp.fc1", width, config.intermediate)
-        shapes |= _linear(f"{at}mlp.fc2", config.intermediate, width)
+            shapes |= _linear(f"{prefix}self_attn.{which}", width, inner)
+        shapes |= _linear(f"{prefix}self_attn.out_proj", inner, width)
+        shapes |= _norm(f"{prefix}layer_norm1", width) | _norm(f"{prefix}layer_norm2", width)
+        shapes |= _linear(f"{prefix}mlp.fc1", width, config.intermediate)
+        shapes |= _linear(f"{prefix}mlp.fc2", config.intermediate, width)
     return shapes
 
 

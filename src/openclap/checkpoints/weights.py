@@ -1,7 +1,7 @@
-"""The arrays of a checkpoint by name, read from the mapped file when asked for. Knows nothing of towers or torch.
+"""The arrays of a checkpoint by name, read from the mapped file when they are used.
 
-A 615 MB file costs the memory of what is used of it: a text query never reads the audio tower, and a row of a word
-table is one row read.
+A file of 615 MB takes only the memory of the parts that are used: a text query never reads the audio tower, and for one
+word only its row of the table is read.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One array that is not read yet.
+    """An array that is not read yet.
 
-    `rows` reads some rows of it alone, where that is cheaper; `once` reads it past the map, which then does not grow by
-    it.
+    `rows` reads some rows alone, where that is cheaper. `once` reads the array without the map, which then takes no
+    more memory.
     """
 
     shape: tuple[int, ...]
@@ -63,12 +63,12 @@ class Entry:
     once: Callable[[], Array] | None = None
 
     def read_once(self) -> Array:
-        """The array for one look, after which nothing of it stays in memory."""
+        """The array for a single use, after which nothing of it stays in memory."""
         return self.read() if self.once is None else self.once()
 
 
 class Weights(Mapping[str, Array]):
-    """Names → arrays; floating ones as float32. Reading one twice reads it twice: nothing is kept."""
+    """Names → arrays, floating ones as float32. Nothing is cached: using an array twice reads it twice."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self.entries = dict(entries)
@@ -90,7 +90,7 @@ class Weights(Mapping[str, Array]):
         return self.entries[name].shape
 
     def read_once(self, name: str) -> Array:
-        """An array for one look: to go through all weights takes the memory of the largest."""
+        """An array for a single use: to read all weights so takes the memory of the largest one."""
         return self.entries[name].read_once()
 
     def rows(self, name: str, index: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
@@ -103,25 +103,25 @@ class Weights(Mapping[str, Array]):
 
 
 def as_float32(array: Array) -> Array:
-    """float16 and float64 as float32; everything else as it is."""
+    """An array of floats as float32; any other array unchanged."""
     return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float32 else array
 
 
 def entries_from_arrays(arrays: Mapping[str, Array]) -> dict[str, Entry]:
-    """Entries of arrays that are in memory."""
-    return {name: _of(array, bfloat16=False) for name, array in arrays.items()}
+    """Entries for arrays in memory."""
+    return {name: _entry_of(array, bfloat16=False) for name, array in arrays.items()}
 
 
 def read_safetensors(path: Path) -> dict[str, Entry]:
-    """Entries of a .safetensors file, which stays mapped as long as one of its arrays lives.
+    """Entries for a .safetensors file, which stays mapped as long as one of its arrays exists.
 
-    The map is copy-on-write: what is done to an array never reaches the file. The file must not be overwritten in
-    place meanwhile; replace it by a rename.
+    The map is copy-on-write: changes of an array never reach the file. The file must not be overwritten in place
+    meanwhile, but may be replaced by a rename.
 
     Raises
     ------
     BadCheckpoint
-        Not a safetensors file, or cut short.
+        It is no safetensors file, or cut short.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -137,15 +137,15 @@ def read_safetensors(path: Path) -> dict[str, Entry]:
             f"{path}: no safetensors file, or cut short ({error}); copy or download it again"
         ) from error
     header.pop("__metadata__", None)
-    unknown = sorted({str(facts["dtype"]) for facts in header.values()} - set(DTYPES))
+    unknown = sorted({str(described["dtype"]) for described in header.values()} - set(DTYPES))
     if unknown:
         raise BadCheckpoint(f"{path}: weights of type {', '.join(unknown)}; save them as float32, float16 or bfloat16")
     entries = {}
-    for name, facts in header.items():
-        begin, end = (8 + length + offset for offset in facts["data_offsets"])
-        array = np.asarray(raw[begin:end]).view(DTYPES[facts["dtype"]]).reshape(facts["shape"])
-        mapped = _of(array, bfloat16=facts["dtype"] == "BF16")
-        entries[name] = replace(mapped, once=partial(_read_unmapped, path, begin, array, facts["dtype"] == "BF16"))
+    for name, described in header.items():
+        begin, end = (8 + length + offset for offset in described["data_offsets"])
+        array = np.asarray(raw[begin:end]).view(DTYPES[described["dtype"]]).reshape(described["shape"])
+        mapped = _entry_of(array, bfloat16=described["dtype"] == "BF16")
+        entries[name] = replace(mapped, once=partial(_read_unmapped, path, begin, array, described["dtype"] == "BF16"))
     return entries
 
 
@@ -154,13 +154,13 @@ def _read_unmapped(path: Path, offset: int, like: Array, bfloat16: bool) -> Arra
     return _from_bfloat16(array) if bfloat16 else as_float32(array)
 
 
-def _of(array: Array, *, bfloat16: bool) -> Entry:
+def _entry_of(array: Array, *, bfloat16: bool) -> Entry:
     convert = _from_bfloat16 if bfloat16 else as_float32
     return Entry(array.shape, lambda: convert(_align(array)), lambda index: convert(array[index]))
 
 
 def _from_bfloat16(array: Array) -> Array:
-    """Its bits are the upper half of a float32's."""
+    """The bits of bfloat16 (as uint16) → float32, of which they are the upper half."""
     widened: Array = (array.astype(np.uint32) << 16).view(np.float32)
     return widened
 
@@ -170,7 +170,7 @@ def _align(array: Array) -> Array:
 
 
 def concatenate(entries: list[Entry]) -> Entry:
-    """Several arrays as one, along the first axis."""
+    """Several arrays joined along the first axis."""
     shape = (sum(entry.shape[0] for entry in entries), *entries[0].shape[1:])
     return Entry(
         shape,
@@ -180,10 +180,10 @@ def concatenate(entries: list[Entry]) -> Entry:
 
 
 def split_part(entry: Entry, index: int, parts: int) -> Entry:
-    """One of several equal parts of an array, along the first axis."""
+    """Part `index` of an array that is split into `parts` equal ones along the first axis."""
     size = entry.shape[0] // parts
-    mine = slice(index * size, (index + 1) * size)
-    return Entry((size, *entry.shape[1:]), lambda: entry.read()[mine], once=lambda: entry.read_once()[mine])
+    part = slice(index * size, (index + 1) * size)
+    return Entry((size, *entry.shape[1:]), lambda: entry.read()[part], once=lambda: entry.read_once()[part])
 
 
 def count_parameters(weights: Weights) -> int:

@@ -1,17 +1,18 @@
-"""Class CLAP: sounds and texts → unit vectors, and what follows from their cosines.
+"""Class CLAP: sounds and texts in, unit vectors out, and labels by their cosines.
 
-    sound ─ audio.clips ─ mel (V, T, F) ─ hearing ─┐
-                                                   ├─ towers ─ unit vector (E,) ─ comparing: cosines, labels
-    text ── English ───── ids (L,) ────── reading ─┘
+    sound ─ audio.clips ─ mel (V, T, F) ─ embed_audio ─┐
+                                                       ├─ runtime ─ unit vector (E,) ─ similarity: cosines, labels
+    text ── English ───── ids (L,) ────── embed_text ──┘
 
-clap         the class: a door to the rooms below, with what a user needs to know
-hearing      sounds of any kind → rows, alone or many, decoded ahead of the towers
-reading      texts → rows; Chinese ones are put into English first
-towers       what computes: as loaded, or as trained since; its weights and its health
-comparing    rows → cosines, labels
-calibration  what int8 is made with
+clap               the class: what a user needs to know of each method
+embed_audio        sounds of any kind → rows, one or many, decoded while the model computes
+embed_text         texts → rows; Chinese ones are translated into English first
+runtime            what computes: the backend, or the torch module once it was trained; weights and health
+similarity         rows → cosines, labels
+int8_calibration   the sounds with which int8 is calibrated
+chunked_embedding  sounds → rows a few clips at a time, for several users who share a model
 
-Knows nothing of libraries, servers or the command line.
+Nothing here knows libraries, servers or the command line.
 """
 
 from openclap.clap.clap import CLAP, Precision

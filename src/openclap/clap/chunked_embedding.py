@@ -1,8 +1,8 @@
-"""Sounds → unit rows for one of many who share a model: a few clips at a time. Calls no tower itself.
+"""Sounds → unit rows, a few clips at a time, for several users who share a model.
 
-    clips ─ a piece ─ ask ─ its rows (N, E)          the next piece is made while the model hears the last
+    clips ─ a chunk ─ submit ─ its rows (N, E)       the next chunk is made while the model computes the last one
 
-Whoever shares a model (the service, the page) says how a piece is asked for, and how many clips the next one may have.
+The owner of the model (the service, the page) says how a chunk is submitted, and how many clips the next one may have.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ def embed_clips(
     most: Callable[[], int],
     heard: Callable[[float], None] = lambda seconds: None,
 ) -> Vectors:
-    """The rows (N, E) of clips.
+    """Embed clips, chunk by chunk → their rows (N, E).
 
     Parameters
     ----------
     width
         E.
     ask
-        A piece → the future of its rows.
+        Submits a chunk and gives the future of its rows.
     most
-        How many clips the next piece may have.
+        Gives the number of clips that the next chunk may have.
     heard
-        Told the end, in seconds, of the last window of each piece that was heard.
+        Called with the end, in seconds, of the last window of each chunk that was embedded.
     """
     rows: list[Vectors] = []
     pending: tuple[Future[Vectors], AnyClip] | None = None
@@ -63,9 +63,9 @@ def embed_clips(
                 heard(last.end)
 
     made = iter(clips)
-    while piece := list(islice(made, most())):
+    while chunk := list(islice(made, most())):
         take()
-        pending = ask(piece), piece[-1]
+        pending = ask(chunk), chunk[-1]
     take()
     return np.concatenate(rows) if rows else np.zeros((0, width), np.float32)
 

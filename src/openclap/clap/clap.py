@@ -1,7 +1,4 @@
-"""Class CLAP: the door. Every method says what a user needs to know, and leaves the work to the room beside it.
-
-Knows nothing of libraries, servers or the command line.
-"""
+"""Class CLAP. Its methods document what a user needs to know; the modules beside it do the work."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ __all__ = ["CLAP", "Precision"]
 Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
-CACHED_TEXTS = 4096  # prompts whose vectors are kept: 8 MB at E = 512
+CACHED_TEXTS = 4096  # vectors of prompts in memory: 8 MB at E = 512
 
 
 class CLAP:
@@ -66,15 +63,15 @@ class CLAP:
         backend: Backend,
         *,
         model: CLAPModel | None = None,
-        bridge: Translator | None = None,
+        translator: Translator | None = None,
     ) -> None:
         self.config: CLAPConfig = checkpoint.config
         self.source: str = checkpoint.source
-        self._towers = Runtime(checkpoint, backend, model)
-        self._hearing = AudioEmbedder(self._towers)
-        self._reading = TextEmbedder(self._towers, bridge or Translator())
+        self._runtime = Runtime(checkpoint, backend, model)
+        self._audio = AudioEmbedder(self._runtime)
+        self._text = TextEmbedder(self._runtime, translator or Translator())
         self._prompts = TextEmbeddingCache(CACHED_TEXTS)
-        self._asked: dict[str, Any] | None = None  # of from_pretrained
+        self._arguments: dict[str, Any] | None = None  # of from_pretrained
 
     # -- making ------------------------------------------------------------------------------------
 
@@ -98,24 +95,24 @@ class CLAP:
         ----------
         name_or_path
             "mini"; a Hub id such as "laion/clap-htsat-fused"; a folder saved by openclap or transformers;
-            a .safetensors file; a LAION .pt file. Nothing is fetched for what is on this machine.
+            a .safetensors file; a LAION .pt file. A model that is on this machine is not downloaded again.
         backend, device, threads
             See `openclap.backends.choose_backend`.
         strict
             Refuse a checkpoint whose health check finds a fault, instead of warning.
         precision
-            "float32"; "int8", on OpenVINO alone: the audio tower quantised, which is built once (seconds to minutes,
-            needs nncf), compared with float32 on sounds it was not calibrated with, and refused where it has drifted;
+            "float32"; "int8", on OpenVINO alone: the audio tower is quantised once (seconds to minutes, needs nncf),
+            compared with float32 on sounds it was not calibrated with, and refused where it differs too much;
             "bfloat16" or "float16", on torch alone: autocast, for CUDA.
         calibration
-            A few dozen sounds of your kind to quantise with, beside synthesised ones of every kind.
+            A few dozen sounds of your kind for int8, used beside synthesised ones of every kind.
         translate
-            What Chinese texts become before they are embedded. "auto": English, by the shipped lexicon, unless the text
-            tower reads Chinese itself or OPENCLAP_TRANSLATE says otherwise; "off": nothing; else by the translation
-            model named.
+            How Chinese texts are translated before they are embedded. "auto": into English, by the shipped lexicon,
+            unless the text tower knows Chinese itself or OPENCLAP_TRANSLATE says otherwise; "off": not at all; any
+            other value names a translation model.
         max_tokens
-            Where texts are cut, begin and end included: up to what the text tower has positions for, 512 for RoBERTa.
-            None: as the model says, 77 for LAION's, which were trained on no longer ones.
+            Length at which texts are cut, begin and end included: at most the positions of the text tower, 512 for
+            RoBERTa. None: as the model says, which is 77 for LAION's, as they were trained on.
 
         Raises
         ------
@@ -123,23 +120,23 @@ class CLAP:
         """
         if precision not in get_args(Precision):
             raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
-        bridge = Translator(translate)
+        translator = Translator(translate)
         checkpoint = load_checkpoint(name_or_path)
         if max_tokens is not None:
             checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
         half = precision if precision in ("bfloat16", "float16") else None
-        chosen = backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
-        clap = cls(checkpoint, chosen, bridge=bridge)
-        clap._towers.threads = threads
+        backend_chosen = backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
+        clap = cls(checkpoint, backend_chosen, translator=translator)
+        clap._runtime.threads = threads
         if calibration is None:
             name = os.path.abspath(name_or_path) if Path(name_or_path).exists() else os.fspath(name_or_path)
-            clap._asked = {
+            clap._arguments = {
                 "name_or_path": name,
                 "backend": backend,
                 "device": device,
                 "threads": threads,
                 "precision": precision,
-                "translate": bridge.choice,
+                "translate": translator.choice,
                 "max_tokens": max_tokens,
             }
         for finding in clap.examine(requested=os.fspath(name_or_path)):
@@ -147,9 +144,9 @@ class CLAP:
             if strict:
                 raise BadCheckpoint(message)
             warnings.warn(message, ModelWarning, stacklevel=2)
-        chosen.set_fingerprint(clap.fingerprint)
+        backend_chosen.set_fingerprint(clap.fingerprint)
         if precision == "int8":
-            use_int8(clap._towers, clap._hearing, clap.fingerprint, calibration)
+            use_int8(clap._runtime, clap._audio, clap.fingerprint, calibration)
         return clap
 
     @classmethod
@@ -162,10 +159,10 @@ class CLAP:
         device: str = "auto",
         threads: int | None = None,
     ) -> CLAP:
-        """Any combination of towers with random weights, for training from scratch; it runs on torch.
+        """Make any combination of towers with random weights, for training from scratch; it runs on torch.
 
-        `tokenizer` is a `tokenizer.json`; without one the model embeds audio only. The same `seed`
-        gives the same weights. What encodes is always `clap.model` as it is now.
+        `tokenizer` is a `tokenizer.json`; without one the model embeds audio only. The same `seed` gives the same
+        weights. Embeddings are always those of the current weights of `clap.model`.
         """
         backends.require_torch("a model with random weights is made by torch")
         import torch
@@ -186,7 +183,7 @@ class CLAP:
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write safetensors, config.json and tokenizer.json; `from_pretrained(folder)` reloads them bit for bit."""
-        save_pretrained(self.config, self._towers.weights, self.checkpoint.tokenizer_file, folder)
+        save_pretrained(self.config, self._runtime.weights, self.checkpoint.tokenizer_file, folder)
 
     def export_transformers(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder that `transformers.ClapModel` and its pipelines load, with the same embeddings.
@@ -194,13 +191,13 @@ class CLAP:
         Raises
         ------
         UsageError
-            For what transformers has no class for: only HTSAT with RoBERTa, unfused or aff_2d, can be exported.
+            Transformers has no class for the model: only HTSAT with RoBERTa, unfused or aff_2d, can be exported.
         MissingExtra
             transformers is not installed.
         """
-        export_huggingface(self.config, self._towers.weights, self.checkpoint.tokenizer_file, folder)
+        export_huggingface(self.config, self._runtime.weights, self.checkpoint.tokenizer_file, folder)
 
-    # -- what it is ----------------------------------------------------------------------------------
+    # -- facts ---------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
@@ -209,62 +206,62 @@ class CLAP:
 
     @property
     def model(self) -> CLAPModel:
-        """The torch module, in eval mode: what runs on the torch backend, else built from the checkpoint when first asked for."""
-        return self._towers.model
+        """The torch module in eval mode: that of the torch backend, else built from the checkpoint at first use."""
+        return self._runtime.model
 
     @property
     def backend(self) -> Backend:
-        """What encodes: as loaded, or `model` itself once a weight of it has been changed."""
-        return self._towers.backend
+        """What computes embeddings: the backend as loaded, or `model` itself once one of its weights was changed."""
+        return self._runtime.backend
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """What was loaded: configuration, weights, tokenizer file, source."""
-        return self._towers.checkpoint
+        """The loaded checkpoint: configuration, weights, tokenizer file, source."""
+        return self._runtime.checkpoint
 
     @property
     def front_end(self) -> FrontEnd:
-        """How waves become log-mels for this model."""
+        """The settings of this model's log-mels."""
         return self.config.front_end
 
     @property
     def logit_scale(self) -> float:
-        """What multiplies cosines before a softmax."""
-        return self._towers.logit_scale
+        """The factor of cosines before a softmax."""
+        return self._runtime.logit_scale
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that tell two models apart: a hash of architecture, front end and weights."""
+        """16 hex digits that differ between models: a hash of architecture, front end and weights."""
         return self._health().fingerprint
 
     def examine(self, *, requested: str = "", fresh: bool = False) -> tuple[Finding, ...]:
-        """What is wrong with this checkpoint: broken weights, texts that collapse to one vector, copies known to be bad.
+        """Find faults of this checkpoint: broken weights, texts that collapse to one vector, copies known to be bad.
 
-        What was found before in the very same files is remembered, unless `fresh`.
+        The result for the same files is cached; `fresh` examines them again.
         """
         return self._health(requested=requested, fresh=fresh).findings
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Loaded when the first text is encoded: audio-only use never needs it."""
-        return self._reading.tokenizer
+        """The tokenizer, loaded when the first text is embedded: sounds never need it."""
+        return self._text.tokenizer
 
     def recipe(self) -> dict[str, Any]:
-        """The arguments of `from_pretrained` that load it again, on this machine or on one that has the same files.
+        """The arguments of `from_pretrained` that load this model again, also on another machine with the same files.
 
         Raises
         ------
         UsageError
-            It is not on disk as it is now.
+            The model as it is now is not on disk.
         """
-        if self._asked is None or not self._towers.is_unchanged:
+        if self._arguments is None or not self._runtime.is_unchanged:
             raise UsageError(
                 f"{self.name} is not on disk as it is now, so no other process can load it; save_pretrained it first"
             )
-        return dict(self._asked)
+        return dict(self._arguments)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A process that is sent a model loads it anew, as `from_pretrained` was asked to here."""
+        """A pickled model is loaded anew by the receiving process, with the arguments of `from_pretrained`."""
         return _reload, (self.recipe(),)
 
     def __repr__(self) -> str:
@@ -293,9 +290,9 @@ class CLAP:
             …, "path": …}, a decoder of torchcodec or `datasets`; a wave is (S,) or (S, channels), a torch tensor
             (channels, S) as well, at any rate.
         long
-            What to do with recordings longer than a clip (10 s): "fusion", the paper's four views, each local
-            chunk from the middle of its third; "windows", the mean of the windows, renormalised; "head", the
-            first 10 s; "auto", fusion for fused checkpoints and windows for the others.
+            How to embed recordings longer than a clip (10 s). "fusion": the paper's four views, each local one from the
+            middle of its third; "windows": the mean of the windows, renormalised; "head": the first 10 s; "auto":
+            fusion for fused checkpoints and windows for others.
         track
             Which track of files that hold several, from 1; None: the one marked as the default, else the first.
 
@@ -309,17 +306,17 @@ class CLAP:
             Its message names the sound and the cause.
         """
         with use_track(track):
-            return self._hearing.embed(sounds, long=long, batch_size=batch_size, progress=progress)
+            return self._audio.embed(sounds, long=long, batch_size=batch_size, progress=progress)
 
     def encode_each(
         self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
     ) -> Iterator[Windows | SoundError]:
-        """Embed many sounds one after another, in order; a sound that cannot be used gives its error and stops nothing.
+        """Embed many sounds, in order; a sound that cannot be used gives its error, and the others go on.
 
-        With `window`, the spans of `encode_windows`; without, one row a sound as `encode_audio` gives it, from 0 to 0
-        s.
+        With `window` each sound gives the windows of `encode_windows`, without it one row as of `encode_audio`, whose
+        times are 0.
         """
-        return self._hearing.embed_each(sounds, window=window, hop=hop, batch_size=batch_size)
+        return self._audio.embed_each(sounds, window=window, hop=hop, batch_size=batch_size)
 
     def encode_windows(
         self,
@@ -349,18 +346,18 @@ class CLAP:
         return found
 
     def clips(self, sound: Sound, *, long: Long = "auto") -> Iterator[Clip | WindowClip]:
-        """What the model takes for one sound, decoded as it is asked for: no model is used, so any thread may.
+        """The clips of one sound, decoded one by one. The model is not used, so any thread may call this.
 
-        The sum of the rows that `encode_clips` gives for them, normalised, is the sound's embedding.
+        The normalised sum of the rows that `encode_clips` gives for them is the sound's embedding.
         """
-        return self._hearing.clips(sound, long)
+        return self._audio.clips(sound, long)
 
     def encode_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
-        """Clips of any sounds (N) → float32 (N, E), unit rows, in their order."""
-        return self._hearing.embed_clips(clips)
+        """Embed N clips of any sounds → float32 (N, E), unit rows, in their order."""
+        return self._audio.embed_clips(clips)
 
     def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
-        """Embed texts → float32 (M, E), unit rows. Chinese is put into English first, see `in_english`.
+        """Embed texts → float32 (M, E), unit rows. Chinese is translated into English first, see `in_english`.
 
         Raises
         ------
@@ -370,25 +367,25 @@ class CLAP:
         Warns
         -----
         LanguageWarning
-            A text is cut after `max_tokens` of `from_pretrained` (77 tokens): once, for the first that is.
+            A text is cut after `max_tokens` of `from_pretrained` (77 tokens). Given once, for the first such text.
         """
         check_batch_size(batch_size)
-        return self._reading.embed(self._reading.in_english(texts), batch_size)
+        return self._text.embed(self._text.in_english(texts), batch_size)
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
-        """What the text tower is given for each text: an English one as it is, Chinese as `translate` of `from_pretrained` says.
+        """The text that the text tower gets for each text: English unchanged, Chinese translated as `translate` says.
 
         Raises
         ------
         UsageError
-            Nothing of a text can be put into English.
+            No part of a text can be translated.
 
         Warns
         -----
         LanguageWarning
-            Names the words that were left out.
+            Words were left out; the message names them.
         """
-        return self._reading.in_english(texts)
+        return self._text.in_english(texts)
 
     # -- comparing -----------------------------------------------------------------------------------
 
@@ -397,7 +394,7 @@ class CLAP:
         return cosines(a, b)
 
     def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> list[Match]:
-        """How well each text fits one sound, or its embedding (E,): cosines, in the order given; `track` as in `encode_audio`."""
+        """The cosine of each text with one sound, or with its embedding (E,); `track` as in `encode_audio`."""
         many = as_text_list(texts)
         if not many:
             raise UsageError("no text to match with; give at least one")
@@ -412,18 +409,18 @@ class CLAP:
         template: str = DEFAULT_TEMPLATE,
         track: int | None = None,
     ) -> list[Label]:
-        """Zero-shot classification of one sound, or of its embedding (E,): the labels, best first.
+        """Classify one sound, or its embedding (E,), without training (zero-shot): the labels, best first.
 
-        `similarity` is the cosine of sound and prompt; `score` the softmax over the given labels of
-        exp(logit_scale) * cosine: it sums to 1 whatever is heard, so it says which label fits best, not
-        whether one does. Prompts are embedded once and kept. `track` as in `encode_audio`.
+        `similarity` is the cosine of sound and prompt; `score` is the softmax over the given labels of
+        exp(logit_scale) * cosine. Scores sum to 1 whatever is heard: they say which label fits best, not whether any
+        does. Prompts are embedded once and cached. `track` as in `encode_audio`.
         """
         many = as_text_list(labels)
         if not many:
             raise UsageError("no label to choose from; give at least one")
         check_template(template)
-        filled = [template.replace("{}", label) for label in self._reading.in_english(many)]
-        prompts = self._prompts.embed(filled, self.encode_text, self._towers.state)
+        filled = [template.replace("{}", label) for label in self._text.in_english(many)]
+        prompts = self._prompts.embed(filled, self.encode_text, self._runtime.state)
         return rank_labels(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
 
     def describe(
@@ -440,32 +437,32 @@ class CLAP:
         writer: Writer | None = None,
         track: int | None = None,
     ) -> Description:
-        """What is heard in a sound, in words: tags with a confidence, a sentence, and the nearest of `captions`.
+        """Describe a sound in words: tags with a confidence, a sentence, and the nearest of `captions`.
 
         Parameters
         ----------
         labels
-            What may be heard; None is AudioSet's 527 labels. Of labels that name one thing the surest stands for all.
+            The possible tags; None: AudioSet's 527 labels. Of labels with one meaning the surest is given.
         threshold
-            The least confidence of a tag, in [0, 1]; None: the model's own, below which nothing is likely there.
+            The lowest confidence of a tag, in [0, 1]; None: the model's own, below which nothing is likely there.
         top, nearest
-            Tags and captions at most.
+            How many tags and captions are given at most.
         alike
             The cosine from which two labels are one family; above 1 keeps them all.
         language
             Of the sentence, and of AudioSet's labels: "en" or "zh"; your own labels stay as they are.
         writer
-            Writes the sentence from the tags, as `openclap.data.KeywordToCaption`; None: a template.
+            Writes the sentence from the tags, such as `openclap.data.KeywordToCaption`; None: a template.
         track
             As in `encode_audio`.
         """
-        encode = partial(self._prompts.embed, encode=self.encode_text, state=self._towers.state)
+        encode = partial(self._prompts.embed, encode=self.encode_text, state=self._runtime.state)
         asked = DescribeOptions(labels, threshold, top, alike, captions, nearest, language)
         describer = Describer(self, **vars(asked), writer=writer, encode=encode)
         with use_track(track):
             return describer(require_one(sound))
 
-    # -- inside --------------------------------------------------------------------------------------
+    # -- private -------------------------------------------------------------------------------------
 
     def _row_of(self, sound: Sound | Vectors, track: int | None) -> Vectors:
         """The row (1, E) of a sound, or of the embedding that stands for it."""
@@ -474,8 +471,8 @@ class CLAP:
         return self.encode_audio(require_one(sound), track=track)  # type: ignore[arg-type]
 
     def _health(self, *, requested: str = "", fresh: bool = False) -> Health:
-        return self._towers.health(self.encode_text, requested=requested, fresh=fresh)
+        return self._runtime.health(self.encode_text, requested=requested, fresh=fresh)
 
 
-def _reload(asked: dict[str, Any]) -> CLAP:
-    return CLAP.from_pretrained(**asked)
+def _reload(arguments: dict[str, Any]) -> CLAP:
+    return CLAP.from_pretrained(**arguments)

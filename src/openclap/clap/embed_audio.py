@@ -1,6 +1,6 @@
-"""Sounds → unit rows: as one row a sound, a row a window, or clip by clip. Knows nothing of texts.
+"""Sounds → unit rows: one row for each sound, for each window, or for each clip.
 
-sound ─ clips of the way asked for (fusion, windows, head) ─ pipeline: decoded ahead, batched ─ towers ─ rows ─ their mean
+sound ─ clips (fusion, windows or head) ─ pipeline: decoded ahead, batched ─ runtime ─ rows ─ their mean
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ __all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "check_batch_size", "req
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
 Vectors = npt.NDArray[np.float32]
 
-BATCH = 8  # clips, unless told otherwise
+BATCH = 8  # clips, by default
 
 
 class AudioEmbedder:
-    """Embeds sounds with the towers as they are now; `CLAP` says what each call gives."""
+    """Embeds sounds with the current weights; the methods are documented in `CLAP`."""
 
-    def __init__(self, towers: Runtime) -> None:
-        self._towers = towers
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     def embed(self, sounds: Sound | Sequence[Sound], *, long: str, batch_size: int, progress: bool) -> Vectors:
         """As `CLAP.encode_audio`."""
-        size = self._batch(batch_size)
+        size = self._batch_size(batch_size)
         many = as_list(sounds)
-        rows = np.zeros((len(many), self._towers.config.embedding), np.float32)
+        rows = np.zeros((len(many), self._runtime.config.embedding), np.float32)
         clips_of = partial(self._clips_of, how=self._resolve_long(long))
         for sound in with_progress(
-            embed_each(many, clips_of, self._towers.encode_audio, size), "embedding", len(many), show=progress
+            embed_each(many, clips_of, self._runtime.encode_audio, size), "embedding", len(many), show=progress
         ):
             if sound.error is not None:
                 raise sound.error
@@ -53,18 +53,18 @@ class AudioEmbedder:
         self, sounds: Sequence[Sound], *, window: float | None, hop: float, batch_size: int
     ) -> Iterator[Windows | SoundError]:
         """As `CLAP.encode_each`."""
-        size, many = self._batch(batch_size), as_list(sounds)
+        size, many = self._batch_size(batch_size), as_list(sounds)
         if window is None:
             clips = partial(self._clips_of, how=self._resolve_long("auto"))
         else:
             clips = partial(
                 make_windows,
-                front_end=self._towers.config.front_end,
+                front_end=self._runtime.config.front_end,
                 window=window,
                 hop=hop,
-                as_waves=self._towers.backend.takes_waves,
+                as_waves=self._runtime.backend.takes_waves,
             )  # type: ignore[assignment]
-        for sound in embed_each(many, clips, self._towers.encode_audio, size):
+        for sound in embed_each(many, clips, self._runtime.encode_audio, size):
             if sound.error is not None:
                 yield sound.error
             elif window is None:
@@ -78,19 +78,19 @@ class AudioEmbedder:
 
     def embed_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
         """As `CLAP.encode_clips`."""
-        rows = np.zeros((len(clips), self._towers.config.embedding), np.float32)
+        rows = np.zeros((len(clips), self._runtime.config.embedding), np.float32)
         of_shape: dict[tuple[int, ...], list[int]] = {}
         for i, clip in enumerate(clips):
             of_shape.setdefault(clip.mel.shape, []).append(i)
         for alike in of_shape.values():
             some = [clips[i] for i in alike]
             longer = np.array([isinstance(clip, Clip) and clip.longer for clip in some])
-            rows[alike] = self._towers.encode_audio(np.stack([clip.mel for clip in some]), longer)
+            rows[alike] = self._runtime.encode_audio(np.stack([clip.mel for clip in some]), longer)
         return rows
 
     def _resolve_long(self, long: str) -> str:
-        """The way that "auto" stands for; refuses what the model cannot do."""
-        config = self._towers.config
+        """Replace "auto" by a definite value; refuse what the model cannot do."""
+        config = self._runtime.config
         if long not in ("auto", "windows", "fusion", "head"):
             raise UsageError(f"long is {long!r}; choose auto, windows, fusion or head")
         if long == "auto":
@@ -100,22 +100,22 @@ class AudioEmbedder:
         return long
 
     def _clips_of(self, sound: Sound, how: str) -> Iterator[Clip | WindowClip]:
-        """What the model takes for one sound: a clip, or one a window."""
-        front_end, as_waves = self._towers.config.front_end, self._towers.backend.takes_waves
+        """The clips of one sound: a single one, or one for each window."""
+        front_end, as_waves = self._runtime.config.front_end, self._runtime.backend.takes_waves
         if how == "windows":
             seconds = front_end.clip_seconds
             return make_windows(sound, front_end, window=seconds, hop=seconds / 2, as_waves=as_waves)
         what: Literal["head", "fusion"] = "head" if how == "head" else "fusion"
         return iter([make_clip(sound, front_end, long=what, as_waves=as_waves)])
 
-    def _batch(self, asked: int) -> int:
-        """What is asked for; where that is no less than the default, as many as the device has room for."""
-        check_batch_size(asked)
-        return max(asked, self._towers.backend.batch) if asked >= BATCH else asked
+    def _batch_size(self, requested: int) -> int:
+        """The batch size that is used: from the default on, it is raised to what the device has room for."""
+        check_batch_size(requested)
+        return max(requested, self._runtime.backend.batch) if requested >= BATCH else requested
 
 
 def check_batch_size(size: int) -> None:
-    """Refuse what is no number of clips or texts."""
+    """Refuse a batch size that is no whole number from 1 on."""
     if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
         raise UsageError(f"batch_size is {size!r}; it must be a whole number, 1 or more")
 
@@ -135,7 +135,7 @@ def as_list(sounds: Sound | Sequence[Sound]) -> list[Sound]:
 
 
 def require_one(sound: Sound) -> Sound:
-    """A sound, where several are none."""
+    """Return one sound; refuse several, and anything else."""
     if not is_sound(sound):
         raise UsageError(
             f"one sound is expected, not {type(sound).__name__}; pass a path, bytes, a binary file, (wave, rate) or a"

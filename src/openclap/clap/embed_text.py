@@ -1,4 +1,4 @@
-"""Texts → unit rows, Chinese ones by way of English. Knows nothing of sounds."""
+"""Texts → unit rows; Chinese texts are translated into English first."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Vectors = npt.NDArray[np.float32]
 
 
 class TextEmbedder:
-    """Embeds texts with the towers as they are now; `CLAP` says what each call gives."""
+    """Embeds texts with the current weights; the methods are documented in `CLAP`."""
 
-    def __init__(self, towers: Runtime, bridge: Translator) -> None:
-        self._towers = towers
-        self._bridge = bridge
+    def __init__(self, runtime: Runtime, translator: Translator) -> None:
+        self._runtime = runtime
+        self._translator = translator
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """Loaded when the first text is encoded: audio-only use never needs it."""
-        return load_tokenizer(self._towers.checkpoint)
+        """The tokenizer, loaded at first use."""
+        return load_tokenizer(self._runtime.checkpoint)
 
     @cached_property
     def _reads_chinese(self) -> bool:
@@ -38,23 +38,24 @@ class TextEmbedder:
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
         """As `CLAP.in_english`.
 
-        Methods of `CLAP` call it themselves, so that the bridge's warning names who called them.
+        Methods of `CLAP` call it directly, so that the translator's warning points to the code that called them.
         """
         many = as_text_list(texts)
-        if self._bridge.is_off or not any(map(has_foreign, many)) or (self._bridge.is_auto and self._reads_chinese):
+        translator = self._translator
+        if translator.is_off or not any(map(has_foreign, many)) or (translator.is_auto and self._reads_chinese):
             return many
-        return self._bridge(many)
+        return translator(many)
 
     def embed(self, english: Sequence[str], batch_size: int) -> Vectors:
-        """Texts (M) that the text tower reads → rows (M, E)."""
+        """Embed M texts in the tower's language → rows (M, E)."""
         if not english:
-            return np.zeros((0, self._towers.config.embedding), np.float32)
+            return np.zeros((0, self._runtime.config.embedding), np.float32)
         batches = (list(english[i : i + batch_size]) for i in range(0, len(english), batch_size))
-        return np.concatenate([self._towers.encode_text(*self.tokenizer(batch)) for batch in batches])
+        return np.concatenate([self._runtime.encode_text(*self.tokenizer(batch)) for batch in batches])
 
 
 def as_text_list(texts: str | Sequence[str]) -> list[str]:
-    """One text or several → a list; refuses what is none."""
+    """One text or several → a list; anything else is refused."""
     try:
         many = [texts] if isinstance(texts, str) else list(texts)
     except TypeError:

@@ -1,4 +1,4 @@
-"""What the audio tower is quantised with: sounds of the user's kind beside synthesised ones of every kind."""
+"""Switches a model to int8, calibrated with the user's sounds and synthesised ones of every kind."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ __all__ = ["use_int8"]
 Vectors = npt.NDArray[np.float32]
 
 
-def use_int8(towers: Runtime, hearing: AudioEmbedder, fingerprint: str, sounds: Sound | Sequence[Sound] | None) -> None:
-    """Have the backend run in int8, calibrated with the user's sounds, if any, and ours.
+def use_int8(runtime: Runtime, audio: AudioEmbedder, fingerprint: str, sounds: Sound | Sequence[Sound] | None) -> None:
+    """Switch the backend to int8, calibrated with the user's sounds, if any, and synthesised ones.
 
     Raises
     ------
     UsageError
-        The backend has no int8.
+        The backend does not support int8.
     """
-    use = getattr(towers.backend, "use_int8", None)
+    use = getattr(runtime.backend, "use_int8", None)
     if use is None:
         raise UsageError(
-            f"int8 runs on openvino alone, not on this backend ({towers.backend.info}); choose backend openvino"
+            f"int8 runs on openvino alone, not on this backend ({runtime.backend.info}); choose backend openvino"
         )
     given = [] if sounds is None else as_list(sounds)
-    vectors = hearing.embed(given, long="auto", batch_size=BATCH, progress=False)
-    # what was calibrated with is told apart by what it sounds like
+    vectors = audio.embed(given, long="auto", batch_size=BATCH, progress=False)
+    # sets of sounds are identified by their vectors
     key = f"{fingerprint} {hashlib.blake2b(vectors.round(3).tobytes(), digest_size=8).hexdigest()}"
 
     def clips() -> list[tuple[Vectors, npt.NDArray[np.bool_]]]:
-        long: Literal["head", "fusion"] = "head" if towers.config.fusion is None else "fusion"
-        made = [make_clip(sound, towers.config.front_end, long=long) for sound in (*given, *synthesise_all())]
+        long: Literal["head", "fusion"] = "head" if runtime.config.fusion is None else "fusion"
+        made = [make_clip(sound, runtime.config.front_end, long=long) for sound in (*given, *synthesise_all())]
         return [(clip.mel[None], np.array([clip.longer])) for clip in made]
 
     use(key, clips)

@@ -1,9 +1,7 @@
-"""What computes: the backend as it was loaded, or the torch module itself once a weight of it has been changed.
+"""Runs a model: with its backend as loaded, or with the torch module once one of its weights was changed.
 
-    checkpoint ─┬─ backend ───────────────────┬─ hear, read: unit rows, without NaN
-                └─ model (torch, when asked) ─┘  weights, logit scale, health: as they are now
-
-Knows mels and ids, nothing of sounds and texts.
+checkpoint ─┬─ backend ──────────────────────┬─ mels, token ids → unit rows without NaN
+└─ model (torch, at first use) ──┘  current weights, logit scale, health
 """
 
 from __future__ import annotations
@@ -32,25 +30,25 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Runtime:
-    """A checkpoint's two towers.
+    """The two towers of a checkpoint, ready to compute.
 
     Parameters
     ----------
     checkpoint
-        What was loaded.
+        The loaded checkpoint.
     backend
-        What encodes.
+        What computes embeddings.
     model
-        The torch module, where one was built already.
+        The torch module, where one exists already.
     """
 
     def __init__(self, checkpoint: Checkpoint, backend: Backend, model: CLAPModel | None = None) -> None:
         self.checkpoint = checkpoint
         self.config = checkpoint.config
-        self.threads: int | None = None  # of a torch module that is built when it is asked for
+        self.threads: int | None = None  # of a torch module that is built later
         self._backend = backend
         self._model = model
-        self._own: TorchBackend | None = None  # of `model`, where it is not what encodes
+        self._own: TorchBackend | None = None  # the backend of `model`, as long as another one computes
         self._unchanged: object = None
         self._loaded = backend.weights_state()
         self._examined: tuple[object, Health] | None = None
@@ -68,7 +66,7 @@ class Runtime:
         return self._check_finite(self.backend.encode_text(ids, mask))
 
     def _check_finite(self, rows: Vectors) -> Vectors:
-        """Refuse what no search must ever hold."""
+        """Refuse rows with NaN or infinite numbers, which must never get into a search."""
         if not np.isfinite(rows).all():
             name = self.config.name
             if self.backend.info.dtype == "float16":
@@ -83,7 +81,7 @@ class Runtime:
 
     @property
     def model(self) -> CLAPModel:
-        """The torch module, in eval mode: what runs on the torch backend, else built from the checkpoint when first asked for."""
+        """The torch module in eval mode: that of the torch backend, else built from the checkpoint at first use."""
         if self._model is None:
             backends.require_torch("`model` is a torch module")
             from openclap.backends.torch_backend import TorchBackend
@@ -91,7 +89,7 @@ class Runtime:
 
             if isinstance(self.backend, TorchBackend):
                 self._model = self.backend.model
-            else:  # OpenVINO goes on as long as nothing of the module is changed
+            else:  # OpenVINO still computes as long as no weight of the module is changed
                 self._model = CLAPModel.from_arrays(self.config, self.checkpoint.weights).eval()
                 self._own = TorchBackend(self._model, device="cpu", threads=self.threads)
                 self._unchanged = self._own.weights_state()
@@ -99,7 +97,7 @@ class Runtime:
 
     @property
     def backend(self) -> Backend:
-        """What encodes: as loaded, or `model` itself once a weight of it has been changed."""
+        """What computes embeddings: the backend as loaded, or `model` itself once one of its weights was changed."""
         if self._own is not None and self._own.weights_state() != self._unchanged:
             self._backend, self._own = self._own, None
             self._backend.info = replace(self._backend.info, why="a weight of `model` was changed")
@@ -107,24 +105,24 @@ class Runtime:
 
     @property
     def state(self) -> object:
-        """Something that stays equal as long as no weight changes."""
+        """A value that stays equal as long as no weight changes."""
         return self.backend.weights_state()
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether no weight was changed since they were loaded."""
+        """Whether no weight was changed since the model was loaded."""
         return self.state == self._loaded
 
     @property
     def weights(self) -> Weights:
-        """Those of the torch module where there is one, which may have been trained, else the checkpoint's."""
+        """The current weights: those of the torch module where there is one, else those of the checkpoint."""
         if self._model is None:
             return self.checkpoint.weights
         return Weights(entries_from_arrays(self._model.arrays()))
 
     @property
     def logit_scale(self) -> float:
-        """What multiplies cosines before a softmax, bounded as in training."""
+        """The factor of cosines before a softmax, bounded as in training."""
         if self._model is not None:
             scale = float(self._model.logit_scale.detach().exp())
         else:
@@ -136,7 +134,7 @@ class Runtime:
         state = self.state
         if self._examined is None or self._examined[0] != state or requested or fresh:
             checkpoint = self.checkpoint
-            if state != self._loaded:  # trained since: what is remembered of the files does not hold
+            if state != self._loaded:  # trained since: the cached result for the files does not apply
                 checkpoint = replace(checkpoint, weights=self.weights, folder=None)
             can_read = checkpoint.tokenizer_file is not None
             self._examined = (

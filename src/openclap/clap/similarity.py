@@ -1,4 +1,4 @@
-"""Unit rows → cosines, and labels by their share. Numbers alone: knows nothing of models."""
+"""Unit rows → cosines, and labels ranked by them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_embedding(thing: object, size: int) -> bool:
 
 
 def cosines(a: npt.ArrayLike, b: npt.ArrayLike) -> Vectors:
-    """Of every row of `a` (N, E) with every row of `b` (M, E) → float32 (N, M), in [-1, 1]."""
+    """Cosines of every row of `a` (N, E) with every row of `b` (M, E) → float32 (N, M), in [-1, 1]."""
     left, right = (normalize_rows(np.atleast_2d(np.asarray(x, np.float32))) for x in (a, b))
     if left.shape[1] != right.shape[1]:
         raise UsageError(
@@ -35,13 +35,13 @@ def cosines(a: npt.ArrayLike, b: npt.ArrayLike) -> Vectors:
 
 
 def check_template(template: str) -> None:
-    """Refuse a prompt without its place for a label."""
+    """Refuse a prompt template without exactly one place for a label."""
     if template.count("{}") != 1:
         raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
 
 
 def rank_labels(labels: Sequence[str], cosines: Vectors, logit_scale: float) -> list[Label]:
-    """Labels (M) with their cosines (M,) → best first, with the softmax of logit_scale * cosine."""
+    """Rank labels (M) by their cosines (M,), best first, with the softmax of logit_scale * cosine."""
     exact = cosines.astype(np.float64)
     weights = np.exp(logit_scale * (exact - exact.max()))
     scores = weights / weights.sum()

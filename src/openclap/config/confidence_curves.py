@@ -29,8 +29,8 @@ class ConfidenceCurves:
     unlikely: float = 0.25  # of words: the confidence below which "nothing here sounds like that"
     evidence: dict[str, float] = field(default_factory=dict)  # an AudioSet label → what is taken off its logit
     unlikely_sounds: float | None = None  # the same for queries by a sound; None: as for words
-    # For watching: logit = a + b · own + c · rise + d · new (`openclap.watch.calibrated_scorer`). A model without these numbers
-    # is judged by `openclap.watch.alert_scorer`.
+    # For watching: logit = a + b · own + c · rise + d · new (`openclap.watch.calibrated_scorer`). A model without these
+    # numbers is judged by `openclap.watch.alert_scorer`.
     watch: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.levels import FRAME_SECONDS, HISS, levels
+from openclap.audio.levels import FRAME_SECONDS, HISS_DB, levels
 from openclap.describe.describer import Describer, make_rereadable
 from openclap.describe.english import SILENCE
 from openclap.errors import UsageError
@@ -139,7 +139,7 @@ class _Recording:
         padded = np.full(cells * frames, -np.inf, np.float32)
         padded[: min(len(level), len(padded))] = level[: len(padded)]
         loudest = np.maximum(padded.reshape(cells, frames).max(1), -120.0)
-        if loudest.max() < HISS:  # everywhere; in a louder recording, a pause of this level may still be something
+        if loudest.max() < HISS_DB:  # everywhere; in a louder recording, a pause of this level may still be something
             loudest[:] = -120.0
         sure, _ = describer.vocabulary.best_confidences(windows.embedding)
         return cls(describer, windows, loudest, floor, sure, np.argsort(-sure, kind="stable")[:STATES])

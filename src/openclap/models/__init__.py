@@ -1,1 +1,1 @@
-"""The towers, the fusion and the projections, in PyTorch. Knows nothing of files, waves or tokenizers."""
+"""The model in PyTorch: mels and token ids in, unit vectors out."""

@@ -48,7 +48,7 @@ class CLAPModel(nn.Module):
 
     @classmethod
     def from_arrays(cls, config: CLAPConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> CLAPModel:
-        """Build the model of all these weights, in eval mode. Arrays that can be written to are shared, not copied."""
+        """Build a model of these weights, in eval mode. Writable arrays are shared, not copied."""
         with _NoInitialisation():
             model = cls(config)
         counters = {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}
@@ -59,20 +59,20 @@ class CLAPModel(nn.Module):
         return model.eval()
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All weights by name, as numpy sees them; counters of batches, which inference never reads, left out."""
+        """All weights by name as numpy arrays, without the counters of batches, which inference never reads."""
         state = self.state_dict().items()
         return {k: v.detach().cpu().numpy() for k, v in state if not k.endswith("num_batches_tracked")}
 
     @torch.no_grad()
     def clamp_logit_scale(self) -> None:
-        """Set the logit scale back where it has grown beyond its maximum: before the first step, and after each.
+        """Set the logit scale to its maximum where it is larger: to be called before the first step and after each.
 
-        A clamp within the loss would be without gradient beyond it, and a scale that has come there could never fall.
+        A clamp within the loss would have no gradient above the maximum, so that the scale could never fall again.
         """
         self.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def for_inference(self) -> CLAPModel:
-        """Make the same model with a faster audio tower where there is one; all other weights are shared."""
+        """The same model with a faster audio tower where there is one; all other weights are shared."""
         fold = getattr(self.audio, "fold_batch_norms", None)
         if fold is None:
             return self
@@ -81,16 +81,16 @@ class CLAPModel(nn.Module):
         return fast
 
     def encode_audio(self, mel: Tensor, longer: Tensor, *, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Log-mels → unit rows; each row's result is its own, whatever else is in the batch (eval mode).
+        """Log-mels → unit rows; in eval mode a row does not depend on the rest of the batch.
 
         Parameters
         ----------
         mel
-            (B, V, T, F) in dB. V = 1: all short. V = 4: global, front, middle, back; short ones four times.
+            (B, V, T, F) in dB. V = 1: all are short. V = 4: global, front, middle, back; short ones are repeated.
         longer
-            (B,) bool: which rows go through the fusion. Unfused models see the first view alone.
+            (B,) bool: which rows go through the fusion. Models without fusion use the first view alone.
         augment
-            (B, V, T, F) → the same shape, applied after the batch norm; only training passes one.
+            (B, V, T, F) → the same shape, applied after the batch norm; used in training alone.
 
         Returns
         -------
@@ -104,7 +104,7 @@ class CLAPModel(nn.Module):
 
 
 def _projection(width: int, embedding: int) -> nn.Sequential:
-    """Linear, ReLU, linear."""
+    """The projection to E: linear, ReLU, linear."""
     return nn.Sequential(nn.Linear(width, embedding), nn.ReLU(), nn.Linear(embedding, embedding))
 
 
@@ -113,7 +113,7 @@ def _tensor(array: npt.NDArray[Any]) -> Tensor:
 
 
 class _NoInitialisation(TorchFunctionMode):
-    """Leave out random initialisation: the weights are about to be replaced (seconds, for a RoBERTa)."""
+    """Skips random initialisation of weights that are replaced anyway: it takes seconds for a RoBERTa."""
 
     RANDOM = frozenset({torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_})
 

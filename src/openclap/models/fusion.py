@@ -4,7 +4,7 @@
                                            front, middle, back ─ project ─ y ─┴─ fusion(x, y)
 
 x and y have the same shape: (B, C, T) for the 1-D fusions on the mel, (B, C, H, W) for the 2-D ones on
-feature maps. Knows nothing of the towers; each projects its local views in its own way.
+feature maps. Each tower projects its local views in its own way.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ REDUCTION = 4  # r of the paper: channels are squeezed by this inside the attent
 
 
 class DAF(nn.Module):
-    """Direct addition: no weights."""
+    """Direct addition, without weights."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Add."""
+        """Add two tensors of one shape."""
         return x + y
 
 
 class AFF(nn.Module):
     """2·x·w + 2·y·(1 - w), w = sigmoid(local(x + y) + global(x + y))."""
 
-    doubles_one = True  # row in training: batch norm over the pooled map needs more than one value
+    needs_two_rows = True  # in training: batch norm over the pooled map needs more than one value
 
     def __init__(self, channels: int, dimensions: int, reduction: int) -> None:
         super().__init__()
@@ -45,13 +45,13 @@ class AFF(nn.Module):
 
 
 class IAFF(nn.Module):
-    """Two rounds of attention: the first one's mix decides the weights of the second.
+    """Two rounds of attention: the result of the first decides the weights of the second.
 
-    The released code uses `global_attention` in both rounds; `global_attention2` is in its state dict and
-    never used. Both facts are kept, or trained weights would neither fit nor agree.
+    The released code uses `global_attention` in both rounds; `global_attention2` is in its state dict and never used.
+    Both is so here, as trained weights would neither fit nor give the same results otherwise.
     """
 
-    doubles_one = True  # row in training: batch norm over the pooled map needs more than one value
+    needs_two_rows = True  # in training: batch norm over the pooled map needs more than one value
 
     def __init__(self, channels: int, dimensions: int, reduction: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class IAFF(nn.Module):
 
 
 def make_fusion(name: str, channels: int, reduction: int = REDUCTION) -> nn.Module:
-    """`daf_1d` … `iaff_2d` for maps of `channels` channels, squeezed by `reduction` inside the attention."""
+    """The fusion `daf_1d` … `iaff_2d` for maps of `channels` channels, squeezed by `reduction` in the attention."""
     kind, dimensions = name.split("_")
     if kind == "daf":
         return DAF()
@@ -87,7 +87,7 @@ def _attention(channels: int, dimensions: int, reduction: int, *, pooled: bool) 
 
 
 def local_views(views: Tensor, longer: Tensor) -> Tensor | None:
-    """Pick the local views of the rows that are `longer`: (B, 4, …) → (b, 3, …), or None where no row is."""
+    """The local views of the rows that are `longer`: (B, 4, …) → (b, 3, …); None where no row is."""
     if not bool(longer.any()):
         return None
     assert views.shape[1] == VIEWS, f"rows marked longer need {VIEWS} views, not {views.shape[1]}"
@@ -95,10 +95,10 @@ def local_views(views: Tensor, longer: Tensor) -> Tensor | None:
 
 
 def fuse_rows(fusion: nn.Module, x: Tensor, y: Tensor, longer: Tensor) -> Tensor:
-    """Fuse the rows of x that are `longer` with y, which holds those rows alone; the others stay."""
+    """Fuse the rows of x that are `longer` with y, which has these rows alone; other rows do not change."""
     rows = longer.nonzero().squeeze(1)
     chosen = x[rows]
-    if len(rows) == 1 and fusion.training and getattr(fusion, "doubles_one", False):
+    if len(rows) == 1 and fusion.training and getattr(fusion, "needs_two_rows", False):
         fused = fusion(torch.cat([chosen, chosen]), torch.cat([y, y]))[:1]
     else:
         fused = fusion(chosen, y)

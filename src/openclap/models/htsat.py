@@ -7,7 +7,7 @@
               quarter 1 │ quarter 2 │ quarter 3 │ …   →   F bins of quarter 2   image × image
                                                           …
 
-The frame and class outputs of the original are never used by CLAP and not computed.
+The original also has outputs for frames and classes. CLAP does not use them, so they are not computed.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ class HTSAT(nn.Module):
         return pooled
 
     def views(self, x: Tensor, longer: Tensor) -> Tensor:
-        """Leave the views as they are; the 1-D fusions make one of them."""
+        """Leave the views as they are; a 1-D fusion merges them into one."""
         return x
 
     def fold(self, x: Tensor) -> Tensor:
         """(B, V, T, F) → (B, V, image, image): bin f of time quarter k is row k * F + f.
 
-        T is stretched to folds * image frames first: 1001 → 1024 in the released models. The stretch as a
-        product with a (1024, 1001) matrix was measured: 9.7 ms against 1.7 ms for four views.
+        T is stretched to folds * image frames first: 1001 → 1024 in the released models. As a product with a
+        (1024, 1001) matrix the stretch takes 9.7 ms for four views instead of 1.7 ms.
         """
         batch, views, frames, bins = x.shape
         target = self.folds * self.image
@@ -93,7 +93,7 @@ class HTSAT(nn.Module):
 
 
 class MelFusedHTSAT(HTSAT):
-    """With a 1-D fusion: local mels, each a third as long, one after another, fused with the global mel."""
+    """HTSAT with a 1-D fusion: local mels, each shortened to a third, one after another, fused with the global mel."""
 
     def __init__(self, config: HTSATConfig, front_end: FrontEnd, fusion: str) -> None:
         super().__init__(config, front_end, Patches(config))
@@ -114,7 +114,7 @@ class MelFusedHTSAT(HTSAT):
 
 
 class Stage(nn.Module):
-    """Blocks of one width, then a merge to the next."""
+    """Blocks of one width, then a merge of patches to the next width."""
 
     def __init__(self, blocks: list[SwinBlock], merge: nn.Module) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class Stage(nn.Module):
 
 
 class Patches(nn.Module):
-    """The image cut into patches; only the first view is seen."""
+    """The image cut into patches; only the first view is used."""
 
     def __init__(self, config: HTSATConfig, channels: int = 1) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Patches(nn.Module):
 
 
 class ChannelMapPatches(Patches):
-    """The four views are the four channels of one image; a single view stands for all four."""
+    """Patches of an image whose four channels are the four views; a single view is used for all four."""
 
     def __init__(self, config: HTSATConfig) -> None:
         super().__init__(config, VIEWS)
@@ -160,7 +160,7 @@ class ChannelMapPatches(Patches):
 
 
 class FusedPatches(Patches):
-    """With a 2-D fusion: patches of local views, three times as wide, fused with the global ones."""
+    """Patches with a 2-D fusion: those of the local views, three times as wide, are fused with the global ones."""
 
     def __init__(self, config: HTSATConfig, fusion: str) -> None:
         super().__init__(config)
@@ -182,7 +182,7 @@ class FusedPatches(Patches):
 
 
 def make_htsat(config: HTSATConfig, front_end: FrontEnd, fusion: str | None) -> HTSAT:
-    """Build the tower with its fusion on the mel (1-D), on the patches (2-D), in the channels, or nowhere."""
+    """Build the tower: without fusion, or with one on the mel (1-D), on the patches (2-D) or in the channels."""
     if fusion is None:
         return HTSAT(config, front_end, Patches(config))
     if fusion == "channel_map":
@@ -193,6 +193,6 @@ def make_htsat(config: HTSATConfig, front_end: FrontEnd, fusion: str | None) -> 
 
 
 def _drop_paths(config: HTSATConfig) -> list[float]:
-    """Chances that a block is left out of a row in training: from 0, for the first, up to `drop_path`."""
+    """The probability with which training skips each block for a row: from 0, for the first, up to `drop_path`."""
     blocks = sum(config.depths)
     return [config.drop_path * i / max(1, blocks - 1) for i in range(blocks)]

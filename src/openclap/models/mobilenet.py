@@ -3,7 +3,7 @@
     mel (B, V, T, F) ─ batch norm ─ stem, halves T and F (+ fusion) ─ inverted residuals ─ 1 x 1 convolution
                      ─ mean over T and F ─ linear, hard swish ─ (B, D)
 
-Layers and norms are those of EfficientAT's taggers, turned so that time comes first; their classes are not computed.
+Layers and norms are those of EfficientAT's taggers, with time as the first axis; their class outputs are left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOMENTUM = 0.01
 
 
 class MobileNet(nn.Module):
-    """A tower of depthwise convolutions: few operations and few weights; takes mels of any number of frames."""
+    """An audio tower of depthwise convolutions, with few operations and weights; takes any number of frames."""
 
     def __init__(self, config: MobileNetConfig, front_end: FrontEnd) -> None:
         super().__init__()
@@ -44,21 +44,21 @@ class MobileNet(nn.Module):
         return dropped
 
     def pool_features(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """What the last layer reads: (B, features). A tagger's embedding."""
+        """The input of the last layer (B, features): the embedding of a tagger."""
         return self.feature_maps(mel, longer, augment).mean((2, 3))
 
     def feature_maps(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """What is averaged over time and mel: (B, features, T / 32, F / 32)."""
+        """The maps (B, features, T / 32, F / 32), before they are averaged over time and mel."""
         assert mel.shape[1] in (1, VIEWS), mel.shape
         x = self.batch_norm(mel.transpose(1, 3)).transpose(1, 3)
         x = x if augment is None else augment(x)
-        x = self.first(x, longer)  # (B, C, T / 2, F / 2)
+        x = self.first_maps(x, longer)  # (B, C, T / 2, F / 2)
         for block in self.blocks:
             x = block(x)
         return F.hardswish(self.last(x))
 
     def fold_batch_norms(self) -> MobileNet:
-        """Copy the tower for inference, with the batch norms folded into the convolutions before them."""
+        """A copy of the tower for inference, with the batch norms folded into the convolutions before them."""
         tower = copy.deepcopy(self).eval()
         tower.stem, tower.last = _fold(tower.stem), _fold(tower.last)
         for block in tower.blocks:
@@ -68,13 +68,13 @@ class MobileNet(nn.Module):
             block.project = _fold(block.project)
         return tower
 
-    def first(self, x: Tensor, longer: Tensor) -> Tensor:
+    def first_maps(self, x: Tensor, longer: Tensor) -> Tensor:
         """The stem over the first view: (B, V, T, F) → (B, C, T / 2, F / 2)."""
         return F.hardswish(self.stem(x[:, :1]))
 
 
 class FusedMobileNet(MobileNet):
-    """With a 2-D fusion: local views, one after another, fused with what the stem makes of the global one."""
+    """MobileNet with a 2-D fusion: the local views in a row are fused with the stem's maps of the global view."""
 
     def __init__(self, config: MobileNetConfig, front_end: FrontEnd, fusion: str) -> None:
         super().__init__(config, front_end)
@@ -82,9 +82,9 @@ class FusedMobileNet(MobileNet):
         self.local_project = nn.Sequential(conv, nn.BatchNorm2d(config.stem, EPS, MOMENTUM))
         self.fusion = make_fusion(fusion, config.stem)
 
-    def first(self, x: Tensor, longer: Tensor) -> Tensor:
+    def first_maps(self, x: Tensor, longer: Tensor) -> Tensor:
         """(B, V, T, F) → (B, C, T / 2, F / 2)."""
-        maps = super().first(x, longer)
+        maps = super().first_maps(x, longer)
         local = local_views(x, longer)  # (b, 3, T, F)
         if local is None:
             return maps
@@ -96,7 +96,7 @@ class FusedMobileNet(MobileNet):
 
 
 class Block(nn.Module):
-    """Inverted residual: wider by a 1 x 1 convolution, each channel filtered alone, channels weighed, narrow again."""
+    """Inverted residual: widen by a 1 x 1 convolution, filter each channel, weigh the channels, narrow again."""
 
     def __init__(self, shape: InvertedResidual) -> None:
         super().__init__()
@@ -111,19 +111,19 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, F) → (B, C', T / stride, F / stride)."""
-        y = x if self.expand is None else self._active(self.expand(x))
-        y = self._active(self.depthwise(y))
+        y = x if self.expand is None else self._activate(self.expand(x))
+        y = self._activate(self.depthwise(y))
         y = y if self.squeeze is None else self.squeeze(y)
         y = self.project(y)
         added: Tensor = x + y if self.residual else y
         return added
 
-    def _active(self, x: Tensor) -> Tensor:
+    def _activate(self, x: Tensor) -> Tensor:
         return F.hardswish(x) if self.swish else F.relu(x)
 
 
 class Squeeze(nn.Module):
-    """Squeeze and excitation: how much each channel counts, told from the means of all."""
+    """Squeeze and excitation: the means of all channels decide how much each channel counts."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Squeeze(nn.Module):
 
 
 def make_mobilenet(config: MobileNetConfig, front_end: FrontEnd, fusion: str | None) -> MobileNet:
-    """Build the tower, with its fusion where it has one."""
+    """Build the tower, with a fusion where one is named."""
     return MobileNet(config, front_end) if fusion is None else FusedMobileNet(config, front_end, fusion)
 
 
@@ -147,7 +147,7 @@ def _convolution(inner: int, outer: int, *, kernel: int = 1, stride: int = 1, gr
 
 
 def _fold(layer: nn.Module) -> nn.Module:
-    """A convolution with its batch norm in it."""
+    """A convolution and its batch norm as one convolution."""
     conv, norm = layer.children()
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
@@ -155,7 +155,10 @@ def _fold(layer: nn.Module) -> nn.Module:
 
 
 def _initialise(module: nn.Module) -> None:
-    """He's for convolutions, so that a fresh tower hears before its norms have statistics; fusion layers keep torch's defaults."""
+    """Initialise a layer of the tower; fusion layers keep torch's defaults.
+
+    He's initialisation of convolutions lets a new tower give sensible outputs before its norms have statistics.
+    """
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight)
     elif isinstance(module, nn.Linear):

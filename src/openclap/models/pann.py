@@ -3,7 +3,7 @@
     mel (B, V, T, F) ─ batch norm ─ block 1 (+ fusion) ─ blocks 2 … ─ mean over F
                      ─ max + mean over T ─ linear ─ (B, D)
 
-Layers, dropouts and pooling are those of LAION's CLAP; its class and frame outputs are not computed.
+Layers, dropouts and pooling are those of LAION's CLAP; its outputs for classes and frames are not computed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PANN(nn.Module):
         assert mel.shape[1] in (1, VIEWS), mel.shape
         x = self.batch_norm(mel.transpose(1, 3)).transpose(1, 3)
         x = x if augment is None else augment(x)
-        x = self.dropout(self.first(x, longer))  # (B, C, T / 2, F / 2)
+        x = self.dropout(self.first_maps(x, longer))  # (B, C, T / 2, F / 2)
         for block in self.blocks[1:]:
             x = self.dropout(block(x))
         x = x.mean(3)  # (B, C, T')
@@ -52,21 +52,22 @@ class PANN(nn.Module):
         return dropped
 
     def fold_batch_norms(self) -> PANN:
-        """Copy the tower for inference, with the batch norms of its blocks folded into their convolutions."""
+        """A copy of the tower for inference, with the batch norms of its blocks folded into their convolutions."""
         tower = copy.deepcopy(self).eval()
         for block in tower.blocks:
             assert isinstance(block, Block)
-            block.convs = nn.ModuleList(fuse_conv_bn_eval(conv[0], conv[1]) for conv in block.convs)  # type: ignore[index]
+            folded = [fuse_conv_bn_eval(conv[0], conv[1]) for conv in block.convs]  # type: ignore[index]
+            block.convs = nn.ModuleList(folded)
         return tower
 
-    def first(self, x: Tensor, longer: Tensor) -> Tensor:
+    def first_maps(self, x: Tensor, longer: Tensor) -> Tensor:
         """Block 1 over the first view: (B, V, T, F) → (B, C, T / 2, F / 2)."""
         maps: Tensor = self.blocks[0](x[:, :1])
         return maps
 
 
 class FusedPANN(PANN):
-    """With a 2-D fusion: local views, one after another, fused with what block 1 makes of the global one."""
+    """PANN with a 2-D fusion: local views, one after another, are fused with the maps of block 1 of the global view."""
 
     def __init__(self, config: PANNConfig, front_end: FrontEnd, fusion: str) -> None:
         super().__init__(config, front_end)
@@ -75,9 +76,9 @@ class FusedPANN(PANN):
         self.local_project = nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU())
         self.fusion = make_fusion(fusion, width)
 
-    def first(self, x: Tensor, longer: Tensor) -> Tensor:
+    def first_maps(self, x: Tensor, longer: Tensor) -> Tensor:
         """(B, V, T, F) → (B, C, T / 2, F / 2)."""
-        maps = super().first(x, longer)
+        maps = super().first_maps(x, longer)
         local = local_views(x, longer)  # (b, 3, T, F)
         if local is None:
             return maps
@@ -112,12 +113,12 @@ class Block(nn.Module):
 
 
 def make_pann(config: PANNConfig, front_end: FrontEnd, fusion: str | None) -> PANN:
-    """Build the tower, with its fusion where it has one."""
+    """Build the tower, with a fusion where one is named."""
     return PANN(config, front_end) if fusion is None else FusedPANN(config, front_end, fusion)
 
 
 def _initialise(module: nn.Module) -> None:
-    """Xavier for the tower's own layers, as the paper's code has it; fusion layers keep torch's defaults."""
+    """Initialise a layer of the tower by Xavier's rule, as in the paper's code; fusion layers keep torch's defaults."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -1,7 +1,7 @@
 """Swin transformer blocks: attention within windows of an image, every second block with the windows shifted.
 
-Reference: arXiv 2103.14030 §3. Attention runs through scaled_dot_product_attention, with the
-relative-position bias and the mask of the shifted windows as one additive term. Knows nothing of audio.
+Reference: arXiv 2103.14030 §3. Attention uses scaled_dot_product_attention, with the relative-position bias and the
+mask of the shifted windows as one additive term.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ NEVER = -100.0  # added to the scores of patches that are no neighbours in a shi
 
 
 class QuickGELU(nn.Module):
-    """x · sigmoid(1.702 x)."""
+    """OpenAI's approximation of GELU: x · sigmoid(1.702 x)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
+        """Apply it to a tensor of any shape."""
         return x * torch.sigmoid(1.702 * x)
 
 
-ACTS: dict[str, Callable[[], nn.Module]] = {
+ACTIVATION_MODULES: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "gelu_tanh": partial(nn.GELU, approximate="tanh"),
     "quick_gelu": QuickGELU,
@@ -38,7 +38,7 @@ ACTS: dict[str, Callable[[], nn.Module]] = {
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention among the patches of a window, with a learnt bias for their relative position."""
+    """Multi-head attention among the patches of a window, with a learnt bias for each relative position."""
 
     position: Tensor
     mask: Tensor | None
@@ -104,7 +104,7 @@ class SwinBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps)
         self.attention = WindowAttention(width, heads, self.window, mask, head_width=head_width, qkv_bias=qkv_bias)
         self.norm2 = nn.LayerNorm(width, eps)
-        act = ACTS[ACTIVATIONS[activation]]()
+        act = ACTIVATION_MODULES[ACTIVATIONS[activation]]()
         self.mlp = nn.Sequential(nn.Linear(width, hidden), act, nn.Linear(hidden, width))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class SwinBlock(nn.Module):
         return x.reshape(batch, -1, width)
 
     def _drop_path(self, x: Tensor) -> Tensor:
-        """Stochastic depth: in training a whole branch is left out of some rows."""
+        """Stochastic depth: in training some rows skip the whole branch."""
         if not self.training or self.drop_path == 0:
             return x
         keep = 1 - self.drop_path
@@ -135,7 +135,7 @@ class SwinBlock(nn.Module):
 
 
 class Merge(nn.Module):
-    """Four neighbouring patches become one of twice the width."""
+    """Merges four neighbouring patches into one of twice the width."""
 
     def __init__(self, width: int, side: int) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Merge(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Start a linear layer as swin transformers do; the bias tables start themselves."""
+    """Initialise a linear layer as swin transformers do; bias tables initialise themselves."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
@@ -162,7 +162,7 @@ def initialise(module: nn.Module) -> None:
 
 
 def _relative_position(window: int) -> Tensor:
-    """Row of the bias table for every pair of patches of a window → (L, L)."""
+    """The row of the bias table for every pair of patches of a window, (L, L)."""
     row, column = torch.arange(window * window) // window, torch.arange(window * window) % window
     down = row[:, None] - row[None] + window - 1
     right = column[:, None] - column[None] + window - 1
@@ -170,7 +170,7 @@ def _relative_position(window: int) -> Tensor:
 
 
 def _shift_mask(side: int, window: int, shift: int) -> Tensor:
-    """Mask (windows, 1, L, L): 0 for patches that were neighbours before the roll, NEVER for the others."""
+    """The mask (windows, 1, L, L): 0 for pairs of patches that were neighbours before the roll, NEVER for others."""
     band = torch.zeros(side, dtype=torch.long)
     band[-window:-shift] = 1
     band[-shift:] = 2

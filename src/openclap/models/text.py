@@ -1,6 +1,6 @@
-"""Text towers: token ids → one vector. Knows nothing of texts or tokenizers.
+"""Text towers: token ids → one vector a text.
 
-The transformers are Hugging Face's, used as they are: well kept, and exact with the released weights.
+The transformers are those of Hugging Face, unchanged: with the released weights they give exactly the released vectors.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from openclap.errors import UsageError
 
 __all__ = ["TOWERS", "TextTransformer", "WordVectorTower", "make_text_tower"]
 
-Read = Callable[[Any, Tensor, Tensor], Tensor]  # what the transformer gave, ids, mask (B, L) → (B, D)
+Pool = Callable[[Any, Tensor, Tensor], Tensor]  # output of the transformer, ids, mask (B, L) → (B, D)
 
 
 def _sizes(config: TextConfig) -> dict[str, Any]:
-    """What every configuration of transformers calls by the same names."""
+    """Arguments that all configurations of transformers have in common."""
     from transformers.activations import ACT2FN
 
     if config.activation not in ACT2FN:
@@ -30,7 +30,7 @@ def _sizes(config: TextConfig) -> dict[str, Any]:
         "vocab_size": config.vocabulary,
         "hidden_size": config.width,
         "num_hidden_layers": config.layers,
-        "num_attention_heads": config.width // config.head_size,  # of the whole tower, before any was cut
+        "num_attention_heads": config.width // config.head_size,  # of the unpruned tower
         "intermediate_size": config.intermediate,
         "max_position_embeddings": config.positions,
         "layer_norm_eps": config.layer_norm_eps,
@@ -43,7 +43,7 @@ def _sizes(config: TextConfig) -> dict[str, Any]:
 
 
 def _bert_sizes(config: TextConfig) -> dict[str, Any]:
-    """Those of RoBERTa and BERT."""
+    """Arguments of the configurations of RoBERTa and BERT."""
     return {
         **_sizes(config),
         "type_vocab_size": config.token_types,
@@ -53,42 +53,43 @@ def _bert_sizes(config: TextConfig) -> dict[str, Any]:
 
 
 class TextTransformer(nn.Module):
-    """A transformer, and what is read of its output."""
+    """A transformer, and the pooling that makes one vector of its output."""
 
-    def __init__(self, config: TextConfig, tower: nn.Module, read: Read) -> None:
+    def __init__(self, config: TextConfig, tower: nn.Module, pool: Pool) -> None:
         super().__init__()
         self.tower: Any = tower  # a model of transformers
         if config.heads * config.head_size != config.width:
-            _fewer_heads(self.tower, config)
-        self.read = read
+            _shrink_attention(self.tower, config)
+        self.pool = pool
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Ids and mask (B, L) → (B, D)."""
-        return self.read(self.tower(input_ids=ids, attention_mask=mask), ids, mask)
+        return self.pool(self.tower(input_ids=ids, attention_mask=mask), ids, mask)
 
 
-# in whatever attends: the layers whose rows are heads, and how their number is called
-ATTENDS = {
+# attention modules: the layers whose rows are heads, and the attribute that holds the number of heads
+ATTENTION_LAYERS = {
     "RobertaSelfAttention": (("query", "key", "value"), "num_attention_heads"),
     "BertSelfAttention": (("query", "key", "value"), "num_attention_heads"),
     "CLIPAttention": (("q_proj", "k_proj", "v_proj"), "num_heads"),
 }
-READS = {"RobertaSelfOutput": "dense", "BertSelfOutput": "dense", "CLIPAttention": "out_proj"}  # what all heads gave
+# the layers over the output of all heads
+OUTPUT_LAYERS = {"RobertaSelfOutput": "dense", "BertSelfOutput": "dense", "CLIPAttention": "out_proj"}
 INITIAL_STD = 0.02
 
 
-def _fewer_heads(tower: nn.Module, config: TextConfig) -> None:
-    """Layers of a pruned tower: attention takes as many heads as its projections have rows for."""
+def _shrink_attention(tower: nn.Module, config: TextConfig) -> None:
+    """Give the attention of a pruned tower fewer heads: new projections of the right size replace its own."""
     inner = config.heads * config.head_size
     for module in tower.modules():
-        kind = type(module).__name__
-        if kind in ATTENDS:
-            names, count = ATTENDS[kind]
+        class_name = type(module).__name__
+        if class_name in ATTENTION_LAYERS:
+            names, count_name = ATTENTION_LAYERS[class_name]
             for name in names:
                 setattr(module, name, _linear(config.width, inner))
-            setattr(module, count, config.heads)
-        if kind in READS:
-            setattr(module, READS[kind], _linear(inner, config.width))
+            setattr(module, count_name, config.heads)
+        if class_name in OUTPUT_LAYERS:
+            setattr(module, OUTPUT_LAYERS[class_name], _linear(inner, config.width))
 
 
 def _linear(width: int, out: int) -> nn.Linear:
@@ -115,7 +116,7 @@ def _mean(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
 
 
 class WordVectorTower(nn.Module):
-    """The weighted mean of word vectors; how much a word counts is learnt."""
+    """A text tower that is the weighted mean of word vectors; the weight of each word is learnt."""
 
     def __init__(self, config: WordsConfig) -> None:
         super().__init__()
@@ -133,21 +134,21 @@ class WordVectorTower(nn.Module):
 
 
 def _roberta(config: TextConfig) -> TextTransformer:
-    """RoBERTa: the pooler's output."""
+    """RoBERTa, of which the pooler's output is used."""
     from transformers import RobertaConfig, RobertaModel
 
     return TextTransformer(config, RobertaModel(RobertaConfig(**_bert_sizes(config))), _pooler_output)
 
 
 def _bert(config: TextConfig) -> TextTransformer:
-    """BERT: the pooler's output."""
+    """BERT, of which the pooler's output is used."""
     from transformers import BertConfig, BertModel
 
     return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config))), _pooler_output)
 
 
 def _clip(config: TextConfig) -> TextTransformer:
-    """CLIP: the state at the end-of-text token, the largest id."""
+    """CLIP, of which the state at the end-of-text token is used, the token with the largest id."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     sizes = CLIPTextConfig(**_sizes(config), attention_dropout=config.dropout)
@@ -155,7 +156,7 @@ def _clip(config: TextConfig) -> TextTransformer:
 
 
 def _sbert(config: TextConfig) -> TextTransformer:
-    """Sentence-BERT: the mean of the states of a text's tokens, begin and end included."""
+    """Sentence-BERT, of which the mean of all states is used, those of begin and end included."""
     from transformers import BertConfig, BertModel
 
     return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config)), add_pooling_layer=False), _mean)

@@ -171,8 +171,8 @@ def share_norms(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.forward = _SharedNorm(module)  # type: ignore[assignment]
-        if hasattr(module, "doubles_one"):  # there is more than one row, since the other ranks have some too
-            module.doubles_one = False  # type: ignore[assignment]
+        if hasattr(module, "needs_two_rows"):  # the other ranks have a row each, too
+            module.needs_two_rows = False  # type: ignore[assignment]
 
 
 class _SharedNorm:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import soxr
 
 from openclap.audio import decode
-from openclap.audio.channels import CANCELLING, LiveDownmix
+from openclap.audio.channels import CANCELLING_WARNING, LiveDownmix
 from openclap.audio.decode_pass import DecodePass
 from openclap.audio.files import open_binary
 from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, QUALITY, track_wanted
@@ -107,7 +107,7 @@ class BlockConverter:
         wave = self._downmix.feed(samples, own_rate)
         if self._downmix.cancelled and not self._cancelling_told:
             self._cancelling_told = True
-            self._tell(f"{self._name}: {CANCELLING}")
+            self._tell(f"{self._name}: {CANCELLING_WARNING}")
         with np.errstate(invalid="ignore"):
             broken = ~(np.abs(wave) <= LOUDEST)
         if broken.any():

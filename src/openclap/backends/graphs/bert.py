@@ -1,6 +1,6 @@
-"""RoBERTa, BERT and Sentence-BERT as a graph over embedded tokens: see `transformers.BertModel`.
+"""RoBERTa, BERT and Sentence-BERT as graphs over embedded tokens (see `transformers.BertModel`).
 
-The word table stays outside, mapped.
+The table of word vectors is not part of the graph; it stays mapped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["bert", "sbert"]
 
 
 def bert(g: Graph, config: CLAPConfig) -> object:
-    """Sums of word, position and type vectors (B, L, D), mask (B, L) float 0 or 1 → (B, E)."""
+    """RoBERTa and BERT: sums of word, position and type vectors (B, L, D), mask (B, L) of 0 or 1 → (B, E)."""
     inputs, states = _states(g, config)
     first = opset.gather(states, opset.constant(np.int64(0)), opset.constant(np.int64(1)))
     pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense"))
@@ -23,7 +23,7 @@ def bert(g: Graph, config: CLAPConfig) -> object:
 
 
 def sbert(g: Graph, config: CLAPConfig) -> object:
-    """The same for Sentence-BERT, which has no pooler: the mean of its states where the mask is 1."""
+    """Sentence-BERT, with the same inputs; instead of a pooler it takes the mean of the states where the mask is 1."""
     inputs, states = _states(g, config)
     weight = opset.unsqueeze(inputs[1], g.index([2]))
     total = opset.reduce_sum(states * weight, g.index([1]), False)
@@ -32,7 +32,7 @@ def sbert(g: Graph, config: CLAPConfig) -> object:
 
 
 def _states(g: Graph, config: CLAPConfig) -> tuple[list[Node], Node]:
-    """Parameters, and what the layers make of them (B, L, D)."""
+    """The inputs of the graph, and the states (B, L, D) after all layers."""
     text = config.text
     assert isinstance(text, TextConfig)
     eps = text.layer_norm_eps

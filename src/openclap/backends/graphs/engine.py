@@ -1,4 +1,4 @@
-"""OpenVINO, imported without its converter: half of its import time, and the telemetry package comes with that half."""
+"""OpenVINO, imported without its converter, which takes half of the import time and brings a telemetry package."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def _import() -> tuple[Any, Any]:
     if "openvino" in sys.modules:
         import openvino
     else:
-        before: ModuleType | None = sys.modules.get(CONVERTER)
-        sys.modules[CONVERTER] = None  # type: ignore[assignment]  # its import fails, which openvino foresees
+        converter: ModuleType | None = sys.modules.get(CONVERTER)
+        sys.modules[CONVERTER] = None  # type: ignore[assignment]  # its import fails, which openvino allows for
         try:
             import openvino
         finally:
-            if before is None:
+            if converter is None:
                 del sys.modules[CONVERTER]
             else:
-                sys.modules[CONVERTER] = before
+                sys.modules[CONVERTER] = converter
     import openvino.opset13
 
     return openvino, openvino.opset13

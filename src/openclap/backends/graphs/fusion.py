@@ -1,4 +1,4 @@
-"""The 2-D fusions: see `openclap.models.fusion`, whose 1 x 1 convolutions are products over tokens here."""
+"""The 2-D fusions of `openclap.models.fusion` as graphs; their 1 x 1 convolutions are products over tokens."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig
 
-__all__ = ["LOCAL", "VIEWS", "fuse_maps", "fuse_tokens", "pad_or_cut", "select_rows"]
+__all__ = ["LOCAL", "VIEWS", "fuse_maps", "fuse_tokens", "select_rows"]
 
 VIEWS, LOCAL = 4, 3
 
 
 def fuse_tokens(g: Graph, kind: str, x: Node, y: Node, name: str) -> Node:
-    """Global and local tokens (B, N, D) → (B, N, D); `kind` is daf, aff or iaff."""
+    """Fuse global and local tokens (B, N, D) → (B, N, D); `kind` is daf, aff or iaff."""
     both = x + y
     if kind == "daf":
         return both
@@ -37,14 +37,16 @@ def select_rows(g: Graph, longer: Node, long: Node, short: Node) -> Node:
 def fuse_maps(
     g: Graph, config: CLAPConfig, stem: Callable[[Node], Node], project: Callable[[Node], Node]
 ) -> tuple[list[Node], Node]:
-    """The inputs of a CNN's graph, mels (B, V, T, F) in dB and `longer` (B,) for a fused one; and its first maps (B, C, T', F').
+    """The inputs of a CNN's graph and its first maps (B, C, T', F').
+
+    Inputs are mels (B, V, T, F) in dB, and `longer` (B,) for models with a fusion.
 
     Parameters
     ----------
     stem
-        Normalised mels (B, 1, T, F) → their first maps.
+        Makes the first maps of normalised mels (B, 1, T, F).
     project
-        A local view (B, 1, T, F), of a fused model → maps of as many channels, about a third as long.
+        Makes the maps of a local view (B, 1, T, F): as many channels, about a third as long.
     """
     front, views = config.front_end, 1 if config.fusion is None else VIEWS
     mel = opset.parameter([-1, views, front.clip_frames, front.mel_bins], np.float32, "mel")
@@ -58,15 +60,15 @@ def fuse_maps(
     local_frames, local_bins = g.size(local, 2), g.size(local, 3)
     local = g.transpose(g.reshape(local, -1, LOCAL, width, local_frames, local_bins), 0, 1, 3, 4, 2)
     local = g.reshape(local, -1, LOCAL * local_frames, local_bins, width)  # (B, T', F', C)
-    local = pad_or_cut(g, pad_or_cut(g, local, frames, 1), bins, 2)
+    local = _pad_or_cut(g, _pad_or_cut(g, local, frames, 1), bins, 2)
     tokens = g.reshape(g.transpose(maps, 0, 2, 3, 1), 0, -1, width)
     both = fuse_tokens(g, config.fusion.partition("_")[0], tokens, g.reshape(local, 0, -1, width), "audio.fusion")
     tokens = select_rows(g, longer, both, tokens)
     return [mel, longer], g.transpose(g.reshape(tokens, 0, frames, bins, width), 0, 3, 1, 2)
 
 
-def pad_or_cut(g: Graph, x: Node, size: int, axis: int) -> Node:
-    """Zeros at the end of an axis, or a cut."""
+def _pad_or_cut(g: Graph, x: Node, size: int, axis: int) -> Node:
+    """Pad an axis with zeros at its end, or cut it, to `size`."""
     have = g.size(x, axis)
     if have >= size:
         return x if have == size else g.part(x, 0, size, axis)
@@ -84,7 +86,7 @@ def _global(g: Graph, x: Node, name: str) -> Node:
 
 
 def _attention(g: Graph, x: Node, name: str, first: int) -> Node:
-    """Product, norm, ReLU, product, norm; in a global attention they are numbered from 1."""
+    """Product, norm, ReLU, product, norm; `first` is the number of the first layer, 1 behind the pooling."""
     for conv, norm in ((first, first + 1), (first + 3, first + 4)):
         weight, bias = g.fold_batch_norm(f"{name}.{conv}", f"{name}.{norm}")
         x = g.product(x, weight.reshape(weight.shape[:2]), bias)

@@ -1,7 +1,7 @@
-"""HTSAT as a graph: see `openclap.models.htsat` and `openclap.models.swin`.
+"""HTSAT as a graph (see `openclap.models.htsat` and `openclap.models.swin`).
 
-Patches stay in the order of the windows they attend in; from block to block one gather brings them from the windows of
-one to those of the next, so that folding, shifting, windowing and merging never move anything twice.
+Patches lie in the order of the windows of their block. One gather between two blocks reorders them from the windows of
+one to those of the next, so that folding, shifting, windowing and merging move nothing twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CUBIC = -0.75  # the coefficient of bicubic interpolation
 
 
 def htsat(g: Graph, config: CLAPConfig) -> object:
-    """Mels (B, V, T, F) in dB, and `longer` (B,) for a fused one → (B, E)."""
+    """The graph: mels (B, V, T, F) in dB, and `longer` (B,) for models with a fusion → (B, E)."""
     audio, front = config.audio, config.front_end
     assert isinstance(audio, HTSATConfig)
     views = 1 if config.fusion is None else VIEWS
@@ -45,7 +45,7 @@ def htsat(g: Graph, config: CLAPConfig) -> object:
         inputs.append(longer)
         local = _local_patches(g, pixels(g.part(mel, 1, VIEWS)), config)
         x = select_rows(g, longer, fuse_tokens(g, config.fusion.partition("_")[0], x, local, "audio.patches.fusion"), x)
-    elif config.fusion == "channel_map":  # every row goes the same way; the flag is taken and not needed
+    elif config.fusion == "channel_map":  # all rows are alike; the flag is an input but not used
         inputs.append(opset.parameter([-1], np.bool_, "longer"))
     x = g.layer_norm(x, "audio.patches.norm") if audio.patch_norm else x
     x = _stages(g, x, audio)
@@ -57,7 +57,7 @@ def htsat(g: Graph, config: CLAPConfig) -> object:
 
 
 def _patches(g: Graph, pixels: Node, config: CLAPConfig) -> Node:
-    """Pixels (B * V, …) → tokens (B, side * side, D), row by row."""
+    """Pixels (B * V, …) → tokens (B, side * side, D), in rows of the image."""
     audio, channels = config.audio, VIEWS if config.fusion == "channel_map" else 1
     assert isinstance(audio, HTSATConfig)
     size = audio.patch * audio.patch
@@ -86,7 +86,7 @@ def _local_patches(g: Graph, pixels: Node, config: CLAPConfig) -> Node:
 
 
 def _patch_pixels(config: CLAPConfig, high: int, wide: int) -> Order:
-    """Where in (frames, F) the pixels of each patch of the folded image lie → (patches, high * wide)."""
+    """The places in (frames, F) of the pixels of each patch of the folded image, (patches, high * wide)."""
     assert isinstance(config.audio, HTSATConfig)
     image, bins = config.audio.image, config.front_end.mel_bins
     row, column = np.mgrid[:image, : image // wide * wide]
@@ -96,7 +96,7 @@ def _patch_pixels(config: CLAPConfig, high: int, wide: int) -> Order:
 
 
 def _stretch(frames: int, target: int) -> Array | None:
-    """The matrix (target, frames) of bicubic interpolation with aligned corners; None where nothing is to be done."""
+    """The matrix (target, frames) of bicubic interpolation with aligned corners; None where none is needed."""
     assert frames <= target, f"at most {target} frames fit the image, not {frames}"
     if frames == target:
         return None
@@ -115,6 +115,7 @@ def _stretch(frames: int, target: int) -> Array | None:
 
 
 def _stages(g: Graph, x: Node, audio: HTSATConfig) -> Node:
+    """All swin blocks with the merges between their stages: tokens (B, N, D) → tokens of the last stage."""
     side = audio.image // audio.patch
     order: Order = np.arange(side * side)  # token n is patch order[n]
     for stage, depth in enumerate(audio.depths):
@@ -146,13 +147,13 @@ def _stages(g: Graph, x: Node, audio: HTSATConfig) -> Node:
 
 
 def _reorder_patches(g: Graph, x: Node, order: Order, wanted: Order) -> Node:
-    """Tokens from one order of patches to another."""
+    """Reorder tokens from one order of patches to another."""
     place = np.argsort(order)[wanted]
     return x if (place == np.arange(len(place))).all() else g.take(x, place)
 
 
 def _windows(side: int, window: int, shift: int) -> Order:
-    """Patches window by window, after a cyclic shift."""
+    """The order of patches window by window, after a cyclic shift."""
     rolled = np.roll(np.arange(side * side).reshape(side, side), (-shift, -shift), (0, 1))
     n = side // window
     return rolled.reshape(n, window, n, window).transpose(0, 2, 1, 3).reshape(-1)
@@ -175,20 +176,20 @@ def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Arra
     """Tokens in window order (B, N, D) → (B * windows, L, D)."""
     size = window * window
     weight = g.weights[f"{name}.qkv.weight"]
-    inner = len(weight) // 3  # the width, but for a pruned tower
+    inner = len(weight) // 3  # the width of the stage, less in a pruned tower
     weight = weight.reshape(3, inner, -1)
     bias = (
         g.weights[f"{name}.qkv.bias"].reshape(3, inner)
         if f"{name}.qkv.bias" in g.weights
         else np.zeros((3, inner), np.float32)
     )
-    scale = (inner // heads) ** -0.5  # of the scores, taken into the queries
+    scale = (inner // heads) ** -0.5  # of the scores, multiplied into the queries
 
     def heads_of(which: int, factor: float = 1.0) -> Node:
         y = g.product(x, weight[which] * np.float32(factor), bias[which] * np.float32(factor))
         return g.transpose(g.reshape(y, -1, size, heads, inner // heads), 0, 2, 1, 3)  # (B * windows, H, L, D / H)
 
-    # three products are 5 % faster than one whose result must be taken apart
+    # three products are 5 % faster than one whose result has to be split
     scores = opset.matmul(heads_of(0, scale), heads_of(1), False, True)
     position = g.weights[f"{name}.bias_table"][_relative(window)].transpose(2, 0, 1)[None]  # (1, H, L, L)
     if mask is None:
@@ -202,7 +203,7 @@ def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Arra
 
 
 def _relative(window: int) -> Order:
-    """Row of the bias table for every pair of patches of a window → (L, L)."""
+    """The row of the bias table for every pair of patches of a window, (L, L)."""
     row, column = np.divmod(np.arange(window * window), window)
     down, right = row[:, None] - row + window - 1, column[:, None] - column + window - 1
     relative: Order = down * (2 * window - 1) + right

@@ -1,4 +1,4 @@
-"""MobileNet as a graph: see `openclap.models.mobilenet`."""
+"""MobileNet as a graph (see `openclap.models.mobilenet`)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from openclap.config import CLAPConfig, InvertedResidual, MobileNetConfig
 
 __all__ = ["mobilenet", "mobilenet_frames"]
 
-EPS = 1e-3  # of every batch norm but the mel's
+EPS = 1e-3  # of every batch norm except that of the mel
 
 
 def mobilenet(g: Graph, config: CLAPConfig) -> object:
-    """Mels (B, V, T, F) in dB, and `longer` (B,) for a fused one → (B, E)."""
+    """The graph: mels (B, V, T, F) in dB, and `longer` (B,) for models with a fusion → (B, E)."""
     audio = config.audio
     assert isinstance(audio, MobileNetConfig)
 
@@ -27,12 +27,12 @@ def mobilenet(g: Graph, config: CLAPConfig) -> object:
 
 
 def mobilenet_frames(g: Graph, mel: Node, audio: MobileNetConfig) -> Node:
-    """Mels (B, 1, T, F), as the stem takes them → what is averaged over time: (B, T / 32, features)."""
+    """Normalised mels (B, 1, T, F) → features of each step of time, before their mean: (B, T / 32, features)."""
     return g.transpose(g.mean(_maps(g, _stem(g, mel), audio), 3), 0, 2, 1)
 
 
 def _maps(g: Graph, stem: Node, audio: MobileNetConfig) -> Node:
-    """What the stem makes (B, C, T / 2, F / 2) → (B, features, T / 32, F / 32)."""
+    """All blocks: maps of the stem (B, C, T / 2, F / 2) → (B, features, T / 32, F / 32)."""
     x = stem
     for i, shape in enumerate(audio.blocks):
         x = _block(g, x, f"audio.blocks.{i}", shape)
@@ -44,11 +44,11 @@ def _stem(g: Graph, x: Node) -> Node:
 
 
 def _block(g: Graph, x: Node, name: str, shape: InvertedResidual) -> Node:
-    active = opset.hswish if shape.swish else opset.relu
+    activate = opset.hswish if shape.swish else opset.relu
     y = x
     if shape.widened:
-        y = active(_conv(g, y, f"{name}.expand"))
-    y = active(_depthwise(g, y, f"{name}.depthwise", shape.kernel, shape.stride))
+        y = activate(_conv(g, y, f"{name}.expand"))
+    y = activate(_depthwise(g, y, f"{name}.depthwise", shape.kernel, shape.stride))
     if shape.squeezed:
         weight = opset.relu(g.linear(g.mean(y, 2, 3), f"{name}.squeeze.down"))
         weight = opset.sigmoid(g.linear(weight, f"{name}.squeeze.up"))

@@ -1,4 +1,4 @@
-"""What every graph is made of: products, norms and gathers over the named arrays of a checkpoint."""
+"""The operators of all graphs: products, norms and gathers over the named arrays of a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAYER_NORM_EPS = 1e-5
 
 
 class Graph:
-    """Operators by the names of the weights they use. Large weights are shared with the mapped file, not copied."""
+    """Builds operators from the names of their weights. Large weights are shared with the mapped file, not copied."""
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self.weights = weights
@@ -29,7 +29,7 @@ class Graph:
     # -- constants -----------------------------------------------------------------------------------
 
     def constant(self, name: str) -> Node:
-        """A weight as it lies in the checkpoint."""
+        """A weight of the checkpoint as a constant."""
         return ov.op.Constant(np.require(self.weights[name], np.float32, ["C", "A", "W"]), shared_memory=True)
 
     @staticmethod
@@ -45,16 +45,16 @@ class Graph:
     # -- layers --------------------------------------------------------------------------------------
 
     def linear(self, x: Node, name: str) -> Node:
-        """(…, D) → (…, D'); without a bias where the checkpoint has none."""
+        """A linear layer (…, D) → (…, D'), without a bias where the checkpoint has none."""
         product = opset.matmul(x, self.constant(f"{name}.weight"), False, True)
         return product + self.constant(f"{name}.bias") if f"{name}.bias" in self.weights else product
 
     def product(self, x: Node, weight: Array, bias: Array) -> Node:
-        """(…, D) @ (D', D).T + (D',) with arrays made while the graph is built."""
+        """Compute x (…, D) @ weight (D', D).T + bias (D',), with arrays made while the graph is built."""
         return opset.matmul(x, self.number(weight), False, True) + self.number(bias)
 
     def activation(self, x: Node, name: str) -> Node:
-        """What a name of `ACTIVATIONS` makes of x."""
+        """The activation with this name of `ACTIVATIONS`."""
         kind = ACTIVATIONS[name]
         if kind == "quick_gelu":
             return x * opset.sigmoid(x * self.number(1.702))
@@ -63,24 +63,24 @@ class Graph:
         return opset.relu(x) if kind == "relu" else opset.gelu(x, "tanh" if kind == "gelu_tanh" else "erf")
 
     def layer_norm(self, x: Node, name: str, eps: float = LAYER_NORM_EPS) -> Node:
-        """Over the last axis."""
+        """A layer norm over the last axis."""
         normal = opset.mvn(x, self.index([-1]), True, eps, "inside_sqrt")
         return normal * self.constant(f"{name}.weight") + self.constant(f"{name}.bias")
 
     def batch_norm(self, name: str, eps: float = BATCH_NORM_EPS) -> tuple[Array, Array]:
-        """(scale, shift), each (C,): what a batch norm does to its channels at inference."""
+        """(scale, shift) of a batch norm at inference, each (C,)."""
         w = self.weights
         scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + np.float32(eps))
         return scale, w[f"{name}.bias"] - w[f"{name}.running_mean"] * scale
 
     def convolution(self, x: Node, weight: Array, bias: Array, kernel: int, stride: tuple[int, int] = (1, 1)) -> Node:
-        """Maps (B, C, H, W), padded so that a stride of 1 keeps their size → (B, D, …)."""
+        """A convolution of maps (B, C, H, W), padded so that a stride of 1 keeps their size → (B, D, …)."""
         pad = [kernel // 2, kernel // 2]
         maps = opset.convolution(x, self.number(weight), list(stride), pad, pad, [1, 1])
         return maps + self.number(bias.reshape(1, -1, 1, 1))
 
     def fold_batch_norm(self, conv: str, norm: str, eps: float = BATCH_NORM_EPS) -> tuple[Array, Array]:
-        """Weight (C', …) and bias (C',) of a convolution with its batch norm folded in."""
+        """The weight (C', …) and bias (C',) of a convolution with its batch norm folded in."""
         scale, shift = self.batch_norm(norm, eps)
         weight = self.weights[f"{conv}.weight"]
         bias = self.weights[f"{conv}.bias"] if f"{conv}.bias" in self.weights else np.float32(0)
@@ -90,20 +90,20 @@ class Graph:
 
     @staticmethod
     def size(x: Node, axis: int) -> int:
-        """The length of an axis that is known."""
+        """The length of an axis, which must be static."""
         length: int = x.output(0).get_partial_shape()[axis].get_length()
         return length
 
     def reshape(self, x: Node, *shape: int) -> Node:
-        """-1 is what is left over; 0 keeps an axis."""
+        """A new shape; -1 stands for the rest, 0 keeps an axis."""
         return opset.reshape(x, self.index(shape), True)
 
     def transpose(self, x: Node, *axes: int) -> Node:
-        """Axes in a new order."""
+        """The axes in a new order."""
         return opset.transpose(x, self.index(axes))
 
     def take(self, x: Node, index: Array) -> Node:
-        """Places of axis 1 in a new order."""
+        """The elements of axis 1 at these indices."""
         return opset.gather(x, opset.constant(index.astype(np.int32)), opset.constant(np.int64(1)))
 
     def part(self, x: Node, begin: int, end: int, axis: int = 1) -> Node:
@@ -111,12 +111,12 @@ class Graph:
         return opset.slice(x, self.index([begin]), self.index([end]), self.index([1]), self.index([axis]))
 
     def mean(self, x: Node, *axes: int, keep: bool = False) -> Node:
-        """Over some axes."""
+        """The mean over some axes."""
         return opset.reduce_mean(x, self.index(axes), keep)
 
     # -- ends ----------------------------------------------------------------------------------------
 
     def projection(self, x: Node, name: str) -> Node:
-        """(B, D) → (B, E) unit rows: linear, ReLU, linear, length 1."""
+        """The projection (B, D) → (B, E) unit rows: linear, ReLU, linear, length 1."""
         y = self.linear(opset.relu(self.linear(x, f"{name}.0")), f"{name}.2")
         return opset.normalize_l2(y, self.index([-1]), 1e-24, "max")

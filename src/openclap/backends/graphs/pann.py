@@ -1,4 +1,4 @@
-"""PANN as a graph: see `openclap.models.pann`."""
+"""PANN as a graph (see `openclap.models.pann`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["pann"]
 
 
 def pann(g: Graph, config: CLAPConfig) -> object:
-    """Mels (B, V, T, F) in dB, and `longer` (B,) for a fused one → (B, E)."""
+    """The graph: mels (B, V, T, F) in dB, and `longer` (B,) for models with a fusion → (B, E)."""
     audio = config.audio
     assert isinstance(audio, PANNConfig)
     time, bins = audio.pools[0]

@@ -1,4 +1,4 @@
-"""The graph of each encoder, by its kind."""
+"""The function that builds the graph of each encoder, by its kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from openclap.config import CLAPConfig
 __all__ = ["SEPARATE_SHORT_GRAPH", "TEXT_TOWERS", "TOWERS"]
 
 TOWERS: dict[str, Callable[[Graph, CLAPConfig], object]] = {"htsat": htsat, "pann": pann, "mobilenet": mobilenet}
-# of embedded tokens (`numpy_text.Tower.embed`); None: numpy has the fastest there is, or only torch runs it
+# Graphs over embedded tokens (`numpy_text.Tower.embed_tokens`). None: numpy is the fastest, or only torch runs it.
 TEXT_TOWERS: dict[str, Callable[[Graph, CLAPConfig], object] | None] = {
     "roberta": bert,
     "bert": bert,
@@ -22,7 +22,6 @@ TEXT_TOWERS: dict[str, Callable[[Graph, CLAPConfig], object] | None] = {
     "sbert": sbert,
     "words": None,
 }
-# whether short clips have a graph of their own, without the fusion: where that takes up to a fifth of their time, and
-# the weights are few
-# enough to be held twice
+# Whether short clips have a graph of their own without the fusion. It saves up to a fifth of their time, but holds the
+# weights twice.
 SEPARATE_SHORT_GRAPH = {"htsat": False, "pann": True, "mobilenet": True}
