@@ -491,7 +491,7 @@ def test_a_pipe_needs_its_rate_and_others_do_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(ImportError("no"), "openclap\\[watch\\]"), (OSError("PortAudio library not found"), "libportaudio2")],
+    [(ImportError("no"), "openclap's extra 'watch'"), (OSError("PortAudio library not found"), "libportaudio2")],
 )
 def test_a_machine_without_sounddevice_says_so(monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
     import builtins
