@@ -211,7 +211,7 @@ def _with_common_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def default_library() -> Path:
-    """Where the library is when nothing is said."""
+    """Where the library is unless --library names another place."""
     return user_data_path("openclap") / "library"
 
 
@@ -224,20 +224,20 @@ def filter_arguments(
     before: str | None,
     tags: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """What `Library.search` and `Library.recommend` are given to look at some files only."""
+    """Make the keywords by which `Library.search` and `Library.recommend` look at some files only."""
     return {
         "within": within or None,
         "glob": glob,
         "shortest": shortest,
         "longest": longest,
-        "after": _moment(after, "--after"),
-        "before": _moment(before, "--before"),
+        "after": _parse_time(after, "--after"),
+        "before": _parse_time(before, "--before"),
         "tags": tags or (),
     }
 
 
-def _moment(text: str | None, option: str) -> float | None:
-    """An ISO date or time, local where it says no zone, as seconds since 1970."""
+def _parse_time(text: str | None, option: str) -> float | None:
+    """Parse an ISO date or time into seconds since 1970; local time where it has no zone."""
     if text is None:
         return None
     try:
@@ -253,7 +253,7 @@ def load_model(
     precision: str = "float32",
     translate: str = "auto",
 ) -> CLAP:
-    """The model of a verb; says once a machine that there are larger ones than mini."""
+    """Load the model of a verb; print once on each machine that there are larger ones than mini."""
     from openclap.clap import CLAP
 
     clap = CLAP.from_pretrained(
@@ -269,7 +269,7 @@ def load_model(
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """What a file of labels, captions or alerts holds: one a line, in order, repeated ones too; of a .csv, one column.
+    """Read a file of labels, captions or alerts: one a line, in order, repeated ones too; of a .csv, one column.
 
     Raises
     ------
