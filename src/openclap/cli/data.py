@@ -30,7 +30,8 @@ Source = Annotated[
 def check(
     source: Source,
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="All labels there may be: a file, one a line, or esc50, audioset, …")
+        Path | None,
+        typer.Option("--labels", help="All labels there may be: a file, one a line, or esc50, audioset, …"),
     ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Find the same recording in other formats, cut or shifted")

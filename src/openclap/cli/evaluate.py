@@ -74,7 +74,7 @@ def retrieval(
     _check_places(report, card)
     clap = load_model(model, device, threads)
     found = run(clap, data, definition=definition, draws=draws, seed=seed, progress=verbosity.progress)
-    _tell(add_published(found, protocol), report, card, as_json)
+    _finish(add_published(found, protocol), report, card, as_json)
 
 
 def zeroshot(
@@ -104,7 +104,7 @@ def zeroshot(
     clap = load_model(model, device, threads)
     prompts = templates or [DEFAULT_TEMPLATE]
     found, judged = run(clap, data, templates=prompts, draws=draws, seed=seed, progress=verbosity.progress)
-    _tell(add_published(found, protocol), report, card, as_json, judged, confusion)
+    _finish(add_published(found, protocol), report, card, as_json, judged, confusion)
 
 
 def probe(
@@ -140,7 +140,7 @@ def probe(
     )
     if save is not None:
         head.save(save)
-    _tell(add_published(found, protocol), report, card, as_json, judged, confusion)
+    _finish(add_published(found, protocol), report, card, as_json, judged, confusion)
 
 
 def protocols(as_json: Json = False) -> None:
@@ -171,7 +171,7 @@ def _check_places(
         check_confusion(confusion, multi_label=data.multi_label)
 
 
-def _tell(
+def _finish(
     found: EvalReport,
     report: Path | None,
     card: Path | None,
@@ -179,7 +179,7 @@ def _tell(
     judged: Scores | None = None,
     confusion: Path | None = None,
 ) -> None:
-    """Show a report, write what was asked for, name what failed."""
+    """Print a report, write the files that were asked for, and print what failed."""
     from openclap.eval.report import write_card, write_report
     from openclap.eval.scoring import write_confusion
 
@@ -197,7 +197,7 @@ def _tell(
 
 
 def show_report(found: EvalReport) -> None:
-    """Metrics, and labels from the worst on; notes on stderr."""
+    """Print metrics, labels from the worst on, and notes on stderr."""
     rows = [
         (name.replace("_", " "), _number(name, x.value), _interval(name, x), _number(name, found.published.get(name)))
         for name, x in found.metrics.items()

@@ -141,7 +141,7 @@ def library(
     library: LibraryPath = None,
     as_json: Json = False,
 ) -> None:
-    """What a library holds; is it whole, mend it, take it elsewhere."""
+    """Show what a library holds; check, repair, export or import it."""
     from openclap.library import Library
 
     place = Library.open(library or default_library())

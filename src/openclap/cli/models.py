@@ -59,7 +59,7 @@ def pull(
 
 
 def doctor(model: Model = "mini", as_json: Json = False) -> None:
-    """Is this model and this installation sound."""
+    """Check this installation and a model, and say what is wrong."""
     from openclap.doctor import examine_installation
 
     report = examine_installation(model)

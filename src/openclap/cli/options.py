@@ -212,7 +212,7 @@ def _with_common_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def default_library() -> Path:
-    """Where the library is when nothing is said."""
+    """Where the library is unless --library names another place."""
     return user_data_path("openclap") / "library"
 
 
@@ -225,7 +225,7 @@ def search_filter(
     before: str | None,
     tags: Sequence[str] | None,
 ) -> SearchFilter:
-    """The filter that the options of a verb ask for."""
+    """Make the filter that the options of a verb ask for."""
     from openclap.store import SearchFilter
 
     return SearchFilter(
@@ -233,14 +233,14 @@ def search_filter(
         path,
         min_seconds,
         max_seconds,
-        _moment(after, "--after"),
-        _moment(before, "--before"),
+        _parse_time(after, "--after"),
+        _parse_time(before, "--before"),
         tuple(tags or ()),
     )
 
 
-def _moment(text: str | None, option: str) -> float | None:
-    """An ISO date or time, local where it says no zone, as seconds since 1970."""
+def _parse_time(text: str | None, option: str) -> float | None:
+    """Parse an ISO date or time into seconds since 1970; local time where it has no zone."""
     if text is None:
         return None
     try:
@@ -256,7 +256,7 @@ def load_model(
     precision: str = "float32",
     translate: str = "auto",
 ) -> CLAP:
-    """The model of a verb; says once a machine that there are larger ones than mini."""
+    """Load the model of a verb; print once on each machine that there are larger ones than mini."""
     from openclap.clap import CLAP
 
     clap = CLAP.from_pretrained(
@@ -272,7 +272,7 @@ def load_model(
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """What a file of labels, captions or alerts holds: one a line, in order, repeated ones too; of a .csv, one column.
+    """Read a file of labels, captions or alerts: one a line, in order, repeated ones too; of a .csv, one column.
 
     Raises
     ------

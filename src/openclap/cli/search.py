@@ -198,8 +198,8 @@ def moments(
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
-        _tell_unlikely(found, confidence_curves(clap.config).unlikely)
-        table(plain(f"{title} in {short(sound)}"), WHEN, [_when(m) for m in found], right=WHEN[1:3])
+        _print_unlikely(found, confidence_curves(clap.config).unlikely)
+        table(plain(f"{title} in {short(sound)}"), WHEN, [_moment_cells(m) for m in found], right=WHEN[1:3])
     if not has_own_curves(clap):
         print_uncalibrated()
 
@@ -264,14 +264,14 @@ def _show_hits(hits: Ranked[Hit], title: str) -> None:
     table(plain(title), columns, rows, right=("", "cosine", "confidence"))
 
 
-def _tell_unlikely(found: Sequence[Moment], unlikely: float) -> None:
+def _print_unlikely(found: Sequence[Moment], unlikely: float) -> None:
     """Print a remark where none of the moments is likely."""
     sure = max((one.confidence or 0.0 for one in found), default=1.0)
     if sure < unlikely:
         err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {sure:.0%}); the nearest:")
 
 
-def _when(moment: Moment) -> tuple[str, str, str, str]:
+def _moment_cells(moment: Moment) -> tuple[str, str, str, str]:
     """The cells of a moment for the columns `WHEN`."""
     sure = moment.confidence or 0.0
     return span(moment.start, moment.end), f"{moment.score:+.3f}", f"{sure:.0%}", bar(sure)
@@ -290,8 +290,8 @@ def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_jso
     if as_json:
         emit(moment.to_dict() for moment in found)
     else:
-        _tell_unlikely(found, unlikely)
-        table(plain(title), (*WHEN, "sound"), [(*_when(m), _name(m)) for m in found], right=WHEN[1:3])
+        _print_unlikely(found, unlikely)
+        table(plain(title), (*WHEN, "sound"), [(*_moment_cells(m), _name(m)) for m in found], right=WHEN[1:3])
     if found and not found.calibrated:
         print_uncalibrated()
     print_left_out(found.left_out, "recording")

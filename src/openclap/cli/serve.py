@@ -1,4 +1,4 @@
-"""serve and ui: the verbs that stay. One server, with the page on it; ui opens a browser."""
+"""serve and ui: run the HTTP service with the page on it; ui opens a browser."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def ui(
 
 
 def _announcement(sentence: str, as_json: bool, *, browse: bool = False) -> Callable[[str], None]:
-    """What says where the server is, and opens a browser there."""
+    """Make the function that says where the server is, and opens a browser there."""
 
     def tell(url: str) -> None:
         if as_json:
@@ -176,8 +176,8 @@ def _run(
     keys_file: Path | None = None,
     own: dict[str, Any] | None = None,
 ) -> None:
-    """Serve with the settings of a file, of the options that were given, and, before both, those of `ui` (`own`)."""
-    in_file, options = _read(config), _options_of(context)
+    """Serve; settings of `ui` (`own`) go before options that were given, and these before the file."""
+    in_file, options = _read_settings(config), _given_options(context)
     if options.get("page") and in_file.get("page"):  # --page says nothing of what the page may do
         del options["page"]
     given = {**in_file, **options, **(own or {})}
@@ -196,8 +196,8 @@ def _run(
             f"it needs {error.name}, which is not installed; install openclap's extra 'serve' (docs/install.md)"
         ) from error
     # where files of the library are read from by whoever asks; where nothing is named, wherever they lie
-    roots = (*_listed(given.pop("roots", ())), _uploads())
-    keys = (*_listed(given.pop("keys", ())), *read_keys(keys_file))
+    roots = (*_as_list(given.pop("roots", ())), _uploads_folder())
+    keys = (*_as_list(given.pop("keys", ())), *read_keys(keys_file))
     settings = ServeSettings(**given, roots=roots if len(roots) > 1 else (), keys=keys)
     if settings_of_page is None:
         run_server(lambda: create_app(settings), settings, listening=tell)
@@ -207,8 +207,8 @@ def _run(
     end_loading()
 
 
-def _read(config: Path | None) -> dict[str, Any]:
-    """The settings of a file.
+def _read_settings(config: Path | None) -> dict[str, Any]:
+    """Read the settings of a file.
 
     Raises
     ------
@@ -228,8 +228,8 @@ def _read(config: Path | None) -> dict[str, Any]:
     return {str(name): value for name, value in (found or {}).items()}
 
 
-def _options_of(context: typer.Context) -> dict[str, Any]:
-    """The options that were given, by the names of settings, and not those of the command line alone."""
+def _given_options(context: typer.Context) -> dict[str, Any]:
+    """The options that were given, by their names as settings; without those that are no settings."""
     others = ("config", "keys_file", "no_browser", "as_json", "quiet", "verbose")
     return {
         name: value
@@ -239,7 +239,7 @@ def _options_of(context: typer.Context) -> dict[str, Any]:
 
 
 def _page_settings(given: dict[str, Any], *, is_own: bool) -> PageSettings | None:
-    """Take the settings of the page out of those that were given; None, there is to be no page."""
+    """Take the settings of the page out of those that were given; None where no page is wanted."""
     page, models = given.pop("page", True), given.pop("models", None)
     if page is False:
         return None
@@ -250,24 +250,26 @@ def _page_settings(given: dict[str, Any], *, is_own: bool) -> PageSettings | Non
     shared: dict[str, Any] = {name: given[name] for name in ("model", "device", "threads", "library") if name in given}
     page = page if isinstance(page, dict) else {}
     if not is_own:
-        shared["models"] = _loadable(given.get("model", "mini"), [*_listed(page.pop("models", ())), *_listed(models)])
+        shared["models"] = _loadable_models(
+            given.get("model", "mini"), [*_as_list(page.pop("models", ())), *_as_list(models)]
+        )
     return PageSettings(
-        **{"uploads": _uploads(), "roots": given.get("roots", ()), "detectors": is_own, **shared, **page}
+        **{"uploads": _uploads_folder(), "roots": given.get("roots", ()), "detectors": is_own, **shared, **page}
     )
 
 
-def _listed(value: Any) -> list[Any]:
-    """One value where several may stand."""
+def _as_list(value: Any) -> list[Any]:
+    """Make a list of a single value; a list stays, nothing becomes an empty one."""
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _uploads() -> Path:
-    """Where the page keeps what is uploaded into the library."""
+def _uploads_folder() -> Path:
+    """The folder where the page keeps sounds that are uploaded into the library."""
     return user_data_path("openclap") / "uploads"
 
 
-def _loadable(model: str, named: list[str]) -> tuple[str, ...]:
-    """What may be loaded through a page that others than its owner may see: nothing is fetched on a visitor's word."""
+def _loadable_models(model: str, named: list[str]) -> tuple[str, ...]:
+    """The models that a public page may load: those on this machine and those named; no visitor starts a download."""
     from openclap.checkpoints.locate import is_available
     from openclap.checkpoints.presets import PRESETS
 

@@ -169,14 +169,14 @@ def plain(text: object) -> Text:
 
 
 def short(path: str) -> str:
-    """A path as the user would write it here."""
+    """Shorten a path as a user would write it: relative, or with ~."""
     relative = os.path.relpath(path) if not path.startswith("<") else path
     home = str(Path.home())
     return min((relative, path.replace(home, "~", 1) if path.startswith(home + os.sep) else path), key=len)
 
 
 def span(start: float, end: float) -> str:
-    """Seconds as 0:03.0-0:13.0."""
+    """Write seconds as 0:03.0-0:13.0."""
     return f"{_clock(start)}-{_clock(end)}"
 
 

@@ -37,7 +37,7 @@ SEVERAL = ("--yes", "--no")
 
 
 class ManyFiles(TyperCommand):
-    """Lets `--yes` and `--no` take several files, as a shell's pattern gives them: up to the next option."""
+    """A command whose `--yes` and `--no` take several files, up to the next option, as a shell's pattern gives them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse `--yes a b --no c` as `--yes a --yes b --no c`."""

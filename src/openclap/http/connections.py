@@ -34,14 +34,11 @@ __all__ = ["KERNEL_BACKLOG", "ConnectionLimits", "Connections"]
 FILES = 128  # that the process opens beside its connections: libraries, models, uploads
 BURST = 64  # connections accepted in one turn of the event loop, of which up to four are on their way at once
 KERNEL_BACKLOG = 1024  # connections that the kernel keeps until they are accepted: for `listen`, after uvicorn has
-AT_ONCE = (
-    1 << 14
-)  # bytes read in one turn of the event loop: of 256 KiB, asyncio's, 40 000 chunks of one byte took 0.8 s
+# bytes read in one turn of the event loop; of asyncio's 256 KiB, 40 000 chunks of one byte took 0.8 s
+AT_ONCE = 1 << 14
 OF_SOCKET = 1 << 12  # as AT_ONCE: a frame, which may be of eight bytes, costs more than a chunk
-CHUNKS, CHUNK_BYTES = (
-    1024,
-    64,
-)  # a body of more chunks than these has so many bytes in each, on average: every one costs 20 µs
+# a body of more than `CHUNKS` chunks must have `CHUNK_BYTES` in each, on average: every chunk costs 20 µs
+CHUNKS, CHUNK_BYTES = 1024, 64
 HEAD_BYTES = 1 << 16  # of a request, its address and headers; more is answered 431
 STALLED = 60.0  # seconds without a byte taken, after which whoever does not read an answer is cut off
 
@@ -52,7 +49,7 @@ TOO_LARGE = (
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """What connections may do.
+    """How many connections there may be, and how slow.
 
     Attributes
     ----------
@@ -84,7 +81,7 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def options(self) -> dict[str, Any]:
-        """For `uvicorn.Config`."""
+        """The options for `uvicorn.Config`."""
         return {
             "http": partial(_Http, self),
             "ws": partial(_Socket, self),
@@ -93,11 +90,11 @@ class Connections:
         }
 
     def __len__(self) -> int:
-        """How many are open."""
+        """How many connections are open."""
         return len(self._open)
 
     def admit(self, one: _Http) -> bool:
-        """Count a new connection; another may be closed for it. False: there is no room."""
+        """Count a new connection, for which another may be closed → False where there is no room."""
         whose = client_key(one.client)
         shared = whose in self._proxies  # by all who come through the proxy
         full = not shared and self._of.get(whose, 0) >= self.share
@@ -112,12 +109,12 @@ class Connections:
         return True
 
     def replace(self, one: _Socket) -> None:
-        """A connection has become a websocket."""
+        """Note that a connection has become a websocket."""
         if one.transport in self._open:
             self._open[one.transport] = (self._open[one.transport][0], one)
 
     def remove(self, transport: asyncio.BaseTransport) -> None:
-        """A connection has ended."""
+        """Forget a connection that has ended."""
         whose, _ = self._open.pop(transport, (None, None))
         if whose is not None:
             self._of[whose] -= 1
@@ -125,7 +122,7 @@ class Connections:
                 del self._of[whose]
 
     def _close_oldest(self, among: Iterable[_Http | _Socket]) -> bool:
-        """Close the one that has waited longest without a whole request, heads before bodies."""
+        """Close the connection that has waited longest without a whole request, heads before bodies."""
         waiting = [one for one in among if isinstance(one, _Http) and one.is_incomplete]
         if not waiting:
             return False
@@ -135,7 +132,7 @@ class Connections:
         return True
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at all of them, once in a while, as long as there are any."""
+        """Check all connections again and again, as long as there are any."""
         now = time.monotonic()
         for _, one in list(self._open.values()):
             if isinstance(one, _Http):
@@ -145,7 +142,7 @@ class Connections:
 
 
 class _Http(H11Protocol):
-    """uvicorn's, which is asked now and then whether it gets on."""
+    """An HTTP connection of uvicorn that is checked now and then for progress."""
 
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(**options)
@@ -193,7 +190,7 @@ class _Http(H11Protocol):
         self._refuse(status, sentence or msg)
 
     def _next_event_checked(self) -> Any:
-        """What h11 reads next, unless it is crumbs."""
+        """Read the next event of h11; refuse a body of too many tiny chunks."""
         in_head = self.conn.their_state is h11.IDLE
         try:
             event = self._next_event()
@@ -235,7 +232,7 @@ class _Http(H11Protocol):
         self.in_body = in_body
 
     def _refuse(self, status: int, sentence: str) -> None:
-        """Say what is wrong with a request, unless its answer has begun, and close the connection.
+        """Answer what is wrong with a request, unless its answer has begun, and close the connection.
 
         The application that works on it learns that nobody waits.
         """
@@ -243,7 +240,7 @@ class _Http(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             if not self.cycle.response_started:
                 self.cycle.scope["state"][REFUSED] = status
-            self.cycle.disconnected = True  # what is sent from now on goes nowhere
+            self.cycle.disconnected = True  # nothing more is sent
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._answer(status, sentence)
@@ -258,7 +255,7 @@ class _Http(H11Protocol):
             self.transport.abort()
 
     def _answer(self, status: int, sentence: str) -> None:
-        """An answer to what is no request, and the end."""
+        """Answer something that is no HTTP request, and close the connection."""
         body = sentence.encode("ascii")
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
         headers += [(b"connection", b"close"), *STRICT]
@@ -272,7 +269,7 @@ class _Http(H11Protocol):
 
 
 class _Socket(WebSocketsSansIOProtocol):
-    """uvicorn's, counted as a connection, with the headers of every answer where it refuses a handshake."""
+    """A websocket of uvicorn that is counted, and that refuses a handshake with our headers."""
 
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(**options)

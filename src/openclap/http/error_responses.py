@@ -17,7 +17,7 @@ TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_
 
 
 def error_response(refusal: RequestRefused, scope: Scope) -> Response:
-    """The answer to a request, or a handshake, that is refused: `await error_response(…)(scope, receive, send)`."""
+    """Make the answer to a refused request or handshake: `await error_response(…)(scope, receive, send)`."""
     status = refusal.http_status
     kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     details = {"message": " ".join(str(refusal).split()), "type": kind, "code": refusal.code, "param": None}

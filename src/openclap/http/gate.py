@@ -1,4 +1,4 @@
-"""Who may use a server: by the name that they call it, the site whose page asks, and their key.
+"""Who may use a server: the Host header, the Origin header and the key decide.
 
 request, or handshake ─ Host ─ Origin ─ key ─ the application
 403    403      401
@@ -26,7 +26,7 @@ OPEN = ("/health", "/ready")  # without a key
 
 
 class Gate:
-    """ASGI middleware that refuses who may not use the server.
+    """ASGI middleware that refuses requests of those who may not use the server.
 
     Starlette's `TrustedHostMiddleware` takes names alone: it knows no addresses of any number, which a server behind
     NAT is reached by, and answers in plain text.
@@ -37,7 +37,7 @@ class Gate:
         self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or handshake."""
+        """Pass one request or handshake on, or refuse it."""
         refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         await (self._app if refusal is None else error_response(refusal, scope))(scope, receive, send)
 
@@ -59,7 +59,7 @@ class Gate:
         return None
 
     def _is_key(self, authorization: str) -> bool:
-        """Whether a key is right: a bearer's, or the password of a browser. The time it takes tells nothing."""
+        """Whether a key is right, as a bearer's or a browser's password; compared in constant time."""
         kind, _, given = authorization.partition(" ")
         given = given.strip()
         if kind.lower() == "basic":

@@ -1,4 +1,4 @@
-"""Headers that every answer has: who may frame it, where it may load from, what it is.
+"""Security headers that every answer has: who may frame it, where it may load from, its type.
 
     Content-Security-Policy   nothing but this server; who may frame it. An answer's own, where it has one, stays
     X-Content-Type-Options    what is sent as a sound is no page
@@ -42,7 +42,7 @@ PAGE = (
 
 
 def page_csp(frames: Sequence[str] = ()) -> bytes:
-    """The policy of a page that is framed by nobody, or by these sites alone."""
+    """Make the policy of a page that nobody, or only these sites, may frame."""
     return PAGE.format(" ".join(frames) or "'none'").encode("latin-1")
 
 
@@ -61,7 +61,7 @@ class SecurityHeaders:
         self._page = page_csp(frames)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or handshake."""
+        """Answer one request or handshake, with complete headers."""
 
         async def send_completed(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):

@@ -58,7 +58,7 @@ def is_own_site(origin: str | None, host: str, *, names: Sequence[str] = (), sit
 
 
 def _name_of(host: str) -> str:
-    """The name in a Host header, without the port."""
+    """Get the name of a Host header, without the port."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

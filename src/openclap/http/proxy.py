@@ -1,4 +1,4 @@
-"""What a proxy says of who came to it, believed of named proxies alone.
+"""The client, scheme and path that a proxy reports, believed only of proxies that were named.
 
     X-Forwarded-For      who asks            → client, of the shares and the log
     X-Forwarded-Proto    https, where it ends TLS → scheme
@@ -32,7 +32,7 @@ KEPT = (b"x-forwarded-for", b"x-forwarded-proto")  # of a proxy
 
 
 def check_prefix(prefix: str) -> str:
-    """A path that the server is served under, "/clap" or "".
+    """Check the path that the server is served under: "/clap", or "" for the root.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_prefix(prefix: str) -> str:
 
 
 class TrustedProxies:
-    """Addresses, or networks, of proxies that are believed.
+    """The addresses or networks of proxies that are believed.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class ProxyHeaders:
         self._forwarded = ProxyHeadersMiddleware(app, list(proxies.addresses))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or handshake."""
+        """Correct the scope of one request or handshake, and pass it on."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -109,7 +109,7 @@ class ProxyHeaders:
 
 
 def _add_prefix(prefix: str, scope: Scope) -> Scope:
-    """Path and root path as ASGI has them, whether or not the proxy took the prefix away."""
+    """Set path and root path as ASGI wants them, whether or not the proxy removed the prefix."""
     path, raw = scope["path"], scope.get("raw_path") or b""
     if path != prefix and not path.startswith(f"{prefix}/"):
         path, raw = prefix + path, prefix.encode() + raw
@@ -117,13 +117,13 @@ def _add_prefix(prefix: str, scope: Scope) -> Scope:
 
 
 def route_path(scope: Scope) -> str:
-    """The path of a request below what the server is served under: what routes are made of."""
+    """The path of a request without the prefix, as routes are written."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if path == root or path.startswith(f"{root}/") else path
 
 
 def client_key(client: tuple[str, int] | None) -> str:
-    """Whom a connection is counted for: an address, or the network of 64 bits that one house has of IPv6."""
+    """The key that a client is counted by: its IPv4 address, or its /64 network of IPv6."""
     host = client[0] if client else ""
     if ":" not in host:
         return host

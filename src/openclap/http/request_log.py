@@ -1,4 +1,4 @@
-"""What came of every request: counted, logged without what was asked, and an answer also where something went wrong.
+"""Log and count every request, without its content; answer 500 where something went wrong.
 
 Bodies, queries and keys are never logged. A client that hangs up in the middle of a request is no error of the server.
 """
@@ -22,7 +22,7 @@ log = logging.getLogger("openclap.serve")
 
 
 class RequestLog:
-    """ASGI middleware that logs and counts every request, and answers what nobody expected with 500.
+    """ASGI middleware that logs and counts every request, and answers unexpected errors with 500.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class RequestLog:
         self._app, self._count = app, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or websocket from its handshake to its end."""
+        """Log one request, or one websocket from its handshake to its end."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class RequestLog:
 
 
 class _Exchange:
-    """One request and its answer, as far as they have come. `gone`: nobody waits for it."""
+    """The state of one request and its answer; `gone` where the client has left."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
@@ -81,7 +81,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a part of the answer on; a connection on which more of the body would come is closed after it."""
+        """Pass a part of the answer on; where the body was not read to its end, the connection is closed after it."""
         self.has_begun = True
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -97,5 +97,5 @@ class _Exchange:
 
 
 def _route_of(scope: Scope) -> str:
-    """The pattern of the route, of which there are a few, not the path, of which there may be many."""
+    """The pattern of the route for the metrics, as there are few patterns but any number of paths."""
     return str(getattr(scope.get("route"), "path", "other"))

@@ -1,4 +1,4 @@
-"""The one server, of the service and of the page: uvicorn on a socket, signals, logs.
+"""The server of both the service and the page: uvicorn on a socket, signals, logs.
 
 SIGTERM or Ctrl-C: no new request is taken, those that were accepted are answered, websockets are told what was heard,
 then it ends with 0. A second Ctrl-C ends at once.
@@ -91,9 +91,8 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=int(settings.request_seconds) + GRACE,
                 proxy_headers=False,
-                # samples do not pack; a pong may wait behind minutes of sound that a slow model has not heard, so
-                # silence
-                # is judged by the session
+                # no compression, as samples do not shrink; no time-out of pongs, which may wait behind minutes of sound
+                # that a slow model has not heard: the session itself ends what is idle
                 ws_max_size=settings.message_bytes,
                 ws_per_message_deflate=False,
                 ws_ping_timeout=None,
@@ -103,7 +102,7 @@ class Server(uvicorn.Server):
         self._seen, self._idle = (0, 0), 0  # requests, and those in work, at the last tick; ticks since then
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take connections, and say where."""
+        """Begin to take connections, and say where."""
         await super().startup(sockets=sockets)
         if self.started and sockets:
             sockets[0].listen(KERNEL_BACKLOG)
@@ -113,7 +112,7 @@ class Server(uvicorn.Server):
             self._listening(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what was accepted, and end."""
+        """Answer the requests that were accepted, and end."""
         for leave in self._state.leaving:
             waiting = leave()
             if inspect.isawaitable(waiting):
@@ -125,7 +124,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets=sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Once a while nobody asks anything, give back the memory of what was."""
+        """After a while without requests, give freed memory back to the system."""
         now = (self.server_state.total_requests, len(self.server_state.tasks))
         self._idle = self._idle + 1 if now == self._seen else 0
         self._seen = now
@@ -135,8 +134,8 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but a signal that was answered is not raised again."""
-        if threading.current_thread() is not threading.main_thread():  # which alone may
+        """Handle signals as uvicorn does, but do not raise a handled one again."""
+        if threading.current_thread() is not threading.main_thread():  # only the main thread may
             yield
             return
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -154,7 +153,7 @@ class Server(uvicorn.Server):
 
 
 def _bind(settings: ServerSettings) -> socket.socket:
-    """A socket that is bound to the address, and does not listen yet."""
+    """Make a socket that is bound to the address and does not listen yet."""
     sock: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -175,7 +174,7 @@ def _bind(settings: ServerSettings) -> socket.socket:
 
 
 def _set_allocator() -> None:
-    """Have glibc return what is large when it is freed: else each thread's heap keeps the largest that it ever had."""
+    """Make glibc return large blocks when they are freed; else the heap of each thread keeps its largest size."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         libc = ctypes.CDLL(None)
         for parameter, value in (
@@ -187,7 +186,7 @@ def _set_allocator() -> None:
 
 
 def _trim_memory() -> None:
-    """Have glibc return what was freed: it keeps the memory of a busy minute (140 MB after a few bodies of 20 MB)."""
+    """Make glibc return freed memory, of which it keeps 140 MB after a few bodies of 20 MB."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -196,10 +195,10 @@ def _trim_memory() -> None:
 
 
 class _Json(logging.Formatter):
-    """A record as one line of JSON."""
+    """Formats a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Time, level and message, what was added as `facts`, and the traceback of what went wrong."""
+        """Format time, level, message, `facts` and a traceback."""
         milliseconds = f"{record.created % 1:.3f}"[1:]
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + milliseconds + "Z"
         line = {"time": when, "level": record.levelname.lower(), "message": record.getMessage()}
@@ -210,12 +209,12 @@ class _Json(logging.Formatter):
 
 
 def _log_as_json(level: int) -> None:
-    """Logs and warnings of this process as JSON lines on stderr."""
+    """Write logs and warnings of this process as JSON lines to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     log.setLevel(level)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what is no request is the business of who sent it
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # no log of broken requests
     logging.captureWarnings(True)
     # libsndfile asks broken files for impossible places, and its binding prints what comes of it
     sys.unraisablehook = lambda ignored: log.debug("ignored %r in %r", ignored.exc_value, ignored.object)

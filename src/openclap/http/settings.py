@@ -47,7 +47,7 @@ Folders = Annotated[tuple[Path, ...], Several]
 
 
 class SettingsModel(BaseModel):
-    """Settings that do not change once they are made. What is wrong with them is one sentence.
+    """A frozen pydantic model; a wrong setting is a `UsageError` of one sentence.
 
     Raises
     ------
@@ -134,7 +134,7 @@ class ServerSettings(SettingsModel):
         return keys
 
     def model_post_init(self, context: Any) -> None:
-        """Refuse names, sites, proxies and paths that are none, and an open server that others reach."""
+        """Check names, sites, proxies and paths; refuse a server that others reach and that has no key."""
         for name in self.names:
             if not HOST_NAME.fullmatch(name):
                 raise UsageError(
@@ -153,7 +153,7 @@ class ServerSettings(SettingsModel):
 
 
 def read_keys(file: Path | None = None) -> tuple[str, ...]:
-    """Keys of the environment's OPENCLAP_KEYS (commas or spaces between) and of a file (one a line; # comments).
+    """Read the keys of OPENCLAP_KEYS (commas or spaces between) and of a file (one a line; # comments).
 
     Raises
     ------
@@ -167,7 +167,7 @@ def read_keys(file: Path | None = None) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{file}: cannot be read ({error}); give a text file with one key a line") from error
         in_file = [line for line in lines if line and not line.startswith("#")]
-        if not in_file:  # a service that was meant to be closed must not be open
+        if not in_file:  # else a service that should ask for keys would be open to all
             raise UsageError(f"{file} holds no key; write one a line")
         keys += in_file
     return tuple(dict.fromkeys(key for key in keys if key))

@@ -1,1 +1,1 @@
-"""The HTTP service: what `openclap serve` runs."""
+"""The HTTP service: requests with texts and sounds come in; vectors, labels, hits and events go out as JSON."""

@@ -96,7 +96,7 @@ def create_app(
 
 
 def _beside(app: FastAPI, pages: FastAPI) -> App:
-    """What answers where no route does: the page, but not for what would be a route of the API."""
+    """Let the page answer what is no route of the API; unknown paths below /v1 stay 404."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         is_api = route_path(scope).startswith("/v1/")
@@ -106,7 +106,7 @@ def _beside(app: FastAPI, pages: FastAPI) -> App:
 
 
 async def _answer_error(request: HttpRequest, error: Exception) -> Response:
-    """Errors of our own, as answers; what may name the server's disk goes to the log."""
+    """Answer an error of openclap; details that may name files of the server go to the log only."""
     assert isinstance(error, OpenClapError)
     sentence, code = str(error), "invalid_request"
     if isinstance(error, RequestRefused):
@@ -127,7 +127,7 @@ async def _answer_error(request: HttpRequest, error: Exception) -> Response:
 
 
 async def _answer_http_error(request: HttpRequest, error: Exception) -> Response:
-    """No such route, another method, a broken form."""
+    """Answer an error of the framework: an unknown route, another method, a broken form."""
     assert isinstance(error, HTTPException)
     sentence, code = STATUSES.get(error.status_code, (str(error.detail), "invalid_request"))
     response = error_response(RequestRefused(sentence, error.status_code, code), request.scope)
@@ -140,5 +140,5 @@ async def _answer_http_error(request: HttpRequest, error: Exception) -> Response
 
 
 def _code_of(error: OpenClapError) -> str:
-    """UnreadableSound → unreadable_sound."""
+    """Make an error code of a class name: UnreadableSound → unreadable_sound."""
     return "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in type(error).__name__).lstrip("_")

@@ -58,25 +58,25 @@ class BatchedEmbedder:
         self._clap, self._audio, self._text, self._chunk = clap, audio, text, chunk
 
     def __getattr__(self, name: str) -> Any:
-        """What others ask of a model beside embeddings."""
+        """Pass everything that is not embedding on to the model."""
         return getattr(self._clap, name)
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """As `CLAP.encode_text`, for a list."""
+        """Embed texts as `CLAP.encode_text` does; a list only."""
         return self._text(list(texts))
 
     def encode_audio(self, sounds: Sequence[Any], *, long: Long = "auto", batch_size: int = CHUNK) -> Vectors:
-        """As `CLAP.encode_audio`, for a list; batches are the queue's."""
+        """Embed sounds as `CLAP.encode_audio` does; a list only, and the queue decides on batches."""
         return embed_sounds(self._clap, sounds, long, self._embed)
 
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
-        """As `CLAP.encode_windows`."""
+        """Embed the windows of a sound as `CLAP.encode_windows` does."""
         return embed_windows(self._clap, sound, window, hop, self._embed)
 
     def encode_each(
         self, sounds: Sequence[Any], *, window: float = 10.0, hop: float = 5.0
     ) -> Iterator[Windows | SoundError]:
-        """As `CLAP.encode_each` with a window: a sound that cannot be used gives its error."""
+        """Embed the windows of each sound as `CLAP.encode_each` does; a sound that cannot be used gives its error."""
         for sound in sounds:
             try:
                 yield self.encode_windows(sound, window=window, hop=hop)
@@ -84,5 +84,5 @@ class BatchedEmbedder:
                 yield error
 
     def _embed(self, clips: Iterable[Clip | WindowClip]) -> Vectors:
-        """Clips → rows (N, E)."""
+        """Embed clips → rows (N, E)."""
         return embed_clips(clips, self.config.embedding, ask=self._audio, most=self._chunk)

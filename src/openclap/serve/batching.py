@@ -76,22 +76,22 @@ class BatchQueue(Generic[J, R]):
 
     @property
     def waiting(self) -> int:
-        """Jobs that nobody has begun."""
+        """How many jobs wait."""
         return self._jobs.qsize()
 
     @property
     def unfinished(self) -> int:
-        """Jobs that wait or are being done."""
+        """How many jobs wait or are being done."""
         return self._unfinished
 
     @property
     def room(self) -> int:
-        """Weight that one batch, and so one job, should have at most."""
+        """The largest weight that a batch, and so a job, should have."""
         pace = self._pace
         return min(self._most, max(1, int(STEP / pace))) if pace else self._most
 
     def ask(self, what: J, *, weight: int = 1) -> Future[R]:
-        """Have a job done; one that is cancelled before its turn is left out."""
+        """Queue a job and return its future; a job that is cancelled before its turn is skipped."""
         job: _Job[J, R] = _Job(what, weight)
         with self._lock:
             if self._closed:
@@ -101,7 +101,7 @@ class BatchQueue(Generic[J, R]):
         return job.future
 
     def close(self) -> None:
-        """Take no more, finish what was taken."""
+        """Take no more jobs, and finish those that were taken."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -127,7 +127,7 @@ class BatchQueue(Generic[J, R]):
         self._pace += (LEARNING if self._pace else 1.0) * (pace - self._pace)
 
     def _collect(self) -> tuple[list[_Job[J, R]], bool]:
-        """The next batch, and whether there can be another one."""
+        """Wait for the next batch → the batch, and whether another one can follow."""
         first = self._jobs.get()
         if first is None:
             return [], False
@@ -148,7 +148,7 @@ class BatchQueue(Generic[J, R]):
         try:
             results = self._do([job.what for job in batch])
             assert len(results) == len(batch), (len(results), len(batch))
-        except Exception as error:  # whatever it is belongs to who asked; the thread must live
+        except Exception as error:  # the error goes to whoever asked, so that the thread lives on
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
                 return

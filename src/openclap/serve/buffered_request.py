@@ -14,7 +14,7 @@ __all__ = ["BufferedRequest"]
 
 
 class BufferedRequest:
-    """A request as far as it has come.
+    """A request whose body is read into memory.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class BufferedRequest:
         self.held, self.gone = 0, False
 
     def check_announced(self, scope: Scope) -> None:
-        """Look at what the head announces of the body.
+        """Check the size of the body that the head announces.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class BufferedRequest:
                 yield len(part)
 
     async def receive(self) -> Message:
-        """For the application: the next part of the body, and after its end what the client does."""
+        """Give the application the next part of the body, and after its end the client's disconnect."""
         if self._body is None:
             return await self._next()
         part = self._body.popleft() if self._body else b""

@@ -60,7 +60,7 @@ def add_documentation(app: FastAPI) -> None:
 
 
 def _root(request: Request) -> str:
-    """The path that the server is served under."""
+    """Get the path that a proxy serves this server under."""
     return str(request.scope.get("root_path", ""))
 
 

@@ -1,4 +1,4 @@
-"""What computes behind the service: the model, its queues, the threads that decode, the library.
+"""The engine of the service: the model, its queues, the threads that decode, the library.
 
     sound ─ decoders, a few clips at a time ─ queue "audio" ─ row ─┬─ embeddings
                                                                    ├─ labels, matches
@@ -55,21 +55,21 @@ ANY_NAME = "*"  # among the aliases: every name means the loaded model
 Vectors = npt.NDArray[np.float32]
 Calls = BatchQueue[Callable[[], Any], Any]
 
-DECODERS = 3  # least number of threads that decode: a sound that becomes one clip is decoded in one piece
+DECODERS = 3  # least number of threads that decode: a short sound keeps one busy until it is decoded
 WAITERS = 32  # threads of descriptions and of moments, which mostly wait for the queues
 MOMENTS = 3  # searches for moments in the library at once
 
 
 @dataclass(frozen=True)
 class Source:
-    """A sound of a request: how its errors call it, and how to get its bytes."""
+    """A sound of a request: its name in error messages, and a function that gives its bytes."""
 
     name: str
     read: Callable[[], bytes]
 
 
 class Engine:
-    """A loaded model, and a library, for many who ask at once.
+    """A loaded model and a library that many requests use at once.
 
     Parameters
     ----------
@@ -123,29 +123,29 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """What the loaded model is called; never where it lies."""
+        """The name of the loaded model, never its path."""
         asked = self.settings.model
         known = find_preset(asked) is not None or (not Path(asked).exists() and asked.count("/") == 1)
         return asked if known else Path(self.clap.name).name or "model"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a request may call it."""
+        """All names that a request may call the model by."""
         own = (self.name, Path(self.clap.name).name or "model", "default")
         return tuple(dict.fromkeys((*own, *self.settings.aliases)))
 
     def goes_by(self, name: str) -> bool:
-        """Whether a request may call the model so."""
+        """Whether a request may call the model by this name."""
         return name in self.names or ANY_NAME in self.settings.aliases
 
     # -- asking --------------------------------------------------------------------------------------
 
     async def embed_texts(self, texts: Sequence[str]) -> tuple[Vectors, int]:
-        """Texts → rows (M, E), and how many tokens they have."""
+        """Embed texts → rows (M, E), and their number of tokens."""
         return await self._texts.embed(texts)
 
     async def embed_sounds(self, sources: Sequence[Source], *, long: Long = "auto") -> Vectors:
-        """Sounds → rows (N, E) as `CLAP.encode_audio` gives them.
+        """Embed sounds → rows (N, E), as `CLAP.encode_audio` does.
 
         Raises
         ------
@@ -161,27 +161,27 @@ class Engine:
         try:
             rows = await asyncio.gather(*map(embed, sources), return_exceptions=True)
         finally:
-            gone.set()  # nobody waits any more
+            gone.set()  # nobody waits for the others any more
         for row in rows:
             if isinstance(row, BaseException):
                 raise row
         return np.stack(rows)  # type: ignore[arg-type]
 
     async def classify(self, source: Source, labels: Sequence[str], template: str) -> list[Label]:
-        """As `CLAP.classify`."""
+        """Rank labels for a sound, as `CLAP.classify` does."""
         check_template(template)
         scores = await self._compare(source, [(template, label) for label in labels])
         return rank_labels(labels, scores, self.clap.logit_scale)
 
     async def match(self, source: Source, texts: Sequence[str]) -> list[Match]:
-        """As `CLAP.match`."""
+        """Compare a sound with texts, as `CLAP.match` does."""
         scores = await self._compare(source, [("", text) for text in texts])
         return [Match(text, float(score)) for text, score in zip(texts, scores, strict=True)]
 
     async def describe(
         self, source: Source, options: DescribeOptions, spans: TimelineOptions | None = None
     ) -> DescribeResult:
-        """As `CLAP.describe`, with `spans` as a timeline too."""
+        """Describe a sound as `CLAP.describe` does, with `spans` as a timeline too."""
         return await self._with_sound(source, lambda data: describe_sound(self.embedder, data, options, spans))
 
     async def search(
@@ -194,7 +194,7 @@ class Engine:
         without: Sequence[str] = (),
         per: Per = "file",
     ) -> Ranked[Hit]:
-        """As `Library.search`, for words, a sound, or both."""
+        """Search the library for words, a sound, or both, as `Library.search` does."""
         queue, view = self._view(0)
         query = await self._query(words, source, without)
         found: Ranked[Hit] = await asyncio.wrap_future(
@@ -203,7 +203,7 @@ class Engine:
         return found
 
     async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:
-        """Where in the library, as `Library.moments`; with words and a sound: where in that sound, as `moments_in`."""
+        """Find moments in the library; with words and a sound, where in that sound the words are heard."""
         if words is not None and source is not None:
             await self._texts.prepare_query(words)
             model = cast(CLAP, self.embedder)
@@ -224,7 +224,7 @@ class Engine:
             gone.set()
 
     def close(self) -> None:
-        """Finish what was accepted, and let go of everything."""
+        """Finish the jobs that were accepted, then stop the threads and close the library."""
         for pool in (self._decoders, self._waiters):
             pool.shutdown()
         for queue in self.queues:
@@ -235,7 +235,7 @@ class Engine:
     # -- inside --------------------------------------------------------------------------------------
 
     def _warm_up(self) -> None:
-        """Build towers now, not at the first request."""
+        """Build both towers now and not at the first request."""
         rate = self.clap.front_end.sampling_rate
         self.clap.encode_audio((np.zeros(rate, np.float32), rate))
         self.clap.encode_text("a sound")
@@ -248,7 +248,7 @@ class Engine:
         return self._views[number]
 
     async def _compare(self, source: Source, texts: Sequence[TemplatedText]) -> Vectors:
-        """Cosines (M,) of a sound with texts."""
+        """Compare a sound with texts → cosines (M,)."""
         (row,) = await self.embed_sounds([source])
         scores: Vectors = cosines(row, await self._texts.embed_known(texts))[0]
         return scores
@@ -261,7 +261,7 @@ class Engine:
         return parts if len(parts) > 1 else parts[0]
 
     async def _embed_sound(self, source: Source, long: Long, gone: threading.Event) -> Vectors:
-        """A sound's row (E,): the next clips are decoded while the model hears the last."""
+        """Embed a sound → a row (E,); the next clips are decoded while the model embeds the last ones."""
         limits = Context()
         limits.run(self._set_limits, gone)
         loop = asyncio.get_running_loop()
@@ -279,17 +279,17 @@ class Engine:
         return normalize_rows(total if waiting is None else total + (await waiting).sum(axis=0))
 
     def _clips_of(self, source: Source, long: Long) -> Iterator[Clip | WindowClip]:
-        """A sound's clips; it is read when the first is asked for."""
+        """Cut a sound into clips; it is read when the first clip is asked for."""
         yield from self.clap.clips(source.read(), long=long)
 
     def _take(self, clips: Iterator[Clip | WindowClip]) -> tuple[Clips, bool]:
-        """The next clips, and whether there may be more."""
+        """Take the next clips → the clips, and whether there may be more."""
         size = self._chunk()
         chunk = list(islice(clips, size))
         return chunk, len(chunk) == size
 
     async def _with_sound(self, source: Source, use: Callable[[bytes], T]) -> T:
-        """Have a thread that may wait do something with a sound, as long as the asker does."""
+        """Use a sound in a thread that may wait; the work is stopped when the client has gone."""
         gone = threading.Event()
 
         def run() -> T:
@@ -304,18 +304,18 @@ class Engine:
             gone.set()
 
     def _set_limits(self, gone: threading.Event) -> None:
-        """What is decoded from here on has an end: in seconds, and where nobody waits."""
+        """Limit what this context decodes: in seconds, and when the client has gone."""
         max_decode_seconds.set(self.settings.audio_seconds)
         stop_event.set(gone)
 
     def _chunk(self) -> int:
-        """Clips of one sound that wait for the model at once."""
+        """How many clips of one sound may wait for the model."""
         return min(CHUNK, self._audio.room)
 
     def _ask_audio(self, clips: Clips) -> Future[Vectors]:
         return self._audio.ask(clips, weight=len(clips))
 
     def _encode(self, jobs: list[Clips]) -> list[Vectors]:
-        """Clips of several sounds → each one's rows."""
+        """Embed clips of several sounds in one call → the rows of each sound."""
         rows = self.clap.encode_clips([clip for clips in jobs for clip in clips])
         return np.split(rows, np.cumsum([len(clips) for clips in jobs])[:-1])

@@ -77,7 +77,7 @@ async def read_request(request: HttpRequest, schema: type[S], settings: ServeSet
 
 
 def _parse_json(body: bytes, schema: type[S]) -> S:
-    """JSON → a checked model; names that it does not know are refused before all of them are told as faults."""
+    """Parse JSON into a checked model; unknown fields are refused first, by name, as there may be a million of them."""
     try:
         found = from_json(body)
     except ValueError as error:
@@ -90,7 +90,7 @@ def _parse_json(body: bytes, schema: type[S]) -> S:
 
 
 def _check_fields(fields: dict[str, Any], schema: type[Request]) -> dict[str, Any]:
-    """The fields, if there are no others."""
+    """Return the fields of a body, or refuse those that the schema does not know."""
     unknown = next((name for name in fields if name not in schema.model_fields), None)
     if unknown is not None:
         place = f"{unknown[:100]!a}".strip("'\"")
@@ -106,19 +106,19 @@ def _kind_of(value: object) -> str:
 
 
 def _holds_token_ids(value: object) -> bool:
-    """Whether it is a list of numbers, or a list of such lists: texts as a client's own tokenizer cut them."""
+    """Whether the input is token ids: a list of numbers, or a list of such lists."""
     first = value[0] if isinstance(value, list) and value else None
     first = first[0] if isinstance(first, list) and first else first
     return isinstance(first, int) and not isinstance(first, bool)
 
 
 async def run_in_thread_if(large: bool, call: Callable[[], T]) -> T:
-    """What takes long is done where it holds nobody up."""
+    """Call a function in a thread if it may take long, else here."""
     return await run_in_threadpool(call) if large else call()
 
 
 async def _read_form(form: FormData, schema: type[Request]) -> dict[str, Any]:
-    """A form as the dict that the schema checks; files are bytes."""
+    """Read a form into the dict that the schema checks; files become bytes."""
     found: dict[str, Any] = {}
     for name, value in form.multi_items():
         name = schema.sounds[0] if name == "file" else name  # noqa: PLW2901
@@ -143,7 +143,7 @@ async def _read_form(form: FormData, schema: type[Request]) -> dict[str, Any]:
 
 
 def describe_fault(error: ValidationError) -> str:
-    """What is wrong with a body, in one sentence."""
+    """Say in one sentence what is wrong with a body."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     place = ".".join(str(part) for part in faults[0]["loc"] if part not in ("str", "bytes", "list[union[str,bytes]]"))
     more = len({fault["loc"][:1] for fault in faults}) - 1
@@ -186,7 +186,7 @@ def source_of(value: str | bytes, name: str) -> Source:
 
 
 def decode_data_uri(uri: str, name: str) -> bytes:
-    """The bytes of a data URI in base64.
+    """Decode a data URI in base64 into its bytes.
 
     Raises
     ------

@@ -28,7 +28,7 @@ R = TypeVar("R", Hit, Moment)
 
 
 class LibraryView:
-    """One library for one thread.
+    """A library that one thread uses.
 
     Parameters
     ----------
@@ -46,19 +46,19 @@ class LibraryView:
     def search(
         self, query: Query, k: int, filter: SearchFilter, *, without: Sequence[str] = (), per: Per = "file"
     ) -> Ranked[Hit]:
-        """As `Library.search`; paths and the pattern of the filter are below the library's folder."""
+        """Search as `Library.search` does; `within` and `glob` are below the library's common folder."""
         self._require_sounds()
         inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
         placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
         return self._name_hits(self._library.search(query, k, without=without, per=per, filter=placed))
 
     def moments(self, query: Query, k: int) -> Ranked[Moment]:
-        """As `Library.moments`."""
+        """Find moments as `Library.moments` does."""
         self._require_sounds()
         return self._name_hits(self._library.moments(query, k, served=self._served))
 
     def close(self) -> None:
-        """Let go of its files."""
+        """Close the library."""
         self._library.close()
 
     def _require_sounds(self) -> None:
@@ -99,7 +99,7 @@ class LibraryView:
         return f"{self._root}{name}"
 
     def _pattern_of(self, glob: str | None) -> str | None:
-        """A pattern that begins at the root, so that nobody finds out where it lies."""
+        """Put the common folder before a pattern, so that patterns cannot be used to guess where the library lies."""
         if glob is None:
             return None
         if glob.startswith("/") or "\0" in glob:
@@ -109,5 +109,5 @@ class LibraryView:
 
 
 def _escape_name(name: str) -> str:
-    """A file name that is no UTF-8, escaped."""
+    """Escape a file name that is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -33,7 +33,7 @@ RESERVED = 8  # of so many places one is for a client that has none
 
 
 class Shares:
-    """Places, or bytes, of which an eighth is for clients that have none.
+    """A number of places, or of bytes, of which an eighth is reserved for clients that have none.
 
     Attributes
     ----------
@@ -46,17 +46,17 @@ class Shares:
         self._by: Counter[str] = Counter()
 
     def has_room(self, client: str, size: int = 1, own: int = 0) -> bool:
-        """Whether a client may have `size` more; `own` of what it has is the thing that grows."""
+        """Whether a client may take `size` more; `own` is what the growing request has already."""
         reserved = self._most // RESERVED if self._by[client] > own else 0
         return self.taken + size <= self._most - reserved
 
     def take(self, client: str, size: int = 1) -> None:
-        """Count what a client has now."""
+        """Count `size` more for a client."""
         self.taken += size
         self._by[client] += size
 
     def give_back(self, client: str, size: int = 1) -> None:
-        """Count what a client has no more."""
+        """Count `size` less for a client."""
         self.taken -= size
         self._by[client] -= size
         if not self._by[client]:
@@ -84,12 +84,12 @@ class Limits:
         metrics.sockets.set_function(lambda: self.sockets.taken)
 
     def around(self, app: App) -> Limits:
-        """The middleware around an application; for one alone."""
+        """Wrap an application; these limits can wrap only one."""
         self._app = app
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or websocket."""
+        """Answer one request or websocket within the limits."""
         client = client_key(scope.get("client"))
         if scope["type"] == "websocket":
             await self._pass_socket(scope, receive, send, client)
@@ -110,7 +110,7 @@ class Limits:
             self.sockets.give_back(client)
 
     async def _pass_request(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
-        """A request that computes: within the limits, or not at all."""
+        """Answer a request that computes, or refuse it with 413, 429 or 504."""
         seconds, begun = self._settings.request_seconds, time.monotonic()
         request = BufferedRequest(receive, self._settings.body_bytes)
         try:
@@ -129,7 +129,7 @@ class Limits:
             self.memory.give_back(client, request.held)
 
     async def _read(self, request: BufferedRequest, client: str) -> None:
-        """The body, whole; it counts as it comes, not as it is announced."""
+        """Read the whole body; the bytes that arrive are counted, not those that the head announces."""
         async for size in request.read():
             before = request.held - size
             has_room = self.memory.taken == before or self.memory.has_room(client, size, own=before)  # or it is alone
@@ -138,7 +138,7 @@ class Limits:
                 raise self._busy()
 
     async def _work(self, request: BufferedRequest, scope: Scope, send: Send, client: str, seconds: float) -> None:
-        """Have a whole request answered, for so long, and as long as somebody waits for it."""
+        """Let the application answer a whole request, until the time is up or the client has gone."""
         self.accepted += 1
         self.requests.take(client)
         has_begun = False
@@ -161,7 +161,7 @@ class Limits:
                 await error_response(refusal, scope)(scope, request.receive, send_counted)
 
     def _check_places(self, client: str) -> None:
-        """Refuse where no place is left, or none but those for clients that have none."""
+        """Refuse a request where no place is left for its client."""
         if not self.requests.has_room(client):
             raise self._busy()
 
@@ -175,7 +175,7 @@ def _refuse_as_busy(count: int, what: str, where: str, when: str, seconds: int) 
 
 
 async def _first_of(seconds: float, *doing: Awaitable[None]) -> bool:
-    """Whether one of several things was done in time; the others are given up, and have ended then."""
+    """Wait for the first of several tasks → whether one was done in time; the others are cancelled and awaited."""
     tasks = [asyncio.ensure_future(one) for one in doing]
     try:
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -16,7 +16,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Counters of one service, apart from those of any other in the process."""
+    """The counters of one service; several services in one process have their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -37,15 +37,15 @@ class Metrics:
         self.events = Counter("openclap_events", "Events told over websockets", registry=self.registry)
 
     def watch(self, queue: BatchQueue[Any, Any]) -> None:
-        """Have the length of a queue told whenever the metrics are asked for."""
+        """Add the length of a queue to the metrics; it is asked for at every reading."""
         self.queue.labels(queue.name).set_function(lambda: queue.waiting)
 
     def count(self, route: str, status: int, seconds: float | None) -> None:
-        """A request has ended, after so many seconds; or a websocket (None)."""
+        """Count a request that has ended and its seconds; None for a websocket."""
         self.requests.labels(route, str(status)).inc()
         if seconds is not None:
             self.seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """Write all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

@@ -60,7 +60,7 @@ def body_of(
 
 
 def _marks_of(settings: ServeSettings, size: int, seconds: float, names: Sequence[str]) -> dict[str, Schema]:
-    """What stands in the place of a mark."""
+    """The schema that replaces a mark of `schemas`."""
     text = {"minLength": 1, "maxLength": settings.text_characters, "pattern": r"\S"}
     return {
         "openclap-text": {**text, "format": "openclap-text"},
@@ -91,7 +91,7 @@ def _fill_marks(schema: Any, limits: dict[str, Schema]) -> Any:
 
 
 def _split_by_modality(schema: Schema, most: int) -> Schema:
-    """What `input` may hold depends on `modality`: one schema for each."""
+    """Make one schema for each `modality`, as what `input` may hold depends on it."""
     fields = schema["properties"]
     text = next(one for one in fields["input"]["anyOf"] if one["type"] == "string")
     plain = {**text, "not": {"pattern": "^[dD][aA][tT][aA]:"}}

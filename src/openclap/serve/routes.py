@@ -22,28 +22,30 @@ from openclap.serve.engine import Engine, Source
 from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
 from openclap.serve.metrics import TYPE, Metrics
 from openclap.serve.openapi import body_of
-from openclap.serve.schemas import (
-    ClassifyRequest,
+from openclap.serve.responses import (
     ClassifyResponse,
-    DescribeRequest,
     DescribeResponse,
     Embedding,
-    EmbeddingsRequest,
     EmbeddingsResponse,
     ErrorResponse,
-    MatchRequest,
     MatchResponse,
     ModelCard,
     ModelsResponse,
-    MomentsRequest,
     MomentsResponse,
-    Request,
     SearchHit,
-    SearchRequest,
     SearchResponse,
     Span,
     TimelineSpan,
     Usage,
+)
+from openclap.serve.schemas import (
+    ClassifyRequest,
+    DescribeRequest,
+    EmbeddingsRequest,
+    MatchRequest,
+    MomentsRequest,
+    Request,
+    SearchRequest,
     WatchRequest,
 )
 from openclap.serve.watch_sockets import WatchSockets
@@ -64,7 +66,7 @@ an event takes to be decided;
 - `{"type": "error", "error"}`: one sentence; then it closes with 1003, 1007 or 1008 (something is wrong), 1001 (the
 server is going down) or 1011.
 """
-LARGE = 16  # embeddings, from which on an answer is written in a thread
+LARGE = 16  # embeddings; a larger answer is written in a thread
 FAULTS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse, "description": what}
     for status, what in {
@@ -80,7 +82,7 @@ FAULTS: dict[int | str, dict[str, Any]] = {
 
 
 def make_router(engine: Engine, metrics: Metrics, sockets: WatchSockets) -> APIRouter:
-    """Every route, for one engine."""
+    """Make the routes of one engine."""
     router = APIRouter()
     _add_compute_routes(router, _ComputeRoutes(engine))
     _add_watch_route(router, sockets)
@@ -170,14 +172,14 @@ def _add_service_routes(router: APIRouter, metrics: Metrics) -> None:
 
 
 class _ComputeRoutes:
-    """What computes: read, one question, show."""
+    """The routes that compute: each reads its request, asks the engine, and answers."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._settings = engine.settings
 
     def body_of(self, schema: type[Request]) -> dict[str, Any]:
-        """The body of a route for OpenAPI."""
+        """Describe the body of a route for OpenAPI."""
         config = self._engine.clap.config
         seconds, names = config.front_end.clip_seconds, self._engine.names
         return body_of(schema, self._settings, size=config.embedding, seconds=seconds, names=names)

@@ -1,4 +1,4 @@
-"""Bytes that come on the event loop and are read like a file by a thread; so many at most wait in between.
+"""A buffer between the event loop, which puts bytes in, and a thread, which reads them like a file.
 
 A pipe, and not `watch.Pushed`, which the page has: who pushes computes in the same call, and here that would be the
 event loop.
@@ -15,7 +15,7 @@ __all__ = ["StreamBuffer"]
 
 
 class StreamBuffer:
-    """Bytes from the event loop to a thread; `most` of them wait, or one message that is larger."""
+    """Bytes from the event loop to a thread; at most `most` of them wait, or one larger message."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -27,7 +27,7 @@ class StreamBuffer:
         self._room = asyncio.Event()
 
     async def put(self, data: bytes) -> None:
-        """Hand over, once there is room; what comes after the end is dropped. For one task at a time."""
+        """Wait for room and put bytes in; after the end they are dropped. For one task at a time."""
         while True:
             with self._changed:
                 if self._ended:
@@ -41,7 +41,7 @@ class StreamBuffer:
             await self._room.wait()
 
     def read1(self, size: int) -> bytes:
-        """Up to `size` bytes, waited for; none after the end."""
+        """Wait for up to `size` bytes; b"" after the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._held or self._ended)
             if not self._held:
@@ -57,7 +57,7 @@ class StreamBuffer:
     read = read1
 
     def end(self) -> None:
-        """Nothing more comes; what was handed over is still read. For the event loop."""
+        """End the stream; what is in the buffer is still read. For the event loop."""
         with self._changed:
             self._ended = True
             self._changed.notify()

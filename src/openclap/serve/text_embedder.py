@@ -30,7 +30,7 @@ A_TEXT = 1 << 10  # characters that weigh as much as a text
 
 
 class TextEmbedder:
-    """The text tower of a model for many who ask at once.
+    """The text tower of a model, which many requests use at once.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ class TextEmbedder:
         )
 
     async def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
-        """Texts → rows (M, E), and how many tokens they have."""
+        """Embed texts → rows (M, E), and their number of tokens."""
         found = [await asyncio.wrap_future(asked) for _, asked in self._ask([("", text) for text in texts])]
         return np.concatenate([rows for rows, _ in found]), sum(tokens for _, tokens in found)
 
     async def embed_known(self, texts: Sequence[TemplatedText]) -> Vectors:
-        """Texts, or labels in their template → rows (M, E); those of the last requests are known."""
+        """Embed texts, or labels in their template → rows (M, E); those of the last requests are remembered."""
         by_key = {_key(one): one for one in texts}
         made: dict[str, Vectors] = {}
         for piece, asked in self._ask([by_key[key] for key in self._known.missing(list(by_key), None)]):
@@ -60,16 +60,16 @@ class TextEmbedder:
         return self._recall(texts, made)
 
     async def prepare_query(self, words: str | None, without: Sequence[str] = ()) -> None:
-        """Embed the words of a query, so that the library, which asks for all at once, finds them known."""
+        """Embed the words of a query in advance, so that the library finds them remembered."""
         wanted, unwanted = parse_query(words) if words is not None else ([], [])
         await self.embed_known([("", text) for text in (*wanted, *unwanted, *without)])
 
     def embed_now(self, texts: Sequence[str]) -> Vectors:
-        """Texts → rows (M, E), where most are known; for a thread that may wait."""
+        """Embed texts → rows (M, E), most of which are remembered; for a thread that may wait."""
         return self._recall([("", text) for text in texts], {})
 
     def _recall(self, texts: Sequence[TemplatedText], made: Mapping[str, Vectors]) -> Vectors:
-        """Rows that are remembered, or were made, or, forgotten since, are waited for."""
+        """Get rows from memory, or from those just made; what was forgotten meanwhile is embedded again."""
         if not texts:
             return np.zeros((0, self._clap.config.embedding), np.float32)
         by_key = {_key(one): one for one in texts}
@@ -86,7 +86,7 @@ class TextEmbedder:
     # -- pieces ----------------------------------------------------------------------------------------
 
     def _ask(self, texts: Sequence[TemplatedText]) -> Iterator[tuple[Piece, Future[tuple[Vectors, int]]]]:
-        """Texts in pieces that take a fraction of a second, each asked for when the one before was waited for."""
+        """Queue texts in small pieces, the next one when the caller has waited for the last: others come in between."""
         piece: Piece = []
         for text in texts:
             if piece and _weight([*piece, text]) > self.queue.room:
@@ -97,7 +97,7 @@ class TextEmbedder:
             yield piece, self.queue.ask(piece, weight=_weight(piece))
 
     def _encode(self, jobs: list[Piece]) -> list[tuple[Vectors, int]]:
-        """Texts of several requests → each one's rows, and its number of tokens."""
+        """Embed texts of several requests in one call → the rows and the number of tokens of each."""
         templated = [one for job in jobs for one in job]
         english = self._clap.in_english([text for _, text in templated])
         texts = [
@@ -113,7 +113,7 @@ class TextEmbedder:
 
 
 def _key(one: TemplatedText) -> str:
-    """What the vector of a text is remembered by."""
+    """The key that the vector of a text is remembered by."""
     return "\0".join(one)
 
 

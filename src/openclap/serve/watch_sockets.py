@@ -1,4 +1,4 @@
-"""Websockets that are listened to: settings, then samples; events come back.
+"""Websockets of /v1/watch: a client sends settings, then samples; events come back.
 
     client ─ {"alerts": […], "rate": 16000} ─────────────────────────→ ready, or error
            ─ samples ─ stream buffer ─ a thread: watch ─ embedder ─→ event, event, note …
@@ -44,13 +44,13 @@ T = TypeVar("T")
 # RFC 6455, 7.4.1
 NORMAL, GOING_AWAY, WRONG_KIND, WRONG_DATA, REFUSED, BROKEN = 1000, 1001, 1003, 1007, 1008, 1011
 GOING_DOWN = "the server is going down; try again in a while"
-GONE = (WebSocketDisconnect, asyncio.TimeoutError, OSError, RuntimeError)  # what a server says of a client that left
+GONE = (WebSocketDisconnect, asyncio.TimeoutError, OSError, RuntimeError)  # errors of sending to a client that left
 LARGE = 1 << 14  # characters that are not parsed on the event loop
 log = logging.getLogger("openclap.serve")
 
 
 class WatchSockets:
-    """All that are open."""
+    """All websockets that are open."""
 
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine, self._metrics = engine, metrics
@@ -58,7 +58,7 @@ class WatchSockets:
         self._open: set[_WatchSession] = set()
 
     async def serve(self, socket: WebSocket) -> None:
-        """One of them, from its first message to its last."""
+        """Serve one websocket from its first message to its last."""
         if socket.app.state.draining:
             refusal = RequestRefused(GOING_DOWN, 503, "draining", retry_after=5)
             await error_response(refusal, socket.scope)(socket.scope, socket.receive, socket.send)
@@ -72,7 +72,7 @@ class WatchSockets:
             self._open.discard(session)
 
     async def close(self, seconds: float) -> None:
-        """End all: what was sent is heard, what has begun is told, for so many seconds."""
+        """End all sessions; for `seconds` they may still hear what was sent and tell what has begun."""
         until = time.monotonic() + seconds
         for session in self._open:
             session.end(GOING_AWAY)
@@ -84,7 +84,7 @@ class WatchSockets:
 
 
 class _WatchFault(Exception):
-    """Why a socket is closed: a sentence and a code."""
+    """The client did something wrong: a sentence for it, and the code that the socket is closed with."""
 
     def __init__(self, sentence: str, code: int = REFUSED) -> None:
         super().__init__(sentence)
@@ -92,11 +92,11 @@ class _WatchFault(Exception):
 
 
 class _ClientGone(Exception):
-    """Nobody is there any more to be told."""
+    """The client has gone."""
 
 
 class _WatchSession:
-    """One socket. The event loop receives, a thread listens and tells."""
+    """One websocket: the event loop receives samples, a thread listens and sends events."""
 
     def __init__(self, socket: WebSocket, engine: Engine, metrics: Metrics, threads: ThreadPoolExecutor) -> None:
         self._socket, self._engine, self._metrics, self._threads = socket, engine, metrics, threads
@@ -110,7 +110,7 @@ class _WatchSession:
         self._ended = self._aborted = self._preparing = False
 
     async def run(self) -> None:
-        """Until either side has ended; a fault is told in one sentence."""
+        """Run until either side has ended; a fault is sent as one sentence."""
         try:
             asked = await self._receive_settings()
             if asked is not None:
@@ -127,14 +127,14 @@ class _WatchSession:
             await self._fail("something went wrong inside the server; its log says what", BROKEN)
 
     def end(self, code: int) -> None:
-        """Hear what was sent, tell what has begun, report, and close."""
+        """End in good order: hear what was sent, tell what has begun, report, and close."""
         self._code, self._ended = code, True
         if not self._ending.done():
             self._ending.set_result(None)
         self._feed.end()
 
     def abort(self) -> None:
-        """Stop at once; nothing more is told."""
+        """Stop at once; nothing more is sent."""
         self._aborted = True
         self._stop.set()
         self._feed.end()
@@ -142,7 +142,7 @@ class _WatchSession:
     # -- from the client -------------------------------------------------------------------------------
 
     async def _receive_settings(self) -> WatchRequest | None:
-        """The settings; None where none came before the end."""
+        """Wait for the settings; None where the client left before it sent them."""
         message = await self._wait_for(self._socket.receive(), self._ending)
         if message is None:
             raise _WatchFault(GOING_DOWN, GOING_AWAY)
@@ -187,7 +187,7 @@ class _WatchSession:
         )
         source.name = asked.name
         frame = np.dtype(FORMATS[asked.format]).itemsize * asked.channels
-        self._preparing = True  # whoever waits for "ready" is not silent
+        self._preparing = True  # a client that waits for "ready" is not idle
         working = asyncio.wrap_future(self._threads.submit(self._watch, asked, source))
         try:
             while not working.done():
@@ -197,7 +197,7 @@ class _WatchSession:
                 if message["type"] == "websocket.disconnect":
                     raise _ClientGone
                 if self._ended:
-                    continue  # what comes after the end is nobody's
+                    continue  # what comes after the end is ignored
                 samples = message.get("bytes")
                 if samples is None:
                     self._read_text(message["text"])
@@ -217,7 +217,7 @@ class _WatchSession:
                 working.exception()
 
     def _read_text(self, text: str) -> None:
-        """A message that is no samples: the end."""
+        """Read a text message, which can only be the end."""
         try:
             message = json.loads(text) if len(text) < 1000 else None
         except (ValueError, RecursionError):
@@ -231,7 +231,7 @@ class _WatchSession:
     async def _wait_for(
         self, coming: Coroutine[Any, Any, T], working: asyncio.Future[None], *, for_ever: bool = False
     ) -> T | None:
-        """What comes, or None where the thread has ended before it."""
+        """Wait for something → what came, or None where the thread has ended before it."""
         task = asyncio.ensure_future(coming)
         either: set[asyncio.Future[Any]] = {task, working}
         try:

@@ -1,0 +1,166 @@
+"""What answers look like: one model each, which documents and serialises the answer of a route."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from openclap.results import Label, Match, Tag
+
+__all__ = [
+    "ClassifyResponse",
+    "DescribeResponse",
+    "Embedding",
+    "EmbeddingsResponse",
+    "ErrorDetails",
+    "ErrorResponse",
+    "MatchResponse",
+    "ModelCard",
+    "ModelsResponse",
+    "MomentsResponse",
+    "SearchHit",
+    "SearchResponse",
+    "Span",
+    "TimelineSpan",
+    "Usage",
+]
+
+
+class Embedding(BaseModel):
+    """One vector: numbers, or base64 of little-endian float32."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class Usage(BaseModel):
+    """Tokens of the texts; a sound has none."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsResponse(BaseModel):
+    """Unit vectors, in the order of the input."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class ClassifyResponse(BaseModel):
+    """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels."""
+
+    labels: list[Label]
+
+
+class TimelineSpan(BaseModel):
+    """From `start` to `end`, in seconds: the label, its confidence `score`, all that is heard there, and a sentence.
+
+    `label` is null where nothing of the vocabulary is heard.
+    """
+
+    start: float
+    end: float
+    label: str | None
+    score: float
+    tags: list[Tag]
+    sentence: str
+
+
+class DescribeResponse(BaseModel):
+    """Tags, best first: `confidence` in [0, 1], cosine `similarity`, other names in `alike`; `spans` with a timeline."""
+
+    tags: list[Tag]
+    sentence: str
+    captions: list[Match]
+    spans: list[TimelineSpan] | None = None
+
+
+class MatchResponse(BaseModel):
+    """Texts in the order given; `score` is the cosine."""
+
+    matches: list[Match]
+
+
+class SearchHit(BaseModel):
+    """A name below the library's folder, seconds, cosine `score`, and `confidence` that it is what was asked for."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    path: str
+    start: float
+    end: float
+    score: float
+    confidence: float | None = None
+
+
+LeftOut = Annotated[
+    int, Field(ge=0, description="Better ones that are not among them, since their files cannot be reached now.")
+]
+
+
+class SearchResponse(BaseModel):
+    """Hits, best first."""
+
+    hits: list[SearchHit]
+    left_out: LeftOut = 0
+
+
+class Span(BaseModel):
+    """A moment with its `confidence`, as of a hit; `path` is missing where the recording was given with the request."""
+
+    path: str | None = None
+    start: float
+    end: float
+    score: float
+    confidence: float | None = None
+
+
+class MomentsResponse(BaseModel):
+    """Moments, best first; `left_out` counts recordings of the library."""
+
+    moments: list[Span]
+    left_out: LeftOut = 0
+
+
+class ModelCard(BaseModel):
+    """A model; requests are answered by the `loaded` one alone.
+
+    `calibrated`: whether confidences were fitted for it; with any other their order holds, how large they are is a
+    guess.
+    """
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str
+    loaded: bool
+    embedding: int | None = None
+    licence: str | None = None
+    calibrated: bool | None = None
+
+
+class ModelsResponse(BaseModel):
+    """The loaded model, and those that are on the server's disk."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class ErrorDetails(BaseModel):
+    """What was wrong, in one sentence, and a code for programs."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+
+
+class ErrorResponse(BaseModel):
+    """An error, in OpenAI's shape."""
+
+    error: ErrorDetails
