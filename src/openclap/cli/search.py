@@ -236,7 +236,7 @@ def open_library(
 
 def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, filters: Mapping[str, Any]) -> None:
     """Print hits as a table or JSON lines, and remarks: none, all unlikely, uncalibrated, left out."""
-    from openclap.cli.nothing import why_nothing
+    from openclap.cli.no_results import why_nothing
 
     if not hits and not hits.left_out:
         err.print(plain(why_nothing(library, filters)))
