@@ -107,9 +107,10 @@ def _open(source: list[str], split: str | None) -> Manifest:
     return open_manifest(source[0] if len(source) == 1 else source, split=split)
 
 
-def _show(report: CheckReport, deep: bool) -> None:
+def _summary(report: CheckReport, deep: bool) -> list[tuple[str, str]]:
+    """The first table of a report: what was counted, and the counts."""
     splits = ", ".join(f"{name} {n}" for name, n in report.splits.items())
-    rows = [
+    return [
         ("items", f"{report.items} ({splits})"),
         ("hours", f"{report.hours:.2f}"),
         ("rates", ", ".join(f"{rate} Hz: {n}" for rate, n in report.rates.items())),
@@ -137,7 +138,10 @@ def _show(report: CheckReport, deep: bool) -> None:
             ),
         ),
     ]
-    table(plain(report.source), ("", "value"), [(name, plain(value)) for name, value in rows])
+
+
+def _show(report: CheckReport, deep: bool) -> None:
+    table(plain(report.source), ("", "value"), [(name, plain(value)) for name, value in _summary(report, deep)])
     if report.lengths is not None:
         lengths = report.lengths
         most = max(b.count for b in lengths.histogram)

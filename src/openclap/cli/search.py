@@ -238,8 +238,8 @@ def open_library(
 
 
 def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, filter: SearchFilter) -> None:
-    """Print hits as a table or as JSON lines, and what is to be known of them: unlikely, uncalibrated, left out, none."""
-    from openclap.cli.nothing import why_nothing
+    """Print hits as a table or JSON lines, and remarks: none, all unlikely, uncalibrated, left out."""
+    from openclap.cli.no_results import why_nothing
 
     if not hits and not hits.left_out:
         err.print(plain(why_nothing(library, filter)))
