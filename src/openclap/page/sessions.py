@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, stream
+from openclap.audio.load import stream
+from openclap.audio.waves import HIGHEST_RATE, LOWEST_RATE
 from openclap.clap import CLAP
 from openclap.detector import Detector
 from openclap.page.strings import Language, Told

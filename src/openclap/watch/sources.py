@@ -25,7 +25,8 @@ from openclap.audio import decode
 from openclap.audio.channels import CANCELLING_WARNING, LiveDownmix
 from openclap.audio.decode_pass import DecodePass
 from openclap.audio.files import open_binary
-from openclap.audio.load import HIGHEST_RATE, LOWEST_RATE, QUALITY, track_wanted
+from openclap.audio.load import QUALITY, track_wanted
+from openclap.audio.waves import HIGHEST_RATE, LOWEST_RATE
 from openclap.errors import SourceError, UsageError
 
 __all__ = [
