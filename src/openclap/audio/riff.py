@@ -53,7 +53,9 @@ def read_wav(head: bytes, size: int) -> Header | None:
         ds64 = struct.pack("<QQQI", total + 36, samples, samples // max(1, frame), 0)
         return b"RF64\xff\xff\xff\xffWAVE" + _chunk(b"ds64", ds64, "<") + chunks + b"data\xff\xff\xff\xff"
 
-    return Header(here + 8, announced, max(1, frame), make_head, chunks_follow(order), size_wraps=long is None, format_tag=tag)
+    return Header(
+        here + 8, announced, max(1, frame), make_head, chunks_follow(order), size_wraps=long is None, format_tag=tag
+    )
 
 
 def _chunk(name: bytes, content: bytes, order: str) -> bytes:
