@@ -15,6 +15,7 @@ ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
     "plurals": 0,
+    "renamed": 0,
     "textfiles": 1,
     "normalization": 0,
     "atomic_write": 1,

@@ -1,5 +1,8 @@
 """A microphone, stream, pipe, file or folder comes in; events go out, when an alert or anything unusual is heard."""
 
+from typing import Any
+
+from openclap.renamed import find_renamed
 from openclap.options import Rules, WatchOptions
 from openclap.watch.clips import ClipWriter
 from openclap.watch.command import Command
@@ -28,3 +31,13 @@ __all__ = [
     "open_source",
     "watch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return find_renamed(__name__, name, {
+        "Clips": "ClipWriter",
+        "Delivery": "RetryingSink",
+        "Pushed": "PushedSource",
+        "Source": "AudioSource",
+        "source_of": "open_source",
+    })
