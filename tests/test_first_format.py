@@ -85,7 +85,7 @@ def test_one_who_is_killed_at_it_leaves_it_whole(old: Path) -> None:
     child = os.fork()
     if not child:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("openclap.store.sqlite.connection.fill", lambda *_: os._exit(9))
+            patch.setattr("openclap.store.sqlite.connection.convert", lambda *_: os._exit(9))
             open_store(old).put([recording("/a.wav", 1)])
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
