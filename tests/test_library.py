@@ -20,7 +20,7 @@ from conftest import long_wave
 from libraries_for_tests import RATE, Counted
 from models_for_tests import small_clap
 
-from openclap import CLAP, Library
+from openclap import CLAP, Library, SearchFilter
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.library import UNLIKELY, moments_in, write_moments
 from openclap.library.moments import merge_windows
@@ -317,6 +317,10 @@ def test_filters_and_windows(clap: CLAP, place: Path, tmp_path: Path) -> None:
     assert names(longest=1.5) == ["sound 0 声.wav"]
     assert names(after=2000) == [f"sound {i} 声.wav" for i in range(3)]
     assert names(tags=["none"]) == []
+    assert names(filter=SearchFilter(path="*.flac", min_seconds=30)) == ["long.flac"]
+    assert names(filter=SearchFilter(within=(str(sounds),)), longest=1.5) == ["sound 0 声.wav"]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'shape'"):
+        names(shape="round")
     with pytest.raises(UsageError, match="per is 'clip'"):
         library.search("a dog", per="clip")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a tag is"):
