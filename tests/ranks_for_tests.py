@@ -75,7 +75,7 @@ def started(program: str, *arguments: str) -> Iterator[tuple[Any, Iterator[str]]
             yield process, iter(lines)
         finally:
             process.kill()
-            process.merge_reports()
+            process.join()
 
 
 def _start(call: Callable[..., None], arguments: tuple[Any, ...], environment: Any, told: Streams) -> Any:
@@ -85,10 +85,10 @@ def _start(call: Callable[..., None], arguments: tuple[Any, ...], environment: A
 
 
 def _ended(process: Any, told: Streams) -> Rank:
-    process.merge_reports(PATIENCE)
+    process.join(PATIENCE)
     if process.exitcode is None:
         process.kill()
-        process.merge_reports()
+        process.join()
     return Rank(process.exitcode, told.out.read_text(encoding="utf-8"), told.err.read_text(encoding="utf-8"))
 
 
