@@ -28,7 +28,7 @@ from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch, PairLabels
 from openclap.train.memory import keep_freed_memory
-from openclap.train.optimizer import optimiser_of
+from openclap.train.optimizer import make_optimiser
 from openclap.train.settings import Augment
 from openclap.train.step import Step
 
@@ -61,7 +61,7 @@ def with_openclap(count: int) -> Callable[[], float]:
     config = CLAPConfig(audio=HTSATConfig(), text=TextConfig(), front_end=FrontEnd(), fusion=None)
     torch.manual_seed(0)
     model = CLAPModel(config).train()
-    optimiser = optimiser_of(model.parameters(), 1e-4, (0.9, 0.999))
+    optimiser = make_optimiser(model.parameters(), 1e-4, (0.9, 0.999))
     step = Step(lambda some: tokens(len(some)), Augment())
     sounds = waves(count)
     numbers = torch.arange(count)

@@ -40,7 +40,7 @@ from openclap.config import CLAPConfig, TextConfig
 from openclap.errors import ModelWarning, TrainingError
 from openclap.language import read_lexicon
 from openclap.models.clap import CLAPModel
-from openclap.train.initial_model import InitialModel, device_of
+from openclap.train.initial_model import InitialModel, training_device
 from openclap.train.settings import Settings
 
 Pair = tuple[str, str]  # English, the same in another language
@@ -99,7 +99,7 @@ def distil(
         init_text=str(Path(student).resolve()) if Path(student).exists() else student,
         train_only=("text.", "text_projection."), seed=seed,
     )  # fmt: skip
-    device = device_of(settings)
+    device = training_device(settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModelWarning)  # the teacher's text tower does not fit: that is why we are here
         start = InitialModel(settings, config, device)
@@ -126,7 +126,7 @@ def distil(
         schedule.step()
     model.eval()
     found = _cosines(model, tokenizer, tested, targets, device)
-    _save(config, start.plain(), start.tokenizer_file, out)
+    _save(config, start.merge_adapters(), start.tokenizer_file, out)
     return {"pairs": len(taught), "held out": len(tested), "cosine of translations": found}
 
 

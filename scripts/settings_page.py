@@ -8,7 +8,7 @@ from openclap.train.distillation.settings import Distill, DistillSettings
 from openclap.train.explain import settings_table, yaml_value
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.settings import Augment, Lora, Settings, Source
-from openclap.train.tagging.settings import Playing, TaggerSettings, Tags, TagSettings
+from openclap.train.tagging.settings import MixSettings, TaggerSettings, Tags, TagSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "training-settings.md"
 
@@ -61,7 +61,7 @@ More: [tagging.md](tagging.md).
 {settings_table(TaggerSettings)}
 ### play
 
-{settings_table(Playing)}
+{settings_table(MixSettings)}
 ### tags
 
 {settings_table(Tags)}"""

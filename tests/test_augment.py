@@ -26,7 +26,7 @@ def test_a_room_adds_a_tail_of_the_power_that_was_asked_for(rng: np.random.Gener
     click = torch.zeros(ROWS, 1, FRAMES, BINS)
     click[:, :, 10] = 1.0
     augment = Augment(room_share=1.0, room_seconds=(0.5, 0.5), room_db=(0.0, 0.0))
-    heard = vary.in_a_room(click, augment, 50.0, rng)
+    heard = vary.add_reverb(click, augment, 50.0, rng)
     assert torch.equal(heard[:, :, :10], torch.zeros(ROWS, 1, 10, BINS))  # nothing is heard before it sounds
     assert torch.allclose(heard.sum(2), torch.full((ROWS, 1, BINS), 2.0), atol=1e-5)  # as much again
     tail = 10 * torch.log10(heard[0, 0, 11:, 0] / heard[0, 0, 11, 0])
@@ -34,20 +34,20 @@ def test_a_room_adds_a_tail_of_the_power_that_was_asked_for(rng: np.random.Gener
 
 
 def test_rooms_are_for_a_share_of_the_clips(power: torch.Tensor, rng: np.random.Generator) -> None:
-    heard = vary.in_a_room(power, Augment(room_share=0.5), 50.0, rng)
+    heard = vary.add_reverb(power, Augment(room_share=0.5), 50.0, rng)
     changed = [not torch.allclose(a, b, rtol=1e-4) for a, b in zip(power, heard, strict=True)]
     assert 0 < sum(changed) < ROWS
 
 
 def test_gain_is_one_factor_a_clip_and_within_bounds(power: torch.Tensor, rng: np.random.Generator) -> None:
-    factor = 10 * torch.log10(vary.louder(power, 6.0, rng) / power)
+    factor = 10 * torch.log10(vary.change_gain(power, 6.0, rng) / power)
     assert torch.allclose(factor, factor[:, :1, :1, :1].expand_as(factor), atol=1e-4)
     assert factor.abs().max() <= 6.0
     assert factor[:, 0, 0, 0].std() > 1.0
 
 
 def test_noise_has_the_level_that_was_asked_for(power: torch.Tensor, rng: np.random.Generator) -> None:
-    heard = vary.with_noise(power, Augment(noise_share=1.0, noise_snr_db=(10.0, 10.0)), rng)
+    heard = vary.add_noise(power, Augment(noise_share=1.0, noise_snr_db=(10.0, 10.0)), rng)
     added = (heard - power).mean((1, 2, 3)) / power.mean((1, 2, 3))
     assert torch.allclose(10 * added.log10(), torch.full((ROWS,), -10.0), atol=0.6)
 

@@ -501,7 +501,7 @@ def test_the_template_where_no_model_helps(tmp_path: Path, monkeypatch: pytest.M
     with pytest.warns(ModelWarning, match="hf download"):
         assert writer([["dog", "woman"]]) == ["The sound of dog, and person"]
     assert writer([["rain"]]) == ["The sound of rain"]  # told once
-    monkeypatch.setattr(writer, "_ready", lambda: True)
+    monkeypatch.setattr(writer, "_is_ready", lambda: True)
     wrote = {"a": "rain rain rain rain rain", "b": "", "c": "It rains on a woman"}
     monkeypatch.setattr(writer, "_generate", lambda tags: [wrote[one] for (one,) in tags])
     assert writer([["a"], ["b"], ["c"]]) == ["The sound of a", "The sound of b", "It rains on a person"]

@@ -167,17 +167,17 @@ def test_the_teacher_is_asked_once(place: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(place, epochs=3, checkpoint_minutes=0.0, average=0.8, augment={"noise_share": 0.5, "time_masks": 1})
     distill(place / "run.yaml", progress=False, out="whole")
-    step, count = loop._Run._step, iter(range(100))
+    step, count = loop._TrainingRun._step, iter(range(100))
 
     def stops(run: Any, *args: Any) -> float:
         if next(count) == 3:
             raise KeyboardInterrupt
         return step(run, *args)
 
-    monkeypatch.setattr(loop._Run, "_step", stops)
+    monkeypatch.setattr(loop._TrainingRun, "_step", stops)
     with pytest.raises(KeyboardInterrupt):
         distill(place / "run.yaml", progress=False, out="parted")
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(loop._TrainingRun, "_step", step)
     assert distill(place / "run.yaml", progress=False, out="parted").steps == 6
     whole, parted = weights_of(place / "whole"), weights_of(place / "parted")
     assert all(torch.equal(whole[key], parted[key]) for key in whole)
@@ -272,7 +272,9 @@ def lesson_gradients(ranks: Ranks, rows: slice, pieces: int | None = None) -> di
     heard, said = (
         torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(8, 24))).float(), dim=1) for _ in range(2)
     )
-    lesson = DistillBatch(**vars(batch), heard=heard[rows][: len(batch.mel)], said=said[[int(t) for t in batch.texts]])
+    lesson = DistillBatch(
+        **vars(batch), teacher_audio=heard[rows][: len(batch.mel)], teacher_text=said[[int(t) for t in batch.texts]]
+    )
     parts = Distill(audio=1.0, text=0.5, relations=0.3, contrast=0.2)
     loss = DistillStep(tokenize, Augment(), ranks, None, pieces, parts=parts).gradients(model, lesson, 5)
     ranks.average(model.parameters())

@@ -30,7 +30,7 @@ from openclap.train.batch import Batch, PairLabels
 from openclap.train.configuration import settings_of
 from openclap.train.distributed import Ranks, join_ranks, share_norms
 from openclap.train.finetuning.eval_report import compare_methods
-from openclap.train.finetuning.labels import Labelled, read_labelled
+from openclap.train.finetuning.labels import LabelledSounds, read_labelled
 from openclap.train.finetuning.settings import DEFAULTS, SupervisedSettings, Supervision
 from openclap.train.finetuning.task import Supervised, _modules
 from openclap.train.preflight import explain_out_of_memory
@@ -206,7 +206,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.Monk
         "supervised": {"draws": 0},
     }
     run(place, out=str(place / "whole"), **options)
-    step, count = loop._Run._step, iter(range(100))
+    step, count = loop._TrainingRun._step, iter(range(100))
 
     def stops(task: Any, *args: Any) -> float:
         if next(count) == 4:
@@ -215,10 +215,10 @@ def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.Monk
             raise KeyboardInterrupt
         return step(task, *args)
 
-    monkeypatch.setattr(loop._Run, "_step", stops)
+    monkeypatch.setattr(loop._TrainingRun, "_step", stops)
     with pytest.raises(KeyboardInterrupt):
         run(place, out=str(place / "parted"), **options)
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(loop._TrainingRun, "_step", step)
     run(place, out=str(place / "parted"), **options)
     assert same(place)
 
@@ -263,7 +263,7 @@ def test_a_restart_by_another_verb_leaves_no_head_of_the_old_model(
     (model / "takes").mkdir()
     (place / "anew.yaml").write_text(yaml.safe_dump(values(place, epochs=1)))
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(loop._TrainingRun, "_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train(place / "anew.yaml", progress=False, resume=False)
     old = load_head(model / "head.safetensors")
@@ -299,8 +299,8 @@ def gradients(fusion: str | None, ranks: Ranks, rows: slice, *, multi: bool, pie
     if norms == "shared" and ranks.world > 1:
         share_norms(model)
     settings = SupervisedSettings("out", (Source("."),), pieces=pieces, batch_size=CLIPS, supervised=Supervision())
-    task = Supervised(settings, Labelled([], [], CONCEPTS, multi, "", ""))
-    task._around = RunContext(config, model, ranks, torch.device("cpu"), lambda loss: loss, lambda: None)  # type: ignore[arg-type,return-value]
+    task = Supervised(settings, LabelledSounds([], [], CONCEPTS, multi, "", ""))
+    task._context = RunContext(config, model, ranks, torch.device("cpu"), lambda loss: loss, lambda: None)  # type: ignore[arg-type,return-value]
     rng = np.random.default_rng(1)
     task.extra_module.layers = _modules(
         ((rng.normal(size=(3, 24)).astype(np.float32), np.zeros(3, np.float32)),)
@@ -352,7 +352,7 @@ def test_two_processes_and_pieces_give_the_gradient_of_the_whole(tmp_path: Path)
 def test_what_two_sounds_at_once_are(place: Path) -> None:
     """Both labels where there may be several, half of each where there may be one."""
     for multi, expected in ((True, [[1, 0, 1], [1, 0, 0]]), (False, [[0.5, 0, 0.5], [1, 0, 0]])):
-        task = Supervised(SupervisedSettings("out", ()), Labelled([], [], CONCEPTS, multi, "", ""))
+        task = Supervised(SupervisedSettings("out", ()), LabelledSounds([], [], CONCEPTS, multi, "", ""))
         task._truth = torch.eye(3, dtype=torch.bool)
         none = torch.zeros(0)
         batch = Batch(none, none, [], PairLabels(torch.tensor([[2, 0], [0, -1]]), none, none, none, none))
@@ -362,7 +362,9 @@ def test_what_two_sounds_at_once_are(place: Path) -> None:
 # -- who is judged, and what is wrong ----------------------------------------------------------------
 
 
-def labelled(place: Path, most_broken: float = 0.0, source: dict[str, Any] | None = None, **asked: Any) -> Labelled:
+def labelled(
+    place: Path, most_broken: float = 0.0, source: dict[str, Any] | None = None, **asked: Any
+) -> LabelledSounds:
     sources = [{"folder": str(place), **(source or {})}]
     given = {**DEFAULTS, "out": "x", "sources": sources, "most_broken": most_broken, "supervised": asked}
     return read_labelled(settings_of(given, place, "settings", SupervisedSettings))
@@ -541,7 +543,7 @@ def test_gains_by_hand(place: Path) -> None:
     from openclap.eval.embedding import EmbeddedItems
 
     examples = [Item.at(Path(str(i)), labels=("cat" if i % 2 else "dog",)) for i in range(4)]
-    data = Labelled([], [], ("cat", "dog"), False, "", "")
+    data = LabelledSounds([], [], ("cat", "dog"), False, "", "")
     before = np.array([[0, 1], [0, 1], [0, 1], [0, 1]], np.float32)
     after = np.array([[0, 1], [1, 0], [0, 1], [0, 1]], np.float32)
     used = EmbeddedItems(examples, np.zeros((4, 2), np.float32), [])

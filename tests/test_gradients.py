@@ -15,11 +15,11 @@ from ranks_for_tests import run_ranks
 from torch import nn
 
 from openclap.models.clap import CLAPModel
-from openclap.train.batch import Batch, PairLabels, positives_of
+from openclap.train.batch import Batch, PairLabels, positives_and_ignored
 from openclap.train.distributed import Ranks, join_ranks, share_norms
 from openclap.train.loss import sigmoid_loss
 from openclap.train.settings import Augment
-from openclap.train.sharding import clip_gradients, is_sharded, shard, whole
+from openclap.train.sharding import clip_gradients, gather_whole, is_sharded, shard
 from openclap.train.step import Step
 
 CLIPS, TEXTS, FRAMES = 6, 8, 51
@@ -99,7 +99,7 @@ def gradients(
     assert any(is_sharded(p) for p in parameters) == spread
     if spread:
         clip_gradients(parameters, CLIPPED)
-    found = {name: whole(p.grad).numpy() for name, p in model.named_parameters() if p.grad is not None}
+    found = {name: gather_whole(p.grad).numpy() for name, p in model.named_parameters() if p.grad is not None}
     if bias is not None and bias.grad is not None:
         found["bias"] = bias.grad.numpy()
     running = {name: value.numpy() for name, value in model.named_buffers() if "running" in name}
@@ -182,7 +182,7 @@ def test_pieces_draw_the_same_dropout_twice_and_leave_norms_counted_once() -> No
 
 def test_positives_by_hand() -> None:
     batch = batch_of(small_config())
-    positives, ignored = positives_of(batch.labels)
+    positives, ignored = positives_and_ignored(batch.labels)
     assert positives.tolist() == [
         [1, 0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 1], [0.5, 0, 1, 0.5, 0, 0, 0, 0],
         [1, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0, 0], [0, 0.5, 0, 0, 0, 1, 0, 0.5],

@@ -22,7 +22,7 @@ from openclap.eval.probe import probe
 from openclap.eval.protocols import read_dataset
 from openclap.eval.retrieval import retrieval
 from openclap.results import Windows
-from openclap.train.tagging.class_texts import read_words
+from openclap.train.tagging.class_texts import read_class_texts
 from openclap.train.tagging.taggers import read_classes
 
 ROWS = [
@@ -132,11 +132,11 @@ def test_tables_of_taggers_are_those_of_any_program(tmp_path: Path) -> None:
     classes.write_bytes("index;Display Name\r\n0;Dog, small\r\n1;None\r\n".encode("utf-16"))
     assert read_classes(classes) == ("Dog, small", "None")
     words.write_bytes(b"Text;CLASS;weight\r\na dog, loud;Dog, small;3\r\na dog, loud;None;1\r\nnothing;None;\r\n")
-    read = read_words([words], ("Dog, small", "None"), ())
+    read = read_class_texts([words], ("Dog, small", "None"), ())
     assert (read.texts, read.weights.tolist()) == (["a dog, loud", "nothing"], [[0.75, 0.25], [0.0, 1.0]])
     words.write_text("text,class\n,None\n")
     with pytest.raises(TrainingError, match="line 2 has no text"):
-        read_words([words], ("None",), ())
+        read_class_texts([words], ("None",), ())
     classes.write_text("index,name\n0,dog\n1\n")
     with pytest.raises(TrainingError, match="line 3 has no name"):
         read_classes(classes)

@@ -154,7 +154,7 @@ def test_a_unit_is_worth_what_the_embeddings_lose_without_it() -> None:
         synthesise(kind, np.random.default_rng(i), rate=16_000, seconds=1.0)[0]
         for i, kind in enumerate(list(KINDS)[:8])
     ]
-    clips, _ = calibration_sounds.clips_of([(take, 16_000) for take in takes], FRONT, fused=False)
+    clips, _ = calibration_sounds.make_clips([(take, 16_000) for take in takes], FRONT, fused=False)
     batches = calibration_sounds.clip_batches(clips, torch.device("cpu"))
     seen = collect_statistics(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))[of.reader]
     weight, bias, lost = model.state_dict()[f"{of.reader}.weight"], model.state_dict()[of.bias or ""], []
@@ -182,7 +182,7 @@ def test_those_that_stay_do_the_work_of_those_that_go() -> None:
         for part in of.cut:
             rows = model.state_dict()[part.name]
             rows[1::2] = rows[::2]
-    clips, _ = calibration_sounds.clips_of(list(calibration_sounds._takes(1)), FRONT, fused=False)
+    clips, _ = calibration_sounds.make_clips(list(calibration_sounds._synthesise_kinds(1)), FRONT, fused=False)
     batches = calibration_sounds.clip_batches(clips, torch.device("cpu"))
     seen = collect_statistics(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))
     small = replace(config, audio=replace(HTSAT, mlp_rows=(of.kept, *(HTSAT.mlp_width(s) for s in (1, 2)))))
@@ -287,14 +287,14 @@ def test_tuning_goes_on_where_it_was_stopped(
             "crop_seconds": 1.0, "learning_rate": 0.01, "threads": 1, "checkpoint_minutes": 0.0,
         })
     )  # fmt: skip
-    step, count = loop._Run._step, iter(range(100))
+    step, count = loop._TrainingRun._step, iter(range(100))
 
     def stops(of: Any, *args: Any) -> float:
         if next(count) == 4:
             raise KeyboardInterrupt
         return step(of, *args)
 
-    monkeypatch.setattr(loop._Run, "_step", stops)
+    monkeypatch.setattr(loop._TrainingRun, "_step", stops)
     with pytest.raises(KeyboardInterrupt):
         prune(whole, tmp_path / "out", tune=run, device="cpu")
     assert not (tmp_path / "out").exists()

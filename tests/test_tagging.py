@@ -22,10 +22,10 @@ from openclap.train import learn_tags, loop
 from openclap.train.configuration import read_settings
 from openclap.train.settings import Settings
 from openclap.train.tagging import tag_batches
-from openclap.train.tagging.class_texts import read_words
+from openclap.train.tagging.class_texts import read_class_texts
 from openclap.train.tagging.loss import Heads, TagStep
 from openclap.train.tagging.mixing import Mixer
-from openclap.train.tagging.settings import Playing, TaggerSettings, Tags, TagSettings
+from openclap.train.tagging.settings import MixSettings, TaggerSettings, Tags, TagSettings
 from openclap.train.tagging.tag_batches import TeacherStatistics
 from openclap.train.tagging.taggers import FileTagger, TaggerEnsemble, TaggerOutput
 from openclap.train.tagging.task import Tagging
@@ -79,7 +79,7 @@ def place(tmp_path: Path, tokenizer_file: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _short_listening(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tag_batches, "LISTENED", 24)
+    monkeypatch.setattr(tag_batches, "STATISTICS_VIEWS", 24)
 
 
 def edit(place: Path, **changes: Any) -> Path:
@@ -111,7 +111,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(place: Path, monkeypatch: pyt
     """The teachers are asked anew; their answers, and what is usual of them, are the same."""
     edit(place, epochs=3, checkpoint_minutes=0.0)
     learn_tags(place / "run.yaml", progress=False, out="whole")
-    step, steps = loop._Run._step, []
+    step, steps = loop._TrainingRun._step, []
 
     def stopped(self: Any, *given: Any) -> float:
         steps.append(1)
@@ -120,7 +120,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(place: Path, monkeypatch: pyt
         return step(self, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._Run, "_step", stopped)
+        patched.setattr(loop._TrainingRun, "_step", stopped)
         with pytest.raises(KeyboardInterrupt):
             learn_tags(place / "run.yaml", progress=False, out="parts")
     learn_tags(place / "run.yaml", progress=False, out="parts")
@@ -149,8 +149,8 @@ def test_the_loss_is_zero_for_one_that_says_the_same() -> None:
         mel, longer, embedding = logits, torch.zeros(2, dtype=torch.bool), logits
 
     One.logits = logits  # type: ignore[attr-defined]
-    usual = TeacherStatistics(torch.zeros(3), torch.ones(3), torch.zeros(3), torch.ones(3))
-    step = TagStep(lambda _: None, heads, usual, Tags(text=0.0))  # type: ignore[arg-type,return-value]
+    statistics = TeacherStatistics(torch.zeros(3), torch.ones(3), torch.zeros(3), torch.ones(3))
+    step = TagStep(lambda _: None, heads, statistics, Tags(text=0.0))  # type: ignore[arg-type,return-value]
     assert float(step.loss(Tower(), One()).detach()) == pytest.approx(0.0, abs=1e-6)  # type: ignore[arg-type]
     One.mel = logits + 1
     assert float(step.loss(Tower(), One()).detach()) > 0.5  # type: ignore[arg-type]
@@ -198,14 +198,14 @@ def test_texts_mean_classes(tmp_path: Path) -> None:
     (tmp_path / "words.csv").write_text(
         "text,class,weight\na hound in the rain,dog,3\na hound in the rain,rain,1\nwoof,dog,\n"
     )
-    words = read_words([tmp_path / "words.csv"], ("dog", "rain"), ("{}",))
+    words = read_class_texts([tmp_path / "words.csv"], ("dog", "rain"), ("{}",))
     assert words.texts == ["a hound in the rain", "woof"]
     assert words.weights.tolist() == [[0.75, 0.25], [1.0, 0.0]]
-    assert read_words([], ("Dog",), ("{}", "the sound of {}")).texts == ["dog", "the sound of dog"]
+    assert read_class_texts([], ("Dog",), ("{}", "the sound of {}")).texts == ["dog", "the sound of dog"]
 
 
 def test_playing_is_decided_by_its_generator() -> None:
-    how = Playing(filter_share=1.0, noise_share=1.0, reverse_share=0.5)
+    how = MixSettings(filter_share=1.0, noise_share=1.0, reverse_share=0.5)
     player = Mixer(how, 1600, RATE)
     sounds = [lambda count, rng: sound(1)[:count], lambda count, rng: sound(2)[: min(count, 500)]]
     one, same, other = (player.mix(sounds, np.random.default_rng(seed)) for seed in (1, 1, 2))
@@ -214,7 +214,9 @@ def test_playing_is_decided_by_its_generator() -> None:
     assert np.abs(one).max() == pytest.approx(1.0)
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
-    silent = Mixer(Playing(), 1600, RATE).mix([lambda count, rng: np.zeros(10, np.float32)], np.random.default_rng(0))
+    silent = Mixer(MixSettings(), 1600, RATE).mix(
+        [lambda count, rng: np.zeros(10, np.float32)], np.random.default_rng(0)
+    )
     assert np.abs(silent).max() == 0
     assert {player.count(np.random.default_rng(i)) for i in range(60)} == {1, 2, 3}
 

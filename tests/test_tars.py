@@ -69,11 +69,11 @@ def test_a_compressed_tar_is_read(tmp_path: Path, ending: str) -> None:
 
 
 def test_few_unpacked_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decompress, "_kept", kept := type(decompress._kept)())
+    monkeypatch.setattr(decompress, "_unpacked", kept := type(decompress._unpacked)())
     for i in range(9):
         (tmp_path / f"{i}.tgz").write_bytes(gzip.compress(tar_of("ab"), mtime=0))
     assert len(heard(open_manifest(tmp_path))) == 18
-    assert len(kept) == decompress.KEPT
+    assert len(kept) == decompress.MOST_UNPACKED
     first = next(iter(open_manifest(tmp_path)))
     assert first.read() == b"a" * 3000
     (tmp_path / "0.tgz").write_bytes(gzip.compress(tar_of("xyz"), mtime=0))  # another file of this name

@@ -84,7 +84,7 @@ def test_it_learns_to_name_sounds(place: Path) -> None:
 
 def stopped(place: Path, out: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is interrupted at its fourth step, in the middle of the second epoch."""
-    step, count = loop._Run._step, iter(range(100))
+    step, count = loop._TrainingRun._step, iter(range(100))
 
     def stops(run: Any, *args: Any) -> float:
         if next(count) == 3:
@@ -92,7 +92,7 @@ def stopped(place: Path, out: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return step(run, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_step", stops)
+        patch.setattr(loop._TrainingRun, "_step", stops)
         with pytest.raises(KeyboardInterrupt):
             train(place / "run.yaml", progress=False, out=out)
 
@@ -110,14 +110,14 @@ def test_a_stopped_run_goes_on_bit_for_bit(place: Path, monkeypatch: pytest.Monk
 TRAINER = """
 import signal, sys
 from openclap.train import loop, train
-step = loop._Run._step
+step = loop._TrainingRun._step
 def slow(run, *args):
     loss = step(run, *args)
     print(run.step, flush=True)
     if run.step >= int(sys.argv[3]):
         signal.pause()  # until it is killed
     return loss
-loop._Run._step = slow
+loop._TrainingRun._step = slow
 train(sys.argv[1], progress=False, out=sys.argv[2])
 """
 
@@ -182,9 +182,9 @@ def test_a_full_disk_keeps_the_last_state(place: Path, monkeypatch: pytest.Monke
 
 def test_the_state_of_another_configuration_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(place, checkpoint_minutes=0.0)
-    step, count = loop._Run._step, iter(range(100))
+    step, count = loop._TrainingRun._step, iter(range(100))
     monkeypatch.setattr(
-        loop._Run,
+        loop._TrainingRun,
         "_step",
         lambda run, *a: step(run, *a) if next(count) < 2 else (_ for _ in ()).throw(KeyboardInterrupt),
     )

@@ -64,13 +64,13 @@ def test_adapters_train_and_are_worked_into_the_weights(place: Path, first: Path
 
 def test_dropout_of_adapters_is_at_work(place: Path, first: Path) -> None:  # noqa: F811
     """It lies in frozen layers, and once was put to rest with them."""
-    from openclap.train.initial_model import train_mode, wake_adapters
+    from openclap.train.initial_model import enable_adapter_dropout, train_mode
 
     changes = {"init": "model", "lora": {"rank": 2, "dropout": 0.5}, "tokenizer": None}
     settings = read_settings(edit(place, **changes))
     start = InitialModel(settings, settings.config(), torch.device("cpu"))
     train_mode(start.model)
-    wake_adapters(start.model)
+    enable_adapter_dropout(start.model)
     dropouts = [m for n, m in start.model.named_modules() if n.endswith("lora_dropout.default")]
     assert dropouts
     assert all(m.training for m in dropouts)
@@ -103,7 +103,7 @@ def _interrupted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_step", stops)
+        patch.setattr(loop._TrainingRun, "_step", stops)
         train(place / "run.yaml", progress=False, resume=False, out="run")
 
 
@@ -189,12 +189,12 @@ def test_trackers_that_are_not_there(place: Path) -> None:  # noqa: F811
 
 
 STOPS = """
-step, count = loop._Run._step, iter(range(100))
+step, count = loop._TrainingRun._step, iter(range(100))
 def stops(run, *args):
     if next(count) == 3:
         os._exit(7)
     return step(run, *args)
-loop._Run._step = stops"""
+loop._TrainingRun._step = stops"""
 
 
 def two_processes(place: Path, out: str, code: str = "") -> list[int]:  # noqa: F811

@@ -11,7 +11,7 @@ from openclap.cli import app, finetune
 from openclap.cli import train as verbs
 from openclap.errors import SoundWarning, TrainingError
 from openclap.train.distributed import Ranks, is_first, same_outcome
-from openclap.train.finetuning.task import Finetuned
+from openclap.train.finetuning.task import FinetuneReport
 from openclap.train.preflight import lock_folder
 from openclap.train.settings import Settings
 from openclap.train.task import Report
@@ -47,7 +47,7 @@ def test_only_the_first_process_tells_results(capsys: pytest.CaptureFixture[str]
     report = Report("out", 1, 2, 0.5, 3.0)
     for as_json in (False, True):
         verbs._tell(report, as_json)
-        finetune._tell(Finetuned(report, None), as_json)
+        finetune._tell(FinetuneReport(report, None), as_json)
     assert capsys.readouterr().out == ""
     assert not is_first()
 

@@ -16,10 +16,10 @@ from openclap.train.distillation.settings import Distill, DistillSettings
 from openclap.train.explain import commented_yaml, settings_of_class, settings_table, yaml_value
 from openclap.train.finetuning.settings import SupervisedSettings, Supervision
 from openclap.train.settings import Augment, Lora, Settings, Source
-from openclap.train.tagging.settings import Playing, TaggerSettings, Tags, TagSettings
+from openclap.train.tagging.settings import MixSettings, TaggerSettings, Tags, TagSettings
 
 ROOT = Path(__file__).parent.parent
-KINDS = (Settings, Source, Augment, Lora, SupervisedSettings, Supervision, DistillSettings, Distill, TagSettings, TaggerSettings, Playing, Tags)  # fmt: skip
+KINDS = (Settings, Source, Augment, Lora, SupervisedSettings, Supervision, DistillSettings, Distill, TagSettings, TaggerSettings, MixSettings, Tags)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

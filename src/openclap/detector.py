@@ -35,8 +35,6 @@ from openclap.results import Failure
 from openclap.scores import logistic
 
 __all__ = [
-    "FORMAT",
-    "VERSION",
     "Detection",
     "Detector",
     "apply_detectors",
@@ -57,7 +55,7 @@ JOINERS = "\u200c\u200d"  # invisible characters that some languages need
 Floats = npt.NDArray[np.float32]
 
 
-class Maker(Protocol):
+class NamedModel(Protocol):
     """What a detector needs to know of a model."""
 
     @property
@@ -151,7 +149,7 @@ class Detector:
             logit = np.where(logit > 0, most * np.tanh(logit / most), logit)
         return logistic(logit).astype(np.float32)
 
-    def check(self, clap: Maker) -> None:
+    def check(self, clap: NamedModel) -> None:
         """Refuse a model whose embeddings it was not taught on.
 
         Raises
@@ -167,7 +165,7 @@ class Detector:
                 f" {clap.config.embedding}; teach it again"
             )
 
-    def _mismatch(self, clap: Maker) -> DetectorMismatch:
+    def _mismatch(self, clap: NamedModel) -> DetectorMismatch:
         facts = self.model, self.fingerprint, clap.name
         name, loads = maker_display_name(*facts), name_to_load(*facts)
         before = f"use --model {loads}" if loads else "use --model with that one"
@@ -184,10 +182,10 @@ class Detector:
         error.detector, error.maker, error.refit = self.name, name, refit
         return error
 
-    def refit_command(self, clap: Maker) -> str:
+    def refit_command(self, clap: NamedModel) -> str:
         """The command that teaches it again for a model, by the examples that were stored."""
-        own = self.place is None or self.place == detectors_folder() / f"{self.name}{SUFFIX}"
-        what = shlex.quote(self.name if own else str(self.place))
+        is_saved_by_name = self.place is None or self.place == detectors_folder() / f"{self.name}{SUFFIX}"
+        what = shlex.quote(self.name if is_saved_by_name else str(self.place))
         if clap.name == "mini":
             return f"openclap teach {what} --refit"
         return f"openclap teach {what} --refit --model {clap.name if find_preset(clap.name) else 'MODEL'}"
@@ -214,7 +212,7 @@ class Detector:
         UsageError
             The name cannot be that of a file, or the place cannot be written to.
         """
-        target = detector_path(self.name) if path is None else _at(path)
+        target = detector_path(self.name) if path is None else _expand_path(path)
         about = json.dumps({**self.to_dict(), "bias": self.bias})
         FILE.write(target, {"weight": self.weight}, {"detector": about}, make_folder=True)
         return target
@@ -274,15 +272,15 @@ def detector_path(name: str) -> Path:
     UsageError
         The name cannot be that of a file: it is empty, hidden or too long, or has a slash or an invisible character.
     """
-    wrong = (
+    is_refused = (
         not name.strip()
         or name != name.strip()
         or name.startswith(".")
         or len(name) > LONGEST_NAME
         or len(name.encode("utf-8", "replace")) > LONGEST_BYTES
-        or any(_is_unfit(sign) for sign in name)
+        or any(character in '/\\:*?"<>|' or _is_invisible(character) for character in name)
     )
-    if wrong:
+    if is_refused:
         raise UsageError(
             f"{name[:LONGEST_NAME]!a} cannot be a detector's name; give a word or some, without / \\ : * ? \" < > | and"
             " not beginning with a dot"
@@ -329,7 +327,7 @@ def _resolve_path(path_or_name: str | os.PathLike[str]) -> Path:
     """The file of a detector: what looks like a path is one, any other string is a name."""
     given = os.fspath(path_or_name)
     is_path = not isinstance(path_or_name, str) or given.endswith(SUFFIX) or os.sep in given or "/" in given
-    path = _at(given) if is_path else detector_path(given)
+    path = _expand_path(given) if is_path else detector_path(given)
     if not os.path.isfile(path):  # noqa: PTH113 -- Path.is_file raises where a name is too long for a file
         raise DetectorError(
             f"{given}: no such file; check the path, or give the name of a detector"
@@ -339,7 +337,7 @@ def _resolve_path(path_or_name: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _at(path: str | os.PathLike[str]) -> Path:
+def _expand_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # Path.expanduser raises where there is no such user
 
 
@@ -367,7 +365,7 @@ def _build_detector(facts: Mapping[str, str], weight: Floats | None, path: Path)
             or not about["name"].strip()
         ):
             raise ValueError("it has no name, or names no model")
-        if any(_is_unseen(sign) for sign in about["name"]):
+        if any(_is_invisible(character) for character in about["name"]):
             raise ValueError("its name holds signs that are not seen")
         examples = {str(kind): int(count) for kind, count in about["examples"].items()}
         return Detector(
@@ -396,9 +394,5 @@ def _parse_report(given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
-def _is_unfit(sign: str) -> bool:
-    return sign in '/\\:*?"<>|' or _is_unseen(sign)
-
-
-def _is_unseen(sign: str) -> bool:
-    return sign not in JOINERS and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+def _is_invisible(character: str) -> bool:
+    return character not in JOINERS and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -97,7 +97,7 @@ def save_examples(key: str, name: str, sources: Iterable[ExampleSource]) -> list
         rows: list[dict[str, Any]] = []
         for source in _thin_out(list(sources)):
             try:
-                clips = [_write(part / f"{next(numbers)}.flac", wave) for wave in _waves(source)]
+                clips = [_write_clip(part / f"{next(numbers)}.flac", wave) for wave in _waves_of(source)]
             except SoundError as error:
                 failed.append(Failure(error.name, f"cannot be kept as an example: {error.cause}"))
                 continue
@@ -131,7 +131,7 @@ def load_examples(key: str) -> Iterator[StoredExample]:
         if (about["format"], about["version"]) != (FORMAT, VERSION):
             raise DetectorError(f"{folder} is of version {about['version']}, this openclap reads {VERSION}; update it")
         for row in about["examples"]:
-            yield StoredExample(bool(row["heard"]), tuple(_read(folder, clip) for clip in row["clips"]))
+            yield StoredExample(bool(row["heard"]), tuple(_read_clip(folder, clip) for clip in row["clips"]))
     except FileNotFoundError:
         raise DetectorError(
             f"{folder}: no examples were kept; teach it again with  openclap teach NAME --yes FILE…"
@@ -192,7 +192,7 @@ def _thin_out(sources: Sequence[ExampleSource]) -> list[ExampleSource]:
     return kept
 
 
-def _waves(source: ExampleSource) -> list[Wave]:
+def _waves_of(source: ExampleSource) -> list[Wave]:
     """The waves that stand for an example: its span, or pieces of it."""
     if not callable(source.sound):
         return _cut_clips(source.sound, source)
@@ -212,20 +212,20 @@ def _cut_clips(sound: Sound, source: ExampleSource) -> list[Wave]:
     return waves
 
 
-def _write(file: Path, wave: Wave) -> dict[str, Any]:
+def _write_clip(file: Path, wave: Wave) -> dict[str, Any]:
     """Write one clip → its entry in the index.
 
     The gain is a power of two: samples of 16 bits stay exact, quiet clips lose nothing, and loud ones are not clipped.
     """
     peak = float(np.abs(wave).max())
     gain = min(LOUDEST, max(QUIETEST, 2.0 ** math.ceil(math.log2(peak)))) if peak else 1.0
-    made = io.BytesIO()  # the binding of libsndfile does not report a full disk
-    sf.write(made, np.clip(wave / gain, -1, 1), RATE, "PCM_16", format="FLAC")
-    file.write_bytes(made.getbuffer())
+    encoded = io.BytesIO()  # the binding of libsndfile does not report a full disk
+    sf.write(encoded, np.clip(wave / gain, -1, 1), RATE, "PCM_16", format="FLAC")
+    file.write_bytes(encoded.getbuffer())
     return {"file": file.name, "gain": gain}
 
 
-def _read(folder: Path, clip: dict[str, Any]) -> Wave:
+def _read_clip(folder: Path, clip: dict[str, Any]) -> Wave:
     name, gain = clip["file"], float(clip["gain"])
     if not isinstance(name, str) or Path(name).name != name or not QUIETEST <= gain <= LOUDEST:
         raise ValueError("a clip is none")

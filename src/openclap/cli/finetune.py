@@ -15,7 +15,7 @@ from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
-    from openclap.train import Finetuned
+    from openclap.train import FinetuneReport
 
 __all__ = ["VERBS"]
 
@@ -137,7 +137,7 @@ def _model(name: str | None, config: Path | None) -> str | None:
     return _place(name) if Path(name).expanduser().exists() else name
 
 
-def _tell(done: Finetuned, as_json: bool) -> None:
+def _tell(done: FinetuneReport, as_json: bool) -> None:
     from openclap.train.distributed import is_first
 
     if not is_first():

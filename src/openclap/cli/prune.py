@@ -11,7 +11,7 @@ from openclap.cli.options import TUNING, Device, Json, Threads, Verbs
 from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table, verbosity
 
 if TYPE_CHECKING:
-    from openclap.train.pruning import Pruned
+    from openclap.train.pruning import PruneReport
 
 __all__ = ["VERBS"]
 
@@ -87,7 +87,7 @@ def prune(
     exit_if_failed(found.failed)
 
 
-def _show(found: Pruned) -> None:
+def _show(found: PruneReport) -> None:
     before, after = found.before, found.after
     rows = [
         ("parameters", f"{before.parameters:,}", f"{after.parameters:,}", _share(after.parameters, before.parameters)),

@@ -144,7 +144,7 @@ class _DecodedItem:
     seconds: float = 0.0
     rate: int = 0  # Hz
     hash: bytes = b""
-    print: Fingerprint | None = None
+    fingerprint: Fingerprint | None = None
     error: str | None = None
     warning: str | None = None
 
@@ -166,14 +166,14 @@ def check(
         Show a bar on stderr.
     """
     heard: list[_DecodedItem] = []
-    with FingerprintIndex() as prints, _noted_warnings() as noted:
+    with FingerprintIndex() as index, _collect_warnings() as noted:
         seen: dict[bytes, int] = {}  # one of each content is fingerprinted
         found = decode_ahead(lambda item: _decode_item(item, deep, noted), manifest)
         for i, one in enumerate(with_progress(found, "listening", manifest.count, show=progress)):
-            if one.print is not None and seen.setdefault(one.hash, i) == i:
-                prints.add(i, one.print)
+            if one.fingerprint is not None and seen.setdefault(one.hash, i) == i:
+                index.add(i, one.fingerprint)
             heard.append(_DecodedItem(one.item, one.seconds, one.rate, one.hash, None, one.error, one.warning))
-        near = _near(prints)
+        near = _find_near_copies(index)
     return _report(manifest, heard, near, labels)
 
 
@@ -214,7 +214,7 @@ def _blocks(sound: Sound, name: str) -> Iterator[tuple[float, decode.Wave]]:
 
 
 @contextmanager
-def _noted_warnings() -> Iterator[threading.local]:
+def _collect_warnings() -> Iterator[threading.local]:
     """Collect sound warnings in `texts` of the thread that gave them, instead of showing them."""
     noted = threading.local()
     with warnings.catch_warnings():
@@ -231,10 +231,10 @@ def _noted_warnings() -> Iterator[threading.local]:
         yield noted
 
 
-def _near(prints: FingerprintIndex) -> list[tuple[int, int]]:
+def _find_near_copies(index: FingerprintIndex) -> list[tuple[int, int]]:
     """Find pairs of items that are the same recording."""
-    pairs = sorted(prints.candidate_pairs())
-    return [(a, b) for a, b in pairs if overlap(prints[a], prints[b]).correlation >= SAME_RECORDING]
+    pairs = sorted(index.candidate_pairs())
+    return [(a, b) for a, b in pairs if overlap(index[a], index[b]).correlation >= SAME_RECORDING]
 
 
 def _report(
@@ -242,7 +242,7 @@ def _report(
 ) -> CheckReport:
     items = [one.item for one in heard]
     read = [one for one in heard if one.error is None]
-    copies = _copies(heard)
+    copies = _find_copies(heard)
     exact = [[Member(items[i].key, items[i].split) for i in group] for group in copies]
     joined = connected_groups([*((g[0], i) for g in copies for i in g[1:]), *near])
     found = {i for pair in near for i in pair}
@@ -268,12 +268,12 @@ def _report(
     )
 
 
-def _copies(heard: Sequence[_DecodedItem]) -> list[list[int]]:
-    of: dict[bytes, list[int]] = defaultdict(list)
+def _find_copies(heard: Sequence[_DecodedItem]) -> list[list[int]]:
+    groups: dict[bytes, list[int]] = defaultdict(list)
     for i, one in enumerate(heard):
         if one.error is None:
-            of[one.hash].append(i)
-    return [group for group in of.values() if len(group) > 1]
+            groups[one.hash].append(i)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _count_unknown(items: Sequence[Item], known: set[str]) -> dict[str, int]:
@@ -282,12 +282,12 @@ def _count_unknown(items: Sequence[Item], known: set[str]) -> dict[str, int]:
 
 
 def _caption_leaks(items: Sequence[Item]) -> list[CaptionLeak]:
-    of: dict[frozenset[str], Counter[str]] = defaultdict(Counter)
+    groups: dict[frozenset[str], Counter[str]] = defaultdict(Counter)
     for item in items:
         if item.captions:
-            of[frozenset(text.casefold() for text in item.captions)][item.split or "none"] += 1
+            groups[frozenset(text.casefold() for text in item.captions)][item.split or "none"] += 1
     leaks = [
-        CaptionLeak(sorted(texts), dict(sorted(splits.items()))) for texts, splits in of.items() if len(splits) > 1
+        CaptionLeak(sorted(texts), dict(sorted(splits.items()))) for texts, splits in groups.items() if len(splits) > 1
     ]
     return sorted(leaks, key=lambda leak: (-sum(leak.splits.values()), leak.captions))
 

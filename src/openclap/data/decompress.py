@@ -23,7 +23,7 @@ from openclap.errors import DataError
 
 __all__ = ["open_decompressed"]
 
-KEPT = 4  # unpacked files at a time: a reader goes through tars in order, with some threads ahead
+MOST_UNPACKED = 4  # unpacked files at a time: a reader goes through tars in order, with some threads ahead
 BLOCK = 1 << 20  # bytes
 
 
@@ -40,7 +40,7 @@ class _DecompressedFile:
             self.file.close()
 
 
-_kept: OrderedDict[tuple[Any, ...], _DecompressedFile] = OrderedDict()
+_unpacked: OrderedDict[tuple[Any, ...], _DecompressedFile] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -65,11 +65,11 @@ def open_decompressed(path: Path) -> Iterator[BinaryIO]:
             return
         state = os.fstat(file.fileno())
     found = _decompress(path, (str(path), state.st_size, state.st_mtime_ns, os.getpid()), opener)
-    with _View(found) as view:
+    with _FileView(found) as view:
         yield cast("BinaryIO", view)
 
 
-class _View(io.RawIOBase):
+class _FileView(io.RawIOBase):
     """A reader with its own position in an unpacked file, which several may read at once."""
 
     def __init__(self, of: _DecompressedFile) -> None:
@@ -101,10 +101,10 @@ class _View(io.RawIOBase):
 
 def _decompress(path: Path, key: tuple[Any, ...], opener: Callable[[Path], IO[bytes]]) -> _DecompressedFile:
     with _lock:
-        found = _kept.setdefault(key, _DecompressedFile())
-        _kept.move_to_end(key)
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)  # its file is removed when the last reader is gone
+        found = _unpacked.setdefault(key, _DecompressedFile())
+        _unpacked.move_to_end(key)
+        while len(_unpacked) > MOST_UNPACKED:
+            _unpacked.popitem(last=False)  # its file is removed when the last reader is gone
     with found.lock:
         if found.file is None:
             file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed when the last reader is gone

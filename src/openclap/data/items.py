@@ -142,7 +142,7 @@ class Manifest(ABC):
     @abstractmethod
     def _items(self, shard: int, of: int) -> Iterator[Item]: ...
 
-    def _fail(self, name: str, error: str) -> None:
+    def _note_failure(self, name: str, error: str) -> None:
         self._failed.setdefault(name, Failure(name, error))
 
     def __iter__(self) -> Iterator[Item]:

@@ -94,10 +94,10 @@ class KeywordToCaption:
         self.writing = writing or GenerationSettings()
         self.calls = self.templates = 0
         self.why_not: str | None = None
-        self._batch, self._device, self._words = batch, device, words or make_debiaser()
+        self._batch, self._device, self._rewrite = batch, device, words or make_debiaser()
         self._loaded: tuple[Any, Any] | None = None
         self._path = ":memory:" if cache is None else str(cache)
-        self._kept = _open_cache(self._path)
+        self._cache = _open_cache(self._path)
 
     def __call__(self, tags: Sequence[Sequence[str]]) -> list[str]:
         """Write one sentence for every list of tags; the template where the model is missing or wrote nothing of use.
@@ -124,8 +124,8 @@ class KeywordToCaption:
     def _caption(self, tags: Sequence[str], sentence: str | None) -> str:
         if sentence is None or is_degenerate(sentence):
             self.templates += 1
-            return self._words(caption_from_labels(tags))
-        return self._words(" ".join(sentence.split()))
+            return self._rewrite(caption_from_labels(tags))
+        return self._rewrite(" ".join(sentence.split()))
 
     def _key(self, tags: Sequence[str]) -> bytes:
         said = json.dumps([self.model, list(tags), asdict(self.writing)], ensure_ascii=False, sort_keys=True)
@@ -135,7 +135,7 @@ class KeywordToCaption:
         known: dict[bytes, str] = {}
         with _translate_errors(self._path):
             for key in dict.fromkeys(keys):
-                row = self._kept.execute("SELECT sentence FROM sentences WHERE key = ?", (key,)).fetchone()
+                row = self._cache.execute("SELECT sentence FROM sentences WHERE key = ?", (key,)).fetchone()
                 if row is not None:
                     known[key] = row[0]
         return known
@@ -145,15 +145,15 @@ class KeywordToCaption:
         # sorted by length, so that a batch needs little padding
         todo = sorted(new.items(), key=lambda pair: (sum(map(len, pair[1])), pair[0]))
         for start in range(0, len(todo), self._batch):
-            if not self._ready():
+            if not self._is_ready():
                 return
             part = todo[start : start + self._batch]
             sentences = dict(zip([k for k, _ in part], self._generate([t for _, t in part]), strict=True))
-            with _translate_errors(self._path), self._kept:
-                self._kept.executemany("INSERT OR REPLACE INTO sentences VALUES (?, ?)", sentences.items())
+            with _translate_errors(self._path), self._cache:
+                self._cache.executemany("INSERT OR REPLACE INTO sentences VALUES (?, ?)", sentences.items())
             yield sentences
 
-    def _ready(self) -> bool:
+    def _is_ready(self) -> bool:
         if self._loaded is None and self.why_not is None:
             try:
                 self._loaded = _load(self.model, self._device)
@@ -194,7 +194,7 @@ class KeywordToCaption:
 
     def close(self) -> None:
         """Close the cache."""
-        self._kept.close()
+        self._cache.close()
 
 
 def _load(model: str, device: str) -> tuple[Any, Any]:

@@ -52,27 +52,29 @@ def open_manifest(
     if is_dataset(source):
         return HuggingFace(f"<{type(source).__name__}>", source, split=split)
     if isinstance(source, (list, tuple)):
-        return _tars([path for one in source for path in expand(_path(one))], count_noun(len(source), "tar"), split)
-    text = _path(source)
+        return _open_tars(
+            [path for one in source for path in expand(_source_path(one))], count_noun(len(source), "tar"), split
+        )
+    text = _source_path(source)
     path = Path(text)
     if path.is_dir():
-        return _folder(path, split)
+        return _open_folder(path, split)
     refuse_workbook(path)
     if path.suffix.lower() in SUFFIXES:
         return open_table(path, split=split)
     paths = [text] if path.exists() else expand(text)
     if all(map(is_tar, paths)):
-        return _tars(paths, text, split)
+        return _open_tars(paths, text, split)
     raise DataError(f"{text}: {'is of no known kind' if path.exists() else 'nothing is there'}; {ALLOWED}")
 
 
-def _path(source: Any) -> str:
+def _source_path(source: Any) -> str:
     if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):
         raise DataError(f"{source!r} ({type(source).__name__}) is no source; {ALLOWED}")
     return os.path.expanduser(os.fsdecode(source))
 
 
-def _folder(folder: Path, split: str | None) -> Manifest:
+def _open_folder(folder: Path, split: str | None) -> Manifest:
     table = find_metadata(folder)
     if table is not None:
         return open_table(table, split=split)
@@ -86,7 +88,7 @@ def _folder(folder: Path, split: str | None) -> Manifest:
     raise DataError(f"{folder}: neither a metadata.csv nor tars nor a saved data set are in it; {ALLOWED}")
 
 
-def _tars(paths: Sequence[str], name: str, split: str | None) -> Manifest:
+def _open_tars(paths: Sequence[str], name: str, split: str | None) -> Manifest:
     other = [p for p in paths if not is_tar(p)]
     if other or not paths:
         raise DataError(f"{other[0] if other else 'an empty list'} is no .tar; several sources at once must be tars")

@@ -124,9 +124,9 @@ class _Packing:
     """One call of `pack`."""
 
     def __init__(self, folder: Path, shard_size: int, min_seconds: float, k2c: KeywordToCaption | None) -> None:
-        self._folder, self._size, self._min, self._k2c = folder, shard_size, min_seconds, k2c
-        self._before = _read_record(folder)
-        self._now: dict[str, Shard] = {}
+        self._folder, self._shard_size, self._min_seconds, self._k2c = folder, shard_size, min_seconds, k2c
+        self._earlier = _read_record(folder)
+        self._packed: dict[str, Shard] = {}
         self._made = self._sentences = 0
         self._templates = k2c.templates if k2c is not None else 0  # before this call
         for left in folder.rglob(f"*{ENDING}"):  # left by a killed call
@@ -138,18 +138,18 @@ class _Packing:
 
         with Progress(console=Console(stderr=True), disable=not progress) as bar:
             task = bar.add_task("packing", total=manifest.count)
-            for name, items, start in _shards(manifest, self._size):
+            for name, items, start in _shards(manifest, self._shard_size):
                 self._shard(name, items, start)
                 bar.advance(task, len(items))
-        packed = {Path(name).parent for name in self._now}
-        kept = {name: shard for name, shard in self._before.items() if Path(name).parent not in packed}  # other splits
-        for name in self._before.keys() - kept.keys() - self._now.keys():  # the data set was longer before
+        packed = {Path(name).parent for name in self._packed}
+        kept = {name: shard for name, shard in self._earlier.items() if Path(name).parent not in packed}  # other splits
+        for name in self._earlier.keys() - kept.keys() - self._packed.keys():  # the data set was longer before
             (self._folder / name).unlink(missing_ok=True)
-        self._remember({**kept, **self._now})
-        done = self._now.values()
+        self._remember({**kept, **self._packed})
+        done = self._packed.values()
         return PackReport(
             str(self._folder),
-            shards=len(self._now),
+            shards=len(self._packed),
             made=self._made,
             sounds=sum(s.sounds for s in done),
             hours=sum(s.seconds for s in done) / 3600,
@@ -161,20 +161,20 @@ class _Packing:
 
     def _shard(self, name: str, items: Sequence[Item], start: int) -> None:
         """Make a tar, unless it is there already and was made of the same input."""
-        if any(self._folder.absolute() in tar.absolute().parents for tar in _tars(items)):
+        if any(self._folder.absolute() in tar.absolute().parents for tar in _tars_of(items)):
             raise DataError(f"{self._folder}: holds tars of the data set itself; choose another folder")
-        said = caption_fields(items, self._k2c)
-        self._sentences += sum(texts["text_augment_t5"] is not None for texts in said)
-        of = shard_digest(items, said, start, self._min)
+        captions = caption_fields(items, self._k2c)
+        self._sentences += sum(texts["text_augment_t5"] is not None for texts in captions)
+        of = shard_digest(items, captions, start, self._min_seconds)
         path = self._folder / name
-        known = self._before.get(name)
+        known = self._earlier.get(name)
         if known is not None and known.of == of and path.is_file() and path.stat().st_size == known.bytes:
-            self._now[name] = known
+            self._packed[name] = known
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._now[name] = write_shard(path, items, said, start, of, min_seconds=self._min)
+        self._packed[name] = write_shard(path, items, captions, start, of, min_seconds=self._min_seconds)
         self._made += 1
-        self._remember({**self._before, **self._now})
+        self._remember({**self._earlier, **self._packed})
 
     def _remember(self, shards: dict[str, Shard]) -> None:
         """Write sizes.json beside the tars, then pack.json."""
@@ -193,26 +193,26 @@ def _shards(manifest: Manifest, size: int) -> Iterator[tuple[str, list[Item], in
     waiting: dict[str, list[Item]] = {}
     given: dict[str, int] = {}
 
-    def full(prefix: str) -> tuple[str, list[Item], int]:
+    def take_full(prefix: str) -> tuple[str, list[Item], int]:
         items, start = waiting.pop(prefix), given.get(prefix, 0)
         given[prefix] = start + len(items)
         return f"{prefix}{start // size:06d}.tar", items, start
 
     for item in manifest:
-        prefix = f"{_as_folder(item.split)}/" if item.split else ""
+        prefix = f"{_folder_name(item.split)}/" if item.split else ""
         waiting.setdefault(prefix, []).append(item)
         if len(waiting[prefix]) == size:
-            yield full(prefix)
+            yield take_full(prefix)
     for prefix in list(waiting):
-        yield full(prefix)
+        yield take_full(prefix)
 
 
-def _tars(items: Sequence[Item]) -> set[Path]:
+def _tars_of(items: Sequence[Item]) -> set[Path]:
     """The tars that items lie in."""
     return {item.sound.tar for item in items if isinstance(item.sound, TarMember)}
 
 
-def _as_folder(split: str) -> str:
+def _folder_name(split: str) -> str:
     """Use a split as the name of a folder; since it comes from the data, unsafe names are refused."""
     if (
         split in (".", "..")

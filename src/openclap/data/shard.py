@@ -50,24 +50,26 @@ def caption_fields(items: Sequence[Item], k2c: KeywordToCaption | None) -> list[
     sentences: dict[int, str] = {}
     if k2c is not None:
         sentences = dict(zip(tagged, k2c([items[i].labels for i in tagged]), strict=True))
-    said = []
+    captions = []
     for i, item in enumerate(items):
         text = list(make_captions(item))
         sentence = sentences.get(i)
-        every = list(dict.fromkeys([*text, *([sentence] if sentence else [])]))
-        said.append({"text": text, "tag": list(item.labels), "text_augment_t5": sentence, "text_augment_all": every})
-    return said
+        all_texts = list(dict.fromkeys([*text, *([sentence] if sentence else [])]))
+        captions.append(
+            {"text": text, "tag": list(item.labels), "text_augment_t5": sentence, "text_augment_all": all_texts}
+        )
+    return captions
 
 
-def shard_digest(items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
+def shard_digest(items: Sequence[Item], captions: Sequence[dict[str, Any]], start: int, min_seconds: float) -> str:
     """A digest of all that decides the bytes of a tar, with size and time of the files of its sounds."""
     digest = hashlib.blake2b(json.dumps([VERSION, start, min_seconds]).encode(), digest_size=16)
-    for item, texts in zip(items, said, strict=True):
-        digest.update(json.dumps([item.key, item.split, texts, _state(item)]).encode())
+    for item, texts in zip(items, captions, strict=True):
+        digest.update(json.dumps([item.key, item.split, texts, _sound_state(item)]).encode())
     return digest.hexdigest()
 
 
-def _state(item: Item) -> list[Any]:
+def _sound_state(item: Item) -> list[Any]:
     sound = item.sound
     if isinstance(sound, bytes):
         return [hashlib.blake2b(sound, digest_size=16).hexdigest()]
@@ -95,13 +97,13 @@ class _EncodedItem:
 
 
 def write_shard(
-    path: Path, items: Sequence[Item], said: Sequence[dict[str, Any]], start: int, of: str, *, min_seconds: float
+    path: Path, items: Sequence[Item], captions: Sequence[dict[str, Any]], start: int, of: str, *, min_seconds: float
 ) -> Shard:
     """Write a tar under another name, sync it, and rename it.
 
     Parameters
     ----------
-    said
+    captions
         The result of `caption_fields` for the items.
     start
         The number of the first item.
@@ -113,7 +115,7 @@ def write_shard(
     shard = Shard(of)
     with atomic_write(path, own=True, sync=True) as part:
         with part.open("wb") as file:
-            _write_tar(file, decode_ahead(_encode_item, items), said, start, shard, min_seconds)
+            _write_tar(file, decode_ahead(_encode_item, items), captions, start, shard, min_seconds)
         shard.bytes = part.stat().st_size
     return shard
 
@@ -121,13 +123,13 @@ def write_shard(
 def _write_tar(
     file: io.BufferedWriter,
     packed: Iterator[_EncodedItem],
-    said: Sequence[dict[str, Any]],
+    captions: Sequence[dict[str, Any]],
     start: int,
     shard: Shard,
     min_seconds: float,
 ) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for i, (one, texts) in enumerate(zip(packed, said, strict=True)):
+        for i, (one, texts) in enumerate(zip(packed, captions, strict=True)):
             if one.error is not None:
                 shard.failed.append([one.item.key, one.error])
             elif one.seconds < min_seconds:
@@ -169,10 +171,10 @@ def _as_named_file(item: Item) -> Sound:
     sound = item.read()
     if not isinstance(sound, bytes):
         return sound
-    file = _Named(sound)
+    file = _NamedBytes(sound)
     file.name = item.key
     return file
 
 
-class _Named(io.BytesIO):
+class _NamedBytes(io.BytesIO):
     name = ""

@@ -66,13 +66,15 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
             found.update(dict.fromkeys(cells))
             failed.append((place, "names no file; fill it in, or remove the row"))
             continue
-        said = columns.read_row(cells)
+        content = columns.read_row(cells)
         name = places.name_of(file)
-        draft = drafts.setdefault((name, said.split), _Draft())
-        if said.fold is not None and draft.fold not in (None, said.fold):
-            why = f"{name} is in fold {draft.fold} by an earlier row, and in {said.fold} by this one; the first holds"
+        draft = drafts.setdefault((name, content.split), _Draft())
+        if content.fold is not None and draft.fold not in (None, content.fold):
+            why = (
+                f"{name} is in fold {draft.fold} by an earlier row, and in {content.fold} by this one; the first holds"
+            )
             failed.append((place, why))
-        draft.add(said)
+        draft.add(content)
     if not drafts:
         raise DataError(
             f"{path}: no row names a file, found {', '.join(found) or 'none'}; a table has the columns"
@@ -81,7 +83,7 @@ def open_table(path: Path, *, split: str | None = None) -> Manifest:
     items = [draft.item(path.parent, name, of) for (name, of), draft in drafts.items()]
     manifest = ListManifest(str(path), items, split=split)
     for place, error in failed:
-        manifest._fail(place, error)
+        manifest._note_failure(place, error)
     return manifest
 
 
@@ -94,11 +96,11 @@ class _Draft:
     seconds: float | None = None
     fold: str | None = None
 
-    def add(self, said: RowContent) -> None:
-        self.captions.update(dict.fromkeys(said.captions))
-        self.labels.update(dict.fromkeys(said.labels))
-        self.seconds = said.seconds if self.seconds is None else self.seconds
-        self.fold = said.fold if self.fold is None else self.fold
+    def add(self, content: RowContent) -> None:
+        self.captions.update(dict.fromkeys(content.captions))
+        self.labels.update(dict.fromkeys(content.labels))
+        self.seconds = content.seconds if self.seconds is None else self.seconds
+        self.fold = content.fold if self.fold is None else self.fold
 
     def item(self, folder: Path, name: str, split: str | None) -> Item:
         return Item(name, folder / name, tuple(self.captions), tuple(self.labels), split, self.seconds, self.fold)
@@ -140,8 +142,8 @@ def refuse_workbook(path: Path) -> None:
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     grid = open_text_table(path, KNOWN)
-    names = _apart(grid.names)
-    _need_file(path, names)
+    names = _number_duplicates(grid.names)
+    _require_file_column(path, names)
     for line, row in grid.rows:
         more = any(map(str.strip, row[len(names) :]))
         place = f"{path}: line {line}"
@@ -151,7 +153,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
             yield place, dict(zip(names, row, strict=False))
 
 
-def _apart(names: Sequence[str]) -> list[str]:
+def _number_duplicates(names: Sequence[str]) -> list[str]:
     """Number columns of the same name from the second on: `caption,caption` becomes `caption,caption 2`."""
     seen: Counter[str] = Counter()
     found = []
@@ -186,7 +188,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     try:
         with parquet.ParquetFile(path) as table:
             texts = [field.name for field in table.schema_arrow if not pyarrow.types.is_struct(field.type)]
-            columns = _need_file(path, texts)
+            columns = _require_file_column(path, texts)
             number = 0
             for batch in table.iter_batches(columns=[name for name in texts if name in columns.all]):
                 for row in batch.to_pylist():
@@ -199,7 +201,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 _READERS = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
 
 
-def _need_file(path: Path, found: Sequence[str]) -> Columns:
+def _require_file_column(path: Path, found: Sequence[str]) -> Columns:
     columns = find_columns(tuple(found))
     if columns.file is None:
         raise DataError(

@@ -113,7 +113,7 @@ class Tars(Manifest):
         self.tars = list(tars)
         self._unique = len({tar.name for tar, _ in tars}) == len(tars)
         for place, why in passed:
-            self._fail(place, why)
+            self._note_failure(place, why)
 
     @property
     def count(self) -> int | None:
@@ -136,7 +136,7 @@ class Tars(Manifest):
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            self._fail(str(path), f"is no JSON of tars and their sizes ({error})")
+            self._note_failure(str(path), f"is no JSON of tars and their sizes ({error})")
             return {}
 
     def _items(self, shard: int, of: int) -> Iterator[Item]:
@@ -159,13 +159,13 @@ class Tars(Manifest):
             stem, _, extension = base.partition(".")
             sample = samples.setdefault(folder + slash + stem, {})
             if extension.lower() in sample:
-                self._fail(f"{tar}:{member.name}", "is in the tar twice; the first is taken")
+                self._note_failure(f"{tar}:{member.name}", "is in the tar twice; the first is taken")
             sample.setdefault(extension.lower(), member)
         self._compare(tar, samples)
         for key, sample in samples.items():
             sound = next((sample[extension] for extension in SOUNDS if extension in sample), None)
             if sound is None:
-                self._fail(
+                self._note_failure(
                     f"{tar}:{key}", f"has no sound, only .{', .'.join(sample)}; sounds are .{', .'.join(SOUNDS)}"
                 )
                 continue
@@ -189,7 +189,7 @@ class Tars(Manifest):
         sounds = sum(any(extension in sample for extension in SOUNDS) for sample in samples.values())
         if told is not None and not sounds <= told <= len(samples):
             place = f"{tar.parent / 'sizes.json'}: {tar.name}"
-            self._fail(
+            self._note_failure(
                 place,
                 f"should hold {count_noun(told, 'sound')}, and holds {sounds}; fetch the tar again, or make sizes.json"
                 " anew",
@@ -204,42 +204,42 @@ class Tars(Manifest):
                     if info.isdir():
                         continue
                     if not info.isreg() or info.issparse():
-                        self._fail(f"{tar}:{info.name}", "is a link or no plain file; pack the file itself")
+                        self._note_failure(f"{tar}:{info.name}", "is a link or no plain file; pack the file itself")
                     elif not 0 <= info.size <= size - info.offset_data:
-                        self._fail(f"{tar}:{info.name}", "the tar is cut short within it")
+                        self._note_failure(f"{tar}:{info.name}", "the tar is cut short within it")
                         return
                     else:
                         yield TarMember(tar, info.name, info.offset_data, info.size)
         except FileNotFoundError:
-            self._fail(str(tar), "no such file; check the path")
+            self._note_failure(str(tar), "no such file; check the path")
         except (
             tarfile.TarError,
             ValueError,
             OverflowError,
             MemoryError,
         ) as error:  # absurd sizes raise the other errors
-            self._fail(str(tar), f"is no tar, or broken ({error}); pack it anew")
+            self._note_failure(str(tar), f"is no tar, or broken ({error}); pack it anew")
         except (OSError, DataError) as error:
-            self._fail(str(tar), f"cannot be read ({getattr(error, 'strerror', None) or error})")
+            self._note_failure(str(tar), f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
     def _read_json(self, member: TarMember | None, name: str) -> dict[str, Any] | None:
         """Read the .json of a sound; None where it cannot be used, which is noted."""
         if member is None:
-            self._fail(name, "is not in the tar; each sound needs one")
+            self._note_failure(name, "is not in the tar; each sound needs one")
             return None
         if member.size > JSON_BYTES:
-            self._fail(name, f"has {member.size} bytes; captions have at most {JSON_BYTES}")
+            self._note_failure(name, f"has {member.size} bytes; captions have at most {JSON_BYTES}")
             return None
         try:
             said = json.loads(member.read())
         except UnreadableSound as error:
-            self._fail(name, error.cause)
+            self._note_failure(name, error.cause)
             return None
         except (ValueError, RecursionError) as error:
-            self._fail(name, f"is not JSON ({error})")
+            self._note_failure(name, f"is not JSON ({error})")
             return None
         if not isinstance(said, dict):
-            self._fail(name, f"is a JSON {type(said).__name__}; an object with `text` is expected")
+            self._note_failure(name, f"is a JSON {type(said).__name__}; an object with `text` is expected")
             return None
         return said
 
@@ -277,7 +277,7 @@ def find_tars(folder: Path) -> tuple[list[tuple[Path, str | None]], list[tuple[s
         for p in folder.rglob("*.*")
         if not p.name.startswith(".") and p.name.lower().endswith((*TARS, *OTHER_ARCHIVES))
     ]
-    for path in sorted(archives, key=lambda p: (_natural(str(p.parent)), len(p.name), _natural(p.name))):
+    for path in sorted(archives, key=lambda p: (_natural_key(str(p.parent)), len(p.name), _natural_key(p.name))):
         if not is_tar(path.name):
             passed.append((str(path), "is an archive of a kind that is not read; unpack it, and make it a tar"))
             continue
@@ -289,7 +289,7 @@ def find_tars(folder: Path) -> tuple[list[tuple[Path, str | None]], list[tuple[s
         else:
             names.add(stem)
             tars.append((path, split_of(path) if path.parent == folder else path.parent.name))
-    tars.sort(key=lambda pair: (_natural(str(pair[0].parent)), _natural(pair[0].name)))
+    tars.sort(key=lambda pair: (_natural_key(str(pair[0].parent)), _natural_key(pair[0].name)))
     return tars, [*passed, *_find_missing_tars(tars)]
 
 
@@ -307,7 +307,7 @@ def split_of(tar: Path) -> str | None:
     return tar.absolute().parent.name if tar.absolute().parent.name in SPLITS else None
 
 
-def _natural(text: str) -> list[tuple[bool, int, str]]:
+def _natural_key(text: str) -> list[tuple[bool, int, str]]:
     """A key that sorts 2.tar before 10.tar."""
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", text)]
 

@@ -2,8 +2,8 @@
 
 from openclap.train.contrastive import train
 from openclap.train.distillation import DistillReport, distill
-from openclap.train.finetuning import Finetuned, finetune
-from openclap.train.tagging import TaggedReport, learn_tags
+from openclap.train.finetuning import FinetuneReport, finetune
+from openclap.train.tagging import TagReport, learn_tags
 from openclap.train.task import Report
 
-__all__ = ["DistillReport", "Finetuned", "Report", "TaggedReport", "distill", "finetune", "learn_tags", "train"]
+__all__ = ["DistillReport", "FinetuneReport", "Report", "TagReport", "distill", "finetune", "learn_tags", "train"]

@@ -18,7 +18,17 @@ from torch import Tensor
 
 from openclap.train.settings import Augment
 
-__all__ = ["crop", "equalise", "in_a_room", "louder", "spec_augment", "steadiness", "tile", "to_decibel", "with_noise"]
+__all__ = [
+    "add_noise",
+    "add_reverb",
+    "change_gain",
+    "crop",
+    "equalise",
+    "spec_augment",
+    "steadiness",
+    "tile",
+    "to_decibel",
+]
 
 FLOOR = 1e-10  # of the front end: 10 * log10(FLOOR) = -100 dB
 
@@ -55,7 +65,7 @@ def equalise(power: Tensor, spread: float, rng: np.random.Generator) -> Tensor:
     return power * torch.from_numpy(10 ** (curve / 10)).to(power.dtype)[:, None, None, :]
 
 
-def in_a_room(power: Tensor, augment: Augment, frames_per_second: float, rng: np.random.Generator) -> Tensor:
+def add_reverb(power: Tensor, augment: Augment, frames_per_second: float, rng: np.random.Generator) -> Tensor:
     """Add the reverberation of a room to some rows of (B, V, T, F): power that decays by 60 dB in a random time.
 
     The total power of the tail is that of the direct sound times a random factor. Frames are smeared, not samples.
@@ -76,13 +86,13 @@ def in_a_room(power: Tensor, augment: Augment, frames_per_second: float, rng: np
     return heard.reshape(views, bins, rows, frames).permute(2, 0, 3, 1)
 
 
-def louder(power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
+def change_gain(power: Tensor, most: float, rng: np.random.Generator) -> Tensor:
     """Make each row of (B, V, T, F) louder or softer by up to `most` dB."""
     gain = 10 ** (rng.uniform(-most, most, len(power)) / 10)
     return power * torch.from_numpy(gain).to(power.dtype)[:, None, None, None]
 
 
-def with_noise(power: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
+def add_noise(power: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
     """Add steady noise of a random spectral tilt to some rows of (B, V, T, F), at a random signal-to-noise ratio."""
     rows, _, frames, bins = power.shape
     chosen = rng.random(rows) < augment.noise_share

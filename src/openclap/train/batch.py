@@ -9,7 +9,7 @@ from torch import Tensor
 
 from openclap.train.distributed import Ranks
 
-__all__ = ["Batch", "PairLabels", "positives_of"]
+__all__ = ["Batch", "PairLabels", "positives_and_ignored"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Batch:
     @property
     def positives(self) -> Tensor:
         """(B, M): how much text m describes clip b."""
-        return positives_of(self.labels)[0]
+        return positives_and_ignored(self.labels)[0]
 
     @property
     def ignored(self) -> Tensor:
         """Bool (B, M): pairs that count neither as right nor as wrong."""
-        return positives_of(self.labels)[1]
+        return positives_and_ignored(self.labels)[1]
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,25 @@ class PairLabels:
         return PairLabels(*(part.to(device) for part in vars(self).values()))
 
 
-def positives_of(meaning: PairLabels, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
+def positives_and_ignored(labels: PairLabels, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:
     """How much each text describes each clip, and which pairs to ignore, both (B, M) over the rows of all ranks."""
     ranks = ranks or Ranks()
-    clips, texts, device = len(meaning.clip_concepts), len(meaning.text_concepts), meaning.clip_concepts.device
-    own = torch.full((texts,), -1, device=device)
-    own[:clips] = torch.arange(clips, device=device)
+    clips, texts, device = len(labels.clip_concepts), len(labels.text_concepts), labels.clip_concepts.device
+    own_clip = torch.full((texts,), -1, device=device)
+    own_clip[:clips] = torch.arange(clips, device=device)
     counts = ranks.gather(torch.tensor([clips], device=device))
-    own = torch.where(own >= 0, own + int(counts[: ranks.rank].sum()), own)
-    heard, said, joined, own = (
-        ranks.gather(x) for x in (meaning.clip_concepts, meaning.text_concepts, meaning.is_mixture.long(), own)
+    own_clip = torch.where(own_clip >= 0, own_clip + int(counts[: ranks.rank].sum()), own_clip)
+    clip_concepts, text_concepts, is_mixture, own_clip = (
+        ranks.gather(x) for x in (labels.clip_concepts, labels.text_concepts, labels.is_mixture.long(), own_clip)
     )
-    heard_families, said_families = ranks.gather(meaning.clip_families), ranks.gather(meaning.text_families)
-    match = heard[:, :, None] == said[None, None]  # (B, 3, M)
-    told = match[:, :2].any(1).float()
-    positives = told / (heard[:, :2] >= 0).sum(1, keepdim=True) * (joined == 0)
-    its = own[None] == torch.arange(len(heard), device=device)[:, None]
-    positives = torch.where(its, 1.0, positives)
-    shared = (heard_families[:, :, None, :, None] == said_families[None, None, :, None]) & (said_families >= 0)[
+    clip_families, text_families = ranks.gather(labels.clip_families), ranks.gather(labels.text_families)
+    match = clip_concepts[:, :, None] == text_concepts[None, None]  # (B, 3, M)
+    named = match[:, :2].any(1).float()
+    positives = named / (clip_concepts[:, :2] >= 0).sum(1, keepdim=True) * (is_mixture == 0)
+    is_own = own_clip[None] == torch.arange(len(clip_concepts), device=device)[:, None]
+    positives = torch.where(is_own, 1.0, positives)
+    shared = (clip_families[:, :, None, :, None] == text_families[None, None, :, None]) & (text_families >= 0)[
         None, None, :, None
     ]
-    kin = shared.any(-1).any(-1) & ~match  # (B, 3, M)
-    return positives, (kin.any(1) | match[:, 2:].any(1)) & (positives == 0)
+    related = shared.any(-1).any(-1) & ~match  # (B, 3, M)
+    return positives, (related.any(1) | match[:, 2:].any(1)) & (positives == 0)

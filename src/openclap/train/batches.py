@@ -57,22 +57,24 @@ class Batches:
         order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.examples))
         first = self._rank * size
 
-        def made(step: int) -> Batch:
+        def make_batch(step: int) -> Batch:
             place = step * self.settings.batch_size + first
             rng = np.random.default_rng((self.settings.seed, number, step + 1, *([self._rank] if self._rank else [])))
             return self.batch([self._readable(int(i)) for i in order[place : place + size]], rng)
 
         workers = self.settings.workers
         steps = range(start, self.steps)
-        return prefetch(made, steps, threads=workers, ahead=workers + 1, thread_name_prefix="openclap-batches")
+        return prefetch(make_batch, steps, threads=workers, ahead=workers + 1, thread_name_prefix="openclap-batches")
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> Batch:
         """Make one batch of these examples; subclasses make other kinds of batches."""
-        power, longer = self.views.stack_views([self.views.one(self.mel(example), rng) for example in chosen], rng)
+        power, longer = self.views.stack_views(
+            [self.views.draw_views(self.mel(example), rng) for example in chosen], rng
+        )
         concepts, texts = self._texts(chosen, rng)
         power, texts, partner = self._mix(power, texts, rng)
-        power, under = self._over_others(power, rng)
-        return Batch(self.views.augment(power, rng), longer, texts, self._meaning(concepts, partner, under))
+        power, background = self._add_background(power, rng)
+        return Batch(self.views.augment(power, rng), longer, texts, self._pair_labels(concepts, partner, background))
 
     def mel(self, example: Example) -> Tensor:
         """The power mel (T, F) of an example that can be read."""
@@ -104,13 +106,13 @@ class Batches:
         others = (mixed + rng.integers(1, rows, len(mixed))) % rows
         gains = 10 ** (rng.uniform(*self.settings.augment.mix_gain_db, len(mixed)) / 10)
         loudness = power.mean((1, 2, 3)).clamp(min=1e-12)
-        sounds, said = power.clone(), list(texts)
+        sounds, captions = power.clone(), list(texts)
         for row, other, gain in zip(mixed, others, gains, strict=True):
             sounds[row] = power[row] + float(gain) * (loudness[row] / loudness[other]) * power[other]
-            said[row] = f"{texts[row]} and {texts[other]}"
-        return sounds, said, dict(zip(mixed.tolist(), others.tolist(), strict=True))
+            captions[row] = f"{texts[row]} and {texts[other]}"
+        return sounds, captions, dict(zip(mixed.tolist(), others.tolist(), strict=True))
 
-    def _over_others(self, power: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[int, int]]:
+    def _add_background(self, power: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[int, int]]:
         """Put another row under some rows without naming it in the caption → power, and the row under each of these.
 
         Steady sounds, such as rain, are chosen more often.
@@ -121,26 +123,30 @@ class Batches:
         chosen = np.flatnonzero(rng.random(rows) < augment.under_share)
         gains = 10 ** (-rng.uniform(*augment.under_snr_db, len(chosen)) / 10)
         steady, loudness = steadiness(power), power.mean((1, 2, 3)).clamp(min=1e-12)
-        sounds, under = power.clone(), {}
+        sounds, background = power.clone(), {}
         for row, gain in zip(chosen.tolist(), gains, strict=True):
             likely = np.where(np.arange(rows) == row, 0.0, steady)
             other = int(rng.choice(rows, p=likely / likely.sum()))
             sounds[row] = power[row] + float(gain) * (loudness[row] / loudness[other]) * power[other]
-            under[row] = other
-        return sounds, under
+            background[row] = other
+        return sounds, background
 
-    def _meaning(self, concepts: list[str], partner: dict[int, int], under: dict[int, int]) -> PairLabels:
+    def _pair_labels(self, concepts: list[str], partner: dict[int, int], background: dict[int, int]) -> PairLabels:
         clips = self.settings.batch_size // self._world
-        said = torch.tensor([self.captions.number_of(concept) for concept in concepts])
-        heard = torch.full((clips, 3), -1)
-        heard[:, 0] = said[:clips]
-        for column, pairs in ((1, partner), (2, under)):
+        text_concepts = torch.tensor([self.captions.number_of(concept) for concept in concepts])
+        clip_concepts = torch.full((clips, 3), -1)
+        clip_concepts[:, 0] = text_concepts[:clips]
+        for column, pairs in ((1, partner), (2, background)):
             for row, other in pairs.items():
-                heard[row, column] = said[other] if said[other] != said[row] else -1
-        joined = torch.zeros(len(said), dtype=torch.bool)
-        joined[list(partner)] = True
+                clip_concepts[row, column] = text_concepts[other] if text_concepts[other] != text_concepts[row] else -1
+        is_mixture = torch.zeros(len(text_concepts), dtype=torch.bool)
+        is_mixture[list(partner)] = True
         families = self.captions.families
         none = torch.full((families.shape[1],), -1)
         return PairLabels(
-            heard, said, joined, torch.where((heard >= 0)[..., None], families[heard], none), families[said]
+            clip_concepts,
+            text_concepts,
+            is_mixture,
+            torch.where((clip_concepts >= 0)[..., None], families[clip_concepts], none),
+            families[text_concepts],
         )

@@ -21,12 +21,12 @@ class Captions:
 
     def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
         phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
-        self._of: dict[str, list[str]] = {concept: list(texts) for concept, texts in phrases.items()}
-        self._own: dict[str, list[str]] = {}
+        self._texts: dict[str, list[str]] = {concept: list(texts) for concept, texts in phrases.items()}
+        self._own_texts: dict[str, list[str]] = {}
         for example in examples:
-            for texts in (self._of.setdefault(example.concept, []), self._own.setdefault(example.concept, [])):
+            for texts in (self._texts.setdefault(example.concept, []), self._own_texts.setdefault(example.concept, [])):
                 texts += [c for c in example.captions if c not in texts]
-        self.concepts: list[str] = sorted(self._of)
+        self.concepts: list[str] = sorted(self._texts)
         self._numbers = {concept: number for number, concept in enumerate(self.concepts)}
         families = settings.families
         self._families = {} if families is None else read_families(settings.resolve(families))
@@ -36,8 +36,8 @@ class Captions:
 
     def draw(self, concept: str, rng: np.random.Generator) -> str:
         """Draw one text for `concept`."""
-        own = self._own.get(concept) if self._own_share and rng.random() < self._own_share else None
-        text = str(rng.choice(own or self._of[concept]))
+        own = self._own_texts.get(concept) if self._own_share and rng.random() < self._own_share else None
+        text = str(rng.choice(own or self._texts[concept]))
         return str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
 
     def number_of(self, concept: str) -> int:

@@ -19,7 +19,7 @@ from openclap.train.examples import Example, read_examples
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.settings import Settings
-from openclap.train.step import Step, autocast_dtype, tokens_by
+from openclap.train.step import Step, autocast_dtype, make_tokenize
 from openclap.train.task import Report, RunContext
 
 __all__ = ["Contrastive", "train"]
@@ -58,19 +58,19 @@ class Contrastive:
         """The described sounds of the sources."""
         return read_examples(self.settings)
 
-    def begin(self, around: RunContext) -> None:
+    def begin(self, context: RunContext) -> None:
         """Prepare the step that computes gradients."""
-        settings, tokens = self.settings, tokens_by(around.tokenizer())
-        self._around = around
+        settings, tokens = self.settings, make_tokenize(context.tokenizer())
+        self._context = context
         bias = getattr(self.extra_module, "bias", None)
-        half = autocast_dtype(settings.precision)
+        dtype = autocast_dtype(settings.precision)
         self._step = Step(
-            tokens, settings.augment, around.ranks, half, settings.pieces, bias, scale_loss=around.scale_loss
+            tokens, settings.augment, context.ranks, dtype, settings.pieces, bias, scale_loss=context.scale_loss
         )
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Batches of clips with one caption each, and captions of other concepts."""
-        return Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
+        return Batches(examples, mels, self.settings, self._context.config, self._context.ranks)
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
         """See `openclap.train.step.Step.gradients`."""

@@ -19,7 +19,7 @@ from openclap.train.settings import Settings, Source
 from openclap.train.skipped import refuse_too_many_skipped, warn_of_skipped
 from openclap.train.text_files import read_phrases
 
-__all__ = ["Example", "ExampleSet", "key_of", "read_examples", "read_items", "read_sources"]
+__all__ = ["Example", "ExampleSet", "example_key", "read_examples", "read_items", "read_sources"]
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class ExampleSet:
         """The examples of an epoch: each repeated as its source says."""
         return [example for source, some in self.parts for example in some * source.repeat]
 
-    def without(self, silent: Callable[[Example], bool], why: str) -> ExampleSet:
-        """The same set without the examples for which `silent` is true; `why` is the reason that is noted."""
-        failed = [Failure(example.key, why) for _, example in self.rows if silent(example)]
-        parts = [(source, [example for example in some if not silent(example)]) for source, some in self.parts]
+    def without(self, is_unusable: Callable[[Example], bool], why: str) -> ExampleSet:
+        """The same set without the examples for which `is_unusable` is true; `why` is the reason that is noted."""
+        failed = [Failure(example.key, why) for _, example in self.rows if is_unusable(example)]
+        parts = [(source, [example for example in some if not is_unusable(example)]) for source, some in self.parts]
         return ExampleSet(parts, [*self.skipped, *failed])
 
 
-def key_of(name: str, item: Item) -> str:
+def example_key(name: str, item: Item) -> str:
     """The key of an item, which is unique in a run."""
     return f"{name}:{item.split or ''}:{item.key}"
 
@@ -66,7 +66,7 @@ def read_sources(
     example_of: Callable[[str, Item], Example],
     *,
     all_splits: bool = False,
-    sounds_alone: bool = False,
+    plain_sounds: bool = False,
 ) -> ExampleSet:
     """Read the items of every source that match its patterns, as examples.
 
@@ -76,7 +76,7 @@ def read_sources(
         Makes an example from the name of a source and an item.
     all_splits
         Also read the splits that the source does not name.
-    sounds_alone
+    plain_sounds
         Also accept a folder that holds only sounds.
 
     Raises
@@ -88,7 +88,7 @@ def read_sources(
     for source in settings.sources:
         name = str(settings.resolve(source.folder))
         try:
-            items, lost = read_items(name, split=None if all_splits else source.split, sounds_alone=sounds_alone)
+            items, lost = read_items(name, split=None if all_splits else source.split, plain_sounds=plain_sounds)
         except DataError as error:
             raise TrainingError(f"sources: {error}") from error
         failed += lost
@@ -115,11 +115,11 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
         A source cannot be read, too many items have no caption or label, or too few examples are left.
     """
     phrases = read_phrases([settings.resolve(p) for p in settings.phrases])
-    found = read_sources(settings, partial(_described, phrases), sounds_alone=not described)
+    found = read_sources(settings, partial(_make_example, phrases), plain_sounds=not described)
     if described:
         found = found.without(lambda example: not example.captions, "neither caption nor label")
     visits, lost = found.visits, found.skipped
-    silent = "not there or have neither caption nor label"
+    is_unusable = "not there or have neither caption nor label"
     refuse_too_many_skipped(
         lost,
         len(visits) + len(lost),
@@ -128,7 +128,7 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
         " label",
         "describe them",
     )
-    warn_of_skipped(lost, f"sounds that are {silent}")
+    warn_of_skipped(lost, f"sounds that are {is_unusable}")
     if len(visits) < settings.batch_size:
         raise TrainingError(
             f"{count_noun(len(visits), 'example is', 'examples are')} fewer than one batch of {settings.batch_size};"
@@ -137,10 +137,10 @@ def read_examples(settings: Settings, *, described: bool = True) -> list[Example
     return visits
 
 
-def _described(phrases: Mapping[str, list[str]], name: str, item: Item) -> Example:
+def _make_example(phrases: Mapping[str, list[str]], name: str, item: Item) -> Example:
     captions = make_captions(item)
     label = item.labels[0] if len(item.labels) == 1 else captions[0] if captions else ""
-    return Example(key_of(name, item), item, captions, _concept(captions[0], label, phrases) if captions else "")
+    return Example(example_key(name, item), item, captions, _concept(captions[0], label, phrases) if captions else "")
 
 
 def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:
@@ -149,13 +149,13 @@ def _concept(caption: str, label: str, phrases: Mapping[str, list[str]]) -> str:
 
 
 def read_items(
-    source: str, *, split: str | None = None, sounds_alone: bool = False
+    source: str, *, split: str | None = None, plain_sounds: bool = False
 ) -> tuple[list[Item], list[Failure]]:
     """Read the items of a source, and what could not become an item.
 
     Parameters
     ----------
-    sounds_alone
+    plain_sounds
         Also accept a sound, or a folder that holds only sounds, where no split is asked for and no table is there.
 
     Raises
@@ -167,7 +167,7 @@ def read_items(
     is_plain = (path.is_dir() and find_metadata(path) is None) or (
         path.is_file() and path.suffix[1:].lower() in EXTENSIONS
     )
-    if sounds_alone and not split and is_plain:
+    if plain_sounds and not split and is_plain:
         folder = (path if path.is_dir() else path.parent).absolute()
         items = [Item(file.relative_to(folder).as_posix(), file) for file in find_sounds([path]).files]
         if items:

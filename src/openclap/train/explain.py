@@ -50,11 +50,11 @@ class Setting:
 
 def settings_table(kind: type[Any], *, without: type[Any] | None = None) -> str:
     """A Markdown table of the settings of a dataclass, except those that the dataclass `without` has too."""
-    left_out = {field.name for field in fields(without)} if without else set()
+    excluded = {field.name for field in fields(without)} if without else set()
     rows = ["| setting | may be | default | |", "|---|---|---|---|"]
     for setting in settings_of_class(kind):
-        if setting.name not in left_out:
-            cells = (f"`{setting.name}`", setting.kind, _shown(setting), setting.meaning)
+        if setting.name not in excluded:
+            cells = (f"`{setting.name}`", setting.kind, _format_default(setting), setting.meaning)
             rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(rows) + "\n"
 
@@ -66,16 +66,16 @@ def commented_yaml() -> str:
     assert sources.part is not None
     folder, *others = settings_of_class(sources.part)
     lines = [HEADER, EXAMPLE.format(out=known["out"], init=known["init"], folder=folder.meaning).rstrip()]
-    lines += [f"#:   {_line(other)}" for other in others]
+    lines += [f"#:   {_yaml_line(other)}" for other in others]
     lines.append("")
     for setting in settings_of_class(Settings):
         if setting.name in IN_EXAMPLE:
             continue
         if setting.part is None:
-            lines.append(f"#: {_line(setting)}")
+            lines.append(f"#: {_yaml_line(setting)}")
         else:
             lines += ["", f"# {setting.name}: {setting.meaning}", f"#: {setting.name}:"]
-            lines += [f"#:   {_line(inner)}" for inner in settings_of_class(setting.part)]
+            lines += [f"#:   {_yaml_line(inner)}" for inner in settings_of_class(setting.part)]
             lines.append("")
     return "\n".join(lines) + "\n"
 
@@ -102,16 +102,16 @@ def write_configuration(path: Path) -> None:
 
 def settings_of_class(kind: type[Any]) -> list[Setting]:
     """The settings of a dataclass, inherited ones too, in the order of its fields, without `folder` of Settings."""
-    written = {
-        name: found for base in reversed(kind.__mro__) if is_dataclass(base) for name, found in _written_in(base)
+    comments = {
+        name: found for base in reversed(kind.__mro__) if is_dataclass(base) for name, found in _comments_of(base)
     }
     hints = get_type_hints(kind)
     return [
         Setting(
             field.name,
-            _plain(hints[field.name]),
+            _describe_type(hints[field.name]),
             _default_of(field),
-            written.get(field.name, ""),
+            comments.get(field.name, ""),
             _part_of(hints[field.name]),
         )
         for field in fields(kind)
@@ -119,7 +119,7 @@ def settings_of_class(kind: type[Any]) -> list[Setting]:
     ]
 
 
-def _written_in(kind: Any) -> Iterator[tuple[str, str]]:
+def _comments_of(kind: Any) -> Iterator[tuple[str, str]]:
     """The comment of each field in the source code of a dataclass."""
     above: list[str] = []
     for line in inspect.getsource(kind).splitlines():
@@ -142,7 +142,7 @@ def _part_of(hint: Any) -> type[Any] | None:
     return next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
 
 
-def _plain(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     """Describe a type in words."""
     options = get_args(hint)
     if hint in PLAIN:
@@ -150,13 +150,13 @@ def _plain(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(f"`{option}`" for option in options)
     if typing.get_origin(hint) is tuple:
-        return f"list: {_plain(options[0])}" if options[-1] is ... else f"{len(options)} numbers"
+        return f"list: {_describe_type(options[0])}" if options[-1] is ... else f"{len(options)} numbers"
     if type(None) in options:
-        return f"{_plain(options[0])}, or left out"
+        return f"{_describe_type(options[0])}, or left out"
     return "mapping"
 
 
-def _line(setting: Setting) -> str:
+def _yaml_line(setting: Setting) -> str:
     comment = f"  # {setting.meaning}" if setting.meaning else ""
     return f"{setting.name}: {yaml_value(setting.default)}{comment}"
 
@@ -174,7 +174,7 @@ def yaml_value(value: Any) -> str:
     return format(Decimal(repr(value)), "f") if isinstance(value, float) else repr(value)
 
 
-def _shown(setting: Setting) -> str:
+def _format_default(setting: Setting) -> str:
     if setting.default is MISSING:
         return "must be given"
     if setting.part is not None:

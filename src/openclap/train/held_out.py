@@ -22,7 +22,7 @@ from openclap.errors import TrainingError
 from openclap.train.examples import Example
 from openclap.train.settings import Source
 
-__all__ = ["Row", "by_name", "by_table", "every_other", "spread"]
+__all__ = ["Row", "hold_out_by_name", "split_alternately", "split_by_table", "spread_evenly"]
 
 SHARE = 0.2  # of every label, held out where the data has no split and no folds
 
@@ -30,7 +30,7 @@ Row = tuple[Source, Example]
 T = TypeVar("T")
 
 
-def by_name(examples: Sequence[Example], share: float) -> list[Example]:
+def hold_out_by_name(examples: Sequence[Example], share: float) -> list[Example]:
     """Choose a share of the recordings, at least one, by their names: their order and their folder do not matter."""
     items = {example.key: example for example in examples}
     order = sorted(items, key=lambda key: hashlib.sha256(items[key].item.key.encode("utf-8", "replace")).digest())
@@ -38,21 +38,21 @@ def by_name(examples: Sequence[Example], share: float) -> list[Example]:
     return [items[key] for key in order[:count]]
 
 
-def every_other(items: Sequence[Item], most: int) -> tuple[list[Item], list[Item]]:
+def split_alternately(items: Sequence[Item], most: int) -> tuple[list[Item], list[Item]]:
     """Split items in two: `most` or fewer, evenly spread, to calibrate with; and the others, or all if none is left."""
-    shown = spread(items[::2], most)
+    shown = spread_evenly(items[::2], most)
     keys = {item.key for item in shown}
     return shown, [item for item in items if item.key not in keys] or list(items)
 
 
-def spread(things: Sequence[T], most: int) -> list[T]:
+def spread_evenly(things: Sequence[T], most: int) -> list[T]:
     """Take at most `most` things, evenly spaced, since manifests often come sorted by label."""
     if len(things) <= most:
         return list(things)
     return [things[i] for i in np.linspace(0, len(things) - 1, most).round().astype(int)]
 
 
-def by_table(
+def split_by_table(
     rows: list[Row],
     *,
     split: str | None,
@@ -102,12 +102,12 @@ def _learnable(rows: list[Row], splits: set[str]) -> list[Row]:
     """The rows to learn from: of the split that their source names, else of train splits, never of a test split."""
     trains = any(side_of(split) == "train" for split in splits)
 
-    def wanted(source: Source, split: str) -> bool:
+    def is_learnable(source: Source, split: str) -> bool:
         if source.split is not None:
             return split == source.split
         return side_of(split) == "train" if trains else side_of(split) != "test"
 
-    return [(source, e) for source, e in rows if wanted(source, e.item.split or "")]
+    return [(source, e) for source, e in rows if is_learnable(source, e.item.split or "")]
 
 
 def _name_matcher(patterns: Sequence[str]) -> Callable[[Example], bool]:

@@ -22,7 +22,7 @@ from openclap.models.clap import CLAPModel
 from openclap.plurals import count_noun
 from openclap.train.settings import Lora, Settings
 
-__all__ = ["InitialModel", "device_of", "rest_norms", "train_mode", "wake_adapters"]
+__all__ = ["InitialModel", "enable_adapter_dropout", "keep_norm_statistics", "train_mode", "training_device"]
 
 
 class InitialModel:
@@ -40,9 +40,9 @@ class InitialModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.model = CLAPModel(config)
-            found = _initialise(self.model, settings)
+            found = _load_init(self.model, settings)
             if settings.init_text is not None:
-                found = _initialise_text(self.model, settings.init_text) or found
+                found = _load_init_text(self.model, settings.init_text) or found
             self._adapters = None if settings.lora is None else _add_adapters(self.model, settings.lora)
         self.tokenizer_file = found if settings.tokenizer is None else settings.resolve(settings.tokenizer)
         if self.tokenizer_file is not None and not self.tokenizer_file.is_file():
@@ -51,9 +51,9 @@ class InitialModel:
             )
         self.model.to(device)
         self.model.audio.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on CPU
-        _choose(self.model, settings)
+        _choose_trainable(self.model, settings)
 
-    def plain(self) -> CLAPModel:
+    def merge_adapters(self) -> CLAPModel:
         """Merge the adapters into the weights and give the model without them; a run does this at its end."""
         if self._adapters is not None:
             self._adapters.merge_and_unload(safe_merge=True)
@@ -61,7 +61,7 @@ class InitialModel:
         return self.model
 
 
-def device_of(settings: Settings) -> torch.device:
+def training_device(settings: Settings) -> torch.device:
     """The device this process trains on; several processes on one machine use one GPU each."""
     cuda = torch.cuda.is_available()
     name = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
@@ -93,14 +93,14 @@ def train_mode(module: nn.Module) -> bool:
     return whole
 
 
-def wake_adapters(model: nn.Module) -> None:
+def enable_adapter_dropout(model: nn.Module) -> None:
     """Turn on the dropout of adapters, which `train_mode` leaves off because the layers around them are frozen."""
     for name, module in model.named_modules():
         if ".lora_dropout." in name:
             module.train()
 
 
-def rest_norms(model: nn.Module) -> None:
+def keep_norm_statistics(model: nn.Module) -> None:
     """Let all batch norms keep their statistics."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -110,7 +110,7 @@ def rest_norms(model: nn.Module) -> None:
 # -- starting weights --------------------------------------------------------------------------------
 
 
-def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
+def _load_init(model: CLAPModel, settings: Settings) -> Path | None:
     """Load the weights of `init` → its tokenizer, where it has one. Weights that `init` does not hold stay random.
 
     `init` is a .safetensors file in openclap's names, all of which must fit, or any model that `CLAP.from_pretrained`
@@ -121,9 +121,9 @@ def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
     path = settings.resolve(settings.init)
     tokenizer = None
     if settings.init_is_bare:
-        weights = _bare(path)
+        weights = _read_bare_weights(path)
     else:
-        weights, tokenizer = _weights_of(settings.initial())
+        weights, tokenizer = _read_checkpoint_weights(settings.initial())
     own = model.state_dict()
     wrong = [k for k, v in weights.items() if k not in own or own[k].shape != v.shape]
     towers = {k.partition(".")[0] for k in wrong}
@@ -145,7 +145,7 @@ def _initialise(model: CLAPModel, settings: Settings) -> Path | None:
     return None if "text" in towers else tokenizer
 
 
-def _bare(path: Path) -> dict[str, torch.Tensor]:
+def _read_bare_weights(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise TrainingError(f"init: {path} is not there; give a .safetensors file with weights in openclap's names")
     from safetensors.torch import load_file
@@ -156,7 +156,7 @@ def _bare(path: Path) -> dict[str, torch.Tensor]:
         raise TrainingError(f"init: {path} cannot be read ({error}); give a .safetensors file") from error
 
 
-def _weights_of(name: str) -> tuple[dict[str, torch.Tensor], Path | None]:
+def _read_checkpoint_weights(name: str) -> tuple[dict[str, torch.Tensor], Path | None]:
     try:
         checkpoint = load_checkpoint(name)
     except OpenClapError as error:
@@ -165,7 +165,7 @@ def _weights_of(name: str) -> tuple[dict[str, torch.Tensor], Path | None]:
     return {key: torch.from_numpy(np.array(weights[key])).float() for key in weights}, checkpoint.tokenizer_file
 
 
-def _initialise_text(model: CLAPModel, name: str) -> Path | None:
+def _load_init_text(model: CLAPModel, name: str) -> Path | None:
     """Load the text tower from a transformer (a Hub id such as roberta-base, or a folder) → its tokenizer or None.
 
     A pooler that the transformer was saved without, as roberta-base was, starts at random.
@@ -222,7 +222,7 @@ def _add_adapters(model: CLAPModel, lora: Lora) -> Any:
     return adapters
 
 
-def _choose(model: CLAPModel, settings: Settings) -> None:
+def _choose_trainable(model: CLAPModel, settings: Settings) -> None:
     """Apply `freeze` and `train_only` to what adapters have left to train."""
     names = [name for name, _ in model.named_parameters()]
     for setting in ("freeze", "train_only"):

@@ -39,15 +39,15 @@ class MelCache:
     ) -> None:
         self._items = {example.key: example.item for example in examples}
         self._front_end = replace(front_end, dynamic_range=None)
-        self._room = memory
-        self._kept: dict[str, Tensor] = {}
+        self._memory_left = memory
+        self._mels: dict[str, Tensor] = {}
         self._most_broken = most_broken
         self._lock = threading.Lock()
         self._decoded = False
-        self.left_out: dict[str, Failure] = {}  # what cannot be read, by key
+        self.unreadable: dict[str, Failure] = {}  # what cannot be read, by key
 
     def decode(self, *, progress: bool = False) -> None:
-        """Decode recordings until the memory is full; what cannot be read is noted in `left_out`.
+        """Decode recordings until the memory is full; what cannot be read is noted in `unreadable`.
 
         Raises
         ------
@@ -56,31 +56,31 @@ class MelCache:
         """
         for key in with_progress(sorted(self._items), "reading sounds", len(self._items), show=progress):
             self.get(key)
-            if self._room <= 0:
+            if self._memory_left <= 0:
                 break
         self._decoded = True
 
     def get(self, key: str) -> Tensor | None:
         """The mel of a recording, or None for one that cannot be read."""
-        if key in self._kept or key in self.left_out:
-            return self._kept.get(key)
+        if key in self._mels or key in self.unreadable:
+            return self._mels.get(key)
         try:
             wave = load_model_wave(self._items[key].read(), self._front_end)
         except SoundError as error:
             with self._lock:
-                self.left_out[key] = Failure(error.name, error.cause)
+                self.unreadable[key] = Failure(error.name, error.cause)
             if self._decoded:
                 warnings.warn(f"a sound is left out: {error}", SoundWarning, stacklevel=2)
-            self._not_too_many()
+            self._refuse_too_many()
             return None
         power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))
         with self._lock:
-            if self._room > 0 and key not in self._kept:
-                self._kept[key] = power
-                self._room -= power.numel() * 4
+            if self._memory_left > 0 and key not in self._mels:
+                self._mels[key] = power
+                self._memory_left -= power.numel() * 4
         return power
 
-    def _not_too_many(self) -> None:
+    def _refuse_too_many(self) -> None:
         with self._lock:
-            lost = list(self.left_out.values())
+            lost = list(self.unreadable.values())
         refuse_too_many_unreadable(lost, len(self._items), self._most_broken)

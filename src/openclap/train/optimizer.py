@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from openclap.models.clap import CLAPModel
 from openclap.train.settings import Settings
 
-__all__ = ["MovingAverage", "groups_of", "optimiser_of", "schedule", "set_rates"]
+__all__ = ["MovingAverage", "make_optimiser", "parameter_groups", "schedule", "set_learning_rates"]
 
 
-def optimiser_of(
+def make_optimiser(
     parameters: Iterable[nn.Parameter] | list[dict[str, Any]], learning_rate: float, betas: tuple[float, float]
 ) -> torch.optim.Optimizer:
     """Make a fused AdamW: the usual one takes a third of the time of a step of a full-size model on a CPU."""
     return torch.optim.AdamW(parameters, lr=learning_rate, betas=betas, weight_decay=0.0, fused=True)
 
 
-def groups_of(model: CLAPModel, settings: Settings, own: nn.Module, own_rate: float) -> list[dict[str, Any]]:
+def parameter_groups(model: CLAPModel, settings: Settings, own: nn.Module, own_rate: float) -> list[dict[str, Any]]:
     """The parameters that train, in the groups an optimiser takes; those of the task come last.
 
     Only matrices have weight decay: no biases, norms, logit scale, tables of word vectors or parameters of the task.
@@ -44,7 +44,7 @@ def schedule(step: int, total: int, warmup_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
-def set_rates(optimiser: torch.optim.Optimizer, learning_rate: float, share: float) -> None:
+def set_learning_rates(optimiser: torch.optim.Optimizer, learning_rate: float, share: float) -> None:
     """Set the learning rate of every group: a share of `learning_rate`, times the rate of the group."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate * group.get("rate", 1.0) * share

@@ -39,7 +39,7 @@ class Trackers:
     def __init__(self, names: Sequence[str], out: Path, step: int, *, cpu: bool) -> None:
         there = all(importlib.util.find_spec(module) for module in (DEFAULT, "accelerate"))
         wanted = [n for n in names if tuple(names) != (DEFAULT,) or there]
-        self._trackers = [_tracker(name, out, step, cpu) for name in dict.fromkeys(wanted)]
+        self._trackers = [_start_tracker(name, out, step, cpu) for name in dict.fromkeys(wanted)]
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Send the numbers of one step."""
@@ -52,7 +52,7 @@ class Trackers:
             tracker.finish()
 
 
-def _tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
+def _start_tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
     if importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("trackers come through accelerate: install openclap's extra 'train' (docs/install.md)")
     from accelerate import PartialState

@@ -24,10 +24,10 @@ class Source:
     """Described sounds, as `openclap.data.open_manifest` takes them."""
 
     folder: str  # a folder, a table, tars, or a saved data set
-    split: str | None = None  # those of this split alone
+    split: str | None = None  # only the items of this split
     include: tuple[str, ...] = ("*",)  # patterns on the file name
     exclude: tuple[str, ...] = ()  # patterns on the file name that are left out
-    repeat: int = 1  # visits an epoch
+    repeat: int = 1  # how often each is visited in an epoch
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class Augment:
     pitch_bins: float = 0.0  # the mel axis is moved by up to ± this many bins
     equaliser_db: float = 0.0  # standard deviation of a smooth random frequency response
     gain_db: float = 0.0  # up to ± this much louder; front ends with a dynamic_range level it out
-    room_share: float = 0.0  # the tail of a room behind the sound
+    room_share: float = 0.0  # the reverberation of a room is added
     room_seconds: tuple[float, float] = (0.1, 1.0)  # until it has decayed by 60 dB
-    room_db: tuple[float, float] = (-12.0, 3.0)  # the tail's power beside that of the sound
-    noise_share: float = 0.0  # noise under the sound
-    noise_snr_db: tuple[float, float] = (0.0, 30.0)  # of the sound over the noise
-    mix_share: float = 0.0  # two sounds played at once, captions joined
-    mix_gain_db: tuple[float, float] = (-6.0, 6.0)  # of the second sound beside the first
-    under_share: float = 0.0  # another sound of the batch under it, a steady one rather, and nothing is said of it
-    under_snr_db: tuple[float, float] = (-6.0, 18.0)  # of the sound over what plays under it
-    time_masks: int = 0  # SpecAugment, after the batch norm
-    time_mask_frames: int = 64  # the widest
-    mel_masks: int = 0  # the same across the mel bins
-    mel_mask_bins: int = 8  # the widest
+    room_db: tuple[float, float] = (-12.0, 3.0)  # power of the reverberation beside that of the sound
+    noise_share: float = 0.0  # steady noise is added
+    noise_snr_db: tuple[float, float] = (0.0, 30.0)  # signal-to-noise ratio
+    mix_share: float = 0.0  # another sound is mixed in, and the captions are joined
+    mix_gain_db: tuple[float, float] = (-6.0, 6.0)  # loudness of the second sound beside the first
+    under_share: float = 0.0  # another sound, often a steady one, is mixed in, and no caption names it
+    under_snr_db: tuple[float, float] = (-6.0, 18.0)  # of the sound over that other one
+    time_masks: int = 0  # SpecAugment, after the batch norm: stripes of time that are set to zero
+    time_mask_frames: int = 64  # the widest of these stripes
+    mel_masks: int = 0  # the same for stripes of mel bins
+    mel_mask_bins: int = 8  # the widest of these stripes
 
 
 @dataclass(frozen=True)
@@ -76,25 +76,25 @@ class Settings:
     lora: Lora | None = None  # adapters are trained instead of all weights
     phrases: tuple[str, ...] = ()  # CSV files: label,phrase
     families: str | None = None  # CSV file: family,concept; concepts of one family are no negatives of each other
-    # of the visits that say what came with the sounds; at the others one of these or of `phrases`
+    # share of the visits whose text is a caption of the sounds; at the others `phrases` may be drawn as well
     own_share: float = 0.0
     templates: tuple[str, ...] = ("{}",)  # sentences around a caption, {} is the caption
-    template_share: float = 0.5  # of the captions that are put into a template
+    template_share: float = 0.5  # share of the captions that are put into a template
     augment: Augment = field(default_factory=Augment)  # what is done to sounds in training
     epochs: int = 45  # times through all recordings
-    batch_size: int = 64  # clips of a step, of all processes together
-    crop_seconds: float = 10.0  # of a recording, heard at a visit
+    batch_size: int = 64  # clips of a step, for all processes together
+    crop_seconds: float = 10.0  # length of the part of a recording that is heard at a visit
     extra_texts: int = 0  # captions of other concepts added to each batch as negatives
-    learning_rate: float = 1e-4  # the highest
+    learning_rate: float = 1e-4  # the highest of the run
     betas: tuple[float, float] = (0.9, 0.999)  # of AdamW: how long it remembers gradients, and their squares
     weight_decay: float = 0.0  # of AdamW
-    warmup_share: float = 0.05  # of all steps; then cosine to zero
-    clip_gradient: float | None = None  # the longest gradient of a step
+    warmup_share: float = 0.05  # share of the steps in which the learning rate rises; then it falls as a cosine to 0
+    clip_gradient: float | None = None  # the largest norm of the gradient of a step
     average: float | None = None  # decay of the moving average of the weights that is saved
     freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
     train_only: tuple[str, ...] = ()  # prefixes of the only parameters that change; all that are not frozen when empty
     longer_share: float = 0.5  # of the recordings longer than `longer_from` crops: shown whole, through the fusion
-    longer_from: float = 2.0  # in crops
+    longer_from: float = 2.0  # length in crops from which a recording counts as long
     lengthen: float | None = None  # shorter recordings are repeated to up to this many crops, so that they are long too
     freeze_norms: bool = False  # batch norms keep the statistics they have
     loss: Literal["infonce", "sigmoid"] = "infonce"  # the paper's, or SigLIP's
@@ -105,13 +105,13 @@ class Settings:
     # share of the recordings that may be unreadable or undescribed: they are named and left out
     most_broken: float = 0.0
     memory_gb: float = 4.0  # for decoded recordings, of each process; what does not fit is decoded at every visit
-    seed: int = 0  # decides everything that is drawn
-    threads: int | None = None  # of the processor; left out, as torch chooses
-    checkpoint_minutes: float = 2.0  # between two states of the run that are kept
+    seed: int = 0  # decides all random numbers
+    threads: int | None = None  # threads of the processor; left out, torch chooses
+    checkpoint_minutes: float = 2.0  # minutes between two saved states of the run
     shard: bool = False  # weights and optimiser state are spread over the processes (FSDP) instead of copied to each
     trackers: tuple[str, ...] = ("tensorboard",)  # accelerate's: tensorboard, wandb, mlflow, …
-    track_steps: int = 10  # between two points of a curve
-    folder: Path = field(default=Path(), compare=False)  # of the YAML file
+    track_steps: int = 10  # steps between two points of a curve
+    folder: Path = field(default=Path(), compare=False)  # the folder of the YAML file
 
     def resolve(self, path: str) -> Path:
         """Make a path of the YAML file absolute; it is relative to the file, and $VARIABLES are filled in."""

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from openclap.models.clap import CLAPModel
 
-__all__ = ["clip_gradients", "is_sharded", "like", "shard", "whole"]
+__all__ = ["clip_gradients", "gather_whole", "is_sharded", "shard", "shard_like"]
 
 
 def shard(model: CLAPModel, world: int) -> None:
@@ -48,18 +48,18 @@ def is_sharded(parameter: Tensor) -> bool:
     return isinstance(parameter, DTensor)
 
 
-def whole(tree: Any) -> Any:
+def gather_whole(tree: Any) -> Any:
     """Gather every sharded tensor in dictionaries and lists as a whole one on the CPU."""
     if isinstance(tree, DTensor):
         return tree.full_tensor().cpu()
     if isinstance(tree, dict):
-        return {key: whole(value) for key, value in tree.items()}
+        return {key: gather_whole(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [whole(value) for value in tree]
+        return [gather_whole(value) for value in tree]
     return tree
 
 
-def like(value: Any, owner: Tensor) -> Any:
+def shard_like(value: Any, owner: Tensor) -> Any:
     """Move a whole tensor to the device of `owner` and shard it in the same way; other values stay as they are."""
     if not isinstance(value, Tensor) or value.shape != owner.shape:
         return value

@@ -17,35 +17,36 @@ NAMED, MANY = 5, 20  # how many an error names at most, and a warning
 
 
 def refuse_too_many_skipped(
-    left_out: Collection[Failure], count: int, most: float, said: str, do: str = "leave them out"
+    skipped: Collection[Failure], count: int, most: float, sentence: str, advice: str = "leave them out"
 ) -> None:
     """Raise an error where more than the share `most` of `count` was left out.
 
     Parameters
     ----------
-    said
+    sentence
         The sentence of the error up to the names.
-    do
+    advice
         What helps, apart from raising `most_broken`.
     """
-    if len(left_out) > most * count:
+    if len(skipped) > most * count:
         raise TrainingError(
-            f"{said}: {_name_skipped(list(left_out)[:NAMED])}; {do}, or raise most_broken in a configuration (YAML)"
+            f"{sentence}: {_name_skipped(list(skipped)[:NAMED])}; {advice}, or raise most_broken in a configuration"
+            " (YAML)"
         )
 
 
-def refuse_too_many_unreadable(left_out: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
+def refuse_too_many_unreadable(skipped: Collection[Failure], count: int, most: float, what: str = "sounds") -> None:
     """Raise an error where more than the share `most` of `count` sounds cannot be read."""
-    refuse_too_many_skipped(left_out, count, most, f"{len(left_out)} of {count} {what} cannot be read")
+    refuse_too_many_skipped(skipped, count, most, f"{len(skipped)} of {count} {what} cannot be read")
 
 
-def warn_of_skipped(left_out: Collection[Failure], what: str = "files") -> None:
+def warn_of_skipped(skipped: Collection[Failure], what: str = "files") -> None:
     """Warn of what was left out, if anything was, and name the first of them."""
-    if left_out:
-        more = len(left_out) - MANY
-        named = _name_skipped(list(left_out)[:MANY]) + (f"; and {more} more" if more > 0 else "")
-        said = f"1 {_singular(what)} is" if len(left_out) == 1 else f"{len(left_out)} {what} are"
-        warnings.warn(f"{said} left out: {named}", SoundWarning, stacklevel=3)
+    if skipped:
+        more = len(skipped) - MANY
+        named = _name_skipped(list(skipped)[:MANY]) + (f"; and {more} more" if more > 0 else "")
+        sentence = f"1 {_singular(what)} is" if len(skipped) == 1 else f"{len(skipped)} {what} are"
+        warnings.warn(f"{sentence} left out: {named}", SoundWarning, stacklevel=3)
 
 
 def _singular(what: str) -> str:
@@ -54,5 +55,5 @@ def _singular(what: str) -> str:
     return " ".join(one.get(word, word) for word in what.split())
 
 
-def _name_skipped(left_out: Collection[Failure]) -> str:
-    return "; ".join(f"{failure.path}: {failure.error}" for failure in left_out)
+def _name_skipped(skipped: Collection[Failure]) -> str:
+    return "; ".join(f"{failure.path}: {failure.error}" for failure in skipped)

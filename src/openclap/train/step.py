@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.models.clap import CLAPModel
 from openclap.train.augment import spec_augment
-from openclap.train.batch import Batch, positives_of
+from openclap.train.batch import Batch, positives_and_ignored
 from openclap.train.distributed import Ranks
 from openclap.train.loss import contrastive_loss, sigmoid_loss
 from openclap.train.settings import Augment
 
-__all__ = ["Step", "Tokens", "TowersStep", "autocast_dtype", "microbatch_seed", "tokens_by"]
+__all__ = ["Step", "Tokens", "TowersStep", "autocast_dtype", "make_tokenize", "microbatch_seed"]
 
 Tokens = tuple[Tensor, Tensor]  # ids and mask (M, L)
 
@@ -82,7 +82,7 @@ class TowersStep(ABC):
             return float(loss.detach())
         audio_pieces = list(zip(torch.split(mel, self.pieces), torch.split(longer, self.pieces), strict=True))
         text_pieces = list(zip(torch.split(ids, self.pieces), torch.split(mask, self.pieces), strict=True))
-        with torch.no_grad(), _norms_at_rest(model):
+        with torch.no_grad(), _keep_running_statistics(model):
             audio = torch.cat([self._encode_microbatch(model, i, seed, a) for i, a in enumerate(audio_pieces)])
             text = torch.cat([self._encode_microbatch(model, -1 - i, seed, t) for i, t in enumerate(text_pieces)])
         audio.requires_grad_()
@@ -90,9 +90,9 @@ class TowersStep(ABC):
         loss = self.loss(model, audio, text, batch)
         self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
         for i, (piece, gradient) in enumerate(zip(audio_pieces, _split(audio.grad, self.pieces), strict=False)):
-            _back(self._encode_microbatch(model, i, seed, piece), gradient)
+            _backward(self._encode_microbatch(model, i, seed, piece), gradient)
         for i, (piece, gradient) in enumerate(zip(text_pieces, _split(text.grad, self.pieces), strict=False)):
-            _back(self._encode_microbatch(model, -1 - i, seed, piece), gradient)
+            _backward(self._encode_microbatch(model, -1 - i, seed, piece), gradient)
         return float(loss.detach())
 
     def _encode_microbatch(self, model: CLAPModel, number: int, seed: int, piece: tuple[Tensor, Tensor]) -> Tensor:
@@ -127,14 +127,14 @@ class Step(TowersStep):
 
     def loss(self, model: CLAPModel, audio: Tensor, text: Tensor, batch: Batch) -> Tensor:
         """The contrastive loss over all ranks, with the positives and ignored pairs that the labels give."""
-        positives, ignored = positives_of(batch.labels.to(audio.device), self.ranks)
+        positives, ignored = positives_and_ignored(batch.labels.to(audio.device), self.ranks)
         audio, text = self.ranks.gather(audio), self.ranks.gather(text)
         if self.bias is not None:
             return sigmoid_loss(audio, text, model.logit_scale, self.bias, positives, ignored)
         return contrastive_loss(audio, text, model.logit_scale, positives, ignored)
 
 
-def tokens_by(tokenizer: Tokenizer | None) -> Callable[[list[str]], Tokens]:
+def make_tokenize(tokenizer: Tokenizer | None) -> Callable[[list[str]], Tokens]:
     """Make a function that turns texts into ids and mask; without a tokenizer it gives empty ones."""
 
     def tokens(texts: list[str]) -> Tokens:
@@ -161,14 +161,14 @@ def _split(gradient: Tensor | None, size: int) -> Sequence[Tensor]:
     return () if gradient is None else torch.split(gradient, size)
 
 
-def _back(embedding: Tensor, gradient: Tensor) -> None:
+def _backward(embedding: Tensor, gradient: Tensor) -> None:
     """Send a gradient back through a tower, if any of it trains."""
     if embedding.requires_grad:
         embedding.backward(gradient)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def _norms_at_rest(model: nn.Module) -> Iterator[None]:
+def _keep_running_statistics(model: nn.Module) -> Iterator[None]:
     """Leave the running statistics of batch norms as they are, since the same rows are computed again."""
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.training]
     before = [(m.momentum, None if m.num_batches_tracked is None else m.num_batches_tracked.clone()) for m in norms]

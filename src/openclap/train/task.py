@@ -52,7 +52,7 @@ class Task(Protocol):
     def examples(self) -> list[Example]:
         """The examples to learn from; raises TrainingError without any."""
 
-    def begin(self, around: RunContext) -> None:
+    def begin(self, context: RunContext) -> None:
         """Prepare for training: called once, when the model has been made."""
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:

@@ -9,13 +9,13 @@ from pathlib import Path
 from openclap.errors import DataError, TrainingError
 from openclap.textfiles import read_lines, read_records
 
-__all__ = ["read_families", "read_phrases", "read_texts", "refuse_training"]
+__all__ = ["as_training_error", "read_families", "read_phrases", "read_texts"]
 
 COLUMNS = ("caption", "phrase", "text")  # of a CSV of texts, the first that is there
 
 
 @contextmanager
-def refuse_training() -> Iterator[None]:
+def as_training_error() -> Iterator[None]:
     """Raise errors in data as TrainingError, which runs raise before their first step; also used as a decorator."""
     try:
         yield
@@ -23,7 +23,7 @@ def refuse_training() -> Iterator[None]:
         raise TrainingError(f"{error}") from error
 
 
-@refuse_training()
+@as_training_error()
 def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
     """Read CSV files with the columns `label,phrase` → the phrases of each label."""
     phrases: dict[str, list[str]] = {}
@@ -33,7 +33,7 @@ def read_phrases(paths: Sequence[Path]) -> dict[str, list[str]]:
     return phrases
 
 
-@refuse_training()
+@as_training_error()
 def read_families(path: Path) -> dict[str, set[str]]:
     """Read a CSV file with the columns `family,concept` → the families of each concept."""
     families: dict[str, set[str]] = {}
@@ -42,7 +42,7 @@ def read_families(path: Path) -> dict[str, set[str]]:
     return families
 
 
-@refuse_training()
+@as_training_error()
 def read_texts(file: Path) -> list[str]:
     """Read a text from each line; of a CSV, its column caption, phrase or text.
 

@@ -47,19 +47,19 @@ class Views:
         speed = float(np.exp(rng.uniform(-augment.stretch, augment.stretch)))
         return speed, float(rng.uniform(-augment.pitch_bins, augment.pitch_bins))
 
-    def whole(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor | None:
+    def long_views(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor | None:
         """The four views (4, frames, F) of a long recording (T, F) for the fusion; None where a crop is to be used."""
         settings = self._settings
         if not (self.fused and rng.random() < settings.longer_share):
             return None
         longer = power if settings.lengthen is None else self._lengthen(power, settings.lengthen, rng)
-        return self._four(longer, shift, rng) if len(longer) > settings.longer_from * self.frames else None
+        return self._four_views(longer, shift, rng) if len(longer) > settings.longer_from * self.frames else None
 
-    def one(self, power: Tensor, rng: np.random.Generator) -> Tensor:
+    def draw_views(self, power: Tensor, rng: np.random.Generator) -> Tensor:
         """The views of a recording (T, F): four (4, frames, F) where it is shown whole, else a crop (1, frames, F)."""
         speed, shift = self.draw_speed_and_shift(rng)
-        whole = self.whole(power, shift, rng)
-        return self.crop(power, self._start(power, rng), speed, shift) if whole is None else whole
+        whole = self.long_views(power, shift, rng)
+        return self.crop(power, self._draw_start(power, rng), speed, shift) if whole is None else whole
 
     def crop(self, power: Tensor, start: float, speed: float, shift: float) -> Tensor:
         """Cut one crop of a recording (T, F) → (1, frames, F)."""
@@ -78,14 +78,14 @@ class Views:
         """Vary (B, V, T, F) as another microphone in another place would, and turn it into dB."""
         augment = self._settings.augment
         if augment.room_share:
-            power = vary.in_a_room(power, augment, self.frames_per_second, rng)
+            power = vary.add_reverb(power, augment, self.frames_per_second, rng)
         if augment.equaliser_db:
             power = vary.equalise(power, augment.equaliser_db, rng)
         if augment.noise_share:
-            power = vary.with_noise(power, augment, rng)
+            power = vary.add_noise(power, augment, rng)
         if augment.gain_db:
-            power = vary.louder(power, augment.gain_db, rng)
-        return self._level(vary.to_decibel(power))
+            power = vary.change_gain(power, augment.gain_db, rng)
+        return self._limit_range(vary.to_decibel(power))
 
     def find_heard_start(self, power: Tensor, starts: npt.NDArray[np.float64]) -> float:
         """The first of these starts whose crop is loud enough, else the start of the loudest crop."""
@@ -99,7 +99,7 @@ class Views:
             )
         )
 
-    def _four(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor:
+    def _four_views(self, power: Tensor, shift: float, rng: np.random.Generator) -> Tensor:
         """Four views (4, frames, F) of a long recording (T, F): all of it, and a crop from each third."""
         spare = len(power) - self.frames
         thirds = np.array_split(np.arange(spare + 1), 3)
@@ -114,7 +114,7 @@ class Views:
             return power
         return vary.tile(power.roll(-int(rng.integers(len(power))), 0), frames)[:frames]
 
-    def _start(self, power: Tensor, rng: np.random.Generator) -> float:
+    def _draw_start(self, power: Tensor, rng: np.random.Generator) -> float:
         """Draw where a crop begins, so that something is heard in it.
 
         Recordings are often padded with silence. A crop of silence, once it is levelled, looks like loud noise, and a
@@ -125,7 +125,7 @@ class Views:
             return float(rng.uniform(0, len(power)))
         return self.find_heard_start(power, rng.uniform(0, spare, TRIES))
 
-    def _level(self, decibel: Tensor) -> Tensor:
+    def _limit_range(self, decibel: Tensor) -> Tensor:
         if self._dynamic_range is None:
             return decibel
         loudest = decibel.amax((1, 2, 3), keepdim=True)

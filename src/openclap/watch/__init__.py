@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from openclap.renamed import find_renamed
 from openclap.options import Rules, WatchOptions
+from openclap.renamed import find_renamed
 from openclap.watch.clips import ClipWriter
 from openclap.watch.command import Command
 from openclap.watch.event import Event, WatchReport
@@ -34,10 +34,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    return find_renamed(__name__, name, {
-        "Clips": "ClipWriter",
-        "Delivery": "RetryingSink",
-        "Pushed": "PushedSource",
-        "Source": "AudioSource",
-        "source_of": "open_source",
-    })
+    return find_renamed(
+        __name__,
+        name,
+        {
+            "Clips": "ClipWriter",
+            "Delivery": "RetryingSink",
+            "Pushed": "PushedSource",
+            "Source": "AudioSource",
+            "source_of": "open_source",
+        },
+    )

@@ -22,7 +22,7 @@ from openclap.train.examples import Example
 from openclap.train.skipped import warn_of_skipped
 from openclap.train.timing import count_weights, time_alternating
 
-__all__ = ["Agreement", "Size", "measure", "read_agreement"]
+__all__ = ["Agreement", "Size", "measure_agreement", "read_agreement"]
 
 FILE = "distill.json"
 SECONDS = 2.0  # both embed a clip in turn for this long; the best time counts
@@ -86,21 +86,21 @@ def read_agreement(out: Path) -> Agreement | None:
     return Agreement(**{**data, "teacher": Size(**data["teacher"]), "student": Size(**data["student"])})
 
 
-def measure(
+def measure_agreement(
     student: CLAP, teacher: Teacher, examples: Sequence[Example], texts: Sequence[str], *, progress: bool = False
 ) -> Agreement:
     """Compare the embeddings of a student with those of its teacher, for these recordings and texts."""
     own, its = [], []
-    lost: list[Failure] = []
+    unreadable: list[Failure] = []
     found = embed_each(student, [e.item for e in examples], window=teacher.window, hop=teacher.hop)
     bar = with_progress(found, "measuring", len(examples), show=progress)
     for example, windows in zip(examples, bar, strict=True):
         if isinstance(windows, SoundError):  # the file has gone while the student trained
-            lost.append(Failure(windows.name, windows.cause))
+            unreadable.append(Failure(windows.name, windows.cause))
             continue
         own.append(windows.embedding)
         its.append(teacher.embedding_of(example.key).rows)
-    warn_of_skipped(lost)
+    warn_of_skipped(unreadable)
     mine, yours = (np.concatenate(rows) if rows else np.zeros((0, 1), np.float32) for rows in (own, its))
     cosines = (mine * yours).sum(1) if mine.shape == yours.shape and len(mine) else None
     same = None

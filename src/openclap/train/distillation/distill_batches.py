@@ -34,8 +34,8 @@ NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 class DistillBatch(Batch):
     """A batch with the teacher's embeddings of its clips and texts."""
 
-    heard: Tensor  # (B, E) of the clips
-    said: Tensor  # (M, E) of the texts
+    teacher_audio: Tensor  # (B, E) of the clips
+    teacher_text: Tensor  # (M, E) of the texts
 
 
 class TextSampler:
@@ -53,7 +53,7 @@ class TextSampler:
         found += [text for example in examples for text in example.captions]
         for file in files:
             found += read_texts(settings.resolve(file))
-        self.plain = list(dict.fromkeys(found))
+        self.merge_adapters = list(dict.fromkeys(found))
         templates = [t for t in settings.templates if t != "{}"]
         self._share = settings.template_share if templates else 0.0
         self._templates = templates
@@ -61,14 +61,14 @@ class TextSampler:
     @property
     def all(self) -> list[str]:
         """Every text that can be drawn."""
-        filled = [t.replace("{}", text) for t in self._templates for text in self.plain] if self._share else []
-        return list(dict.fromkeys([*self.plain, *filled]))
+        filled = [t.replace("{}", text) for t in self._templates for text in self.merge_adapters] if self._share else []
+        return list(dict.fromkeys([*self.merge_adapters, *filled]))
 
     def draw(self, own: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
         """Draw `count` texts, or fewer where there are not enough: `own` first, then others, some in a template."""
         known = set(own)
-        tried = rng.choice(len(self.plain), min(count + len(known), len(self.plain)), replace=False)
-        others = [text for text in (self.plain[int(i)] for i in tried) if text not in known]
+        tried = rng.choice(len(self.merge_adapters), min(count + len(known), len(self.merge_adapters)), replace=False)
+        others = [text for text in (self.merge_adapters[int(i)] for i in tried) if text not in known]
         chosen = [*dict.fromkeys(own), *others][: max(count, len(known))]
         return [
             str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text
@@ -91,7 +91,7 @@ class DistillBatches(Batches):
     ) -> None:
         super().__init__(examples, mels, settings, config, ranks)
         self._teacher = teacher
-        self._said = texts
+        self._text_sampler = texts
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> DistillBatch:
         """Make a batch of clips and texts, with the teacher's embeddings of both."""
@@ -103,16 +103,16 @@ class DistillBatches(Batches):
         return DistillBatch(self.views.augment(power, rng), longer, texts, NO_LABELS, heard, said)
 
     def _draw_texts(self, chosen: Sequence[Example], rng: np.random.Generator) -> list[str]:
-        if self._said is None:
+        if self._text_sampler is None:
             return []
         own = [str(rng.choice(example.captions)) for example in chosen if example.captions]
-        return self._said.draw(own, len(chosen) + self.settings.extra_texts, rng)
+        return self._text_sampler.draw(own, len(chosen) + self.settings.extra_texts, rng)
 
     def _draw_view(self, example: Example, rng: np.random.Generator) -> tuple[Tensor, Vector]:
         """Draw a crop (1, T, F), or a long recording as a whole (4, T, F), with the teacher's vector of it (E,)."""
         power, heard = self.mel(example), self._teacher.embedding_of(example.key)
         speed, shift = self.views.draw_speed_and_shift(rng)
-        whole = self.views.whole(power, shift, rng)
+        whole = self.views.long_views(power, shift, rng)
         return self._window(power, heard, speed, shift, rng) if whole is None else (whole, heard.whole)
 
     def _window(

@@ -29,7 +29,7 @@ class DistillStep(TowersStep):
         """
         assert isinstance(batch, DistillBatch)
         gather, parts = self.ranks.gather, self.parts
-        heard, said = gather(batch.heard.to(audio)), gather(batch.said.to(audio))
+        heard, said = gather(batch.teacher_audio.to(audio)), gather(batch.teacher_text.to(audio))
         audio, text = gather(audio), gather(text) if len(text) else said
         scale = model.logit_scale.detach().exp()
         loss = audio.new_zeros(())

@@ -23,11 +23,11 @@ class Distill:
     audio: float = 1.0  # 1 - cosine of the clip's two vectors
     text: float = 1.0  # 1 - cosine of a text's two vectors, where the student's text tower trains
     relations: float = 0.0  # KL of which texts a clip is near, and which clips a text: for any widths
-    contrast: float = 0.0  # KL of which of the teacher's clips a clip is near
-    hop_seconds: float | None = None  # between windows that the teacher hears; half a crop when left out
-    held_out: float = 0.1  # share of the recordings that is not trained on, to measure with
-    copy_text: bool | None = None  # the teacher's text tower; left out, where it has the student's shape
-    cache: str | None = None  # folder of the teacher's vectors; `teacher` in `out` when left out
+    contrast: float = 0.0  # KL of which clips of the teacher a clip is near
+    hop_seconds: float | None = None  # between two windows of the teacher; left out, half a crop
+    held_out: float = 0.1  # share of the recordings that is not learnt from, to measure with
+    copy_text: bool | None = None  # copy the text tower of the teacher; left out, if it has the student's shape
+    cache: str | None = None  # folder of the teacher's embeddings; left out, `teacher` in `out`
 
 
 @dataclass(frozen=True)

@@ -26,21 +26,21 @@ from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
-from openclap.train.distillation.agreement import Agreement, measure, read_agreement
+from openclap.train.distillation.agreement import Agreement, measure_agreement, read_agreement
 from openclap.train.distillation.distill_batches import DistillBatches, TextSampler
 from openclap.train.distillation.loss import DistillStep
 from openclap.train.distillation.settings import DistillSettings, check
 from openclap.train.distillation.teacher import Teacher
 from openclap.train.distributed import same_outcome
 from openclap.train.examples import Example, read_examples
-from openclap.train.held_out import by_name
-from openclap.train.initial_model import device_of
+from openclap.train.held_out import hold_out_by_name
+from openclap.train.initial_model import training_device
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.run_state import digest
 from openclap.train.settings import Settings
 from openclap.train.skipped import refuse_too_many_unreadable, warn_of_skipped
-from openclap.train.step import autocast_dtype, tokens_by
+from openclap.train.step import autocast_dtype, make_tokenize
 from openclap.train.task import Report, RunContext
 
 __all__ = ["DistillReport", "Distillation", "distill"]
@@ -102,13 +102,13 @@ class Distillation:
 
     def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
         check(settings)
-        clap = _teacher_of(settings)
+        clap = _load_teacher(settings)
         given = clap.config.to_dict()
         if settings.model:
             model = {**{k: given[k] for k in ("text", "embedding", "front_end", "fusion")}, **settings.model}
             settings = replace(settings, model=model)
-        self.copies = _copies(settings, settings.config(), clap)
-        if self.copies and clap.checkpoint.tokenizer_file is not None:
+        self.copies_text = _shares_text_tower(settings, settings.config(), clap)
+        if self.copies_text and clap.checkpoint.tokenizer_file is not None:
             settings = replace(settings, tokenizer=str(clap.checkpoint.tokenizer_file))
         files = digest(settings.resolve(file) for file in settings.distill.texts)
         self.settings: Settings = settings
@@ -123,16 +123,16 @@ class Distillation:
     def examples(self) -> list[Example]:
         """The sounds to learn from, with or without captions; the held-out ones are not among them."""
         found = read_examples(self.settings, described=False)
-        self._held = by_name(found, self._parts.held_out)
+        self._held = hold_out_by_name(found, self._parts.held_out)
         self._texts = TextSampler(self.settings, self._parts.texts, found)
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
 
-    def begin(self, around: RunContext) -> None:
+    def begin(self, context: RunContext) -> None:
         """Copy the logit scale and perhaps the text tower of the teacher, and prepare the step."""
-        model, parts, settings = around.model, self._parts, self.settings
-        rest = ("logit_scale", *(TEXT if self.copies else ()))
-        _copy(model, self.teacher.clap, rest)
+        model, parts, settings = context.model, self._parts, self.settings
+        rest = ("logit_scale", *(TEXT if self.copies_text else ()))
+        _copy_weights(model, self.teacher.clap, rest)
         for name, parameter in model.named_parameters():
             if name.startswith(rest):
                 parameter.requires_grad_(False)
@@ -140,36 +140,36 @@ class Distillation:
         if not trained:
             raise TrainingError("freeze and train_only leave nothing to learn; leave something out")
         learns_text = parts.text > 0 and any(name.startswith(TEXT) for name in trained)
-        self._speaks = not self.copies and (learns_text or parts.relations > 0)  # its own text tower runs
-        self._reads = learns_text or parts.relations > 0
-        if self._reads and not self._texts.plain:
+        self._uses_text_tower = not self.copies_text and (learns_text or parts.relations > 0)  # its own text tower runs
+        self._uses_texts = learns_text or parts.relations > 0
+        if self._uses_texts and not self._texts.merge_adapters:
             raise TrainingError(
                 "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's"
                 " text tower and relations 0"
             )
-        tokens = tokens_by(around.tokenizer() if self._speaks else None)
-        self._around = around
-        half = autocast_dtype(settings.precision)
+        tokens = make_tokenize(context.tokenizer() if self._uses_text_tower else None)
+        self._context = context
+        dtype = autocast_dtype(settings.precision)
         parts = parts if learns_text else replace(parts, text=0.0)
         self._step = DistillStep(
-            tokens, settings.augment, around.ranks, half, settings.pieces, parts, scale_loss=around.scale_loss
+            tokens, settings.augment, context.ranks, dtype, settings.pieces, parts, scale_loss=context.scale_loss
         )
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Ask the teacher for all embeddings, then make the batches."""
-        settings, around = self.settings, self._around
-        progress = self._progress and around.ranks.first
-        whole = around.config.fusion is not None and settings.longer_share > 0
-        self.teacher.embed_sounds([*examples, *self._held], around.ranks, whole=whole, progress=progress)
-        texts = self._texts.all if self._reads else []
-        self.teacher.embed_texts([*texts, *self._texts_to_compare()], around.ranks, progress=progress)
-        lost, keys = self.teacher.left_out, {e.key for e in (*examples, *self._held)}
-        refuse_too_many_unreadable(lost.values(), len(keys), settings.most_broken)
-        warn_of_skipped(lost.values())
-        self._held = [example for example in self._held if example.key not in lost]
-        heard = [example for example in examples if example.key not in lost]
-        said = self._texts if self._reads else None
-        return DistillBatches(heard, mels, settings, around.config, around.ranks, self.teacher, said)
+        settings, context = self.settings, self._context
+        progress = self._progress and context.ranks.first
+        whole = context.config.fusion is not None and settings.longer_share > 0
+        self.teacher.embed_sounds([*examples, *self._held], context.ranks, whole=whole, progress=progress)
+        texts = self._texts.all if self._uses_texts else []
+        self.teacher.embed_texts([*texts, *self._texts_to_compare()], context.ranks, progress=progress)
+        unreadable, keys = self.teacher.unreadable, {e.key for e in (*examples, *self._held)}
+        refuse_too_many_unreadable(unreadable.values(), len(keys), settings.most_broken)
+        warn_of_skipped(unreadable.values())
+        self._held = [example for example in self._held if example.key not in unreadable]
+        heard = [example for example in examples if example.key not in unreadable]
+        said = self._texts if self._uses_texts else None
+        return DistillBatches(heard, mels, settings, context.config, context.ranks, self.teacher, said)
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
         """See `openclap.train.step.Step.gradients`."""
@@ -177,24 +177,28 @@ class Distillation:
 
     def save(self, out: Path) -> None:
         """Write distill.json: how well the student agrees with its teacher."""
-        student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
-        agreement = measure(student, self.teacher, self._held, self._texts_to_compare(), progress=self._progress)
+        student = CLAP.from_pretrained(out, device=str(self._context.device), threads=self.settings.threads)
+        agreement = measure_agreement(
+            student, self.teacher, self._held, self._texts_to_compare(), progress=self._progress
+        )
         agreement.write(out)
 
     def _texts_to_compare(self) -> list[str]:
         """The texts that teacher and student are compared with; none where one of them cannot embed texts."""
-        readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (self.copies or self._speaks)
-        return self._texts.plain[:MEASURED_TEXTS] if readable else []
+        readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (
+            self.copies_text or self._uses_text_tower
+        )
+        return self._texts.merge_adapters[:MEASURED_TEXTS] if readable else []
 
 
-def _teacher_of(settings: DistillSettings) -> CLAP:
+def _load_teacher(settings: DistillSettings) -> CLAP:
     """Load the teacher on the fastest backend here, and check that it takes a whole crop at once."""
     path = settings.resolve(settings.teacher)
     name = str(path) if path.exists() else settings.teacher
     if path == settings.resolve(settings.out):
         raise TrainingError(f"out and teacher are both {path}; choose another folder (out)")
     try:
-        clap = CLAP.from_pretrained(name, device=str(device_of(settings)), threads=settings.threads)
+        clap = CLAP.from_pretrained(name, device=str(training_device(settings)), threads=settings.threads)
     except OpenClapError as error:
         raise TrainingError(f"teacher: {error}") from error
     longest = clap.front_end.clip_seconds
@@ -205,7 +209,7 @@ def _teacher_of(settings: DistillSettings) -> CLAP:
     return clap
 
 
-def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
+def _copy_weights(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
     """Copy those weights of the teacher whose names begin with one of these prefixes, bit for bit."""
     weights = teacher.checkpoint.weights
     given = {k: torch.from_numpy(np.array(weights[k])).float() for k in weights if k.startswith(prefixes)}
@@ -213,7 +217,7 @@ def _copy(model: CLAPModel, teacher: CLAP, prefixes: tuple[str, ...]) -> None:
     assert not left.unexpected_keys, left
 
 
-def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
+def _shares_text_tower(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
     """Whether the student takes the text tower of the teacher."""
     wanted, parts, given = settings.distill.copy_text, settings.distill, clap.config
     if config.embedding != given.embedding and (parts.audio or parts.text or parts.contrast):
@@ -222,14 +226,14 @@ def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
             f" needs as many: set embedding of the model to {given.embedding}, or learn distill.relations alone, with"
             " audio, text and contrast 0"
         )
-    fits = config.embedding == given.embedding and _shape(config) == _shape(given)
+    fits = config.embedding == given.embedding and _text_shape(config) == _text_shape(given)
     if wanted and not fits:
         raise TrainingError(
             "distill.copy_text: the student's text tower is not of the teacher's shape; leave text out of the model"
         )
-    copies = fits if wanted is None else wanted
+    copies_text = fits if wanted is None else wanted
     if (
-        copies
+        copies_text
         and settings.lora is not None
         and any(p.startswith(part[: len(p)]) for p in settings.lora.parts for part in TEXT)
     ):
@@ -237,8 +241,8 @@ def _copies(settings: DistillSettings, config: CLAPConfig, clap: CLAP) -> bool:
             "lora has parts of the text tower, which is the teacher's; give it parts [audio.], or set distill.copy_text"
             " false"
         )
-    return copies
+    return copies_text
 
 
-def _shape(config: CLAPConfig) -> dict[str, Any]:
+def _text_shape(config: CLAPConfig) -> dict[str, Any]:
     return {k: v for k, v in vars(config.text).items() if k != "dropout"}

@@ -84,10 +84,10 @@ class Teacher:
         self._wholes = _VectorCache(self._folder / "wholes")
         self._texts = _VectorCache(self._folder / "texts")
         self._keys: dict[str, str] = {}
-        self.left_out: dict[str, Failure] = {}  # what cannot be read, by key
+        self.unreadable: dict[str, Failure] = {}  # what cannot be read, by key
 
     def embed_sounds(self, examples: Sequence[Example], ranks: Ranks, *, whole: bool, progress: bool) -> None:
-        """Embed all recordings that are not stored yet; those that cannot be read are noted in `left_out`.
+        """Embed all recordings that are not stored yet; those that cannot be read are noted in `unreadable`.
 
         Parameters
         ----------
@@ -95,11 +95,11 @@ class Teacher:
             Recordings of several windows are also embedded as a whole.
         """
         items = {example.key: example.item for example in examples}
-        self._keys.update({key: _stamp(key, item) for key, item in items.items()})
-        self._ask(self._windows, items, ranks, self.window, "the teacher listens", progress)
+        self._keys.update({key: _recording_key(key, item) for key, item in items.items()})
+        self._embed_missing(self._windows, items, ranks, self.window, "the teacher listens", progress)
         if whole:
-            long = {k: i for k, i in items.items() if k not in self.left_out and len(self.embedding_of(k).starts) > 1}
-            self._ask(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
+            long = {k: i for k, i in items.items() if k not in self.unreadable and len(self.embedding_of(k).starts) > 1}
+            self._embed_missing(self._wholes, long, ranks, None, "the teacher listens to the whole", progress)
 
     def embed_texts(self, texts: Iterable[str], ranks: Ranks, *, progress: bool) -> None:
         """Embed all texts that are not stored yet."""
@@ -113,10 +113,10 @@ class Teacher:
 
     def embedding_of(self, key: str) -> TeacherEmbedding:
         """The embeddings of a recording; where it was not embedded as a whole, `whole` is the mean of its windows."""
-        stamp = self._keys[key]
-        starts, rows = self._windows[stamp]
-        if stamp in self._wholes:
-            return TeacherEmbedding(starts, rows, self._wholes[stamp][1][0])
+        recording_key = self._keys[key]
+        starts, rows = self._windows[recording_key]
+        if recording_key in self._wholes:
+            return TeacherEmbedding(starts, rows, self._wholes[recording_key][1][0])
         return TeacherEmbedding(starts, rows, rows[0] if len(rows) == 1 else normalize_rows(rows.mean(0)))
 
     def text_embeddings(self, texts: Sequence[str]) -> Vectors:
@@ -125,24 +125,24 @@ class Teacher:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _ask(
-        self, kept: _VectorCache, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
+    def _embed_missing(
+        self, cache: _VectorCache, items: dict[str, Item], ranks: Ranks, window: float | None, what: str, progress: bool
     ) -> None:
-        missing = [key for key in items if self._keys[key] not in kept and key not in self.left_out]
+        missing = [key for key in items if self._keys[key] not in cache and key not in self.unreadable]
 
         def heard(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
             found = embed_each(self.clap, [items[key] for key in part], window=window, hop=self.hop)
             for key, windows in zip(part, found, strict=True):
                 if isinstance(windows, SoundError):
-                    self.left_out[key] = Failure(windows.name, windows.cause)
+                    self.unreadable[key] = Failure(windows.name, windows.cause)
                 else:
                     yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
 
-        self._fill_cache(kept, missing, PART, heard, ranks, what, progress)
+        self._fill_cache(cache, missing, PART, heard, ranks, what, progress)
 
     def _fill_cache(
         self,
-        kept: _VectorCache,
+        cache: _VectorCache,
         missing: Sequence[str],
         size: int,
         ask: Callable[[Sequence[str]], Iterator[tuple[str, Entry]]],
@@ -154,17 +154,17 @@ class Teacher:
         parts = [missing[i : i + size] for i in range(0, len(missing), size)]
 
         def own_part(number: int) -> dict[str, Failure]:
-            for done in _at_times(ask(parts[number])) if number < len(parts) else ():
-                kept.write(done)
+            for done in _group_by_time(ask(parts[number])) if number < len(parts) else ():
+                cache.write(done)
                 bar.advance(task, ranks.world * len(done))
-            return self.left_out
+            return self.unreadable
 
         with Progress(console=Console(stderr=True), disable=not progress or not missing) as bar:
             task = bar.add_task(what, total=len(missing))
             for first in range(0, len(parts), ranks.world):
-                for lost in ranks.all_ranks(partial(own_part, first + ranks.rank)):
-                    self.left_out.update(lost)
-        kept.look()
+                for unreadable in ranks.all_ranks(partial(own_part, first + ranks.rank)):
+                    self.unreadable.update(unreadable)
+        cache.map_new_parts()
 
 
 class _VectorCache:
@@ -174,7 +174,7 @@ class _VectorCache:
         self._folder = folder
         self._read: set[str] = set()
         self._entries: dict[str, tuple[Vectors, int, tuple[float, ...]]] = {}
-        self.look()
+        self.map_new_parts()
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries
@@ -183,7 +183,7 @@ class _VectorCache:
         part, first, starts = self._entries[key]
         return starts, np.array(part[first : first + len(starts)])
 
-    def look(self) -> None:
+    def map_new_parts(self) -> None:
         """Map the parts that are new in the folder."""
         for file in sorted(self._folder.glob("*.json")):
             if file.name in self._read:
@@ -222,7 +222,7 @@ class _VectorCache:
             ) from error
 
 
-def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
+def _group_by_time(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
     """Group entries into parts of about `SECONDS` of work."""
     began, some = time.monotonic(), dict[str, Entry]()
     for key, entry in found:
@@ -233,7 +233,7 @@ def _at_times(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Entry]]:
     yield some
 
 
-def _stamp(key: str, item: Item) -> str:
+def _recording_key(key: str, item: Item) -> str:
     """The key of a recording's embeddings: its name with size and time of its file, or with a hash of its bytes."""
     sound = item.sound
     if isinstance(sound, bytes):

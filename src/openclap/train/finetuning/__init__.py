@@ -3,6 +3,6 @@
 settings ─ labels (what is learnt from, what is judged) ─ baseline (the frozen model) ─ task (of the loop) ─ eval_report
 """
 
-from openclap.train.finetuning.task import Finetuned, finetune
+from openclap.train.finetuning.task import FinetuneReport, finetune
 
-__all__ = ["Finetuned", "finetune"]
+__all__ = ["FinetuneReport", "finetune"]

@@ -14,8 +14,8 @@ from openclap.eval.metrics import Estimate, bootstrap, mean_average_precision
 from openclap.eval.report import EvalReport, new_report
 from openclap.eval.scoring import score_predictions
 from openclap.plurals import count_noun
-from openclap.train.finetuning.baseline import Baseline, embed_examples, prompts_of
-from openclap.train.finetuning.labels import Labelled
+from openclap.train.finetuning.baseline import Baseline, embed_examples, label_prompts
+from openclap.train.finetuning.labels import LabelledSounds
 from openclap.train.finetuning.settings import SupervisedSettings
 from openclap.train.skipped import NAMED
 
@@ -25,7 +25,7 @@ Scores = npt.NDArray[np.float32]
 
 
 def make_eval_report(
-    clap: CLAP, head: Head, data: Labelled, baseline: Baseline, settings: SupervisedSettings, *, progress: bool
+    clap: CLAP, head: Head, data: LabelledSounds, baseline: Baseline, settings: SupervisedSettings, *, progress: bool
 ) -> EvalReport:
     """Evaluate a fine-tuned model and its head on sounds they have not learnt from.
 
@@ -34,16 +34,16 @@ def make_eval_report(
     Accuracy or mAP of the classifier, of the frozen model's probe and of zero-shot, and the gain over each, all with an
     interval over the same resamples; and the results of every label.
     """
-    asked = settings.supervised
+    supervision = settings.supervised
     facts = {
-        "head": asked.head,
-        "start": asked.start,
+        "head": supervision.head,
+        "start": supervision.start,
         "labels": len(data.labels),
         "judged by": data.how,
         "learnt from": len({e.key for e in data.train}),
         "left out": len(data.left_out) or None,
         "epochs": settings.epochs,
-        "draws": asked.draws,
+        "draws": supervision.draws,
         "seed": settings.seed,
     }
     row = {key: i for i, key in enumerate(baseline.keys)}
@@ -58,12 +58,12 @@ def make_eval_report(
             clap, "finetune", data.name, examples=0, settings=facts, metrics={}, notes=notes, failed=failed
         )
     scores = {"": head.logits(used.vectors), **before}
-    prompts = prompts_of(clap, data.labels, asked.templates) if "zero-shot" in baseline.scores else None
+    prompts = label_prompts(clap, data.labels, supervision.templates) if "zero-shot" in baseline.scores else None
     if prompts is not None:
         scores["zero-shot afterwards"] = clap.similarity(used.vectors, prompts)
         if any("text".startswith(part.rstrip(".")) for part in settings.freeze):
             notes.append("texts have the vectors they had, sounds have new ones: search by words may have changed")
-    metrics = compare_methods(used, scores, data, draws=asked.draws, seed=settings.seed)
+    metrics = compare_methods(used, scores, data, draws=supervision.draws, seed=settings.seed)
     judged = score_predictions(used, scores[""][None], data.labels, multi_label=data.multi_label, draws=0, seed=0)
     return new_report(
         clap,
@@ -78,7 +78,7 @@ def make_eval_report(
     )
 
 
-def _left_out(data: Labelled) -> str:
+def _left_out(data: LabelledSounds) -> str:
     """Say how many sounds without a label were left out, and name some; "" where there are none."""
     silent = data.left_out
     if not silent:
@@ -88,7 +88,7 @@ def _left_out(data: Labelled) -> str:
 
 
 def compare_methods(
-    used: EmbeddedItems, scores: Mapping[str, Scores], data: Labelled, *, draws: int, seed: int
+    used: EmbeddedItems, scores: Mapping[str, Scores], data: LabelledSounds, *, draws: int, seed: int
 ) -> dict[str, Estimate]:
     """Accuracy or mAP of the scores (N, C) of each method, and what the new classifier, "", gains over the others."""
     truth = truth_table(used.items, data.labels)

@@ -12,16 +12,16 @@ from openclap.data import Item
 from openclap.errors import SoundWarning, TrainingError
 from openclap.plurals import count_noun
 from openclap.results import Failure
-from openclap.train.examples import Example, key_of, read_sources
+from openclap.train.examples import Example, example_key, read_sources
 from openclap.train.finetuning.settings import SupervisedSettings, check
-from openclap.train.held_out import by_table
+from openclap.train.held_out import split_by_table
 from openclap.train.skipped import NAMED, refuse_too_many_skipped, warn_of_skipped
 
-__all__ = ["Labelled", "read_labelled"]
+__all__ = ["LabelledSounds", "read_labelled"]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledSounds:
     """The sounds to learn from, the sounds to judge, and the labels of the former."""
 
     train: list[Example]  # each repeated as its source says
@@ -33,7 +33,7 @@ class Labelled:
     left_out: list[Failure] = field(default_factory=list)  # sounds without a label
 
 
-def read_labelled(settings: SupervisedSettings) -> Labelled:
+def read_labelled(settings: SupervisedSettings) -> LabelledSounds:
     """Read the labelled sounds of every source, in a fixed order, and split them into learnt and judged ones.
 
     Raises
@@ -64,9 +64,9 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
     refuse_too_many_skipped(lost, len(everything.rows) + len(lost), settings.most_broken, said, "mend them")
     warn_of_skipped(lost, "entries that cannot be used")
     found = everything.without(lambda example: not example.item.labels, "no label")
-    silent = found.skipped[len(lost) :]
-    warn_of_skipped(silent, "sounds without a label")
-    train, test, how = by_table(
+    is_unusable = found.skipped[len(lost) :]
+    warn_of_skipped(is_unusable, "sounds without a label")
+    train, test, how = split_by_table(
         found.rows,
         split=supervision.test_split,
         folds=supervision.test_folds,
@@ -86,14 +86,14 @@ def read_labelled(settings: SupervisedSettings) -> Labelled:
         )
     counts = Counter(label for _, example in train for label in example.item.labels)
     _check(learnt, judged, counts)
-    return Labelled(
+    return LabelledSounds(
         learnt,
         judged,
         tuple(sorted(counts)),
         multi,
         how,
         " and ".join(Path(s.folder).name or s.folder for s in settings.sources),
-        silent,
+        is_unusable,
     )
 
 
@@ -123,4 +123,4 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
 
 def _example(name: str, item: Item) -> Example:
     """Make an example whose labels are its captions, so that mixing two sounds joins their labels."""
-    return Example(key_of(name, item), item, item.labels, "\n".join(item.labels))
+    return Example(example_key(name, item), item, item.labels, "\n".join(item.labels))

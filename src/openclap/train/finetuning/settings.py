@@ -37,15 +37,15 @@ DEFAULTS: dict[str, Any] = {
 class Supervision:
     """What `openclap finetune` learns beside the weights of the model: which labels, in which head, judged on what."""
 
-    multi_label: bool | None = None  # several labels a sound, each by itself; left out, as the labels say
-    head: Literal["linear", "mlp"] = "linear"  # one layer, or one hidden layer between
-    start: Literal["probe", "zeroshot", "random"] = "probe"  # of the head: a probe on the frozen model (LP-FT), prompts
+    multi_label: bool | None = None  # whether a sound may have several labels; left out, as in the data
+    head: Literal["linear", "mlp"] = "linear"  # one layer, or two with a hidden one between
+    start: Literal["probe", "zeroshot", "random"] = "probe"  # first weights of the head
     head_rate: float = 10.0  # the head's learning rate, as a multiple of the model's
-    # who is judged and not learnt from: files where they are given, else folds, else a split, else a share
+    # judged sounds are not learnt from: files where they are given, else folds, else a split, else a share
     test_split: str | None = None  # the split that is judged
     test_folds: tuple[str, ...] = ()  # the folds that are judged
     test_files: tuple[str, ...] = ()  # patterns on the file name
-    test_share: float | None = None  # of every label, drawn by `seed`; 0: nobody is judged
+    test_share: float | None = None  # share of every label, drawn by `seed`; 0: no sound is judged
     templates: tuple[str, ...] = ("This is a sound of {}.",)  # prompts of labels
     draws: int = 1000  # resamples for the intervals
 
@@ -80,7 +80,7 @@ def supervised_settings(given: Any, changes: dict[str, Any]) -> tuple[Supervised
     return settings, {*values, *changes}
 
 
-def check(asked: Supervision) -> None:
+def check(supervision: Supervision) -> None:
     """Refuse values that no fine-tuning can have.
 
     Raises
@@ -89,10 +89,10 @@ def check(asked: Supervision) -> None:
         The message names the setting and what is allowed.
     """
     rules = {
-        "head_rate": (asked.head_rate > 0, "more than 0"),
-        "test_share": (asked.test_share is None or 0 <= asked.test_share < 1, "from 0 to below 1"),
-        "draws": (asked.draws >= 0, "0 or more"),
+        "head_rate": (supervision.head_rate > 0, "more than 0"),
+        "test_share": (supervision.test_share is None or 0 <= supervision.test_share < 1, "from 0 to below 1"),
+        "draws": (supervision.draws >= 0, "0 or more"),
     }
     for name, (fine, rule) in rules.items():
         if not fine:
-            raise TrainingError(f"supervised.{name} is {getattr(asked, name)!r}; it must be {rule}")
+            raise TrainingError(f"supervised.{name} is {getattr(supervision, name)!r}; it must be {rule}")

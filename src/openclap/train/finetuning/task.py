@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from openclap.clap import CLAP
 from openclap.eval.embedding import truth_table
 from openclap.eval.head import Head
-from openclap.eval.report import EvalReport as Verdict
-from openclap.eval.report import write_report
+from openclap.eval.report import EvalReport, write_report
 from openclap.models.clap import CLAPModel
 from openclap.results import Failure
 from openclap.train.augment import spec_augment
@@ -34,14 +33,14 @@ from openclap.train.distributed import same_outcome
 from openclap.train.examples import Example
 from openclap.train.finetuning.baseline import Baseline, Layers, embed_examples, starting_model
 from openclap.train.finetuning.eval_report import make_eval_report
-from openclap.train.finetuning.labels import Labelled, read_labelled
+from openclap.train.finetuning.labels import LabelledSounds, read_labelled
 from openclap.train.finetuning.settings import SupervisedSettings, supervised_settings
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.step import autocast_dtype, microbatch_seed
 from openclap.train.task import Report, RunContext
 
-__all__ = ["HEAD_FILE", "Finetuned", "Supervised", "finetune"]
+__all__ = ["HEAD_FILE", "FinetuneReport", "Supervised", "finetune"]
 
 HEAD_FILE, REPORT_FILE = "head.safetensors", "finetune.json"
 BATCH = 16
@@ -49,11 +48,11 @@ MIXED = 0.3  # share of the clips mixed with another one and its labels, where a
 
 
 @dataclass(frozen=True)
-class Finetuned:
+class FinetuneReport:
     """What a fine-tuning did, and how good its classifier is; only the first of several processes has the verdict."""
 
     run: Report
-    verdict: Verdict | None
+    verdict: EvalReport | None
     left_out: list[Failure] = field(default_factory=list)  # sounds without a label
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def finetune(
     resume: bool = True,
     progress: bool = True,
     **changes: Any,
-) -> Finetuned:
+) -> FinetuneReport:
     """Fine-tune a model on labelled sounds, and write a checkpoint with `head.safetensors` and `finetune.json`.
 
     Parameters
@@ -95,7 +94,7 @@ def finetune(
         chosen = replace(chosen, augment=replace(chosen.augment, mix_share=MIXED))
     task = Supervised(chosen, data, progress=progress)
     done = run(task, resume=resume, progress=progress)
-    return Finetuned(done, task.verdict, data.left_out)
+    return FinetuneReport(done, task.verdict, data.left_out)
 
 
 class Supervised:
@@ -103,13 +102,13 @@ class Supervised:
 
     facts: Mapping[str, Any] = {}
 
-    def __init__(self, settings: SupervisedSettings, data: Labelled, *, progress: bool = False) -> None:
+    def __init__(self, settings: SupervisedSettings, data: LabelledSounds, *, progress: bool = False) -> None:
         self.settings = settings
         self.data = data
         self.extra_module = nn.Module()  # the head, from `begin` on
-        self.verdict: Verdict | None = None
-        self._asked = settings.supervised
-        self.extra_rate = self._asked.head_rate
+        self.verdict: EvalReport | None = None
+        self._supervision = settings.supervised
+        self.extra_rate = self._supervision.head_rate
         self._progress = progress
         self._baseline: Baseline | None = None
 
@@ -117,14 +116,14 @@ class Supervised:
         """The sounds to learn from."""
         return self.data.train
 
-    def begin(self, around: RunContext) -> None:
+    def begin(self, context: RunContext) -> None:
         """Give the head its first weights: all ranks embed the sounds, and the first computes the weights."""
-        self._around, ranks = around, around.ranks
+        self._context, ranks = context, context.ranks
         loaded: list[CLAP] = []
-        ranks.all_ranks(lambda: loaded.append(starting_model(self.settings, around.config, around.device)))
+        ranks.all_ranks(lambda: loaded.append(starting_model(self.settings, context.config, context.device)))
         progress = self._progress and ranks.first
-        learnt = list({example.key: example for example in self.data.train}.values())
-        train = embed_examples(loaded[0], learnt, progress=progress, task="learning", ranks=ranks)
+        distinct = list({example.key: example for example in self.data.train}.values())
+        train = embed_examples(loaded[0], distinct, progress=progress, task="learning", ranks=ranks)
         test = embed_examples(loaded[0], self.data.test, progress=progress, task="judging", ranks=ranks)
 
         def found() -> Layers:
@@ -132,11 +131,11 @@ class Supervised:
             return self._baseline.layers
 
         layers = ranks.all_ranks(lambda: found() if ranks.first else ())[0]
-        self.extra_module.layers = _modules(layers).to(around.device)
+        self.extra_module.layers = _modules(layers).to(context.device)
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Batches of clips; where two are mixed, the labels of both are right."""
-        batches = Batches(examples, mels, self.settings, self._around.config, self._around.ranks)
+        batches = Batches(examples, mels, self.settings, self._context.config, self._context.ranks)
         self.teach(examples, batches.captions.concepts)
         return batches
 
@@ -153,23 +152,23 @@ class Supervised:
 
         Pieces need no gradient cache here, since the loss of a row does not depend on other rows.
         """
-        around = self._around
-        whole = torch.zeros((), device=around.device, dtype=torch.float64)
+        context = self._context
+        whole = torch.zeros((), device=context.device, dtype=torch.float64)
         right = self._targets(batch)
         size = self.settings.pieces or len(right)
         pieces = zip(*(torch.split(part, size) for part in (batch.mel, batch.longer, right)), strict=True)
         for number, (mel, longer, truth) in enumerate(pieces):
             own = microbatch_seed(seed, number)
             torch.manual_seed(own)
-            logits = self._logits(model, mel.to(around.device), longer.to(around.device), own)
+            logits = self._logits(model, mel.to(context.device), longer.to(context.device), own)
             loss = self._losses(logits, truth.to(logits)).sum() / len(right)
-            around.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
+            context.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
             whole += loss.detach()
-        return float(around.ranks.gather(whole[None]).mean())
+        return float(context.ranks.gather(whole[None]).mean())
 
     def save(self, out: Path) -> None:
         """Write the head, bound to the model that was just written, and the report of both."""
-        clap = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
+        clap = CLAP.from_pretrained(out, device=str(self._context.device), threads=self.settings.threads)
         layers = tuple((_array(layer.weight), _array(layer.bias)) for layer in self._layers())
         head = Head(layers, self.data.labels, self.data.multi_label, clap.name, clap.fingerprint)
         assert self._baseline is not None
@@ -183,9 +182,9 @@ class Supervised:
         return [layer for layer in self.extra_module.layers if isinstance(layer, nn.Linear)]  # type: ignore[union-attr]
 
     def _logits(self, model: CLAPModel, mel: Tensor, longer: Tensor, seed: int) -> Tensor:
-        half = autocast_dtype(self.settings.precision)
+        dtype = autocast_dtype(self.settings.precision)
         masks = spec_augment(self.settings.augment, np.random.default_rng((seed, 1)))
-        with torch.autocast(mel.device.type, half, enabled=half is not None):
+        with torch.autocast(mel.device.type, dtype, enabled=dtype is not None):
             embedding = model.encode_audio(mel, longer, augment=masks)  # (b, E)
         embedding = embedding.to(self._layers()[0].weight.dtype)
         logits: Tensor = self.extra_module.layers(embedding)  # type: ignore[operator]

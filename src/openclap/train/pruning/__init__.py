@@ -4,7 +4,7 @@ units (what can be cut) ─ importance (what each is worth) ─ cut_weights (sma
 """
 
 from openclap.train.pruning.prune import prune
-from openclap.train.pruning.report import Pruned, Side
+from openclap.train.pruning.report import PrunedModel, PruneReport
 from openclap.train.pruning.units import Keep
 
-__all__ = ["Keep", "Pruned", "Side", "prune"]
+__all__ = ["Keep", "PruneReport", "PrunedModel", "prune"]

@@ -23,10 +23,10 @@ from openclap.plurals import count_noun
 from openclap.results import Failure
 from openclap.synth import KINDS, synthesise
 from openclap.train.examples import read_items
-from openclap.train.held_out import every_other, spread
+from openclap.train.held_out import split_alternately, spread_evenly
 from openclap.train.pruning.importance import Batch
 
-__all__ = ["Sounds", "clip_batches", "clips_of", "sounds_for", "text_batches"]
+__all__ = ["Sounds", "choose_sounds", "clip_batches", "make_clips", "text_batches"]
 
 CALIBRATED, JUDGED = 128, 1000  # how many of the given sounds are used, at most
 BATCH = 8
@@ -51,7 +51,7 @@ class Sounds:
         return any(isinstance(sound, Item) and sound.labels for sound in self.judged)
 
 
-def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
+def choose_sounds(data: str | os.PathLike[str] | None) -> Sounds:
     """Choose sounds and texts to calibrate with and to judge by.
 
     Raises
@@ -61,31 +61,31 @@ def sounds_for(data: str | os.PathLike[str] | None) -> Sounds:
     DataError
         `data` cannot be read.
     """
-    synthetic: list[Item | Sound] = [take for seed in SEEDS["calibrated"] for take in _takes(seed)]
+    synthetic: list[Item | Sound] = [take for seed in SEEDS["calibrated"] for take in _synthesise_kinds(seed)]
     texts = _texts_of_kinds()
     if data is None:
         labels = tuple(KINDS)
-        judged: list[Item | Sound] = [take for seed in SEEDS["judged"] for take in _takes(seed)]
+        judged: list[Item | Sound] = [take for seed in SEEDS["judged"] for take in _synthesise_kinds(seed)]
         return Sounds(synthetic, judged, texts[1::2], texts[::2], labels, f"{len(judged)} synthesised sounds")
-    items, _ = read_items(os.fspath(data), sounds_alone=True)
+    items, _ = read_items(os.fspath(data), plain_sounds=True)
     if not items:
         raise UsageError(f"{os.fspath(data)} holds no sound; give a manifest or a folder with sounds")
-    items = spread(items, CALIBRATED + JUDGED)
-    shown, held = every_other(items, CALIBRATED)
+    items = spread_evenly(items, CALIBRATED + JUDGED)
+    shown, held = split_alternately(items, CALIBRATED)
     labels = tuple(sorted({label for item in held for label in item.labels}))
     said = sorted({text for item in items for text in (*item.captions, *item.labels)})
     what = f"{count_noun(len(held), 'sound')} of {os.fspath(data)}"
     return Sounds(
         [*shown, *synthetic],
         [*held],
-        [*texts[1::2], *spread(said[1::2], CALIBRATED)],
-        spread(said[::2], CALIBRATED) or texts[::2],
+        [*texts[1::2], *spread_evenly(said[1::2], CALIBRATED)],
+        spread_evenly(said[::2], CALIBRATED) or texts[::2],
         labels or tuple(KINDS),
         what if len(held) != len(items) else f"{what}, which it was calibrated with",
     )
 
 
-def _takes(seed: int) -> Iterator[Sound]:
+def _synthesise_kinds(seed: int) -> Iterator[Sound]:
     """Synthesise one sound of every kind; every eighth is longer than a clip."""
     for number, kind in enumerate(KINDS):
         rng = np.random.default_rng((seed, number))
@@ -100,7 +100,7 @@ def _texts_of_kinds() -> list[str]:
     return sorted({*captions, *prompts, *both})
 
 
-def clips_of(sounds: Sequence[Item | Sound], front_end: FrontEnd, *, fused: bool) -> tuple[list[Clip], list[Failure]]:
+def make_clips(sounds: Sequence[Item | Sound], front_end: FrontEnd, *, fused: bool) -> tuple[list[Clip], list[Failure]]:
     """Make a clip of each sound that can be used, and list those that cannot."""
     clips, failed = [], []
     for sound in sounds:

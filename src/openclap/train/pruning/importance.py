@@ -76,32 +76,32 @@ def collect_statistics(
     generator
         Draws the directions; it is on the CPU.
     """
-    seen: dict[str, UnitStatistics] = {}
+    statistics: dict[str, UnitStatistics] = {}
     caught: list[tuple[Units, Tensor]] = []
 
-    def catch(of: Units) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        return lambda _, given: caught.append((of, given[0]))
+    def catch(group: Units) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        return lambda _, given: caught.append((group, given[0]))
 
-    hooks = [model.get_submodule(of.reader).register_forward_pre_hook(catch(of)) for of in units]
+    hooks = [model.get_submodule(group.reader).register_forward_pre_hook(catch(group)) for group in units]
     try:
         for batch in batches:
             caught.clear()
             rows = encode(*batch)
-            for of, x in caught:
-                _add(seen.setdefault(of.reader, UnitStatistics()), _positions(of, x.detach(), len(rows)))
+            for group, x in caught:
+                _add(statistics.setdefault(group.reader, UnitStatistics()), _positions(group, x.detach(), len(rows)))
             inputs = [x for _, x in caught]
             for probe in range(PROBES):
                 direction = torch.randn(rows.shape, generator=generator).to(rows.device)
                 again = probe + 1 < PROBES
                 gradients = torch.autograd.grad((rows * direction).sum(), inputs, retain_graph=again, allow_unused=True)
-                for (of, x), gradient in zip(caught, gradients, strict=True):
+                for (group, x), gradient in zip(caught, gradients, strict=True):
                     if gradient is not None:
-                        a, g = _positions(of, x.detach(), len(rows)), _positions(of, gradient, len(rows))
-                        seen[of.reader].taylor.append(torch.stack([(a * g).sum(1), g.sum(1)]))
+                        a, g = _positions(group, x.detach(), len(rows)), _positions(group, gradient, len(rows))
+                        statistics[group.reader].taylor.append(torch.stack([(a * g).sum(1), g.sum(1)]))
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: what for name, what in seen.items() if what.taylor}
+    return {name: what for name, what in statistics.items() if what.taylor}
 
 
 def _positions(units: Units, x: Tensor, rows: int) -> Tensor:
@@ -111,11 +111,11 @@ def _positions(units: Units, x: Tensor, rows: int) -> Tensor:
     return last.reshape(rows if len(x) % rows == 0 else len(x), -1, last.shape[-1])
 
 
-def _add(seen: UnitStatistics, x: Tensor) -> None:
+def _add(statistics: UnitStatistics, x: Tensor) -> None:
     flat = x.reshape(-1, x.shape[-1])
-    seen.count += len(flat)
-    seen.total = seen.total + flat.sum(0)
-    seen.products = seen.products + flat.T @ flat
+    statistics.count += len(flat)
+    statistics.total = statistics.total + flat.sum(0)
+    statistics.products = statistics.products + flat.T @ flat
 
 
 def weight_importance(units: Units, weights: Mapping[str, Array]) -> npt.NDArray[np.float64]:
@@ -141,12 +141,12 @@ def _norms(rows: Array, parts: int, count: int) -> npt.NDArray[np.float64]:
 
 
 def choose_units(
-    units: Sequence[Units], weights: Mapping[str, Array], seen: Mapping[str, UnitStatistics]
+    units: Sequence[Units], weights: Mapping[str, Array], statistics: Mapping[str, UnitStatistics]
 ) -> dict[str, npt.NDArray[np.intp]]:
     """Choose the units that stay, in their old order, by reader; between equal ones, larger weights decide."""
     kept = {}
-    for of in units:
-        weight = weight_importance(of, weights)
-        worth = seen[of.reader].importance(of) if of.reader in seen else weight
-        kept[of.reader] = np.sort(np.lexsort((-weight, -worth))[: of.kept])
+    for group in units:
+        weight = weight_importance(group, weights)
+        worth = statistics[group.reader].importance(group) if group.reader in statistics else weight
+        kept[group.reader] = np.sort(np.lexsort((-weight, -worth))[: group.kept])
     return kept

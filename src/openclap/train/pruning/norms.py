@@ -19,14 +19,14 @@ from openclap.models.clap import CLAPModel
 from openclap.train.pruning.importance import Batch
 from openclap.train.pruning.units import Index
 
-__all__ = ["match_norms", "norms_of"]
+__all__ = ["inner_norms", "match_norms"]
 
 FEW = 32  # with fewer positions in a batch, its variance is not used
 MOST = 4.0  # the largest factor that a variance is changed by
 
 
 @dataclass
-class _Moved:
+class _NormShift:
     """How much the input of a norm has changed so far, weighted by positions."""
 
     mean: Tensor  # of the checkpoint
@@ -44,16 +44,16 @@ def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], ke
     `kept` are the channels that stay, by norm; norms that are not named keep all.
     """
     theirs: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    moved: dict[str, _Moved] = {}
+    moved: dict[str, _NormShift] = {}
     hooks = []
-    for name, norm in norms_of(whole).items():
+    for name, norm in inner_norms(whole).items():
         theirs[name] = []
         index = torch.as_tensor(kept[name]) if name in kept else slice(None)
-        hooks.append(norm.register_forward_pre_hook(_noting(theirs[name], index)))
-    for name, norm in norms_of(small).items():
+        hooks.append(norm.register_forward_pre_hook(_record_moments(theirs[name], index)))
+    for name, norm in inner_norms(small).items():
         mean, var = _statistics(norm)
-        moved[name] = _Moved(mean.clone(), var.clone())
-        hooks.append(norm.register_forward_pre_hook(_moving(theirs[name], moved[name])))
+        moved[name] = _NormShift(mean.clone(), var.clone())
+        hooks.append(norm.register_forward_pre_hook(_correct_norm(theirs[name], moved[name])))
     try:
         with torch.no_grad():
             for batch in batches:
@@ -62,14 +62,14 @@ def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], ke
     finally:
         for hook in hooks:
             hook.remove()
-    for name, norm in norms_of(small).items():
+    for name, norm in inner_norms(small).items():
         was = moved[name]
         shift = was.shift / was.positions if was.positions else torch.zeros_like(was.mean)
         ratio = _ratio(was.before, was.after, norm.eps) if was.with_variance else torch.ones_like(was.var)
-        _set(norm, was, shift, ratio)
+        _set_statistics(norm, was, shift, ratio)
 
 
-def norms_of(model: CLAPModel) -> dict[str, Any]:
+def inner_norms(model: CLAPModel) -> dict[str, Any]:
     """The batch norms of a model, except the first one, whose input is the mel."""
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
     return {n: m for n, m in model.named_modules() if isinstance(m, norms) and n != "audio.batch_norm"}
@@ -79,7 +79,7 @@ def _statistics(norm: Any) -> tuple[Tensor, Tensor]:
     return norm.running_mean, norm.running_var
 
 
-def _noting(notes: list[tuple[Tensor, Tensor]], index: Any) -> Any:
+def _record_moments(notes: list[tuple[Tensor, Tensor]], index: Any) -> Any:
     def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
         mean, var, _count = _moments(given[0])
         notes.append((mean[index], var[index]))
@@ -87,7 +87,7 @@ def _noting(notes: list[tuple[Tensor, Tensor]], index: Any) -> Any:
     return hook
 
 
-def _moving(notes: list[tuple[Tensor, Tensor]], moved: _Moved) -> Any:
+def _correct_norm(notes: list[tuple[Tensor, Tensor]], moved: _NormShift) -> Any:
     def hook(norm: Any, given: tuple[Tensor, ...]) -> None:
         before, spread = notes.pop(0)
         mean, var, count = _moments(given[0])
@@ -98,7 +98,7 @@ def _moving(notes: list[tuple[Tensor, Tensor]], moved: _Moved) -> Any:
             moved.before, moved.after = moved.before + count * spread, moved.after + count * var
             moved.with_variance += count
             ratio = _ratio(moved.before, moved.after, norm.eps)
-        _set(norm, moved, mean - before, ratio)
+        _set_statistics(norm, moved, mean - before, ratio)
 
     return hook
 
@@ -113,6 +113,6 @@ def _ratio(before: Tensor, after: Tensor, eps: float) -> Tensor:
     return ((after + eps) / (before + eps)).clamp(1 / MOST, MOST)
 
 
-def _set(norm: Any, was: _Moved, shift: Tensor, ratio: Tensor) -> None:
+def _set_statistics(norm: Any, was: _NormShift, shift: Tensor, ratio: Tensor) -> None:
     norm.running_mean.copy_(was.mean + shift)
     norm.running_var.copy_(was.var * ratio)

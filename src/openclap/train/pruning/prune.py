@@ -32,11 +32,11 @@ from openclap.results import Failure
 from openclap.train.configuration import read_settings
 from openclap.train.contrastive import train
 from openclap.train.preflight import RESULTS
-from openclap.train.pruning.calibration_sounds import Sounds, clip_batches, clips_of, sounds_for, text_batches
+from openclap.train.pruning.calibration_sounds import Sounds, choose_sounds, clip_batches, make_clips, text_batches
 from openclap.train.pruning.cut_weights import cut_weights
 from openclap.train.pruning.importance import Batch, UnitStatistics, choose_units, collect_statistics
-from openclap.train.pruning.norms import match_norms, norms_of
-from openclap.train.pruning.report import Pruned, compare
+from openclap.train.pruning.norms import inner_norms, match_norms
+from openclap.train.pruning.report import PruneReport, compare
 from openclap.train.pruning.units import TEXT_TOWERS, Index, Keep, Units, smaller, units_of
 from openclap.train.run_state import STATE_FILE, digest
 
@@ -64,7 +64,7 @@ def prune(
     threads: int | None = None,
     seed: int = 0,
     progress: bool = False,
-) -> Pruned:
+) -> PruneReport:
     """Write a smaller checkpoint without the least important heads, MLP rows and channels.
 
     `CLAP.from_pretrained` loads it as any other, and it needs less memory and time.
@@ -102,7 +102,7 @@ def prune(
     if importance not in ("taylor", "norm"):
         raise UsageError(f"importance is {importance!r}; choose taylor or norm")
     checkpoint = load_checkpoint(model)
-    target = _free(Path(os.path.expanduser(out)), checkpoint, force=force)
+    target = _check_target(Path(os.path.expanduser(out)), checkpoint, force=force)
     if tune is not None and not Path(tune).is_file():
         raise UsageError(f"{os.fspath(tune)}: no such file; give a training configuration (YAML)")
     if tune is not None:  # refuse a wrong configuration before anything is cut
@@ -110,12 +110,12 @@ def prune(
     if not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed}; it must be from 0 to below 2**63")
     before = CLAP.from_pretrained(model, device=device, threads=threads)
-    sounds = sounds_for(data)
+    sounds = choose_sounds(data)
     tuned = None if tune is None else [os.path.abspath(tune), *digest([Path(tune)])]
     source = None if data is None else os.path.abspath(data)
-    part = _workplace(target, [before.fingerprint, asdict(shares), importance, source, tuned, seed, VERSION])
+    part = _open_workplace(target, [before.fingerprint, asdict(shares), importance, source, tuned, seed, VERSION])
     compact = is_compact(checkpoint.source)
-    small, notes, failed = _cut(checkpoint, shares, sounds, importance, device, seed, progress=progress)
+    small, notes, failed = _cut_units(checkpoint, shares, sounds, importance, device, seed, progress=progress)
     if (Path(checkpoint.source) / "head.safetensors").is_file():
         notes.append(
             "its head of labels is of the whole model and is not taken along: openclap finetune --model the pruned one"
@@ -128,7 +128,7 @@ def prune(
     report = compare(
         before,
         after,
-        (_bytes(checkpoint), _bytes(load_checkpoint(result))),
+        (_weights_size(checkpoint), _weights_size(load_checkpoint(result))),
         sounds,
         progress=progress,
         out=str(target),
@@ -147,12 +147,12 @@ def prune(
 # -- cutting -----------------------------------------------------------------------------------------
 
 
-def _cut(
+def _cut_units(
     checkpoint: Checkpoint, keep: Keep, sounds: Sounds, importance: str, device: str, seed: int, *, progress: bool
 ) -> tuple[Checkpoint, list[str], list[Failure]]:
     """Make the pruned model, notes for the report on how it was made, and the list of sounds that could not be used."""
     config = smaller(checkpoint.config, keep)
-    units = [of for of in units_of(checkpoint.config, config) if of.kept < of.count]
+    units = [group for group in units_of(checkpoint.config, config) if group.kept < group.count]
     notes = []
     if not units:
         notes.append("nothing was cut: everything was to be kept, or what was not is not in this model")
@@ -167,43 +167,45 @@ def _cut(
                 " listened to"
             )
         kept = choose_units(units, weights, {})
-        return _small(checkpoint, config, cut_weights(weights, units, kept, {})), notes, []
-    where = _device(device)
+        return _pruned_checkpoint(checkpoint, config, cut_weights(weights, units, kept, {})), notes, []
+    where = _choose_device(device)
     whole = CLAPModel.from_arrays(checkpoint.config, {name: np.array(weights[name]) for name in weights}).to(where)
-    clips, failed = clips_of(sounds.calibrated, checkpoint.config.front_end, fused=checkpoint.config.fusion is not None)
+    clips, failed = make_clips(
+        sounds.calibrated, checkpoint.config.front_end, fused=checkpoint.config.fusion is not None
+    )
     if len(clips) < FEWEST:
         raise UsageError(
             f"{count_noun(len(clips), 'sound that can be used is', 'sounds that can be used are')} too few to calibrate"
             f" with; give {FEWEST} or more"
         )
     heard = clip_batches(clips, where)
-    seen = _collect_audio_statistics(whole, units, heard, seed, progress=progress)
-    texts = _read_texts(whole, units, checkpoint, sounds, seed, progress=progress)
-    if any(of.reader.startswith("text.") for of in units) and not texts:
+    statistics = _collect_audio_statistics(whole, units, heard, seed, progress=progress)
+    texts = _collect_text_statistics(whole, units, checkpoint, sounds, seed, progress=progress)
+    if any(group.reader.startswith("text.") for group in units) and not texts:
         notes.append(
             "it came without a tokenizer, so units of its text tower were chosen by the norms of their weights"
         )
-    seen |= texts
-    kept = choose_units(units, weights, seen)
-    arrays = cut_weights(weights, units, kept, seen)
+    statistics |= texts
+    kept = choose_units(units, weights, statistics)
+    arrays = cut_weights(weights, units, kept, statistics)
     model = CLAPModel.from_arrays(config, arrays).to(where)
-    if norms_of(model):
+    if inner_norms(model):
         match_norms(whole, model, with_progress(heard, "batch norms", len(heard), show=progress), _by_norm(units, kept))
         arrays = model.arrays()
     notes.append(
         f"calibrated with {count_noun(len(clips), 'sound')} and {count_noun(len(sounds.texts) if texts else 0, 'text')}"
     )
-    return _small(checkpoint, config, arrays), notes, failed
+    return _pruned_checkpoint(checkpoint, config, arrays), notes, failed
 
 
-def _small(checkpoint: Checkpoint, config: CLAPConfig, arrays: Mapping[str, Any]) -> Checkpoint:
+def _pruned_checkpoint(checkpoint: Checkpoint, config: CLAPConfig, arrays: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(config, Weights(entries_from_arrays(arrays)), checkpoint.tokenizer_file, config.name)
 
 
 def _collect_audio_statistics(
     whole: CLAPModel, units: list[Units], heard: list[Batch], seed: int, *, progress: bool
 ) -> dict[str, UnitStatistics]:
-    mine = [of for of in units if not of.reader.startswith("text.")]
+    mine = [group for group in units if not group.reader.startswith("text.")]
     if not mine:
         return {}
     return collect_statistics(
@@ -211,10 +213,10 @@ def _collect_audio_statistics(
     )
 
 
-def _read_texts(
+def _collect_text_statistics(
     whole: CLAPModel, units: list[Units], checkpoint: Checkpoint, sounds: Sounds, seed: int, *, progress: bool
 ) -> dict[str, UnitStatistics]:
-    mine = [of for of in units if of.reader.startswith("text.")]
+    mine = [group for group in units if group.reader.startswith("text.")]
     if not mine or checkpoint.tokenizer_file is None:
         return {}
     batches = text_batches(sounds.texts, load_tokenizer(checkpoint), whole.logit_scale.device)
@@ -230,10 +232,15 @@ def _generator(seed: int) -> torch.Generator:
 def _by_norm(units: list[Units], kept: Mapping[str, Index]) -> dict[str, Index]:
     """The channels that stay, by the batch norm they pass through."""
     end = ".running_mean"
-    return {part.name.removesuffix(end): kept[of.reader] for of in units for part in of.cut if part.name.endswith(end)}
+    return {
+        part.name.removesuffix(end): kept[group.reader]
+        for group in units
+        for part in group.cut
+        if part.name.endswith(end)
+    }
 
 
-def _device(device: str) -> torch.device:
+def _choose_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)
@@ -264,7 +271,7 @@ def _tune(config: CLAPConfig, checkpoint: Checkpoint, tune: Path, part: Path, *,
 # -- folders -----------------------------------------------------------------------------------------
 
 
-def _free(target: Path, checkpoint: Checkpoint, *, force: bool) -> Path:
+def _check_target(target: Path, checkpoint: Checkpoint, *, force: bool) -> Path:
     """Check that the result may be written to this folder → its absolute path."""
     target = Path(os.path.abspath(target))
     source = Path(checkpoint.source).resolve()
@@ -291,7 +298,7 @@ def _is_checkpoint(folder: Path) -> bool:
         return False
 
 
-def _workplace(target: Path, facts: list[Any]) -> Path:
+def _open_workplace(target: Path, facts: list[Any]) -> Path:
     """The folder for the work: the one that a stopped call with the same facts left, or a new one."""
     part = target.with_name(f"{target.name}.part")
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -318,7 +325,7 @@ def _replace(target: Path, made: Path, old: Path) -> None:
     os.replace(made, target)
 
 
-def _bytes(checkpoint: Checkpoint) -> int:
+def _weights_size(checkpoint: Checkpoint) -> int:
     """The size of the file of weights; for a .pt, which may also hold an optimiser, that of the weights as float32."""
     file = Path(checkpoint.source)
     file = file if file.is_file() else file / "model.safetensors"

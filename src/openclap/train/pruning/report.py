@@ -18,10 +18,10 @@ from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each
 from openclap.progress import with_progress
 from openclap.results import Failure
-from openclap.train.pruning.calibration_sounds import Sounds, clips_of
+from openclap.train.pruning.calibration_sounds import Sounds, make_clips
 from openclap.train.timing import time_alternating
 
-__all__ = ["Pruned", "Side", "compare"]
+__all__ = ["PruneReport", "PrunedModel", "compare"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -31,7 +31,7 @@ TEXTS = 16  # a batch, where the speed of texts is measured
 
 
 @dataclass(frozen=True)
-class Side:
+class PrunedModel:
     """One of the two models; the accuracy is zero-shot, on labelled sounds that it was not calibrated with."""
 
     name: str
@@ -43,7 +43,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruneReport:
     """What pruning did, measured on sounds and texts that it was not calibrated with.
 
     Attributes
@@ -60,8 +60,8 @@ class Pruned:
     keep: dict[str, Any]
     importance: str
     tuned: bool
-    before: Side
-    after: Side
+    before: PrunedModel
+    after: PrunedModel
     speed: float
     text_speed: float | None
     cosine: float
@@ -79,7 +79,7 @@ class Pruned:
 
 def compare(
     before: CLAP, after: CLAP, sizes: tuple[int, int], sounds: Sounds, *, progress: bool = False, **facts: Any
-) -> Pruned:
+) -> PruneReport:
     """Measure both models on the same machine, in turns.
 
     `sizes` are the bytes of their files; `facts` go into the report.
@@ -100,15 +100,15 @@ def compare(
         if sounds.labelled:
             accuracy = tuple(_accuracy(judged, best, sounds.labels) for best in first)
         some = sounds.judged_texts[:TEXTS]
-        text_speed, texts = _faster([partial(clap.encode_text, some) for clap in (before, after)], len(some))
-    clips, _ = clips_of(sounds.judged[:TIMED], before.front_end, fused=before.config.fusion is not None)
+        text_speed, texts = _compare_speed([partial(clap.encode_text, some) for clap in (before, after)], len(some))
+    clips, _ = make_clips(sounds.judged[:TIMED], before.front_end, fused=before.config.fusion is not None)
     batches = [(clip.mel[None], np.array([clip.longer])) for clip in clips]
-    speed, rates = _faster([partial(_encode_batches, clap, batches) for clap in (before, after)], len(batches))
+    speed, rates = _compare_speed([partial(_encode_batches, clap, batches) for clap in (before, after)], len(batches))
     sides = [
-        Side(clap.name, count_parameters(clap.checkpoint.weights), size, rate, text, right)
+        PrunedModel(clap.name, count_parameters(clap.checkpoint.weights), size, rate, text, right)
         for clap, size, rate, text, right in zip((before, after), sizes, rates, texts, accuracy, strict=True)
     ]
-    return Pruned(
+    return PruneReport(
         before=sides[0],
         after=sides[1],
         speed=speed,
@@ -168,7 +168,7 @@ def _mean_cosine(a: Vectors, b: Vectors) -> float:
     return float((a * b).sum(1).mean())
 
 
-def _faster(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
+def _compare_speed(calls: Sequence[Callable[[], object]], count: int) -> tuple[float, tuple[float, float]]:
     """How many times faster the second call is, and how many things per second each does; medians over turns."""
     took = time_alternating(calls, SECONDS)
     rates = count / np.median(took, axis=0)

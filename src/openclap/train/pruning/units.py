@@ -156,55 +156,55 @@ def units_of(config: CLAPConfig, pruned: CLAPConfig) -> list[Units]:
     return [*TOWERS[audio.kind].units(audio, small, config.fusion), *text]
 
 
-def _linear(name: str, **how: int) -> tuple[Slice, ...]:
+def _linear_slices(name: str, **how: int) -> tuple[Slice, ...]:
     """The rows of a linear layer or a convolution, with their bias."""
     return Slice(f"{name}.weight", **how), Slice(f"{name}.bias", **how)
 
 
-def _norm(name: str) -> tuple[Slice, ...]:
+def _norm_slices(name: str) -> tuple[Slice, ...]:
     return tuple(Slice(f"{name}.{of}") for of in ("weight", "bias", "running_mean", "running_var"))
 
 
-def _htsat(audio: HTSATConfig, small: HTSATConfig, fusion: str | None) -> Iterator[Units]:
+def _htsat_units(audio: HTSATConfig, small: HTSATConfig, fusion: str | None) -> Iterator[Units]:
     for stage, depth in enumerate(audio.depths):
         size = audio.head_width(stage)
         for block in range(depth):
             at = f"audio.stages.{stage}.blocks.{block}."
-            qkv = _linear(f"{at}attention.qkv", size=size, parts=3)
+            qkv = _linear_slices(f"{at}attention.qkv", size=size, parts=3)
             cut = (*(qkv if audio.qkv_bias else qkv[:1]), Slice(f"{at}attention.bias_table", 1))
             out = f"{at}attention.out"
             yield Units(out, "heads", audio.heads[stage], small.heads[stage], cut, size, bias=f"{out}.bias")
-            yield _mlp(f"{at}mlp.0", f"{at}mlp.2", audio.mlp_width(stage), small.mlp_width(stage))
+            yield _mlp_units(f"{at}mlp.0", f"{at}mlp.2", audio.mlp_width(stage), small.mlp_width(stage))
 
 
-def _mlp(first: str, last: str, count: int, kept: int) -> Units:
-    return Units(last, "mlp", count, kept, _linear(first), bias=f"{last}.bias")
+def _mlp_units(first: str, last: str, count: int, kept: int) -> Units:
+    return Units(last, "mlp", count, kept, _linear_slices(first), bias=f"{last}.bias")
 
 
-def _bert(text: TextConfig, small: TextConfig) -> Iterator[Units]:
+def _bert_units(text: TextConfig, small: TextConfig) -> Iterator[Units]:
     """RoBERTa, BERT and Sentence-BERT."""
     for layer in range(text.layers):
         at = f"text.tower.encoder.layer.{layer}."
         makes = [f"{at}attention.self.{which}" for which in ("value", "query", "key")]
-        yield _heads(makes, f"{at}attention.output.dense", text, small)
-        yield _mlp(f"{at}intermediate.dense", f"{at}output.dense", text.intermediate, small.intermediate)
+        yield _head_units(makes, f"{at}attention.output.dense", text, small)
+        yield _mlp_units(f"{at}intermediate.dense", f"{at}output.dense", text.intermediate, small.intermediate)
 
 
-def _clip(text: TextConfig, small: TextConfig) -> Iterator[Units]:
+def _clip_units(text: TextConfig, small: TextConfig) -> Iterator[Units]:
     for layer in range(text.layers):
         at = f"text.tower.encoder.layers.{layer}."
         makes = [f"{at}self_attn.{which}" for which in ("v_proj", "q_proj", "k_proj")]
-        yield _heads(makes, f"{at}self_attn.out_proj", text, small)
-        yield _mlp(f"{at}mlp.fc1", f"{at}mlp.fc2", text.intermediate, small.intermediate)
+        yield _head_units(makes, f"{at}self_attn.out_proj", text, small)
+        yield _mlp_units(f"{at}mlp.fc1", f"{at}mlp.fc2", text.intermediate, small.intermediate)
 
 
-def _heads(makes: list[str], reader: str, text: TextConfig, small: TextConfig) -> Units:
+def _head_units(makes: list[str], reader: str, text: TextConfig, small: TextConfig) -> Units:
     size = text.head_size
-    cut = tuple(part for name in makes for part in _linear(name, size=size))
+    cut = tuple(part for name in makes for part in _linear_slices(name, size=size))
     return Units(reader, "heads", text.heads, small.heads, cut, size, bias=f"{reader}.bias")
 
 
-def _pann(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
+def _pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
     """The channels of every convolution; those of the last one of the first block also go through the fusion."""
     for block, (count, kept) in enumerate(zip(audio.widths, small.widths, strict=True)):
         for conv in range(audio.convs):
@@ -214,32 +214,32 @@ def _pann(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[
             bias = None
             if last and block + 1 == len(audio.widths):
                 reader, bias = "audio.hidden", "audio.hidden.bias"
-            cut = (Slice(f"{at}.0.weight"), *_norm(f"{at}.1"))
+            cut = (Slice(f"{at}.0.weight"), *_norm_slices(f"{at}.1"))
             if fusion is not None and last and block == 0:
-                cut += (*_linear("audio.local_project.0"), *_norm("audio.local_project.1"))
-                cut += tuple(part for name, first in _attentions(fusion) for part in _ends(name, first))
+                cut += (*_linear_slices("audio.local_project.0"), *_norm_slices("audio.local_project.1"))
+                cut += tuple(part for name, first in _attentions(fusion) for part in _attention_slices(name, first))
             yield Units(reader, "channels", count, kept, cut, axis=1, bias=bias, norm=f"{at}.1")
     for name, first in _attentions(fusion):  # the squeezed channels inside each attention
         count, kept = audio.widths[0] // REDUCTION, small.widths[0] // REDUCTION
-        cut = (*_linear(f"{name}.{first}"), *_norm(f"{name}.{first + 1}"))
+        cut = (*_linear_slices(f"{name}.{first}"), *_norm_slices(f"{name}.{first + 1}"))
         reader, norm = f"{name}.{first + 3}", f"{name}.{first + 1}"
         yield Units(reader, "channels", count, kept, cut, axis=1, bias=f"{reader}.bias", norm=norm)
-    yield replace(_mlp("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
+    yield replace(_mlp_units("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
 
 
-def _mobilenet(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | None) -> Iterator[Units]:
+def _mobilenet_units(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | None) -> Iterator[Units]:
     """The channels inside every block that widens; channels between blocks are added up and so must all stay."""
     for i, (block, left) in enumerate(zip(audio.blocks, small.blocks, strict=True)):
         if not block.widened:
             continue
         at = f"audio.blocks.{i}"
-        cut = (Slice(f"{at}.depthwise.0.weight"), *_norm(f"{at}.depthwise.1"))
-        cut += (Slice(f"{at}.expand.0.weight"), *_norm(f"{at}.expand.1"))
+        cut = (Slice(f"{at}.depthwise.0.weight"), *_norm_slices(f"{at}.depthwise.1"))
+        cut += (Slice(f"{at}.expand.0.weight"), *_norm_slices(f"{at}.expand.1"))
         if block.squeezed:
-            cut += (Slice(f"{at}.squeeze.down.weight", 1), *_linear(f"{at}.squeeze.up"))
+            cut += (Slice(f"{at}.squeeze.down.weight", 1), *_linear_slices(f"{at}.squeeze.up"))
         reader = f"{at}.project.0"
         yield Units(reader, "channels", block.expanded, left.expanded, cut, axis=1, norm=f"{at}.depthwise.1")
-    yield replace(_mlp("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
+    yield replace(_mlp_units("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
 
 
 def _attentions(fusion: str | None) -> list[tuple[str, int]]:
@@ -248,13 +248,17 @@ def _attentions(fusion: str | None) -> list[tuple[str, int]]:
     return [(f"audio.fusion.{reach}_attention{n}", i) for n in rounds for reach, i in (("local", 0), ("global", 1))]
 
 
-def _ends(name: str, first: int) -> tuple[Slice, ...]:
+def _attention_slices(name: str, first: int) -> tuple[Slice, ...]:
     """The columns of the first convolution of an attention, and the rows of its last."""
-    return Slice(f"{name}.{first}.weight", 1), *_linear(f"{name}.{first + 3}"), *_norm(f"{name}.{first + 4}")
+    return (
+        Slice(f"{name}.{first}.weight", 1),
+        *_linear_slices(f"{name}.{first + 3}"),
+        *_norm_slices(f"{name}.{first + 4}"),
+    )
 
 
 @dataclass(frozen=True)
-class Tower:
+class AudioPruning:
     """How an audio encoder is pruned: its smaller configuration, and its units."""
 
     smaller: Callable[[Any, Keep], AudioConfig]
@@ -262,14 +266,14 @@ class Tower:
 
 
 TOWERS = {
-    "htsat": Tower(_smaller_htsat, _htsat),
-    "pann": Tower(_smaller_pann, _pann),
-    "mobilenet": Tower(_smaller_mobilenet, _mobilenet),
+    "htsat": AudioPruning(_smaller_htsat, _htsat_units),
+    "pann": AudioPruning(_smaller_pann, _pann_units),
+    "mobilenet": AudioPruning(_smaller_mobilenet, _mobilenet_units),
 }
 
 
 @dataclass(frozen=True)
-class TextTower:
+class TextPruning:
     """How a text encoder is pruned; `whole` says why, where nothing of it can be cut."""
 
     smaller: Callable[[Any, Keep], AnyTextConfig]
@@ -278,11 +282,11 @@ class TextTower:
 
 
 TEXT_TOWERS = {
-    "roberta": TextTower(_smaller_text, _bert),
-    "bert": TextTower(_smaller_text, _bert),
-    "clip": TextTower(_smaller_text, _clip),
-    "sbert": TextTower(_smaller_text, _bert),
-    "words": TextTower(
+    "roberta": TextPruning(_smaller_text, _bert_units),
+    "bert": TextPruning(_smaller_text, _bert_units),
+    "clip": TextPruning(_smaller_text, _clip_units),
+    "sbert": TextPruning(_smaller_text, _bert_units),
+    "words": TextPruning(
         lambda text, keep: text,
         lambda text, small: (),
         "its text tower is a table of words, which has nothing to cut: it stays whole",

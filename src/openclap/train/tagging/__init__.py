@@ -4,6 +4,6 @@ settings ─ taggers (the teachers) ─ mixing (sounds → mixtures) ─ class_t
          ─ tag_batches ─ loss ─ task (of the loop)
 """
 
-from openclap.train.tagging.task import TaggedReport, learn_tags
+from openclap.train.tagging.task import TagReport, learn_tags
 
-__all__ = ["TaggedReport", "learn_tags"]
+__all__ = ["TagReport", "learn_tags"]

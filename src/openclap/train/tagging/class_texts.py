@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from openclap.errors import TrainingError
 from openclap.textfiles import read_records
-from openclap.train.text_files import refuse_training
+from openclap.train.text_files import as_training_error
 
-__all__ = ["ClassTexts", "read_words"]
+__all__ = ["ClassTexts", "read_class_texts"]
 
 Array = npt.NDArray[np.float32]
 
@@ -37,8 +37,8 @@ class ClassTexts:
         return [self.texts[i] for i in chosen], self.weights[chosen]
 
 
-@refuse_training()
-def read_words(files: Sequence[Path], classes: Sequence[str], templates: Sequence[str]) -> ClassTexts:
+@as_training_error()
+def read_class_texts(files: Sequence[Path], classes: Sequence[str], templates: Sequence[str]) -> ClassTexts:
     """Read CSV files with the columns text,class or text,class,weight; a text may have several lines.
 
     Without files, the texts are the names of the classes in every template.

@@ -43,17 +43,17 @@ class TagStep:
 
     tokenize: Callable[[list[str]], Tokens]
     heads: Heads
-    usual: TeacherStatistics
+    statistics: TeacherStatistics
     parts: Tags
     augment: Augment = field(default_factory=Augment)
-    half: torch.dtype | None = None
+    autocast_dtype: torch.dtype | None = None
     scale_loss: Callable[[Tensor], Tensor] = field(default=lambda loss: loss, kw_only=True)
 
     def gradients(self, model: CLAPModel, batch: TagBatch, seed: int) -> float:
         """Add the gradient of a batch to those of model and heads → the loss. The same seed gives the same gradient."""
         torch.manual_seed(seed)
         device = model.logit_scale.device
-        with torch.autocast(device.type, self.half, enabled=self.half is not None):
+        with torch.autocast(device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None):
             loss = self.loss(model, batch, seed)
         self.scale_loss(loss).backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
@@ -74,7 +74,7 @@ class TagStep:
         return loss
 
     def _classes(self, said: Tensor, wanted: Tensor) -> Tensor:
-        parts, deviation = self.parts, self.usual.logit_deviation.to(said)
+        parts, deviation = self.parts, self.statistics.logit_deviation.to(said)
         probability = wanted.sigmoid()
         least = F.binary_cross_entropy_with_logits(wanted, probability, reduction="none")  # the teacher's own loss
         more = F.binary_cross_entropy_with_logits(said, probability, reduction="none") - least
@@ -82,12 +82,14 @@ class TagStep:
         return parts.classes * more.sum(1).mean() + parts.logits * apart
 
     def _embedding(self, features: Tensor, wanted: Tensor) -> Tensor:
-        usual = self.usual
+        statistics = self.statistics
         assert self.heads.embedding is not None
-        assert usual.embedding is not None
-        assert usual.embedding_deviation is not None
+        assert statistics.embedding is not None
+        assert statistics.embedding_deviation is not None
         said = self.heads.embedding(features).float()
-        return F.smooth_l1_loss(said, (wanted - usual.embedding.to(wanted)) / usual.embedding_deviation.to(wanted))
+        return F.smooth_l1_loss(
+            said, (wanted - statistics.embedding.to(wanted)) / statistics.embedding_deviation.to(wanted)
+        )
 
     def _texts(self, model: CLAPModel, features: Tensor, batch: TagBatch) -> Tensor:
         device = model.logit_scale.device
@@ -95,7 +97,9 @@ class TagStep:
         audio = F.normalize(model.audio_projection(features).float(), dim=1)
         text = model.encode_text(ids, mask).float()
         scale = model.logit_scale.exp()
-        more = F.logsigmoid(batch.logits.to(device)) - self.usual.log_probability.to(device)  # compared with the mean
+        more = F.logsigmoid(batch.logits.to(device)) - self.statistics.log_probability.to(
+            device
+        )  # compared with the mean
         meant = more @ batch.weights.to(device).T / self.parts.temperature  # (B, M)
         own = scale * audio @ text.T
         return (divergence(own, meant) + divergence(own.T, meant.T)) / 2

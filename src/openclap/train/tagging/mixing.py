@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from openclap.train.tagging.settings import Playing
+from openclap.train.tagging.settings import MixSettings
 
 __all__ = ["Mixer"]
 
@@ -36,12 +36,12 @@ class Mixer:
         Samples of a crop.
     """
 
-    def __init__(self, how: Playing, samples: int, rate: int) -> None:
-        self._how, self.samples, self._rate = how, samples, rate
+    def __init__(self, settings: MixSettings, samples: int, rate: int) -> None:
+        self._settings, self.samples, self._rate = settings, samples, rate
 
     def count(self, rng: np.random.Generator) -> int:
         """Draw how many sounds are mixed."""
-        shares = np.cumsum(self._how.shares)
+        shares = np.cumsum(self._settings.shares)
         return 1 + int(np.searchsorted(shares, rng.random() * shares[-1]))
 
     def mix(self, sounds: list[Callable[[int, np.random.Generator], Wave]], rng: np.random.Generator) -> Wave:
@@ -56,23 +56,23 @@ class Mixer:
         total = np.zeros(self.samples, np.float32)
         for number, sound in enumerate(sounds):
             wave = self._place(self._vary(sound, rng), rng)
-            level = 10 ** (rng.uniform(*self._how.level_db) / 20) if number else 1.0
+            level = 10 ** (rng.uniform(*self._settings.level_db) / 20) if number else 1.0
             total += wave * np.float32(level * LOUDNESS / (_loudness(wave) + QUIET))
-        if rng.random() < self._how.filter_share:
+        if rng.random() < self._settings.filter_share:
             total = self._filter(total, rng)
-        if rng.random() < self._how.noise_share:
-            below = 10 ** (-rng.uniform(*self._how.noise_db) / 20) * _loudness(total)
+        if rng.random() < self._settings.noise_share:
+            below = 10 ** (-rng.uniform(*self._settings.noise_db) / 20) * _loudness(total)
             total = total + np.float32(below) * self._noise(rng)
         peak = float(np.abs(total).max())
         return total / np.float32(peak) if peak > QUIET else total
 
     def _vary(self, sound: Callable[[int, np.random.Generator], Wave], rng: np.random.Generator) -> Wave:
-        speed = float(np.exp2(rng.normal(0, self._how.speed))) if rng.random() < 0.5 else 1.0
+        speed = float(np.exp2(rng.normal(0, self._settings.speed))) if rng.random() < 0.5 else 1.0
         wave = sound(int(self.samples * speed) + 2, rng)
         if speed != 1.0 and len(wave) > 2:
             at = np.arange(0, len(wave) - 1, speed, dtype=np.float32)
             wave = np.interp(at, np.arange(len(wave), dtype=np.float32), wave).astype(np.float32)
-        if rng.random() < self._how.reverse_share:
+        if rng.random() < self._settings.reverse_share:
             wave = wave[::-1]
         return wave[: self.samples]
 
@@ -81,20 +81,20 @@ class Mixer:
         if len(wave) >= self.samples or not len(wave):
             return wave if len(wave) else np.zeros(self.samples, np.float32)
         total = np.zeros(self.samples, np.float32)
-        again = len(wave) < SHORT * self.samples and rng.random() < self._how.again_share
+        repeated = len(wave) < SHORT * self.samples and rng.random() < self._settings.again_share
         gap = int(rng.exponential(GAP) * self._rate)
-        at = int(rng.integers(self.samples - len(wave) + 1)) if not again else int(rng.integers(len(wave) + gap))
+        at = int(rng.integers(self.samples - len(wave) + 1)) if not repeated else int(rng.integers(len(wave) + gap))
         while at < self.samples:
             end = min(at + len(wave), self.samples)
             total[at:end] += wave[: end - at]
-            at = end + gap if again else self.samples
+            at = end + gap if repeated else self.samples
         return total
 
     def _filter(self, wave: Wave, rng: np.random.Generator) -> Wave:
         """Filter with a smooth random frequency response, and half of the time with the reverberation of a room."""
         size = 2 * self.samples
         hz = np.fft.rfftfreq(size, 1 / self._rate)
-        decibel = np.interp(np.log(hz + 1), np.log(KNOTS), rng.normal(0, self._how.filter_db, len(KNOTS)))
+        decibel = np.interp(np.log(hz + 1), np.log(KNOTS), rng.normal(0, self._settings.filter_db, len(KNOTS)))
         spectrum = np.fft.rfft(wave, size) * 10 ** (decibel / 20)
         if rng.random() < 0.5:
             spectrum = spectrum * np.fft.rfft(self._room(rng), size)

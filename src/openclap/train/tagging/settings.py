@@ -8,7 +8,7 @@ from openclap.errors import TrainingError
 from openclap.train.rules import refuse_unused
 from openclap.train.settings import Settings
 
-__all__ = ["Playing", "TagSettings", "TaggerSettings", "Tags", "check"]
+__all__ = ["MixSettings", "TagSettings", "TaggerSettings", "Tags", "check"]
 
 
 @dataclass(frozen=True)
@@ -17,29 +17,29 @@ class TaggerSettings:
 
     file: str | None = None  # .xml, .onnx, .tflite: waves (S,) or (B, S) → one number a class
     python: str | None = None  # FILE.py:NAME; NAME() gives an object with the members of taggers.Tagger
-    classes: str | None = None  # of `file`: a CSV with a column display_name, name or class, in the order of its output
+    classes: str | None = None  # for `file`: a CSV with a column display_name, name or class, in output order
     rate: int = 16_000  # Hz, of `file`
-    window_seconds: float | None = None  # of `file`, where it takes no other length: answers are the mean over windows
+    window_seconds: float | None = None  # for `file` that takes only this length: answers are the mean over windows
     output: int = 0  # which of the outputs of `file`
     logits: bool = False  # whether the output is logits; else probabilities
 
 
 @dataclass(frozen=True)
-class Playing:
+class MixSettings:
     """How sounds are varied and mixed, for teachers and student alike.
 
     A sound may be changed beyond recognition, since the teachers name what they hear in the mixture.
     """
 
-    shares: tuple[float, ...] = (0.5, 0.37, 0.13)  # of views with one, two, … sounds
-    level_db: tuple[float, float] = (-14.0, 4.0)  # of a further sound beside the first
+    shares: tuple[float, ...] = (0.5, 0.37, 0.13)  # shares of mixtures with one, two, … sounds
+    level_db: tuple[float, float] = (-14.0, 4.0)  # loudness of a further sound beside the first
     speed: float = 0.35  # standard deviation of the octaves by which half of the sounds are faster or slower
-    reverse_share: float = 0.06  # backwards
-    again_share: float = 0.5  # of sounds much shorter than a crop: played again and again
-    filter_share: float = 0.35  # through the response of another microphone, half of these in a room
-    filter_db: float = 4.0  # its standard deviation
-    noise_share: float = 0.15  # noise under the sound
-    noise_db: tuple[float, float] = (3.0, 30.0)  # below the sound
+    reverse_share: float = 0.06  # share of the sounds played backwards
+    again_share: float = 0.5  # share of the sounds much shorter than a crop that are repeated
+    filter_share: float = 0.35  # share that is filtered as by another microphone, half of these as in a room, too
+    filter_db: float = 4.0  # standard deviation of that filter
+    noise_share: float = 0.15  # share to which noise is added
+    noise_db: tuple[float, float] = (3.0, 30.0)  # how far the noise is below the sound
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Tags:
     """What is learnt; weights of the loss, 0 leaves a part out."""
 
     words: tuple[str, ...] = ()  # CSV files text,class or text,class,weight; classes' own names when empty
-    text_count: int = 256  # texts of a step
-    temperature: float = 0.7  # of what a text is worth to a clip, in units of log-probability
+    text_count: int = 256  # texts in a step
+    temperature: float = 0.7  # softens which texts belong to a clip, in units of log-probability
     text: float = 1.0  # which texts a clip is near, and which clips a text
     classes: float = 4.0  # probabilities of the classes, by a head that is thrown away
     logits: float = 1.0  # all logits, in units of their deviation, by the same head
     embedding: float = 1.0  # the teachers' embeddings, where they have any, by another head
-    held_out: float = 0.1  # share of the recordings that is only measured with
+    held_out: float = 0.1  # share of the recordings that is not learnt from, to measure with
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TagSettings(Settings):
     """One distillation from taggers."""
 
     taggers: tuple[TaggerSettings, ...] = ()  # the teachers
-    play: Playing = field(default_factory=Playing)  # how sounds are played
+    play: MixSettings = field(default_factory=MixSettings)  # how sounds are played
     tags: Tags = field(default_factory=Tags)  # what is learnt
 
 

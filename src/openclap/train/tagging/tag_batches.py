@@ -31,13 +31,13 @@ from openclap.train.tagging.mixing import Mixer
 from openclap.train.tagging.settings import TagSettings
 from openclap.train.tagging.taggers import TaggerEnsemble
 
-__all__ = ["TagBatch", "TagBatches", "TeacherStatistics", "Waves"]
+__all__ = ["TagBatch", "TagBatches", "TeacherStatistics", "WaveCache"]
 
 Wave = npt.NDArray[np.float32]
 NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 TRIES = 4  # spans of a recording that are drawn, until something is heard in one
 QUIET = 1e-4  # a span with a lower peak is taken for silence
-LISTENED = 256  # mixtures that the statistics of the teachers are computed from, at least
+STATISTICS_VIEWS = 256  # mixtures that the statistics of the teachers are computed from, at least
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TeacherStatistics:
     embedding_deviation: Tensor | None
 
 
-class Waves:
+class WaveCache:
     """Recordings as samples, each decoded once where they fit in memory."""
 
     def __init__(self, rate: int, memory: int) -> None:
@@ -98,14 +98,14 @@ class TagBatches(Batches):
         self._front_end: FrontEnd = config.front_end
         self._teacher, self._words, self._tags = teacher, words, settings.tags
         rate = config.front_end.sampling_rate
-        self._player = Mixer(settings.play, round(settings.crop_seconds * rate), rate)
-        self._waves = Waves(rate, int(settings.memory_gb * 2**30))
-        self._asking = threading.Lock()
+        self._mixer = Mixer(settings.play, round(settings.crop_seconds * rate), rate)
+        self._waves = WaveCache(rate, int(settings.memory_gb * 2**30))
+        self._teacher_lock = threading.Lock()
 
     def batch(self, chosen: list[Example], rng: np.random.Generator) -> TagBatch:
         """Make a batch: mixtures that hold these sounds, the teachers' answers to them, and texts."""
         waves = np.stack([self._mix_waves(example, rng) for example in chosen])
-        with self._asking:
+        with self._teacher_lock:
             said = self._teacher.answer(waves)
         power = [torch.from_numpy(self._power(wave))[None] for wave in waves]
         mel, longer = self.views.stack_views(power, rng)
@@ -125,7 +125,7 @@ class TagBatches(Batches):
         """The statistics of the teachers over some mixtures, which are the same in all processes."""
         rng = np.random.default_rng((self.settings.seed, 2**32))
         logits, embeddings = [], []
-        for _ in range(-(-LISTENED // self.settings.batch_size)):
+        for _ in range(-(-STATISTICS_VIEWS // self.settings.batch_size)):
             chosen = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self.settings.batch_size)]
             said = self._teacher.answer(np.stack([self._mix_waves(example, rng) for example in chosen]))
             logits.append(torch.from_numpy(said.logits))
@@ -141,8 +141,8 @@ class TagBatches(Batches):
         )
 
     def _mix_waves(self, example: Example, rng: np.random.Generator) -> Wave:
-        others = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self._player.count(rng) - 1)]
-        return self._player.mix([self._spans(one) for one in (example, *others)], rng)
+        others = [self._readable(int(i)) for i in rng.integers(len(self.examples), size=self._mixer.count(rng) - 1)]
+        return self._mixer.mix([self._spans(one) for one in (example, *others)], rng)
 
     def _spans(self, example: Example) -> Callable[[int, np.random.Generator], Wave]:
         return partial(self._span, example)

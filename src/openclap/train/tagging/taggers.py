@@ -23,7 +23,7 @@ from openclap.errors import TrainingError
 from openclap.textfiles import normalize_column_name, open_text_table, read_records
 from openclap.train.settings import Settings
 from openclap.train.tagging.settings import TaggerSettings
-from openclap.train.text_files import refuse_training
+from openclap.train.text_files import as_training_error
 
 __all__ = ["FileTagger", "Tagger", "TaggerEnsemble", "TaggerOutput", "open_taggers"]
 
@@ -62,12 +62,12 @@ class Tagger(Protocol):
 class FileTagger:
     """A tagger in a file that OpenVINO reads, such as YAMNet's .tflite."""
 
-    def __init__(self, file: Path, classes: Path, asked: TaggerSettings, threads: int | None = None) -> None:
+    def __init__(self, file: Path, classes: Path, tagger_settings: TaggerSettings, threads: int | None = None) -> None:
         from openclap.backends.graphs.engine import ov
 
         self.classes = read_classes(classes)
-        self.rate = asked.rate
-        self._asked = asked
+        self.rate = tagger_settings.rate
+        self._settings = tagger_settings
         try:
             self.fingerprint = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
             options = {} if threads is None else {"INFERENCE_NUM_THREADS": str(threads)}
@@ -82,26 +82,26 @@ class FileTagger:
 
     def answer(self, waves: Array) -> TaggerOutput:
         """Tag waves (B, S); longer ones are cut into windows, whose answers are averaged."""
-        asked = self._asked
-        size = waves.shape[1] if asked.window_seconds is None else round(asked.window_seconds * self.rate)
+        settings = self._settings
+        size = waves.shape[1] if settings.window_seconds is None else round(settings.window_seconds * self.rate)
         waves = np.pad(waves, ((0, 0), (0, max(0, size - waves.shape[1]))))
         starts = np.arange(0, waves.shape[1] - size + 1, max(size // 2, 1))
-        said = np.stack([self._ask(np.ascontiguousarray(waves[:, s : s + size])) for s in starts]).mean(0)
+        said = np.stack([self._run_model(np.ascontiguousarray(waves[:, s : s + size])) for s in starts]).mean(0)
         if said.shape[1:] != (len(self.classes),):
             raise TrainingError(
-                f"{asked.file} gives {said.shape[-1]} numbers of a sound, {asked.classes} names {len(self.classes)}"
-                " classes; give the table that belongs to it, or another output"
+                f"{settings.file} gives {said.shape[-1]} numbers of a sound, {settings.classes} names"
+                f" {len(self.classes)} classes; give the table that belongs to it, or another output"
             )
-        if asked.logits:
+        if settings.logits:
             return TaggerOutput(said)
         probability = said.clip(LEAST, 1 - LEAST)
         return TaggerOutput(np.log(probability / (1 - probability)))
 
-    def _ask(self, waves: Array) -> Array:
+    def _run_model(self, waves: Array) -> Array:
         """Run the model: waves (B, S) → its output (B, C)."""
         if self._batches:
-            return np.array(self._model(waves)[self._asked.output], np.float32).reshape(len(waves), -1)
-        return np.stack([np.array(self._model(wave)[self._asked.output], np.float32).reshape(-1) for wave in waves])
+            return np.array(self._model(waves)[self._settings.output], np.float32).reshape(len(waves), -1)
+        return np.stack([np.array(self._model(wave)[self._settings.output], np.float32).reshape(-1) for wave in waves])
 
 
 class TaggerEnsemble:
@@ -137,7 +137,7 @@ class TaggerEnsemble:
         return TaggerOutput(sums / known, np.concatenate(embeddings, 1) if embeddings else None)
 
 
-def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int) -> TaggerEnsemble:
+def open_taggers(settings: Settings, tagger_settings: Sequence[TaggerSettings], rate: int) -> TaggerEnsemble:
     """Open the taggers of a configuration.
 
     Raises
@@ -146,9 +146,9 @@ def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int)
         A file is missing or cannot be read, or a function gives no tagger.
     """
     found: list[Tagger] = []
-    for one in asked:
+    for one in tagger_settings:
         if one.python is not None:
-            found.append(_of_python(settings, one.python))
+            found.append(_load_python_tagger(settings, one.python))
         else:
             assert one.file is not None
             assert one.classes is not None
@@ -156,7 +156,7 @@ def open_taggers(settings: Settings, asked: Sequence[TaggerSettings], rate: int)
     return TaggerEnsemble(found, rate)
 
 
-@refuse_training()
+@as_training_error()
 def read_classes(file: Path) -> tuple[str, ...]:
     """Read the names of classes from a table, in its order."""
     names = [
@@ -169,7 +169,7 @@ def read_classes(file: Path) -> tuple[str, ...]:
     return tuple(row[column] for _, row in read_records(file, (column,)))
 
 
-def _of_python(settings: Settings, where: str) -> Tagger:
+def _load_python_tagger(settings: Settings, where: str) -> Tagger:
     name, _, function = where.rpartition(":")
     file = settings.resolve(name)
     spec = importlib.util.spec_from_file_location(file.stem, file) if name and file.is_file() else None

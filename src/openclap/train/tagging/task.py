@@ -25,19 +25,19 @@ from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
 from openclap.train.examples import Example, read_examples
-from openclap.train.held_out import by_name
+from openclap.train.held_out import hold_out_by_name
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.run_state import digest
-from openclap.train.step import autocast_dtype, tokens_by
-from openclap.train.tagging.class_texts import read_words
+from openclap.train.step import autocast_dtype, make_tokenize
+from openclap.train.tagging.class_texts import read_class_texts
 from openclap.train.tagging.loss import Heads, TagStep
 from openclap.train.tagging.settings import TagSettings, check
 from openclap.train.tagging.tag_batches import TagBatch, TagBatches
 from openclap.train.tagging.taggers import open_taggers
 from openclap.train.task import Report, RunContext
 
-__all__ = ["TagAgreement", "TaggedReport", "Tagging", "learn_tags"]
+__all__ = ["TagAgreement", "TagReport", "Tagging", "learn_tags"]
 
 FILE = "tags.json"
 BEST = 5
@@ -67,7 +67,7 @@ class TagAgreement:
 
 
 @dataclass(frozen=True)
-class TaggedReport(Report):
+class TagReport(Report):
     """What a distillation from taggers did, and how well the student names what the teachers hear."""
 
     understood: TagAgreement | None = None
@@ -79,7 +79,7 @@ class TaggedReport(Report):
 
 def learn_tags(
     path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any
-) -> TaggedReport:
+) -> TagReport:
     """Teach a student the answers of taggers, as a YAML file describes, and write it as a checkpoint.
 
     Parameters
@@ -97,7 +97,7 @@ def learn_tags(
     """
     task = Tagging(read_settings(Path(path), TagSettings, **changes))
     report = run(task, resume=resume, progress=progress)
-    return TaggedReport(**vars(report), understood=task.understood)
+    return TagReport(**vars(report), understood=task.understood)
 
 
 class Tagging:
@@ -118,7 +118,7 @@ class Tagging:
         self.settings = settings
         self._teacher = open_taggers(settings, settings.taggers, rate)
         files = [settings.resolve(file) for file in settings.tags.words]
-        self._words = read_words(files, self._teacher.classes, settings.templates)
+        self._words = read_class_texts(files, self._teacher.classes, settings.templates)
         self.facts: Mapping[str, Any] = {"told": [self._teacher.fingerprint, *digest(files)]}
         second = np.random.default_rng(0).standard_normal((1, round(settings.crop_seconds * rate))).astype(np.float32)
         said = self._teacher.answer(second / np.abs(second).max())
@@ -131,22 +131,22 @@ class Tagging:
     def examples(self) -> list[Example]:
         """The sounds to learn from, with or without captions; the held-out ones are not among them."""
         found = read_examples(self.settings, described=False)
-        self._held = by_name(found, self.settings.tags.held_out)
+        self._held = hold_out_by_name(found, self.settings.tags.held_out)
         keys = {example.key for example in self._held}
         return [example for example in found if example.key not in keys]
 
-    def begin(self, around: RunContext) -> None:
+    def begin(self, context: RunContext) -> None:
         """Remember the run, and check that the model has a tokenizer."""
-        self._around = around
-        around.tokenizer()
+        self._context = context
+        context.tokenizer()
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Make the batches, compute the teachers' statistics, and prepare the step that needs them."""
-        settings, around = self.settings, self._around
-        batches = TagBatches(examples, mels, settings, around.config, around.ranks, self._teacher, self._words)
+        settings, context = self.settings, self._context
+        batches = TagBatches(examples, mels, settings, context.config, context.ranks, self._teacher, self._words)
         if batches.steps:
-            tokens = tokens_by(around.tokenizer())
-            half = autocast_dtype(settings.precision)
+            tokens = make_tokenize(context.tokenizer())
+            dtype = autocast_dtype(settings.precision)
             assert isinstance(self.extra_module, Heads)
             self._step = TagStep(
                 tokens,
@@ -154,8 +154,8 @@ class Tagging:
                 batches.teacher_statistics(),
                 settings.tags,
                 settings.augment,
-                half,
-                scale_loss=around.scale_loss,
+                dtype,
+                scale_loss=context.scale_loss,
             )
         return batches
 
@@ -166,7 +166,7 @@ class Tagging:
 
     def save(self, out: Path) -> None:
         """Write tags.json: how well the student names what the teachers hear."""
-        student = CLAP.from_pretrained(out, device=str(self._around.device), threads=self.settings.threads)
+        student = CLAP.from_pretrained(out, device=str(self._context.device), threads=self.settings.threads)
         self.understood = self._measure(student)
         write_json(out / FILE, asdict(self.understood), own=True, sync=True)
 
