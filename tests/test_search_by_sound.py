@@ -121,7 +121,7 @@ def test_the_page_says_what_the_search_says() -> None:
         def show_indexed(self, *_: Any) -> str:
             return ""
 
-        name_of = withheld = show_indexed
+        name_of = withhold_reason = show_indexed
 
     class Page:
         desk = type("Desk", (), {"shelf": Shown(), "served": Shown()})()
