@@ -178,7 +178,7 @@ def _read(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> Steps
 def _describer(desk: Desk, clap: Any, own: Sequence[str]) -> Generator[Doing, None, Describer]:
     """One whose labels are embedded, some at a time."""
     names = list(own) or packaged("audioset")
-    encode = partial(desk.labels.embed, encode=clap.encode_text, state=(clap.fingerprint, clap.backend.state()))
+    encode = partial(desk.labels.embed, encode=clap.encode_text, state=(clap.fingerprint, clap.backend.weights_state()))
     for start in range(0, len(names), LABELS):
         encode(names[start : start + LABELS])
         yield Doing("describe.begun", {}, 0.0)
