@@ -23,6 +23,7 @@ from openclap.store import Recording, SearchFilter, open_store
 from openclap.store.lance import indexes
 from openclap.store.lance import store as lance_store
 from openclap.store.lance.rows import recordings_to_table
+from openclap.store.lance.windows import merge_rows
 
 
 def test_object_storage(bucket: str) -> None:
@@ -298,7 +299,7 @@ def test_an_outage_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         def search(self) -> None:
             raise RuntimeError("lance error: HttpError(connection reset)")
 
-    monkeypatch.setattr(store, "_windows", Cut)
+    monkeypatch.setattr(store._rows, "current", Cut)  # type: ignore[attr-defined]
     for use in (store.check, store.repair):
         with pytest.raises(LibraryError, match="not reachable"):
             use()
@@ -309,7 +310,7 @@ def test_windows_of_two_contents_are_found(tmp_path: Path) -> None:
     store = open_store(tmp_path / "x.lance")
     store.put([recording("/a.wav", 5)])
     table = store._rows.current()  # type: ignore[attr-defined]
-    store._merge(table, recordings_to_table([recording("/a.wav", 2, seed=3)], {}))  # type: ignore[attr-defined]
+    merge_rows(table, recordings_to_table([recording("/a.wav", 2, seed=3)], {}))
     assert store.check() == ["1 file has missing windows, windows of two contents, or vectors that are none"]
     store.put([recording("/a.wav", 2, seed=3)])
     assert store.check() == []

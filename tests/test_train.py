@@ -348,11 +348,11 @@ def test_sounds_broken_for_one_process_are_left_out_by_all(place: Path) -> None:
         "import sys, os, warnings; warnings.simplefilter('ignore')\n"
         "from openclap.train import mel_cache, train\n"
         "from openclap.errors import UnreadableSound\n"
-        "read = mel_cache.wave_of\n"
+        "read = mel_cache.load_model_wave\n"
         "def broken(sound, *a, **k):\n"
         "    if os.environ['RANK'] == '1' and '1-cat' in str(sound): raise UnreadableSound(str(sound), 'broken')\n"
         "    return read(sound, *a, **k)\n"
-        "mels.wave_of = broken\n"
+        "mel_cache.load_model_wave = broken\n"
         "train(sys.argv[1], progress=False)\n"
     )
     assert [rank.code for rank in run_program(code, str(place / "run.yaml"))] == [0, 0]

@@ -6,14 +6,27 @@ import json
 import math
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from openclap.errors import RequestRefused
-from openclap.http.headers import Scope
 from openclap.http.proxy import route_path
 
 __all__ = ["error_response"]
 
+POLICY_VIOLATION = 1008  # a close code of RFC 6455
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class ErrorResponse(Response):
+    """A response that also ends the handshake of a websocket, where the server can only close it: its client sees 403."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+            await WebSocketClose(POLICY_VIOLATION)(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def error_response(refusal: RequestRefused, scope: Scope) -> Response:
@@ -27,4 +40,4 @@ def error_response(refusal: RequestRefused, scope: Scope) -> Response:
     if status == 401:  # a browser asks its user for the password
         bearer = scope["type"] == "websocket" or route_path(scope).startswith("/v1/")
         headers["www-authenticate"] = "Bearer" if bearer else 'Basic realm="openclap", charset="UTF-8"'
-    return Response(json.dumps({"error": details}), status, headers, "application/json")
+    return ErrorResponse(json.dumps({"error": details}), status, headers, "application/json")
