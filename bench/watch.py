@@ -5,7 +5,7 @@ usage: python bench/watch.py DATA [--model mini] [--half report] [--hours 3] [--
 DATA holds the folders esc10, effects and long, each with a metadata.csv. Background is loops of long recordings and of ESC-10's rain,
 waves and fire, in scenes of 5 to 12 minutes that fade into each other; events come one after another at -6, 0, 6 and 12 dB against
 the background where they lie, a quarter at each. Both are split in halves that share no recording: the constants of
-`openclap/watch/background.py` were fitted on "tune" alone, what is reported is "report". The last line is JSON.
+`openclap/watch/alert_scorer.py` were fitted on "tune" alone, what is reported is "report". The last line is JSON.
 """
 
 from __future__ import annotations

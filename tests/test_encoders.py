@@ -30,7 +30,9 @@ TEXT_TABLES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("table", [modules.TOWERS, graphs.TOWERS, weight_shapes.TOWERS, units.TOWERS])
+@pytest.mark.parametrize(
+    "table", [modules.TOWERS, graphs.TOWERS, graphs.SEPARATE_SHORT_GRAPH, weight_shapes.TOWERS, units.TOWERS]
+)
 def test_every_table_has_every_encoder(table: dict[str, object]) -> None:
     assert list(table) == list(AUDIO)
 

@@ -111,7 +111,7 @@ def test_imports_run_down(path: Path) -> None:
     ],
 )
 def test_light_imports_stay_light(statement: str) -> None:
-    """`openclap --help` once took seconds in every CLAP because torch came with it."""
+    """`openclap --help` once took seconds in every shell because torch came with it."""
     code = f"import sys; {statement}; print([m for m in ('torch', 'transformers', 'av', 'huggingface_hub', 'fastapi', 'uvicorn') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -91,7 +91,7 @@ class Detector:
     examples : mapping
         How many examples it was taught by: "yes", "no", and "drawn", which nobody has marked.
     report : mapping
-        How well it did on held-out examples, see `openclap.teach.judge`; {} where this was not measured.
+        How well it did on held-out examples, see `openclap.teach.evaluation.cross_validate`; {} where this was not measured.
     place : Path or None
         The file it was read from.
     """
@@ -384,7 +384,7 @@ def _build_detector(facts: Mapping[str, str], weight: Floats | None, path: Path)
 
 
 def _parse_report(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the parts of a report of `openclap.teach.judge` that are shown."""
+    """Check the parts of a report of `openclap.teach.evaluation.cross_validate` that are shown."""
     if given.get("judged"):
         shares = [
             given[name][of] for name in ("precision", "recall", "average_precision") for of in ("value", "low", "high")

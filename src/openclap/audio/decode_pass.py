@@ -32,11 +32,11 @@ class DecodePass:
         Seconds that were really skipped: `start`, or 0 where the format cannot seek. Known from the first block on.
     changed
         Whether revision 1 (see `decode_revision`) gave other samples.
-    known
+    change_is_certain
         Whether `changed` is final, except that channels may still turn out to cancel each other out.
-    compared
+    must_compare
         Whether the file must also be read as revision 1 did to know `changed`.
-    cut
+    truncated
         Whether something that the header announces is missing, or could not be decoded.
     samples, seconds
         How much was decoded.

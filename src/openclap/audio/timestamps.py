@@ -29,7 +29,7 @@ class StampClock:
         The time stamp, in seconds, at which the recording begins.
     end
         Where it ends as the container announces, in seconds of the recording; None where it announces nothing.
-    tell
+    warn
         Called once with a sentence where something is wrong with the stamps.
     """
 

@@ -121,7 +121,7 @@ class OpenVINOBackend:
         from openclap.backends.graphs.towers import SEPARATE_SHORT_GRAPH
 
         fusion = self._config.fusion
-        return fusion is not None and not self._int8 and SEPARATE_SHORT_GRAPH.get(self._config.audio.kind, False)
+        return fusion is not None and not self._int8 and SEPARATE_SHORT_GRAPH[self._config.audio.kind]
 
     def _audio_graph(self, *, fused: bool = True) -> Any:
         from openclap.backends.graphs.ops import Graph

@@ -229,13 +229,13 @@ def search_filter(
     from openclap.store import SearchFilter
 
     return SearchFilter(
-        tuple(within) if within else None,
-        path,
-        min_seconds,
-        max_seconds,
-        _parse_time(after, "--after"),
-        _parse_time(before, "--before"),
-        tuple(tags or ()),
+        within=tuple(within) if within else None,
+        path=path,
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+        after=_parse_time(after, "--after"),
+        before=_parse_time(before, "--before"),
+        tags=tuple(tags or ()),
     )
 
 

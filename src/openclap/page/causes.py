@@ -1,4 +1,4 @@
-"""Why a sound cannot be used, as the rooms below say it → a key of the table of strings. Knows nothing of gradio.
+"""Why a sound cannot be used, as the packages below say it → a key of the table of strings. Knows nothing of gradio.
 
 They say it in English and for all doors; here it is said in the page's languages. `tests/test_page_words.py` finds
 causes that have no key.

@@ -1,7 +1,7 @@
 """What was made for someone: sounds to be heard or downloaded by a token that nobody can guess, and files to be downloaded. Knows nothing of gradio.
 
 No path of the server is told to a browser, and nothing that was not shown can be asked for. What a token stands for is
-opened as `library.serving` says, by each who asks for it. A span is cut and written as WAV when it is first played; the
+opened as `library.served_files` says, by each who asks for it. A span is cut and written as WAV when it is first played; the
 oldest tokens are forgotten.
 """
 

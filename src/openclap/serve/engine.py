@@ -44,7 +44,7 @@ from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
 from openclap.serve.library_view import LibraryView
 from openclap.serve.settings import ServeSettings
-from openclap.serve.text_embedder import TemplatedText, TextEmbedder
+from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
 from openclap.store import SearchFilter
 
 __all__ = ["Engine", "Source"]
@@ -108,7 +108,7 @@ class Engine:
         self._audio: BatchQueue[Clips, Vectors] = BatchQueue(
             "audio", self._encode, patience=patience, most=most, seen=lambda size: seen("audio", size)
         )
-        self._texts = TextEmbedder(self.clap, patience=patience, most=most, seen=lambda size: seen("text", size))
+        self._texts = QueuedTextEmbedder(self.clap, patience=patience, most=most, seen=lambda size: seen("text", size))
         self.embedder = BatchedEmbedder(self.clap, self._ask_audio, self._texts.embed_now, self._chunk)
         self._views: list[tuple[Calls, LibraryView]] = []
         if settings.library is not None:

@@ -237,7 +237,15 @@ class SearchRequest(Request):
     def filter(self) -> SearchFilter:
         """Which files may be found; paths and the pattern are below the library's folder."""
         within = None if self.within is None else tuple(self.within)
-        return SearchFilter(within, self.glob, self.shortest, self.longest, self.after, self.before, tuple(self.tags))
+        return SearchFilter(
+            within=within,
+            path=self.glob,
+            min_seconds=self.shortest,
+            max_seconds=self.longest,
+            after=self.after,
+            before=self.before,
+            tags=tuple(self.tags),
+        )
 
 
 class MomentsRequest(Request):

@@ -19,7 +19,7 @@ from openclap.library.query import parse_query
 from openclap.serve.batching import BatchQueue
 from openclap.text_cache import TextEmbeddingCache
 
-__all__ = ["TemplatedText", "TextEmbedder"]
+__all__ = ["QueuedTextEmbedder", "TemplatedText"]
 
 Vectors = npt.NDArray[np.float32]
 TemplatedText: TypeAlias = tuple[str, str]  # a template, or none, and a text
@@ -29,7 +29,7 @@ KNOWN = 8192  # texts whose vectors are remembered: labels, captions, queries
 A_TEXT = 1 << 10  # characters that weigh as much as a text
 
 
-class TextEmbedder:
+class QueuedTextEmbedder:
     """The text tower of a model, which many requests use at once.
 
     Parameters

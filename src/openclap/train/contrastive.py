@@ -73,7 +73,7 @@ class Contrastive:
         return Batches(examples, mels, self.settings, self._context.config, self._context.ranks)
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """See `openclap.train.step.Step.gradients`."""
+        """See `openclap.train.step.TowersStep.gradients`."""
         return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:

@@ -172,7 +172,7 @@ class Distillation:
         return DistillBatches(heard, mels, settings, context.config, context.ranks, self.teacher, said)
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """See `openclap.train.step.Step.gradients`."""
+        """See `openclap.train.step.TowersStep.gradients`."""
         return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:
