@@ -419,7 +419,7 @@ def test_a_client_that_is_faster_than_the_model_waits(clap: CLAP, monkeypatch: p
     assert left > 160  # 15 s in the queue, two seconds in the feed, one on its way, a window
     assert report["heard"] == pytest.approx(200, abs=0.01)
     assert report["windows"] == 199
-    assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
+    assert (closed["type"], closed["code"]) == ("websocket.close", 1000)
 
 
 def test_requests_and_sockets_take_turns(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
