@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -156,10 +157,24 @@ class Connection:
             self.db.close()
 
 
+def _switch_to_wal(db: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log. SQLite does not wait for a lock here as elsewhere: of several that begin at once, one was refused."""
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _create(db: sqlite3.Connection, first: Path | None) -> None:
     """Create a library, with what one of format 1 (`first`) holds; of two processes at once, only one does."""
     db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    db.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(db)
     db.execute("BEGIN IMMEDIATE")
     try:
         if not db.execute("PRAGMA user_version").fetchone()[0]:
