@@ -121,7 +121,10 @@ class Visitor:
 
     def take(self, tab: str, number: int, sign: str) -> None:
         """Take an example, and wait for a sign that the page did; on a busy machine a click may be lost once."""
-        button, done = self.tab.locator(f"#{tab}-examples button").nth(number), self.tab.locator(sign)
+        button, done = (
+            self.tab.locator(f"#{tab}-examples button").nth(number),
+            self.tab.locator(sign).locator("visible=true").first,
+        )
         from playwright.sync_api import TimeoutError
 
         button.click()
