@@ -40,7 +40,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """CLAP, Detector, Library, SearchFilter and the version are looked up when first asked for: `import openclap` stays light."""
+    """Look up CLAP, Detector, Library, SearchFilter and the version when first asked: `import openclap` stays light."""
     if name == "CLAP":
         from openclap.clap import CLAP
 

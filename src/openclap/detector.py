@@ -91,7 +91,7 @@ class Detector:
     examples : mapping
         How many examples it was taught by: "yes", "no", and "drawn", which nobody has marked.
     report : mapping
-        How well it did on held-out examples, see `openclap.teach.evaluation.cross_validate`; {} where this was not measured.
+        How well it did on held-out examples (see `openclap.teach.evaluation.cross_validate`); {} where not measured.
     place : Path or None
         The file it was read from.
     """

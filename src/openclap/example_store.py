@@ -1,6 +1,6 @@
 """Store the examples of detectors as short clips in the user's data folder, to teach them again for another model.
 
-    detectors/NAME.safetensors    a detector: it holds nothing of its examples, so it can be given away
+    detectors/NAME.safetensors    a detector: none of its examples are in it, so it can be given away
     detectors/examples/KEY/       the examples of a detector, which stay here; KEY is `Detector.key`
         examples.json             format, version, name of the detector; for each example: is it the sound, its clips
         0.flac 1.flac …           48 kHz, mono, 16 bits; a quiet clip is raised by a power of two, which is noted

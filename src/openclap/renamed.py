@@ -1,4 +1,4 @@
-"""Names that public modules had in an earlier version: they work for one version more, and say what they are called now."""
+"""Names that public modules had in an earlier version: they work for one version more, and name their successors."""
 
 from __future__ import annotations
 

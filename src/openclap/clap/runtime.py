@@ -1,7 +1,7 @@
 """Runs a model: with its backend as loaded, or with the torch module once one of its weights was changed.
 
 checkpoint ─┬─ backend ──────────────────────┬─ mels, token ids → unit rows without NaN
-└─ model (torch, at first use) ──┘  current weights, logit scale, health
+            └─ model (torch, at first use) ──┘  current weights, logit scale, health
 """
 
 from __future__ import annotations

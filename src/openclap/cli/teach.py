@@ -235,7 +235,8 @@ VERDICTS = {
 def _shares(report: Any) -> tuple[str, str, str]:
     if not report.get("judged"):
         return "–", "–", "–"
-    return tuple(_share(report[name]["value"]) for name in ("precision", "recall", "average_precision"))  # type: ignore[return-value]
+    precision, recall, average = (_share(report[of]["value"]) for of in ("precision", "recall", "average_precision"))
+    return precision, recall, average
 
 
 def _share(value: float | None) -> str:

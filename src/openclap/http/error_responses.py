@@ -19,7 +19,7 @@ TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_
 
 
 class ErrorResponse(Response):
-    """A response that also ends the handshake of a websocket, where the server can only close it: its client sees 403."""
+    """A response that also ends the handshake of a websocket; where a server can only close it, the client sees 403."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

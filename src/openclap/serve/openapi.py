@@ -18,7 +18,10 @@ __all__ = ["body_of"]
 
 Schema = dict[str, Any]
 
-URI = "^[dD][aA][tT][aA]:(audio|video|application)/[A-Za-z0-9_.+-]+(;[A-Za-z0-9_.+-]+=[^;,]*)*;base64,[A-Za-z0-9+/]+={0,2}$"
+URI = (
+    "^[dD][aA][tT][aA]:(audio|video|application)/[A-Za-z0-9_.+-]+(;[A-Za-z0-9_.+-]+=[^;,]*)*;base64,"
+    "[A-Za-z0-9+/]+={0,2}$"
+)
 FILE = r"^(?!/)(?!(.*/)?\.\.(/|$))(?=[^\x00]*\S)[^\x00]*$"
 ONE_OF_THEM = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("query", "audio")]
 

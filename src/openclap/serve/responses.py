@@ -72,7 +72,7 @@ class TimelineSpan(BaseModel):
 
 
 class DescribeResponse(BaseModel):
-    """Tags, best first: `confidence` in [0, 1], cosine `similarity`, other names in `alike`; `spans` with a timeline."""
+    """Tags, best first: `confidence` in [0, 1], cosine `similarity`, other names in `alike`; `spans` of a timeline."""
 
     tags: list[Tag]
     sentence: str

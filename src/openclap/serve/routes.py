@@ -166,7 +166,7 @@ def _add_service_routes(router: APIRouter, metrics: Metrics) -> None:
         return {"status": "draining" if draining else "ready"}
 
     @router.get("/metrics", tags=["service"], response_class=Response)
-    async def counted() -> Response:
+    async def show_metrics() -> Response:
         """What was counted, for Prometheus."""
         return Response(metrics.text(), media_type=TYPE)
 

@@ -1,6 +1,6 @@
 """A buffer between the event loop, which puts bytes in, and a thread, which reads them like a file.
 
-A pipe, and not `watch.PushedSource`, which the page has: who pushes computes in the same call, and here that would be the
+The page has `watch.PushedSource` instead: whoever pushes into it computes in the same call, which here would be the
 event loop.
 """
 

@@ -9,7 +9,7 @@ Without examples v = b = 0: the words alone. `mean` and `radius` are the mean of
 root mean square distance from it, so that the numbers mean the same for every model. How far the words are trusted is
 not fitted: counter-examples are usually picked from the top of a search for the words, so they speak against the words
 more than the words deserve. Yes and no weigh the same: examples are chosen by people and not drawn, so their numbers
-say nothing of how often the sound is heard; log(yes / no) is added while fitting and not after (King & Zeng 2001). The
+do not say how often the sound is heard; log(yes / no) is added while fitting and not after (King & Zeng 2001). The
 problem is convex; Newton's steps are taken in the span of the examples, where the mode lies. The constants were chosen
 on folds 1 and 2 of ESC-10, with labels and paraphrases as words, and on synthesised sounds in groups (docs/teach.md).
 """

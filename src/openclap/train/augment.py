@@ -125,14 +125,14 @@ def spec_augment(augment: Augment, rng: np.random.Generator) -> Callable[[Tensor
     if not (augment.time_masks or augment.mel_masks):
         return None
 
-    def masked(mel: Tensor) -> Tensor:  # (B, V, T, F)
+    def mask(mel: Tensor) -> Tensor:  # (B, V, T, F)
         keep = np.ones((len(mel), 1, mel.shape[2], mel.shape[3]), np.float32)
         for row in keep:
             _stripes(row[0], augment.time_masks, augment.time_mask_frames, rng)
             _stripes(row[0].T, augment.mel_masks, augment.mel_mask_bins, rng)
         return mel * torch.from_numpy(keep).to(mel.device)
 
-    return masked
+    return mask
 
 
 def _stripes(

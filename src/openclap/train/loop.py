@@ -4,7 +4,7 @@ task ─ examples ─ mels ─ batches ─┐
                                   ├─ gradients ─ AdamW, warm-up + cosine ─ moving average ─ save_pretrained
 start ─ CLAPModel ────────────────┘
 
-A task, such as that of contrastive.py, decides what is learnt: the loop itself knows nothing of captions or losses.
+A task, such as that of contrastive.py, decides what is learnt; captions and losses are not named here.
 """
 
 from __future__ import annotations

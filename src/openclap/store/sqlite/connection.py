@@ -158,7 +158,7 @@ class Connection:
 
 
 def _switch_to_wal(db: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log. SQLite does not wait for a lock here as elsewhere: of several that begin at once, one was refused."""
+    """Switch to a write-ahead log. SQLite does not wait here: of several that began at once, one was refused."""
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:

@@ -1,6 +1,6 @@
 """The path of a library's SQLite file → transactions, for many threads and processes, with errors in plain words.
 
-It knows nothing of what the tables hold.
+What the tables hold is in `rows`.
 """
 
 from __future__ import annotations

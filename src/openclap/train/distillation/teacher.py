@@ -105,11 +105,11 @@ class Teacher:
         """Embed all texts that are not stored yet."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
 
-        def said(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+        def embed_part(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
             for text, row in zip(part, self.clap.encode_text(part), strict=True):
                 yield text, ((0.0,), row[None])
 
-        self._fill_cache(self._texts, missing, TEXTS, said, ranks, "the teacher reads", progress)
+        self._fill_cache(self._texts, missing, TEXTS, embed_part, ranks, "the teacher reads", progress)
 
     def embedding_of(self, key: str) -> TeacherEmbedding:
         """The embeddings of a recording; where it was not embedded as a whole, `whole` is the mean of its windows."""
@@ -130,7 +130,7 @@ class Teacher:
     ) -> None:
         missing = [key for key in items if self._keys[key] not in cache and key not in self.unreadable]
 
-        def heard(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
+        def embed_part(part: Sequence[str]) -> Iterator[tuple[str, Entry]]:
             found = embed_each(self.clap, [items[key] for key in part], window=window, hop=self.hop)
             for key, windows in zip(part, found, strict=True):
                 if isinstance(windows, SoundError):
@@ -138,7 +138,7 @@ class Teacher:
                 else:
                     yield self._keys[key], (tuple(windows.start.tolist()), windows.embedding)
 
-        self._fill_cache(cache, missing, PART, heard, ranks, what, progress)
+        self._fill_cache(cache, missing, PART, embed_part, ranks, what, progress)
 
     def _fill_cache(
         self,

@@ -126,11 +126,11 @@ class Supervised:
         train = embed_examples(loaded[0], distinct, progress=progress, task="learning", ranks=ranks)
         test = embed_examples(loaded[0], self.data.test, progress=progress, task="judging", ranks=ranks)
 
-        def found() -> Layers:
+        def fit_baseline() -> Layers:
             self._baseline = Baseline.of(loaded[0], train, test, self.data, self.settings)
             return self._baseline.layers
 
-        layers = ranks.all_ranks(lambda: found() if ranks.first else ())[0]
+        layers = ranks.all_ranks(lambda: fit_baseline() if ranks.first else ())[0]
         self.extra_module.layers = _modules(layers).to(context.device)
 
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
