@@ -94,7 +94,7 @@ def test_any_name_with_a_place_of_ones_own(tmp_path: Path) -> None:
 def test_list_and_forget() -> None:
     assert list_detectors() == ([], [])
     with pytest.raises(
-        DetectorError, match="no detector is called 'rain' \\(none has been taught yet\\); teach it first:"
+        DetectorError, match="no detector is called 'rain' \\(none has been taught yet\\); teach it with"
     ):
         Detector.load("rain")
     for name in ("b", "a"):
@@ -103,7 +103,7 @@ def test_list_and_forget() -> None:
     found, failed = list_detectors()
     assert [one.name for one in found] == ["a", "b"]
     assert [failure.path for failure in failed] == [str(detectors_folder() / "c.safetensors")]
-    with pytest.raises(DetectorError, match="there is a, b, c\\); choose one of these, or teach it:"):
+    with pytest.raises(DetectorError, match="there is a, b, c\\); choose one of these, or teach it with"):
         Detector.load("rain")
     delete_detector("a")
     assert [one.name for one in list_detectors()[0]] == ["b"]
@@ -131,7 +131,7 @@ def test_what_is_no_detector(tmp_path: Path) -> None:
         with pytest.raises(DetectorError, match="cannot be read as a detector"):
             Detector.load(place)
     save_file({"weight": np.ones(3, np.float32)}, place)
-    with pytest.raises(DetectorError, match="not a file of a detector; teach one"):
+    with pytest.raises(DetectorError, match="not a file of a detector; teach it with"):
         Detector.load(place)
     facts = {"format": "openclap-detector", "version": "1", "detector": json.dumps({**made().to_dict(), "bias": 0.0})}
     save_file({"weight": np.ones(3, np.float32)}, place, metadata={**facts, "version": "9"})

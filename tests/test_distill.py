@@ -337,7 +337,7 @@ def test_what_is_wrong_is_told_before_the_first_step(place: Path, changes: dict[
 
 
 def test_plain_training_knows_no_teacher(place: Path) -> None:
-    with pytest.raises(TrainingError, match="teacher is for  openclap distill"):
+    with pytest.raises(TrainingError, match="teacher is for distill"):
         train(place / "run.yaml", progress=False)
 
 

@@ -98,7 +98,7 @@ def test_presets_are_one_clean_table() -> None:
 
 def test_what_is_not_here_says_how_to_get_it(hub: Path) -> None:
     assert not any(hub.iterdir())
-    with pytest.raises(ModelNotHere, match=r"openclap pull 630k-audioset-fusion-best\.pt"):
+    with pytest.raises(ModelNotHere, match=r"locate\.pull\('630k-audioset-fusion-best\.pt'\)"):
         CLAP.from_pretrained("630k-audioset-fusion-best.pt")
     with pytest.raises(UnknownModel, match="did you mean laion/clap-htsat-fused"):
         CLAP.from_pretrained("clap-htsat-fused")

@@ -91,7 +91,7 @@ def test_unknown_words_are_named_once() -> None:
         assert bridge(["魑魅狗叫", "魍魉下雨", "魑魅雷声"]) == ["dog barking", "rain", "thunder"]
     assert len(told) == 1
     for text in ("魑魅", "魑魅的声音", "こんにちは", "개소리"):
-        with pytest.raises(UsageError, match=r"OPENCLAP_LEXICON.*--translate"):
+        with pytest.raises(UsageError, match=r"OPENCLAP_LEXICON.*translate, or OPENCLAP_TRANSLATE"):
             bridge([text])
     with pytest.raises(UsageError, match="names no sound"):
         bridge(["的"])

@@ -305,7 +305,9 @@ def test_another_model_does_not_drop_a_disk_that_is_away(
     library.close()
     away = unmount(nas)
     other = small_clap(tokenizer_file, name="other", seed=9)
-    with pytest.raises(LibraryError, match=r"3 files of .* are missing from .*media/nas .*--prune"):
+    with pytest.raises(
+        LibraryError, match=r"3 files of .* are missing from .*media/nas .*drop what is missing \(prune\)"
+    ):
         Library.reembed(place, other)
     assert len(names(Library.open(place, model=clap), missing=True)) == 5
     report = Library.reembed(place, other, prune=True)

@@ -160,7 +160,7 @@ def test_a_detector_of_another_model_is_told(page: Page, lesson: Lesson) -> None
     replace(made.detector, name="foreign", fingerprint="0" * 16).save()
     with pytest.raises(DetectorMismatch) as caught:
         search.compute(page, EN, "examples", "", None, 5, search.Filters(), ["foreign"])
-    assert sentence(caught.value, "zh") == say("error.other_detector", "zh", name="foreign", maker="another mini-3")
+    assert sentence(caught.value, "zh").startswith(say("error.other_detector", "zh", name="foreign", maker="another mini-3"))  # fmt: skip
 
 
 def test_what_was_not_shown_cannot_be_marked(page: Page, lesson: Lesson) -> None:

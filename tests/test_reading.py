@@ -190,7 +190,7 @@ def test_another_front_end_is_embedded_anew_as_a_whole(clap: CLAP, place: Path, 
     library.close()
     set_front_end(open_store(place), clap, f_max=6000.0)
     library = Library.open(place, model=clap)
-    with pytest.warns(LibraryWarning, match="openclap index reads its files anew"):
+    with pytest.warns(LibraryWarning, match="indexing its folders again reads its files anew"):
         old = library.search("rain", 9)
     assert [hit.score for hit in old] == pytest.approx([-hit.score for hit in reversed(right)], abs=1e-6)
     library.search("rain", 9)  # said once

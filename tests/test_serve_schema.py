@@ -160,7 +160,7 @@ def test_another_name_for_the_model(server: Running) -> None:
         assert answer.status_code == status
         assert httpx.get(f"{server.url}/v1/models/{name}").status_code == status
         if status == 404:
-            assert "--alias" in answer.json()["error"]["message"]
+            assert "alias" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("uri", ["data:;base64,", "data:;name=a;base64,", "DATA:;BASE64,"])

@@ -249,5 +249,5 @@ def test_a_class_that_no_tagger_knows_is_told(place: Path) -> None:
 
 
 def test_other_verbs_do_not_know_taggers(place: Path) -> None:
-    with pytest.raises(TrainingError, match="taggers is for  openclap distill"):
+    with pytest.raises(TrainingError, match="taggers is for distill"):
         read_settings(place / "run.yaml", Settings)

@@ -483,7 +483,7 @@ def test_a_pipe_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_pipe_needs_its_rate_and_others_do_not(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--rate"):
+    with pytest.raises(UsageError, match="give rate"):
         open_source("-")
     with pytest.raises(UsageError, match="standard input"):
         open_source(tmp_path, rate=16_000)

@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,9 +25,9 @@ import numpy.typing as npt
 from platformdirs import user_data_path
 
 from openclap import example_store
-from openclap.checkpoints.presets import find_preset, maker_display_name, name_to_load
+from openclap.checkpoints.presets import find_preset, maker_display_name, use_maker
 from openclap.config import CLAPConfig
-from openclap.errors import DetectorError, DetectorMismatch, UsageError
+from openclap.errors import DetectorError, DetectorMismatch, Hint, UsageError
 from openclap.head_files import HeadFormat, embeddings_of
 from openclap.normalization import normalize_rows
 from openclap.results import Failure
@@ -48,9 +47,7 @@ FORMAT, VERSION = "openclap-detector", "1"
 SUFFIX = ".safetensors"
 LONGEST_NAME, LONGEST_BYTES = 100, 200  # a file system takes 255 bytes
 # a detector of `mini` has 4,000 bytes
-FILE = HeadFormat(
-    FORMAT, VERSION, "detector", DetectorError, "teach one:  openclap teach NAME --yes FILE…", largest=1 << 24
-)
+FILE = HeadFormat(FORMAT, VERSION, "detector", DetectorError, Hint("teach"), largest=1 << 24)
 JOINERS = "\u200c\u200d"  # invisible characters that some languages need
 Floats = npt.NDArray[np.float32]
 
@@ -167,28 +164,17 @@ class Detector:
 
     def _mismatch(self, clap: NamedModel) -> DetectorMismatch:
         facts = self.model, self.fingerprint, clap.name
-        name, loads = maker_display_name(*facts), name_to_load(*facts)
-        before = f"use --model {loads}" if loads else "use --model with that one"
-        refit = self.refit_command(clap) if example_store.count_examples(self.key) else None
-        again = (
-            f"teach it anew by the examples that were kept:  {refit}"
-            if refit
-            else "teach it again, as none of its examples were kept"
-        )
+        name, kept = maker_display_name(*facts), example_store.count_examples(self.key)
+        is_saved_by_name = self.place is None or self.place == detectors_folder() / f"{self.name}{SUFFIX}"
+        what, model = self.name if is_saved_by_name else str(self.place), find_preset(clap.name)
         error = DetectorMismatch(
             f"the detector {self.name!r} was taught on {name} ({self.fingerprint}), not on {clap.name}"
-            f" ({clap.fingerprint}); {before}, or {again}"
+            f" ({clap.fingerprint}){'' if kept else ', and none of its examples were kept'}",
+            use_maker(*facts),
+            Hint("refit", name=what, model=model.name if model else "MODEL") if kept else Hint("teach"),
         )
-        error.detector, error.maker, error.refit = self.name, name, refit
+        error.detector, error.maker = self.name, name
         return error
-
-    def refit_command(self, clap: NamedModel) -> str:
-        """The command that teaches it again for a model, by the examples that were stored."""
-        is_saved_by_name = self.place is None or self.place == detectors_folder() / f"{self.name}{SUFFIX}"
-        what = shlex.quote(self.name if is_saved_by_name else str(self.place))
-        if clap.name == "mini":
-            return f"openclap teach {what} --refit"
-        return f"openclap teach {what} --refit --model {clap.name if find_preset(clap.name) else 'MODEL'}"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, ready for `json.dumps`; without the weights."""
@@ -296,7 +282,7 @@ def list_detectors() -> tuple[list[Detector], list[Failure]]:
         try:
             found.append(Detector.load(path))
         except DetectorError as error:
-            failed.append(Failure(str(path), str(error).removeprefix(f"{path}: ")))
+            failed.append(Failure(str(path), str(error.args[0]).removeprefix(f"{path}: ")))
     return found, failed
 
 
@@ -317,7 +303,7 @@ def delete_detector(name: str) -> Path:
     try:
         path.unlink()
     except FileNotFoundError:
-        raise DetectorError(_not_found_message(name)) from None
+        raise _not_found(name) from None
     except OSError as error:
         raise DetectorError(f"{path}: cannot be removed ({error.strerror or error}); remove it by hand") from error
     return path
@@ -329,10 +315,10 @@ def _resolve_path(path_or_name: str | os.PathLike[str]) -> Path:
     is_path = not isinstance(path_or_name, str) or given.endswith(SUFFIX) or os.sep in given or "/" in given
     path = _expand_path(given) if is_path else detector_path(given)
     if not os.path.isfile(path):  # noqa: PTH113 -- Path.is_file raises where a name is too long for a file
-        raise DetectorError(
-            f"{given}: no such file; check the path, or give the name of a detector"
+        raise (
+            DetectorError(f"{given}: no such file; check the path, or give the name of a detector")
             if is_path
-            else _not_found_message(given)
+            else _not_found(given)
         )
     return path
 
@@ -341,13 +327,13 @@ def _expand_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # Path.expanduser raises where there is no such user
 
 
-def _not_found_message(name: str) -> str:
+def _not_found(name: str) -> DetectorError:
     names = [path.stem for path in sorted(detectors_folder().glob(f"*{SUFFIX}"))]
     there = (
         f"there is {', '.join(names[:10])}{' …' if len(names) > 10 else ''}" if names else "none has been taught yet"
     )
-    do = "choose one of these, or teach it" if names else "teach it first"
-    return f"no detector is called {name!r} ({there}); {do}:  openclap teach NAME --yes FILE…"
+    choose = ("choose one of these",) if names else ()
+    return DetectorError(f"no detector is called {name!r} ({there})", *choose, Hint("teach"))
 
 
 def _build_detector(facts: Mapping[str, str], weight: Floats | None, path: Path) -> Detector:

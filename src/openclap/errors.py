@@ -1,5 +1,8 @@
 """All errors and warnings, as one tree. Every message says what was given, what is allowed and what to do.
 
+What to do is called something else in Python, on the command line, at the service and on the page: there it is a
+`Hint`, which each of them has words for. No flag and no verb of the command line stands in an error.
+
 OpenClapError                  exit code 1, HTTP 500
 ├── SoundError                 one sound cannot be used                      exit 1, HTTP 422
 │   ├── SoundNotFound          nothing at this path
@@ -33,7 +36,10 @@ DataWarning                    a table or a list was read, but not all of it is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 __all__ = [
+    "HINTS",
     "BadCheckpoint",
     "DataError",
     "DataWarning",
@@ -42,6 +48,7 @@ __all__ = [
     "EmptySound",
     "HeadError",
     "HeadMismatch",
+    "Hint",
     "LanguageWarning",
     "LibraryError",
     "LibraryMismatch",
@@ -67,12 +74,66 @@ __all__ = [
 ]
 
 
+# what can be done about an error, in words for who calls openclap from Python
+HINTS = {
+    "alerts": 'give alerts, as ["glass breaking"], or unusual=True',
+    "carry": "fetch it by openclap.checkpoints.locate.pull({name!r}) on a machine with a network and copy {cache} here",
+    "fill": "fill it with Library.add",
+    "models": "see openclap.checkpoints.presets.PRESETS",
+    "other_library": "use another library",
+    "pull": "get it by openclap.checkpoints.locate.pull({name!r})",
+    "rate": "give rate, and channels and format where they are not 1 and s16le",
+    "reembed": "embed it anew with Library.reembed",
+    "refit": "teach it anew by the examples that were kept with openclap.teach.refit",
+    "repair": "try Library.repair",
+    "restart": "start anew with resume=False",
+    "same_model": "give the model that made it",
+    "teach": "teach it with openclap.teach.teach",
+    "train_head": "train a head for this model with openclap.eval.probe",
+    "use_model": "go on with CLAP.from_pretrained({name!r})",
+}
+
+
+class Hint:
+    """One thing to do about an error: a key of `HINTS`, and what stands in its words.
+
+    The command line (`cli/show.py`), the service (`http/error_responses.py`) and the page (`page/strings.py`) have words
+    of their own for every key.
+    """
+
+    def __init__(self, key: str, **facts: str) -> None:
+        self.key, self.facts = key, facts
+
+    def say(self, words: Mapping[str, str], quote: Callable[[str], str] = str) -> str:
+        """Say it in the words of `words`, with facts such as a path as `quote` writes them."""
+        return words[self.key].format(**{name: quote(fact) for name, fact in self.facts.items()})
+
+
 class OpenClapError(Exception):
-    """Root of everything a user can cause; the command line prints it as one line."""
+    """Root of everything a user can cause; the command line prints it as one line.
+
+    It is raised with what went wrong, then each thing that can be done about it: a `Hint`, or words that are the same
+    for everybody. `LibraryError("x holds no sounds", Hint("fill"), "choose another folder")` says "x holds no sounds;
+    fill it with Library.add, or choose another folder".
+    """
 
     exit_code = 1
     http_status = 500
     quiet = False  # True: another process of the same run prints it
+
+    @property
+    def hints(self) -> list[Hint]:
+        """What can be done about it, without what is said in the same words to everybody."""
+        return [step for step in self.args[1:] if isinstance(step, Hint)]
+
+    def say(self, words: Mapping[str, str], quote: Callable[[str], str] = str) -> str:
+        """Say it as one sentence, its hints as `Hint.say` does."""
+        what, *steps = [part.say(words, quote) if isinstance(part, Hint) else str(part) for part in self.args] or [""]
+        *first, last = [what] if not steps else [f"{what}; {steps[0]}", *steps[1:]]
+        return f"{', '.join(first)}, or {last}" if first else last
+
+    def __str__(self) -> str:
+        return self.say(HINTS)
 
 
 class SoundError(OpenClapError):
@@ -179,13 +240,11 @@ class DetectorError(OpenClapError):
 class DetectorMismatch(DetectorError):
     """A detector that was taught on the embeddings of another model.
 
-    `detector` is its name, `maker` that of the other model, `refit` the command that teaches it anew by its examples,
-    where they are stored.
+    `detector` is its name, `maker` that of the other model.
     """
 
     detector: str | None = None
     maker: str | None = None
-    refit: str | None = None
 
 
 class SourceError(OpenClapError):

@@ -27,7 +27,7 @@ from platformdirs import user_data_path
 
 from openclap.atomic_write import write_json
 from openclap.audio.load import Sound, Wave, cut, duration, sound_name
-from openclap.errors import DetectorError, OpenClapError, SoundError
+from openclap.errors import DetectorError, Hint, OpenClapError, SoundError
 from openclap.results import Failure
 
 __all__ = [
@@ -133,13 +133,9 @@ def load_examples(key: str) -> Iterator[StoredExample]:
         for row in about["examples"]:
             yield StoredExample(bool(row["heard"]), tuple(_read_clip(folder, clip) for clip in row["clips"]))
     except FileNotFoundError:
-        raise DetectorError(
-            f"{folder}: no examples were kept; teach it again with  openclap teach NAME --yes FILE…"
-        ) from None
+        raise DetectorError(f"{folder}: no examples were kept", Hint("teach")) from None
     except (OSError, sf.SoundFileError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DetectorError(
-            f"{folder}: the examples are damaged ({error}); teach it again with  openclap teach NAME --yes FILE…"
-        ) from error
+        raise DetectorError(f"{folder}: the examples are damaged ({error})", Hint("teach")) from error
 
 
 def copy_examples(key: str, to: str) -> list[Failure]:

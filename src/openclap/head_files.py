@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.atomic_write import atomic_write
-from openclap.errors import OpenClapError, UsageError
+from openclap.errors import Hint, OpenClapError, UsageError
 
 __all__ = ["HeadFormat", "embeddings_of"]
 
@@ -34,7 +34,7 @@ class HeadFormat:
     error
         The class of the error for a file of another kind or version.
     make
-        How a head is made, for messages.
+        How a head is made.
     largest
         The largest size of a file, in bytes.
     """
@@ -43,7 +43,7 @@ class HeadFormat:
     version: str
     what: str
     error: type[OpenClapError]
-    make: str
+    make: Hint
     largest: int
 
     def write(
@@ -89,9 +89,9 @@ class HeadFormat:
                 every = list(file.keys())
                 arrays = {name: file.get_tensor(name) for name in every if file.get_slice(name).get_dtype() == "F32"}
         except (SafetensorError, OSError) as error:
-            raise self.error(f"{path}: cannot be read as a {self.what} ({error}); {self.make}") from error
+            raise self.error(f"{path}: cannot be read as a {self.what} ({error})", self.make) from error
         if facts.get("format") != self.name:
-            raise self.error(f"{path}: not a file of a {self.what}; {self.make}")
+            raise self.error(f"{path}: not a file of a {self.what}", self.make)
         if facts.get("version") != self.version:
             raise self.error(
                 f"{path}: is a {self.what} of version {facts.get('version')}, this openclap reads {self.version};"

@@ -138,7 +138,7 @@ def _find_faults(broken: list[str], encode: Encode | None) -> list[Finding]:
     try:
         vectors = encode(UNRELATED_TEXTS)
     except ModelError as error:  # sounds alone can still be embedded
-        return [Finding(f"it cannot embed texts: {error}", "sounds can be embedded all the same")]
+        return [Finding(f"it cannot embed texts: {error.args[0]}", "sounds can be embedded all the same")]
     cosines = (vectors @ vectors.T)[~np.eye(len(UNRELATED_TEXTS), dtype=bool)]
     if float(cosines.min()) <= COLLAPSED:
         return []

@@ -213,7 +213,7 @@ def export_huggingface(
     if not heads or text.heads * text.head_size != text.width:
         raise UsageError(
             f"{config.name} was pruned of attention heads, which transformers has no class for; prune its MLP rows"
-            " alone (--keep-heads 1) to export it"
+            " alone and keep its heads to export it"
         )
     if any(int(ratio * (audio.width << s)) != audio.mlp_width(s) for s in range(len(audio.depths))):
         raise UsageError(

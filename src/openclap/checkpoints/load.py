@@ -20,7 +20,7 @@ from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weight_shapes import check_fit
 from openclap.checkpoints.weights import Entry, Weights
 from openclap.config import CLAPConfig
-from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning
+from openclap.errors import BadCheckpoint, Hint, ModelNotHere, ModelWarning
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
 
@@ -103,8 +103,9 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     if file is None:
         source = (*TOKENIZERS[checkpoint.config.text.kind], "the model")[0]
         raise ModelNotHere(
-            f"{checkpoint.config.name} came without a tokenizer, so it can embed sounds but no texts; put the"
-            f" tokenizer.json of {source} beside {checkpoint.source}, or run  openclap pull {source}"
+            f"{checkpoint.config.name} came without a tokenizer, so it can embed sounds but no texts",
+            f"put the tokenizer.json of {source} beside {checkpoint.source}",
+            Hint("pull", name=source),
         )
     return Tokenizer(file, checkpoint.config.text)
 

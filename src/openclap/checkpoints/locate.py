@@ -13,7 +13,7 @@ from pathlib import Path
 
 from openclap.checkpoints.native import read_json
 from openclap.checkpoints.presets import PRESETS, Preset, find_preset
-from openclap.errors import ModelNotHere, UnknownModel
+from openclap.errors import Hint, ModelNotHere, UnknownModel
 
 __all__ = ["is_available", "locate", "packaged_folder", "pull"]
 
@@ -45,7 +45,7 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
     name = os.fspath(name_or_path)
     path = Path(os.path.expanduser(name))
     if not name:
-        raise UnknownModel("the model's name is empty; give one of  openclap models, a folder or a file")
+        raise UnknownModel("the model's name is empty", "give a name, a folder or a file", Hint("models"))
     preset = find_preset(name)
     if preset is not None and preset.repo is None:
         return packaged_folder(name)
@@ -57,10 +57,12 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
         return _from_hub(name, None, name, fetch=fetch)
     names = [p.name for p in PRESETS]
     similar = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"; did you mean {similar[0]}?" if similar else ""
+    known = f" (did you mean {similar[0]}?)" if similar else ""
     raise UnknownModel(
-        f"'{name}' is not a model; choose one of {', '.join(names[:4])}, … (openclap models), or give a folder or file"
-        f" that exists{hint}"
+        f"'{name}' is not a model{known}",
+        f"choose one of {', '.join(names[:4])}, …",
+        Hint("models"),
+        "give a folder or file that exists",
     )
 
 
@@ -95,17 +97,17 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
     if found is not None:
         return found
     if not fetch:
-        raise ModelNotHere(f"{name} is not on this machine; get it with  openclap pull {name}")
+        raise ModelNotHere(f"{name} is not on this machine", Hint("pull", name=name))
     from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     advice = (
-        f"on a machine with a network run  openclap pull {name}  and copy {constants.HF_HUB_CACHE} here, or download"
-        " the files to a folder and give that folder as the model; where the Hub is blocked, HF_ENDPOINT names a"
-        " mirror"
+        Hint("carry", name=name, cache=constants.HF_HUB_CACHE),
+        "download the files to a folder and give that folder as the model; where the Hub is blocked, HF_ENDPOINT names"
+        " a mirror",
     )
     if constants.HF_HUB_OFFLINE:
-        raise ModelNotHere(f"{name} is not on this machine and HF_HUB_OFFLINE forbids to fetch it; {advice}")
+        raise ModelNotHere(f"{name} is not on this machine and HF_HUB_OFFLINE forbids to fetch it", *advice)
     try:
         if file is not None:
             return Path(hf_hub_download(repo, file))
@@ -120,10 +122,10 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
         return Path(snapshot_download(repo, allow_patterns=[*SMALL_FILES, weights, f"{weights}.index.json"]))
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UnknownModel(
-            f"'{name}' is no model on the Hub and no file here; check the spelling, or see  openclap models"
+            f"'{name}' is no model on the Hub and no file here", "check the spelling", Hint("models")
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached; {advice}") from error
+        raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached", *advice) from error
     except Exception as error:
         # the Hub client's HTTP library has its own tree of connection errors, which differs between versions
         if type(error).__module__.split(".")[0] not in (
@@ -135,7 +137,7 @@ def _from_hub(repo: str, file: str | None, name: str, *, fetch: bool) -> Path:
             "urllib3",
         ):
             raise
-        raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached; {advice}") from error
+        raise ModelNotHere(f"{name} is not on this machine and the Hub cannot be reached", *advice) from error
 
 
 def _find_cached(repo: str, file: str | None) -> Path | None:

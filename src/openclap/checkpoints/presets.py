@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset", "maker_display_name", "name_to_load"]
+from openclap.errors import Hint
+
+__all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset", "maker_display_name", "name_to_load", "use_maker"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,12 @@ def name_to_load(model: str, fingerprint: str, at_work: str = "") -> str | None:
     if preset is not None and preset.fingerprint == fingerprint:
         return model
     return next((preset.name for preset in PRESETS if preset.fingerprint == fingerprint), None)
+
+
+def use_maker(model: str, fingerprint: str, at_work: str = "") -> Hint:
+    """What to do with something that such a model made: load that model, by its name where it has one."""
+    loads = name_to_load(model, fingerprint, at_work)
+    return Hint("use_model", name=loads) if loads else Hint("same_model")
 
 
 def maker_display_name(model: str, fingerprint: str, at_work: str = "") -> str:

@@ -72,8 +72,7 @@ class Runtime:
             if self.backend.info.dtype == "float16":
                 raise BadCheckpoint(f"{name} gives NaN in float16, whose numbers end at 65504; use bfloat16")
             raise BadCheckpoint(
-                f"{name} from {self.checkpoint.source} gives NaN: its weights are broken; download it again, or see "
-                " openclap doctor"
+                f"{name} from {self.checkpoint.source} gives NaN: its weights are broken; download it again"
             )
         return rows
 

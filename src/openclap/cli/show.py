@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,12 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from openclap.errors import OpenClapError
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from openclap.results import Failure, MissingFolder
 
 __all__ = [
+    "HINTS",
     "bar",
     "emit",
     "err",
@@ -75,6 +78,26 @@ verbosity = Verbosity()
 
 # control characters that move the cursor or reverse the text: the name of a stranger's file may hold them
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+# what to do about an error, in verbs and options
+HINTS = {
+    "alerts": 'give alerts (--alert "glass breaking"), or ask for anything unusual (--unusual)',
+    "carry": "on a machine with a network run  openclap pull {name}  and copy {cache} here",
+    "fill": "fill it with  openclap index FOLDER",
+    "models": "see  openclap models",
+    "other_library": "use another --library",
+    "pull": "get it with  openclap pull {name}",
+    "rate": "give --rate, and --channels and --format where they are not 1 and s16le",
+    "reembed": "embed it anew with  openclap index --reembed --library {place}",
+    "refit": "teach it anew by the examples that were kept:  openclap teach {name} --refit --model {model}",
+    "repair": "try  openclap library repair",
+    "restart": "start anew with --restart",
+    "same_model": "give the model that made it with --model",
+    "teach": "teach it:  openclap teach NAME --yes FILE…",
+    "train_head": "train a head for this model:  openclap eval probe FOLDER --save FILE",
+    "use_model": "go on with --model {name}",
+}
 
 
 def emit(rows: Iterable[dict[str, Any]]) -> None:
@@ -164,8 +187,9 @@ def bar(value: float, width: int = 16) -> str:
 
 
 def plain(text: object) -> Text:
-    """Text that is printed as it is, on one line; control characters are escaped."""
-    return Text(UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], " ".join(str(text).split())))
+    """Text that is printed as it is, an error in the command line's words; on one line, control characters escaped."""
+    said = text.say(HINTS, shlex.quote) if isinstance(text, OpenClapError) else str(text)
+    return Text(UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], " ".join(said.split())))
 
 
 def short(path: str) -> str:

@@ -191,7 +191,7 @@ def _library(place: str | None, clap: CLAP) -> Library | None:
         own = Library.open(default_library(), model=clap)
         return own if own.stats()["files"] else None
     except LibraryError as error:
-        err.print(plain(f"without counter-examples of your library: {error}"))
+        err.print("without counter-examples of your library:", plain(error))
         return None
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from openclap.checkpoints.presets import maker_display_name, name_to_load
-from openclap.errors import HeadError, HeadMismatch
+from openclap.checkpoints.presets import maker_display_name, use_maker
+from openclap.errors import HeadError, HeadMismatch, Hint
 from openclap.head_files import HeadFormat, embeddings_of
 from openclap.scores import logistic, softmax
 
@@ -29,14 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "VERSION", "Head", "classify_with_head", "load_head"]
 
 FORMAT, VERSION = "openclap-head", "1"
-FILE = HeadFormat(
-    FORMAT,
-    VERSION,
-    "classification head",
-    HeadError,
-    "make one:  openclap eval probe FOLDER --save FILE",
-    largest=1 << 28,
-)
+FILE = HeadFormat(FORMAT, VERSION, "classification head", HeadError, Hint("train_head"), largest=1 << 28)
 Floats = npt.NDArray[np.float32]
 
 
@@ -103,8 +96,9 @@ class Head:
             facts = self.model, self.fingerprint, clap.name
             raise HeadMismatch(
                 f"this head was trained on {maker_display_name(*facts)} ({self.fingerprint}), not on {clap.name}"
-                f" ({clap.fingerprint}); use --model {name_to_load(*facts) or 'with that one'}, or train a head for"
-                " this one:  openclap eval probe FOLDER --save FILE"
+                f" ({clap.fingerprint})",
+                use_maker(*facts),
+                Hint("train_head"),
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -12,9 +12,27 @@ from starlette.websockets import WebSocketClose
 from openclap.errors import RequestRefused
 from openclap.http.proxy import route_path
 
-__all__ = ["error_response"]
+__all__ = ["HINTS", "error_response"]
 
 POLICY_VIOLATION = 1008  # a close code of RFC 6455
+# what to do about an error: what whoever asks can do, or whoever runs the server, and none of its places
+HINTS = {
+    "alerts": 'give alerts, as ["glass breaking"], or "unusual": true',
+    "carry": "fetch the model on a machine with a network and carry it over",
+    "fill": "fill it",
+    "models": "choose another name",
+    "other_library": "take another library",
+    "pull": "fetch the model",
+    "rate": "give the rate of the samples, with their channels and format",
+    "reembed": "embed it anew",
+    "refit": "teach it anew by the examples that were kept",
+    "repair": "repair it",
+    "restart": "start it anew",
+    "same_model": "load the model that made it",
+    "teach": "teach it",
+    "train_head": "train a head for this model",
+    "use_model": "load the model {name}",
+}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 

@@ -49,7 +49,7 @@ class Gate:
             # a page of the web whose name was made to mean this machine
             only = "localhost" if is_loopback(bound) and not names else "its own address and names"
             return RequestRefused(
-                f"this server answers to {only} alone; whoever runs it adds a name with --host-name", 403, "wrong_host"
+                f"this server answers to {only} alone; whoever runs it adds its other names", 403, "wrong_host"
             )
         origin = None if self._settings.public else headers.get("origin")
         if not is_own_site(origin, host, names=names, sites=self._settings.origins):

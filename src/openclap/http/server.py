@@ -168,7 +168,7 @@ def _bind(settings: ServerSettings) -> socket.socket:
             sock.close()
         raise UsageError(
             f"{settings.host}:{settings.port} cannot be listened on ({error.strerror or error}); "
-            "choose another --port or --host"
+            "choose another port or host"
         ) from error
     return sock
 

@@ -147,8 +147,8 @@ class ServerSettings(SettingsModel):
         TrustedProxies(self.proxies)
         if not (self.keys or self.insecure or self.public or is_loopback(self.host)):
             raise UsageError(
-                f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give --keys-file, "
-                "or --insecure if that is what you want"
+                f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give a "
+                "file of keys, or allow it (insecure) if that is what you want"
             )
 
 

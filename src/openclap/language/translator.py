@@ -140,7 +140,7 @@ class Translator:
 
 ADVICE = (
     f"say it in other words, add it to a CSV file zh,en named by {LEXICON_ENV}, "
-    "or name a translation model by --translate or OPENCLAP_TRANSLATE"
+    "or name a translation model (translate, or OPENCLAP_TRANSLATE)"
 )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank, confidence_curves, reference_bank
-from openclap.errors import LibraryError, LibraryWarning, UsageError
+from openclap.errors import Hint, LibraryError, LibraryWarning, UsageError
 from openclap.library import indexing, maintenance
 from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import FilterOptions, Paths, check_tags, list_paths, normalize_tag, resolve_filter
@@ -381,12 +381,12 @@ class Library:
             self._warned = True
             warnings.warn(
                 f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is;"
-                " openclap index reads its files anew",
+                " indexing its folders again reads its files anew",
                 LibraryWarning,
                 stacklevel=4,
             )
         if not maker or next(self._store.files(), None) is None:
-            raise LibraryError(f"{self._store.place} holds no sounds yet; fill it with  openclap index FOLDER")
+            raise LibraryError(f"{self._store.place} holds no sounds yet", Hint("fill"))
         return clap
 
     def _bank(self) -> ReferenceBank:

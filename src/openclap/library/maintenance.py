@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from openclap.atomic_write import atomic_write
-from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
+from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash
 from openclap.library.model_identity import current_model_name, same_front_end
 from openclap.library.reachability import is_gone
@@ -42,7 +42,7 @@ def refuse_empty(store: Store) -> None:
     except LibraryError:  # it is broken, and `repair` is there to mend it
         return
     if empty:
-        raise LibraryError(f"{store.place} holds no sounds; give another --library")
+        raise LibraryError(f"{store.place} holds no sounds", Hint("other_library"))
 
 
 def verify(store: Store, *, hashes: bool = True) -> Verification:
@@ -61,7 +61,7 @@ def verify(store: Store, *, hashes: bool = True) -> Verification:
             elif not _is_as_it_was(path, file, hashes):
                 changed.append(file.path)
     except LibraryError as error:  # the list of files itself may be damaged
-        damaged = damaged or [str(error)]
+        damaged = damaged or [str(error.args[0])]
     return Verification(damaged, missing, changed)
 
 
@@ -79,7 +79,7 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
     pa, pq = _pyarrow()
     maker = store.model_identity()
     if not maker:
-        raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
+        raise LibraryError(f"{store.place} holds no sounds yet", Hint("fill"))
     if output.suffix.lower() != ".parquet":
         raise UsageError(f"{output}: the name must end in .parquet")
     about = json.dumps({"format": FORMAT, "version": VERSION, "maker": maker})
@@ -136,7 +136,7 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     """
     pa, pq = _pyarrow()
     if not source.exists():
-        raise LibraryError(f"{source}: no such file; give one that  openclap library export  has written")
+        raise LibraryError(f"{source}: no such file; give one that a library was exported to")
     try:
         file = pq.ParquetFile(source)
         about = json.loads((file.schema_arrow.metadata or {})[b"openclap"])
@@ -153,12 +153,13 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     if mine["fingerprint"] != maker["fingerprint"]:
         raise LibraryMismatch(
             f"{source} was made by {current_model_name(maker)} ({maker['fingerprint']}), {store.place} by"
-            f" {current_model_name(mine)} ({mine['fingerprint']}); import it into another --library"
+            f" {current_model_name(mine)} ({mine['fingerprint']})",
+            Hint("other_library"),
         )
     if not same_front_end(mine.get("front_end"), maker.get("front_end")):
         raise LibraryMismatch(
-            f"{source} and {store.place} were made with another front end of {mine['model']}; run  openclap index  on"
-            " both libraries, and export it again"
+            f"{source} and {store.place} were made with another front end of {mine['model']}; index the files of both"
+            " libraries again, and export it again"
         )
     files = windows = 0
     waiting: list[Recording] = []

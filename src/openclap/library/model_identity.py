@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from openclap.checkpoints.presets import maker_display_name, name_to_load
+from openclap.checkpoints.presets import maker_display_name, use_maker
 from openclap.config import FrontEnd
-from openclap.errors import LibraryMismatch
+from openclap.errors import Hint, LibraryMismatch
 from openclap.library.indexing import HOP, WINDOW
 
 if TYPE_CHECKING:
@@ -66,8 +65,8 @@ def claim_store(store: Store, clap: CLAP) -> None:
     refuse_other_model(store, maker, clap)
     if not has_same_front_end(maker, clap):
         raise LibraryMismatch(
-            f"{store.place} was made with another front end of {clap.name}; run  openclap index  again, which reads its"
-            " files anew"
+            f"{store.place} was made with another front end of {clap.name}; index its folders again, which"
+            " reads its files anew"
         )
 
 
@@ -82,14 +81,14 @@ def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     if not maker or maker["fingerprint"] == clap.fingerprint:
         return
     facts = maker["model"], maker["fingerprint"], clap.name
-    name, loads = maker_display_name(*facts), name_to_load(*facts)
-    as_it_is = f"go on with --model {loads}" if loads else "give the model that made it with --model"
     error = LibraryMismatch(
-        f"{store.place} was made by {name} ({maker['fingerprint']}), not by {clap.name} from {clap.source}"
-        f" ({clap.fingerprint}); {as_it_is}, embed it anew with  openclap index --reembed --library"
-        f" {shlex.quote(str(store.place))}, or use another --library"
+        f"{store.place} was made by {maker_display_name(*facts)} ({maker['fingerprint']}), not by {clap.name} from"
+        f" {clap.source} ({clap.fingerprint})",
+        use_maker(*facts),
+        Hint("reembed", place=str(store.place)),
+        Hint("other_library"),
     )
-    error.maker = name
+    error.maker = maker_display_name(*facts)
     raise error
 
 

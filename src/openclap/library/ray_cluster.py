@@ -53,7 +53,7 @@ def cluster_spread(store: Store, clap: CLAP) -> Spread:
     if not store.shared:
         raise UsageError(
             f"{store.place} is a library on this machine, which a cluster cannot write to; give one in LanceDB, as"
-            " --library sounds.lance or s3://BUCKET/sounds.lance"
+            " sounds.lance or s3://BUCKET/sounds.lance"
         )
     clap.recipe()  # refused before anything is written
     return lambda paths, known: spread_with_ray(store.place, clap, store.model_identity(), paths, known)
@@ -202,8 +202,8 @@ def _count_workers(ray: Any, cores: int, gpu: bool) -> int:
     if not workers:
         most = max((node["Resources"].get(unit, 0) for node in ray.nodes() if node["Alive"]), default=0)
         raise UsageError(
-            f"a worker needs {need} {unit}, and no machine of the cluster has more than {most:.0f}; set --threads or"
-            " --device"
+            f"a worker needs {need} {unit}, and no machine of the cluster has more than {most:.0f}; ask for"
+            " other threads, or another device"
         )
     return workers
 

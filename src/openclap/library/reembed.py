@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openclap.confidence import reference_bank
-from openclap.errors import LibraryError
+from openclap.errors import Hint, LibraryError
 from openclap.library import indexing
 from openclap.library.index_progress import Progress
 from openclap.library.model_identity import claim_store, has_same_front_end, model_identity
@@ -31,7 +31,7 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | Progress = False, prun
     """Embed every file of a store anew with another model, in place; see `Library.reembed`."""
     maker = store.model_identity()
     if not maker:
-        raise LibraryError(f"{store.place} holds no sounds yet; fill it with  openclap index FOLDER")
+        raise LibraryError(f"{store.place} holds no sounds yet", Hint("fill"))
     if maker["fingerprint"] == clap.fingerprint and has_same_front_end(maker, clap):
         return AddReport(unchanged=store.stats()["files"])
     with store.lock():
@@ -98,5 +98,5 @@ def _refuse_to_lose(store: Store, files: Collection[str]) -> None:
         raise LibraryError(
             f"{count_noun(count, 'file')} of {store.place} {'is' if count == 1 else 'are'} missing from {where} (is a"
             " disk not mounted?), so nothing was replaced; what is done is kept: make the disk reachable and run it"
-            " again, or drop what is missing with --prune"
+            " again, or drop what is missing (prune)"
         )

@@ -13,6 +13,7 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
+from openclap.errors import LibraryMismatch, OpenClapError
 from openclap.library.scan import EXTENSIONS
 from openclap.library.served_files import FileVersion
 from openclap.normalization import normalize_rows
@@ -25,7 +26,7 @@ from openclap.page.parts import BESIDE, PLAYERS, Page
 from openclap.page.pictures import bar, map_of, text
 from openclap.page.search import WHERE, opened
 from openclap.page.strings import Language, Told, say
-from openclap.page.wording import Visit
+from openclap.page.wording import Visit, sentence
 from openclap.results import Failure
 
 __all__ = ["Held", "Mapped", "build", "draw_filling", "draw_held", "draw_map", "held_in", "mapped"]
@@ -37,14 +38,14 @@ EXAMPLES = "library.example"
 
 @dataclass(frozen=True)
 class Held:
-    """What a library holds; where it cannot be used now, the key and values of the sentence that says why."""
+    """What a library holds; where it cannot be used now, the error that says why."""
 
     files: int = 0
     windows: int = 0
     seconds: float = 0.0
     size: int = 0
     maker: str = ""
-    trouble: tuple[str, dict[str, Any]] | None = None
+    trouble: OpenClapError | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,17 +264,16 @@ def held_in(page: Page, visit: Visit, where: str) -> Held:
     try:
         with opened(page, where, visit.visitor) as library:
             stats = library.stats()
-    except Told as error:
-        return Held(trouble=None if error.key == "error.empty_library" else (error.key, error.values))
+    except (Told, LibraryMismatch) as error:
+        return Held(trouble=None if getattr(error, "key", "") == "error.empty_library" else error)
     return Held(stats["files"], stats["windows"], stats["seconds"], stats["bytes"], str(stats["model"]))
 
 
 def draw_held(held: Held, language: Language) -> str:
     """A line a fact."""
     if not held.files:
-        key, values = held.trouble or ("library.empty", {})
-        shown = {name: text(value) if isinstance(value, str) else value for name, value in values.items()}
-        return f'<div class="oc-card oc-waiting"><p>{say(key, language, **shown)}</p></div>'
+        said = text(sentence(held.trouble, language)) if held.trouble else say("library.empty", language)
+        return f'<div class="oc-card oc-waiting"><p>{said}</p></div>'
     minutes, seconds = divmod(round(held.seconds), 60)
     length = f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     facts = {

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from openclap.audio.load import cut, duration
-from openclap.errors import LibraryMismatch
 from openclap.library import Library
 from openclap.library.query import parse_query
 from openclap.library.served_files import FileVersion
@@ -222,12 +221,7 @@ def _player(page: Page, hit: Hit, version: FileVersion | None) -> Player:
 @contextlib.contextmanager
 def opened(page: Page, where: str, visitor: str, job: Job | None = None) -> Iterator[Library]:
     """A library that holds something, for the thread of a job."""
-    try:
-        library = page.desk.opened(where, visitor, job)
-    except LibraryMismatch as error:
-        if error.maker is None:
-            raise
-        raise Told("error.mismatch", maker=error.maker) from error
+    library = page.desk.opened(where, visitor, job)
     try:
         if not library.stats()["files"]:
             raise Told("error.empty_library")

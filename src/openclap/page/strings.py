@@ -30,8 +30,8 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "common.detectors": ("Or what you have taught", "或您训练的检测器"),
     "common.detectors_info": (
-        "Kept on the tab Teach, or by openclap teach",
-        "在“训练”页保存的，或用 openclap teach 训练的",
+        "Taught and kept on the tab Teach, or by openclap on this machine",
+        "在“训练”页保存的，或在本机用 openclap 训练的",
     ),
     "common.stop": ("Stop", "停止"),
     "common.stopped": ("Stopped.", "已停止。"),
@@ -53,8 +53,8 @@ TABLE: dict[str, tuple[str, str]] = {
         "列表中的名称、Hugging Face Hub 编号，或服务器上的模型文件或文件夹",
     ),
     "model.info_listed": (
-        "One of this list; whoever runs this server puts others on it (openclap serve --models NAME)",
-        "请从列表中选择；服务器管理员可添加其他模型（openclap serve --models 名称）",
+        "One of this list; whoever runs this server can put others on it",
+        "请从列表中选择；服务器管理员可添加其他模型",
     ),
     "model.here": ("{name}  ·  on this machine", "{name}  ·  已在本机"),
     "model.megabytes": ("{name}  ·  {megabytes} MB to download", "{name}  ·  需下载 {megabytes} MB"),
@@ -284,13 +284,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "teach.ranking": ("Ranking the library by what was taught…", "正在按所学为音库排序…"),
     "teach.saved": (
         (
-            "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap search, classify and watch"
-            " take it with --detector."
+            "Kept as “{name}”: choose it on the tabs Classify, Search and Watch; openclap takes it by this name"
+            " elsewhere on this machine too."
         ),
-        (
-            "已保存为“{name}”：可在“分类”、“检索”和“监听”页选用，也可在 openclap search、classify 和 watch 中用"
-            " --detector 使用。"
-        ),
+        ("已保存为“{name}”：可在“分类”、“检索”和“监听”页选用；本机的 openclap 在别处也可按此名称使用它。"),
     ),
     "teach.saved_without": (
         "{count:example|examples} of it could not be kept to teach it anew for another model.",
@@ -520,18 +517,8 @@ TABLE: dict[str, tuple[str, str]] = {
         "这里没有检测器“{name}”；请在“训练”页训练并保存。",
     ),
     "error.other_detector": (
-        (
-            "The detector “{name}” was taught on another model ({maker}); load that one, or teach it again, as none of"
-            " its examples were kept."
-        ),
-        "检测器“{name}”是用另一个模型（{maker}）训练的；请加载该模型，或重新训练（其示例未保留）。",
-    ),
-    "error.refit_detector": (
-        (
-            "The detector “{name}” was taught on another model ({maker}); load that one, or teach it anew by the"
-            " examples that were kept: {command}"
-        ),
-        "检测器“{name}”是用另一个模型（{maker}）训练的；请加载该模型，或用保留的示例重新训练：{command}",
+        "The detector “{name}” was taught on another model ({maker}).",
+        "检测器“{name}”是用另一个模型（{maker}）训练的。",
     ),
     "error.no_query": (
         "There is nothing to look for: write words or give a sound.",
@@ -560,12 +547,12 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.empty_sound": ("{name} holds no sound at all.", "{name} 中没有任何声音。"),
     "error.no_model": ("The name of the model is empty; choose one from the list.", "模型名称为空；请从列表中选择。"),
     "error.unknown_model": (
-        "There is no model called “{name}”; choose one from the list, or check the spelling.",
-        "没有名为“{name}”的模型；请从列表中选择，或检查拼写。",
+        "There is no model called “{name}”; check the spelling.",
+        "没有名为“{name}”的模型；请检查拼写。",
     ),
     "error.model_not_here": (
-        "“{name}” is not on this machine and cannot be downloaded now; check the network, or take mini.",
-        "“{name}”不在本机，目前也无法下载；请检查网络，或使用 mini。",
+        "“{name}” is not on this machine and cannot be downloaded now.",
+        "“{name}”不在本机，目前也无法下载。",
     ),
     "error.model_refused": (
         "“{name}” may not be loaded here; choose one from the list.",
@@ -580,11 +567,8 @@ TABLE: dict[str, tuple[str, str]] = {
         "这需要 {what}，但服务器上没有安装。",
     ),
     "error.mismatch": (
-        (
-            "The library was made by another model ({maker}); load that one, embed the library anew with openclap index"
-            " --reembed, or search the example sounds."
-        ),
-        "此音库由另一个模型（{maker}）建立；请加载该模型，或用 openclap index --reembed 重新计算音库，或在示例声音中检索。",
+        "The library was made by another model ({maker}).",
+        "此音库由另一个模型（{maker}）建立。",
     ),
     "error.empty_library": (
         "The library holds no sounds yet; fill it on the Library tab, or search the example sounds.",
@@ -615,10 +599,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.gone": ("This sound is no longer kept; search again.", "此声音已不再保留；请重新检索。"),
     "error.withheld": (
         (
-            "This file is not given out: it lies outside of the folders that the server was started with (--root),"
+            "This file is not given out: it lies outside of the folders that the server may give out,"
             " behind a link, or is no sound."
         ),
-        "此文件不能提供：它位于服务器启动时指定的文件夹（--root）之外、经由链接，或不是声音。",
+        "此文件不能提供：它位于服务器可提供的文件夹之外、经由链接，或不是声音。",
     ),
     "error.changed": (
         "This file is no longer the one that was indexed; index its folder again.",
@@ -627,6 +611,30 @@ TABLE: dict[str, tuple[str, str]] = {
     "error.seconds": ("The shortest length is above the longest.", "最短时长大于最长时长。"),
     "error.closing": ("The server is going down; try again later.", "服务器正在关闭；请稍后再试。"),
     "error.input": ("This cannot be done as it was asked; check what you wrote.", "无法按此要求完成；请检查输入。"),
+    "error.steps": ("{what} What can be done: {steps}.", "{what}可以这样做：{steps}。"),
+    "error.or": (", or ", "，或"),
+    # -- what can be done: a row for each of `errors.HINTS` -----------------------------------------------
+    "hint.alerts": ("write what to listen for, or ask for anything unusual", "写下要监听的声音，或选择监听异常声音"),
+    "hint.carry": ("check the network, or take mini", "检查网络，或使用 mini"),
+    "hint.fill": ("fill it on the Library tab", "在“音库”页添加声音"),
+    "hint.models": ("choose one from the list", "从列表中选择"),
+    "hint.other_library": ("search the example sounds", "在示例声音中检索"),
+    "hint.pull": ("take mini", "使用 mini"),
+    "hint.rate": ("give the rate of the samples", "给出采样率"),
+    "hint.reembed": (
+        "ask whoever runs this server to embed the library anew",
+        "请服务器管理员重新计算音库",
+    ),
+    "hint.refit": (
+        "ask whoever runs this server to teach it anew by the examples that were kept",
+        "请服务器管理员用保留的示例重新训练",
+    ),
+    "hint.repair": ("ask whoever runs this server to repair the library", "请服务器管理员修复音库"),
+    "hint.restart": ("start it anew", "重新开始"),
+    "hint.same_model": ("load the model that made it", "加载建立它的模型"),
+    "hint.teach": ("teach it on the Teach tab", "在“训练”页训练"),
+    "hint.train_head": ("train a head for this model", "为此模型训练分类头"),
+    "hint.use_model": ("load the model {name}", "加载模型 {name}"),
 }
 
 

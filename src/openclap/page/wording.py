@@ -37,6 +37,20 @@ __all__ = ["Visit", "Wording", "handled", "handled_event", "handled_steps", "sen
 
 Words = str | tuple[tuple[str, Any], ...] | Callable[[Language], Any]  # a key; keys with their values; or what it is
 log = logging.getLogger("openclap.page")
+SENTENCES: tuple[tuple[type[Exception], str], ...] = (  # the first that an error is one of
+    (EmptySound, "error.empty_sound"),
+    (WithheldSound, "error.withheld"),
+    (SoundNotFound, "error.gone"),  # an upload is kept for an hour
+    (SoundError, "error.sound"),
+    (UnknownModel, "error.unknown_model"),
+    (ModelNotHere, "error.model_not_here"),
+    (BadCheckpoint, "error.bad_model"),
+    (MissingExtra, "error.missing"),
+    (LibraryMismatch, "error.mismatch"),
+    (LibraryError, "error.library"),
+    (DetectorMismatch, "error.other_detector"),
+    (UsageError, "error.input"),
+)
 
 
 class Wording:
@@ -157,39 +171,23 @@ def sentence(error: Exception, language: Language) -> str:
     key, values = _told(error)
     if (why := values.get("why")) is not None:
         values = {**values, "why": say(why, language)}
-    return say(key, language, **values)
+    what = say(key, language, **values)
+    steps = [say(f"hint.{hint.key}", language, **hint.facts) for hint in getattr(error, "hints", ())]
+    return say("error.steps", language, what=what, steps=say("error.or", language).join(steps)) if steps else what
 
 
-def _told(error: Exception) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911, PLR0912 -- a table that needs isinstance
-    named = {"name": getattr(error, "asked", "")}
+def _told(error: Exception) -> tuple[str, dict[str, Any]]:
     if isinstance(error, Told):
         return error.key, error.values
-    if isinstance(error, EmptySound):
-        return "error.empty_sound", {"name": Path(error.name).name}
-    if isinstance(error, WithheldSound):
-        return ("error.changed" if error.cause == CHANGED else "error.withheld"), {}
-    if isinstance(error, SoundNotFound):  # an upload is kept for an hour
-        return "error.gone", {}
-    if isinstance(error, SoundError):
-        return "error.sound", {"name": Path(error.name).name, "why": cause_of(error.cause)}
-    if isinstance(error, UnknownModel):
-        return "error.unknown_model", named
-    if isinstance(error, ModelNotHere):
-        return "error.model_not_here", named
-    if isinstance(error, BadCheckpoint):
-        return "error.bad_model", named
-    if isinstance(error, MissingExtra):
-        return "error.missing", {"what": error.name or "a package"}
-    if isinstance(error, LibraryMismatch) and error.maker is not None:
-        return "error.mismatch", {"maker": error.maker}
-    if isinstance(error, LibraryError):
-        return "error.library", {}
-    if isinstance(error, DetectorMismatch):
-        return ("error.refit_detector" if error.refit else "error.other_detector"), {
-            "name": error.detector or "?",
-            "maker": error.maker or "?",
-            "command": error.refit or "",
-        }
-    if isinstance(error, UsageError):
-        return "error.input", {}
-    return "error.inside", {}
+    key = next((key for kind, key in SENTENCES if isinstance(error, kind)), "error.inside")
+    if isinstance(error, WithheldSound) and error.cause == CHANGED:
+        key = "error.changed"
+    if isinstance(error, LibraryMismatch) and error.maker is None:  # of another version of the format
+        key = "error.library"
+    facts = {name: getattr(error, name, None) or "" for name in ("asked", "detector", "name", "maker", "cause")}
+    return key, {
+        "name": facts["asked"] or facts["detector"] or Path(facts["name"]).name,
+        "what": facts["name"] or "a package",
+        "maker": facts["maker"],
+        "why": cause_of(facts["cause"]),
+    }

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from openclap.clap import CLAP
 from openclap.errors import LibraryError, LibraryMismatch, ModelError, OpenClapError, RequestRefused, SoundError
 from openclap.http.app import new_app, protect
-from openclap.http.error_responses import error_response
+from openclap.http.error_responses import HINTS, error_response
 from openclap.http.headers import App, Receive, Scope, Send
 from openclap.http.proxy import route_path
 from openclap.serve.documentation import add_documentation
@@ -108,7 +108,7 @@ def _beside(app: FastAPI, pages: FastAPI) -> App:
 async def _answer_error(request: HttpRequest, error: Exception) -> Response:
     """Answer an error of openclap; details that may name files of the server go to the log only."""
     assert isinstance(error, OpenClapError)
-    sentence, code = str(error), "invalid_request"
+    sentence, code = error.say(HINTS), "invalid_request"
     if isinstance(error, RequestRefused):
         return error_response(error, request.scope)
     if isinstance(error, SoundError):
@@ -117,12 +117,11 @@ async def _answer_error(request: HttpRequest, error: Exception) -> Response:
         log.error(str(error), extra={"facts": {"route": request.url.path}})
         code = _code_of(error)
         what = "library" if isinstance(error, LibraryError) else "model"
-        sentence = f"the server's {what} cannot be used now; its log says why"
-        if isinstance(error, LibraryMismatch) and error.maker is not None:
-            sentence = (
-                f"the server's library was made by another model ({Path(error.maker).name}); whoever runs it loads that"
-                " one, or embeds the library anew with  openclap index --reembed"
-            )
+        maker = error.maker if isinstance(error, LibraryMismatch) else None
+        fault = f"was made by another model ({Path(maker).name})" if maker else "cannot be used now; its log says why"
+        sentence = f"the server's {what} {fault}"
+        if error.hints:
+            sentence += f"; whoever runs it can {', or '.join(hint.say(HINTS) for hint in error.hints)}"
     return error_response(RequestRefused(sentence, error.http_status, code), request.scope)
 
 

@@ -243,7 +243,7 @@ class Engine:
     def _view(self, number: int) -> tuple[Calls, LibraryView]:
         if not self._views:
             raise RequestRefused(
-                "this server has no library to search in; whoever runs it gives one with --library", 503, "no_library"
+                "this server has no library to search in; whoever runs it can give it one", 503, "no_library"
             )
         return self._views[number]
 

@@ -66,7 +66,7 @@ class LibraryView:
             self._find_root()
         if self._root is None:
             raise RequestRefused(
-                "this server's library holds no sounds yet; whoever runs it fills it with  openclap index FOLDER",
+                "this server's library holds no sounds yet; whoever runs it can fill it",
                 409,
                 "empty_library",
             )

@@ -277,7 +277,7 @@ class _ComputeRoutes:
         if asked.model is not None and not self._engine.goes_by(asked.model):
             raise RequestRefused(
                 f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name} "
-                "(whoever runs it adds names with --alias)",
+                "(whoever runs it can make this name an alias)",
                 404,
                 "model_not_found",
             )

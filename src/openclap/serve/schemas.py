@@ -278,7 +278,7 @@ class WatchRequest(Request):
     alerts: Annotated[MaybeTexts, Field(description="What should be heard, in words.")] = []
     detectors: Annotated[
         MaybeTexts,
-        Field(description="What was taught should be heard: names of what the server was given by --detector."),
+        Field(description="What was taught should be heard: names of the detectors that the server was given."),
     ] = []
     unusual: Annotated[bool, Field(description="Tell of anything unusual, without words, too.")] = False
     rate: Annotated[Number, Field(description="Of the samples, Hz.")]

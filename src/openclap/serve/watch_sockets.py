@@ -28,7 +28,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, UsageError
-from openclap.http.error_responses import error_response
+from openclap.http.error_responses import HINTS, error_response
 from openclap.serve.engine import Engine
 from openclap.serve.inputs import describe_fault, run_in_thread_if
 from openclap.serve.metrics import Metrics
@@ -121,7 +121,7 @@ class _WatchSession:
         except _WatchFault as fault:
             await self._fail(str(fault), fault.code)
         except UsageError as error:
-            await self._fail(str(error), REFUSED)
+            await self._fail(error.say(HINTS), REFUSED)
         except Exception as error:  # told to the log, never to the client
             log.error("socket failed", exc_info=error, extra={"facts": {"route": "/v1/watch"}})
             await self._fail("something went wrong inside the server; its log says what", BROKEN)
@@ -173,10 +173,8 @@ class _WatchSession:
         if (count := len(asked.alerts) + len(asked.detectors)) > most:
             raise _WatchFault(f"alerts and detectors hold {count} items; at most {most} are watched for on one socket")
         if (missing := next((name for name in asked.detectors if name not in there), None)) is not None:
-            which = f"choose {', '.join(there)}" if there else "it was started without --detector"
+            which = f"choose {', '.join(there)}" if there else "it was started without any"
             raise _WatchFault(f"the server has no detector {missing[:100]!a}; {which}")
-        if not asked.alerts and not asked.detectors and not asked.unusual:
-            raise _WatchFault('there is nothing to listen for; give alerts, as ["glass breaking"], or "unusual": true')
         if any(len(alert) > longest for alert in asked.alerts):
             raise _WatchFault(f"an alert has more than {longest} characters; describe a sound in a few words")
 

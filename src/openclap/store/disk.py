@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openclap.errors import LibraryError
+from openclap.errors import Hint, LibraryError
 
 __all__ = ["folder_bytes", "lock_folder"]
 
@@ -29,7 +29,7 @@ def lock_folder(folder: Path, place: str) -> Iterator[None]:
         raise LibraryError(f"{place} is being re-embedded by another process; wait until it is done") from None
     except OSError as error:
         raise LibraryError(
-            f"{place} cannot be written to ({error.strerror or error}); choose another --library"
+            f"{place} cannot be written to ({error.strerror or error})", Hint("other_library")
         ) from error
     try:
         yield

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from openclap.errors import LibraryError
+from openclap.errors import Hint, LibraryError
 
 __all__ = [
     "File",
@@ -234,4 +234,4 @@ def belongs_to_model(store: Store, maker: dict[str, Any]) -> bool:
 
 def width_mismatch(got: int, has: int) -> LibraryError:
     """The error for vectors of `got` numbers in a library of vectors of `has` numbers."""
-    return LibraryError(f"vectors of {got} numbers do not fit a library of vectors of {has}; use another --library")
+    return LibraryError(f"vectors of {got} numbers do not fit a library of vectors of {has}", Hint("other_library"))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from openclap import example_store
 from openclap.detector import Detector, detector_path
-from openclap.errors import DetectorError, LibraryError, SoundError, UsageError
+from openclap.errors import DetectorError, Hint, LibraryError, SoundError, UsageError
 from openclap.example_store import RATE, ExampleSource
 from openclap.library.scan import find_sounds
 from openclap.normalization import normalize_rows
@@ -207,7 +207,7 @@ def teach(
     >>> taught.save()
     """
     if library is not None and not library.stats()["files"]:
-        raise LibraryError(f"{library.stats()['path']} holds no sounds yet; fill it with  openclap index FOLDER")
+        raise LibraryError(f"{library.stats()['path']} holds no sounds yet", Hint("fill"))
     found = [find_sounds([some] if isinstance(some, str | os.PathLike) else some) for some in (yes, no)]
     failed = [failure for part in found for failure in part.unreadable]
     for part in found:
@@ -228,7 +228,7 @@ def teach(
         )
     if not kept[0][0]:
         why = f": {failed[0].path}: {failed[0].error}" if failed else ""
-        raise UsageError(f"no example of {name!r} can be used{why}; give sound files with --yes")
+        raise UsageError(f"no example of {name!r} can be used{why}", Hint("teach"))
     _refuse_copies(*kept)
     drawn: npt.ArrayLike = () if library is None else counter_examples(library, kept[0][1])
     detector = fit(clap, name, kept[0][1], kept[1][1], text=text, drawn=drawn, seed=seed)
@@ -270,8 +270,8 @@ def refit(
     """
     if not example_store.count_examples(detector.key):
         raise DetectorError(
-            f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them; teach it"
-            " again with  openclap teach NAME --yes FILE…"
+            f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them",
+            Hint("teach"),
         )
     rows: dict[bool, list[Vectors]] = {True: [], False: []}
     for heard, row in with_progress(

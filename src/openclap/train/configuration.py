@@ -17,12 +17,12 @@ __all__ = ["read_settings", "read_yaml", "settings_of"]
 
 Kind = TypeVar("Kind", bound=Settings)
 OTHERS = {
-    "teacher": "openclap distill",
-    "distill": "openclap distill",
-    "supervised": "openclap finetune",
-    "taggers": "openclap distill",
-    "tags": "openclap distill",
-    "play": "openclap distill",
+    "teacher": "distill",
+    "distill": "distill",
+    "supervised": "finetune",
+    "taggers": "distill",
+    "tags": "distill",
+    "play": "distill",
 }  # settings that belong to another verb
 
 
@@ -84,7 +84,7 @@ def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[
             data[name] = _build(part, data.get(name) or {}, f"{where}: {name}")
     other = next((name for name in OTHERS if name in data and name not in {f.name for f in fields(kind)}), None)
     if other is not None:
-        raise TrainingError(f"{where}: {other} is for  {OTHERS[other]}; run that, or leave it out")
+        raise TrainingError(f"{where}: {other} is for {OTHERS[other]}; run that, or leave it out")
     settings: Kind = _build(kind, {**data, "folder": folder.resolve()}, where)
     check(settings, where)
     return settings

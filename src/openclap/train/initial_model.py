@@ -160,7 +160,7 @@ def _read_checkpoint_weights(name: str) -> tuple[dict[str, torch.Tensor], Path |
     try:
         checkpoint = load_checkpoint(name)
     except OpenClapError as error:
-        raise TrainingError(f"init: {error}") from error
+        raise TrainingError(f"init: {error.args[0]}", *error.args[1:]) from error
     weights = checkpoint.weights
     return {key: torch.from_numpy(np.array(weights[key])).float() for key in weights}, checkpoint.tokenizer_file
 

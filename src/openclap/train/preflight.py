@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from openclap.config import CLAPConfig
-from openclap.errors import TrainingError
+from openclap.errors import Hint, TrainingError
 from openclap.train.run_state import STATE_FILE
 from openclap.train.settings import Settings
 
@@ -34,16 +34,13 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
     """
     out = settings.resolve(settings.out)
     if settings.init is not None and settings.resolve(settings.init) in (out, out / "model.safetensors"):
-        raise TrainingError(f"out and init are both {out}; choose another folder (out, or -o)")
+        raise TrainingError(f"out and init are both {out}; choose another folder (out)")
     if resume and not (out / STATE_FILE).exists():
         if (out / "training.json").exists():
-            raise TrainingError(
-                f"{out} holds a finished model; start anew with --restart, or choose another folder (out, or -o)"
-            )
+            raise TrainingError(f"{out} holds a finished model", Hint("restart"), "choose another folder (out)")
         if (out / "config.json").exists() and not (out / "log.csv").exists():  # a run writes its log first
             raise TrainingError(
-                f"{out} holds a model of another making; choose another folder (out, or -o), or replace it with"
-                " --restart"
+                f"{out} holds a model of another making", "choose another folder (out)", Hint("restart")
             )
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     probe = out / f"writable.{os.getpid()}.part"
@@ -54,9 +51,7 @@ def check_folder(settings: Settings, *, resume: bool) -> None:
         for folder in made:
             folder.rmdir()
     except OSError as error:
-        raise TrainingError(
-            f"{out} cannot be written to ({error.strerror}); choose another folder (out, or -o)"
-        ) from error
+        raise TrainingError(f"{out} cannot be written to ({error.strerror}); choose another folder (out)") from error
 
 
 @contextmanager
@@ -76,7 +71,7 @@ def lock_folder(settings: Settings) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise TrainingError(
-            f"{out}: another run trains into it; wait for its end, or choose another folder (out, or -o)"
+            f"{out}: another run trains into it; wait for its end, or choose another folder (out)"
         ) from None
     try:
         yield

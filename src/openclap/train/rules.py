@@ -122,4 +122,4 @@ def refuse_unused(settings: Settings, names: tuple[str, ...], verb: str) -> None
     }
     set_ = [name for name in names if getattr(settings, name) != defaults[name]]
     if set_:
-        raise TrainingError(f"{', '.join(set_)}: not for  {verb}, which would not look at it; leave it out")
+        raise TrainingError(f"{', '.join(set_)}: not for {verb}, which would not look at it; leave it out")

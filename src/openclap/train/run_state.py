@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from openclap.atomic_write import atomic_write
-from openclap.errors import TrainingError
+from openclap.errors import Hint, TrainingError
 
 __all__ = ["STATE_FILE", "digest", "load_state", "run_digest", "save_state"]
 
@@ -65,15 +65,16 @@ def load_state(folder: Path, identity: str) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:  # a cut pickle or zip raises a dozen kinds
-        raise TrainingError(f"{file} is broken ({error}); start anew with --restart") from error
+        raise TrainingError(f"{file} is broken ({error})", Hint("restart")) from error
     if state.get("format") != FORMAT:
         raise TrainingError(
             f"{file} was written by another version of openclap (format {state.get('format')}, this one reads"
-            f" {FORMAT}); finish it there, or start anew with --restart"
+            f" {FORMAT})",
+            "finish it there",
+            Hint("restart"),
         )
     if state["run"] != identity:
         raise TrainingError(
-            f"{file} is the state of another configuration; start anew with --restart, or choose another folder (out,"
-            " or -o)"
+            f"{file} is the state of another configuration", Hint("restart"), "choose another folder (out)"
         )
     return state

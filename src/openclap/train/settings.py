@@ -147,7 +147,7 @@ class Settings:
         try:
             return load_checkpoint(self.initial()).config
         except OpenClapError as error:
-            raise TrainingError(f"init: {error}") from error
+            raise TrainingError(f"init: {error.args[0]}", *error.args[1:]) from error
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that decide the weights.

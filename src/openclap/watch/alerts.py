@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.detector import Detector
-from openclap.errors import UsageError
+from openclap.errors import Hint, UsageError
 from openclap.watch.event import UNUSUAL
 
 if TYPE_CHECKING:
@@ -60,11 +60,9 @@ def name_alerts(alerts: Sequence[str | Detector], unusual: bool) -> dict[str, De
     if "" in names:
         raise UsageError("an alert is empty; describe a sound in words")
     if not names and not unusual:
-        raise UsageError(
-            'nothing to listen for; give alerts (--alert "glass breaking"), or ask for anything unusual (--unusual)'
-        )
+        raise UsageError("nothing to listen for", Hint("alerts"))
     if len(names) > MOST_ALERTS:
         raise UsageError(f"{len(names)} alerts; at most {MOST_ALERTS} can be watched for at once")
     if UNUSUAL in names and unusual:
-        raise UsageError(f"the alert {UNUSUAL!r} is what --unusual is called; choose other words")
+        raise UsageError(f"the alert {UNUSUAL!r} is what anything unusual is called; choose other words")
     return names

@@ -335,7 +335,7 @@ class Watch(Iterator[Event]):
                 self._skipped_told_at = time.monotonic()
                 self._tell(
                     f"{self._name}: the model is slower than the sound comes;"
-                    f" {count_noun(self._report.skipped, 'window is', 'windows are')} skipped so far (a longer --hop or"
+                    f" {count_noun(self._report.skipped, 'window is', 'windows are')} skipped so far (a longer hop or"
                     " a smaller model keeps up)"
                 )
         return kept

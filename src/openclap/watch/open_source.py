@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from openclap.errors import SoundNotFound, UsageError
+from openclap.errors import Hint, SoundNotFound, UsageError
 from openclap.watch.folder import FolderSource
 from openclap.watch.sources import AudioSource, FileSource, PipeSource
 
@@ -48,16 +48,13 @@ def open_source(
     name = os.fsdecode(what)
     if name == "-":
         if rate is None:
-            raise UsageError(
-                "bare samples say nothing of their rate: give --rate, and --channels and --format where they are not 1"
-                " and s16le"
-            )
+            raise UsageError("bare samples say nothing of their rate", Hint("rate"))
         if sys.stdin is None:
             raise UsageError("standard input is closed, so there is nothing to listen to; pipe samples into it")
         return PipeSource(sys.stdin.buffer, rate=rate, channels=channels, format=format, live=live)
     if rate is not None:
         raise UsageError(
-            "--rate is for samples on standard input (SOURCE -); files, streams and microphones say theirs"
+            "a rate is for samples on standard input (SOURCE -); files, streams and microphones say theirs"
         )
     if name in ("mic", "microphone") or name.startswith("mic:"):
         from openclap.watch.microphone import MicrophoneSource

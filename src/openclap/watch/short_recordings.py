@@ -37,6 +37,6 @@ def short_recording_message(
     if judged_anyway:
         message += (
             f", within the warm-up of {warmup:g} s: judged by what there is of it, which is less sure (a longer"
-            " recording, or a shorter --warmup)"
+            " recording, or a shorter warm-up)"
         )
     return message + (', too short to know what is "unusual" there' if novelty_unknown else "")

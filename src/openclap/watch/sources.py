@@ -201,8 +201,8 @@ class PipeSource:
                 )
         if held:
             tell(
-                f"{self.name}: ended with {len(held)} bytes that are no whole frame of {frame}; check --channels and"
-                " --format"
+                f"{self.name}: ended with {len(held)} bytes that are no whole frame of {frame}; check the number of"
+                " channels and the format"
             )
         yield AudioBlock(converter.flush(), name=self.name)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from openclap.errors import LibraryError
+from openclap.errors import Hint, LibraryError
 from openclap.store.lance.tables import FORMAT_VERSION, Tables
 
 __all__ = ["migrate"]
@@ -38,8 +38,8 @@ def migrate(tables: Tables, slot: str, table: Any) -> None:
             STEPS[version](table)
         if table.count_rows() != rows:
             raise LibraryError(
-                f"{tables.uri} could not be brought up to format version {FORMAT_VERSION}; it is as it was, try "
-                " openclap library verify"
+                f"{tables.uri} could not be brought up to format version {FORMAT_VERSION}; it is as it was",
+                Hint("repair"),
             )
     except Exception:
         if table.version != before:

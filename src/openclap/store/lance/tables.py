@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from openclap.errors import LibraryError, LibraryMismatch, MissingExtra, OpenClapError
+from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, OpenClapError
 from openclap.store.lance.rows import about_schema, about_table, check_schema, is_any_of, quote
 from openclap.store.validation import BrokenValue, validate_identity
 
@@ -28,9 +28,12 @@ __all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
 FORMAT_VERSION = 2
 WAIT_SECONDS = 120  # for another process to finish writing
 REASONS = [  # what the long messages of the storage hold → what to do about it
-    ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or give another --library"),
+    ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or use another library"),
     ("[Nn]o space left|StorageFull", "the disk is full; what was there before is unharmed, make room"),
-    ("[Pp]ermission denied|[Rr]ead-only", "it is not yours to change; give yourself permission, or another --library"),
+    (
+        "[Pp]ermission denied|[Rr]ead-only",
+        "it is not yours to change; give yourself permission, or use another library",
+    ),
     ("AWS credentials|CredentialsNotLoaded", "it wants credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
     (
         "AccessDenied|Forbidden|InvalidAccessKey|SignatureDoesNotMatch",
@@ -131,8 +134,9 @@ class Tables:
         version, maker, windows = (rows[0].get(name) for name in ("format", "maker", "windows"))
         if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
             raise LibraryMismatch(
-                f"{self.uri} is of format version {version}; this openclap reads versions 1 to {FORMAT_VERSION}: update"
-                " openclap, or index again into another --library"
+                f"{self.uri} is of format version {version}; this openclap reads versions 1 to {FORMAT_VERSION}",
+                "update openclap",
+                Hint("other_library"),
             )
         if not isinstance(windows, str) or not (NAME.fullmatch(windows) or not windows):
             raise BrokenValue("it does not say where its windows are")
@@ -191,7 +195,7 @@ class Tables:
                     and not (folder / "about.lance").exists()
                     and any(folder.iterdir())
                 ):
-                    raise LibraryMismatch(f"{folder} holds something else than a library; use another --library")
+                    raise LibraryMismatch(f"{folder} holds something else than a library", Hint("other_library"))
                 self._db = lancedb.connect(self.uri, read_consistency_interval=timedelta(0))
             return self._db
 
@@ -206,10 +210,7 @@ class Tables:
                 raise
             told = re.sub(r"\s+", " ", PLACE_IN_CODE.sub("", str(error)))
             if isinstance(error, BrokenValue):
-                raise LibraryError(
-                    f"{self.uri} is broken ({told}); openclap library verify says what of it, and openclap library"
-                    " repair mends what can be"
-                ) from error
+                raise LibraryError(f"{self.uri} is broken ({told})", Hint("repair")) from error
             short = next((words for found, words in REASONS if re.search(found, told)), told[:200])
             raise LibraryError(f"{self.uri} cannot be {what}: {short}") from error
 

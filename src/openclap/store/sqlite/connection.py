@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from openclap.errors import LibraryMismatch
+from openclap.errors import Hint, LibraryMismatch
 from openclap.store.sqlite.first_format import VERSION as FIRST
 from openclap.store.sqlite.first_format import convert, first_format_beside
 from openclap.store.sqlite.migration import (
@@ -97,11 +97,12 @@ class Connection:
         if make and self.writable and not foreign:
             _create(self.db, first_format_beside(file))
         elif foreign and application != APPLICATION_ID:
-            raise LibraryMismatch(f"{file} is a database of another program; use another --library")
+            raise LibraryMismatch(f"{file} is a database of another program", Hint("other_library"))
         elif not OLDEST <= version <= FORMAT_VERSION and foreign:
             raise LibraryMismatch(
-                f"{file} is of format version {version}; this openclap reads versions {OLDEST} to {FORMAT_VERSION}:"
-                " update openclap, or index again into another --library"
+                f"{file} is of format version {version}; this openclap reads versions {OLDEST} to {FORMAT_VERSION}",
+                "update openclap",
+                Hint("other_library"),
             )
         elif not foreign and (first := first_format_beside(file)) is not None:
             if make:

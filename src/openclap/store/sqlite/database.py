@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openclap.errors import LibraryError
+from openclap.errors import Hint, LibraryError
 from openclap.store.sqlite.connection import WAIT_SECONDS, Connection, NotCreatedYet
 from openclap.store.sqlite.first_format import first_format_beside
 from openclap.store.sqlite.migration import FORMAT_VERSION
@@ -106,15 +106,15 @@ class Database:
         except sqlite3.OperationalError as error:
             if DAMAGE.search(str(error)):
                 raise self._damage_error(error) from error
-            advice = "what was there before is unharmed; make room, give yourself permission, or use another --library"
-            if "locked" in str(error):
-                advice = f"another process has been writing for {WAIT_SECONDS} s; wait until it is done"
-            raise LibraryError(f"{self.file} cannot be {what} ({error}); {advice}") from error
+            full = "what was there before is unharmed; make room", "give yourself permission", Hint("other_library")
+            busy = f"another process has been writing for {WAIT_SECONDS} s; wait until it is done"
+            advice = (busy,) if "locked" in str(error) else full
+            raise LibraryError(f"{self.file} cannot be {what} ({error})", *advice) from error
         except (sqlite3.DatabaseError, OverflowError) as error:
             raise self._damage_error(error) from error
         except OSError as error:
             raise LibraryError(
-                f"{self.file.parent} cannot be {what} ({error.strerror or error}); choose another --library"
+                f"{self.file.parent} cannot be {what} ({error.strerror or error})", Hint("other_library")
             ) from error
 
     def _is_there(self) -> bool:
@@ -125,5 +125,7 @@ class Database:
         held: Connection | None = getattr(self._of_thread, "held", None)
         unread = error.file if isinstance(error, BrokenValue) else None
         file = unread or (self.file if held is None else held.source)
-        advice = "move it away" if unread else "try  openclap library repair, or move it away"
-        return LibraryError(f"{file} is no library of openclap, or broken ({error}); {advice} and index again")
+        mend = () if unread else (Hint("repair"),)
+        return LibraryError(
+            f"{file} is no library of openclap, or broken ({error})", *mend, "move it away and index again"
+        )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from openclap.atomic_write import atomic_write
-from openclap.errors import LibraryError
+from openclap.errors import Hint, LibraryError
 
 __all__ = [
     "FORMAT_VERSION",
@@ -96,8 +96,8 @@ def migrate(db: sqlite3.Connection, file: Path) -> None:
             db.execute(f"PRAGMA user_version = {version}")
             if _count_rows(db) != before:
                 raise LibraryError(
-                    f"{file} could not be brought up to format version {version}; it is as it was, try  openclap"
-                    " library verify"
+                    f"{file} could not be brought up to format version {version}; it is as it was",
+                    Hint("repair"),
                 )
         db.commit()
     except BaseException:

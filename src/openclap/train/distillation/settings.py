@@ -65,7 +65,7 @@ def check(settings: DistillSettings) -> None:
         raise TrainingError(f"distill.held_out is {parts.held_out!r}; it must be from 0 to below 1")
     if parts.hop_seconds is not None and not parts.hop_seconds > 0:
         raise TrainingError(f"distill.hop_seconds is {parts.hop_seconds!r}; it must be more than 0, or left out")
-    refuse_unused(settings, ("loss", "families", "own_share"), "openclap distill")
+    refuse_unused(settings, ("loss", "families", "own_share"), "distill")
     for name in ("mix_share", "under_share"):
         if getattr(settings.augment, name):
             raise TrainingError(f"augment.{name} must be 0: the teacher has not heard two sounds at once")

@@ -200,7 +200,7 @@ def _load_teacher(settings: DistillSettings) -> CLAP:
     try:
         clap = CLAP.from_pretrained(name, device=str(training_device(settings)), threads=settings.threads)
     except OpenClapError as error:
-        raise TrainingError(f"teacher: {error}") from error
+        raise TrainingError(f"teacher: {error.args[0]}", *error.args[1:]) from error
     longest = clap.front_end.clip_seconds
     if settings.crop_seconds > longest:
         raise TrainingError(

@@ -81,8 +81,7 @@ def read_labelled(settings: SupervisedSettings) -> LabelledSounds:
     if several and not multi:
         raise TrainingError(
             f"{count_noun(len({e.key for e in several}), 'sound has', 'sounds have')} several labels, the first is"
-            f" {several[0].key}; give each one, or allow several (--multi-label, or multi_label: true in a"
-            " configuration)"
+            f" {several[0].key}; give each one, or allow several (multi_label)"
         )
     counts = Counter(label for _, example in train for label in example.item.labels)
     _check(learnt, judged, counts)

@@ -71,7 +71,7 @@ def supervised_settings(given: Any, changes: dict[str, Any]) -> tuple[Supervised
     elif not isinstance(parts[0], Mapping):  # an error in the file is reported, whatever changes are given
         changes = {**changes, "supervised": parts[0]}
     settings = settings_of({**DEFAULTS, **values, **changes}, folder, where, SupervisedSettings)
-    refuse_unused(settings, UNUSED, "openclap finetune")
+    refuse_unused(settings, UNUSED, "finetune")
     if settings.average is not None:
         raise TrainingError(f"{where}: average is {settings.average}; leave it out, the head keeps no average")
     if not settings.model:  # a changed model gets a name of its own

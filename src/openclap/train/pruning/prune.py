@@ -117,9 +117,7 @@ def prune(
     compact = is_compact(checkpoint.source)
     small, notes, failed = _cut_units(checkpoint, shares, sounds, importance, device, seed, progress=progress)
     if (Path(checkpoint.source) / "head.safetensors").is_file():
-        notes.append(
-            "its head of labels is of the whole model and is not taken along: openclap finetune --model the pruned one"
-        )
+        notes.append("its head of labels is of the whole model and is not taken along: finetune the pruned one")
     save_pretrained(small.config, small.weights, checkpoint.tokenizer_file, part / "cut", compact=compact)
     result = part / "cut"
     if tune is not None:
@@ -287,7 +285,7 @@ def _check_target(target: Path, checkpoint: Checkpoint, *, force: bool) -> Path:
     if others:
         raise UsageError(f"{target} holds more than a checkpoint, such as {others[0]}; choose another folder")
     if not force:
-        raise UsageError(f"{target} holds a checkpoint; choose another folder, or replace it with --force")
+        raise UsageError(f"{target} holds a checkpoint; choose another folder, or replace it (force)")
     return target
 
 
