@@ -25,9 +25,9 @@ from rich.table import Table
 
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd, HTSATConfig, TextConfig
+from openclap.malloc import KEEP_FREED, set_malloc
 from openclap.models.clap import CLAPModel
 from openclap.train.batch import Batch, PairLabels
-from openclap.train.memory import keep_freed_memory
 from openclap.train.optimizer import make_optimiser
 from openclap.train.settings import Augment
 from openclap.train.step import Step
@@ -57,7 +57,7 @@ def tokens(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def with_openclap(count: int) -> Callable[[], float]:
-    keep_freed_memory()  # as `train` does
+    set_malloc(KEEP_FREED)  # as `train` does
     config = CLAPConfig(audio=HTSATConfig(), text=TextConfig(), front_end=FrontEnd(), fusion=None)
     torch.manual_seed(0)
     model = CLAPModel(config).train()

@@ -13,9 +13,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from openclap.http.connections import AT_ONCE, CHUNKS, HEAD_BYTES, OF_SOCKET, ConnectionLimits, Connections
+from openclap.http.connections import AT_ONCE, CHUNKS, HEAD_BYTES, OF_SOCKET, Connections
 from openclap.http.headers import App, Receive, Scope, SecurityHeaders, Send
 from openclap.http.request_log import RequestLog
+from openclap.http.settings import ServerSettings
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
@@ -52,7 +53,7 @@ def asked(app: App, talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter],
         loop.set_exception_handler(lambda _, context: faults.append(context))
         config = Config(
             SecurityHeaders(RequestLog(app, count=lambda *_: None)),
-            **Connections(ConnectionLimits()).options(),
+            **Connections(ServerSettings()).options(),
             log_config=None,
             lifespan="off",
         )

@@ -33,6 +33,8 @@ FLOORS = {
     "store": 2,
     "synth": 2,
     "pipeline": 3,
+    "batches": 0,
+    "malloc": 0,
     "prefetch": 0,
     "progress": 0,
     "text_cache": 1,

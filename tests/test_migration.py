@@ -231,7 +231,7 @@ def test_a_newer_one_is_refused_by_number(old: Path) -> None:
         db = sqlite3.connect(old / "library.sqlite")
         db.execute("PRAGMA user_version = 99")
         db.close()
-    wanted = r"version 99; this openclap reads versions . to .: update openclap"
+    wanted = r"version 99; this openclap reads versions . to .; update openclap"
     with pytest.raises(LibraryMismatch, match=wanted):
         open_store(old).stats()
     with pytest.raises(LibraryMismatch, match=wanted):

@@ -191,7 +191,7 @@ def test_chinese_words_and_anything_unusual(page: Page, minute: str) -> None:
 def _wave(path: str) -> np.ndarray:
     wave, rate = sf.read(path, dtype="int16")
     assert rate == RATE
-    return wave  # type: ignore[no-any-return]
+    return wave
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ import pytest
 from server_for_tests import Running, serving
 from slow_clients import head_of
 
-from openclap.http.connections import ConnectionLimits, Connections
-from openclap.http.proxy import TrustedProxies, client_key
+from openclap.http.connections import Connections
+from openclap.http.proxy import client_key
+from openclap.http.settings import ServerSettings
 
 FILES = 256  # that the server may open: fewer than are asked of it
 HEADS = 300
@@ -173,7 +174,7 @@ class Loop:
 @pytest.mark.parametrize("proxied", [False, True])
 def test_one_address_has_a_share(proxied: bool) -> None:
     """Whole requests are not closed for new ones; behind a proxy everybody has its address."""
-    connections = Connections(ConnectionLimits(connections=100), TrustedProxies(["10.0.0.0/8"] if proxied else []))
+    connections = Connections(ServerSettings(connections=100, proxies=("10.0.0.0/8",) if proxied else ()))
     admit = [connections.admit(Connection("10.0.0.1")) for _ in range(200)]  # type: ignore[arg-type]
     assert sum(admit) == (100 if proxied else 50)
     assert connections.admit(Connection("192.0.2.1")) is not proxied  # type: ignore[arg-type]
@@ -192,6 +193,6 @@ def test_files_are_left_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None
 
     for files, most in ((1024, 768), (256, 96), (1 << 20, 1000), (64, 8)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
-        connections = Connections(ConnectionLimits())
+        connections = Connections(ServerSettings())
         assert connections.most == most
         assert connections.most + 4 * connections.burst < max(files, 64)

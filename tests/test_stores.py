@@ -13,10 +13,8 @@ import numpy as np
 import pytest
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store import File, Recording, ScoredWindow, SearchFilter, Store, open_store
-from openclap.store.lance import store as lance_store
+from openclap.store import File, Recording, ScoredWindow, SearchFilter, Store, open_store, records
 from openclap.store.sqlite import cached_vectors, vector_cache
-from openclap.store.sqlite import store as sqlite_store
 from openclap.store.sqlite.vector_cache import VectorCache
 
 E = 16
@@ -287,8 +285,7 @@ def test_vectors_of_another_width_are_refused(opened: Opened) -> None:
 
 
 def test_a_scan_does_not_mix_two_models(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "ROWS_AT_ONCE", 2)
-    monkeypatch.setattr(lance_store, "FILES_AT_ONCE", 2)
+    monkeypatch.setattr(records, "FILES_AT_ONCE", 2)
     store = opened()
     store.claim(MAKER)
     store.put([recording(f"/{i}.wav") for i in range(9)])

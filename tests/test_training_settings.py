@@ -67,6 +67,16 @@ def test_what_is_commented_out_are_the_defaults(tmp_path: Path) -> None:
     )
 
 
+def test_a_heading_with_nothing_below_it_leaves_the_defaults(tmp_path: Path) -> None:
+    """`distill:` alone, all of it commented out, was refused: "it must be a Distill"."""
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "out: model\nteacher: mini\nsources:\n- folder: sounds\naugment:\ndistill:\nlora:\n", encoding="utf-8"
+    )
+    settings = read_settings(file, DistillSettings)
+    assert (settings.augment, settings.distill, settings.lora) == (Augment(), Distill(), None)
+
+
 def test_no_file_is_written_over(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("out: mine\n")

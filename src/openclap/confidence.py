@@ -88,8 +88,7 @@ class ReferenceBank:
         by_names = (cosine - names.mean(1, keepdims=True)) / np.maximum(names.std(1, keepdims=True), 1e-6)
         start, *slopes = self.curves.words
         logit = np.clip(start + slopes[0] * by_sounds + slopes[1] * by_names, -30.0, 30.0)
-        confidences: Vectors = (1 / (1 + np.exp(-logit))).astype(np.float32)
-        return confidences
+        return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 
 def confidence_curves(config: CLAPConfig) -> ConfidenceCurves:

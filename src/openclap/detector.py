@@ -16,7 +16,7 @@ import math
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ from openclap.config import CLAPConfig
 from openclap.errors import DetectorError, DetectorMismatch, Hint, UsageError
 from openclap.head_files import HeadFormat, embeddings_of
 from openclap.normalization import normalize_rows
-from openclap.results import Failure
+from openclap.results import Failure, Result
 from openclap.scores import logistic
 
 __all__ = [
@@ -130,8 +130,7 @@ class Detector:
             Embeddings of another size.
         """
         x = embeddings_of(embeddings, self.size, f"the detector {self.name!r}", DetectorMismatch)
-        found: npt.NDArray[np.float64] = x.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
-        return found
+        return x.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
 
     def probability(self, embeddings: npt.ArrayLike) -> Floats:
         """Embeddings (N, E) → how likely each holds the sound, in [0, 1] (N,).
@@ -218,16 +217,12 @@ class Detector:
 
 
 @dataclass(frozen=True)
-class Detection:
+class Detection(Result):
     """The answer of a detector to a sound: the probability of its best window, and whether it reaches the threshold."""
 
     detector: str
     probability: float
     heard: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, for JSON."""
-        return asdict(self)
 
 
 def apply_detectors(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> list[Detection]:

@@ -228,8 +228,7 @@ def _read_clip(folder: Path, clip: dict[str, Any]) -> Wave:
     wave, rate = sf.read(folder / name, dtype="float32")
     if rate != RATE or wave.ndim != 1 or not len(wave):
         raise ValueError(f"{name} is no clip of {RATE} Hz")
-    raised: Wave = wave * np.float32(gain)
-    return raised
+    return wave * np.float32(gain)
 
 
 def _replace(part: Path, target: Path) -> None:

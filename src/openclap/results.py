@@ -23,6 +23,7 @@ __all__ = [
     "MissingFolder",
     "Moment",
     "Ranked",
+    "Result",
     "Span",
     "Tag",
     "Verification",
@@ -30,12 +31,12 @@ __all__ = [
 ]
 
 
-class _Result:
-    """The `to_dict` of the dataclasses below."""
+class Result:
+    """The base of dataclasses that are given as JSON: their `to_dict`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        return asdict(self)  # type: ignore[call-overload]
 
 
 def _without_false(values: dict[str, Any], name: str) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class BackendInfo(_Result):
+class BackendInfo(Result):
     """What computes a model; `str` gives the text for people: `torch on CUDA: a GPU is here, bfloat16`.
 
     Attributes
@@ -97,7 +98,7 @@ class BackendInfo(_Result):
 
 
 @dataclass(frozen=True)
-class Match(_Result):
+class Match(Result):
     """How well one text fits a sound: `score` is the cosine, in [-1, 1]."""
 
     text: str
@@ -105,7 +106,7 @@ class Match(_Result):
 
 
 @dataclass(frozen=True)
-class Label(_Result):
+class Label(Result):
     """One label of a zero-shot classification.
 
     `similarity` is the cosine in [-1, 1]; `score` is the softmax over the given labels of
@@ -118,7 +119,7 @@ class Label(_Result):
 
 
 @dataclass(frozen=True)
-class Hit(_Result):
+class Hit(Result):
     """A window of a library that fits a query: its seconds in the recording, and the cosine as `score`.
 
     `confidence`, in [0, 1], says how likely it is that the window holds what the query asks for. `missing`: the file
@@ -140,7 +141,7 @@ class Hit(_Result):
 
 
 @dataclass(frozen=True)
-class Moment(_Result):
+class Moment(Result):
     """A span of a recording merged from overlapping windows that fit a query, and its best cosine.
 
     `confidence`, that of the best window, and `missing` are as in `Hit`. The confidence is None where none was
@@ -180,7 +181,7 @@ class Ranked(list[R]):
 
 
 @dataclass(frozen=True)
-class Tag(_Result):
+class Tag(Result):
     """A label that is heard, with its confidence in [0, 1], its cosine, and other labels of the same meaning."""
 
     label: str
@@ -190,7 +191,7 @@ class Tag(_Result):
 
 
 @dataclass(frozen=True)
-class Description(_Result):
+class Description(Result):
     """A sound in words: tags, best first, a sentence made of them, and the nearest captions with their cosines."""
 
     tags: list[Tag]
@@ -199,7 +200,7 @@ class Description(_Result):
 
 
 @dataclass(frozen=True)
-class Span(_Result):
+class Span(Result):
     """A span of a recording, in seconds, and what is heard in it.
 
     `label` is None where nothing of the vocabulary is heard; `score`, in [0, 1], is the label's confidence; `tags` are
@@ -214,7 +215,7 @@ class Span(_Result):
 
 
 @dataclass(frozen=True)
-class Failure(_Result):
+class Failure(Result):
     """A file that could not be used, and why."""
 
     path: str
@@ -222,7 +223,7 @@ class Failure(_Result):
 
 
 @dataclass(frozen=True)
-class MissingFolder(_Result):
+class MissingFolder(Result):
     """A folder from which so many files are missing that its disk may not be mounted, and their number."""
 
     path: str
@@ -230,7 +231,7 @@ class MissingFolder(_Result):
 
 
 @dataclass(frozen=True)
-class AddReport(_Result):
+class AddReport(Result):
     """How many files were added to a library, changed or removed.
 
     `kept_missing` counts files that are missing from the disk and stay in the library, because so many of their folder
@@ -252,7 +253,7 @@ class AddReport(_Result):
 
 
 @dataclass(frozen=True)
-class Verification(_Result):
+class Verification(Result):
     """Faults of a library: what is `damaged`, in words, and paths whose files are `missing` or have `changed`."""
 
     damaged: list[str]
@@ -266,7 +267,7 @@ class Verification(_Result):
 
 
 @dataclass(frozen=True)
-class Copy(_Result):
+class Copy(Result):
     """A file of a group: it begins `offset` seconds after the first one; `similarity` in [-1, 1], 1 for equal files."""
 
     path: str
@@ -275,14 +276,14 @@ class Copy(_Result):
 
 
 @dataclass(frozen=True)
-class Group(_Result):
+class Group(Result):
     """Files that hold the same recording."""
 
     files: list[Copy]
 
 
 @dataclass(frozen=True)
-class Duplicates(_Result):
+class Duplicates(Result):
     """Groups of near-identical recordings, and the files that could not be compared."""
 
     groups: list[Group]

@@ -14,8 +14,7 @@ Floats = TypeVar("Floats", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 def logistic(log_odds: Floats) -> Floats:
     """Log-odds → probabilities, of any shape; nothing overflows, and float32 stays float32."""
-    likely: Floats = 0.5 * (1 + np.tanh(0.5 * log_odds))
-    return likely
+    return 0.5 * (1 + np.tanh(0.5 * log_odds))
 
 
 def softmax(logits: Floats) -> Floats:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from openclap.results import Failure
+from openclap.results import Failure, Result
 
 if TYPE_CHECKING:
     from openclap.describe import Describer
@@ -18,17 +18,13 @@ __all__ = ["DescribeReport", "describer_key", "file_stat", "show_progress"]
 
 
 @dataclass(frozen=True)
-class DescribeReport:
+class DescribeReport(Result):
     """What a run did: how many sounds were `described` now, and how many are `unchanged` since an earlier run."""
 
     output: str
     described: int = 0
     unchanged: int = 0
     failed: list[Failure] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only."""
-        return asdict(self)
 
 
 def describer_key(describer: Describer, *more: object) -> str:

@@ -23,6 +23,7 @@ from openclap.checkpoints.presets import KNOWN_BAD
 from openclap.config import CLAPConfig
 from openclap.errors import ModelError
 from openclap.plurals import count_noun
+from openclap.results import Result
 
 __all__ = ["Encode", "Finding", "Health", "examine_checkpoint"]
 
@@ -53,15 +54,11 @@ Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Result):
     """A fault of a checkpoint, and what to do about it."""
 
     what: str
     advice: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from typing import Any
 from openclap.checkpoints.huggingface_config import read_config
 from openclap.checkpoints.native import read_json
 from openclap.checkpoints.tokenizer import load_fast_tokenizer
-from openclap.checkpoints.torch_files import entries_from_tensors, import_torch
+from openclap.checkpoints.torch_files import entries_from_tensors, load_tensors
 from openclap.checkpoints.weight_shapes import COUNTER
 from openclap.checkpoints.weights import Entry, Weights, concatenate, read_safetensors, split_part
 from openclap.config import CLAPConfig, HTSATConfig, TextConfig
-from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UnsafeCheckpoint, UsageError
+from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UsageError
 
 __all__ = ["export_huggingface", "read_huggingface", "to_huggingface"]
 
@@ -118,22 +118,7 @@ def _weights(folder: Path) -> dict[str, Entry]:
 
 
 def _read_weights_file(file: Path) -> dict[str, Entry]:
-    if file.suffix == ".safetensors":
-        return read_safetensors(file)
-    from pickle import UnpicklingError
-
-    torch = import_torch(file)
-    try:
-        state: Mapping[str, object] = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise UnsafeCheckpoint(
-            f"{file}: it holds more than tensors, or is cut short, and was not opened; use the safetensors file"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise BadCheckpoint(f"{file}: not a torch file, or cut short; download it again") from error
-    if not isinstance(state, Mapping):
-        raise BadCheckpoint(f"{file}: a dictionary of weights is expected, not a {type(state).__name__}")
-    return entries_from_tensors(state)
+    return read_safetensors(file) if file.suffix == ".safetensors" else entries_from_tensors(load_tensors(file))
 
 
 def _rename(weights: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -6,21 +6,17 @@ configuration: only the names and shapes of its weights show what the model is.
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-import numpy as np
-
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.torch_files import entries_from_tensors, import_torch
+from openclap.checkpoints.torch_files import entries_from_tensors, load_tensors
 from openclap.checkpoints.weights import Entry, split_part
 from openclap.config import AudioConfig, CLAPConfig, FrontEnd, Fusion, HTSATConfig, PANNConfig, TextConfig
-from openclap.errors import BadCheckpoint, UnsafeCheckpoint, UsageError
+from openclap.errors import BadCheckpoint, UsageError
 
 __all__ = ["infer_config", "read_laion", "rename_weights"]
 
@@ -48,7 +44,6 @@ class HasShape(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of its axes."""
-        ...
 
 
 def _conv(match: re.Match[str]) -> str:
@@ -112,7 +107,7 @@ def read_laion(path: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
     MissingExtra
         torch is not installed.
     """
-    envelope = _open(path)
+    envelope = load_tensors(path)
     state = envelope.get("state_dict", envelope)
     if not isinstance(state, Mapping):
         raise BadCheckpoint(f"{path}: state_dict is a {type(state).__name__}; a dictionary of weights is expected")
@@ -122,35 +117,6 @@ def read_laion(path: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
         raise BadCheckpoint(f"{path}: no weights of a LAION CLAP in it (found {found}); give a .pt of LAION-AI/CLAP")
     config = replace(infer_config(weights, str(path)), name=path.stem, licence=_licence(path.stem))
     return config, rename_weights(weights)
-
-
-def _open(path: Path) -> Mapping[str, object]:
-    torch = import_torch(path)
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
-    allowed = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Float64DType]
-    broken = f"{path}: not a torch file, or cut short; download it again"
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-    except OSError as error:
-        raise BadCheckpoint(f"{path}: cannot be read ({error.strerror}); give a readable file") from error
-    zipped = head == b"PK\x03\x04"  # torch's format since 2020, which can be mapped into memory
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
-            warnings.simplefilter("ignore")  # torch warns of pickle protocols before it refuses them
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        if not zipped and head[:1] != b"\x80":  # no pickle at all
-            raise BadCheckpoint(broken) from error
-        raise UnsafeCheckpoint(
-            f"{path}: its pickle asks for more than tensors and plain values and was not run; "
-            "get the file from its publisher"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AssertionError, OSError) as error:
-        raise BadCheckpoint(broken) from error
-    if not isinstance(state, Mapping):
-        raise BadCheckpoint(f"{path}: a dictionary of weights is expected, not a {type(state).__name__}")
-    return state
 
 
 def _licence(stem: str) -> str:
@@ -215,8 +181,7 @@ def _fusion(weights: Mapping[str, HasShape]) -> Fusion | None:
         first = ("audio_branch.patch_embed.proj.weight", "audio_branch.conv_block1.conv1.weight")
         return "channel_map" if any(weights[key].shape[1] == 4 for key in first if key in weights) else None
     kind = "iaff" if ".local_att2." in names else "aff" if ".local_att." in names else "daf"
-    fusion: Fusion = f"{kind}_{'1d' if 'mel_conv1d.' in names else '2d'}"  # type: ignore[assignment]
-    return fusion
+    return f"{kind}_{'1d' if 'mel_conv1d.' in names else '2d'}"  # type: ignore[return-value]
 
 
 def _count(names: Iterable[str], pattern: str) -> int:

@@ -19,7 +19,7 @@ from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weight_shapes import check_fit
 from openclap.checkpoints.weights import Entry, Weights
-from openclap.config import CLAPConfig
+from openclap.config import FORMAT_NAME, CLAPConfig
 from openclap.errors import BadCheckpoint, Hint, ModelNotHere, ModelWarning
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
@@ -91,7 +91,7 @@ def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
             " transformers, or a LAION .pt"
         )
     data = native.read_json(file)
-    if not native.is_native(data):
+    if data.get("format") != FORMAT_NAME:
         read, entries, notes = huggingface.read_huggingface(folder, data, None if path.is_dir() else path)
         return read, entries, folder, notes
     return *native.read_native(data, path if path.is_file() else folder / "model.safetensors"), folder, []

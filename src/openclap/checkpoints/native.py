@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from openclap.checkpoints.weights import Array, Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, UsageError
 
-__all__ = ["is_compact", "is_native", "read_json", "read_native", "save_pretrained"]
+__all__ = ["is_compact", "read_json", "read_native", "save_pretrained"]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -36,11 +35,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadCheckpoint(f"{path}: a JSON object is expected, not {type(data).__name__}")
     return data
-
-
-def is_native(config: Mapping[str, Any]) -> bool:
-    """Whether the content of a config.json is in openclap's format."""
-    return config.get("format") == "openclap"
 
 
 def is_compact(path: str | os.PathLike[str]) -> bool:

@@ -5,16 +5,16 @@ Scores are published: the zero-shot accuracy on ESC-50 in the README or the file
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from openclap.errors import Hint
+from openclap.results import Result
 
 __all__ = ["KNOWN_BAD", "PRESETS", "Preset", "find_preset", "maker_display_name", "name_to_load", "use_maker"]
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Result):
     """A named model: `repo` is a Hub repository (None: packaged), `file` one file of it (None: all of it)."""
 
     name: str
@@ -26,10 +26,6 @@ class Preset:
     esc50: float | None = None  # published zero-shot accuracy, percent
     note: str = ""
     fingerprint: str | None = None  # of a packaged model: identifies what was made with it
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 LAION_REPO = "lukewys/laion_clap"

@@ -98,8 +98,7 @@ class Weights(Mapping[str, Array]):
         entry = self.entries[name]
         if entry.rows is not None:
             return entry.rows(index)
-        table: npt.NDArray[np.float32] = entry.read()[index]
-        return table
+        return entry.read()[index]
 
 
 def as_float32(array: Array) -> Array:
@@ -161,8 +160,7 @@ def _entry_of(array: Array, *, bfloat16: bool) -> Entry:
 
 def _from_bfloat16(array: Array) -> Array:
     """The bits of bfloat16 (as uint16) → float32, of which they are the upper half."""
-    widened: Array = (array.astype(np.uint32) << 16).view(np.float32)
-    return widened
+    return (array.astype(np.uint32) << 16).view(np.float32)
 
 
 def _align(array: Array) -> Array:
@@ -186,7 +184,8 @@ def split_part(entry: Entry, index: int, parts: int) -> Entry:
     return Entry((size, *entry.shape[1:]), lambda: entry.read()[part], once=lambda: entry.read_once()[part])
 
 
-def count_parameters(weights: Weights) -> int:
-    """How many numbers a model has, without counters and running statistics."""
+def count_parameters(weights: Weights, parts: tuple[str, ...] = ("",)) -> int:
+    """How many numbers the parts of a model have whose names begin so, without counters and running statistics."""
     running = ("running_mean", "running_var", "num_batches_tracked")
-    return sum(math.prod(weights.shape(name)) for name in weights if not name.endswith(running))
+    names = (name for name in weights if name.startswith(parts) and not name.endswith(running))
+    return sum(math.prod(weights.shape(name)) for name in names)

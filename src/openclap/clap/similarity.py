@@ -30,8 +30,7 @@ def cosines(a: npt.ArrayLike, b: npt.ArrayLike) -> Vectors:
         raise UsageError(
             f"embeddings of {left.shape[1]} and {right.shape[1]} numbers cannot be compared; use one model for both"
         )
-    found: Vectors = np.clip(left @ right.T, -1.0, 1.0)
-    return found
+    return np.clip(left @ right.T, -1.0, 1.0)
 
 
 def check_template(template: str) -> None:

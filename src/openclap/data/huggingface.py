@@ -68,17 +68,14 @@ class HuggingFace(Manifest):
         """The number of rows; None where a column must be read to know it."""
         return None if self._by_row is not None else sum(len(part) for _, part, _ in self._parts)
 
-    def _items(self, shard: int, of: int) -> Iterator[Item]:
-        start = 0
+    def __iter__(self) -> Iterator[Item]:
         for split, part, column in self._parts:
             columns = find_columns(tuple(c for c in part.column_names if c != column))
             said = part.select_columns([c for c in part.column_names if c in columns.all and c != columns.file])
-            first = (shard - start) % of
-            for row in range(first, len(part), of):
+            for row in range(len(part)):
                 item = self._item(split, part, (column, columns), row, said[row] if said.column_names else {})
                 if self._by_row is None or item.split == self._by_row:
                     yield item
-            start += len(part)
 
     def _item(
         self, split: str | None, part: Any, where: tuple[str, Columns], row: int, cells: Mapping[str, Any]

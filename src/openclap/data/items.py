@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from openclap.audio.load import Sound
-from openclap.errors import DataError, UsageError
+from openclap.errors import DataError
 from openclap.prefetch import prefetch
 from openclap.results import Failure
+from openclap.sentences import caption_from_labels
 from openclap.textfiles import is_absent
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ListManifest",
     "Manifest",
     "decode_ahead",
+    "make_captions",
     "parse_fold",
     "parse_seconds",
     "parse_texts",
@@ -122,31 +124,11 @@ class Manifest(ABC):
     def count(self) -> int | None:
         """How many items there are; None where this is known only after reading all of them."""
 
-    def items(self, shard: int = 0, of: int = 1) -> Iterator[Item]:
-        """The items of one of `of` equal parts; the parts together hold every item exactly once.
-
-        Parameters
-        ----------
-        shard, of
-            Which part of how many, 0 ≤ shard < of: worker and number of workers, or rank and world size.
-
-        Raises
-        ------
-        UsageError
-            There is no such part.
-        """
-        if not 0 <= shard < of:
-            raise UsageError(f"there is no part {shard} of {of}; parts are counted from 0 to {of - 1}")
-        return self._items(shard, of)
-
     @abstractmethod
-    def _items(self, shard: int, of: int) -> Iterator[Item]: ...
+    def __iter__(self) -> Iterator[Item]: ...
 
     def _note_failure(self, name: str, error: str) -> None:
         self._failed.setdefault(name, Failure(name, error))
-
-    def __iter__(self) -> Iterator[Item]:
-        return self.items()
 
     def __len__(self) -> int:
         """How many items there are.
@@ -178,8 +160,13 @@ class ListManifest(Manifest):
         """How many items there are."""
         return len(self._all)
 
-    def _items(self, shard: int, of: int) -> Iterator[Item]:
-        return iter(self._all[shard::of])
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._all)
+
+
+def make_captions(item: Item) -> tuple[str, ...]:
+    """The captions of an item; its labels as a sentence where it has none, and nothing where it has neither."""
+    return item.captions or ((caption_from_labels(item.labels),) if item.labels else ())
 
 
 def side_of(split: str | None) -> str:

@@ -17,31 +17,22 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from openclap.data.captions import caption_from_labels, make_debiaser
 from openclap.errors import DataError, ModelWarning, UsageError
 from openclap.language.seq2seq import BROKEN
+from openclap.sentences import caption_from_labels, make_debiaser
 
-__all__ = ["MODEL", "GenerationSettings", "KeywordToCaption", "is_degenerate"]
+__all__ = ["MODEL", "KeywordToCaption", "is_degenerate"]
 
 MODEL = "mrm8488/t5-base-finetuned-common_gen"  # public, words → a sentence, 0.9 GB; not tried by this project
 FORMAT, VERSION = 0x6F636B63, 1  # "ockc" in the header of the SQLite file, and its layout
+BEAMS, TOKENS = 4, 40  # of a sentence: ways that are followed, and its length at most
+# how the model is asked: sentences that were written in another way are not taken from the cache
+WRITING = {"prompt": "{}", "separator": " ", "lower": True, "beams": BEAMS, "tokens": TOKENS}
 STARTS, REPEATS = 4, 3  # a sentence has at least 4 letters, and no word more than 3 times in a row
-
-
-@dataclass(frozen=True)
-class GenerationSettings:
-    """How sentences are written; sentences that were written in another way are not taken from the cache."""
-
-    prompt: str = "{}"  # what the model reads, with the tags in place of {}
-    separator: str = " "  # between tags
-    lower: bool = True
-    beams: int = 4  # 1: greedy
-    tokens: int = 40  # of a sentence at most
 
 
 class KeywordToCaption:
@@ -54,8 +45,6 @@ class KeywordToCaption:
         …`).
     cache
         A SQLite file that keeps every sentence by model, tags and writing; without one nothing is kept.
-    writing
-        How sentences are written.
     batch
         Lists of tags the model takes at once; a kill may lose one batch.
     device
@@ -83,7 +72,6 @@ class KeywordToCaption:
         model: str = MODEL,
         *,
         cache: Path | None = None,
-        writing: GenerationSettings | None = None,
         batch: int = 32,
         device: str = "auto",
         words: Callable[[str], str] | None = None,
@@ -91,7 +79,6 @@ class KeywordToCaption:
         if batch < 1:
             raise UsageError(f"batch is {batch}; it must be at least 1")
         self.model = str(Path(model).expanduser().resolve()) if Path(model).expanduser().is_dir() else model
-        self.writing = writing or GenerationSettings()
         self.calls = self.templates = 0
         self.why_not: str | None = None
         self._batch, self._device, self._rewrite = batch, device, words or make_debiaser()
@@ -128,7 +115,7 @@ class KeywordToCaption:
         return self._rewrite(" ".join(sentence.split()))
 
     def _key(self, tags: Sequence[str]) -> bytes:
-        said = json.dumps([self.model, list(tags), asdict(self.writing)], ensure_ascii=False, sort_keys=True)
+        said = json.dumps([self.model, list(tags), WRITING], ensure_ascii=False, sort_keys=True)
         return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     def _read_cached(self, keys: Sequence[bytes]) -> dict[bytes, str]:
@@ -177,17 +164,15 @@ class KeywordToCaption:
 
         assert self._loaded is not None
         tokenizer, model = self._loaded
-        texts = [self.writing.prompt.replace("{}", self.writing.separator.join(one)) for one in tags]
-        read = tokenizer(
-            [t.lower() if self.writing.lower else t for t in texts], return_tensors="pt", padding=True, truncation=True
-        )
+        texts = [" ".join(one).lower() for one in tags]
+        read = tokenizer(texts, return_tensors="pt", padding=True, truncation=True)
         with torch.inference_mode():
             written = model.generate(
                 input_ids=read["input_ids"].to(model.device),
                 attention_mask=read["attention_mask"].to(model.device),
                 do_sample=False,
-                num_beams=self.writing.beams,
-                max_new_tokens=self.writing.tokens,
+                num_beams=BEAMS,
+                max_new_tokens=TOKENS,
             )
         self.calls += 1
         return list(tokenizer.batch_decode(written, skip_special_tokens=True))

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +23,7 @@ from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.data.shard import VERSION, Shard, caption_fields, shard_digest, write_shard
 from openclap.data.tars import TarMember
 from openclap.errors import DataError, UsageError
-from openclap.results import Failure
+from openclap.results import Failure, Result
 
 __all__ = ["PackReport", "pack"]
 
@@ -33,7 +32,7 @@ TAR = re.compile(r"(?:[^/.][^/]*/)?\d{6,}\.tar")
 
 
 @dataclass(frozen=True)
-class PackReport:
+class PackReport(Result):
     """What `pack` did.
 
     Attributes
@@ -60,10 +59,6 @@ class PackReport:
     failed: list[Failure] = field(default_factory=list)
     sentences: int = 0
     templates: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, ready for `json.dumps`."""
-        return asdict(self)
 
 
 def pack(

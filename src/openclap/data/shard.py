@@ -20,8 +20,7 @@ import soundfile as sf
 
 from openclap.atomic_write import atomic_write
 from openclap.audio.load import Sound, stream
-from openclap.data.captions import make_captions
-from openclap.data.items import Item, decode_ahead
+from openclap.data.items import Item, decode_ahead, make_captions
 from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.errors import SoundError
 

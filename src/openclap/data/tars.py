@@ -83,8 +83,6 @@ class TarMember:
 class Tars(Manifest):
     """The items of tars, tar by tar, in the order of their first members.
 
-    With at least as many tars as parts, a part is every `of`-th tar; with fewer tars, it is every `of`-th item.
-
     Parameters
     ----------
     name
@@ -139,17 +137,9 @@ class Tars(Manifest):
             self._note_failure(str(path), f"is no JSON of tars and their sizes ({error})")
             return {}
 
-    def _items(self, shard: int, of: int) -> Iterator[Item]:
-        if len(self.tars) >= of:
-            for tar, split in self.tars[shard::of]:
-                yield from self._of_tar(tar, split)
-            return
-        number = 0
+    def __iter__(self) -> Iterator[Item]:
         for tar, split in self.tars:
-            for item in self._of_tar(tar, split):
-                if number % of == shard:
-                    yield item
-                number += 1
+            yield from self._of_tar(tar, split)
 
     def _of_tar(self, tar: Path, split: str | None) -> Iterator[Item]:
         prefix = tar.name if self._unique else f"{tar.parent.name}/{tar.name}"

@@ -194,8 +194,7 @@ class Vocabulary:
 def _subtract_evidence(sure: Vectors, evidence: Vectors) -> Vectors:
     """Confidences (L,), with evidence (L,) subtracted from their logits."""
     odds = sure / np.maximum(1 - sure, 1e-12) * np.exp(-evidence)
-    made: Vectors = (odds / (1 + odds)).astype(np.float32)
-    return made
+    return (odds / (1 + odds)).astype(np.float32)
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:

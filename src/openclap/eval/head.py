@@ -71,8 +71,7 @@ class Head:
         for weight, bias in self.layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0)  # (N, H)
         weight, bias = self.layers[-1]
-        logits: Floats = x @ weight.T + bias
-        return logits
+        return x @ weight.T + bias
 
     def probabilities(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Embeddings (N, E) → probabilities (N, C); rows sum to 1, unless the head is multi-label."""

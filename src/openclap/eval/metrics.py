@@ -6,13 +6,14 @@ A resample, as a confidence interval needs it, is given by `counts` (N,): how of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import UsageError
+from openclap.results import Result
 from openclap.scores import PrecisionSteps
 
 __all__ = [
@@ -36,16 +37,12 @@ DEPTH = 10  # how many ranks mAP@10 looks at
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Result):
     """A metric's value, and the bounds of its confidence interval where one was computed."""
 
     value: float
     low: float | None = None
     high: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only, ready for `json.dumps`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -177,8 +174,7 @@ def accuracy(answers: npt.ArrayLike, truth: npt.ArrayLike, counts: Ints | None =
 def top_k(scores: npt.ArrayLike, truth: npt.ArrayLike, k: int) -> npt.NDArray[np.bool_]:
     """Whether the true label is among the `k` of the highest scores: `scores` (N, C), `truth` (N,) → bool (N,)."""
     order = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]
-    among: npt.NDArray[np.bool_] = (order == np.asarray(truth)[:, None]).any(axis=1)
-    return among
+    return (order == np.asarray(truth)[:, None]).any(axis=1)
 
 
 def mean_average_precision(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Callable[[Ints | None], Floats]:

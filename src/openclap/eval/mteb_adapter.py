@@ -134,5 +134,4 @@ class MTEBModel:
     def similarity_pairwise(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
         """Cosines of rows with those at the same place, (N, E) and (N, E) → (N,)."""
         left, right = (normalize_rows(np.atleast_2d(np.asarray(x, np.float32))) for x in (embeddings1, embeddings2))
-        cosines: Vectors = np.clip((left * right).sum(axis=1), -1.0, 1.0)
-        return cosines
+        return np.clip((left * right).sum(axis=1), -1.0, 1.0)

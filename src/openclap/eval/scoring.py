@@ -106,8 +106,7 @@ def _score_multi_label(
     areas = [mean_average_precision(scores, truth) for scores in points]
 
     def classes(counts: Ints | None) -> Floats:
-        precisions: Floats = np.mean([area(counts) for area in areas], axis=0)
-        return precisions
+        return np.mean([area(counts) for area in areas], axis=0)
 
     def numbers(counts: Ints) -> dict[str, float]:
         known = classes(counts)

@@ -18,7 +18,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,8 +27,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from openclap.http.headers import REFUSED, STRICT
 from openclap.http.proxy import TrustedProxies, client_key
+from openclap.http.settings import ServerSettings
 
-__all__ = ["KERNEL_BACKLOG", "ConnectionLimits", "Connections"]
+__all__ = ["KERNEL_BACKLOG", "Connections"]
 
 FILES = 128  # that the process opens beside its connections: libraries, models, uploads
 BURST = 64  # connections accepted in one turn of the event loop, of which up to four are on their way at once
@@ -47,35 +47,21 @@ TOO_LARGE = (
 )
 
 
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """How many connections there may be, and how slow.
+class Connections:
+    """All connections of a server.
 
-    Attributes
-    ----------
-    connections
-        At once; as many as the limit of open files allows where that is less.
-    head_seconds
-        From the first byte of a request to the end of its head; also how long a body may be slow in the beginning.
-    body_rate
-        Bytes of a body a second, on average, after that.
+    There are at most `settings.connections` at once, or as many as the limit of open files allows where that is less.
+    Each has `settings.head_seconds` from the first byte of a request to the end of its head; so long may a body be slow
+    in the beginning, and then it must bring `settings.body_rate` bytes a second on average.
     """
 
-    connections: int = 1000
-    head_seconds: float = 10.0
-    body_rate: float = 1024.0
-
-
-class Connections:
-    """All connections of a server."""
-
-    def __init__(self, limits: ConnectionLimits, proxies: TrustedProxies | None = None) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         files = _open_files()
         self.burst = max(4, min(BURST, files // 32))
-        self.most = max(8, min(limits.connections, files - FILES - 4 * self.burst))
+        self.most = max(8, min(settings.connections, files - FILES - 4 * self.burst))
         self.share = max(4, self.most // 2)  # of one address
-        self.limits = limits
-        self._proxies = proxies or TrustedProxies(())
+        self.settings = settings
+        self._proxies = TrustedProxies(settings.proxies)
         self._open: dict[asyncio.BaseTransport, tuple[str, _Http | _Socket]] = {}
         self._of: dict[str, int] = {}
         self._sweeping: asyncio.TimerHandle | None = None
@@ -137,7 +123,7 @@ class Connections:
         for _, one in list(self._open.values()):
             if isinstance(one, _Http):
                 one.check(now)
-        pause = min(1.0, self.limits.head_seconds / 4)
+        pause = min(1.0, self.settings.head_seconds / 4)
         self._sweeping = loop.call_later(pause, self._sweep, loop) if self._open else None
 
 
@@ -213,7 +199,7 @@ class _Http(H11Protocol):
     def check(self, now: float) -> None:
         """Close where a head takes too long, a body comes too slowly, or an answer is not read."""
         self._note_body()
-        limits, waited = self._all.limits, now - self.since
+        limits, waited = self._all.settings, now - self.since
         if self.conn.their_state is h11.IDLE and self._head_begun and waited > limits.head_seconds:
             if self._got:
                 self._answer(408, "the head of the request took too long")
@@ -274,7 +260,7 @@ class _Socket(WebSocketsSansIOProtocol):
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(**options)
         self._all = connections
-        self.close_timeout = min(self.close_timeout, connections.limits.head_seconds)
+        self.close_timeout = min(self.close_timeout, connections.settings.head_seconds)
         send = self.conn.send_response
 
         def with_headers(response: Any) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import inspect
 import json
 import logging
@@ -24,9 +23,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from openclap.errors import SoundWarning, UsageError
-from openclap.http.connections import KERNEL_BACKLOG, ConnectionLimits, Connections
-from openclap.http.proxy import TrustedProxies
+from openclap.http.connections import KERNEL_BACKLOG, Connections
 from openclap.http.settings import ServerSettings
+from openclap.malloc import RETURN_FREED, set_malloc, trim_memory
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,11 +34,6 @@ __all__ = ["Server", "run_server"]
 
 GRACE = 5  # seconds beyond the longest request
 KEEP_ALIVE = 65  # seconds; longer than clients and proxies keep a connection, so that they are who closes it
-# of mallopt(3), bytes. Lower ones (1 MiB, and glibc's 128 KiB for the second) cost a fifth of the service: each
-# sound's memory comes from the kernel and goes back
-M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 16 << 20
-M_TRIM_THRESHOLD, LARGE_REST = -1, 64 << 20
-M_ARENA_MAX, ARENAS = -8, 1  # what a thread frees, all others may take, and malloc_trim(3) gives back
 IDLE_TICKS = 10  # of a tenth of a second, after which memory is given back
 log = logging.getLogger("openclap.serve")
 
@@ -68,7 +62,7 @@ def run_server(
         The address cannot be listened on.
     """
     _log_as_json(logging.WARNING if quiet else logging.INFO)
-    _set_allocator()
+    set_malloc(RETURN_FREED)
     with contextlib.closing(_bind(settings)) as sock:
         asyncio.run(Server(make_app(), settings, listening).serve(sockets=[sock]))
 
@@ -79,11 +73,10 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: FastAPI, settings: ServerSettings, listening: Callable[[str], None] = lambda url: None
     ) -> None:
-        limits = ConnectionLimits(settings.connections, settings.head_seconds, settings.body_rate)
         super().__init__(
             uvicorn.Config(
                 app,
-                **Connections(limits, TrustedProxies(settings.proxies)).options(),
+                **Connections(settings).options(),
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -129,7 +122,7 @@ class Server(uvicorn.Server):
         self._idle = self._idle + 1 if now == self._seen else 0
         self._seen = now
         if self._idle == IDLE_TICKS:
-            await asyncio.to_thread(_trim_memory)
+            await asyncio.to_thread(trim_memory)
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
@@ -171,24 +164,6 @@ def _bind(settings: ServerSettings) -> socket.socket:
             "choose another port or host"
         ) from error
     return sock
-
-
-def _set_allocator() -> None:
-    """Make glibc return large blocks when they are freed; else the heap of each thread keeps its largest size."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
-        libc = ctypes.CDLL(None)
-        for parameter, value in (
-            (M_MMAP_THRESHOLD, LARGE_BLOCK),
-            (M_TRIM_THRESHOLD, LARGE_REST),
-            (M_ARENA_MAX, ARENAS),
-        ):
-            libc.mallopt(parameter, value)
-
-
-def _trim_memory() -> None:
-    """Make glibc return freed memory, of which it keeps 140 MB after a few bodies of 20 MB."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 # -- logs ---------------------------------------------------------------------------------------------

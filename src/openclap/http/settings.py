@@ -104,7 +104,7 @@ class ServerSettings(SettingsModel):
         Size of one message of a websocket.
     connections, head_seconds, body_rate
         Connections open at once; how long the head of a request may take; bytes a second of a body
-        (`openclap.http.connections.ConnectionLimits`).
+        (`openclap.http.connections.Connections`).
     """
 
     host: str = "127.0.0.1"

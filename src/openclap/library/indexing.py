@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
 from openclap.audio.files import open_binary
+from openclap.batches import batches
 from openclap.errors import SoundError
 from openclap.library.index_progress import Advance, Progress, track_progress
 from openclap.library.reachability import is_gone
@@ -31,7 +32,6 @@ from openclap.library.removal import files_below
 from openclap.library.scan import find_sounds
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, Recording, Store
-from openclap.store.batches import batches
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from openclap.atomic_write import atomic_write
+from openclap.batches import batches
 from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash
 from openclap.library.model_identity import current_model_name, same_front_end
@@ -162,23 +163,11 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
             " libraries again, and export it again"
         )
     files = windows = 0
-    waiting: list[Recording] = []
-    for recording in _recordings(file, source, maker["embedding"]):
-        waiting.append(recording)
-        files, windows = files + 1, windows + len(recording.start)
-        if len(waiting) == FILES_AT_ONCE:
-            _put(store, waiting)
-            waiting = []
-    _put(store, waiting)
+    for some in batches(_recordings(file, source, maker["embedding"]), FILES_AT_ONCE):
+        store.restore(some)
+        files, windows = files + len(some), windows + sum(len(recording.start) for recording in some)
     store.optimize()
     return {"files": files, "windows": windows}
-
-
-def _put(store: Store, recordings: list[Recording]) -> None:
-    store.put(recordings)
-    for recording in recordings:
-        if recording.file.tags:
-            store.tag([recording.file.path], recording.file.tags)
 
 
 def _recordings(file: Any, source: Path, width: int) -> Iterator[Recording]:

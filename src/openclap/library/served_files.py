@@ -226,7 +226,7 @@ class ServedFiles:
         with self._lock:
             if key in self._found:
                 self._found.move_to_end(key)
-                return self._found[key]  # type: ignore[no-any-return]
+                return self._found[key]
         found = find()
         with self._lock:
             self._found[key] = found

@@ -197,10 +197,7 @@ class Engine:
         """Search the library for words, a sound, or both, as `Library.search` does."""
         queue, view = self._view(0)
         query = await self._query(words, source, without)
-        found: Ranked[Hit] = await asyncio.wrap_future(
-            queue.ask(lambda: view.search(query, k, filter, without=without, per=per))
-        )
-        return found
+        return await asyncio.wrap_future(queue.ask(lambda: view.search(query, k, filter, without=without, per=per)))
 
     async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:
         """Find moments in the library; with words and a sound, where in that sound the words are heard."""
@@ -218,8 +215,7 @@ class Engine:
             return view.moments(query, k)
 
         try:
-            found: Ranked[Moment] = await asyncio.wrap_future(queue.ask(lambda: copy_context().run(find)))
-            return found
+            return await asyncio.wrap_future(queue.ask(lambda: copy_context().run(find)))
         finally:
             gone.set()
 
@@ -250,8 +246,7 @@ class Engine:
     async def _compare(self, source: Source, texts: Sequence[TemplatedText]) -> Vectors:
         """Compare a sound with texts → cosines (M,)."""
         (row,) = await self.embed_sounds([source])
-        scores: Vectors = cosines(row, await self._texts.embed_known(texts))[0]
-        return scores
+        return cosines(row, await self._texts.embed_known(texts))[0]
 
     async def _query(self, words: str | None, source: Source | None, without: Sequence[str] = ()) -> Any:
         await self._texts.prepare_query(words, without)

@@ -237,18 +237,15 @@ class _WatchSession:
                 seconds = None if for_ever else self._settings.idle_seconds
                 done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 if not done and not self._ended and not self._preparing:
-                    raise self._idle_fault()
+                    raise _WatchFault(
+                        f'nothing came for {self._settings.idle_seconds:g} s; send samples, or end with  {{"type": "end"}}'
+                    )
             return task.result() if task.done() else None
         finally:
             if not task.done():
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-
-    def _idle_fault(self) -> _WatchFault:
-        return _WatchFault(
-            f'nothing came for {self._settings.idle_seconds:g} s; send samples, or end with  {{"type": "end"}}'
-        )
 
     # -- the thread ------------------------------------------------------------------------------------
 

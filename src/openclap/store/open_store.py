@@ -6,8 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from openclap.errors import LibraryError, UsageError
-from openclap.store.lance.store import LanceStore
+from openclap.errors import LibraryError, MissingExtra, UsageError
 from openclap.store.records import Store
 from openclap.store.sqlite.store import SqliteStore
 
@@ -25,6 +24,8 @@ def open_store(place: str | os.PathLike[str]) -> Store:
     ------
     UsageError, LibraryError
         It is not a place for a library.
+    MissingExtra
+        LanceDB is not installed.
     """
     name = os.fspath(place)
     if not name:
@@ -35,8 +36,16 @@ def open_store(place: str | os.PathLike[str]) -> Store:
                 f"{name} is no place for a library; give a folder, or an address as s3://BUCKET/sounds.lance (or gs://,"
                 " az://), without # ? %"
             )
-        return LanceStore(name.rstrip("/"))
+        return _open_lance(name.rstrip("/"))
     folder = Path(os.path.abspath(os.path.expanduser(name)))
     if folder.exists() and not folder.is_dir():
         raise LibraryError(f"{folder} is a file; a library is a folder")
-    return LanceStore(str(folder)) if folder.suffix == ".lance" else SqliteStore(folder)
+    return _open_lance(str(folder)) if folder.suffix == ".lance" else SqliteStore(folder)
+
+
+def _open_lance(uri: str) -> Store:
+    try:
+        from openclap.store.lance.store import LanceStore
+    except ImportError:
+        raise MissingExtra("LanceDB is not installed: install openclap's extra 'scale' (docs/install.md)") from None
+    return LanceStore(uri)

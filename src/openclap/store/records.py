@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from openclap.errors import Hint, LibraryError
+from openclap.batches import batches_until
+from openclap.errors import Hint, LibraryError, LibraryMismatch
 
 __all__ = [
     "File",
@@ -31,6 +32,7 @@ Vectors = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
 
 
+FILES_AT_ONCE, SECONDS_AT_ONCE = 256, 100_000.0  # of files whose windows are in memory together
 UNHASHED = "unknown "  # begins the `hash` of a file whose content was never hashed
 
 
@@ -140,6 +142,8 @@ class SearchFilter:
 class Store(Protocol):
     """Files, their windows and the unit vectors of these, on disk; `tests/test_stores.py` runs over every store.
 
+    What the calls mean is said here alone; a store says what is special about it.
+
     Each call that writes is one transaction: when it has returned, its work survives whatever happens to the process.
     """
 
@@ -155,11 +159,21 @@ class Store(Protocol):
     def put(self, recordings: Sequence[Recording]) -> None:
         """Add files with their windows, or replace them."""
 
+    def restore(self, recordings: Sequence[Recording]) -> None:
+        """Add files with their windows and tags."""
+        self.put(recordings)
+        for recording in recordings:
+            self.tag([recording.file.path], recording.file.tags)
+
     def update_facts(self, files: Sequence[File]) -> None:
         """Note new sizes, times and revisions of reading for files whose content is unchanged."""
 
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
-        """Give files, with windows and tags, another path; (old path, file as it is now) → new paths of those moved."""
+        """Give files, with windows and tags, another path; files that the store had at new paths are replaced.
+
+        `moves` are pairs of an old path and the file as it is now. Returns the new paths of files that were moved; a
+        file with another content by now is not.
+        """
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
@@ -182,11 +196,20 @@ class Store(Protocol):
     def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path."""
 
+    def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
+        """The files at these paths that are in the store, with their windows."""
+
     def recording(self, path: str) -> Recording | None:
         """One file with its windows; None where it is not in the store."""
+        return next(self.recordings([path]), None)
 
     def scan(self, where: SearchFilter | None = None) -> Iterator[Recording]:
         """Every file with its windows, by path, in bounded memory."""
+        maker = self.model_identity()
+        for some in batches_until(self.files(where), _fill_memory):
+            if self.model_identity() != maker:
+                raise LibraryMismatch(f"{self.place} was taken over by another model meanwhile; start again")
+            yield from self.recordings([file.path for file in some])
 
     def nearest(
         self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
@@ -206,7 +229,7 @@ class Store(Protocol):
         """Find what is damaged on disk → in words; an empty list if nothing is."""
 
     def repair(self) -> list[str]:
-        """Mend what `check` finds → what was done, in words."""
+        """Mend what `check` finds → what was done, in words; files that have lost rows leave, to be indexed again."""
 
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk."""
@@ -222,6 +245,11 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close files and connections; the next call opens them again."""
+
+
+def _fill_memory(files: Sequence[File]) -> bool:
+    """Whether the windows of these files are as many as may be in memory together."""
+    return len(files) == FILES_AT_ONCE or sum(file.seconds for file in files) > SECONDS_AT_ONCE
 
 
 def belongs_to_model(store: Store, maker: dict[str, Any]) -> bool:

@@ -161,8 +161,7 @@ def chainsaw(s: float, rate: int, rng: Rng) -> Wave:
     motor = _engine(rng.uniform(90, 130) * (0.7 + 0.8 * throttle), s, rate, rng, 1.2)
     scream = band(motor * np.abs(motor), 800, 6000, rate, 1)
     hiss = band(noise(s, rate, rng), 1500, 9000, rate, 1) * throttle * float(motor.std())
-    total: Wave = motor + 0.5 * scream + 0.15 * hiss
-    return total
+    return motor + 0.5 * scream + 0.15 * hiss
 
 
 def drill(s: float, rate: int, rng: Rng) -> Wave:

@@ -102,8 +102,7 @@ def cricket(s: float, rate: int, rng: Rng) -> Wave:
     t = time(s, rate)
     pulses: Wave = np.maximum(np.sin(2 * np.pi * rng.uniform(25, 35) * t), 0) ** 2
     groups: Wave = (np.sin(2 * np.pi * rng.uniform(1.5, 3) * t + rng.uniform(0, 6)) > -0.2).astype(float)
-    chirps: Wave = sine(rng.uniform(3800, 5200), s, rate) * pulses * groups
-    return chirps
+    return sine(rng.uniform(3800, 5200), s, rate) * pulses * groups
 
 
 def frog(s: float, rate: int, rng: Rng) -> Wave:
@@ -143,8 +142,7 @@ def _voice(
 ) -> Wave:
     """A buzzing source through formants (Hz, weight)."""
     source = harmonics(pitch, [1 / n**0.8 for n in range(1, 40)], seconds, rate) + breath * noise(seconds, rate, rng)
-    shaped: Wave = np.sum([w * band(source, f * 0.82, f * 1.2, rate, 3) for f, w in formants], axis=0)
-    return shaped
+    return np.sum([w * band(source, f * 0.82, f * 1.2, rate, 3) for f, w in formants], axis=0)
 
 
 def dog_bark(s: float, rate: int, rng: Rng) -> Wave:
@@ -175,8 +173,7 @@ def cat_meow(s: float, rate: int, rng: Rng) -> Wave:
         closed = _voice(pitch, [(base * 1.1, 1)], length, rate, rng, 0.05)
         opened = _voice(pitch, [(1300, 1), (2900, 0.6)], length, rate, rng, 0.1)
         open_ = np.sin(np.pi * x)
-        call: Wave = (closed * (1 - open_) + opened * open_) * open_**0.4
-        return call
+        return (closed * (1 - open_) + opened * open_) * open_**0.4
 
     return events(s, rate, np.arange(rng.uniform(0.05, 0.4), s, rng.uniform(1.3, 2)), meow)
 

@@ -35,8 +35,7 @@ def time(seconds: float, rate: int) -> Wave:
 def sine(frequency: Wave | float, seconds: float, rate: int, phase: float = 0.0) -> Wave:
     """A sine whose frequency (Hz) may change over time."""
     steady = np.broadcast_to(np.asarray(frequency, np.float64), (round(seconds * rate),))
-    wave: Wave = np.sin(2 * np.pi * np.cumsum(steady) / rate + phase)
-    return wave
+    return np.sin(2 * np.pi * np.cumsum(steady) / rate + phase)
 
 
 def harmonics(frequency: Wave | float, weights: Sequence[float], seconds: float, rate: int) -> Wave:
@@ -57,18 +56,16 @@ def partials(
 ) -> Wave:
     """Struck metal or wood: sines that each fall to 37 % in their own time (`lengths`, seconds)."""
     t = time(seconds, rate)
-    total: Wave = np.sum(
+    return np.sum(
         [w * np.sin(2 * np.pi * f * t) * np.exp(-t / d) for f, w, d in zip(frequencies, weights, lengths, strict=True)],
         axis=0,
     )
-    return total
 
 
 def decay(seconds: float, length: float, rate: int, attack: float = 0.002) -> Wave:
     """An envelope that rises in `attack` seconds and then falls to 37 % every `length` seconds."""
     t = time(seconds, rate)
-    envelope: Wave = np.minimum(t / attack, 1.0) * np.exp(-t / length)
-    return envelope
+    return np.minimum(t / attack, 1.0) * np.exp(-t / length)
 
 
 def noise(seconds: float, rate: int, rng: np.random.Generator, slope: float = 0.0) -> Wave:
@@ -77,16 +74,14 @@ def noise(seconds: float, rate: int, rng: np.random.Generator, slope: float = 0.
     spectrum = np.fft.rfft(rng.standard_normal(size))
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / rate), 20.0)
     wave = np.fft.irfft(spectrum * (hertz / 1000) ** (-slope / 6.02), size)
-    normal: Wave = wave / (wave.std() + 1e-12)
-    return normal
+    return wave / (wave.std() + 1e-12)
 
 
 def band(wave: Wave, low: float, high: float, rate: int, sharpness: float = 4.0) -> Wave:
     """Filter a wave: keep what lies between `low` and `high` Hz, with soft edges."""
     hertz = np.maximum(np.fft.rfftfreq(len(wave), 1 / rate), 1e-3)
     gain = 1 / np.sqrt((1 + (low / hertz) ** (2 * sharpness)) * (1 + (hertz / high) ** (2 * sharpness)))
-    filtered: Wave = np.fft.irfft(np.fft.rfft(wave) * gain, len(wave))
-    return filtered
+    return np.fft.irfft(np.fft.rfft(wave) * gain, len(wave))
 
 
 def smooth(seconds: float, rate: int, rng: np.random.Generator, hertz: float) -> Wave:
@@ -113,5 +108,4 @@ def room(wave: Wave, rate: int, rng: np.random.Generator, length: float = 0.3, s
     )
     size = len(wave) + len(tail) - 1
     wet = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(tail, size), size)[: len(wave)]
-    mixed: Wave = wave + share * wet * (wave.std() / (wet.std() + 1e-12))
-    return mixed
+    return wave + share * wet * (wave.std() / (wet.std() + 1e-12))

@@ -105,8 +105,7 @@ def _out_of_fold_logits(problem: FitProblem, judged: Flags, folds: int, random: 
     logit = np.zeros(len(is_yes))
     for number in range(folds):
         logit[fold == number] = problem.logit(problem.solve(fold != number), fold == number)
-    of_judged: Floats = logit[judged]
-    return of_judged
+    return logit[judged]
 
 
 def _precision_and_recall(is_yes: Flags, logit: Floats) -> dict[str, dict[str, float | None]]:

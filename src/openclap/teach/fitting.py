@@ -67,8 +67,7 @@ class Prior:
 
     def word_logits(self, rows: npt.ArrayLike) -> Floats:
         """The log-odds (N,) of embeddings (N, E) by the words alone."""
-        logits: Floats = np.asarray(rows, np.float64) @ self.direction + self.start
-        return logits
+        return np.asarray(rows, np.float64) @ self.direction + self.start
 
 
 def make_prior(clap: Embedder, text: str | None) -> Prior:
@@ -149,8 +148,7 @@ class FitProblem:
 
     def logit(self, mode: Floats, some: Flags) -> Floats:
         """The log-odds of some examples by a fit."""
-        logits: Floats = self._features[some] @ mode + self.word_logits[some]
-        return logits
+        return self._features[some] @ mode + self.word_logits[some]
 
     def as_linear(self, mode: Floats) -> tuple[Vectors, float]:
         """A fit as the weight (E,) and bias for embeddings as they are."""

@@ -111,8 +111,7 @@ def steadiness(power: Tensor) -> npt.NDArray[np.float64]:
     1 means that the loudness never changes, as in rain.
     """
     loudness = power.mean((1, 3)).double().clamp(min=1e-12)  # (B, T)
-    steady: npt.NDArray[np.float64] = (loudness.log().mean(1).exp() / loudness.mean(1)).clamp(1e-3, 1.0).numpy()
-    return steady
+    return (loudness.log().mean(1).exp() / loudness.mean(1)).clamp(1e-3, 1.0).numpy()
 
 
 def to_decibel(power: Tensor) -> Tensor:

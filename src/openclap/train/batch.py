@@ -9,7 +9,7 @@ from torch import Tensor
 
 from openclap.train.distributed import Ranks
 
-__all__ = ["Batch", "PairLabels", "positives_and_ignored"]
+__all__ = ["NO_LABELS", "Batch", "PairLabels", "positives_and_ignored"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class PairLabels:
     def to(self, device: torch.device) -> PairLabels:
         """The same labels on another device; NCCL can only exchange what lies in the GPU's memory."""
         return PairLabels(*(part.to(device) for part in vars(self).values()))
+
+
+NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # for tasks in which no text is right or wrong
 
 
 def positives_and_ignored(labels: PairLabels, ranks: Ranks | None = None) -> tuple[Tensor, Tensor]:

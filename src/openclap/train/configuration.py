@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from openclap.coercion import coerce_fields
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train.rules import check
-from openclap.train.settings import Settings, Source
+from openclap.train.settings import Settings, Source, dataclass_of
 
 __all__ = ["read_settings", "read_yaml", "settings_of"]
 
@@ -73,55 +71,41 @@ def settings_of(values: Mapping[str, Any], folder: Path, where: str, kind: type[
     TrainingError
         An unknown, missing or ill-typed value.
     """
-    data = dict(values)
-    for name, (part, what) in _lists(kind).items():
-        given = data.get(name) or ()
-        if not isinstance(given, list | tuple):
-            raise TrainingError(f"{where}: {name} is {given!r}; it must be a list of {what}")
-        data[name] = tuple(_build(part, values, f"{where}: {name}") for values in given)
-    for name, part in _parts(kind).items():
-        if data.get(name) is not None or name == "augment":
-            data[name] = _build(part, data.get(name) or {}, f"{where}: {name}")
-    other = next((name for name in OTHERS if name in data and name not in {f.name for f in fields(kind)}), None)
+    other = next((name for name in OTHERS if name in values and name not in get_type_hints(kind)), None)
     if other is not None:
         raise TrainingError(f"{where}: {other} is for {OTHERS[other]}; run that, or leave it out")
-    settings: Kind = _build(kind, {**data, "folder": folder.resolve()}, where)
+    settings: Kind = _build(kind, {"sources": (), **values, "folder": folder.resolve()}, where)
     check(settings, where)
     return settings
 
 
-def _lists(kind: type[Settings]) -> dict[str, tuple[type[Any], str]]:
-    """The settings that are lists of mappings: the dataclass of an entry, and what error messages call the entries."""
-    found: dict[str, tuple[type[Any], str]] = {}
-    for name, hint in get_type_hints(kind).items():
-        options = get_args(hint) if get_origin(hint) is tuple else ()
-        part = next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
-        if part is not None:
-            found[name] = part, "folders" if part is Source else "mappings"
-    return found
-
-
-def _parts(kind: type[Settings]) -> dict[str, type[Any]]:
-    """The settings that hold settings of their own, such as `augment`: the dataclass of each."""
-    found: dict[str, type[Any]] = {}
-    for name, hint in get_type_hints(kind).items():
-        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        part = next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
-        if part is not None:
-            found[name] = part
-    return found
-
-
 def _build(cls: type[Any], values: Any, where: str) -> Any:
+    """Make a dataclass of settings, and those that its fields hold."""
     if not isinstance(values, dict):
         raise TrainingError(f"{where}: names and values are expected, not {values!r}")
-    known = {f.name for f in fields(cls)}
-    unknown = sorted(set(values) - known)
+    hints = get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
     if unknown:
-        raise TrainingError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known - {'folder'}))}")
+        raise TrainingError(
+            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted({*hints} - {'folder'}))}"
+        )
+    whole = {name: _build_part(hints[name], value, f"{where}: {name}") for name, value in values.items()}
     try:
-        return cls(**coerce_fields(cls, values))
+        return cls(**coerce_fields(cls, whole))
     except ValueError as error:
         raise TrainingError(f"{where}: {error}") from error
     except TypeError as error:
         raise TrainingError(f"{where}: {str(error).split('__init__() ')[-1]}") from error
+
+
+def _build_part(hint: Any, value: Any, where: str) -> Any:
+    """Make the dataclass, such as `augment`, or the tuple of some that a setting holds; other values stay."""
+    part = dataclass_of(hint)
+    if part is None or (value is None and type(None) in get_args(hint)):
+        return value
+    if get_origin(hint) is not tuple:
+        return _build(part, value or {}, where)
+    if not isinstance(value or (), list | tuple):
+        kind = "folders" if part is Source else "mappings"
+        raise TrainingError(f"{where} is {value!r}; it must be a list of {kind}")
+    return tuple(_build(part, one, where) for one in value or ())

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from openclap.models.clap import CLAPModel
-from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
 from openclap.train.distributed import same_outcome
@@ -20,7 +18,7 @@ from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.settings import Settings
 from openclap.train.step import Step, autocast_dtype, make_tokenize
-from openclap.train.task import Report, RunContext
+from openclap.train.task import Report, RunContext, Task
 
 __all__ = ["Contrastive", "train"]
 
@@ -42,11 +40,8 @@ def train(path: str | os.PathLike[str], *, resume: bool = True, progress: bool =
     return run(task, resume=resume, progress=progress)
 
 
-class Contrastive:
+class Contrastive(Task):
     """The task of `openclap train`: InfoNCE, or SigLIP's loss with a bias that is learnt."""
-
-    extra_rate = 1.0
-    facts: Mapping[str, Any] = {}
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -71,10 +66,3 @@ class Contrastive:
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Batches of clips with one caption each, and captions of other concepts."""
         return Batches(examples, mels, self.settings, self._context.config, self._context.ranks)
-
-    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """See `openclap.train.step.TowersStep.gradients`."""
-        return self._step.gradients(model, batch, seed)
-
-    def save(self, out: Path) -> None:
-        """Write nothing: this task keeps nothing beside the model."""

@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from openclap.batches import batches_until
 from openclap.errors import DataWarning, LanguageWarning, ModelWarning, OpenClapError, SoundWarning
 
 __all__ = ["Ranks", "is_first", "join_ranks", "quiet_other_ranks", "same_outcome", "share_norms"]
@@ -44,8 +45,7 @@ class Ranks:
 
     def gather(self, rows: Tensor) -> Tensor:
         """The rows (n, …) of every rank, in order of the ranks; the gradient goes back to this rank's own."""
-        gathered: Tensor = _Gathered.apply(rows, self) if self.world > 1 else rows  # type: ignore[no-untyped-call]
-        return gathered
+        return _Gathered.apply(rows, self) if self.world > 1 else rows  # type: ignore[no-untyped-call]
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradients of every rank by their mean over all ranks."""
@@ -59,7 +59,8 @@ class Ranks:
         trained = [p for p, somewhere in zip(trained, used.tolist(), strict=True) if somewhere]
         for p in trained:  # every rank must send the same parameters, even those its rows did not use
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        for some in _buckets([p.grad for p in trained if p.grad is not None]):
+        gradients = [p.grad for p in trained if p.grad is not None]
+        for some in batches_until(gradients, lambda some: sum(g.numel() for g in some) >= BUCKET):
             flat = torch.cat([g.reshape(-1) for g in some])
             dist.all_reduce(flat)
             flat /= self.world
@@ -184,8 +185,7 @@ class _SharedNorm:
     def __call__(self, x: Tensor) -> Tensor:
         norm = self.norm
         if not norm.training:
-            normed: Tensor = type(norm).forward(norm, x)
-            return normed
+            return type(norm).forward(norm, x)
         axes = [0, *range(2, x.ndim)]
         wide = x.double()  # single precision would lose the variance of a mel bin that hardly changes
         count = x.new_full((1,), x.numel() / x.shape[1], dtype=wide.dtype)
@@ -201,8 +201,7 @@ class _SharedNorm:
             norm.running_var.lerp_((variance * number / (number - 1)).to(x.dtype), momentum)
         shape = [1, -1, *[1] * (x.ndim - 2)]
         scale = (variance + norm.eps).rsqrt() * norm.weight
-        shared: Tensor = (wide * scale.view(shape) + (norm.bias - mean * scale).view(shape)).to(x.dtype)
-        return shared
+        return (wide * scale.view(shape) + (norm.bias - mean * scale).view(shape)).to(x.dtype)
 
 
 class _Gathered(torch.autograd.Function):
@@ -240,14 +239,3 @@ class _Summed(torch.autograd.Function):
         total = gradient.clone()
         dist.all_reduce(total)
         return total
-
-
-def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    some: list[Tensor] = []
-    for gradient in gradients:
-        some.append(gradient)
-        if sum(g.numel() for g in some) >= BUCKET:
-            yield some
-            some = []
-    if some:
-        yield some

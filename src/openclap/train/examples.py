@@ -8,8 +8,7 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from openclap.data import Item, open_manifest
-from openclap.data.captions import make_captions
+from openclap.data import Item, make_captions, open_manifest
 from openclap.data.tables import find_metadata
 from openclap.errors import DataError, TrainingError
 from openclap.library.scan import EXTENSIONS, find_sounds

@@ -9,14 +9,14 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from openclap.errors import UsageError
-from openclap.train.settings import Settings
+from openclap.train.settings import Settings, dataclass_of
 
 __all__ = ["Setting", "commented_yaml", "settings_of_class", "settings_table", "write_configuration", "yaml_value"]
 
@@ -112,7 +112,7 @@ def settings_of_class(kind: type[Any]) -> list[Setting]:
             _describe_type(hints[field.name]),
             _default_of(field),
             comments.get(field.name, ""),
-            _part_of(hints[field.name]),
+            dataclass_of(hints[field.name]),
         )
         for field in fields(kind)
         if not (field.name == "folder" and issubclass(kind, Settings))
@@ -135,11 +135,6 @@ def _comments_of(kind: Any) -> Iterator[tuple[str, str]]:
 
 def _default_of(field: Any) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
-
-
-def _part_of(hint: Any) -> type[Any] | None:
-    options: Sequence[Any] = (hint, *get_args(hint))
-    return next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
 
 
 def _describe_type(hint: Any) -> str:

@@ -27,6 +27,7 @@ from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
+from openclap.malloc import KEEP_FREED, set_malloc
 from openclap.plurals import count_noun
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
@@ -40,7 +41,6 @@ from openclap.train.initial_model import (
     training_device,
 )
 from openclap.train.mel_cache import MelCache
-from openclap.train.memory import keep_freed_memory
 from openclap.train.optimizer import MovingAverage, make_optimiser, parameter_groups, schedule, set_learning_rates
 from openclap.train.preflight import check_crop, check_folder, delete_results, explain_out_of_memory, lock_folder
 from openclap.train.progress import EpochLog, Trackers, progress_bar
@@ -85,7 +85,7 @@ def _check_and_run(
         config = settings.config()
         check_crop(settings, config)
     if device.type == "cpu":
-        keep_freed_memory()
+        set_malloc(KEEP_FREED)
     ranks.all_ranks(lambda: check_folder(settings, resume=resume) if ranks.first else None)
     with ExitStack() as held:
         ranks.all_ranks(lambda: held.enter_context(lock_folder(settings)) if ranks.first else None)
@@ -182,7 +182,7 @@ class _TrainingRun:
                     self.step += 1
                     self.seconds = before + time.monotonic() - began
                     rate = self.step * self.settings.batch_size / self.seconds
-                    bar.update(self.step, float(np.mean(self.losses[-50:])), rate)
+                    bar(completed=self.step, loss=float(np.mean(self.losses[-50:])), rate=rate)
                     if self.step % self.settings.track_steps == 0:
                         trackers.log(self._step_numbers(rate), self.step)
                     if self._is_save_due(saved):

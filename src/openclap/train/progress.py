@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,19 +98,9 @@ class EpochLog:
             log.write(line + "\n")
 
 
-class _Bar:
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("training", total=total, loss=math.nan, rate=0.0)
-
-    def update(self, step: int, loss: float, rate: float) -> None:
-        """Show the steps done, the mean loss, and clips per second."""
-        self._progress.update(self._task, completed=step, loss=loss, rate=rate)
-
-
 @contextmanager
-def progress_bar(total: int, show: bool, console: Console) -> Iterator[_Bar]:
-    """Show the steps of a run as a progress bar."""
+def progress_bar(total: int, show: bool, console: Console) -> Iterator[Callable[..., None]]:
+    """Show the steps of a run as a progress bar → what takes `completed` steps, the `loss` and the `rate` in clips/s."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -119,4 +110,4 @@ def progress_bar(total: int, show: bool, console: Console) -> Iterator[_Bar]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not show) as progress:
-        yield _Bar(progress, total)
+        yield partial(progress.update, progress.add_task("training", total=total, loss=math.nan, rate=0.0))

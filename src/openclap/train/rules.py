@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 
 from openclap.backends import MOST_THREADS
 from openclap.errors import TrainingError
-from openclap.train.settings import Augment, Settings
+from openclap.train.settings import Settings
 
-__all__ = ["check", "refuse_unused"]
+__all__ = ["check", "check_weights", "refuse_unused", "require"]
 
 AMOUNTS = (
     "stretch",
@@ -20,10 +21,7 @@ AMOUNTS = (
     "mel_masks",
     "mel_mask_bins",
 )
-
-
-def _ranges(augment: Augment) -> tuple[tuple[float, float], ...]:
-    return augment.noise_snr_db, augment.mix_gain_db, augment.under_snr_db, augment.room_db, augment.room_seconds
+RANGES = ("noise_snr_db", "mix_gain_db", "under_snr_db", "room_db", "room_seconds")
 
 
 def check(settings: Settings, where: str) -> None:
@@ -44,8 +42,6 @@ def check(settings: Settings, where: str) -> None:
         "crop_seconds": (settings.crop_seconds > 0, "more than 0"),
         "learning_rate": (settings.learning_rate > 0, "more than 0"),
         "warmup_share": (0 <= settings.warmup_share < 1, "from 0 to below 1"),
-        "precision": (settings.precision in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16"),
-        "loss": (settings.loss in ("infonce", "sigmoid"), "infonce or sigmoid"),
         "pieces": (settings.pieces is None or settings.pieces >= 1, "1 clip or more, or left out"),
         "clip_gradient": (settings.clip_gradient is None or settings.clip_gradient > 0, "more than 0, or left out"),
         "weight_decay": (settings.weight_decay >= 0, "0 or more"),
@@ -81,8 +77,8 @@ def check(settings: Settings, where: str) -> None:
             all(getattr(settings.augment, name) >= 0 for name in AMOUNTS),
             "0 or more",
         ),
-        "augment.noise_snr_db, mix_gain_db, under_snr_db, room_db, room_seconds": (
-            all(len(r) == 2 and r[0] <= r[1] for r in _ranges(settings.augment))
+        f"augment.{', '.join(RANGES)}": (
+            all(len(r) == 2 and r[0] <= r[1] for r in (getattr(settings.augment, name) for name in RANGES))
             and settings.augment.room_seconds[0] > 0,
             "two numbers each, the lower one first, seconds more than 0",
         ),
@@ -103,10 +99,36 @@ def check(settings: Settings, where: str) -> None:
             "each with {} once",
         ),
     }
+    require(rules, settings, f"{where}: ")
+
+
+def require(rules: Mapping[str, tuple[bool, str]], of: object, begin: str) -> None:
+    """Refuse the first setting of `of` that breaks its rule: whether it is kept, and its words; `begin` comes first.
+
+    Raises
+    ------
+    TrainingError
+        The message gives the name, the value where there is one, and the rule.
+    """
     for name, (fine, rule) in rules.items():
         if not fine:
-            value = getattr(settings, name, None)
-            raise TrainingError(f"{where}: {name}{'' if value is None else f' is {value!r}'}; it must be {rule}")
+            value = getattr(of, name, None)
+            raise TrainingError(f"{begin}{name}{'' if value is None else f' is {value!r}'}; it must be {rule}")
+
+
+def check_weights(of: object, names: tuple[str, ...], part: str) -> None:
+    """Refuse weights of a loss below 0, and a loss all of whose weights are 0; `part` is the setting that holds them.
+
+    Raises
+    ------
+    TrainingError
+        The message names them.
+    """
+    weights = {name: getattr(of, name) for name in names}
+    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
+    if wrong is not None or not any(weights.values()):
+        said = f"{part}.{wrong} is {weights[wrong]!r}" if wrong else f"all parts of {part} have weight 0"
+        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
 
 
 def refuse_unused(settings: Settings, names: tuple[str, ...], verb: str) -> None:

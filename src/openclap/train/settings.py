@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from openclap.checkpoints.load import load_checkpoint
 from openclap.config import FORMAT_NAME, FORMAT_VERSION, CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
 
-__all__ = ["Augment", "Lora", "Settings", "Source"]
+__all__ = ["Augment", "Lora", "Settings", "Source", "dataclass_of"]
 
 # settings that do not change what comes out, or not in a way that a resumed run has to know of
 FREE = frozenset(
     {"folder", "out", "threads", "checkpoint_minutes", "workers", "device", "memory_gb", "trackers", "track_steps"}
 )
+
+
+def dataclass_of(hint: Any) -> type[Any] | None:
+    """The dataclass of a setting that holds settings of its own, or several; None for other types."""
+    options = (hint, *get_args(hint))
+    return next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
 
 
 @dataclass(frozen=True)

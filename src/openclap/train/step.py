@@ -170,14 +170,9 @@ def _backward(embedding: Tensor, gradient: Tensor) -> None:
 @contextmanager
 def _keep_running_statistics(model: nn.Module) -> Iterator[None]:
     """Leave the running statistics of batch norms as they are, since the same rows are computed again."""
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.training]
-    before = [(m.momentum, None if m.num_batches_tracked is None else m.num_batches_tracked.clone()) for m in norms]
-    for norm in norms:
-        norm.momentum = 0.0
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
-        for norm, (momentum, seen) in zip(norms, before, strict=True):
-            norm.momentum = momentum
-            if seen is not None and norm.num_batches_tracked is not None:
-                norm.num_batches_tracked.copy_(seen)
+        for buffer, value in before:
+            buffer.copy_(value)

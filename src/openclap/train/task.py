@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.config import CLAPConfig
 from openclap.models.clap import CLAPModel
+from openclap.results import Result
 from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.distributed import Ranks
@@ -35,38 +37,40 @@ class RunContext:
     tokenizer: Callable[[], Tokenizer]  # TrainingError where the model has none
 
 
-class Task(Protocol):
+class Task(ABC):
     """What a run learns: its examples and batches, and the gradient of one batch.
 
     The methods are called in the order below; `gradients` is called once for each batch, `save` at the end.
     """
 
+    settings: Settings  # of the run
     extra_module: nn.Module  # parameters that train beside those of the model; saved with the state of the run
-    extra_rate: float  # their learning rate, as a multiple of that of the model
-    facts: Mapping[str, Any]  # what decides the run, beside its settings and examples
+    extra_rate: float = 1.0  # their learning rate, as a multiple of that of the model
+    facts: Mapping[str, Any] = {}  # what decides the run, beside its settings and examples
+    _step: Any  # computes gradients; `begin` or `batches` makes it
 
-    @property
-    def settings(self) -> Settings:
-        """The settings of the run."""
-
+    @abstractmethod
     def examples(self) -> list[Example]:
         """The examples to learn from; raises TrainingError without any."""
 
+    @abstractmethod
     def begin(self, context: RunContext) -> None:
         """Prepare for training: called once, when the model has been made."""
 
+    @abstractmethod
     def batches(self, examples: Sequence[Example], mels: MelCache) -> Batches:
         """Make the batches of the examples that can be read."""
 
     def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
         """Add the gradient of this rank's rows, times the number of ranks, to those of the parameters → the loss."""
+        return float(self._step.gradients(model, batch, seed))
 
-    def save(self, out: Path) -> None:
+    def save(self, out: Path) -> None:  # noqa: B027 -- most tasks have nothing to write
         """Write what belongs to the model but not into its checkpoint; only the first rank calls this."""
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Result):
     """What a run did: the mean loss of the last epoch, all steps, seconds, and the folder of the model."""
 
     out: str
@@ -74,7 +78,3 @@ class Report:
     steps: int
     loss: float
     seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, for JSON."""
-        return dict(vars(self))

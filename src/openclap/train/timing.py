@@ -1,4 +1,4 @@
-"""Measure what models cost: seconds per call, and numbers of weights."""
+"""Measure what models cost: seconds per call."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from openclap.checkpoints.weights import Weights
-
-__all__ = ["count_weights", "time_alternating"]
+__all__ = ["time_alternating"]
 
 FEWEST, MOST = 5, 50  # turns
 
@@ -33,8 +31,3 @@ def time_alternating(calls: Sequence[Callable[[], object]], seconds: float) -> n
             turn.append(time.perf_counter() - began)
         times.append(turn)
     return np.array(times)
-
-
-def count_weights(weights: Weights, prefixes: tuple[str, ...] = ("",)) -> int:
-    """How many numbers are in the weights whose names begin with one of these prefixes."""
-    return sum(int(np.prod(weights.shape(name))) for name in weights if name.startswith(prefixes))

@@ -152,5 +152,4 @@ class AlertScorer:
 
 def logistic(logit: Levels) -> Levels:
     """Logits → confidences in [0, 1]."""
-    likely: Levels = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
-    return likely
+    return 1 / (1 + np.exp(-np.clip(logit, -30, 30)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
+
+from openclap.results import Result
 
 __all__ = ["UNUSUAL", "Event", "WatchReport"]
 
@@ -12,7 +14,7 @@ UNUSUAL = "unusual"  # the name of the alert that has no words
 
 
 @dataclass(frozen=True)
-class Event:
+class Event(Result):
     """An alert that was heard from `start` to `end`.
 
     Attributes
@@ -54,17 +56,13 @@ class Event:
     source: str = ""
     time: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only, ready for `json.dumps`."""
-        return asdict(self)
-
     def to_json(self) -> bytes:
         """One line of JSON in ASCII, as every sink sends it."""
         return json.dumps(self.to_dict(), ensure_ascii=True, allow_nan=False).encode()
 
 
 @dataclass
-class WatchReport:
+class WatchReport(Result):
     """What a watch has done so far.
 
     `heard` and `lost` are seconds, the latter lost by the source in `cuts` interruptions; `skipped` counts windows for
@@ -81,7 +79,3 @@ class WatchReport:
     latency_median: float | None = None
     latency_worst: float | None = None
     undelivered: dict[str, int] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only."""
-        return asdict(self)

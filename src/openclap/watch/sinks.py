@@ -45,11 +45,9 @@ class Sink(Protocol):
 
     def put(self, event: Event) -> None:
         """Take an event; it is passed on later."""
-        ...
 
     def close(self, seconds: float) -> int:
         """Wait up to so many seconds for what is left, and end; returns how many events could not be passed on."""
-        ...
 
 
 class Sender(Protocol):
@@ -63,11 +61,9 @@ class Sender(Protocol):
 
     def send(self, key: str, body: bytes, tell: Tell) -> Outcome:
         """Try once to send a message; `key` is the same however often the same message is sent."""
-        ...
 
     def close(self) -> None:
         """Close connections."""
-        ...
 
 
 class Spool:

@@ -86,7 +86,6 @@ class AudioSource(Protocol):
 
     def blocks(self, rate: int, stop: threading.Event, tell: Tell) -> Iterator[AudioBlock]:
         """Give blocks at `rate` Hz until the source ends or `stop` is set; `tell` gets a line for each thing amiss."""
-        ...
 
 
 class BlockConverter:
@@ -125,15 +124,13 @@ class BlockConverter:
             )
         if self._resampler is None:
             return wave
-        made: Wave = self._resampler.resample_chunk(wave)
-        return made
+        return self._resampler.resample_chunk(wave)
 
     def flush(self) -> Wave:
         """The samples (S,) that the resampler still holds."""
         if self._resampler is None:
             return np.zeros(0, np.float32)
-        left: Wave = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        return left
+        return self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 class FileSource:

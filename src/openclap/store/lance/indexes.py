@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from lancedb.index import BTree, IvfSq
+
 __all__ = ["tidy"]
 
 INDEX_FROM = 100_000  # rows; below, looking at every row takes 0.15 s
@@ -27,8 +29,6 @@ def tidy(table: Any) -> None:
             _index_vectors(table, rows, indexed.get("embedding"))
         for column in ("path", "hash", "key"):
             if rows >= PATHS_FROM and column not in indexed:
-                from lancedb.index import BTree
-
                 table.create_index(column, config=BTree())
         unknown = max((table.index_stats(name).num_unindexed_rows for name in indexed.values()), default=0)
         pieces = table.stats()["fragment_stats"]["num_small_fragments"]
@@ -38,8 +38,6 @@ def tidy(table: Any) -> None:
 
 def _index_vectors(table: Any, rows: int, name: str | None) -> None:
     """Make an index, named by the number of its rows, where there is none or one for far fewer rows."""
-    from lancedb.index import IvfSq
-
     made_for = int(name.rpartition("-")[2]) if name is not None else 0
     if rows >= INDEX_AGAIN * made_for:
         config = IvfSq("cosine", num_partitions=round(rows**0.5))

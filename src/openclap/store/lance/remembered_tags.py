@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from openclap.store.lance.rows import is_any_of, remembered_row, remembered_schema, row_to_remembered
+import pyarrow as pa
+
+from openclap.store.lance.rows import SCHEMAS, is_any_of, remembered_row, row_to_remembered
 from openclap.store.lance.tables import Tables
 from openclap.store.path_patterns import path_to_text
 from openclap.store.records import File, RememberedTags
@@ -34,11 +36,9 @@ class TagsOfContent:
     def put(self, tags: Sequence[RememberedTags]) -> None:
         """Remember tags."""
         if tags:
-            import pyarrow as pa
-
-            table = self._tables.make(TABLE, remembered_schema())
+            table = self._tables.make(TABLE, SCHEMAS[TABLE])
             last = {row["key"]: row for row in map(remembered_row, tags)}
-            rows = pa.Table.from_pylist(list(last.values()), schema=remembered_schema())
+            rows = pa.Table.from_pylist(list(last.values()), schema=SCHEMAS[TABLE])
             table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def remember_files(self, files: Iterable[File], *, moved: bool = False) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from openclap.batches import batches
 from openclap.plurals import count_noun
-from openclap.store.batches import batches
 from openclap.store.lance.remembered_tags import TagsOfContent
 from openclap.store.lance.rows import (
     FIRST,

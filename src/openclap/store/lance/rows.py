@@ -13,6 +13,8 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from lancedb.query import ColumnOrdering
 
 from openclap.store.path_patterns import (
     has_one_spelling,
@@ -34,9 +36,8 @@ from openclap.store.validation import (
 
 __all__ = [
     "FIRST",
+    "SCHEMAS",
     "WINDOW",
-    "about_schema",
-    "about_table",
     "by",
     "check_schema",
     "fact_columns",
@@ -45,7 +46,6 @@ __all__ = [
     "quote",
     "recordings_to_table",
     "remembered_row",
-    "remembered_schema",
     "row_to_file",
     "row_to_remembered",
     "table_to_recordings",
@@ -63,25 +63,31 @@ LARGEST = 2**62
 PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # with it, two writers of one key are noticed
 
 
+KEY = pa.field("key", pa.string(), nullable=False, metadata={PRIMARY_KEY: "1"})
+SCHEMAS = {
+    "about": pa.schema([KEY, ("format", pa.int32()), ("maker", pa.string()), ("windows", pa.string())]),
+    "remembered": pa.schema(
+        [
+            KEY,
+            ("hash", pa.string()),
+            ("path", pa.string()),
+            ("tags", pa.list_(pa.string())),
+            ("moved", pa.bool_()),
+        ]
+    ),
+}  # of all tables but those of windows: which model made which of these, and tags that content had when it left
+
+
 def key_of(path: str, number: int) -> str:
     """The key of a window, which no other row has."""
     return f"{path_to_text(path)}\0\0{number}"
 
 
-def about_schema() -> Any:
-    """The schema of the table `about`, which says which model made which table of windows."""
-    import pyarrow as pa
-
-    return pa.schema([_key_field(), ("format", pa.int32()), ("maker", pa.string()), ("windows", pa.string())])
-
-
 def windows_schema(width: int) -> Any:
     """The schema of a table of windows with vectors of `width` numbers."""
-    import pyarrow as pa
-
     return pa.schema(
         [
-            _key_field(),
+            KEY,
             ("path", pa.string()),
             ("number", pa.int32()),
             ("size", pa.int64()),
@@ -97,16 +103,6 @@ def windows_schema(width: int) -> Any:
     )
 
 
-def remembered_schema() -> Any:
-    """The schema of the table of tags that content had when it left."""
-    import pyarrow as pa
-
-    tags = pa.list_(pa.string())
-    return pa.schema(
-        [_key_field(), ("hash", pa.string()), ("path", pa.string()), ("tags", tags), ("moved", pa.bool_())]
-    )
-
-
 def check_schema(name: str, schema: Any) -> None:
     """Refuse a table without the columns of its kind: anybody may have made or changed a library.
 
@@ -115,24 +111,15 @@ def check_schema(name: str, schema: Any) -> None:
     width = 1
     if name.startswith("windows-") and "embedding" in schema.names:
         width = getattr(schema.field("embedding").type, "list_size", 1)
-    kinds = {"about": about_schema, "remembered": remembered_schema}
-    wanted = kinds[name]() if name in kinds else windows_schema(width)
+    wanted = SCHEMAS.get(name) or windows_schema(width)
     for field in wanted:
-        there = name not in kinds and field.name == "reading" and "reading" not in schema.names
+        there = name not in SCHEMAS and field.name == "reading" and "reading" not in schema.names
         if not there and (field.name not in schema.names or schema.field(field.name).type != field.type):
             raise BrokenValue(f"its table {name} has no column {field.name} of {field.type}")
 
 
-def _key_field() -> Any:
-    import pyarrow as pa
-
-    return pa.field("key", pa.string(), nullable=False, metadata={PRIMARY_KEY: "1"})
-
-
 def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequence[str]]) -> Any:
     """An Arrow table of the windows of recordings, with the tags of their paths."""
-    import pyarrow as pa
-
     counts = [len(recording.embedding) for recording in recordings]
     assert all(len(r.start) == len(r.end) == count for r, count in zip(recordings, counts, strict=True))
     files = [recording.file for recording in recordings]
@@ -159,24 +146,13 @@ def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequ
 
 def update_table(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> Any:
     """An Arrow table that sets some columns of the rows of these keys."""
-    import pyarrow as pa
-
-    fields = [_key_field(), *map(schema.field, columns)]
+    fields = [KEY, *map(schema.field, columns)]
     arrays = [pa.array(values, field.type) for values, field in zip((keys, *columns.values()), fields, strict=True)]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def about_table(rows: list[dict[str, Any]]) -> Any:
-    """An Arrow table of rows for `about`."""
-    import pyarrow as pa
-
-    return pa.Table.from_pylist(rows, schema=about_schema())
-
-
 def upgrade_columns(table: Any) -> Any:
     """An Arrow table of windows, of any format, with the present columns."""
-    import pyarrow as pa
-
     return (
         table
         if "reading" in table.schema.names
@@ -234,8 +210,7 @@ def vectors_of(table: Any) -> Vectors:
     column = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     if column.null_count:
         raise BrokenValue("vectors are missing")
-    rows: Vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
-    return rows
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
 def table_to_scored_windows(query: Vectors, table: Any) -> list[ScoredWindow]:
@@ -259,8 +234,6 @@ def quote(text: str) -> str:
 
 def by(column: str) -> Any:
     """The order by a column, the smallest first."""
-    from lancedb.query import ColumnOrdering
-
     return ColumnOrdering(column_name=column, ascending=True)
 
 

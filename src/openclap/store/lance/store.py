@@ -17,10 +17,11 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
-from openclap.errors import LibraryError, LibraryMismatch
+from openclap.batches import batches
+from openclap.errors import LibraryError
 from openclap.plurals import count_noun
-from openclap.store.batches import batches
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.lance import indexes, repair
 from openclap.store.lance.remembered_tags import TagsOfContent
@@ -36,7 +37,7 @@ from openclap.store.lance.rows import (
     vectors_of,
 )
 from openclap.store.lance.tables import Tables
-from openclap.store.lance.windows import FILES_AT_ONCE, PATHS_AT_ONCE, WindowTable, merge_rows
+from openclap.store.lance.windows import PATHS_AT_ONCE, WindowTable, merge_rows
 from openclap.store.path_patterns import path_to_text
 from openclap.store.ranking import round_score, sort_rows, take_best
 from openclap.store.records import (
@@ -57,11 +58,10 @@ __all__ = ["LanceStore"]
 LIBRARY, STAGING = "library", "reembedding"
 PARTITIONS_PROBED = 40  # of √n: recall@10 is above 0.99 at a million rows (bench/search.py)
 REFINED = 3  # times as many rows as are asked for are compared by their whole vectors
-SECONDS_AT_ONCE = 100_000.0  # of files whose windows are in memory together
 LOOKED_AT_MOST = 20_000  # rows that are asked for at once
 
 
-class LanceStore:
+class LanceStore(Store):
     """A library in LanceDB; nothing is made on disk before the first write."""
 
     shared = True
@@ -75,21 +75,21 @@ class LanceStore:
 
     # -- model ---------------------------------------------------------------------------------
 
+    @override
     def model_identity(self) -> dict[str, Any]:
-        """The model that made the vectors, as facts by name; empty in a new store."""
         with self._tables.translate_errors("read"):
             return self._tables.about(self._slot).maker
 
+    @override
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
-        """Note the model that makes the vectors, where none is noted → the one that is noted now."""
         with self._tables.translate_errors("written to"):
             self._rows.claimed = self._tables.create_about(self._slot, maker).maker
         return self._rows.claimed
 
     # -- writing -------------------------------------------------------------------------------------
 
+    @override
     def put(self, recordings: Sequence[Recording]) -> None:
-        """Add files with their windows, or replace them."""
         last = {recording.file.path: recording for recording in recordings}
         if not last:
             return
@@ -110,8 +110,8 @@ class LanceStore:
             merge_rows(table, recordings_to_table(list(last.values()), tags), self._rows.with_surplus(paths, last))
             self._remembered.forget(used)
 
+    @override
     def update_facts(self, files: Sequence[File]) -> None:
-        """Note new sizes, times and revisions of reading for files whose content is unchanged."""
         new = {path_to_text(file.path): file for file in files}
         with self._tables.translate_errors("written to"), self._tables.lock():
             found = self._rows.select("path", new, ["key", "path", "hash"])
@@ -122,11 +122,8 @@ class LanceStore:
                 }
                 self._rows.update([row["key"] for row in rows], **facts)
 
+    @override
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
-        """Give files, with windows and tags, another path; files that the store had at new paths are replaced.
-
-        Returns the new paths of files that were moved; a file with another content by now is not.
-        """
         with self._tables.translate_errors("written to"), self._tables.lock():
             at = {recording.file.path: recording for recording in self._rows.recordings([old for old, _ in moves])}
             moved: dict[str, Recording] = {}
@@ -153,13 +150,13 @@ class LanceStore:
                 self._remembered.forget(used)
         return list(moved)
 
+    @override
     def delete(self, paths: Iterable[str]) -> int:
-        """Forget files, some thousands a commit → how many there were."""
         with self._tables.translate_errors("written to"), self._tables.lock():
             return self._delete_rows(map(path_to_text, paths))
 
+    @override
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
-        """Put tags on files."""
         paths = list(paths)
         if not paths or not tags:
             return
@@ -171,31 +168,32 @@ class LanceStore:
                     [row["key"] for row in rows], tags=[sorted({*(row["tags"] or ()), *tags}) for row in rows]
                 )
 
+    @override
     def remembered_tags(self) -> list[RememberedTags]:
-        """Remembered tags of content that has left, in no order."""
         with self._tables.translate_errors("read"):
             return self._remembered.all()
 
+    @override
     def remember_tags(self, tags: Sequence[RememberedTags]) -> None:
-        """Remember tags of content that is not in the store."""
         with self._tables.translate_errors("written to"), self._tables.lock():
             self._remembered.put(tags)
 
     # -- reading -------------------------------------------------------------------------------------
 
+    @override
     def find_files(self, paths: Iterable[str]) -> dict[str, File]:
-        """The files at these paths that are in the store, by path."""
         with self._tables.translate_errors("read"):
             rows = self._rows.select("path", map(path_to_text, paths), None, FIRST)
             return {file.path: file for file in map(row_to_file, rows)}
 
+    @override
     def find_by_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
-        """The files with these hashes of content, by hash."""
         with self._tables.translate_errors("read"):
             files = [row_to_file(row) for row in self._rows.select("hash", hashes, None, FIRST)]
         files.sort(key=lambda file: (file.hash, os.fsencode(file.path)))
         return {content: list(group) for content, group in groupby(files, key=lambda file: file.hash)}
 
+    @override
     def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path, as the library is when the first one is asked for."""
         with self._tables.translate_errors("read"):
@@ -209,20 +207,12 @@ class LanceStore:
             for batch in found:
                 yield from map(row_to_file, batch.to_pylist())
 
-    def recording(self, path: str) -> Recording | None:
-        """One file with its windows; None where it is not in the store."""
+    @override
+    def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         with self._tables.translate_errors("read"):
-            return next(self._rows.recordings([path]), None)
+            yield from self._rows.recordings(paths)
 
-    def scan(self, where: SearchFilter | None = None) -> Iterator[Recording]:
-        """Every file with its windows, by path, in bounded memory."""
-        maker = self.model_identity()
-        for some in _batches_of_files(self.files(where)):
-            with self._tables.translate_errors("read"):
-                if self._tables.about(self._slot).maker != maker:
-                    raise LibraryMismatch(f"{self.place} was taken over by another model meanwhile; start again")
-                yield from self._rows.recordings([file.path for file in some])
-
+    @override
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk (on object storage, of the windows' table as it is now)."""
         with self._tables.translate_errors("read"):
@@ -238,10 +228,10 @@ class LanceStore:
 
     # -- searching -----------------------------------------------------------------------------------
 
+    @override
     def nearest(
         self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
     ) -> list[ScoredWindow]:
-        """The k windows with the highest cosine to a unit vector (E,), best first, or the best of each file."""
         found: list[ScoredWindow] = []  # the best windows of files that are left out of further questions
         with self._tables.translate_errors("read"):
             table = self._rows.current()
@@ -274,8 +264,8 @@ class LanceStore:
         search = search.minimum_nprobes(PARTITIONS_PROBED).maximum_nprobes(0).refine_factor(REFINED)
         return sort_rows(table_to_scored_windows(query, search.limit(count).to_arrow()))
 
+    @override
     def sample(self, count: int) -> Vectors:
-        """Vectors from all over the store: (at most count, E)."""
         with self._tables.translate_errors("read"):
             table = self._rows.current()
             rows = table.count_rows() if table is not None else 0
@@ -285,6 +275,7 @@ class LanceStore:
             found = table.take_offsets(places).select(["key", "embedding"]).to_arrow()
             return vectors_of(found.sort_by("key"))
 
+    @override
     def optimize(self) -> None:
         """Make later searches faster: join small pieces, drop old versions, bring indexes up to date."""
         with self._tables.translate_errors("written to"):
@@ -294,8 +285,8 @@ class LanceStore:
 
     # -- maintenance -------------------------------------------------------------------------------------
 
+    @override
     def check(self) -> list[str]:
-        """Find what is damaged on disk → in words; an empty list if nothing is."""
         with self._tables.translate_errors("read"):
             try:
                 table = self._rows.current()
@@ -315,8 +306,8 @@ class LanceStore:
                 else []
             )
 
+    @override
     def repair(self) -> list[str]:
-        """Mend what `check` finds → what was done, in words; files that have lost rows leave, to be indexed again."""
         done: list[str] = []
         with self._tables.translate_errors("written to"), self._tables.lock():
             try:
@@ -337,6 +328,7 @@ class LanceStore:
                 done.append(f"{count_noun(len(bad), 'file')} without sound vectors removed: index again")
         return done
 
+    @override
     def lock(self) -> AbstractContextManager[None]:
         """Hold the lock for re-embedding.
 
@@ -346,6 +338,7 @@ class LanceStore:
         folder = self._tables.folder
         return nullcontext() if folder is None else lock_folder(folder, self.place)
 
+    @override
     def staging(self, maker: dict[str, Any]) -> LanceStore:
         """A store in a table beside this one's, for another model."""
         other = LanceStore(self.place, STAGING)
@@ -354,6 +347,7 @@ class LanceStore:
                 self._tables.forget(STAGING)
         return other
 
+    @override
     def swap_in(self, staging: Store) -> None:
         """Replace what this store holds by what a `staging` store holds: one row says which table is the library's."""
         assert isinstance(staging, LanceStore)
@@ -367,8 +361,8 @@ class LanceStore:
             self._tables.drop(old.windows)
         self._rows.claimed = {}
 
+    @override
     def close(self) -> None:
-        """Close the tables; the next call opens them again."""
         self._tables.close()
 
     # -- inside --------------------------------------------------------------------------------------
@@ -383,15 +377,3 @@ class LanceStore:
                 self._rows.writable(0).delete(is_any_of("path", some))
             gone += len(files)
         return gone
-
-
-def _batches_of_files(files: Iterable[File]) -> Iterator[list[File]]:
-    """Files in lists whose windows fit in memory together."""
-    some: list[File] = []
-    for file in files:
-        some.append(file)
-        if len(some) == FILES_AT_ONCE or sum(f.seconds for f in some) > SECONDS_AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some

@@ -19,8 +19,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, OpenClapError
-from openclap.store.lance.rows import about_schema, about_table, check_schema, is_any_of, quote
+import lancedb
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from openclap.errors import Hint, LibraryError, LibraryMismatch, OpenClapError
+from openclap.store.lance.rows import SCHEMAS, check_schema, is_any_of, quote
 from openclap.store.validation import BrokenValue, validate_identity
 
 __all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
@@ -103,8 +107,6 @@ class Tables:
         if self.folder is None or not self.folder.exists():  # an empty library needs no lock
             yield
             return
-        from filelock import FileLock, Timeout
-
         self._connect()
         try:
             with FileLock(self.folder / "writing.lock", timeout=WAIT_SECONDS):
@@ -153,8 +155,8 @@ class Tables:
         """Write the row of a slot, or the model into a row without one → the row as it is now."""
         found = self.about(slot)
         if not found.windows:
-            table = self.make("about", about_schema())
-            new = about_table([_row(slot, About(maker, new_name()))])
+            table = self.make("about", SCHEMAS["about"])
+            new = _about_table(slot, About(maker, new_name()))
             table.merge_insert("key").when_not_matched_insert_all().execute(new)
             found = self.about(slot)
         if maker and not found.maker:
@@ -168,7 +170,7 @@ class Tables:
         merge = self.get("about").merge_insert("key").when_matched_update_all()
         if instead_of:
             merge = merge.when_not_matched_by_source_delete(is_any_of("key", instead_of))
-        merge.execute(about_table([_row(slot, about)]))
+        merge.execute(_about_table(slot, about))
 
     def forget(self, slot: str) -> None:
         """Drop the row of a slot, and its table."""
@@ -182,12 +184,6 @@ class Tables:
     def _connect(self) -> Any:
         with self._opening:
             if self._db is None:
-                try:
-                    import lancedb
-                except ImportError:
-                    raise MissingExtra(
-                        "LanceDB is not installed: install openclap's extra 'scale' (docs/install.md)"
-                    ) from None
                 folder = self.folder
                 if (
                     folder is not None
@@ -225,5 +221,7 @@ def new_name() -> str:
     return f"windows-{uuid.uuid4().hex[:12]}"
 
 
-def _row(slot: str, about: About) -> dict[str, Any]:
-    return {"key": slot, "format": about.format, "maker": json.dumps(about.maker), "windows": about.windows}
+def _about_table(slot: str, about: About) -> Any:
+    """An Arrow table with the row of a slot."""
+    row = {"key": slot, "format": about.format, "maker": json.dumps(about.maker), "windows": about.windows}
+    return pa.Table.from_pylist([row], schema=SCHEMAS["about"])

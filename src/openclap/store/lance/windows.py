@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from openclap.batches import batches
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store.batches import batches
 from openclap.store.lance.migration import migrate
 from openclap.store.lance.rows import (
     FIRST,
@@ -21,12 +21,11 @@ from openclap.store.lance.rows import (
 )
 from openclap.store.lance.tables import FORMAT_VERSION, Tables
 from openclap.store.path_patterns import folder_matcher, path_to_text, text_to_path
-from openclap.store.records import Recording, SearchFilter
+from openclap.store.records import FILES_AT_ONCE, Recording, SearchFilter
 
-__all__ = ["FILES_AT_ONCE", "PATHS_AT_ONCE", "WindowTable", "merge_rows"]
+__all__ = ["PATHS_AT_ONCE", "WindowTable", "merge_rows"]
 
 PATHS_AT_ONCE = 2_000  # in one condition
-FILES_AT_ONCE = 256  # whose windows are in memory together
 
 
 class WindowTable:

@@ -55,13 +55,15 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
     without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
     odd = len(_files_with_broken_facts(db))
     said, real = _counts(db), _count_rows(db)
-    wrong += [f"{count_noun(bad, 'window has', 'windows have')} vectors of another size than {width}"] if bad else []
-    wrong += [f"{count_noun(no_spans, 'window has', 'windows have')} times that cannot be"] if no_spans else []
-    wrong += [f"{count_noun(numberless, 'file has', 'files have')} vectors that are none"] if numberless else []
-    wrong += [f"{count_noun(without, 'file has', 'files have')} no windows"] if without else []
-    wrong += (
-        [f"{count_noun(odd, 'file has', 'files have')} a path, size, time, length or tag that cannot be"] if odd else []
+    windows, files = ("window has", "windows have"), ("file has", "files have")
+    counted = (
+        (bad, windows, f"vectors of another size than {width}"),
+        (no_spans, windows, "times that cannot be"),
+        (numberless, files, "vectors that are none"),
+        (without, files, "no windows"),
+        (odd, files, "a path, size, time, length or tag that cannot be"),
     )
+    wrong += [f"{count_noun(count, *whose)} {what}" for count, whose, what in counted if count]
     wrong += [f"the counts of files and windows are {said}, there are {real}"] if said != real else []
     return wrong
 
@@ -178,9 +180,7 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
             except (sqlite3.DatabaseError, ValueError):
                 lost += 1
             if len(waiting) == AT_ONCE or number == highest:
-                into.put(waiting)
-                for recording in waiting:
-                    into.tag([recording.file.path], recording.file.tags)
+                into.restore(waiting)
                 waiting = []
         into.remember_tags(remembered_in(source))
     except (sqlite3.DatabaseError, BrokenValue) as error:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openclap.store.batches import batches
+from openclap.batches import batches
 from openclap.store.ranking import sort_rows
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.sqlite.vector_cache import Block

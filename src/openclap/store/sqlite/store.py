@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
+from openclap.batches import batches
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.plurals import count_noun
-from openclap.store.batches import batches
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.ranking import round_score, take_best
 from openclap.store.records import (
@@ -67,7 +68,7 @@ TIED_MOST = 20_000  # rows that are looked up at most, to order ties by path
 DEAD_SHARE = 0.2  # of the cached rows may be of deleted files, before the cache is written anew
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """A library in a folder; the first write makes the folder and the file."""
 
     shared = False
@@ -83,13 +84,13 @@ class SqliteStore:
 
     # -- model ---------------------------------------------------------------------------------
 
+    @override
     def model_identity(self) -> dict[str, Any]:
-        """The model that made the vectors, as facts by name; empty in a new store."""
         with self._database.read_transaction() as db:
             return {} if db is None else read_model_identity(db)
 
+    @override
     def claim(self, maker: dict[str, Any]) -> dict[str, Any]:
-        """Note the model that makes the vectors, where none is noted → the one that is noted now."""
         with self._writing() as db:
             if not read_model_identity(db):
                 db.execute("INSERT INTO meta VALUES ('maker', ?)", [json.dumps(maker)])
@@ -99,8 +100,8 @@ class SqliteStore:
 
     # -- writing -------------------------------------------------------------------------------------
 
+    @override
     def put(self, recordings: Sequence[Recording]) -> None:
-        """Add files with their windows, or replace them."""
         with self._writing() as db:
             width = width_of(db)
             returning = db.execute("SELECT 1 FROM remembered LIMIT 1").fetchone() is not None
@@ -127,19 +128,16 @@ class SqliteStore:
                     ],
                 )
 
+    @override
     def update_facts(self, files: Sequence[File]) -> None:
-        """Note new sizes, times and revisions of reading for files whose content is unchanged."""
         with self._writing() as db:
             db.executemany(
                 "UPDATE files SET size = ?, mtime_ns = ?, reading = ? WHERE path = ? AND hash = ?",
                 [(file.size, file.mtime_ns, file.reading, path_to_key(file.path), file.hash) for file in files],
             )
 
+    @override
     def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
-        """Give files, with windows and tags, another path; files that the store had at new paths are replaced.
-
-        Returns the new paths of files that were moved; a file with another content by now is not.
-        """
         done: list[tuple[int, File]] = []
         with self._writing() as db:
             for old, file in moves:
@@ -162,13 +160,13 @@ class SqliteStore:
                 restore_tags(db, number, file)
         return list(dict.fromkeys(file.path for _, file in done))
 
+    @override
     def delete(self, paths: Iterable[str]) -> int:
-        """Forget files → how many there were."""
         with self._writing() as db:
             return sum(db.execute("DELETE FROM files WHERE path = ?", [path_to_key(path)]).rowcount for path in paths)
 
+    @override
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
-        """Put tags on files."""
         paths = list(paths)
         if not paths or not tags:
             return
@@ -178,13 +176,13 @@ class SqliteStore:
                 [(tag, path_to_key(path)) for path in paths for tag in tags],
             )
 
+    @override
     def remembered_tags(self) -> list[RememberedTags]:
-        """Remembered tags of content that has left, in no order."""
         with self._database.read_transaction() as db:
             return remembered_in(db) if db else []
 
+    @override
     def remember_tags(self, tags: Sequence[RememberedTags]) -> None:
-        """Remember tags of content that is not in the store."""
         rows = [(some.hash, path_to_key(some.path), name, some.moved) for some in tags for name in some.tags]
         if rows:
             with self._writing() as db:
@@ -192,17 +190,18 @@ class SqliteStore:
 
     # -- reading -------------------------------------------------------------------------------------
 
+    @override
     def find_files(self, paths: Iterable[str]) -> dict[str, File]:
-        """The files at these paths that are in the store, by path."""
         return {file.path: file for file in self._select("path", map(path_to_key, paths))}
 
+    @override
     def find_by_hash(self, hashes: Iterable[str]) -> dict[str, list[File]]:
-        """The files with these hashes of content, by hash."""
         found: dict[str, list[File]] = {}
         for file in self._select("hash", hashes):
             found.setdefault(file.hash, []).append(file)
         return found
 
+    @override
     def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path; read in pages, so that a slow reader does not hold up writers."""
         if where is not None:
@@ -226,24 +225,17 @@ class SqliteStore:
             yield from found
             last = rows[-1][0]
 
-    def recording(self, path: str) -> Recording | None:
-        """One file with its windows; None where it is not in the store."""
-        with self._database.read_transaction() as db:
-            row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [path_to_key(path)]).fetchone()
-            return row_to_recording(db, row) if db and row else None
+    @override
+    def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
+        for key in map(path_to_key, paths):
+            with self._database.read_transaction() as db:
+                row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [key]).fetchone()
+                found = row_to_recording(db, row) if db and row else None
+            if found is not None:
+                yield found
 
-    def scan(self, where: SearchFilter | None = None) -> Iterator[Recording]:
-        """Every file with its windows, by path, in bounded memory."""
-        maker = self.model_identity()
-        for i, file in enumerate(self.files(where)):
-            if i % ROWS_AT_ONCE == 0 and self.model_identity() != maker:
-                raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; start again")
-            recording = self.recording(file.path)
-            if recording is not None:
-                yield recording
-
+    @override
     def stats(self) -> dict[str, Any]:
-        """files, windows, seconds, bytes on disk, the cache included."""
         with self._database.read_transaction() as db:
             files, windows, seconds = counts_of(db) if db else (0, 0, 0.0)
         used = folder_bytes(self.folder) if db else 0
@@ -251,10 +243,10 @@ class SqliteStore:
 
     # -- searching -----------------------------------------------------------------------------------
 
+    @override
     def nearest(
         self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
     ) -> list[ScoredWindow]:
-        """The k windows with the highest cosine to a unit vector (E,), best first, or the best of each file."""
         with self._database.read_transaction() as db:
             cache = db and self._vectors.fresh(db)
             if not db or not cache:
@@ -273,12 +265,13 @@ class SqliteStore:
                     return hits
                 wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
 
+    @override
     def sample(self, count: int) -> Vectors:
-        """Vectors from all over the store: (at most count, E)."""
         with self._database.read_transaction() as db:
             cache = db and self._vectors.fresh(db)
             return cache.sample(count) if cache else np.zeros((0, 0), np.float32)
 
+    @override
     def optimize(self) -> None:
         """Write new rows to the cache, so that the next process does not have to read them one by one."""
         with self._database.read_transaction() as db:
@@ -289,8 +282,8 @@ class SqliteStore:
             if cache.newer or cache.rows - windows > DEAD_SHARE * cache.rows:
                 self._vectors.rebuild(db, cache)
 
+    @override
     def check(self) -> list[str]:
-        """Find what is damaged on disk → in words; an empty list if nothing is."""
         with self._database.read_transaction() as db:
             if db is None:
                 return []
@@ -299,8 +292,8 @@ class SqliteStore:
                 wrong += repair.find_cache_faults(db, self._vectors.current(db))
             return wrong
 
+    @override
     def repair(self) -> list[str]:
-        """Mend what `check` finds → what was done, in words; files that have lost rows leave, to be indexed again."""
         try:
             with self._database.read_transaction() as db:
                 broken = db is not None and db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"
@@ -336,10 +329,11 @@ class SqliteStore:
             f" {self._broken}"
         )
 
+    @override
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the lock for re-embedding."""
         return lock_folder(self.folder, self.place)
 
+    @override
     def staging(self, maker: dict[str, Any]) -> SqliteStore:
         """A store in a folder of this one, for another model."""
         other = SqliteStore(self.folder / "reembedding")
@@ -348,6 +342,7 @@ class SqliteStore:
             shutil.rmtree(other.folder)
         return other
 
+    @override
     def swap_in(self, staging: Store) -> None:
         """Replace what this store holds by what a `staging` store holds: its file is renamed over this one's."""
         assert isinstance(staging, SqliteStore)
@@ -369,8 +364,8 @@ class SqliteStore:
             shutil.rmtree(staging.folder)
             shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
+    @override
     def close(self) -> None:
-        """Close connections and mapped arrays; the next call opens them again."""
         self._database.close()
         self._vectors.close()
 

@@ -334,8 +334,7 @@ def _filter(
 def _allowed_mask(allowed: npt.NDArray[np.bool_], files: Numbers) -> npt.NDArray[np.bool_]:
     """Which rows belong to allowed files; files that are newer than the mask are not allowed."""
     known = files < len(allowed)
-    kept: npt.NDArray[np.bool_] = allowed[np.where(known, files, 0)] & known
-    return kept
+    return allowed[np.where(known, files, 0)] & known
 
 
 def _fit(arrays: dict[str, Any], rows: int, width: int) -> bool:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from openclap.atomic_write import write_json
+from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
 from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each
 from openclap.progress import with_progress
-from openclap.results import Failure
+from openclap.results import Failure, Result
 from openclap.train.distillation.teacher import Teacher
 from openclap.train.examples import Example
 from openclap.train.skipped import warn_of_skipped
-from openclap.train.timing import count_weights, time_alternating
+from openclap.train.timing import time_alternating
 
-__all__ = ["Agreement", "Size", "measure_agreement", "read_agreement"]
+__all__ = ["Agreement", "Size", "measure_agreement"]
 
-FILE = "distill.json"
 SECONDS = 2.0  # both embed a clip in turn for this long; the best time counts
 AUDIO = ("audio.", "audio_projection.")
 LOW = 5  # percentile
@@ -42,7 +38,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(Result):
     """How alike student and teacher are on held-out recordings, embedded by the student as a user would.
 
     Attributes
@@ -68,22 +64,6 @@ class Agreement:
     texts: int
     teacher: Size
     student: Size
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, for JSON."""
-        return asdict(self)
-
-    def write(self, out: Path) -> None:
-        """Write them as distill.json."""
-        write_json(out / FILE, self.to_dict(), own=True, sync=True)
-
-
-def read_agreement(out: Path) -> Agreement | None:
-    """Read the distill.json of a folder; None without one."""
-    if not (out / FILE).is_file():
-        return None
-    data = json.loads((out / FILE).read_text(encoding="utf-8"))
-    return Agreement(**{**data, "teacher": Size(**data["teacher"]), "student": Size(**data["student"])})
 
 
 def measure_agreement(
@@ -129,5 +109,5 @@ def _sizes(*claps: CLAP) -> list[Size]:
 
 
 def _size(clap: CLAP, seconds: float) -> Size:
-    total, audio = (count_weights(clap.checkpoint.weights, prefixes) for prefixes in (("",), AUDIO))
+    total, audio = (count_parameters(clap.checkpoint.weights, parts) for parts in (("",), AUDIO))
     return Size(clap.name, total, audio, round(total * 4 / 1e6, 1), round(1 / seconds, 1))

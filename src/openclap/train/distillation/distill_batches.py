@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from openclap.config import CLAPConfig
-from openclap.train.batch import Batch, PairLabels
+from openclap.train.batch import NO_LABELS, Batch
 from openclap.train.batches import Batches
 from openclap.train.distillation.teacher import Teacher, TeacherEmbedding
 from openclap.train.distributed import Ranks
@@ -27,7 +27,6 @@ from openclap.train.views import TRIES
 __all__ = ["DistillBatch", "DistillBatches", "TextSampler"]
 
 Vector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class TextSampler:
         found += [text for example in examples for text in example.captions]
         for file in files:
             found += read_texts(settings.resolve(file))
-        self.merge_adapters = list(dict.fromkeys(found))
+        self.texts = list(dict.fromkeys(found))
         templates = [t for t in settings.templates if t != "{}"]
         self._share = settings.template_share if templates else 0.0
         self._templates = templates
@@ -61,14 +60,14 @@ class TextSampler:
     @property
     def all(self) -> list[str]:
         """Every text that can be drawn."""
-        filled = [t.replace("{}", text) for t in self._templates for text in self.merge_adapters] if self._share else []
-        return list(dict.fromkeys([*self.merge_adapters, *filled]))
+        filled = [t.replace("{}", text) for t in self._templates for text in self.texts] if self._share else []
+        return list(dict.fromkeys([*self.texts, *filled]))
 
     def draw(self, own: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
         """Draw `count` texts, or fewer where there are not enough: `own` first, then others, some in a template."""
         known = set(own)
-        tried = rng.choice(len(self.merge_adapters), min(count + len(known), len(self.merge_adapters)), replace=False)
-        others = [text for text in (self.merge_adapters[int(i)] for i in tried) if text not in known]
+        tried = rng.choice(len(self.texts), min(count + len(known), len(self.texts)), replace=False)
+        others = [text for text in (self.texts[int(i)] for i in tried) if text not in known]
         chosen = [*dict.fromkeys(own), *others][: max(count, len(known))]
         return [
             str(rng.choice(self._templates)).replace("{}", text) if rng.random() < self._share else text

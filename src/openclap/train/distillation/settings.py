@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openclap.errors import TrainingError
-from openclap.train.rules import refuse_unused
+from openclap.train.rules import check_weights, refuse_unused, require
 from openclap.train.settings import Settings
 
 __all__ = ["Distill", "DistillSettings", "check"]
@@ -56,15 +56,12 @@ def check(settings: DistillSettings) -> None:
         raise TrainingError(
             "teacher is left out; name the model to learn from, such as laion/clap-htsat-fused or a folder"
         )
-    weights = {name: getattr(parts, name) for name in ("audio", "text", "relations", "contrast")}
-    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
-    if wrong is not None or not any(weights.values()):
-        said = f"distill.{wrong} is {weights[wrong]!r}" if wrong else "all parts of distill have weight 0"
-        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
-    if not 0 <= parts.held_out < 1:
-        raise TrainingError(f"distill.held_out is {parts.held_out!r}; it must be from 0 to below 1")
-    if parts.hop_seconds is not None and not parts.hop_seconds > 0:
-        raise TrainingError(f"distill.hop_seconds is {parts.hop_seconds!r}; it must be more than 0, or left out")
+    check_weights(parts, ("audio", "text", "relations", "contrast"), "distill")
+    rules = {
+        "held_out": (0 <= parts.held_out < 1, "from 0 to below 1"),
+        "hop_seconds": (parts.hop_seconds is None or parts.hop_seconds > 0, "more than 0, or left out"),
+    }
+    require(rules, parts, "distill.")
     refuse_unused(settings, ("loss", "families", "own_share"), "distill")
     for name in ("mix_share", "under_share"):
         if getattr(settings.augment, name):

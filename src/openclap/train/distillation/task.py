@@ -10,7 +10,7 @@ This follows tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tow
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from openclap.atomic_write import write_json
 from openclap.clap import CLAP
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError, TrainingError
 from openclap.models.clap import CLAPModel
-from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
-from openclap.train.distillation.agreement import Agreement, measure_agreement, read_agreement
+from openclap.train.distillation.agreement import Agreement, measure_agreement
 from openclap.train.distillation.distill_batches import DistillBatches, TextSampler
 from openclap.train.distillation.loss import DistillStep
 from openclap.train.distillation.settings import DistillSettings, check
@@ -38,26 +38,22 @@ from openclap.train.initial_model import training_device
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.run_state import digest
-from openclap.train.settings import Settings
 from openclap.train.skipped import refuse_too_many_unreadable, warn_of_skipped
 from openclap.train.step import autocast_dtype, make_tokenize
-from openclap.train.task import Report, RunContext
+from openclap.train.task import Report, RunContext, Task
 
 __all__ = ["DistillReport", "Distillation", "distill"]
 
 TEXT = ("text.", "text_projection.")
 MEASURED_TEXTS = 1000
+FILE = "distill.json"
 
 
 @dataclass(frozen=True)
 class DistillReport(Report):
-    """What a distillation did, and how well the student agrees with its teacher."""
+    """What a distillation did, and how well the student agrees with its teacher, which only the first process knows."""
 
     agreement: Agreement | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**vars(self), "agreement": None if self.agreement is None else self.agreement.to_dict()}
 
 
 def distill(
@@ -86,10 +82,10 @@ def distill(
         settings = read_settings(Path(path), DistillSettings, **changes)
         task = Distillation(settings, progress=progress)
     report = run(task, resume=resume, progress=progress)
-    return DistillReport(**vars(report), agreement=read_agreement(Path(report.out)))
+    return DistillReport(**vars(report), agreement=task.agreement)
 
 
-class Distillation:
+class Distillation(Task):
     """The task of `openclap distill`.
 
     Raises
@@ -97,8 +93,6 @@ class Distillation:
     TrainingError
         The configuration cannot be used, or the teacher cannot be found.
     """
-
-    extra_rate = 1.0
 
     def __init__(self, settings: DistillSettings, *, progress: bool = False) -> None:
         check(settings)
@@ -111,14 +105,15 @@ class Distillation:
         if self.copies_text and clap.checkpoint.tokenizer_file is not None:
             settings = replace(settings, tokenizer=str(clap.checkpoint.tokenizer_file))
         files = digest(settings.resolve(file) for file in settings.distill.texts)
-        self.settings: Settings = settings
-        self.facts: Mapping[str, Any] = {"told": [clap.fingerprint, *files]}  # digests of the teacher and of the texts
+        self.settings: DistillSettings = settings
+        self.facts = {"told": [clap.fingerprint, *files]}  # digests of the teacher and of the texts
         self._parts = settings.distill
         self.extra_module = nn.Module()
         cache = settings.resolve(settings.distill.cache or f"{settings.out}/teacher")
         hop = settings.distill.hop_seconds or settings.crop_seconds / 2
         self.teacher = Teacher(clap, cache, window=settings.crop_seconds, hop=hop)
         self._progress = progress
+        self.agreement: Agreement | None = None
 
     def examples(self) -> list[Example]:
         """The sounds to learn from, with or without captions; the held-out ones are not among them."""
@@ -142,7 +137,7 @@ class Distillation:
         learns_text = parts.text > 0 and any(name.startswith(TEXT) for name in trained)
         self._uses_text_tower = not self.copies_text and (learns_text or parts.relations > 0)  # its own text tower runs
         self._uses_texts = learns_text or parts.relations > 0
-        if self._uses_texts and not self._texts.merge_adapters:
+        if self._uses_texts and not self._texts.texts:
             raise TrainingError(
                 "there is no text to learn from: name files in distill.texts, describe sounds, or take the teacher's"
                 " text tower and relations 0"
@@ -171,24 +166,20 @@ class Distillation:
         said = self._texts if self._uses_texts else None
         return DistillBatches(heard, mels, settings, context.config, context.ranks, self.teacher, said)
 
-    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """See `openclap.train.step.TowersStep.gradients`."""
-        return self._step.gradients(model, batch, seed)
-
     def save(self, out: Path) -> None:
         """Write distill.json: how well the student agrees with its teacher."""
         student = CLAP.from_pretrained(out, device=str(self._context.device), threads=self.settings.threads)
-        agreement = measure_agreement(
+        self.agreement = measure_agreement(
             student, self.teacher, self._held, self._texts_to_compare(), progress=self._progress
         )
-        agreement.write(out)
+        write_json(out / FILE, self.agreement.to_dict(), own=True, sync=True)
 
     def _texts_to_compare(self) -> list[str]:
         """The texts that teacher and student are compared with; none where one of them cannot embed texts."""
         readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (
             self.copies_text or self._uses_text_tower
         )
-        return self._texts.merge_adapters[:MEASURED_TEXTS] if readable else []
+        return self._texts.texts[:MEASURED_TEXTS] if readable else []
 
 
 def _load_teacher(settings: DistillSettings) -> CLAP:

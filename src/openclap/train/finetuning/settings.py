@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from openclap.errors import TrainingError
 from openclap.train.configuration import read_yaml, settings_of
-from openclap.train.rules import refuse_unused
+from openclap.train.rules import refuse_unused, require
 from openclap.train.settings import Settings
 
 __all__ = ["DEFAULTS", "SupervisedSettings", "Supervision", "check", "supervised_settings"]
@@ -93,6 +93,4 @@ def check(supervision: Supervision) -> None:
         "test_share": (supervision.test_share is None or 0 <= supervision.test_share < 1, "from 0 to below 1"),
         "draws": (supervision.draws >= 0, "0 or more"),
     }
-    for name, (fine, rule) in rules.items():
-        if not fine:
-            raise TrainingError(f"supervised.{name} is {getattr(supervision, name)!r}; it must be {rule}")
+    require(rules, supervision, "supervised.")

@@ -38,7 +38,7 @@ from openclap.train.finetuning.settings import SupervisedSettings, supervised_se
 from openclap.train.loop import run
 from openclap.train.mel_cache import MelCache
 from openclap.train.step import autocast_dtype, microbatch_seed
-from openclap.train.task import Report, RunContext
+from openclap.train.task import Report, RunContext, Task
 
 __all__ = ["HEAD_FILE", "FinetuneReport", "Supervised", "finetune"]
 
@@ -97,13 +97,11 @@ def finetune(
     return FinetuneReport(done, task.verdict, data.left_out)
 
 
-class Supervised:
+class Supervised(Task):
     """The task of `openclap finetune`: the mean cross-entropy of a head on the embeddings."""
 
-    facts: Mapping[str, Any] = {}
-
     def __init__(self, settings: SupervisedSettings, data: LabelledSounds, *, progress: bool = False) -> None:
-        self.settings = settings
+        self.settings: SupervisedSettings = settings
         self.data = data
         self.extra_module = nn.Module()  # the head, from `begin` on
         self.verdict: EvalReport | None = None
@@ -187,8 +185,7 @@ class Supervised:
         with torch.autocast(mel.device.type, dtype, enabled=dtype is not None):
             embedding = model.encode_audio(mel, longer, augment=masks)  # (b, E)
         embedding = embedding.to(self._layers()[0].weight.dtype)
-        logits: Tensor = self.extra_module.layers(embedding)  # type: ignore[operator]
-        return logits
+        return self.extra_module.layers(embedding)  # type: ignore[operator]
 
     def _losses(self, logits: Tensor, truth: Tensor) -> Tensor:
         """The loss of each row (b,)."""

@@ -43,21 +43,18 @@ class UnitStatistics:
 
     def mean(self) -> npt.NDArray[np.float64]:
         """The mean of the activations (D,)."""
-        mean: npt.NDArray[np.float64] = self.total.double().cpu().numpy() / self.count
-        return mean
+        return self.total.double().cpu().numpy() / self.count
 
     def covariance(self) -> npt.NDArray[np.float64]:
         """The covariance of the activations (D, D)."""
         mean = self.mean()
-        covariance: npt.NDArray[np.float64] = self.products.double().cpu().numpy() / self.count - np.outer(mean, mean)
-        return covariance
+        return self.products.double().cpu().numpy() / self.count - np.outer(mean, mean)
 
     def importance(self, units: Units) -> npt.NDArray[np.float64]:
         """The mean squared change of the embedding without each unit, to first order (count,)."""
         with_gradient, gradient = torch.cat(self.taylor, 1).double().cpu().numpy()
         change = (with_gradient - self.mean() * gradient).reshape(len(gradient), units.count, units.size).sum(2)
-        worth: npt.NDArray[np.float64] = (change**2).mean(0)
-        return worth
+        return (change**2).mean(0)
 
 
 def collect_statistics(
@@ -136,8 +133,7 @@ def weight_importance(units: Units, weights: Mapping[str, Array]) -> npt.NDArray
 def _norms(rows: Array, parts: int, count: int) -> npt.NDArray[np.float64]:
     """The norm of the rows of each unit: (parts * count * size, …) → (count,)."""
     apart = rows.astype(np.float64).reshape(parts, count, -1)
-    norms: npt.NDArray[np.float64] = np.sqrt((apart**2).sum((0, 2)))
-    return norms
+    return np.sqrt((apart**2).sum((0, 2)))
 
 
 def choose_units(

@@ -51,8 +51,7 @@ def match_norms(whole: CLAPModel, small: CLAPModel, batches: Iterable[Batch], ke
         index = torch.as_tensor(kept[name]) if name in kept else slice(None)
         hooks.append(norm.register_forward_pre_hook(_record_moments(theirs[name], index)))
     for name, norm in inner_norms(small).items():
-        mean, var = _statistics(norm)
-        moved[name] = _NormShift(mean.clone(), var.clone())
+        moved[name] = _NormShift(norm.running_mean.clone(), norm.running_var.clone())
         hooks.append(norm.register_forward_pre_hook(_correct_norm(theirs[name], moved[name])))
     try:
         with torch.no_grad():
@@ -73,10 +72,6 @@ def inner_norms(model: CLAPModel) -> dict[str, Any]:
     """The batch norms of a model, except the first one, whose input is the mel."""
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
     return {n: m for n, m in model.named_modules() if isinstance(m, norms) and n != "audio.batch_norm"}
-
-
-def _statistics(norm: Any) -> tuple[Tensor, Tensor]:
-    return norm.running_mean, norm.running_var
 
 
 def _record_moments(notes: list[tuple[Tensor, Tensor]], index: Any) -> Any:

@@ -177,8 +177,10 @@ def _cut_units(
             f" with; give {FEWEST} or more"
         )
     heard = clip_batches(clips, where)
-    statistics = _collect_audio_statistics(whole, units, heard, seed, progress=progress)
-    texts = _collect_text_statistics(whole, units, checkpoint, sounds, seed, progress=progress)
+    statistics = _collect(whole, units, heard, seed, text=False, progress=progress)
+    no_text = checkpoint.tokenizer_file is None
+    spoken = [] if no_text else text_batches(sounds.texts, load_tokenizer(checkpoint), where)
+    texts = _collect(whole, units, spoken, seed, text=True, progress=progress)
     if any(group.reader.startswith("text.") for group in units) and not texts:
         notes.append(
             "it came without a tokenizer, so units of its text tower were chosen by the norms of their weights"
@@ -200,31 +202,14 @@ def _pruned_checkpoint(checkpoint: Checkpoint, config: CLAPConfig, arrays: Mappi
     return Checkpoint(config, Weights(entries_from_arrays(arrays)), checkpoint.tokenizer_file, config.name)
 
 
-def _collect_audio_statistics(
-    whole: CLAPModel, units: list[Units], heard: list[Batch], seed: int, *, progress: bool
+def _collect(
+    whole: CLAPModel, units: list[Units], batches: list[Batch], seed: int, *, text: bool, progress: bool
 ) -> dict[str, UnitStatistics]:
-    mine = [group for group in units if not group.reader.startswith("text.")]
-    if not mine:
-        return {}
-    return collect_statistics(
-        whole, whole.encode_audio, mine, with_progress(heard, "listening", len(heard), show=progress), _generator(seed)
-    )
-
-
-def _collect_text_statistics(
-    whole: CLAPModel, units: list[Units], checkpoint: Checkpoint, sounds: Sounds, seed: int, *, progress: bool
-) -> dict[str, UnitStatistics]:
-    mine = [group for group in units if group.reader.startswith("text.")]
-    if not mine or checkpoint.tokenizer_file is None:
-        return {}
-    batches = text_batches(sounds.texts, load_tokenizer(checkpoint), whole.logit_scale.device)
-    return collect_statistics(
-        whole, whole.encode_text, mine, with_progress(batches, "reading", len(batches), show=progress), _generator(seed)
-    )
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+    """Collect the statistics of the units of the text tower, or of all others."""
+    mine = [group for group in units if group.reader.startswith("text.") is text]
+    encode, what = (whole.encode_text, "reading") if text else (whole.encode_audio, "listening")
+    bar = with_progress(batches, what, len(batches), show=progress) if mine else ()
+    return collect_statistics(whole, encode, mine, bar, torch.Generator().manual_seed(seed))
 
 
 def _by_norm(units: list[Units], kept: Mapping[str, Index]) -> dict[str, Index]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from openclap.data import Item
 from openclap.errors import SoundError
 from openclap.eval.embedding import embed_each
 from openclap.progress import with_progress
-from openclap.results import Failure
+from openclap.results import Failure, Result
 from openclap.train.pruning.calibration_sounds import Sounds, make_clips
 from openclap.train.timing import time_alternating
 
@@ -43,7 +43,7 @@ class PrunedModel:
 
 
 @dataclass(frozen=True)
-class PruneReport:
+class PruneReport(Result):
     """What pruning did, measured on sounds and texts that it was not calibrated with.
 
     Attributes
@@ -71,10 +71,6 @@ class PruneReport:
     runs_on: str
     notes: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, for JSON."""
-        return asdict(self)
 
 
 def compare(

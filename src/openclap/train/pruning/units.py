@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = ["TEXT_TOWERS", "TOWERS", "Keep", "Kind", "Slice", "Units", "smaller",
 
 Kind: TypeAlias = Literal["heads", "mlp", "channels"]
 Index: TypeAlias = npt.NDArray[np.intp]
+TextNames: TypeAlias = tuple[str, tuple[str, ...], str, tuple[str, str]]
 
 LANES = 16  # numbers of a vector register: maps of fewer channels are not faster, but slower (measured)
 
@@ -181,27 +183,28 @@ def _mlp_units(first: str, last: str, count: int, kept: int) -> Units:
     return Units(last, "mlp", count, kept, _linear_slices(first), bias=f"{last}.bias")
 
 
-def _bert_units(text: TextConfig, small: TextConfig) -> Iterator[Units]:
-    """RoBERTa, BERT and Sentence-BERT."""
+# layers of a transformer for text: value, query and key; what reads the heads; both linear layers of the MLP
+BERT = (
+    "text.tower.encoder.layer.{}.",
+    ("attention.self.value", "attention.self.query", "attention.self.key"),
+    "attention.output.dense",
+    ("intermediate.dense", "output.dense"),
+)
+CLIP = (
+    "text.tower.encoder.layers.{}.",
+    ("self_attn.v_proj", "self_attn.q_proj", "self_attn.k_proj"),
+    "self_attn.out_proj",
+    ("mlp.fc1", "mlp.fc2"),
+)
+
+
+def _text_units(names: TextNames, text: TextConfig, small: TextConfig) -> Iterator[Units]:
+    layers, makes, reads, (first, last) = names
     for layer in range(text.layers):
-        at = f"text.tower.encoder.layer.{layer}."
-        makes = [f"{at}attention.self.{which}" for which in ("value", "query", "key")]
-        yield _head_units(makes, f"{at}attention.output.dense", text, small)
-        yield _mlp_units(f"{at}intermediate.dense", f"{at}output.dense", text.intermediate, small.intermediate)
-
-
-def _clip_units(text: TextConfig, small: TextConfig) -> Iterator[Units]:
-    for layer in range(text.layers):
-        at = f"text.tower.encoder.layers.{layer}."
-        makes = [f"{at}self_attn.{which}" for which in ("v_proj", "q_proj", "k_proj")]
-        yield _head_units(makes, f"{at}self_attn.out_proj", text, small)
-        yield _mlp_units(f"{at}mlp.fc1", f"{at}mlp.fc2", text.intermediate, small.intermediate)
-
-
-def _head_units(makes: list[str], reader: str, text: TextConfig, small: TextConfig) -> Units:
-    size = text.head_size
-    cut = tuple(part for name in makes for part in _linear_slices(name, size=size))
-    return Units(reader, "heads", text.heads, small.heads, cut, size, bias=f"{reader}.bias")
+        at, size = layers.format(layer), text.head_size
+        cut = tuple(part for name in makes for part in _linear_slices(at + name, size=size))
+        yield Units(at + reads, "heads", text.heads, small.heads, cut, size, bias=f"{at}{reads}.bias")
+        yield _mlp_units(at + first, at + last, text.intermediate, small.intermediate)
 
 
 def _pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
@@ -282,10 +285,10 @@ class TextPruning:
 
 
 TEXT_TOWERS = {
-    "roberta": TextPruning(_smaller_text, _bert_units),
-    "bert": TextPruning(_smaller_text, _bert_units),
-    "clip": TextPruning(_smaller_text, _clip_units),
-    "sbert": TextPruning(_smaller_text, _bert_units),
+    "roberta": TextPruning(_smaller_text, partial(_text_units, BERT)),
+    "bert": TextPruning(_smaller_text, partial(_text_units, BERT)),
+    "clip": TextPruning(_smaller_text, partial(_text_units, CLIP)),
+    "sbert": TextPruning(_smaller_text, partial(_text_units, BERT)),
     "words": TextPruning(
         lambda text, keep: text,
         lambda text, small: (),

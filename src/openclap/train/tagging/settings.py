@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from openclap.errors import TrainingError
-from openclap.train.rules import refuse_unused
+from openclap.train.rules import check_weights, refuse_unused, require
 from openclap.train.settings import Settings
 
 __all__ = ["MixSettings", "TagSettings", "TaggerSettings", "Tags", "check"]
@@ -87,14 +87,9 @@ def check(settings: TagSettings) -> None:
         raise TrainingError(
             f"play.shares is {list(play.shares)}; give shares of 0 or more for one, two, … sounds at once"
         )
-    for name in ("reverse_share", "again_share", "filter_share", "noise_share"):
-        if not 0 <= getattr(play, name) <= 1:
-            raise TrainingError(f"play.{name} is {getattr(play, name)!r}; it must be from 0 to 1")
-    weights = {name: getattr(tags, name) for name in ("text", "classes", "logits", "embedding")}
-    wrong = next((name for name, weight in weights.items() if not weight >= 0), None)
-    if wrong is not None or not any(weights.values()):
-        said = f"tags.{wrong} is {weights[wrong]!r}" if wrong else "all parts of tags have weight 0"
-        raise TrainingError(f"{said}; weights are 0 or more, and one of {', '.join(weights)} is more")
+    shares = ("reverse_share", "again_share", "filter_share", "noise_share")
+    require({name: (0 <= getattr(play, name) <= 1, "from 0 to 1") for name in shares}, play, "play.")
+    check_weights(tags, ("text", "classes", "logits", "embedding"), "tags")
     if not tags.temperature > 0 or tags.text_count < 2 or not 0 <= tags.held_out < 1:
         raise TrainingError("tags has a temperature above 0, a text_count of 2 or more and held_out from 0 to below 1")
     refuse_unused(settings, ("loss", "families", "own_share", "phrases", "extra_texts"), "a distillation from taggers")

@@ -21,7 +21,7 @@ from openclap.audio.load import load
 from openclap.audio.mel import log_mel
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.errors import SoundError
-from openclap.train.batch import Batch, PairLabels
+from openclap.train.batch import NO_LABELS, Batch
 from openclap.train.batches import Batches
 from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
@@ -34,7 +34,6 @@ from openclap.train.tagging.taggers import TaggerEnsemble
 __all__ = ["TagBatch", "TagBatches", "TeacherStatistics", "WaveCache"]
 
 Wave = npt.NDArray[np.float32]
-NO_LABELS = PairLabels(*[torch.zeros(0)] * 5)  # no text is right or wrong here
 TRIES = 4  # spans of a recording that are drawn, until something is heard in one
 QUIET = 1e-4  # a span with a lower peak is taken for silence
 STATISTICS_VIEWS = 256  # mixtures that the statistics of the teachers are computed from, at least
@@ -69,16 +68,15 @@ class WaveCache:
 
     def get(self, example: Example) -> Wave:
         """The samples of a recording, float32 (S,); raises SoundError where it cannot be read."""
-        kept = self._kept.get(example.key)
-        if kept is not None:
-            return np.asarray(kept, np.float32) / np.float32(32767)
-        wave = load(example.item.read(), self._rate)
-        with self._lock:
-            if self._room >= 2 * len(wave):
-                self._kept[example.key] = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
-                self._room -= 2 * len(wave)
-                return np.asarray(self._kept[example.key], np.float32) / np.float32(32767)
-        return np.asarray(np.round(np.clip(wave, -1, 1) * 32767) / np.float32(32767), np.float32)
+        samples = self._kept.get(example.key)
+        if samples is None:
+            wave = load(example.item.read(), self._rate)
+            samples = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
+            with self._lock:
+                if self._room >= samples.nbytes:
+                    self._kept[example.key] = samples
+                    self._room -= samples.nbytes
+        return np.asarray(samples, np.float32) / np.float32(32767)
 
 
 class TagBatches(Batches):

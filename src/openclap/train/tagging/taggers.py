@@ -182,5 +182,4 @@ def _load_python_tagger(settings: Settings, where: str) -> Tagger:
     lacking = [member for member in ("classes", "rate", "fingerprint", "answer") if not hasattr(tagger, member)]
     if tagger is None or lacking:
         raise TrainingError(f"{file}: {function}() must give an object with classes, rate, fingerprint and answer")
-    made: Tagger = tagger
-    return made
+    return tagger

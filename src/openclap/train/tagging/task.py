@@ -7,21 +7,18 @@ learns how much more than on average the taggers hear of these classes in the cl
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from openclap.atomic_write import write_json
 from openclap.audio.load import load
 from openclap.clap import CLAP
 from openclap.errors import SoundError
-from openclap.models.clap import CLAPModel
-from openclap.train.batch import Batch
 from openclap.train.batches import Batches
 from openclap.train.configuration import read_settings
 from openclap.train.examples import Example, read_examples
@@ -33,9 +30,9 @@ from openclap.train.step import autocast_dtype, make_tokenize
 from openclap.train.tagging.class_texts import read_class_texts
 from openclap.train.tagging.loss import Heads, TagStep
 from openclap.train.tagging.settings import TagSettings, check
-from openclap.train.tagging.tag_batches import TagBatch, TagBatches
+from openclap.train.tagging.tag_batches import TagBatches
 from openclap.train.tagging.taggers import open_taggers
-from openclap.train.task import Report, RunContext
+from openclap.train.task import Report, RunContext, Task
 
 __all__ = ["TagAgreement", "TagReport", "Tagging", "learn_tags"]
 
@@ -72,10 +69,6 @@ class TagReport(Report):
 
     understood: TagAgreement | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, for JSON."""
-        return {**vars(self), "understood": None if self.understood is None else asdict(self.understood)}
-
 
 def learn_tags(
     path: str | os.PathLike[str], *, resume: bool = True, progress: bool = True, **changes: Any
@@ -100,7 +93,7 @@ def learn_tags(
     return TagReport(**vars(report), understood=task.understood)
 
 
-class Tagging:
+class Tagging(Task):
     """The task of a distillation from taggers.
 
     Raises
@@ -109,23 +102,21 @@ class Tagging:
         The configuration cannot be used, or a tagger cannot be found.
     """
 
-    extra_rate = 1.0
-
     def __init__(self, settings: TagSettings) -> None:
         check(settings)
         config = settings.config()
         rate = config.front_end.sampling_rate
-        self.settings = settings
+        self.settings: TagSettings = settings
         self._teacher = open_taggers(settings, settings.taggers, rate)
         files = [settings.resolve(file) for file in settings.tags.words]
         self._words = read_class_texts(files, self._teacher.classes, settings.templates)
-        self.facts: Mapping[str, Any] = {"told": [self._teacher.fingerprint, *digest(files)]}
+        self.facts = {"told": [self._teacher.fingerprint, *digest(files)]}
         second = np.random.default_rng(0).standard_normal((1, round(settings.crop_seconds * rate))).astype(np.float32)
         said = self._teacher.answer(second / np.abs(second).max())
         width = None if said.embedding is None or not settings.tags.embedding else said.embedding.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.extra_module: nn.Module = Heads(config.audio.output, len(self._teacher.classes), width)
+            self.extra_module = self._heads = Heads(config.audio.output, len(self._teacher.classes), width)
         self.understood: TagAgreement | None = None
 
     def examples(self) -> list[Example]:
@@ -147,10 +138,9 @@ class Tagging:
         if batches.steps:
             tokens = make_tokenize(context.tokenizer())
             dtype = autocast_dtype(settings.precision)
-            assert isinstance(self.extra_module, Heads)
             self._step = TagStep(
                 tokens,
-                self.extra_module,
+                self._heads,
                 batches.teacher_statistics(),
                 settings.tags,
                 settings.augment,
@@ -158,11 +148,6 @@ class Tagging:
                 scale_loss=context.scale_loss,
             )
         return batches
-
-    def gradients(self, model: CLAPModel, batch: Batch, seed: int) -> float:
-        """See `openclap.train.tagging.loss.TagStep.gradients`."""
-        assert isinstance(batch, TagBatch)
-        return self._step.gradients(model, batch, seed)
 
     def save(self, out: Path) -> None:
         """Write tags.json: how well the student names what the teachers hear."""
