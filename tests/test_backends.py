@@ -79,7 +79,7 @@ def test_audio_towers_agree(audio: str, fusion: str | None) -> None:
     assert np.abs(graph.encode_audio(short, longer[:1]) - alone[:1]).max() < 2e-6
 
 
-@pytest.mark.parametrize("kind", [kind for kind, tower in numpy_text.TOWERS.items() if tower is not None])
+@pytest.mark.parametrize("kind", [kind for kind, encoder in TEXT.items() if encoder.numpy is not None])
 def test_text_towers_agree(kind: str) -> None:
     text = WORDS if kind == "words" else replace(text_config(kind), pad_id=1)
     config = CLAPConfig(audio=PANN_SMALL, text=text, front_end=FRONT, embedding=24)

@@ -217,7 +217,7 @@ def test_wrong_use_is_told_in_words(clap: CLAP, tokenizer_file: Path) -> None:
         (lambda: clap.similarity(np.zeros((1, 3)), np.zeros((1, 4))), "3 and 4"),
         (lambda: small_clap(tokenizer_file, fusion=None).encode_audio(wave, long="fusion"), "without fusion"),
         (lambda: CLAP.from_config(small_config(), device="tpu"), "not a device"),
-        (lambda: CLAPConfig(audio=PANN_SMALL, fusion="aff_1d"), "PANN takes"),
+        (lambda: CLAPConfig(audio=PANN_SMALL, fusion="aff_1d"), "'pann' takes"),
     ):
         with pytest.raises(UsageError, match=words):
             call()

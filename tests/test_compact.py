@@ -37,7 +37,7 @@ def test_every_text_tower_is_stored_in_a_quarter(kind: str, tokenizer_file: Path
     save_pretrained(whole.config, weights, tokenizer_file, tmp_path / "compact", compact=True)
     assert is_compact(tmp_path / "compact")
     assert not is_compact(tmp_path / "whole")
-    stored, text = read_safetensors(tmp_path / "compact" / "model.safetensors"), compact.PACKED[kind]
+    stored, text = read_safetensors(tmp_path / "compact" / "model.safetensors"), TEXT[kind].packed
     packed = [name for name in stored if stored[name].read().dtype == np.int8]
     assert packed
     assert all(name.startswith(text) for name in packed)

@@ -28,7 +28,7 @@ from openclap.checkpoints.laion import infer_config, read_laion, rename_weights
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.torch_files import entries_from_tensors
 from openclap.checkpoints.weight_shapes import check_fit
-from openclap.config import CLAPConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.config import AUDIO, CLAPConfig, PANNConfig, TextConfig, WordsConfig
 from openclap.errors import BadCheckpoint, UnsafeCheckpoint
 from openclap.models.clap import CLAPModel
 
@@ -140,7 +140,7 @@ def test_whole_model_is_inferred_and_named(combination: str) -> None:
     assert config.front_end.mel_scale == ("slaney" if fusion == "None" else "htk")
     assert config.front_end.mel_norm == ("slaney" if fusion == "None" else None)
     assert config.audio.kind == encoder.split("-")[0].lower()
-    assert config.audio == type(config.audio).preset(encoder.split("-")[1])
+    assert config.audio == AUDIO[config.audio.kind].config.preset(encoder.split("-")[1])
     assert config.embedding == 512
     meta = {name: torch.empty(shape, device="meta") for name, shape in SHAPES[combination].items()}
     check_fit(
@@ -299,7 +299,7 @@ def test_fusion_that_does_not_exist_here_is_refused() -> None:
     """LAION could train PANN with a 1-D fusion; openclap has no such tower: not to be taken for another."""
     theirs = small_state()
     theirs["audio_branch.mel_conv1d.0.weight"] = torch.zeros(64, 64, 5)
-    with pytest.raises(BadCheckpoint, match="PANN takes the fusions"):
+    with pytest.raises(BadCheckpoint, match="'pann' takes the fusions"):
         infer_config(theirs)
     del theirs["audio_branch.mel_conv1d.0.weight"]
     theirs["audio_branch.conv_block1.conv1.weight"] = torch.zeros(8, 4, 3, 3)

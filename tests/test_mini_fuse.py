@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ from hear import open_sources
 from models_for_tests import small_clap
 
 from openclap import CLAP
-from openclap.backends.graphs import towers
 from openclap.backends.graphs.ops import Graph
 from openclap.backends.openvino_backend import OpenVINOBackend
 from openclap.checkpoints.load import load_checkpoint
-from openclap.config import CLAPConfig
+from openclap.config import AUDIO, CLAPConfig
 from openclap.models.clap import CLAPModel
 
 RATE = gather.RATE
@@ -152,13 +152,13 @@ def test_short_recordings_cost_no_fusion(unfused: Path, monkeypatch: pytest.Monk
     model = fuse.fused(given)
     built: list[str | None] = []
 
-    build = towers.TOWERS["pann"]
+    build = AUDIO["pann"].load("graph")
 
     def pann(graph: Graph, config: CLAPConfig) -> object:
         built.append(config.fusion)
         return build(graph, config)
 
-    monkeypatch.setitem(towers.TOWERS, "pann", pann)
+    monkeypatch.setitem(AUDIO, "pann", replace(AUDIO["pann"], graph=pann))
     mel = np.random.default_rng(0).normal(-40, 10, (1, 4, 501, 64)).astype(np.float32)
     short, long = np.array([False]), np.array([True])
     fast = OpenVINOBackend(model.config, model.arrays(), threads=1, why="test")

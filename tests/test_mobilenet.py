@@ -78,10 +78,12 @@ def test_what_cannot_be_built_is_told(changes: dict[str, object], told: str) -> 
 
 
 def test_one_dimensional_fusions_are_refused() -> None:
-    with pytest.raises(UsageError, match="MobileNet takes the fusions daf_2d"):
+    with pytest.raises(UsageError, match="'mobilenet' takes the fusions daf_2d"):
         CLAPConfig(audio=MobileNetConfig(), fusion="aff_1d")
 
 
 def test_an_unknown_kind_is_no_pann() -> None:
-    with pytest.raises(BadCheckpoint, match="audio tower of kind 'vit'; this openclap knows htsat, pann, mobilenet"):
+    with pytest.raises(
+        BadCheckpoint, match=r"audio encoder 'vit', which is neither openclap's own \(htsat, pann, mobilenet\) nor"
+    ):
         CLAPConfig.from_dict({"audio": {"kind": "vit"}})

@@ -129,7 +129,7 @@ def test_a_pruned_model_is_the_same_on_every_backend(name: str, tmp_path: Path, 
         prune(tmp_path / "pruned", tmp_path / "twice", device="cpu")
         again = CLAP.from_pretrained(tmp_path / "twice")
         assert again.name == "small-pruned"
-        assert (again.config.audio.heads, again.config.audio.head_widths) == ((1, 1, 1), (4, 8, 8))  # type: ignore[union-attr]
+        assert (again.config.audio.heads, again.config.audio.head_widths) == ((1, 1, 1), (4, 8, 8))  # type: ignore[attr-defined]
 
 
 def test_all_kept_is_the_same_model(tmp_path: Path, tokenizer_file: Path) -> None:

@@ -13,6 +13,7 @@ from ranks_for_tests import run_program
 from test_train import edit, place, stopped  # noqa: F401  (a fixture)
 
 from openclap import CLAP
+from openclap.config import TEXT
 from openclap.errors import MissingExtra, TrainingError
 from openclap.train import loop, train
 from openclap.train.configuration import read_settings
@@ -122,11 +123,11 @@ def test_the_text_tower_starts_from_a_transformer(place: Path, tokenizer_file: P
 
     from transformers import PreTrainedModel
 
-    from openclap.models.text import TextTransformer, make_text_tower
+    from openclap.models.text import TextTransformer
 
     torch.manual_seed(3)
     config = text_config(kind)
-    made = make_text_tower(config)
+    made = TEXT[kind].load("module")(config)
     assert isinstance(made, TextTransformer)
     tower = made.tower
     assert isinstance(tower, PreTrainedModel)

@@ -38,7 +38,7 @@ from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import TextConfig
 from openclap.models.clap import CLAPModel
-from openclap.models.text import make_text_tower
+from openclap.models.text import make_sbert
 
 WHOLE = TextConfig.preset("sbert")
 BATCH = 64
@@ -53,7 +53,7 @@ NEAR = 20.0  # what multiplies cosines among the batch
 def tower_of(layers: list[int]) -> nn.Module:
     """A Sentence-BERT that has these layers of MiniLM."""
     given = load_file(folder() / "model.safetensors")
-    tower = make_text_tower(replace(WHOLE, layers=len(layers), dropout=0.0))
+    tower = make_sbert(replace(WHOLE, layers=len(layers), dropout=0.0))
     place = {str(old): str(new) for new, old in enumerate(layers)}
     state: dict[str, Tensor] = {}
     for name, value in given.items():

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.backends import numpy_text
+from openclap.config import AUDIO
 from openclap.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def require_torch(why: str) -> None:
 
 def why_no_graph(config: CLAPConfig) -> str | None:
     """The reason why only torch runs this model; None where OpenVINO runs it too."""
+    if AUDIO[config.audio.kind].graph is None:
+        return f"its {config.audio.kind} audio tower has no graph"
     reason = numpy_text.why_unsupported(config.text)
     if reason is not None:
         return reason

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from openclap.backends import compile_cache
-from openclap.backends.graphs import code_digest
 from openclap.errors import MissingExtra, ModelError, UsageError
 from openclap.plurals import count_noun
 
@@ -46,7 +45,7 @@ def load_or_quantise(
     clips
         Makes the clips to calibrate and check with; called where the graph has to be built.
     key
-        Differs between checkpoints, and between sets of clips.
+        Differs between checkpoints, between versions of the graph's code, and between sets of clips.
     run
         Compiles a graph and gives its rows (N, E) for some clips.
 
@@ -61,7 +60,7 @@ def load_or_quantise(
 
     core = ov.Core()
     device = core.get_property("CPU", "FULL_DEVICE_NAME")
-    facts = (key, VERSION, code_digest(), ov.get_version(), device, MEAN_COSINE, WORST_COSINE)
+    facts = (key, VERSION, ov.get_version(), device, MEAN_COSINE, WORST_COSINE)
     name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
     file = user_cache_path("openclap") / "int8" / f"{name}.graph"
     content = compile_cache.read_cached(file)

@@ -7,18 +7,17 @@ to read its weights. `openclap.models.text` is the same in torch; a test holds t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.weights import Weights
-from openclap.config import ACTIVATIONS, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
+from openclap.config import ACTIVATIONS, TEXT, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
 from openclap.normalization import normalize_rows
 from openclap.scores import logistic, softmax
 
-__all__ = ["TOWERS", "Tower", "encode", "why_unsupported"]
+__all__ = ["encode", "why_unsupported"]
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -27,21 +26,9 @@ ROW_MULTIPLE = 8  # matrix products are slower where their rows are no multiple 
 MASKED = np.float32(-1e9)
 
 
-@dataclass(frozen=True)
-class Tower:
-    """A text encoder in numpy.
-
-    `encode` takes its configuration, weights, ids and mask (B, L) and gives (B, D). `embed_tokens` takes the first
-    three and gives (B, L, D), the input of the encoder's graph; None where numpy is fastest for any number of texts.
-    """
-
-    encode: Callable[[Any, Weights, Ids, Ids], Vectors]
-    embed_tokens: Callable[[Any, Weights, Ids], Vectors] | None = None
-
-
 def why_unsupported(text: AnyTextConfig) -> str | None:
     """The reason why only torch runs this tower; None where numpy runs it too."""
-    if TOWERS[text.kind] is None:
+    if TEXT[text.kind].numpy is None:
         return f"its {text.kind} text tower has no graph"
     unknown = [name for name in text.activations if name not in ACTIVATIONS]
     return f"its text tower's {unknown[0]} has no graph" if unknown else None
@@ -49,21 +36,19 @@ def why_unsupported(text: AnyTextConfig) -> str | None:
 
 def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     """Token ids and mask (B, L) → (B, E) unit rows."""
-    tower = TOWERS[config.text.kind]
-    assert tower is not None
-    x = tower.encode(config.text, weights, ids, mask)
+    x = TEXT[config.text.kind].load("numpy")(config.text, weights, ids, mask)
     return normalize_rows(
         _linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2")
     )
 
 
-def _embed_roberta_tokens(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
+def embed_roberta_tokens(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
     """Token vectors of RoBERTa: padding, also within a text, has the pad token's position and is not counted."""
     is_token = ids != text.pad_id
     return _embed_tokens(weights, ids, np.cumsum(is_token, 1) * is_token + text.pad_id)
 
 
-def _embed_bert_tokens(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
+def embed_bert_tokens(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
     return _embed_tokens(weights, ids, np.arange(ids.shape[1]))
 
 
@@ -75,7 +60,7 @@ def _embed_tokens(weights: Weights, ids: Ids, position: Ids) -> Vectors:
     return words + kind + weights.rows(f"{table}position_embeddings.weight", position)
 
 
-def _words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+def words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     """The weighted mean of word vectors (B, D)."""
     gate = weights.rows("text.gate.weight", ids)
     weight = np.logaddexp(gate, np.float32(0)) * mask[..., None].astype(np.float32)  # softplus
@@ -84,16 +69,16 @@ def _words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     return mean
 
 
-def _roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pool(weights, _states(text, weights, _embed_roberta_tokens(text, weights, ids), mask))
+def roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    return _pool(weights, _states(text, weights, embed_roberta_tokens(text, weights, ids), mask))
 
 
-def _bert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pool(weights, _states(text, weights, _embed_bert_tokens(text, weights, ids), mask))
+def bert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    return _pool(weights, _states(text, weights, embed_bert_tokens(text, weights, ids), mask))
 
 
-def _sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    states = _states(text, weights, _embed_bert_tokens(text, weights, ids), mask)
+def sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
+    states = _states(text, weights, embed_bert_tokens(text, weights, ids), mask)
     weight = mask[..., None].astype(np.float32)
     mean: Vectors = (states * weight).sum(1) / weight.sum(1)
     return mean
@@ -174,12 +159,3 @@ def _erf(x: Vectors) -> Vectors:
     series = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
     signed: Vectors = np.copysign(1 - series * np.exp(-x * x), x).astype(np.float32)
     return signed
-
-
-TOWERS: dict[str, Tower | None] = {
-    "roberta": Tower(_roberta, _embed_roberta_tokens),
-    "bert": Tower(_bert, _embed_bert_tokens),
-    "clip": None,
-    "sbert": Tower(_sbert, _embed_bert_tokens),
-    "words": Tower(_words),
-}

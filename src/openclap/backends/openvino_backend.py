@@ -22,7 +22,7 @@ from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.backends import compile_cache, numpy_text
 from openclap.backends.graphs import code_digest
 from openclap.checkpoints.weights import Array, Weights, entries_from_arrays
-from openclap.config import CLAPConfig, FrontEnd
+from openclap.config import AUDIO, TEXT, CLAPConfig, FrontEnd
 from openclap.results import BackendInfo
 
 __all__ = ["OpenVINOBackend"]
@@ -42,6 +42,7 @@ class OpenVINOBackend:
     ) -> None:
         self.info = BackendInfo("openvino", "cpu", "float32", why)
         self._config = config
+        self._encoder = AUDIO[config.audio.kind]
         self.weights = weights if isinstance(weights, Weights) else Weights(entries_from_arrays(weights))
         self._threads = threads
         self._audio: Any = None
@@ -92,6 +93,7 @@ class OpenVINOBackend:
             request = self._compile(lambda: model)
             return np.concatenate([self._run(request, inputs) for inputs in clips_to_run])
 
+        key = f"{key} {code_digest(self._encoder.load('graph'))}"
         graph, name = load_or_quantise(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
         with self._lock:
             self._audio, self._int8 = self._compile(lambda: graph, cache_as=name), True
@@ -105,8 +107,8 @@ class OpenVINOBackend:
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
         """Token ids and mask (B, L) → (B, E) unit rows."""
         text = self._config.text
-        tower = numpy_text.TOWERS[text.kind]
-        if tower is None or tower.embed_tokens is None:
+        embed_tokens = TEXT[text.kind].load("embed_tokens")
+        if embed_tokens is None:
             return numpy_text.encode(self._config, self.weights, ids, mask)
         with self._lock:
             self._texts_seen += len(ids)
@@ -114,29 +116,22 @@ class OpenVINOBackend:
                 return numpy_text.encode(self._config, self.weights, ids, mask)
             if self._text is None:
                 self._text = self._compile(self._text_graph)
-            return self._run(self._text, [tower.embed_tokens(text, self.weights, ids), mask.astype(np.float32)])
+            return self._run(self._text, [embed_tokens(text, self.weights, ids), mask.astype(np.float32)])
 
     def _has_short_graph(self) -> bool:
         """Whether short clips have a graph of their own; in int8 all clips have one, as it was calibrated."""
-        from openclap.backends.graphs.towers import SEPARATE_SHORT_GRAPH
-
-        fusion = self._config.fusion
-        return fusion is not None and not self._int8 and SEPARATE_SHORT_GRAPH[self._config.audio.kind]
+        return self._config.fusion is not None and not self._int8 and self._encoder.short_graph
 
     def _audio_graph(self, *, fused: bool = True) -> Any:
         from openclap.backends.graphs.ops import Graph
-        from openclap.backends.graphs.towers import TOWERS
 
         config = self._config if fused else replace(self._config, fusion=None)
-        return TOWERS[config.audio.kind](Graph(self.weights), config)
+        return self._encoder.load("graph")(Graph(self.weights), config)
 
     def _text_graph(self) -> Any:
         from openclap.backends.graphs.ops import Graph
-        from openclap.backends.graphs.towers import TEXT_TOWERS
 
-        build = TEXT_TOWERS[self._config.text.kind]
-        assert build is not None
-        return build(Graph(self.weights), self._config)
+        return TEXT[self._config.text.kind].load("graph")(Graph(self.weights), self._config)
 
     def _compile(self, build: Callable[[], Any], *, cache_as: str | None = None) -> Any:
         """Compile a graph → an inference request; `cache_as` names the compiled graph in the cache on disk."""
@@ -151,7 +146,7 @@ class OpenVINOBackend:
         if cache_as is None or self._cache_name is None:
             return core.compile_model(build(), "CPU", options).create_infer_request()
         facts = (
-            code_digest(),
+            code_digest(self._encoder.load("graph")),
             cache_as,
             ov.get_version(),
             core.get_property("CPU", "FULL_DEVICE_NAME"),

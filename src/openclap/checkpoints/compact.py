@@ -2,7 +2,7 @@
 
     NAME.weight float32 (R, C)  ⇄  NAME.weight int8 (R, C), NAME.scale float32 (R,): largest of a row / 127
 
-`PACKED` says which weights, by the kind of text tower. The vectors of texts keep a cosine of 0.9999 (word vectors) or
+`Encoder.packed` says which weights. The vectors of texts keep a cosine of 0.9999 (word vectors) or
 0.999 (transformers).
 """
 
@@ -13,21 +13,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from openclap.checkpoints.weights import Array, Entry
+from openclap.config import TEXT
 from openclap.errors import BadCheckpoint
 
-__all__ = ["PACKED", "is_packed", "pack", "to_float16", "unpack"]
+__all__ = ["is_packed", "pack", "to_float16", "unpack"]
 
 WEIGHT, SCALE = ".weight", ".scale"
 LEVELS = 127
 MIN_SCALE = 1e-12  # of a row of zeros
-# Kind of text tower → how the names of its packed weights begin; all weights of two dimensions with such names.
-PACKED = {
-    "roberta": "text.tower.",
-    "bert": "text.tower.",
-    "clip": "text.tower.",
-    "sbert": "text.tower.",
-    "words": "text.table.",
-}
 
 
 def pack(state: Mapping[str, Array], kind: str) -> dict[str, Array]:
@@ -35,7 +28,7 @@ def pack(state: Mapping[str, Array], kind: str) -> dict[str, Array]:
     packed: dict[str, Array] = {}
     for name, array in state.items():
         packed[name] = array
-        if name.startswith(PACKED[kind]) and name.endswith(WEIGHT) and array.ndim == 2:
+        if name.startswith(TEXT[kind].packed) and name.endswith(WEIGHT) and array.ndim == 2:
             scale = np.maximum(np.abs(array).max(1) / LEVELS, MIN_SCALE).astype(np.float32)
             packed[name] = (array / scale[:, None]).round().astype(np.int8)
             packed[_scale_of(name)] = scale

@@ -19,24 +19,10 @@ from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weight_shapes import check_fit
 from openclap.checkpoints.weights import Entry, Weights
-from openclap.config import FORMAT_NAME, CLAPConfig
+from openclap.config import FORMAT_NAME, TEXT, CLAPConfig
 from openclap.errors import BadCheckpoint, Hint, ModelNotHere, ModelWarning
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
-
-# A LAION .pt has no tokenizer. By the kind of its text tower: Hub repositories of which a copy may be on this machine.
-TOKENIZERS: dict[str, tuple[str, ...]] = {
-    "roberta": (
-        "laion/clap-htsat-unfused",
-        "laion/clap-htsat-fused",
-        "roberta-base",
-        "FacebookAI/roberta-base",
-    ),
-    "bert": ("bert-base-uncased", "google-bert/bert-base-uncased"),
-    "clip": ("openai/clip-vit-base-patch32",),
-    "sbert": ("sentence-transformers/all-MiniLM-L6-v2", "bert-base-uncased", "google-bert/bert-base-uncased"),
-    "words": (),
-}
 
 
 @dataclass(frozen=True)
@@ -101,7 +87,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     """The tokenizer of a checkpoint; ModelNotHere, with advice, where it has none."""
     file = checkpoint.tokenizer_file
     if file is None:
-        source = (*TOKENIZERS[checkpoint.config.text.kind], "the model")[0]
+        source = (*TEXT[checkpoint.config.text.kind].tokenizers, "the model")[0]
         raise ModelNotHere(
             f"{checkpoint.config.name} came without a tokenizer, so it can embed sounds but no texts",
             f"put the tokenizer.json of {source} beside {checkpoint.source}",
@@ -116,7 +102,7 @@ def _tokenizer_file(config: CLAPConfig, folder: Path) -> Path | None:
         return file
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return folder / "vocab.json"
-    for repo in TOKENIZERS[config.text.kind]:
+    for repo in TEXT[config.text.kind].tokenizers:  # a copy may be on this machine
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(repo, "tokenizer.json")

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from openclap.config import CLAPConfig, Fusion, HTSATConfig, MobileNetConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.config import (
+    AUDIO,
+    TEXT,
+    CLAPConfig,
+    Encoder,
+    FrontEnd,
+    Fusion,
+    HTSATConfig,
+    MobileNetConfig,
+    PANNConfig,
+    TextConfig,
+    WordsConfig,
+)
 from openclap.errors import BadCheckpoint
 
 __all__ = ["COUNTER", "check_fit", "shapes_of"]
@@ -25,12 +37,10 @@ VIEWS, LOCAL = 4, 3
 def shapes_of(config: CLAPConfig) -> Shapes:
     """The shape of every weight of a model, by name."""
     audio, text, size = config.audio, config.text, config.embedding
-    bins = config.front_end.mel_bins
     return {
         "logit_scale": (),
-        **_batch_norm("audio.batch_norm", bins),
-        **TOWERS[audio.kind](audio, config.fusion, bins),
-        **TEXT_TOWERS[text.kind](text),
+        **_tower("audio", AUDIO[audio.kind], audio, config.front_end, config.fusion),
+        **_tower("text", TEXT[text.kind], text),
         **_linear("audio_projection.0", audio.output, size),
         **_linear("audio_projection.2", size, size),
         **_linear("text_projection.0", text.output, size),
@@ -65,6 +75,19 @@ def check_fit(config: CLAPConfig, shapes: Mapping[str, tuple[int, ...]], where: 
         )
 
 
+def _tower(part: str, encoder: Encoder, *arguments: Any) -> Shapes:
+    """The shapes of one tower. Where its encoder does not tell them, torch builds it, without memory for weights."""
+    shapes: Callable[..., Shapes] | None = encoder.load("weights")
+    if shapes is not None:
+        return shapes(*arguments)
+    make = encoder.load("module")
+    import torch
+
+    with torch.device("meta"):
+        state = make(*arguments).state_dict()
+    return {f"{part}.{name}": tuple(value.shape) for name, value in state.items() if not name.endswith(COUNTER)}
+
+
 def _linear(name: str, width: int, out: int) -> Shapes:
     return {f"{name}.weight": (out, width), f"{name}.bias": (out,)}
 
@@ -96,10 +119,10 @@ def _fusion(name: str, fusion: Fusion, channels: int, reduction: int = REDUCTION
     return shapes
 
 
-def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
-    patch, width = config.patch, config.width
+def htsat(config: HTSATConfig, front_end: FrontEnd, fusion: Fusion | None) -> Shapes:
+    patch, width, bins = config.patch, config.width, front_end.mel_bins
     shapes = _conv("audio.patches.project", width, VIEWS if fusion == "channel_map" else 1, patch, patch)
-    shapes |= _norm("audio.norm", config.output)
+    shapes |= _norm("audio.norm", config.output) | _batch_norm("audio.batch_norm", bins)
     if config.patch_norm:
         shapes |= _norm("audio.patches.norm", width)
     if fusion is not None and fusion.endswith("_1d"):
@@ -127,8 +150,9 @@ def _htsat(config: HTSATConfig, fusion: Fusion | None, bins: int) -> Shapes:
     return shapes
 
 
-def _pann(config: PANNConfig, fusion: Fusion | None, bins: int) -> Shapes:
-    shapes = _linear("audio.hidden", config.widths[-1], config.output)
+def pann(config: PANNConfig, front_end: FrontEnd, fusion: Fusion | None) -> Shapes:
+    shapes = _batch_norm("audio.batch_norm", front_end.mel_bins)
+    shapes |= _linear("audio.hidden", config.widths[-1], config.output)
     for i, (inner, width) in enumerate(zip((1, *config.widths[:-1]), config.widths, strict=True)):
         for j in range(config.convs):
             shapes[f"audio.blocks.{i}.convs.{j}.0.weight"] = (
@@ -145,12 +169,13 @@ def _pann(config: PANNConfig, fusion: Fusion | None, bins: int) -> Shapes:
     return shapes
 
 
-def _mobilenet(config: MobileNetConfig, fusion: Fusion | None, bins: int) -> Shapes:
+def mobilenet(config: MobileNetConfig, front_end: FrontEnd, fusion: Fusion | None) -> Shapes:
     def conv(name: str, inner: int, outer: int, kernel: int = 1) -> Shapes:
         return {f"{name}.0.weight": (outer, inner, kernel, kernel), **_batch_norm(f"{name}.1", outer)}
 
     shapes = conv("audio.stem", 1, config.stem, 3) | conv("audio.last", config.blocks[-1].outer, config.features)
     shapes |= _linear("audio.hidden", config.features, config.output)
+    shapes |= _batch_norm("audio.batch_norm", front_end.mel_bins)
     for i, block in enumerate(config.blocks):
         prefix = f"audio.blocks.{i}."
         if block.widened:
@@ -167,16 +192,16 @@ def _mobilenet(config: MobileNetConfig, fusion: Fusion | None, bins: int) -> Sha
     return shapes
 
 
-def _words(config: WordsConfig) -> Shapes:
+def words(config: WordsConfig) -> Shapes:
     return {"text.table.weight": (config.vocabulary, config.width), "text.gate.weight": (config.vocabulary, 1)}
 
 
-def _bert(config: TextConfig) -> Shapes:
+def bert(config: TextConfig) -> Shapes:
     """RoBERTa and BERT, which have a pooler."""
-    return _sbert(config) | _linear("text.tower.pooler.dense", config.width, config.width)
+    return sbert(config) | _linear("text.tower.pooler.dense", config.width, config.width)
 
 
-def _sbert(config: TextConfig) -> Shapes:
+def sbert(config: TextConfig) -> Shapes:
     width, inner, tower = config.width, config.heads * config.head_size, "text.tower."
     shapes: Shapes = {
         f"{tower}embeddings.word_embeddings.weight": (config.vocabulary, width),
@@ -196,7 +221,7 @@ def _sbert(config: TextConfig) -> Shapes:
     return shapes
 
 
-def _clip(config: TextConfig) -> Shapes:
+def clip(config: TextConfig) -> Shapes:
     width, inner, tower = config.width, config.heads * config.head_size, "text.tower."
     shapes: Shapes = {
         f"{tower}embeddings.token_embedding.weight": (config.vocabulary, width),
@@ -212,17 +237,3 @@ def _clip(config: TextConfig) -> Shapes:
         shapes |= _linear(f"{prefix}mlp.fc1", width, config.intermediate)
         shapes |= _linear(f"{prefix}mlp.fc2", config.intermediate, width)
     return shapes
-
-
-TOWERS: dict[str, Callable[[Any, Fusion | None, int], Shapes]] = {
-    "htsat": _htsat,
-    "pann": _pann,
-    "mobilenet": _mobilenet,
-}
-TEXT_TOWERS: dict[str, Callable[[Any], Shapes]] = {
-    "roberta": _bert,
-    "bert": _bert,
-    "clip": _clip,
-    "sbert": _sbert,
-    "words": _words,
-}

@@ -1,16 +1,16 @@
 """What a model is, as frozen data: `config.json` of a checkpoint in, a checked configuration out.
 
-    CLAPConfig ─┬─ front_end    FrontEnd                                       (front_end)
-                ├─ audio        HTSATConfig, PANNConfig or MobileNetConfig     (audio_encoders)
-                ├─ text         TextConfig or WordsConfig                      (text_encoders)
-                └─ confidence   ConfidenceCurves                               (confidence_curves)
+    CLAPConfig ─┬─ front_end    FrontEnd                                             (front_end)
+                ├─ audio        HTSATConfig, PANNConfig, MobileNetConfig or another  (audio_encoders)
+                ├─ text         TextConfig, WordsConfig or another                   (text_encoders)
+                └─ confidence   ConfidenceCurves                                     (confidence_curves)
 
+`encoders` is the table of what builds them, openclap's own and those of other packages.
 Everything that builds, loads or feeds a model reads it from here. Nothing here imports torch.
 """
 
 from openclap.config.activations import ACTIVATIONS
 from openclap.config.audio_encoders import (
-    AUDIO,
     AudioConfig,
     Fusion,
     HTSATConfig,
@@ -19,9 +19,10 @@ from openclap.config.audio_encoders import (
     PANNConfig,
 )
 from openclap.config.confidence_curves import ConfidenceCurves
+from openclap.config.encoders import AUDIO, TEXT, Encoder
 from openclap.config.front_end import FrontEnd
 from openclap.config.model import FORMAT_NAME, FORMAT_VERSION, MAX_LOGIT_SCALE, CLAPConfig
-from openclap.config.text_encoders import TEXT, AnyTextConfig, TextConfig, WordsConfig
+from openclap.config.text_encoders import AnyTextConfig, TextConfig, WordsConfig
 
 __all__ = [
     "ACTIVATIONS",
@@ -34,6 +35,7 @@ __all__ = [
     "AudioConfig",
     "CLAPConfig",
     "ConfidenceCurves",
+    "Encoder",
     "FrontEnd",
     "Fusion",
     "HTSATConfig",

@@ -1,4 +1,4 @@
-"""The audio encoders: what each one is. `AUDIO` is the table of all of them."""
+"""What each audio encoder is; `encoders.AUDIO` says how it is built."""
 
 from __future__ import annotations
 
@@ -12,15 +12,37 @@ from openclap.config.front_end import FrontEnd
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
-__all__ = ["AUDIO", "AudioConfig", "Fusion", "HTSATConfig", "InvertedResidual", "MobileNetConfig", "PANNConfig"]
+__all__ = ["AudioConfig", "Fusion", "HTSATConfig", "InvertedResidual", "MobileNetConfig", "PANNConfig"]
 
 Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 FUSIONS_2D: tuple[Fusion, ...] = ("daf_2d", "aff_2d", "iaff_2d")
 
 
+class AudioConfig:
+    """What the configuration of every audio encoder has; it is a frozen dataclass that derives from this class.
+
+    `kind`, a field with its default, and `output`, the width of what the tower gives, are its own to define.
+    """
+
+    kind: str
+    output: int
+    fusions: ClassVar[tuple[Fusion, ...]] = ()  # that it can be built with
+
+    def check(self, front: FrontEnd) -> None:
+        """Raise UsageError where no such tower can be built, or where it cannot take the mels of this front end."""
+
+    def frames(self, front: FrontEnd) -> tuple[int, int | None]:
+        """The fewest and the most mel frames that it takes; None, any number."""
+        return 1, None
+
+    def facts(self) -> dict[str, Any]:
+        """What changes an embedding but not the names and shapes of the weights; part of the model's fingerprint."""
+        return {"audio_fields": vars(self)}
+
+
 @dataclass(frozen=True)
-class HTSATConfig:
+class HTSATConfig(AudioConfig):
     """Hierarchical token-semantic audio transformer (arXiv 2202.00874): a swin transformer over the folded mel."""
 
     width: int = 96  # D of the first stage; doubles at each of the following ones
@@ -40,7 +62,6 @@ class HTSATConfig:
     fusion_reduction: int = 4  # r: channels are squeezed by this inside a 2-D fusion's attention
     kind: Literal["htsat"] = "htsat"
 
-    title: ClassVar[str] = "HTSAT"
     fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS
 
     def check(self, front: FrontEnd) -> None:
@@ -93,7 +114,7 @@ class HTSATConfig:
         return {"window": self.window, "heads": self.heads, "image": self.image, **changed}
 
     @property
-    def output(self) -> int:
+    def output(self) -> int:  # type: ignore[override]  # follows from the other fields
         """Width of the tower's output: 768 for tiny."""
         return self.width << (len(self.depths) - 1)
 
@@ -119,7 +140,7 @@ class HTSATConfig:
 
 
 @dataclass(frozen=True)
-class PANNConfig:
+class PANNConfig(AudioConfig):
     """Pretrained audio neural network (arXiv 1912.10211): convolution blocks, then pooling over time."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)  # channels of each block
@@ -132,7 +153,6 @@ class PANNConfig:
     output_dropout: float = 0.5  # after it
     kind: Literal["pann"] = "pann"
 
-    title: ClassVar[str] = "PANN"
     fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS_2D
 
     def check(self, front: FrontEnd) -> None:
@@ -182,7 +202,7 @@ class InvertedResidual:
 
 
 @dataclass(frozen=True)
-class MobileNetConfig:
+class MobileNetConfig(AudioConfig):
     """MobileNetV3 (arXiv 1905.02244): its "large" table, scaled in width and depth. Small and quick."""
 
     width: float = (
@@ -208,7 +228,6 @@ class MobileNetConfig:
     SQUEEZE: ClassVar[int] = 4  # channels are squeezed by this
     WIDEN: ClassVar[int] = 6  # the last convolution multiplies the channels of the last block by this
 
-    title: ClassVar[str] = "MobileNet"
     fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS_2D
 
     def check(self, front: FrontEnd) -> None:
@@ -224,10 +243,6 @@ class MobileNetConfig:
             raise UsageError(
                 f"expanded of MobileNet is {self.expanded}; give a number above 0 for each of {sum(self.depths)} blocks"
             )
-
-    def frames(self, front: FrontEnd) -> tuple[int, int | None]:
-        """The fewest and the most mel frames that it takes: any number, as its convolutions pad."""
-        return 1, None
 
     def facts(self) -> dict[str, Any]:
         """Nothing: all that changes an embedding shows in the weights."""
@@ -279,10 +294,3 @@ def _round_to_eights(channels: float) -> int:
     """The nearest multiple of 8, at least 8, and never less than nine tenths of the number."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
-
-
-AudioConfig: TypeAlias = HTSATConfig | PANNConfig | MobileNetConfig
-# Every audio encoder by its kind. How it is built stands under the same kinds in models/clap (torch), backends/graphs
-# (OpenVINO), checkpoints/weight_shapes (names of weights) and train/pruning/units (what can be cut);
-# tests/test_encoders.py checks that these tables have the same kinds.
-AUDIO: dict[str, type[AudioConfig]] = {"htsat": HTSATConfig, "pann": PANNConfig, "mobilenet": MobileNetConfig}

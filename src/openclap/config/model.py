@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args
 
 from openclap.coercion import coerce_fields
-from openclap.config.audio_encoders import AUDIO, AudioConfig, Fusion, HTSATConfig
+from openclap.config.audio_encoders import AudioConfig, Fusion, HTSATConfig
 from openclap.config.checks import check_positive
 from openclap.config.confidence_curves import ConfidenceCurves
+from openclap.config.encoders import AUDIO, TEXT
 from openclap.config.front_end import FrontEnd
-from openclap.config.text_encoders import FIRST_POSITION, TEXT, AnyTextConfig, TextConfig
+from openclap.config.text_encoders import AnyTextConfig, TextConfig
 from openclap.errors import BadCheckpoint, UsageError
 
 __all__ = ["FORMAT_NAME", "FORMAT_VERSION", "MAX_LOGIT_SCALE", "CLAPConfig"]
@@ -53,12 +54,12 @@ class CLAPConfig:
         if self.fusion is not None and self.fusion not in get_args(Fusion):
             raise UsageError(f"'{self.fusion}' is not a fusion; choose one of {', '.join(get_args(Fusion))}, or None")
         if self.fusion is not None and self.fusion not in self.audio.fusions:
-            *others, last = self.audio.fusions
-            raise UsageError(f"{self.audio.title} takes the fusions {', '.join(others)} and {last}, not {self.fusion}")
+            taken = f"the fusions {', '.join(self.audio.fusions)}" if self.audio.fusions else "no fusion"
+            raise UsageError(f"the audio encoder {self.audio.kind!r} takes {taken}, not {self.fusion}")
         self.front_end.check()
         self.audio.check(self.front_end)
         check_positive(
-            "the model", embedding=self.embedding, vocabulary=self.text.vocabulary, text_width=self.text.width
+            "the model", embedding=self.embedding, vocabulary=self.text.vocabulary, text_width=self.text.output
         )
         self.text.check()
 
@@ -70,7 +71,7 @@ class CLAPConfig:
         UsageError
             It is not a whole number, or more than the text tower has positions for.
         """
-        text = self.text
+        text: Any = self.text
         least, most = text.least_tokens, text.most_tokens
         whole = isinstance(max_tokens, int) and not isinstance(max_tokens, bool)
         if not whole or max_tokens < least or (most is not None and max_tokens > most):
@@ -112,16 +113,11 @@ class CLAPConfig:
                 f"this openclap reads {FORMAT_NAME!r} version {FORMAT_VERSION}: update openclap or convert the file"
             )
         rest = {k: v for k, v in data.items() if k not in ("format", "format_version")}
-        parts: dict[str, dict[str, type[Any]]] = {"audio": AUDIO, "text": TEXT}
-        for part, kinds in parts.items():
+        parts = {"audio": AUDIO, "text": TEXT}
+        for part, encoders in parts.items():
             values = _mapping(rest.get(part), part)
-            kind = values.get("kind")
-            if not isinstance(kind, str) or kind not in kinds:
-                raise BadCheckpoint(f"{part} tower of kind {kind!r}; this openclap knows {', '.join(kinds)}")
-            usual = (
-                vars(TextConfig.preset(kind)) if kind in FIRST_POSITION else {}
-            )  # of BERT, where only "bert" is given, and not those of RoBERTa
-            rest[part] = _build(kinds[kind], {**usual, **values})
+            encoder = encoders[str(values.get("kind"))]
+            rest[part] = _build(encoder.config, {**encoder.usual, **values})
         rest["front_end"] = _build(FrontEnd, _mapping(rest.get("front_end"), "front_end"))
         if rest.get("confidence") is not None:
             rest["confidence"] = _build(ConfidenceCurves, _mapping(rest["confidence"], "confidence"))

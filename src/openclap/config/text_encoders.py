@@ -1,15 +1,15 @@
-"""The text encoders: what each one is. `TEXT` is the table of all of them."""
+"""What each text encoder is; `encoders.TEXT` says how it is built."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal
 
 from openclap.config.checks import check_positive
 from openclap.errors import UsageError
 
-__all__ = ["FIRST_POSITION", "TEXT", "AnyTextConfig", "TextConfig", "WordsConfig"]
+__all__ = ["AnyTextConfig", "TextConfig", "WordsConfig"]
 
 # The transformers, each with the position of a text's first token, by its pad id: RoBERTa counts from the one after it.
 FIRST_POSITION: dict[str, Callable[[int], int]] = {
@@ -20,8 +20,50 @@ FIRST_POSITION: dict[str, Callable[[int], int]] = {
 }
 
 
+class AnyTextConfig:
+    """What the configuration of every text encoder has; it is a frozen dataclass that derives from this class."""
+
+    kind: str
+    vocabulary: int  # how many token ids there are
+    width: int  # of the tower's output
+    max_tokens: int  # texts are cut after so many
+    pad_id: int  # the token id that fills up short texts
+
+    @property
+    def output(self) -> int:
+        """Width of the tower's output."""
+        return self.width
+
+    @property
+    def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The token ids that stand before and after those of every text."""
+        return (), ()
+
+    @property
+    def least_tokens(self) -> int:
+        """Tokens of the shortest text: one between its ends."""
+        return sum(map(len, self.ends)) + 1
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens of the longest text that the tower has positions for, its ends included; None: any number."""
+        return None
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations that the tower uses."""
+        return ()
+
+    def check(self) -> None:
+        """Raise UsageError where no such tower can be built, beyond what `CLAPConfig` checks of every text tower."""
+
+    def facts(self) -> dict[str, Any]:
+        """What changes an embedding but not the names and shapes of the weights; part of the model's fingerprint."""
+        return {"text_fields": vars(self)}
+
+
 @dataclass(frozen=True)
-class TextConfig:
+class TextConfig(AnyTextConfig):
     """A text tower that is a transformer.
 
     RoBERTa and BERT give the output of their pooler, CLIP the state at the end-of-text token. "sbert" is Sentence-BERT
@@ -44,8 +86,6 @@ class TextConfig:
     activation: str = "gelu"
     dropout: float = 0.1
     head_width: int | None = None  # numbers in one head; None: width / heads
-
-    least_tokens: ClassVar[int] = 3  # begin, end, and one between
 
     def check(self) -> None:
         """Raise UsageError where no such tower can be built."""
@@ -79,11 +119,6 @@ class TextConfig:
             "activation": self.activation,
             **({} if self.head_width is None else {"text_head_width": self.head_width}),
         }
-
-    @property
-    def output(self) -> int:
-        """Width of the tower's output."""
-        return self.width
 
     @property
     def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -154,7 +189,7 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
-class WordsConfig:
+class WordsConfig(AnyTextConfig):
     """A text tower without attention, small enough to ship: the weighted mean of learnt word vectors."""
 
     vocabulary: int
@@ -163,32 +198,6 @@ class WordsConfig:
     pad_id: int = 0
     kind: Literal["words"] = "words"
 
-    least_tokens: ClassVar[int] = 1
-    most_tokens: ClassVar[int | None] = None
-    ends: ClassVar[tuple[tuple[int, ...], tuple[int, ...]]] = (), ()
-    activations: ClassVar[tuple[str, ...]] = ()
-
-    def check(self) -> None:
-        """Nothing to check beyond what `CLAPConfig` checks of every text tower."""
-
     def facts(self) -> dict[str, Any]:
         """Nothing: all that changes an embedding shows in the weights."""
         return {}
-
-    @property
-    def output(self) -> int:
-        """Width of the tower's output."""
-        return self.width
-
-
-AnyTextConfig: TypeAlias = TextConfig | WordsConfig
-# Every text encoder by its kind. How it is built stands under the same kinds in models/text (torch),
-# backends/numpy_text, backends/graphs/towers (OpenVINO), train/pruning/units, and in checkpoints: weight_shapes, load
-# (tokenizers) and compact (int8).
-TEXT: dict[str, type[AnyTextConfig]] = {
-    "roberta": TextConfig,
-    "bert": TextConfig,
-    "clip": TextConfig,
-    "sbert": TextConfig,
-    "words": WordsConfig,
-}

@@ -14,20 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from openclap.config import MAX_LOGIT_SCALE, CLAPConfig, FrontEnd
-from openclap.models.htsat import HTSAT, make_htsat
-from openclap.models.mobilenet import MobileNet, make_mobilenet
-from openclap.models.pann import PANN, make_pann
-from openclap.models.text import make_text_tower
+from openclap.config import AUDIO, MAX_LOGIT_SCALE, TEXT, CLAPConfig
 
 __all__ = ["CLAPModel"]
 
 INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
-TOWERS: dict[str, Callable[[Any, FrontEnd, str | None], HTSAT | PANN | MobileNet]] = {
-    "htsat": make_htsat,
-    "pann": make_pann,
-    "mobilenet": make_mobilenet,
-}
 
 
 class CLAPModel(nn.Module):
@@ -40,8 +31,8 @@ class CLAPModel(nn.Module):
     def __init__(self, config: CLAPConfig) -> None:
         super().__init__()
         self.config = config
-        self.audio = TOWERS[config.audio.kind](config.audio, config.front_end, config.fusion)
-        self.text = make_text_tower(config.text)
+        self.audio: nn.Module = AUDIO[config.audio.kind].load("module")(config.audio, config.front_end, config.fusion)
+        self.text: nn.Module = TEXT[config.text.kind].load("module")(config.text)
         self.audio_projection = _projection(config.audio.output, config.embedding)
         self.text_projection = _projection(config.text.output, config.embedding)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))

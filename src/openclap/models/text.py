@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openclap.config import AnyTextConfig, TextConfig, WordsConfig
+from openclap.config import TextConfig, WordsConfig
 from openclap.errors import UsageError
 
-__all__ = ["TOWERS", "TextTransformer", "WordVectorTower", "make_text_tower"]
+__all__ = ["TextTransformer", "WordVectorTower", "make_bert", "make_clip", "make_roberta", "make_sbert"]
 
 Pool = Callable[[Any, Tensor, Tensor], Tensor]  # output of the transformer, ids, mask (B, L) → (B, D)
 
@@ -133,21 +133,21 @@ class WordVectorTower(nn.Module):
         return mean
 
 
-def _roberta(config: TextConfig) -> TextTransformer:
+def make_roberta(config: TextConfig) -> TextTransformer:
     """RoBERTa, of which the pooler's output is used."""
     from transformers import RobertaConfig, RobertaModel
 
     return TextTransformer(config, RobertaModel(RobertaConfig(**_bert_sizes(config))), _pooler_output)
 
 
-def _bert(config: TextConfig) -> TextTransformer:
+def make_bert(config: TextConfig) -> TextTransformer:
     """BERT, of which the pooler's output is used."""
     from transformers import BertConfig, BertModel
 
     return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config))), _pooler_output)
 
 
-def _clip(config: TextConfig) -> TextTransformer:
+def make_clip(config: TextConfig) -> TextTransformer:
     """CLIP, of which the state at the end-of-text token is used, the token with the largest id."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -155,22 +155,8 @@ def _clip(config: TextConfig) -> TextTransformer:
     return TextTransformer(config, CLIPTextModel(sizes), _state_at_end)
 
 
-def _sbert(config: TextConfig) -> TextTransformer:
+def make_sbert(config: TextConfig) -> TextTransformer:
     """Sentence-BERT, of which the mean of all states is used, those of begin and end included."""
     from transformers import BertConfig, BertModel
 
     return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config)), add_pooling_layer=False), _mean)
-
-
-TOWERS: dict[str, Callable[[Any], nn.Module]] = {
-    "roberta": _roberta,
-    "bert": _bert,
-    "clip": _clip,
-    "sbert": _sbert,
-    "words": WordVectorTower,
-}
-
-
-def make_text_tower(config: AnyTextConfig) -> nn.Module:
-    """Build the tower that a configuration describes."""
-    return TOWERS[config.kind](config)

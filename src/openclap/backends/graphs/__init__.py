@@ -7,16 +7,20 @@ test holds the graphs equal to the towers of `openclap.models`.
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 __all__ = ["code_digest"]
 
 
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """A digest of the code in this folder, so that graphs compiled from other code are not taken from the cache."""
-    digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+@cache
+def code_digest(build: Callable[..., object]) -> str:
+    """A digest of the code beside a function that builds a graph and of that here.
+
+    With it, a graph that was compiled from other code is not taken from the cache.
+    """
+    beside = Path(sys.modules[build.__module__].__file__ or __file__)
+    files = {file for folder in (beside.parent, Path(__file__).parent) for file in folder.glob("*.py")}
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in sorted(files)), digest_size=8).hexdigest()

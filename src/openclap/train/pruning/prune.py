@@ -23,7 +23,7 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint, load_tokenize
 from openclap.checkpoints.native import is_compact, read_json, save_pretrained
 from openclap.checkpoints.weights import Weights, count_parameters, entries_from_arrays
 from openclap.clap import CLAP
-from openclap.config import CLAPConfig
+from openclap.config import AUDIO, TEXT, CLAPConfig
 from openclap.errors import ModelError, UsageError
 from openclap.models.clap import CLAPModel
 from openclap.plurals import count_noun
@@ -37,7 +37,7 @@ from openclap.train.pruning.cut_weights import cut_weights
 from openclap.train.pruning.importance import Batch, UnitStatistics, choose_units, collect_statistics
 from openclap.train.pruning.norms import inner_norms, match_norms
 from openclap.train.pruning.report import PruneReport, compare
-from openclap.train.pruning.units import TEXT_TOWERS, Index, Keep, Units, smaller, units_of
+from openclap.train.pruning.units import Index, Keep, Units, smaller, units_of
 from openclap.train.run_state import STATE_FILE, digest
 
 __all__ = ["prune"]
@@ -154,9 +154,8 @@ def _cut_units(
     notes = []
     if not units:
         notes.append("nothing was cut: everything was to be kept, or what was not is not in this model")
-    uncut = TEXT_TOWERS[checkpoint.config.text.kind].whole
-    if keep.text and uncut is not None:
-        notes.append(uncut)
+    asked = [AUDIO[config.audio.kind]] * keep.audio + [TEXT[config.text.kind]] * keep.text
+    notes += [f"nothing of the encoder {one.kind!r} can be cut: it stays whole" for one in asked if one.units is None]
     weights = checkpoint.weights
     if importance == "norm" or not units:
         if units:

@@ -9,18 +9,17 @@ A unit goes with its rows, its columns, and whatever else is indexed by it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.weight_shapes import REDUCTION
 from openclap.config import (
-    AnyTextConfig,
-    AudioConfig,
+    AUDIO,
+    TEXT,
     CLAPConfig,
     HTSATConfig,
     MobileNetConfig,
@@ -29,7 +28,7 @@ from openclap.config import (
 )
 from openclap.errors import UsageError
 
-__all__ = ["TEXT_TOWERS", "TOWERS", "Keep", "Kind", "Slice", "Units", "smaller", "units_of"]
+__all__ = ["Keep", "Kind", "Slice", "Units", "smaller", "units_of"]
 
 Kind: TypeAlias = Literal["heads", "mlp", "channels"]
 Index: TypeAlias = npt.NDArray[np.intp]
@@ -99,29 +98,29 @@ class Units:
 
 def smaller(config: CLAPConfig, keep: Keep) -> CLAPConfig:
     """The configuration of the pruned model."""
-    audio: AudioConfig = config.audio
-    text: AnyTextConfig = config.text
-    if keep.audio:
-        audio = TOWERS[audio.kind].smaller(audio, keep)
-    if keep.text:
-        text = TEXT_TOWERS[text.kind].smaller(text, keep)
+    audio, text = config.audio, config.text
+    cut_audio, cut_text = AUDIO[audio.kind].load("smaller"), TEXT[text.kind].load("smaller")
+    if keep.audio and cut_audio is not None:
+        audio = cut_audio(audio, keep)
+    if keep.text and cut_text is not None:
+        text = cut_text(text, keep)
     same = (audio, text) == (config.audio, config.text)
     name = config.name if same or config.name.endswith("-pruned") else f"{config.name}-pruned"
     return replace(config, audio=audio, text=text, name=name)
 
 
-def _smaller_pann(audio: PANNConfig, keep: Keep) -> PANNConfig:
+def smaller_pann(audio: PANNConfig, keep: Keep) -> PANNConfig:
     widths = tuple(_units_left(w, keep.channels, LANES) for w in audio.widths)
     return replace(audio, widths=widths, output=_units_left(audio.output, keep.mlp))
 
 
-def _smaller_mobilenet(audio: MobileNetConfig, keep: Keep) -> MobileNetConfig:
+def smaller_mobilenet(audio: MobileNetConfig, keep: Keep) -> MobileNetConfig:
     inside = tuple(_units_left(b.expanded, keep.channels, LANES) if b.widened else b.expanded for b in audio.blocks)
     same = inside == tuple(b.expanded for b in audio.blocks)
     return replace(audio, expanded=audio.expanded if same else inside, output=_units_left(audio.output, keep.mlp))
 
 
-def _smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
+def smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
     stages = range(len(audio.depths))
     heads = tuple(_units_left(n, keep.heads) for n in audio.heads)
     rows = tuple(_units_left(audio.mlp_width(stage), keep.mlp) for stage in stages)
@@ -133,7 +132,7 @@ def _smaller_htsat(audio: HTSATConfig, keep: Keep) -> HTSATConfig:
     )
 
 
-def _smaller_text(text: TextConfig, keep: Keep) -> TextConfig:
+def smaller_text(text: TextConfig, keep: Keep) -> TextConfig:
     heads = _units_left(text.heads, keep.heads)
     return replace(
         text,
@@ -153,9 +152,13 @@ def _units_left(count: int, share: float, least: int = 1) -> int:
 
 def units_of(config: CLAPConfig, pruned: CLAPConfig) -> list[Units]:
     """All units of a model that can be cut, and how many of them the pruned model has."""
-    audio, small = config.audio, pruned.audio
-    text = TEXT_TOWERS[config.text.kind].units(config.text, pruned.text)
-    return [*TOWERS[audio.kind].units(audio, small, config.fusion), *text]
+    units: list[Units] = []
+    of_audio, of_text = AUDIO[config.audio.kind].load("units"), TEXT[config.text.kind].load("units")
+    if of_audio is not None:
+        units += of_audio(config.audio, pruned.audio, config.fusion)
+    if of_text is not None:
+        units += of_text(config.text, pruned.text)
+    return units
 
 
 def _linear_slices(name: str, **how: int) -> tuple[Slice, ...]:
@@ -167,7 +170,7 @@ def _norm_slices(name: str) -> tuple[Slice, ...]:
     return tuple(Slice(f"{name}.{of}") for of in ("weight", "bias", "running_mean", "running_var"))
 
 
-def _htsat_units(audio: HTSATConfig, small: HTSATConfig, fusion: str | None) -> Iterator[Units]:
+def htsat_units(audio: HTSATConfig, small: HTSATConfig, fusion: str | None) -> Iterator[Units]:
     for stage, depth in enumerate(audio.depths):
         size = audio.head_width(stage)
         for block in range(depth):
@@ -183,31 +186,30 @@ def _mlp_units(first: str, last: str, count: int, kept: int) -> Units:
     return Units(last, "mlp", count, kept, _linear_slices(first), bias=f"{last}.bias")
 
 
-# layers of a transformer for text: value, query and key; what reads the heads; both linear layers of the MLP
-BERT = (
-    "text.tower.encoder.layer.{}.",
-    ("attention.self.value", "attention.self.query", "attention.self.key"),
-    "attention.output.dense",
-    ("intermediate.dense", "output.dense"),
-)
-CLIP = (
-    "text.tower.encoder.layers.{}.",
-    ("self_attn.v_proj", "self_attn.q_proj", "self_attn.k_proj"),
-    "self_attn.out_proj",
-    ("mlp.fc1", "mlp.fc2"),
-)
-
-
-def _text_units(names: TextNames, text: TextConfig, small: TextConfig) -> Iterator[Units]:
-    layers, makes, reads, (first, last) = names
+def bert_units(text: TextConfig, small: TextConfig) -> Iterator[Units]:
+    """RoBERTa, BERT and Sentence-BERT."""
     for layer in range(text.layers):
-        at, size = layers.format(layer), text.head_size
-        cut = tuple(part for name in makes for part in _linear_slices(at + name, size=size))
-        yield Units(at + reads, "heads", text.heads, small.heads, cut, size, bias=f"{at}{reads}.bias")
-        yield _mlp_units(at + first, at + last, text.intermediate, small.intermediate)
+        at = f"text.tower.encoder.layer.{layer}."
+        makes = [f"{at}attention.self.{which}" for which in ("value", "query", "key")]
+        yield _head_units(makes, f"{at}attention.output.dense", text, small)
+        yield _mlp_units(f"{at}intermediate.dense", f"{at}output.dense", text.intermediate, small.intermediate)
 
 
-def _pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
+def clip_units(text: TextConfig, small: TextConfig) -> Iterator[Units]:
+    for layer in range(text.layers):
+        at = f"text.tower.encoder.layers.{layer}."
+        makes = [f"{at}self_attn.{which}" for which in ("v_proj", "q_proj", "k_proj")]
+        yield _head_units(makes, f"{at}self_attn.out_proj", text, small)
+        yield _mlp_units(f"{at}mlp.fc1", f"{at}mlp.fc2", text.intermediate, small.intermediate)
+
+
+def _head_units(makes: list[str], reader: str, text: TextConfig, small: TextConfig) -> Units:
+    size = text.head_size
+    cut = tuple(part for name in makes for part in _linear_slices(name, size=size))
+    return Units(reader, "heads", text.heads, small.heads, cut, size, bias=f"{reader}.bias")
+
+
+def pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
     """The channels of every convolution; those of the last one of the first block also go through the fusion."""
     for block, (count, kept) in enumerate(zip(audio.widths, small.widths, strict=True)):
         for conv in range(audio.convs):
@@ -230,7 +232,7 @@ def _pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Ite
     yield replace(_mlp_units("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
 
 
-def _mobilenet_units(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | None) -> Iterator[Units]:
+def mobilenet_units(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | None) -> Iterator[Units]:
     """The channels inside every block that widens; channels between blocks are added up and so must all stay."""
     for i, (block, left) in enumerate(zip(audio.blocks, small.blocks, strict=True)):
         if not block.widened:
@@ -258,40 +260,3 @@ def _attention_slices(name: str, first: int) -> tuple[Slice, ...]:
         *_linear_slices(f"{name}.{first + 3}"),
         *_norm_slices(f"{name}.{first + 4}"),
     )
-
-
-@dataclass(frozen=True)
-class AudioPruning:
-    """How an audio encoder is pruned: its smaller configuration, and its units."""
-
-    smaller: Callable[[Any, Keep], AudioConfig]
-    units: Callable[[Any, Any, str | None], Iterator[Units]]
-
-
-TOWERS = {
-    "htsat": AudioPruning(_smaller_htsat, _htsat_units),
-    "pann": AudioPruning(_smaller_pann, _pann_units),
-    "mobilenet": AudioPruning(_smaller_mobilenet, _mobilenet_units),
-}
-
-
-@dataclass(frozen=True)
-class TextPruning:
-    """How a text encoder is pruned; `whole` says why, where nothing of it can be cut."""
-
-    smaller: Callable[[Any, Keep], AnyTextConfig]
-    units: Callable[[Any, Any], Iterable[Units]]
-    whole: str | None = None
-
-
-TEXT_TOWERS = {
-    "roberta": TextPruning(_smaller_text, partial(_text_units, BERT)),
-    "bert": TextPruning(_smaller_text, partial(_text_units, BERT)),
-    "clip": TextPruning(_smaller_text, partial(_text_units, CLIP)),
-    "sbert": TextPruning(_smaller_text, partial(_text_units, BERT)),
-    "words": TextPruning(
-        lambda text, keep: text,
-        lambda text, small: (),
-        "its text tower is a table of words, which has nothing to cut: it stays whole",
-    ),
-}
