@@ -71,7 +71,7 @@ def sounds() -> list[bytes]:
 def post(server: Running, route: str, body: dict[str, Any]) -> dict[str, Any]:
     answer = httpx.post(server.url + route, json=body, timeout=60)
     assert answer.status_code == 200, answer.text
-    return answer.json()  # type: ignore[no-any-return]
+    return answer.json()
 
 
 def refused(server: Running, route: str, status: int, code: str, **request: Any) -> str:

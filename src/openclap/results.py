@@ -35,7 +35,7 @@ class _Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        return asdict(self)  # type: ignore[call-overload]
 
 
 def _without_false(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -18,22 +18,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import reference_bank
+from openclap.embedder import Embedder
 from openclap.errors import UsageError
-from openclap.normalization import normalize_rows
+from openclap.normalization import Vectors, normalize_rows
 from openclap.scores import logistic
-
-if TYPE_CHECKING:
-    from openclap.embedder import Embedder
 
 __all__ = ["FitProblem", "Prior", "TrainingSet", "make_prior"]
 
-Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -67,8 +63,7 @@ class Prior:
 
     def word_logits(self, rows: npt.ArrayLike) -> Floats:
         """The log-odds (N,) of embeddings (N, E) by the words alone."""
-        logits: Floats = np.asarray(rows, np.float64) @ self.direction + self.start
-        return logits
+        return np.asarray(rows, np.float64) @ self.direction + self.start
 
 
 def make_prior(clap: Embedder, text: str | None) -> Prior:
@@ -149,8 +144,7 @@ class FitProblem:
 
     def logit(self, mode: Floats, some: Flags) -> Floats:
         """The log-odds of some examples by a fit."""
-        logits: Floats = self._features[some] @ mode + self.word_logits[some]
-        return logits
+        return self._features[some] @ mode + self.word_logits[some]
 
     def as_linear(self, mode: Floats) -> tuple[Vectors, float]:
         """A fit as the weight (E,) and bias for embeddings as they are."""
