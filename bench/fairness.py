@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from openclap import CLAP, CLAPConfig
-from openclap.audio.load import DecodingStopped
+from openclap.audio.decode_limits import DecodingStopped
 from openclap.page import classify, describe, moments, search
 from openclap.page.desk import Desk
 from openclap.page.filling import Filling, fill
@@ -94,7 +94,7 @@ def main() -> None:
         jobs: dict[str, Callable[[Job], object]] = {
             "nothing": lambda job: job.stop.wait(),
             "moments": lambda job: moments.compute(page, str(long), "rain", 3, job=job),
-            "timeline": lambda job: [*describe.compute(page, str(long), "", True, job=job)],
+            "timeline": lambda job: describe.compute(page, str(long), "", True, job=job),
             "classify": lambda job: classify.compute(page, str(long), "rain, wind", job=job),
             "search by it": lambda job: search.compute(
                 page, visit, "examples", "", str(long), 3, search.Filters(), job=job

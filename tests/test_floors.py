@@ -14,6 +14,7 @@ import openclap
 ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
+    "clock": 0,
     "plurals": 0,
     "renamed": 0,
     "textfiles": 1,

@@ -12,6 +12,7 @@ import soundfile as sf
 from muxed_for_tests import Track, muxed, noise
 
 from openclap.audio import ogg
+from openclap.audio.decode_limits import limit
 from openclap.audio.load import cut, duration, load, stream
 from openclap.errors import SoundWarning, UnreadableSound
 
@@ -159,4 +160,4 @@ def test_a_chain_is_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_track_that_is_not_there() -> None:
     with pytest.raises(UnreadableSound, match="track 2 is wanted and there is one"):
-        load(link(0.5, 1), RATE, track=2)
+        load(limit(link(0.5, 1), track=2), RATE)

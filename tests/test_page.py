@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap import CLAP
+from openclap.clock import clock
 from openclap.describe.formats import FORMATS
 from openclap.errors import (
     EmptySound,
@@ -42,7 +43,7 @@ from openclap.page.examples import LONG_WORDS, QUERIES, SINGLE
 from openclap.page.filling import Filling, fill, folders_in
 from openclap.page.map import places_of
 from openclap.page.parts import Page
-from openclap.page.pictures import clock, cosine_bar, spectrogram, text, ticks, waveform
+from openclap.page.pictures import cosine_bar, spectrogram, text, ticks, waveform
 from openclap.page.settings import PageSettings
 from openclap.page.shelf import Shelf
 from openclap.page.strings import LANGUAGES, TABLE, Told, say

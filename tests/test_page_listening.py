@@ -7,7 +7,7 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from openclap.describe.formats import FORMATS
 from openclap.page import describe, watch
 from openclap.page.blocks import mount_page
 from openclap.page.desk import Desk
-from openclap.page.parts import Doing, Page
+from openclap.page.jobs import Doing, Job
+from openclap.page.parts import Page
 from openclap.page.sessions import LEVELS, WAITING, Asked, Seen, Session, Watches, as_csv, as_lines
 from openclap.page.settings import PageSettings
 from openclap.page.shelf import OFFERED, Exports
@@ -52,10 +53,15 @@ def minute(page: Page) -> str:
 
 
 def _described(page: Page, sound: str, labels: str = "", spans: bool = False) -> tuple[list[Doing], describe.Described]:
-    *doing, found = describe.compute(page, sound, labels, spans)
-    assert isinstance(found, describe.Described)
-    assert all(isinstance(one, Doing) for one in doing)
-    return doing, found  # type: ignore[return-value]
+    doing: list[Doing] = []
+
+    class Followed(Job):
+        def tell(self, key: str, share: float, **values: Any) -> None:
+            super().tell(key, share, **values)
+            assert self.doing is not None
+            doing.append(self.doing)
+
+    return doing, describe.compute(page, sound, labels, spans, job=Followed())
 
 
 def test_a_description_is_the_library_s_in_both_languages(page: Page) -> None:
@@ -114,30 +120,6 @@ def test_silence_and_a_short_sound_have_a_timeline(page: Page, tmp_path: Path) -
     assert _described(page, str(tmp_path / "none.wav"))[1].said["en"].sentence == "Silence."
     sf.write(tmp_path / "one.wav", np.full(10, 0.5), RATE)
     assert "oc-timeline" in describe.draw(_described(page, str(tmp_path / "one.wav"), spans=True)[1], "en")
-
-
-def test_long_work_is_done_step_by_step_and_ends_with_who_asked(page: Page) -> None:
-    order: list[str] = []
-
-    def work() -> Generator[int, None, None]:
-        try:
-            for number in range(100):
-                order.append(f"step {number}")
-                yield number
-        finally:
-            order.append("closed")
-
-    steps = page.desk.steps(work())
-    assert next(steps) == 0
-    page.desk.do(lambda: order.append("another's"))
-    assert next(steps) == 1
-    steps.close()
-    page.desk.do(lambda: None)
-    assert order == ["step 0", "another's", "step 1", "closed"]
-    failing = page.desk.steps(1 // number for number in (1, 0))
-    assert next(failing) == 1
-    with pytest.raises(ZeroDivisionError):
-        next(failing)
 
 
 def test_files_that_are_offered_are_bounded(tmp_path: Path) -> None:

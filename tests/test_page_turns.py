@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from openclap import CLAP
-from openclap.audio.load import DecodingStopped
+from openclap.audio.decode_limits import DecodingStopped
 from openclap.library import Library, moments_in
 from openclap.page import classify, describe, ears, holdings, lesson, match, moments, search, watch
 from openclap.page.desk import Desk
@@ -110,8 +110,8 @@ LONG_WORK: dict[str, Callable[[Page, str], Any]] = {
     "moments": lambda page, sound: moments.compute(page, sound, "rain", 3),
     "match": lambda page, sound: match.compute(page, sound, "\n".join(f"text {i}" for i in range(20))),
     "classify": lambda page, sound: classify.compute(page, sound, ",".join(f"label {i}" for i in range(20))),
-    "describe": lambda page, sound: [*describe.compute(page, sound, "", False)][-1],
-    "timeline": lambda page, sound: [*describe.compute(page, sound, "rain, wind", True)][-1],
+    "describe": lambda page, sound: describe.compute(page, sound, "", False),
+    "timeline": lambda page, sound: describe.compute(page, sound, "rain, wind", True),
     "search": lambda page, sound: search.compute(page, EN, "own", "rain", sound, 3, search.Filters(without="a, b")),
     "watch": lambda page, sound: [*watch.compute(page, EN, "recording", "", sound, "rain\nwind", False, 0.6, 5)][-1],
     "map": lambda page, sound: holdings.mapped(page, EN, "own", "pca"),
@@ -124,7 +124,7 @@ def test_the_model_is_given_pieces(work: str, page: Page, model: Noted, sounds: 
     """Moments of an hour, a long sound to classify, match or search by were one call each, which held the model for minutes."""
     LONG_WORK[work](page, str(sounds / "long.wav"))
     assert max((size for kind, size in model.pieces if kind != "texts"), default=0) <= CLIPS
-    assert max((size for kind, size in model.pieces if kind == "texts"), default=0) <= max(TEXTS, describe.LABELS)
+    assert max((size for kind, size in model.pieces if kind == "texts"), default=0) <= TEXTS
 
 
 def test_a_short_question_waits_for_a_piece_of_a_long_one_and_not_for_all(

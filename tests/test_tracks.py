@@ -13,7 +13,9 @@ from muxed_for_tests import RATE, Track, muxed, noise
 from typer.testing import CliRunner
 
 from openclap import CLAP
-from openclap.audio.load import cut, duration, load, stream, use_track
+from openclap.audio.decode_limits import limit
+from openclap.audio.load import cut, duration, load, stream
+from openclap.describe import Describer, timeline
 from openclap.errors import SoundWarning, UnreadableSound, UsageError
 
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -47,31 +49,27 @@ def test_a_track_is_chosen_and_nothing_is_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", SoundWarning)
         for number, wave in ((1, HISS), (2, TONE)):
-            np.testing.assert_allclose(load(data, RATE, track=number), wave, atol=1e-4)
-            np.testing.assert_allclose(np.concatenate(list(stream(data, RATE, track=number))), wave, atol=1e-4)
-            np.testing.assert_allclose(cut(data, RATE, [(0.2, 0.4)], track=number)[0], wave[9600:19200], atol=1e-4)
-            assert duration(data, track=number) == pytest.approx(len(wave) / RATE, abs=0.002)
-            with use_track(number):
-                np.testing.assert_allclose(load(data, RATE), wave, atol=1e-4)
+            sound = limit(data, track=number)
+            np.testing.assert_allclose(load(sound, RATE), wave, atol=1e-4)
+            np.testing.assert_allclose(np.concatenate(list(stream(sound, RATE))), wave, atol=1e-4)
+            np.testing.assert_allclose(cut(sound, RATE, [(0.2, 0.4)])[0], wave[9600:19200], atol=1e-4)
+            assert duration(sound) == pytest.approx(len(wave) / RATE, abs=0.002)
 
 
 def test_a_track_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UnreadableSound, match=r"track 3 is wanted and there are 2 tracks of sound in it"):
-        load(two(), RATE, track=3)
+        load(limit(two(), track=3), RATE)
     sf.write(tmp_path / "a.wav", TONE, RATE)
-    assert len(load(tmp_path / "a.wav", RATE, track=1)) == RATE
+    assert len(load(limit(tmp_path / "a.wav", track=1), RATE)) == RATE
     for sound in (tmp_path / "a.wav", (TONE, RATE)):
         with pytest.raises(UnreadableSound, match="track 2 is wanted and there is one track"):
-            load(sound, RATE, track=2)
-    for wrong in (0, -1, 1.5, True, "2"):
-        with pytest.raises(UsageError, match="counted from 1"):
-            load(tmp_path / "a.wav", RATE, track=wrong)  # type: ignore[arg-type]
+            load(limit(sound, track=2), RATE)
 
 
 def test_every_method_takes_a_track(clap: CLAP) -> None:
     from openclap.library import moments_in
 
-    data, single = two(), [load(two(), RATE, track=1), load(two(), RATE, track=2)]
+    data, single = two(), [load(limit(two(), track=number), RATE) for number in (1, 2)]
     texts = ["hiss", "a beep"]
     for number, wave in enumerate(single, 1):
         pair = (wave, RATE)
@@ -92,11 +90,22 @@ def test_every_method_takes_a_track(clap: CLAP) -> None:
         clap.encode_audio(data, track=0)
 
 
-def test_describing_hears_the_track(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[np.ndarray] = []
-    monkeypatch.setattr("openclap.clap.clap.Describer", lambda *_, **__: lambda sound: heard.append(load(sound, RATE)))
-    clap.describe(two(), track=1)
-    np.testing.assert_allclose(heard[0], HISS, atol=1e-4)
+def test_describing_hears_the_track(clap: CLAP, tmp_path: Path) -> None:
+    """A folder's descriptions were those of the track of before: another one was no other setting."""
+    from openclap.catalogue import describe_to_file
+
+    words = ["hiss", "a beep", "a dog"]
+    for number, wave in ((1, HISS), (2, TONE)):
+        right = clap.describe((wave, RATE), words, threshold=0.0)
+        found = clap.describe(two(), words, threshold=0.0, track=number)
+        assert {tag.label: tag.confidence for tag in found.tags} == pytest.approx(
+            {tag.label: tag.confidence for tag in right.tags}, abs=1e-2
+        )
+        describer = Describer(clap, words, track=number)
+        assert timeline(describer, two())[-1].end == pytest.approx(len(wave) / RATE, abs=0.002)
+        (tmp_path / "a.mkv").write_bytes(two()) if number == 1 else None
+        assert describe_to_file(clap, describer, [tmp_path / "a.mkv"], tmp_path / "out.json").described == 1
+    assert describe_to_file(clap, describer, [tmp_path / "a.mkv"], tmp_path / "out.json").unchanged == 1
 
 
 def test_the_command_line_takes_a_track(tmp_path: Path, clap: CLAP) -> None:

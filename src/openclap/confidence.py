@@ -24,18 +24,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from openclap.atomic_write import atomic_write
 from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.embedder import Embedder
 from openclap.labels import labels
+from openclap.normalization import Vectors
 from openclap.synth import synthesise_all
 
 __all__ = ["DEFAULT_CURVES", "UNLIKELY", "ReferenceBank", "confidence_curves", "has_own_curves", "reference_bank"]
 
-Vectors = npt.NDArray[np.float32]
 
 VERSION = 1  # of the banks
 # a guess for models without curves of their own: those of mini's third edition

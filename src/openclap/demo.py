@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.panel import Panel
@@ -15,10 +14,8 @@ from openclap.clap import CLAP
 from openclap.errors import UsageError
 from openclap.library import Library
 from openclap.plurals import count_noun
-from openclap.synth import KINDS, synthesise, write_library
-
-if TYPE_CHECKING:
-    from openclap.synth import SynthFile
+from openclap.progress import bar
+from openclap.synth import KINDS, SynthFile, synthesise, write_library
 
 __all__ = ["QUERIES", "run"]
 
@@ -85,7 +82,7 @@ def _search(library: Library, query: str, right: set[str], files: list[SynthFile
     for rank, hit in enumerate(hits, 1):
         kind = kinds.get(str(Path(hit.path).resolve()), "")
         sign = "[green]✓[/green]" if kind in right else " "
-        view.add_row(f"  {rank}", _bar(hit.score), f"{hit.score:+.2f}", sign, Path(hit.path).name)
+        view.add_row(f"  {rank}", bar(hit.score, 20), f"{hit.score:+.2f}", sign, Path(hit.path).name)
     console.print(view)
 
 
@@ -93,7 +90,7 @@ def _classify(clap: CLAP, sounds: Path, files: list[SynthFile], console: Console
     chosen = next(file for file in files if file.kind == "rooster")
     view = _plain_table(f"[bold]4[/bold]  naming {chosen.path.name}")
     for label in clap.classify(chosen.path, LABELS):
-        view.add_row("  ", _bar(label.score), f"{100 * label.score:.0f} %", label.label)
+        view.add_row("  ", bar(label.score, 20), f"{100 * label.score:.0f} %", label.label)
     console.print(view)
 
 
@@ -103,14 +100,9 @@ def _match(clap: CLAP, console: Console) -> None:
     wave, _ = synthesise("sea waves", np.random.default_rng(3), rate=44_100, seconds=12.0)
     view = _plain_table("[bold]5[/bold]  matching 12 s of sea waves with texts")
     for match in sorted(clap.match((wave, 44_100), TEXTS), key=lambda m: -m.score):
-        view.add_row("  ", _bar((match.score + 1) / 2), f"{match.score:+.2f}", match.text)
+        view.add_row("  ", bar((match.score + 1) / 2, 20), f"{match.score:+.2f}", match.text)
     console.print(view)
 
 
 def _plain_table(title: str) -> Table:
     return Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
-
-
-def _bar(value: float, width: int = 20) -> str:
-    filled = round(max(0.0, min(1.0, value)) * width)
-    return f"[green]{'█' * filled}[/green][dim]{'░' * (width - filled)}[/dim]"

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from openclap.config import CLAPConfig
+from openclap.normalization import Vectors
 from openclap.results import Windows
 
 __all__ = ["Embedder"]
-
-Vectors = npt.NDArray[np.float32]
 
 
 class Embedder(Protocol):

@@ -22,15 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound, max_decode_seconds, stop_event, track_wanted
+from openclap.audio.decode_limits import limit, split_limits
+from openclap.audio.load import Sound
 from openclap.errors import SoundError
+from openclap.normalization import Vectors
 from openclap.prefetch import prefetch
 
 __all__ = ["EmbeddedSound", "embed_each"]
 
-T = TypeVar("T")
 R = TypeVar("R")
-Vectors = npt.NDArray[np.float32]
 Span = Clip | WindowClip
 Forward = Callable[[npt.NDArray[np.float32], npt.NDArray[np.bool_]], Vectors]
 
@@ -111,30 +111,22 @@ def _then_raise(made: list[Span], error: SoundError) -> Iterator[Span]:
     raise error
 
 
-def _prefetch(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """`map` in order, a few items ahead in threads.
+def _prefetch(function: Callable[[Sound], R], sounds: Sequence[Sound]) -> Iterator[R]:
+    """`map` in order, a few sounds ahead in threads.
 
-    The caller's thread computes a single item, which gains nothing from another thread, and items that are open files:
+    The caller's thread computes a single sound, which gains nothing from another thread, and sounds that are open files:
     their position must not be shared by threads.
     """
-    if len(items) == 1:
-        yield function(items[0])
+    if len(sounds) == 1:
+        yield function(sounds[0])
         return
-    stopped = threading.Event()
-    max_seconds, track = max_decode_seconds.get(), track_wanted.get()
-
-    def set_context() -> None:
-        stop_event.set(stopped)
-        max_decode_seconds.set(max_seconds)
-        track_wanted.set(track)
-
+    stopped = threading.Event()  # decoding stops at its next block
     yield from prefetch(
-        function,
-        items,
+        lambda sound: function(limit(sound, stop=stopped)),
+        sounds,
         threads=WORKERS,
         ahead=WAITING * WORKERS,
-        in_thread=lambda item: not hasattr(item, "read"),
-        stop=stopped.set,  # decoding stops at its next block
+        in_thread=lambda sound: not hasattr(split_limits(sound)[0], "read"),
+        stop=stopped.set,
         thread_name_prefix="openclap-ahead",
-        initializer=set_context,
     )

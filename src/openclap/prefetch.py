@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 __all__ = ["prefetch"]
 
@@ -21,7 +21,7 @@ def prefetch(
     ahead: int,
     in_thread: Callable[[T], bool] = lambda thing: True,
     stop: Callable[[], None] = lambda: None,
-    **pool_options: Any,
+    thread_name_prefix: str = "",
 ) -> Generator[R, None, None]:
     """The results of `function` for all things, in order; an error is raised in its place among them.
 
@@ -35,10 +35,10 @@ def prefetch(
         Says of a thing whether another thread may compute it, rather than the caller's.
     stop
         Called at the end, before waiting for results that are still computed.
-    pool_options
-        `thread_name_prefix` and `initializer` of the `ThreadPoolExecutor`.
+    thread_name_prefix
+        What the threads are called.
     """
-    with ThreadPoolExecutor(threads, **pool_options) as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix) as pool:
         pending: deque[Future[R]] = deque()
         try:
             for thing in things:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-__all__ = ["with_progress"]
+__all__ = ["bar", "with_progress"]
 
 T = TypeVar("T")
 
@@ -18,3 +18,9 @@ def with_progress(things: Iterable[T], what: str, total: int | None, *, show: bo
     from rich.progress import track
 
     return iter(track(things, what, total, console=Console(stderr=True)))
+
+
+def bar(share: float, width: int = 16) -> str:
+    """A share in [0, 1] as a bar, in the markup of rich."""
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return f"[green]{'█' * filled}[/green][dim]{'░' * (width - filled)}[/dim]"

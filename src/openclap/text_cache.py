@@ -7,11 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
+
+from openclap.normalization import Vectors
 
 __all__ = ["TextEmbeddingCache"]
-
-Vectors = npt.NDArray[np.float32]
 
 
 class TextEmbeddingCache:

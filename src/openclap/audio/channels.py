@@ -63,8 +63,7 @@ def to_float32(samples: npt.NDArray[Any]) -> Wave:
     half = 2 ** (8 * samples.dtype.itemsize - 1)
     middle = half if samples.dtype.kind == "u" else 0
     exact = samples.astype(np.float32 if half <= 2**15 else np.float64)
-    floats: Wave = ((exact - middle) / half).astype(np.float32, copy=False)
-    return floats
+    return ((exact - middle) / half).astype(np.float32, copy=False)
 
 
 def block_samples(rate: float, channels: int) -> int:

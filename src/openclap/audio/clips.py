@@ -210,8 +210,7 @@ def _resize_frames(mel: Mel, frames: int) -> Mel:
     below = place.astype(np.intp)
     above = np.minimum(below + 1, len(mel) - 1)
     share = (place - below).astype(np.float32)[:, None]
-    resized: Mel = mel[below] * (1 - share) + mel[above] * share
-    return resized
+    return mel[below] * (1 - share) + mel[above] * share
 
 
 def _window_waves(blocks: Iterable[Wave], window: int, hop: float) -> Iterator[tuple[int, Wave]]:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 
 from openclap.audio.channels import BLOCK_VALUES, CANCELLING_WARNING
+from openclap.audio.decode_limits import DecodeLimits
 from openclap.errors import EmptySound, SoundWarning, UnreadableSound
 
 __all__ = ["DecodePass"]
@@ -20,8 +21,8 @@ class DecodePass:
     ----------
     name
         The name of the sound in errors and warnings.
-    track
-        Which of several tracks of sound, from 1; None for the one marked as the default, else the first.
+    limits
+        How long the sound may be, which track is read, and when decoding stops.
     start
         The whole second at which decoding should begin.
     block_seconds
@@ -45,7 +46,7 @@ class DecodePass:
     """
 
     name: str
-    track: int | None = None
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
     start: int = 0
     block_seconds: float = 30.0
     quiet: bool = False
@@ -78,10 +79,11 @@ class DecodePass:
         UnreadableSound
             There is no such track.
         """
-        if self.track is not None and self.track > tracks:
+        track = self.limits.track
+        if track is not None and track > tracks:
             there = "there is one track of sound" if tracks == 1 else f"there are {tracks} tracks of sound"
-            raise UnreadableSound(self.name, f"track {self.track} is wanted and {there} in it; choose another")
-        return self.track
+            raise UnreadableSound(self.name, f"track {track} is wanted and {there} in it; choose another")
+        return track
 
     def block_size(self, rate: float, channels: int) -> int:
         """How many samples are decoded at once."""

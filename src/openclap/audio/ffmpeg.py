@@ -66,7 +66,7 @@ def decode_samples(file: BinaryIO, decode_pass: DecodePass, *, start: int = 0) -
 
 def measure_seconds(file: BinaryIO, decode_pass: DecodePass) -> float | None:
     """The length in seconds, found by decoding the end of the sound; None where the format cannot seek there."""
-    quiet = DecodePass(decode_pass.name, track=decode_pass.track, quiet=True)
+    quiet = DecodePass(decode_pass.name, limits=decode_pass.limits, quiet=True)
     for end in _candidate_ends(file, quiet):
         start = max(0, int(end) - TAIL_SECONDS)
         tail = _open_at(file, quiet, start) if start else None

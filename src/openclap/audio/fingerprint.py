@@ -60,8 +60,7 @@ def fingerprint(sound: Sound) -> Fingerprint:
     mel = log_mel(np.pad(wave, FRONT_END.n_fft), FRONT_END)  # padded: a sudden start is one in any copy
     differences = np.diff(np.maximum(mel, mel.max() - RANGE_DB), axis=1)
     change = differences[LAG_FRAMES:] - differences[:-LAG_FRAMES]
-    changes: Fingerprint = np.round(np.clip(change, -CLIPPED_DB, CLIPPED_DB) * STEPS_PER_DB).astype(np.int8)
-    return changes
+    return np.round(np.clip(change, -CLIPPED_DB, CLIPPED_DB) * STEPS_PER_DB).astype(np.int8)
 
 
 def landmark_keys(changes: Fingerprint) -> npt.NDArray[np.int32]:

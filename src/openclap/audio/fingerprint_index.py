@@ -46,8 +46,7 @@ class FingerprintIndex:
     def __getitem__(self, i: int) -> Fingerprint:
         """The fingerprint of a number, int8 (T, 31)."""
         self._file.seek(self._start[i])
-        fingerprint: Fingerprint = np.frombuffer(self._file.read(self.length[i] * BANDS), np.int8).reshape(-1, BANDS)
-        return fingerprint
+        return np.frombuffer(self._file.read(self.length[i] * BANDS), np.int8).reshape(-1, BANDS)
 
     def candidate_pairs(self) -> set[tuple[int, int]]:
         """The pairs of numbers whose fingerprints have enough keys in common."""

@@ -5,15 +5,15 @@ The level of a frame is the mean of its squared samples, in decibels of full sca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import Sound, stream
+from openclap.audio.load import Sound, Wave, stream
 
-__all__ = ["FRAME_SECONDS", "HISS_DB", "is_silent", "level_blocks", "levels"]
+__all__ = ["FRAME_SECONDS", "HISS_DB", "cut_frames", "is_silent", "level_blocks", "levels"]
 
 FRAME_SECONDS = 0.05
 SILENT_PEAK = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
@@ -32,21 +32,25 @@ def levels(sound: Sound) -> npt.NDArray[np.float32]:
 
 def level_blocks(sound: Sound) -> Iterator[npt.NDArray[np.float32]]:
     """The levels of `levels` in parts of some seconds, for a caller who does something between them; some are empty."""
-    size = round(FRAME_SECONDS * SAMPLE_RATE)
-    rest = np.zeros(0, np.float32)
     with closing(stream(sound, SAMPLE_RATE)) as blocks:
-        for block in blocks:
-            joined = np.concatenate([rest, block])
-            whole = len(joined) // size * size
-            yield _decibels((joined[:whole].reshape(-1, size) ** 2).mean(1))
-            rest = joined[whole:]
+        for frames in cut_frames(blocks, round(FRAME_SECONDS * SAMPLE_RATE)):
+            yield _decibels((frames**2).mean(1))
+
+
+def cut_frames(blocks: Iterable[Wave], size: int) -> Iterator[Wave]:
+    """Blocks of a wave → its frames (N, size) in parts, some of them empty; what is left at the end is one (1, S)."""
+    rest = np.zeros(0, np.float32)
+    for block in blocks:
+        joined = np.concatenate([rest, block])
+        whole = len(joined) // size * size
+        yield joined[:whole].reshape(-1, size)
+        rest = joined[whole:]
     if len(rest):
-        yield _decibels(np.array([(rest**2).mean()], np.float32))
+        yield rest[None]
 
 
 def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    decibels: npt.NDArray[np.float32] = np.maximum(10 * np.log10(np.maximum(power, 1e-12)), MIN_DB).astype(np.float32)
-    return decibels
+    return np.maximum(10 * np.log10(np.maximum(power, 1e-12)), MIN_DB).astype(np.float32)
 
 
 def is_silent(sound: Sound) -> bool:

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from contextvars import ContextVar
+from contextlib import closing
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -27,6 +25,7 @@ import soxr
 from openclap.audio import decode
 from openclap.audio.audio_objects import SampleSource, is_audio_object, object_name, unwrap
 from openclap.audio.channels import Downmix, Wave
+from openclap.audio.decode_limits import LimitedSound, split_limits
 from openclap.audio.decode_pass import DecodePass
 from openclap.audio.files import open_binary
 from openclap.audio.waves import (
@@ -38,23 +37,9 @@ from openclap.audio.waves import (
     check_rate,
     check_wave,
 )
-from openclap.errors import EmptySound, NotFiniteSound, TooLong, UnreadableSound, UsageError
+from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageError
 
-__all__ = [
-    "DecodingStopped",
-    "Sound",
-    "Wave",
-    "cut",
-    "duration",
-    "is_sound",
-    "load",
-    "max_decode_seconds",
-    "sound_name",
-    "stop_event",
-    "stream",
-    "track_wanted",
-    "use_track",
-]
+__all__ = ["Sound", "Wave", "cut", "duration", "is_sound", "load", "sound_name", "stream"]
 
 Sound: TypeAlias = (
     str
@@ -66,6 +51,7 @@ Sound: TypeAlias = (
     | tuple[npt.ArrayLike, float]
     | Mapping[str, Any]
     | SampleSource
+    | LimitedSound
 )
 
 QUALITY = "HQ"  # soxr; MQ is 0.012 dB off and hardly faster
@@ -75,51 +61,21 @@ NAME_CHARACTERS = 300
 JUMP_SECONDS = 60.0  # a shorter gap between two wanted spans is decoded, a longer one is skipped by seeking
 SETTLING_SECONDS = 1  # after which a resampler that began in the middle gives what it gives from the start
 
-# Decoding stops where the event is set: nobody waits for the sound any more.
-stop_event: ContextVar[threading.Event | None] = ContextVar("stop_event", default=None)
-# A longer sound is refused while it is decoded.
-max_decode_seconds: ContextVar[float | None] = ContextVar("max_decode_seconds", default=None)
-# The track of calls that name none.
-track_wanted: ContextVar[int | None] = ContextVar("track_wanted", default=None)
 
-
-@contextmanager
-def use_track(number: int | None) -> Iterator[None]:
-    """A context in which this track of sounds with several is read, counted from 1; None changes nothing.
-
-    Raises
-    ------
-    UsageError
-        The number is no whole number from 1 on.
-    """
-    token = track_wanted.set(_track(number))
-    try:
-        yield
-    finally:
-        track_wanted.reset(token)
-
-
-class DecodingStopped(Exception):
-    """`stop_event` was set; only threads that decode ahead ever see this."""
-
-
-def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int | None = None) -> Wave:
+def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
     """Decode one sound, whole or its beginning.
 
     Parameters
     ----------
     sound
         Path (`~` is expanded), bytes, binary file (read from its position, to which it is set back; never closed),
-        (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …}, or a decoder of torchcodec or
-        `datasets`. A wave is (S,) or (S, channels), a torch tensor (channels, S) as well; integers are scaled by their
-        full range.
+        (wave, rate), {"array": wave, "sampling_rate": rate}, {"bytes": …, "path": …}, a decoder of torchcodec or
+        `datasets`, or one of these with limits (`decode_limits.limit`), such as which of several tracks is read. A
+        wave is (S,) or (S, channels), a torch tensor (channels, S) as well; integers are scaled by their full range.
     rate
         Wanted sampling rate, Hz.
     seconds
         Only this much of the beginning; no more than that is decoded (of several channels, up to a whole second).
-    track
-        Which of several tracks of sound, counted from 1. None: what `track_wanted` says, else the one that the
-        container marks as its default, else the first.
 
     Returns
     -------
@@ -131,7 +87,7 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
     SoundNotFound, UnreadableSound, EmptySound, NotFiniteSound
         Naming the sound and the cause.
     TooLong
-        Where `max_decode_seconds` is set, as soon as more than that has been decoded.
+        As soon as more has been decoded than its limits allow.
     UsageError
         It is no sound: a wave of a wrong shape or type, a rate that is no positive number.
 
@@ -142,10 +98,10 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
         out, or it has several tracks; what could be decoded is given.
     """
     if seconds is None:
-        return np.concatenate(list(stream(sound, rate, track=track)))
+        return np.concatenate(list(stream(sound, rate)))
     wanted = max(1, round(check_positive(seconds, "seconds") * check_rate(rate)))
     parts: list[Wave] = []
-    with closing(stream(sound, rate, block_seconds=min(BLOCK_SECONDS, seconds + 0.1), track=track)) as parted:
+    with closing(stream(sound, rate, block_seconds=min(BLOCK_SECONDS, seconds + 0.1))) as parted:
         for block in parted:
             parts.append(block)
             if sum(map(len, parts)) >= wanted:
@@ -153,22 +109,18 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None, track: int 
     return np.concatenate(parts)[:wanted]
 
 
-def stream(
-    sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS, track: int | None = None
-) -> Generator[Wave, None, None]:
+def stream(sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS) -> Generator[Wave, None, None]:
     """Decode one sound in blocks of about `block_seconds`, in memory that does not grow with the recording.
 
     Joined they are exactly what `load` returns; none is empty. Parameters, errors and warnings are those of `load`.
     Wrong arguments are refused at once, a fault of the sound when its block is reached.
     """
-    rate = check_rate(rate)
-    decode_pass = DecodePass(
-        sound_name(sound), _track(track), block_seconds=check_positive(block_seconds, "block_seconds")
-    )
+    rate, (sound, limits) = check_rate(rate), split_limits(sound)
+    decode_pass = DecodePass(sound_name(sound), limits, block_seconds=check_positive(block_seconds, "block_seconds"))
     return _resample(_native_blocks(sound, decode_pass), rate, decode_pass)
 
 
-def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, track: int | None = None) -> list[Wave]:
+def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]]) -> list[Wave]:
     """Parts of one sound, each from a start to an end in seconds; what lies beyond the end of the sound is missing.
 
     A gap of more than a minute between spans is skipped where the format can seek, so that the last minute of an hour
@@ -176,7 +128,7 @@ def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, trac
     what a codec leaves to the decoder (AAC's noise). Time stamps of whole milliseconds place Vorbis in Matroska to
     within one millisecond. Parameters, errors and warnings are those of `load`; memory is that of the parts.
     """
-    rate, number, name = check_rate(rate), _track(track), sound_name(sound)
+    rate, (sound, limits) = check_rate(rate), split_limits(sound)
     wanted = [(round(max(0.0, start) * rate), round(end * rate)) for start, end in spans]
     parts: list[list[Wave]] = [[] for _ in wanted]
     order = sorted((i for i, (start, end) in enumerate(wanted) if start < end), key=lambda i: wanted[i])
@@ -184,7 +136,7 @@ def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]], *, trac
         near = _reachable_spans(order, wanted, rate)
         begin, end = _start_second(wanted[order[0]][0], rate, sound), max(wanted[i][1] for i in near)
         block_seconds = min(BLOCK_SECONDS, end / rate - begin + 0.1) if begin else BLOCK_SECONDS
-        decode_pass = DecodePass(name, number, begin, block_seconds)
+        decode_pass = DecodePass(sound_name(sound), limits, begin, block_seconds)
         here: int | None = None
         with closing(_resample(_native_blocks(sound, decode_pass), rate, decode_pass)) as blocks:
             for block in blocks:
@@ -226,9 +178,10 @@ def _can_reopen(sound: Any) -> bool:
     return not hasattr(sound, "read") or (callable(seekable) and bool(seekable()))
 
 
-def duration(sound: Sound, *, track: int | None = None) -> float:
+def duration(sound: Sound) -> float:
     """The length of a sound in seconds: from its header where that can be relied on, else by decoding it."""
-    decode_pass = DecodePass(sound_name(sound), _track(track), quiet=True)
+    sound, limits = split_limits(sound)
+    decode_pass = DecodePass(sound_name(sound), limits, quiet=True)
     sound = unwrap(sound, decode_pass.name)
     pair = as_wave_and_rate(sound)
     if pair is not None:
@@ -238,16 +191,16 @@ def duration(sound: Sound, *, track: int | None = None) -> float:
         known = decode.measure_seconds(file, decode_pass)
         if known is not None:
             return known
-        heard, most = 0.0, max_decode_seconds.get()
+        heard = 0.0
         for own_rate, wave in decode.decode_blocks(file, decode_pass):
             heard += len(wave) / own_rate
-            if most is not None and heard > most:
-                raise TooLong(decode_pass.name, f"is longer than the {most:g} s that are taken here; give a part of it")
+            limits.check(decode_pass.name, heard)
         return heard
 
 
 def is_sound(thing: object) -> bool:
     """Whether a value is one sound rather than a list of them; a (wave, rate) pair is one sound."""
+    thing, _ = split_limits(thing)
     if isinstance(thing, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)):
         return True
     return as_wave_and_rate(thing) is not None or callable(getattr(thing, "read", None)) or is_audio_object(thing)
@@ -255,6 +208,7 @@ def is_sound(thing: object) -> bool:
 
 def sound_name(sound: object) -> str:
     """How errors and warnings call a sound: its path, or what it is."""
+    sound, _ = split_limits(sound)
     pair = as_wave_and_rate(sound)
     if isinstance(sound, (str, os.PathLike)):
         name = os.fsdecode(sound)
@@ -337,15 +291,11 @@ def _resample(
     own_rate: float | None = None
     resampler: soxr.ResampleStream | None = None
     first: Wave | None = None
-    is_empty, heard, most = True, 0.0, max_decode_seconds.get()
+    is_empty, heard = True, 0.0
     with closing(source):
         for new_rate, wave in source:
-            stop = stop_event.get()
-            if stop is not None and stop.is_set():
-                raise DecodingStopped
             heard += len(wave) / new_rate
-            if most is not None and decode_pass.skipped + heard > most:
-                raise TooLong(decode_pass.name, f"is longer than the {most:g} s that are taken here; give a part of it")
+            decode_pass.limits.check(decode_pass.name, decode_pass.skipped + heard)
             if not len(wave):
                 continue
             _refuse_unusable(wave, decode_pass.name)
@@ -382,13 +332,3 @@ def _refuse_unusable(wave: Wave, name: str) -> None:
         raise NotFiniteSound(name, "holds NaN or infinite samples; repair it, or replace them by zeros")
     if peak > LOUDEST:
         raise NotFiniteSound(name, f"holds samples as large as {peak:.0e} where full scale is 1; scale it down")
-
-
-def _track(number: Any) -> int | None:
-    """The wanted track: the given number, checked, or that of `use_track`."""
-    number = track_wanted.get() if number is None else number
-    if number is None:
-        return None
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-        raise UsageError(f"track is {number!r}; tracks of sound are counted from 1")
-    return int(number)

@@ -46,8 +46,7 @@ def quantise_wave(wave: Array, front_end: FrontEnd) -> Array:
         return wave
     xp: Any = array_api_compat.array_namespace(wave)
     samples: Any = wave
-    rounded: Array = xp.trunc(xp.clip(xp.astype(samples, xp.float32, copy=False), -1.0, 1.0) * FULL_SCALE) / FULL_SCALE
-    return rounded
+    return xp.trunc(xp.clip(xp.astype(samples, xp.float32, copy=False), -1.0, 1.0) * FULL_SCALE) / FULL_SCALE
 
 
 def log_mel(wave: Array, front_end: FrontEnd) -> Array:
@@ -69,8 +68,7 @@ def log_mel(wave: Array, front_end: FrontEnd) -> Array:
     assert samples.shape[-1] > 0, samples.shape
     samples = xp.astype(samples, xp.float32, copy=False)
     padded = xp.concat([*_reflections(samples, front_end.n_fft // 2, xp)], axis=-1)
-    mel: Array = _mel_of_padded(padded, front_end, xp)
-    return mel
+    return _mel_of_padded(padded, front_end, xp)
 
 
 def mel_blocks(blocks: Iterable[Wave], front_end: FrontEnd) -> Iterator[npt.NDArray[np.float32]]:
@@ -120,8 +118,7 @@ def apply_dynamic_range(mel: Array, front_end: FrontEnd) -> Array:
     values: Any = mel
     lowest = xp.asarray(-front_end.dynamic_range, dtype=values.dtype, device=array_api_compat.device(values))
     peak = xp.max(values, axis=(-2, -1), keepdims=True)
-    levelled: Array = xp.where(peak > FLOOR_DB + 1e-3, xp.maximum(values - peak, lowest), lowest)
-    return levelled
+    return xp.where(peak > FLOOR_DB + 1e-3, xp.maximum(values - peak, lowest), lowest)
 
 
 @lru_cache(maxsize=16)

@@ -164,8 +164,7 @@ class OpenVINOBackend:
 
     @staticmethod
     def _run(request: Any, inputs: list[npt.NDArray[Any]]) -> Vectors:
-        rows: Vectors = np.array(request.infer(inputs)[0], np.float32)
-        return rows
+        return np.array(request.infer(inputs)[0], np.float32)
 
 
 def _as_four_views(mel: Vectors) -> Vectors:

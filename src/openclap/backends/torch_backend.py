@@ -120,8 +120,7 @@ def _run_in_halves(
 
 
 def _to_numpy(rows: torch.Tensor) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = rows.float().cpu().numpy()
-    return array
+    return rows.float().cpu().numpy()
 
 
 def _choose_device(device: str) -> tuple[torch.device, str]:

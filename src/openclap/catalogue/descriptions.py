@@ -16,22 +16,22 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from openclap.atomic_write import write_text
+from openclap.audio.decode_limits import limit
 from openclap.catalogue.rows import ENDINGS, HEAD, format_rows, read_lines, read_rows
-from openclap.catalogue.run import DescribeReport, describer_key, file_stat, show_progress
+from openclap.catalogue.run import DescribeReport, describer_key
+from openclap.clap import CLAP
+from openclap.describe import Describer
 from openclap.errors import SoundError, UsageError
 from openclap.library.reachability import is_gone
-from openclap.library.scan import FoundSounds, find_sounds, require_sounds
+from openclap.library.scan import FoundSounds, find_sounds, require_sounds, size_and_time
+from openclap.progress import with_progress
 from openclap.results import Failure
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.describe import Describer
 
 __all__ = ["describe_to_file"]
 
@@ -72,7 +72,7 @@ def _describe(clap: CLAP, describer: Describer, found: FoundSounds, output: Path
     rows = {row["path"]: row for row in (*read_rows(output), *read_lines(journal))}
     failed, todo = list(found.unreadable), {}
     for path in found.files:
-        now = file_stat(path) or (-1, -1)
+        now = size_and_time(path) or (-1, -1)
         row = rows.get(str(path), {})
         if [row.get(key) for key in ("size", "mtime_ns", "settings")] != [*now, settings]:
             todo[path] = now  # before it is read, so that a change meanwhile makes the next run describe it again
@@ -133,8 +133,9 @@ def _describe_each(
 ) -> Iterator[tuple[Path, dict[str, Any] | SoundError]]:
     """Describe sounds in order; the model's batches are filled across sounds."""
     seconds = clap.front_end.clip_seconds
-    found = clap.encode_each(todo, window=seconds, hop=seconds / 2)
-    for path, windows in zip(show_progress(todo, progress), found, strict=True):
+    sounds = [limit(path, track=describer.track) for path in todo]
+    found = clap.encode_each(sounds, window=seconds, hop=seconds / 2)
+    for path, windows in zip(with_progress(todo, "describing", len(todo), show=progress), found, strict=True):
         if isinstance(windows, SoundError):
             yield path, windows
             continue

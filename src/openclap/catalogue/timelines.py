@@ -13,19 +13,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openclap.atomic_write import write_text
-from openclap.catalogue.run import DescribeReport, describer_key, file_stat, show_progress
-from openclap.describe import timeline
+from openclap.audio.decode_limits import limit
+from openclap.catalogue.run import DescribeReport, describer_key
+from openclap.describe import Describer, timeline
 from openclap.describe.formats import FORMATS, HEAD, write_timeline
 from openclap.describe.picture import check_picture, draw_timeline
 from openclap.errors import SoundError, UsageError
-from openclap.library.scan import find_sounds, require_sounds
+from openclap.library.scan import find_sounds, require_sounds, size_and_time
+from openclap.progress import with_progress
 from openclap.results import Failure
-
-if TYPE_CHECKING:
-    from openclap.describe import Describer
 
 __all__ = ["timelines_to_folder"]
 
@@ -63,10 +62,10 @@ def timelines_to_folder(
     _make_folder(folder)
     top = os.path.commonpath([path.parent for path in found.files]) if found.files else ""
     failed, described, unchanged = list(found.unreadable), 0, 0
-    for path in show_progress(found.files, progress):
+    for path in with_progress(found.files, "describing", len(found.files), show=progress):
         place = folder / os.path.relpath(path, top)
         last = place.with_name(place.name + ".json")
-        made_of = [*(file_stat(path) or (-1, -1)), settings]
+        made_of = [*(size_and_time(path) or (-1, -1)), settings]
         before = _read_timeline(last)
         if before.get("made_of") == made_of:
             unchanged += 1
@@ -82,7 +81,8 @@ def timelines_to_folder(
             for ending in (".md", ".csv", ".srt", ".vtt"):
                 write_timeline(spans, place.with_name(place.name + ending), str(path))
             if pictures:
-                draw_timeline(path, spans, place.with_name(place.name + ".png"), title=path.name)
+                picture = place.with_name(place.name + ".png")
+                draw_timeline(limit(path, track=describer.track), spans, picture, title=path.name)
             whole = {**json.loads(FORMATS[".json"](spans, str(path))), "made_of": made_of}
             write_text(last, json.dumps(whole, indent=1) + "\n")
             described += 1

@@ -10,92 +10,122 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip, make_windows
-from openclap.normalization import normalize_rows
+from openclap.clap.clap import CLAP
+from openclap.clap.embed_audio import Long, as_list
+from openclap.config import CLAPConfig
+from openclap.errors import SoundError
+from openclap.normalization import Vectors, normalize_rows
 from openclap.results import Windows
 
-if TYPE_CHECKING:
-    from openclap.clap.clap import CLAP
-    from openclap.clap.embed_audio import Long
+__all__ = ["ChunkedEmbedder", "Clips"]
 
-__all__ = ["Clips", "embed_clips", "embed_sounds", "embed_windows"]
-
-Vectors = npt.NDArray[np.float32]
 AnyClip: TypeAlias = Clip | WindowClip
 Clips: TypeAlias = list[AnyClip]
-Embed: TypeAlias = Callable[[Iterable[AnyClip]], Vectors]
+Heard: TypeAlias = Callable[[float], None]
 
 
-def embed_clips(
-    clips: Iterable[AnyClip],
-    width: int,
-    *,
-    ask: Callable[[Clips], Future[Vectors]],
-    most: Callable[[], int],
-    heard: Callable[[float], None] = lambda seconds: None,
-) -> Vectors:
-    """Embed clips, chunk by chunk → their rows (N, E).
+class ChunkedEmbedder:
+    """A `CLAP` whose audio tower gets a few clips at a time; all that is not sound is the model's own.
 
     Parameters
     ----------
-    width
-        E.
-    ask
-        Submits a chunk and gives the future of its rows.
+    clap
+        Decodes and makes clips, which any thread may.
+    submit
+        Submits a chunk of clips → the future of their rows (N, E).
     most
         Gives the number of clips that the next chunk may have.
     heard
-        Called with the end, in seconds, of the last window of each chunk that was embedded.
+        Called with the end, in seconds, of the last window of each chunk of a recording that was embedded.
+    each
+        Called with how many of how many sounds were embedded.
     """
-    rows: list[Vectors] = []
-    pending: tuple[Future[Vectors], AnyClip] | None = None
 
-    def take() -> None:
-        if pending is not None:
-            coming, last = pending
-            rows.append(coming.result())
-            if isinstance(last, WindowClip):
-                heard(last.end)
+    config: CLAPConfig
+    fingerprint: str
+    logit_scale: float
 
-    made = iter(clips)
-    while chunk := list(islice(made, most())):
-        take()
-        pending = ask(chunk), chunk[-1]
-    take()
-    return np.concatenate(rows) if rows else np.zeros((0, width), np.float32)
+    def __init__(
+        self,
+        clap: CLAP,
+        submit: Callable[[Clips], Future[Vectors]],
+        most: Callable[[], int],
+        heard: Heard = lambda seconds: None,
+        each: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self._clap, self._submit, self._most, self._heard, self._each = clap, submit, most, heard, each
 
+    def __getattr__(self, name: str) -> Any:
+        """What others ask of a model beside embeddings."""
+        return getattr(self._clap, name)
 
-def embed_sounds(clap: CLAP, sounds: Sequence[Any], long: Long, embed: Embed) -> Vectors:
-    """As `CLAP.encode_audio` of a list: a row a sound, the mean of its clips at length 1."""
-    counts: list[int] = []
+    def encode_clips(self, clips: Iterable[AnyClip]) -> Vectors:
+        """As `CLAP.encode_clips`."""
+        return self._embed(clips, lambda seconds: None)
 
-    def clips() -> Iterator[AnyClip]:
-        for sound in sounds:
-            counts.append(0)
-            for clip in clap.clips(sound, long=long):
-                counts[-1] += 1
+    def encode_audio(self, sounds: Any, *, long: Long = "auto", batch_size: int = 0) -> Vectors:
+        """As `CLAP.encode_audio`; how large batches are is not the caller's choice."""
+        counts: list[int] = []
+
+        def clips() -> Iterator[AnyClip]:
+            for sound in as_list(sounds):
+                counts.append(0)
+                for clip in self._clap.clips(sound, long=long):
+                    counts[-1] += 1
+                    yield clip
+
+        rows = self._embed(clips(), self._heard)
+        return normalize_rows(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
+
+    def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
+        """As `CLAP.encode_windows`."""
+        return self._windows(sound, window, hop, self._heard)
+
+    def encode_each(
+        self, sounds: Sequence[Any], *, window: float = 10.0, hop: float = 5.0
+    ) -> Iterator[Windows | SoundError]:
+        """As `CLAP.encode_each` with a window."""
+        for number, sound in enumerate(sounds, 1):
+            try:
+                yield self._windows(sound, window, hop, lambda seconds: None)
+            except SoundError as error:
+                yield error
+            self._each(number, len(sounds))
+
+    def _windows(self, sound: Any, window: float, hop: float, heard: Heard) -> Windows:
+        start: list[float] = []
+        end: list[float] = []
+
+        def clips() -> Iterator[AnyClip]:
+            as_waves = self._clap.backend.takes_waves
+            for clip in make_windows(sound, self._clap.front_end, window=window, hop=hop, as_waves=as_waves):
+                start.append(clip.start)
+                end.append(clip.end)
                 yield clip
 
-    rows = embed(clips())
-    return normalize_rows(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
+        rows = self._embed(clips(), heard)
+        return Windows(np.array(start), np.array(end), rows)
 
+    def _embed(self, clips: Iterable[AnyClip], heard: Heard) -> Vectors:
+        """Embed clips, chunk by chunk → their rows (N, E)."""
+        rows: list[Vectors] = []
+        pending: tuple[Future[Vectors], AnyClip] | None = None
 
-def embed_windows(clap: CLAP, sound: Any, window: float, hop: float, embed: Embed) -> Windows:
-    """As `CLAP.encode_windows`."""
-    start: list[float] = []
-    end: list[float] = []
+        def take() -> None:
+            if pending is not None:
+                coming, last = pending
+                rows.append(coming.result())
+                if isinstance(last, WindowClip):
+                    heard(last.end)
 
-    def clips() -> Iterator[AnyClip]:
-        as_waves = clap.backend.takes_waves
-        for clip in make_windows(sound, clap.front_end, window=window, hop=hop, as_waves=as_waves):
-            start.append(clip.start)
-            end.append(clip.end)
-            yield clip
-
-    rows = embed(clips())
-    return Windows(np.array(start), np.array(end), rows)
+        made = iter(clips)
+        while chunk := list(islice(made, self._most())):
+            take()
+            pending = self._submit(chunk), chunk[-1]
+        take()
+        return np.concatenate(rows) if rows else np.zeros((0, self.config.embedding), np.float32)

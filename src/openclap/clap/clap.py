@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from openclap import backends
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import Sound, use_track
+from openclap.audio.decode_limits import limit
+from openclap.audio.load import Sound
 from openclap.checkpoints.health import Finding, Health
 from openclap.checkpoints.huggingface import export_huggingface
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
@@ -31,6 +32,7 @@ from openclap.config import CLAPConfig, FrontEnd
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Translator
+from openclap.normalization import Vectors
 from openclap.options import DescribeOptions
 from openclap.results import Description, Label, Match, Windows
 from openclap.text_cache import TextEmbeddingCache
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["CLAP", "Precision"]
 
 Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
-Vectors: TypeAlias = npt.NDArray[np.float32]
 
 CACHED_TEXTS = 4096  # vectors of prompts in memory: 8 MB at E = 512
 
@@ -305,8 +306,7 @@ class CLAP:
         SoundError
             Its message names the sound and the cause.
         """
-        with use_track(track):
-            return self._audio.embed(sounds, long=long, batch_size=batch_size, progress=progress)
+        return self._audio.embed(sounds, long=long, batch_size=batch_size, progress=progress, track=track)
 
     def encode_each(
         self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
@@ -339,8 +339,8 @@ class CLAP:
         Times are those that a player shows: a sound that starts at 12 s of its video has silence before it.
         `track` as in `encode_audio`.
         """
-        with use_track(track):
-            (found,) = self.encode_each([require_one(sound)], window=window, hop=hop, batch_size=batch_size)
+        one = limit(require_one(sound), track=track)
+        (found,) = self.encode_each([one], window=window, hop=hop, batch_size=batch_size)
         if isinstance(found, SoundError):
             raise found
         return found
@@ -458,9 +458,8 @@ class CLAP:
         """
         encode = partial(self._prompts.embed, encode=self.encode_text, state=self._runtime.state)
         asked = DescribeOptions(labels, threshold, top, alike, captions, nearest, language)
-        describer = Describer(self, **vars(asked), writer=writer, encode=encode)
-        with use_track(track):
-            return describer(require_one(sound))
+        describer = Describer(self, **vars(asked), writer=writer, encode=encode, track=track)
+        return describer(require_one(sound))
 
     # -- private -------------------------------------------------------------------------------------
 

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
+from openclap.audio.decode_limits import limit
 from openclap.audio.load import Sound, is_sound
 from openclap.clap.runtime import Runtime
 from openclap.errors import SoundError, UsageError
-from openclap.normalization import normalize_rows
+from openclap.normalization import Vectors, normalize_rows
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
 from openclap.results import Windows
@@ -24,7 +24,6 @@ from openclap.results import Windows
 __all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "check_batch_size", "require_one"]
 
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
-Vectors = npt.NDArray[np.float32]
 
 BATCH = 8  # clips, by default
 
@@ -35,10 +34,12 @@ class AudioEmbedder:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def embed(self, sounds: Sound | Sequence[Sound], *, long: str, batch_size: int, progress: bool) -> Vectors:
+    def embed(
+        self, sounds: Sound | Sequence[Sound], *, long: str, batch_size: int, progress: bool, track: int | None = None
+    ) -> Vectors:
         """As `CLAP.encode_audio`."""
         size = self._batch_size(batch_size)
-        many = as_list(sounds)
+        many = [limit(sound, track=track) for sound in as_list(sounds)]
         rows = np.zeros((len(many), self._runtime.config.embedding), np.float32)
         clips_of = partial(self._clips_of, how=self._resolve_long(long))
         for sound in with_progress(

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.checkpoints.load import load_tokenizer
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.runtime import Runtime
 from openclap.errors import UsageError
 from openclap.language import Translator, has_foreign
+from openclap.normalization import Vectors
 
 __all__ = ["TextEmbedder", "as_text_list"]
-
-Vectors = npt.NDArray[np.float32]
 
 
 class TextEmbedder:

@@ -14,11 +14,10 @@ from openclap.audio.load import Sound
 from openclap.clap.embed_audio import BATCH, AudioEmbedder, as_list
 from openclap.clap.runtime import Runtime
 from openclap.errors import UsageError
+from openclap.normalization import Vectors
 from openclap.synth import synthesise_all
 
 __all__ = ["use_int8"]
-
-Vectors = npt.NDArray[np.float32]
 
 
 def use_int8(runtime: Runtime, audio: AudioEmbedder, fingerprint: str, sounds: Sound | Sequence[Sound] | None) -> None:

@@ -18,6 +18,7 @@ from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import MAX_LOGIT_SCALE
 from openclap.errors import BadCheckpoint
+from openclap.normalization import Vectors
 
 if TYPE_CHECKING:
     from openclap.backends import Backend
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from openclap.models.clap import CLAPModel
 
 __all__ = ["Runtime"]
-
-Vectors = npt.NDArray[np.float32]
 
 
 class Runtime:

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import UsageError
-from openclap.normalization import normalize_rows
+from openclap.normalization import Vectors, normalize_rows
 from openclap.results import Label
 
 __all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "rank_labels"]
 
-Vectors = npt.NDArray[np.float32]
 
 DEFAULT_TEMPLATE = "This is a sound of {}."  # the paper's zero-shot prompt
 

@@ -22,8 +22,8 @@ from openclap.cli.options import (
     load_model,
     read_lines,
 )
-from openclap.cli.show import bar, emit, exit_if_failed, plain, print_error, short, table, verbosity
-from openclap.errors import SoundError, UsageError
+from openclap.cli.show import bar, emit, exit_if_failed, plain, short, show_each, table, verbosity
+from openclap.errors import UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
 from openclap.plurals import count_noun
@@ -52,7 +52,7 @@ def match(
     """How well each text fits a sound: cosines from -1 to 1."""
     if not all(text.strip() for text in texts):
         raise UsageError("a text is empty; describe a sound in words")
-    found = load_model(model, device, threads, translate=translate).match(sound, texts)
+    found = load_model(model, device, threads, translate=translate).match(sound, texts, track=track)
     if as_json:
         emit({"sound": sound, **row.to_dict()} for row in found)
         return
@@ -96,7 +96,7 @@ def classify(
             if given is None or given.name != "COMMANDLINE":
                 model = str(head)
             head = head / "head.safetensors"
-        _classify_with_head(sounds, head, top, load_model(model, device, threads), as_json=as_json)
+        _classify_with_head(sounds, head, top, load_model(model, device, threads), track, as_json=as_json)
         return
     from openclap import detector as detectors
 
@@ -105,40 +105,33 @@ def classify(
     clap = load_model(model, device, threads, translate=translate)
     for one in taught:
         one.check(clap)
-    failed = 0
-    for sound in sounds:
-        try:
-            found = clap.classify(sound, names, template=template)[:top] if names else []
-            heard = detectors.apply_detectors(clap.encode_windows(sound).embedding, taught) if taught else []
-        except SoundError as error:
-            failed += 1
-            print_error(error)
-            continue
+
+    def show(sound: str) -> None:
+        found = clap.classify(sound, names, template=template, track=track)[:top] if names else []
+        heard = detectors.apply_detectors(clap.encode_windows(sound, track=track).embedding, taught) if taught else []
         _show_labels(sound, found, heard, as_json=as_json)
-    if failed:
-        raise typer.Exit(1)
+
+    show_each(sounds, show)
 
 
-def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CLAP, *, as_json: bool) -> None:
+def _classify_with_head(
+    sounds: list[str], file: Path, top: int | None, clap: CLAP, track: int | None, *, as_json: bool
+) -> None:
+    from openclap.audio.decode_limits import limit
     from openclap.eval.head import classify_with_head, load_head
 
     head = load_head(file)
     head.check(clap)
-    failed = 0
-    for sound in sounds:
-        try:
-            found = classify_with_head(clap, sound, head)[:top]
-        except SoundError as error:
-            failed += 1
-            print_error(error)
-            continue
+
+    def show(sound: str) -> None:
+        found = classify_with_head(clap, limit(sound, track=track), head)[:top]
         if as_json:
             emit([{"sound": sound, "labels": [guess.to_dict() for guess in found]}])
         else:
             rows = [(f"{100 * x.probability:.1f} %", bar(x.probability), plain(x.label)) for x in found]
             table(plain(short(sound)), ("probability", "", "label"), rows, right=("probability",))
-    if failed:
-        raise typer.Exit(1)
+
+    show_each(sounds, show)
 
 
 def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_json: bool) -> None:
@@ -193,7 +186,7 @@ def embed(
     from openclap.library.embed_file import embed_to_file
 
     clap = load_model(model, device, threads)
-    report = embed_to_file(clap, paths, output, windows=windows, progress=verbosity.progress)
+    report = embed_to_file(clap, paths, output, windows=windows, track=track, progress=verbosity.progress)
     if as_json:
         emit([report])
     else:

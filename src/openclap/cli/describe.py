@@ -34,14 +34,14 @@ from openclap.cli.show import (
     exit_if_failed,
     out,
     plain,
-    print_error,
     print_uncalibrated,
     short,
+    show_each,
     span,
     table,
     verbosity,
 )
-from openclap.errors import SoundError, UsageError
+from openclap.errors import UsageError
 from openclap.options import DescribeOptions, TimelineOptions
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def describe(
     if not has_own_curves(clap):
         print_uncalibrated()
     options = DescribeOptions(names, threshold, top, alike, sentences, nearest, language)
-    describer = Describer(clap, **vars(options), writer=_writer(k2c, device))
+    describer = Describer(clap, **vars(options), writer=_writer(k2c, device), track=track)
     if as_timeline:
         _timelines(describer, sounds, output or [], TimelineOptions(window, hop, change), as_json)
     elif output:
@@ -135,21 +135,15 @@ def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
 
     found = find_sounds(sounds)
     require_sounds(found)
-    failed = len(found.unreadable)
-    for path in (str(path) for path in found.files):
-        try:
-            made = describer(path)
-        except SoundError as error:
-            failed += 1
-            print_error(error)
-            continue
+
+    def show(path: Path) -> None:
+        made = describer(path)
         if as_json:
-            emit([{"sound": path, **made.to_dict()}])
+            emit([{"sound": str(path), **made.to_dict()}])
         else:
-            _show(path, made)
-    exit_if_failed(found.unreadable)
-    if failed:
-        raise typer.Exit(1)
+            _show(str(path), made)
+
+    show_each(found.files, show, found.unreadable)
 
 
 def _show(path: str, made: Description) -> None:
@@ -169,6 +163,7 @@ def _show(path: str, made: Description) -> None:
 def _timelines(
     describer: Describer, sounds: list[str], output: list[Path], options: TimelineOptions, as_json: bool
 ) -> None:
+    from openclap.audio.decode_limits import limit
     from openclap.catalogue import timelines_to_folder
     from openclap.describe import timeline
     from openclap.describe.formats import write_timeline
@@ -183,23 +178,17 @@ def _timelines(
         check_picture()
     found = find_sounds(sounds)
     require_sounds(found)
-    failed = bool(found.unreadable)
-    for path in found.files:
-        try:
-            spans = timeline(describer, path, **vars(options))
-            for file in output:
-                if file.suffix.lower() == ".png":
-                    draw_timeline(path, spans, file, title=path.name)
-                else:
-                    write_timeline(spans, file, str(path))
-        except SoundError as error:
-            failed = True
-            print_error(error)
-            continue
+
+    def show(path: Path) -> None:
+        spans = timeline(describer, path, **vars(options))
+        for file in output:
+            if file.suffix.lower() == ".png":
+                draw_timeline(limit(path, track=describer.track), spans, file, title=path.name)
+            else:
+                write_timeline(spans, file, str(path))
         _show_timeline(str(path), spans, describer, as_json)
-    exit_if_failed(found.unreadable)
-    if failed:
-        raise typer.Exit(1)
+
+    show_each(found.files, show, found.unreadable)
 
 
 def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: bool) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from openclap.cli.show import short
-from openclap.library.indexing import absolute_path
+from openclap.library import Library
+from openclap.library.scan import absolute_path
 from openclap.plurals import count_noun
-
-if TYPE_CHECKING:
-    from openclap.library import Library
-    from openclap.store import SearchFilter
+from openclap.store import SearchFilter
 
 __all__ = ["why_nothing"]
 

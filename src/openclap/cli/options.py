@@ -105,19 +105,11 @@ ReportFile = Annotated[
 ]
 
 
-def _choose_track(number: int | None) -> int | None:
-    from openclap.audio.load import track_wanted
-
-    track_wanted.set(number)  # for all that this run reads
-    return number
-
-
 Track = Annotated[
     int | None,
     typer.Option(
         "--track",
         min=1,
-        callback=_choose_track,
         help="Of a file with several tracks of sound, which (default: the one marked as such, else the first)",
     ),
 ]

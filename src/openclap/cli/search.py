@@ -192,7 +192,8 @@ def moments(
         raise UsageError('say what to look for:  openclap moments SOUND "a dog barking"  or  --detector NAME')
     title = " + ".join([*([query] if query else []), *([taught.name] if taught else [])])
     clap = load_model(model, device, threads, translate=translate)
-    found = moments_in(clap, sound, wanted if len(wanted) > 1 else wanted[0], k, window=window, hop=hop)
+    query_parts = wanted if len(wanted) > 1 else wanted[0]
+    found = moments_in(clap, sound, query_parts, k, window=window, hop=hop, track=track)
     if output is not None:
         write_moments(found, output, title)
     if as_json:

@@ -9,21 +9,21 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openclap.errors import OpenClapError
+from openclap.clock import clock
+from openclap.errors import OpenClapError, SoundError
 from openclap.plurals import count_noun
-
-if TYPE_CHECKING:
-    from openclap.results import Failure, MissingFolder
+from openclap.progress import bar
+from openclap.results import Failure, MissingFolder
 
 __all__ = [
     "HINTS",
@@ -39,12 +39,15 @@ __all__ = [
     "print_missing",
     "print_uncalibrated",
     "short",
+    "show_each",
     "span",
     "table",
     "use_any_terminal",
     "verbosity",
     "warn_in_one_line",
 ]
+
+T = TypeVar("T")
 
 # no emoji, as a file name may hold :dog:; what is piped is not folded at the width of a terminal
 out = Console(
@@ -159,6 +162,20 @@ def exit_if_failed(failed: Sequence[Failure]) -> None:
         raise typer.Exit(1)
 
 
+def show_each(sounds: Iterable[T], show: Callable[[T], None], unreadable: Sequence[Failure] = ()) -> None:
+    """Show each sound; print those that cannot be used, and what was `unreadable`, and leave with exit code 1 then."""
+    failed = bool(unreadable)
+    for sound in sounds:
+        try:
+            show(sound)
+        except SoundError as error:
+            failed = True
+            print_error(error)
+    print_failures(unreadable)
+    if failed:
+        raise typer.Exit(1)
+
+
 Cell = str | Text
 
 
@@ -180,12 +197,6 @@ def table(title: Cell, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *
     out.print(view)
 
 
-def bar(value: float, width: int = 16) -> str:
-    """Draw a share in [0, 1] as a bar."""
-    filled = round(max(0.0, min(1.0, value)) * width)
-    return f"[green]{'█' * filled}[/green][dim]{'░' * (width - filled)}[/dim]"
-
-
 def plain(text: object) -> Text:
     """Text that is printed as it is, an error in the command line's words; on one line, control characters escaped."""
     said = text.say(HINTS, shlex.quote) if isinstance(text, OpenClapError) else str(text)
@@ -201,13 +212,7 @@ def short(path: str) -> str:
 
 def span(start: float, end: float) -> str:
     """Write seconds as 0:03.0-0:13.0."""
-    return f"{_clock(start)}-{_clock(end)}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+    return f"{clock(start)}-{clock(end)}"
 
 
 def warn_in_one_line() -> None:

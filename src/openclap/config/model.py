@@ -121,8 +121,7 @@ class CLAPConfig:
         rest["front_end"] = _build(FrontEnd, _mapping(rest.get("front_end"), "front_end"))
         if rest.get("confidence") is not None:
             rest["confidence"] = _build(ConfidenceCurves, _mapping(rest["confidence"], "confidence"))
-        config: CLAPConfig = _build(cls, rest)
-        return config
+        return _build(cls, rest)
 
 
 def _build(cls: type[Any], values: dict[str, Any]) -> Any:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from openclap.audio.decode_limits import limit
 from openclap.audio.levels import is_silent
 from openclap.confidence import DEFAULT_CURVES, confidence_curves, reference_bank
 from openclap.config import ConfidenceCurves
@@ -24,14 +24,13 @@ from openclap.describe.vocabulary import LabelFacts, Vocabulary, check_labels
 from openclap.embedder import Embedder
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged_labels
-from openclap.normalization import normalize_rows
+from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions
 from openclap.results import Description, Match, Span, Tag, Windows
 from openclap.sentences import inline_label, make_debiaser
 
 __all__ = ["Describer", "Writer"]
 
-Vectors = npt.NDArray[np.float32]
 Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence for each
 
 LANGUAGES = ("en", "zh")
@@ -61,6 +60,8 @@ class Describer:
         Language of the sentences and of AudioSet's labels: "en" or "zh"; your own labels stay as they are.
     encode
         Embeds texts; by default the model's `encode_text`.
+    track
+        Which track of files that hold several; None: as `CLAP.encode_audio`.
 
     Raises
     ------
@@ -81,6 +82,7 @@ class Describer:
         writer: Writer | None = None,
         language: str = DescribeOptions.language,
         encode: Callable[[list[str]], Vectors] | None = None,
+        track: int | None = None,
     ) -> None:
         if threshold is None:
             threshold = confidence_curves(clap.config).unlikely
@@ -94,7 +96,7 @@ class Describer:
             raise UsageError("a writer of sentences writes English; leave it out, or ask for language en")
         names = check_labels(packaged_labels("audioset") if labels is None else labels)
         encode = encode or clap.encode_text
-        self.clap = clap
+        self.clap, self.track = clap, track
         self.language = language
         self.own = labels is not None
         reference = reference_bank(clap)
@@ -111,13 +113,14 @@ class Describer:
         """Everything that a description depends on besides the model and the sound, for `json.dumps`."""
         writer = None if self._writer is None else getattr(self._writer, "model", type(self._writer).__name__)
         numbers = [self.threshold, self.top, self.alike, self._nearest]
-        # English and the default curves add nothing, so that the keys of older descriptions still hold
+        # English, the default curves and the default track add nothing, so that the keys of older descriptions still hold
         language = [] if self.language == "en" else [self.language]
         curves = self.vocabulary.reference.curves
         curve: list[object] = [] if curves.words == DEFAULT_CURVES.words else [list(curves.words)]
         if curves.evidence and not self.own:
             curve.append(curves.evidence)
-        return [NAMING, list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *language]
+        track = [] if self.track is None else ["track", self.track]
+        return [NAMING, list(self.vocabulary.labels), self._captions, numbers, writer, *curve, *language, *track]
 
     def __call__(self, sound: Any) -> Description:
         """Describe one sound.
@@ -127,7 +130,7 @@ class Describer:
         SoundError
             It cannot be used.
         """
-        sound = make_rereadable(sound)
+        sound = limit(make_rereadable(sound), track=self.track)
         seconds = self.clap.config.front_end.clip_seconds
         return self.describe_windows(sound, self.clap.encode_windows(sound, window=seconds, hop=seconds / 2))
 
@@ -137,7 +140,7 @@ class Describer:
         return description if self.language == "en" else self.in_chinese(description, windows)
 
     def _describe_in_english(self, sound: Any, windows: Windows) -> Description:
-        if is_silent(sound):
+        if is_silent(limit(sound, track=self.track)):
             return Description([], self.sentences([[Tag(SILENCE, 1.0, 0.0)]])[0], [])
         tags = self.tags(windows.embedding)
         if tags:

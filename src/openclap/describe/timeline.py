@@ -21,16 +21,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio.decode_limits import limit
 from openclap.audio.levels import FRAME_SECONDS, HISS_DB, levels
 from openclap.describe.describer import Describer, make_rereadable
 from openclap.describe.english import SILENCE
 from openclap.errors import UsageError
+from openclap.normalization import Vectors
 from openclap.options import TimelineOptions
 from openclap.results import Span, Tag, Windows
 
 __all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "timeline", "timeline_of_windows"]
 
-Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 
 WINDOW, HOP = TimelineOptions.window, TimelineOptions.hop  # seconds
@@ -79,7 +80,7 @@ def timeline(
         A number is out of its range.
     """
     _check(change)
-    sound = make_rereadable(sound)
+    sound = limit(make_rereadable(sound), track=describer.track)
     windows = describer.clap.encode_windows(sound, window=window, hop=hop)
     return timeline_of_windows(describer, windows, levels(sound), change=change)
 

@@ -23,12 +23,12 @@ import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
 from openclap.errors import UsageError
+from openclap.normalization import Vectors
 from openclap.options import DescribeOptions
 from openclap.results import Tag
 
 __all__ = ["ALIKE", "LabelFacts", "Vocabulary", "check_labels"]
 
-Vectors = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.clap import DEFAULT_TEMPLATE
+from openclap.clap import CLAP, DEFAULT_TEMPLATE
 from openclap.errors import UsageError
 from openclap.eval.datasets import Dataset, select_labelled
 from openclap.eval.embedding import embed_items
 from openclap.eval.report import EvalReport, new_report
 from openclap.eval.scoring import Scores, score_predictions
 from openclap.normalization import normalize_rows
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
 
 __all__ = ["class_vectors", "zeroshot"]
 

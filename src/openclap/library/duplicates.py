@@ -12,17 +12,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 
 from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
 from openclap.audio.fingerprint_index import SAME_RECORDING, FingerprintIndex, connected_groups
 from openclap.errors import SoundError
+from openclap.library.indexing import or_error
+from openclap.progress import with_progress
 from openclap.results import Copy, Duplicates, Failure, Group
-
-if TYPE_CHECKING:
-    from openclap.store import File, SearchFilter, Store
+from openclap.store import File, SearchFilter, Store
 
 __all__ = ["find_duplicates"]
 
@@ -73,18 +73,9 @@ def find_duplicates(store: Store, where: SearchFilter | None = None, *, progress
 def _fingerprints(
     files: Sequence[File], chosen: Sequence[int], progress: bool
 ) -> Iterator[tuple[int, Fingerprint | SoundError]]:
-    def one(i: int) -> Fingerprint | SoundError:
-        try:
-            return fingerprint(files[i].path)
-        except SoundError as error:
-            return error
-
-    from rich.console import Console
-    from rich.progress import track
-
     with ThreadPoolExecutor(WORKERS, "openclap-fingerprint") as pool:
-        made = zip(chosen, pool.map(one, chosen), strict=True)
-        yield from track(made, "listening", len(chosen), console=Console(stderr=True), disable=not progress)
+        made = zip(chosen, pool.map(partial(or_error, fingerprint), (files[i].path for i in chosen)), strict=True)
+        yield from with_progress(made, "listening", len(chosen), show=progress)
 
 
 def _near_embeddings(

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from openclap.atomic_write import atomic_write
+from openclap.audio.decode_limits import limit
+from openclap.clap import CLAP
 from openclap.errors import MissingExtra, SoundError, UsageError
 from openclap.library.scan import find_sounds, require_sounds
 from openclap.plurals import count_noun
+from openclap.progress import with_progress
 from openclap.results import Failure, Windows
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
 
 __all__ = ["embed_to_file"]
 
 
 def embed_to_file(
-    clap: CLAP, paths: Iterable[str], output: Path, *, windows: bool = False, progress: bool = False
+    clap: CLAP,
+    paths: Iterable[str],
+    output: Path,
+    *,
+    windows: bool = False,
+    track: int | None = None,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Embed files and folders into one file; sounds that cannot be used are left out and reported.
 
     The file holds `path` (N,), `embedding` float32 (N, E) and, with `windows`, `start` and `end` in seconds (N,).
+    `track` as in `CLAP.encode_audio`.
 
     Returns
     -------
@@ -43,9 +48,10 @@ def embed_to_file(
     done: list[tuple[str, Windows]] = []
     failed = list(found.unreadable)
     stopped = False
-    embedded = clap.encode_each(found.files, window=10.0 if windows else None)
+    sounds = [limit(path, track=track) for path in found.files]
+    embedded = clap.encode_each(sounds, window=10.0 if windows else None)
     try:
-        rows = track(embedded, "embedding", total=len(found.files), console=Console(stderr=True), disable=not progress)
+        rows = with_progress(embedded, "embedding", len(found.files), show=progress)
         for path, result in zip(found.files, rows, strict=True):
             if isinstance(result, SoundError):
                 failed.append(Failure(str(path), result.cause))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from openclap.errors import UsageError
-from openclap.library.indexing import absolute_path
+from openclap.library.scan import absolute_path
 from openclap.store import SearchFilter
 from openclap.store.path_patterns import anchor_pattern
 

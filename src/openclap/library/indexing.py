@@ -19,24 +19,26 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
 from openclap.audio.files import open_binary
 from openclap.batches import batches
+from openclap.clap import CLAP
 from openclap.errors import SoundError
 from openclap.library.index_progress import Advance, Progress, track_progress
 from openclap.library.reachability import is_gone
 from openclap.library.removal import files_below
-from openclap.library.scan import find_sounds
+from openclap.library.scan import absolute_path, find_sounds, size_and_time
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, Recording, Store
 
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "Spread", "add", "add_shard", "content_hash", "hash_from_here", "or_error"]
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "Spread", "absolute_path", "add", "add_shard", "content_hash", "hash_from_here"]
+T = TypeVar("T")
+R = TypeVar("R")
 
 WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
@@ -47,6 +49,7 @@ AT_ONCE = 512  # files that are hashed and looked up together
 HASHERS = 4
 HASH_BYTES = 16
 
+SizeAndTime = tuple[int, int]  # bytes, and ns
 # new files, files the store knows → for each part that was done, its number of files and its report
 Spread = Callable[[Sequence[str], Collection[str]], Iterator[tuple[int, AddReport]]]
 
@@ -62,7 +65,7 @@ def add(
     keep: bool = False,
     prune: bool = False,
     progress: bool | Progress = False,
-    skip: Callable[[Path, os.stat_result], bool] = lambda *_: False,
+    skip: Callable[[Path, SizeAndTime], bool] = lambda *_: False,
     spread: Spread | None = None,
 ) -> AddReport:
     """Bring what the store knows of these files and folders up to date; see `Library.add`.
@@ -78,11 +81,11 @@ def add(
     """
     found = find_sounds(paths, exclude)
     known = store.find_files(map(str, found.files))
-    fresh: list[tuple[Path, os.stat_result | None]] = []
+    fresh: list[tuple[Path, SizeAndTime | None]] = []
     run = _Run(store, clap, known, failed=list(found.unreadable))
     for path in found.files:
-        now, old = _stat(path), known.get(str(path))
-        same = old is not None and now is not None and (old.size, old.mtime_ns) == (now.st_size, now.st_mtime_ns)
+        now, old = size_and_time(path), known.get(str(path))
+        same = old is not None and (old.size, old.mtime_ns) == now
         if old is not None and same and (keep or old.is_hashed):
             run.note_unchanged(old)
         elif (old is None or not is_gone(path)) and not (now is not None and skip(path, now)):
@@ -124,13 +127,13 @@ def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[
     """
     now = store.find_files(paths)
     run = _Run(store, clap, known, failed=[], often=False)
-    fresh: list[tuple[Path, os.stat_result | None]] = []
+    fresh: list[tuple[Path, SizeAndTime | None]] = []
     for path in map(Path, paths):
-        stat, file = _stat(path), now.get(str(path))
-        if file is not None and stat is not None and (file.size, file.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+        state, file = size_and_time(path), now.get(str(path))
+        if file is not None and (file.size, file.mtime_ns) == state:
             run._count(file)
         else:
-            fresh.append((path, stat))
+            fresh.append((path, state))
     run.embed_new(fresh, lambda _: None)
     return run.report()
 
@@ -176,12 +179,14 @@ class _Run:
     _waiting_windows: int = 0
     _committed: float = field(default_factory=time.monotonic)
 
-    def embed_new(self, fresh: Sequence[tuple[Path, os.stat_result | None]], advance: Advance) -> None:
+    def embed_new(self, fresh: Sequence[tuple[Path, SizeAndTime | None]], advance: Advance) -> None:
         """Embed files that are new or have changed, or find their content in the store."""
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-hash") as pool:
                 for some in batches(fresh, AT_ONCE):
-                    self._take(some, list(pool.map(_hash_or_error, (path for path, _ in some))), advance)
+                    self._take(
+                        some, list(pool.map(partial(or_error, content_hash), (path for path, _ in some))), advance
+                    )
         finally:  # on Ctrl-C, too
             self._commit()
 
@@ -200,7 +205,7 @@ class _Run:
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-ask") as pool:
                 for some in batches(files, AT_ONCE):
-                    self._reembed(some, list(pool.map(_is_outdated_or_error, some)), advance)
+                    self._reembed(some, list(pool.map(partial(or_error, _is_outdated), some)), advance)
         finally:
             self._commit()
 
@@ -220,7 +225,7 @@ class _Run:
         return AddReport(self.added, self.unchanged, self.updated, self.removed, failed=self.failed)
 
     def _take(
-        self, some: Sequence[tuple[Path, os.stat_result | None]], hashes: Sequence[str | SoundError], advance: Advance
+        self, some: Sequence[tuple[Path, SizeAndTime | None]], hashes: Sequence[str | SoundError], advance: Advance
     ) -> None:
         by_hash = self.store.find_by_hash({h for h in hashes if isinstance(h, str)})
         files: list[File] = []
@@ -229,8 +234,7 @@ class _Run:
                 self.failed.append(Failure(str(path), found.cause))
                 advance(1)
             else:
-                size, mtime = (now.st_size, now.st_mtime_ns) if now is not None else (0, 0)
-                files.append(File(str(path), size, mtime, found, 0.0))
+                files.append(File(str(path), *(now or (0, 0)), found, 0.0))
         arrived = self._move(files, by_hash)
         new: list[File] = []
         copies: list[File] = []
@@ -361,32 +365,18 @@ class _Run:
         self._committed = time.monotonic()
 
 
-def _hash_or_error(path: Path) -> str | SoundError:
+def or_error(call: Callable[[T], R], what: T) -> R | SoundError:
+    """What a call gives, or the error of a sound that cannot be used."""
     try:
-        return content_hash(path)
+        return call(what)
     except SoundError as error:
         return error
 
 
-def _is_outdated_or_error(file: File) -> bool | SoundError:
-    try:
-        return is_read_differently(file.path, file.reading)
-    except SoundError as error:
-        return error
+def _is_outdated(file: File) -> bool:
+    return is_read_differently(file.path, file.reading)
 
 
 def _facts(file: File) -> dict[str, Any]:
     """The facts in which a copy differs from the file it is a copy of."""
     return {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except (OSError, ValueError):  # whoever reads the file says what is wrong
-        return None
-
-
-def absolute_path(path: str | os.PathLike[str]) -> str:
-    """A path as libraries store it: absolute, and with its links as they are."""
-    return os.path.abspath(Path(os.path.expanduser(path)))

@@ -8,6 +8,7 @@ words, sounds ─ query ────┘
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -279,10 +280,12 @@ class Library:
         filter: SearchFilter | None = None,
         missing: bool = False,
         served: ServedFiles | None = None,
+        stop: threading.Event | None = None,
     ) -> Ranked[Moment]:
         """Find spans of recordings that fit a query, best first; good windows that overlap are one span.
 
         `filter` and `missing` are as in `search`. With `served`, only files are read that it would hand out.
+        Decoding ends with `DecodingStopped` once `stop` is set.
 
         Parameters
         ----------
@@ -293,10 +296,17 @@ class Library:
         """
         vector = self._vector(query, (), k)
         opened = None if served is None else partial(self._open_served, served)
-        judge, where = judge_of(self._bank(), query, vector), resolve_filter(filter, {})
-        clap = self._need_model()
         return find_moments(
-            self._store, clap, vector, k, judge=judge, fine=fine, where=where, missing=missing, opened=opened
+            self._store,
+            self._need_model(),
+            vector,
+            k,
+            judge=judge_of(self._bank(), query, vector),
+            fine=fine,
+            where=resolve_filter(filter, {}),
+            missing=missing,
+            opened=opened,
+            stop=stop,
         )
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:

@@ -22,6 +22,7 @@ from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, S
 from openclap.library.indexing import content_hash
 from openclap.library.model_identity import current_model_name, same_front_end
 from openclap.library.reachability import is_gone
+from openclap.library.scan import size_and_time
 from openclap.results import Verification
 from openclap.store import File, Recording, Store
 from openclap.store.validation import validate_file, validate_identity, validate_span, validate_vectors
@@ -68,10 +69,10 @@ def verify(store: Store, *, hashes: bool = True) -> Verification:
 
 def _is_as_it_was(path: Path, file: File, hashes: bool) -> bool:
     try:
-        stat = path.stat()
-        same = (stat.st_size, stat.st_mtime_ns) == (file.size, file.mtime_ns)
-        return content_hash(path) == file.hash if hashes and file.is_hashed else same
-    except (OSError, ValueError, SoundError):
+        if hashes and file.is_hashed:
+            return content_hash(path) == file.hash
+        return size_and_time(path) == (file.size, file.mtime_ns)
+    except SoundError:
         return False
 
 

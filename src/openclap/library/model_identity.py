@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openclap.checkpoints.presets import maker_display_name, use_maker
+from openclap.clap import CLAP
 from openclap.config import FrontEnd
 from openclap.errors import Hint, LibraryMismatch
 from openclap.library.indexing import HOP, WINDOW
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.store import Store
+from openclap.store import Store
 
 __all__ = [
     "claim_store",

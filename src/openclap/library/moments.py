@@ -13,28 +13,26 @@ the finer windows. The coarse windows of a library are those it holds.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from contextvars import Context
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import cut, sound_name, use_track
+from openclap.audio.decode_limits import DecodeLimits, LimitedSound, limit, split_limits
+from openclap.audio.load import Sound, cut, sound_name
+from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
 from openclap.errors import SoundError
 from openclap.library.query import Query, check_count, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked
-
-if TYPE_CHECKING:
-    from openclap.audio.load import Sound
-    from openclap.clap import CLAP
-    from openclap.store import SearchFilter, Store
+from openclap.store import SearchFilter, Store
 
 __all__ = [
     "Judge",
@@ -76,18 +74,16 @@ def moments_in(
     """
     check_count(k)
     vector = embed_query(clap, query)
-    with use_track(track):
-        spans = clap.encode_windows(sound, window=window, hop=hop)
+    sound, (source, _) = limit(sound, track=track), split_limits(sound)
+    spans = clap.encode_windows(sound, window=window, hop=hop)
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
-    name = os.fspath(sound) if isinstance(sound, str | os.PathLike) else sound_name(sound)
-    # the bank is made once for all callers: the one who needs it first may be stopped, and must not stop it
-    judge = judge_of(Context().run(reference_bank, clap), query, vector)
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else sound_name(source)
+    judge = judge_of(reference_bank(clap), query, vector)
     if not fine:
         return take_best(merge_windows(name, spans.start, spans.end, score, judge(spans.embedding)), k)
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
     found = join_windows(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
-    with use_track(track):
-        return take_best(refine_moments(clap, sound, vector, found, judge), k)
+    return take_best(refine_moments(clap, sound, vector, found, judge), k)
 
 
 def find_moments(
@@ -101,10 +97,11 @@ def find_moments(
     where: SearchFilter | None = None,
     missing: bool = False,
     opened: Callable[[str], BinaryIO] | None = None,
+    stop: threading.Event | None = None,
 ) -> Ranked[Moment]:
     """Find the moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
 
-    `opened` opens the file at a path, where not every file may be read.
+    `opened` opens the file at a path, where not every file may be read. `stop` ends what is decoded.
     """
     count = max(20, LOOKED_INTO * k) if fine else k
     rows, away = nearest_reachable(store, vector, count, where=where, per_file=not fine, missing=missing)
@@ -122,7 +119,7 @@ def find_moments(
             spans = join_windows(path, start, end, score, judge(np.stack([row.embedding for row in some])))
             try:
                 with nullcontext(path) if opened is None else opened(path) as sound:
-                    found += refine_moments(clap, sound, vector, spans, judge)
+                    found += refine_moments(clap, limit(sound, stop=stop), vector, spans, judge)
             except SoundError:  # the file is gone, or may not be read
                 found += spans
     best = take_best(found, k)
@@ -176,9 +173,10 @@ def refine_moments(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[M
     near = take_best(moments, len(moments))
     lengths = np.cumsum([moment.end - moment.start for moment in near])
     looked = near[: max(1, int(np.searchsorted(lengths, FINE_SECONDS, side="right")))]
-    rate = clap.front_end.sampling_rate
+    rate, (_, limits) = clap.front_end.sampling_rate, split_limits(sound)
     waves = cut(sound, rate, [(moment.start, moment.end) for moment in looked])
-    spans = clap.encode_each([(wave, rate) for wave in waves], window=FINE_WINDOW, hop=FINE_HOP)
+    parts = [LimitedSound((wave, rate), DecodeLimits(stops=limits.stops)) for wave in waves]
+    spans = clap.encode_each(parts, window=FINE_WINDOW, hop=FINE_HOP)
     made = list(near[len(looked) :])
     for moment, span in zip(looked, spans, strict=True):
         if isinstance(span, SoundError):  # the file is shorter now

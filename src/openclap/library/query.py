@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound, is_sound
-from openclap.clap import is_embedding
+from openclap.clap import CLAP, is_embedding
 from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.normalization import normalize_rows
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
 
 __all__ = ["Query", "check_count", "embed_query", "has_words", "parse_query"]
 

@@ -20,17 +20,14 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openclap import errors
+from openclap.clap import CLAP
 from openclap.errors import LibraryError, MissingExtra, UsageError
 from openclap.library.indexing import AT_ONCE, Spread, add_shard
 from openclap.results import AddReport, Failure
-from openclap.store import open_store
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.store import Store
+from openclap.store import Store, open_store
 
 __all__ = ["cluster_spread", "spread_with_ray"]
 

@@ -15,27 +15,23 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from openclap.confidence import has_own_curves
+from openclap.clap import CLAP
+from openclap.confidence import ReferenceBank, has_own_curves
 from openclap.errors import SoundError, UsageError
-from openclap.library.indexing import absolute_path, content_hash
+from openclap.library.indexing import content_hash
 from openclap.library.query import PUSH, Query, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
-from openclap.normalization import normalize_rows
+from openclap.library.scan import absolute_path
+from openclap.normalization import Vectors, normalize_rows
 from openclap.results import Hit, Ranked
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.confidence import ReferenceBank
-    from openclap.store import ScoredWindow, SearchFilter, Store
+from openclap.store import ScoredWindow, SearchFilter, Store
 
 __all__ = ["pick_diverse", "recommend"]
 
-Vectors = npt.NDArray[np.float32]
 
 POOL, FEWEST = 10, 200  # recordings that are looked at: for each wanted one, and at least
 ENOUGH = 3  # times as many as are wanted are chosen from

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from openclap.clap import CLAP
 from openclap.confidence import reference_bank
 from openclap.errors import Hint, LibraryError
 from openclap.library import indexing
@@ -18,11 +18,7 @@ from openclap.library.reachability import is_gone
 from openclap.library.removal import split_unreachable
 from openclap.plurals import count_noun
 from openclap.results import AddReport, Failure
-from openclap.store import RememberedTags
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.store import Store
+from openclap.store import RememberedTags, Store
 
 __all__ = ["merge_reports", "reembed"]
 

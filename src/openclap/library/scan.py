@@ -11,7 +11,7 @@ from openclap.errors import UsageError
 from openclap.library.exclusions import Exclusions
 from openclap.results import Failure
 
-__all__ = ["EXTENSIONS", "FoundSounds", "find_sounds", "is_sound", "require_sounds"]
+__all__ = ["EXTENSIONS", "FoundSounds", "absolute_path", "find_sounds", "is_sound", "require_sounds", "size_and_time"]
 
 EXTENSIONS = frozenset(
     [
@@ -78,7 +78,7 @@ def find_sounds(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] 
     for given in paths:
         if not os.fspath(given):
             raise UsageError("a path is empty; give files or folders ('.' is the current folder)")
-        path = Path(os.path.abspath(Path(os.path.expanduser(given))))  # the name the user knows: links are not resolved
+        path = Path(absolute_path(given))
         if path.is_dir():
             folders.append(path)
             files.update(dict.fromkeys(_sounds_below(path, unreadable, exclusions)))
@@ -132,3 +132,17 @@ def _sounds_below(folder: Path, unreadable: list[Failure], exclusions: Exclusion
             sounds = [path for path in sounds if not exclusions.is_excluded(str(path), folder=False)]
         found += sounds
     return sorted(found)
+
+
+def absolute_path(path: str | os.PathLike[str]) -> str:
+    """A path as libraries store it: absolute, with links as they are: the name that the user knows."""
+    return os.path.abspath(Path(os.path.expanduser(path)))
+
+
+def size_and_time(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """A file's bytes and its time in ns, by which a change is noticed; None where it cannot be looked at."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns

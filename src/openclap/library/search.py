@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from openclap.confidence import confidence_curves, has_own_curves
+from openclap.clap import CLAP
+from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves
 from openclap.detector import Detector
 from openclap.library.query import Query, Vector, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Hit, Ranked
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.confidence import ReferenceBank
-    from openclap.store import SearchFilter, Store
+from openclap.store import SearchFilter, Store
 
 __all__ = ["Per", "find_hits"]
 

@@ -24,6 +24,7 @@ from openclap.audio.load import stream
 from openclap.errors import SoundError, WithheldSound
 from openclap.library.indexing import hash_from_here
 from openclap.library.safe_open import open_without_links
+from openclap.library.scan import absolute_path
 from openclap.store import File
 
 __all__ = ["CHANGED", "FileVersion", "ServedFiles"]
@@ -93,11 +94,11 @@ class ServedFiles:
     def __init__(
         self, folders: Iterable[str | os.PathLike[str]], *, own: Iterable[str | os.PathLike[str]] = ()
     ) -> None:
-        named = list(dict.fromkeys(map(_absolute, folders)))
+        named = list(dict.fromkeys(map(absolute_path, folders)))
         self._folders = [
             _Folder(one, os.path.realpath(one), title) for one, title in zip(named, _titles(named), strict=True)
         ]
-        self._folders += [_Folder(one, os.path.realpath(one), own=True) for one in map(_absolute, own)]
+        self._folders += [_Folder(one, os.path.realpath(one), own=True) for one in map(absolute_path, own)]
         self._found: OrderedDict[tuple[object, ...], Any] = OrderedDict()  # what was found out about files
         self._lock = threading.Lock()
 
@@ -108,13 +109,8 @@ class ServedFiles:
 
     def name_of(self, path: str) -> str:
         """The name that users are shown for a file: below the innermost folder, without the path of that folder."""
-        found = [
-            (len(inside), folder, inside) for folder in self._folders if (inside := folder.below(path)) is not None
-        ]
-        if not found:
-            return Path(path).name
-        _, folder, inside = min(found, key=lambda one: one[0])
-        if folder.own:
+        folder, inside = self._innermost(path)
+        if folder is None or folder.own:
             return Path(path).name
         return inside if len(self.titles) == 1 else f"{folder.title}{os.sep}{inside}"
 
@@ -125,19 +121,12 @@ class ServedFiles:
 
     def title_of(self, place: str | os.PathLike[str]) -> str:
         """The name that users are shown for a folder: the title of the owner's folder, and the names below it."""
-        path = _absolute(place)
+        path = absolute_path(place)
         for folder in self._folders:
             if not folder.own and path in (folder.named, folder.real):
                 return folder.title
-        found = [
-            (len(inside), folder, inside)
-            for folder in self._folders
-            if (inside := folder.below(path)) is not None and not folder.own
-        ]
-        if not found:
-            return Path(path).name
-        _, folder, inside = min(found, key=lambda one: one[0])
-        return f"{folder.title}{os.sep}{inside}"
+        innermost, inside = self._innermost(path, own=False)
+        return Path(path).name if innermost is None else f"{innermost.title}{os.sep}{inside}"
 
     def folder_of(self, title: str) -> str | None:
         """The path of the folder that `title_of` gives this name; None where there is none."""
@@ -182,6 +171,11 @@ class ServedFiles:
         return None
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _innermost(self, path: str, *, own: bool = True) -> tuple[_Folder | None, str]:
+        """The innermost folder that a path lies below, and the path below it; `own`, also of the program's folders."""
+        found = [(folder, inside) for folder in self._folders if (inside := folder.below(path)) is not None]
+        return min((one for one in found if own or not one[0].own), key=lambda one: len(one[1]), default=(None, ""))
 
     def _reach(self, path: str, name: str) -> BinaryIO:
         """Open a file below the first of the folders that leads there without a link."""
@@ -259,7 +253,3 @@ def _titles(folders: list[str]) -> list[str]:
         same = (name, *(f"{name} ({number})" for number in range(2, len(folders) + 2)))
         titles.append(next(title for title in same if title not in titles))
     return titles
-
-
-def _absolute(path: str | os.PathLike[str]) -> str:
-    return os.path.abspath(Path(os.path.expanduser(path)))

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.errors import LibraryError
-from openclap.library.indexing import absolute_path
-from openclap.normalization import normalize_rows
+from openclap.library.scan import absolute_path, size_and_time
+from openclap.normalization import Vectors, normalize_rows
 from openclap.results import Hit
-
-if TYPE_CHECKING:
-    from openclap.store import Recording, Store
+from openclap.store import Recording, Store
 
 __all__ = ["mean_embedding", "spread_recordings", "vectors_of_hits"]
-
-Vectors = npt.NDArray[np.float32]
 
 
 def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
@@ -44,13 +37,7 @@ def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
 def mean_embedding(store: Store, path: str | os.PathLike[str]) -> Vectors | None:
     """The mean (E,) of a file's windows, at length 1; None where the file is not indexed or has changed since."""
     recording = store.recording(absolute_path(path))
-    if recording is None:
-        return None
-    try:
-        now = Path(recording.file.path).stat()
-    except OSError:
-        return None
-    if (now.st_size, now.st_mtime_ns) != (recording.file.size, recording.file.mtime_ns):
+    if recording is None or size_and_time(recording.file.path) != (recording.file.size, recording.file.mtime_ns):
         return None
     return normalize_rows(recording.embedding.mean(0))
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from openclap.clap import CLAP
 from openclap.library import indexing
 from openclap.library.model_identity import claim_store
+from openclap.library.scan import size_and_time
 from openclap.results import AddReport
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.store import Store
+from openclap.store import Store
 
 __all__ = ["watch_folder"]
 
@@ -37,8 +34,8 @@ def watch_folder(
     bad: dict[str, tuple[int, int]] = {}  # path → size and time of files that could not be used
     reported: set[tuple[str, str]] = set()  # path and error of failures
 
-    def skip(path: Path, now: os.stat_result) -> bool:
-        return 0 <= time.time() - now.st_mtime < SETTLED or bad.get(str(path)) == (now.st_size, now.st_mtime_ns)
+    def skip(path: Path, now: tuple[int, int]) -> bool:
+        return 0 <= time.time() - now[1] / 1e9 < SETTLED or bad.get(str(path)) == now
 
     first, kept = True, 0
     while True:
@@ -46,9 +43,8 @@ def watch_folder(
             store, clap, paths, claim=partial(claim_store, store, clap), tags=tags, exclude=exclude, skip=skip
         )
         for failure in report.failed:
-            with contextlib.suppress(OSError):
-                stat = Path(failure.path).stat()
-                bad[failure.path] = stat.st_size, stat.st_mtime_ns
+            if (now := size_and_time(failure.path)) is not None:
+                bad[failure.path] = now
         failed = [failure for failure in report.failed if (failure.path, failure.error) not in reported]
         reported |= {(failure.path, failure.error) for failure in failed}
         report = replace(report, failed=failed)

@@ -70,8 +70,7 @@ class HTSAT(nn.Module):
         x = self.patches(x, longer)  # (B, side * side, D)
         for stage in self.stages:
             x = stage(x)  # (B, side * side / 4, 2 D)
-        pooled: Tensor = self.norm(x).mean(1)  # (B, D)
-        return pooled
+        return self.norm(x).mean(1)  # (B, D)
 
     def views(self, x: Tensor, longer: Tensor) -> Tensor:
         """Leave the views as they are; a 1-D fusion merges them into one."""
@@ -123,8 +122,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, side * side, D) → (B, side * side / 4, 2 D); the last stage keeps the shape."""
-        merged: Tensor = self.merge(self.blocks(x))
-        return merged
+        return self.merge(self.blocks(x))
 
 
 class Patches(nn.Module):
@@ -138,13 +136,11 @@ class Patches(nn.Module):
     def forward(self, image: Tensor, longer: Tensor) -> Tensor:
         """(B, V, image, image) → (B, side * side, D)."""
         x = self.maps(image, longer)  # (B, D, side, side)
-        tokens: Tensor = self.norm(x.flatten(2).transpose(1, 2))
-        return tokens
+        return self.norm(x.flatten(2).transpose(1, 2))
 
     def maps(self, image: Tensor, longer: Tensor) -> Tensor:
         """(B, V, image, image) → (B, D, side, side)."""
-        maps: Tensor = self.project(image[:, :1])
-        return maps
+        return self.project(image[:, :1])
 
 
 class ChannelMapPatches(Patches):
@@ -155,8 +151,7 @@ class ChannelMapPatches(Patches):
 
     def maps(self, image: Tensor, longer: Tensor) -> Tensor:
         """(B, V, image, image) → (B, D, side, side)."""
-        maps: Tensor = self.project(image.expand(-1, VIEWS, -1, -1))
-        return maps
+        return self.project(image.expand(-1, VIEWS, -1, -1))
 
 
 class FusedPatches(Patches):

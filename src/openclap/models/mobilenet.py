@@ -40,8 +40,7 @@ class MobileNet(nn.Module):
     def forward(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Mels (B, V, T, F) in dB, V 1 or 4, longer (B,) → (B, D)."""
         pooled = self.pool_features(mel, longer, augment)
-        dropped: Tensor = self.dropout(F.hardswish(self.hidden(pooled)))
-        return dropped
+        return self.dropout(F.hardswish(self.hidden(pooled)))
 
     def pool_features(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The input of the last layer (B, features): the embedding of a tagger."""
@@ -115,8 +114,7 @@ class Block(nn.Module):
         y = self._activate(self.depthwise(y))
         y = y if self.squeeze is None else self.squeeze(y)
         y = self.project(y)
-        added: Tensor = x + y if self.residual else y
-        return added
+        return x + y if self.residual else y
 
     def _activate(self, x: Tensor) -> Tensor:
         return F.hardswish(x) if self.swish else F.relu(x)

@@ -48,8 +48,7 @@ class PANN(nn.Module):
         x = x.mean(3)  # (B, C, T')
         x = x.amax(2) + x.mean(2)  # (B, C)
         x = F.relu(self.hidden(self.head_dropout(x)))  # (B, D)
-        dropped: Tensor = self.output_dropout(x)
-        return dropped
+        return self.output_dropout(x)
 
     def fold_batch_norms(self) -> PANN:
         """A copy of the tower for inference, with the batch norms of its blocks folded into their convolutions."""
@@ -62,8 +61,7 @@ class PANN(nn.Module):
 
     def first_maps(self, x: Tensor, longer: Tensor) -> Tensor:
         """Block 1 over the first view: (B, V, T, F) → (B, C, T / 2, F / 2)."""
-        maps: Tensor = self.blocks[0](x[:, :1])
-        return maps
+        return self.blocks[0](x[:, :1])
 
 
 class FusedPANN(PANN):
@@ -108,8 +106,7 @@ class Block(nn.Module):
         """(B, C, T, F) → (B, C', T / pool, F / pool)."""
         for conv in self.convs:
             x = F.relu_(conv(x))
-        pooled: Tensor = self.pool(x)
-        return pooled
+        return self.pool(x)
 
 
 def make_pann(config: PANNConfig, front_end: FrontEnd, fusion: str | None) -> PANN:

@@ -73,8 +73,7 @@ class WindowAttention(nn.Module):
             windows = len(self.mask)
             bias = (bias + self.mask).expand(rows // windows, windows, -1, -1, -1).flatten(0, 1)
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        out: Tensor = self.out(x.transpose(1, 2).reshape(rows, tokens, -1))
-        return out
+        return self.out(x.transpose(1, 2).reshape(rows, tokens, -1))
 
 
 class SwinBlock(nn.Module):
@@ -149,8 +148,7 @@ class Merge(nn.Module):
         half = self.side // 2
         x = x.view(batch, half, 2, half, 2, width)  # (B, rows, odd row, columns, odd column, D)
         x = x.permute(0, 1, 3, 4, 2, 5).reshape(batch, -1, 4 * width)  # even-even, odd-even, even-odd, odd-odd
-        merged: Tensor = self.reduce(self.norm(x))
-        return merged
+        return self.reduce(self.norm(x))
 
 
 def initialise(module: nn.Module) -> None:

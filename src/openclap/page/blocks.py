@@ -9,7 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from fastapi import FastAPI
+
+from openclap.clap import CLAP
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nothing is told to anybody
 
@@ -19,15 +23,10 @@ from starlette.concurrency import run_in_threadpool
 from openclap.page import classify, describe, downloads, holdings, match, model, moments, parcels, search, teach, watch
 from openclap.page.desk import Desk
 from openclap.page.intake import Bounded, Guarded
-from openclap.page.parts import Page
+from openclap.page.parts import LIGHT, Page
 from openclap.page.settings import PageSettings
 from openclap.page.strings import LANGUAGES, TABLE, Language, say
 from openclap.page.wording import Wording, visitor_of
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from openclap.clap import CLAP
 
 __all__ = ["make_page", "mount_page"]
 
@@ -98,15 +97,17 @@ def _made(desk: Desk, words: Wording) -> Any:
             for tab, name in TABS:
                 with words.make(gr.Tab, {"label": f"{name}.tab"}, id=name, elem_id=f"tab-{name}"):
                     status = tab.build(page) or status
-        light: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        language.change(words.switch, [language, *words.states], words.parts, js=SPEAK, **light)
-        blocks.load(_asked_for, None, language, **light)
+        language.change(words.switch, [language, *words.states], words.parts, js=SPEAK, **LIGHT)
+        blocks.load(_asked_for, None, language, **LIGHT)
+
+        def left(request: gr.Request) -> None:
+            desk.forget(visitor_of(request))
 
         def shown(request: gr.Request, language: Language) -> str:
             return model.draw(page, desk.loaded, language)
 
-        gr.on([blocks.load], shown, [language], [status], **light)
-        blocks.unload(_leaving(desk))
+        gr.on([blocks.load], shown, [language], [status], **LIGHT)
+        blocks.unload(left)
     blocks.state_session_capacity = SESSIONS
     blocks.queue(max_size=desk.settings.queue, api_open=False, default_concurrency_limit=4)
     return blocks
@@ -122,15 +123,8 @@ def _asked_for(request: gr.Request) -> Any:
     return "zh" if asked.lower().startswith("zh") else gr.skip()
 
 
-def _leaving(desk: Desk) -> Any:
-    def left(request: gr.Request) -> None:
-        desk.forget(visitor_of(request))
-
-    return left
-
-
-def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None, path: str = "/") -> Desk:
-    """Hang the page on an application, under `path`; it is closed with the application.
+def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None) -> Desk:
+    """Hang the page on an application; it is closed with the application.
 
     Parameters
     ----------
@@ -141,15 +135,14 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
     # its own, which nobody else writes to, and gone at the end
     os.environ["GRADIO_TEMP_DIR"] = str(desk.folder / "uploads")
     blocks = make_page(desk)
-    root = path.rstrip("/")
     # before gradio, which takes every path below its own
-    app.include_router(downloads.routes_of(desk, root))
-    app.include_router(parcels.routes_of(desk, root))
+    app.include_router(downloads.routes_of(desk))
+    app.include_router(parcels.routes_of(desk))
     mounted = partial(
         gr.mount_gradio_app,
         app,
         blocks,
-        path=path,
+        path="/",
         allowed_paths=[],
         blocked_paths=[],
         show_error=False,
@@ -165,7 +158,7 @@ def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None
         head=f"<script>{_head()}</script>",
     )
     _in_a_loop(mounted)
-    app.add_middleware(Bounded, uploads=f"{root}/gradio_api/upload", most=settings.kept_bytes, closing=desk.closing)
+    app.add_middleware(Bounded, uploads="/gradio_api/upload", most=settings.kept_bytes, closing=desk.closing)
     gradio_app: Any = app.routes[-1].app  # type: ignore[attr-defined]
 
     def leave() -> None:

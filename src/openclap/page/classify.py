@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.clips import load_model_wave
+from openclap.audio.decode_limits import LimitedSound
 from openclap.audio.load import duration
 from openclap.audio.mel import log_mel, mel_bank
 from openclap.config import FrontEnd
@@ -90,16 +90,17 @@ def compute(
     page: Page, sound: str | None, labels: str | None, detectors: Sequence[str] | None = None, *, job: Job | None = None
 ) -> Classified:
     """Labels, best first, what detectors say, and the mel that was heard."""
-    given, wanted, most = page.desk.sound(sound), labels_of(labels or ""), page.desk.settings.texts
+    job = job or Job()
+    given, wanted, most = page.desk.sound(sound, job), labels_of(labels or ""), page.desk.settings.texts
     learnt = taught.chosen(page.desk, detectors)
     if not wanted and not learnt:
         raise Told("error.no_labels")
     if len(wanted) + len(learnt) > most:
         raise Told("error.many", count=len(wanted) + len(learnt), most=most)
-    return page.desk.limited(lambda job: _classified(page.desk, job, given, wanted, learnt), job)
+    return _classified(page.desk, job, given, wanted, learnt)
 
 
-def _classified(desk: Desk, job: Job, sound: Path, labels: list[str], detectors: list[Detector]) -> Classified:
+def _classified(desk: Desk, job: Job, sound: LimitedSound, labels: list[str], detectors: list[Detector]) -> Classified:
     clap = desk.ears(job)
     for one in detectors:
         one.check(clap)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +12,31 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import make_windows
-from openclap.audio.levels import level_blocks
+from openclap.audio.decode_limits import LimitedSound
+from openclap.audio.levels import FRAME_SECONDS, level_blocks
 from openclap.audio.load import duration
+from openclap.clock import clock
 from openclap.confidence import UNLIKELY
 from openclap.describe import Describer, timeline_of_windows
 from openclap.describe.chinese import span_in_chinese
 from openclap.describe.formats import FORMATS, write_timeline
 from openclap.describe.spectrogram import FRONT, Pooling, assign_rows, label_seconds
-from openclap.labels import labels as packaged
 from openclap.options import TimelineOptions
 from openclap.page.classify import edges_of, labels_of
 from openclap.page.desk import Desk
 from openclap.page.examples import SINGLE
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page
-from openclap.page.pictures import Piece, bar, clock, text, timeline
+from openclap.page.pictures import Piece, bar, text, timeline
 from openclap.page.strings import LANGUAGES, Language, Told, say
 from openclap.page.wording import Visit
-from openclap.results import Description, Span, Windows
+from openclap.results import Description, Span
 
 __all__ = ["Described", "build", "compute", "draw"]
 
-PIECE = 8  # windows of a step
-LABELS = 64  # labels, likewise
 COLUMNS = 500  # of the picture, at least; twice as many at most
 LISTED = 300  # spans in the table; the files hold all
-SHARES = (0.1, 0.75, 0.15)  # of the work: levels, what is heard, the picture
+SHARES = (0.1, 0.85)  # of the work: where the levels end, and what is heard; the rest is the picture
 WRITTEN_HZ = (250, 1000, 4000)
 
 
@@ -98,8 +94,7 @@ def build(page: Page) -> None:
                 ]
 
     def asked(visit: Visit, sound: str | None, labels: str | None, spans: bool) -> Iterator[Doing | Described]:
-        with page.desk.jobs.at_work(Job(visit.visitor, "describe")) as job:
-            yield from compute(page, sound, labels, spans, job=job)
+        yield from page.desk.follow(visit.visitor, "describe", lambda job: compute(page, sound, labels, spans, job=job))
 
     state = page.computes([go.click, labels.submit], asked, [sound, labels, spans], result, draw, stop=stop)
 
@@ -117,101 +112,46 @@ def build(page: Page) -> None:
     )
 
 
-def compute(
-    page: Page, sound: str | None, labels: str | None, spans: bool, *, job: Job | None = None
-) -> Iterator[Doing | Described]:
-    """How far it is, again and again, and at last what is heard; `spans`, from when to when."""
-    desk = page.desk
-    given, own, most = desk.sound(sound), labels_of(labels or ""), desk.settings.texts
+def compute(page: Page, sound: str | None, labels: str | None, spans: bool, *, job: Job | None = None) -> Described:
+    """What is heard; `spans`, from when to when."""
+    desk, job = page.desk, job or Job()
+    given, own, most = desk.sound(sound, job), labels_of(labels or ""), desk.settings.texts
     if len(own) > most:
         raise Told("error.many", count=len(own), most=most)
-    with closing(desk.steps((_read if spans else _described)(desk, job, given, own), job)) as steps:
-        for step in steps:
-            yield _timeline(desk, given, step) if isinstance(step, _Read) else step
+    job.tell("describe.begun", 0.0)
+    clap, seconds = desk.ears(job), duration(given)
+    encode = partial(desk.labels.embed, encode=clap.encode_text, state=(clap.fingerprint, clap.backend.weights_state()))
+    describer = Describer(clap, own or None, encode=encode)
+    if spans:
+        return _timeline(desk, describer, given, seconds, job)
+    job.part(0.0, 1.0, seconds)
+    clip = clap.front_end.clip_seconds
+    windows = clap.encode_windows(given, window=clip, hop=clip / 2)
+    made = describer.describe_windows(given, windows)
+    said: dict[Language, Description] = {"en": made, "zh": describer.in_chinese(made, windows)}
+    return Described(given.source.name, seconds, said, least=describer.threshold)
 
 
-# -- a step at a time ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """All that a timeline needs to know of a recording."""
-
-    describer: Describer
-    windows: Windows
-    levels: npt.NDArray[np.float32]
-    mel: npt.NDArray[np.float32]
-
-
-Steps = Generator[Doing | Described | _Read, None, None]
-
-
-def _described(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> Steps:
-    clap = desk.ears(job)
-    describer = yield from _describer(desk, clap, own)
-    clip, seconds = clap.front_end.clip_seconds, duration(sound)
-    windows = yield from _windows(clap, sound, clip, clip / 2, seconds, (0.0, 1.0))
-    made = describer.describe_windows(sound, windows)
-    yield Described(
-        sound.name, seconds, {"en": made, "zh": describer.in_chinese(made, windows)}, least=describer.threshold
-    )
-
-
-def _read(desk: Desk, job: Job | None, sound: Path, own: Sequence[str]) -> Steps:
-    clap = desk.ears(job)
-    describer = yield from _describer(desk, clap, own)
-    seconds, levels, share = duration(sound), [], 0.0
+def _timeline(desk: Desk, describer: Describer, sound: LimitedSound, seconds: float, job: Job) -> Described:
+    """The spans in every language, their tokens and files."""
+    begun, heard = SHARES
+    path: Path = sound.source
+    job.part(0.0, begun, seconds)
+    levels = []
     for level in level_blocks(sound):
         levels.append(level)
-        share = min(1.0, share + len(level) * 0.05 / max(seconds, 0.05))
-        yield _doing(share * seconds, seconds, SHARES[0] * share)
-    windows = yield from _windows(
-        clap, sound, TimelineOptions.window, TimelineOptions.hop, seconds, (SHARES[0], SHARES[1])
-    )
+        job.tell_seconds(FRAME_SECONDS * sum(map(len, levels)))
+    job.part(begun, heard, seconds)
+    windows = describer.clap.encode_windows(sound, window=TimelineOptions.window, hop=TimelineOptions.hop)
+    job.part(heard, 1.0, seconds)
     pooling = Pooling(COLUMNS)
     for read in pooling.read(sound):
-        yield _doing(seconds, seconds, min(1.0, SHARES[0] + SHARES[1] + SHARES[2] * read / max(seconds, 0.05)))
-    yield _doing(seconds, seconds, 1.0)
-    yield _Read(describer, windows, np.concatenate(levels), pooling.rows())
-
-
-def _describer(desk: Desk, clap: Any, own: Sequence[str]) -> Generator[Doing, None, Describer]:
-    """One whose labels are embedded, some at a time."""
-    names = list(own) or packaged("audioset")
-    encode = partial(desk.labels.embed, encode=clap.encode_text, state=(clap.fingerprint, clap.backend.weights_state()))
-    for start in range(0, len(names), LABELS):
-        encode(names[start : start + LABELS])
-        yield Doing("describe.begun", {}, 0.0)
-    return Describer(clap, own or None, encode=encode)
-
-
-def _windows(
-    clap: Any, sound: Path, window: float, hop: float, seconds: float, shares: tuple[float, float]
-) -> Generator[Doing, None, Windows]:
-    """As `CLAP.encode_windows`, some at a time; the work is `shares` [begin, length] of all."""
-    clips = make_windows(sound, clap.front_end, window=window, hop=hop, as_waves=clap.backend.takes_waves)
-    start: list[float] = []
-    end: list[float] = []
-    rows: list[npt.NDArray[np.float32]] = []
-    while some := list(islice(clips, PIECE)):
-        rows.append(clap.encode_clips(some))
-        start += [clip.start for clip in some]
-        end += [clip.end for clip in some]
-        yield _doing(end[-1], seconds, shares[0] + shares[1] * min(1.0, end[-1] / max(seconds, end[-1])))
-    return Windows(np.array(start), np.array(end), np.concatenate(rows))
-
-
-def _doing(done: float, seconds: float, share: float) -> Doing:
-    return Doing("common.doing", {"done": clock(min(done, seconds))[:-2], "all": clock(seconds)[:-2]}, share)
-
-
-def _timeline(desk: Desk, sound: Path, read: _Read) -> Described:
-    """The spans in every language, their tokens and files."""
-    found = timeline_of_windows(read.describer, read.windows, read.levels)
-    own = read.describer.own
-    told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=own) for one in found]}
-    tokens = [desk.shelf.show(str(sound), one.start, one.end) for one in found[:LISTED]]
-    return Described(sound.name, max(found[-1].end, 1e-3), {}, told, tokens, read.mel, _written(desk, sound, told))
+        job.tell_seconds(read)
+    found = timeline_of_windows(describer, windows, np.concatenate(levels))
+    told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=describer.own) for one in found]}
+    tokens = [desk.shelf.show(str(path), one.start, one.end) for one in found[:LISTED]]
+    files = _written(desk, path, told)
+    return Described(path.name, max(found[-1].end, 1e-3), {}, told, tokens, pooling.rows(), files)
 
 
 def _written(desk: Desk, sound: Path, told: dict[Language, list[Span]]) -> dict[Language, dict[str, str]]:

@@ -21,13 +21,13 @@ import time
 import weakref
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from contextvars import Context, copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from openclap.atomic_write import atomic_write
-from openclap.audio.load import DecodingStopped, duration, max_decode_seconds, stop_event
+from openclap.audio.decode_limits import DecodingStopped, LimitedSound, limit
+from openclap.audio.load import duration
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
@@ -137,11 +137,6 @@ class Desk:
 
         return Turns(clap, ask, self._pace, job.tell_seconds, job.tell_each)
 
-    def limited(self, call: Callable[[Job], T], job: Job | None = None) -> T:
-        """What a call gives, in this thread; what it decodes ends where it is too long, whatever headers say, or nobody waits for it."""
-        job = job or Job()
-        return self._limits(job).run(call, job)
-
     def follow(self, visitor: str, name: str, call: Callable[[Job], T]) -> Generator[Doing | T, None, None]:
         """Have something done in a thread of its own: how far it is, again and again, and at last what it gives.
 
@@ -153,7 +148,7 @@ class Desk:
             It was stopped.
         """
         with self.jobs.at_work(Job(visitor, name)) as job:
-            future = self._at_work.submit(self.limited, call, job)
+            future = self._at_work.submit(call, job)
             told = None
             while wait([future], timeout=EVERY).not_done:
                 if job.stop.is_set():  # what it is at just now may take a while
@@ -166,22 +161,6 @@ class Desk:
             except CancelledError:
                 raise DecodingStopped from None
             yield found
-
-    def steps(self, work: Generator[T, None, None], job: Job | None = None) -> Generator[T, None, None]:
-        """The same for what is written as steps: each is done in the thread of who asks for it."""
-        limits, over = self._limits(job or Job()), cast(Any, object())
-        try:
-            while (step := limits.run(next, work, over)) is not over:
-                yield step
-        finally:  # also where who asked has left
-            limits.run(work.close)
-
-    def _limits(self, job: Job) -> Context:
-        """Of what is decoded for a job."""
-        limits = copy_context()
-        limits.run(max_decode_seconds.set, self.settings.audio_seconds)
-        limits.run(stop_event.set, job.stop)
-        return limits
 
     def index(self, call: Callable[[], T]) -> Future[T]:
         """Have something done by the thread that indexes, which may take hours."""
@@ -276,8 +255,8 @@ class Desk:
 
     # -- sounds and places -----------------------------------------------------------------------------
 
-    def sound(self, path: str | None) -> Path:
-        """A sound that a visitor gave, if it may be used.
+    def sound(self, path: str | None, job: Job) -> LimitedSound:
+        """The file that a visitor gave, if it may be used; it is decoded no longer than the job is wanted.
 
         Raises
         ------
@@ -289,18 +268,14 @@ class Desk:
         if not path:
             raise Told("error.no_sound")
         most = self.settings.audio_seconds
-
-        def measured() -> float:
-            max_decode_seconds.set(most)  # where the header says nothing it is decoded
-            return duration(path)
-
+        sound: LimitedSound = limit(Path(path), seconds=most, stop=job.stop)
         try:
-            seconds = copy_context().run(measured)
+            seconds = duration(sound)  # where the header says nothing it is decoded
         except TooLong:
             seconds = most + 60
         if seconds > most:
             raise Told("error.long", minutes=f"{seconds / 60:.0f}", most=f"{most / 60:.0f}")
-        return Path(path)
+        return sound
 
     def example(self, made: Path) -> str:
         """A copy of an example that a browser may be given: what lies in the user's cache may have become anything."""

@@ -28,9 +28,9 @@ PRIVATE = {"Cache-Control": "private, no-store"}
 log = logging.getLogger("openclap.page")
 
 
-def routes_of(desk: Desk, root: str) -> APIRouter:
-    """The routes below `root`."""
-    router = APIRouter(prefix=root, include_in_schema=False)
+def routes_of(desk: Desk) -> APIRouter:
+    """The routes of a page."""
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/sounds/{token}")
     def sound(token: str, request: Request) -> Response:

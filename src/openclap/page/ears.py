@@ -10,26 +10,20 @@ What decodes and makes clips does so in the thread of who asks, ahead of the mod
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from openclap.audio.clips import Clip, WindowClip
-from openclap.clap.chunked_embedding import Clips, embed_clips, embed_sounds, embed_windows
-from openclap.clap.embed_audio import as_list
-from openclap.errors import SoundError
-from openclap.results import Label, Match, Windows
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP, Long
+from openclap.clap import CLAP
+from openclap.clap.chunked_embedding import ChunkedEmbedder, Clips
+from openclap.normalization import Vectors
+from openclap.results import Label, Match
 
 __all__ = ["Pace", "Turns"]
 
 T = TypeVar("T")
-Vectors = npt.NDArray[np.float32]
 Ask: TypeAlias = Callable[[Callable[[], Any]], "Future[Any]"]
 
 CLIPS, TEXTS = 8, 8  # of a piece, at most
@@ -56,17 +50,15 @@ class Pace:
         return rows
 
 
-class Turns:
+class Turns(ChunkedEmbedder):
     """A `CLAP` whose towers are called by turns; what needs none of them is the model's own.
 
     Parameters
     ----------
     ask
         Has something done by the model's thread; raises `DecodingStopped` where nobody waits for it any more.
-    heard
-        Told the end, in seconds, of the last window of a recording that was heard.
-    each
-        Told how many of how many sounds were.
+    heard, each
+        As `ChunkedEmbedder`'s.
     """
 
     def __init__(
@@ -77,11 +69,9 @@ class Turns:
         heard: Callable[[float], None] = lambda seconds: None,
         each: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        self._clap, self._ask, self._pace, self._heard, self._each = clap, ask, pace or Pace(), heard, each
-
-    def __getattr__(self, name: str) -> Any:
-        """What others ask of a model beside embeddings."""
-        return getattr(self._clap, name)
+        own = pace or Pace()
+        super().__init__(clap, lambda piece: ask(lambda: own.timed(clap, piece)), lambda: own.clips, heard, each)
+        self._ask = ask
 
     # -- texts -----------------------------------------------------------------------------------------
 
@@ -103,48 +93,14 @@ class Turns:
             self._do(lambda some=some: self._clap.classify(row, some))  # type: ignore[misc]
         return self._do(lambda: self._clap.classify(row, labels))
 
-    # -- sounds ----------------------------------------------------------------------------------------
-
-    def encode_clips(self, clips: Sequence[Clip | WindowClip]) -> Vectors:
-        """As `CLAP.encode_clips`."""
-        return self._rows(clips, lambda seconds: None)
-
-    def encode_audio(self, sounds: Any, *, long: Long = "auto", batch_size: int = CLIPS) -> Vectors:
-        """As `CLAP.encode_audio`, for one sound or a list."""
-        return embed_sounds(self._clap, as_list(sounds), long, lambda clips: self._rows(clips, self._heard))
-
-    def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
-        """As `CLAP.encode_windows`."""
-        return self._windows(sound, window, hop, self._heard)
-
-    def _windows(self, sound: Any, window: float, hop: float, heard: Callable[[float], None]) -> Windows:
-        return embed_windows(self._clap, sound, window, hop, lambda clips: self._rows(clips, heard))
-
-    def encode_each(
-        self, sounds: Sequence[Any], *, window: float = 10.0, hop: float = 5.0
-    ) -> Iterator[Windows | SoundError]:
-        """As `CLAP.encode_each` with a window."""
-        for number, sound in enumerate(sounds, 1):
-            try:
-                yield self._windows(sound, window, hop, lambda seconds: None)
-            except SoundError as error:
-                yield error
-            self._each(number, len(sounds))
-
     # -- inside ----------------------------------------------------------------------------------------
 
     def _do(self, call: Callable[[], T]) -> T:
-        found: T = self._ask(call).result()
-        return found
+        return self._ask(call).result()
 
     def _row_of(self, sound: Any) -> Vectors:
         """The embedding (E,) of a sound, or itself."""
         return sound if isinstance(sound, np.ndarray) else self.encode_audio([sound])[0]
-
-    def _rows(self, clips: Iterable[Clip | WindowClip], heard: Callable[[float], None]) -> Vectors:
-        """The rows (N, E) of clips."""
-        ask = lambda piece: self._ask(lambda: self._pace.timed(self._clap, piece))
-        return embed_clips(clips, self._clap.config.embedding, ask=ask, most=lambda: self._pace.clips, heard=heard)
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -109,14 +109,9 @@ def words_for(key: str, language: Language) -> tuple[str, str]:
 class Examples:
     """A folder of examples; what is there is not made again. Whatever is made is whole or not there."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or user_cache_path("openclap") / f"examples-{VERSION}"
+    def __init__(self) -> None:
+        self.folder = user_cache_path("openclap") / f"examples-{VERSION}"
         self._locks: dict[str, threading.Lock] = {}
-
-    @property
-    def folder(self) -> Path:
-        """Where they lie."""
-        return self._folder
 
     def prepare(self) -> None:
         """Make all of them."""
@@ -133,7 +128,7 @@ class Examples:
         def write(aside: Path) -> None:
             _write(aside, synthesise(kind, np.random.default_rng((11, number)), rate=RATE, seconds=SECONDS)[0])
 
-        return self._made(self._folder / f"{kind.replace(' ', '_')}.wav", write)
+        return self._made(self.folder / f"{kind.replace(' ', '_')}.wav", write)
 
     def long(self) -> Path:
         """A minute of wind, in which four things are heard."""
@@ -148,11 +143,11 @@ class Examples:
                 wave[begin : begin + len(some)] += some[: len(wave) - begin]
             _write(aside, 0.9 * wave / np.abs(wave).max())
 
-        return self._made(self._folder / "a_minute_outdoors.wav", write)
+        return self._made(self.folder / "a_minute_outdoors.wav", write)
 
     def library(self) -> Path:
         """A folder with a sound of every kind."""
-        return self._made(self._folder / "library", lambda aside: write_library(aside, seed=7, rate=RATE, kinds=KINDS))
+        return self._made(self.folder / "library", lambda aside: write_library(aside, seed=7, rate=RATE, kinds=KINDS))
 
     def _made(self, place: Path, write: Callable[[Path], object]) -> Path:
         with self._locks.setdefault(place.name, threading.Lock()):

@@ -5,7 +5,6 @@ Knows nothing of gradio.
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import os
 import shutil
@@ -19,11 +18,12 @@ from pathlib import Path
 from openclap.atomic_write import atomic_write
 from openclap.library import Library
 from openclap.library.safe_open import open_without_links, resolve_folder
-from openclap.library.scan import find_sounds
+from openclap.library.scan import absolute_path, find_sounds
 from openclap.page.desk import Desk
 from openclap.page.jobs import Job
 from openclap.page.strings import Told
 from openclap.results import AddReport
+from openclap.store.disk import folder_bytes
 
 __all__ = ["Filling", "fill", "folders_in", "keep", "titles_in"]
 
@@ -60,12 +60,12 @@ def titles_in(desk: Desk, folder: str | None) -> list[str]:
 
 def _place_of(desk: Desk, folder: str) -> Path:
     """Where a folder lies, by what it is called, or by its path."""
-    return Path(os.path.abspath(os.path.expanduser(desk.served.folder_of(folder) or folder)))
+    return Path(absolute_path(desk.served.folder_of(folder) or folder))
 
 
 def folders_in(desk: Desk, folder: str | None) -> list[str]:
     """The roots, and around a folder its parent, itself and the folders in it, as far as they may be used."""
-    shown = [os.path.abspath(os.path.expanduser(root)) for root in desk.settings.roots]
+    shown = [absolute_path(root) for root in desk.settings.roots]
     around = _place_of(desk, folder) if folder else Path(shown[0]) if shown else None
     if around is None or not around.is_dir() or not desk.within_roots(around):
         return shown
@@ -90,20 +90,9 @@ def keep(desk: Desk, files: Sequence[str], visitor: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     everyone = desk.folder / "visitors"  # a visitor's folder is small, all of theirs together must be bounded
     top = everyone if folder.is_relative_to(everyone) else folder
-    held = _held(top)
-    if held + sum(Path(file).stat().st_size for file in files) > desk.settings.kept_bytes:
+    if folder_bytes(top) + sum(Path(file).stat().st_size for file in files) > desk.settings.kept_bytes:
         raise Told("error.full")
     return [_kept(Path(file), folder) for file in files]
-
-
-def _held(folder: Path) -> int:
-    """Bytes of the files in a folder and below it."""
-    total = 0
-    for top, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):  # its visitor has left meanwhile
-                total += (Path(top) / name).stat().st_size
-    return total
 
 
 def _kept(file: Path, folder: Path) -> Path:

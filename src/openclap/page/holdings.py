@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -22,7 +23,7 @@ from openclap.page.classify import labels_of
 from openclap.page.filling import Filling, fill, titles_in
 from openclap.page.jobs import Doing, Job
 from openclap.page.map import has_umap, places_of
-from openclap.page.parts import BESIDE, PLAYERS, Page
+from openclap.page.parts import BESIDE, PLAYERS, STOPPING, Page
 from openclap.page.pictures import bar, map_of, text
 from openclap.page.search import WHERE, opened
 from openclap.page.strings import Language, Told, say
@@ -58,31 +59,6 @@ class Mapped:
     files: int
 
 
-@dataclass(frozen=True)
-class _Filler:
-    """What a library is filled with."""
-
-    folder: Any
-    files: Any
-    tags: Any
-    go: Any
-    stop: Any
-    example: Any
-    report: Any
-
-
-@dataclass(frozen=True)
-class _Viewer:
-    """What a library is looked at with."""
-
-    where: Any
-    how: Any
-    holds: Any
-    draw_it: Any
-    stop: Any
-    plan: Any
-
-
 def build(page: Page) -> None:
     """The tab's components and what its buttons do."""
     page.about("library.about")
@@ -98,7 +74,7 @@ def build(page: Page) -> None:
         page.on([filler.go.click], runs.begun, [folder, filler.files, filler.tags], outputs, show_progress="hidden"),
         page.on([filler.example.click], runs.with_examples, [], outputs, show_progress="hidden"),
     ]
-    page.on([filler.stop.click], runs.stopped, [], [], concurrency_id="stop", concurrency_limit=4)
+    page.on([filler.stop.click], runs.stopped, [], [], **STOPPING)
     page.on([folder.input], partial(_browsed, page), [folder], [folder], show_progress="hidden", **BESIDE)
     where, holds = viewer.where, viewer.holds
     held = page.computes([where.change], partial(held_in, page), [where], holds, draw_held)
@@ -111,7 +87,8 @@ def build(page: Page) -> None:
     page.computes([viewer.draw_it.click], asked, [where, viewer.how], viewer.plan, draw_map, stop=viewer.stop)
 
 
-def _filler(page: Page) -> _Filler:
+def _filler(page: Page) -> SimpleNamespace:
+    """What a library is filled with."""
     words = page.words
     roots = ", ".join(page.desk.served.titles)
     folder = words.make(
@@ -144,10 +121,11 @@ def _filler(page: Page) -> _Filler:
         )
     example = words.make(gr.Button, {"value": EXAMPLES}, size="sm", elem_id="library-example")
     report = gr.HTML(elem_id="library-report")
-    return _Filler(folder, files, tags, go, stop, example, report)
+    return SimpleNamespace(folder=folder, files=files, tags=tags, go=go, stop=stop, example=example, report=report)
 
 
-def _viewer(page: Page) -> _Viewer:
+def _viewer(page: Page) -> SimpleNamespace:
+    """What a library is looked at with."""
     words = page.words
     with gr.Row(equal_height=True):
         where = words.make(
@@ -167,7 +145,7 @@ def _viewer(page: Page) -> _Viewer:
         draw_it = words.make(gr.Button, {"value": "library.map_go"}, size="sm", elem_id="library-map-go")
         stop = page.stopper("library-map")
     plan = gr.HTML(elem_id="library-map", js_on_load=PLAYERS)
-    return _Viewer(where, how, holds, draw_it, stop, plan)
+    return SimpleNamespace(where=where, how=how, holds=holds, draw_it=draw_it, stop=stop, plan=plan)
 
 
 # -- what they do -------------------------------------------------------------------------------------
@@ -289,24 +267,21 @@ def draw_held(held: Held, language: Language) -> str:
 
 def mapped(page: Page, visit: Visit, where: str, how: str, *, job: Job | None = None) -> Mapped:
     """The files of a library on a plane, each by the mean of its windows."""
-
-    def found(job: Job) -> Mapped:
-        means: list[npt.NDArray[np.float32]] = []
-        names: list[str] = []
-        tokens: list[str] = []
-        with opened(page, where, visit.visitor, job) as library:
-            files = library.stats()["files"]
-            for recording in library.recordings(POINTS):
-                file = recording.file
-                means.append(recording.embedding.mean(axis=0))
-                names.append(Path(file.path).name)
-                span = float(recording.start[0]), float(recording.end[0])
-                tokens.append(page.desk.shelf.show_indexed(file.path, FileVersion.from_index(file), *span))
-                job.tell("library.map_doing", len(names) / min(files, POINTS), done=len(names), all=min(files, POINTS))
-                job.check()
-        return Mapped(places_of(normalize_rows(np.stack(means)), how), names, tokens, files)
-
-    return page.desk.limited(found, job)
+    job = job or Job()
+    means: list[npt.NDArray[np.float32]] = []
+    names: list[str] = []
+    tokens: list[str] = []
+    with opened(page, where, visit.visitor, job) as library:
+        files = library.stats()["files"]
+        for recording in library.recordings(POINTS):
+            file = recording.file
+            means.append(recording.embedding.mean(axis=0))
+            names.append(Path(file.path).name)
+            span = float(recording.start[0]), float(recording.end[0])
+            tokens.append(page.desk.shelf.show_indexed(file.path, FileVersion.from_index(file), *span))
+            job.tell("library.map_doing", len(names) / min(files, POINTS), done=len(names), all=min(files, POINTS))
+            job.check()
+    return Mapped(places_of(normalize_rows(np.stack(means)), how), names, tokens, files)
 
 
 def draw_map(found: Mapped, language: Language) -> str:

@@ -6,7 +6,6 @@ URL. Where it is mounted on an application, it does not ask whether they were ev
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openclap.http.proxy import route_path
 from openclap.page.strings import say
+from openclap.store.disk import folder_bytes
 
 __all__ = ["Bounded", "Guarded", "places_in"]
 
@@ -90,7 +90,7 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         uploads = route_path(scope) == self._uploads and scope["method"] == "POST"
-        room = self._most - await run_in_threadpool(_held) if uploads else EVENT_BYTES
+        room = self._most - await run_in_threadpool(folder_bytes, get_upload_folder()) if uploads else EVENT_BYTES
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         got, begun = 0, False
 
@@ -123,13 +123,3 @@ class Bounded:
                 raise
             # a tab of before the server was started anew, or a stranger's: gradio has told it in the stream, and raises
             await send({"type": "http.response.body", "body": b""})
-
-
-def _held() -> int:
-    """Bytes of uploads that are kept now."""
-    total = 0
-    for folder, _, names in os.walk(get_upload_folder()):
-        for name in names:
-            with contextlib.suppress(OSError):  # it was forgotten meanwhile
-                total += (Path(folder) / name).stat().st_size
-    return total

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from openclap.audio.load import DecodingStopped
-from openclap.page.pictures import clock
+from openclap.audio.decode_limits import DecodingStopped
+from openclap.clock import clock
 
 __all__ = ["Doing", "Job", "Jobs"]
 

@@ -90,38 +90,31 @@ def searched(
     wanted, unwanted = parse_query(words or "")
     if not wanted:
         raise Told("error.only_not" if unwanted else "error.no_query")
-
-    def found(job: Job) -> Lesson:
-        maker = page.desk.clap.fingerprint
-        before = lesson if (lesson.where, lesson.maker) == (where, maker) else Lesson()
-        begun = replace(before, where=where, maker=maker, words=" and ".join(wanted), following=(), detector=None)
-        with opened(page, where, visit.visitor, job) as library:
-            hits = library.search(words or "", _count(page, k), per="file")
-            return replace(_showing(page, begun, library, hits, None), left_out=hits.left_out)
-
-    return page.desk.limited(found, job)
+    maker = page.desk.clap.fingerprint
+    before = lesson if (lesson.where, lesson.maker) == (where, maker) else Lesson()
+    begun = replace(before, where=where, maker=maker, words=" and ".join(wanted), following=(), detector=None)
+    with opened(page, where, visit.visitor, job) as library:
+        hits = library.search(words or "", _count(page, k), per="file")
+        return replace(_showing(page, begun, library, hits, None), left_out=hits.left_out)
 
 
 def trained(page: Page, visit: Visit, lesson: Lesson, k: int, *, job: Job | None = None) -> Lesson:
     """A detector by what is marked, its ranking, and what should be marked next."""
     if not lesson.yes:
         raise Told("error.no_marks")
-
-    def found(job: Job) -> Lesson:
-        clap = page.desk.ears(job)
-        job.tell("teach.doing", 0.0)
-        if lesson.maker != clap.fingerprint:
-            raise Told("error.other_lesson")
-        with opened(page, lesson.where, visit.visitor, job) as library:
-            yes, no = (library.vectors([lesson.known[token].hit for token in some]) for some in (lesson.yes, lesson.no))
-            drawn = counter_examples(library, yes)
-            job.check()
-            detector = fit(clap, lesson.words, yes, no, text=lesson.words, drawn=drawn)
-            job.tell("teach.ranking", 0.7)
-            job.check()
-            return _following(page, replace(lesson, detector=detector), library, _count(page, k))
-
-    return page.desk.limited(found, job)
+    job = job or Job()
+    clap = page.desk.ears(job)
+    job.tell("teach.doing", 0.0)
+    if lesson.maker != clap.fingerprint:
+        raise Told("error.other_lesson")
+    with opened(page, lesson.where, visit.visitor, job) as library:
+        yes, no = (library.vectors([lesson.known[token].hit for token in some]) for some in (lesson.yes, lesson.no))
+        drawn = counter_examples(library, yes)
+        job.check()
+        detector = fit(clap, lesson.words, yes, no, text=lesson.words, drawn=drawn)
+        job.tell("teach.ranking", 0.7)
+        job.check()
+        return _following(page, replace(lesson, detector=detector), library, _count(page, k))
 
 
 def _following(page: Page, lesson: Lesson, library: Library, k: int) -> Lesson:

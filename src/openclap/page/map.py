@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.errors import MissingExtra
+from openclap.normalization import Vectors
 
 __all__ = ["has_umap", "places_of"]
 
-Vectors = npt.NDArray[np.float32]
 
 FEWEST_FOR_UMAP = 5  # below, it has no neighbours to speak of
 
@@ -55,5 +54,4 @@ def _umap(rows: Vectors) -> Vectors:
             name="umap-learn",
         ) from error
     reducer = umap.UMAP(n_components=2, metric="cosine", random_state=0, n_neighbors=min(15, len(rows) - 1))
-    places: Vectors = np.asarray(reducer.fit_transform(rows), np.float32)
-    return places
+    return np.asarray(reducer.fit_transform(rows), np.float32)

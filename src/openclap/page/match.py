@@ -58,18 +58,14 @@ def compute(page: Page, sound: str | None, texts: str | None, *, job: Job | None
     """One text a line → their cosines, best first."""
     wanted = list(dict.fromkeys(line.strip() for line in (texts or "").splitlines() if line.strip()))
     most = page.desk.settings.texts
-    given = page.desk.sound(sound)
+    job = job or Job()
+    given = page.desk.sound(sound, job)
     if not wanted:
         raise Told("error.no_texts")
     if len(wanted) > most:
         raise Told("error.many", count=len(wanted), most=most)
-
-    def found(job: Job) -> list[Match]:
-        job.part(0.0, 1.0, duration(given))
-        matches: list[Match] = page.desk.ears(job).match(given, wanted)
-        return sorted(matches, key=lambda match: -match.score)
-
-    return page.desk.limited(found, job)
+    job.part(0.0, 1.0, duration(given))
+    return sorted(page.desk.ears(job).match(given, wanted), key=lambda match: -match.score)
 
 
 def draw(found: list[Match], language: Language) -> Any:

@@ -10,12 +10,14 @@ from typing import Any
 
 import gradio as gr
 
+from openclap.checkpoints.locate import is_available
 from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.page.desk import Loaded, title_of
 from openclap.page.parts import Page
 from openclap.page.pictures import bar, text
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit
+from openclap.store.disk import folder_bytes
 
 __all__ = ["build", "draw", "load"]
 
@@ -64,16 +66,9 @@ def _choice(name: str, language: Language) -> str:
     preset = find_preset(name)
     if preset is None:
         return name
-    if preset.repo is None or _is_here(name):
+    if preset.repo is None or is_available(preset):
         return say("model.here", language, name=name)
     return say("model.megabytes", language, name=name, megabytes=preset.megabytes)
-
-
-def _is_here(name: str) -> bool:
-    from openclap.checkpoints.locate import is_available
-
-    preset = find_preset(name)
-    return preset is not None and is_available(preset)
 
 
 def load(page: Page, language: Language, name: str | None) -> Iterator[str]:
@@ -112,15 +107,7 @@ def _fetched(name: str) -> float:
     repo = preset.repo if preset is not None else name if name.count("/") == 1 else None
     if repo is None:
         return 0.0
-    folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
-    total = 0
-    if folder.is_dir():
-        for file in folder.iterdir():
-            try:
-                total += file.stat().st_size
-            except OSError:  # it was renamed when it was whole
-                continue
-    return total / 1e6
+    return folder_bytes(Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs") / 1e6
 
 
 def draw(page: Page, loaded: Loaded | None, language: Language) -> str:

@@ -12,14 +12,16 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import duration, stream
+from openclap.audio.levels import cut_frames
+from openclap.audio.load import Sound, duration, stream
+from openclap.clock import clock
 from openclap.confidence import confidence_curves
 from openclap.library import moments_in, write_moments
 from openclap.library.query import parse_query
 from openclap.page.examples import LONG_TRIED
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
-from openclap.page.pictures import clock, waveform
+from openclap.page.pictures import waveform
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
 from openclap.results import Moment
@@ -98,33 +100,31 @@ def build(page: Page) -> None:
 
 def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Job | None = None) -> Found:
     """Where words fit, best first."""
-    given = page.desk.sound(sound)
+    job = job or Job()
+    given = page.desk.sound(sound, job)
     words = words or ""
     wanted, unwanted = parse_query(words)
     if not wanted:
         raise Told("error.only_not" if unwanted else "error.no_query")
-
-    def found(job: Job) -> Found:
-        job.part(0.0, HEARD, duration(given))
-        moments = moments_in(page.desk.ears(job), given, words, max(1, min(k, MOST)))
-        seconds, peaks = peaks_of(given)
-        shelf = page.desk.shelf
-        least = confidence_curves(page.desk.clap.config).unlikely
-        players = [
-            Player(
-                shelf.show(str(given), m.start, m.end),
-                given.name,
-                m.start,
-                min(m.end, seconds),
-                m.score,
-                m.confidence is not None and m.confidence < least,
-            )
-            for m in moments
-        ]
-        csv, labels = _written(page, given, moments, words)
-        return Found(given.name, seconds, peaks, players, csv, labels)
-
-    return page.desk.limited(found, job)
+    job.part(0.0, HEARD, duration(given))
+    moments = moments_in(page.desk.ears(job), given, words, max(1, min(k, MOST)))
+    seconds, peaks = peaks_of(given)
+    path: Path = given.source
+    shelf = page.desk.shelf
+    least = confidence_curves(page.desk.clap.config).unlikely
+    players = [
+        Player(
+            shelf.show(str(path), m.start, m.end),
+            path.name,
+            m.start,
+            min(m.end, seconds),
+            m.score,
+            m.confidence is not None and m.confidence < least,
+        )
+        for m in moments
+    ]
+    csv, labels = _written(page, path, moments, words)
+    return Found(path.name, seconds, peaks, players, csv, labels)
 
 
 def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tuple[str, str]:
@@ -138,22 +138,15 @@ def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tupl
     return str(files[0]), str(files[1])
 
 
-def peaks_of(sound: Path) -> tuple[float, npt.NDArray[np.float32]]:
+def peaks_of(sound: Sound) -> tuple[float, npt.NDArray[np.float32]]:
     """Seconds, and the least and greatest sample of some hundred equal parts (P, 2); in memory that hardly grows."""
     step = PEAK_RATE // 50
     parts: list[npt.NDArray[np.float32]] = []
-    rest, total = np.zeros(0, np.float32), 0
+    total = 0
     with closing(stream(sound, PEAK_RATE)) as blocks:
-        for block in blocks:
-            total += len(block)
-            wave = np.concatenate([rest, block])
-            whole = len(wave) // step * step
-            if whole:
-                frames = wave[:whole].reshape(-1, step)
-                parts.append(np.stack([frames.min(1), frames.max(1)], axis=1))
-            rest = wave[whole:]
-    if len(rest):
-        parts.append(np.array([[rest.min(), rest.max()]], np.float32))
+        for frames in cut_frames(blocks, step):
+            total += frames.size
+            parts.append(np.stack([frames.min(1), frames.max(1)], axis=1))
     fine = np.concatenate(parts)
     edges = np.linspace(0, len(fine), min(PEAKS, len(fine)) + 1).astype(int)[:-1]
     peaks = np.stack([np.minimum.reduceat(fine[:, 0], edges), np.maximum.reduceat(fine[:, 1], edges)], axis=1)

@@ -24,9 +24,9 @@ __all__ = ["routes_of"]
 FILES = {"csv": (as_csv, "text/csv; charset=utf-8"), "jsonl": (as_lines, "application/jsonl; charset=utf-8")}
 
 
-def routes_of(desk: Desk, root: str) -> APIRouter:
+def routes_of(desk: Desk) -> APIRouter:
     """`POST watched/TOKEN?rate=48000&lost=0`: 16-bit samples; `GET watched/TOKEN.csv` or `.jsonl`: the events so far, from memory."""
-    router = APIRouter(prefix=root, include_in_schema=False)
+    router = APIRouter(include_in_schema=False)
 
     @router.post("/watched/{token}")
     async def fed(token: str, request: Request, rate: float, lost: float = 0.0) -> Response:

@@ -11,15 +11,16 @@ from typing import Any
 
 import gradio as gr
 
-from openclap.audio.load import DecodingStopped
+from openclap.audio.decode_limits import DecodingStopped
+from openclap.clock import clock
 from openclap.errors import SoundError
 from openclap.page.desk import AT_ONCE, EVERY, Desk
 from openclap.page.jobs import Doing
-from openclap.page.pictures import bar, clock, cosine_bar, text
+from openclap.page.pictures import bar, cosine_bar, text
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit, Wording, handled, handled_event, handled_steps, sentence
 
-__all__ = ["BESIDE", "Doing", "Page", "Player", "draw_doing", "player_rows"]
+__all__ = ["BESIDE", "LIGHT", "STOPPING", "Doing", "Page", "Player", "draw_doing", "player_rows"]
 
 PLAYERS = (Path(__file__).parent / "players.js").read_text(encoding="utf-8")
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from openclap.clock import clock
+
 __all__ = [
     "Piece",
     "Track",
     "bar",
-    "clock",
     "cosine_bar",
     "map_of",
     "painted",
@@ -56,13 +57,6 @@ def text(what: object) -> str:
     for sign in "{}$`\\":
         escaped = escaped.replace(sign, f"&#{ord(sign)};")
     return escaped
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 1:02.5."""
-    minutes, rest = divmod(round(seconds, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
 def bar(share: float, *, label: str = "") -> str:
@@ -294,7 +288,4 @@ def tick(at: float, seconds: float) -> str:
     marks = ticks(seconds)
     step = marks[1] if len(marks) > 1 else 1.0
     digits = 0 if step >= 1 else 1 if step >= 0.1 else 2
-    minutes, rest = divmod(round(at, digits), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    shown = f"{rest:0{3 + digits if digits else 2}.{digits}f}"
-    return f"{hours}:{minutes:02d}:{shown}" if hours else f"{minutes}:{shown}"
+    return clock(at, digits)

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from openclap.audio.decode_limits import limit
 from openclap.audio.load import cut, duration
 from openclap.library import Library
 from openclap.library.query import parse_query
@@ -154,35 +155,27 @@ def compute(
     if not wanted and sound is None and not learnt:
         raise Told("error.only_not" if unwanted else "error.no_query")
     parts: list[Any] = [words] if words.strip() else []
-    given = None if sound is None else page.desk.sound(sound)
-
-    def found(job: Job) -> Results:
-        if given is not None:
-            job.part(0.0, 1.0, duration(given))
-            parts.append(
-                page.desk.ears(job).encode_audio([given], long="windows")[0]
-            )  # as the library hears its sounds
-        return _search(page, visit, where, [*parts, *learnt], k, filters, "", job)
-
-    return page.desk.limited(found, job)
+    job = job or Job()
+    if sound is not None:
+        given = page.desk.sound(sound, job)
+        job.part(0.0, 1.0, duration(given))
+        # as the library hears its sounds
+        parts.append(page.desk.ears(job).encode_audio([given], long="windows")[0])
+    return _search(page, visit, where, [*parts, *learnt], k, filters, "", job)
 
 
 def like(page: Page, visit: Visit, where: str, token: str, k: int, filters: Filters) -> Results:
     """What sounds like something that was found."""
     shown, desk = page.desk.shelf.of(token), page.desk
-
-    def found(job: Job) -> Results:
-        rate = desk.clap.front_end.sampling_rate
-        with desk.shelf.open(token) as sound:
-            (wave,) = cut(sound, rate, [(shown.start, shown.end or shown.start + 10.0)])
-        return _search(page, visit, where, [(wave, rate)], k, filters, shown.name, job)
-
+    rate = desk.clap.front_end.sampling_rate
     with desk.jobs.at_work(Job(visit.visitor, "search")) as job:
-        return desk.limited(found, job)
+        with desk.shelf.open(token) as file:
+            (wave,) = cut(limit(file, stop=job.stop), rate, [(shown.start, shown.end or shown.start + 10.0)])
+        return _search(page, visit, where, [(wave, rate)], k, filters, shown.name, job)
 
 
 def _search(
-    page: Page, visit: Visit, where: str, parts: list[Any], k: int, filters: Filters, name: str, job: Job | None
+    page: Page, visit: Visit, where: str, parts: list[Any], k: int, filters: Filters, name: str, job: Job
 ) -> Results:
     shortest, longest = filters.shortest or None, filters.longest or None
     if shortest is not None and longest is not None and shortest > longest:

@@ -22,12 +22,12 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import stream
+from openclap.audio.channels import Wave
+from openclap.audio.load import Sound, stream
 from openclap.audio.waves import HIGHEST_RATE, LOWEST_RATE
 from openclap.clap import CLAP
 from openclap.detector import Detector
@@ -37,7 +37,6 @@ from openclap.watch.sources import BlockConverter
 
 __all__ = ["Asked", "Seen", "Session", "Watches", "as_csv", "as_lines"]
 
-Wave = npt.NDArray[np.float32]
 
 WAITING = 15.0  # seconds of sound that wait for the model; beyond, the oldest are lost
 SILENT = 15.0  # seconds without a sample: the browser has gone
@@ -204,7 +203,7 @@ class Session:
             count += self._keep(self._watch.feed(self._shape.feed(samples, rate), gap=lost, arrived=came))
         return count
 
-    def recording(self, sound: Path, seconds: float) -> Generator[int, None, None]:
+    def recording(self, sound: Sound, seconds: float) -> Generator[int, None, None]:
         """Hear a recording, block by block: how many events have begun or ended."""
         assert self._watch is not None
         self._length = seconds

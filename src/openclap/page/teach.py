@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import gradio as gr
 
+from openclap.clock import clock
 from openclap.detector import Detector
 from openclap.page.jobs import Doing
 from openclap.page.lesson import Lesson, Shown, keep, marked, named, searched, trained
 from openclap.page.parts import BESIDE, PLAYERS, Page
-from openclap.page.pictures import bar, clock, cosine_bar, text
+from openclap.page.pictures import bar, cosine_bar, text
 from openclap.page.search import WHERE, draw_left_out
 from openclap.page.strings import Language, say
 from openclap.page.wording import Visit, sentence
@@ -33,29 +34,6 @@ WORDS: dict[Language, tuple[str, ...]] = {
     "zh": ("铃声", "流水声", "车辆经过"),
 }
 EXAMPLES = ("teach.ringing", "teach.water", "teach.vehicle")
-
-
-@dataclass(frozen=True)
-class _Asking:
-    """What is searched and taught with."""
-
-    where: Any
-    query: Any
-    k: Any
-    go: Any
-    train: Any
-    stop: Any
-
-
-@dataclass(frozen=True)
-class _Keeping:
-    """Where the detector goes."""
-
-    name: Any
-    save: Any
-    file: Any
-    anew: Any
-    saved: Any
 
 
 def build(page: Page) -> None:
@@ -94,7 +72,8 @@ def build(page: Page) -> None:
     page.on([keeping.anew.click], lambda _: (None, "", None, ""), [], [*shown, *told], js=ANEW, **quiet)
 
 
-def _asking(page: Page) -> _Asking:
+def _asking(page: Page) -> SimpleNamespace:
+    """What is searched and taught with."""
     words = page.words
     where = words.make(gr.Radio, {"label": "search.where", "choices": WHERE}, value="examples", elem_id="teach-where")
     query = words.make(
@@ -120,10 +99,11 @@ def _asking(page: Page) -> _Asking:
         spoken=True,
         elem_id="teach-examples",
     )
-    return _Asking(where, query, k, go, train, stop)
+    return SimpleNamespace(where=where, query=query, k=k, go=go, train=train, stop=stop)
 
 
-def _keeping(page: Page) -> _Keeping:
+def _keeping(page: Page) -> SimpleNamespace:
+    """Where the detector goes."""
     words = page.words
     name = words.make(
         gr.Textbox, {"label": "teach.name", "placeholder": "teach.name_placeholder"}, max_lines=1, elem_id="teach-name"
@@ -134,7 +114,7 @@ def _keeping(page: Page) -> _Keeping:
         file = words.make(gr.DownloadButton, {"label": "teach.download"}, **hidden, elem_id="teach-download")
     anew = words.make(gr.Button, {"value": "teach.anew"}, size="sm", elem_id="teach-anew")
     saved = gr.HTML(elem_id="teach-saved")
-    return _Keeping(name, save, file, anew, saved)
+    return SimpleNamespace(name=name, save=save, file=file, anew=anew, saved=saved)
 
 
 # -- what the buttons do ------------------------------------------------------------------------------

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from openclap.audio.load import DecodingStopped, duration
+from openclap.audio.decode_limits import DecodingStopped, LimitedSound
+from openclap.audio.load import duration
+from openclap.clock import clock
 from openclap.detector import Detector
 from openclap.page import taught
 from openclap.page.desk import Desk
 from openclap.page.jobs import Job
-from openclap.page.parts import PLAYERS, Page
-from openclap.page.pictures import Track, bar, clock, text, tracks
+from openclap.page.parts import PLAYERS, STOPPING, Page
+from openclap.page.pictures import Track, bar, text, tracks
 from openclap.page.sessions import Asked, Seen, Session
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
@@ -50,21 +52,6 @@ LISTEN = (
     " window.openclapMicrophone.start() : '', ...rest]"
 )
 HUSH = "(...rest) => { window.openclapMicrophone.stop(); return rest; }"
-
-
-@dataclass(frozen=True)
-class _Fields:
-    """What the visitor fills in and presses."""
-
-    source: Any
-    sound: Any
-    alerts: Any
-    detectors: Any
-    unusual: Any
-    on: Any
-    warmup: Any
-    go: Any
-    stop: Any
 
 
 def build(page: Page) -> None:
@@ -100,16 +87,15 @@ def build(page: Page) -> None:
         [],
         [],
         js=HUSH,
-        show_progress="hidden",
-        concurrency_id="stop",
-        concurrency_limit=4,
+        **STOPPING,
     )
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "browse"}
     page.on([fields.source.change], _turned_to, [fields.source], [fields.sound], **quiet)
     page.on([page.language.change], partial(_turned, page), [fields.alerts], [fields.alerts], **quiet)
 
 
-def _fields(page: Page) -> _Fields:
+def _fields(page: Page) -> SimpleNamespace:
+    """What the visitor fills in and presses."""
     words = page.words
     source = words.make(
         gr.Radio, {"label": "watch.source", "choices": SOURCES}, value=MICROPHONE, elem_id="watch-source"
@@ -152,7 +138,17 @@ def _fields(page: Page) -> _Fields:
         stop = words.make(
             gr.Button, {"value": "watch.stop"}, variant="stop", visible=False, min_width=80, elem_id="watch-stop"
         )
-    return _Fields(source, sound, alerts, detectors, unusual, on, warmup, go, stop)
+    return SimpleNamespace(
+        source=source,
+        sound=sound,
+        alerts=alerts,
+        detectors=detectors,
+        unusual=unusual,
+        on=on,
+        warmup=warmup,
+        go=go,
+        stop=stop,
+    )
 
 
 # -- what they do -------------------------------------------------------------------------------------
@@ -213,11 +209,11 @@ def compute(
     """
     desk = page.desk
     asked = _asked(desk, alerts, taught.chosen(desk, detectors), unusual, on, warmup)
-    steps: Callable[[Job], Iterator[Seen]]
+    job = Job(visit.visitor, "watch")
     if source == RECORDING:
-        given = desk.sound(sound)
+        given = desk.sound(sound, job)
         session = desk.watches.open(visit.visitor, asked, visit.language)
-        steps = partial(_heard_recording, desk, session, given)
+        steps = _heard_recording(desk, session, given, job)
     else:
         if not token or token.startswith("!"):
             raise Told(
@@ -226,18 +222,17 @@ def compute(
                 )
             )
         session = desk.watches.open(visit.visitor, asked, visit.language, token)
-        steps = partial(_heard_browser, desk, session)
-    job = Job(visit.visitor, "watch")
+        steps = _heard_browser(desk, session, job)
     try:
         with desk.jobs.at_work(job):
-            for found in steps(job):
+            for found in steps:
                 yield found, session.language
             if desk.closing.is_set():  # nobody is there to be told
                 return
             session.finish()
         last = session.look()
         if source == RECORDING:
-            shown = {one.id: desk.shelf.show(str(given), one.start, one.end) for one in last.events[:LISTED]}
+            shown = {one.id: desk.shelf.show(str(given.source), one.start, one.end) for one in last.events[:LISTED]}
             last = replace(last, sounds=shown)
         yield last, session.language
     except DecodingStopped:  # they have left, or the server ends
@@ -276,12 +271,12 @@ def _heard_browser(desk: Desk, session: Session, job: Job) -> Iterator[Seen]:
     session.end("watch.stopped")
 
 
-def _heard_recording(desk: Desk, session: Session, sound: Path, job: Job) -> Iterator[Seen]:
+def _heard_recording(desk: Desk, session: Session, sound: LimitedSound, job: Job) -> Iterator[Seen]:
     """The same for a recording, as fast as it can be heard."""
     yield session.last
-    session.begin(desk.ears(job), sound.name)
+    session.begin(desk.ears(job), sound.source.name)
     seconds, drawn = duration(sound), 0.0
-    with closing(desk.steps(session.recording(sound, seconds), job)) as steps:
+    with closing(session.recording(sound, seconds)) as steps:
         for news in steps:
             if news or time.monotonic() - drawn >= EVERY:
                 drawn = time.monotonic()

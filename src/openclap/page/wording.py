@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def handled(call: Callable[..., Any]) -> Callable[..., Any]:
     """`call(visit, *inputs)` as gradio calls it, its first input the language; errors become one sentence in it."""
 
     def answer(request: gr.Request, language: Language, *inputs: Any) -> Any:
-        with _Telling(language):
+        with _telling(language):
             return call(Visit(language, visitor_of(request)), *inputs)
 
     return answer
@@ -122,7 +123,7 @@ def handled_steps(call: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[
     """The same for what answers several times."""
 
     def answer(request: gr.Request, language: Language, *inputs: Any) -> Iterator[Any]:
-        with _Telling(language):
+        with _telling(language):
             yield from call(Visit(language, visitor_of(request)), *inputs)
 
     return answer
@@ -132,7 +133,7 @@ def handled_event(call: Callable[..., Any]) -> Callable[..., Any]:
     """The same for `call(visit, facts of the event, *inputs)`."""
 
     def answer(request: gr.Request, event: gr.EventData, language: Language, *inputs: Any) -> Any:
-        with _Telling(language):
+        with _telling(language):
             facts = event._data if isinstance(event._data, dict) else {}
             return call(Visit(language, visitor_of(request)), facts, *inputs)
 
@@ -147,23 +148,19 @@ def visitor_of(request: gr.Request | None) -> str:
     )
 
 
-class _Telling:
+@contextmanager
+def _telling(language: Language) -> Iterator[None]:
     """What goes wrong within is told in a language; what should not have, to the log."""
-
-    def __init__(self, language: Language) -> None:
-        self._language: Language = language
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or not isinstance(error, Exception) or isinstance(error, gr.Error):
-            return
+    try:
+        yield
+    except gr.Error:
+        raise
+    except Exception as error:
         if not isinstance(error, OpenClapError):
             log.error("a handler of the page failed", exc_info=error)
         elif not isinstance(error, Told):
             log.warning("%s", " ".join(str(error).split()))
-        raise gr.Error(sentence(error, self._language), duration=12, print_exception=False) from None
+        raise gr.Error(sentence(error, language), duration=12, print_exception=False) from None
 
 
 def sentence(error: Exception, language: Language) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextvars import Context
 from dataclasses import dataclass
+from typing import Any
 
-from openclap.confidence import reference_bank
 from openclap.describe import Describer, timeline
 from openclap.embedder import Embedder
 from openclap.options import DescribeOptions, TimelineOptions
@@ -23,7 +22,7 @@ class DescribeResult:
 
 
 def describe_sound(
-    embedder: Embedder, sound: bytes, options: DescribeOptions, spans: TimelineOptions | None
+    embedder: Embedder, sound: Any, options: DescribeOptions, spans: TimelineOptions | None
 ) -> DescribeResult:
     """Describe one sound, with `spans` as a timeline too; for a thread that may wait.
 
@@ -34,11 +33,8 @@ def describe_sound(
     UsageError
         A number out of its range.
     """
-    # the bank is made once for all requests: it must not stop with the request that happens to be the first
-    Context().run(reference_bank, embedder)
     describer = Describer(embedder, **vars(options))
-    seconds = embedder.config.front_end.clip_seconds
-    description = describer.describe_windows(sound, embedder.encode_windows(sound, window=seconds, hop=seconds / 2))
+    description = describer(sound)
     if spans is None:
         return DescribeResult(description)
     found = timeline(describer, sound, **vars(spans))

@@ -18,17 +18,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import Context, copy_context
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.load import max_decode_seconds, stop_event
+from openclap.audio.decode_limits import limit
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels
@@ -36,7 +34,7 @@ from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
 from openclap.library.search import Per
-from openclap.normalization import normalize_rows
+from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
 from openclap.results import Hit, Label, Match, Moment, Ranked
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
@@ -52,7 +50,6 @@ __all__ = ["Engine", "Source"]
 T = TypeVar("T")
 
 ANY_NAME = "*"  # among the aliases: every name means the loaded model
-Vectors = npt.NDArray[np.float32]
 Calls = BatchQueue[Callable[[], Any], Any]
 
 DECODERS = 3  # least number of threads that decode: a short sound keeps one busy until it is decoded
@@ -209,13 +206,8 @@ class Engine:
         least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
         queue, view = self._view(1 + least_busy)
         query, gone = await self._query(words, source), threading.Event()
-
-        def find() -> Ranked[Moment]:
-            stop_event.set(gone)
-            return view.moments(query, k)
-
         try:
-            return await asyncio.wrap_future(queue.ask(lambda: copy_context().run(find)))
+            return await asyncio.wrap_future(queue.ask(lambda: view.moments(query, k, gone)))
         finally:
             gone.set()
 
@@ -257,15 +249,13 @@ class Engine:
 
     async def _embed_sound(self, source: Source, long: Long, gone: threading.Event) -> Vectors:
         """Embed a sound → a row (E,); the next clips are decoded while the model embeds the last ones."""
-        limits = Context()
-        limits.run(self._set_limits, gone)
         loop = asyncio.get_running_loop()
         total, waiting = np.zeros(self.clap.config.embedding, np.float32), None
-        clips = self._clips_of(source, long)
+        clips = self._clips_of(source, long, gone)
         try:
             more = True
             while more:
-                chunk, more = await loop.run_in_executor(self._decoders, limits.run, self._take, clips)
+                chunk, more = await loop.run_in_executor(self._decoders, self._take, clips)
                 if waiting is not None:
                     total = total + (await waiting).sum(axis=0)
                 waiting = asyncio.wrap_future(self._ask_audio(chunk)) if chunk else None
@@ -273,9 +263,9 @@ class Engine:
             raise type(error)(source.name, error.cause) from error
         return normalize_rows(total if waiting is None else total + (await waiting).sum(axis=0))
 
-    def _clips_of(self, source: Source, long: Long) -> Iterator[Clip | WindowClip]:
+    def _clips_of(self, source: Source, long: Long, gone: threading.Event) -> Iterator[Clip | WindowClip]:
         """Cut a sound into clips; it is read when the first clip is asked for."""
-        yield from self.clap.clips(source.read(), long=long)
+        yield from self.clap.clips(self._read(source, gone), long=long)
 
     def _take(self, clips: Iterator[Clip | WindowClip]) -> tuple[Clips, bool]:
         """Take the next clips → the clips, and whether there may be more."""
@@ -283,25 +273,19 @@ class Engine:
         chunk = list(islice(clips, size))
         return chunk, len(chunk) == size
 
-    async def _with_sound(self, source: Source, use: Callable[[bytes], T]) -> T:
+    async def _with_sound(self, source: Source, use: Callable[[Any], T]) -> T:
         """Use a sound in a thread that may wait; the work is stopped when the client has gone."""
         gone = threading.Event()
-
-        def run() -> T:
-            self._set_limits(gone)
-            return use(source.read())
-
         try:
-            return await asyncio.wrap_future(self._waiters.submit(copy_context().run, run))
+            return await asyncio.wrap_future(self._waiters.submit(lambda: use(self._read(source, gone))))
         except SoundError as error:
             raise type(error)(source.name, error.cause) from error
         finally:
             gone.set()
 
-    def _set_limits(self, gone: threading.Event) -> None:
-        """Limit what this context decodes: in seconds, and when the client has gone."""
-        max_decode_seconds.set(self.settings.audio_seconds)
-        stop_event.set(gone)
+    def _read(self, source: Source, gone: threading.Event) -> Any:
+        """A sound as it may be decoded: so long, and until the client has gone."""
+        return limit(source.read(), seconds=self.settings.audio_seconds, stop=gone)
 
     def _chunk(self) -> int:
         """How many clips of one sound may wait for the model."""

@@ -6,21 +6,20 @@ Where on the server's disk that folder lies is told to nobody: filters are names
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from openclap.clap import CLAP
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
+from openclap.library.query import Query
+from openclap.library.search import Per
 from openclap.library.served_files import ServedFiles
 from openclap.results import Hit, Moment, Ranked
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.library.query import Query
-    from openclap.library.search import Per
-    from openclap.store import SearchFilter
+from openclap.store import SearchFilter
 
 __all__ = ["LibraryView"]
 
@@ -52,10 +51,10 @@ class LibraryView:
         placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
         return self._name_hits(self._library.search(query, k, without=without, per=per, filter=placed))
 
-    def moments(self, query: Query, k: int) -> Ranked[Moment]:
+    def moments(self, query: Query, k: int, stop: threading.Event | None = None) -> Ranked[Moment]:
         """Find moments as `Library.moments` does."""
         self._require_sounds()
-        return self._name_hits(self._library.moments(query, k, served=self._served))
+        return self._name_hits(self._library.moments(query, k, served=self._served, stop=stop))
 
     def close(self) -> None:
         """Close the library."""

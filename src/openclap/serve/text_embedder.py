@@ -12,16 +12,15 @@ from concurrent.futures import Future
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.clap import CLAP
 from openclap.library.query import parse_query
+from openclap.normalization import Vectors
 from openclap.serve.batching import BatchQueue
 from openclap.text_cache import TextEmbeddingCache
 
 __all__ = ["QueuedTextEmbedder", "TemplatedText"]
 
-Vectors = npt.NDArray[np.float32]
 TemplatedText: TypeAlias = tuple[str, str]  # a template, or none, and a text
 Piece: TypeAlias = list[TemplatedText]
 

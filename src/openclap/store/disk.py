@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from openclap.errors import Hint, LibraryError
@@ -37,13 +38,11 @@ def lock_folder(folder: Path, place: str) -> Iterator[None]:
         lock.release()
 
 
-def folder_bytes(folder: Path) -> int:
+def folder_bytes(folder: str | Path) -> int:
     """The bytes of all files in a folder and below it."""
-    return sum(map(_size, folder.rglob("*")))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:  # another process has just removed it
-        return 0
+    total = 0
+    for top, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # another process has just removed it
+                total += Path(top, name).stat().st_size
+    return total

@@ -18,22 +18,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import reference_bank
+from openclap.embedder import Embedder
 from openclap.errors import UsageError
-from openclap.normalization import normalize_rows
+from openclap.normalization import Vectors, normalize_rows
 from openclap.scores import logistic
-
-if TYPE_CHECKING:
-    from openclap.embedder import Embedder
 
 __all__ = ["FitProblem", "Prior", "TrainingSet", "make_prior"]
 
-Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 

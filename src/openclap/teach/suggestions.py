@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import UsageError
-from openclap.library.indexing import absolute_path
 from openclap.library.recommend import pick_diverse
+from openclap.library.scan import absolute_path
+from openclap.normalization import Vectors
 
 if TYPE_CHECKING:
     from openclap.detector import Detector
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["counter_examples", "suggest", "synthetic_negatives"]
 
-Vectors = npt.NDArray[np.float32]
 
 DRAWN = 200  # windows that are drawn as counter-examples
 ALIKE = 0.97  # a window with this cosine to an example may well be the same sound

@@ -13,31 +13,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap import example_store
+from openclap.clap import CLAP
 from openclap.detector import Detector, detector_path
 from openclap.errors import DetectorError, Hint, LibraryError, SoundError, UsageError
 from openclap.example_store import RATE, ExampleSource
+from openclap.library import Library
 from openclap.library.scan import find_sounds
-from openclap.normalization import normalize_rows
+from openclap.normalization import Vectors, normalize_rows
 from openclap.progress import with_progress
-from openclap.results import Failure
+from openclap.results import Failure, Hit
 from openclap.teach.evaluation import cross_validate
 from openclap.teach.fitting import FitProblem, TrainingSet, make_prior
 from openclap.teach.suggestions import counter_examples, suggest, synthetic_negatives
 
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
-    from openclap.library import Library
-    from openclap.results import Hit
-
 __all__ = ["Taught", "fit", "refit", "teach"]
 
-Vectors = npt.NDArray[np.float32]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 AT_ONCE = 16  # stored examples that are in memory at once

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
+from openclap.normalization import Vectors
 
 __all__ = ["MINUTE", "AlertScorer", "logistic"]
 
-Vectors = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.float64]
 
 CURVE = (-6.96, 1.68, 0.84, 0.80)  # logit = a + b · own + c · sounds + d · texts

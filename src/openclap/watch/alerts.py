@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from openclap.clap import CLAP
 from openclap.detector import Detector
 from openclap.errors import Hint, UsageError
+from openclap.normalization import Vectors
 from openclap.watch.event import UNUSUAL
-
-if TYPE_CHECKING:
-    from openclap.clap import CLAP
 
 __all__ = ["embed_alerts", "name_alerts"]
 
-Vectors = npt.NDArray[np.float32]
 
 MOST_ALERTS = 10_000
 

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
+from openclap.normalization import Vectors
 from openclap.watch.alert_scorer import MINUTE, AlertScorer, logistic
 
 __all__ = ["CalibratedAlertScorer", "alert_scorer"]
 
-Vectors = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.float64]
 
 MEMORY = 120.0  # seconds of the source that its recent level and its mean window are taken from

@@ -12,17 +12,16 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import soundfile as sf
 
 from openclap.atomic_write import atomic_write
+from openclap.audio.channels import Wave
 from openclap.errors import UsageError
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell
 
 __all__ = ["ClipWriter", "RecentAudio"]
 
-Wave = npt.NDArray[np.float32]
 
 NAME = re.compile(r"openclap-[0-9a-z]{1,12}-\d{6,}-.*\.flac")  # only what was written here is ever removed
 LONGEST_ROLL = 300.0  # seconds before or after an event, as they are held in memory

@@ -16,9 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from openclap.audio.channels import Wave
 from openclap.watch.clips import ClipWriter, RecentAudio
 from openclap.watch.event import Event, WatchReport
 from openclap.watch.hysteresis import EventChange
@@ -27,7 +25,6 @@ from openclap.watch.sinks import Sink
 
 __all__ = ["EventPublisher"]
 
-Wave = npt.NDArray[np.float32]
 
 LATENCIES = 10_000  # the last ones, which the report is made of
 

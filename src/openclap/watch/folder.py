@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from openclap.errors import SoundError, SourceError
-from openclap.library.scan import find_sounds
+from openclap.library.scan import find_sounds, size_and_time
 from openclap.watch.sources import AudioBlock, FileSource, Tell
 
 __all__ = ["FolderSource"]
@@ -45,7 +45,7 @@ class FolderSource:
             settled = [
                 path for path, seen in there.items() if done.get(path) != seen and self._is_whole(path, seen, before)
             ]
-            for path in sorted(settled, key=lambda path: (there[path][0], path)):
+            for path in sorted(settled, key=lambda path: (there[path][1], path)):
                 if stop.is_set():
                     return
                 done[path] = there[path]
@@ -58,7 +58,7 @@ class FolderSource:
             stop.wait(self._poll)
 
     def _list_files(self, tell: Tell) -> dict[str, tuple[int, int]]:
-        """The time (ns) and size of every sound file in the folder, by path."""
+        """The size and time (ns) of every sound file in the folder, by path."""
         there: dict[str, tuple[int, int]] = {}
         if not Path(self.name).is_dir():
             return there
@@ -68,13 +68,10 @@ class FolderSource:
                 self._closed.add(closed.path)
                 tell(f"{closed.path}: {closed.error}; what comes into it is not heard")
         for path in found.files:
-            try:
-                seen = path.stat()
-            except OSError:
-                continue
-            there[str(path)] = (seen.st_mtime_ns, seen.st_size)
+            if (seen := size_and_time(path)) is not None:
+                there[str(path)] = seen
         return there
 
     def _is_whole(self, path: str, seen: tuple[int, int], before: dict[str, tuple[int, int]]) -> bool:
         """Whether a file is written completely: unchanged since the last look, or for long enough."""
-        return seen[1] > 0 and (before.get(path) == seen or time.time() - seen[0] / 1e9 > SETTLED)
+        return seen[0] > 0 and (before.get(path) == seen or time.time() - seen[1] / 1e9 > SETTLED)

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
+from openclap.normalization import Vectors
 from openclap.watch.alert_scorer import logistic
 
 __all__ = ["NoveltyScorer"]
 
-Vectors = npt.NDArray[np.float32]
 
 RESERVOIR = 2048  # windows that are remembered
 NEIGHBOURS = 8

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from openclap.audio.channels import Wave
 
 __all__ = ["SlidingWindows", "StreamWindow"]
 
-Wave = npt.NDArray[np.float32]
 
 LEAST = 0.1  # of a hop; what is left at the end becomes a window of its own where it is at least this long
 

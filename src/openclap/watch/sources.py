@@ -22,10 +22,10 @@ import numpy.typing as npt
 import soxr
 
 from openclap.audio import decode
-from openclap.audio.channels import CANCELLING_WARNING, LiveDownmix
+from openclap.audio.channels import CANCELLING_WARNING, LiveDownmix, Wave
 from openclap.audio.decode_pass import DecodePass
 from openclap.audio.files import open_binary
-from openclap.audio.load import QUALITY, track_wanted
+from openclap.audio.load import QUALITY
 from openclap.audio.waves import HIGHEST_RATE, LOWEST_RATE
 from openclap.errors import SourceError, UsageError
 
@@ -41,7 +41,6 @@ __all__ = [
     "backoff_seconds",
 ]
 
-Wave = npt.NDArray[np.float32]
 Tell = Callable[[str], None]
 
 FILE_BLOCK = 30.0  # seconds read at once
@@ -151,9 +150,7 @@ class FileSource:
         """
         converter = BlockConverter(rate, self.name, tell)
         with open_binary(self.name, self.name) as file:
-            for own_rate, wave in decode.decode_blocks(
-                file, DecodePass(self.name, track_wanted.get(), block_seconds=FILE_BLOCK)
-            ):
+            for own_rate, wave in decode.decode_blocks(file, DecodePass(self.name, block_seconds=FILE_BLOCK)):
                 if stop.is_set():
                     return
                 yield AudioBlock(converter.feed(wave, own_rate), name=self.name)

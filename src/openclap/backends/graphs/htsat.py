@@ -91,8 +91,7 @@ def _patch_pixels(config: CLAPConfig, high: int, wide: int) -> Order:
     image, bins = config.audio.image, config.front_end.mel_bins
     row, column = np.mgrid[:image, : image // wide * wide]
     place = (row // bins * image + column) * bins + row % bins  # bin f of time quarter k is row k * F + f
-    cut: Order = place.reshape(image // high, high, image // wide, wide).transpose(0, 2, 1, 3).reshape(-1, high * wide)
-    return cut
+    return place.reshape(image // high, high, image // wide, wide).transpose(0, 2, 1, 3).reshape(-1, high * wide)
 
 
 def _stretch(frames: int, target: int) -> Array | None:
@@ -168,8 +167,7 @@ def _mask(side: int, window: int, shift: int) -> Array | None:
     band[-shift:] = 2
     n = side // window
     region = (3 * band[:, None] + band).reshape(n, window, n, window).transpose(0, 2, 1, 3).reshape(n * n, -1)
-    mask: Array = np.where(region[:, None, :, None] == region[:, None, None, :], 0.0, NEVER).astype(np.float32)
-    return mask
+    return np.where(region[:, None, :, None] == region[:, None, None, :], 0.0, NEVER).astype(np.float32)
 
 
 def _attention(g: Graph, x: Node, name: str, heads: int, window: int, mask: Array | None) -> Node:
@@ -206,5 +204,4 @@ def _relative(window: int) -> Order:
     """The row of the bias table for every pair of patches of a window, (L, L)."""
     row, column = np.divmod(np.arange(window * window), window)
     down, right = row[:, None] - row + window - 1, column[:, None] - column + window - 1
-    relative: Order = down * (2 * window - 1) + right
-    return relative
+    return down * (2 * window - 1) + right

@@ -91,8 +91,7 @@ class Graph:
     @staticmethod
     def size(x: Node, axis: int) -> int:
         """The length of an axis, which must be static."""
-        length: int = x.output(0).get_partial_shape()[axis].get_length()
-        return length
+        return x.output(0).get_partial_shape()[axis].get_length()
 
     def reshape(self, x: Node, *shape: int) -> Node:
         """A new shape; -1 stands for the rest, 0 keeps an axis."""
