@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from inspect import signature
 from typing import Any
@@ -16,7 +17,11 @@ from openclap.serve.schemas import MomentsRequest, SearchRequest
 from openclap.store import SearchFilter
 
 INNER = {"outside"}  # folders that are out of reach: what a library leaves out by itself
-DOORS = {"search": Library.search, "recommend": Library.recommend, "moments": moments_in}  # verb: function
+DOORS: dict[str, Callable[..., Any]] = {
+    "search": Library.search,
+    "recommend": Library.recommend,
+    "moments": moments_in,
+}  # verb: function
 
 
 def test_every_door_knows_every_filter() -> None:
