@@ -21,7 +21,7 @@ from openclap.data.columns import KNOWN, find_columns
 from openclap.data.tars import TARS
 from openclap.doctor import examine_installation
 from openclap.eval.datasets import read_items
-from openclap.eval.metrics import retrieval_ranks, summary
+from openclap.eval.metrics import estimate_retrieval, retrieval_ranks
 from openclap.eval.protocols import PROTOCOLS
 from openclap.eval.report import EvalReport
 
@@ -48,7 +48,7 @@ def test_the_definitions_give_the_numbers() -> None:
     """The table of retrieval, computed as it reads."""
     matrix = np.random.default_rng(0).standard_normal((20, 60))
     clip_of = np.arange(60) // 3
-    found = summary(retrieval_ranks(matrix, clip_of), draws=0)
+    found = estimate_retrieval(retrieval_ranks(matrix, clip_of), draws=0)
     order = np.argsort(-matrix, axis=0, kind="stable")
     text = np.array([int(np.flatnonzero(order[:, m] == clip_of[m])[0]) for m in range(60)])
     captions = np.argsort(-matrix, axis=1, kind="stable")

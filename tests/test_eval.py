@@ -40,10 +40,10 @@ from openclap.eval.metrics import (
     accuracy,
     bootstrap,
     confusion_matrix,
+    estimate_retrieval,
     mean_average_precision,
     retrieval_metrics,
     retrieval_ranks,
-    summary,
     top_k,
 )
 from openclap.eval.mteb_adapter import MTEBModel
@@ -193,7 +193,7 @@ def test_bootstrap_is_as_wide_as_theory_says_and_repeats() -> None:
 
 def test_intervals_of_retrieval_draw_clips_with_their_captions() -> None:
     ranks = retrieval_ranks(np.random.default_rng(1).standard_normal((40, 200)), np.arange(200) // 5)
-    found = summary(ranks, draws=200, rng=3)
+    found = estimate_retrieval(ranks, draws=200, rng=3)
     assert set(found) == {f"{way} {m}" for way, numbers in retrieval_metrics(ranks).items() for m in numbers}
     for estimate in found.values():
         assert estimate.low is not None

@@ -22,10 +22,10 @@ __all__ = [
     "accuracy",
     "bootstrap",
     "confusion_matrix",
+    "estimate_retrieval",
     "mean_average_precision",
     "retrieval_metrics",
     "retrieval_ranks",
-    "summary",
     "top_k",
 ]
 
@@ -241,7 +241,9 @@ def bootstrap(
     return estimates
 
 
-def summary(ranks: RetrievalRanks, *, definition: Definition = "standard", **options: Any) -> dict[str, Estimate]:
+def estimate_retrieval(
+    ranks: RetrievalRanks, *, definition: Definition = "standard", **options: Any
+) -> dict[str, Estimate]:
     """`retrieval_metrics` with confidence intervals, named "text_to_audio R@1" …; options are those of `bootstrap`."""
     metrics = _metrics_by_counts(ranks, definition)
 

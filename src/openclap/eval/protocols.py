@@ -29,7 +29,7 @@ T2A, A2T = "text_to_audio", "audio_to_text"
 
 
 def _recalls(text_to_audio: Sequence[float], audio_to_text: Sequence[float]) -> dict[str, float]:
-    """Published R@1/5/10 in percent, in both directions → shares, under the names of `metrics.summary`."""
+    """Published R@1/5/10 in percent, in both directions → shares, under the names of `metrics.estimate_retrieval`."""
     return {
         f"{way} R@{k}": value / 100
         for way, values in ((T2A, text_to_audio), (A2T, audio_to_text))

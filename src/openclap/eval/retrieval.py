@@ -9,7 +9,7 @@ import numpy as np
 from openclap.errors import UsageError
 from openclap.eval.datasets import Dataset
 from openclap.eval.embedding import embed_items
-from openclap.eval.metrics import Definition, retrieval_ranks, summary
+from openclap.eval.metrics import Definition, estimate_retrieval, retrieval_ranks
 from openclap.eval.report import EvalReport, new_report
 from openclap.plurals import count_noun
 
@@ -62,7 +62,7 @@ def retrieval(
         data.name,
         examples=len(used.items),
         settings={"captions": len(captions), "definition": definition, "draws": draws, "seed": seed},
-        metrics=summary(ranks, definition=definition, draws=draws, rng=seed),
+        metrics=estimate_retrieval(ranks, definition=definition, draws=draws, rng=seed),
         notes=notes,
         failed=[*data.failed, *used.failed],
     )
