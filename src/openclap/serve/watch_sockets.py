@@ -29,6 +29,7 @@ from starlette.websockets import WebSocketDisconnect
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, UsageError
 from openclap.http.error_responses import error_response
+from openclap.options import Rules, WatchOptions
 from openclap.serve.engine import Engine
 from openclap.serve.inputs import describe_fault, run_in_thread_if
 from openclap.serve.metrics import Metrics
@@ -175,7 +176,7 @@ class _WatchSession:
         if (missing := next((name for name in asked.detectors if name not in there), None)) is not None:
             which = f"choose {', '.join(there)}" if there else "it was started without --detector"
             raise _WatchFault(f"the server has no detector {missing[:100]!a}; {which}")
-        if not asked.alerts and not asked.detectors and not asked.unusual:
+        if not asked.alerts and not asked.detectors and not asked.take(WatchOptions).unusual:
             raise _WatchFault('there is nothing to listen for; give alerts, as ["glass breaking"], or "unusual": true')
         if any(len(alert) > longest for alert in asked.alerts):
             raise _WatchFault(f"an alert has more than {longest} characters; describe a sound in a few words")
@@ -256,12 +257,13 @@ class _WatchSession:
 
     def _watch(self, asked: WatchRequest, source: PipeSource) -> None:
         """Listen until the samples end."""
+        options = asked.take(WatchOptions, rules=asked.take(Rules))
         alerts: list[str | Detector] = [*asked.alerts, *(self._engine.detectors[name] for name in asked.detectors)]
         watching = watch(
             source,
             alerts,
             model=cast(Any, self._engine.embedder),
-            **vars(asked.options()),
+            **vars(options),
             stop=self._stop,
             tell=lambda sentence: self._send_and_wait({"type": "note", "note": sentence}),
         )
@@ -270,10 +272,10 @@ class _WatchSession:
                 {
                     "type": "ready",
                     "model": self._engine.name,
-                    "window": asked.window,
-                    "hop": asked.hop,
-                    "warmup": asked.warmup,
-                    "latency": round(asked.window + asked.hop + asked.least, 3),
+                    "window": options.window,
+                    "hop": options.hop,
+                    "warmup": options.warmup,
+                    "latency": round(options.window + options.hop + options.rules.least, 3),
                 }
             )
             self._preparing = False
