@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 import json
 import os
@@ -24,7 +23,6 @@ from platformdirs import user_cache_path
 from openclap import CLAP, confidence
 from openclap.catalogue import describe_to_file, timelines_to_folder
 from openclap.catalogue.descriptions import _lock_output, _open_journal
-from openclap.cli.describe import describe as describe_verb
 from openclap.confidence import confidence_curves, reference_bank
 from openclap.describe import SILENCE, Describer, Vocabulary, sentence_in_english, timeline
 from openclap.describe.formats import FORMATS, write_timeline
@@ -34,6 +32,7 @@ from openclap.describe.timeline import most_likely_path
 from openclap.describe.vocabulary import check_labels
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged
+from openclap.options import DescribeOptions
 from openclap.results import Span, Tag
 from openclap.sentences import inline_label, join_words
 from openclap.synth import synthesise
@@ -104,8 +103,7 @@ def test_the_threshold_is_kept(clap: CLAP) -> None:
 
 def test_the_verb_and_the_call_have_one_threshold(clap: CLAP) -> None:
     """The verb kept the first edition's 0.3, so it left tags out that `clap.describe` gave."""
-    assert inspect.signature(describe_verb).parameters["threshold"].default is None
-    assert inspect.signature(CLAP.describe).parameters["threshold"].default is None
+    assert DescribeOptions.threshold is None
     assert Describer(clap, ["rain"]).threshold == confidence_curves(clap.config).unlikely
 
 

@@ -1,21 +1,68 @@
-"""A filter of search can be asked for at every door: Python, the command line and the service know the same ones."""
+"""A filter of search goes by one name at every door: Python, the command line, the service and what says why nothing was found."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from openclap.cli.no_results import OPTIONS
-from openclap.library.filtering import FIELDS, FilterOptions
+import pytest
+
+from openclap import SearchFilter
+from openclap.cli.no_results import why_nothing
+from openclap.cli.options import flag_of
+from openclap.errors import UsageError
+from openclap.library.filtering import resolve_filter
+from openclap.options import OLD_FILTER_NAMES, option_fields
+from openclap.serve.inputs import _check_fields
 from openclap.serve.schemas import SearchRequest
-from openclap.store import SearchFilter
 
-INNER = {"outside"}  # folders that are out of reach: what a library leaves out by itself
+VALUES: dict[str, Any] = {
+    "within": (os.path.abspath("a"),),
+    "path": "*.wav",
+    "min_seconds": 1.0,
+    "max_seconds": 2.0,
+    "after": 3.0,
+    "before": 4.0,
+    "tags": ("wet",),
+}
 
 
-def test_every_door_knows_every_filter() -> None:
-    wanted = {field.name for field in fields(SearchFilter)} - INNER
-    in_python = {FIELDS.get(name, name) for name in FilterOptions.__annotations__}
-    in_service = {FIELDS.get(name, name) for name in SearchRequest.model_fields} & wanted
-    assert in_python == wanted
-    assert in_service == wanted
-    assert {FIELDS.get(name, name) for name in OPTIONS} | {"within"} == wanted
+class Held:
+    """A library that holds one file."""
+
+    def paths(self, within: Any = None) -> list[str]:
+        return ["a.wav"]
+
+    def stats(self) -> dict[str, int]:
+        return {"files": 1}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_door_takes_a_filter_by_its_name(name: str) -> None:
+    wanted = replace(SearchFilter(), **{name: VALUES[name]})
+    given: Any = {name: VALUES[name]}
+    assert resolve_filter(None, given) is not None
+    assert resolve_filter(wanted, {}) == resolve_filter(None, given)
+    asked = SearchRequest.model_validate({"query": "rain", **given}).take(SearchFilter)
+    assert resolve_filter(asked, {}) == resolve_filter(wanted, {})
+    if name != "within":  # paths on the command line
+        said = why_nothing(Held(), wanted)  # type: ignore[arg-type]
+        assert flag_of(name, option_fields(SearchFilter)[name][1]) in said
+
+
+@pytest.mark.parametrize(("old", "name"), OLD_FILTER_NAMES.items())
+def test_old_names_are_still_taken(old: str, name: str) -> None:
+    assert resolve_filter(None, {old: VALUES[name]}) == resolve_filter(None, {name: VALUES[name]})  # type: ignore[misc]
+    assert _check_fields({"query": "rain", old: VALUES[name]}, SearchRequest) == {"query": "rain", name: VALUES[name]}
+
+
+def test_a_filter_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match="'shape' is no option here; there are within, path, min_seconds"):
+        resolve_filter(None, {"shape": 1})  # type: ignore[typeddict-unknown-key]
+
+
+def test_no_name_of_a_filter_is_new() -> None:
+    assert set(VALUES) | {"outside"} == set(vars(SearchFilter()))
+    assert Path(VALUES["within"][0]).is_absolute()

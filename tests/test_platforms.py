@@ -47,7 +47,7 @@ def test_a_time_that_the_system_does_not_know(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(options, "datetime", Unknown)
     with pytest.raises(UsageError, match="--after"):
-        options.search_filter(None, None, None, None, "1960-01-01", None, None)
+        options.parse_time("1960-01-01", "--after")
 
 
 def test_a_command_that_is_stopped_says_so(tmp_path: Path) -> None:

@@ -31,10 +31,11 @@ from sklearn.linear_model import LogisticRegression
 from openclap import CLAP
 from openclap.atomic_write import write_json
 from openclap.confidence import ReferenceBank, reference_bank
+from openclap.options import WatchOptions
 from openclap.watch import Event, Rules
 from openclap.watch.calibrated_scorer import CalibratedAlertScorer, alert_scorer
 from openclap.watch.hysteresis import Hysteresis
-from openclap.watch.loop import BATCH, HOP, WARMUP, WINDOW
+from openclap.watch.loop import BATCH
 from openclap.watch.sliding_windows import SlidingWindows
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "bench"))
@@ -50,6 +51,7 @@ WANTED = 3.0  # false alarms an hour, at most
 RARER = 20.0  # events an hour of the bench: here there are more, so that other words are told for one more often
 FIRST = (-5.0, 0.3, 10.0, 10.0)  # a curve to begin with: what has been learnt as usual depends on it a little
 STARTS = np.arange(-4.0, 6.0, 0.1)  # added to where the curve begins
+WINDOW, HOP, WARMUP = WatchOptions.window, WatchOptions.hop, WatchOptions.warmup  # seconds
 APART = round(20 / HOP)  # windows of which the best counts as one false alarm
 WARM = round(WARMUP / HOP)  # windows
 Vectors = npt.NDArray[np.float32]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openclap.atomic_write import write_text
 from openclap.audio.decode_limits import limit
@@ -23,8 +23,12 @@ from openclap.describe.formats import FORMATS, HEAD, write_timeline
 from openclap.describe.picture import check_picture, draw_timeline
 from openclap.errors import SoundError, UsageError
 from openclap.library.scan import find_sounds, require_sounds, size_and_time
+from openclap.options import TimelineKeywords, TimelineOptions, make_options
 from openclap.progress import with_progress
 from openclap.results import Failure
+
+if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11
 
 __all__ = ["timelines_to_folder"]
 
@@ -36,27 +40,27 @@ def timelines_to_folder(
     paths: Iterable[str | os.PathLike[str]],
     folder: Path,
     *,
-    window: float,
-    hop: float,
-    change: float,
     pictures: bool | None = None,
     progress: bool = False,
+    **options: Unpack[TimelineKeywords],
 ) -> DescribeReport:
     """Write the timeline of every sound into a folder, as .md, .csv, .srt, .vtt, .png and .json.
 
-    The files have the sounds' own names. Where `pictures` is None, they are drawn if matplotlib is installed.
+    The files have the sounds' own names. Where `pictures` is None, they are drawn if matplotlib is installed. `options`
+    are fields of `openclap.options.TimelineOptions`.
 
     Raises
     ------
     UsageError
-        There are no sounds, or the folder cannot be made or written to.
+        There are no sounds, the folder cannot be made or written to, or there is no such option.
     MissingExtra
         Pictures are wanted and matplotlib is not installed.
     """
     pictures = find_spec("matplotlib") is not None if pictures is None else pictures
     if pictures:
         check_picture()
-    settings = describer_key(describer, window, hop, change)
+    asked = make_options(TimelineOptions, options)
+    settings = describer_key(describer, asked.window, asked.hop, asked.change)
     found = find_sounds(paths)
     require_sounds(found)
     _make_folder(folder)
@@ -74,7 +78,7 @@ def timelines_to_folder(
             failed.append(Failure(str(path), why))
             continue
         try:
-            spans = timeline(describer, path, window=window, hop=hop, change=change)
+            spans = timeline(describer, path, **vars(asked))
             _make_folder(place.parent)
             if not before:
                 write_text(last, json.dumps(HEAD) + "\n")

@@ -33,13 +33,15 @@ from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Translator
 from openclap.normalization import Vectors
-from openclap.options import DescribeOptions
 from openclap.results import Description, Label, Match, Windows
 from openclap.text_cache import TextEmbeddingCache
 
 if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11
+
     from openclap.backends import Backend
     from openclap.models.clap import CLAPModel
+    from openclap.options import DescribeKeywords
 
 __all__ = ["CLAP", "Precision"]
 
@@ -428,14 +430,9 @@ class CLAP:
         sound: Sound,
         labels: Sequence[str] | None = None,
         *,
-        threshold: float | None = None,
-        top: int = DescribeOptions.top,
-        alike: float = DescribeOptions.alike,
-        captions: Sequence[str] = (),
-        nearest: int = DescribeOptions.nearest,
-        language: str = DescribeOptions.language,
         writer: Writer | None = None,
         track: int | None = None,
+        **options: Unpack[DescribeKeywords],
     ) -> Description:
         """Describe a sound in words: tags with a confidence, a sentence, and the nearest of `captions`.
 
@@ -443,22 +440,15 @@ class CLAP:
         ----------
         labels
             The possible tags; None: AudioSet's 527 labels. Of labels with one meaning the surest is given.
-        threshold
-            The lowest confidence of a tag, in [0, 1]; None: the model's own, below which nothing is likely there.
-        top, nearest
-            How many tags and captions are given at most.
-        alike
-            The cosine from which two labels are one family; above 1 keeps them all.
-        language
-            Of the sentence, and of AudioSet's labels: "en" or "zh"; your own labels stay as they are.
         writer
             Writes the sentence from the tags, such as `openclap.data.KeywordToCaption`; None: a template.
         track
             As in `encode_audio`.
+        **options
+            `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: fields of `openclap.options.DescribeOptions`.
         """
         encode = partial(self._prompts.embed, encode=self.encode_text, state=self._runtime.state)
-        asked = DescribeOptions(labels, threshold, top, alike, captions, nearest, language)
-        describer = Describer(self, **vars(asked), writer=writer, encode=encode, track=track)
+        describer = Describer(self, labels, writer=writer, encode=encode, track=track, **options)
         return describer(require_one(sound))
 
     # -- private -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,16 +11,13 @@ import typer
 
 from openclap.cli.options import (
     Detectors,
-    Device,
     Json,
     Labels,
     LabelsFile,
-    Model,
-    Threads,
+    ModelOptions,
+    TextModelOptions,
     Track,
-    Translate,
     Verbs,
-    load_model,
     read_lines,
 )
 from openclap.cli.show import bar, emit, exit_if_failed, plain, short, show_each, table, verbosity
@@ -43,16 +41,14 @@ def match(
     sound: Annotated[str, typer.Argument(help="A sound file")],
     texts: Annotated[list[str], typer.Argument(help="Descriptions to compare it with")],
     track: Track = None,
-    model: Model = "mini",
+    *,
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
     """How well each text fits a sound: cosines from -1 to 1."""
     if not all(text.strip() for text in texts):
         raise UsageError("a text is empty; describe a sound in words")
-    found = load_model(model, device, threads, translate=translate).match(sound, texts, track=track)
+    found = loading.load().match(sound, texts, track=track)
     if as_json:
         emit({"sound": sound, **row.to_dict()} for row in found)
         return
@@ -79,11 +75,9 @@ def classify(
     ] = None,
     detector: Detectors = None,
     track: Track = None,
-    model: Model = "mini",
+    *,
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
     """Which label fits each sound best: zero-shot, or by a trained head; and which detectors hear their sound."""
     if head is not None and detector:
@@ -94,15 +88,15 @@ def classify(
         if head.is_dir():  # what `openclap finetune` writes: a head in the folder of its model
             given = context.get_parameter_source("model")
             if given is None or given.name != "COMMANDLINE":
-                model = str(head)
+                loading = replace(loading, model=str(head))
             head = head / "head.safetensors"
-        _classify_with_head(sounds, head, top, load_model(model, device, threads), track, as_json=as_json)
+        _classify_with_head(sounds, head, top, loading.load(), track, as_json=as_json)
         return
     from openclap import detector as detectors
 
     names = labels_given(labels, labels_file) if labels is not None or labels_file is not None or not detector else []
     taught = [detectors.Detector.load(name) for name in detector or []]
-    clap = load_model(model, device, threads, translate=translate)
+    clap = loading.load()
     for one in taught:
         one.check(clap)
 
@@ -177,15 +171,14 @@ def embed(
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.npz or FILE.parquet")],
     windows: Annotated[bool, typer.Option("--windows", help="A vector for every 10-s window, not one a file")] = False,
     track: Track = None,
-    model: Model = "mini",
+    *,
+    loading: ModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
 ) -> None:
     """Write the vectors of sounds to a file."""
     from openclap.library.embed_file import embed_to_file
 
-    clap = load_model(model, device, threads)
+    clap = loading.load()
     report = embed_to_file(clap, paths, output, windows=windows, track=track, progress=verbosity.progress)
     if as_json:
         emit([report])

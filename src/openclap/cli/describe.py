@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from platformdirs import user_cache_path
@@ -12,20 +13,13 @@ from platformdirs import user_cache_path
 from openclap.cli.classify import labels_given
 from openclap.cli.options import (
     OUTPUT,
-    TUNING,
-    Device,
-    Hop,
     Json,
     KeywordWriter,
     Labels,
     LabelsFile,
-    Model,
-    Threads,
+    TextModelOptions,
     Track,
-    Translate,
     Verbs,
-    Window,
-    load_model,
     read_lines,
 )
 from openclap.cli.show import (
@@ -57,37 +51,16 @@ def describe(
     sounds: Annotated[list[str], typer.Argument(help="Sound files and folders")],
     labels: Labels = None,
     labels_file: LabelsFile = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option("--threshold", min=0.0, max=1.0, help="Least confidence of a tag (default: the model's own)"),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Tags at most")] = DescribeOptions.top,
-    alike: Annotated[
-        float,
-        typer.Option(
-            "--alike", help="Cosine from which two labels are one family; above 1 keeps all", rich_help_panel=TUNING
-        ),
-    ] = DescribeOptions.alike,
     captions: Annotated[
         Path | None, typer.Option("--captions", help="A text file, one caption a line: the nearest are told too")
     ] = None,
-    nearest: Annotated[
-        int, typer.Option("--nearest", min=1, help="How many of the captions")
-    ] = DescribeOptions.nearest,
+    *,
+    options: DescribeOptions,
     k2c: KeywordWriter = None,
-    language: Annotated[
-        Literal["en", "zh"],
-        typer.Option("--language", help="Of the sentences, and of AudioSet's labels; your own stay as they are"),
-    ] = "en",
     as_timeline: Annotated[
         bool, typer.Option("--timeline", help="Span by span: what is heard from when to when")
     ] = False,
-    window: Window = TimelineOptions.window,
-    hop: Hop = TimelineOptions.hop,
-    change: Annotated[
-        float,
-        typer.Option("--change", min=0.0, help="What a new span costs: more, fewer spans", rich_help_panel=TUNING),
-    ] = TimelineOptions.change,
+    spans: TimelineOptions,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -101,11 +74,8 @@ def describe(
         ),
     ] = None,
     track: Track = None,
-    model: Model = "mini",
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
     """What is heard in sounds, in words: tags, a sentence, the timeline of a recording.
 
@@ -117,13 +87,13 @@ def describe(
     names = None if labels is None and labels_file is None else labels_given(labels, labels_file)
     sentences = read_lines(captions, "captions") if captions is not None else []
     _check_outputs(sounds, output or [], as_timeline)
-    clap = load_model(model, device, threads, translate=translate)
+    clap = loading.load()
     if not has_own_curves(clap):
         print_uncalibrated()
-    options = DescribeOptions(names, threshold, top, alike, sentences, nearest, language)
-    describer = Describer(clap, **vars(options), writer=_writer(k2c, device), track=track)
+    asked = replace(options, labels=names, captions=sentences)
+    describer = Describer(clap, **vars(asked), writer=_writer(k2c, loading.device), track=track)
     if as_timeline:
-        _timelines(describer, sounds, output or [], TimelineOptions(window, hop, change), as_json)
+        _timelines(describer, sounds, output or [], spans, as_json)
     elif output:
         _show_report(_to_file(clap, describer, sounds, output[0]), as_json)
     else:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from openclap.cli.options import OUTPUT, TUNING, Device, Json, Model, ReportFile, Threads, Verbs, load_model
+from openclap.cli.options import (
+    OUTPUT,
+    TUNING,
+    Json,
+    ModelOptions,
+    ReportFile,
+    Verbs,
+)
 from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table, verbosity
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
@@ -61,10 +68,9 @@ def retrieval(
     card: CardFile = None,
     draws: Draws = 1000,
     seed: Seed = 0,
-    model: Model = "mini",
+    *,
+    loading: ModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
 ) -> None:
     """Find sounds by their captions, and captions by their sounds: R@1/5/10, ranks, mAP@10."""
     from openclap.eval.protocols import add_published, read_dataset
@@ -72,7 +78,7 @@ def retrieval(
 
     data = read_dataset(folder, "retrieval", protocol)
     _check_places(report, card)
-    clap = load_model(model, device, threads)
+    clap = loading.load()
     found = run(clap, data, definition=definition, draws=draws, seed=seed, progress=verbosity.progress)
     _finish(add_published(found, protocol), report, card, as_json)
 
@@ -89,10 +95,9 @@ def zeroshot(
     card: CardFile = None,
     draws: Draws = 1000,
     seed: Seed = 0,
-    model: Model = "mini",
+    *,
+    loading: ModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
 ) -> None:
     """Name sounds by the words of their labels: accuracy, or mAP where a sound has several."""
     from openclap.clap import DEFAULT_TEMPLATE
@@ -101,7 +106,7 @@ def zeroshot(
 
     data = read_dataset(folder, "zeroshot", protocol)
     _check_places(report, card, confusion, data)
-    clap = load_model(model, device, threads)
+    clap = loading.load()
     prompts = templates or [DEFAULT_TEMPLATE]
     found, judged = run(clap, data, templates=prompts, draws=draws, seed=seed, progress=verbosity.progress)
     _finish(add_published(found, protocol), report, card, as_json, judged, confusion)
@@ -121,10 +126,9 @@ def probe(
     card: CardFile = None,
     draws: Draws = 1000,
     seed: Seed = 0,
-    model: Model = "mini",
+    *,
+    loading: ModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
 ) -> None:
     """Train a small classifier on frozen embeddings, and judge it on sounds it has not seen."""
     from openclap.eval.probe import probe as run
@@ -134,7 +138,7 @@ def probe(
     _check_places(report, card, confusion, data)
     if save is not None and (save.suffix != ".safetensors" or not save.parent.is_dir()):
         raise UsageError(f"--save {save}: give a name that ends in .safetensors, in a folder that exists")
-    clap = load_model(model, device, threads)
+    clap = loading.load()
     found, judged, head = run(
         clap, data, kind=kind, shots=shots, few_draws=few_draws, draws=draws, seed=seed, progress=verbosity.progress
     )

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from openclap.cli.options import (
-    Device,
     Json,
     LibraryPath,
-    Model,
+    ModelOptions,
     Paths,
     ReportFile,
-    Threads,
     Verbs,
     default_library,
-    load_model,
 )
 from openclap.cli.show import (
     emit,
@@ -67,10 +64,9 @@ def index(
     ] = "local",
     report: ReportFile = None,
     library: LibraryPath = None,
-    model: Model = "mini",
+    *,
+    loading: ModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
 ) -> None:
     """Add files and folders to the library, or bring them up to date."""
     from openclap.library import Library
@@ -83,7 +79,7 @@ def index(
         )
     if engine != "local" and (reembed or watch):
         raise UsageError("--engine ray indexes once; for another model, index into another --library")
-    clap = load_model(model, device, threads)
+    clap = loading.load()
     place = library or default_library()
     show = verbosity.progress
     if reembed:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openclap.cli.options import Device, Json, Model, Precision, Threads, Verbs, load_model
+from openclap.cli.options import Json, Model, ModelOptions, PreciseModelOptions, Verbs
 from openclap.cli.show import emit, err, out, plain, table
 from openclap.plurals import count_noun
 
@@ -82,16 +82,14 @@ def bench(
     paths: Annotated[
         list[str] | None, typer.Argument(help="Sounds to measure with; synthesised ones when omitted")
     ] = None,
-    model: Model = "mini",
+    *,
+    loading: PreciseModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    precision: Precision = "float32",
 ) -> None:
     """How fast a model is on this machine: every stage, and all of them as a pipeline."""
     from openclap.bench import measure
 
-    report = measure(load_model(model, device, threads, precision), paths or [])
+    report = measure(loading.load(), paths or [])
     if as_json:
         emit([report])
         return
@@ -119,14 +117,13 @@ def _speed(times: float | None) -> str:
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to put the sounds and the library")] = Path("demo"),
-    model: Model = "mini",
-    device: Device = "auto",
-    threads: Threads = None,
+    *,
+    loading: ModelOptions,
 ) -> None:
     """Synthesise a small library of sounds, index it, search it, name and match."""
     from openclap.demo import run
 
-    run(load_model(model, device, threads), folder, out)
+    run(loading.load(), folder, out)
 
 
 VERBS: Verbs = {

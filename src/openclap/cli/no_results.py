@@ -6,28 +6,24 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from openclap.cli.options import flag_of
 from openclap.cli.show import short
 from openclap.library import Library
 from openclap.library.scan import absolute_path
+from openclap.options import SearchFilter, option_fields
 from openclap.plurals import count_noun
-from openclap.store import SearchFilter
 
 __all__ = ["why_nothing"]
-
-OPTIONS = {
-    "path": "--path",
-    "min_seconds": "--min-seconds",
-    "max_seconds": "--max-seconds",
-    "after": "--after",
-    "before": "--before",
-    "tags": "--tag",
-}
 
 
 def why_nothing(library: Library, filter: SearchFilter) -> str:
     """Say why a search found nothing in a library that holds some sounds."""
     given = list(dict.fromkeys(map(absolute_path, filter.within or ())))
-    others = [option for name, option in OPTIONS.items() if getattr(filter, name) not in (None, ())]
+    others = [
+        flag_of(name, option)
+        for name, (_, option) in option_fields(SearchFilter).items()
+        if getattr(filter, name) not in (None, ())
+    ]
     here = sum(1 for _ in library.paths(within=given)) if given else library.stats()["files"]
     where = " or ".join(short(path) for path in given)
     if not here:

@@ -1,32 +1,35 @@
-"""Options that several verbs share, each declared once, and the model and the lists that they name."""
+"""Options that several verbs share, each declared once, and the model and the lists that they name.
+
+A verb may have a parameter that is a class of options, of `openclap.options` or of this module: it stands for a flag for
+each field, and the verb gets an object of the class.
+"""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import typer
 from platformdirs import user_cache_path, user_data_path
 
 from openclap.cli.show import err, verbosity
 from openclap.errors import DataError, UsageError
+from openclap.options import FILTERS, TUNING, Option
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
-    from openclap.store import SearchFilter
 
 __all__ = [
     "FILTERS",
     "MACHINE",
     "OUTPUT",
     "TUNING",
-    "ChangedBefore",
-    "ChangedSince",
     "Detectors",
     "Device",
     "Hop",
@@ -35,18 +38,17 @@ __all__ = [
     "Labels",
     "LabelsFile",
     "LibraryPath",
-    "MaxSeconds",
-    "MinSeconds",
     "Model",
-    "PathPattern",
+    "ModelOptions",
     "Paths",
+    "PreciseModelOptions",
     "Precision",
     "ReportFile",
     "Resume",
     "ShowMissing",
     "Split",
-    "Tagged",
     "TaughtSound",
+    "TextModelOptions",
     "Threads",
     "Track",
     "Translate",
@@ -54,9 +56,9 @@ __all__ = [
     "Window",
     "add_verbs",
     "default_library",
-    "load_model",
+    "flag_of",
+    "parse_time",
     "read_lines",
-    "search_filter",
 ]
 
 Verbs: TypeAlias = dict[
@@ -64,7 +66,8 @@ Verbs: TypeAlias = dict[
 ]  # the functions of a module, each with examples for --help
 
 # panels of --help, beside the first one
-MACHINE, OUTPUT, FILTERS, TUNING = "Model and machine", "Output", "Filters", "Tuning"
+MACHINE, OUTPUT = "Model and machine", "Output"
+DATES = ": 2026-05-31, 2026-05-31T12:00"
 
 Model = Annotated[
     str,
@@ -147,24 +150,6 @@ KeywordWriter = Annotated[
 Split = Annotated[str | None, typer.Option("--split", help="Only this split of the data")]
 Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on with a stopped run")]
 
-# which files of a library are looked at: what `search_filter` takes
-PathPattern = Annotated[
-    str | None, typer.Option("--path", help='A pattern for the path: "*/rain/*"', rich_help_panel=FILTERS)
-]
-MinSeconds = Annotated[
-    float | None, typer.Option("--min-seconds", help="Files of this length or more", rich_help_panel=FILTERS)
-]
-MaxSeconds = Annotated[
-    float | None, typer.Option("--max-seconds", help="Files of this length or less", rich_help_panel=FILTERS)
-]
-ChangedSince = Annotated[str | None, typer.Option("--after", help="Changed since: 2026-05-31", rich_help_panel=FILTERS)]
-ChangedBefore = Annotated[
-    str | None, typer.Option("--before", help="Changed before: 2026-06-01T12:00", rich_help_panel=FILTERS)
-]
-Tagged = Annotated[
-    list[str] | None,
-    typer.Option("--tag", help="Given when it was indexed; may be repeated", rich_help_panel=FILTERS),
-]
 ShowMissing = Annotated[
     bool, typer.Option("--missing", help="Show what cannot be reached now as well", rich_help_panel=FILTERS)
 ]
@@ -193,14 +178,90 @@ def add_verbs(group: typer.Typer, verbs: Verbs) -> None:
 
 
 def _with_common_options(verb: Callable[..., None]) -> Callable[..., None]:
+    own = inspect.signature(verb, eval_str=True).parameters.values()
+    groups = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
+
     @wraps(verb)
     def run(*, quiet: bool, verbose: bool, **given: Any) -> None:
         verbosity.choose(quiet=quiet, verbose=verbose)
-        verb(**given)
+        made = {name: _take_options(kind, given) for name, kind in groups.items()}
+        verb(**given, **made)
 
-    own = inspect.signature(verb, eval_str=True)
-    run.__signature__ = own.replace(parameters=[*own.parameters.values(), *COMMON])  # type: ignore[attr-defined]
+    spread = [new for one in own for new in (_flags_of(one.annotation) if one.name in groups else [one])]
+    named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in spread]
+    run.__signature__ = inspect.Signature([*named, *COMMON])  # type: ignore[attr-defined]
     return run
+
+
+def _flags_of(kind: Any) -> Iterator[inspect.Parameter]:
+    """The parameters of a verb that a class of options stands for: one for each field that the command line can ask for."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if is_dataclass(hint):
+            yield from _flags_of(hint)
+        elif get_origin(hint) is Annotated:
+            many = get_origin(get_args(hint)[0]) is tuple
+            default = None if many else getattr(kind, name)
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_flag(name, hint))
+
+
+def flag_of(name: str, option: Option) -> str:
+    """What an option is called on the command line."""
+    return f"--{option.flag or name.replace('_', '-')}"
+
+
+def _flag(name: str, hint: Any) -> Any:
+    """The annotation of a parameter as typer takes it."""
+    kind, option = get_args(hint)
+    if not isinstance(option, Option):
+        return hint
+    flag = flag_of(name, option)
+    time: dict[str, Any] = {"parser": partial(parse_time, option=flag), "metavar": "DATE"} if option.time else {}
+    shown = option.help + DATES * option.time
+    kind = list[str] | None if get_origin(kind) is tuple else kind
+    made = typer.Option(flag, help=shown, min=option.min, max=option.max, rich_help_panel=option.panel or None, **time)
+    return Annotated[kind, made]
+
+
+def _take_options(kind: Any, given: dict[str, Any]) -> Any:
+    """Make a class of options of what was given, which is then taken out of `given`."""
+    hints = get_type_hints(kind, include_extras=True)
+    inner = {name: _take_options(hint, given) for name, hint in hints.items() if is_dataclass(hint)}
+    flags = [name for name, hint in hints.items() if get_origin(hint) is Annotated]
+    own = {name: value for name in flags if (value := given.pop(name)) is not None}
+    return kind(**inner, **{name: tuple(value) if isinstance(value, list) else value for name, value in own.items()})
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model a verb uses, and what computes it: keywords of `CLAP.from_pretrained`."""
+
+    model: Model = "mini"
+    device: Device = "auto"
+    threads: Threads = None
+
+    def load(self) -> CLAP:
+        """Load the model; print once on each machine that there are larger ones than mini."""
+        from openclap.clap import CLAP
+
+        keywords = dict(vars(self))
+        clap = CLAP.from_pretrained(keywords.pop("model"), **keywords)
+        if self.model == "mini":
+            _hint_once()
+        return clap
+
+
+@dataclass(frozen=True)
+class TextModelOptions(ModelOptions):
+    """The same for a verb that takes words."""
+
+    translate: Translate = "auto"
+
+
+@dataclass(frozen=True)
+class PreciseModelOptions(ModelOptions):
+    """The same for a verb that measures."""
+
+    precision: Precision = "float32"
 
 
 def default_library() -> Path:
@@ -208,59 +269,12 @@ def default_library() -> Path:
     return user_data_path("openclap") / "library"
 
 
-def search_filter(
-    within: Sequence[str] | None,
-    path: str | None,
-    min_seconds: float | None,
-    max_seconds: float | None,
-    after: str | None,
-    before: str | None,
-    tags: Sequence[str] | None,
-) -> SearchFilter:
-    """Make the filter that the options of a verb ask for."""
-    from openclap.store import SearchFilter
-
-    return SearchFilter(
-        within=tuple(within) if within else None,
-        path=path,
-        min_seconds=min_seconds,
-        max_seconds=max_seconds,
-        after=_parse_time(after, "--after"),
-        before=_parse_time(before, "--before"),
-        tags=tuple(tags or ()),
-    )
-
-
-def _parse_time(text: str | None, option: str) -> float | None:
+def parse_time(text: str, option: str) -> float:
     """Parse an ISO date or time into seconds since 1970; local time where it has no zone."""
-    if text is None:
-        return None
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OSError, OverflowError):  # Windows knows no local time before 1970
         raise UsageError(f"{option} is {text!r}; give a date or a time: 2026-05-31, 2026-05-31T12:00") from None
-
-
-def load_model(
-    name: str,
-    device: str = "auto",
-    threads: int | None = None,
-    precision: str = "float32",
-    translate: str = "auto",
-) -> CLAP:
-    """Load the model of a verb; print once on each machine that there are larger ones than mini."""
-    from openclap.clap import CLAP
-
-    clap = CLAP.from_pretrained(
-        name,
-        device=device,
-        threads=threads,
-        precision=precision,  # type: ignore[arg-type]
-        translate=translate,
-    )
-    if name == "mini":
-        _hint_once()
-    return clap
 
 
 def read_lines(path: Path, what: str) -> list[str]:

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from openclap.cli.options import (
-    FILTERS,
     OUTPUT,
-    ChangedBefore,
-    ChangedSince,
-    Device,
     Json,
     LibraryPath,
-    MaxSeconds,
-    MinSeconds,
-    Model,
-    PathPattern,
     ShowMissing,
-    Tagged,
-    Threads,
-    Translate,
+    TextModelOptions,
     Verbs,
-    search_filter,
 )
-from openclap.cli.search import open_library, show_hits
-from openclap.cli.show import short
+from openclap.cli.search import open_library, show_hits, sound_or_words, title_of
 from openclap.errors import UsageError
-from openclap.library.scan import EXTENSIONS
+from openclap.options import FILTERS, SearchFilter
 
 __all__ = ["VERBS"]
 
@@ -53,44 +41,27 @@ def recommend(
         list[str] | None,
         typer.Option("--in", help="From these files and folders only; may be repeated", rich_help_panel=FILTERS),
     ] = None,
-    glob: PathPattern = None,
-    shortest: MinSeconds = None,
-    longest: MaxSeconds = None,
-    after: ChangedSince = None,
-    before: ChangedBefore = None,
-    tag: Tagged = None,
+    *,
+    filter: SearchFilter,
     missing: ShowMissing = False,
     library: LibraryPath = None,
-    model: Model = "mini",
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
     """More like these, less like those: recordings of the library to hear next, with some variety."""
     if not like:
         raise UsageError('say what you like:  openclap recommend --like FILE  or  --like "birds in a forest"')
     if m3u is not None and m3u.suffix.lower() not in (".m3u", ".m3u8"):
         raise UsageError(f"--m3u {m3u}: a playlist's name must end in .m3u or .m3u8")
-    filter = search_filter(within, glob, shortest, longest, after, before, tag)
-    collection, _ = open_library(library, model, device, threads, k, None, translate)
-    likes, unlikes = ([_sound_or_words(part) for part in parts] for parts in (like, unlike or []))
+    filter = replace(filter, within=tuple(within) if within else None)
+    collection, _ = open_library(library, loading, k, None)
+    likes, unlikes = ([sound_or_words(part) for part in parts] for parts in (like, unlike or []))
     hits = collection.recommend(likes, unlikes, k, variety=variety, filter=filter, missing=missing)
     if m3u is not None:
         from openclap.library import write_playlist
 
         write_playlist(hits, m3u)
-    title = " + ".join(part if isinstance(part, str) else short(str(part)) for part in likes)
-    show_hits(hits, f"like {title}", as_json, collection, filter)
-
-
-def _sound_or_words(part: str) -> str | Path:
-    """A sound where a file of this name is there, or the name ends like one; words otherwise, a folder's name too."""
-    path = Path(os.path.expanduser(part))
-    try:
-        return path if path.is_file() or path.suffix[1:].lower() in EXTENSIONS else part
-    except OSError:  # too long for a path
-        return part
+    show_hits(hits, f"like {title_of(likes)}", as_json, collection, filter)
 
 
 VERBS: Verbs = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,30 +12,21 @@ import typer
 
 from openclap.cli.options import (
     OUTPUT,
-    ChangedBefore,
-    ChangedSince,
-    Device,
     Hop,
     Json,
     LibraryPath,
-    MaxSeconds,
-    MinSeconds,
-    Model,
-    PathPattern,
+    ModelOptions,
     Paths,
     ShowMissing,
-    Tagged,
     TaughtSound,
-    Threads,
+    TextModelOptions,
     Track,
-    Translate,
     Verbs,
     Window,
     default_library,
-    load_model,
-    search_filter,
 )
 from openclap.cli.show import (
+    Cell,
     bar,
     emit,
     err,
@@ -48,19 +40,23 @@ from openclap.cli.show import (
     verbosity,
 )
 from openclap.errors import UsageError
+from openclap.options import SearchFilter
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from openclap.detector import Detector
     from openclap.library import Library
+    from openclap.library.query import Query
+    from openclap.library.search import Per
     from openclap.results import Hit, Moment, Ranked
-    from openclap.store import SearchFilter
 
-__all__ = ["VERBS", "open_library", "show_hits"]
-
-WHEN = ("when", "cosine", "confidence", "")  # columns of moments
+__all__ = ["VERBS", "open_library", "show_hits", "sound_or_words", "title_of"]
 
 Count = Annotated[int, typer.Option("-k", help="How many results")]
+LikeSound = Annotated[
+    Path | None, typer.Option("--sound", help="Look for what sounds like this file; with words: for both")
+]
 
 
 def search(
@@ -68,67 +64,37 @@ def search(
     paths: Annotated[
         list[str] | None, typer.Argument(help="Look in these files and folders only, indexed first where new")
     ] = None,
-    sound: Annotated[
-        Path | None, typer.Option("--sound", help="Look for what sounds like this file; with words: for both")
-    ] = None,
+    sound: LikeSound = None,
     detector: TaughtSound = None,
     without: Annotated[list[str] | None, typer.Option("--not", help="What should not be heard")] = None,
     k: Count = 10,
     windows: Annotated[bool, typer.Option("--windows", help="Every window by itself, not one hit a file")] = False,
-    exact: Annotated[bool, typer.Option("--moments", help="Exact spans: the files are looked into once more")] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="With --moments: a .csv, .json or .m3u file", rich_help_panel=OUTPUT),
-    ] = None,
-    glob: PathPattern = None,
-    shortest: MinSeconds = None,
-    longest: MaxSeconds = None,
-    after: ChangedSince = None,
-    before: ChangedBefore = None,
-    tag: Tagged = None,
+    exact: Annotated[bool, typer.Option("--moments", hidden=True, help="As  openclap moments QUERY")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", hidden=True, help="With --moments")] = None,
+    *,
+    filter: SearchFilter,
     missing: ShowMissing = False,
     library: LibraryPath = None,
-    model: Model = "mini",
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
     """Find sounds by words, by a sound, by a detector, or by all of them."""
-    from openclap.detector import Detector
-
     named = sound is not None or detector is not None
     if named and query is not None and Path(query).expanduser().exists():  # a path, then
         paths, query = [query, *(paths or [])], None
-    filtered = (
-        any(x is not None for x in (glob, shortest, longest, after, before)) or without or tag or paths or windows
-    )
-    if exact and filtered:
-        raise UsageError("--moments looks through the whole library; leave paths, filters and --windows out")
+    if exact and (without or windows):
+        raise UsageError("moments are spans that the words fit; leave --not and --windows out")
     if output is not None and not exact:
-        raise UsageError("-o writes moments; add --moments")
-    if not named and query is None:
-        raise UsageError('say what to look for:  openclap search "a dog barking"  or  openclap search --sound FILE')
-    filter = search_filter(paths, glob, shortest, longest, after, before, tag)
-    taught = None if detector is None else Detector.load(detector)
-    collection, failed = open_library(library, model, device, threads, k, paths, translate)
-    wanted = [part for part in (query, sound, taught) if part is not None]
-    title = " + ".join(
-        [*([query] if query else []), *([short(str(sound))] if sound else []), *([taught.name] if taught else [])]
-    )
+        raise UsageError("-o writes moments:  openclap moments QUERY -o FILE")
+    wanted, title = _what_to_find(query, sound, detector, "search")
+    filter = replace(filter, within=tuple(paths) if paths else None)
+    collection, failed = open_library(library, loading, k, paths)
     if exact:
-        found = collection.moments(wanted if len(wanted) > 1 else wanted[0], k, missing=missing)
-        _show_moments(found, title, output, as_json, collection.unlikely)
-        return
-    hits = collection.search(
-        wanted if len(wanted) > 1 else wanted[0],
-        k,
-        without=without or (),
-        per="window" if windows else "file",
-        filter=filter,
-        missing=missing,
-    )
-    show_hits(hits, title, as_json, collection, filter)
+        _show_library_moments(collection, wanted, title, k, filter, missing, output, as_json)
+    else:
+        per: Per = "window" if windows else "file"
+        hits = collection.search(wanted, k, without=without or (), per=per, filter=filter, missing=missing)
+        show_hits(hits, title, as_json, collection, filter)
     if failed:
         raise typer.Exit(1)
 
@@ -139,28 +105,27 @@ def similar(
     k: Count = 10,
     missing: ShowMissing = False,
     library: LibraryPath = None,
-    model: Model = "mini",
+    *,
+    loading: ModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
 ) -> None:
     """What in the library sounds like a file, the file itself left out."""
-    from openclap.results import Ranked
-    from openclap.store import SearchFilter
-
-    collection, failed = open_library(library, model, device, threads, k, paths)
-    own = os.path.abspath(sound.expanduser())
+    collection, failed = open_library(library, loading, k, paths)
     filter = SearchFilter(within=tuple(paths) if paths else None)
     found = collection.search(sound, k + 1, filter=filter, missing=missing)
-    hits = Ranked([hit for hit in found if hit.path != own][:k], found.left_out, calibrated=found.calibrated)
-    show_hits(hits, f"like {short(str(sound))}", as_json, collection, filter)
+    found[:] = [hit for hit in found if hit.path != os.path.abspath(sound.expanduser())][:k]
+    show_hits(found, f"like {short(str(sound))}", as_json, collection, filter)
     if failed:
         raise typer.Exit(1)
 
 
 def moments(
-    sound: Annotated[str, typer.Argument(help="A recording")],
-    query: Annotated[str | None, typer.Argument(help="What to look for in it, in words")] = None,
+    context: typer.Context,
+    recording: Annotated[
+        str | None, typer.Argument(help="A recording to look into; left out, the library is looked through")
+    ] = None,
+    query: Annotated[str | None, typer.Argument(help="What to look for, in words")] = None,
+    sound: LikeSound = None,
     detector: TaughtSound = None,
     k: Count = 5,
     window: Window = 2.0,
@@ -175,57 +140,79 @@ def moments(
         ),
     ] = None,
     track: Track = None,
-    model: Model = "mini",
+    *,
+    filter: SearchFilter,
+    missing: ShowMissing = False,
+    library: LibraryPath = None,
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
-    """Where in a long recording something is heard."""
-    from openclap.confidence import confidence_curves, has_own_curves
-    from openclap.detector import Detector
-    from openclap.library import moments_in, write_moments
+    """Where something is heard: in a long recording, or in all recordings of the library.
 
-    taught = None if detector is None else Detector.load(detector)
-    wanted = [part for part in (query, taught) if part is not None]
-    if not wanted:
-        raise UsageError('say what to look for:  openclap moments SOUND "a dog barking"  or  --detector NAME')
-    title = " + ".join([*([query] if query else []), *([taught.name] if taught else [])])
-    clap = load_model(model, device, threads, translate=translate)
-    query_parts = wanted if len(wanted) > 1 else wanted[0]
-    found = moments_in(clap, sound, query_parts, k, window=window, hop=hop, track=track)
-    if output is not None:
-        write_moments(found, output, title)
-    if as_json:
-        emit(moment.to_dict() for moment in found)
-    else:
-        _print_unlikely(found, confidence_curves(clap.config).unlikely)
-        table(plain(f"{title} in {short(sound)}"), WHEN, [_moment_cells(m) for m in found], right=WHEN[1:3])
-    if not has_own_curves(clap):
-        print_uncalibrated()
+    --window, --hop and --track are of a recording, filters and --missing of the library.
+    """
+    source = context.get_parameter_source("library")
+    in_library = source is not None and source.name == "COMMANDLINE"
+    if recording is not None and query is None and (in_library or isinstance(sound_or_words(recording), str)):
+        recording, query = None, recording
+    if recording is not None and in_library:
+        raise UsageError(f"look into {recording}, or through --library; leave one of them out")
+    wanted, title = _what_to_find(query, sound, detector, "moments RECORDING")
+    if recording is None:
+        collection, _ = open_library(library, loading, k, None)
+        _show_library_moments(collection, wanted, title, k, filter, missing, output, as_json)
+        return
+    from openclap.confidence import confidence_curves, has_own_curves
+    from openclap.library import moments_in
+    from openclap.results import Ranked
+
+    clap = loading.load()
+    found = moments_in(clap, recording, wanted, k, window=window, hop=hop, track=track)
+    ranked = Ranked(found, calibrated=has_own_curves(clap))
+    unlikely = confidence_curves(clap.config).unlikely
+    _show_moments(ranked, title, output, as_json, unlikely, f"{title} in {short(recording)}")
 
 
 # -- inside ------------------------------------------------------------------------------------------
 
 
-def open_library(
-    library: str | None,
-    model: str,
-    device: str,
-    threads: int | None,
-    k: int,
-    paths: list[str] | None,
-    translate: str = "auto",
-) -> tuple[Library, bool]:
+def sound_or_words(part: str) -> str | Path:
+    """A sound where a file of this name is there, or the name ends like one; words otherwise, a folder's name too."""
+    from openclap.library.scan import EXTENSIONS
+
+    path = Path(os.path.expanduser(part))
+    try:
+        return path if path.is_file() or path.suffix[1:].lower() in EXTENSIONS else part
+    except OSError:  # too long for a path
+        return part
+
+
+def title_of(parts: Sequence[str | Path | Detector]) -> str:
+    """What is looked for, as the title of a table."""
+    return " + ".join(p if isinstance(p, str) else short(str(p)) if isinstance(p, Path) else p.name for p in parts)
+
+
+def _what_to_find(query: str | None, sound: Path | None, detector: str | None, verb: str) -> tuple[Query, str]:
+    """What a verb is asked to look for, and its title."""
+    from openclap.detector import Detector
+
+    taught = None if detector is None else Detector.load(detector)
+    parts = [part for part in (query, sound, taught) if part is not None]
+    if not parts:
+        raise UsageError(
+            f'say what to look for:  openclap {verb} "a dog barking"  or  openclap {verb} --sound FILE or --detector NAME'
+        )
+    return parts if len(parts) > 1 else parts[0], title_of(parts)
+
+
+def open_library(library: str | None, loading: ModelOptions, k: int, paths: list[str] | None) -> tuple[Library, bool]:
     """Open the library and add the paths → the library, and whether some of the paths failed or are missing."""
     from openclap.library import Library
     from openclap.library.scan import find_sounds, require_sounds
 
     if k < 1:
         raise UsageError(f"-k is {k}; it must be 1 or more")
-    collection = Library.open(
-        library or default_library(), model=load_model(model, device, threads, translate=translate)
-    )
+    collection = Library.open(library or default_library(), model=loading.load())
     if not paths:
         return collection, False
     report = collection.add(paths, keep=True, progress=verbosity.progress)
@@ -256,7 +243,7 @@ def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, fi
 def _show_hits(hits: Ranked[Hit], title: str) -> None:
     sure = [hit.confidence or 0.0 for hit in hits]
     if all(hit.unlikely for hit in hits):
-        err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {max(sure):.0%}); the nearest:")
+        _print_unlikely(sure)
     rows = [
         (str(rank), f"{h.score:+.3f}", f"{share:.0%}", bar(share), _name(h), span(h.start, h.end))
         for rank, (h, share) in enumerate(zip(hits, sure, strict=True), 1)
@@ -265,37 +252,56 @@ def _show_hits(hits: Ranked[Hit], title: str) -> None:
     table(plain(title), columns, rows, right=("", "cosine", "confidence"))
 
 
-def _print_unlikely(found: Sequence[Moment], unlikely: float) -> None:
-    """Print a remark where none of the moments is likely."""
-    sure = max((one.confidence or 0.0 for one in found), default=1.0)
-    if sure < unlikely:
-        err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {sure:.0%}); the nearest:")
-
-
-def _moment_cells(moment: Moment) -> tuple[str, str, str, str]:
-    """The cells of a moment for the columns `WHEN`."""
-    sure = moment.confidence or 0.0
-    return span(moment.start, moment.end), f"{moment.score:+.3f}", f"{sure:.0%}", bar(sure)
-
-
 def _name(found: Hit | Moment) -> Text:
     name = plain(short(found.path))
     return name.append(" (missing)", "yellow") if found.missing else name
 
 
-def _show_moments(found: Ranked[Moment], title: str, output: Path | None, as_json: bool, unlikely: float) -> None:
+def _show_library_moments(
+    library: Library,
+    wanted: Query,
+    title: str,
+    k: int,
+    filter: SearchFilter,
+    missing: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    found = library.moments(wanted, k, filter=filter, missing=missing)
+    if not found and not found.left_out:
+        from openclap.cli.no_results import why_nothing
+
+        err.print(plain(why_nothing(library, filter)))
+    _show_moments(found, title, output, as_json, library.unlikely)
+    print_left_out(found.left_out, "recording")
+
+
+def _show_moments(
+    found: Ranked[Moment], title: str, output: Path | None, as_json: bool, unlikely: float, heading: str = ""
+) -> None:
+    """Write and print moments: of one recording under its `heading`, of a library with the name of each recording."""
     from openclap.library import write_moments
 
     if output is not None:
         write_moments(found, output, title)
+    sure = [moment.confidence or 0.0 for moment in found]
     if as_json:
         emit(moment.to_dict() for moment in found)
-    else:
-        _print_unlikely(found, unlikely)
-        table(plain(title), (*WHEN, "sound"), [(*_moment_cells(m), _name(m)) for m in found], right=WHEN[1:3])
+    elif found:
+        if max(sure) < unlikely:
+            _print_unlikely(sure)
+        rows: list[tuple[Cell, ...]] = [
+            (span(m.start, m.end), f"{m.score:+.3f}", f"{share:.0%}", bar(share), *([] if heading else [_name(m)]))
+            for m, share in zip(found, sure, strict=True)
+        ]
+        columns = ("when", "cosine", "confidence", "", *([] if heading else ["sound"]))
+        table(plain(heading or title), columns, rows, right=("cosine", "confidence"))
     if found and not found.calibrated:
         print_uncalibrated()
-    print_left_out(found.left_out, "recording")
+
+
+def _print_unlikely(sure: Sequence[float]) -> None:
+    err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {max(sure):.0%}); the nearest:")
 
 
 similar.hidden = True  # type: ignore[attr-defined]
@@ -305,5 +311,5 @@ VERBS: Verbs = {
         "openclap search --sound door.wav -k 3",
     ),
     similar: ("openclap similar door.wav -k 3",),
-    moments: ('openclap moments night.flac "an owl" -k 3', "openclap moments night.flac --detector owl -o owls.txt"),
+    moments: ('openclap moments night.flac "an owl" -k 3', 'openclap moments "a dog barking" -o dogs.csv'),
 }

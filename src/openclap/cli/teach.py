@@ -11,15 +11,11 @@ from typer.core import TyperCommand
 
 from openclap.cli.options import (
     TUNING,
-    Device,
     Json,
     LibraryPath,
-    Model,
-    Threads,
-    Translate,
+    TextModelOptions,
     Verbs,
     default_library,
-    load_model,
 )
 from openclap.cli.show import Cell, emit, err, exit_if_failed, out, plain, short, table, verbosity
 from openclap.errors import LibraryError, UsageError
@@ -93,11 +89,9 @@ def teach(
         int, typer.Option("--seed", min=0, help="How examples are dealt into folds", rich_help_panel=TUNING)
     ] = 0,
     library: LibraryPath = None,
-    model: Model = "mini",
+    *,
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
     """Teach a detector by a few examples, and say how well it does on examples left out."""
     from openclap.detector import Detector, detector_path
@@ -112,7 +106,7 @@ def teach(
     before = Detector.load(name) if refit else None
     if output is None and before is None:
         detector_path(name)  # a name that cannot be a file's is refused before anything is heard
-    clap = load_model(model, device, threads, translate=translate)
+    clap = loading.load()
     collection = _library(library, clap)
     given: dict[str, Any] = {
         "library": collection,

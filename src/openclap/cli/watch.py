@@ -9,28 +9,15 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from platformdirs import user_data_path
 
-from openclap.cli.options import (
-    TUNING,
-    Detectors,
-    Device,
-    Hop,
-    Json,
-    Model,
-    Threads,
-    Translate,
-    Verbs,
-    Window,
-    load_model,
-    read_lines,
-)
+from openclap.cli.options import Detectors, Json, TextModelOptions, Verbs, read_lines
 from openclap.cli.show import emit, err, out, plain, print_uncalibrated, span
 from openclap.errors import UsageError
-from openclap.options import Rules, WatchOptions
+from openclap.options import WatchOptions
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -58,32 +45,8 @@ def watch(
     ] = None,
     detectors: Detectors = None,
     alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,
-    unusual: Annotated[
-        bool, typer.Option("--unusual", help="Tell of anything unusual here, too, without words")
-    ] = False,
-    on: Annotated[
-        float, typer.Option("--on", help="An event begins at this confidence", rich_help_panel=TUNING)
-    ] = Rules.on,
-    off: Annotated[float, typer.Option("--off", help="and ends below this one", rich_help_panel=TUNING)] = Rules.off,
-    least: Annotated[
-        float, typer.Option("--min-duration", help="Seconds that it must be heard for", rich_help_panel=TUNING)
-    ] = Rules.least,
-    cooldown: Annotated[
-        float, typer.Option("--cooldown", help="Seconds before the same alert is told again", rich_help_panel=TUNING)
-    ] = Rules.cooldown,
-    longest: Annotated[
-        float,
-        typer.Option("--longest", help="Seconds after which what goes on is told, and anew", rich_help_panel=TUNING),
-    ] = Rules.longest,
-    window: Window = WatchOptions.window,
-    hop: Hop = WatchOptions.hop,
-    warmup: Annotated[
-        float, typer.Option("--warmup", help="Seconds that are only learnt from", rich_help_panel=TUNING)
-    ] = WatchOptions.warmup,
-    when: Annotated[
-        Literal["ended", "began", "both"],
-        typer.Option("--tell", help="Tell an event when it ended (all is known), began (at once), or both"),
-    ] = WatchOptions.when,
+    *,
+    options: WatchOptions,
     clips: Annotated[
         Path | None, typer.Option("--clips", help="Keep a FLAC of every event in this folder", rich_help_panel=CLIPS)
     ] = None,
@@ -142,11 +105,8 @@ def watch(
         bool,
         typer.Option("--existing", help="Of a folder: the files that are already there, too", rich_help_panel=INPUT),
     ] = False,
-    model: Model = "mini",
+    loading: TextModelOptions,
     as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    translate: Translate = "auto",
 ) -> None:
     """Listen to a microphone, a stream, a pipe, a file or a folder, and tell when something is heard."""
     from openclap.confidence import has_own_curves
@@ -157,13 +117,12 @@ def watch(
     stop = threading.Event()
     from_file = read_lines(alerts_file, "alerts") if alerts_file is not None else []
     names: list[str | Detector] = [*(alerts or []), *from_file, *map(Detector.load, detectors or [])]
-    options = WatchOptions(Rules(on, off, least, cooldown, longest), window, hop, warmup, unusual, when)
     sound = open_source(source, rate=rate, channels=channels, format=format, live=live, existing=existing)
     kept: ClipWriter | None = (
         None if clips is None else ClipWriter(clips, _tell, budget=round(budget * 2**20), before=before, after=after)
     )
     sinks: list[Sink] = []
-    clap = load_model(model, device, threads, translate=translate)
+    clap = loading.load()
     if (alerts or from_file) and not has_own_curves(clap):
         print_uncalibrated()
     watching = run(

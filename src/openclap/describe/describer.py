@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -25,15 +25,17 @@ from openclap.embedder import Embedder
 from openclap.errors import UsageError
 from openclap.labels import labels as packaged_labels
 from openclap.normalization import Vectors, normalize_rows
-from openclap.options import DescribeOptions
+from openclap.options import DescribeKeywords, DescribeOptions, make_options
 from openclap.results import Description, Match, Span, Tag, Windows
 from openclap.sentences import inline_label, make_debiaser
+
+if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11
 
 __all__ = ["Describer", "Writer"]
 
 Writer: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str]]  # lists of tags → a sentence for each
 
-LANGUAGES = ("en", "zh")
 NAMING = 2  # version of how names are chosen and ordered; a new one makes stored descriptions anew
 
 
@@ -46,27 +48,19 @@ class Describer:
         The model.
     labels
         What may be heard, any number of labels; None takes AudioSet's 527.
-    threshold
-        The least confidence of a tag, in [0, 1]; None takes the model's own threshold.
-    top
-        How many tags a sound gets at most.
-    alike
-        The cosine from which two labels are one family (see `describe.vocabulary`); above 1 keeps them all.
-    captions, nearest
-        Sentences to choose from, and how many are chosen.
     writer
         Turns lists of tags into a sentence for each, as `openclap.data.KeywordToCaption` does; None takes a template.
-    language
-        Language of the sentences and of AudioSet's labels: "en" or "zh"; your own labels stay as they are.
     encode
         Embeds texts; by default the model's `encode_text`.
     track
         Which track of files that hold several; None: as `CLAP.encode_audio`.
+    **options
+        `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: fields of `openclap.options.DescribeOptions`.
 
     Raises
     ------
     UsageError
-        There are no labels, a number is out of its range, or it is another language.
+        There are no labels or no such option, a number is out of its range, or it is another language.
     """
 
     def __init__(
@@ -74,39 +68,28 @@ class Describer:
         clap: Embedder,
         labels: Sequence[str] | None = None,
         *,
-        threshold: float | None = None,
-        top: int = DescribeOptions.top,
-        alike: float = DescribeOptions.alike,
-        captions: Sequence[str] = (),
-        nearest: int = DescribeOptions.nearest,
         writer: Writer | None = None,
-        language: str = DescribeOptions.language,
         encode: Callable[[list[str]], Vectors] | None = None,
         track: int | None = None,
+        **options: Unpack[DescribeKeywords],
     ) -> None:
-        if threshold is None:
-            threshold = confidence_curves(clap.config).unlikely
-        if not 0 <= threshold <= 1:
-            raise UsageError(f"threshold is {threshold!r}; a confidence lies between 0 and 1")
-        if top < 1 or nearest < 1:
-            raise UsageError(f"top is {top!r} and nearest {nearest!r}; both must be 1 or more")
-        if language not in LANGUAGES:
-            raise UsageError(f"language is {language!r}; choose {' or '.join(LANGUAGES)}")
-        if language != "en" and writer is not None:
+        asked = make_options(DescribeOptions, {"labels": labels, **options})
+        if asked.language != "en" and writer is not None:
             raise UsageError("a writer of sentences writes English; leave it out, or ask for language en")
         names = check_labels(packaged_labels("audioset") if labels is None else labels)
         encode = encode or clap.encode_text
         self.clap, self.track = clap, track
-        self.language = language
+        self.language = asked.language
         self.own = labels is not None
         reference = reference_bank(clap)
         self.vocabulary = Vocabulary(
             names, encode(list(names)), reference, None if self.own else _audioset_facts_for(names, reference.curves)
         )
-        self.threshold, self.top, self.alike = threshold, top, alike
-        self._captions = list(dict.fromkeys(captions))
+        self.threshold = confidence_curves(clap.config).unlikely if asked.threshold is None else asked.threshold
+        self.top, self.alike = asked.top, asked.alike
+        self._captions = list(dict.fromkeys(asked.captions))
         self._caption_vectors = encode(self._captions) if self._captions else None
-        self._nearest, self._writer = nearest, writer
+        self._nearest, self._writer = asked.nearest, writer
         self._without_gender = make_debiaser()
 
     def key(self) -> list[object]:

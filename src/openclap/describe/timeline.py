@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,18 +25,18 @@ from openclap.audio.decode_limits import limit
 from openclap.audio.levels import FRAME_SECONDS, HISS_DB, levels
 from openclap.describe.describer import Describer, make_rereadable
 from openclap.describe.english import SILENCE
-from openclap.errors import UsageError
 from openclap.normalization import Vectors
-from openclap.options import TimelineOptions
+from openclap.options import TimelineKeywords, TimelineOptions, make_options
 from openclap.results import Span, Tag, Windows
 
-__all__ = ["CHANGE", "HOP", "WINDOW", "most_likely_path", "timeline", "timeline_of_windows"]
+if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11
+
+__all__ = ["most_likely_path", "timeline", "timeline_of_windows"]
 
 Ints = npt.NDArray[np.intp]
 
-WINDOW, HOP = TimelineOptions.window, TimelineOptions.hop  # seconds
 CELL = 0.25  # seconds
-CHANGE = TimelineOptions.change  # nats that a change of label costs
 STATES = 200  # how many labels may be on the path, the surest ones
 ABOVE, WITHIN = 10.0, 3.0  # dB above the floor where something is as likely as nothing, and how far until it is clear
 GATE = 3.0  # nats for or against "nothing" by the level, for each half second
@@ -52,10 +52,7 @@ UNSURE = "\0"  # stands for the label of a span where one was the most likely, b
 def timeline(
     describer: Describer,
     sound: Any,
-    *,
-    window: float = WINDOW,
-    hop: float = HOP,
-    change: float = CHANGE,
+    **options: Unpack[TimelineKeywords],
 ) -> list[Span]:
     """Describe what is heard when: spans that follow each other from the recording's start to its end.
 
@@ -66,38 +63,30 @@ def timeline(
         own labels are all kept apart.
     sound
         A recording, which is read twice; only the vectors of its windows are held in memory.
-    window, hop
-        Seconds of a window, and from one window to the next.
-    change
-        How much more likely another label must be, in nats, before a new span begins; a larger number gives fewer
-        spans.
+    **options
+        `window`, `hop`, `change`: fields of `openclap.options.TimelineOptions`.
 
     Raises
     ------
     SoundError
         The recording cannot be used.
     UsageError
-        A number is out of its range.
+        There is no such option, or a number is out of its range.
     """
-    _check(change)
+    asked = make_options(TimelineOptions, options)
     sound = limit(make_rereadable(sound), track=describer.track)
-    windows = describer.clap.encode_windows(sound, window=window, hop=hop)
-    return timeline_of_windows(describer, windows, levels(sound), change=change)
+    windows = describer.clap.encode_windows(sound, window=asked.window, hop=asked.hop)
+    return timeline_of_windows(describer, windows, levels(sound), change=asked.change)
 
 
 def timeline_of_windows(
-    describer: Describer, windows: Windows, level: Vectors, *, change: float = CHANGE
+    describer: Describer, windows: Windows, level: Vectors, *, change: float = TimelineOptions.change
 ) -> list[Span]:
     """The timeline of embedded windows, where the level of every 50 ms (`audio.levels`) is known; no sound is read."""
-    _check(change)
+    change = TimelineOptions(change=change).change
     recording = _Recording.of(describer, windows, level)
     path = most_likely_path(recording.emissions(describer.clap.logit_scale), change)
     return describer.translate_spans(recording.spans(path))
-
-
-def _check(change: float) -> None:
-    if not 0 <= change < float("inf"):
-        raise UsageError(f"change is {change!r}; it must be a number, 0 or more")
 
 
 def most_likely_path(emissions: Vectors, change: float) -> Ints:
@@ -160,7 +149,7 @@ class _Recording:
         share = np.clip((at - middle[before]) / np.maximum(middle[after] - middle[before], 1e-6), 0, 1)[:, None]
         labels = (behind[before] * (1 - share) + behind[after] * share).astype(np.float32)
         nothing = NOTHING - GATE * self._level_evidence()
-        return np.concatenate([labels, nothing[:, None]], axis=1) * np.float32(CELL / HOP)
+        return np.concatenate([labels, nothing[:, None]], axis=1) * np.float32(CELL / TimelineOptions.hop)
 
     def _level_evidence(self) -> Vectors:
         """How far the level speaks for a sound, in [-1, 1] (T,); far below -1 where there is none at all."""

@@ -6,11 +6,11 @@ import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from openclap.errors import UsageError
 from openclap.library.scan import absolute_path
-from openclap.store import SearchFilter
+from openclap.options import OLD_FILTER_NAMES, SearchFilter, make_options
 from openclap.store.path_patterns import anchor_pattern
 
 __all__ = ["FilterOptions", "Paths", "check_tags", "list_paths", "normalize_tag", "resolve_filter"]
@@ -19,18 +19,18 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class FilterOptions(TypedDict, total=False):
-    """The fields of a `SearchFilter` as keyword arguments of `Library.search` and `Library.recommend`."""
+    """The fields of a `SearchFilter` as keywords of `Library.search` and `Library.recommend`; the last three by old names."""
 
     within: Paths | None
-    glob: str | None
-    shortest: float | None
-    longest: float | None
+    path: str | None
+    min_seconds: float | None
+    max_seconds: float | None
     after: float | None
     before: float | None
     tags: Sequence[str]
-
-
-FIELDS = {"glob": "path", "shortest": "min_seconds", "longest": "max_seconds"}  # keywords with another name
+    glob: str | None
+    shortest: float | None
+    longest: float | None
 
 
 def _is_text(text: str) -> bool:
@@ -67,15 +67,10 @@ def resolve_filter(given: SearchFilter | None, options: FilterOptions) -> Search
     Raises
     ------
     UsageError
-        A tag or a pattern is not valid Unicode.
-    TypeError
-        There is no such keyword.
+        There is no such keyword, or a tag or a pattern is not valid Unicode.
     """
-    unknown = options.keys() - FilterOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"got an unexpected keyword argument {min(unknown)!r}")
-    fields: dict[str, Any] = {FIELDS.get(name, name): value for name, value in options.items()}
-    asked = replace(given or SearchFilter(), **fields)
+    renamed = {OLD_FILTER_NAMES.get(name, name): value for name, value in options.items()}
+    asked = make_options(SearchFilter, {**vars(given or SearchFilter()), **renamed})
     if not all(map(_is_text, (*asked.tags, asked.path or ""))):
         raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
     resolved = replace(

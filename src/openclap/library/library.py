@@ -210,9 +210,9 @@ class Library:
             Also find files that cannot be reached now. Otherwise they are left out, and counted in `left_out` of the
             result.
         **options
-            Fields of the filter by themselves: `within` (files and folders), `glob` (a pattern for the path, "*.wav"
-            or "*/rain/*", where `*` also fits slashes), `shortest` and `longest` (seconds), `after` and `before`
-            (seconds since 1970, as `os.path.getmtime` gives them), `tags` (a file must have all of them).
+            Fields of the filter by themselves: `within` (files and folders), `path` (a pattern for it, "*.wav" or
+            "*/rain/*", where `*` also fits slashes), `min_seconds` and `max_seconds`, `after` and `before` (seconds
+            since 1970, as `os.path.getmtime` gives them), `tags` (a file must have all of them).
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")

@@ -91,6 +91,7 @@ def _parse_json(body: bytes, schema: type[S]) -> S:
 
 def _check_fields(fields: dict[str, Any], schema: type[Request]) -> dict[str, Any]:
     """Return the fields of a body, or refuse those that the schema does not know."""
+    fields = {schema.renamed.get(name, name): value for name, value in fields.items()}
     unknown = next((name for name in fields if name not in schema.model_fields), None)
     if unknown is not None:
         place = f"{unknown[:100]!a}".strip("'\"")

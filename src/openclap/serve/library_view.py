@@ -45,7 +45,7 @@ class LibraryView:
     def search(
         self, query: Query, k: int, filter: SearchFilter, *, without: Sequence[str] = (), per: Per = "file"
     ) -> Ranked[Hit]:
-        """Search as `Library.search` does; `within` and `glob` are below the library's common folder."""
+        """Search as `Library.search` does; `within` and `path` are below the library's common folder."""
         self._require_sounds()
         inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
         placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
@@ -102,7 +102,7 @@ class LibraryView:
         if glob is None:
             return None
         if glob.startswith("/") or "\0" in glob:
-            raise UsageError(f"glob is {glob!r}; give a pattern below the library's folder, as *.wav or */rain/*")
+            raise UsageError(f"path is {glob!r}; give a pattern below the library's folder, as *.wav or */rain/*")
         root = "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(self._root)[:-1])
         return f"{root or '*'}{glob}" if glob.startswith("*") else f"{root or ''}*/{glob}"
 

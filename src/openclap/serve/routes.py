@@ -17,6 +17,7 @@ from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.confidence import has_own_curves
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
+from openclap.options import DescribeOptions, SearchFilter, TimelineOptions
 from openclap.plurals import count_noun
 from openclap.serve.engine import Engine, Source
 from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
@@ -230,7 +231,8 @@ class _ComputeRoutes:
         for name, texts in (("labels", asked.labels), ("captions", asked.captions)):
             self._check_many(name, texts or ["-"])
             self._check_texts(name, texts or [])
-        found = await self._engine.describe(self._source(asked.audio), asked.options(), asked.spans())
+        spans = asked.take(TimelineOptions) if asked.timeline else None
+        found = await self._engine.describe(self._source(asked.audio), asked.take(DescribeOptions), spans)
         answer = DescribeResponse(**found.description.to_dict())
         if found.spans is not None:
             answer.spans = [TimelineSpan(**span.to_dict(), sentence=sentence) for span, sentence in found.spans]
@@ -252,7 +254,7 @@ class _ComputeRoutes:
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
         found = await self._engine.search(
-            asked.query, source, asked.k, asked.filter(), without=asked.without, per=asked.per
+            asked.query, source, asked.k, asked.take(SearchFilter), without=asked.without, per=asked.per
         )
         return _json_response(
             SearchResponse(hits=[SearchHit.model_validate(hit) for hit in found], left_out=found.left_out)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
 from openclap.clap import DEFAULT_TEMPLATE
-from openclap.options import DescribeOptions, Rules, TimelineOptions, WatchOptions
-from openclap.store import SearchFilter
+from openclap.options import (
+    OLD_FILTER_NAMES,
+    DescribeOptions,
+    Rules,
+    SearchFilter,
+    TimelineOptions,
+    WatchOptions,
+    option_fields,
+)
 
 __all__ = [
     "ClassifyRequest",
@@ -55,6 +63,9 @@ ModelName = Annotated[
 ]
 Results = Annotated[int, Field(ge=1, json_schema_extra=RESULTS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+S = TypeVar("S", bound="Request")
+T = TypeVar("T")
+SINCE_1970 = ", in seconds since 1970"
 LEAST_HOP = 0.05  # seconds, of a timeline: ten minutes of sound are 12,000 windows at most
 LONGEST_HOP = 60.0  # seconds
 
@@ -65,8 +76,32 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
     sounds: ClassVar[tuple[str, ...]] = ("audio",)  # fields that may be uploads, the first one also called "file"
     several: ClassVar[tuple[str, ...]] = ()  # fields that may be repeated in a form
+    renamed: ClassVar[dict[str, str]] = {}  # names that fields had before, and still go by
 
     model: ModelName = None
+
+    def take(self, kind: type[T], **more: Any) -> T:
+        """The options of one class that were asked for, and `more` of its fields."""
+        given = {one.name: getattr(self, one.name) for one in fields(kind) if one.name in type(self).model_fields}  # type: ignore[arg-type]
+        return kind(**{**given, **more})
+
+
+def with_options(*kinds: type, **limits: Any) -> Callable[[type[S]], type[S]]:
+    """Give a request a field for each option of some classes that it has not yet; `limits`, by name, are this server's."""
+
+    def extend(schema: type[S]) -> type[S]:
+        found: dict[str, Any] = {}
+        for kind in kinds:
+            for name, (wanted, option) in option_fields(kind).items():
+                if name in schema.model_fields:
+                    continue
+                about = {"ge": option.min, "le": option.max, "description": option.help + SINCE_1970 * option.time}
+                finite = {"allow_inf_nan": False} if "float" in str(wanted) else {}
+                checked = Annotated[wanted, Field(**{**about, **finite, **limits.get(name, {})})]  # type: ignore[valid-type]
+                found[name] = checked, getattr(kind, name)
+        return create_model(schema.__name__, __base__=schema, __doc__=schema.__doc__, __module__=__name__, **found)
+
+    return extend
 
 
 class EmbeddingsRequest(Request):
@@ -127,6 +162,15 @@ class ClassifyRequest(Request):
     ] = DEFAULT_TEMPLATE
 
 
+@with_options(
+    DescribeOptions,
+    TimelineOptions,
+    top={"le": 100},
+    nearest={"le": 100},
+    window={"ge": 0.1, "le": LONGEST_HOP, "json_schema_extra": WINDOW_SECONDS},
+    hop={"ge": LEAST_HOP, "le": LONGEST_HOP},
+    change={"le": 1000},
+)
 class DescribeRequest(Request):
     """What is heard in a sound, in words; with `timeline`, from when to when."""
 
@@ -151,43 +195,8 @@ class DescribeRequest(Request):
         Texts | None,
         Field(description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."),
     ] = None
-    threshold: Annotated[
-        float | None, Field(ge=0, le=1, description="Least confidence of a tag; left out, the model's own.")
-    ] = None
-    top: Annotated[int, Field(ge=1, le=100, description="Tags at most.")] = DescribeOptions.top
-    alike: Annotated[
-        Number, Field(description="Cosine from which two labels are one family; above 1 keeps them all.")
-    ] = DescribeOptions.alike
     captions: Annotated[MaybeTexts, Field(description="Sentences of which the nearest are told too.")] = []
-    nearest: Annotated[int, Field(ge=1, le=100, description="How many of the captions.")] = DescribeOptions.nearest
     timeline: Annotated[bool, Field(description="Span by span: what is heard from when to when.")] = False
-    window: Annotated[
-        float,
-        Field(
-            ge=0.1,
-            le=LONGEST_HOP,
-            json_schema_extra=WINDOW_SECONDS,
-            description="Seconds heard at once, of a timeline.",
-        ),
-    ] = TimelineOptions.window
-    hop: Annotated[
-        float, Field(ge=LEAST_HOP, le=LONGEST_HOP, description="Seconds between windows, of a timeline.")
-    ] = TimelineOptions.hop
-    change: Annotated[float, Field(ge=0, le=1000, description="What a new span costs: more, fewer spans.")] = (
-        TimelineOptions.change
-    )
-    language: Annotated[
-        Literal["en", "zh"],
-        Field(description="Of the sentences, and of AudioSet's labels; labels of your own stay as they are."),
-    ] = "en"
-
-    def options(self) -> DescribeOptions:
-        """How the sound is described."""
-        return DescribeOptions(**{one.name: getattr(self, one.name) for one in fields(DescribeOptions)})
-
-    def spans(self) -> TimelineOptions | None:
-        """How the timeline is made; None where none is asked for."""
-        return TimelineOptions(self.window, self.hop, self.change) if self.timeline else None
 
 
 class MatchRequest(Request):
@@ -202,16 +211,18 @@ class MatchRequest(Request):
     texts: Texts
 
 
+@with_options(SearchFilter, path={"max_length": 1000, "json_schema_extra": GLOB})
 class SearchRequest(Request):
     """What in the server's library fits words, a sound, or both."""
 
     several = ("without", "within", "tags")
+    renamed = OLD_FILTER_NAMES
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
             "examples": [
                 {"query": "rain + wind -thunder", "k": 5},
-                {"audio": WAV, "k": 5, "glob": "*.flac", "shortest": 2},
+                {"audio": WAV, "k": 5, "path": "*.flac", "min_seconds": 2},
             ]
         },
     )
@@ -224,28 +235,7 @@ class SearchRequest(Request):
     within: Annotated[
         Files | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
     ] = None
-    glob: Annotated[
-        Annotated[str, Field(max_length=1000, json_schema_extra=GLOB)] | None,
-        Field(description="A pattern for the name: *.wav, */rain/*"),
-    ] = None
-    shortest: Annotated[Number | None, Field(description="Length of the file, seconds.")] = None
-    longest: Annotated[Number | None, Field(description="Length of the file, seconds.")] = None
-    after: Annotated[Number | None, Field(description="Changed since, seconds since 1970.")] = None
-    before: Annotated[Number | None, Field(description="Changed before, seconds since 1970.")] = None
     tags: Annotated[MaybeTexts, Field(description="Tags that the file must have, all of them.")] = []
-
-    def filter(self) -> SearchFilter:
-        """Which files may be found; paths and the pattern are below the library's folder."""
-        within = None if self.within is None else tuple(self.within)
-        return SearchFilter(
-            within=within,
-            path=self.glob,
-            min_seconds=self.shortest,
-            max_seconds=self.longest,
-            after=self.after,
-            before=self.before,
-            tags=tuple(self.tags),
-        )
 
 
 class MomentsRequest(Request):
@@ -264,6 +254,7 @@ class MomentsRequest(Request):
     k: Results = 5
 
 
+@with_options(Rules, WatchOptions, longest={"le": 300})
 class WatchRequest(Request):
     """The first message of a websocket: what to listen for, and what the samples after it are."""
 
@@ -280,7 +271,6 @@ class WatchRequest(Request):
         MaybeTexts,
         Field(description="What was taught should be heard: names of the detectors that the server was given."),
     ] = []
-    unusual: Annotated[bool, Field(description="Tell of anything unusual, without words, too.")] = False
     rate: Annotated[Number, Field(description="Of the samples, Hz.")]
     format: Annotated[str, Field(description="Of the samples: s16le, f32le, …", max_length=20)] = "s16le"
     channels: Annotated[int, Field(description="Interleaved; their mean is heard.")] = 1
@@ -288,26 +278,3 @@ class WatchRequest(Request):
         bool, Field(description="The samples come from a microphone: where the model is too slow, windows are skipped.")
     ] = False
     name: Annotated[str, Field(description="What events call the source.", max_length=200)] = "<socket>"
-    on: Annotated[Number, Field(description="An event begins at this confidence")] = Rules.on
-    off: Annotated[Number, Field(description="and ends below this one.")] = Rules.off
-    least: Annotated[Number, Field(description="Seconds that it must be heard for.")] = Rules.least
-    cooldown: Annotated[Number, Field(description="Seconds before the same alert is told again.")] = Rules.cooldown
-    longest: Annotated[Number, Field(description="Seconds after which what goes on is told.", le=300)] = Rules.longest
-    window: Annotated[Number, Field(description="Seconds heard at once.")] = WatchOptions.window
-    hop: Annotated[Number, Field(description="Seconds between two windows.")] = WatchOptions.hop
-    warmup: Annotated[Number, Field(description="Seconds that are only learnt from.")] = WatchOptions.warmup
-    when: Annotated[
-        Literal["ended", "began", "both"],
-        Field(description="Tell an event when it ended (all is known), began (at once), or both."),
-    ] = "ended"
-
-    def options(self) -> WatchOptions:
-        """How the samples are watched.
-
-        Raises
-        ------
-        UsageError
-            Rules that contradict each other, or a number out of its range.
-        """
-        rules = Rules(self.on, self.off, self.least, self.cooldown, self.longest)
-        return WatchOptions(rules, self.window, self.hop, self.warmup, self.unusual, self.when)

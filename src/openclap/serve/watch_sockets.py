@@ -29,6 +29,7 @@ from starlette.websockets import WebSocketDisconnect
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, UsageError
 from openclap.http.error_responses import HINTS, error_response
+from openclap.options import Rules, WatchOptions
 from openclap.serve.engine import Engine
 from openclap.serve.inputs import describe_fault, run_in_thread_if
 from openclap.serve.metrics import Metrics
@@ -251,12 +252,13 @@ class _WatchSession:
 
     def _watch(self, asked: WatchRequest, source: PipeSource) -> None:
         """Listen until the samples end."""
+        options = asked.take(WatchOptions, rules=asked.take(Rules))
         alerts: list[str | Detector] = [*asked.alerts, *(self._engine.detectors[name] for name in asked.detectors)]
         watching = watch(
             source,
             alerts,
             model=cast(Any, self._engine.embedder),
-            **vars(asked.options()),
+            **vars(options),
             stop=self._stop,
             tell=lambda sentence: self._send_and_wait({"type": "note", "note": sentence}),
         )
@@ -265,10 +267,10 @@ class _WatchSession:
                 {
                     "type": "ready",
                     "model": self._engine.name,
-                    "window": asked.window,
-                    "hop": asked.hop,
-                    "warmup": asked.warmup,
-                    "latency": round(asked.window + asked.hop + asked.least, 3),
+                    "window": options.window,
+                    "hop": options.hop,
+                    "warmup": options.warmup,
+                    "latency": round(options.window + options.hop + options.rules.least, 3),
                 }
             )
             self._preparing = False

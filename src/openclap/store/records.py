@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from openclap.batches import batches_until
 from openclap.errors import Hint, LibraryError, LibraryMismatch
+from openclap.options import SearchFilter
 
 __all__ = [
     "File",
@@ -105,38 +106,6 @@ class ScoredWindow:
     end: float
     score: float
     embedding: Vectors = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class SearchFilter:
-    """Which files of a library a search may find; a field that is None or empty allows all.
-
-    Attributes
-    ----------
-    within : tuple of str
-        Files, and folders that the files must lie in; absolute paths where a store is asked.
-    path : str
-        A pattern for the whole path: `*` is anything, `?` one character, `[…]` one of these; see `path_patterns`.
-    min_seconds, max_seconds : float
-        The length of the file.
-    after, before : float
-        When the file was last changed: seconds since 1970.
-    tags : tuple of str
-        All of them must be on the file.
-    outside : tuple of str
-        Files and folders that are left out.
-
-    Paths, patterns and tags also fit other spellings of the same text: é as one sign, or as e with an accent.
-    """
-
-    within: tuple[str, ...] | None = None
-    path: str | None = None
-    min_seconds: float | None = None
-    max_seconds: float | None = None
-    after: float | None = None
-    before: float | None = None
-    tags: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
 
 
 class Store(Protocol):

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from openclap.confidence import reference_bank
 from openclap.detector import Detector
 from openclap.errors import UsageError
-from openclap.options import Rules, WatchOptions
+from openclap.options import Rules, WatchKeywords, WatchOptions, make_options
 from openclap.plurals import count_noun
 from openclap.watch.alerts import embed_alerts, name_alerts
 from openclap.watch.calibrated_scorer import alert_scorer
@@ -44,6 +44,8 @@ from openclap.watch.sliding_windows import SlidingWindows, StreamWindow
 from openclap.watch.sources import AudioBlock, AudioSource, Tell
 
 if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11
+
     from openclap.clap import CLAP
 
 __all__ = ["Watch", "watch"]
@@ -51,13 +53,11 @@ __all__ = ["Watch", "watch"]
 Wave = npt.NDArray[np.float32]
 Judged = Callable[[float, float, npt.NDArray[np.float64]], None]
 
-WINDOW, HOP, WARMUP = WatchOptions.window, WatchOptions.hop, WatchOptions.warmup  # seconds
 BATCH = 32  # windows that are embedded at once, of a source that waits
 LATE = 6.0  # seconds after its sound came, after which a window of a live source is skipped
 AHEAD = 30.0  # seconds; where so much more sound came than time has passed, a "live" source waits: nothing is late
 TOLD_EVERY = 60.0  # seconds between two messages that windows are skipped
 LONGEST_CLIP = 300.0  # seconds; the clip of a longer event holds only its end
-LONGEST_WARMUP = 86_400.0  # seconds
 EARLY = 4096  # windows of a warm-up that are kept in case the recording ends within it
 
 
@@ -66,17 +66,12 @@ def watch(
     alerts: Sequence[str | Detector] = (),
     *,
     model: CLAP,
-    unusual: bool = False,
-    rules: Rules | None = None,
-    window: float = WINDOW,
-    hop: float = HOP,
-    warmup: float = WARMUP,
-    when: Literal["ended", "began", "both"] = "ended",
     clips: ClipWriter | str | os.PathLike[str] | None = None,
     sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
     tell: Tell | None = None,
     judged: Judged | None = None,
+    **options: Unpack[WatchKeywords],
 ) -> Watch:
     """Listen to a source: the `Watch` that comes back is an iterator over its events, each given once it is decided.
 
@@ -89,16 +84,6 @@ def watch(
         Words for what should be heard: "glass breaking", "a baby crying"; and detectors, whose alerts have their names.
     model
         The model that listens: `CLAP.from_pretrained("mini")`.
-    unusual
-        Whether anything that is far from what is usual at this source is an event as well, without words for it.
-    rules
-        When an event begins and ends.
-    window, hop, warmup
-        Seconds: the length of a window, from one window to the next, and for how long the watch only learns at first.
-        A recording that ends within the warm-up is judged by what there is of it, and `tell` is called to say so.
-    when
-        Whether an event is given when it has ended (all is known), when it has begun (at once), or both (the same
-        `id`).
     clips
         Where a FLAC of every event is kept: a folder (256 MiB), or `ClipWriter` with its own budget.
     sinks
@@ -111,6 +96,8 @@ def watch(
     judged
         Called after every window with its start and end in seconds and a confidence for every name in `Watch.alerts`: 0
         during the warm-up, and once more at the end of a recording that ends within it.
+    **options
+        `rules`, `window`, `hop`, `warmup`, `unusual`, `when`: fields of `openclap.options.WatchOptions`.
 
     Raises
     ------
@@ -127,7 +114,7 @@ def watch(
     return Watch(
         open_source(source),
         alerts,
-        WatchOptions(rules or Rules(), window, hop, warmup, unusual, when),
+        make_options(WatchOptions, {**options, "rules": options.get("rules") or Rules()}),
         model=model,
         clips=clips,
         sinks=sinks,
@@ -153,20 +140,19 @@ class Watch(Iterator[Event]):
         tell: Tell,
         judged: Judged | None = None,
     ) -> None:
-        rules, window, hop, warmup = options.rules, options.window, options.hop, options.warmup
-        unusual, when = options.unusual, options.when
-        detectors = name_alerts(alerts, unusual)
-        self._names = [*detectors, *([UNUSUAL] if unusual else [])]
-        _check_options(window, hop, warmup, when, model.front_end.clip_seconds)
-        self._source, self._clap, self._rules = source, model, rules
-        self._window, self._hop = window, hop
+        window, hop = options.window, options.hop
+        detectors = name_alerts(alerts, options.unusual)
+        self._names = [*detectors, *([UNUSUAL] if options.unusual else [])]
+        _check_windows(window, hop, model.front_end.clip_seconds)
+        self._source, self._clap, self._asked = source, model, options
         self._stop, self._tell, self._judged = StopEvent(stop), tell, judged
         self._rate = model.front_end.sampling_rate
         self._alert_count = len(detectors)
         queries = embed_alerts(detectors, model)
-        self._scorer = alert_scorer(queries, reference_bank(model), warmup=round(warmup / hop), hop=hop)
-        self._novelty = NoveltyScorer(model.config.embedding, warmup=round(warmup / hop)) if unusual else None
-        self._hysteresis = Hysteresis(len(self._names), rules)
+        warmup = round(options.warmup / hop)  # windows
+        self._scorer = alert_scorer(queries, reference_bank(model), warmup=warmup, hop=hop)
+        self._novelty = NoveltyScorer(model.config.embedding, warmup=warmup) if options.unusual else None
+        self._hysteresis = Hysteresis(len(self._names), options.rules)
         if isinstance(clips, (str, os.PathLike)):
             clips = ClipWriter(Path(clips), tell, budget=256 << 20)
         if clips is not None and isinstance(source, FolderSource):
@@ -175,12 +161,12 @@ class Watch(Iterator[Event]):
         clip_memory = window  # seconds; without clips only the position is asked for
         if clips is not None:
             around = clips.before + clips.after
-            clip_memory = min(rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
+            clip_memory = min(options.rules.longest, LONGEST_CLIP) + around + 2 * window + BATCH * hop + 60.0
         self._publisher = EventPublisher(
             self._names,
             self._rate,
             live=source.live,
-            when=when,
+            when=options.when,
             clips=clips,
             clip_memory=clip_memory,
             sinks=sinks,
@@ -190,7 +176,7 @@ class Watch(Iterator[Event]):
         self._waiting: list[StreamWindow] = []
         self._before: float | None = None  # where the window before started
         self._early: deque[EarlyWindow] = deque(maxlen=EARLY)  # of this recording, during the warm-up
-        self._warmup, self._short_told = warmup, False
+        self._short_told = False
         self._name = source.name
         self._skipped_told_at = float("-inf")
         self._started_at = time.monotonic()
@@ -274,9 +260,9 @@ class Watch(Iterator[Event]):
 
     def _restart(self) -> None:
         """Prepare for another recording; what was learnt stays."""
-        self._sliding = SlidingWindows(self._rate, self._window, self._hop)
+        self._sliding = SlidingWindows(self._rate, self._asked.window, self._asked.hop)
         self._publisher.restart()
-        self._hysteresis = Hysteresis(len(self._names), self._rules)
+        self._hysteresis = Hysteresis(len(self._names), self._asked.rules)
         self._restart_scorers()
 
     def _restart_scorers(self) -> None:
@@ -307,14 +293,16 @@ class Watch(Iterator[Event]):
                 short_recording_message(
                     self._name,
                     self._report.heard,
-                    self._warmup,
+                    self._asked.warmup,
                     judged_anyway=judged_anyway,
                     novelty_unknown=unknown,
                 )
             )
         if not early:
             return
-        scores = self._scorer.score_short_recording([e.row for e in early], [e.apart for e in early], self._rules.off)
+        scores = self._scorer.score_short_recording(
+            [e.row for e in early], [e.apart for e in early], self._asked.rules.off
+        )
         zeros = [0.0] * (len(self._names) - self._alert_count)  # of "unusual"
         for window, (confidences, cosines) in zip(early, scores, strict=True):
             confidence, score = np.append(confidences, zeros), np.append(cosines, zeros)
@@ -359,7 +347,7 @@ class Watch(Iterator[Event]):
             elif self._early:
                 self._early.clear()
             changes = self._hysteresis.step(start, window.end, confidence, score)
-            maybe = confidence[: self._alert_count] >= self._rules.off
+            maybe = confidence[: self._alert_count] >= self._asked.rules.off
             self._scorer.learn(row, score[: self._alert_count], maybe)
             if self._novelty is not None:
                 self._novelty.learn(row)
@@ -369,17 +357,13 @@ class Watch(Iterator[Event]):
         yield from self._publisher.publish_finished()
 
 
-def _check_options(window: float, hop: float, warmup: float, when: str, clip_seconds: float) -> None:
-    """Raise UsageError for options that are out of their range."""
+def _check_windows(window: float, hop: float, clip_seconds: float) -> None:
+    """Raise UsageError for windows that this model cannot hear, or that leave something out between them."""
     if not 0.1 <= window <= clip_seconds or not 0.05 <= hop <= window:
         raise UsageError(
             f"window is {window!r} s and hop {hop!r} s; a window lasts 0.1 to {clip_seconds:g} s (of this model), a hop"
             " 0.05 s to a window"
         )
-    if not 0 <= warmup <= LONGEST_WARMUP:
-        raise UsageError(f"warmup is {warmup!r} s; give 0 to {LONGEST_WARMUP:g}, a day")
-    if when not in ("ended", "began", "both"):
-        raise UsageError(f"when is {when!r}; choose ended, began or both")
 
 
 def _check_apart(clips: Path, watched: Path) -> None:

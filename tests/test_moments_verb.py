@@ -1,0 +1,76 @@
+"""`openclap moments` looks into a recording, and through a library; `search --moments` is its older spelling."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from openclap.cli.app import app
+from openclap.errors import UsageError
+from openclap.synth import synthesise
+
+RATE = 32_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of two recordings."""
+    folder = tmp_path_factory.mktemp("moments verb")
+    (folder / "sounds").mkdir()
+    for name, kind in (("shore", "rain"), ("street", "siren")):
+        wave = synthesise(kind, np.random.default_rng(1), rate=RATE, seconds=4.0)[0]
+        sf.write(folder / "sounds" / f"{name}.wav", wave, RATE)
+    done = CliRunner().invoke(app, ["index", str(folder / "sounds"), "--library", str(folder / "library")])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def ask(folder: Path, *words: str, library: bool = True) -> list[dict[str, Any]]:
+    place = ["--library", str(folder / "library")] * library
+    done = CliRunner().invoke(app, [*words, "--json", "-q", *place], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def names(rows: list[dict[str, Any]]) -> set[str]:
+    return {Path(row["path"]).name for row in rows}
+
+
+def test_without_a_recording_the_library_is_looked_through(folder: Path, tmp_path: Path) -> None:
+    """Two verbs did it, each with options that the other lacked."""
+    found = ask(folder, "moments", "rain")
+    assert names(found) == {"shore.wav", "street.wav"}
+    assert found == ask(folder, "search", "rain", "--moments", "-k", "5")
+    assert names(ask(folder, "moments", "rain", "--path", "*/st*")) == {"street.wav"}
+    assert names(ask(folder, "moments", "--sound", str(folder / "sounds" / "shore.wav"), "-k", "1")) == {"shore.wav"}
+    ask(folder, "moments", "rain", "-o", str(tmp_path / "m.csv"))
+    assert "shore.wav" in (tmp_path / "m.csv").read_text()
+
+
+def test_with_a_recording_nothing_else_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library in the environment is no library that was asked for."""
+    monkeypatch.setenv("OPENCLAP_LIBRARY", str(folder / "library"))
+    assert names(ask(folder, "moments", str(folder / "sounds" / "shore.wav"), "rain", library=False)) == {"shore.wav"}
+    assert len(names(ask(folder, "moments", "rain", library=False))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["moments", "shore.wav", "rain", "--library", "library"], "look into shore.wav, or through --library"),
+        (["moments", "shore.wav"], "say what to look for"),
+        (["moments"], "say what to look for"),
+        (["search", "rain", "-o", "m.csv"], "openclap moments QUERY -o FILE"),
+        (["search", "rain", "--moments", "--windows"], "leave --not and --windows out"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(words: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
