@@ -16,6 +16,7 @@ FLOORS = {
     "errors": 0,
     "clock": 0,
     "plurals": 0,
+    "spelling": 0,
     "renamed": 0,
     "textfiles": 1,
     "normalization": 0,

@@ -26,6 +26,7 @@ __all__ = [
     "Result",
     "Span",
     "Tag",
+    "UnknownWord",
     "Verification",
     "Windows",
 ]
@@ -163,6 +164,17 @@ class Moment(Result):
 R = TypeVar("R", bound=Hit | Moment)
 
 
+@dataclass(frozen=True)
+class UnknownWord(Result):
+    """A word that a model's text tower was never taught, and the known words that are spelt most like it."""
+
+    word: str
+    nearest: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.word} ({' or '.join(self.nearest)}?)" if self.nearest else self.word
+
+
 class Ranked(list[R]):
     """Hits or moments, best first.
 
@@ -172,12 +184,22 @@ class Ranked(list[R]):
         How many better ones are missing because their files cannot be reached now.
     calibrated
         False: the confidences were fitted for another model, so their order is right and their size is a guess.
+    unknown
+        Words of the query that the model was never taught.
     """
 
-    def __init__(self, found: Iterable[R] = (), left_out: int = 0, *, calibrated: bool = True) -> None:
+    def __init__(
+        self,
+        found: Iterable[R] = (),
+        left_out: int = 0,
+        *,
+        calibrated: bool = True,
+        unknown: Iterable[UnknownWord] = (),
+    ) -> None:
         super().__init__(found)
         self.left_out = left_out
         self.calibrated = calibrated
+        self.unknown = list(unknown)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,16 @@ import numpy.typing as npt
 
 from openclap.config import AnyTextConfig
 from openclap.errors import BadCheckpoint, LanguageWarning
+from openclap.spelling import nearest_words
 
-__all__ = ["Tokenizer", "load_fast_tokenizer"]
+__all__ = ["Tokenizer", "caller_level", "load_fast_tokenizer"]
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
 
 Ids = npt.NDArray[np.int64]
+UNKNOWN = "[UNK]"
+LONGEST_WORD = 40  # letters of a word that is compared with the known ones
 MIN_CHINESE_TOKENS = 1000  # a tokenizer made for English may hold a few Chinese characters of names
 
 
@@ -66,6 +71,26 @@ class Tokenizer:
             mask[i, : len(row)] = 1
         return ids, mask
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of a text that the tower was never taught; none where it reads every word from its pieces."""
+        if not self._config.reads_whole_words:
+            return []
+        encoding = self._fast.encode(text, add_special_tokens=False)
+        words = [i for i in encoding.word_ids if i is not None]  # which word each token is of
+        pieces = Counter(words)
+        cut = {i for i, token in zip(words, encoding.tokens, strict=True) if pieces[i] > 1 or token == UNKNOWN}
+        spelt = dict.fromkeys(text[slice(*(encoding.word_to_chars(i) or (0, 0)))] for i in sorted(cut))
+        return [word for word in spelt if word.isalnum()]
+
+    def nearest_words(self, word: str) -> tuple[str, ...]:
+        """The known words that are spelt most like one."""
+        return nearest_words(word.lower(), self._words) if len(word) <= LONGEST_WORD else ()
+
+    @cached_property
+    def _words(self) -> list[str]:
+        """The whole words that the tower knows."""
+        return sorted(word for word in self._fast.get_vocab() if word.isalpha() and len(word) > 2)
+
     def reads_chinese(self) -> bool:
         """Whether 1000 or more tokens hold a Chinese character: XLM-R has 15 000, a BERT for English 300."""
         chinese = sum(any("\u4e00" <= c <= "\u9fff" for c in token) for token in self._fast.get_vocab())
@@ -87,11 +112,11 @@ class Tokenizer:
         warnings.warn(
             f"a text of {longest} tokens is cut to the first {self.most} tokens, and so is any other as long{more}",
             LanguageWarning,
-            stacklevel=_caller_level(),
+            stacklevel=caller_level(),
         )
 
 
-def _caller_level() -> int:
+def caller_level() -> int:
     """The stack level of the code that called openclap, as seen from the caller of this function."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("openclap."):

@@ -33,7 +33,7 @@ from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Translator
 from openclap.normalization import Vectors
-from openclap.results import Description, Label, Match, Windows
+from openclap.results import Description, Label, Match, UnknownWord, Windows
 from openclap.text_cache import TextEmbeddingCache
 
 if TYPE_CHECKING:
@@ -389,6 +389,14 @@ class CLAP:
         """
         return self._text.in_english(texts)
 
+    def unknown_words(self, texts: str | Sequence[str]) -> list[UnknownWord]:
+        """The words of texts that this model was never taught, each with known ones that are spelt like it.
+
+        Only a text tower that reads whole words, as mini's, can say so; RoBERTa, BERT and CLIP read any word from its
+        pieces. Chinese is translated first, see `in_english`.
+        """
+        return self._text.unknown_words(as_text_list(texts))
+
     # -- comparing -----------------------------------------------------------------------------------
 
     def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Vectors:
@@ -400,6 +408,7 @@ class CLAP:
         many = as_text_list(texts)
         if not many:
             raise UsageError("no text to match with; give at least one")
+        self._text.warn_of_unknown_words(many)
         scores = self.similarity(self._row_of(sound, track), self.encode_text(many))[0]
         return [Match(text, float(score)) for text, score in zip(many, scores, strict=True)]
 
@@ -420,6 +429,7 @@ class CLAP:
         many = as_text_list(labels)
         if not many:
             raise UsageError("no label to choose from; give at least one")
+        self._text.warn_of_unknown_words(many)
         check_template(template)
         filled = [template.replace("{}", label) for label in self._text.in_english(many)]
         prompts = self._prompts.embed(filled, self.encode_text, self._runtime.state)

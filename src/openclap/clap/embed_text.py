@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from openclap.checkpoints.load import load_tokenizer
-from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer, caller_level
 from openclap.clap.runtime import Runtime
-from openclap.errors import UsageError
+from openclap.errors import LanguageWarning, UsageError
 from openclap.language import Translator, has_foreign
 from openclap.normalization import Vectors
+from openclap.results import UnknownWord
 
 __all__ = ["TextEmbedder", "as_text_list"]
+
+
+MOST_UNKNOWN = 10  # words; to find known ones that are spelt like one takes 0.1 s
 
 
 class TextEmbedder:
@@ -43,6 +48,26 @@ class TextEmbedder:
         if translator.is_off or not any(map(has_foreign, many)) or (translator.is_auto and self._reads_chinese):
             return many
         return translator(many)
+
+    def unknown_words(self, texts: Sequence[str]) -> list[UnknownWord]:
+        """As `CLAP.unknown_words`."""
+        found: dict[str, UnknownWord] = {}
+        for text in self.in_english(texts):
+            for word in self.tokenizer.unknown_words(text):
+                if len(found) == MOST_UNKNOWN:
+                    break
+                found.setdefault(word, UnknownWord(word, self.tokenizer.nearest_words(word)))
+        return list(found.values())
+
+    def warn_of_unknown_words(self, texts: Sequence[str]) -> None:
+        """Warn of words that the model was never taught, at the code that called openclap."""
+        unknown = self.unknown_words(texts)
+        if unknown:
+            warnings.warn(
+                f"{self._runtime.config.name} does not know {', '.join(map(str, unknown))}",
+                LanguageWarning,
+                stacklevel=caller_level(),
+            )
 
     def embed(self, english: Sequence[str], batch_size: int) -> Vectors:
         """Embed M texts in the tower's language → rows (M, E)."""

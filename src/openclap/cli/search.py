@@ -34,6 +34,7 @@ from openclap.cli.show import (
     print_failures,
     print_left_out,
     print_uncalibrated,
+    print_unknown,
     short,
     span,
     table,
@@ -164,11 +165,12 @@ def moments(
         return
     from openclap.confidence import confidence_curves, has_own_curves
     from openclap.library import moments_in
+    from openclap.library.query import texts_of
     from openclap.results import Ranked
 
     clap = loading.load()
     found = moments_in(clap, recording, wanted, k, window=window, hop=hop, track=track)
-    ranked = Ranked(found, calibrated=has_own_curves(clap))
+    ranked = Ranked(found, calibrated=has_own_curves(clap), unknown=clap.unknown_words(texts_of(wanted)))
     unlikely = confidence_curves(clap.config).unlikely
     _show_moments(ranked, title, output, as_json, unlikely, f"{title} in {short(recording)}")
 
@@ -229,6 +231,7 @@ def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, fi
     """Print hits as a table or JSON lines, and remarks: none, all unlikely, uncalibrated, left out."""
     from openclap.cli.no_results import why_nothing
 
+    print_unknown(hits.unknown)
     if not hits and not hits.left_out:
         err.print(plain(why_nothing(library, filter)))
     elif as_json:
@@ -282,6 +285,7 @@ def _show_moments(
     """Write and print moments: of one recording under its `heading`, of a library with the name of each recording."""
     from openclap.library import write_moments
 
+    print_unknown(found.unknown)
     if output is not None:
         write_moments(found, output, title)
     sure = [moment.confidence or 0.0 for moment in found]

@@ -23,7 +23,7 @@ from openclap.clock import clock
 from openclap.errors import OpenClapError, SoundError
 from openclap.plurals import count_noun
 from openclap.progress import bar
-from openclap.results import Failure, MissingFolder
+from openclap.results import Failure, MissingFolder, UnknownWord
 
 __all__ = [
     "HINTS",
@@ -38,6 +38,7 @@ __all__ = [
     "print_left_out",
     "print_missing",
     "print_uncalibrated",
+    "print_unknown",
     "short",
     "show_each",
     "span",
@@ -153,6 +154,12 @@ def print_uncalibrated() -> None:
         err.print(
             "[dim]confidences were not fitted for this model: their order holds, how large they are is a guess[/dim]"
         )
+
+
+def print_unknown(words: Sequence[UnknownWord]) -> None:
+    """Print in one line which words of a query the model was never taught, and what may have been meant."""
+    if words:
+        err.print(Text("this model does not know  ", "yellow") + plain(", ".join(map(str, words))))
 
 
 def exit_if_failed(failed: Sequence[Failure]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from openclap.config.checks import check_positive
 from openclap.errors import UsageError
@@ -28,6 +28,7 @@ class AnyTextConfig:
     width: int  # of the tower's output
     max_tokens: int  # texts are cut after so many
     pad_id: int  # the token id that fills up short texts
+    reads_whole_words: ClassVar[bool] = False  # whether the pieces of a word without a vector of its own mean nothing
 
     @property
     def output(self) -> int:
@@ -197,6 +198,8 @@ class WordsConfig(AnyTextConfig):
     max_tokens: int = 77
     pad_id: int = 0
     kind: Literal["words"] = "words"
+
+    reads_whole_words: ClassVar[bool] = True
 
     def facts(self) -> dict[str, Any]:
         """Nothing: all that changes an embedding shows in the weights."""

@@ -26,7 +26,7 @@ from openclap.library.filtering import FilterOptions, Paths, check_tags, list_pa
 from openclap.library.index_progress import Progress
 from openclap.library.model_identity import claim_store, current_model_name, needs_reembedding, refuse_other_model
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, check_count, embed_query
+from openclap.library.query import Query, check_count, embed_query, texts_of
 from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
@@ -217,9 +217,12 @@ class Library:
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
         where = resolve_filter(filter, options)
-        vector = self._vector(query, [without] if isinstance(without, str) else without, k)
+        unwanted = [without] if isinstance(without, str) else without
+        vector = self._vector(query, unwanted, k)
         clap = self._need_model()
-        return find_hits(self._store, clap, self._bank, query, vector, k, per=per, where=where, missing=missing)
+        found = find_hits(self._store, clap, self._bank, query, vector, k, per=per, where=where, missing=missing)
+        found.unknown = clap.unknown_words(texts_of(query, unwanted))
+        return found
 
     @property
     def unlikely(self) -> float:
@@ -269,7 +272,9 @@ class Library:
         where = resolve_filter(filter, options)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
         clap, bank = self._need_model(), self._bank()
-        return recommend(self._store, clap, bank, likes, unlikes, k, variety=variety, where=where, missing=missing)
+        found = recommend(self._store, clap, bank, likes, unlikes, k, variety=variety, where=where, missing=missing)
+        found.unknown = clap.unknown_words([text for part in (*likes, *unlikes) for text in texts_of(part)])
+        return found
 
     def moments(
         self,
@@ -296,9 +301,10 @@ class Library:
         """
         vector = self._vector(query, (), k)
         opened = None if served is None else partial(self._open_served, served)
-        return find_moments(
+        clap = self._need_model()
+        found = find_moments(
             self._store,
-            self._need_model(),
+            clap,
             vector,
             k,
             judge=judge_of(self._bank(), query, vector),
@@ -308,6 +314,8 @@ class Library:
             opened=opened,
             stop=stop,
         )
+        found.unknown = clap.unknown_words(texts_of(query))
+        return found
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
         """Find files that hold the same recording, whatever their format, gain and start.

@@ -21,7 +21,7 @@ from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.normalization import normalize_rows
 
-__all__ = ["Query", "check_count", "embed_query", "has_words", "parse_query"]
+__all__ = ["Query", "check_count", "embed_query", "has_words", "parse_query", "texts_of"]
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vector | Detector]
@@ -82,6 +82,13 @@ def embed_query(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector
     if unwanted:
         vector = normalize_rows(vector - PUSH * normalize_rows(np.sum(clap.encode_text(unwanted), axis=0)))
     return vector
+
+
+def texts_of(query: Query, without: Sequence[str] = ()) -> list[str]:
+    """All texts that a query holds, wanted or not."""
+    parts: Any = query if _is_several(query) else [query]
+    asked = [parse_query(part) for part in parts if isinstance(part, str)]
+    return [text for wanted, unwanted in asked for text in (*wanted, *unwanted)] + list(without)
 
 
 def has_words(query: Query) -> bool:

@@ -22,9 +22,10 @@ from openclap.page.examples import LONG_TRIED
 from openclap.page.jobs import Doing, Job
 from openclap.page.parts import PLAYERS, Page, Player, player_rows
 from openclap.page.pictures import waveform
+from openclap.page.search import draw_unknown
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
-from openclap.results import Moment
+from openclap.results import Moment, UnknownWord
 
 __all__ = ["Found", "build", "compute", "draw", "peaks_of"]
 
@@ -44,6 +45,7 @@ class Found:
     players: list[Player]
     csv: str
     labels: str
+    unknown: list[UnknownWord]
 
 
 def build(page: Page) -> None:
@@ -124,7 +126,8 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
         for m in moments
     ]
     csv, labels = _written(page, path, moments, words)
-    return Found(path.name, seconds, peaks, players, csv, labels)
+    unknown = page.desk.clap.unknown_words([*wanted, *unwanted])
+    return Found(path.name, seconds, peaks, players, csv, labels, unknown)
 
 
 def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tuple[str, str]:
@@ -165,4 +168,5 @@ def draw(found: Found, language: Language) -> str:
     nothing = (
         f'<p class="oc-said">{say("moments.nothing", language)}</p>' if all(p.unlikely for p in found.players) else ""
     )
-    return f'<div class="oc-card">{nothing}{picture}{hint}{player_rows(found.players, language, actions=False)}</div>'
+    unknown = draw_unknown(found.unknown, language)
+    return f'<div class="oc-card">{nothing}{unknown}{picture}{hint}{player_rows(found.players, language, actions=False)}</div>'

@@ -22,7 +22,7 @@ from openclap.page.parts import PLAYERS, Page, Player, player_rows
 from openclap.page.pictures import text
 from openclap.page.strings import Language, Told, say
 from openclap.page.wording import Visit
-from openclap.results import Hit
+from openclap.results import Hit, UnknownWord
 from openclap.store import SearchFilter
 
 __all__ = ["Filters", "Results", "build", "compute", "draw", "draw_left_out", "like", "opened"]
@@ -45,11 +45,12 @@ class Filters:
 
 @dataclass(frozen=True)
 class Results:
-    """Players, best first; `like` is the name of the sound that was searched with by its button; `left_out` as of `Ranked`."""
+    """Players, best first; `like` is the name of the sound that was searched with by its button; the others as of `Ranked`."""
 
     players: list[Player]
     like: str = ""
     left_out: int = 0
+    unknown: Sequence[UnknownWord] = ()
 
 
 def build(page: Page) -> None:
@@ -194,7 +195,7 @@ def _search(
             filter=allowed,
         )
         versions = library.versions({hit.path for hit in hits})
-    return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name, hits.left_out)
+    return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name, hits.left_out, hits.unknown)
 
 
 def _player(page: Page, hit: Hit, version: FileVersion | None) -> Player:
@@ -238,11 +239,19 @@ def draw_left_out(count: int, language: Language) -> str:
     return f'<p class="oc-note">{say("search.left_out", language, count=count)}</p>' if count else ""
 
 
+def draw_unknown(words: Sequence[UnknownWord], language: Language) -> str:
+    """Which words of a query the model was never taught; nothing where it knows them all."""
+    named = "，".join(map(str, words)) if language == "zh" else ", ".join(map(str, words))
+    return f'<p class="oc-note">{text(say("search.unknown", language, words=named))}</p>' if words else ""
+
+
 def draw(found: Results, language: Language) -> str:
     """Players, best first."""
-    away = draw_left_out(found.left_out, language)
+    notes = draw_unknown(found.unknown, language) + draw_left_out(found.left_out, language)
+    if found.players and all(one.unlikely for one in found.players):
+        notes = f'<p class="oc-said">{say("moments.nothing", language)}</p>{notes}'
     if not found.players:
-        return f'<div class="oc-card"><p>{"" if away else say("search.nothing", language)}</p>{away}</div>'
+        return f'<div class="oc-card"><p>{"" if found.left_out else say("search.nothing", language)}</p>{notes}</div>'
     title = say("search.found", language, count=len(found.players))
     of = f" · {say('search.like', language, name=text(found.like))}" if found.like else ""
-    return f'<div class="oc-card"><h3>{title}{of}</h3>{away}{player_rows(found.players, language, actions=True)}</div>'
+    return f'<div class="oc-card"><h3>{title}{of}</h3>{notes}{player_rows(found.players, language, actions=True)}</div>'

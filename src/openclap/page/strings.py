@@ -140,6 +140,7 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "search.nothing": ("Nothing passes these filters.", "没有声音符合这些筛选条件。"),
     "search.unlikely": ("probably not it", "可能不是"),
+    "search.unknown": ("The model does not know: {words}", "模型不认识：{words}"),
     "search.more": ("More like this", "查找相似"),
     "search.download": ("Download", "下载"),
     "search.like": ("Like {name}", "与 {name} 相似"),

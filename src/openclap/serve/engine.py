@@ -33,10 +33,11 @@ from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
+from openclap.library.query import texts_of
 from openclap.library.search import Per
 from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
-from openclap.results import Hit, Label, Match, Moment, Ranked
+from openclap.results import Hit, Label, Match, Moment, Ranked, UnknownWord
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
@@ -175,6 +176,10 @@ class Engine:
         scores = await self._compare(source, [("", text) for text in texts])
         return [Match(text, float(score)) for text, score in zip(texts, scores, strict=True)]
 
+    async def unknown_words(self, texts: Sequence[str]) -> list[UnknownWord]:
+        """Words that the model was never taught, as `CLAP.unknown_words`."""
+        return await asyncio.to_thread(self.clap.unknown_words, texts)
+
     async def describe(
         self, source: Source, options: DescribeOptions, spans: TimelineOptions | None = None
     ) -> DescribeResult:
@@ -201,7 +206,8 @@ class Engine:
         if words is not None and source is not None:
             await self._texts.prepare_query(words)
             model = cast(CLAP, self.embedder)
-            return Ranked(await self._with_sound(source, lambda data: moments_in(model, data, words, k)))
+            found = await self._with_sound(source, lambda data: moments_in(model, data, words, k))
+            return Ranked(found, unknown=await self.unknown_words(texts_of(words)))
         queues = self._views[1:]
         least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
         queue, view = self._view(1 + least_busy)

@@ -90,7 +90,7 @@ class LibraryView:
         if self._root is None:
             raise LibraryError("the library was emptied meanwhile")
         named = (replace(one, path=_escape_name(one.path.removeprefix(self._root or ""))) for one in found)
-        return Ranked(named, found.left_out, calibrated=found.calibrated)
+        return Ranked(named, found.left_out, calibrated=found.calibrated, unknown=found.unknown)
 
     def _path_of(self, name: str) -> str:
         if "\0" in name or name.startswith("/") or ".." in name.split("/"):

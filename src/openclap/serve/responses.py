@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from openclap.results import Label, Match, Tag
+from openclap.results import Label, Match, Tag, UnknownWord
 
 __all__ = [
     "ClassifyResponse",
@@ -51,10 +51,19 @@ class EmbeddingsResponse(BaseModel):
     usage: Usage
 
 
+Unknown = Annotated[
+    list[UnknownWord],
+    Field(
+        description="Words that the model was never taught, the first few; `nearest` are known ones spelt like them."
+    ),
+]
+
+
 class ClassifyResponse(BaseModel):
     """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels."""
 
     labels: list[Label]
+    unknown: Unknown = []
 
 
 class TimelineSpan(BaseModel):
@@ -84,6 +93,7 @@ class MatchResponse(BaseModel):
     """Texts in the order given; `score` is the cosine."""
 
     matches: list[Match]
+    unknown: Unknown = []
 
 
 class SearchHit(BaseModel):
@@ -108,6 +118,7 @@ class SearchResponse(BaseModel):
 
     hits: list[SearchHit]
     left_out: LeftOut = 0
+    unknown: Unknown = []
 
 
 class Span(BaseModel):
@@ -125,6 +136,7 @@ class MomentsResponse(BaseModel):
 
     moments: list[Span]
     left_out: LeftOut = 0
+    unknown: Unknown = []
 
 
 class ModelCard(BaseModel):

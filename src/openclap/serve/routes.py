@@ -223,7 +223,7 @@ class _ComputeRoutes:
         self._check_many("labels", asked.labels)
         self._check_texts("labels", asked.labels)
         labels = await self._engine.classify(self._source(asked.audio), asked.labels, asked.template)
-        return _json_response(ClassifyResponse(labels=labels))
+        return _json_response(ClassifyResponse(labels=labels, unknown=await self._engine.unknown_words(asked.labels)))
 
     async def describe(self, request: HttpRequest) -> Response:
         """Say what is heard in a sound: tags with a confidence, a sentence, the nearest captions, and a timeline."""
@@ -244,7 +244,8 @@ class _ComputeRoutes:
         asked = await self._read(request, MatchRequest)
         self._check_many("texts", asked.texts)
         self._check_texts("texts", asked.texts)
-        return _json_response(MatchResponse(matches=await self._engine.match(self._source(asked.audio), asked.texts)))
+        matches = await self._engine.match(self._source(asked.audio), asked.texts)
+        return _json_response(MatchResponse(matches=matches, unknown=await self._engine.unknown_words(asked.texts)))
 
     async def search(self, request: HttpRequest) -> Response:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
@@ -257,7 +258,9 @@ class _ComputeRoutes:
             asked.query, source, asked.k, asked.take(SearchFilter), without=asked.without, per=asked.per
         )
         return _json_response(
-            SearchResponse(hits=[SearchHit.model_validate(hit) for hit in found], left_out=found.left_out)
+            SearchResponse(
+                hits=[SearchHit.model_validate(hit) for hit in found], left_out=found.left_out, unknown=found.unknown
+            )
         )
 
     async def moments(self, request: HttpRequest) -> Response:
@@ -270,7 +273,7 @@ class _ComputeRoutes:
             Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score, confidence=m.confidence)
             for m in found
         ]
-        return _json_response(MomentsResponse(moments=moments, left_out=found.left_out))
+        return _json_response(MomentsResponse(moments=moments, left_out=found.left_out, unknown=found.unknown))
 
     # -- checks --------------------------------------------------------------------------------------
 

@@ -1,0 +1,38 @@
+"""A word that is not known → the known words that are spelt most like it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+__all__ = ["nearest_words"]
+
+CANDIDATES = 40  # words that are compared letter by letter
+ALIKE = 0.7  # difflib's ratio from which a word is a candidate
+EDITS_PER_LETTER = 0.25  # "barkng" is "barking" with one edit in six letters; beyond this it is another word
+VOWELS = "aeiouy"
+
+
+def nearest_words(word: str, known: Sequence[str], most: int = 2) -> tuple[str, ...]:
+    """The known words that are nearest to a mistyped one, nearest first; none where none is near."""
+    candidates = difflib.get_close_matches(word, known, CANDIDATES, ALIKE)
+    edits = {candidate: _edits(word, candidate) for candidate in candidates}
+    near = [candidate for candidate in candidates if edits[candidate] <= EDITS_PER_LETTER * len(word)]
+    return tuple(sorted(near, key=lambda candidate: edits[candidate])[:most])
+
+
+def _edits(a: str, b: str) -> float:
+    """Letters to insert, remove or replace; a vowel for another, a letter doubled, or a swap is half an edit."""
+    before, last = [0.0] * (len(b) + 1), [float(j) for j in range(len(b) + 1)]
+    for i, x in enumerate(a, 1):
+        row = [float(i)]
+        for j, y in enumerate(b, 1):
+            replaced = 0.0 if x == y else 0.5 if x in VOWELS and y in VOWELS else 1.0
+            inserted = 0.5 if j > 1 and y == b[j - 2] else 1.0
+            removed = 0.5 if i > 1 and x == a[i - 2] else 1.0
+            cost = min(last[j] + removed, row[j - 1] + inserted, last[j - 1] + replaced)
+            if i > 1 and j > 1 and x == b[j - 2] and y == a[i - 2]:
+                cost = min(cost, before[j - 2] + 0.5)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]

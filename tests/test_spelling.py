@@ -1,0 +1,91 @@
+"""Words that a text tower was never taught: which they are, and what was probably meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from models_for_tests import small_clap
+
+from openclap import CLAP, Library
+from openclap.errors import LanguageWarning
+from openclap.spelling import nearest_words
+from openclap.synth import synthesise
+
+KNOWN = ["barking", "baring", "creaky", "creek", "creepy", "glass", "gals", "keyboard", "sheep", "thunderstorm"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("barkng", "barking"),
+        ("creeky", "creaky"),
+        ("glas", "glass"),
+        ("keybord", "keyboard"),
+        ("sheeep", "sheep"),
+        ("thunderstrom", "thunderstorm"),
+    ],
+)
+def test_the_word_that_was_meant_comes_first(typed: str, meant: str) -> None:
+    assert nearest_words(typed, KNOWN)[0] == meant
+
+
+@pytest.fixture(scope="module")
+def mini() -> CLAP:
+    return CLAP.from_pretrained("mini", threads=1)
+
+
+def test_nothing_is_offered_for_what_is_no_word() -> None:
+    assert nearest_words("asdfqwer", KNOWN) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("a dog, a dog and a dog", []),
+        ("rock'n'roll, lo-fi & 8-bit!", []),
+        ("asdfqwer", ["asdfqwer"]),
+        ("Hundegebell in the rain", ["Hundegebell"]),
+        ("kick 909, KICK 909", ["909"]),
+    ],
+)
+def test_words_without_a_vector_are_named_as_they_were_written(mini: CLAP, text: str, unknown: list[str]) -> None:
+    assert [found.word for found in mini.unknown_words(text)] == unknown
+
+
+def test_known_words_are_offered(mini: CLAP) -> None:
+    (word,) = mini.unknown_words(["a creeky door", "the creeky door"])
+    assert word.to_dict() == {"word": "creeky", "nearest": ("creaky", "creek")}
+    assert str(word) == "creeky (creaky or creek?)"
+
+
+def test_a_text_of_nothing_but_unknown_words_costs_no_more_than_ten(mini: CLAP) -> None:
+    text = " ".join(f"zq{chr(97 + i)}x{'y' * 60}" for i in range(26))
+    assert len(mini.unknown_words(text)) == 10
+    assert not any(word.nearest for word in mini.unknown_words(text))
+
+
+@pytest.mark.parametrize("ask", ["match", "classify"])
+def test_python_warns_at_the_line_that_asked(mini: CLAP, ask: str) -> None:
+    wave = (np.zeros(48_000, np.float32), 48_000)
+    with pytest.warns(LanguageWarning, match=r"mini does not know Hundegebell") as told:
+        getattr(mini, ask)(wave, ["Hundegebell", "a dog"])
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("ask", ["search", "moments", "recommend"])
+def test_a_library_names_the_words(mini: CLAP, ask: str, tmp_path: Path) -> None:
+    soundfile.write(
+        tmp_path / "a.wav", synthesise("siren", np.random.default_rng(0), rate=48_000, seconds=3.0)[0], 48_000
+    )
+    library = Library.open(tmp_path / "library", model=mini)
+    library.add(tmp_path)
+    found = getattr(library, ask)("a sirne -barkng")
+    assert [word.word for word in found.unknown] == ["sirne", "barkng"]
+    assert not getattr(library, ask)("a siren").unknown
+
+
+def test_a_tower_that_reads_pieces_knows_every_word(tokenizer_file: Path) -> None:
+    assert small_clap(tokenizer_file).unknown_words("asdfqwer") == []
