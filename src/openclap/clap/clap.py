@@ -23,12 +23,13 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weights import Weights, entries_from_arrays
-from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, check_batch_size, require_one
+from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, require_one
 from openclap.clap.embed_text import TextEmbedder, as_text_list
 from openclap.clap.int8_calibration import use_int8
 from openclap.clap.runtime import Runtime
 from openclap.clap.similarity import DEFAULT_TEMPLATE, check_template, cosines, is_embedding, rank_labels
 from openclap.config import CLAPConfig, FrontEnd
+from openclap.config.checks import check_count
 from openclap.describe import Describer, Writer
 from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
 from openclap.language import Translator
@@ -371,7 +372,7 @@ class CLAP:
         LanguageWarning
             A text is cut after `max_tokens` of `from_pretrained` (77 tokens). Given once, for the first such text.
         """
-        check_batch_size(batch_size)
+        check_count(batch_size, "batch_size")
         return self._text.embed(self._text.in_english(texts), batch_size)
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:

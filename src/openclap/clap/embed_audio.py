@@ -15,13 +15,14 @@ from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
 from openclap.audio.decode_limits import limit
 from openclap.audio.load import Sound, is_sound
 from openclap.clap.runtime import Runtime
+from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
 from openclap.normalization import Vectors, normalize_rows
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
 from openclap.results import Windows
 
-__all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "check_batch_size", "require_one"]
+__all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "require_one"]
 
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
 
@@ -111,14 +112,8 @@ class AudioEmbedder:
 
     def _batch_size(self, requested: int) -> int:
         """The batch size that is used: from the default on, it is raised to what the device has room for."""
-        check_batch_size(requested)
+        check_count(requested, "batch_size")
         return max(requested, self._runtime.backend.batch) if requested >= BATCH else requested
-
-
-def check_batch_size(size: int) -> None:
-    """Refuse a batch size that is no whole number from 1 on."""
-    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-        raise UsageError(f"batch_size is {size!r}; it must be a whole number, 1 or more")
 
 
 def as_list(sounds: Sound | Sequence[Sound]) -> list[Sound]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank, confidence_curves, reference_bank
+from openclap.config.checks import check_count
 from openclap.errors import Hint, LibraryError, LibraryWarning, UsageError
 from openclap.library import indexing, maintenance
 from openclap.library.duplicates import find_duplicates
@@ -26,7 +27,7 @@ from openclap.library.filtering import FilterOptions, Paths, check_tags, list_pa
 from openclap.library.index_progress import Progress
 from openclap.library.model_identity import claim_store, current_model_name, needs_reembedding, refuse_other_model
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, check_count, embed_query, texts_of
+from openclap.library.query import Query, embed_query, texts_of
 from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
@@ -391,7 +392,7 @@ class Library:
         UsageError, LibraryError, LibraryMismatch
             `k` is not a positive number, there is no model or another one made the library, or it holds no sounds.
         """
-        check_count(k)
+        check_count(k, "k")
         clap = self._need_model()
         maker = self._store.model_identity()
         refuse_other_model(self._store, maker, clap)
