@@ -20,8 +20,8 @@ from openclap.cli.options import (
     Verbs,
     read_lines,
 )
-from openclap.cli.show import bar, emit, exit_if_failed, plain, print_error, short, table, verbosity
-from openclap.errors import SoundError, UsageError
+from openclap.cli.show import bar, each_sound, emit, exit_if_failed, plain, short, table, verbosity
+from openclap.errors import UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
 from openclap.plurals import count_noun
@@ -99,18 +99,13 @@ def classify(
     clap = loading.load()
     for one in taught:
         one.check(clap)
-    failed = 0
-    for sound in sounds:
-        try:
-            found = clap.classify(sound, names, template=template)[:top] if names else []
-            heard = detectors.apply_detectors(clap.encode_windows(sound).embedding, taught) if taught else []
-        except SoundError as error:
-            failed += 1
-            print_error(error)
-            continue
+
+    def listen(sound: str) -> tuple[list[Label], list[Detection]]:
+        found = clap.classify(sound, names, template=template)[:top] if names else []
+        return found, detectors.apply_detectors(clap.encode_windows(sound).embedding, taught) if taught else []
+
+    for sound, (found, heard) in each_sound(sounds, listen):
         _show_labels(sound, found, heard, as_json=as_json)
-    if failed:
-        raise typer.Exit(1)
 
 
 def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CLAP, *, as_json: bool) -> None:
@@ -118,21 +113,12 @@ def _classify_with_head(sounds: list[str], file: Path, top: int | None, clap: CL
 
     head = load_head(file)
     head.check(clap)
-    failed = 0
-    for sound in sounds:
-        try:
-            found = classify_with_head(clap, sound, head)[:top]
-        except SoundError as error:
-            failed += 1
-            print_error(error)
-            continue
+    for sound, found in each_sound(sounds, lambda sound: classify_with_head(clap, sound, head)[:top]):
         if as_json:
             emit([{"sound": sound, "labels": [guess.to_dict() for guess in found]}])
         else:
             rows = [(f"{100 * x.probability:.1f} %", bar(x.probability), plain(x.label)) for x in found]
             table(plain(short(sound)), ("probability", "", "label"), rows, right=("probability",))
-    if failed:
-        raise typer.Exit(1)
 
 
 def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_json: bool) -> None:

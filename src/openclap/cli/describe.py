@@ -24,18 +24,18 @@ from openclap.cli.options import (
 )
 from openclap.cli.show import (
     bar,
+    each_sound,
     emit,
     exit_if_failed,
     out,
     plain,
-    print_error,
     print_uncalibrated,
     short,
     span,
     table,
     verbosity,
 )
-from openclap.errors import SoundError, UsageError
+from openclap.errors import UsageError
 from openclap.options import DescribeOptions, TimelineOptions
 
 if TYPE_CHECKING:
@@ -105,21 +105,11 @@ def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
 
     found = find_sounds(sounds)
     require_sounds(found)
-    failed = len(found.unreadable)
-    for path in (str(path) for path in found.files):
-        try:
-            made = describer(path)
-        except SoundError as error:
-            failed += 1
-            print_error(error)
-            continue
+    for path, made in each_sound(map(str, found.files), describer, found.unreadable):
         if as_json:
             emit([{"sound": path, **made.to_dict()}])
         else:
             _show(path, made)
-    exit_if_failed(found.unreadable)
-    if failed:
-        raise typer.Exit(1)
 
 
 def _show(path: str, made: Description) -> None:
@@ -153,23 +143,18 @@ def _timelines(
         check_picture()
     found = find_sounds(sounds)
     require_sounds(found)
-    failed = bool(found.unreadable)
-    for path in found.files:
-        try:
-            spans = timeline(describer, path, **vars(options))
-            for file in output:
-                if file.suffix.lower() == ".png":
-                    draw_timeline(path, spans, file, title=path.name)
-                else:
-                    write_timeline(spans, file, str(path))
-        except SoundError as error:
-            failed = True
-            print_error(error)
-            continue
+
+    def write(path: Path) -> list[Span]:
+        spans = timeline(describer, path, **vars(options))
+        for file in output:
+            if file.suffix.lower() == ".png":
+                draw_timeline(path, spans, file, title=path.name)
+            else:
+                write_timeline(spans, file, str(path))
+        return spans
+
+    for path, spans in each_sound(found.files, write, found.unreadable):
         _show_timeline(str(path), spans, describer, as_json)
-    exit_if_failed(found.unreadable)
-    if failed:
-        raise typer.Exit(1)
 
 
 def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: bool) -> None:

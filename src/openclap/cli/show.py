@@ -8,16 +8,17 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from openclap.errors import SoundError
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bar",
+    "each_sound",
     "emit",
     "err",
     "exit_if_failed",
@@ -42,6 +44,9 @@ __all__ = [
     "verbosity",
     "warn_in_one_line",
 ]
+
+S = TypeVar("S")
+R = TypeVar("R")
 
 # no emoji, as a file name may hold :dog:; what is piped is not folded at the width of a terminal
 out = Console(
@@ -132,6 +137,27 @@ def print_uncalibrated() -> None:
 def exit_if_failed(failed: Sequence[Failure]) -> None:
     """Print what failed and leave with exit code 1; return where nothing failed."""
     print_failures(failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def each_sound(
+    sounds: Iterable[S], work: Callable[[S], R], unreadable: Sequence[Failure] = ()
+) -> Iterator[tuple[S, R]]:
+    """Do something with each sound → the sounds that could be used, with what came of them.
+
+    The others are printed, as are those that were `unreadable` before; where there are any, the exit code is 1.
+    """
+    failed = False
+    for sound in sounds:
+        try:
+            made = work(sound)
+        except SoundError as error:
+            failed = True
+            print_error(error)
+        else:
+            yield sound, made
+    exit_if_failed(unreadable)
     if failed:
         raise typer.Exit(1)
 

@@ -54,7 +54,7 @@ class Describer:
     encode
         Embeds texts; by default the model's `encode_text`.
     **options
-        `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: fields of `openclap.options.DescribeOptions`.
+        `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: see `openclap.options.DescribeOptions`.
 
     Raises
     ------

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
+from openclap.scores import logistic
 
-__all__ = ["MINUTE", "AlertScorer", "logistic"]
+__all__ = ["MINUTE", "AlertScorer"]
 
 Vectors = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.float64]
@@ -148,9 +149,3 @@ class AlertScorer:
             np.quantile(known, (0.5, UPPER), axis=0), np.quantile(last, (0.5, UPPER), axis=0)
         )
         self._scale = np.maximum(upper - self._baseline, LEAST * self._deviation)
-
-
-def logistic(logit: Levels) -> Levels:
-    """Logits → confidences in [0, 1]."""
-    likely: Levels = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
-    return likely

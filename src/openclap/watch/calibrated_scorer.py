@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
-from openclap.watch.alert_scorer import MINUTE, AlertScorer, logistic
+from openclap.scores import logistic
+from openclap.watch.alert_scorer import MINUTE, AlertScorer
 
 __all__ = ["CalibratedAlertScorer", "alert_scorer"]
 

@@ -12,7 +12,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from openclap.watch.alert_scorer import logistic
+from openclap.scores import logistic
 
 __all__ = ["NoveltyScorer"]
 
