@@ -15,6 +15,7 @@ from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
 from openclap.audio.decode_limits import limit
 from openclap.audio.load import Sound, is_sound
 from openclap.clap.runtime import Runtime
+from openclap.clap.similarity import is_embedding
 from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
 from openclap.normalization import Vectors, normalize_rows
@@ -73,6 +74,20 @@ class AudioEmbedder:
                 yield Windows(np.zeros(1), np.zeros(1), normalize_rows(np.sum(sound.rows, axis=0)[None]))
             else:
                 yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
+
+    def embed_windows(self, sound: Sound, *, window: float, hop: float, batch_size: int) -> Windows:
+        """As `CLAP.encode_windows`."""
+        (found,) = self.embed_each([sound], window=window, hop=hop, batch_size=batch_size)
+        if isinstance(found, SoundError):
+            raise found
+        return found
+
+    def row_of(self, sound: Sound | Vectors, track: int | None) -> Vectors:
+        """The row (1, E) of one sound, or of the embedding that stands for it."""
+        if is_embedding(sound, self._runtime.config.embedding):
+            return np.asarray(sound, np.float32)[None]
+        one = limit(require_one(sound), track=track)  # type: ignore[arg-type]
+        return self.embed(one, long="auto", batch_size=BATCH, progress=False)
 
     def clips(self, sound: Sound, long: str) -> Iterator[Clip | WindowClip]:
         """As `CLAP.clips`."""
