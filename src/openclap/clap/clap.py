@@ -61,6 +61,7 @@ class CLAP:
     ) -> None:
         self.checkpoint: Checkpoint = checkpoint  # as it was loaded: configuration, weights, tokenizer file, source
         self.config: CLAPConfig = checkpoint.config
+        self.front_end: FrontEnd = self.config.front_end  # the settings of this model's log-mels
         self.name: str = checkpoint.config.name
         self.source: str = checkpoint.source
         self._runtime = Runtime(checkpoint, backend, model)
@@ -172,11 +173,6 @@ class CLAP:
     def backend(self) -> Backend:
         """What computes embeddings: the backend as loaded, or `model` itself once one of its weights was changed."""
         return self._runtime.backend
-
-    @property
-    def front_end(self) -> FrontEnd:
-        """The settings of this model's log-mels."""
-        return self.config.front_end
 
     @property
     def logit_scale(self) -> float:
@@ -354,8 +350,7 @@ class CLAP:
 
     def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> list[Match]:
         """The cosine of each text with one sound, or with its embedding (E,); `track` as in `encode_audio`."""
-        many = as_text_list(texts, "no text to match with")
-        self._text.warn_of_unknown_words(many)
+        many = self._text.known_texts(texts, "no text to match with")
         scores = self.similarity(self._audio.row_of(sound, track), self.encode_text(many))[0]
         return [Match(text, float(score)) for text, score in zip(many, scores, strict=True)]
 
@@ -373,8 +368,7 @@ class CLAP:
         exp(logit_scale) * cosine. Scores sum to 1 whatever is heard: they say which label fits best, not whether any
         does. Prompts are embedded once and cached. `track` as in `encode_audio`.
         """
-        many = as_text_list(labels, "no label to choose from")
-        self._text.warn_of_unknown_words(many)
+        many = self._text.known_texts(labels, "no label to choose from")
         filled = fill_template(template, self._text.in_english(many))
         cosines = self.similarity(self._audio.row_of(sound, track), self._text.embed_prompts(filled))[0]
         return rank_labels(many, cosines, self.logit_scale)

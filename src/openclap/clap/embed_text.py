@@ -64,15 +64,17 @@ class TextEmbedder:
                 found.setdefault(word, UnknownWord(word, self.tokenizer.nearest_words(word)))
         return list(found.values())
 
-    def warn_of_unknown_words(self, texts: Sequence[str]) -> None:
-        """Warn of words that the model was never taught, at the code that called openclap."""
-        unknown = self.unknown_words(texts)
+    def known_texts(self, texts: str | Sequence[str], nothing: str) -> list[str]:
+        """As `as_text_list`, with a warning, at the code that called openclap, of words that the model was never taught."""
+        many = as_text_list(texts, nothing)
+        unknown = self.unknown_words(many)
         if unknown:
             warnings.warn(
                 f"{self._runtime.config.name} does not know {', '.join(map(str, unknown))}",
                 LanguageWarning,
                 stacklevel=caller_level(),
             )
+        return many
 
     def embed_prompts(self, texts: Sequence[str]) -> Vectors:
         """Embed M texts → rows (M, E), each once: what was embedded is remembered until a weight changes."""
