@@ -319,6 +319,10 @@ class CLAP:
         check_count(batch_size, "batch_size")
         return self._text.embed(self._text.in_english(texts), batch_size)
 
+    def encode_labels(self, labels: Sequence[str], *, template: str = DEFAULT_TEMPLATE) -> Vectors:
+        """Embed labels, each in its prompt → float32 (M, E), unit rows; what was embedded is remembered."""
+        return self._text.embed_prompts(fill_template(template, self._text.in_english(labels)))
+
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
         """The text that the text tower gets for each text: English unchanged, Chinese translated as `translate` says.
 
@@ -337,8 +341,7 @@ class CLAP:
     def unknown_words(self, texts: str | Sequence[str]) -> list[UnknownWord]:
         """The words of texts that this model was never taught, each with known ones that are spelt like it.
 
-        Only a text tower that reads whole words, as mini's, can say so; RoBERTa, BERT and CLIP read any word from its
-        pieces. Chinese is translated first, see `in_english`.
+        Only a text tower that reads whole words, as mini's, has such words; others read any word from its pieces.
         """
         return self._text.unknown_words(as_text_list(texts))
 
@@ -369,8 +372,7 @@ class CLAP:
         does. Prompts are embedded once and cached. `track` as in `encode_audio`.
         """
         many = self._text.known_texts(labels, "no label to choose from")
-        filled = fill_template(template, self._text.in_english(many))
-        cosines = self.similarity(self._audio.row_of(sound, track), self._text.embed_prompts(filled))[0]
+        cosines = self.similarity(self._audio.row_of(sound, track), self.encode_labels(many, template=template))[0]
         return rank_labels(many, cosines, self.logit_scale)
 
     def describe(
